@@ -1,0 +1,1 @@
+"""Towline: takes the image a build made to the registry and the GitOps repositories it belongs in."""

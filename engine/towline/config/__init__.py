@@ -1,0 +1,1 @@
+"""Configuration: layers, fold, schema, checked result."""

@@ -1,0 +1,126 @@
+"""Every way in which Towline fails. Exit code, category and status live on the type (docs/contract.md).
+
+TowlineError                 1  undefined
+  UsageError                 2  config          flags, request, version skew
+  ConfigError                3  config          configuration, or something that it names does not exist
+  CredentialError            4  config          missing or refused, whichever host
+  RegistryError              5  service         the registry answered, but not with what is needed
+    RegistryUnreachable      5  infrastructure
+    DigestMismatch           5  service
+  GitError                   6  service         the git server answered with a refusal
+    GitUnreachable           6  infrastructure
+  RenderError                7  build           rendering, or an edit that cannot be done safely
+  Superseded                 8  custom          a newer deployment is in place; the build goes on
+  MachineError               9  infrastructure  disk, memory, a missing program
+  Interrupted         130, 143  custom          a signal; the build is aborted
+TransportError                  the network below a host; always turned into one of the above by its caller
+"""
+
+from __future__ import annotations
+
+
+class TowlineError(Exception):
+    """What happened (`message`), where (file:line, host without user info, layer) and what to do next (`hint`)."""
+
+    exit_code = 1
+    category = "undefined"
+    status = "failure"
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+
+class UsageError(TowlineError):
+    """Flags, a request, or two versions that do not fit together."""
+
+    exit_code = 2
+    category = "config"
+
+
+class ConfigError(TowlineError):
+    """A configuration that is wrong, or names something that does not exist."""
+
+    exit_code = 3
+    category = "config"
+
+
+class CredentialError(TowlineError):
+    """A credential that is missing, or that a host refused."""
+
+    exit_code = 4
+    category = "config"
+
+
+class RegistryError(TowlineError):
+    """A registry that answered, but not with what the copy needs."""
+
+    exit_code = 5
+    category = "service"
+
+
+class RegistryUnreachable(RegistryError):
+    """A registry that could not be reached, or broke off, until the retries were used up."""
+
+    category = "infrastructure"
+
+
+class DigestMismatch(RegistryError):
+    """Content that does not have the digest it is known by."""
+
+
+class GitError(TowlineError):
+    """A git server that refused what it was asked for."""
+
+    exit_code = 6
+    category = "service"
+
+
+class GitUnreachable(GitError):
+    """A git server that could not be reached until the deadline."""
+
+    category = "infrastructure"
+
+
+class RenderError(TowlineError):
+    """A template that does not render, or an edit that cannot be done safely."""
+
+    exit_code = 7
+    category = "build"
+
+
+class Superseded(TowlineError):
+    """A newer deployment of the same pipeline is in place already."""
+
+    exit_code = 8
+    category = "custom"
+    status = "superseded"
+
+
+class MachineError(TowlineError):
+    """The machine lacks something: disk, memory, a program."""
+
+    exit_code = 9
+    category = "infrastructure"
+
+
+class Interrupted(TowlineError):
+    """A signal ended the run; `exit_code` is 128 plus its number."""
+
+    exit_code = 130
+    category = "custom"
+    status = "aborted"
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__("interrupted", hint="run the step again: doing it twice is doing it once")
+        self.exit_code = 128 + signal_number
+
+
+class TransportError(Exception):
+    """The network below a host failed after all retries; `where` is scheme and host."""
+
+    def __init__(self, message: str, *, where: str) -> None:
+        super().__init__(message)
+        self.where = where

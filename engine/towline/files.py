@@ -1,0 +1,40 @@
+"""Files: the data that engine and library share, and writes that are whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+
+from towline.errors import MachineError
+
+
+def resource_text(name: str) -> str:
+    """The text of `resources/towline/<name>`; raises FileNotFoundError."""
+    return resources.files("towline").joinpath("resources", name).read_text(encoding="utf-8")
+
+
+def resource_names(folder: str) -> tuple[str, ...]:
+    """The names in `resources/towline/<folder>`, sorted."""
+    return tuple(sorted(entry.name for entry in resources.files("towline").joinpath("resources", folder).iterdir()))
+
+
+def version() -> str:
+    """The version that library and engine share."""
+    return resource_text("VERSION").strip()
+
+
+def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write `data` beside `path`, flush it to disk and rename it there; raises MachineError."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(path)
+    except OSError as fault:
+        beside.unlink(missing_ok=True)
+        raise MachineError(f"cannot write {path.name}: {fault.strerror}", where=str(path), hint="free space or fix the folder's permissions") from fault

@@ -1,0 +1,1 @@
+"""What is written into a GitOps repository, and how it gets there."""

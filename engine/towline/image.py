@@ -1,0 +1,123 @@
+"""Pure. Image references, digests, registries and platforms, parsed at the door (OCI distribution-spec 1.1, section 3)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from towline.errors import ConfigError
+
+_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """A registry's origin: `scheme` and `host` with its port."""
+
+    scheme: str
+    host: str
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the host is this machine."""
+        return is_loopback(self.host)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """What an image is called without its registry: `name[:tag][@digest]`; absent parts are empty."""
+
+    name: str
+    tag: str = ""
+    digest: str = ""
+
+    def __str__(self) -> str:
+        return self.name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """An image in a registry, as a container runtime names it: `host/name[:tag][@digest]`."""
+
+    registry: Registry
+    image: Image
+
+    @property
+    def target(self) -> str:
+        """What the manifests endpoint is asked for: the digest where there is one, else the tag."""
+        return self.image.digest or self.image.tag or "latest"
+
+    def __str__(self) -> str:
+        return f"{self.registry.host}/{self.image}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """`os/architecture[/variant]` of an image in an index (OCI image-spec, image index)."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host[:port]` names this machine by a literal address or `localhost`."""
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return _LOOPBACK.fullmatch(name) is not None
+
+
+def parse_digest(text: str) -> str:
+    """A digest as given, checked as a whole; raises ConfigError."""
+    if not _DIGEST.fullmatch(text):
+        raise ConfigError(f"{text!r} is not a digest", hint="expected sha256: and 64 lower-case hexadecimal digits")
+    return text
+
+
+def parse_image(text: str) -> Image:
+    """`name[:tag][@digest]` without a registry to its parts; raises ConfigError."""
+    rest, at, digest = text.partition("@")
+    name, colon, tag = rest.partition(":")
+    if not _NAME.fullmatch(name) or (colon and not _TAG.fullmatch(tag)):
+        raise ConfigError(f"{text!r} is not an image name", hint="expected name, name:tag or name:tag@sha256:..., in lower case")
+    return Image(name=name, tag=tag, digest=parse_digest(digest) if at else "")
+
+
+def parse_registry(text: str) -> tuple[Registry, str]:
+    """`[scheme://]host[:port][/path]` to the registry and the path without slashes around it; raises ConfigError."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "https", text
+    host, _, path = rest.partition("/")
+    path = path.strip("/")
+    if "@" in rest:
+        raise ConfigError("a registry URL must not hold a user or a password", hint="configure user and password as parameters of their own")
+    if scheme.lower() not in ("http", "https") or not _HOST.fullmatch(host) or (path and not _NAME.fullmatch(path)):
+        raise ConfigError(f"{text!r} is not a registry URL", hint="expected https://host[:port][/path]")
+    return Registry(scheme=scheme.lower(), host=host), path
+
+
+def parse_reference(text: str) -> Reference:
+    """`host[:port]/name[:tag][@digest]` to a reference over https; raises ConfigError."""
+    host, slash, rest = text.partition("/")
+    if not slash or not ("." in host or ":" in host or host == "localhost"):
+        raise ConfigError(f"{text!r} names no registry", hint="expected host/name:tag")
+    registry, _ = parse_registry(host)
+    return Reference(registry=registry, image=parse_image(rest))
+
+
+def parse_platform(text: str) -> Platform:
+    """`os/architecture[/variant][:osversion]` to a platform, the version left out; raises ConfigError."""
+    parts = text.partition(":")[0].split("/")
+    if len(parts) not in (2, 3) or not all(parts):
+        raise ConfigError(f"{text!r} is not a platform", hint="expected os/architecture or os/architecture/variant")
+    return Platform(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else "")

@@ -1,0 +1,1 @@
+"""What a pipeline knows: its environment and its stages."""

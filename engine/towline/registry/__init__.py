@@ -1,0 +1,1 @@
+"""Images: who may log in where, plan, transfer."""

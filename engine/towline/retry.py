@@ -1,0 +1,54 @@
+"""Deadline, jitter and Retry-After in one place, on a clock that tests inject."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """Seconds: `now` is monotonic, `wall` is since the epoch, `sleep` waits, `uniform` draws between two bounds."""
+
+    now: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    uniform: Callable[[float, float], float] = field(default=random.uniform)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deadline:
+    """A point in time until which something may take."""
+
+    clock: Clock
+    end: float
+
+    @classmethod
+    def after(cls, seconds: float, clock: Clock) -> Deadline:
+        """The deadline `seconds` from now."""
+        return cls(clock=clock, end=clock.now() + seconds)
+
+    @property
+    def left(self) -> float:
+        """Seconds left, never below zero."""
+        return max(0.0, self.end - self.clock.now())
+
+
+def pause(attempt: int, clock: Clock, *, base: float = 0.2, cap: float = 5.0) -> float:
+    """Seconds to wait after failed attempt number `attempt` (from 0): full jitter below base x 2^attempt, capped."""
+    return clock.uniform(0.0, min(cap, base * 2.0 ** min(attempt, 30)))
+
+
+def retry_after(value: str | None, clock: Clock, *, cap: float = 60.0) -> float | None:
+    """Seconds that a Retry-After header asks for, as seconds or as a date (RFC 9110 10.2.3), capped; None without one."""
+    if not value:
+        return None
+    if value.strip().isdigit():
+        return min(float(value), cap)
+    try:
+        return min(max(0.0, parsedate_to_datetime(value).timestamp() - clock.wall()), cap)
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""One file per step, each telling its story in order."""

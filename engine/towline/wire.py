@@ -1,0 +1,134 @@
+"""The JSON contract with the Jenkins library (docs/contract.md): Request and Result; unknown keys are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from towline.errors import TowlineError, UsageError
+from towline.suggest import nearest
+
+PROTOCOL = 1
+SUCCESS, UNCHANGED, SKIPPED, BIND = "success", "unchanged", "skipped", "bind"
+_SIZE = 16 * 1024 * 1024
+_BUILD = {"number": "number", "url": "url", "job": "job", "branch": "branch", "changeRequest": "change_request",
+          "sourceRepository": "source_repository", "sourceCommit": "source_commit", "sourceTime": "source_time"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """The build that calls: what Jenkins knows of it; unknown parts are empty."""
+
+    number: str = ""
+    url: str = ""
+    job: str = ""
+    branch: str = ""
+    change_request: str = ""
+    source_repository: str = ""
+    source_commit: str = ""
+    source_time: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A default document of the platform team: its name for messages, and its YAML text."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the bridge asks for; `secrets` maps `parameters/<name>` or `pipelineEnvironment/<key>` to a variable's name."""
+
+    protocol: int = PROTOCOL
+    version: str = ""
+    step: str = ""
+    stage: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    pipeline_environment: Mapping[str, object] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    build: Build = field(default_factory=Build)
+    defaults: tuple[Document, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding:
+    """A Jenkins credential to bind: its id, its kind (`usernamePassword`, `string`, `file`) and part -> variable."""
+
+    credentials_id: str
+    kind: str
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a step did: status, changed pipeline environment, outputs, and its one line for people."""
+
+    status: str
+    summary: str
+    pipeline_environment: Mapping[str, object] = field(default_factory=dict)
+    outputs: Mapping[str, object] = field(default_factory=dict)
+    links: tuple[Mapping[str, str], ...] = ()
+    reports: tuple[Mapping[str, str], ...] = ()
+    bindings: tuple[Binding, ...] = ()
+
+
+def read_request(path: Path) -> Request:
+    """The request in the file at `path`; raises UsageError."""
+    try:
+        if path.stat().st_size > _SIZE:
+            raise UsageError(f"the request is larger than {_SIZE} bytes", where=str(path))
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise UsageError(f"cannot read the request: {fault}", where=str(path), hint="the library writes it; see docs/contract.md") from fault
+    return parse_request(data)
+
+
+def parse_request(data: object) -> Request:
+    """Decoded JSON to a request; raises UsageError."""
+    keys = {"protocol": int, "version": str, "step": str, "stage": str, "parameters": dict, "pipelineEnvironment": dict, "secrets": dict,
+            "build": dict, "defaults": list}
+    fields = _record(data, keys, "the request")
+    if fields.get("protocol") != PROTOCOL:
+        raise UsageError(f"the request speaks protocol {fields.get('protocol')}, this engine speaks {PROTOCOL}", hint="use library and engine of one version")
+    build = _record(fields.pop("build", {}), dict.fromkeys(_BUILD, str), "the request's build")
+    documents = [_record(entry, {"name": str, "text": str}, "the request's defaults") for entry in fields.pop("defaults", [])]
+    secrets = fields.get("secrets", {})
+    if not all(isinstance(variable, str) for variable in secrets.values()):
+        raise UsageError("the request's secrets must map names to names of environment variables")
+    return Request(
+        pipeline_environment=fields.pop("pipelineEnvironment", {}),
+        **fields,
+        build=Build(**{_BUILD[key]: value for key, value in build.items()}),
+        defaults=tuple(Document(name=entry.get("name", ""), text=entry.get("text", "")) for entry in documents),
+    )
+
+
+def _record(data: object, keys: Mapping[str, type], what: str) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise UsageError(f"{what} must be a JSON object")
+    for key, value in data.items():
+        if key not in keys:
+            raise UsageError(f"{what} has an unknown key {key!r}", hint=nearest(key, keys))
+        if not isinstance(value, keys[key]) or isinstance(value, bool):
+            raise UsageError(f"{what}: {key!r} must be of type {keys[key].__name__}")
+    return dict(data)
+
+
+def encode_result(request: Request, ending: Outcome | TowlineError, *, seconds: float, version: str) -> dict[str, object]:
+    """How a call ended, as the JSON object of docs/contract.md; every key is always there."""
+    outcome = ending if isinstance(ending, Outcome) else Outcome(status=ending.status, summary=ending.message)
+    error = None
+    if isinstance(ending, TowlineError):
+        error = {"category": ending.category, "message": ending.message, "where": ending.where, "hint": ending.hint}
+    return {
+        "protocol": PROTOCOL, "version": version, "step": request.step, "stage": request.stage, "status": outcome.status,
+        "summary": outcome.summary, "pipelineEnvironment": dict(outcome.pipeline_environment), "outputs": dict(outcome.outputs),
+        "links": list(outcome.links), "reports": list(outcome.reports),
+        "bindings": [{"credentialsId": b.credentials_id, "kind": b.kind, "variables": dict(b.variables)} for b in outcome.bindings],
+        "error": error, "seconds": round(seconds, 3),
+    }
