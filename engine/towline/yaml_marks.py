@@ -1,0 +1,370 @@
+"""Pure. One tree of YAML events with positions: configuration errors name file:line, surgical edits find their characters.
+
+The tree is built on PyYAML's libyaml parser, or on its Python parser where libyaml is missing; both give the same tree. `parse` keeps the text as
+written; `load` reads the first document as Piper does (go-yaml 3: facts/configuration.md sections 1.6 and 12).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections import abc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+MAX_CHARACTERS = 8 * 1024 * 1024
+MAX_NODES = 500_000
+MAX_DEPTH = 100
+MAX_EXPANDED = 100_000
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_BLANK, _BREAK = "[ \\t\\r\\n\\x85\\u2028\\u2029]", "\\r\\n|[\\r\\n\\x85\\u2028\\u2029]"
+_PROPERTIES = re.compile(rf"(?:[&!](?:(?!{_BLANK}).)*(?:{_BLANK}+(?:#(?:(?!{_BREAK}).)*{_BLANK}*)*)?)*", re.DOTALL)
+_STANDARD = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a text: `index` counts characters from 0 (a byte order mark is one), `line` and `column` from 1."""
+
+    index: int
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A scalar; `start` to `end` is its own source, quotes or block header included, without anchor and tag; `style` is '' where plain."""
+
+    value: str
+    tag: str | None
+    style: str
+    start: Mark
+    end: Mark
+    anchor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Pairs in their order; a block mapping ends where its last value ends."""
+
+    pairs: tuple[tuple[Node, Node], ...]
+    flow: bool
+    start: Mark
+    end: Mark
+    anchor: str | None
+    tag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Items in their order; a block sequence ends where its last item ends."""
+
+    items: tuple[Node, ...]
+    flow: bool
+    start: Mark
+    end: Mark
+    anchor: str | None
+    tag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A use (`*name`) of an anchor."""
+
+    name: str
+    start: Mark
+    end: Mark
+
+
+Node = Scalar | Mapping | Sequence | Alias
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a stream, from `---` where that is written; `root` is None where nothing stands in it."""
+
+    root: Node | None
+    start: Mark
+    end: Mark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """Plain Python data, and where each mapping entry (its key) and each list item stands, by its path from the root `()`."""
+
+    value: object
+    marks: abc.Mapping[Path, Mark]
+
+
+class YamlFault(ValueError):
+    """A text that is no YAML or goes over a limit; the caller knows the file and says so (`line` and `column` count from 1)."""
+
+    def __init__(self, problem: str, line: int, column: int) -> None:
+        super().__init__(f"{problem} (line {line}, column {column})")
+        self.problem = problem
+        self.line = line
+        self.column = column
+
+
+def parse(text: str) -> tuple[Document, ...]:
+    """Every document of `text` with positions; raises YamlFault, also where a limit on size, nodes or depth is exceeded."""
+    return tuple(_Composer(text).documents())
+
+
+def load(text: str) -> Located:
+    """Read the first document of `text` as plain Python data in Piper's dialect; an empty one is None; raises YamlFault.
+
+    Not read further than the first document. yes/no/on/off and dates stay text; keys are text as written; duplicate keys fail; aliases and `<<` are expanded.
+    """
+    first = next(_Composer(text).documents(), None)
+    if first is None or first.root is None:
+        return Located(value=None, marks={})
+    return _Constructor(first.root).located()
+
+
+def plain(text: str) -> object:
+    """Resolve what the plain (unquoted) scalar `text` means: None, bool, int, float or the text itself (go-yaml 3, `resolve`)."""
+    if text in _WORDS:
+        return _WORDS[text]
+    first = text[0]
+    if first == "." or first.isdigit() or first in "+-":
+        return _number(text)
+    return text
+
+
+_WORDS: dict[str, object] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
+}
+_INTEGER = re.compile(r"([-+]?)(?:0[bB](?P<b>[01]+)|0[xX](?P<x>[0-9a-fA-F]+)|0[oO]?(?P<o>[0-7]+)|(?P<d>0|[1-9][0-9]*))")
+_BASES = {"b": 2, "x": 16, "o": 8, "d": 10}
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+
+def _number(text: str) -> object:
+    bare = text if text.startswith(".") else text.replace("_", "")
+    if len(bare) > 400:  # longer than any float: text, and no quadratic conversion
+        return text
+    if whole := _INTEGER.fullmatch(bare):
+        kind = whole.lastgroup or "d"
+        value = int(whole.group(1) + whole.group(kind), _BASES[kind])
+        if -(2**63) <= value < 2**64:
+            return value
+    if not _FLOAT.fullmatch(bare):
+        return text
+    number = float(bare)
+    if number in (float("inf"), float("-inf")):
+        return text
+    return int(number) if bare.lstrip("+-").isdigit() and abs(number) < 2**53 else number  # 0800 is no octal, hence decimal
+
+
+class _Composer:
+    """Events of one text to nodes; recursion is bounded by MAX_DEPTH."""
+
+    def __init__(self, text: str) -> None:
+        self.shift = 1 if text.startswith("\ufeff") else 0
+        self.text = text[self.shift :]
+        self.nodes = 0
+        if len(text) > MAX_CHARACTERS:
+            raise YamlFault(f"longer than {MAX_CHARACTERS} characters", 1, 1)
+        if bad := _UNPRINTABLE.search(self.text):
+            before = self.text[: bad.start()]
+            raise YamlFault(f"character U+{ord(bad.group()):04X} is not allowed", before.count("\n") + 1, len(before) - before.rfind("\n"))
+        self.stream = self._events()
+
+    def _events(self) -> Iterator[Any]:
+        try:
+            yield from yaml.parse(self.text, Loader=_LOADER)
+        except yaml.MarkedYAMLError as fault:
+            place = fault.problem_mark or fault.context_mark
+            raise YamlFault(fault.problem or "not YAML", place.line + 1 if place else 1, place.column + 1 if place else 1) from fault
+        except (yaml.YAMLError, ValueError, OverflowError) as fault:  # the Python parser lets escapes beyond Unicode fall through
+            raise YamlFault(str(fault) or "not YAML", 1, 1) from fault
+
+    def documents(self) -> Iterator[Document]:
+        for event in self.stream:
+            if isinstance(event, yaml.DocumentStartEvent):
+                root = self.node(next(self.stream), 1)
+                ending = next(self.stream)
+                empty = isinstance(root, Scalar) and root.start.index == root.end.index and not (root.anchor or root.tag)
+                end = self.mark(ending.end_mark) if getattr(ending, "explicit", False) else root.end
+                yield Document(None if empty else root, self.mark(event.start_mark), end)
+
+    def mark(self, place: Any) -> Mark:
+        return Mark(place.index + self.shift, place.line + 1, place.column + 1)
+
+    def node(self, event: Any, depth: int) -> Node:
+        self.nodes += 1
+        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            problem = f"nested deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"more than {MAX_NODES} nodes"
+            raise YamlFault(problem, event.start_mark.line + 1, event.start_mark.column + 1)
+        if isinstance(event, yaml.ScalarEvent):
+            return self.scalar(event)
+        if isinstance(event, yaml.AliasEvent):
+            return Alias(str(event.anchor), self.mark(event.start_mark), self.mark(event.end_mark))
+        children, ending = self.children(depth)
+        start, anchor, tag, flow = self.mark(event.start_mark), event.anchor, event.tag, bool(event.flow_style)
+        end = self.mark(ending.end_mark) if flow or not children else children[-1].end
+        if isinstance(event, yaml.MappingStartEvent):
+            return Mapping(tuple(zip(children[::2], children[1::2], strict=True)), flow, start, end, anchor, tag)
+        return Sequence(tuple(children), flow, start, end, anchor, tag)
+
+    def children(self, depth: int) -> tuple[list[Node], Any]:
+        found: list[Node] = []
+        for event in self.stream:
+            if isinstance(event, yaml.CollectionEndEvent):
+                return found, event
+            found.append(self.node(event, depth + 1))
+        raise YamlFault("ends inside a collection", 1, 1)  # not reached: the parser closes what it opened
+
+    def scalar(self, event: Any) -> Scalar:
+        start, end = self.mark(event.start_mark), self.mark(event.end_mark)
+        if event.anchor is not None or event.tag is not None:
+            start = self.skip_properties(event.start_mark, event.end_mark)
+        return Scalar(event.value, event.tag, event.style or "", start, end, event.anchor)
+
+    def skip_properties(self, start: Any, end: Any) -> Mark:
+        """Where a scalar's own source begins: the parser's position is that of its anchor or tag."""
+        found = _PROPERTIES.match(self.text, start.index, end.index)
+        skipped = found.group() if found else ""
+        lines = re.split(_BREAK, skipped)
+        column = len(lines[-1]) + (start.column if len(lines) == 1 else 0)
+        return Mark(start.index + len(skipped) + self.shift, start.line + len(lines), column + 1)
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """List the nodes directly below `node` in their order, keys included."""
+    if isinstance(node, Mapping):
+        return tuple(child for pair in node.pairs for child in pair)
+    return node.items if isinstance(node, Sequence) else ()
+
+
+def descendants(root: Node) -> Iterator[Node]:
+    """Walk `root` and every node below it as they stand in the text."""
+    yield root
+    for child in children(root):
+        yield from descendants(child)
+
+
+def aliases(root: Node) -> dict[int, Node]:
+    """For every alias below `root`, by the index it starts at, the node it stands for: the nearest before it; raises YamlFault where there is none."""
+    anchored: dict[str, Node] = {}
+    targets: dict[int, Node] = {}
+    for node in descendants(root):
+        if not isinstance(node, Alias):
+            anchored |= {node.anchor: node} if node.anchor is not None else {}
+        elif node.name in anchored:
+            targets[node.start.index] = anchored[node.name]
+        else:
+            raise YamlFault(f"alias *{node.name} has no anchor before it", node.start.line, node.start.column)
+    return targets
+
+
+def is_merge(key: Node) -> bool:
+    """Whether `key` is the merge key `<<`: plain, or tagged so."""
+    return isinstance(key, Scalar) and (key.tag == f"{_STANDARD}merge" or (key.value == "<<" and not key.style and key.tag is None))
+
+
+class _Constructor:
+    """Nodes to plain Python data; what aliases and merge keys multiply is bounded by MAX_EXPANDED."""
+
+    def __init__(self, root: Node) -> None:
+        self.root = root
+        self.targets = aliases(root)
+        self.left = sum(1 for _ in descendants(root)) + MAX_EXPANDED
+        self.marks: dict[Path, Mark] = {(): root.start}
+
+    def located(self) -> Located:
+        return Located(value=self.build(self.root, (), 1), marks=self.marks)
+
+    def spend(self, node: Node, depth: int) -> None:
+        """Count one visit; an alias inside its own anchor ends here too."""
+        self.left -= 1
+        if self.left < 0 or depth > MAX_DEPTH:
+            raise YamlFault("aliases expand to too much", node.start.line, node.start.column)
+
+    def build(self, node: Node, path: Path, depth: int) -> object:
+        self.spend(node, depth)
+        if isinstance(node, Alias):
+            return self.build(self.targets[node.start.index], path, depth + 1)
+        if isinstance(node, Scalar):
+            return _value(node)
+        if isinstance(node, Sequence):
+            return [self.place(item, item, (*path, index), depth) for index, item in enumerate(node.items)]
+        return {name: self.place(key, value, (*path, name), depth) for name, (key, value) in self.entries(node, depth).items()}
+
+    def place(self, at: Node, node: Node, path: Path, depth: int) -> object:
+        self.marks[path] = at.start
+        return self.build(node, path, depth + 1)
+
+    def entries(self, node: Mapping, depth: int) -> dict[str, tuple[Node, Node]]:
+        """Key and value by name: the mapping's own in their order, then what its merge keys add."""
+        own: dict[str, tuple[Node, Node]] = {}
+        for key, value in node.pairs:
+            self.spend(key, depth)
+            name = self.name(key)
+            if name in own:
+                raise YamlFault(f"key {name!r} stands twice in one mapping", key.start.line, key.start.column)
+            own[name] = key, value
+        added = [self.merged(value, depth + 1) for key, value in own.values() if is_merge(key)]
+        own = {name: pair for name, pair in own.items() if not is_merge(pair[0])}
+        for entries in added:
+            own = {**own, **{name: pair for name, pair in entries.items() if name not in own}}
+        return own
+
+    def merged(self, node: Node, depth: int) -> dict[str, tuple[Node, Node]]:
+        """Entries that a `<<` brings in: from a mapping, or from a list of them, where the earlier wins."""
+        self.spend(node, depth)
+        target = self.targets[node.start.index] if isinstance(node, Alias) else node
+        if isinstance(target, Mapping):
+            return self.entries(target, depth + 1)
+        if not isinstance(target, Sequence):
+            raise YamlFault("a merge key needs a mapping or a list of mappings", node.start.line, node.start.column)
+        found: dict[str, tuple[Node, Node]] = {}
+        for item in target.items:
+            found = {**self.merged(item, depth + 1), **found}
+        return found
+
+    def name(self, key: Node) -> str:
+        target = self.targets[key.start.index] if isinstance(key, Alias) else key
+        if not isinstance(target, Scalar):
+            raise YamlFault("a mapping's key must be a scalar", key.start.line, key.start.column)
+        return target.value
+
+
+_TYPES: dict[str, type] = {"null": type(None), "bool": bool, "int": int, "float": float}
+
+
+def _value(node: Scalar) -> object:
+    """Resolve a scalar by its tag, else by its text; an unknown tag makes it text, a timestamp stays as written."""
+    if node.tag is None:
+        return node.value if node.style else plain(node.value)
+    kind = node.tag.removeprefix(_STANDARD)
+    if kind == "binary":
+        return _binary(node)
+    if kind not in _TYPES:
+        return node.value
+    value = plain(node.value)
+    if kind == "float" and type(value) is int:
+        value = float(value)
+    if type(value) is not _TYPES[kind]:
+        raise YamlFault(f"{node.value!r} is no {kind}", node.start.line, node.start.column)
+    return value
+
+
+def _binary(node: Scalar) -> str:
+    try:
+        return base64.b64decode("".join(node.value.split()), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError) as fault:
+        raise YamlFault("!!binary holds no text in base64", node.start.line, node.start.column) from fault
