@@ -1,0 +1,36 @@
+# The two commands of the README are `make demo` and `make test`; both set up what they need and are quick the second time.
+GRADLE = gradle --no-daemon --console=plain --quiet
+
+.PHONY: setup demo test test-extra lint check bench lock clean
+
+setup:
+	@tools/setup.sh run
+
+demo: setup
+	@.venv/bin/python examples/demo.py
+
+test:
+	@tools/setup.sh test
+	.venv/bin/python -m pytest -q
+	$(GRADLE) test
+
+test-extra:
+	@tools/setup.sh test
+	.venv/bin/python -m pytest -q -m extra
+
+lint:
+	@tools/setup.sh test
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	$(GRADLE) lint
+
+check: lint test
+
+bench: setup
+	@.venv/bin/python tests/bench/startup.py
+
+lock:
+	uv pip compile pyproject.toml --group dev --extra helm --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
+
+clean:
+	rm -rf .venv build .gradle .pytest_cache .mypy_cache .ruff_cache .hypothesis engine/towline.egg-info

@@ -1,0 +1,54 @@
+#!/bin/sh
+# Sets up what a make target needs: `setup.sh run` for the engine and the demo, `setup.sh test` for the tests as well.
+# Installs missing system packages where it runs as root on Debian or Ubuntu; elsewhere it names them in one line.
+set -eu
+cd "$(dirname "$0")/.."
+purpose=${1:-run}
+
+find_python() {
+    for name in python3 python3.14 python3.13 python3.12 python3.11; do
+        if "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$name"
+            return
+        fi
+    done
+}
+
+java_version() {
+    java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1
+}
+
+missing=
+[ -n "$(find_python)" ] || [ -x .venv/bin/python ] || missing="$missing python3 python3-venv"
+[ -x "$(git --exec-path 2>/dev/null)/git-http-backend" ] || missing="$missing git"
+if [ "$purpose" = test ]; then
+    command -v docker-registry >/dev/null || missing="$missing docker-registry"
+    command -v gradle >/dev/null || missing="$missing gradle"
+    [ "$(java_version)" -ge 17 ] 2>/dev/null || missing="$missing default-jdk-headless"
+fi
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "towline: install these Debian packages (or what they hold) and run it again:$missing" >&2
+        exit 1
+    fi
+    echo "towline: installing$missing"
+    log=$(mktemp)
+    # A package's service is not wanted here: the tests start the program themselves, on free ports.
+    (apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing) >"$log" 2>&1 ||
+        { tail -n 20 "$log" >&2; exit 1; }
+    rm -f "$log"
+fi
+
+python=$(find_python)
+if [ -z "$python" ] && [ ! -x .venv/bin/python ]; then
+    echo "towline: no Python 3.11 or newer with venv was found, and the system's packages hold none" >&2
+    exit 1
+fi
+wanted=$(cat requirements.lock pyproject.toml resources/towline/VERSION | sha256sum | cut -d ' ' -f 1)
+if [ "$(cat .venv/towline-setup 2>/dev/null)" != "$wanted" ] || ! .venv/bin/towline --version >/dev/null 2>&1; then
+    echo "towline: setting up .venv"
+    [ -x .venv/bin/python ] && .venv/bin/python -c '' 2>/dev/null || "$python" -m venv --clear .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+    echo "$wanted" >.venv/towline-setup
+fi
