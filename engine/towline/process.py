@@ -29,7 +29,7 @@ class Completed:
     err: bytes
 
 
-class Overrun(Exception):  # noqa: N818 - it is what happened, and its callers name it so
+class Overrun(Exception):
     """The child ran past its deadline or its output cap and was killed with its group; `what` says which."""
 
     def __init__(self, what: str) -> None:
@@ -66,7 +66,9 @@ def _start(command: Sequence[str], environment: Mapping[str, str], folder: Path 
 
 
 def _exchange(child: subprocess.Popen[bytes], stdin: bytes, end: float) -> tuple[bytes, bytes]:
-    assert child.stdin and child.stdout and child.stderr
+    assert child.stdin
+    assert child.stdout
+    assert child.stderr
     waiting = memoryview(stdin)
     taken: dict[IO[bytes], bytearray] = {child.stdout: bytearray(), child.stderr: bytearray()}
     with selectors.DefaultSelector() as selector:

@@ -1,0 +1,151 @@
+"""The door: arguments and environment in, one command run, result file and exit code out; the one place that catches."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from towline import dispatch
+from towline.commands.call import Call
+from towline.console import Console
+from towline.errors import Interrupted, MachineError, TowlineError, UsageError
+from towline.files import version, write_whole
+from towline.secret import is_secret
+from towline.suggest import nearest
+from towline.wire import Outcome, Request, encode_result, read_request
+
+_EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises UsageError where argparse would end the process, with the nearest known flag or word."""
+
+    def error(self, message: str) -> NoReturn:
+        """Turn argparse's complaint into the engine's own kind of fault."""
+        raise UsageError(message, hint=f"see {self.prog} --help")
+
+
+def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
+    """The fault for a word that `parser` does not know, with the flag that was probably meant."""
+    flag = word.partition("=")[0]
+    known = [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001 - argparse has no other list
+    return UsageError(f"unknown flag {flag}" if flag.startswith("-") else f"unexpected word {flag!r}", hint=nearest(flag, known))
+
+
+def entry() -> int:
+    """The console script: the process's own arguments, environment and streams; signals become an ordinary way out."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    return main(sys.argv[1:], environ=os.environ, out=sys.stdout, err=sys.stderr)
+
+
+def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO, err: TextIO) -> int:
+    """Run the command that `words` name and give its exit code; a result file is written on every way out."""
+    started = time.monotonic()
+    console = Console(err)
+    request = Request()
+    ending: Outcome | TowlineError
+    try:
+        request = _request(words)
+        call = Call(request=request, requested=_flag(words, "--request") is not None, environ=_take(environ, request),
+                    folder=Path.cwd(), console=console, out=out)
+        module, arguments = _parse(words)
+        request = module.identify(arguments, request)
+        ending = module.execute(arguments, replace(call, request=request))
+    except TowlineError as fault:
+        ending = fault
+    except Exception as fault:  # noqa: BLE001 - the one place that catches everything: a bug must end in a result too
+        ending = _unexpected(fault, console)
+    result = encode_result(request, ending, seconds=time.monotonic() - started, version=version())
+    return _finish(words, ending, result, console=console, out=out)
+
+
+def _interrupt(number: int, _frame: object) -> NoReturn:
+    raise Interrupted(number)
+
+
+def _flag(words: Sequence[str], name: str) -> str | None:
+    """The value of a flag before anything is parsed: the result file is owed even where parsing fails."""
+    for at, word in enumerate(words):
+        if word == name and at + 1 < len(words):
+            return words[at + 1]
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+    return None
+
+
+def _request(words: Sequence[str]) -> Request:
+    path = _flag(words, "--request")
+    return read_request(Path(path)) if path else Request()
+
+
+def _take(environ: MutableMapping[str, str], request: Request) -> Mapping[str, str]:
+    """A copy of the environment; what is secret in it is removed from the process's own, so that no child inherits it."""
+    taken = dict(environ)
+    for name in taken:
+        if is_secret(name) or name in request.secrets.values():
+            del environ[name]
+    return taken
+
+
+def _parse(words: Sequence[str]) -> tuple[Any, argparse.Namespace]:
+    """The chosen command's module, the only one loaded, and its arguments; raises UsageError."""
+    name = next((word for word in words if not word.startswith("-")), "")
+    parser = Parser(prog="towline", description="Pushes a build's image and writes it into the GitOps repository of each stage.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"towline {version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    for command, (_, text) in dispatch.COMMANDS.items():
+        chosen = commands.add_parser(command, help=text, description=text, allow_abbrev=False)
+        if command == name:
+            _common(chosen)
+            dispatch.command(name).configure(chosen, words[list(words).index(name) + 1 :])
+    if name and name not in dispatch.COMMANDS:
+        raise UsageError(f"unknown command {name!r}", hint=nearest(name, dispatch.COMMANDS))
+    arguments, rest = parser.parse_known_args(words)
+    if rest:
+        raise unknown(rest[0], commands.choices[name])
+    return dispatch.command(name), arguments
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--request", metavar="FILE", help="the call as JSON (docs/contract.md)")
+    parser.add_argument("--result", metavar="FILE", help="where to write the result as JSON, on every way out")
+    parser.add_argument("--stage", metavar="NAME", default="", help="the stage that the call belongs to")
+    parser.add_argument("--config", metavar="FILE", default="", help="the project's configuration, instead of .pipeline/config.yml")
+    parser.add_argument("--json", action="store_true", help="print the result to standard output")
+
+
+def _unexpected(fault: Exception, console: Console) -> TowlineError:
+    if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno in _EXHAUSTED):
+        return MachineError(f"the machine is at its end: {fault or type(fault).__name__}", hint="free disk space, memory or open files")
+    console.say(traceback.format_exc().rstrip())
+    return TowlineError(f"unexpected: {type(fault).__name__}: {fault}", hint="this is a bug of Towline; report it with the trace above")
+
+
+def _finish(words: Sequence[str], ending: Outcome | TowlineError, result: Mapping[str, object], *, console: Console, out: TextIO) -> int:
+    """Print and write what came of it and give the exit code."""
+    text = console.mask(json.dumps(result, indent=2, ensure_ascii=False)) + "\n"
+    code = 0
+    if isinstance(ending, TowlineError):
+        console.fail(ending)
+        code = ending.exit_code
+    if "--json" in words:
+        out.write(text)
+    path = _flag(words, "--result")
+    if path:
+        try:
+            write_whole(Path(path), text.encode())
+        except MachineError as fault:
+            console.fail(fault)
+            return code or fault.exit_code
+    return code

@@ -1,0 +1,23 @@
+"""What every command is given: the request, the variables and folder of the machine, and where to write for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from towline.console import Console
+from towline.wire import Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call of the engine; `requested` tells the Jenkins library's call from one in a shell; `out` is standard output."""
+
+    request: Request
+    requested: bool
+    environ: Mapping[str, str]
+    folder: Path
+    console: Console
+    out: TextIO

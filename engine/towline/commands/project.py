@@ -1,0 +1,57 @@
+"""What a call knows of its project: documents, parameters and pipeline environment, from a request or from disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from towline.commands.call import Call
+from towline.config.layers import Documents, read_documents
+from towline.errors import UsageError
+from towline.files import version
+from towline.pipeline import environment
+from towline.secret import is_secret
+
+_PARAMETERS, _ENVIRONMENT = "parameters/", "pipelineEnvironment/"
+
+
+def documents(call: Call, config: str) -> Documents:
+    """The library's, the platform team's and the project's documents; raises UsageError and ConfigError."""
+    _agree(call.request.version)
+    team = [path for path in call.environ.get("TOWLINE_DEFAULTS", "").split(os.pathsep) if path]
+    return read_documents(call.folder, config=config, team_files=team, team_documents=[(entry.name, entry.text) for entry in call.request.defaults])
+
+
+def given(call: Call) -> Mapping[str, object]:
+    """The call's parameters with those that travelled as variables; raises UsageError."""
+    return {**call.request.parameters, **_secrets(call, _PARAMETERS)}
+
+
+def pipeline_environment(call: Call) -> Mapping[str, object]:
+    """The pipeline environment: the request's where there is one, else the one on disk; its secrets are masked from here on."""
+    values = {**call.request.pipeline_environment, **_secrets(call, _ENVIRONMENT)} if call.requested else environment.read(call.folder)
+    for key, value in values.items():
+        if is_secret(key) and isinstance(value, str):
+            call.console.hide(value)
+    return values
+
+
+def _secrets(call: Call, prefix: str) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, variable in call.request.secrets.items():
+        if not name.startswith((_PARAMETERS, _ENVIRONMENT)):
+            raise UsageError(f"the request's secrets have an unknown name {name!r}", hint=f"expected {_PARAMETERS}... or {_ENVIRONMENT}...")
+        if variable not in call.environ:
+            raise UsageError(f"the variable {variable} of secret {name!r} is not set")
+        if name.startswith(prefix):
+            call.console.hide(call.environ[variable])
+            found[name.removeprefix(prefix)] = call.environ[variable]
+    return found
+
+
+def _agree(library: str) -> None:
+    """Pass where library and engine are of one major version (of one minor version while that is 0); raises UsageError."""
+    ours, theirs = version().split("."), library.split(".")
+    parts = 2 if ours[0] == "0" else 1
+    if library and ours[:parts] != theirs[:parts]:
+        raise UsageError(f"the library is version {library}, the engine is {version()}", hint="install the engine of the library's version")

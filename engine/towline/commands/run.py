@@ -1,0 +1,106 @@
+"""`towline run <step>`: from the call to the step's outcome; the step tells its own story in `steps/`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from towline import dispatch
+from towline.commands.call import Call
+from towline.commands.project import documents, given, pipeline_environment
+from towline.config.layers import load_schema
+from towline.config.resolve import Inputs, Settings, resolve
+from towline.config.schema import Parameter, StepSchema
+from towline.errors import CredentialError
+from towline.pipeline import environment, stages
+from towline.steps.task import Task
+from towline.wire import BIND, SKIPPED, Binding, Outcome, Request
+
+_VALUES = {"boolean": "true|false", "integer": "N", "list": "A,B", "map": "K=V,K=V"}
+
+
+def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """The command's own flags, and one for every parameter of the step that `words` name; raises UsageError."""
+    parser.add_argument("step", help="imagePushToRegistry, gitOpsUpdateDeployment, or another name of theirs")
+    parser.add_argument("--if-active", action="store_true", help="obey the stage's flags and conditions; end as skipped where they say no")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
+    known, _ = parser.parse_known_args([word for word in words if word not in ("-h", "--help")])
+    schema = load_schema(known.step)
+    parser.set_defaults(schema=schema)
+    group = parser.add_argument_group(f"parameters of {schema.name}")
+    for parameter in schema.parameters:
+        _add_flag(group, parameter)
+
+
+def identify(arguments: argparse.Namespace, request: Request) -> Request:
+    """The request under the step's own name and the stage that was meant."""
+    return replace(request, step=arguments.schema.name, stage=arguments.stage or request.stage)
+
+
+def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
+    """Resolve, decide whether the step is active, let it run, and keep what it says about the pipeline."""
+    schema: StepSchema = arguments.schema
+    given_here = given(call)
+    known = documents(call, arguments.config)
+    values = pipeline_environment(call)
+    why = "called directly"
+    if arguments.if_active:
+        decision = stages.decide(known, stage=call.request.stage, step=schema.name, pipeline_environment=values,
+                                 change_request=bool(call.request.build.change_request))
+        if decision.active != "yes":
+            call.console.say(f"{schema.name}: skipped in stage {call.request.stage}: {decision.why}")
+            return Outcome(status=SKIPPED, summary=f"skipped: {decision.why}", outputs={"why": decision.why})
+        why = decision.why
+    call.console.say(f"{schema.name}: runs{f' in stage {call.request.stage}' if call.request.stage else ''}: {why}")
+    settings = resolve(schema, Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ,
+                                      parameters=given_here, flags=_flags(arguments, schema)))
+    for secret in settings.secrets():
+        call.console.hide(secret)
+    bindings = _bindings(schema, settings, call)
+    if bindings:
+        return Outcome(status=BIND, summary="a Jenkins credential is to be bound", bindings=bindings)
+    started = time.monotonic()
+    outcome: Outcome = dispatch.step(schema.name).run(_task(call, settings, values, dry_run=arguments.dry_run))
+    call.console.say(f"{schema.name}: {outcome.status}: {outcome.summary} in {time.monotonic() - started:.2f} s")
+    if not call.requested and not arguments.dry_run:
+        environment.write(call.folder, outcome.pipeline_environment)
+    return replace(outcome, outputs={**outcome.outputs, "why": why})
+
+
+def _task(call: Call, settings: Settings, values: Mapping[str, object], *, dry_run: bool) -> Task:
+    request = call.request
+    return Task(settings=settings, pipeline_environment=values, stage=request.stage, build=request.build, folder=call.folder,
+                environ=call.environ, console=call.console, dry_run=dry_run)
+
+
+def _add_flag(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
+    if parameter.secret:
+        return  # a secret in argv is readable by every process of the machine: it comes by PIPER_<name>
+    group.add_argument(f"--{parameter.name}", metavar=_VALUES.get(parameter.type, "TEXT"), help=parameter.description.replace("%", "%%"),
+                       dest=f"parameter:{parameter.name}", action="append")
+
+
+def _flags(arguments: argparse.Namespace, schema: StepSchema) -> Mapping[str, object]:
+    """Flags that were given: repeated ones of a list or map joined, else the last one."""
+    found: dict[str, object] = {}
+    for parameter in schema.parameters:
+        texts = getattr(arguments, f"parameter:{parameter.name}", None)
+        if texts:
+            found[parameter.name] = ",".join(texts) if parameter.type in ("list", "map") else texts[-1]
+    return found
+
+
+def _bindings(schema: StepSchema, settings: Settings, call: Call) -> tuple[Binding, ...]:
+    """Jenkins credentials that the configuration names and that nobody has bound yet; raises CredentialError outside of Jenkins."""
+    wanted = []
+    for credential in schema.credentials:
+        if not settings.given(credential.name) or all(settings.given(name) for name in credential.parameters.values()):
+            continue
+        variables = {part: f"PIPER_{name}" for part, name in credential.parameters.items()}
+        if not call.requested:
+            raise CredentialError(f"{credential.name} names a Jenkins credential, and this is no Jenkins build", where=settings.origin(credential.name),
+                                  hint=f"set {' and '.join(variables.values())}")
+        wanted.append(Binding(credentials_id=settings.text(credential.name), kind=credential.kind, variables=variables))
+    return tuple(wanted)

@@ -1,0 +1,26 @@
+"""The one place of laziness: commands and steps by name, loaded when chosen; every other import stands at the top of its module."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+COMMANDS = {
+    "run": ("towline.commands.run", "run one step"),
+    "plan": ("towline.commands.plan", "say which stages and steps are active, and why"),
+}
+
+STEPS = {
+    "imagePushToRegistry": "towline.steps.image_push_to_registry",
+    "gitOpsUpdateDeployment": "towline.steps.gitops_update_deployment",
+}
+
+
+def command(name: str) -> Any:
+    """The module of a command: `configure(parser, words)` and `execute(arguments, call)`."""
+    return import_module(COMMANDS[name][0])
+
+
+def step(name: str) -> Any:
+    """The module of a step by its own name: `run(task)`."""
+    return import_module(STEPS[name])

@@ -1,0 +1,33 @@
+"""What is secret, and the one shape in which a login travels through the engine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from towline.errors import CredentialError
+
+_SECRET = re.compile(r"password|token|secret|private_?key", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """User and password for one host; `origin` says where they came from, for messages; never shown as a whole."""
+
+    username: str
+    password: str = field(repr=False)
+    origin: str
+
+
+def is_secret(key: str) -> bool:
+    """Whether the last part of a key such as `container/repositoryPassword` names a secret (docs/contract.md, Request)."""
+    return _SECRET.search(key.rpartition("/")[2]) is not None
+
+
+def admit(host: str, allowed: Sequence[str]) -> None:
+    """Pass where `allowed` is empty or names `host`; raises CredentialError: a credential goes to no other host."""
+    if allowed and host not in allowed:
+        raise CredentialError(
+            f"no credential may be sent to {host}", where="credentialHosts", hint=f"the platform team allows: {', '.join(allowed)}"
+        )

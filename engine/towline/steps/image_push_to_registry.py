@@ -1,0 +1,179 @@
+"""imagePushToRegistry: from the build's short-lived staging registry to the one that clusters pull from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from towline.config.resolve import Settings
+from towline.errors import ConfigError
+from towline.image import Image, Reference, Registry, parse_digest, parse_image, parse_platform, parse_registry
+from towline.registry.client import RegistryClient
+from towline.registry.copy import CopyJob, CopyReport, copy_images
+from towline.registry.credentials import from_docker_config
+from towline.secret import Login, admit
+from towline.steps.logins import login
+from towline.steps.task import Task
+from towline.transport import Transport
+from towline.wire import SUCCESS, UNCHANGED, Outcome
+
+
+def run(task: Task) -> Outcome:
+    """Plan the copies that the settings ask for, perform them and say where the images are now."""
+    settings = task.settings
+    source, target = _place(settings, "sourceRegistryUrl"), _place(settings, "targetRegistryUrl")
+    jobs = tuple(_job(settings, source, target, wanted) for wanted in _wanted(settings))
+    with Transport() as transport:
+        reports = copy_images(
+            jobs,
+            source=_client(settings, transport, source[0], role="source"),
+            target=_client(settings, transport, target[0], role="target"),
+            dry_run=task.dry_run,
+        )
+    for report in reports:
+        task.console.say(f"  {_line(report)}")
+    return _outcome(settings, reports, dry_run=task.dry_run)
+
+
+_Place = tuple[Registry, str]
+
+
+def _place(settings: Settings, name: str) -> _Place:
+    if not settings.given(name):
+        raise ConfigError(f"no {name} is known", hint=f"the step that builds the image leaves it in container/registryUrl, or set {name}")
+    return parse_registry(settings.text(name))
+
+
+class _Wanted:
+    """One image by its source and its target names, each under the registry's path, and the digest it is known to have."""
+
+    def __init__(self, source: Image, targets: Sequence[Image], digest: str) -> None:
+        self.source, self.targets, self.digest = source, targets, digest
+
+
+def _wanted(settings: Settings) -> tuple[_Wanted, ...]:
+    """The images of the pipeline environment or of the configuration, in their order; raises ConfigError where there are none."""
+    pairs = _by_name_tags(settings) if settings.flag("useImageNameTags") else _by_names(settings)
+    if not pairs:
+        name = "sourceImageNameTags" if settings.flag("useImageNameTags") else "sourceImages"
+        raise ConfigError("no image is known that could be pushed", where=settings.origin(name),
+                          hint=f"the step that builds the image leaves its name in the pipeline environment; else set {name}")
+    digests = settings.texts("sourceImageDigests")
+    known = [parse_digest(digest) for digest in digests] if len(digests) == len(pairs) else [""] * len(pairs)
+    return tuple(_Wanted(source, targets, source.digest or digest) for (source, targets), digest in zip(pairs, known, strict=True))
+
+
+def _by_names(settings: Settings) -> list[tuple[Image, list[Image]]]:
+    renamed = settings.mapping("targetImages")
+    source_tag, tags = _tag(settings.text("sourceImageTag")), _target_tags(settings)
+    pairs = []
+    for name in settings.texts("sourceImages"):
+        image = parse_image(name)
+        if renamed and name not in renamed:
+            raise ConfigError(f"targetImages has no name for {name!r}", where=settings.origin("targetImages"), hint="name every image of sourceImages")
+        target = parse_image(str(renamed.get(name, image.name)))
+        if not source_tag and not (image.tag or image.digest):
+            raise ConfigError(f"no tag is known for {name!r}", where=settings.origin("sourceImages"), hint="set sourceImageTag or artifactVersion")
+        source = image if image.tag or image.digest else replace(image, tag=source_tag)
+        pairs.append((source, [replace(target, tag=tag) for tag in tags or [target.tag or source.tag]]))
+    return pairs
+
+
+def _by_name_tags(settings: Settings) -> list[tuple[Image, list[Image]]]:
+    names, renamed = settings.texts("sourceImageNameTags"), settings.texts("targetImageNameTags")
+    if renamed and len(renamed) != len(names):
+        raise ConfigError(f"targetImageNameTags has {len(renamed)} entries for {len(names)} of sourceImageNameTags",
+                          where=settings.origin("targetImageNameTags"), hint="give one target for each source, in the same order")
+    pairs = []
+    for name, target in zip(names, renamed or names, strict=True):
+        image = parse_image(_tag(target))
+        latest = [replace(image, tag="latest", digest="")] if settings.flag("tagLatest") else []
+        pairs.append((parse_image(_tag(name)), [replace(image, digest=""), *latest]))
+    return pairs
+
+
+def _target_tags(settings: Settings) -> list[str]:
+    tag = _tag(settings.text("targetImageTag"))
+    return [tag] * bool(tag) + ["latest"] * settings.flag("tagLatest")
+
+
+def _tag(text: str) -> str:
+    """A version as a tag: build metadata's `+` is no character of a tag, and becomes `-` as it does when the image is built."""
+    return text.replace("+", "-")
+
+
+def _job(settings: Settings, source: _Place, target: _Place, wanted: _Wanted) -> CopyJob:
+    platform = settings.text("targetArchitecture")
+    return CopyJob(
+        source=_reference(source, wanted.source),
+        targets=tuple(_reference(target, image) for image in wanted.targets),
+        digest=wanted.digest,
+        platform=parse_platform(platform) if platform else None,
+    )
+
+
+def _reference(place: _Place, image: Image) -> Reference:
+    registry, path = place
+    return Reference(registry=registry, image=replace(image, name=f"{path}/{image.name}" if path else image.name))
+
+
+def _client(settings: Settings, transport: Transport, registry: Registry, *, role: str) -> RegistryClient:
+    found = login(settings, (f"{role}RegistryUser", f"{role}RegistryPassword"), host=registry.host) or _configured(settings, registry)
+    return RegistryClient(registry, role=role, login=found, transport=transport, allow_plain_http=settings.flag("allowPlainHttp"))
+
+
+def _configured(settings: Settings, registry: Registry) -> Login | None:
+    """The login for `registry` from the Docker configuration that the settings name; raises ConfigError."""
+    path = settings.text("dockerConfigJSON")
+    if not path:
+        return None
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ConfigError("the file of dockerConfigJSON cannot be read", where=settings.origin("dockerConfigJSON"),
+                          hint="give the path of a config.json") from fault
+    found = from_docker_config(text, registry, origin=settings.origin("dockerConfigJSON"))
+    if found:
+        admit(registry.host, settings.texts("credentialHosts"))
+    return found
+
+
+def _line(report: CopyReport) -> str:
+    """What happened to one image, for people."""
+    tags = ", ".join(str(target) for target in report.job.targets)
+    platforms = f" ({', '.join(report.platforms)})" if report.platforms else ""
+    if not report.changed:
+        why = "the target holds it already" if report.source_asked else "the target holds it already, the source was not asked"
+        return f"{tags}: {report.digest}{platforms}: {why}"
+    blobs = f"{report.copied} blobs copied, {report.mounted} mounted, {report.skipped} skipped"
+    return f"{tags}: {report.digest}{platforms}: {report.bytes_moved} bytes moved, {report.bytes_skipped} skipped; {blobs}"
+
+
+def _outcome(settings: Settings, reports: Sequence[CopyReport], *, dry_run: bool) -> Outcome:
+    url = settings.text("targetRegistryUrl").rstrip("/")
+    prefix = parse_registry(url)[1]
+    names = [str(report.job.targets[0].image).removeprefix(f"{prefix}/" if prefix else "") for report in reports]
+    changed = [report for report in reports if report.changed]
+    moved, skipped = sum(report.bytes_moved for report in reports), sum(report.bytes_skipped for report in reports)
+    pushed, had = ("to push", "to move") if dry_run else ("pushed", "moved")
+    return Outcome(
+        status=SUCCESS if changed else UNCHANGED,
+        summary=f"{len(changed)} of {len(reports)} images {pushed}, {moved} bytes {had}, {skipped} skipped",
+        pipeline_environment={} if dry_run else {
+            "container/targetRegistryUrl": url,
+            "container/targetImageNameTag": names[0],
+            "container/targetImageNameTags": names,
+            "container/targetImageDigests": [report.digest for report in reports],
+        },
+        outputs={
+            "images": [_record(report) for report in reports],
+            "bytes": {"moved": moved, "skipped": skipped},
+            "blobs": {kind: sum(getattr(report, kind) for report in reports) for kind in ("copied", "mounted", "skipped")},
+        },
+    )
+
+
+def _record(report: CopyReport) -> dict[str, object]:
+    return {"source": str(report.job.source), "target": str(report.job.targets[0]), "digest": report.digest, "platforms": list(report.platforms),
+            "tags": [target.image.tag for target in report.job.targets]}

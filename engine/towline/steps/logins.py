@@ -1,0 +1,22 @@
+"""Which login a step's settings hold for a host."""
+
+from __future__ import annotations
+
+from towline.config.resolve import Settings
+from towline.errors import CredentialError
+from towline.secret import Login, admit
+
+
+def login(settings: Settings, names: tuple[str, str], *, host: str) -> Login | None:
+    """The login from the parameters called `names` (user, password), None where neither is set.
+
+    Raises CredentialError for half a login and for a host that no credential may go to.
+    """
+    user, password = names
+    if not settings.given(user) and not settings.given(password):
+        return None
+    for one, other in ((user, password), (password, user)):
+        if not settings.given(one):
+            raise CredentialError(f"{other} is set and {one} is not", where=settings.origin(other), hint=f"set {one} too: PIPER_{one}, a credential, or Vault")
+    admit(host, settings.texts("credentialHosts"))
+    return Login(username=settings.text(user), password=settings.text(password), origin=f"{settings.origin(user)} and {settings.origin(password)}")

@@ -1,0 +1,25 @@
+"""What every step is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from towline.config.resolve import Settings
+from towline.console import Console
+from towline.wire import Build
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A step's checked settings, the pipeline environment, the build that calls, the workspace and the machine's variables."""
+
+    settings: Settings
+    pipeline_environment: Mapping[str, object]
+    stage: str
+    build: Build
+    folder: Path
+    environ: Mapping[str, str]
+    console: Console
+    dry_run: bool
