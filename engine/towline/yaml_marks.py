@@ -25,6 +25,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _BLANK, _BREAK = "[ \\t\\r\\n\\x85\\u2028\\u2029]", "\\r\\n|[\\r\\n\\x85\\u2028\\u2029]"
 _PROPERTIES = re.compile(rf"(?:[&!](?:(?!{_BLANK}).)*(?:{_BLANK}+(?:#(?:(?!{_BREAK}).)*{_BLANK}*)*)?)*", re.DOTALL)
+_COLON = re.compile(rf"(?:{_BLANK}|#(?:(?!{_BREAK}).)*)*:", re.DOTALL)
 _STANDARD = "tag:yaml.org,2002:"
 
 
@@ -198,8 +199,8 @@ class _Composer:
                 root = self.node(next(self.stream), 1)
                 ending = next(self.stream)
                 empty = isinstance(root, Scalar) and root.start.index == root.end.index and not (root.anchor or root.tag)
-                end = self.mark(ending.end_mark) if getattr(ending, "explicit", False) else root.end
-                yield Document(None if empty else root, self.mark(event.start_mark), end)
+                last = self.mark(event.end_mark) if empty else root.end
+                yield Document(None if empty else root, self.mark(event.start_mark), self.mark(ending.end_mark) if ending.explicit else last)
 
     def mark(self, place: Any) -> Mark:
         return Mark(place.index + self.shift, place.line + 1, place.column + 1)
@@ -213,12 +214,12 @@ class _Composer:
             return self.scalar(event)
         if isinstance(event, yaml.AliasEvent):
             return Alias(str(event.anchor), self.mark(event.start_mark), self.mark(event.end_mark))
-        children, ending = self.children(depth)
+        inner, ending = self.children(depth)
         start, anchor, tag, flow = self.mark(event.start_mark), event.anchor, event.tag, bool(event.flow_style)
-        end = self.mark(ending.end_mark) if flow or not children else children[-1].end
+        end = self.mark(ending.end_mark) if flow or not inner else inner[-1].end
         if isinstance(event, yaml.MappingStartEvent):
-            return Mapping(tuple(zip(children[::2], children[1::2], strict=True)), flow, start, end, anchor, tag)
-        return Sequence(tuple(children), flow, start, end, anchor, tag)
+            return Mapping(tuple(self.pairs(inner)), flow, start, end, anchor, tag)
+        return Sequence(tuple(inner), flow, start, end, anchor, tag)
 
     def children(self, depth: int) -> tuple[list[Node], Any]:
         found: list[Node] = []
@@ -237,10 +238,24 @@ class _Composer:
     def skip_properties(self, start: Any, end: Any) -> Mark:
         """Where a scalar's own source begins: the parser's position is that of its anchor or tag."""
         found = _PROPERTIES.match(self.text, start.index, end.index)
-        skipped = found.group() if found else ""
-        lines = re.split(_BREAK, skipped)
-        column = len(lines[-1]) + (start.column if len(lines) == 1 else 0)
-        return Mark(start.index + len(skipped) + self.shift, start.line + len(lines), column + 1)
+        return self.advance(self.mark(start), found.end() - start.index if found else 0)
+
+    def pairs(self, nodes: list[Node]) -> Iterator[tuple[Node, Node]]:
+        """Keys with their values; an empty value stands right behind its colon, which only the Python parser says of flow mappings too."""
+        for key, value in zip(nodes[::2], nodes[1::2], strict=True):
+            if not isinstance(value, Scalar) or value.start.index != value.end.index or value.anchor is not None or value.tag is not None:
+                yield key, value
+                continue
+            end = key.end.index - self.shift
+            colon = _COLON.match(self.text, end, value.start.index - self.shift)
+            place = self.advance(key.end, colon.end() - end if colon else 0)
+            yield key, Scalar("", None, "", place, place, None)
+
+    def advance(self, start: Mark, length: int) -> Mark:
+        index = start.index - self.shift
+        lines = re.split(_BREAK, self.text[index : index + length])
+        column = len(lines[-1]) + (start.column if len(lines) == 1 else 1)
+        return Mark(start.index + length, start.line + len(lines) - 1, column)
 
 
 def children(node: Node) -> tuple[Node, ...]:
