@@ -1,0 +1,38 @@
+# Finds the Towline engine on this machine and becomes it: $TOWLINE_ENGINE, else `towline` on PATH.
+# Never one in the workspace, which a pull request can change: neither by a relative path nor by a folder in it.
+set -eu
+
+say() {
+    echo "towline: $1" >&2
+    exit 9
+}
+
+# Is the program $1 outside of the workspace (and of the folder the step runs in)?
+outside() {
+    folder=$(CDPATH='' cd -P -- "${1%/*}/" && pwd -P) || return 1
+    for inside in "$(pwd -P)" "${WORKSPACE:-$(pwd -P)}"; do
+        inside=$(CDPATH='' cd -P -- "$inside" && pwd -P) || return 1
+        case "$folder/" in "${inside%/}"/*) return 1 ;; esac
+    done
+}
+
+usable() {
+    [ -f "$1" ] && [ -x "$1" ] && outside "$1"
+}
+
+if [ -n "${TOWLINE_ENGINE:-}" ]; then
+    case $TOWLINE_ENGINE in /*) ;; *) say "TOWLINE_ENGINE must be an absolute path, not '$TOWLINE_ENGINE'; set it on the agent" ;; esac
+    usable "$TOWLINE_ENGINE" || say "TOWLINE_ENGINE ('$TOWLINE_ENGINE') is not an executable file outside of the workspace; set it on the agent to the engine's program"
+    exec "$TOWLINE_ENGINE" "$@"
+fi
+
+rest=${PATH:-}:
+while [ -n "$rest" ]; do
+    entry=${rest%%:*}
+    rest=${rest#*:}
+    case $entry in /*) ;; *) continue ;; esac
+    if usable "${entry%/}/towline"; then
+        exec "${entry%/}/towline" "$@"
+    fi
+done
+say "the engine is not on this agent; install it so that 'towline' is on PATH, or set TOWLINE_ENGINE on the agent to the absolute path of its program"

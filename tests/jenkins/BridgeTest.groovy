@@ -1,0 +1,229 @@
+import org.junit.Test
+
+/** vars/towline.groovy against a prepared engine: what it asks, what it does with the answer, what it leaves behind. */
+class BridgeTest extends LibraryTest {
+
+    @Test void 'the request says what the contract names'() {
+        CpsHarness h = answering()
+        jenkins.agent.putAll([BRANCH_NAME: 'main', CHANGE_ID: '3', GIT_URL: 'https://bob:hunter22@git.invalid/a.git', GIT_COMMIT: 'c0ffee'])
+        h.run("""stage('Build') {
+            towlineEnvironment.set('container/imageNameTag', 'demo:1')
+            towlineEnvironment.set('container/imageNames', ['demo'])
+            imagePushToRegistry script: this, targetRegistryUrl: "https://\${'target'}.invalid", sourceImage: null,
+                                defaults: [[name: 'acme', text: 'general: {}'], 'towline/VERSION']
+        }""")
+        String version = new File('resources/towline/VERSION').text
+        assert engine.request() == [
+            protocol: 1, version: version.trim(), step: 'imagePushToRegistry', stage: 'Build',
+            parameters: [targetRegistryUrl: 'https://target.invalid'],
+            pipelineEnvironment: ['container/imageNameTag': 'demo:1', 'container/imageNames': ['demo']],
+            secrets: [:],
+            build: [number: '7', url: 'http://jenkins.invalid/job/demo/7/', job: 'demo', branch: 'main', changeRequest: '3',
+                    sourceRepository: 'https://git.invalid/a.git', sourceCommit: 'c0ffee'],
+            defaults: [[name: 'acme', text: 'general: {}'], [name: 'towline/VERSION', text: version]],
+        ]
+    }
+
+    @Test void 'the stage of the call stands over that of Jenkins'() {
+        answering().run("stage('Build') { gitOpsUpdateDeployment script: this, stageName: 'Acceptance' }")
+        assert engine.request().stage == 'Acceptance'
+        assert engine.request().parameters == [:]
+    }
+
+    @Test void 'outside of a stage the stage is empty'() {
+        answering().run('gitOpsUpdateDeployment script: this')
+        assert engine.request().stage == ''
+    }
+
+    @Test void 'the engine runs in the workspace and its files lie outside of it'() {
+        CpsHarness h = answering()
+        h.run("dir('sub') { imagePushToRegistry script: this }")
+        List<String> arguments = engine.arguments()
+        assert arguments[0..2] == ['run', 'imagePushToRegistry', '--request']
+        assert arguments[4] == '--result' && arguments.size() == 6
+        assert new File(arguments[3]).parentFile.parentFile == jenkins.temporary()
+        assert engine.workingFolder() == new File(jenkins.workspace, 'sub').path
+    }
+
+    @Test void 'every step is a place where the program survives a restart'() {
+        CpsHarness h = answering()
+        Map result = h.run("node { stage('Build') { imagePushToRegistry script: this, targetRegistryPassword: 'pa55word' } }") as Map
+        assert result.status == 'success'
+        assert h.trace.count('sh') == 1
+        assert h.roundTrips == h.trace.size() && h.roundTrips > 10
+    }
+
+    @Test void 'the answer is the result as the engine wrote it'() {
+        Map result = answering([outputs: [images: [[digest: 'sha256:1']]]]).run('imagePushToRegistry script: this') as Map
+        assert result.outputs == [images: [[digest: 'sha256:1']]]
+    }
+
+    @Test void 'what the engine changed is in the pipeline environment of the next step'() {
+        CpsHarness h = answering([pipelineEnvironment: ['container/targetImageNameTag': 'demo:1', 'custom/n': 3, 'custom/l': ['a']]], [:])
+        h.run("towlineEnvironment.set('artifactVersion', '1'); imagePushToRegistry script: this; gitOpsUpdateDeployment script: this")
+        assert engine.request(1).pipelineEnvironment == [artifactVersion: '1', 'container/targetImageNameTag': 'demo:1', 'custom/n': 3, 'custom/l': ['a']]
+    }
+
+    @Test void 'without the script there is no pipeline environment, and the error says so'() {
+        assert failure(answering(), 'imagePushToRegistry()') ==
+            '[imagePushToRegistry] the pipeline environment belongs to the Jenkinsfile: call it with script: this'
+        assert engine.calls == 0
+    }
+
+    @Test void 'a plan for one stage with blanks in its name arrives as one argument'() {
+        answering().run("towline script: this, command: 'plan', stage: 'Additional Unit Tests'")
+        assert engine.arguments()[0] == 'plan'
+        assert engine.arguments()[-2..-1] == ['--stage', 'Additional Unit Tests']
+    }
+
+    @Test void 'a call of a stage obeys flags, a direct one does not'() {
+        CpsHarness h = answering([:], [:])
+        h.run("towline script: this, step: 'imagePushToRegistry', ifActive: true; imagePushToRegistry script: this")
+        assert engine.arguments(0)[-1] == '--if-active'
+        assert !engine.arguments(1).contains('--if-active')
+    }
+
+    // Secrets
+
+    @Test void 'secret entries travel as variables and stand nowhere else'() {
+        CpsHarness h = answering()
+        String awkward = 'p\'a"s$HOME $(x) `y`\\n=%äz'
+        jenkins.others.secretValue = { awkward }
+        h.run("""towlineEnvironment.set('container/repositoryPassword', 'stagingpa55')
+            towlineEnvironment.set('custom/passwordPolicy/note', 'no secret')
+            imagePushToRegistry script: this, targetRegistryPassword: secretValue(), githubToken: 't0ken9', PRIVATEKEY: 'k3y3y', vaultSecretId: '', user: 'bob'""")
+        Map request = engine.request()
+        assert request.parameters == [vaultSecretId: '', user: 'bob']
+        assert request.pipelineEnvironment == ['custom/passwordPolicy/note': 'no secret']
+        assert request.secrets.keySet() == ['parameters/targetRegistryPassword', 'parameters/githubToken', 'parameters/PRIVATEKEY',
+                                            'pipelineEnvironment/container/repositoryPassword'] as Set
+        Map environment = engine.environment()
+        assert environment[request.secrets['parameters/targetRegistryPassword']] == awkward
+        assert environment[request.secrets['parameters/githubToken']] == 't0ken9'
+        assert environment[request.secrets['parameters/PRIVATEKEY']] == 'k3y3y'
+        assert environment[request.secrets['pipelineEnvironment/container/repositoryPassword']] == 'stagingpa55'
+        List<String> places = jenkins.raw + jenkins.shells + [engine.requestText()] + engine.arguments()
+        [awkward, 'stagingpa55', 't0ken9', 'k3y3y'].each { String secret -> assert !places.any { it.contains(secret) } }
+    }
+
+    @Test void 'a secret list is handed over as JSON'() {
+        answering().run("imagePushToRegistry script: this, tokens: ['a1', 'b2']")
+        assert engine.environment()[engine.request().secrets['parameters/tokens']] == '["a1","b2"]'
+    }
+
+    @Test void 'the shell text is the same whatever is called'() {
+        CpsHarness h = answering([:], [:], [:])
+        h.run("""imagePushToRegistry script: this, targetRegistryPassword: 'pa55word'
+            gitOpsUpdateDeployment script: this, filePath: '\$(touch x); y'
+            towline script: this, command: 'plan', stage: 'Build'""")
+        assert jenkins.shells.size() == 3 && jenkins.shells.unique().size() == 1
+        assert jenkins.shells[0].startsWith('set +x\n')
+    }
+
+    // Jenkins credentials
+
+    static final Map BIND = [status: 'bind', bindings: [
+        [credentialsId: 'registry', kind: 'usernamePassword', variables: [username: 'PIPER_targetRegistryUser', password: 'PIPER_targetRegistryPassword']],
+        [credentialsId: 'tok', kind: 'string', variables: [text: 'PIPER_githubToken']]]]
+
+    @Test void 'credentials that the engine asks for are bound for one more run'() {
+        CpsHarness h = answering(BIND, [:])
+        jenkins.credentials.putAll([registry: [username: 'bob', password: 'boundpa55'], tok: [text: 'boundt0ken']])
+        Map result = h.run("imagePushToRegistry script: this, tagLatest: true, githubToken: 't0ken9'") as Map
+        assert result.status == 'success'
+        assert engine.calls == 2
+        assert engine.requestText(0) == engine.requestText(1)
+        assert engine.environment(0).findAll { it.key.startsWith('PIPER_') }.isEmpty()
+        assert engine.environment(1).findAll { it.key.startsWith('PIPER_') } ==
+            [PIPER_targetRegistryUser: 'bob', PIPER_targetRegistryPassword: 'boundpa55', PIPER_githubToken: 'boundt0ken']
+        assert engine.environment(1).TOWLINE_SECRET_1 == 't0ken9'
+        assertNothingIsLeft()
+    }
+
+    @Test void 'asking for credentials twice is a failure'() {
+        CpsHarness h = answering(BIND, BIND)
+        jenkins.credentials.putAll([registry: [username: 'bob', password: 'boundpa55'], tok: [text: 'boundt0ken']])
+        assert failure(h, 'imagePushToRegistry script: this').contains('asks for credentials again')
+        assert engine.calls == 2
+        assertNothingIsLeft()
+    }
+
+    @Test void 'a credential that Jenkins does not have fails the build and leaves nothing behind'() {
+        assert failure(answering(BIND), 'imagePushToRegistry script: this').contains("'registry'")
+        assertNothingIsLeft()
+    }
+
+    @Test void 'a credential of an unknown kind is refused'() {
+        assert failure(answering([status: 'bind', bindings: [[credentialsId: 'x', kind: 'certificate', variables: [:]]]]), 'imagePushToRegistry script: this')
+            .contains('unknown kind certificate')
+        assertNothingIsLeft()
+    }
+
+    // Endings
+
+    @Test void 'a failure says category, place and next action, and keeps what the engine published'() {
+        CpsHarness h = answering([status: 'failure', exit: 5, pipelineEnvironment: ['custom/k': 'v'], error:
+            [category: 'infrastructure', message: 'cannot reach the registry', where: 'https://target.invalid', hint: 'try again']], [:])
+        h.run("""String why = ''
+            try { imagePushToRegistry script: this } catch (RuntimeException e) { why = e.message }
+            echo why
+            gitOpsUpdateDeployment script: this""")
+        assert jenkins.log.any {
+            it == '[imagePushToRegistry] cannot reach the registry (category: infrastructure). where: https://target.invalid. next: try again' }
+        assert engine.request(1).pipelineEnvironment == ['custom/k': 'v']
+        assertNothingIsLeft()
+    }
+
+    @Test void 'a failure without place and hint is one plain sentence'() {
+        assert failure(answering([status: 'failure', exit: 1, error: [category: 'undefined', message: 'a bug', where: '', hint: '']]),
+            'imagePushToRegistry script: this') == '[imagePushToRegistry] a bug (category: undefined).'
+    }
+
+    @Test void 'a superseded deployment goes on with a note'() {
+        Map result = answering([status: 'superseded', exit: 8, error: [category: 'custom', message: 'a newer deployment is in place', where: '', hint: '']])
+            .run('gitOpsUpdateDeployment script: this') as Map
+        assert result.status == 'superseded'
+        assert jenkins.log.contains('[gitOpsUpdateDeployment] a newer deployment is in place (category: custom).')
+    }
+
+    @Test void 'unchanged and skipped go on in silence'() {
+        CpsHarness h = answering([status: 'unchanged'], [status: 'skipped'])
+        h.run('imagePushToRegistry script: this; gitOpsUpdateDeployment script: this')
+        assert engine.calls == 2
+        assert !jenkins.log.any { it.contains('category') }
+    }
+
+    @Test void 'an aborted engine aborts the build'() {
+        assert failure(answering([status: 'aborted', exit: 143, error: [category: 'custom', message: 'interrupted', where: '', hint: '']]),
+            'gitOpsUpdateDeployment script: this').contains('interrupted')
+        assert jenkins.build.result == 'ABORTED'
+    }
+
+    @Test void 'an engine that leaves no result did not run'() {
+        assert failure(answering([exit: 127]), 'imagePushToRegistry script: this') ==
+            '[imagePushToRegistry] the engine did not run to its end (exit code 127) and left no result; the lines above say why'
+        assertNothingIsLeft()
+    }
+
+    @Test void 'an engine that reports success and ends in an error is not believed'() {
+        assert failure(answering([exit: 1, status: 'success']), 'imagePushToRegistry script: this').contains('exit code 1 although it reported success')
+    }
+
+    @Test void 'after a success nothing is left'() {
+        answering().run('imagePushToRegistry script: this')
+        assert engine.listing() == ['engine.sh', 'request.json']
+        assertNothingIsLeft()
+    }
+
+    @Test void 'links are shown and reports archived'() {
+        answering([links: [[name: 'commit', target: 'https://git.invalid/c/1']], reports: [[name: 'a', target: 'a.json'], [name: 'b', target: 'b.json']]])
+            .run('gitOpsUpdateDeployment script: this')
+        assert jenkins.log.contains('[gitOpsUpdateDeployment] commit: https://git.invalid/c/1')
+        assert jenkins.archived == [[artifacts: 'a.json', allowEmptyArchive: true], [artifacts: 'b.json', allowEmptyArchive: true]]
+    }
+
+    @Test void 'without reports nothing is archived'() {
+        answering().run('imagePushToRegistry script: this')
+        assert jenkins.archived == []
+    }
+}

@@ -1,0 +1,87 @@
+import org.junit.Before
+import org.junit.Rule
+import org.junit.Test
+import org.junit.rules.TemporaryFolder
+
+/** resources/towline/engine.sh: which program it becomes, and which it never does. */
+class EngineShellTest {
+    @Rule public TemporaryFolder tmp = new TemporaryFolder()
+    File workspace
+    File tools
+
+    @Before void prepare() {
+        workspace = tmp.newFolder('workspace')
+        tools = tmp.newFolder('tools with blanks')
+    }
+
+    static File program(File folder, String says) {
+        folder.mkdirs()
+        File file = new File(folder, 'towline')
+        file.text = "#!/bin/sh\necho '$says' \"\$#\" \"\$@\"\n"
+        file.setExecutable(true)
+        return file
+    }
+
+    /** Exit code and output of the script in the workspace. */
+    List start(Map environment, File folder = workspace) {
+        ProcessBuilder builder = new ProcessBuilder('/bin/sh', new File('resources/towline/engine.sh').absolutePath, 'run', 'a b')
+            .directory(folder).redirectErrorStream(true)
+        builder.environment().clear()
+        builder.environment().putAll([PATH: '/usr/bin:/bin', WORKSPACE: workspace.path] + environment)
+        Process process = builder.start()
+        process.outputStream.close()
+        String text = process.inputStream.text.trim()
+        return [process.waitFor(), text]
+    }
+
+    @Test void 'the named program runs with the arguments as they are'() {
+        assert start(TOWLINE_ENGINE: program(tools, 'named').path) == [0, 'named 2 run a b']
+    }
+
+    @Test void 'a named program stands over one on PATH'() {
+        File onPath = tmp.newFolder('path')
+        program(onPath, 'path')
+        assert start(TOWLINE_ENGINE: program(tools, 'named').path, PATH: "$onPath:/usr/bin:/bin" as String) == [0, 'named 2 run a b']
+    }
+
+    @Test void 'without a name the first on PATH runs, relative entries and the workspace left out'() {
+        program(workspace, 'changed by a pull request')
+        program(new File(workspace, 'bin'), 'changed by a pull request')
+        program(tools, 'path')
+        String path = "bin:.::$workspace:${workspace}/bin/:${tools}/../workspace/bin:/nowhere:$tools:/usr/bin:/bin"
+        assert start(PATH: path) == [0, 'path 2 run a b']
+    }
+
+    @Test void 'a link to a folder of the workspace is still the workspace'() {
+        program(new File(workspace, 'bin'), 'changed by a pull request')
+        File link = new File(tmp.root, 'link')
+        java.nio.file.Files.createSymbolicLink(link.toPath(), new File(workspace, 'bin').toPath())
+        assert start(PATH: "$link:/usr/bin:/bin" as String)[0] == 9
+    }
+
+    @Test void 'in a folder of the workspace the whole workspace is left out'() {
+        program(new File(workspace, 'bin'), 'changed by a pull request')
+        File sub = new File(workspace, 'sub')
+        sub.mkdirs()
+        assert start([PATH: "$workspace/bin:/usr/bin:/bin" as String], sub)[0] == 9
+    }
+
+    @Test void 'a machine without an engine is told what to set'() {
+        assert start([:]) == [9, "towline: the engine is not on this agent; install it so that 'towline' is on PATH, " +
+            'or set TOWLINE_ENGINE on the agent to the absolute path of its program']
+    }
+
+    @Test void 'a named program that is not there, not executable or in the workspace is refused'() {
+        File plain = new File(tools, 'plain')
+        plain.text = 'x'
+        ["$tools/none" as String, plain.path, tools.path, program(workspace, 'changed by a pull request').path].each { String name ->
+            List answer = start(TOWLINE_ENGINE: name)
+            assert answer == [9, "towline: TOWLINE_ENGINE ('$name') is not an executable file outside of the workspace; set it on the agent to the engine's program" as String]
+        }
+    }
+
+    @Test void 'a relative name is refused'() {
+        program(workspace, 'changed by a pull request')
+        assert start(TOWLINE_ENGINE: './towline')[1].startsWith("towline: TOWLINE_ENGINE must be an absolute path, not './towline'")
+    }
+}

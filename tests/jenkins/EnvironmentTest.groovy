@@ -1,0 +1,46 @@
+import org.junit.Test
+
+/** vars/towlineEnvironment.groovy: alone, and beside Piper's library. */
+class EnvironmentTest extends LibraryTest {
+    /** What Piper's own var offers, as far as ours relies on it. */
+    static final String PIPER = '''class commonPipelineEnvironment implements Serializable {
+            Map known = ['container/imageNameTag': 'piper:1', artifactVersion: '1.0', 'custom/theirs': 't']
+            List seen = []
+            Map getCPEMap(script) { script.echo('read'); return new HashMap(known) }
+            void setCPEMap(script, Map changes) { script.echo('written'); seen.add(changes); known.putAll(changes) }
+        }'''
+
+    @Test void 'values come back as they were set, over steps'() {
+        assert answering().run("""towlineEnvironment.set('a', 'text'); towlineEnvironment.set('b/c', [1, true, [k: 'v']])
+            echo 'restart'
+            return [towlineEnvironment.get('a'), towlineEnvironment.get('b/c'), towlineEnvironment.get('none')]""") == ['text', [1, true, [k: 'v']], null]
+    }
+
+    @Test void 'a merge keeps what it does not name, and what is handed out is a copy'() {
+        assert answering().run("""towlineEnvironment.set('a', 1)
+            towlineEnvironment.merge([b: 2]); towlineEnvironment.merge(null)
+            towlineEnvironment.all().put('c', 3)
+            return towlineEnvironment.all(this)""") == [a: 1, b: 2]
+    }
+
+    @Test void 'what Piper knows lies underneath ours'() {
+        CpsHarness h = answering()
+        h.addVar('commonPipelineEnvironment', PIPER)
+        h.run("towlineEnvironment.set('artifactVersion', '2.0'); imagePushToRegistry script: this")
+        assert engine.request().pipelineEnvironment == ['container/imageNameTag': 'piper:1', artifactVersion: '2.0', 'custom/theirs': 't']
+    }
+
+    @Test void 'what the engine changed is handed over to Piper, and nothing else'() {
+        CpsHarness h = answering([pipelineEnvironment: ['container/targetImageNameTag': 'app:1']], [:])
+        h.addVar('commonPipelineEnvironment', PIPER)
+        assert h.run("""towlineEnvironment.set('own', 'x')
+            imagePushToRegistry script: this; gitOpsUpdateDeployment script: this
+            return commonPipelineEnvironment.seen""") == [['container/targetImageNameTag': 'app:1']]
+    }
+
+    @Test void 'a fault inside of Piper is not taken for its absence'() {
+        CpsHarness h = answering()
+        h.addVar('commonPipelineEnvironment', 'class commonPipelineEnvironment implements Serializable { Map getCPEMap(script) { return script.noSuchThing } }')
+        assert failure(h, 'imagePushToRegistry script: this').contains('noSuchThing')
+    }
+}

@@ -1,0 +1,165 @@
+import groovy.json.JsonOutput
+import groovy.json.JsonSlurperClassic
+
+/**
+ * The bridge to the engine (docs/contract.md): writes the request, runs the engine, takes its result back. It decides nothing.
+ *
+ * arguments: script; step (or command: 'plan', with stage: name for one stage only); parameters of the call; ifActive: obey flags and conditions.
+ */
+Map call(Map arguments) {
+    String name = arguments.step ?: arguments.command
+    if (arguments.script == null) {
+        error('[' + name + '] the pipeline environment belongs to the Jenkinsfile: call it with script: this')
+    }
+    String folder = pwd(tmp: true) + '/towline-' + UUID.randomUUID()
+    List variables = ['TOWLINE_CALL_FOLDER=' + folder, 'TOWLINE_CALL_COMMAND=' + (arguments.step ? 'run' : arguments.command),
+                      'TOWLINE_CALL_STEP=' + (arguments.step ?: ''), 'TOWLINE_CALL_STAGE=' + (arguments.stage ?: ''),
+                      'TOWLINE_CALL_IF_ACTIVE=' + (arguments.ifActive ? 'yes' : '')]
+    Map request = requestFor(arguments, variables)
+    Map result = [:]
+    try {
+        writeFile(file: folder + '/request.json', text: JsonOutput.toJson(request), encoding: 'UTF-8')
+        writeFile(file: folder + '/engine.sh', text: libraryResource('towline/engine.sh'), encoding: 'UTF-8')
+        result = runEngine(name, folder, variables)
+        if (result.status == 'bind') {
+            withCredentials(credentialsFor(name, result.bindings)) {
+                result = runEngine(name, folder, variables)
+            }
+        }
+    } finally {
+        dir(folder) { deleteDir() }
+    }
+    conclude(arguments.script, name, result)
+    return result
+}
+
+/** The request of docs/contract.md; the values of secret entries go to `variables` (NAME=value) instead. */
+Map requestFor(Map arguments, List variables) {
+    Map parameters = new LinkedHashMap(arguments.parameters ?: [:])
+    Map request = [
+        protocol: 1,
+        version: libraryResource('towline/VERSION').trim(),
+        step: arguments.step ?: '',
+        stage: parameters.stageName ?: env.STAGE_NAME ?: '',
+        secrets: [:],
+        build: buildFacts(),
+        defaults: documents(parameters.defaults ?: []),
+    ]
+    for (String ours in ['script', 'stageName', 'defaults']) {
+        parameters.remove(ours)
+    }
+    request.parameters = withoutSecrets(parameters, 'parameters/', request.secrets, variables)
+    Map known = arguments.script.towlineEnvironment.all(arguments.script)
+    request.pipelineEnvironment = withoutSecrets(known, 'pipelineEnvironment/', request.secrets, variables)
+    return request
+}
+
+/** A copy of `entries` without nulls; what is secret becomes one of `variables` instead, and `secrets` says which. */
+Map withoutSecrets(Map entries, String place, Map secrets, List variables) {
+    Map kept = [:]
+    for (Object key in entries.keySet()) {
+        Object value = entries.get(key)
+        if (value != null && isSecret(key.toString()) && value != '') {
+            secrets[place + key] = 'TOWLINE_SECRET_' + (secrets.size() + 1)
+            variables.add(secrets[place + key] + '=' + (value instanceof Map || value instanceof List ? JsonOutput.toJson(value) : value))
+        } else if (value != null) {
+            kept[key.toString()] = value
+        }
+    }
+    return kept
+}
+
+boolean isSecret(String key) {
+    String last = key.substring(key.lastIndexOf('/') + 1).toLowerCase(Locale.ROOT)
+    return last.contains('password') || last.contains('token') || last.contains('secret') || last.contains('privatekey')
+}
+
+/** What Jenkins knows of the build; a URL loses its user and password. */
+Map buildFacts() {
+    Map variables = [number: 'BUILD_NUMBER', url: 'BUILD_URL', job: 'JOB_NAME', branch: 'BRANCH_NAME', changeRequest: 'CHANGE_ID',
+                     sourceRepository: 'GIT_URL', sourceCommit: 'GIT_COMMIT']
+    Map facts = [:]
+    for (String fact in variables.keySet()) {
+        String value = env.getProperty(variables[fact])
+        if (value) {
+            facts[fact] = value.replaceFirst('://[^/]*@', '://')
+        }
+    }
+    return facts
+}
+
+/** Default documents of the platform team: maps of name and text, or names of resources of a loaded library. */
+List documents(List defaults) {
+    List texts = []
+    for (Object entry in defaults) {
+        texts.add(entry instanceof Map ? [name: entry.name, text: entry.text] : [name: entry.toString(), text: libraryResource(entry.toString())])
+    }
+    return texts
+}
+
+/** One run of the engine in the workspace: its result; fails where there is none. */
+Map runEngine(String name, String folder, List variables) {
+    int code = 0
+    withEnv(variables) {
+        code = sh(label: 'towline ' + name, returnStatus: true, script: '''set +x
+exec sh "$TOWLINE_CALL_FOLDER/engine.sh" "$TOWLINE_CALL_COMMAND" ${TOWLINE_CALL_STEP:+"$TOWLINE_CALL_STEP"} \\
+    --request "$TOWLINE_CALL_FOLDER/request.json" --result "$TOWLINE_CALL_FOLDER/result.json" \\
+    ${TOWLINE_CALL_STAGE:+--stage "$TOWLINE_CALL_STAGE"} ${TOWLINE_CALL_IF_ACTIVE:+--if-active}''') as int
+    }
+    if (!fileExists(folder + '/result.json')) {
+        error('[' + name + '] the engine did not run to its end (exit code ' + code + ') and left no result; the lines above say why')
+    }
+    String text = readFile(file: folder + '/result.json', encoding: 'UTF-8')   // the step first: no slurper may be alive across it
+    Map result = new JsonSlurperClassic().parseText(text)
+    if (code != 0 && goesOn(result) && result.status != 'superseded') {
+        error('[' + name + '] the engine ended with exit code ' + code + ' although it reported ' + result.status)
+    }
+    return result
+}
+
+/** The Jenkins credentials that the engine asked for, as withCredentials takes them. */
+List credentialsFor(String name, List bindings) {
+    List credentials = []
+    for (Map binding in bindings) {
+        if (binding.kind == 'usernamePassword') {
+            credentials.add(usernamePassword(credentialsId: binding.credentialsId, usernameVariable: binding.variables.username,
+                                             passwordVariable: binding.variables.password))
+        } else if (binding.kind == 'string') {
+            credentials.add(string(credentialsId: binding.credentialsId, variable: binding.variables.text))
+        } else {
+            error('[' + name + '] the engine asks for a credential of the unknown kind ' + binding.kind + '; use library and engine of one version')
+        }
+    }
+    return credentials
+}
+
+/** Publishes the result, and fails the build where the step failed. */
+void conclude(Object script, String name, Map result) {
+    script.towlineEnvironment.merge(result.pipelineEnvironment, script)
+    for (Map link in result.links) {
+        echo('[' + name + '] ' + link.name + ': ' + link.target)
+    }
+    for (Map report in result.reports) {
+        archiveArtifacts(artifacts: report.target, allowEmptyArchive: true)
+    }
+    if (result.status == 'superseded') {
+        echo(describe(name, result))
+    }
+    if (result.status == 'aborted') {
+        currentBuild.result = 'ABORTED'
+    }
+    if (!goesOn(result)) {
+        error(describe(name, result))
+    }
+}
+
+boolean goesOn(Map result) {
+    return ['success', 'unchanged', 'skipped', 'superseded'].contains(result.status)
+}
+
+String describe(String name, Map result) {
+    Map again = [message: 'the engine asks for credentials again that are bound already', category: 'config', hint: 'use library and engine of one version']
+    Map fault = result.error ?: result.status == 'bind' ? again : [message: result.summary, category: 'undefined']
+    return '[' + name + '] ' + fault.message + ' (category: ' + fault.category + ').' +
+        (fault.where ? ' where: ' + fault.where + '.' : '') + (fault.hint ? ' next: ' + fault.hint : '')
+}
