@@ -179,9 +179,10 @@ class FakeRegistry(LoopbackServer):
         self._admit(request, name)
         if request.path == "/v2/":
             return Answer(status=200, headers={"Content-Type": "application/json", "Docker-Distribution-API-Version": "registry/2.0"}, body=b"{}")
-        verb = getattr(self, f"_{request.method.lower()}_{kind}", None) or getattr(self, f"_{'get' if request.method == 'HEAD' else ''}_{kind}", None)
-        if not kind or (verb is None and request.method not in {"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"}):
+        if not kind:
             return Answer(status=404)
+        method = "get" if request.method == "HEAD" else request.method.lower()
+        verb = getattr(self, f"_{method}_{kind}", None)
         if verb is None:
             raise Refusal(405, "UNSUPPORTED")
         if not re.fullmatch(_NAME, name):
@@ -200,10 +201,12 @@ class FakeRegistry(LoopbackServer):
 
     def _get_tags(self, request: Request, name: str, _key: str) -> Answer:
         tags = sorted(tag for tag in self._known(name).tags if tag > request.asks("last"))
+        if not re.fullmatch(r"[1-9]\d{0,3}|", request.asks("n")):
+            raise Refusal(400, "PAGINATION_NUMBER_INVALID")
         size = int(request.asks("n") or len(tags))
         headers = {"Content-Type": "application/json"}
         if size < len(tags):
-            headers["Link"] = f'</v2/{name}/tags/list?n={size}&last={tags[size - 1] if size else ""}>; rel="next"'
+            headers["Link"] = f'</v2/{name}/tags/list?n={size}&last={tags[size - 1]}>; rel="next"'
         return Answer(status=200, headers=headers, body=json.dumps({"name": name, "tags": tags[:size]}).encode())
 
     # Manifests
@@ -230,8 +233,8 @@ class FakeRegistry(LoopbackServer):
         if not by_digest and self.immutable_tags and key in repository.tags:
             raise Refusal(400, "TAG_INVALID", details=[f"the tag {key} is there already and is immutable"])
         media_type = request.headers.get("content-type", "")
-        manifest = _manifest(media_type, request.body)
-        missing = sorted(_children(manifest) - repository.manifests.keys()) + sorted(_blobs(manifest) - repository.blobs.keys())
+        children, blobs = _referenced(media_type, request.body)
+        missing = sorted(children - repository.manifests.keys()) + sorted(blobs - repository.blobs.keys())
         if self.validates and missing:
             raise Refusal(400, "MANIFEST_BLOB_UNKNOWN", details=[{"digest": absent} for absent in missing])
         repository.manifests[digest] = (media_type, request.body)
@@ -344,22 +347,15 @@ def _needed(request: Request, name: str) -> list[tuple[str, tuple[str, ...]]]:
     return [(name, actions), *([(source, ("pull",))] if source and source != name else [])]
 
 
-def _manifest(media_type: str, data: bytes) -> dict[str, Any]:
+def _referenced(media_type: str, data: bytes) -> tuple[set[str], set[str]]:
+    """The digests of the manifests and of the blobs that must be there: all but layers that may not be distributed."""
     try:
         manifest = json.loads(data)
-    except ValueError as fault:
-        raise Refusal(400, "MANIFEST_INVALID", details=[str(fault)]) from fault
-    if not isinstance(manifest, dict) or manifest.get("mediaType", media_type) != media_type:
-        raise Refusal(400, "MANIFEST_INVALID", details=["not an object, or its media type is not that of the header"])
-    return manifest
-
-
-def _children(manifest: Mapping[str, Any]) -> set[str]:
-    return {child["digest"] for child in manifest.get("manifests", [])}
-
-
-def _blobs(manifest: Mapping[str, Any]) -> set[str]:
-    """The digests that must be there: the configuration and every layer that may be distributed."""
-    parts = [manifest["config"]] if "config" in manifest else []
-    parts += [layer for layer in manifest.get("layers", []) if not layer.get("urls")]
-    return {part["digest"] for part in parts}
+        children = {child["digest"] for child in manifest.get("manifests", [])}
+        parts = [manifest["config"]] if "config" in manifest else []
+        blobs = {part["digest"] for part in [*parts, *manifest.get("layers", [])] if not part.get("urls")}
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise Refusal(400, "MANIFEST_INVALID", details=[repr(fault)]) from fault
+    if manifest.get("mediaType", media_type) != media_type:
+        raise Refusal(400, "MANIFEST_INVALID", details=["the media type is not that of the header"])
+    return children, blobs
