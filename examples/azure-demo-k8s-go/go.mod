@@ -1,0 +1,3 @@
+module azure-demo-k8s-go
+
+go 1.22
