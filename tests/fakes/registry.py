@@ -200,9 +200,9 @@ class FakeRegistry(LoopbackServer):
         return self.create(name) if self.create_on_push else self._known(name)
 
     def _get_tags(self, request: Request, name: str, _key: str) -> Answer:
-        tags = sorted(tag for tag in self._known(name).tags if tag > request.asks("last"))
         if not re.fullmatch(r"[1-9]\d{0,3}|", request.asks("n")):
             raise Refusal(400, "PAGINATION_NUMBER_INVALID")
+        tags = sorted(tag for tag in self._known(name).tags if tag > request.asks("last"))
         size = int(request.asks("n") or len(tags))
         headers = {"Content-Type": "application/json"}
         if size < len(tags):
