@@ -13,11 +13,15 @@ _SECRET = re.compile(r"password|token|secret|private_?key", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class Login:
-    """User and password for one host; `origin` says where they came from, for messages; never shown as a whole."""
+    """User and password for one host; `origin` says where they came from, for messages; never shown as a whole.
+
+    `hosts`, where there are any, are the only ones that it may be sent to, whatever a server asks (`credentialHosts`).
+    """
 
     username: str
     password: str = field(repr=False)
     origin: str
+    hosts: tuple[str, ...] = ()
 
 
 def is_secret(key: str) -> bool:

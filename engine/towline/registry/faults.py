@@ -1,0 +1,102 @@
+"""What a registry's answer means for people: every status and network fault below becomes one of the errors of the registry family here."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TowlineError, TransportError
+from towline.image import Registry
+from towline.secret import Login
+from towline.transport import Response
+
+BODY = 64 * 1024
+_TEXT = 600
+_STAGING = "a staging registry is short-lived: where it is gone, Build has to run again"
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\uffff]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Party:
+    """A registry in its role (`source` or `target`) and who logs in there."""
+
+    registry: Registry
+    role: str
+    login: Login | None
+
+    def __str__(self) -> str:
+        return f"{self.role} registry {self.registry.host}"
+
+    @property
+    def user(self) -> str:
+        """The user and where it came from."""
+        if self.login is None:
+            return "a request without a user"
+        return f"user {self.login.username!r}" + (f" (from {self.login.origin})" if self.login.origin else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """The registry's own words: the codes of its errors, and a text."""
+
+    codes: tuple[str, ...]
+    text: str
+
+
+class BrokenOff(Exception):
+    """A blob's way that broke off and may be begun again; `fault` is what it means if not, `wait` the seconds that the registry asks for."""
+
+    def __init__(self, fault: TowlineError, *, wait: float | None = None) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+        self.wait = wait
+
+
+def diagnose(response: Response) -> Diagnosis:
+    """The errors in a response's body (distribution-spec 1.1, error codes), capped; the response is closed."""
+    with response:
+        try:
+            data = json.loads(response.read_capped(BODY))
+        except (TransportError, ValueError, RecursionError):
+            data = None
+    errors = data.get("errors") if isinstance(data, dict) else None
+    entries = [entry for entry in errors if isinstance(entry, dict)] if isinstance(errors, list) else []
+    codes = tuple(str(entry.get("code", "")) for entry in entries)
+    words = "; ".join(f"{entry.get('code', '')}: {entry.get('message', '')}" for entry in entries)
+    return Diagnosis(codes=codes, text=_UNPRINTABLE.sub(" ", words)[:_TEXT])
+
+
+def unreachable(party: Party, fault: TransportError) -> RegistryUnreachable:
+    """A network fault: the registry, or the host it sent us to, did not answer until the retries were used up."""
+    elsewhere = f" (at {fault.where})" if fault.where and fault.where != str(party.registry) else ""
+    hint = _STAGING if party.role == "source" else "check the registry's URL and the network, then run the step again"
+    return RegistryUnreachable(f"the {party} cannot be reached{elsewhere}: {fault}", where=str(party.registry), hint=hint)
+
+
+def refused(party: Party, doing: str, text: str = "") -> CredentialError:
+    """401, 403 or a login that the token service turned down."""
+    source = party.login.origin if party.login and party.login.origin else f"the parameters of the {party.role} registry"
+    hint = f"check user and password in {source}, and what that user may do" if party.login else "configure user and password for it"
+    return CredentialError(f"the {party} refuses {party.user} {doing}{_because(text)}", where=str(party.registry), hint=hint)
+
+
+def unexpected(party: Party, response: Response, doing: str) -> TowlineError:
+    """Any other status, with what the registry itself says about it; the response is closed."""
+    status = response.status
+    text = diagnose(response).text
+    if status in (401, 403):
+        return refused(party, doing, text)
+    return RegistryError(f"the {party} answers {status} when asked {doing}{_because(text)}", where=str(party.registry))
+
+
+def no_repository(party: Party, repository: str) -> RegistryError:
+    """404 where something was to be stored."""
+    return RegistryError(
+        f"the repository {repository!r} does not exist on the {party}", where=str(party.registry),
+        hint="create it there, or let the registry create repositories on push",
+    )
+
+
+def _because(text: str) -> str:
+    return f": {text}" if text else ""

@@ -1,0 +1,146 @@
+"""Pure. Manifests and indexes: checked on arrival, byte for byte as they came (OCI image-spec 1.1; Docker image manifest v2, schema 2)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from towline.errors import ConfigError, DigestMismatch, RegistryError
+from towline.image import Platform, parse_digest
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_IMAGE = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_IMAGE = "application/vnd.docker.distribution.manifest.v2+json"
+SCHEMA_1 = ("application/vnd.docker.distribution.manifest.v1+json", "application/vnd.docker.distribution.manifest.v1+prettyjws")
+INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
+IMAGES = frozenset({OCI_IMAGE, DOCKER_IMAGE})
+ACCEPT = ", ".join((OCI_INDEX, OCI_IMAGE, DOCKER_LIST, DOCKER_IMAGE, *SCHEMA_1))
+LIMIT = 4 * 1024 * 1024
+_FOREIGN = (".foreign.", ".nondistributable.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Descriptor:
+    """Content by its digest, size in bytes and media type; `platform` where an index says it."""
+
+    digest: str
+    size: int
+    media_type: str = ""
+    platform: Platform | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A manifest's bytes with their digest; `children` of an index, `blobs` of an image (config first; layers kept elsewhere left out)."""
+
+    body: bytes = field(repr=False)
+    media_type: str
+    digest: str
+    children: tuple[Descriptor, ...] = ()
+    blobs: tuple[Descriptor, ...] = ()
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What an index would call it."""
+        return Descriptor(digest=self.digest, size=len(self.body), media_type=self.media_type)
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        """The platforms that an index offers; attestations (`unknown/unknown`) are none."""
+        return tuple(child.platform for child in self.children if child.platform is not None and child.platform.os != "unknown")
+
+
+def digest_of(body: bytes, like: str = "sha256:") -> str:
+    """The digest of `body` by the algorithm of the digest `like`."""
+    algorithm = like.partition(":")[0]
+    return f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}"
+
+
+def parse_manifest(body: bytes, content_type: str, *, pinned: str = "", where: str = "") -> Manifest:
+    """What a registry sent for a manifest, checked; raises DigestMismatch (it is not the `pinned` one) and RegistryError."""
+    digest = digest_of(body, pinned or "sha256:")
+    if pinned and digest != pinned:
+        raise DigestMismatch(f"the manifest {pinned} arrived as {digest}", where=where, hint="the registry or a proxy before it serves wrong content")
+    data = _decoded(body, where)
+    media_type = _media_type(data, content_type.partition(";")[0].strip().lower(), where)
+    if media_type in INDEXES:
+        return Manifest(body=body, media_type=media_type, digest=digest, children=_descriptors(data, "manifests", where))
+    config = _descriptor(data.get("config"), where)
+    layers = tuple(layer for layer in _descriptors(data, "layers", where) if not any(part in layer.media_type for part in _FOREIGN))
+    return Manifest(body=body, media_type=media_type, digest=digest, blobs=(config, *layers))
+
+
+def select(index: Manifest, platform: Platform) -> Descriptor:
+    """The child of an index for `platform`; one without a variant takes the first of its architecture. Raises ConfigError listing what there is."""
+    wanted = _normal(platform)
+    offered = [(child, _normal(child.platform)) for child in index.children if child.platform is not None]
+    for child, found in offered:
+        if found == wanted:
+            return child
+    for child, found in offered:
+        if not wanted.variant and (found.os, found.architecture) == (wanted.os, wanted.architecture):
+            return child
+    names = ", ".join(sorted({str(found) for found in index.platforms}))
+    raise ConfigError(f"the image is not there for the platform {platform}", hint=f"it is there for: {names or 'none that it names'}")
+
+
+def _normal(platform: Platform) -> Platform:
+    """Without the variant that everybody means anyway (`arm64/v8`)."""
+    plain = platform.architecture == "arm64" and platform.variant == "v8"
+    return Platform(os=platform.os, architecture=platform.architecture) if plain else platform
+
+
+def _decoded(body: bytes, where: str) -> Mapping[str, object]:
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict):
+        raise RegistryError("what the registry sent for a manifest is not a JSON object", where=where)
+    return data
+
+
+def _media_type(data: Mapping[str, object], content_type: str, where: str) -> str:
+    """The one type that header, body and content agree on (CVE-2021-41190: an image must not pass for an index)."""
+    said = data.get("mediaType")
+    known = INDEXES | IMAGES | set(SCHEMA_1)
+    media_type = content_type if content_type in known or not isinstance(said, str) else said
+    if media_type in SCHEMA_1 or data.get("schemaVersion") == 1:
+        raise RegistryError("the image has a manifest of schema 1, which has been given up", where=where, hint="build or push the image with a current tool")
+    if media_type not in known:
+        raise RegistryError(f"a manifest of the type {media_type[:100]!r} is not known", where=where)
+    if isinstance(said, str) and said != media_type:
+        raise RegistryError(f"a manifest that says it is {said[:100]!r} came as {content_type!r}", where=where)
+    ours, others = ("manifests", ("layers", "config")) if media_type in INDEXES else ("layers", ("manifests",))
+    if ours not in data or any(other in data for other in others):
+        raise RegistryError(f"a manifest of the type {media_type!r} does not have that type's content", where=where)
+    return media_type
+
+
+def _descriptors(data: Mapping[str, object], key: str, where: str) -> tuple[Descriptor, ...]:
+    entries = data.get(key)
+    if not isinstance(entries, list):
+        raise RegistryError(f"{key!r} of a manifest is not a list", where=where)
+    return tuple(_descriptor(entry, where) for entry in entries)
+
+
+def _descriptor(entry: object, where: str) -> Descriptor:
+    fields = entry if isinstance(entry, dict) else {}
+    digest, size, media_type = fields.get("digest"), fields.get("size"), fields.get("mediaType", "")
+    if not isinstance(digest, str) or not isinstance(size, int) or isinstance(size, bool) or size < 0 or not isinstance(media_type, str):
+        raise RegistryError("a manifest has an entry without digest and size", where=where)
+    try:
+        return Descriptor(digest=parse_digest(digest), size=size, media_type=media_type, platform=_platform(fields.get("platform")))
+    except ConfigError as fault:
+        raise RegistryError(f"a manifest has an entry that is not known by a digest: {fault.message[:200]}", where=where) from fault
+
+
+def _platform(entry: object) -> Platform | None:
+    fields = entry if isinstance(entry, dict) else {}
+    system, architecture, variant = fields.get("os"), fields.get("architecture"), fields.get("variant", "")
+    if not isinstance(system, str) or not isinstance(architecture, str) or not system or not architecture:
+        return None
+    return Platform(os=system, architecture=architecture, variant=variant if isinstance(variant, str) else "")

@@ -1,0 +1,107 @@
+"""Requests to one registry: authorised, redirected by hand, and free of network faults other than the registry family's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import urljoin
+
+from towline.errors import RegistryError, TransportError
+from towline.image import Registry
+from towline.registry import faults
+from towline.registry.credentials import is_docker_hub
+from towline.registry.hosts import may_follow
+from towline.registry.tokens import Authorizer
+from towline.transport import HttpRequest, Response, Transport, Upload, origin
+
+_REDIRECTS = 10
+_MOVED = frozenset({301, 302, 303, 307, 308})
+
+
+class Session:
+    """The way to one registry in its role; shared by threads."""
+
+    def __init__(self, party: faults.Party, transport: Transport, *, allow_plain_http: bool) -> None:
+        self.party = party
+        self.transport = transport
+        self._auth = Authorizer(party, transport, allow_plain_http=allow_plain_http)
+        self.base = str(Registry(scheme=party.registry.scheme, host="registry-1.docker.io") if is_docker_hub(party.registry.host) else party.registry)
+        self._origin = origin(self.base)
+
+    def scope(self, repository: str) -> str:
+        """What a token must permit for work in `repository`: pulling on a source, pushing as well on a target."""
+        return f"repository:{repository}:{'pull' if self.party.role == 'source' else 'pull,push'}"
+
+    def send(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
+        """Send it; answers 401 once, follows the redirects of GET and HEAD. Raises RegistryUnreachable, CredentialError, RegistryError.
+
+        The status is the caller's to judge. An upload is not sent twice: its 401 comes back as it is, and the token is not used again.
+        """
+        try:
+            response = self._authorised(request, scopes)
+            return self._followed(request, response, scopes) if request.method in ("GET", "HEAD") else response
+        except TransportError as fault:
+            raise faults.unreachable(self.party, fault) from fault
+
+    def _authorised(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
+        if origin(request.url) != self._origin:  # an upload location elsewhere: no credential goes there
+            return self.transport.request(request)
+        sent = self._auth.header(scopes)
+        response = self.transport.request(_with(request, sent))
+        if response.status != 401:
+            return response
+        headers = response.headers.get_all("WWW-Authenticate") or []
+        diagnosis = faults.diagnose(response)
+        header = self._auth.answer(headers, scopes, sent)
+        if header is None:
+            raise faults.refused(self.party, _doing(request), diagnosis.text)
+        if isinstance(request.body, Upload):
+            return response
+        return self._last_try(_with(request, header))
+
+    def _last_try(self, request: HttpRequest) -> Response:
+        response = self.transport.request(request)
+        if response.status == 401:
+            raise faults.refused(self.party, _doing(request), faults.diagnose(response).text)
+        return response
+
+    def _followed(self, request: HttpRequest, response: Response, scopes: tuple[str, ...]) -> Response:
+        """Storage behind a redirect: a new origin gets no Authorization, nor does any after it."""
+        home = True
+        for _ in range(_REDIRECTS):
+            location = response.headers.get("Location")
+            if response.status not in _MOVED or not location:
+                return response
+            response.close()
+            request = replace(request, url=_joined(request.url, location))
+            if not may_follow(request.url, self.party.registry):
+                raise RegistryError(f"the {self.party} redirects to where it may not: {_shown(request.url)}", where=str(self.party.registry))
+            home = home and origin(request.url) == self._origin
+            response = self._authorised(request, scopes) if home else self.transport.request(request)
+        response.close()
+        raise RegistryError(f"the {self.party} redirects more than {_REDIRECTS} times", where=str(self.party.registry))
+
+
+def _with(request: HttpRequest, authorization: str | None) -> HttpRequest:
+    if authorization is None:
+        return request
+    headers: Mapping[str, str] = {**request.headers, "Authorization": authorization}
+    return replace(request, headers=headers)
+
+
+def _doing(request: HttpRequest) -> str:
+    return f"({request.method} {request.url.partition('?')[0].partition('/v2/')[2]})"
+
+
+def _joined(base: str, location: str) -> str:
+    try:
+        return urljoin(base, location).partition("#")[0]
+    except ValueError:
+        return ""
+
+
+def _shown(url: str) -> str:
+    try:
+        return origin(url)
+    except TransportError as fault:
+        return str(fault)
