@@ -1,0 +1,91 @@
+"""The common pipeline environment on disk: one file per value, as Piper's steps write and read it (facts 2.1).
+
+A text is the raw content of the file that its key names (`container/imageNameTag`); any other value is compact JSON in `<key>.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from towline.errors import ConfigError, MachineError
+from towline.files import write_whole
+
+FOLDER = ".pipeline/commonPipelineEnvironment"
+_LARGEST = 1024 * 1024
+_FILES = 10_000
+_JSON = ".json"
+
+
+def read(folder: Path) -> dict[str, object]:
+    """Every value of the workspace `folder` by its key; empty where there are none; raises ConfigError, MachineError.
+
+    Values over 1 MiB are no configuration: they stay on disk. Links are not followed.
+    """
+    root = folder / FOLDER
+    found: dict[str, object] = {}
+    for path in sorted(_files(root)):
+        key = path.relative_to(root).as_posix()
+        try:
+            data = path.read_bytes()
+        except OSError as fault:
+            raise MachineError(f"cannot read {path.name}: {fault.strerror}", where=f"{FOLDER}/{key}", hint="fix its permissions") from fault
+        if key.endswith(_JSON):  # sorted after the text of the same key, so it wins over a stale one, as in Piper
+            found[key.removesuffix(_JSON)] = _decode(data, f"{FOLDER}/{key}")
+        else:
+            found[key] = data.decode("utf-8", errors="replace")
+    return found
+
+
+def write(folder: Path, values: Mapping[str, object]) -> None:
+    """Write `values` into the environment of the workspace `folder`, each whole or not at all; None removes; raises ConfigError, MachineError."""
+    root = folder / FOLDER
+    places = {key: _place(root, key) for key in values}
+    for key, value in values.items():
+        text, data = places[key], places[key].with_name(places[key].name + _JSON)
+        if isinstance(value, str):
+            write_whole(text, value.encode(errors="replace"))
+        elif value is not None:
+            write_whole(data, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace"))
+        for stale in (text, data) if value is None else ((data,) if isinstance(value, str) else (text,)):
+            _remove(stale)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """Regular files of a size that can be configuration; hidden ones are another writer's, not finished yet."""
+    count = 0
+    for place, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(place, name)
+            count += 1
+            if count > _FILES:
+                raise ConfigError(f"the pipeline environment holds more than {_FILES} files", where=FOLDER, hint="remove what does not belong there")
+            if not name.startswith(".") and path.is_file() and not path.is_symlink() and path.stat().st_size <= _LARGEST:
+                yield path
+
+
+def _decode(data: bytes, where: str) -> object:
+    try:
+        return json.loads(data.decode("utf-8", errors="replace"), strict=False)
+    except (ValueError, RecursionError) as fault:
+        raise ConfigError("a value of the pipeline environment is not JSON", where=where, hint="remove the file, or run its step again") from fault
+
+
+def _place(root: Path, key: str) -> Path:
+    """The file of a key; raises ConfigError for a key that leads out of the folder or could not be read back."""
+    parts = key.split("/")
+    bad = any(not part or part.startswith(".") or "\\" in part or "\0" in part for part in parts)
+    path = root.joinpath(*parts)
+    if bad or key.endswith(_JSON) or not path.parent.resolve().is_relative_to(root.resolve()):
+        raise ConfigError(f"{key!r} cannot be a key of the pipeline environment", where=FOLDER, hint="use names like container/imageNameTag")
+    return path
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as fault:
+        raise MachineError(f"cannot remove {path.name}: {fault.strerror}", where=str(path), hint="fix the folder's permissions") from fault
