@@ -23,9 +23,11 @@ MAX_EXPANDED = 100_000
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
-_BLANK, _BREAK = "[ \\t\\r\\n\\x85\\u2028\\u2029]", "\\r\\n|[\\r\\n\\x85\\u2028\\u2029]"
-_PROPERTIES = re.compile(rf"(?:[&!](?:(?!{_BLANK}).)*(?:{_BLANK}+(?:#(?:(?!{_BREAK}).)*{_BLANK}*)*)?)*", re.DOTALL)
-_COLON = re.compile(rf"(?:{_BLANK}|#(?:(?!{_BREAK}).)*)*:", re.DOTALL)
+BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # YAML 1.1, section 4.2
+
+_BLANK = "[ \t\r\n\x85\u2028\u2029]"
+_PROPERTIES = re.compile(rf"(?:[&!](?:(?!{_BLANK}).)*(?:{_BLANK}+(?:#(?:(?!{BREAK.pattern}).)*{_BLANK}*)*)?)*", re.DOTALL)
+_COLON = re.compile(rf"(?:{_BLANK}|#(?:(?!{BREAK.pattern}).)*)*:", re.DOTALL)
 _STANDARD = "tag:yaml.org,2002:"
 
 
@@ -253,7 +255,7 @@ class _Composer:
 
     def advance(self, start: Mark, length: int) -> Mark:
         index = start.index - self.shift
-        lines = re.split(_BREAK, self.text[index : index + length])
+        lines = BREAK.split(self.text[index : index + length])
         column = len(lines[-1]) + (start.column if len(lines) == 1 else 1)
         return Mark(start.index + length, start.line + len(lines) - 1, column)
 

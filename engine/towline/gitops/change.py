@@ -1,0 +1,115 @@
+"""Pure. What a tool wants to do to a repository: a Change names the files it needs and turns them into new ones; it never reads or writes them itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from towline.errors import ConfigError
+from towline.suggest import nearest
+
+_ALTERNATIVES = 256
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_PIECE = re.compile(r"\*+|\?|\[(?:[!^])?\]?[^\]/]*\]|.", re.DOTALL)
+_UNSEEN = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")  # file systems that ignore these would write .git
+
+
+class Change(Protocol):
+    """One edit of a repository, made again on fresh content whenever the branch has moved (facts/gitops.md section 3.5)."""
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        """Paths out of the sorted `listing` of all regular files whose content `apply` needs; raises ConfigError with near names."""
+
+    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Wanted files, those that exist, to new content; an unchanged one may be left out; raises ConfigError and RenderError."""
+
+
+def check_path(path: str) -> str:
+    """Check that `path` stays inside the repository and return it without `./`; raises ConfigError (facts/gitops.md section 5)."""
+    parts = path.split("/")
+    if "\\" in path or any(ord(character) < 32 or ord(character) == 127 for character in path):
+        raise ConfigError(f"{path!r} is no path in a repository", hint="separate folders by / and use no control characters")
+    if not all(parts) or ".." in parts or all(part == "." for part in parts):
+        raise ConfigError(f"{path!r} does not stay inside the repository", hint="give a path relative to its top folder, without .. and empty parts")
+    if any(_UNSEEN.sub("", part).partition(":")[0].rstrip(" .").lower() in (".git", "git~1") for part in parts):
+        raise ConfigError(f"{path!r} names git's own folder", hint="give the path of a file that git keeps")
+    return "/".join(part for part in parts if part != ".")
+
+
+def match(pattern: str, listing: Sequence[str]) -> tuple[str, ...]:
+    """Paths of `listing` that are `pattern` or fit it: `**` spans folders, `*`, `?` and `[...]` stay in one, `{a,b}` chooses; raises ConfigError."""
+    clean = check_path(pattern)
+    if clean in listing:
+        return (clean,)
+    found: set[str] = set()
+    for one in _choices(clean):
+        literal = re.split(r"[*?\[]", one, maxsplit=1)[0]
+        parts = [None if part == "**" else _part(part) for part in one.split("/")]
+        found.update(path for path in listing if path.startswith(literal) and _fits(parts, path.split("/")))
+    return tuple(path for path in listing if path in found)
+
+
+def select(pattern: str, listing: Sequence[str]) -> tuple[str, ...]:
+    """Like `match`, but nothing found is a ConfigError that names what is near."""
+    found = match(pattern, listing)
+    if not found:
+        raise ConfigError(f"no file of the repository fits {pattern!r}", hint=nearest(pattern, _candidates(pattern, listing)))
+    return found
+
+
+def _candidates(pattern: str, listing: Sequence[str]) -> Sequence[str]:
+    """Names worth comparing, at most 1,000: the same folder, else the same file name, else the first of all."""
+    folder, _, name = pattern.rpartition("/")
+    beside = [path for path in listing if path.rpartition("/")[0] == folder]
+    alike = [path for path in listing if path.rpartition("/")[2] == name]
+    return (alike or beside or listing)[:1000]
+
+
+def _choices(pattern: str) -> list[str]:
+    """Every way to choose from the innermost braces outwards."""
+    done: list[str] = []
+    open_ones = [pattern]
+    while open_ones:
+        one = open_ones.pop()
+        braces = _BRACES.search(one)
+        if braces is None:
+            done.append(one)
+        else:
+            open_ones += [one[: braces.start()] + choice + one[braces.end() :] for choice in braces.group(1).split(",")]
+        if len(done) + len(open_ones) > _ALTERNATIVES:
+            raise ConfigError(f"{pattern!r} has more than {_ALTERNATIVES} alternatives", hint="use * or ** instead of some of them")
+    return done
+
+
+def _part(part: str) -> re.Pattern[str]:
+    """One folder's or file's pattern; what follows a star is found at its first place and not tried again, so no pattern is slow."""
+    groups: list[str] = [""]
+    for piece in _PIECE.findall(part):
+        if piece.startswith("*"):
+            groups.append("")
+        elif piece == "?":
+            groups[-1] += "."
+        elif len(piece) > 1:
+            inner = re.sub(r"([\\\[\]&~|^])", r"\\\1", piece[1:-1].lstrip("!^"))
+            groups[-1] += f"[{'^' if piece[1] in '!^' else ''}{inner}]"
+        else:
+            groups[-1] += re.escape(piece)
+    middle = "".join(f"(?>.*?{group})" for group in groups[1:-1])
+    text = groups[0] + (f"{middle}.*{groups[-1]}" if len(groups) > 1 else "")
+    try:
+        return re.compile(text, re.DOTALL)
+    except re.error as fault:
+        raise ConfigError(f"{part!r} is no file pattern", hint="a range in [...] goes upwards") from fault
+
+
+def _fits(parts: Sequence[re.Pattern[str] | None], path: Sequence[str]) -> bool:
+    reached = {0}
+    for part in parts:
+        if part is None:
+            reached = set(range(min(reached), len(path) + 1))
+        else:
+            reached = {place + 1 for place in reached if place < len(path) and part.fullmatch(path[place])}
+        if not reached:
+            return False
+    return len(path) in reached

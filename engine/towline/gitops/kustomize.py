@@ -1,0 +1,91 @@
+"""Pure. Tool `kustomize`: the entry of an image in a kustomization file's `images`, edited in place; order, other entries and comments stay.
+
+What `kustomize edit set image` does, without its faults: it sorts the list, moves comments and rewrites every known field (facts/gitops.md section 2.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from towline import yaml_marks
+from towline.errors import ConfigError, RenderError
+from towline.gitops.change import select
+from towline.gitops.document import Edit, edit
+from towline.gitops.source import Source, read
+from towline.yaml_marks import Node, Path, Scalar, plain
+
+_KINDS = ("Kustomization", "Component")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KustomizeImage:
+    """Sets new name and new tag, or digest, of image `name` in every kustomization file that fits `pattern`; a Change."""
+
+    pattern: str
+    name: str
+    new_name: str
+    new_tag: str
+    digest: str = ""
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        """Every file that fits the pattern; raises ConfigError where none does."""
+        return select(self.pattern, listing)
+
+    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Edit or append the image's entry; raises ConfigError for a file that is no kustomization, RenderError where an edit is not safe."""
+        changed = {path: self._edited(path, data) for path, data in sorted(files.items())}
+        return {path: data for path, data in changed.items() if data != files[path]}
+
+    def _edited(self, path: str, data: bytes) -> bytes:
+        source = read(path, data)
+        images = _value(_root(source), "images")
+        entries = _entries(images, self.name)
+        if not entries:
+            return edit(source, [self._appended(source, images)])
+        return edit(source, [one for place, entry in entries for one in self._edits(place, entry)])
+
+    def _wanted(self) -> dict[str, str]:
+        fields = {"newName": self.new_name, "digest": self.digest} if self.digest else {"newName": self.new_name, "newTag": self.new_tag}
+        return {key: value for key, value in fields.items() if value}
+
+    def _edits(self, place: Path, entry: Node | None) -> list[Edit]:
+        """Changes of one entry: where a digest takes the place of a tag, or a tag that of a digest, it stands in the same line."""
+        wanted, unwanted = ("digest", "newTag") if self.digest else ("newTag", "digest")
+        after = "name" if _value(entry, "newName") is None else "newName"
+        edits = [Edit(path=(*place, key), value=value, after=after) for key, value in self._wanted().items()]
+        if _value(entry, unwanted) is None or wanted not in self._wanted():
+            return edits
+        if _value(entry, wanted) is not None:
+            return [*edits, Edit(path=(*place, unwanted), value=None)]
+        return [*edits[:-1], Edit(path=(*place, unwanted), value=self._wanted()[wanted], rename=wanted)]
+
+    def _appended(self, source: Source, images: Node | None) -> Edit:
+        entry = {"name": self.name, **self._wanted()}
+        if isinstance(images, yaml_marks.Sequence):
+            return Edit(path=("images", len(images.items)), value=entry)
+        if images is None or (isinstance(images, Scalar) and not images.style and plain(images.value) is None):
+            return Edit(path=("images",), value=(entry,))
+        raise RenderError("images is no list", where=source.where(images.start), hint="make it a list of entries with a name")
+
+
+def _root(source: Source) -> yaml_marks.Mapping:
+    """The mapping of a kustomization file; raises ConfigError."""
+    roots = [document.root for document in source.documents if document.root is not None]
+    root = roots[0] if len(roots) == 1 and len(source.documents) == 1 else None
+    kind = _value(root, "kind")
+    if not isinstance(root, yaml_marks.Mapping) or (isinstance(kind, Scalar) and kind.value not in _KINDS):
+        raise ConfigError(f"{source.name} is no kustomization file", where=source.name, hint="name a file with one document of kind Kustomization")
+    return root
+
+
+def _value(node: Node | None, key: str) -> Node | None:
+    pairs = node.pairs if isinstance(node, yaml_marks.Mapping) else ()
+    return next((value for name, value in pairs if isinstance(name, Scalar) and name.value == key), None)
+
+
+def _entries(images: Node | None, name: str) -> list[tuple[Path, Node]]:
+    """Place and node of each entry of an image; one image may have several."""
+    items = images.items if isinstance(images, yaml_marks.Sequence) else ()
+    names = [_value(item, "name") for item in items]
+    return [(("images", number), items[number]) for number, found in enumerate(names) if isinstance(found, Scalar) and found.value == name]

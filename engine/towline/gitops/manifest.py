@@ -1,0 +1,113 @@
+"""Pure. Tool `kubectl`: the image of a named container in plain manifests, edited in place, nothing else of the file touched.
+
+Kinds are not listed: whatever holds a pod specification counts, so Deployment, CronJob, Pod, Argo Rollout and Knative Service do alike
+(facts/gitops.md section 4.5). A container that is nowhere is an error; Piper's `kubectl patch` adds one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from towline import yaml_marks
+from towline.errors import ConfigError
+from towline.gitops.change import select
+from towline.gitops.document import Edit, edit
+from towline.gitops.source import Source, read
+from towline.suggest import nearest
+from towline.yaml_marks import Alias, Node, Path, Scalar, is_merge
+
+_LISTS = ("containers", "initContainers", "ephemeralContainers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerImage:
+    """Sets the image of `container` to `image` in every file that fits `pattern`; a Change."""
+
+    pattern: str
+    container: str
+    image: str
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        """Every file that fits the pattern; raises ConfigError where none does."""
+        return select(self.pattern, listing)
+
+    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Edit every place where the container stands; raises ConfigError where it stands nowhere, RenderError where an edit is not safe."""
+        changed: dict[str, bytes] = {}
+        names: set[str] = set()
+        for path, data in sorted(files.items()):
+            source = read(path, data)
+            containers = tuple(_containers(source))
+            names.update(name for _, _, name in containers)
+            places = [(number, place) for number, place, name in containers if name == self.container]
+            changed[path] = edit(source, [Edit(document=number, path=(*place, "image"), value=self.image, after="name") for number, place in places])
+        if self.container not in names:
+            where = ", ".join(sorted(files)) or self.pattern
+            raise ConfigError(f"container {self.container!r} is not in {where}", where=where, hint=_hint(self.container, names))
+        return {path: data for path, data in changed.items() if data != files[path]}
+
+
+def _hint(wanted: str, names: set[str]) -> str:
+    if not names:
+        return "no pod specification is there at all: is this the right file?"
+    listed = f"containers that are there: {', '.join(sorted(names))}"
+    guess = nearest(wanted, names)
+    return f"{guess} {listed}" if guess.startswith("did") else listed
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Walk:
+    """One document, and what its aliases stand for."""
+
+    source: Source
+    targets: Mapping[int, Node]
+
+    def behind(self, node: Node | None) -> Node | None:
+        """What an alias stands for, else the node itself."""
+        return self.targets[node.start.index] if isinstance(node, Alias) else node
+
+    def value(self, node: Node | None, key: str) -> Node | None:
+        """The value of a mapping's own key."""
+        node = self.behind(node)
+        pairs = node.pairs if isinstance(node, yaml_marks.Mapping) else ()
+        return next((value for name, value in pairs if isinstance(name, Scalar) and name.value == key), None)
+
+    def name(self, entry: Node) -> str | None:
+        """A container's name: its own, else the first that its merge keys bring in; None where it has none."""
+        left, seen = [entry], set[int]()
+        while left:
+            node = self.behind(left.pop())
+            if isinstance(node, yaml_marks.Sequence):
+                left += reversed(node.items)
+            elif isinstance(node, yaml_marks.Mapping) and id(node) not in seen:
+                seen.add(id(node))
+                own = self.behind(self.value(node, "name"))
+                if isinstance(own, Scalar):
+                    return self.source.shown(own)
+                left += [value for key, value in reversed(node.pairs) if is_merge(key)]
+        return None
+
+    def containers(self, node: Node, path: Path) -> Iterator[tuple[Path, str]]:
+        """Path and name of every container below `node`, as they stand in the text; aliases are not followed downwards."""
+        specification = self.value(node, "spec")
+        for key in _LISTS if specification is not None else ():
+            listed = self.behind(self.value(specification, key))
+            for number, entry in enumerate(listed.items if isinstance(listed, yaml_marks.Sequence) else ()):
+                container = self.name(entry)
+                if container is not None:
+                    yield (*path, "spec", key, number), container
+        if isinstance(node, yaml_marks.Mapping):
+            for name, value in node.pairs:
+                if isinstance(name, Scalar):
+                    yield from self.containers(value, (*path, name.value))
+        for number, value in enumerate(node.items if isinstance(node, yaml_marks.Sequence) else ()):
+            yield from self.containers(value, (*path, number))
+
+
+def _containers(source: Source) -> Iterator[tuple[int, Path, str]]:
+    """Number of the document, path and name of every container of a file."""
+    for number, document in enumerate(source.documents):
+        if document.root is not None:
+            walk = _Walk(source=source, targets=yaml_marks.aliases(document.root))
+            yield from ((number, path, name) for path, name in walk.containers(document.root, ()))

@@ -1,0 +1,153 @@
+"""Pure. Which characters of a YAML file change for one edit: replace, insert and delete, in the style of what stands around (facts/gitops.md section 4.5)."""
+
+from __future__ import annotations
+
+import re
+from collections import abc
+from dataclasses import dataclass
+
+from towline.errors import RenderError
+from towline.gitops.scalar import rewrite, typed, write
+from towline.gitops.source import Source
+from towline.yaml_marks import BREAK, Mapping, Node, Scalar, Sequence, descendants, plain
+
+Entry = abc.Mapping[str, str]
+Value = str | Entry | tuple[Entry, ...]
+
+_BLANK = re.compile("(?:[ \t\r\n\x85\u2028\u2029]|(?<=[ \t\r\n])#[^\r\n]*)*")
+_DASHES = re.compile(r"[ \t]*(?:-[ \t]+)+")
+_TEXT_TAGS = (None, "!", "tag:yaml.org,2002:str")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splice:
+    """The characters from `start` to `end` become `text`."""
+
+    start: int
+    end: int
+    text: str
+
+
+def replacement(source: Source, node: Node, value: str) -> Splice | None:
+    """Change the characters of one scalar; None where it is that text already; raises RenderError."""
+    if not isinstance(node, Scalar) or node.tag not in _TEXT_TAGS:
+        raise RenderError("what is to be changed is no text", where=source.where(node.start), hint="make it a text without a tag")
+    start, end = node.start.index, node.end.index
+    blank = _BLANK.match(source.masked, end) if start == end else None
+    if source.templated(start, blank.end() if blank else end):
+        raise RenderError(f"{source.written(node) or 'the value'} is a template", where=source.where(node.start), hint="change the value that it takes")
+    if node.value == value and (node.style or node.tag or not typed(value)):
+        return None
+    text = rewrite(value, node, source.written(node))
+    glued = start == end and source.text[start - 1 : start] not in (" ", "\t", "\n", "\r", "")
+    return Splice(start=start, end=end, text=" " + text if glued else text)
+
+
+def filling(source: Source, parent: Mapping, number: int, value: Value) -> Splice:
+    """Put entries where a key has no value yet; raises RenderError where it has one."""
+    key, node = parent.pairs[number]
+    if not isinstance(node, Scalar) or node.style or node.tag or node.anchor or plain(node.value) is not None:
+        raise RenderError("what is to be filled holds something already", where=source.where(node.start), hint="make it a list")
+    if node.value or parent.flow:
+        return Splice(start=node.start.index, end=node.end.index, text=" " * (not node.value) + _flow(value))
+    return _below(source, node.end.index, _block(value, key.start.column - 1, _offset(source)))
+
+
+def insertion(source: Source, parent: Mapping | Sequence, number: int, key: str, value: Value) -> Splice:
+    """Insert `key: value`, or an item, behind pair or item `number` (-1: there is none yet); raises RenderError."""
+    ends = [pair[1].end.index for pair in parent.pairs] if isinstance(parent, Mapping) else [item.end.index for item in parent.items]
+    if parent.flow:
+        place = ends[number] if ends else parent.end.index - 1
+        return Splice(start=place, end=place, text=(", " if ends else "") + (f"{write(key)}: " if key else "") + _flow(value))
+    if isinstance(parent, Sequence):
+        gap = parent.items[0].start.index - parent.start.index - 1
+        return _below(source, ends[number], _block((value,) if isinstance(value, abc.Mapping) else value, parent.start.column - 1, 0, max(gap, 1)))
+    indent = parent.pairs[0][0].start.column - 1
+    head = " " * indent + write(key) + ":"
+    lines = [f"{head} {write(value)}"] if isinstance(value, str) else [head, *_block(value, indent, _offset(source))]
+    return _below(source, ends[number], lines)
+
+
+def deletion(source: Source, parent: Mapping, number: int) -> Splice:
+    """Remove a key with its value: whole lines in a block mapping; raises RenderError."""
+    key, value = parent.pairs[number]
+    start, end = key.start.index, value.end.index
+    following = parent.pairs[number + 1][0].start.index if number + 1 < len(parent.pairs) else None
+    if parent.flow:
+        if following is not None:
+            return Splice(start=start, end=following, text="")
+        return Splice(start=parent.pairs[number - 1][1].end.index if number else start, end=end, text="")
+    line = _line_start(source.text, start)
+    if source.text[line:start].strip(" \ufeff"):
+        return _delete_first(source, key, value, following)
+    line += source.text.startswith("\ufeff", line)
+    return _whole_lines(source.text, line, end if _at_line_start(source.text, end) else source.line_end(end))
+
+
+def _delete_first(source: Source, key: Node, value: Node, following: int | None) -> Splice:
+    """Remove the key that shares its line with a list's dash; comments between it and the next key stay."""
+    text, start, end = source.text, key.start.index, value.end.index
+    dashes = text[_line_start(text, start) : start]
+    if following is None or not _DASHES.fullmatch(dashes):
+        raise RenderError("a key cannot be removed from its line", where=source.where(key.start), hint="write it on a line of its own")
+    last = end if _at_line_start(text, end) else source.line_end(end)
+    if "#" in text[last:following]:
+        return Splice(start=start - len(dashes) + len(dashes.rstrip()), end=last, text="")
+    return Splice(start=start, end=following, text="")
+
+
+def _whole_lines(text: str, start: int, end: int) -> Splice:
+    """From the start of a line to the end of one, with its line end or, at the end of the file, the one before."""
+    if end > start and _at_line_start(text, end):
+        return Splice(start=start, end=end, text="")
+    if found := BREAK.match(text, end):
+        return Splice(start=start, end=found.end(), text="")
+    return Splice(start=start - (2 if text[:start].endswith("\r\n") else 1) if start else 0, end=end, text="")
+
+
+def _below(source: Source, index: int, lines: abc.Sequence[str]) -> Splice:
+    """New lines below the one that holds what ends at `index`, its comment included."""
+    if _at_line_start(source.text, index):
+        return Splice(start=index, end=index, text="".join(line + source.newline for line in lines))
+    end = source.line_end(index)
+    return Splice(start=end, end=end, text="".join(source.newline + line for line in lines))
+
+
+def _block(value: Value, indent: int, offset: int, gap: int = 1) -> list[str]:
+    """Entries as lines of a block list, `offset` deeper than `indent`, with `gap` blanks behind each dash; one entry alone as lines of a mapping."""
+    if isinstance(value, str):
+        return [f"{' ' * (indent + offset)}-{' ' * gap}{write(value)}"]
+    if isinstance(value, abc.Mapping):
+        return [f"{' ' * (indent + 2)}{write(key)}: {write(text)}" for key, text in value.items()]
+    lines: list[str] = []
+    for entry in value:
+        dash = " " * (indent + offset) + "-" + " " * gap
+        for number, (key, text) in enumerate(entry.items()):
+            lines.append((" " * len(dash) if number else dash) + f"{write(key)}: {write(text)}")
+    return lines
+
+
+def _flow(value: Value) -> str:
+    if isinstance(value, str):
+        return write(value)
+    if isinstance(value, abc.Mapping):
+        return "{" + ", ".join(f"{write(key)}: {write(text)}" for key, text in value.items()) + "}"
+    return "[" + ", ".join(_flow(entry) for entry in value) + "]"
+
+
+def _offset(source: Source) -> int:
+    """How much deeper than their key the file's lists stand: as its first one, else not at all, as kustomize writes."""
+    for document in source.documents:
+        for node in descendants(document.root) if document.root else ():
+            for key, value in node.pairs if isinstance(node, Mapping) else ():
+                if isinstance(value, Sequence) and not value.flow and value.start.line > key.start.line:
+                    return max(value.start.column - key.start.column, 0)
+    return 0
+
+
+def _at_line_start(text: str, index: int) -> bool:
+    return text[index - 1 : index] in ("\n", "\r", "\x85", "\u2028", "\u2029") if index else True
+
+
+def _line_start(text: str, index: int) -> int:
+    return max(text.rfind(end, 0, index) for end in "\n\r\x85\u2028\u2029") + 1
