@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 from importlib import resources
 from pathlib import Path
 
@@ -26,7 +28,7 @@ def version() -> str:
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write `data` beside `path`, flush it to disk and rename it there; raises MachineError."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{secrets.token_hex(8)}.tmp")  # not the process id: in a container every run may have the same
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -36,5 +38,7 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             os.fsync(stream.fileno())
         beside.replace(path)
     except OSError as fault:
-        beside.unlink(missing_ok=True)
         raise MachineError(f"cannot write {path.name}: {fault.strerror}", where=str(path), hint="free space or fix the folder's permissions") from fault
+    finally:
+        with contextlib.suppress(OSError):  # after the rename there is nothing left to remove
+            beside.unlink()

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from towline.errors import MachineError
+from towline.errors import ConfigError, MachineError, TowlineError
 
 CAP = 64 * 1024 * 1024
 _PIECE = 64 * 1024
+_LOOK = 0.1  # seconds between two looks whether the child has ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,10 @@ def find(name: str, environ: Mapping[str, str]) -> str | None:
 def run(
     command: Sequence[str], *, environment: Mapping[str, str], stdin: bytes = b"", folder: Path | None = None, seconds: float = 600.0
 ) -> Completed:
-    """Run `command` to its end with nothing inherited but `environment`; raises MachineError (no such program) and Overrun."""
+    """Run `command` to its end with nothing inherited but `environment`.
+
+    Raises MachineError (no such program, no such folder), ConfigError (a word or value that no program can be given) and Overrun.
+    """
     child = _start(command, environment, folder)
     try:
         out, err = _exchange(child, stdin, time.monotonic() + seconds)
@@ -61,11 +65,20 @@ def _start(command: Sequence[str], environment: Mapping[str, str], folder: Path 
             list(command), env=dict(environment), cwd=folder, start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
-    except OSError as fault:
-        raise MachineError(f"cannot start {command[0]}: {fault.strerror}", hint=f"install {Path(command[0]).name} or put it on PATH") from fault
+    except (OSError, ValueError) as fault:
+        raise _not_started(Path(command[0]).name, folder, fault) from fault
+
+
+def _not_started(name: str, folder: Path | None, fault: OSError | ValueError) -> TowlineError:
+    if not isinstance(fault, OSError):  # a null byte, or text that is not Unicode
+        return ConfigError(f"{name} cannot be started with these values: {fault}", hint="look for unprintable characters in the configuration")
+    if fault.filename is not None and fault.filename == folder:
+        return MachineError(f"cannot start {name} in its folder: {fault.strerror}", where=str(folder))
+    return MachineError(f"cannot start {name}: {fault.strerror}", hint=f"install {name} or put it on PATH")
 
 
 def _exchange(child: subprocess.Popen[bytes], stdin: bytes, end: float) -> tuple[bytes, bytes]:
+    """Feed and read until the child has ended and nothing more is in its pipes; its own children may hold them open for ever."""
     assert child.stdin
     assert child.stdout
     assert child.stderr
@@ -80,15 +93,18 @@ def _exchange(child: subprocess.Popen[bytes], stdin: bytes, end: float) -> tuple
         else:
             child.stdin.close()
         while selector.get_map():
-            left = end - time.monotonic()
+            left, ended = end - time.monotonic(), _has_ended(child)
             if left <= 0:
                 raise Overrun("time limit")
-            for key, _ in selector.select(left):
+            ready = selector.select(0 if ended else min(left, _LOOK))
+            if ended and not ready:
+                break
+            for key, _ in ready:
                 if key.fileobj is child.stdin:
                     waiting = _feed(child.stdin, waiting, selector)
                 else:
                     _take(key.fileobj, taken, selector)  # type: ignore[arg-type]
-    _reap(child, end)
+    _await_end(child, end)
     return bytes(taken[child.stdout]), bytes(taken[child.stderr])
 
 
@@ -113,9 +129,13 @@ def _take(stream: IO[bytes], taken: dict[IO[bytes], bytearray], selector: select
         raise Overrun("output cap")
 
 
-def _reap(child: subprocess.Popen[bytes], end: float) -> None:
-    """Wait for the exit without taking it: while the leader is a zombie its group's number cannot be given away."""
-    while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+def _has_ended(child: subprocess.Popen[bytes]) -> bool:
+    """Whether it has exited; the exit is not taken: while the leader is a zombie its group's number cannot be given away."""
+    return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
+def _await_end(child: subprocess.Popen[bytes], end: float) -> None:
+    while not _has_ended(child):
         if time.monotonic() > end:
             raise Overrun("time limit")
         time.sleep(0.002)

@@ -1,0 +1,98 @@
+"""Shared data is found, and a file is written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from towline.errors import MachineError
+from towline.files import resource_names, resource_text, version, write_whole
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_shared_data_is_that_of_the_library() -> None:
+    assert resource_text("VERSION") == (ROOT / "resources" / "towline" / "VERSION").read_text(encoding="utf-8")
+    assert resource_names("steps") == tuple(sorted(path.name for path in (ROOT / "resources" / "towline" / "steps").iterdir()))
+
+
+def test_the_version_is_three_numbers() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", version())
+
+
+def test_data_that_is_not_there_is_a_missing_file() -> None:
+    with pytest.raises(FileNotFoundError):
+        resource_text("no-such-file.yaml")
+
+
+def test_a_file_is_written_with_its_folders_and_mode(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "result.json"
+    write_whole(path, b"one", mode=0o600)
+    write_whole(path, b"two", mode=0o600)
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"two", 0o600)
+    assert names(path.parent) == ["result.json"]
+
+
+def test_a_name_as_long_as_names_may_be_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 255)
+    write_whole(path, b"data")
+    assert path.read_bytes() == b"data"
+
+
+def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_whole(path, b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # the write stops with an error in the middle, as on a full disk
+    try:
+        with pytest.raises(MachineError, match=r"cannot write result\.json: File too large") as caught:
+            write_whole(path, b"new" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.where == str(path)
+    assert (names(tmp_path), path.read_bytes()) == (["result.json"], b"old")
+
+
+def test_a_place_that_cannot_be_written_is_a_fault_of_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / "result.json", tmp_path / "folder", Path("/proc/towline/result.json")):
+        with pytest.raises(MachineError, match="cannot write"):
+            write_whole(path, b"data")
+    assert names(tmp_path) == ["file", "folder"]
+
+
+def test_what_a_killed_run_left_behind_is_not_in_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    (tmp_path / f".result.json.{os.getpid()}.tmp").write_bytes(b"half")  # in a container the next run may have the same process id
+    write_whole(path, b"whole")
+    assert path.read_bytes() == b"whole"
+
+
+def test_readers_see_one_of_the_writers_files_whole(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    whole = {bytes([letter]) * 100_000 for letter in b"abcd"}
+
+    def write(data: bytes) -> None:
+        for _ in range(10):
+            write_whole(path, data)
+
+    writers = [threading.Thread(target=write, args=(data,)) for data in whole]
+    write_whole(path, b"a" * 100_000)
+    for writer in writers:
+        writer.start()
+    seen = {path.read_bytes() for _ in range(200)}
+    for writer in writers:
+        writer.join()
+    assert seen <= whole
+    assert names(tmp_path) == ["result.json"]

@@ -1,0 +1,175 @@
+"""Child processes end in time and with everything they started, and get nothing but what they are given."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from towline import process
+from towline.errors import ConfigError, MachineError
+from towline.process import Completed, Overrun, find, run
+
+CALM = {"PATH": "/usr/bin:/bin"}
+
+
+def python(code: str, *, stdin: bytes = b"", seconds: float = 30.0, folder: Path | None = None, environment: dict[str, str] | None = None) -> Completed:
+    return run([sys.executable, "-I", "-c", code], environment=CALM if environment is None else environment, stdin=stdin, seconds=seconds, folder=folder)
+
+
+def gone(pid: int) -> bool:
+    """Whether the process is gone before ten seconds are over; a zombie that nobody has waited for counts as gone."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_code_output_and_input_are_passed_through() -> None:
+    ended = python("import sys; d = sys.stdin.buffer.read(); sys.stdout.buffer.write(d[::-1]); print('no', file=sys.stderr); sys.exit(7)", stdin=b"a\xff\0b")
+    assert ended == Completed(code=7, out=b"b\0\xffa", err=b"no\n")
+
+
+def test_a_signal_is_a_negative_code() -> None:
+    assert python("import os; os.kill(os.getpid(), 11)").code == -11
+
+
+def test_input_without_content_is_at_its_end_at_once() -> None:
+    assert python("import sys; print(repr(sys.stdin.read()))").out == b"''\n"
+
+
+def test_much_input_and_output_at_once_do_not_block_each_other() -> None:
+    data = os.urandom(4_000_000)
+    ended = python("import sys, shutil; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer); sys.stderr.write('e' * 300_000)", stdin=data)
+    assert (ended.out == data, len(ended.err)) == (True, 300_000)
+
+
+@pytest.mark.parametrize("code", ["print('done')", "import os; os.close(0); print('done')"])
+def test_a_child_that_does_not_read_its_input_ends_as_it_ends(code: str) -> None:
+    assert python(code, stdin=b"x" * 4_000_000) == Completed(code=0, out=b"done\n", err=b"")
+
+
+def test_a_child_sees_the_given_environment_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOWLINE_TEST_SECRET", "hunter2hunter2")
+    ended = run(["/usr/bin/env"], environment={"ONLY": "this"})
+    assert ended.out == b"ONLY=this\n"
+
+
+def test_a_child_inherits_no_open_file(tmp_path: Path) -> None:
+    with (tmp_path / "open").open("w") as stream:
+        os.set_inheritable(stream.fileno(), True)
+        ended = python("import os, sys; print([os.path.exists(f'/proc/self/fd/{n}') for n in map(int, sys.stdin.read().split())])",
+                       stdin=str(stream.fileno()).encode())
+    assert ended.out == b"[False]\n"
+
+
+def test_a_child_leads_a_session_of_its_own() -> None:
+    ended = python("import os; print(os.getpid() == os.getpgid(0) == os.getsid(0))")
+    assert ended.out == b"True\n"
+
+
+def test_a_child_runs_in_the_folder_given(tmp_path: Path) -> None:
+    assert python("import os; print(os.getcwd())", folder=tmp_path).out.decode().strip() == str(tmp_path.resolve())
+
+
+# What must not outlive it
+
+def with_grandchild(tmp_path: Path, then: str, *, redirect: str = "", stdin: bytes = b"", seconds: float = 60.0) -> Completed:
+    """A shell that starts a process deaf to SIGTERM, notes its id in `tmp_path` and goes on with `then`."""
+    script = f"trap '' TERM; sleep 600 {redirect} & echo $! > {tmp_path}/pid; {then}"
+    return run(["/bin/sh", "-c", script], environment=CALM, stdin=stdin, seconds=seconds)
+
+
+def noted(tmp_path: Path) -> int:
+    return int((tmp_path / "pid").read_text())
+
+
+def test_a_deadline_kills_the_child_and_its_children(tmp_path: Path) -> None:
+    with pytest.raises(Overrun, match="time limit") as caught:
+        with_grandchild(tmp_path, "wait", seconds=1.5)
+    assert caught.value.what == "time limit"
+    assert gone(noted(tmp_path))
+
+
+def test_a_child_that_closed_its_outputs_still_has_a_deadline() -> None:
+    with pytest.raises(Overrun, match="time limit"):
+        python("import os, time; os.close(1); os.close(2); time.sleep(600)", seconds=0.5)
+
+
+@pytest.mark.parametrize("redirect", ["< /dev/null > /dev/null 2>&1", ""], ids=["quiet", "holding the pipes"])
+def test_the_children_of_a_child_that_ended_are_killed_and_not_waited_for(tmp_path: Path, redirect: str) -> None:
+    ended = with_grandchild(tmp_path, "head -c 200000 /dev/zero", redirect=redirect, stdin=b"y" * 200_000)
+    assert (ended.code, len(ended.out)) == (0, 200_000)
+    assert gone(noted(tmp_path))
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_more_output_than_the_cap_ends_the_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stream: str) -> None:
+    monkeypatch.setattr(process, "CAP", 1_000_000)
+    note = tmp_path / "pid"
+    with pytest.raises(Overrun, match="output cap"):
+        python(f"import os, sys\nopen({str(note)!r}, 'w').write(str(os.getpid()))\nwhile True: sys.{stream}.write('x' * 65536)")
+    assert gone(int(note.read_text()))
+
+
+def test_output_up_to_the_cap_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "CAP", 1_000_000)
+    assert len(python("import sys; sys.stdout.write('x' * 1_000_000)").out) == 1_000_000
+
+
+# What cannot be started
+
+def test_a_missing_program_is_named() -> None:
+    with pytest.raises(MachineError, match="cannot start no-such-program: No such file") as caught:
+        run(["/usr/bin/no-such-program"], environment=CALM)
+    assert caught.value.hint == "install no-such-program or put it on PATH"
+
+
+def test_a_missing_folder_is_not_taken_for_a_missing_program(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match="in its folder: No such file") as caught:
+        run(["/bin/true"], environment=CALM, folder=tmp_path / "missing")
+    assert (caught.value.where, caught.value.hint) == (str(tmp_path / "missing"), "")
+
+
+@pytest.mark.parametrize(("word", "environment"), [("a\0b", CALM), ("a", {"NAME": "a\0b"}), ("\ud800", CALM)])
+def test_a_value_that_no_program_can_be_given_is_a_fault_of_the_configuration(word: str, environment: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="true cannot be started with these values"):
+        run(["/bin/true", word], environment=environment)
+
+
+# Finding
+
+def test_a_program_is_found_on_the_path_of_the_given_environment(tmp_path: Path) -> None:
+    program = tmp_path / "tool"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert find("tool", {"PATH": f"/nowhere:{tmp_path}"}) == str(program)
+    assert find("tool", {"PATH": "/nowhere"}) is None
+    assert find("sh", {}) in {"/bin/sh", "/usr/bin/sh"}
+
+
+@pytest.mark.parametrize("path", ["{here}", ".", "", "./bin:", ":"])
+def test_relative_entries_of_the_path_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    for folder in (tmp_path, tmp_path / "bin"):
+        folder.mkdir(exist_ok=True)
+        (folder / "tool").write_text("#!/bin/sh\n")
+        (folder / "tool").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    found = find("tool", {"PATH": path.format(here=tmp_path)})
+    assert found == (str(tmp_path / "tool") if path == "{here}" else None)
+
+
+def test_nothing_is_left_open_or_unwaited() -> None:
+    before = sorted(Path("/proc/self/fd").iterdir())
+    pids = [int(python("import os; print(os.getpid())").out) for _ in range(3)]
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
