@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 
 from towline.errors import ConfigError
 
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_PORT = r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+_HOST = re.compile(rf"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::(?:{_PORT}))?")
 _LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]")
 
 
@@ -76,6 +78,14 @@ def is_loopback(host: str) -> bool:
     return _LOOPBACK.fullmatch(name) is not None
 
 
+def _is_host(text: str) -> bool:
+    """Whether `text` is `name[:port]` or `[address][:port]`."""
+    try:
+        return _HOST.fullmatch(text) is not None and (text[0] != "[" or IPv6Address(text[1:].partition("]")[0]) is not None)
+    except ValueError:
+        return False
+
+
 def parse_digest(text: str) -> str:
     """A digest as given, checked as a whole; raises ConfigError."""
     if not _DIGEST.fullmatch(text):
@@ -101,7 +111,7 @@ def parse_registry(text: str) -> tuple[Registry, str]:
     path = path.strip("/")
     if "@" in rest:
         raise ConfigError("a registry URL must not hold a user or a password", hint="configure user and password as parameters of their own")
-    if scheme.lower() not in ("http", "https") or not _HOST.fullmatch(host) or (path and not _NAME.fullmatch(path)):
+    if scheme.lower() not in ("http", "https") or not _is_host(host) or (path and not _NAME.fullmatch(path)):
         raise ConfigError(f"{text!r} is not a registry URL", hint="expected https://host[:port][/path]")
     return Registry(scheme=scheme.lower(), host=host), path
 

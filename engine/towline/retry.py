@@ -46,7 +46,7 @@ def retry_after(value: str | None, clock: Clock, *, cap: float = 60.0) -> float 
     """Seconds that a Retry-After header asks for, as seconds or as a date (RFC 9110 10.2.3), capped; None without one."""
     if not value:
         return None
-    if value.strip().isdigit():
+    if value.isascii() and value.strip().isdigit():
         return min(float(value), cap)
     try:
         return min(max(0.0, parsedate_to_datetime(value).timestamp() - clock.wall()), cap)
