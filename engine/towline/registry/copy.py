@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from towline.image import Platform, Reference
 from towline.registry.client import RegistryClient
 from towline.registry.manifest import Descriptor, Manifest, select
+from towline.registry.parallel import in_parallel
 from towline.registry.plan import CopyBlob, Plan, Route, Tree, as_data, plan_copy, plan_tags, read_tree
-from towline.registry.transfer import JOBS, Transfer
+from towline.registry.transfer import Transfer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +119,7 @@ class _Holdings:
     def missing(self, repository: str, digests: Sequence[str]) -> frozenset[str]:
         """Those that neither are there nor were asked for before."""
         open_questions = [digest for digest in digests if (repository, digest) not in self._promised]
-        if not open_questions:
-            return frozenset()
-        with ThreadPoolExecutor(max_workers=min(JOBS, len(open_questions))) as pool:
-            there = list(pool.map(lambda digest: self._target.has_blob(repository, digest), open_questions))
+        there = in_parallel(lambda digest: self._target.has_blob(repository, digest), open_questions)
         found = frozenset(digest for digest, known in zip(open_questions, there, strict=True) if not known)
         self._promised.update((repository, digest) for digest in found)
         return found

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from itertools import chain
 from threading import Event
 
 from towline.errors import DigestMismatch
 from towline.registry.client import Download, RegistryClient
 from towline.registry.faults import BrokenOff
+from towline.registry.parallel import Stopped, in_parallel
 from towline.registry.plan import CopyBlob, Plan
 from towline.retry import pause
 from towline.transport import Upload
 
-JOBS = 8
 ATTEMPTS = 4
 _PIECE = 1024 * 1024
-
-
-class _Cancelled(Exception):
-    """Another blob has failed."""
 
 
 class Transfer:
@@ -35,26 +30,12 @@ class Transfer:
     def perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, bool]:
         """Do all of it; blob -> whether it was mounted. Raises the errors of the registry family, DigestMismatch among them."""
         blobs = sorted({blob for plan in plans for blob in plan.blobs}, key=lambda blob: (-blob.size, blob.digest, blob.repository))
-        mounted = self._blobs(blobs)
+        mounted = dict(zip(blobs, in_parallel(self._blob, blobs, stop=self._stop), strict=True))
         manifests = dict.fromkeys(put for plan in plans for put in plan.manifests)
         tags = dict.fromkeys(put for plan in plans for put in plan.tags)
         for put in (*manifests, *tags):
             self._target.put_manifest(put.repository, put.target, put.manifest)
         return mounted
-
-    def _blobs(self, blobs: Sequence[CopyBlob]) -> dict[CopyBlob, bool]:
-        if not blobs:
-            return {}
-        pool = ThreadPoolExecutor(max_workers=min(JOBS, len(blobs)), thread_name_prefix="blob")
-        try:
-            futures = {blob: pool.submit(self._blob, blob) for blob in blobs}
-            done, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
-            self._stop.set()
-            _raise_first(done)
-            return {blob: future.result() for blob, future in futures.items()}
-        finally:
-            self._stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
 
     def _blob(self, blob: CopyBlob) -> bool:
         """Bring one blob over, from its beginning each time that it breaks off; returns whether it was mounted."""
@@ -108,11 +89,4 @@ class Transfer:
 
     def _go_on(self) -> None:
         if self._stop.is_set():
-            raise _Cancelled
-
-
-def _raise_first(done: set[Future[bool]]) -> None:
-    """Raise what went wrong, rather than what was cancelled because of it."""
-    faults = [fault for future in done if (fault := future.exception()) is not None]
-    for fault in sorted(faults, key=lambda fault: isinstance(fault, _Cancelled)):
-        raise fault
+            raise Stopped
