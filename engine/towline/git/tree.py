@@ -1,0 +1,118 @@
+"""Pure. Git's trees as data: the listing of a commit, paths that may be written, and the few trees that a change rewrites."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from towline.errors import ConfigError
+
+_FILE_MODES = ("100644", "100755")
+_OBSTACLES = {"120000": "a symbolic link", "160000": "a submodule", "040000": "a folder"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
+_UNDECODED = re.compile("[\ud800-\udfff]")
+_IGNORED_BY_HFS = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+_LFS = b"version https://git-lfs.github.com/spec/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line of `git ls-tree`: mode as six octal digits, kind (blob, tree, commit), object id, path from the root."""
+
+    mode: str
+    kind: str
+    oid: str
+    path: str
+
+    @property
+    def regular(self) -> bool:
+        """Whether this is a file that can be edited: neither link, submodule nor folder, with a name that is text."""
+        return self.mode in _FILE_MODES and not _UNDECODED.search(self.path)
+
+    @property
+    def obstacle(self) -> str:
+        """What stands there instead of a file; empty for a file."""
+        return _OBSTACLES.get(self.mode, "")
+
+
+Folders = dict[str, dict[str, Entry]]
+"""Folder (the root is empty) to its entries by name."""
+
+
+def parse_listing(data: bytes) -> tuple[Entry, ...]:
+    """The output of `git ls-tree -r -t -z` to entries in its order; bytes that are not UTF-8 are kept as surrogates."""
+    entries = []
+    for line in data.decode("utf-8", "surrogateescape").split("\0")[:-1]:
+        attributes, _, path = line.partition("\t")
+        mode, kind, oid = attributes.split(" ")
+        entries.append(Entry(mode=mode, kind=kind, oid=oid, path=path))
+    return tuple(entries)
+
+
+def check_path(path: str) -> str:
+    """`path` where git on every system takes it as a file below the root; raises ConfigError (`..`, `.git` in any spelling, ...)."""
+    if _CONTROL.search(path) or any(_reserved(part) for part in path.split("/")):
+        raise ConfigError(f"{path!r} is not a path inside the repository", hint="expected a relative path with forward slashes, without .. and .git")
+    return path
+
+
+def _reserved(part: str) -> bool:
+    """Whether a file system could take `part` for nothing, a way out, or git's own folder (git's verify_path; NTFS and HFS+ rules)."""
+    plain = _IGNORED_BY_HFS.sub("", part).lower().partition(":")[0].rstrip(". ")
+    return part in ("", ".", "..") or plain in ("", ".git", "git~1")
+
+
+def is_pointer(content: bytes) -> bool:
+    """Whether a blob only points to content in Git LFS (LFS specification, "The Pointer")."""
+    return content.startswith(_LFS)
+
+
+def rewrite(entries: Iterable[Entry], blobs: Mapping[str, str], make: Callable[[Sequence[Iterable[Entry]]], Sequence[str]]) -> str:
+    """Put `blobs` (path -> object id) into the tree `entries` and give the new root's id; `make` writes folders and gives their ids.
+
+    Only folders on the way to a changed file are made anew, the deepest first; modes stay. Raises ConfigError (something stands in the way).
+    """
+    folders = _spine(entries, blobs)
+    for path, oid in blobs.items():
+        old = _entry(folders, path)
+        if old and old.obstacle:
+            raise ConfigError(f"{path} is {old.obstacle}, not a file", hint="give the path of a file")
+        _put(folders, Entry(mode=old.mode if old else "100644", kind="blob", oid=oid, path=path))
+    inner = sorted(folders.keys() - {""}, key=_depth, reverse=True)
+    for _, level in groupby(inner, key=_depth):
+        names = list(level)
+        for name, oid in zip(names, make([folders[name].values() for name in names]), strict=True):
+            old = _entry(folders, name)
+            if old and old.kind != "tree":
+                raise ConfigError(f"{name} is {old.obstacle or 'a file'}, not a folder", hint="give a path whose folders are folders")
+            _put(folders, Entry(mode="040000", kind="tree", oid=oid, path=name))
+    return make([folders[""].values()])[0]
+
+
+def _spine(entries: Iterable[Entry], paths: Iterable[str]) -> Folders:
+    """The folders on the way to `paths` with what is in them."""
+    folders: Folders = {"": {}}
+    for path in paths:
+        parts = check_path(path).split("/")
+        folders.update({"/".join(parts[:depth]): {} for depth in range(1, len(parts))})
+    for entry in entries:
+        parent, _, name = entry.path.rpartition("/")
+        if parent in folders:
+            folders[parent][name] = entry
+    return folders
+
+
+def _entry(folders: Folders, path: str) -> Entry | None:
+    parent, _, name = path.rpartition("/")
+    return folders[parent].get(name)
+
+
+def _put(folders: Folders, entry: Entry) -> None:
+    parent, _, name = entry.path.rpartition("/")
+    folders[parent][name] = entry
+
+
+def _depth(path: str) -> int:
+    return path.count("/")

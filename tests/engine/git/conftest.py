@@ -1,0 +1,56 @@
+"""What the tests of git share: a server, an environment whose temporary folder can be looked into, and a clock that does not sleep."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.git_server import GitServer
+from towline.git.remote import parse_remote
+from towline.git.repository import Repository
+from towline.retry import Clock, Deadline
+from towline.secret import Login
+
+Opened = Callable[..., Repository]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[GitServer]:
+    with GitServer(tmp_path / "served") as running:
+        yield running
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def environ(temporary: Path) -> Mapping[str, str]:
+    return {"PATH": os.environ["PATH"], "TMPDIR": str(temporary)}
+
+
+@pytest.fixture
+def slept() -> list[float]:
+    """The seconds that were waited, on a clock that lets none of them pass."""
+    return []
+
+
+@pytest.fixture
+def opened(server: GitServer, environ: Mapping[str, str], slept: list[float]) -> Iterator[Opened]:
+    """Opens the server's repository `demo`, or another URL; closed after the test."""
+    repositories: list[Repository] = []
+
+    def open_one(login: Login | None = None, url: str = "", variables: Mapping[str, str] = environ) -> Repository:
+        deadline = Deadline.after(60, Clock(sleep=slept.append))
+        repositories.append(Repository(parse_remote(url or server.url("demo"), login=login), environ=variables, deadline=deadline))
+        return repositories[-1]
+
+    yield open_one
+    for repository in repositories:
+        repository.__exit__()

@@ -1,0 +1,211 @@
+"""What git is told, what it inherits, and what its failures are called; the server is real, and so are its refusals."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.engine.git.conftest import Opened
+from tests.fakes.git_server import GitServer
+from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, MachineError, TowlineError
+from towline.git.program import Program
+from towline.git.remote import parse_remote
+from towline.process import Completed
+from towline.retry import Clock, Deadline
+from towline.secret import Login
+
+PASSWORD = """s3cret 'word' "with" $HOME `id` @:/\\ é%40"""
+LOGIN = Login(username="ann", password=PASSWORD, origin="PIPER_password")
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Path:
+    return tmp_path / "guarded"
+
+
+def program(temporary: Path, environ: Mapping[str, str], *, login: Login | None = None, deadline: Deadline | None = None) -> Program:
+    remote = parse_remote("http://127.0.0.1:1/a.git", login=login)
+    return Program(remote, folder=temporary, environ=environ, deadline=deadline or Deadline.after(60, Clock()))
+
+
+def spy(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment whose git writes down its arguments and variables before it does its work."""
+    folder.mkdir()
+    script = folder / "git"
+    real = next(path for part in environ["PATH"].split(os.pathsep) if (path := Path(part) / "git").exists())
+    script.write_text(f'#!/bin/sh\n{{ echo "words: $*"; env; echo; }} >> {folder}/record\nexec {real} "$@"\n')
+    script.chmod(0o755)
+    return {**environ, "PATH": f"{folder}{os.pathsep}{environ['PATH']}"}
+
+
+def test_a_password_with_every_kind_of_sign_arrives(guarded: Path, opened: Opened) -> None:
+    with GitServer(guarded, "ann", PASSWORD) as server:
+        server.create("demo", {"a": b"1"})
+        assert opened(LOGIN, server.url("demo")).fetch("").branch == "main"
+
+
+def test_the_password_is_in_no_argument_no_file_and_no_child_that_does_not_need_it(
+    guarded: Path, tmp_path: Path, temporary: Path, environ: Mapping[str, str], opened: Opened
+) -> None:
+    seen: list[str] = []
+
+    def look(_method: str, _path: str) -> None:
+        seen.extend(path.read_bytes().decode(errors="replace") for path in Path("/proc").glob("[0-9]*/cmdline") if os.access(path, os.R_OK))
+        seen.extend(path.read_bytes().decode(errors="replace") for path in temporary.rglob("*") if path.is_file())
+
+    environ_of_spy = spy(tmp_path / "spy", environ)
+    with GitServer(guarded, "ann", "s3cret-word") as server:
+        server.create("demo", {"a": b"1"})
+        server.fault = look
+        repository = opened(Login(username="ann", password="s3cret-word", origin="PIPER_password"), server.url("demo"), environ_of_spy)
+        tip = repository.fetch("")
+        files = repository.read(repository.listing(tip.commit))
+    runs = (tmp_path / "spy/record").read_text().split("words: ")[1:]
+    assert files == {"a": b"1"}
+    assert any("git-remote-http" in text for text in seen), "looked while git was talking"
+    assert not [text for text in seen if "s3cret" in text]
+    assert {run.split()[1] for run in runs if "s3cret" in run} == {"clone", "-c"}  # the two that talk to the server
+    assert {run.split()[1] for run in runs if "s3cret" not in run} == {"for-each-ref", "ls-tree", "cat-file"}
+
+
+def test_nothing_of_the_machine_reaches_git_but_its_path_proxies_and_authorities(tmp_path: Path, temporary: Path, environ: Mapping[str, str]) -> None:
+    given = {**spy(tmp_path / "spy", environ), "GIT_DIR": "/elsewhere", "GIT_SSH_COMMAND": "id", "GIT_TRACE": "1", "GIT_CONFIG_COUNT": "1", "HOME": "/root",
+             "PIPER_password": "x", "GIT_ASKPASS": "id", "https_proxy": "http://proxy:3128", "GIT_SSL_CAINFO": "/ca.pem"}
+    program(temporary, given).local("version")
+    variables = {line.partition("=")[0]: line.partition("=")[2] for line in (tmp_path / "spy/record").read_text().splitlines()[1:]}
+    assert {"PATH", "https_proxy", "GIT_SSL_CAINFO"} < variables.keys()
+    assert variables["HOME"] == str(temporary)
+    assert variables["GIT_CONFIG_GLOBAL"] == str(temporary / ".gitconfig")
+    allowed = {"GIT_SSL_CAINFO", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_TERMINAL_PROMPT", "GIT_ALLOW_PROTOCOL", "GIT_NO_LAZY_FETCH"}
+    assert {name for name in variables if name.startswith(("GIT_", "PIPER"))} == allowed
+
+
+def test_the_settings_are_read_by_git_as_they_are_meant(temporary: Path, environ: Mapping[str, str]) -> None:
+    listed = program(temporary, environ, login=LOGIN).local("config", "--list").decode().splitlines()
+    assert {"core.hookspath=/dev/null", "http.followredirects=false", "protocol.version=2", "gc.auto=0", "credential.helper="} <= set(listed)
+    helpers = [line for line in listed if ".helper=" in line]
+    assert helpers[0] == "credential.helper="
+    assert helpers[1].startswith("credential.http://127.0.0.1:1.helper=!f() {")
+    assert "s3cret" not in "".join(listed)
+
+
+def test_a_wrong_password_names_host_user_and_origin_and_never_itself(guarded: Path, opened: Opened, slept: list[float]) -> None:
+    with GitServer(guarded, "ann", "right") as server:
+        server.create("demo", {"a": b"1"})
+        with pytest.raises(CredentialError) as caught:
+            opened(Login(username="ann", password="wrong-s3cret", origin="PIPER_password"), server.url("demo")).fetch("")
+        assert f"{server.origin.removeprefix('http://')} refused user 'ann'" in caught.value.message
+    assert "PIPER_password" in caught.value.hint
+    assert "s3cret" not in f"{caught.value} {caught.value.where} {caught.value.hint}"
+    assert slept == []
+
+
+def test_no_login_where_one_is_needed_is_a_missing_credential(guarded: Path, opened: Opened) -> None:
+    with GitServer(guarded, "ann", "right") as server:
+        server.create("demo", {"a": b"1"})
+        with pytest.raises(CredentialError) as caught:
+            opened(url=server.url("demo")).fetch("")
+    assert "wants a user and a password" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "message"),
+    [(403, CredentialError, "error: 403"), (404, ConfigError, "there is no git repository"), ("http://127.0.0.1:1/", ConfigError, "redirects")],
+)
+def test_what_asking_again_cannot_mend_is_asked_once(server: GitServer, opened: Opened, status: int | str, kind: type[TowlineError], message: str) -> None:
+    server.create("demo", {"a": b"1"})
+    server.fault = lambda _method, _path: status
+    with pytest.raises(kind) as caught:
+        opened(LOGIN).fetch("")
+    assert message in caught.value.message
+    assert caught.value.where == server.url("demo")
+    assert len(server.requests) == 1
+
+
+def test_a_redirect_to_another_host_gets_neither_a_request_nor_a_credential(guarded: Path, server: GitServer, opened: Opened) -> None:
+    server.create("demo", {"a": b"1"})
+    with GitServer(guarded, "ann", "other") as other:
+        other.create("demo", {"a": b"1"})
+        server.fault = lambda _method, path: f"{other.origin}{path}"
+        with pytest.raises(ConfigError):
+            opened(LOGIN).fetch("")
+        assert other.requests == []
+
+
+def test_a_login_is_bound_to_its_host(guarded: Path, temporary: Path, environ: Mapping[str, str]) -> None:
+    with GitServer(guarded, "ann", PASSWORD) as other:
+        other.create("demo", {"a": b"1"})
+        bound_elsewhere = program(temporary, environ, login=LOGIN)
+        with pytest.raises(CredentialError):
+            bound_elsewhere.ask("-c", "http.followRedirects=true", "ls-remote", other.url("demo"))
+        assert not [exchange for exchange in other.requests if exchange.authorized]
+
+
+def test_a_server_that_comes_back_is_asked_again(server: GitServer, opened: Opened, slept: list[float]) -> None:
+    server.create("demo", {"a": b"1"})
+    answers: list[int | str] = [503, 503, "drop", "drop"]  # each failure is followed by a look at the branches
+    server.fault = lambda _method, _path: answers.pop(0) if answers else None
+    assert opened().fetch("main").branch == "main"
+    assert len(slept) == 2
+    assert not answers
+
+
+def test_a_server_that_stays_away_is_given_up_after_a_few_pauses(opened: Opened, slept: list[float]) -> None:
+    with pytest.raises(GitUnreachable) as caught:
+        opened(url="http://127.0.0.1:1/a.git").fetch("main")
+    assert "127.0.0.1:1 could not be worked with" in caught.value.message
+    assert caught.value.category == "infrastructure"
+    assert len(slept) == 4
+
+
+def test_a_server_that_never_answers_ends_with_the_deadline(server: GitServer, environ: Mapping[str, str], temporary: Path) -> None:
+    over = threading.Event()
+    server.create("demo", {"a": b"1"})
+    server.fault = lambda _method, _path: "drop" if over.wait() else None
+    git = Program(parse_remote(server.url("demo")), folder=temporary, environ=environ, deadline=Deadline.after(0.3, Clock()))
+    with pytest.raises(GitUnreachable) as caught:
+        git.ask("ls-remote", server.url("demo"))
+    over.set()
+    assert "git ls-remote ran into its time limit" in caught.value.message
+
+
+def test_no_pause_goes_beyond_the_deadline(temporary: Path, environ: Mapping[str, str], slept: list[float]) -> None:
+    clock = Clock(now=lambda: 100.0, sleep=slept.append, uniform=lambda _low, high: high)
+    git = program(temporary, environ, deadline=Deadline(clock=clock, end=100.3))
+    git.wait(0, "too late")
+    with pytest.raises(GitUnreachable) as caught:
+        git.wait(1, "too late")
+    assert "too late" in caught.value.message
+    assert slept == [0.2]
+
+
+def test_local_commands_fail_with_what_git_says(temporary: Path, environ: Mapping[str, str]) -> None:
+    with pytest.raises(GitError) as caught:
+        program(temporary, environ).local("rev-parse", "HEAD")
+    assert caught.value.message.startswith("git rev-parse failed: fatal: not a git repository")
+
+
+def test_a_machine_without_git_says_so(temporary: Path) -> None:
+    with pytest.raises(MachineError) as caught:
+        program(temporary, {"PATH": str(temporary)})
+    assert "install git" in caught.value.hint
+
+
+def test_what_a_server_says_is_shown_without_secrets_control_signs_and_end(temporary: Path, environ: Mapping[str, str]) -> None:
+    git = program(temporary, environ, login=Login(username="ann", password="s3cret word", origin=""))
+    said = b"\x1b[31mremote:\tsee https://ann:s3cret@host/x and s3cret word, s3cret%20word\r\n"
+    text = git.text(Completed(code=1, out=b"", err=said + b"x" * 5000))
+    assert text.startswith("[31mremote: see https://host/x and ****, ****")
+    assert text.endswith("x ...")
+    assert len(text) < 2010
+
+
+def test_a_server_cannot_pass_its_own_words_off_as_gits(temporary: Path, environ: Mapping[str, str]) -> None:
+    git = program(temporary, environ)
+    git._judge(Completed(code=1, out=b"", err=b"remote: HTTP 403, Authentication failed\nfatal: the remote end hung up unexpectedly\n"))
+    with pytest.raises(CredentialError):
+        git._judge(Completed(code=1, out=b"", err=b"remote: no\nfatal: Authentication failed for 'http://127.0.0.1:1/a.git/'\n"))

@@ -1,0 +1,246 @@
+"""A private copy of one branch, against git's own server."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.engine.git.conftest import Opened
+from tests.fakes.git_server import GitServer
+from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
+from towline.git.remote import parse_remote
+from towline.git.repository import Author, Repository, Tip
+
+AUTHOR = Author(name="Ann Example", email="ann@example.com")
+FILES: Mapping[str, bytes | tuple[bytes, int]] = {
+    "README": b"hello\n", "a/run.sh": (b"#!/bin/sh\n", 0o755), "a/deep/one.yaml": b"n: 1\n", "a/deep/two.yaml": b"n: 2\n", "link": (b"a/run.sh", 0o120000),
+    '"caf\\351"': b"latin name\n",
+}
+
+
+@pytest.fixture
+def bare(server: GitServer) -> Path:
+    return server.create("demo", FILES)
+
+
+@pytest.fixture
+def repository(bare: Path, opened: Opened) -> Repository:
+    assert bare.exists()
+    return opened()
+
+
+def pushed(repository: Repository, tip: Tip, changes: Mapping[str, bytes]) -> str:
+    commit = repository.commit(tip, changes, message="Change", author=AUTHOR)
+    assert repository.push(commit, tip).done
+    return commit
+
+
+def test_without_a_name_the_remotes_head_is_read(server: GitServer, opened: Opened) -> None:
+    bare = server.create("demo", {"a": b"1"}, branch="trunk/one")
+    tip = opened().fetch("")
+    assert tip == Tip(branch="trunk/one", commit=server.git("rev-parse", "HEAD", repository=bare).strip())
+    assert tip.reference == "refs/heads/trunk/one"
+    assert len(server.requests) == 3
+
+
+def test_a_named_branch_is_read_and_nothing_else(server: GitServer, bare: Path, opened: Opened) -> None:
+    server.git("branch", "stage", "main", repository=bare)
+    commit = server.add("demo", {"only-here": b"1"}, "stage")
+    repository = opened()
+    assert repository.fetch("stage") == Tip(branch="stage", commit=commit)
+    assert repository._branches() == {"stage": commit}
+
+
+def test_a_missing_branch_names_the_nearest_that_is_there(server: GitServer, repository: Repository, slept: list[float]) -> None:
+    server.git("branch", "develop", "main", repository=server.folder / "demo.git")
+    with pytest.raises(ConfigError) as caught:
+        repository.fetch("develp")
+    assert (caught.value.message, caught.value.hint) == ("there is no branch 'develp' in the repository", "did you mean 'develop'?")
+    assert slept == []
+
+
+def test_a_tag_is_no_branch(server: GitServer, bare: Path, repository: Repository) -> None:
+    server.git("tag", "v1", "main", repository=bare)
+    with pytest.raises(ConfigError) as caught:
+        repository.fetch("v1")
+    assert caught.value.message == "there is no branch 'v1' in the repository"
+
+
+@pytest.mark.parametrize("branch", ["", "main"])
+def test_an_empty_repository_is_called_that(server: GitServer, opened: Opened, branch: str) -> None:
+    server.create("demo", {})
+    with pytest.raises(ConfigError) as caught:
+        opened().fetch(branch)
+    assert caught.value.message.startswith("the repository is empty")
+
+
+def test_a_head_that_names_no_branch_asks_for_one(server: GitServer, bare: Path, repository: Repository) -> None:
+    server.git("symbolic-ref", "HEAD", "refs/heads/gone", repository=bare)
+    with pytest.raises(ConfigError) as caught:
+        repository.fetch("")
+    assert caught.value.hint == "configure the branch; known: main"
+
+
+@pytest.mark.parametrize("branch", ["a..b", "a b", "-x..", "a\nb", "x.lock", "a\0b", "/x", "@{-1}"])
+def test_what_git_takes_for_no_branch_name_never_reaches_the_server(server: GitServer, repository: Repository, branch: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        repository.fetch(branch)
+    assert "is not a branch name" in caught.value.message
+    assert server.requests == []
+
+
+def test_a_branch_that_looks_like_an_option_is_only_a_branch(repository: Repository) -> None:
+    with pytest.raises(ConfigError) as caught:
+        repository.fetch("--upload-pack=id")
+    assert "there is no branch" in caught.value.message
+
+
+def test_the_listing_has_every_path_with_its_mode(repository: Repository) -> None:
+    listing = repository.listing(repository.fetch("main").commit)
+    assert [(entry.mode, entry.path) for entry in listing if entry.kind == "blob"] == [
+        ("100644", "README"), ("100644", "a/deep/one.yaml"), ("100644", "a/deep/two.yaml"), ("100755", "a/run.sh"), ("100644", "caf\udce9"), ("120000", "link"),
+    ]
+
+
+def test_many_files_come_in_one_request_and_never_twice(server: GitServer, repository: Repository) -> None:
+    entries = [entry for entry in repository.listing(repository.fetch("main").commit) if entry.regular]
+    server.requests.clear()
+    expected = {"README": b"hello\n", "a/run.sh": b"#!/bin/sh\n", "a/deep/one.yaml": b"n: 1\n", "a/deep/two.yaml": b"n: 2\n"}
+    assert repository.read(entries) == expected
+    assert [exchange.method for exchange in server.requests] == ["GET", "POST"]
+    assert repository.read(entries) == expected
+    assert repository.read([]) == {}
+    assert len(server.requests) == 2
+
+
+def test_a_server_that_cannot_filter_serves_as_well(server: GitServer, bare: Path, repository: Repository) -> None:
+    server.git("config", "uploadpack.allowFilter", "false", repository=bare)
+    tip = repository.fetch("main")
+    entries = [entry for entry in repository.listing(tip.commit) if entry.path.endswith(".yaml")]
+    assert repository.read(entries)["a/deep/two.yaml"] == b"n: 2\n"
+    pushed(repository, tip, {"a/deep/two.yaml": b"n: 3\n"})
+    assert server.git("show", "main:a/deep/two.yaml", repository=bare) == "n: 3\n"
+
+
+def test_an_object_that_the_server_does_not_give_out_is_a_fault_not_a_crash(repository: Repository) -> None:
+    entry = repository.listing(repository.fetch("main").commit)[0]
+    with pytest.raises(GitUnreachable):
+        repository.read([type(entry)(mode=entry.mode, kind=entry.kind, oid="12" * 20, path=entry.path)])
+
+
+def test_a_commit_changes_what_it_should_and_nothing_else(server: GitServer, bare: Path, repository: Repository) -> None:
+    before = server.git("ls-tree", "-r", "main", repository=bare).splitlines()
+    tip = repository.fetch("main")
+    commit = pushed(repository, tip, {"a/run.sh": b"#!/bin/bash\r\n", "new/folder/x": b""})
+    after = server.git("ls-tree", "-r", "main", repository=bare).splitlines()
+    assert [line.split("\t")[1] for line in sorted(set(after) ^ set(before))] == ["new/folder/x", "a/run.sh", "a/run.sh"]
+    assert [line.split()[0] for line in after if line.endswith(("run.sh", "folder/x"))] == ["100755", "100644"]
+    assert server.git("show", "main:a/run.sh", repository=bare) == "#!/bin/bash\r\n"
+    assert server.git("rev-parse", "main", "main~", repository=bare).split() == [commit, tip.commit]
+    assert server.git("fsck", "--full", "--strict", repository=bare) == ""
+
+
+def test_a_commit_carries_message_and_identity_as_given(server: GitServer, bare: Path, repository: Repository) -> None:
+    tip = repository.fetch("main")
+    message = "Update ü\n\n# not a comment\n\nTowline-Request: 1\n"
+    commit = repository.commit(tip, {"README": b"x"}, message=f"\n{message}\n\0", author=Author(name="Ann <x>\nExample"))
+    repository.push(commit, tip)
+    shown = server.git("log", "-1", "--format=%an|%ae|%cn|%ce|%B", "main", repository=bare)
+    assert shown == f"Ann xExample||Ann xExample||{message}\n"
+
+
+def test_a_commit_needs_a_name(repository: Repository) -> None:
+    tip = repository.fetch("main")
+    with pytest.raises(ConfigError):
+        repository.commit(tip, {"README": b"x"}, message="m", author=Author(name=" "))
+    with pytest.raises(GitError):
+        repository.commit(tip, {"README": b"x"}, message="m", author=Author(name="<>"))
+
+
+@pytest.mark.parametrize("path", ["../outside", "a/../../x", ".git/config", "/etc/passwd", "link", "link/x", "a"])
+def test_a_path_that_leads_astray_is_not_committed(repository: Repository, path: str) -> None:
+    tip = repository.fetch("main")
+    with pytest.raises(ConfigError):
+        repository.commit(tip, {path: b"x"}, message="m", author=AUTHOR)
+
+
+def test_a_push_onto_a_branch_that_moved_is_refused_and_what_moved_it_stays(server: GitServer, bare: Path, repository: Repository) -> None:
+    tip = repository.fetch("main")
+    other = server.add("demo", {"other": b"1"})
+    answer = repository.push(repository.commit(tip, {"README": b"x"}, message="m", author=AUTHOR), tip)
+    assert (answer.done, answer.refused) == (False, True)
+    assert server.git("rev-parse", "main", repository=bare).strip() == other
+
+
+def test_a_refused_push_says_what_the_server_said(server: GitServer, bare: Path, repository: Repository) -> None:
+    hook = bare / "hooks/update"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\necho 'main is protected: open a review' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    tip = repository.fetch("main")
+    answer = repository.push(repository.commit(tip, {"README": b"x"}, message="m", author=AUTHOR), tip)
+    assert (answer.done, answer.refused) == (False, True)
+    assert "[remote rejected] (hook declined)" in answer.text
+    assert "remote: main is protected: open a review" in answer.text
+    assert server.git("rev-parse", "main", repository=bare).strip() == tip.commit
+
+
+def test_a_push_that_broke_off_is_not_called_refused(server: GitServer, repository: Repository) -> None:
+    tip = repository.fetch("main")
+    server.fault = lambda _method, _path: "drop"
+    answer = repository.push(repository.commit(tip, {"README": b"x"}, message="m", author=AUTHOR), tip)
+    assert (answer.done, answer.refused) == (False, False)
+
+
+def test_reading_again_brings_every_commit_since_and_little_else(server: GitServer, repository: Repository) -> None:
+    first = repository.fetch("main")
+    own = pushed(repository, first, {"README": b"own\n"})
+    server.add("demo", {"big": os.urandom(500_000)}, message="Second\n\nwith a body")
+    last = server.add("demo", {"other": b"2"}, message="Third")
+    server.requests.clear()
+    now = repository.refetch(first)
+    assert now == Tip(branch="main", commit=last)
+    assert [commit.message.rstrip("\n") for commit in repository.since(first, now)] == ["Third", "Second\n\nwith a body", "Change"]
+    assert [commit.id for commit in repository.since(first, now)][2] == own
+    assert repository.since(first, first) == ()
+    assert sum(exchange.sent for exchange in server.requests) < 5_000
+
+
+def test_a_branch_that_was_set_back_is_read_as_it_is(server: GitServer, bare: Path, repository: Repository) -> None:
+    server.add("demo", {"a": b"1"})
+    first = repository.fetch("main")
+    server.git("update-ref", "refs/heads/main", "main~", repository=bare)
+    now = repository.refetch(first)
+    assert now.commit == server.git("rev-parse", "main", repository=bare).strip() != first.commit
+    assert pushed(repository, now, {"README": b"x"})
+
+
+def test_a_branch_that_was_deleted_meanwhile_is_missed_by_name(server: GitServer, bare: Path, repository: Repository) -> None:
+    server.git("branch", "stage", "main", repository=bare)
+    tip = repository.fetch("stage")
+    server.git("branch", "-D", "stage", repository=bare)
+    with pytest.raises(ConfigError) as caught:
+        repository.refetch(tip)
+    assert "there is no branch 'stage'" in caught.value.message
+
+
+def test_the_folder_is_private_and_gone_after_success_and_failure(server: GitServer, environ: Mapping[str, str], temporary: Path) -> None:
+    server.create("demo", {"a": b"1"})
+    with Repository(parse_remote(server.url("demo")), environ=environ) as repository:
+        repository.fetch("")
+        (folder,) = temporary.iterdir()
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert list(temporary.iterdir()) == []
+    with pytest.raises(ConfigError), Repository(parse_remote(server.url("demo")), environ=environ) as repository:
+        repository.fetch("missing")
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_machine_without_git_leaves_no_folder(temporary: Path) -> None:
+    with pytest.raises(MachineError):
+        Repository(parse_remote("https://git.example.com/a.git"), environ={"PATH": str(temporary / "none"), "TMPDIR": str(temporary)})
+    assert list(temporary.iterdir()) == []
