@@ -1,0 +1,66 @@
+"""Pure. Where a deployment comes from, as trailers of its commit: the one definition of docs/contract.md, "Trailers"."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
+_LINE = re.compile(r"(Towline-[A-Za-z-]+): (.*)")
+_LONGEST = 1000
+_IMAGES = "images"
+_TRAILERS = {
+    "Towline-Deployment": "deployment", "Towline-Stage": "stage", "Towline-Image": _IMAGES, "Towline-Build": "build",
+    "Towline-Build-Number": "build_number", "Towline-Source": "source", "Towline-Source-Commit": "source_commit",
+    "Towline-Source-Time": "source_time", "Towline-Request": "request",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What a deployment's commit says of itself; parts that are unknown are empty and leave their line out."""
+
+    deployment: str = ""
+    stage: str = ""
+    images: tuple[str, ...] = ()
+    build: str = ""
+    build_number: str = ""
+    source: str = ""
+    source_commit: str = ""
+    source_time: str = ""
+    request: str = ""
+
+    def trailers(self) -> tuple[str, ...]:
+        """The lines, in the contract's order; each value on one line and without user info."""
+        lines = []
+        for trailer, field in _TRAILERS.items():
+            values: tuple[str, ...] = self.images if field == _IMAGES else (getattr(self, field),)
+            lines += [f"{trailer}: {value}" for value in map(_clean, values) if value]
+        return tuple(lines)
+
+
+def compose(text: str, provenance: Provenance) -> str:
+    """A whole commit message: `text` for people, then the trailers as a paragraph of their own."""
+    return "\n\n".join(part for part in (text.strip(), "\n".join(provenance.trailers())) if part) + "\n"
+
+
+def parse(message: str) -> Provenance:
+    """The provenance in a commit message's last paragraph; empty where the commit is none of Towline's."""
+    found: dict[str, list[str]] = {}
+    for line in message.strip().rpartition("\n\n")[2].splitlines():
+        match = _LINE.fullmatch(line.rstrip())
+        if match and match[1] in _TRAILERS:
+            found.setdefault(_TRAILERS[match[1]], []).append(match[2])
+    images = tuple(found.pop(_IMAGES, ()))
+    return Provenance(images=images, **{field: values[-1] for field, values in found.items()})
+
+
+def default_message(repository: str, version: str) -> str:
+    """The text for people where the configuration has none: `host/name` of the image and its tag or digest (Piper's words)."""
+    return f"Updated {_clean(repository)} to version {_clean(version)}"
+
+
+def _clean(value: str) -> str:
+    """`value` on one line, without user info in URLs, capped."""
+    return _USER_INFO.sub("", _CONTROL.sub(" ", value)).strip()[:_LONGEST].strip()

@@ -1,0 +1,151 @@
+"""One commit on a branch that others push to as well: read, change, commit, push, and again from the top where the branch moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from difflib import unified_diff
+
+from towline.console import Console
+from towline.errors import ConfigError, GitError, GitUnreachable
+from towline.git.repository import Author, Pushed, Repository, Tip
+from towline.git.tree import Entry, check_path, is_pointer
+from towline.gitops.change import Change
+from towline.gitops.provenance import Provenance, compose, parse
+
+_REFUSALS = 3
+_DIFF_LINES = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommitText:
+    """What a commit says: the text for people, where the deployment comes from, and who signs for it."""
+
+    text: str
+    provenance: Provenance
+    author: Author
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """How an update goes about it: pushes at most (0: the deadline alone decides), whether it only shows the diff, who is told."""
+
+    max_attempts: int = 0
+    dry_run: bool = False
+    console: Console | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """What became of it: the new commit (empty: none was made), its branch and base, changed files, pushes tried, unified diff."""
+
+    commit: str
+    branch: str
+    base: str
+    files: tuple[str, ...]
+    attempts: int
+    diff: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """One file before (None: it was not there) and after."""
+
+    path: str
+    old: bytes | None
+    new: bytes
+
+
+_TERMS = Terms()
+
+
+def update(repository: Repository, *, branch: str, change: Change, text: CommitText, terms: Terms = _TERMS) -> Update:
+    """Make `change` on `branch` (empty: the remote's HEAD) as one commit, until it is there or the repository's deadline is over.
+
+    Nothing to change is a success without a commit. Raises ConfigError, CredentialError, GitError (the server refuses), GitUnreachable,
+    and what the change itself raises.
+    """
+    tip = repository.fetch(branch)
+    attempts = 0
+    while True:
+        edits = prepare(repository, tip, change)
+        done = Update(commit="", branch=tip.branch, base=tip.commit, files=tuple(edit.path for edit in edits), attempts=attempts,
+                      diff="".join(map(diff, edits)))
+        if not edits or terms.dry_run:
+            return done
+        attempts += 1
+        made = repository.commit(tip, {edit.path: edit.new for edit in edits}, message=compose(text.text, text.provenance), author=text.author)
+        landed = _land(repository, tip, made, request=text.provenance.request, attempt=attempts)
+        if isinstance(landed, str):
+            return replace(done, commit=landed, attempts=attempts)
+        if attempts == terms.max_attempts:
+            raise GitUnreachable(f"branch {tip.branch} kept moving: {attempts} pushes came too late", where=repository.remote.url, hint="run the step again")
+        if terms.console:
+            terms.console.say(f"  {tip.branch} moved meanwhile; again on top of {landed.commit[:12]}")
+        tip = landed
+
+
+def prepare(repository: Repository, tip: Tip, change: Change) -> tuple[Edit, ...]:
+    """What `change` comes to on this tip, unchanged files left out; raises ConfigError (a path that is no editable file)."""
+    entries = {entry.path: entry for entry in repository.listing(tip.commit)}
+    files = _read(repository, entries, change.wants(sorted(path for path, entry in entries.items() if entry.regular)))
+    changed = change.apply(files)
+    old = files | _read(repository, entries, [path for path in changed if check_path(path) not in files])
+    return tuple(Edit(path=path, old=old.get(path), new=new) for path, new in sorted(changed.items()) if old.get(path) != new)
+
+
+def diff(edit: Edit) -> str:
+    """The edit as a unified diff, for people; contents that are not text, or too long to compare quickly, only by name."""
+    old, new = ((data or b"").splitlines(keepends=True) for data in (edit.old, edit.new))
+    if b"\0" in edit.new + (edit.old or b"") or len(old) + len(new) > _DIFF_LINES:
+        return f"Files a/{edit.path} and b/{edit.path} differ\n"
+    before = "/dev/null" if edit.old is None else f"a/{edit.path}"
+    lines = unified_diff([_text(line) for line in old], [_text(line) for line in new], before, f"b/{edit.path}")
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace")
+
+
+def _read(repository: Repository, entries: Mapping[str, Entry], paths: Iterable[str]) -> dict[str, bytes]:
+    """Those of `paths` that are there; raises ConfigError where one is no file whose text could be edited."""
+    wanted = [entries[path] for path in dict.fromkeys(paths) if path in entries]
+    for entry in wanted:
+        if entry.obstacle:
+            raise ConfigError(f"{entry.path} is {entry.obstacle}, not a file", where=repository.remote.url, hint="give the path of a file")
+    files = repository.read(wanted)
+    for path, content in files.items():
+        if is_pointer(content):
+            raise ConfigError(f"{path} is kept in Git LFS: only a pointer to it is in the repository", where=repository.remote.url,
+                              hint="keep files that are deployed outside of LFS")
+    return files
+
+
+def _land(repository: Repository, tip: Tip, made: str, *, request: str, attempt: int) -> str | Tip:
+    """Push `made`: the id of the commit that is on the branch now, or the tip that came before it.
+
+    What happened is read off the branch, never off a message (facts 3.5): a push whose answer was lost has landed all the same.
+    """
+    refused = Pushed(done=False, refused=False, text="")
+    for refusal in range(_REFUSALS):
+        pushed = repository.push(made, tip)
+        if pushed.done:
+            return made
+        refused = pushed
+        repository.wait(attempt + refusal - 1, f"{attempt} times branch {tip.branch} could not be pushed to, and the deadline is over")
+        now = repository.refetch(tip)
+        for commit in repository.since(tip, now):
+            if commit.id == made or (request and parse(commit.message).request == request):
+                return commit.id
+        if now.commit != tip.commit:
+            return now
+    raise _refusal(repository, tip, refused)
+
+
+def _refusal(repository: Repository, tip: Tip, pushed: Pushed) -> GitError:
+    where = repository.remote.url
+    if not pushed.refused:
+        return GitUnreachable(f"the push to branch {tip.branch} broke off {_REFUSALS} times: {pushed.text}", where=where, hint="run the step again later")
+    return GitError(f"the server refused the push to branch {tip.branch}: {pushed.text}", where=where,
+                    hint="the branch may be protected, or a hook of the server objects: let this user push to it, or deploy to another branch")

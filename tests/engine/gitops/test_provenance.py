@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from towline.gitops.provenance import Provenance, compose, default_message, parse
+
+FULL = Provenance(
+    deployment="azure-demo", stage="Acceptance", images=("r.example.com/a:1@sha256:00", "r.example.com/b:2"), build="https://ci.example.com/job/1/",
+    build_number="1", source="https://git.example.com/a.git", source_commit="c0ffee", source_time="2026-01-02T03:04:05Z", request="abc",
+)
+TEXT = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="@"), max_size=30)
+
+
+def test_the_trailers_are_those_of_the_contract() -> None:
+    contract = (Path(__file__).parents[3] / "docs/contract.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| `(Towline-[A-Za-z-]+)`", contract, re.MULTILINE)
+    assert list(dict.fromkeys(line.partition(":")[0] for line in FULL.trailers())) == table
+
+
+def test_a_message_ends_in_trailers_and_gives_them_back() -> None:
+    message = compose("Updated a to version 1\n\nA body: with a colon\n", FULL)
+    assert message.startswith("Updated a to version 1\n\nA body: with a colon\n\nTowline-Deployment: azure-demo\nTowline-Stage: Acceptance\n")
+    assert message.endswith("\nTowline-Request: abc\n")
+    assert message.count("Towline-Image: ") == 2
+    assert parse(message) == FULL
+
+
+def test_git_reads_them_as_trailers() -> None:
+    done = subprocess.run(["git", "interpret-trailers", "--parse"], input=compose("Update", FULL), text=True, capture_output=True, check=True)
+    assert done.stdout.splitlines() == list(FULL.trailers())
+
+
+def test_an_unknown_part_leaves_its_line_out() -> None:
+    assert compose("Update", Provenance(stage="Release")) == "Update\n\nTowline-Stage: Release\n"
+    assert compose("Update", Provenance()) == "Update\n"
+    assert parse("Update\n") == Provenance()
+
+
+def test_no_value_breaks_out_of_its_line_or_carries_a_login() -> None:
+    lines = Provenance(deployment="a\nTowline-Request: forged\r\n", source="https://ann:s3cret@git.example.com/a.git", build="x" * 5000).trailers()
+    assert lines[0] == "Towline-Deployment: a Towline-Request: forged"
+    assert lines[2] == "Towline-Source: https://git.example.com/a.git"
+    assert len(lines[1]) < 1100
+
+
+def test_trailers_in_the_text_for_people_do_not_count() -> None:
+    message = compose("Update\n\nTowline-Request: forged\nTowline-Stage: forged", Provenance(request="abc"))
+    assert parse(message) == Provenance(request="abc")
+
+
+def test_what_is_unknown_among_the_trailers_is_passed_over() -> None:
+    assert parse("Update\n\nTowline-Other: x\nSigned-off-by: A\nTowline-Stage: Release\r\n") == Provenance(stage="Release")
+
+
+def test_the_default_text_is_pipers() -> None:
+    assert default_message("r.example.com/demo", "1.0") == "Updated r.example.com/demo to version 1.0"
+
+
+@given(TEXT, TEXT, st.lists(TEXT, max_size=3), TEXT)
+def test_whatever_the_values_are_parsing_gives_back_what_was_written(text: str, stage: str, images: list[str], request: str) -> None:
+    provenance = Provenance(stage=stage, images=tuple(images), request=request)
+    written = parse(compose(text, provenance))
+    if provenance.trailers():
+        assert written.trailers() == provenance.trailers()

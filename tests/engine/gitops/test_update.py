@@ -1,0 +1,291 @@
+"""The loop around a moving branch, on git's own server; what moves the branch is a hook of the server, so nothing here waits or races."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.git_server import GitServer
+from towline.console import Console
+from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, RenderError
+from towline.git.remote import parse_remote
+from towline.git.repository import Author, Repository
+from towline.gitops.provenance import Provenance, parse
+from towline.gitops.update import CommitText, Edit, Terms, Update, diff, update
+from towline.retry import Clock, Deadline
+
+TEXT = CommitText(text="Updated demo to version 2", provenance=Provenance(stage="Release", request="run-1"), author=Author(name="ann"))
+BEFORE, AFTER = b"# comment\nimage: demo:1\n", b"# comment\nimage: demo:2\n"
+FILES = {"apps/demo.yaml": BEFORE, "apps/other.yaml": b"image: other:1\n"}
+PUSHING, SENDING = "service=git-receive-pack", "/git-receive-pack"
+
+
+@dataclass(frozen=True)
+class Replace:
+    """A change for tests: one text for another in files of some names, new files besides."""
+
+    paths: Sequence[str] = ("apps/demo.yaml",)
+    old: bytes = b"demo:1"
+    new: bytes = b"demo:2"
+    besides: Mapping[str, bytes] | None = None
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        assert list(listing) == sorted(listing)
+        return self.paths
+
+    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        return {path: content.replace(self.old, self.new) for path, content in files.items()} | dict(self.besides or {})
+
+
+class Once:
+    """A fault of the server: what `act` gives, at most `times` times, when a path contains `part`."""
+
+    def __init__(self, part: str, act: Callable[[], int | str | None], times: int = 1) -> None:
+        self.part, self.act, self.left = part, act, times
+
+    def __call__(self, _method: str, path: str) -> int | str | None:
+        if self.part not in path or not self.left:
+            return None
+        self.left -= 1
+        return self.act()
+
+
+class Twice:
+    """One fault, and after its path was asked for, another one besides."""
+
+    def __init__(self, first: Once, second: Once, begins: str) -> None:
+        self.first, self.second, self.begins, self.begun = first, second, begins, False
+
+    def __call__(self, method: str, path: str) -> int | str | None:
+        answer = self.second(method, path) if self.begun else None
+        self.begun = self.begun or self.begins in path
+        return answer or self.first(method, path)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[GitServer]:
+    with GitServer(tmp_path / "served") as running:
+        running.create("demo", FILES)
+        yield running
+
+
+@pytest.fixture
+def repository(server: GitServer, tmp_path: Path) -> Iterator[Repository]:
+    deadline = Deadline.after(60, Clock(sleep=lambda _seconds: None))
+    with Repository(parse_remote(server.url("demo")), environ={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}, deadline=deadline) as opened:
+        yield opened
+
+
+def git(server: GitServer, *words: str) -> str:
+    return server.git(*words, repository=server.folder / "demo.git")
+
+
+def another_writer(server: GitServer, path: str = "apps/third.yaml") -> Callable[[], None]:
+    def write() -> None:
+        server.add("demo", {path: os.urandom(4).hex().encode()}, message="Another writer")
+
+    return write
+
+
+def protect(server: GitServer) -> None:
+    hook = server.folder / "demo.git/hooks/update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'main is protected' >&2\nexit 1\n")
+    hook.chmod(0o755)
+
+
+def test_a_change_lands_as_one_commit_on_the_remotes_head(server: GitServer, repository: Repository) -> None:
+    base = git(server, "rev-parse", "main").strip()
+    done = update(repository, branch="", change=Replace(), text=TEXT)
+    assert done == Update(commit=git(server, "rev-parse", "main").strip(), branch="main", base=base, files=("apps/demo.yaml",), attempts=1, diff=done.diff)
+    assert done.diff == "--- a/apps/demo.yaml\n+++ b/apps/demo.yaml\n@@ -1,2 +1,2 @@\n # comment\n-image: demo:1\n+image: demo:2\n"
+    assert git(server, "show", "main:apps/demo.yaml").encode() == AFTER
+    assert git(server, "diff", "--name-only", "main~", "main") == "apps/demo.yaml\n"
+    assert git(server, "log", "-1", "--format=%an %s", "main") == "ann Updated demo to version 2\n"
+    assert parse(git(server, "log", "-1", "--format=%B", "main")) == TEXT.provenance
+    assert len(server.requests) == 7
+
+
+def test_a_second_run_makes_no_commit_and_succeeds(server: GitServer, repository: Repository) -> None:
+    first = update(repository, branch="main", change=Replace(), text=TEXT)
+    with Repository(repository.remote, environ={"PATH": os.environ["PATH"]}) as again:
+        second = update(again, branch="main", change=Replace(), text=TEXT)
+    assert second == Update(commit="", branch="main", base=first.commit, files=(), attempts=0, diff="")
+
+
+def test_a_dry_run_shows_the_diff_and_pushes_nothing(server: GitServer, repository: Repository) -> None:
+    done = update(repository, branch="main", change=Replace(), text=TEXT, terms=Terms(dry_run=True))
+    assert (done.commit, done.files, done.attempts) == ("", ("apps/demo.yaml",), 0)
+    assert "+image: demo:2\n" in done.diff
+    assert not [exchange for exchange in server.requests if "receive-pack" in exchange.path]
+
+
+def test_a_new_file_in_a_new_folder_is_added(server: GitServer, repository: Repository) -> None:
+    done = update(repository, branch="main", change=Replace(paths=(), besides={"stages/release/manifest.yaml": b"a: 1"}), text=TEXT)
+    assert done.diff == "--- /dev/null\n+++ b/stages/release/manifest.yaml\n@@ -0,0 +1 @@\n+a: 1\n\\ No newline at end of file\n"
+    assert git(server, "show", "main:stages/release/manifest.yaml") == "a: 1"
+
+
+def test_a_file_written_without_having_been_wanted_is_compared_all_the_same(repository: Repository) -> None:
+    done = update(repository, branch="main", change=Replace(paths=(), besides={"apps/demo.yaml": BEFORE}), text=TEXT)
+    assert (done.commit, done.files) == ("", ())
+
+
+@pytest.mark.parametrize("moment", [PUSHING, SENDING])
+def test_a_branch_that_moves_before_the_push_keeps_both_commits(server: GitServer, repository: Repository, moment: str) -> None:
+    server.fault = Once(moment, another_writer(server))
+    log = io.StringIO()
+    done = update(repository, branch="main", change=Replace(), text=TEXT, terms=Terms(console=Console(log)))
+    assert done.attempts == 2
+    assert git(server, "log", "--format=%s", "main").splitlines() == ["Updated demo to version 2", "Another writer", "Begin"]
+    assert git(server, "show", "main:apps/demo.yaml").encode() == AFTER
+    assert git(server, "rev-parse", "main~").strip() == done.base
+    assert "main moved meanwhile" in log.getvalue()
+
+
+def test_the_change_is_made_again_on_what_is_there_then(server: GitServer, repository: Repository) -> None:
+    def write() -> None:
+        server.add("demo", {"apps/demo.yaml": b"# their comment\nreplicas: 3\nimage: demo:1\n"})
+
+    server.fault = Once(PUSHING, write)
+    update(repository, branch="main", change=Replace(), text=TEXT)
+    assert git(server, "show", "main:apps/demo.yaml") == "# their comment\nreplicas: 3\nimage: demo:2\n"
+
+
+def test_another_writer_with_the_same_change_leaves_nothing_to_do(server: GitServer, repository: Repository) -> None:
+    def write() -> None:
+        server.add("demo", {"apps/demo.yaml": AFTER})
+
+    server.fault = Once(PUSHING, write)
+    done = update(repository, branch="main", change=Replace(), text=TEXT)
+    assert (done.commit, done.files, done.attempts) == ("", (), 1)
+    assert len(git(server, "log", "--format=%s", "main").splitlines()) == 2
+
+
+@pytest.mark.parametrize("afterwards", [False, True])
+def test_a_push_whose_answer_was_lost_is_recognised_and_not_repeated(server: GitServer, repository: Repository, *, afterwards: bool) -> None:
+    server.fault = Once(SENDING, lambda: "cut")
+    if afterwards:  # somebody pushes on top of ours before the branch is read again
+        server.fault = Twice(server.fault, Once("service=git-upload-pack", another_writer(server), times=1), begins=SENDING)
+    done = update(repository, branch="main", change=Replace(), text=TEXT)
+    ours = git(server, "log", "--format=%H", "--grep=Towline-Request: run-1", "main").split()
+    assert [done.commit] == ours
+    assert done.attempts == 1
+    assert git(server, "rev-list", "--count", "main").strip() == ("3" if afterwards else "2")
+
+
+def test_a_commit_with_the_runs_own_request_is_recognised_whatever_its_id(server: GitServer, repository: Repository) -> None:
+    def rewritten() -> str:
+        server.add("demo", {"apps/demo.yaml": AFTER}, message="Rewritten\n\nTowline-Request: run-1")
+        return "drop"
+
+    server.fault = Once(SENDING, rewritten, times=2)  # curl sends a request again where a kept connection is closed on it
+    done = update(repository, branch="main", change=Replace(), text=TEXT)
+    assert done.commit in git(server, "rev-list", "main").split()
+    assert git(server, "log", "-1", "--format=%s", "main") == "Rewritten\n"
+
+
+def test_a_protected_branch_ends_with_the_servers_words_and_loses_nothing(server: GitServer, repository: Repository) -> None:
+    protect(server)
+    before = git(server, "rev-parse", "main")
+    with pytest.raises(GitError) as caught:
+        update(repository, branch="main", change=Replace(), text=TEXT)
+    assert "remote: main is protected" in caught.value.message
+    assert "protected" in caught.value.hint
+    assert (caught.value.category, caught.value.where) == ("service", server.url("demo"))
+    assert git(server, "rev-parse", "main") == before
+    assert len([exchange for exchange in server.requests if exchange.path.endswith(SENDING)]) == 3
+
+
+def test_a_push_that_breaks_off_again_and_again_is_the_networks_fault(server: GitServer, repository: Repository) -> None:
+    server.fault = Once(PUSHING, lambda: 503, times=3)
+    with pytest.raises(GitUnreachable) as caught:
+        update(repository, branch="main", change=Replace(), text=TEXT)
+    assert "broke off 3 times" in caught.value.message
+    assert caught.value.category == "infrastructure"
+
+
+def test_a_push_that_breaks_off_once_is_tried_again(server: GitServer, repository: Repository) -> None:
+    server.fault = Once(PUSHING, lambda: 503)
+    done = update(repository, branch="main", change=Replace(), text=TEXT)
+    assert done.commit == git(server, "rev-parse", "main").strip()
+
+
+@pytest.mark.parametrize("moment", [PUSHING, SENDING])
+def test_a_user_who_may_read_but_not_push_is_told_at_once(server: GitServer, repository: Repository, moment: str) -> None:
+    server.fault = Once(moment, lambda: 403, times=9)
+    with pytest.raises(CredentialError) as caught:
+        update(repository, branch="main", change=Replace(), text=TEXT)
+    assert "403" in caught.value.message
+    assert len([exchange for exchange in server.requests if exchange.status == 403]) == 1
+
+
+def test_a_branch_that_never_stands_still_ends_with_the_attempts_that_were_allowed(server: GitServer, repository: Repository) -> None:
+    server.fault = Once(PUSHING, another_writer(server), times=99)
+    with pytest.raises(GitUnreachable) as caught:
+        update(repository, branch="main", change=Replace(), text=TEXT, terms=Terms(max_attempts=3))
+    assert "3 pushes came too late" in caught.value.message
+    assert git(server, "log", "--format=%s", "main").splitlines() == ["Another writer"] * 3 + ["Begin"]
+
+
+def test_a_branch_that_never_stands_still_ends_with_the_deadline(server: GitServer, tmp_path: Path) -> None:
+    passed: list[float] = []
+    clock = Clock(now=lambda: sum(passed), sleep=passed.append, uniform=lambda _low, high: high)
+    server.fault = Once(PUSHING, another_writer(server), times=99)
+    with Repository(parse_remote(server.url("demo")), environ={"PATH": os.environ["PATH"]}, deadline=Deadline.after(10, clock)) as repository:
+        with pytest.raises(GitUnreachable) as caught:
+            update(repository, branch="main", change=Replace(), text=TEXT)
+    assert "branch main could not be pushed to, and the deadline is over" in caught.value.message
+    assert passed == [0.2, 0.4, 0.8, 1.6, 3.2]  # the next pause would be 5 s, and 3.8 s are left
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "message"),
+    [
+        ("apps/link.yaml", (b"demo.yaml", 0o120000), "apps/link.yaml is a symbolic link, not a file"),
+        ("apps/large.yaml", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "apps/large.yaml is kept in Git LFS"),
+    ],
+)
+def test_what_only_points_elsewhere_is_not_edited(
+    server: GitServer, repository: Repository, path: str, content: bytes | tuple[bytes, int], message: str
+) -> None:
+    server.add("demo", {path: content})
+    with pytest.raises(ConfigError) as caught:
+        update(repository, branch="main", change=Replace(paths=(path,)), text=TEXT)
+    assert caught.value.message.startswith(message)
+
+
+@pytest.mark.parametrize("path", ["../x", ".git/config", "/x", "apps"])
+def test_a_change_that_leads_out_of_the_files_is_refused_and_nothing_is_pushed(server: GitServer, repository: Repository, path: str) -> None:
+    with pytest.raises(ConfigError):
+        update(repository, branch="main", change=Replace(besides={path: b"x"}), text=TEXT)
+    assert git(server, "rev-list", "--count", "main") == "1\n"
+
+
+def test_what_a_change_raises_goes_through(repository: Repository) -> None:
+    class Broken(Replace):
+        def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+            raise RenderError(f"cannot edit {sorted(files)}")
+
+    with pytest.raises(RenderError) as caught:
+        update(repository, branch="main", change=Broken(), text=TEXT)
+    assert caught.value.message == "cannot edit ['apps/demo.yaml']"
+
+
+def test_a_wanted_file_that_is_not_there_is_left_to_the_change(repository: Repository) -> None:
+    done = update(repository, branch="main", change=Replace(paths=("apps/demo.yaml", "apps/missing.yaml")), text=TEXT, terms=Terms(dry_run=True))
+    assert done.files == ("apps/demo.yaml",)
+
+
+def test_contents_that_are_no_text_or_endless_are_only_named() -> None:
+    assert diff(Edit(path="a", old=b"\0", new=b"x")) == "Files a/a and b/a differ\n"
+    assert diff(Edit(path="a", old=b"x\n" * 30_000, new=b"y\n")) == "Files a/a and b/a differ\n"
+
+
+def test_line_ends_and_odd_bytes_survive_in_a_diff() -> None:
+    assert diff(Edit(path="a", old=b"x\r\n\xff\n", new=b"y\r\n\xff\n")) == "--- a/a\n+++ b/a\n@@ -1,2 +1,2 @@\n-x\r\n+y\r\n \ufffd\n"
