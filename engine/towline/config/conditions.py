@@ -86,7 +86,8 @@ def _config_key(path: Any, scene: Scene) -> Decision:
     return Decision(active="yes", why=f"{path} is set ({found.origin})")
 
 
-def _stage_config_key(key: Any, scene: Scene) -> Decision:
+def _stage_config_key(name: Any, scene: Scene) -> Decision:
+    key = str(name)
     if key not in scene.own:
         return Decision(active="no", why=f"stage {scene.stage} does not name {key}")
     named = f"stage {scene.stage} names {key} ({scene.own[key]})"
@@ -95,7 +96,8 @@ def _stage_config_key(key: Any, scene: Scene) -> Decision:
     return Decision(active="yes", why=f"{named} and the project configures {scene.step}")
 
 
-def _filled(key: Any, scene: Scene) -> Decision:
+def _filled(path: Any, scene: Scene) -> Decision:
+    key = str(path)
     if scene.pipeline_environment is None:
         return Decision(active="undecided", why=f"depends on {key}, which the pipeline has yet to write")
     filled = scene.pipeline_environment.get(key) not in (None, "")

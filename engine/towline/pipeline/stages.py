@@ -110,7 +110,10 @@ def _stage(data: object, where: str) -> StageDefinition:
 
 def _step(data: object, where: str) -> StepDefinition:
     record = _record(data, ("name", "publishes", "conditions"), where, required="name")
-    return StepDefinition(name=record["name"], publishes=record.get("publishes", False), conditions=tuple(record.get("conditions") or ()))
+    found = tuple(record.get("conditions") or ())
+    if not all(isinstance(condition, dict) for condition in found):
+        raise ConfigError(f"the conditions of {record['name']} must be a list of maps", where=where)
+    return StepDefinition(name=record["name"], publishes=record.get("publishes", False), conditions=found)
 
 
 def _record(data: object, keys: Sequence[str], where: str, *, required: str = "") -> dict[str, Any]:

@@ -1,0 +1,408 @@
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from towline.config.layers import Document, Documents, Inputs, load_schema, ordered, parse_document, read_documents, unfiltered
+from towline.config.merge import Layer, fold
+from towline.config.schema import StepSchema, parse
+from towline.errors import ConfigError, UsageError
+
+EVERYWHERE = ["PARAMETERS", "STAGES", "STEPS", "GENERAL"]
+SCHEMA = parse(
+    {
+        "name": "paint",
+        "aliases": ["Paint"],
+        "description": "Paints.",
+        "parameters": [
+            {
+                "name": "colour",
+                "type": "string",
+                "description": "A colour.",
+                "scope": EVERYWHERE,
+                "default": "metadata",
+                "aliases": [{"name": "color"}, {"name": "old/deep/hue"}, {"name": "shade", "scope": ["STEPS"]}],
+                "sources": [{"pipelineEnvironment": "custom/strong", "over": "GENERAL"}, {"pipelineEnvironment": "custom/colour"}],
+            },
+            {"name": "stageOnly", "type": "string", "description": "S.", "scope": ["STAGES"]},
+            {"name": "stepOnly", "type": "string", "description": "S.", "scope": ["STEPS"]},
+            {"name": "names", "type": "list", "description": "N.", "scope": EVERYWHERE, "sources": [{"pipelineEnvironment": "custom/names"}]},
+            {"name": "labels", "type": "map", "description": "L.", "scope": EVERYWHERE},
+        ],
+    },
+    "steps/paint.yaml",
+)
+NOTHING = Document(name="config.yml", trusted=False, content={}, marks={})
+
+
+def inputs(project: str = "", *defaults: str) -> Inputs:
+    documents = Documents(
+        defaults=tuple(parse_document(text, f"team{number}.yml", trusted=True) for number, text in enumerate(defaults)),
+        project=parse_document(project, "config.yml", trusted=False),
+    )
+    return Inputs(stage="Build", documents=documents, pipeline_environment={}, environ={}, parameters={}, flags={})
+
+
+def values(given: Inputs, schema: StepSchema = SCHEMA) -> dict[str, object]:
+    return {key: setting.value for key, setting in fold(ordered(schema, given)).items()}
+
+
+def origin(given: Inputs, key: str = "colour") -> str:
+    return fold(ordered(SCHEMA, given))[key].origin
+
+
+def at(path: str, value: str) -> str:
+    """A document with one value at a path such as stages/Build/colour."""
+    parts = path.split("/")
+    return "".join(f"{'  ' * depth}{part}:{f' {value}' if depth == len(parts) - 1 else ''}\n" for depth, part in enumerate(parts))
+
+
+# ---- precedence
+
+
+SOURCES = {
+    "metadata": lambda given: given,
+    "pipeline environment": lambda given: replace(given, pipeline_environment={"custom/colour": "pipeline environment"}),
+    "default general": lambda given: given,
+    "default step": lambda given: given,
+    "default stage": lambda given: given,
+    "later default general": lambda given: given,
+    "general": lambda given: given,
+    "pipeline environment over general": lambda given: replace(given, pipeline_environment={"custom/strong": "pipeline environment over general"}),
+    "step": lambda given: given,
+    "stage": lambda given: given,
+    "variable": lambda given: replace(given, environ={"PIPER_colour": "variable"}),
+    "call": lambda given: replace(given, parameters={"colour": "call"}),
+    "flag": lambda given: replace(given, flags={"colour": "flag"}),
+}
+SECTIONS = {"general": "general/colour", "step": "steps/paint/colour", "stage": "stages/Build/colour"}
+
+
+def with_sources(*names: str) -> Inputs:
+    """Inputs in which each of `names` sets the colour to its own name."""
+    first = "".join(at(SECTIONS[name.removeprefix("default ")], name) for name in names if name.startswith("default "))
+    second = "".join(at(SECTIONS[name.removeprefix("later default ")], name) for name in names if name.startswith("later default "))
+    project = "".join(at(SECTIONS[name], name) for name in names if name in SECTIONS)
+    given = inputs(project, first, second)
+    for name in names:
+        given = SOURCES[name](given)
+    return given
+
+
+@pytest.mark.parametrize(("weaker", "stronger"), list(zip(list(SOURCES), list(SOURCES)[1:], strict=False)))
+def test_each_layer_loses_to_the_next(weaker: str, stronger: str) -> None:
+    assert values(with_sources(weaker))["colour"] == weaker
+    assert values(with_sources(weaker, stronger))["colour"] == stronger
+
+
+def test_all_layers_at_once_are_ordered_and_trusted_or_not() -> None:
+    setting = fold(ordered(SCHEMA, with_sources(*SOURCES)))["colour"]
+    seen = [(before.value, before.trusted) for before in setting.overridden if before.value != "pipeline environment"]
+    untrusted = {"general", "pipeline environment over general", "step", "stage"}
+    assert seen == [(name, name not in untrusted) for name in SOURCES if name not in ("pipeline environment", "flag")]
+    assert (setting.value, setting.trusted) == ("flag", True)
+
+
+@pytest.mark.parametrize(
+    ("names", "place"),
+    [
+        (["metadata"], "default"),
+        (["pipeline environment"], "custom/colour in the pipeline environment"),
+        (["later default general"], "team1.yml:2"),
+        (["general", "step", "stage"], "config.yml:8"),
+        (["variable"], "PIPER_colour"),
+        (["call"], "parameter of the call"),
+        (["flag"], "--colour"),
+    ],
+)
+def test_a_value_says_where_it_stands(names: list[str], place: str) -> None:
+    assert origin(with_sources(*names)) == place
+
+
+def test_the_first_source_that_is_not_empty_counts() -> None:
+    schema = parse({"name": "s", "description": "S.", "parameters": [{
+        "name": "image", "type": "string", "description": "I.", "scope": ["STEPS"],
+        "sources": [{"pipelineEnvironment": "first"}, {"pipelineEnvironment": "second"}, {"pipelineEnvironment": "third"}],
+    }]}, "f")
+    given = replace(inputs(), pipeline_environment={"first": " \n", "second": " two\n", "third": "three"})
+    assert values(given, schema) == {"image": "two"}
+
+
+@pytest.mark.parametrize("empty", ["", None, [], {}])
+def test_an_empty_source_sets_nothing(empty: object) -> None:
+    assert "names" not in values(replace(inputs(), pipeline_environment={"custom/names": empty}))
+
+
+def test_an_empty_variable_sets_nothing_but_an_empty_parameter_does() -> None:
+    given = inputs(at("general/colour", "red"))
+    assert values(replace(given, environ={"PIPER_colour": ""}))["colour"] == "red"
+    assert values(replace(given, parameters={"colour": ""}))["colour"] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("names", "a, b,,c", ["a", "b", "c"]),
+        ("names", '"a,b", c', ["a,b", "c"]),
+        ("labels", "k=v, k2=v=2", {"k": "v", "k2": "v=2"}),
+        ("labels", "no pair", "no pair"),
+        ("colour", "a,b", "a,b"),
+    ],
+)
+def test_text_of_variables_and_flags_is_read_by_type(name: str, text: str, value: object) -> None:
+    assert values(replace(inputs(), environ={f"PIPER_{name}": text}))[name] == value
+    assert values(replace(inputs(), flags={name: text}))[name] == value
+
+
+def test_text_that_is_no_list_at_all_stays_for_the_check_of_types() -> None:
+    text = "x" * 200_000
+    assert values(replace(inputs(), flags={"names": text}))["names"] == text
+
+
+def test_a_map_from_a_flag_merges_into_the_projects() -> None:
+    given = inputs("steps: {paint: {labels: {a: 1, b: 2}}}")
+    assert values(replace(given, flags={"labels": "b=3"}))["labels"] == {"a": 1, "b": "3"}
+
+
+# ---- scope and aliases
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("general/stageOnly", False),
+        ("steps/paint/stageOnly", False),
+        ("stages/Build/stageOnly", True),
+        ("stages/Other/stageOnly", False),
+        ("stages/Build/stepOnly", False),
+        ("steps/paint/stepOnly", True),
+        ("steps/paint/colours", False),
+        ("steps/paint/COLOUR", False),
+    ],
+)
+def test_a_section_takes_the_keys_of_its_scope_by_exact_name(path: str, kept: bool) -> None:  # noqa: FBT001 - a column of the table
+    given = values(inputs(at(path, "x")))
+    assert (given.get(path.rpartition("/")[2]) == "x") == kept
+
+
+def test_a_stage_of_a_default_document_asks_for_the_scope_of_steps() -> None:
+    given = values(inputs("", "stages: {Build: {stepOnly: x, stageOnly: x}}"))
+    assert (given.get("stepOnly"), given.get("stageOnly")) == ("x", None)
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        ("{color: alias}", "alias"),
+        ("{color: alias, colour: own}", "own"),
+        ("{color: alias, colour: null}", "alias"),
+        ("{old: {deep: {hue: deep}}, color: first}", "first"),
+        ("{old: {deep: {hue: deep}}}", "deep"),
+        ("{old: {deep: text}}", "metadata"),
+    ],
+)
+def test_an_alias_counts_where_the_name_is_absent(section: str, value: str) -> None:
+    assert values(inputs(f"steps: {{paint: {section}}}"))["colour"] == value
+    assert values(replace(inputs(), parameters={"color": "alias"}))["colour"] == "alias"
+
+
+def test_an_alias_in_a_stronger_section_beats_the_name_in_a_weaker_one() -> None:
+    given = inputs("general: {colour: general}\nstages: {Build: {color: stage}}")
+    assert values(given)["colour"] == "stage"
+    assert origin(given) == "config.yml:2"
+
+
+def test_an_alias_counts_in_the_sections_of_its_own_scope_only() -> None:
+    assert values(inputs("general: {shade: x}"))["colour"] == "metadata"
+    assert values(inputs("steps: {paint: {shade: x}}"))["colour"] == "x"
+
+
+def test_the_address_of_the_code_host_is_no_repository() -> None:
+    schema = load_schema("gitOpsUpdateDeployment")
+    assert "serverUrl" not in values(inputs("general: {githubServerUrl: https://github.example}"), schema)
+    assert values(inputs("steps: {gitOpsUpdateDeployment: {githubServerUrl: https://x/r.git}}"), schema)["serverUrl"] == "https://x/r.git"
+
+
+def test_another_spelling_of_the_step_fills_in_what_its_own_section_lacks() -> None:
+    given = inputs("steps:\n  Paint:\n    colour: alias\n    stepOnly: alias\n  paint:\n    colour: own\n")
+    assert {key: values(given)[key] for key in ("colour", "stepOnly")} == {"colour": "own", "stepOnly": "alias"}
+    assert (origin(given), origin(given, "stepOnly")) == ("config.yml:6", "config.yml:4")
+
+
+def test_unfiltered_layers_hold_every_key_and_the_steps_flag_under_its_own_name() -> None:
+    given = inputs("general: {free: 1}\nsteps: {Paint: {colour: red}}\nstages: {Build: {Paint: true, filePath: f}, Other: {x: 1}}")
+    folded = fold(unfiltered(given.documents, SCHEMA.names, "Build"))
+    assert {key: setting.value for key, setting in folded.items()} == {"free": 1, "colour": "red", "filePath": "f", "paint": True}
+    assert (folded["paint"].layer, folded["paint"].origin) == ("stage Build", "config.yml:3")
+
+
+def test_the_own_spelling_of_a_flag_counts_before_another_one() -> None:
+    given = inputs("stages: {Build: {Paint: true, paint: false}}")
+    assert fold(unfiltered(given.documents, SCHEMA.names, "Build"))["paint"].value is False
+
+
+def test_layers_are_data_that_a_reader_can_list() -> None:
+    names = [layer.name for layer in ordered(SCHEMA, inputs("", ""))]
+    assert names == ["default", "pipeline environment", "general", "step paint", "stage Build", "general", "pipeline environment", "step paint", "stage Build",
+                     "variables", "call", "flags"]
+    assert all(isinstance(layer, Layer) for layer in ordered(SCHEMA, inputs()))
+
+
+# ---- step metadata
+
+
+@pytest.mark.parametrize("name", ["gitOpsUpdateDeployment", "gitopsUpdateDeployment"])
+def test_a_step_is_known_by_each_of_its_spellings(name: str) -> None:
+    assert load_schema(name).name == "gitOpsUpdateDeployment"
+
+
+@pytest.mark.parametrize("name", ["imagePushToRegistri", "IMAGEPUSHTOREGISTRY"])
+def test_an_unknown_step_gets_the_nearest_known_name(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_schema(name)
+    assert caught.value.hint == "did you mean 'imagePushToRegistry'?"
+
+
+def test_a_path_is_no_step() -> None:
+    with pytest.raises(UsageError):
+        load_schema("../stages")
+
+
+# ---- documents
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    (tmp_path / "workspace" / ".pipeline").mkdir(parents=True)
+    return tmp_path / "workspace"
+
+
+def put(workspace: Path, text: str, name: str = ".pipeline/config.yml") -> Path:
+    (workspace / name).write_text(text, encoding="utf-8")
+    return workspace
+
+
+def names(documents: Documents) -> list[str]:
+    return [document.name for document in documents.defaults]
+
+
+def fault_of(folder: Path, config: str = "") -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        read_documents(folder, config=config)
+    return caught.value
+
+
+def test_a_project_without_configuration_is_empty(workspace: Path) -> None:
+    documents = read_documents(workspace)
+    assert documents.project.content == {}
+    assert names(documents) == ["towline/defaults.yaml"]
+
+
+def test_the_configuration_may_end_in_yaml_and_the_usual_name_counts_first(workspace: Path) -> None:
+    put(workspace, "general: {a: yaml}", ".pipeline/config.yaml")
+    assert read_documents(workspace).project.section("general") == {"a": "yaml"}
+    put(workspace, "general: {a: yml}")
+    assert read_documents(workspace).project.name == ".pipeline/config.yml"
+
+
+@pytest.mark.parametrize(("asked", "there"), [("other.yml", "other.yaml"), ("other.yaml", "other.yml"), ("other.yml", "other.yml"), ("plain", "plain")])
+def test_another_configuration_may_be_asked_for(workspace: Path, asked: str, there: str) -> None:
+    put(workspace, "general: {a: 1}", there)
+    assert read_documents(workspace, config=asked).project.name == there
+
+
+def test_a_configuration_that_was_asked_for_must_be_there(workspace: Path) -> None:
+    assert fault_of(workspace, "other.yml").where == "other.yml"
+
+
+def test_default_documents_stand_from_the_librarys_to_the_projects(workspace: Path, tmp_path: Path) -> None:
+    put(workspace, "customDefaults: [one.yml, sub/../one.yml]")
+    put(workspace, "general: {a: 1}", "one.yml")
+    (workspace / "sub").mkdir()
+    team = put(tmp_path, "general: {a: 2}", "team.yml") / "team.yml"
+    documents = read_documents(workspace, team_files=[str(team)], team_documents=[("of the call", "general: {a: 3}")])
+    assert names(documents) == ["towline/defaults.yaml", str(team), "of the call", "one.yml", "sub/../one.yml"]
+    assert [document.trusted for document in (*documents.defaults, documents.project)] == [True, True, True, False, False, False]
+
+
+def test_custom_defaults_of_default_documents_are_not_followed(workspace: Path) -> None:
+    documents = read_documents(workspace, team_documents=[("team", "customDefaults: [missing.yml]")])
+    assert names(documents) == ["towline/defaults.yaml", "team"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "line"),
+    [
+        ("general: 1\ncustomDefaults:\n  - one.yml\n  - missing.yml\n", "missing.yml are not there", 4),
+        ("customDefaults:\n  - https://host/defaults.yml\n", "comes later", 2),
+        ("\ncustomDefaults: one.yml\n", "must be a list", 2),
+        ("customDefaults: [1]\n", "must be a path", 1),
+    ],
+)
+def test_custom_defaults_that_cannot_be_read_name_the_line_that_asks_for_them(workspace: Path, text: str, message: str, line: int) -> None:
+    put(workspace, "general: {}", "one.yml")
+    fault = fault_of(put(workspace, text.replace("general: 1", "general: {}")))
+    assert message in fault.message
+    assert fault.where == f".pipeline/config.yml:{line}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "line"),
+    [
+        ("- a\n", "the configuration must be a map", 1),
+        ("general:\n  - a\n", "general must be a map", 1),
+        ("stages:\n  Build: true\n", "stages.Build must be a map", 2),
+        ("general: {}\nsteps:\n  a: {}\n  paint: [colour]\n", "steps.paint must be a map", 4),
+        ("steps: text", "steps must be a map", 1),
+    ],
+)
+def test_a_section_that_is_no_map_is_named_with_its_line(workspace: Path, text: str, message: str, line: int) -> None:
+    fault = fault_of(put(workspace, text))
+    assert message in fault.message
+    assert fault.where == f".pipeline/config.yml:{line}"
+
+
+def test_empty_sections_are_no_fault(workspace: Path) -> None:
+    project = read_documents(put(workspace, "general:\nsteps:\n  paint:\nstages:\n  Build: {}\n")).project
+    assert project.section("steps", "paint") == project.section("stages", "Build") == project.section("stages", "Other") == {}
+
+
+def test_yaml_that_does_not_parse_is_named_with_line_and_column(workspace: Path) -> None:
+    fault = fault_of(put(workspace, "general:\n  a: 1\n  b: [1\nsteps: {}\n"))
+    assert re.fullmatch(r"\.pipeline/config\.yml:[34]:\d+", fault.where)
+    assert fault_of(put(workspace, "general:\n  a: 1\n  a: 2\n")).where == ".pipeline/config.yml:3:3"
+
+
+def test_what_is_no_readable_text_is_named(workspace: Path) -> None:
+    (workspace / ".pipeline/config.yml").write_bytes(b"general: {a: \xff}")
+    assert "UTF-8" in fault_of(workspace).message
+    (workspace / "folder.yml").mkdir()
+    assert fault_of(workspace, "folder.yml").where == "folder.yml"
+
+
+def test_a_pipe_or_device_is_never_opened(workspace: Path) -> None:
+    os.mkfifo(workspace / ".pipeline/config.yml")
+    assert "not a file" in fault_of(workspace).message
+
+
+def test_a_file_beyond_all_measure_is_not_read(workspace: Path) -> None:
+    with (put(workspace, "") / ".pipeline/config.yml").open("r+b") as stream:
+        stream.truncate(9 * 1024 * 1024)
+    assert "at most" in fault_of(workspace).message
+
+
+@pytest.mark.parametrize("path", ["/nowhere/team.yml", "relative.yml"])
+def test_the_platform_teams_files_are_there_and_not_the_projects(workspace: Path, path: str) -> None:
+    put(workspace, "general: {}", "relative.yml")
+    with pytest.raises(ConfigError) as caught:
+        read_documents(workspace, team_files=[path])
+    assert path in caught.value.where
+
+
+def test_a_place_without_a_mark_is_that_of_what_is_around_it() -> None:
+    document = parse_document("general:\n  a: 1\n", "f", trusted=True)
+    assert (document.where("general", "b"), document.where("steps", "s"), NOTHING.where("x")) == ("f:1", "f:1", "config.yml")

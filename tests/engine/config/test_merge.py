@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from towline.config.merge import Layer, fold, prune
+
+scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
+keys = st.sampled_from("abc")
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=8)
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+maps = st.dictionaries(keys, values, max_size=3)
+
+
+def layer(values: Mapping[str, object], name: str = "layer", *, trusted: bool = True, origins: Mapping[str, str] | None = None) -> Layer:
+    return Layer(name=name, trusted=trusted, values=values, origins=origins or {})
+
+
+def plain(*values: Mapping[str, object]) -> dict[str, object]:
+    return {key: setting.value for key, setting in fold([layer(each) for each in values]).items()}
+
+
+def has_null(value: Any) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is None or any(has_null(item) for item in inner)
+
+
+def test_a_later_layer_replaces_scalars_and_lists() -> None:
+    assert plain({"a": 1, "b": [1, 2], "c": "stays"}, {"a": 2, "b": [3]}) == {"a": 2, "b": [3], "c": "stays"}
+
+
+def test_maps_merge_at_every_depth() -> None:
+    below = {"a": {"x": {"deep": 1, "kept": 2}, "y": 1}}
+    assert plain(below, {"a": {"x": {"deep": 9}, "z": 3}}) == {"a": {"x": {"deep": 9, "kept": 2}, "y": 1, "z": 3}}
+
+
+def test_a_map_and_another_kind_replace_each_other() -> None:
+    assert plain({"a": {"x": 1}, "b": "text"}, {"a": "text", "b": {"x": 1}}) == {"a": "text", "b": {"x": 1}}
+
+
+def test_an_empty_map_clears_nothing_but_empty_text_list_and_false_do() -> None:
+    below = {"map": {"x": 1}, "text": "a", "list": [1], "flag": True}
+    assert plain(below, {"map": {}, "text": "", "list": [], "flag": False}) == {"map": {"x": 1}, "text": "", "list": [], "flag": False}
+
+
+def test_a_null_neither_sets_nor_clears() -> None:
+    assert plain({"a": 1, "b": {"x": 1}}, {"a": None, "b": {"x": None, "y": None}, "c": None, "d": [None, {"e": None}]}) == {"a": 1, "b": {"x": 1}, "d": [{}]}
+
+
+def test_a_setting_knows_its_source_and_what_it_overrode() -> None:
+    weak = layer({"a": 1}, "general", origins={"a": "file:1"})
+    middle = layer({"a": 2}, "step s", trusted=False, origins={"a": "file:2"})
+    setting = fold([weak, middle, layer({"a": 3}, "call")])["a"]
+    assert (setting.value, setting.origin, setting.layer, setting.trusted) == (3, "call", "call", True)
+    assert [(before.value, before.origin, before.trusted) for before in setting.overridden] == [(1, "file:1", True), (2, "file:2", False)]
+
+
+def test_a_merged_map_is_trusted_only_where_all_its_parts_are() -> None:
+    untrusted = layer({"a": {"x": 1}, "b": "text"}, trusted=False)
+    settings = fold([untrusted, layer({"a": {"y": 2}, "b": "other"})])
+    assert (settings["a"].trusted, settings["b"].trusted) == (False, True)
+
+
+@unhurried
+@given(st.lists(maps, max_size=4))
+def test_folding_never_changes_its_inputs(inputs: list[dict[str, object]]) -> None:
+    before = copy.deepcopy(inputs)
+    fold([layer(each) for each in inputs])
+    assert inputs == before
+
+
+@unhurried
+@given(st.lists(maps, max_size=4))
+def test_no_null_survives(inputs: list[dict[str, object]]) -> None:
+    assert not has_null(plain(*inputs))
+
+
+@unhurried
+@given(maps, maps)
+def test_the_later_layer_wins(below: dict[str, object], above: dict[str, object]) -> None:
+    folded = plain(below, above)
+    for key, value in above.items():
+        if value is not None and not isinstance(value, dict):
+            assert folded[key] == prune(value)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from towline.config.layers import all_schemas
+from towline.config.schema import Alias, Source, StepSchema, parse
+from towline.errors import ConfigError
+
+PARAMETER = {"name": "colour", "type": "string", "description": "A colour.", "scope": ["STEPS"]}
+
+
+def step(**changes: Any) -> dict[str, Any]:
+    return {"name": "paint", "description": "Paints.", "parameters": [PARAMETER], **changes}
+
+
+def one(**changes: Any) -> StepSchema:
+    return parse(step(parameters=[{**PARAMETER, **changes}]), "steps/paint.yaml")
+
+
+def test_metadata_becomes_a_schema() -> None:
+    parameter = one(
+        default="red",
+        aliases=[{"name": "color", "deprecated": True}, {"name": "hue", "scope": ["STEPS"]}],
+        sources=[{"pipelineEnvironment": "custom/colour", "over": "GENERAL"}],
+        possibleValues=["red", 1],
+        mandatory=True,
+    ).parameters[0]
+    assert parameter.aliases == (Alias(name="color", deprecated=True), Alias(name="hue", scope=("STEPS",)))
+    assert parameter.sources == (Source(pipeline_environment="custom/colour", over="GENERAL"),)
+    assert (parameter.default, parameter.possible_values, parameter.mandatory, parameter.secret) == ("red", ("red", "1"), True, False)
+
+
+def test_a_parameter_is_found_by_its_name_and_by_its_alias() -> None:
+    schema = one(aliases=[{"name": "color"}])
+    assert schema.find("color") is schema.find("colour") is schema.parameters[0]
+    assert schema.find("shade") is None
+
+
+def test_a_name_counts_before_another_parameters_alias() -> None:
+    schema = parse(step(parameters=[{**PARAMETER, "aliases": [{"name": "hue"}]}, {**PARAMETER, "name": "hue"}]), "f")
+    assert schema.find("hue") is schema.parameters[1]
+
+
+def test_a_step_lists_every_spelling_with_its_own_name_first() -> None:
+    assert parse(step(aliases=["Paint", "draw"]), "f").names == ("paint", "Paint", "draw")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "hint"),
+    [
+        ({"typ": "string"}, "unknown key 'typ'", "'type'"),
+        ({"type": "strng"}, "type is 'strng'", "'string'"),
+        ({"scope": ["STAGE"]}, "scope is 'STAGE'", "'STAGES'"),
+        ({"sources": [{"pipelineEnvironment": "x", "over": "STEPS"}]}, "over is 'STEPS'", "GENERAL"),
+        ({"sources": [{"vault": "x"}]}, "unknown key 'vault'", "pipelineEnvironment"),
+        ({"description": ""}, "lacks 'description'", ""),
+    ],
+)
+def test_a_slip_in_metadata_is_named_with_its_file(changes: dict[str, Any], message: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        one(**changes)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert caught.value.where == "steps/paint.yaml"
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        {"name": "unknownId", "kind": "string", "parameters": {"text": "colour"}},
+        {"name": "colour", "kind": "file", "parameters": {"text": "colour"}},
+        {"name": "colour", "kind": "string", "parameters": {"text": "unknown"}},
+        {"name": "colour", "kind": "string"},
+    ],
+)
+def test_a_credential_is_of_a_known_kind_and_fills_parameters_of_the_step(credential: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        parse(step(credentials=[credential]), "f")
+
+
+def test_a_parameter_is_described_once() -> None:
+    with pytest.raises(ConfigError, match="twice"):
+        parse(step(parameters=[PARAMETER, PARAMETER]), "f")
+
+
+def test_metadata_that_is_no_map_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        parse(["paint"], "f")
+
+
+def test_the_steps_of_towline_are_described() -> None:
+    assert {schema.name for schema in all_schemas()} >= {"imagePushToRegistry", "gitOpsUpdateDeployment"}
+
+
+@pytest.mark.parametrize("schema", all_schemas(), ids=lambda schema: schema.name)
+def test_metadata_is_sound(schema: StepSchema) -> None:
+    for parameter in schema.parameters:
+        assert parameter.scope, parameter.name
+        assert parameter.description.endswith("."), parameter.name
+        assert not parameter.secret or parameter.default is None, parameter.name
+        assert parameter.default is None or not parameter.possible_values or parameter.default in parameter.possible_values, parameter.name
+
+
+@pytest.mark.parametrize("schema", all_schemas(), ids=lambda schema: schema.name)
+def test_what_is_secret_by_name_is_secret_by_metadata(schema: StepSchema) -> None:
+    for parameter in schema.parameters:
+        named_so = parameter.name.lower().endswith(("password", "token", "privatekey"))
+        assert parameter.secret == named_so, parameter.name
+
+
+@pytest.mark.parametrize("schema", all_schemas(), ids=lambda schema: schema.name)
+def test_what_lets_a_credential_out_is_for_trusted_layers_only(schema: StepSchema) -> None:
+    assert [parameter.name for parameter in schema.parameters if parameter.trusted] == ["allowPlainHttp", "credentialHosts"]
