@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import TextIO
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from towline.errors import TowlineError
 
 MASK = "****"
-_SHORTEST = 4
+_SHORTEST, _SHORTEST_LINE = 4, 8
 
 
 class Console:
@@ -20,10 +21,13 @@ class Console:
         self._hidden: set[str] = set()
 
     def hide(self, secret: str) -> None:
-        """Mask `secret` from now on, as it is, URL-quoted and in base64; under four characters it would garble every line."""
-        if len(secret) >= _SHORTEST:
-            encoded = base64.b64encode(secret.encode()).decode()
-            self._hidden.update({secret, quote(secret, safe=""), encoded, encoded.rstrip("=")})
+        """Mask `secret` from now on, as it is, URL-quoted, as JSON and in base64; under four characters it would garble every line.
+
+        The lines of a longer secret, a key for example, are masked one by one too.
+        """
+        for text in (secret, secret.strip()):
+            self._hidden.update(_forms(text) if len(text) >= _SHORTEST else ())
+        self._hidden.update(line for line in secret.splitlines() if len(line) >= _SHORTEST_LINE)
 
     def mask(self, text: str) -> str:
         """`text` with every registered secret replaced, the longest first."""
@@ -46,3 +50,11 @@ class Console:
             self.say(f"  where: {fault.where}")
         if fault.hint:
             self.say(f"  next:  {fault.hint}")
+
+
+def _forms(secret: str) -> set[str]:
+    """How a secret may show up: in URLs, in JSON, in headers; a variable of the environment need not be Unicode."""
+    data = secret.encode("utf-8", "surrogatepass")
+    encoded = base64.b64encode(data).decode()
+    return {secret, quote(data, safe=""), quote(data), quote_plus(data), json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1],
+            encoded, encoded.rstrip("=")}

@@ -1,0 +1,76 @@
+"""Log lines say what, where and next, and never a secret, in whatever form it comes along."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from urllib.parse import quote
+
+import pytest
+
+from towline.console import MASK, Console
+from towline.errors import ConfigError
+
+
+def said(*secrets: str, text: str) -> str:
+    stream = io.StringIO()
+    console = Console(stream)
+    for secret in secrets:
+        console.hide(secret)
+    console.say(text)
+    return stream.getvalue()
+
+
+SECRET = 'p@ss w/ör"d\\+1'
+
+
+@pytest.mark.parametrize("shown", [
+    SECRET, quote(SECRET, safe=""), quote(SECRET), "p%40ss+w%2F%C3%B6r%22d%5C%2B1", json.dumps(SECRET), json.dumps(SECRET, ensure_ascii=False),
+    base64.b64encode(SECRET.encode()).decode(), base64.b64encode(SECRET.encode()).decode().rstrip("="),
+])
+def test_a_secret_is_masked_in_every_form_that_it_may_take(shown: str) -> None:
+    line = said(SECRET, text=f"before {shown} after")
+    assert line.replace(f'"{MASK}"', MASK).rstrip("\n=") == f"before {MASK} after"
+
+
+def test_a_secret_inside_another_does_not_uncover_the_rest() -> None:
+    assert said("abcd", "abcdefgh", "cdef", text="abcdefgh abcd") == f"{MASK} {MASK}\n"
+
+
+def test_a_secret_with_a_line_feed_is_masked_without_it() -> None:
+    assert said("hunter2hunter2\n", text="password hunter2hunter2.") == f"password {MASK}.\n"
+
+
+def test_a_key_of_several_lines_is_masked_line_by_line() -> None:
+    key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhki\n-----END KEY-----\n"
+    assert said(key, text="cannot parse 'MIIEvQIBADANBg'") == f"cannot parse '{MASK}'\n"
+
+
+@pytest.mark.parametrize("short", ["", "a", "abc", "  \n", "a\nb"])
+def test_what_is_too_short_to_be_a_secret_garbles_nothing(short: str) -> None:
+    assert said(short, text="abc a b c") == "abc a b c\n"
+
+
+def test_a_secret_that_is_not_unicode_is_masked_too() -> None:
+    assert said("caf\udce9caf\udce9", text="it is caf\udce9caf\udce9") == f"it is {MASK}\n"
+
+
+def test_a_fault_is_shown_with_its_place_and_the_next_action() -> None:
+    stream = io.StringIO()
+    console = Console(stream)
+    console.hide("hunter2hunter2")
+    console.fail(ConfigError("no hunter2hunter2", where="config.yml:3", hint="write it"))
+    assert stream.getvalue().splitlines() == [f"error: no {MASK}", "  where: config.yml:3", "  next:  write it"]
+
+
+def test_a_fault_without_place_and_hint_is_one_line() -> None:
+    stream = io.StringIO()
+    Console(stream).fail(ConfigError("no"))
+    assert stream.getvalue() == "error: no\n"
+
+
+def test_a_warning_says_that_it_is_one() -> None:
+    stream = io.StringIO()
+    Console(stream).warn("two names")
+    assert stream.getvalue() == "warning: two names\n"
