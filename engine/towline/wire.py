@@ -83,7 +83,7 @@ def read_request(path: Path) -> Request:
         if path.stat().st_size > _SIZE:
             raise UsageError(f"the request is larger than {_SIZE} bytes", where=str(path))
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise UsageError(f"cannot read the request: {fault}", where=str(path), hint="the library writes it; see docs/contract.md") from fault
     return parse_request(data)
 
