@@ -1,0 +1,29 @@
+"""A hint names what was probably meant, or what there is."""
+
+from __future__ import annotations
+
+import pytest
+
+from towline.suggest import nearest
+
+
+@pytest.mark.parametrize(("name", "known", "hint"), [
+    ("targetRegistryURL", ["targetRegistryUrl", "sourceRegistryUrl"], "did you mean 'targetRegistryUrl'?"),
+    ("targetRegistryUlr", ["targetRegistryUrl", "sourceRegistryUrl"], "did you mean 'targetRegistryUrl'?"),
+    ("FilePath", {"filePath": 1, "files": 2}, "did you mean 'filePath'?"),
+    ("zzz", ["b", "a"], "known: a, b"),
+    ("zzz", iter(["a"]), "known: a"),
+    ("zzz", [], "nothing of the kind is known"),
+])
+def test_the_nearest_name_is_named_else_all_of_them(name: str, known: list[str], hint: str) -> None:
+    assert nearest(name, known) == hint
+
+
+def test_a_long_list_is_cut() -> None:
+    names = [f"name{number:02}" for number in range(30)]
+    assert nearest("zzz", names) == f"known: {', '.join(names[:20])}, ..."
+
+
+def test_twenty_names_are_all_shown() -> None:
+    names = [f"name{number:02}" for number in range(20)]
+    assert nearest("zzz", names) == f"known: {', '.join(names)}"
