@@ -63,24 +63,29 @@ def _manifests(path: str, text: str, load: Callable[[str], Any]) -> list[Manifes
 
 def _manifest(path: str, text: str, load: Callable[[str], Any]) -> Manifest:
     try:
-        head = load(text)
+        loaded = load(text)
     except ValueError as fault:
         raise HeadFault(path, str(fault)) from fault
-    if not isinstance(head, dict):
-        raise HeadFault(path, "a document is not a mapping")
-    kind = _text(head.get("kind"), path, "kind")
-    metadata = head.get("metadata") or {}
-    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-    if annotations is not None and not isinstance(annotations, dict):
-        raise HeadFault(path, "metadata.annotations is not a mapping")
-    hooks = _text((annotations or {}).get("helm.sh/hook"), path, "annotation helm.sh/hook")
-    return Manifest(path=path, text=text, kind=kind, hooks=tuple(hook.strip().lower() for hook in hooks.split(",")) if hooks else ())
+    head = _mapping(loaded, path, "a document")
+    metadata = _mapping(head.get("metadata"), path, "metadata")
+    annotations = _mapping(metadata.get("annotations"), path, "metadata.annotations")
+    texts = {name: _text(value, path, f"annotation {name}") for name, value in annotations.items()}
+    hooks = texts.get("helm.sh/hook", "")
+    return Manifest(path=path, text=text, kind=_text(head.get("kind"), path, "kind"),
+                    hooks=tuple(hook.strip().lower() for hook in hooks.split(",")) if "helm.sh/hook" in texts else ())
+
+
+def _mapping(value: Any, path: str, what: str) -> dict[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise HeadFault(path, f"{what} is not a mapping")
+    return value or {}
 
 
 def _text(value: Any, path: str, what: str) -> str:
-    if value is not None and not isinstance(value, str):
+    """A scalar as Helm reads it where a text is expected: numbers and booleans as they are written in JSON."""
+    if isinstance(value, (dict, list)):
         raise HeadFault(path, f"{what} is not a text")
-    return value or ""
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _place(manifest: Manifest) -> tuple[int, str]:

@@ -44,6 +44,11 @@ def test_an_unknown_hook_is_left_out_as_helm_does() -> None:
     assert kinds("kind: Pod\nmetadata: {annotations: {helm.sh/hook: crd-install}}", "kind: Service") == ["Service"]
 
 
+def test_a_kind_that_reads_as_a_number_or_a_boolean_is_a_text_as_for_helm() -> None:
+    printed = assemble({"a": "kind: 4", "b": "kind: true\nmetadata: {annotations: {x: 1, y: }}", "c": "kind: Service"}, load)
+    assert [line for line in printed.splitlines() if line.startswith("#")] == ["# Source: c", "# Source: a", "# Source: b"]
+
+
 def test_notes_partials_and_empty_documents_are_left_out() -> None:
     files = {"app/templates/NOTES.txt": "Hello", "app/charts/sub/templates/NOTES.txt": "Hello", "app/templates/_helpers.tpl": "kind: No",
              "app/templates/empty.yaml": " \n\n", "app/templates/a.yaml": "---\nkind: Service\n---\n\n"}
@@ -74,10 +79,11 @@ def test_the_same_files_in_another_order_give_the_same_text() -> None:
 
 @pytest.mark.parametrize(("text", "problem"), [
     ("kind: [", "expected the node content"),
-    ("kind: 4", "kind is not a text"),
+    ("kind: [a]", "kind is not a text"),
+    ("kind: Pod\nmetadata: text", "metadata is not a mapping"),
     ("kind: Pod\nmetadata: {annotations: [a]}", "metadata.annotations is not a mapping"),
-    ("kind: Pod\nmetadata: {annotations: {helm.sh/hook: 1}}", "annotation helm.sh/hook is not a text"),
-    ("- a", "not a mapping"),
+    ("kind: Pod\nmetadata: {annotations: {x: [1]}}", "annotation x is not a text"),
+    ("- a", "a document is not a mapping"),
 ])
 def test_a_document_that_the_cluster_could_not_read_is_refused_with_its_template(text: str, problem: str) -> None:
     with pytest.raises(HeadFault, match=problem) as caught:

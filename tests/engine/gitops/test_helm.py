@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.gitops.charts import CHART_YAML, HELM, as_bytes, chart, fake_helm
+from towline.errors import ConfigError, MachineError, RenderError
+from towline.gitops.helm import HelmChart, HelmLibrary, HelmProgram, Renderer, ValuesFile, renderer
+from towline.gitops.render import Limits
+
+
+def change(**given: Any) -> HelmChart:
+    defaults = {"chart_path": "chart/app", "file_path": "manifest.yaml", "release": "demo", "image_repository": "host/app", "image_tag": "1.0"}
+    return HelmChart(**{**defaults, **given})
+
+
+def applied(files: Mapping[str, str], **given: Any) -> str:
+    one = change(**given)
+    contents = as_bytes(files)
+    return one.apply({path: contents[path] for path in one.wants(sorted(contents))})[one.file_path].decode()
+
+
+def fault(files: Mapping[str, str], **given: Any) -> RenderError:
+    with pytest.raises(RenderError) as caught:
+        applied(files, **given)
+    return caught.value
+
+
+# What is wanted
+
+
+def test_the_chart_s_files_the_values_of_the_repository_and_the_file_itself_are_wanted() -> None:
+    listing = ["README.md", "chart/app/Chart.yaml", "chart/app/templates/a.yaml", "chart/apple/Chart.yaml", "manifest.yaml", "prod.yaml"]
+    one = change(values_files=(ValuesFile(name="prod.yaml"), ValuesFile(name="README.md", content=b"")))
+    assert list(one.wants(listing)) == ["chart/app/Chart.yaml", "chart/app/templates/a.yaml", "manifest.yaml", "prod.yaml"]
+
+
+@pytest.mark.parametrize("path", ["chart/app/", "./chart/app", "/chart/app"])
+def test_a_chart_path_may_be_written_with_dot_and_slashes(path: str) -> None:
+    assert list(change(chart_path=path).wants(["chart/app/Chart.yaml", "x"])) == ["chart/app/Chart.yaml"]
+
+
+@pytest.mark.parametrize("path", [".", "./", ""])
+def test_the_repository_itself_may_be_the_chart(path: str) -> None:
+    files = {name.removeprefix("chart/app/"): text for name, text in chart().items()}
+    assert 'image: "host/app:1.0"' in applied(files | {"manifest.yaml": "kind: {{ broken"}, chart_path=path)
+
+
+def test_a_chart_that_is_not_there_lists_those_that_are() -> None:
+    listing = ["helm/one/Chart.yaml", "helm/one/charts/sub/Chart.yaml", "other/Chart.yaml"]
+    with pytest.raises(ConfigError, match="chart 'chart/app' does not exist in the repository") as caught:
+        change().wants(listing)
+    assert caught.value.hint == "known: helm/one, other"
+    with pytest.raises(ConfigError) as caught:
+        change(chart_path="helm/on").wants(listing)
+    assert caught.value.hint == "did you mean 'helm/one'?"
+    with pytest.raises(ConfigError) as caught:
+        change().wants(["README.md"])
+    assert caught.value.hint == "no folder of the repository holds a Chart.yaml"
+
+
+def test_a_values_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"values file 'env/prod.yml' does not exist") as caught:
+        change(values_files=(ValuesFile(name="env/prod.yml"),)).wants(["chart/app/Chart.yaml", "env/prod.yaml"])
+    assert caught.value.hint == "did you mean 'env/prod.yaml'?"
+
+
+@pytest.mark.parametrize(("given", "where"), [
+    ({"release": "Demo"}, "deploymentName"), ({"release": "a" * 54}, "deploymentName"),
+    ({"release": "-rf"}, "deploymentName"), ({"release": ""}, "deploymentName"),
+    ({"namespace": "a_b"}, "namespace"), ({"namespace": "a" * 64}, "namespace"), ({"image_tag": ""}, "containerImageNameTag"),
+    ({"file_path": "chart/app/templates/manifest.yaml"}, "filePath"),
+])
+def test_what_helm_cannot_take_is_refused_before_anything_is_read(given: dict[str, str], where: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        change(**given).wants(["chart/app/Chart.yaml"])
+    assert caught.value.where == where
+
+
+@pytest.mark.parametrize("path", ["../chart", "chart/../../x", "chart//app"])
+def test_a_chart_path_outside_of_the_repository_is_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match="does not stay inside"):
+        change(chart_path=path).wants(["chart/app/Chart.yaml"])
+
+
+# What is rendered
+
+
+def test_the_chart_is_rendered_with_the_image_release_and_namespace() -> None:
+    text = applied(chart(), namespace="prod")
+    assert text.startswith("---\n# Source: app/templates/deployment.yaml\napiVersion: apps/v1\n")
+    assert "name: demo\n  namespace: prod\n" in text
+    assert "replicas: 2\n" in text
+    assert text.endswith('image: "host/app:1.0"\n')
+
+
+def test_no_namespace_is_helm_s_default() -> None:
+    assert "namespace: default\n" in applied(chart(), namespace="")
+
+
+def test_a_second_rendering_gives_the_same_bytes_whatever_the_file_holds() -> None:
+    files = chart(service="kind: Service\n", config="kind: ConfigMap\n")
+    first = applied(files)
+    assert applied(files | {"manifest.yaml": first}) == first
+
+
+@pytest.mark.parametrize("tag", ["1.0,replicas=9", "1.0\nevil: true", "{{ .Values }}", "1.0@sha256:" + "a" * 64, "007", "true", 'a"b\\'])
+def test_an_image_s_tag_is_one_text_whatever_is_in_it(tag: str) -> None:
+    files = chart(deployment="", tag="kind: Tag\ntag: {{ .Values.image.tag | toJson }}\n")
+    line = next(line for line in applied(files, image_tag=tag).splitlines() if line.startswith("tag: "))
+    assert json.loads(line.removeprefix("tag: ")) == tag
+
+
+def test_values_files_lie_over_the_chart_s_and_under_the_image_in_their_order() -> None:
+    one = ValuesFile(name="env/prod.yaml")
+    two = ValuesFile(name="local.yaml", content=b"replicas: 5\nimage: {tag: other}\n")
+    files = chart() | {"env/prod.yaml": "replicas: 4\n"}
+    assert "replicas: 4\n" in applied(files, values_files=(two, one))
+    text = applied(files, values_files=(one, two))
+    assert "replicas: 5\n" in text
+    assert "host/app:1.0" in text
+
+
+def test_a_chart_that_renders_to_nothing_is_refused() -> None:
+    files = {path: text for path, text in chart().items() if "templates" not in path}
+    assert fault(files).message == "chart 'chart/app' renders to nothing"
+
+
+def test_nothing_is_left_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    applied(chart())
+    fault(chart(bad="{{ .Values.a.b }}"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_that_leads_outside_of_the_chart_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(ConfigError, match="does not stay inside"):
+        change().apply(as_bytes(chart() | {"chart/app/../../../../evil": "x"}))
+    assert list(tmp_path.rglob("evil")) == []
+
+
+@pytest.mark.parametrize(("template", "where", "message"), [
+    ("a: 1\nx: {{ .Values.a.b.c }}", "chart/app/templates/bad.yaml:2", "nil pointer evaluating"),
+    ('a: 1\n\nx: {{ required "name the host" .Values.host }}', "chart/app/templates/bad.yaml:3", "name the host"),
+    ("a: 1\nx: {{ nofunction 1 }}", "chart/app/templates/bad.yaml:2", "not defined"),
+    ("a: b\n\tx: [", "chart/app/templates/bad.yaml", "rendered document is not valid"),
+])
+def test_a_template_that_fails_is_named_by_its_path_in_the_repository_and_line(template: str, where: str, message: str) -> None:
+    found = fault(chart(bad=template))
+    assert found.where == where
+    assert message in found.message
+    assert "\n" not in found.message
+
+
+def test_a_fault_in_a_subchart_is_named_there() -> None:
+    sub = {"chart/app/charts/sub/Chart.yaml": "apiVersion: v2\nname: sub\nversion: 1.0.0\n", "chart/app/charts/sub/templates/a.yaml": "{{ .Values.a.b }}"}
+    assert fault(chart() | sub).where == "chart/app/charts/sub/templates/a.yaml:1"
+
+
+@pytest.mark.parametrize(("files", "where"), [
+    ({"chart/app/Chart.yaml": "a: [\n"}, "chart/app"),
+    ({"chart/app/Chart.yaml": CHART_YAML + "kubeVersion: '>=1.99.0'\n"}, "chart/app/Chart.yaml"),
+    ({"chart/app/values.yaml": "a: [\n"}, "chart/app"),
+])
+def test_a_chart_that_cannot_be_loaded_is_named(files: dict[str, str], where: str) -> None:
+    found = fault(chart() | files)
+    assert found.where == where
+    assert "/tmp" not in found.message
+
+
+def test_a_long_chain_of_templates_is_cut_to_its_beginning_and_its_end() -> None:
+    found = fault(chart(bad='{{ define "r" }}{{ include "r" . }}{{ end }}{{ include "r" . }}'))
+    assert len(found.message) <= 700
+    assert found.message.endswith("rendering template has a nested reference name: r: unable to execute template")
+
+
+def test_a_chart_that_loops_is_named(tmp_path: Path) -> None:
+    looping = HelmLibrary(limits=Limits(seconds=1))
+    found = fault(chart(bad="{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}"), renderer=looping)
+    assert (found.message, found.where) == ("rendering took longer than 1 seconds and was stopped", "chart/app")
+
+
+def test_without_the_library_and_a_program_the_error_says_how_to_get_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if "site-packages" not in path])
+    with pytest.raises(MachineError) as caught:
+        applied(chart())
+    assert "extra `helm`" in caught.value.hint
+    assert "PATH" in caught.value.hint
+
+
+# The program
+
+
+def test_a_program_is_taken_where_one_is_named() -> None:
+    assert renderer("/usr/bin/helm") == HelmProgram(program="/usr/bin/helm")
+    assert renderer(None) == HelmLibrary()
+
+
+def test_the_program_is_called_with_files_only_and_a_home_of_its_own(tmp_path: Path) -> None:
+    body = """
+words = sys.argv[1:]
+read = [open(words[at + 1]).read() for at, word in enumerate(words) if word == '--values']
+print(json.dumps([words[:2], words[3:5], read, os.path.exists(words[2] + '/Chart.yaml'), os.environ['HOME'], os.getcwd()]))
+"""
+    text = applied(chart(), namespace="prod", values_files=(ValuesFile(name="v", content=b"a: 1\n"),), renderer=HelmProgram(program=fake_helm(tmp_path, body)))
+    call, namespace, values, there, home, folder = json.loads(text)
+    assert (call, namespace, there) == (["template", "demo"], ["--namespace", "prod"], True)
+    assert values == ["a: 1\n", '{"image": {"repository": "host/app", "tag": "1.0"}}']
+    assert home == f"{folder}/home"
+
+
+def test_the_program_s_words_become_the_error_with_the_repository_s_paths(tmp_path: Path) -> None:
+    body = "sys.exit('Error: failed to parse ' + sys.argv[sys.argv.index('--values') + 1] + ': oh\\n\\nUse --debug flag to render out invalid YAML')"
+    found = fault(chart(), values_files=(ValuesFile(name="env/prod.yaml", content=b""),), renderer=HelmProgram(program=fake_helm(tmp_path, body)))
+    assert (found.message, found.where) == ("failed to parse env/prod.yaml: oh", "chart/app")
+    body = "sys.exit('Error: template: app/templates/bad.yaml:2:13: executing <.Values.a.b>: nil pointer')"  # as Helm 3 says it
+    found = fault(chart(), renderer=HelmProgram(program=fake_helm(tmp_path, body)))
+    assert found.where == "chart/app/templates/bad.yaml:2"
+
+
+def test_a_program_that_says_nothing_is_named_by_its_code(tmp_path: Path) -> None:
+    assert fault(chart(), renderer=HelmProgram(program=fake_helm(tmp_path, "sys.exit(4)"))).message == "helm ended with code 4"
+
+
+def test_a_program_s_output_must_be_text(tmp_path: Path) -> None:
+    found = fault(chart(), renderer=HelmProgram(program=fake_helm(tmp_path, "os.write(1, b'\\xff')")))
+    assert found.message == "the output of helm is not UTF-8"
+
+
+# Both, against each other
+
+SAME: dict[str, dict[str, str]] = {
+    "plain": chart(),
+    "order": chart(b="kind: Zebra", a="kind: Rollout\n---\nkind: Service\n---kind: Job\n", n="kind: Namespace\n\n\n"),
+    "hooks": chart(h="kind: Pod\nmetadata: {annotations: {helm.sh/hook: test}}\n", g="kind: Job\nmetadata:\n  annotations:\n    helm.sh/hook: pre-install\n",
+                   u="kind: Pod\nmetadata: {annotations: {helm.sh/hook: crd-install}}\n"),
+    "empty": chart(a="---\n\n---\nkind: A\n", b="# only a comment\n", c="{{ if false }}kind: No{{ end }}") | {"chart/app/templates/NOTES.txt": "Hello"},
+    "numbers": chart(a="kind: n\na: {{ .Values.a }} {{ .Values.b }} {{ .Values.c | toJson }}") | {"chart/app/values.yaml": "a: 10000000\nb: 1.0\nc: 0123\n"},
+    "block": chart(a="kind: ConfigMap\ndata:\n  a: |+\n    one\n\n\n", b="kind: ConfigMap\ndata: {a: 'ä\U0001f600'}"),
+    "versions": chart(a='kind: V\nk: {{ .Capabilities.KubeVersion.Minor }}\nh: {{ .Capabilities.APIVersions.Has "batch/v1" }}\nr: {{ .Release | toJson }}'),
+    "nothing of its own": chart(deployment=""),
+}
+needs_helm = pytest.mark.skipif(HELM is None, reason="no helm program: set TOWLINE_HELM or put helm 4 on PATH to hold library and program against each other")
+
+
+@needs_helm
+@pytest.mark.parametrize("name", SAME)
+def test_library_and_program_give_the_same_bytes(name: str) -> None:
+    def given(one: Renderer) -> str:
+        try:
+            return applied(SAME[name], values_files=(ValuesFile(name="v", content=b"extra: {a: 1.5, b: null}\n"),), renderer=one)
+        except RenderError as refusal:
+            return refusal.message
+
+    assert given(HelmLibrary()) == given(HelmProgram(program=str(HELM)))
+
+
+BROKEN = {
+    "nil": {"chart/app/templates/bad.yaml": "a: 1\nx: {{ .Values.a.b.c }}"},
+    "yaml": {"chart/app/templates/bad.yaml": "a: b\n\tx: ["},
+    "library": {"chart/app/Chart.yaml": CHART_YAML + "type: library\n"},
+    "version": {"chart/app/Chart.yaml": CHART_YAML + "kubeVersion: '>=1.99.0'\n"},
+    "dependency": {"chart/app/Chart.yaml": CHART_YAML + "dependencies: [{name: redis, version: 1.0.0, repository: 'https://charts.example.com'}]\n"},
+    "values": {"chart/app/values.yaml": "a: [\n"},
+    "head": {"chart/app/templates/bad.yaml": "kind: [a]\n"},
+}
+
+
+@needs_helm
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_the_program_refuses_the_library_refuses_too_at_the_same_file(name: str) -> None:
+    library, program = (fault(chart() | BROKEN[name], renderer=one) for one in (HelmLibrary(), HelmProgram(program=str(HELM))))
+    assert library.where.removesuffix("/Chart.yaml") == program.where
