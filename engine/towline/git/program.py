@@ -112,8 +112,9 @@ class Program:
         """What git and the server had to say, for people: one text without control characters, user info and secrets, capped."""
         words = _USER_INFO.sub("", _CONTROL.sub(" ", done.err.decode("utf-8", "replace"))).strip()
         login = self._remote.login
-        for secret in (login.password, quote(login.password, safe="")) if login and len(login.password) > 3 else ():
-            words = words.replace(secret, "****")
+        if login and len(login.password) > 3:
+            for secret in (login.password, quote(login.password.encode("utf-8", "surrogateescape"), safe="")):
+                words = words.replace(secret, "****")
         return words if len(words) <= _TEXT else f"{words[:_TEXT]} ..."
 
     def _run(self, words: tuple[str, ...], stdin: bytes, variables: Mapping[str, str]) -> Completed:

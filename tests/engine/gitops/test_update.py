@@ -233,13 +233,13 @@ def test_a_branch_that_never_stands_still_ends_with_the_attempts_that_were_allow
     assert git(server, "log", "--format=%s", "main").splitlines() == ["Another writer"] * 3 + ["Begin"]
 
 
-def test_a_branch_that_never_stands_still_ends_with_the_deadline(server: GitServer, tmp_path: Path) -> None:
+def test_a_branch_that_never_stands_still_ends_with_the_deadline(server: GitServer) -> None:
     passed: list[float] = []
     clock = Clock(now=lambda: sum(passed), sleep=passed.append, uniform=lambda _low, high: high)
     server.fault = Once(PUSHING, another_writer(server), times=99)
-    with Repository(parse_remote(server.url("demo")), environ={"PATH": os.environ["PATH"]}, deadline=Deadline.after(10, clock)) as repository:
-        with pytest.raises(GitUnreachable) as caught:
-            update(repository, branch="main", change=Replace(), text=TEXT)
+    opened = Repository(parse_remote(server.url("demo")), environ={"PATH": os.environ["PATH"]}, deadline=Deadline.after(10, clock))
+    with opened as repository, pytest.raises(GitUnreachable) as caught:
+        update(repository, branch="main", change=Replace(), text=TEXT)
     assert "branch main could not be pushed to, and the deadline is over" in caught.value.message
     assert passed == [0.2, 0.4, 0.8, 1.6, 3.2]  # the next pause would be 5 s, and 3.8 s are left
 
