@@ -192,7 +192,8 @@ def _checked(parameter: Parameter, setting: Setting | None, step: str) -> Settin
         raise _Fault(setting.origin, f"{parameter.name} is set, but Towline cannot do this yet", parameter.later)
     for text in _choices(parameter, value):
         if text not in parameter.possible_values:
-            hint = f"{nearest(text, parameter.possible_values)} Possible: {', '.join(parameter.possible_values)}"
+            close = nearest(text, parameter.possible_values)
+            hint = f"{close} " * close.startswith("did") + f"possible: {', '.join(parameter.possible_values)}"
             raise _Fault(setting.origin, f"{parameter.name} is {_shown(parameter, text)}", hint)
     return replace(setting, value=value)
 

@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from towline.config.layers import Documents, Inputs, load_schema, parse_document
+from towline.config.resolve import Settings, coerce, resolve
+from towline.config.schema import StepSchema, parse
+from towline.errors import ConfigError, UsageError
+
+SEED = Path(__file__).with_name("seed.yml").read_text(encoding="utf-8")
+BUILT = {
+    "artifactVersion": "1.2.3+7",
+    "container/registryUrl": "https://staging.example:8443",
+    "container/imageNames": ["demo"],
+    "container/imageNameTag": "demo:1.2.3-7",
+    "container/imageNameTags": ["demo:1.2.3-7"],
+    "container/imageDigests": ["sha256:" + "0" * 64],
+    "container/repositoryUsername": "ghost",
+    "container/repositoryPassword": "hidden-password",
+}
+PUSHED = {**BUILT, "container/targetRegistryUrl": "https://target.example/path", "container/targetImageNameTag": "demo:pushed"}
+
+
+def inputs(project: str = SEED, *defaults: str, stage: str = "Build", **others: Any) -> Inputs:
+    documents = Documents(
+        defaults=tuple(parse_document(text, "team.yml", trusted=True) for text in defaults),
+        project=parse_document(project, ".pipeline/config.yml", trusted=False),
+    )
+    empty: dict[str, Any] = {"pipeline_environment": {}, "environ": {}, "parameters": {}, "flags": {}}
+    return Inputs(stage=stage, documents=documents, **{**empty, **others})
+
+
+def settings(step: str, given: Inputs) -> Settings:
+    return resolve(load_schema(step), given)
+
+
+def fault(step: str, given: Inputs) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        settings(step, given)
+    return caught.value
+
+
+def described(**parameter: Any) -> StepSchema:
+    scope = ["PARAMETERS", "STAGES", "STEPS", "GENERAL"]
+    return parse({"name": "s", "description": "S.", "parameters": [{"name": "p", "description": "P.", "scope": scope, **parameter}]}, "f")
+
+
+# ---- the sample configuration
+
+
+def test_the_samples_build_stage_pushes_what_was_built() -> None:
+    found = settings("imagePushToRegistry", inputs(pipeline_environment=BUILT, environ={"PIPER_targetRegistryPassword": "from-vault"}))
+    assert found.text("targetRegistryUrl") == "https://piper-test.common.repositories.cloud.sap"
+    assert found.origin("targetRegistryUrl") == ".pipeline/config.yml:18"
+    assert found.text("sourceRegistryUrl") == "https://staging.example:8443"
+    assert found.origin("sourceRegistryUrl") == "container/registryUrl in the pipeline environment"
+    assert found.texts("sourceImages") == ("demo",)
+    assert found.texts("sourceImageDigests") == tuple(BUILT["container/imageDigests"])
+    assert found.text("sourceImageTag") == found.text("targetImageTag") == "1.2.3+7"
+    assert (found.text("sourceRegistryUser"), found.text("sourceRegistryPassword")) == ("ghost", "hidden-password")
+    assert (found.text("targetRegistryPassword"), found.origin("targetRegistryPassword")) == ("from-vault", "PIPER_targetRegistryPassword")
+    assert found.secrets() == {"hidden-password", "from-vault"}
+
+
+@pytest.mark.parametrize("step", ["gitOpsUpdateDeployment", "gitopsUpdateDeployment"])
+@pytest.mark.parametrize(
+    ("stage", "file", "line"),
+    [
+        ("Performance", "manifest-performance-stage.yaml", 8),
+        ("Acceptance", "manifest-acceptance-stage.yaml", 11),
+        ("Release", "manifest-release-stage.yaml", 14),
+    ],
+)
+@pytest.mark.parametrize("spelling", ["gitOpsUpdateDeployment:", "gitopsUpdateDeployment:"])
+def test_the_samples_deployment_stages_override_the_file_only(step: str, stage: str, file: str, line: int, spelling: str) -> None:
+    found = settings(step, inputs(SEED.replace("gitOpsUpdateDeployment:", spelling), stage=stage, pipeline_environment=PUSHED))
+    assert (found.text("filePath"), found.origin("filePath")) == (file, f".pipeline/config.yml:{line}")
+    assert (found.text("tool"), found.origin("tool")) == ("helm", ".pipeline/config.yml:25")
+    assert found.text("serverUrl") == "https://github.tools.sap/project-piper/azure-demo-k8s-go.git"
+    assert found.text("chartPath") == "helm/azure-demo-k8s-go"
+    assert found.text("deploymentName") == "azure-demo-k8s-go"
+    assert found.flag("forcePush") is True
+    assert (found.text("containerRegistryUrl"), found.text("containerImageNameTag")) == ("https://target.example/path", "demo:pushed")
+    assert (found.given("branchName"), found.number("pushDeadline")) == (False, 600)
+
+
+def test_without_a_push_the_builds_own_registry_is_deployed() -> None:
+    found = settings("gitOpsUpdateDeployment", inputs(stage="Release", pipeline_environment=BUILT))
+    assert (found.text("containerRegistryUrl"), found.text("containerImageNameTag")) == ("https://staging.example:8443", "demo:1.2.3-7")
+
+
+@pytest.mark.parametrize(
+    ("section", "url"),
+    [
+        ("general: {containerRegistryUrl: https://own}", "https://target.example/path"),
+        ("general: {dockerRegistryUrl: https://own}", "https://target.example/path"),
+        ("steps: {gitOpsUpdateDeployment: {containerRegistryUrl: https://own, serverUrl: https://git}}", "https://own"),
+        ("stages: {Release: {filePath: f, containerRegistryUrl: https://own}}", "https://own"),
+    ],
+)
+def test_the_registry_that_was_pushed_to_wins_over_general_only(section: str, url: str) -> None:
+    given = inputs(section, "general: {serverUrl: https://git}\nsteps: {gitOpsUpdateDeployment: {filePath: f}}", stage="Release", pipeline_environment=PUSHED)
+    assert settings("gitOpsUpdateDeployment", given).text("containerRegistryUrl") == url
+
+
+# ---- types
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        ("text", "string", "text"),
+        (300, "string", "300"),
+        (-3, "string", "-3"),
+        (1.1, "string", "1.1"),
+        (1.0, "string", "1"),
+        (1e3, "string", "1000"),
+        (20240101, "string", "20240101"),
+        (1234567.5, "string", "1234567.5"),
+        (2**63, "string", "9223372036854775808"),
+        (True, "boolean", True),
+        ("TRUE", "boolean", True),
+        ("False", "boolean", False),
+        (5, "integer", 5),
+        (5.0, "integer", 5),
+        ("300", "integer", 300),
+        ("-7", "integer", -7),
+        ([], "list", []),
+        (["a", 1, 1.5], "list", ["a", "1", "1.5"]),
+        ({}, "map", {}),
+        ({"a": "b", "c": 1}, "map", {"a": "b", "c": "1"}),
+    ],
+)
+def test_a_value_becomes_what_its_parameter_is(value: object, kind: str, expected: object) -> None:
+    found = coerce(value, kind)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (True, "string"),
+        ([], "string"),
+        ({}, "string"),
+        (1e21, "string"),
+        (1e-9, "string"),
+        (math.inf, "string"),
+        (math.nan, "string"),
+        ("yes", "boolean"),
+        ("1", "boolean"),
+        (1, "boolean"),
+        ("", "boolean"),
+        (5.5, "integer"),
+        (True, "integer"),
+        ("5.0", "integer"),
+        ("x", "integer"),
+        ("9" * 5000, "integer"),
+        (math.inf, "integer"),
+        ("a,b", "list"),
+        ({}, "list"),
+        ([["a"]], "list"),
+        ([True], "list"),
+        ("a=b", "map"),
+        ([], "map"),
+        ({"a": {}}, "map"),
+    ],
+)
+def test_a_value_that_would_lose_or_gain_something_does_not_fit(value: object, kind: str) -> None:
+    with pytest.raises(ValueError):
+        coerce(value, kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [("boolean", "true", True), ("integer", "30", 30), ("list", "a,b", ("a", "b")), ("map", "a=b", {"a": "b"})],
+)
+def test_variables_and_flags_set_every_type(kind: str, text: str, expected: object) -> None:
+    schema = described(type=kind)
+    accessor = {"boolean": Settings.flag, "integer": Settings.number, "list": Settings.texts, "map": Settings.mapping}[kind]
+    assert accessor(resolve(schema, inputs("", environ={"PIPER_p": text})), "p") == expected
+    assert accessor(resolve(schema, inputs("", flags={"p": text})), "p") == expected
+
+
+def test_an_unset_parameter_is_its_types_empty_value_and_stands_nowhere() -> None:
+    found = settings("imagePushToRegistry", inputs())
+    assert (found.text("targetImageTag"), found.texts("sourceImages"), dict(found.mapping("targetImages"))) == ("", (), {})
+    assert (found.origin("targetImageTag"), found.given("targetImageTag"), found.trusted("targetImageTag")) == ("", False, True)
+    assert (found.flag("tagLatest"), found.origin("tagLatest"), found.given("tagLatest")) == (False, "default", True)
+
+
+def test_asking_for_what_the_step_does_not_have_is_a_bug() -> None:
+    with pytest.raises(KeyError):
+        settings("imagePushToRegistry", inputs()).given("colour")
+
+
+def test_a_value_of_the_wrong_type_is_named_with_line_value_and_what_is_expected() -> None:
+    caught = fault("imagePushToRegistry", inputs("steps:\n  imagePushToRegistry:\n    targetRegistryUrl: u\n    tagLatest: yes\n"))
+    assert caught.message == 'tagLatest is "yes", expected true or false'
+    assert caught.where == ".pipeline/config.yml:4"
+    assert caught.hint == "write true or false"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("[a, [b]]", "a list with more than texts in it"), ("{a: b}", "a map"), ("text", '"text"'), ("https://me:pass@host/x", '"https://host/x"')],
+)
+def test_a_value_is_shown_without_what_is_secret_in_it(value: str, shown: str) -> None:
+    caught = fault("imagePushToRegistry", inputs(f"steps: {{imagePushToRegistry: {{targetRegistryUrl: u, sourceImages: {value}}}}}"))
+    assert caught.message == f"sourceImages is {shown}, expected a list of texts"
+
+
+def test_a_wrong_value_in_the_pipeline_environment_names_its_key() -> None:
+    given = inputs(pipeline_environment={"container/imageNames": "demo"})
+    assert fault("imagePushToRegistry", given).where == "container/imageNames in the pipeline environment"
+
+
+# ---- rules
+
+
+def test_all_faults_are_reported_at_once_and_a_secret_is_not_shown() -> None:
+    project = """\
+general:
+  allowPlainHttp: true
+steps:
+  gitOpsUpdateDeployment:
+    tool: helmm
+    password: [tell, noone]
+    forcePush: often
+    authenticationMode: githubApp
+"""
+    caught = fault("gitOpsUpdateDeployment", inputs(project))
+    assert [line.split(" (")[0] for line in caught.message.splitlines()[1:]] == [
+        "  .pipeline/config.yml:2: allowPlainHttp may not be set by what a pull request can change",
+        "  serverUrl is not set",
+        "  .pipeline/config.yml:6: password is a secret value that does not fit, expected text",
+        '  .pipeline/config.yml:5: tool is "helmm"',
+        "  filePath is not set",
+        '  .pipeline/config.yml:7: forcePush is "often", expected true or false',
+        "  .pipeline/config.yml:8: authenticationMode is set, but Towline cannot do this yet",
+    ]
+    assert "did you mean 'helm'?" in caught.message
+    assert "noone" not in caught.message
+
+
+@pytest.mark.parametrize(("text", "where"), [("", ""), ("steps: {imagePushToRegistry: {targetRegistryUrl: ''}}", ".pipeline/config.yml:1")])
+def test_an_empty_text_is_missing(text: str, where: str) -> None:
+    caught = fault("imagePushToRegistry", inputs(text))
+    assert (caught.message, caught.where) == ("targetRegistryUrl is not set", where)
+    assert caught.hint == "set targetRegistryUrl in steps.imagePushToRegistry or the stage's section of .pipeline/config.yml, or as PIPER_targetRegistryUrl"
+
+
+@pytest.mark.parametrize(("kind", "value"), [("string", "a"), ("string", ""), ("integer", 1), ("list", ["a", "b"]), ("list", [])])
+def test_a_value_among_the_possible_ones_fits(kind: str, value: object) -> None:
+    found = resolve(described(type=kind, possibleValues=["a", "b", 1]), inputs("", parameters={"p": value}))
+    assert found.origin("p") == "parameter of the call"
+
+
+@pytest.mark.parametrize(("kind", "value", "shown"), [("string", "c", '"c"'), ("integer", 2, '"2"'), ("list", ["a", "c"], '"c"')])
+def test_a_value_that_is_not_possible_is_named_with_those_that_are(kind: str, value: object, shown: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(described(type=kind, possibleValues=["a", "b", 1]), inputs("", parameters={"p": value}))
+    assert caught.value.message == f"p is {shown}"
+    assert "possible: a, b, 1" in caught.value.hint
+
+
+@pytest.mark.parametrize("section", ["general", "steps: {imagePushToRegistry", "stages: {Build"])
+@pytest.mark.parametrize("value", ["allowPlainHttp: true", "allowPlainHttp: false", "credentialHosts: [evil.example]"])
+def test_what_a_pull_request_can_change_does_not_choose_where_credentials_go(section: str, value: str) -> None:
+    project = f"{section}: {{{value}}}" + "}" * section.count("{")
+    given = inputs(project, "steps: {imagePushToRegistry: {targetRegistryUrl: https://t}}")
+    caught = fault("imagePushToRegistry", given)
+    assert caught.where == ".pipeline/config.yml:1"
+    stronger = replace(given, environ={f"PIPER_{value.partition(':')[0]}": "true"})
+    assert fault("imagePushToRegistry", stronger).message == caught.message
+
+
+@pytest.mark.parametrize(
+    "others",
+    [{"environ": {"PIPER_allowPlainHttp": "true"}}, {"parameters": {"allowPlainHttp": True}}, {"flags": {"allowPlainHttp": "true"}}],
+)
+def test_the_agent_and_the_call_may_choose(others: dict[str, Any]) -> None:
+    assert settings("imagePushToRegistry", inputs(SEED, **others)).flag("allowPlainHttp") is True
+
+
+def test_the_platform_team_may_choose_in_its_default_documents() -> None:
+    found = settings("imagePushToRegistry", inputs(SEED, "general: {credentialHosts: [target.example]}"))
+    assert (found.texts("credentialHosts"), found.origin("credentialHosts")) == (("target.example",), "team.yml:1")
+
+
+def test_settings_tell_what_a_pull_request_can_change() -> None:
+    found = settings("imagePushToRegistry", inputs(environ={"PIPER_targetRegistryUser": "robot"}, pipeline_environment=BUILT))
+    assert [found.trusted(name) for name in ("targetRegistryUrl", "sourceRegistryUrl", "targetRegistryUser", "tagLatest")] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("value", "fits"), [("legacy", True), ("githubApp", False)])
+def test_what_is_not_built_yet_may_be_set_to_its_default_only(value: str, fits: bool) -> None:  # noqa: FBT001 - a column of the table
+    given = inputs(stage="Release", parameters={"authenticationMode": value})
+    if fits:
+        assert settings("gitOpsUpdateDeployment", given).text("authenticationMode") == value
+    else:
+        assert "comes later" in fault("gitOpsUpdateDeployment", given).hint
+
+
+@pytest.mark.parametrize("others", [{"parameters": {"targetRegistryURL": "u"}}, {"flags": {"targetRegistryURL": "u"}}])
+def test_an_unknown_parameter_of_the_call_gets_the_nearest_known_name(others: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as caught:
+        settings("imagePushToRegistry", inputs(**others))
+    assert caught.value.hint == "did you mean 'targetRegistryUrl'?"
+
+
+def test_free_keys_of_the_project_are_no_fault() -> None:
+    assert settings("imagePushToRegistry", inputs(SEED + "\nhooks: {any: thing}\n", "general: {free: [1]}")).given("targetRegistryUrl")
+
+
+def test_the_call_may_use_an_alias() -> None:
+    found = settings("imagePushToRegistry", inputs(parameters={"artifactVersion": "2.0"}))
+    assert (found.text("sourceImageTag"), found.text("targetImageTag")) == ("2.0", "2.0")
+
+
+def test_a_secret_counts_as_one_in_every_layer() -> None:
+    project = "steps: {imagePushToRegistry: {targetRegistryUrl: u, targetRegistryPassword: in-clear}}"
+    found = settings("imagePushToRegistry", inputs(project, environ={"PIPER_targetRegistryPassword": "stronger"}, pipeline_environment=BUILT))
+    assert found.secrets() == {"in-clear", "stronger", "hidden-password"}
+    assert found.text("targetRegistryPassword") == "stronger"

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from towline.errors import ConfigError, MachineError
+from towline.pipeline.environment import FOLDER, read, write
+
+VALUES = {
+    "artifactVersion": "1.2.3+7",
+    "container/imageNames": ["demo", "other"],
+    "custom/deep/nested/key": "text with\nlines \u00e4\n",
+    "custom/map": {"a": [1, 2.5, None, True]},
+    "custom/flag": False,
+    "custom/number": 7,
+    "custom/empty": "",
+    "custom/emptyList": [],
+}
+
+
+def files(workspace: Path) -> dict[str, str]:
+    root = workspace / FOLDER
+    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in root.rglob("*") if path.is_file()}
+
+
+def put(workspace: Path, name: str, content: bytes = b"x") -> Path:
+    path = workspace / FOLDER / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_texts_are_raw_files_and_everything_else_is_compact_json(tmp_path: Path) -> None:
+    write(tmp_path, VALUES)
+    assert files(tmp_path) == {
+        "artifactVersion": "1.2.3+7",
+        "container/imageNames.json": '["demo","other"]',
+        "custom/deep/nested/key": "text with\nlines \u00e4\n",
+        "custom/map.json": '{"a":[1,2.5,null,true]}',
+        "custom/flag.json": "false",
+        "custom/number.json": "7",
+        "custom/empty": "",
+        "custom/emptyList.json": "[]",
+    }
+
+
+def test_what_was_written_is_read_back_under_its_whole_key(tmp_path: Path) -> None:
+    write(tmp_path, VALUES)
+    assert read(tmp_path) == VALUES
+
+
+scalars = st.booleans() | st.integers() | st.text(max_size=5)
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=6)
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@given(values)
+def test_every_value_survives_the_disk(tmp_path: Path, value: object) -> None:
+    write(tmp_path, {"custom/value": value})
+    assert read(tmp_path) == {"custom/value": value}
+
+
+def test_a_workspace_without_environment_has_none(tmp_path: Path) -> None:
+    assert read(tmp_path) == {}
+    write(tmp_path, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("before", "after", "left"), [("text", ["list"], "key.json"), (["list"], "text", "key"), ("text", "other", "key")])
+def test_a_value_of_another_kind_leaves_no_stale_twin(tmp_path: Path, before: object, after: object, left: str) -> None:
+    write(tmp_path, {"key": before})
+    write(tmp_path, {"key": after})
+    assert list(files(tmp_path)) == [left]
+    assert read(tmp_path) == {"key": after}
+
+
+def test_none_removes_a_value_of_either_kind(tmp_path: Path) -> None:
+    write(tmp_path, {"text": "a", "list": [1], "kept": "b"})
+    write(tmp_path, {"text": None, "list": None, "never": None})
+    assert read(tmp_path) == {"kept": "b"}
+
+
+def test_json_wins_over_a_stale_text_as_it_does_for_piper(tmp_path: Path) -> None:
+    put(tmp_path, "container/imageNames", b"stale")
+    put(tmp_path, "container/imageNames.json", b'["new"]')
+    assert read(tmp_path) == {"container/imageNames": ["new"]}
+
+
+@pytest.mark.parametrize("content", [b"null", b"[]", b'"text"', b"1.10"])
+def test_other_writers_json_is_read_as_it_is(tmp_path: Path, content: bytes) -> None:
+    put(tmp_path, "custom/x.json", content)
+    assert read(tmp_path) == {"custom/x": json.loads(content)}
+
+
+def test_bytes_that_are_no_text_are_replaced(tmp_path: Path) -> None:
+    put(tmp_path, "text", b"a\xffb")
+    put(tmp_path, "data.json", b'"a\xff\tb"')
+    assert read(tmp_path) == {"text": "a\ufffdb", "data": "a\ufffd\tb"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000])
+def test_a_file_that_is_no_json_is_named(tmp_path: Path, content: bytes) -> None:
+    put(tmp_path, "container/imageNames.json", content)
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path)
+    assert caught.value.where == f"{FOLDER}/container/imageNames.json"
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "/", "/etc/passwd", "../outside", "a/../../outside", "a//b", "a/", "..", ".hidden", "a/.hidden/b", "a\\b", "a\0b", "container/x.json"],
+)
+def test_a_key_that_leads_elsewhere_is_refused_before_anything_is_written(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError):
+        write(tmp_path, {"good": "value", key: "value"})
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_link_leads_neither_writing_nor_reading_out_of_the_folder(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("secret", encoding="utf-8")
+    workspace = tmp_path / "workspace"
+    put(workspace, "kept")
+    (workspace / FOLDER / "folder").symlink_to(outside)
+    (workspace / FOLDER / "file").symlink_to(outside / "secret")
+    assert read(workspace) == {"kept": "x"}
+    with pytest.raises(ConfigError):
+        write(workspace, {"folder/secret": "overwritten"})
+    write(workspace, {"file": "new"})
+    assert (outside / "secret").read_text(encoding="utf-8") == "secret"
+
+
+def test_hidden_files_pipes_and_files_beyond_configuration_are_left_alone(tmp_path: Path) -> None:
+    put(tmp_path, ".artifactVersion.1.tmp")
+    put(tmp_path, ".cache/value")
+    put(tmp_path, "custom/huge", b"x" * (1024 * 1024 + 1))
+    put(tmp_path, "custom/large", b"x" * (1024 * 1024))
+    os.mkfifo(tmp_path / FOLDER / "pipe")
+    assert list(read(tmp_path)) == ["custom/large"]
+
+
+def test_a_folder_of_too_many_files_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "0")
+    for number in range(10_000):
+        os.link(tmp_path / FOLDER / "0", tmp_path / FOLDER / f"n{number}")
+    with pytest.raises(ConfigError, match="10000 files"):
+        read(tmp_path)
+
+
+def test_a_key_whose_parent_is_a_value_is_a_clear_fault(tmp_path: Path) -> None:
+    write(tmp_path, {"custom": "a text"})
+    with pytest.raises(MachineError):
+        write(tmp_path, {"custom/key": "value"})
+    assert read(tmp_path) == {"custom": "a text"}
+
+
+def test_no_temporary_file_stays_behind(tmp_path: Path) -> None:
+    write(tmp_path, VALUES)
+    assert [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp")] == []
