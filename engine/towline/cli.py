@@ -127,7 +127,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 def _unexpected(fault: Exception, console: Console) -> TowlineError:
     if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno in _EXHAUSTED):
-        return MachineError(f"the machine is at its end: {fault or type(fault).__name__}", hint="free disk space, memory or open files")
+        return MachineError(f"the machine is at its end: {str(fault) or type(fault).__name__}", hint="free disk space, memory or open files")
     console.say(traceback.format_exc().rstrip())
     return TowlineError(f"unexpected: {type(fault).__name__}: {fault}", hint="this is a bug of Towline; report it with the trace above")
 

@@ -63,7 +63,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         return Outcome(status=BIND, summary="a Jenkins credential is to be bound", bindings=bindings)
     started = time.monotonic()
     outcome: Outcome = dispatch.step(schema.name).run(_task(call, settings, values, dry_run=arguments.dry_run))
-    call.console.say(f"{schema.name}: {outcome.status}: {outcome.summary} in {time.monotonic() - started:.2f} s")
+    call.console.say(f"{schema.name}: {outcome.status}: {outcome.summary} ({time.monotonic() - started:.2f} s)")
     if not call.requested and not arguments.dry_run:
         environment.write(call.folder, outcome.pipeline_environment)
     return replace(outcome, outputs={**outcome.outputs, "why": why})

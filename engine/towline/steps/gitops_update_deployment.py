@@ -12,13 +12,14 @@ from towline.errors import ConfigError
 from towline.git.remote import Remote, parse_remote
 from towline.git.repository import Author, Repository
 from towline.gitops.change import Change, check_path
-from towline.gitops.helm import HelmChart
+from towline.gitops.helm import HelmChart, ValuesFile, renderer
 from towline.gitops.kustomize import KustomizeImage
 from towline.gitops.manifest import ContainerImage
 from towline.gitops.provenance import Provenance, default_message
 from towline.gitops.template import TemplateBuild, TemplateImage, TemplateVariables, ValuesTemplate
-from towline.gitops.update import Update, update
+from towline.gitops.update import CommitText, Terms, Update, update
 from towline.image import Reference, parse_image, parse_reference, parse_registry
+from towline.process import find
 from towline.retry import Clock, Deadline
 from towline.steps.logins import login
 from towline.steps.task import Task
@@ -30,16 +31,10 @@ def run(task: Task) -> Outcome:
     settings = task.settings
     deployed = _deployed(task)
     change = _TOOLS[settings.text("tool")](task, deployed)
-    _remark(task)
-    with Repository(_remote(settings), environ=task.environ) as repository:
-        done = update(
-            repository,
-            branch=settings.text("branchName"),
-            change=change,
-            text=_text(task, deployed),
-            deadline=Deadline.after(settings.number("pushDeadline"), Clock()),
-            dry_run=task.dry_run,
-        )
+    deadline = Deadline.after(settings.number("pushDeadline"), Clock())
+    with Repository(_remote(settings), environ=task.environ, deadline=deadline) as repository:
+        terms = Terms(max_attempts=settings.number("maxPushAttempts"), dry_run=task.dry_run, console=task.console)
+        done = update(repository, branch=settings.text("branchName"), change=change, text=_text(task, deployed), terms=terms)
     return _outcome(task, deployed, done)
 
 
@@ -115,20 +110,42 @@ def _helm(task: Task, deployed: Deployed) -> Change:
         release=_needed(task, "deploymentName"),
         namespace=settings.text("namespace"),
         image_repository=deployed.repository,
-        image_tag=deployed.tag,
+        image_tag=deployed.tag or deployed.digest,
+        values_files=tuple(_values_file(task, name) for name in settings.texts("helmValues")),
+        renderer=renderer(task.environ.get("TOWLINE_HELM") or find("helm", task.environ)),
     )
+
+
+def _values_file(task: Task, name: str) -> ValuesFile:
+    """A values file of the workspace where it is there, as in Piper, else of the repository."""
+    return ValuesFile(name=check_path(name), content=_workspace(task, name))
+
+
+def _workspace(task: Task, name: str) -> bytes | None:
+    """The content of a file of the workspace, None where it is not there; raises ConfigError for one that lies outside of it."""
+    path = task.folder / check_path(name)
+    if not path.is_file():
+        return None
+    if not path.resolve().is_relative_to(task.folder.resolve()):
+        raise ConfigError(f"{name} leads out of the workspace", hint="keep the file itself in the workspace, not a link to it")
+    return path.read_bytes()
+
+
+def _decoded(name: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        raise ConfigError(f"{name} is not UTF-8", hint="save it as UTF-8") from fault
 
 
 def _values(task: Task, deployed: Deployed) -> Change:
     settings = task.settings
     name = _needed(task, "valuesTemplate")
-    try:
-        text = (task.folder / check_path(name)).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise ConfigError(f"the template {name} cannot be read", where=settings.origin("valuesTemplate"),
-                          hint="give the path of a file in the workspace") from fault
+    content = _workspace(task, name)
+    if content is None:
+        raise ConfigError(f"there is no template {name} in the workspace", where=settings.origin("valuesTemplate"), hint="give the path of a file there")
     image = deployed.reference.image
-    return ValuesTemplate(template_name=name, template_text=text, file_path=_file(task), variables=TemplateVariables(
+    return ValuesTemplate(template_name=name, template_text=_decoded(name, content), file_path=_file(task), variables=TemplateVariables(
         image=TemplateImage(registry=deployed.reference.registry.host, repository=image.name, tag=image.tag, digest=deployed.digest,
                             reference=str(deployed.reference)),
         stage=task.stage, deployment=settings.text("deploymentName"),
@@ -151,11 +168,6 @@ def _file(task: Task) -> str:
     return check_path(task.settings.text("filePath"))
 
 
-def _remark(task: Task) -> None:
-    if task.settings.flag("forcePush"):
-        task.console.say("  forcePush never forces: a moved branch is read again and the change is made on top of it")
-
-
 def _remote(settings: Settings) -> Remote:
     url = settings.text("serverUrl")
     return parse_remote(url, login=login(settings, ("username", "password"), host=urlsplit(url).netloc),
@@ -170,8 +182,8 @@ def _text(task: Task, deployed: Deployed) -> CommitText:
         source_time=build.source_time, request=uuid.uuid4().hex,
     )
     user = settings.text("username") or "Towline"
-    return CommitText(subject=settings.text("commitMessage") or default_message(deployed.repository, deployed.tag or deployed.digest),
-                      provenance=provenance, author=Author(name=user, email=""))
+    return CommitText(text=settings.text("commitMessage") or default_message(deployed.repository, deployed.tag or deployed.digest),
+                      provenance=provenance, author=Author(name=user))
 
 
 def _full(deployed: Deployed) -> str:

@@ -11,8 +11,8 @@ from towline.errors import ConfigError
 from towline.image import Image, Reference, Registry, parse_digest, parse_image, parse_platform, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.copy import CopyJob, CopyReport, copy_images
-from towline.registry.credentials import from_docker_config
-from towline.secret import Login, admit
+from towline.registry.credentials import read_docker_config
+from towline.secret import Login
 from towline.steps.logins import login
 from towline.steps.task import Task
 from towline.transport import Transport
@@ -31,8 +31,9 @@ def run(task: Task) -> Outcome:
             target=_client(settings, transport, target[0], role="target"),
             dry_run=task.dry_run,
         )
-    for report in reports:
-        task.console.say(f"  {_line(report)}")
+    if len(reports) > 1:
+        for report in reports:
+            task.console.say(f"  {_line(report, dry_run=task.dry_run)}")
     return _outcome(settings, reports, dry_run=task.dry_run)
 
 
@@ -66,18 +67,24 @@ def _wanted(settings: Settings) -> tuple[_Wanted, ...]:
 
 def _by_names(settings: Settings) -> list[tuple[Image, list[Image]]]:
     renamed = settings.mapping("targetImages")
-    source_tag, tags = _tag(settings.text("sourceImageTag")), _target_tags(settings)
     pairs = []
     for name in settings.texts("sourceImages"):
-        image = parse_image(name)
+        source = _image(settings, "sourceImages", name)
         if renamed and name not in renamed:
             raise ConfigError(f"targetImages has no name for {name!r}", where=settings.origin("targetImages"), hint="name every image of sourceImages")
-        target = parse_image(str(renamed.get(name, image.name)))
-        if not source_tag and not (image.tag or image.digest):
-            raise ConfigError(f"no tag is known for {name!r}", where=settings.origin("sourceImages"), hint="set sourceImageTag or artifactVersion")
-        source = image if image.tag or image.digest else replace(image, tag=source_tag)
-        pairs.append((source, [replace(target, tag=tag) for tag in tags or [target.tag or source.tag]]))
+        if not source.tag and not source.digest:
+            source = _tagged(settings, source, "sourceImageTag")
+        target = _image(settings, "targetImages", renamed[name]) if renamed else replace(source, digest="")
+        pairs.append((source, _targets(settings, target, source)))
     return pairs
+
+
+def _targets(settings: Settings, target: Image, source: Image) -> list[Image]:
+    """One target for each tag: the configured one, else the image's own; and `latest`."""
+    latest = [replace(target, tag="latest")] if settings.flag("tagLatest") else []
+    if settings.given("targetImageTag"):
+        return [_tagged(settings, target, "targetImageTag"), *latest]
+    return latest or [replace(target, tag=target.tag or source.tag or "latest")]
 
 
 def _by_name_tags(settings: Settings) -> list[tuple[Image, list[Image]]]:
@@ -86,21 +93,27 @@ def _by_name_tags(settings: Settings) -> list[tuple[Image, list[Image]]]:
         raise ConfigError(f"targetImageNameTags has {len(renamed)} entries for {len(names)} of sourceImageNameTags",
                           where=settings.origin("targetImageNameTags"), hint="give one target for each source, in the same order")
     pairs = []
-    for name, target in zip(names, renamed or names, strict=True):
-        image = parse_image(_tag(target))
-        latest = [replace(image, tag="latest", digest="")] if settings.flag("tagLatest") else []
-        pairs.append((parse_image(_tag(name)), [replace(image, digest=""), *latest]))
+    for name, other in zip(names, renamed or names, strict=True):
+        source = _image(settings, "sourceImageNameTags", name)
+        target = replace(_image(settings, "targetImageNameTags" if renamed else "sourceImageNameTags", other), digest="")
+        latest = [replace(target, tag="latest")] if settings.flag("tagLatest") else []
+        pairs.append((source, [replace(target, tag=target.tag or "latest"), *latest]))
     return pairs
 
 
-def _target_tags(settings: Settings) -> list[str]:
-    tag = _tag(settings.text("targetImageTag"))
-    return [tag] * bool(tag) + ["latest"] * settings.flag("tagLatest")
+def _tagged(settings: Settings, image: Image, name: str) -> Image:
+    """The image with the tag that the parameter `name` holds; raises ConfigError where it holds none."""
+    if not settings.given(name):
+        raise ConfigError(f"no tag is known for {image.name!r}", hint=f"set {name}, or leave artifactVersion in the pipeline environment")
+    return _image(settings, name, f"{image.name}:{settings.text(name)}")
 
 
-def _tag(text: str) -> str:
-    """A version as a tag: build metadata's `+` is no character of a tag, and becomes `-` as it does when the image is built."""
-    return text.replace("+", "-")
+def _image(settings: Settings, name: str, text: str) -> Image:
+    """`text` of the parameter `name` as an image; a version's `+` is no character of a tag and becomes `-`, as when the image is built."""
+    try:
+        return parse_image(text.replace("+", "-"))
+    except ConfigError as fault:
+        raise ConfigError(fault.message, where=settings.origin(name), hint=fault.hint) from fault
 
 
 def _job(settings: Settings, source: _Place, target: _Place, wanted: _Wanted) -> CopyJob:
@@ -133,21 +146,20 @@ def _configured(settings: Settings, registry: Registry) -> Login | None:
     except (OSError, UnicodeDecodeError) as fault:
         raise ConfigError("the file of dockerConfigJSON cannot be read", where=settings.origin("dockerConfigJSON"),
                           hint="give the path of a config.json") from fault
-    found = from_docker_config(text, registry, origin=settings.origin("dockerConfigJSON"))
-    if found:
-        admit(registry.host, settings.texts("credentialHosts"))
-    return found
+    found = read_docker_config(text, registry, origin=settings.origin("dockerConfigJSON"))
+    return replace(found, hosts=settings.texts("credentialHosts")) if found else None
 
 
-def _line(report: CopyReport) -> str:
+def _line(report: CopyReport, *, dry_run: bool) -> str:
     """What happened to one image, for people."""
     tags = ", ".join(str(target) for target in report.job.targets)
     platforms = f" ({', '.join(report.platforms)})" if report.platforms else ""
     if not report.changed:
         why = "the target holds it already" if report.source_asked else "the target holds it already, the source was not asked"
         return f"{tags}: {report.digest}{platforms}: {why}"
+    done = "to move" if dry_run else "moved"
     blobs = f"{report.copied} blobs copied, {report.mounted} mounted, {report.skipped} skipped"
-    return f"{tags}: {report.digest}{platforms}: {report.bytes_moved} bytes moved, {report.bytes_skipped} skipped; {blobs}"
+    return f"{tags}: {report.digest}{platforms}: {report.bytes_moved} bytes {done}, {report.bytes_skipped} skipped ({blobs})"
 
 
 def _outcome(settings: Settings, reports: Sequence[CopyReport], *, dry_run: bool) -> Outcome:
@@ -156,10 +168,10 @@ def _outcome(settings: Settings, reports: Sequence[CopyReport], *, dry_run: bool
     names = [str(report.job.targets[0].image).removeprefix(f"{prefix}/" if prefix else "") for report in reports]
     changed = [report for report in reports if report.changed]
     moved, skipped = sum(report.bytes_moved for report in reports), sum(report.bytes_skipped for report in reports)
-    pushed, had = ("to push", "to move") if dry_run else ("pushed", "moved")
+    several = f"{len(changed)} of {len(reports)} images {'to push' if dry_run else 'pushed'}, {moved} bytes, {skipped} skipped"
     return Outcome(
         status=SUCCESS if changed else UNCHANGED,
-        summary=f"{len(changed)} of {len(reports)} images {pushed}, {moved} bytes {had}, {skipped} skipped",
+        summary=several if len(reports) > 1 else _line(reports[0], dry_run=dry_run),
         pipeline_environment={} if dry_run else {
             "container/targetRegistryUrl": url,
             "container/targetImageNameTag": names[0],
@@ -169,6 +181,7 @@ def _outcome(settings: Settings, reports: Sequence[CopyReport], *, dry_run: bool
         outputs={
             "images": [_record(report) for report in reports],
             "bytes": {"moved": moved, "skipped": skipped},
+            **({"plan": [entry for report in reports for entry in report.plan]} if dry_run else {}),
             "blobs": {kind: sum(getattr(report, kind) for report in reports) for kind in ("copied", "mounted", "skipped")},
         },
     )

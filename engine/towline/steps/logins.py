@@ -18,5 +18,7 @@ def login(settings: Settings, names: tuple[str, str], *, host: str) -> Login | N
     for one, other in ((user, password), (password, user)):
         if not settings.given(one):
             raise CredentialError(f"{other} is set and {one} is not", where=settings.origin(other), hint=f"set {one} too: PIPER_{one}, a credential, or Vault")
-    admit(host, settings.texts("credentialHosts"))
-    return Login(username=settings.text(user), password=settings.text(password), origin=f"{settings.origin(user)} and {settings.origin(password)}")
+    hosts = settings.texts("credentialHosts")
+    admit(host, hosts)
+    origin = f"{settings.origin(user)} and {settings.origin(password)}"
+    return Login(username=settings.text(user), password=settings.text(password), origin=origin, hosts=hosts)

@@ -1,0 +1,238 @@
+"""What `make demo` runs: the pipeline of the sample project, for real, on servers of its own on this machine.
+
+Staging registry, target registry and git server are those of `tests/fakes/`; the engine is the installed one, run as a user
+would run it. In the end the demo checks its own claims by other means than the engine's and fails where one does not hold.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.fakes.git_server import GitServer  # noqa: E402 - the demo stands beside the tests' servers and uses them
+from tests.fakes.images import ImageParts, make_index, put  # noqa: E402
+from tests.fakes.registry import FakeRegistry  # noqa: E402
+
+NAME = "azure-demo-k8s-go"
+SAMPLE = ROOT / "examples" / NAME
+TAG = "1.0.0"
+PLATFORMS = ("linux/amd64", "linux/arm64")
+SEED_TARGET = "https://piper-test.common.repositories.cloud.sap"
+SEED_REPOSITORY = "https://github.tools.sap/project-piper/azure-demo-k8s-go.git"
+STAGES = ("Acceptance", "Performance", "Release")
+PREVIEW = "environments/preview/values.yaml"
+SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: what a child leaves behind becomes ours, and is seen
+
+
+class Claim(Exception):
+    """Something that the demo says of itself and that does not hold."""
+
+
+@dataclass(kw_only=True)
+class Demo:
+    """One run: its temporary folder, its servers, its made-up logins, and everything that was printed."""
+
+    folder: Path
+    staging: FakeRegistry
+    target: FakeRegistry
+    git: GitServer
+    image: ImageParts
+    passwords: Mapping[str, str]
+    printed: list[str] = field(default_factory=list)
+
+    @property
+    def workspace(self) -> Path:
+        """The folder that a Jenkins build would work in."""
+        return self.folder / "workspace"
+
+    def say(self, text: str) -> None:
+        """Print, and keep it for the check that no secret is in it."""
+        self.printed.append(text)
+        print(text, flush=True)
+
+    def environment(self) -> dict[str, str]:
+        """What the agent gives the engine: the target's and git's login stand for Vault here."""
+        return {
+            "PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp"), "LC_ALL": "C.UTF-8",
+            "PIPER_targetRegistryUser": "target-user", "PIPER_targetRegistryPassword": self.passwords["target"],
+            "PIPER_username": "git-user", "PIPER_password": self.passwords["git"],
+        }
+
+    def towline(self, *words: str) -> dict[str, Any]:
+        """Run the engine as a user would; its log lines are printed, its result is given back."""
+        program = Path(sys.executable).with_name("towline")
+        done = subprocess.run([program, *words, "--json"], cwd=self.workspace, env=self.environment(), capture_output=True, text=True, check=False)
+        self.say("".join(f"    {line}\n" for line in done.stderr.splitlines()).rstrip())
+        self.printed.append(done.stdout)
+        if done.returncode:
+            raise Claim(f"towline {' '.join(words)} ended with exit code {done.returncode}")
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+
+@contextmanager
+def servers() -> Iterator[Demo]:
+    """The three servers, the image in staging, the sample's repository and workspace; all gone afterwards."""
+    passwords = {name: secrets.token_urlsafe(18) for name in ("staging", "target", "git")}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="towline-demo-")))
+        for name in ("home", "tmp", "repositories"):
+            (folder / name).mkdir()
+        staging = stack.enter_context(FakeRegistry(username="staging-user", password=passwords["staging"], auth="basic"))
+        target = stack.enter_context(FakeRegistry(username="target-user", password=passwords["target"], auth="bearer"))
+        git = stack.enter_context(GitServer(folder / "repositories", username="git-user", password=passwords["git"]))
+        demo = Demo(folder=folder, staging=staging, target=target, git=git, image=make_index(PLATFORMS), passwords=passwords)
+        shutil.copytree(SAMPLE, demo.workspace)
+        configuration = demo.workspace / ".pipeline" / "config.yml"
+        configuration.write_text(configuration.read_text().replace(SEED_TARGET, target.url).replace(SEED_REPOSITORY, git.url(NAME)))
+        git.create(NAME, {str(path.relative_to(demo.workspace)): path.read_bytes() for path in sorted(demo.workspace.rglob("*")) if path.is_file()})
+        yield demo
+
+
+def build(demo: Demo) -> None:
+    """The stand-in for kanikoExecute or cnbBuild: an image in staging, and the pipeline environment as those steps leave it."""
+    put(demo.image, demo.staging, NAME, TAG)
+    values: dict[str, object] = {
+        "container/registryUrl": demo.staging.url, "container/imageNames": [NAME], "container/imageNameTags": [f"{NAME}:{TAG}"],
+        "container/imageNameTag": f"{NAME}:{TAG}", "container/repositoryUsername": "staging-user",
+        "container/repositoryPassword": demo.passwords["staging"], "container/imageDigests": [demo.image.digest], "artifactVersion": TAG,
+    }
+    for key, value in values.items():
+        path = demo.workspace / ".pipeline" / "commonPipelineEnvironment" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(value, str):
+            path.write_text(value)
+        else:
+            path.with_name(f"{path.name}.json").write_text(json.dumps(value))
+    demo.say(f"  stand-in for kanikoExecute: {NAME}:{TAG} for {' and '.join(PLATFORMS)} is in staging, {demo.image.digest}")
+
+
+def pipeline(demo: Demo) -> list[dict[str, Any]]:
+    """The stages after the build, as `towlinePipeline` runs them; the results in their order."""
+    results = [demo.towline("run", "imagePushToRegistry", "--stage", "Build", "--if-active")]
+    results += [demo.towline("run", "gitOpsUpdateDeployment", "--stage", stage, "--if-active") for stage in STAGES]
+    template = ["--tool", "helm-values", "--valuesTemplate", f"{PREVIEW}.j2", "--filePath", PREVIEW]
+    return [*results, demo.towline("run", "gitOpsUpdateDeployment", "--stage", "Preview", *template)]
+
+
+def clone(demo: Demo, name: str) -> Path:
+    """A fresh full clone of the bare repository, by git itself and past the server."""
+    place = demo.folder / name
+    git(demo, "clone", "--quiet", str(demo.folder / "repositories" / f"{NAME}.git"), str(place))
+    return place
+
+
+def git(demo: Demo, *words: str) -> str:
+    """What git prints, run without any configuration of the user's."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(demo.folder / "home"), "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C.UTF-8"}
+    return subprocess.run(["git", *words], env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def claim(what: str, holds: object) -> None:
+    """Raise where a claim does not hold."""
+    if not holds:
+        raise Claim(what)
+
+
+def check_first(demo: Demo, results: list[dict[str, Any]]) -> None:
+    """The first run, by the registries' storage and a clone."""
+    here, there = demo.staging.storage[NAME], demo.target.storage[NAME]
+    claim("the target's digest is the one that was built", there.tags[TAG] == here.tags[TAG] == demo.image.digest)
+    index = json.loads(there.manifests[demo.image.digest][1])
+    found = {f"{entry['platform']['os']}/{entry['platform']['architecture']}" for entry in index["manifests"]}
+    claim("both platforms are at the target", found == set(PLATFORMS))
+    claim("every manifest of the index is there", all(entry["digest"] in there.manifests for entry in index["manifests"]))
+    claim("every blob is there, byte for byte", dict(here.blobs) == dict(there.blobs))
+    place = clone(demo, "first")
+    image = f"{demo.target.host}/{NAME}:{TAG}"
+    for stage in STAGES:
+        text = (place / f"manifest-{stage.lower()}-stage.yaml").read_text()
+        claim(f"the manifest of {stage} names the target's image", image in text and demo.staging.host not in text)
+    claim("the values of Preview name the target's image", demo.target.host in (place / PREVIEW).read_text() and TAG in (place / PREVIEW).read_text())
+    commits = git(demo, "-C", str(place), "log", "--format=%H").split()
+    claim("each deployment made one commit, and no other was made", len(commits) == 1 + len(STAGES) + 1)
+    claim("the commits are those of the results", commits[:-1] == [result["outputs"]["commit"] for result in reversed(results[1:])])
+    claim("every result is a success", all(result["status"] == "success" for result in results))
+
+
+def check_second(demo: Demo, results: list[dict[str, Any]], uploads: int, head: str) -> None:
+    """The second run, with staging gone: nothing pushed, nothing committed, all succeeded."""
+    claim("every result says unchanged", [result["status"] for result in results] == ["unchanged"] * len(results))
+    claim("nothing was uploaded or tagged", writes(demo) == uploads)
+    claim("no commit was made", git(demo, "-C", str(clone(demo, "second")), "rev-parse", "HEAD") == head)
+
+
+def writes(demo: Demo) -> int:
+    """How often something was written to the target so far."""
+    return sum(1 for request in demo.target.requests if request.method in ("PUT", "PATCH", "POST"))
+
+
+def check_traces(demo: Demo) -> None:
+    """No secret in anything that was printed, no process and no temporary file left."""
+    everything = "\n".join(demo.printed)
+    claim("no secret was printed", not any(password in everything for password in demo.passwords.values()))
+    claim("no temporary file is left", list((demo.folder / "tmp").iterdir()) == [])
+    claim("nothing was written to the home folder", list((demo.folder / "home").iterdir()) == [])
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return
+    raise Claim("no process is left")
+
+
+def show_history(demo: Demo) -> None:
+    """The git log and the diffs of what was committed."""
+    place = str(clone(demo, "shown"))
+    demo.say("\nThe git log:\n")
+    demo.say(git(demo, "-C", place, "log", "--format=%h %an: %s%n%w(0,8,8)%(trailers)"))
+    demo.say("The diffs:\n")
+    demo.say(git(demo, "-C", place, "log", "--reverse", "--format=--- %h %s", "--patch", "--unified=0", f"HEAD~{len(STAGES) + 1}..HEAD"))
+
+
+def play(demo: Demo) -> None:
+    """The scenario, in its order."""
+    started = time.monotonic()
+    demo.say(f"Staging {demo.staging.url}, target {demo.target.url}, git {demo.git.url(NAME)}: started for this run\n\nBuild")
+    build(demo)
+    demo.say("\nThe stages:\n")
+    first = pipeline(demo)
+    check_first(demo, first)
+    show_history(demo)
+    uploads, head = writes(demo), git(demo, "-C", str(demo.folder / "shown"), "rev-parse", "HEAD")
+    demo.staging.stop()
+    demo.say("Staging is stopped. Everything again:\n")
+    check_second(demo, pipeline(demo), uploads, head)
+    check_traces(demo)
+    took = time.monotonic() - started
+    demo.say(f"\nAll claims hold: digests and platforms equal, {len(STAGES) + 1} commits, a second run that changes nothing; {took:.1f} s")
+
+
+def main() -> int:
+    """Play the scenario; 1 and one clear line where a claim does not hold."""
+    ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+    try:
+        with servers() as demo:
+            play(demo)
+    except Claim as fault:
+        print(f"\ndemo: this does not hold: {fault}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Calls of the engine as tests make them: in this process, through its own door, with a result file."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from towline.cli import main
+
+
+class Ending:
+    """How one call ended: exit code, log, standard output, what is left of the environment, and the result file."""
+
+    def __init__(self, words: list[str], folder: Path, environ: Mapping[str, str] | None = None) -> None:
+        out, err, result = io.StringIO(), io.StringIO(), folder / "result.json"
+        self.environ = dict(environ or {})
+        self.code = main([*words, "--result", str(result)], environ=self.environ, out=out, err=err)
+        self.out, self.err = out.getvalue(), err.getvalue()
+        self.result: dict[str, Any] = json.loads(result.read_text())
+        result.unlink()
+
+    @property
+    def message(self) -> str:
+        """The error's message, empty where there is none."""
+        return str((self.result["error"] or {}).get("message", ""))
+
+    @property
+    def where(self) -> str:
+        """Where the error is, empty where there is none."""
+        return str((self.result["error"] or {}).get("where", ""))
+
+    @property
+    def hint(self) -> str:
+        """What the error says to do next, empty where there is none."""
+        return str((self.result["error"] or {}).get("hint", ""))
+
+
+def configure(folder: Path, text: str) -> None:
+    """Write the project's configuration."""
+    (folder / ".pipeline").mkdir(exist_ok=True)
+    (folder / ".pipeline" / "config.yml").write_text(text)
+
+
+def request(folder: Path, **fields: Any) -> list[str]:
+    """Write a request and give the flag that names it."""
+    (folder / "request.json").write_text(json.dumps({"protocol": 1, **fields}))
+    return ["--request", "request.json"]

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.calls import Ending, configure, request
+
+ROOT = Path(__file__).resolve().parents[3]
+SEED = (ROOT / "examples/azure-demo-k8s-go/.pipeline/config.yml").read_text()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    configure(tmp_path, SEED)
+    return tmp_path
+
+
+def test_the_seeds_stages_are_active_in_the_pipelines_order_and_say_why(workspace: Path) -> None:
+    stages = Ending(["plan"], workspace).result["outputs"]["stages"]
+    assert [stage["name"] for stage in stages if stage["active"] != "no"] == ["Build", "Acceptance", "Performance", "Release"]
+    why = {(stage["name"], step["name"]): step["why"] for stage in stages for step in stage["steps"] if step["active"] == "yes"}
+    assert ".pipeline/config.yml:3" in why["Build", "imagePushToRegistry"]
+    assert ".pipeline/config.yml:11" in why["Acceptance", "gitOpsUpdateDeployment"]
+
+
+def test_a_step_of_another_library_is_told_from_the_engines_own(workspace: Path) -> None:
+    (build,) = Ending(["plan", "--stage", "Build"], workspace).result["outputs"]["stages"]
+    engine = {step["name"]: step["engine"] for step in build["steps"] if step["active"] == "yes"}
+    assert engine == {"kanikoExecute": False, "imagePushToRegistry": True}
+
+
+def test_the_builder_stands_before_the_push(workspace: Path) -> None:
+    (build,) = Ending(["plan", "--stage", "Build"], workspace).result["outputs"]["stages"]
+    assert [step["name"] for step in build["steps"] if step["active"] == "yes"] == ["kanikoExecute", "imagePushToRegistry"]
+
+
+def test_a_person_gets_text(workspace: Path) -> None:
+    text = Ending(["plan", "--stage", "Release"], workspace).out
+    assert text.startswith("Release: yes")
+    assert "gitOpsUpdateDeployment: yes" in text
+
+
+def test_the_library_gets_no_text(workspace: Path) -> None:
+    assert Ending(["plan", *request(workspace)], workspace).out == ""
+
+
+def test_a_stage_that_is_not_there_gets_the_nearest_name(workspace: Path) -> None:
+    ending = Ending(["plan", "--stage", "Releese"], workspace)
+    assert ending.code == 3
+    assert "'Release'" in ending.hint
+
+
+def test_a_change_request_has_nothing_to_push_or_deploy(workspace: Path) -> None:
+    stages = Ending(["plan", *request(workspace, build={"changeRequest": "4"})], workspace).result["outputs"]["stages"]
+    active = {step["name"] for stage in stages for step in stage["steps"] if step["active"] != "no"}
+    assert active & {"imagePushToRegistry", "gitOpsUpdateDeployment"} == set()

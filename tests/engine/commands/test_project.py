@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.calls import Ending, configure, request
+from towline.files import version
+
+PUSH = "steps:\n  imagePushToRegistry:\n    targetRegistryUrl: https://registry.example.com\n"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    configure(tmp_path, PUSH)
+    return tmp_path
+
+
+def call(workspace: Path, environ: dict[str, str] | None = None, **fields: object) -> Ending:
+    return Ending(["run", "imagePushToRegistry", *request(workspace, step="imagePushToRegistry", **fields)], workspace, environ)
+
+
+def test_library_and_engine_of_one_version_work_together(workspace: Path) -> None:
+    assert call(workspace, version=version()).code == 3
+
+
+def test_a_library_of_another_minor_version_is_refused_while_the_major_one_is_0(workspace: Path) -> None:
+    ending = call(workspace, version="0.99.0")
+    assert ending.code == 2
+    assert "0.99.0" in ending.message
+    assert version() in ending.message
+
+
+def test_with_a_request_a_stale_environment_on_disk_is_not_read(workspace: Path) -> None:
+    folder = workspace / ".pipeline" / "commonPipelineEnvironment" / "container"
+    folder.mkdir(parents=True)
+    (folder / "imageNames.json").write_text('["left-by-yesterdays-build"]')
+    ending = call(workspace, pipelineEnvironment={"container/registryUrl": "https://staging.example.com", "artifactVersion": "1"})
+    assert "no image" in ending.message
+
+
+def test_a_secret_that_is_named_and_not_set_is_a_usage_error(workspace: Path) -> None:
+    ending = call(workspace, secrets={"pipelineEnvironment/container/repositoryPassword": "TOWLINE_SECRET_1"})
+    assert ending.code == 2
+    assert "TOWLINE_SECRET_1" in ending.message
+
+
+def test_a_secret_of_an_unknown_kind_is_a_usage_error(workspace: Path) -> None:
+    assert call(workspace, {"V": "x"}, secrets={"container/repositoryPassword": "V"}).code == 2
+
+
+def test_the_platform_teams_documents_are_read_from_the_request_and_from_the_agent(workspace: Path, tmp_path: Path) -> None:
+    team = tmp_path / "team.yml"
+    team.write_text("steps:\n  imagePushToRegistry:\n    sourceRegistryUrl: https://staging.example.com/\n    sourceImages: [app]\n")
+    ending = call(workspace, {"TOWLINE_DEFAULTS": str(team)}, defaults=[{"name": "more.yml", "text": "general:\n  sourceImageTag: 'not a tag'\n"}])
+    assert ending.code == 3
+    assert "not a tag" in ending.message + ending.hint
+
+
+def test_a_default_document_that_is_not_there_is_named(workspace: Path) -> None:
+    ending = call(workspace, {"TOWLINE_DEFAULTS": "/nonexistent/team.yml"})
+    assert ending.code == 3
+    assert "/nonexistent/team.yml" in ending.message + ending.where

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.calls import Ending, configure, request
+from towline.cli import main
+
+PUSH = "steps:\n  imagePushToRegistry:\n    targetRegistryUrl: https://registry.example.com\n"
+DEPLOY = "steps:\n  gitOpsUpdateDeployment:\n    serverUrl: https://git.example.com/r.git\n    gitHttpsCredentialsId: git\n    filePath: a.yaml\n"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_step_that_its_stage_does_not_activate_is_skipped_and_says_why(workspace: Path) -> None:
+    configure(workspace, PUSH)
+    ending = Ending(["run", "imagePushToRegistry", "--stage", "Build", "--if-active"], workspace)
+    assert ending.code == 0
+    assert ending.result["status"] == "skipped"
+    assert ending.result["outputs"]["why"] in ending.err
+
+
+def test_a_flag_of_the_stage_in_either_spelling_decides(workspace: Path) -> None:
+    for spelling in ("gitOpsUpdateDeployment", "gitopsUpdateDeployment"):
+        configure(workspace, f"{DEPLOY}stages:\n  Acceptance:\n    filePath: b.yaml\n    {spelling}: false\n")
+        ending = Ending(["run", "gitOpsUpdateDeployment", "--stage", "Acceptance", "--if-active"], workspace)
+        assert ending.result["status"] == "skipped"
+        assert ".pipeline/config.yml:9" in ending.result["outputs"]["why"]
+
+
+def test_a_direct_call_runs_whatever_the_stage_says(workspace: Path) -> None:
+    configure(workspace, f"{PUSH}stages:\n  Build:\n    imagePushToRegistry: false\n")
+    ending = Ending(["run", "imagePushToRegistry", "--stage", "Build"], workspace)
+    assert ending.code == 3  # it ran as far as asking for an image
+
+
+def test_a_change_request_pushes_and_deploys_nothing(workspace: Path) -> None:
+    configure(workspace, f"{PUSH}stages:\n  Build:\n    imagePushToRegistry: true\n")
+    flag = request(workspace, step="imagePushToRegistry", stage="Build", build={"changeRequest": "17"})
+    ending = Ending(["run", "imagePushToRegistry", "--if-active", *flag], workspace)
+    assert ending.result["status"] == "skipped"
+
+
+def test_a_jenkins_credential_that_is_not_bound_is_asked_for(workspace: Path) -> None:
+    configure(workspace, DEPLOY)
+    ending = Ending(["run", "gitOpsUpdateDeployment", *request(workspace, step="gitOpsUpdateDeployment")], workspace)
+    assert (ending.code, ending.result["status"]) == (0, "bind")
+    assert ending.result["bindings"] == [
+        {"credentialsId": "git", "kind": "usernamePassword", "variables": {"username": "PIPER_username", "password": "PIPER_password"}}
+    ]
+
+
+def test_a_jenkins_credential_outside_of_jenkins_is_a_fault_that_names_the_variables(workspace: Path) -> None:
+    configure(workspace, DEPLOY)
+    ending = Ending(["run", "gitOpsUpdateDeployment"], workspace)
+    assert ending.code == 4
+    assert "PIPER_username and PIPER_password" in ending.hint
+    assert ending.where == ".pipeline/config.yml:4"
+
+
+def test_a_bound_credential_is_not_asked_for_again(workspace: Path) -> None:
+    configure(workspace, DEPLOY)
+    environ = {"PIPER_username": "anna", "PIPER_password": "secret-password"}
+    ending = Ending(["run", "gitOpsUpdateDeployment", *request(workspace, step="gitOpsUpdateDeployment")], workspace, environ)
+    assert ending.result["status"] == "failure"
+    assert "no image" in ending.message
+
+
+def test_a_secret_has_no_flag(workspace: Path) -> None:
+    assert Ending(["run", "imagePushToRegistry", "--targetRegistryPassword", "x"], workspace).code == 2
+
+
+def test_the_steps_help_comes_from_its_metadata(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ending:
+        main(["run", "gitopsUpdateDeployment", "--help"], environ={}, out=io.StringIO(), err=io.StringIO())
+    assert ending.value.code == 0
+    text = capsys.readouterr().out
+    assert "parameters of gitOpsUpdateDeployment" in text
+    assert "--chartPath" in text
+
+
+def test_a_mistyped_parameter_of_the_call_gets_the_nearest_name(workspace: Path) -> None:
+    configure(workspace, PUSH)
+    flag = request(workspace, step="imagePushToRegistry", parameters={"targetRegistryUrll": "https://x.example.com"})
+    ending = Ending(["run", "imagePushToRegistry", *flag], workspace)
+    assert ending.code in (2, 3)
+    assert "targetRegistryUrl" in ending.hint + ending.message

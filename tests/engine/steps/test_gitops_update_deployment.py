@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.calls import Ending, configure, request
+from tests.fakes.git_server import GitServer
+
+PASSWORD = "git-pass-word"
+DIGEST = f"sha256:{'5' * 64}"
+DEPLOYMENT = b"""\
+# kept as it is
+kind: Deployment
+spec:
+  template:
+    spec:
+      containers:
+        - name: app   # the one
+          image: "old.example.com/app:1"
+        - {name: sidecar, image: proxy:1}
+"""
+KUSTOMIZATION = b"images:\n  - name: app\n    newName: old.example.com/app\n    newTag: '1'\nresources: [a.yaml]\n"
+CHART = {
+    "charts/app/Chart.yaml": b"apiVersion: v2\nname: app\nversion: 0.1.0\n",
+    "charts/app/values.yaml": b"image: {repository: none, tag: none}\n",
+    "charts/app/templates/pod.yaml": b"kind: Pod\nmetadata: {name: {{ .Release.Name }}}\nspec:\n  containers: [{name: app, image: "
+                                     b"'{{ .Values.image.repository }}:{{ .Values.image.tag }}'}]\n",
+}
+
+
+class Place:
+    """A workspace and a GitOps repository with one file for each tool."""
+
+    def __init__(self, folder: Path, server: GitServer) -> None:
+        self.folder, self.server = folder, server
+        self.bare = server.create("ops", {"app.yaml": DEPLOYMENT, "k/kustomization.yaml": KUSTOMIZATION, **CHART})
+        self.configure("")
+
+    def configure(self, more: str) -> None:
+        configure(self.folder, f"steps:\n  gitOpsUpdateDeployment:\n    serverUrl: {self.server.url('ops')}\n{more}")
+
+    def deploy(self, *words: str, environ: dict[str, str] | None = None, environment: dict[str, Any] | None = None, **parameters: object) -> Ending:
+        known = {
+            "container/targetRegistryUrl": "https://registry.example.com/team", "container/targetImageNameTag": "app:2.0",
+            "container/targetImageNameTags": ["app:2.0"], "container/targetImageDigests": [DIGEST],
+            "container/registryUrl": "https://staging.example.com", "container/imageNameTag": "app:2.0",
+        }
+        build = {"number": "12", "url": "https://ci.example.com/12", "sourceRepository": "https://git.example.com/src.git", "sourceCommit": "c" * 40}
+        flag = request(self.folder, step="gitOpsUpdateDeployment", stage="Acceptance", build=build, parameters=parameters,
+                       pipelineEnvironment=known if environment is None else environment)
+        login = {"PIPER_username": "deployer", "PIPER_password": PASSWORD, "PATH": "/usr/local/bin:/usr/bin:/bin"}
+        return Ending(["run", "gitOpsUpdateDeployment", *flag, *words], self.folder, {**login, **(environ or {})})
+
+    def file(self, path: str) -> str:
+        return self.server.git("show", f"main:{path}", repository=self.bare)
+
+    def commits(self) -> int:
+        return int(self.server.git("rev-list", "--count", "main", repository=self.bare))
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    monkeypatch.chdir(workspace)
+    with GitServer(tmp_path / "git", username="deployer", password=PASSWORD) as server:
+        yield Place(workspace, server)
+
+
+KUBECTL: dict[str, Any] = {"filePath": "app.yaml", "containerName": "app"}
+HELM: dict[str, Any] = {"tool": "helm", "filePath": "out/app.yaml", "chartPath": "charts/app", "deploymentName": "shop"}
+
+
+def test_kubectl_changes_the_containers_image_and_not_one_character_more(place: Place) -> None:
+    ending = place.deploy(**KUBECTL)
+    assert ending.result["status"] == "success", ending.err
+    assert place.file("app.yaml") == DEPLOYMENT.decode().replace("old.example.com/app:1", "registry.example.com/team/app:2.0")
+
+
+def test_kustomize_changes_its_entry_and_nothing_else(place: Place) -> None:
+    place.deploy(tool="kustomize", filePath="k/kustomization.yaml", deploymentName="app")
+    expected = KUSTOMIZATION.decode().replace("old.example.com/app", "registry.example.com/team/app").replace("'1'", "'2.0'")
+    assert place.file("k/kustomization.yaml") == expected
+
+
+def test_helm_renders_the_repositorys_chart_with_the_target_registrys_image(place: Place) -> None:
+    ending = place.deploy(**HELM)
+    assert ending.code == 0, ending.err
+    assert "'registry.example.com/team/app:2.0'" in place.file("out/app.yaml")
+    assert "name: shop" in place.file("out/app.yaml")
+
+
+def test_a_template_of_the_workspace_becomes_a_values_file(place: Place) -> None:
+    (place.folder / "values.j2").write_text("image: {{ image.reference | yaml }}\nstage: {{ stage }}\n")
+    ending = place.deploy(tool="helm-values", valuesTemplate="values.j2", filePath="env/values.yaml")
+    assert ending.code == 0, ending.err
+    assert place.file("env/values.yaml") == 'image: "registry.example.com/team/app:2.0"\nstage: Acceptance\n'
+
+
+def test_a_second_run_makes_no_commit_and_succeeds(place: Place) -> None:
+    place.deploy(**HELM)
+    before = place.commits()
+    ending = place.deploy(**HELM)
+    assert (ending.code, ending.result["status"], ending.result["outputs"]["commit"]) == (0, "unchanged", "")
+    assert place.commits() == before == 2
+
+
+def test_the_outputs_name_the_commit_the_branch_and_the_files(place: Place) -> None:
+    outputs = place.deploy(**KUBECTL).result["outputs"]
+    assert outputs["commit"] == place.server.git("rev-parse", "main", repository=place.bare).strip()
+    assert (outputs["branch"], outputs["files"]) == ("main", ["app.yaml"])
+    assert outputs["images"] == [{"name": "app", "image": f"registry.example.com/team/app:2.0@{DIGEST}"}]
+
+
+def test_the_commit_says_what_was_deployed_from_where(place: Place) -> None:
+    place.deploy(**HELM)
+    message = place.server.git("log", "-1", "--format=%an%n%B", "main", repository=place.bare)
+    assert message.startswith("deployer\nUpdated registry.example.com/team/app to version 2.0\n")
+    for line in ("Towline-Deployment: shop", "Towline-Stage: Acceptance", f"Towline-Image: registry.example.com/team/app:2.0@{DIGEST}",
+                 "Towline-Build: https://ci.example.com/12", "Towline-Build-Number: 12", f"Towline-Source-Commit: {'c' * 40}"):
+        assert line in message.splitlines()
+
+
+def test_the_commit_message_can_be_configured(place: Place) -> None:
+    place.deploy(**KUBECTL, commitMessage="Ship it")
+    assert place.server.git("log", "-1", "--format=%s", "main", repository=place.bare) == "Ship it\n"
+
+
+def test_a_registry_of_the_step_wins_over_the_one_that_was_pushed_to(place: Place) -> None:
+    place.configure("    containerRegistryUrl: https://mirror.example.com\n")
+    place.deploy(**KUBECTL)
+    assert '"mirror.example.com/app:2.0"' in place.file("app.yaml")
+
+
+def test_a_registry_of_the_general_section_is_the_builds_own_and_does_not(place: Place) -> None:
+    place.configure("    filePath: app.yaml\ngeneral:\n  containerRegistryUrl: https://staging.example.com\n")
+    place.deploy(**KUBECTL)
+    assert '"registry.example.com/team/app:2.0"' in place.file("app.yaml")
+
+
+def test_without_a_push_the_builds_registry_is_deployed_by_its_host_as_the_builders_push_to_it(place: Place) -> None:
+    place.deploy(**KUBECTL, environment={"container/registryUrl": "https://staging.example.com/some/path", "container/imageNameTag": "app:3"})
+    assert '"staging.example.com/app:3"' in place.file("app.yaml")
+
+
+def test_a_registry_with_a_port_and_a_digest_survive(place: Place) -> None:
+    place.deploy(**KUBECTL, containerImageNameTag=f"host.example.com:5000/a/b:1.0@{DIGEST}")
+    assert f'"host.example.com:5000/a/b:1.0@{DIGEST}"' in place.file("app.yaml")
+
+
+def test_force_push_never_forces_somebody_elses_commit_away(place: Place) -> None:
+    place.server.add("ops", {"other.yaml": b"a: 1\n"})
+    assert place.deploy(**KUBECTL, forcePush=True).code == 0
+    assert place.file("other.yaml") == "a: 1\n"
+    assert place.commits() == 3
+
+
+def test_a_dry_run_shows_the_exact_diff_and_commits_nothing(place: Place) -> None:
+    ending = place.deploy("--dry-run", **KUBECTL)
+    assert ending.code == 0, ending.err
+    assert '+          image: "registry.example.com/team/app:2.0"' in ending.result["outputs"]["diff"]
+    assert place.commits() == 1
+
+
+def test_no_image_known_is_an_error(place: Place) -> None:
+    ending = place.deploy(**KUBECTL, environment={})
+    assert ending.code == 3
+    assert "no image" in ending.message
+
+
+@pytest.mark.parametrize(("parameters", "name"), [
+    ({"filePath": "app.yaml"}, "containerName"),
+    ({"tool": "helm", "filePath": "a.yaml", "deploymentName": "x"}, "chartPath"),
+    ({"tool": "helm", "filePath": "a.yaml", "chartPath": "charts/app"}, "deploymentName"),
+    ({"tool": "kustomize", "filePath": "k/kustomization.yaml"}, "deploymentName"),
+    ({"tool": "helm-values", "filePath": "a.yaml"}, "valuesTemplate"),
+])
+def test_what_a_tool_cannot_do_without_is_asked_for(place: Place, parameters: dict[str, Any], name: str) -> None:
+    ending = place.deploy(**parameters)
+    assert ending.code == 3
+    assert name in ending.message
+
+
+def test_a_template_that_is_not_there_is_an_error(place: Place) -> None:
+    ending = place.deploy(tool="helm-values", valuesTemplate="no.j2", filePath="a.yaml")
+    assert ending.code == 3
+    assert "no.j2" in ending.message
+
+
+def test_a_template_outside_of_the_workspace_is_refused(place: Place) -> None:
+    (place.folder.parent / "outside.j2").write_text("a: 1\n")
+    assert place.deploy(tool="helm-values", valuesTemplate="../outside.j2", filePath="a.yaml").code == 3
+
+
+def test_a_url_with_a_password_is_refused_without_showing_it(place: Place) -> None:
+    ending = place.deploy(**KUBECTL, serverUrl="https://anna:hidden-word@git.example.com/r.git")
+    assert ending.code == 3
+    assert "hidden-word" not in json.dumps(ending.result) + ending.err
+
+
+def test_no_secret_is_in_log_result_or_repository(place: Place) -> None:
+    ending = place.deploy(**KUBECTL)
+    assert PASSWORD not in json.dumps(ending.result) + ending.err + ending.out
+    assert PASSWORD not in place.server.git("log", "--patch", "main", repository=place.bare)

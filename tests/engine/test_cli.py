@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.calls import Ending
+from towline import dispatch
+from towline.cli import main
+
+CONFIG = "steps:\n  imagePushToRegistry:\n    targetRegistryUrl: https://registry.example.com\n"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_an_unknown_step_ends_with_2_and_the_nearest_name(workspace: Path) -> None:
+    ending = Ending(["run", "imagePushToRegistri"], workspace)
+    assert ending.code == 2
+    assert ending.result["status"] == "failure"
+    assert ending.result["error"]["category"] == "config"
+    assert "imagePushToRegistri" in ending.result["error"]["message"]
+    assert "imagePushToRegistry" in ending.result["error"]["hint"]
+
+
+def test_an_unknown_flag_ends_with_2_and_the_nearest_flag(workspace: Path) -> None:
+    ending = Ending(["run", "imagePushToRegistry", "--targetRegistryUrk", "https://r.example.com"], workspace)
+    assert ending.code == 2
+    assert ending.result["error"]["message"] == "unknown flag --targetRegistryUrk"
+    assert "--targetRegistryUrl" in ending.result["error"]["hint"]
+
+
+def test_a_flag_is_not_understood_by_its_beginning(workspace: Path) -> None:
+    assert Ending(["run", "imagePushToRegistry", "--targetRegistryU", "https://r.example.com"], workspace).code == 2
+
+
+def test_an_unknown_command_ends_with_2_and_the_nearest_command(workspace: Path) -> None:
+    ending = Ending(["rum", "imagePushToRegistry"], workspace)
+    assert ending.code == 2
+    assert "'run'" in ending.result["error"]["hint"]
+
+
+def test_no_command_at_all_ends_with_2(workspace: Path) -> None:
+    assert Ending([], workspace).code == 2
+
+
+def test_a_request_that_is_no_json_ends_with_2(workspace: Path) -> None:
+    (workspace / "request.json").write_text("{")
+    ending = Ending(["run", "imagePushToRegistry", "--request", "request.json"], workspace)
+    assert ending.code == 2
+    assert ending.result["error"]["where"] == "request.json"
+
+
+def test_a_configuration_that_does_not_parse_is_named_with_line_and_column(workspace: Path) -> None:
+    (workspace / ".pipeline").mkdir()
+    (workspace / ".pipeline" / "config.yml").write_text("steps:\n  imagePushToRegistry:\n    a: [1\n")
+    ending = Ending(["run", "imagePushToRegistry"], workspace)
+    assert ending.code == 3
+    assert ending.result["error"]["where"].startswith(".pipeline/config.yml:")
+    assert ending.result["error"]["where"].count(":") == 2
+
+
+def test_no_image_known_is_an_error_and_no_success(workspace: Path) -> None:
+    (workspace / ".pipeline").mkdir()
+    (workspace / ".pipeline" / "config.yml").write_text(CONFIG)
+    ending = Ending(["run", "imagePushToRegistry", "--sourceRegistryUrl", "https://staging.example.com"], workspace)
+    assert ending.code == 3
+    assert "no image" in ending.result["error"]["message"]
+
+
+def test_the_result_names_the_step_by_its_own_name_and_the_stage(workspace: Path) -> None:
+    ending = Ending(["run", "gitopsUpdateDeployment", "--stage", "Acceptance"], workspace)
+    assert (ending.result["step"], ending.result["stage"]) == ("gitOpsUpdateDeployment", "Acceptance")
+
+
+def test_a_bug_ends_with_1_a_trace_and_a_result(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(dispatch.STEPS, "imagePushToRegistry", "json")  # a module without run()
+    (workspace / ".pipeline").mkdir()
+    (workspace / ".pipeline" / "config.yml").write_text(CONFIG)
+    ending = Ending(["run", "imagePushToRegistry"], workspace)
+    assert ending.code == 1
+    assert "Traceback" in ending.err
+    assert ending.result["error"]["category"] == "undefined"
+
+
+def test_secrets_leave_the_environment_before_anything_is_started(workspace: Path) -> None:
+    request = {"protocol": 1, "step": "imagePushToRegistry", "secrets": {"parameters/targetRegistryUser": "TOWLINE_1"}}
+    (workspace / "request.json").write_text(json.dumps(request))
+    environ = {"PIPER_targetRegistryPassword": "one-secret", "TOWLINE_1": "two-secret", "PATH": "/usr/bin"}
+    ending = Ending(["run", "imagePushToRegistry", "--request", "request.json"], workspace, environ)
+    assert ending.environ == {"PATH": "/usr/bin"}
+    assert "secret" not in ending.err.replace("secrets", "")
+
+
+def test_json_prints_the_result_and_nothing_else_to_standard_output(workspace: Path) -> None:
+    ending = Ending(["plan", "--json"], workspace)
+    assert json.loads(ending.out) == ending.result
+
+
+def test_an_error_says_what_where_and_what_next(workspace: Path) -> None:
+    (workspace / ".pipeline").mkdir()
+    (workspace / ".pipeline" / "config.yml").write_text("steps: [\n")
+    lines = Ending(["plan"], workspace).err.splitlines()
+    assert [line.split(":")[0].strip() for line in lines] == ["error", "where", "next"]
+
+
+def test_a_result_that_cannot_be_written_is_a_fault_of_the_machine(workspace: Path) -> None:
+    (workspace / "file").write_text("")
+    err = io.StringIO()
+    assert main(["plan", "--result", "file/result.json"], environ={}, out=io.StringIO(), err=err) == 9
+    assert "file/result.json" in err.getvalue()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_with_a_result_that_says_aborted(number: signal.Signals, code: int, workspace: Path) -> None:
+    program = ("import os, sys; from towline import cli; sys.argv = ['towline', 'plan', '--result', 'result.json'];"
+               f"import towline.commands.plan as plan; plan.execute = lambda *_: os.kill(os.getpid(), {int(number)});"
+               "sys.exit(cli.entry())")
+    done = subprocess.run([sys.executable, "-c", program], cwd=workspace, capture_output=True, check=False)
+    assert done.returncode == code
+    assert json.loads((workspace / "result.json").read_text())["status"] == "aborted"

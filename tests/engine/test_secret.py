@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from towline.errors import CredentialError
+from towline.secret import Login, admit, is_secret
+
+
+@pytest.mark.parametrize("key", ["container/repositoryPassword", "githubToken", "custom/CLIENT_SECRET", "githubAppPrivateKey", "PIPER_password"])
+def test_a_key_whose_last_part_names_a_secret_is_one(key: str) -> None:
+    assert is_secret(key)
+
+
+@pytest.mark.parametrize("key", ["container/repositoryUsername", "passwords/count", "artifactVersion", "PATH"])
+def test_other_keys_are_not(key: str) -> None:
+    assert not is_secret(key)
+
+
+def test_a_login_does_not_show_its_password() -> None:
+    assert "hunter2hunter2" not in repr(Login(username="anna", password="hunter2hunter2", origin="PIPER_password"))
+
+
+def test_any_host_is_admitted_while_nothing_is_said() -> None:
+    assert admit("registry.example.com", []) is None  # type: ignore[func-returns-value]
+
+
+def test_a_host_that_is_not_listed_gets_no_credential() -> None:
+    with pytest.raises(CredentialError, match=r"no credential may be sent to evil\.example\.com") as fault:
+        admit("evil.example.com", ["registry.example.com"])
+    assert "registry.example.com" in fault.value.hint
