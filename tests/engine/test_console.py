@@ -38,8 +38,9 @@ def test_a_secret_inside_another_does_not_uncover_the_rest() -> None:
     assert said("abcd", "abcdefgh", "cdef", text="abcdefgh abcd") == f"{MASK} {MASK}\n"
 
 
-def test_a_secret_with_a_line_feed_is_masked_without_it() -> None:
-    assert said("hunter2hunter2\n", text="password hunter2hunter2.") == f"password {MASK}.\n"
+@pytest.mark.parametrize("secret", ["hunter2hunter2\n", "hunt\r\n"])
+def test_a_secret_with_a_line_feed_is_masked_without_it(secret: str) -> None:
+    assert said(secret, text=f"password {secret.strip()}.") == f"password {MASK}.\n"
 
 
 def test_a_key_of_several_lines_is_masked_line_by_line() -> None:

@@ -100,6 +100,12 @@ def test_a_deadline_kills_the_child_and_its_children(tmp_path: Path) -> None:
     assert gone(noted(tmp_path))
 
 
+@pytest.mark.parametrize("size", [0, 5000])
+def test_a_child_that_stops_reading_and_goes_on_still_has_a_deadline(size: int) -> None:
+    with pytest.raises(Overrun, match="time limit"):
+        python(f"import os, time; {size} and os.read(0, {size}); time.sleep(600)", stdin=b"x" * 4_000_000, seconds=0.5)
+
+
 def test_a_child_that_closed_its_outputs_still_has_a_deadline() -> None:
     with pytest.raises(Overrun, match="time limit"):
         python("import os, time; os.close(1); os.close(2); time.sleep(600)", seconds=0.5)
