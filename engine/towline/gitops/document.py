@@ -71,21 +71,23 @@ def _splices(source: Source, one: Edit) -> list[Splice]:
 
 def _find(source: Source, one: Edit) -> tuple[Mapping | Sequence, int, Node | None]:
     """Where an edit's path leads: mapping or list, number of pair or item, its value; or the number to insert behind, and None."""
-    node = source.documents[one.document].root
-    crossed: list[Node] = []
+    root = source.documents[one.document].root if one.document < len(source.documents) else None
+    if root is None:
+        raise RenderError(f"{source.name} has no document {one.document + 1} with content", where=source.name, hint="check the file")
+    node: Node | None = root
+    crossed: list[Node] = [root]
     for part in one.path[:-1]:
         node = _child(source, node, part)[1]
         crossed += [node] if node is not None else []
     parent = node
     number, found = _child(source, parent, one.path[-1])
     assert isinstance(parent, Mapping | Sequence)
-    root = source.documents[one.document].root
-    touched = [*([root] if root else []), *crossed, *([found] if found is not None else [])]
+    touched = [*crossed, *([found] if found is not None else [])]
     if one.value is None and found is not None:
         touched += descendants(found)
     elif isinstance(found, Alias):
         raise _aliased(source, found, one.path)
-    _check_shared(source, one, touched)
+    _check_shared(source, one, root, touched)
     if found is None and isinstance(parent, Mapping):
         keys = [key.value if isinstance(key, Scalar) else "" for key, _ in parent.pairs]
         number = keys.index(one.after) if one.after in keys else len(keys) - 1
@@ -111,12 +113,9 @@ def _aliased(source: Source, alias: Alias, path: Path) -> RenderError:
         f"{spell(path)} stands behind the alias *{alias.name}", where=source.where(alias.start), hint="write the value out where the alias stands")
 
 
-def _check_shared(source: Source, one: Edit, touched: abc.Sequence[Node]) -> None:
+def _check_shared(source: Source, one: Edit, root: Node, touched: abc.Sequence[Node]) -> None:
     """Refuse a change inside of what aliases repeat: they would change with it."""
-    root = source.documents[one.document].root
-    if root is None or "*" not in source.masked:
-        return
-    used = {id(target): index for index, target in aliases(root).items()}
+    used = {id(target): index for index, target in aliases(root).items()} if "*" in source.masked else {}
     for node in touched:
         if id(node) in used:
             line = len(BREAK.findall(source.text, 0, used[id(node)])) + 1

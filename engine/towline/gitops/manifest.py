@@ -78,10 +78,12 @@ class _Walk:
         left, seen = [entry], set[int]()
         while left:
             node = self.behind(left.pop())
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
             if isinstance(node, yaml_marks.Sequence):
                 left += reversed(node.items)
-            elif isinstance(node, yaml_marks.Mapping) and id(node) not in seen:
-                seen.add(id(node))
+            elif isinstance(node, yaml_marks.Mapping):
                 own = self.behind(self.value(node, "name"))
                 if isinstance(own, Scalar):
                     return self.source.shown(own)

@@ -74,14 +74,24 @@ def deletion(source: Source, parent: Mapping, number: int) -> Splice:
     start, end = key.start.index, value.end.index
     following = parent.pairs[number + 1][0].start.index if number + 1 < len(parent.pairs) else None
     if parent.flow:
-        if following is not None:
-            return Splice(start=start, end=following, text="")
-        return Splice(start=parent.pairs[number - 1][1].end.index if number else start, end=end, text="")
+        return _delete_between(source, (parent.pairs[number - 1][1].end.index if number else None, start), (end, following))
     line = _line_start(source.text, start)
     if source.text[line:start].strip(" \ufeff"):
         return _delete_first(source, key, value, following)
     line += source.text.startswith("\ufeff", line)
     return _whole_lines(source.text, line, end if _at_line_start(source.text, end) else source.line_end(end))
+
+
+def _delete_between(source: Source, before: tuple[int | None, int], after: tuple[int, int | None]) -> Splice:
+    """Remove a pair of a flow mapping with the comma before it, else with the one behind it, wherever no comment is lost."""
+    (previous, start), (end, following) = before, after
+    if previous is not None and "#" not in source.text[previous:start]:
+        return Splice(start=previous, end=end, text="")
+    if following is not None and "#" not in source.text[end:following]:
+        return Splice(start=start, end=following, text="")
+    if previous is None and following is None:
+        return Splice(start=start, end=end, text="")
+    raise RenderError(f"a comment stands around {source.text[start:end]!r}", where=source.name, hint="write it on a line of its own")
 
 
 def _delete_first(source: Source, key: Node, value: Node, following: int | None) -> Splice:

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from towline.errors import RenderError
+from towline.gitops.source import read
+from towline.yaml_marks import Scalar, descendants
+
+
+def shown(text: str) -> list[str]:
+    source = read("x.yaml", text.encode())
+    return [source.shown(node) for document in source.documents if document.root for node in descendants(document.root) if isinstance(node, Scalar)]
+
+
+@pytest.mark.parametrize(("text", "masked"), [
+    ("a: {{ .x }}\n", "a: xxxxxxxx\n"),
+    ("{{- if .x }}\na: 1\n  {{ end -}}  \n", " " * 12 + "\na: 1\n" + " " * 14 + "\n"),
+    ("\ufeff{{ .x }} {{ .y }}\r\na: 1", "\ufeff                 \r\na: 1"),
+    ('a: {{ "}}" }}', "a: xxxxxxxxxx"),
+    ('a: {{ "\\"}}" | quote }}', "a: " + "x" * 20),
+    ("a: {{ `}}` }}{{ .b }}", "a: " + "x" * 18),
+    ('{{/* it"s\nmore */}}\na: 1', " " * 9 + "\n" + " " * 9 + "\na: 1"),
+    ("a: {b: {c: 1}}\n", "a: {b: {c: 1}}\n"),
+    ("a: '{{ x'\n", "a: '{{ x'\n"),
+    ("a: {{ {b} }}", "a: xxxxxxxxx"),
+])
+def test_templates_are_masked_by_as_many_characters(text: str, masked: str) -> None:
+    source = read("x.yaml", text.encode())
+    assert source.masked == masked
+    assert len(masked) == len(text)
+
+
+def test_a_value_with_a_template_is_shown_as_written() -> None:
+    assert shown("a: \"{{ .x }}\"\n'b': c {{ .y }}\n") == ["a", '"{{ .x }}"', "b", "c {{ .y }}"]
+
+
+@pytest.mark.parametrize(("text", "newline"), [("a: 1\r\nb: 2\n", "\r\n"), ("a: 1\n", "\n"), ("a: 1", "\n"), ("a: 1\rb: 2", "\r")])
+def test_the_first_line_end_is_the_files_own(text: str, newline: str) -> None:
+    assert read("x.yaml", text.encode()).newline == newline
+
+
+@pytest.mark.parametrize(("data", "where", "says"), [
+    (b"a: [1\nb: 2\n", "dir/x.yaml:2:2", "not YAML"),
+    (b"a: *b\n", "dir/x.yaml:1:4", "no anchor"),
+    (b"a: \xff\n", "dir/x.yaml", "not UTF-8"),
+    ("a: 1".encode("utf-16"), "dir/x.yaml", "not UTF-8"),
+    (b"a: {{ .x\n", "dir/x.yaml:2:1", "not YAML"),
+    (b"a: \x00\n", "dir/x.yaml:1:4", r"U\+0000"),
+    (b"[" * 500, "dir/x.yaml:1:101", "deeper"),
+])
+def test_what_cannot_be_read_is_refused_with_its_place(data: bytes, where: str, says: str) -> None:
+    with pytest.raises(RenderError, match=says) as caught:
+        read("dir/x.yaml", data)
+    assert caught.value.where == where
+    assert caught.value.hint
