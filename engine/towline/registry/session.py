@@ -68,17 +68,18 @@ class Session:
     def _followed(self, request: HttpRequest, response: Response, scopes: tuple[str, ...]) -> Response:
         """Storage behind a redirect: a new origin gets no Authorization, nor does any after it."""
         home = True
-        for _ in range(_REDIRECTS):
+        for hop in range(_REDIRECTS + 1):
             location = response.headers.get("Location")
             if response.status not in _MOVED or not location:
                 return response
             response.close()
+            if hop == _REDIRECTS:
+                break
             request = replace(request, url=_joined(request.url, location))
             if not may_follow(request.url, self.party.registry):
                 raise RegistryError(f"the {self.party} redirects to where it may not: {_shown(request.url)}", where=str(self.party.registry))
             home = home and origin(request.url) == self._origin
             response = self._authorised(request, scopes) if home else self.transport.request(request)
-        response.close()
         raise RegistryError(f"the {self.party} redirects more than {_REDIRECTS} times", where=str(self.party.registry))
 
 

@@ -1,0 +1,51 @@
+"""Clients and jobs for the tests of this folder."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from towline.image import Platform, Reference, Registry, parse_image
+from towline.registry.client import RegistryClient
+from towline.registry.copy import CopyJob, CopyReport, copy_images
+from towline.secret import Login
+from towline.transport import Transport
+
+SECRET = "hunter2 %:ä"
+SOURCE_LOGIN = Login(username="builder", password=SECRET, origin="CPE container/repositoryPassword")
+TARGET_LOGIN = Login(username="pusher", password=SECRET, origin="PIPER_targetRegistryPassword")
+
+
+class Server(Protocol):
+    """Any registry of tests.fakes."""
+
+    @property
+    def host(self) -> str:
+        """`127.0.0.1:PORT`."""
+
+
+def registry_of(server: Server) -> Registry:
+    return Registry(scheme="http", host=server.host)
+
+
+def client(server: Server, role: str, transport: Transport, login: Login | None = None) -> RegistryClient:
+    return RegistryClient(registry_of(server), role=role, login=login, transport=transport)
+
+
+def job(source: Server, target: Server, *images: str, digest: str = "", platform: Platform | None = None) -> CopyJob:
+    """From the first of `images` on the source to the others on the target."""
+    first, *others = (parse_image(image) for image in images)
+    places = tuple(Reference(registry=registry_of(target), image=image) for image in others)
+    return CopyJob(source=Reference(registry=registry_of(source), image=first), targets=places, digest=digest, platform=platform)
+
+
+class Pair:
+    """A source and a target, with a client for each over one transport."""
+
+    def __init__(self, source: Server, target: Server, transport: Transport, logins: tuple[Login | None, Login | None] = (None, None)) -> None:
+        self._servers = source, target
+        self.source = client(source, "source", transport, logins[0])
+        self.target = client(target, "target", transport, logins[1])
+
+    def copy(self, *images: str, digest: str = "", platform: Platform | None = None, dry_run: bool = False) -> CopyReport:
+        """One job from the first of `images` to the others."""
+        return copy_images([job(*self._servers, *images, digest=digest, platform=platform)], source=self.source, target=self.target, dry_run=dry_run)[0]

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.engine.registry.clients import Pair
+from tests.fakes.clock import FakeClock
+from tests.fakes.registry import FakeRegistry
+from towline.transport import Transport
+
+
+@pytest.fixture
+def time() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def transport(time: FakeClock) -> Iterator[Transport]:
+    with Transport(clock=time.clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def source() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as running:
+        yield running
+
+
+@pytest.fixture
+def target() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as running:
+        yield running
+
+
+@pytest.fixture
+def pair(source: FakeRegistry, target: FakeRegistry, transport: Transport) -> Pair:
+    return Pair(source, target, transport)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.engine.registry.clients import SECRET, TARGET_LOGIN, registry_of
+from tests.fakes.registry import FakeRegistry, Status, on
+from towline.errors import CredentialError, RegistryError, TowlineError, TransportError
+from towline.registry.faults import Party, diagnose, no_repository, refused, unexpected, unreachable
+from towline.transport import HttpRequest, Response, Transport
+
+
+@pytest.fixture
+def party(target: FakeRegistry) -> Party:
+    return Party(registry=registry_of(target), role="target", login=TARGET_LOGIN)
+
+
+def answer(server: FakeRegistry, transport: Transport, status: int, body: bytes) -> Response:
+    server.fault = on("GET", "", Status(code=status, body=body))
+    return transport.request(HttpRequest(method="GET", url=server.url + "/v2/"))
+
+
+def errors(*entries: object) -> bytes:
+    return json.dumps({"errors": entries}).encode()
+
+
+def test_the_registrys_own_words_are_taken_over(target: FakeRegistry, transport: Transport) -> None:
+    body = errors({"code": "DENIED", "message": "quota"}, {"code": "TAG_INVALID", "message": "immutable", "detail": {"tag": "1"}})
+    diagnosis = diagnose(answer(target, transport, 400, body))
+    assert diagnosis.codes == ("DENIED", "TAG_INVALID")
+    assert diagnosis.text == "DENIED: quota; TAG_INVALID: immutable"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"errors": 5}', b'{"errors": [5, null]}', b"[" * 50_000, b'{"errors": [' + b" " * 70_000 + b"]}"])
+def test_a_body_that_says_nothing_gives_no_words(target: FakeRegistry, transport: Transport, body: bytes) -> None:
+    assert diagnose(answer(target, transport, 400, body)).text == ""
+
+
+def test_words_are_capped_and_cannot_start_a_new_line(target: FakeRegistry, transport: Transport) -> None:
+    text = diagnose(answer(target, transport, 400, errors({"code": "X", "message": "a\r\n\x1b[31mb" + "y" * 5000}))).text
+    assert text.startswith("X: a [31mb")
+    assert len(text) == 600
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, CredentialError), (403, CredentialError), (400, RegistryError), (500, RegistryError), (302, RegistryError)])
+def test_a_status_becomes_its_error(target: FakeRegistry, transport: Transport, party: Party, status: int, kind: type[TowlineError]) -> None:
+    target.fault = on("POST", "", Status(code=status, body=errors({"code": "DENIED", "message": "why"})))
+    fault = unexpected(party, transport.request(HttpRequest(method="POST", url=target.url)), "to store it")
+    assert type(fault) is kind
+    assert fault.where == target.url
+    assert target.host in fault.message
+    assert fault.message.endswith("to store it: DENIED: why")
+
+
+def test_a_refusal_names_registry_user_and_where_the_user_came_from(target: FakeRegistry, party: Party) -> None:
+    fault = refused(party, "(GET x)")
+    assert fault.message == f"the target registry {target.host} refuses user 'pusher' (from PIPER_targetRegistryPassword) (GET x)"
+    assert "PIPER_targetRegistryPassword" in fault.hint
+    assert SECRET not in fault.message + fault.hint + fault.where + repr(party)
+
+
+def test_a_refusal_without_a_user_says_what_to_configure(target: FakeRegistry) -> None:
+    fault = refused(Party(registry=registry_of(target), role="source", login=None), "(GET x)")
+    assert "a request without a user" in fault.message
+    assert fault.hint == "configure user and password for it"
+
+
+def test_an_unreachable_source_hints_at_staging_and_a_target_does_not(target: FakeRegistry, party: Party) -> None:
+    source = Party(registry=party.registry, role="source", login=None)
+    fault = TransportError("connection refused", where=target.url)
+    assert "Build has to run again" in unreachable(source, fault).hint
+    assert "Build" not in unreachable(party, fault).hint
+    assert unreachable(party, fault).message == f"the target registry {target.host} cannot be reached: connection refused"
+
+
+def test_a_fault_at_another_host_names_that_host(party: Party) -> None:
+    fault = unreachable(party, TransportError("no answer in time", where="https://cdn.example.net"))
+    assert "(at https://cdn.example.net)" in fault.message
+    assert fault.where == str(party.registry)
+
+
+def test_a_missing_repository_is_to_be_created(party: Party) -> None:
+    fault = no_repository(party, "team/app")
+    assert "'team/app' does not exist on the target registry" in fault.message
+    assert fault.hint.startswith("create it there")

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.engine.registry.clients import SOURCE_LOGIN, TARGET_LOGIN, registry_of
+from tests.fakes.registry import FakeRegistry, Status, on
+from towline.errors import CredentialError, RegistryError, RegistryUnreachable
+from towline.image import Registry
+from towline.registry.faults import Party
+from towline.registry.session import Session
+from towline.transport import HttpRequest, Transport, Upload
+
+
+@pytest.fixture
+def session(source: FakeRegistry, transport: Transport) -> Session:
+    return open_session(source, transport)
+
+
+def open_session(server: FakeRegistry, transport: Transport, role: str = "source") -> Session:
+    login = SOURCE_LOGIN if role == "source" else TARGET_LOGIN
+    server.username, server.password = login.username, login.password
+    return Session(Party(registry=registry_of(server), role=role, login=login), transport, allow_plain_http=False)
+
+
+def send(session: Session, method: str, path: str, body: bytes | Upload = b"", *, scope: str = "app") -> int:
+    with session.send(HttpRequest(method=method, url=session.base + path, body=body, repeatable=True), (session.scope(scope),)) as response:
+        return response.status
+
+
+@pytest.mark.parametrize("auth", ["none", "basic", "bearer"])
+def test_each_kind_of_login_is_found_by_one_challenge(source: FakeRegistry, session: Session, auth: str) -> None:
+    source.auth = auth
+    assert [send(session, "HEAD", "/v2/app/manifests/1") for _ in range(3)] == [404] * 3
+    refused = [record for record in source.requests if record.status == 401]
+    assert len(refused) == (0 if auth == "none" else 1)
+    assert len(source.scopes) == (1 if auth == "bearer" else 0)
+
+
+@pytest.mark.parametrize(("role", "scope"), [("source", "repository:app:pull"), ("target", "repository:app:pull,push")])
+def test_a_source_asks_for_pull_and_a_target_for_push_as_well(target: FakeRegistry, transport: Transport, role: str, scope: str) -> None:
+    target.auth = "bearer"
+    send(open_session(target, transport, role), "HEAD", "/v2/app/manifests/1")
+    assert target.scopes == [(scope,)]
+
+
+def test_a_token_that_expired_early_is_renewed_once(source: FakeRegistry, session: Session) -> None:
+    source.auth = "bearer"
+    send(session, "HEAD", "/v2/app/manifests/1")
+    source.expire_tokens()
+    assert send(session, "HEAD", "/v2/app/manifests/1") == 404
+    assert len(source.scopes) == 2
+
+
+def test_a_registry_that_refuses_every_token_is_not_asked_for_ever(source: FakeRegistry, session: Session) -> None:
+    source.auth, source.token_seconds = "bearer", -1
+    with pytest.raises(CredentialError, match="'builder'"):
+        send(session, "HEAD", "/v2/app/manifests/1")
+    assert (source.count("HEAD"), len(source.scopes)) == (2, 1)
+
+
+def test_an_upload_with_an_expired_token_comes_back_and_the_next_has_a_new_one(target: FakeRegistry, transport: Transport) -> None:
+    target.auth = "bearer"
+    session = open_session(target, transport, "target")
+    send(session, "POST", "/v2/app/blobs/uploads/")
+    target.expire_tokens()
+    assert send(session, "PUT", "/v2/app/blobs/uploads/x?digest=y", Upload(size=2, pieces=[b"ab"])) == 401
+    assert send(session, "PUT", "/v2/app/blobs/uploads/x?digest=y", Upload(size=2, pieces=[b"ab"])) == 404
+
+
+def test_a_redirect_to_another_host_carries_no_authorization(source: FakeRegistry, target: FakeRegistry, session: Session) -> None:
+    source.auth = "basic"
+    source.fault = on("GET", "blobs", Status(code=307, headers={"Location": target.url + "/v2/app/blobs/x?sig=1"}), times=2)
+    send(session, "HEAD", "/v2/")
+    assert send(session, "GET", "/v2/app/blobs/x") == 404
+    assert [record.authorization for record in source.requests] == ["", "Basic", "Basic"]
+    assert [(record.query, record.authorization) for record in target.requests] == [("sig=1", "")]
+
+
+def test_a_challenge_of_the_other_host_is_not_answered(source: FakeRegistry, target: FakeRegistry, session: Session) -> None:
+    target.auth = "basic"
+    source.fault = on("GET", "blobs", Status(code=307, headers={"Location": target.url + "/v2/app/blobs/x"}))
+    assert send(session, "GET", "/v2/app/blobs/x") == 401
+    assert [record.authorization for record in target.requests] == [""]
+
+
+def test_a_redirect_at_home_keeps_it_and_one_back_home_does_not(source: FakeRegistry, target: FakeRegistry, session: Session) -> None:
+    source.auth = "basic"
+    send(session, "HEAD", "/v2/")
+    source.forget()
+    source.fault = on("GET", "/a$", Status(code=302, headers={"Location": "/v2/b"}))
+    send(session, "GET", "/v2/a")
+    assert [record.authorization for record in source.requests] == ["Basic", "Basic"]
+    source.forget()
+    source.fault = on("GET", "/a$", Status(code=302, headers={"Location": target.url + "/v2/b"}))
+    target.fault = on("GET", "/b$", Status(code=302, headers={"Location": source.url + "/v2/c"}))
+    send(session, "GET", "/v2/a")
+    assert [record.authorization for record in source.requests] == ["Basic", ""]
+
+
+def test_ten_redirects_are_followed_and_no_more(source: FakeRegistry, session: Session) -> None:
+    source.fault = on("GET", "", Status(code=301, headers={"Location": "/v2/x"}), times=10)
+    assert (send(session, "GET", "/v2/app/blobs/x"), source.count("GET")) == (404, 11)
+    source.fault = on("GET", "", Status(code=301, headers={"Location": "/v2/x"}), times=99)
+    with pytest.raises(RegistryError, match="more than 10 times"):
+        send(session, "GET", "/v2/app/blobs/x")
+
+
+@pytest.mark.parametrize("location", ["ftp://example.com/x", "http://[::1", "file:///etc/passwd"])
+def test_a_redirect_to_where_it_may_not_is_refused(source: FakeRegistry, session: Session, location: str) -> None:
+    source.fault = on("GET", "", Status(code=307, headers={"Location": location}))
+    with pytest.raises(RegistryError, match="redirects to where it may not"):
+        send(session, "GET", "/v2/app/blobs/x")
+
+
+def test_a_write_is_not_redirected(source: FakeRegistry, session: Session) -> None:
+    source.fault = on("POST", "", Status(code=307, headers={"Location": "/v2/elsewhere"}))
+    assert send(session, "POST", "/v2/app/blobs/uploads/") == 307
+
+
+def test_a_network_fault_is_an_unreachable_registry_with_its_role(session: Session, source: FakeRegistry) -> None:
+    source.stop()
+    with pytest.raises(RegistryUnreachable, match="the source registry 127") as caught:
+        send(session, "HEAD", "/v2/")
+    assert caught.value.where == source.url
+    source.start()
+
+
+@pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io"])
+def test_docker_hub_has_its_api_elsewhere(transport: Transport, host: str) -> None:
+    party = Party(registry=Registry(scheme="https", host=host), role="source", login=None)
+    assert Session(party, transport, allow_plain_http=False).base == "https://registry-1.docker.io"

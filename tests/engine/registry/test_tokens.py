@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.engine.registry.clients import SECRET, TARGET_LOGIN, registry_of
+from tests.fakes.clock import FakeClock
+from tests.fakes.registry import FakeRegistry, Status, on
+from tests.fakes.serve import Answer, LoopbackServer, Request
+from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TransportError
+from towline.image import Registry
+from towline.registry.faults import Party
+from towline.registry.tokens import Authorizer
+from towline.secret import Login
+from towline.transport import Transport
+
+PUSH = "repository:app:pull,push"
+
+
+class TokenService(LoopbackServer):
+    """Hands out token-0, token-1, ... with `extra` beside them, or `body` where there is one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.extra: dict[str, object] = {}
+        self.body = b""
+        self.asked: list[dict[str, list[str]]] = []
+
+    def answer(self, request: Request) -> Answer:
+        self.asked.append(dict(request.query))
+        body = self.body or json.dumps({"token": f"token-{len(self.asked) - 1}", **self.extra}).encode()
+        return Answer(status=200, body=body)
+
+
+@pytest.fixture
+def service() -> Iterator[TokenService]:
+    with TokenService() as running:
+        yield running
+
+
+@pytest.fixture
+def authorizer(service: TokenService, transport: Transport) -> Authorizer:
+    return make(registry_of(service), transport)
+
+
+def make(registry: Registry, transport: Transport, login: Login | None = TARGET_LOGIN, *, allow_plain_http: bool = False) -> Authorizer:
+    return Authorizer(Party(registry=registry, role="target", login=login), transport, allow_plain_http=allow_plain_http)
+
+
+def bearer(service: LoopbackServer, scope: str = "") -> list[str]:
+    return [f'Bearer realm="{service.url}/token",service="reg"' + (f',scope="{scope}"' if scope else "")]
+
+
+def test_nothing_is_sent_before_the_registry_asks(authorizer: Authorizer, service: TokenService) -> None:
+    assert authorizer.header([PUSH]) is None
+    assert service.requests == ()
+
+
+def test_basic_is_remembered_for_every_scope(authorizer: Authorizer) -> None:
+    header = authorizer.answer(["Basic realm=x"], [PUSH], None)
+    assert header is not None
+    assert header.startswith("Basic ")
+    assert authorizer.header(["repository:other:pull"]) == header
+
+
+def test_a_token_is_asked_for_once_and_kept(authorizer: Authorizer, service: TokenService) -> None:
+    assert authorizer.answer(bearer(service), [PUSH], None) == "Bearer token-0"
+    assert [authorizer.header([PUSH]) for _ in range(3)] == ["Bearer token-0"] * 3
+    assert service.asked == [{"service": ["reg"], "scope": [PUSH]}]
+    assert service.requests[0].authorization == "Basic"
+
+
+def test_other_scopes_get_their_own_token_without_another_challenge(authorizer: Authorizer, service: TokenService) -> None:
+    authorizer.answer(bearer(service), [PUSH], None)
+    assert authorizer.header([PUSH, "repository:lib:pull"]) == "Bearer token-1"
+    assert service.asked[1]["scope"] == [PUSH, "repository:lib:pull"]
+
+
+def test_scopes_that_the_registry_demands_on_top_are_merged_after_ours(authorizer: Authorizer, service: TokenService) -> None:
+    authorizer.answer(bearer(service, "repository:app:pull repository:app:delete repository:lib:pull"), [PUSH], None)
+    assert service.asked[0]["scope"] == [PUSH, "repository:app:delete", "repository:lib:pull"]
+
+
+@pytest.mark.parametrize(("extra", "lifetime"), [({}, 50), ({"expires_in": 300}, 290), ({"expires_in": "300"}, 50), ({"expires_in": -1}, 50)])
+def test_a_token_is_renewed_ten_seconds_before_its_end(
+    authorizer: Authorizer, service: TokenService, time: FakeClock, extra: dict[str, object], lifetime: int,
+) -> None:
+    service.extra = extra
+    authorizer.answer(bearer(service), [PUSH], None)
+    time.time += lifetime - 1
+    assert authorizer.header([PUSH]) == "Bearer token-0"
+    time.time += 1
+    assert authorizer.header([PUSH]) == "Bearer token-1"
+
+
+def test_many_threads_ask_for_one_token(authorizer: Authorizer, service: TokenService) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        headers = set(pool.map(lambda _: authorizer.answer(bearer(service), [PUSH], None), range(32)))
+    assert headers == {"Bearer token-0"}
+    assert len(service.asked) == 1
+
+
+def test_a_token_that_was_refused_is_replaced_once(authorizer: Authorizer, service: TokenService) -> None:
+    authorizer.answer(bearer(service), [PUSH], None)
+    assert authorizer.answer(bearer(service), [PUSH], "Bearer token-0") == "Bearer token-1"
+    assert authorizer.answer(bearer(service), [PUSH], "Bearer token-0") == "Bearer token-1"
+    assert len(service.asked) == 2
+
+
+def test_basic_that_was_refused_is_not_sent_again(authorizer: Authorizer) -> None:
+    sent = authorizer.answer(["Basic"], [PUSH], None)
+    assert authorizer.answer(["Basic"], [PUSH], sent) is None
+
+
+def test_without_a_login_basic_cannot_be_answered_and_a_token_is_asked_for_without_it(service: TokenService, transport: Transport) -> None:
+    anonymous = make(registry_of(service), transport, None)
+    assert anonymous.answer(["Basic"], [PUSH], None) is None
+    assert anonymous.answer(bearer(service), [PUSH], None) == "Bearer token-0"
+    assert service.requests[0].authorization == ""
+
+
+def test_access_token_is_a_token_too(authorizer: Authorizer, service: TokenService) -> None:
+    service.body = b'{"access_token": "abc"}'
+    assert authorizer.answer(bearer(service), [PUSH], None) == "Bearer abc"
+
+
+@pytest.mark.parametrize("body", [b"x", b"[]", b"{}", b'{"token": 5}', b'{"token": ""}', b'{"token": "a\\r\\nX-Smuggled: b"}', b'{"token": "a b"}'])
+def test_an_answer_without_a_usable_token_is_a_fault(authorizer: Authorizer, service: TokenService, body: bytes) -> None:
+    service.body = body
+    with pytest.raises(RegistryError, match="without a token") as caught:
+        authorizer.answer(bearer(service), [PUSH], None)
+    assert caught.value.where == service.url
+
+
+def test_an_answer_that_does_not_end_is_cut_off(authorizer: Authorizer, service: TokenService) -> None:
+    service.body = b"{" + b" " * 70_000
+    with pytest.raises(RegistryUnreachable, match="longer than 65536 bytes"):
+        authorizer.answer(bearer(service), [PUSH], None)
+
+
+def test_a_redirect_of_the_token_service_is_not_followed(authorizer: Authorizer, service: TokenService, source: FakeRegistry) -> None:
+    service.fault = on("GET", "", Status(code=307, headers={"Location": source.url + "/token"}))
+    with pytest.raises(RegistryError, match="answers 307 without a token"):
+        authorizer.answer(bearer(service), [PUSH], None)
+    assert source.requests == ()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_login_that_the_token_service_refuses_is_a_credential_error(authorizer: Authorizer, service: TokenService, status: int) -> None:
+    service.fault = on("GET", "", Status(code=status))
+    with pytest.raises(CredentialError, match=r"refuses user 'pusher' \(from PIPER_targetRegistryPassword\) at its token service"):
+        authorizer.answer(bearer(service), [PUSH], None)
+
+
+@pytest.mark.parametrize("realm", ["http://auth.example.net/token", "http://127.0.0.1.example.net/token"])
+def test_a_realm_on_a_foreign_host_over_http_gets_no_credential(service: TokenService, transport: Transport, realm: str) -> None:
+    for allowed in (False, True):
+        with pytest.raises(CredentialError) as caught:
+            make(registry_of(service), transport, allow_plain_http=allowed).answer([f'Bearer realm="{realm}"'], [PUSH], None)
+        assert "example.net" in caught.value.message
+        assert SECRET not in caught.value.message + caught.value.hint
+
+
+def test_a_realm_outside_the_hosts_of_a_login_is_not_even_asked(service: TokenService, source: FakeRegistry, transport: Transport) -> None:
+    confined = Login(username="u", password="p", origin="o", hosts=(source.host,))
+    with pytest.raises(CredentialError, match="no credential may be sent to"):
+        make(registry_of(source), transport, confined).answer(bearer(service), [PUSH], None)
+    assert service.requests == ()
+
+
+@pytest.mark.parametrize("realm", ["ftp://x/token", "token", "http://u:p@127.0.0.1/token", "http://127.0.0.1:1/a b", "https://169.254.169.254/token"])
+def test_a_realm_that_may_not_be_asked_is_refused_for_anonymous_use_too(transport: Transport, realm: str) -> None:
+    public = Registry(scheme="https", host="registry.example.com")
+    with pytest.raises(CredentialError, match="token service that may not be asked"):
+        make(public, transport, None).answer([f'Bearer realm="{realm}"'], [PUSH], None)
+
+
+def test_a_realm_with_a_query_of_its_own_keeps_it(authorizer: Authorizer, service: TokenService) -> None:
+    authorizer.answer([f'Bearer realm="{service.url}/token?tenant=7#x"'], [PUSH], None)
+    assert service.asked == [{"tenant": ["7"], "scope": [PUSH]}]
+
+
+def test_a_token_service_that_is_gone_is_an_unreachable_registry(transport: Transport, service: TokenService, authorizer: Authorizer) -> None:
+    service.stop()
+    with pytest.raises(RegistryUnreachable) as caught:
+        authorizer.answer(bearer(service), [PUSH], None)
+    assert isinstance(caught.value.__cause__, TransportError)
+    service.start()
+
+
+@pytest.mark.parametrize("show", [repr, str])
+def test_a_token_is_never_shown(authorizer: Authorizer, service: TokenService, show: Callable[[object], str]) -> None:
+    authorizer.answer(bearer(service), [PUSH], None)
+    assert "token-0" not in "".join(show(token) for token in authorizer._tokens.values())
