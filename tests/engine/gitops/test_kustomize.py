@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from towline.errors import ConfigError, RenderError
+from towline.gitops.change import Change
+from towline.gitops.kustomize import KustomizeImage
+
+FIXTURE = Path(__file__).parent / "fixtures" / "kustomization.yaml"
+DIGEST = "sha256:" + "a" * 64
+
+
+def kustomize(text: str, name: str, tag: str = "456", digest: str = "", new_name: str = "host.example/new") -> str:
+    data = text.encode()
+    change = KustomizeImage(pattern="k.yaml", name=name, new_name=new_name, new_tag=tag, digest=digest)
+    return change.apply({"k.yaml": data}).get("k.yaml", data).decode()
+
+
+def changed(name: str, digest: str = "") -> list[str]:
+    before = FIXTURE.read_text(encoding="utf-8")
+    after = kustomize(before, name, digest=digest)
+    assert kustomize(after, name, digest=digest) == after
+    return [line for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line[0] in "+-"]
+
+
+def test_it_is_a_change() -> None:
+    change: Change = KustomizeImage(pattern="**/kustomization.yaml", name="a", new_name="b", new_tag="1")
+    assert change.wants(["a/kustomization.yaml", "a/x.yaml", "kustomization.yaml"]) == ("a/kustomization.yaml", "kustomization.yaml")
+
+
+def test_a_file_without_images_gets_what_kustomize_itself_writes() -> None:
+    text = kustomize("resources:\n- deployment.yaml\n", "test-project", new_name="image")
+    assert text == 'resources:\n- deployment.yaml\nimages:\n- name: test-project\n  newName: image\n  newTag: "456"\n'
+
+
+@pytest.mark.parametrize(("name", "digest", "lines"), [
+    ("shop", "", [
+        "-     newName: host.example/shop", '-     newTag: "1.20"  # promoted', "+     newName: host.example/new", '+     newTag: "456"  # promoted']),
+    ("shop", DIGEST, [
+        "-     newName: host.example/shop", '-     newTag: "1.20"  # promoted', "+     newName: host.example/new", f'+     digest: "{DIGEST}"  # promoted']),
+    ("database", "", ["+     newName: host.example/new", "-     newTag: v3", '+     newTag: "456"', "-     digest: sha256:0000"]),
+    ("database", DIGEST, ["-     newTag: v3", "-     digest: sha256:0000", "+     newName: host.example/new", f"+     digest: {DIGEST}"]),
+    ("first", "", ["-   - newTag: v1   # first key", '+   - newTag: "456"   # first key', "+     newName: host.example/new"]),
+    ("first", DIGEST, ["-   - newTag: v1   # first key", f"+   - digest: {DIGEST}   # first key", "+     newName: host.example/new"]),
+    ("flow", "", ["-   - {name: flow, newTag: 'v1'}", "+   - {name: flow, newName: host.example/new, newTag: '456'}"]),
+    ("flow", DIGEST, ["-   - {name: flow, newTag: 'v1'}", f"+   - {{name: flow, newName: host.example/new, digest: '{DIGEST}'}}"]),
+    ("bare", "", ["+     newName: host.example/new", '+     newTag: "456"']),
+    ("bare", DIGEST, ["+     newName: host.example/new", f"+     digest: {DIGEST}"]),
+    ("absent", "", ["+   - name: absent", "+     newName: host.example/new", '+     newTag: "456"']),
+])
+def test_only_the_lines_of_the_entry_change(name: str, digest: str, lines: list[str]) -> None:
+    assert sorted(changed(name, digest)) == sorted(lines)
+
+
+@pytest.mark.parametrize("digest", ["", DIGEST])
+@pytest.mark.parametrize("name", ["shop", "database", "first", "flow", "bare", "absent"])
+def test_kustomize_would_read_what_was_wanted(name: str, digest: str) -> None:
+    before = FIXTURE.read_text(encoding="utf-8")
+    expected = yaml.safe_load(before)
+    entry = next((each for each in expected["images"] if each["name"] == name), None)
+    if entry is None:
+        entry = {"name": name}
+        expected["images"].append(entry)
+    entry.pop("digest", None)
+    entry.pop("newTag", None)
+    entry |= {"newName": "host.example/new", **({"digest": digest} if digest else {"newTag": "456"})}
+    assert yaml.safe_load(kustomize(before, name, digest=digest)) == expected
+
+
+def test_the_list_is_appended_in_the_files_own_style() -> None:
+    assert kustomize("images: []  # none\r\n", "a", new_name="n") == 'images: [{name: a, newName: "n", newTag: "456"}]  # none\r\n'
+    assert kustomize("images:\n# own\nx: 1", "a", new_name="b") == 'images:\n- name: a\n  newName: b\n  newTag: "456"\n# own\nx: 1'
+    assert kustomize("images: [{name: b}]", "a", new_name="b") == 'images: [{name: b}, {name: a, newName: b, newTag: "456"}]'
+
+
+def test_crlf_and_a_missing_last_newline_stay() -> None:
+    text = "images:\r\n- name: a\r\n  newName: b"
+    assert kustomize(text, "a", new_name="c") == 'images:\r\n- name: a\r\n  newName: c\r\n  newTag: "456"'
+
+
+def test_an_image_that_is_named_twice_is_set_twice() -> None:
+    assert kustomize("images:\n- name: a\n- name: a\n", "a", "x", new_name="b").count("newTag: x") == 2
+
+
+def test_without_a_new_name_the_old_one_stays() -> None:
+    assert kustomize("images:\n- name: a\n  newName: b\n  newTag: c\n", "a", "d", new_name="") == "images:\n- name: a\n  newName: b\n  newTag: d\n"
+
+
+def test_a_tag_that_reads_as_a_number_is_quoted_even_where_it_was_not() -> None:
+    assert kustomize("images:\n- name: a\n  newTag: 456\n", "a", new_name="") == 'images:\n- name: a\n  newTag: "456"\n'
+
+
+def test_what_holds_already_is_left_out() -> None:
+    files = {"k.yaml": b"images:\n- {name: a, newName: b, newTag: '1'}\n", "l.yaml": b"images:\n- {name: a, newName: b, newTag: '2'}\n"}
+    change = KustomizeImage(pattern="*.yaml", name="a", new_name="b", new_tag="1")
+    assert change.apply(files) == {"l.yaml": b"images:\n- {name: a, newName: b, newTag: '1'}\n"}
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "kind: Deployment\n", "images: []\n---\nimages: []\n", "text\n"])
+def test_a_file_that_is_no_kustomization_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="no kustomization") as caught:
+        kustomize(text, "a")
+    assert caught.value.where == "k.yaml"
+
+
+@pytest.mark.parametrize("kind", ["Kustomization", "Component"])
+def test_the_kinds_of_kustomize_are_known(kind: str) -> None:
+    assert "newTag" in kustomize(f"kind: {kind}\n", "a")
+
+
+@pytest.mark.parametrize(("text", "where"), [
+    ("images: {a: b}\n", "k.yaml:1:9"), ("images: x\n", "k.yaml:1:9"), ("images:\n- name: a\n  newTag: [1]\n", "k.yaml:3:11"), ("images: [\n", "k.yaml:2:1"),
+    ("x: &t '1'\nimages:\n- name: a\n  newTag: *t\n", "k.yaml:4:11"), ("images: *i\n", "k.yaml:1:9"),
+])
+def test_what_cannot_be_edited_is_refused_with_its_place(text: str, where: str) -> None:
+    with pytest.raises(RenderError) as caught:
+        kustomize(text, "a")
+    assert caught.value.where == where
+
+
+def test_no_matching_file_names_what_is_near() -> None:
+    with pytest.raises(ConfigError) as caught:
+        KustomizeImage(pattern="kustomisation.yaml", name="a", new_name="b", new_tag="1").wants(["kustomization.yaml"])
+    assert "'kustomization.yaml'" in caught.value.hint

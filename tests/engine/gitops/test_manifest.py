@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import pytest
+
+from towline.errors import ConfigError, RenderError
+from towline.gitops.change import Change
+from towline.gitops.manifest import ContainerImage
+
+FIXTURES = Path(__file__).parent / "fixtures"
+NEW = f"host.example:5000/app:1.20@sha256:{'0' * 64}"
+
+
+def changed(name: str, container: str, image: str = NEW) -> list[str]:
+    """Lines that the change takes out of a fixture and puts in, line ends included."""
+    before = (FIXTURES / name).read_bytes()
+    after = set_image(before, container, image, name=name)
+    lines = difflib.ndiff(before.decode().splitlines(keepends=True), after.decode().splitlines(keepends=True))
+    return [line for line in lines if line[0] in "+-"]
+
+
+def set_image(data: bytes, container: str, image: str = NEW, name: str = "x.yaml") -> bytes:
+    return ContainerImage(pattern=name, container=container, image=image).apply({name: data}).get(name, data)
+
+
+def refusal(name: str, container: str) -> RenderError:
+    with pytest.raises(RenderError) as caught:
+        changed(name, container)
+    assert caught.value.hint
+    return caught.value
+
+
+def test_it_is_a_change() -> None:
+    change: Change = ContainerImage(pattern="*.yaml", container="app", image=NEW)
+    assert change.wants(["a.yaml", "b.txt", "c/d.yaml", "e.yaml"]) == ("a.yaml", "e.yaml")
+
+
+@pytest.mark.parametrize(("name", "end"), [("deployment.yaml", "\n"), ("crlf.yaml", "\r\n"), ("bom.yaml", "\n"), ("no-final-newline.yaml", "\n")])
+def test_only_the_line_of_the_container_changes(name: str, end: str) -> None:
+    line = '        image: "{}"   # {{"$marker": "keep"}}' + end
+    assert changed(name, "app") == ["- " + line.format("host.example/app:1.0"), "+ " + line.format(NEW)]
+
+
+def test_an_init_container_is_a_container() -> None:
+    assert changed("crlf.yaml", "init") == ["-       - image: host.example/init:0.9   # runs first\r\n", f"+       - image: {NEW}   # runs first\r\n"]
+
+
+@pytest.mark.parametrize(("name", "container", "lines"), [
+    ("deployment.yaml", "side", [f"+         image: {NEW}\n"]),
+    ("crlf.yaml", "side", [f"+         image: {NEW}\r\n"]),
+    ("four-spaces.yaml", "side", [f"+                     image: {NEW}\n"]),
+])
+def test_a_missing_image_is_inserted_below_the_name(name: str, container: str, lines: list[str]) -> None:
+    assert changed(name, container) == lines
+
+
+def test_blanks_behind_the_image_stay() -> None:
+    assert changed("four-spaces.yaml", "app") == ["-                     image: host.example/app:1.0    \n", f"+                     image: {NEW}    \n"]
+
+
+def test_every_document_with_the_container_is_edited_and_no_other() -> None:
+    flow = "          containers: [{{name: app, image: '{}', args: [a, b]}}]  # nightly\n"
+    block = "        - image: {}\n"
+    old = "host.example/app:1.0"
+    assert sorted(changed("many-documents.yaml", "app")) == sorted(
+        ["- " + flow.format(old), "+ " + flow.format(NEW), "- " + block.format(old), "+ " + block.format(NEW)])
+
+
+def test_json_in_a_list_of_objects_is_edited_alike() -> None:
+    line = '  {{"kind": "Pod", "spec": {{"containers": [{{"name": "app", "image": "{}"}}]}}}},\n'
+    assert changed("list.yaml", "app") == ["- " + line.format("host.example/app:1.0"), "+ " + line.format(NEW)]
+
+
+def test_a_charts_template_is_edited_where_it_holds_text() -> None:
+    line = "          image: {} # {{{{ .Values.comment }}}}\n"
+    assert changed("chart-template.yaml", "side") == ["- " + line.format("host.example/side:1.0"), "+ " + line.format(NEW)]
+
+
+@pytest.mark.parametrize(("container", "where"), [("{{ .Chart.Name }}", "chart-template.yaml:14:18"), ("late", "chart-template.yaml:22:17")])
+def test_a_template_is_not_written_over(container: str, where: str) -> None:
+    assert refusal("chart-template.yaml", container).where == where
+
+
+@pytest.mark.parametrize(("container", "lines"), [
+    ("alone", ["-         image: &unused host.example/alone:1.0\n", f"+         image: &unused {NEW}\n"]),
+    ("merged", [f"+         image: {NEW}\n"]),
+    ("plain", ["-         image: host.example/plain:1.0\n", f"+         image: {NEW}\n"]),
+])
+def test_beside_anchors_only_the_container_changes(container: str, lines: list[str]) -> None:
+    assert changed("anchors.yaml", container) == lines
+
+
+@pytest.mark.parametrize(("container", "where", "says"), [("same", "anchors.yaml:15:16", r"alias \*image"), ("app", "anchors.yaml:7:9", "alias in line")])
+def test_an_image_shared_through_an_alias_is_refused_with_its_place(container: str, where: str, says: str) -> None:
+    found = refusal("anchors.yaml", container)
+    assert found.where == where
+    with pytest.raises(RenderError, match=says):
+        raise found
+
+
+def test_a_list_or_an_entry_behind_an_alias_is_refused_not_overlooked() -> None:
+    text = b"x: &list [{name: app, image: old}]\ny: &entry {name: solo, image: old}\nspec: {containers: *list, initContainers: [*entry]}\n"
+    for container in ("app", "solo"):
+        with pytest.raises(RenderError, match="behind the alias"):
+            set_image(text, container)
+
+
+@pytest.mark.parametrize("name", ["bom.yaml", "crlf.yaml", "deployment.yaml", "four-spaces.yaml", "list.yaml", "many-documents.yaml", "no-final-newline.yaml"])
+def test_a_second_run_changes_nothing(name: str) -> None:
+    once = set_image((FIXTURES / name).read_bytes(), "app")
+    assert ContainerImage(pattern=name, container="app", image=NEW).apply({name: once}) == {}
+
+
+def test_an_image_that_reads_as_a_number_is_quoted() -> None:
+    assert set_image(b"spec: {containers: [{name: a, image: 1.19}]}", "a", "1.20") == b'spec: {containers: [{name: a, image: "1.20"}]}'
+
+
+def test_a_missing_container_lists_those_that_are_there() -> None:
+    with pytest.raises(ConfigError) as caught:
+        changed("deployment.yaml", "ap")
+    assert caught.value.message == "container 'ap' is not in deployment.yaml"
+    assert caught.value.hint == "did you mean 'app'? containers that are there: app, init, side"
+
+
+def test_a_missing_container_in_a_chart_lists_templates_as_written() -> None:
+    with pytest.raises(ConfigError) as caught:
+        changed("chart-template.yaml", "other")
+    assert caught.value.hint == "containers that are there: late, side, {{ .Chart.Name }}"
+
+
+@pytest.mark.parametrize("text", [
+    "kind: Service\nspec: {ports: [{name: app}]}\n", "", "just text\n", "spec:\n  containers:\n    type: array\n", "containers: [{name: app}]\n",
+])
+def test_a_file_without_pods_says_so(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        set_image(text.encode(), "app")
+    assert "no pod specification" in caught.value.hint
+
+
+def test_a_container_in_one_of_several_files_is_enough() -> None:
+    files = {"a.yaml": b"kind: Service\n", "b.yaml": b"spec:\n  containers:\n  - name: app\n"}
+    assert ContainerImage(pattern="*.yaml", container="app", image="x").apply(files) == {"b.yaml": files["b.yaml"] + b"    image: x\n"}
+
+
+def test_no_matching_file_names_what_is_near() -> None:
+    with pytest.raises(ConfigError) as caught:
+        ContainerImage(pattern="app/deploment.yaml", container="app", image=NEW).wants(["app/deployment.yaml", "b.yaml"])
+    assert "'app/deployment.yaml'" in caught.value.hint
+
+
+@pytest.mark.parametrize(("text", "where"), [("spec: [\n", "x.yaml:2:1"), ("spec:\n\tcontainers: []\n", "x.yaml:2:1")])
+def test_a_file_that_is_no_yaml_is_refused_with_its_place(text: str, where: str) -> None:
+    with pytest.raises(RenderError) as caught:
+        set_image(text.encode(), "app")
+    assert caught.value.where == where
+
+
+def test_aliases_that_turn_in_a_circle_end() -> None:
+    with pytest.raises(ConfigError):
+        set_image(b"spec: {containers: [&a [*a], &b {<<: *b}, &c {<<: [*b, *c]}]}\n", "app")
+
+
+def test_kinds_are_not_listed() -> None:
+    template = "{metadata: {name: p}, spec: {containers: [{name: app, image: old}]}}"
+    text = f"kind: Own\nspec:\n  deep:\n  - {{pods: [{template}]}}\n---\n{template}\n"
+    assert set_image(text.encode(), "app", "new").decode() == text.replace("old", "new")
