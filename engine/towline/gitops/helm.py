@@ -149,7 +149,7 @@ class HelmChart:
             if not _NAME.fullmatch(value) or len(value) > longest:
                 raise ConfigError(f"{value!r} cannot be the {name} of a Helm release", where=name,
                                   hint=f"at most {longest} lower-case letters, digits, '-' and '.', with a letter or a digit at both ends")
-        if not self.image_tag:
+        if not self.image_tag or ":" in self.image_tag.partition("@")[0]:  # a digest alone would make name:sha256:..., which is no image
             raise ConfigError(f"no tag is known for {self.image_repository}", where="containerImageNameTag",
                               hint="a chart is given image.repository and image.tag")
         if self.file_path.startswith((f"{self._folder()}templates/", f"{self._folder()}charts/")):
@@ -178,8 +178,8 @@ class HelmChart:
 
 def _charts(wanted: str, listing: Sequence[str]) -> str:
     """A hint with the charts that are there, those inside of others left out."""
-    there = [path.removesuffix("/Chart.yaml") if "/" in path else "." for path in listing
-             if (path == "Chart.yaml" or path.endswith("/Chart.yaml")) and "/charts/" not in f"/{path}"]
+    found = {path.rpartition("/")[0] or "." for path in listing if path == "Chart.yaml" or path.endswith("/Chart.yaml")}
+    there = [chart for chart in found if "/charts/" not in f"/{chart}" or (f"/{chart}".rpartition("/charts/")[0][1:] or ".") not in found]
     return nearest(wanted, there) if there else "no folder of the repository holds a Chart.yaml"
 
 

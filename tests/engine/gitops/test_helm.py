@@ -74,6 +74,7 @@ def test_a_values_file_that_is_not_there_is_named() -> None:
     ({"release": "Demo"}, "deploymentName"), ({"release": "a" * 54}, "deploymentName"),
     ({"release": "-rf"}, "deploymentName"), ({"release": ""}, "deploymentName"),
     ({"namespace": "a_b"}, "namespace"), ({"namespace": "a" * 64}, "namespace"), ({"image_tag": ""}, "containerImageNameTag"),
+    ({"image_tag": "sha256:" + "a" * 64}, "containerImageNameTag"),
     ({"file_path": "chart/app/templates/manifest.yaml"}, "filePath"),
 ])
 def test_what_helm_cannot_take_is_refused_before_anything_is_read(given: dict[str, str], where: str) -> None:
@@ -109,7 +110,7 @@ def test_a_second_rendering_gives_the_same_bytes_whatever_the_file_holds() -> No
     assert applied(files | {"manifest.yaml": first}) == first
 
 
-@pytest.mark.parametrize("tag", ["1.0,replicas=9", "1.0\nevil: true", "{{ .Values }}", "1.0@sha256:" + "a" * 64, "007", "true", 'a"b\\'])
+@pytest.mark.parametrize("tag", ["1.0,replicas=9", "1.0\nevil", "{{ .Values }}", "1.0@sha256:" + "a" * 64, "007", "true", 'a"b\\'])
 def test_an_image_s_tag_is_one_text_whatever_is_in_it(tag: str) -> None:
     files = chart(deployment="", tag="kind: Tag\ntag: {{ .Values.image.tag | toJson }}\n")
     line = next(line for line in applied(files, image_tag=tag).splitlines() if line.startswith("tag: "))
