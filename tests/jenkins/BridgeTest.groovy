@@ -205,6 +205,10 @@ class BridgeTest extends LibraryTest {
         assertNothingIsLeft()
     }
 
+    @Test void 'an engine that ends well without a result is not believed either'() {
+        assert failure(answering([exit: 0]), 'imagePushToRegistry script: this').contains('(exit code 0) and left no result')
+    }
+
     @Test void 'an engine that reports success and ends in an error is not believed'() {
         assert failure(answering([exit: 1, status: 'success']), 'imagePushToRegistry script: this').contains('exit code 1 although it reported success')
     }

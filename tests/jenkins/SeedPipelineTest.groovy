@@ -1,0 +1,132 @@
+import org.junit.After
+import org.junit.Before
+import org.junit.Rule
+import org.junit.Test
+import org.junit.rules.TemporaryFolder
+
+/** The sample project's one-line Jenkinsfile, through the library, with the real engine against real servers. */
+class SeedPipelineTest {
+    static final List<String> STAGES = ['Acceptance', 'Performance', 'Release']
+    @Rule public TemporaryFolder tmp = new TemporaryFolder()
+    Servers servers
+    String engine
+
+    @Before void startServers() {
+        engine = Servers.program('towline').path
+        servers = new Servers(tmp.newFolder('servers'))
+    }
+
+    @After void stopServers() { servers?.close() }
+
+    /** A build of the project on a fresh agent: the target's login in the agent's variables, git's in Jenkins' credentials. */
+    StepBackend build(int number) {
+        File folder = tmp.newFolder("build-$number")
+        File defaults = new File(folder, 'defaults.yml')
+        defaults.text = 'general:\n  gitHttpsCredentialsId: git-login\n'
+        StepBackend jenkins = new StepBackend(folder)
+        jenkins.agent.putAll([TOWLINE_ENGINE: engine, TOWLINE_DEFAULTS: defaults.path, PIPER_targetRegistryUser: servers.facts.target.username,
+                              PIPER_targetRegistryPassword: servers.facts.target.password])
+        jenkins.build.putAll([BUILD_NUMBER: "$number" as String, BUILD_URL: "http://jenkins.invalid/job/demo/$number/" as String])
+        jenkins.credentials.'git-login' = [username: servers.facts.git.username, password: servers.facts.git.password]
+        jenkins.source = new File(servers.facts.project as String)
+        jenkins.checkedOut = [GIT_URL: 'https://git.invalid/demo.git', GIT_COMMIT: 'c0ffee' * 6 + 'c0de']
+        return jenkins
+    }
+
+    /** The library with the build step of another one beside it: a stand-in that only says what a build leaves behind. */
+    CpsHarness library(StepBackend jenkins) {
+        Map image = servers.facts.image as Map
+        String named = "${image.name}:${image.tag}"
+        jenkins.others.builtImage = { -> [
+            'container/registryUrl': servers.facts.staging.url, 'container/imageNames': [image.name], 'container/imageNameTags': [named],
+            'container/imageNameTag': named, 'container/imageDigests': [image.digest], artifactVersion: image.tag,
+            'container/repositoryUsername': servers.facts.staging.username, 'container/repositoryPassword': servers.facts.staging.password] }
+        CpsHarness harness = new CpsHarness(jenkins)
+        harness.addVar('kanikoExecute', 'void call(Map parameters) { parameters.script.towlineEnvironment.merge(builtImage()) }')
+        return harness
+    }
+
+    static String jenkinsfile(StepBackend jenkins) { new File(jenkins.source, 'Jenkinsfile').text }
+
+    void assertNoSecretAndNothingLeft(StepBackend jenkins) {
+        List<String> secrets = [servers.facts.staging.password, servers.facts.target.password, servers.facts.git.password]
+        secrets += secrets.collect { it.bytes.encodeBase64().toString() }
+        secrets.each { String secret ->
+            assert !jenkins.raw.any { it.contains(secret) }
+            assert !jenkins.shells.any { it.contains(secret) }
+        }
+        assert !jenkins.temporary().exists() || jenkins.temporary().list().length == 0
+        List<String> before = [], after = []
+        jenkins.source.eachFileRecurse { before << (it.path - jenkins.source.path) }
+        jenkins.workspace.eachFileRecurse { after << (it.path - jenkins.workspace.path) }
+        assert after.sort() == before.sort()
+    }
+
+    @Test void 'one line brings the image to the target and into three manifests, and once more changes nothing'() {
+        StepBackend first = build(1)
+        CpsHarness harness = library(first)
+        harness.run(jenkinsfile(first))
+        Map state = servers.state
+        assertDeployed(state)
+        assert harness.roundTrips == harness.trace.size()
+        assert first.entered.findAll { it[0] == 'stage' }*.getAt(1) == ['Build'] + STAGES
+        assert first.entered.count { it[0] == 'withCredentials' } == STAGES.size()
+        assertNoSecretAndNothingLeft(first)
+
+        servers.ask('stop-staging')
+        StepBackend second = build(2)
+        library(second).run(jenkinsfile(second))
+        Map later = servers.state
+        assert later.targetWrites == state.targetWrites
+        assert later.commits == state.commits
+        assertNoSecretAndNothingLeft(second)
+    }
+
+    void assertDeployed(Map state) {
+        Map image = servers.facts.image as Map
+        assert state.targetDigest == image.digest && state.stagingDigest == image.digest
+        assert state.targetPlatforms as Set == image.platforms as Set
+        assert state.targetMisses == []
+        assert state.commits.size() == 1 + STAGES.size()
+        STAGES.eachWithIndex { String stage, int at ->
+            String file = "manifest-${stage.toLowerCase()}-stage.yaml"
+            assert (state.files[file] as String).contains("${servers.facts.target.host}/${image.name}:${image.tag}")
+            assert !(state.files[file] as String).contains(servers.facts.staging.url - 'http://')
+            Map commit = state.commits[STAGES.size() - 1 - at] as Map
+            assert commit.files == [file]
+            assert (commit.body as String).contains("Towline-Stage: $stage")
+            assert (commit.body as String).contains('Towline-Build: http://jenkins.invalid/job/demo/1/')
+            assert (commit.body as String).contains('Towline-Source: https://git.invalid/demo.git')
+        }
+    }
+
+    @Test void 'a wrong password for the target fails the build with its category, and nothing is deployed'() {
+        StepBackend jenkins = build(1)
+        jenkins.agent.PIPER_targetRegistryPassword = 'wrong-password'
+        String message = LibraryTest.failure(library(jenkins), jenkinsfile(jenkins))
+        assert message.startsWith('[imagePushToRegistry] ') && message.contains('(category: config)') && message.contains(servers.facts.target.host as String)
+        assert !message.contains('wrong-password')
+        Map state = servers.state
+        assert state.targetDigest == '' && state.commits.size() == 1
+        assertNoSecretAndNothingLeft(jenkins)
+    }
+
+    @Test void 'the steps called one by one in a Jenkinsfile of its own do the same'() {
+        StepBackend jenkins = build(1)
+        library(jenkins).run('''@Library('towline') _
+node {
+    checkout scm
+    withEnv(['GIT_URL=https://git.invalid/demo.git']) {
+        stage('Build') {
+            kanikoExecute script: this
+            imagePushToRegistry script: this
+        }
+        for (name in ['Acceptance', 'Performance', 'Release']) {
+            stage(name) { gitOpsUpdateDeployment script: this }
+        }
+    }
+}''')
+        assertDeployed(servers.state)
+        assertNoSecretAndNothingLeft(jenkins)
+    }
+}

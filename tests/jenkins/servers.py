@@ -1,0 +1,129 @@
+"""The servers of the library's end-to-end test: two registries, a git repository, an image; a child process of the Groovy tests.
+
+    python -m tests.jenkins.servers FOLDER        from the top of the repository; everything it writes is in FOLDER
+
+Prints one line of JSON that says what there is, then answers one line of JSON for each line on standard input:
+`stop-staging`, `state` (what registries and repository hold, read past the servers), `quit`; the end of the input is a `quit` too.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fakes.git_server import GitServer
+from tests.fakes.images import ImageParts, make_index, missing, put
+from tests.fakes.registry import FakeRegistry
+
+NAME = "azure-demo-k8s-go"
+TAG = "1.0.0"
+PLATFORMS = ("linux/amd64", "linux/arm64")
+SEED_TARGET = "https://piper-test.common.repositories.cloud.sap"
+SEED_REPOSITORY = "https://github.tools.sap/project-piper/azure-demo-k8s-go.git"
+
+
+def main() -> int:
+    """Serve until told otherwise."""
+    with ExitStack() as stack:
+        world = World.start(stack, Path(sys.argv[1]))
+        answer(world.describe())
+        for line in sys.stdin:
+            word = line.strip()
+            if word == "quit":
+                break
+            answer(world.stop_staging() if word == "stop-staging" else world.state() if word == "state" else {"error": f"unknown command {word!r}"})
+    return 0
+
+
+def answer(record: dict[str, object]) -> None:
+    """One line, at once."""
+    print(json.dumps(record), flush=True)
+
+
+@dataclass(kw_only=True)
+class World:
+    """The servers, and the sample project with their hosts in the place of the seed's two."""
+
+    staging: FakeRegistry
+    target: FakeRegistry
+    git: GitServer
+    git_password: str
+    project: Path
+    repository: Path
+    image: ImageParts
+
+    @classmethod
+    def start(cls, stack: ExitStack, folder: Path) -> World:
+        """Start the servers, put the image into staging and the project into the repository."""
+        passwords = [f"{name}$HOME'\"`{secrets.token_urlsafe(12)}" for name in ("staging", "target", "git")]  # awkward for a shell, on purpose
+        staging = stack.enter_context(FakeRegistry(username="staging-user", password=passwords[0], auth="basic"))
+        target = stack.enter_context(FakeRegistry(username="target-user", password=passwords[1], auth="bearer"))
+        git = stack.enter_context(GitServer(folder / "repositories", username="git-user", password=passwords[2]))
+        project = folder / "project"
+        shutil.copytree(Path("examples") / NAME, project)
+        configuration = project / ".pipeline" / "config.yml"
+        configuration.write_text(configuration.read_text().replace(SEED_TARGET, target.url).replace(SEED_REPOSITORY, git.url(NAME)))
+        files = {str(path.relative_to(project)): path.read_bytes() for path in sorted(project.rglob("*")) if path.is_file()}
+        image = make_index(PLATFORMS)
+        put(image, staging, NAME, TAG)
+        return cls(
+            staging=staging, target=target, git=git, git_password=passwords[2], project=project, repository=git.create(NAME, dict(files)), image=image,
+        )
+
+    def describe(self) -> dict[str, object]:
+        """What there is: addresses, made-up logins, the image, and the project as a checkout would find it."""
+        return {
+            "staging": {"url": self.staging.url, "username": self.staging.username, "password": self.staging.password},
+            "target": {"url": self.target.url, "host": self.target.host, "username": self.target.username, "password": self.target.password},
+            "git": {"url": self.git.url(NAME), "username": "git-user", "password": self.git_password},
+            "image": {"name": NAME, "tag": TAG, "digest": self.image.digest, "platforms": list(PLATFORMS)},
+            "project": str(self.project.resolve()),
+        }
+
+    def stop_staging(self) -> dict[str, object]:
+        """Staging is gone from here on."""
+        self.staging.stop()
+        return {"stopped": self.staging.url}
+
+    def state(self) -> dict[str, object]:
+        """What both registries hold under the tag, how often the target was written to, and the branch: its commits, newest first, and its files."""
+        here, there = self.staging.storage[NAME], self.target.storage.get(NAME)
+        tagged = there.tags.get(TAG, "") if there else ""
+        return {
+            "stagingDigest": here.tags[TAG],
+            "targetDigest": tagged,
+            "targetPlatforms": self.platforms(tagged),
+            "targetMisses": list(missing(self.image, self.target, NAME)),
+            "targetWrites": sum(self.target.count(method) for method in ("POST", "PUT", "PATCH", "DELETE")),
+            "commits": self.commits(),
+            "files": {name: self.show(name) for name in self.git.git("ls-tree", "-r", "--name-only", "HEAD", repository=self.repository).splitlines()},
+        }
+
+    def platforms(self, digest: str) -> list[str]:
+        """The platforms of the index that the target holds under `digest`."""
+        if not digest:
+            return []
+        _, _, manifest = self.target.manifest(NAME, digest)
+        return [f"{entry['platform']['os']}/{entry['platform']['architecture']}" for entry in json.loads(manifest)["manifests"]]
+
+    def commits(self) -> list[dict[str, object]]:
+        """Every commit of the branch: id, subject, body with its trailers, and the files it changed."""
+        found: list[dict[str, object]] = []
+        for commit in self.git.git("rev-list", "HEAD", repository=self.repository).split():
+            subject, _, body = self.git.git("log", "-1", "--format=%B", commit, repository=self.repository).partition("\n")
+            changed = self.git.git("diff-tree", "-r", "--root", "--no-commit-id", "--name-only", commit, repository=self.repository).splitlines()
+            found.append({"id": commit, "subject": subject, "body": body.strip(), "files": changed})
+        return found
+
+    def show(self, name: str) -> str:
+        """The text of a file at the tip."""
+        return self.git.git("show", f"HEAD:{name}", repository=self.repository)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
