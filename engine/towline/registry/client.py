@@ -124,7 +124,7 @@ class RegistryClient:
 
     def open_blob(self, repository: str, digest: str) -> Download:
         """A blob to read; nothing of it is checked yet."""
-        response = self._ask("GET", repository, f"blobs/{digest}", {"Accept-Encoding": "identity"})
+        response = self._ask("GET", repository, f"blobs/{digest}")
         if response.status != 200:
             raise faults.unexpected(self.party, response, f"for {repository}, blob {digest}")
         return Download(response, self.party)

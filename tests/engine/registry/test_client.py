@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.engine.registry.clients import SECRET, TARGET_LOGIN, client, registry_of
+from tests.fakes.clock import FakeClock
+from tests.fakes.images import OCI_MANIFEST, make_image, make_index, put
+from tests.fakes.registry import Answer, Corrupt, CutAnswer, CutRequest, FakeRegistry, Status, digest_of, on
+from tests.fakes.serve import LoopbackServer, Request
+from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
+from towline.image import Registry
+from towline.registry.client import RegistryClient, UploadSession
+from towline.registry.faults import BrokenOff
+from towline.registry.manifest import Manifest, parse_manifest
+from towline.transport import Transport, Upload
+
+BLOB = b"layer" * 1000
+DIGEST = digest_of(BLOB)
+
+
+@pytest.fixture
+def pusher(target: FakeRegistry, transport: Transport) -> RegistryClient:
+    return client(target, "target", transport, TARGET_LOGIN)
+
+
+@pytest.fixture
+def puller(source: FakeRegistry, transport: Transport) -> RegistryClient:
+    return client(source, "source", transport)
+
+
+def manifest_of(seed: int = 0) -> Manifest:
+    parts = make_image(seed=seed)
+    return parse_manifest(parts.manifest, parts.media_type)
+
+
+def read_all(puller: RegistryClient, digest: str) -> bytes:
+    view, taken = memoryview(bytearray(700)), b""
+    with puller.open_blob("app", digest) as download:
+        while got := download.readinto(view):
+            taken += view[:got]
+    return taken
+
+
+def store(pusher: RegistryClient, body: bytes = BLOB, digest: str = DIGEST) -> None:
+    upload = pusher.mount_or_start("app", digest)
+    assert upload is not None
+    pusher.put_blob(upload, digest, Upload(size=len(body), pieces=[body]))
+
+
+# Manifests
+
+@pytest.mark.parametrize("docker", [False, True])
+def test_a_manifest_is_known_by_tag_and_by_digest(source: FakeRegistry, puller: RegistryClient, docker: bool) -> None:  # noqa: FBT001 - a table
+    parts = make_index(docker=docker)
+    put(parts, source, "app", "1")
+    for target in ("1", parts.digest):
+        head = puller.head_manifest("app", target)
+        found = puller.get_manifest("app", target)
+        assert head == found.descriptor
+        assert (found.body, found.media_type, found.digest) == (parts.manifest, parts.media_type, parts.digest)
+
+
+def test_a_manifest_that_is_not_there_is_none_or_says_so(source: FakeRegistry, puller: RegistryClient) -> None:
+    assert puller.head_manifest("app", "1") is None
+    assert puller.find_manifest("app", "1") is None
+    with pytest.raises(RegistryError, match="app, 1, does not exist on the source registry") as caught:
+        puller.get_manifest("app", "1")
+    assert "Build has to run again" in caught.value.hint
+
+
+@pytest.mark.parametrize("gone", ["Docker-Content-Digest", "Content-Length"])
+def test_a_head_without_what_is_needed_becomes_a_get(puller: RegistryClient, source: FakeRegistry, gone: str) -> None:
+    parts = make_image()
+    put(parts, source, "app", "1")
+    plain = source.answer
+    def poorer(request: Request) -> Answer:
+        answer = plain(request)
+        headers = {name: value for name, value in answer.headers.items() if name != gone}
+        return replace(answer, headers={**headers, **({"Content-Length": ""} if gone == "Content-Length" and request.method == "HEAD" else {})})
+    source.answer = poorer  # type: ignore[method-assign]
+    head = puller.head_manifest("app", "1")
+    assert head is not None
+    assert head.digest == parts.digest
+
+
+def test_a_registry_without_head_is_asked_by_get(source: FakeRegistry, puller: RegistryClient) -> None:
+    digest = put(make_image(), source, "app", "1")
+    source.fault = on("HEAD", "", Status(code=405))
+    head = puller.head_manifest("app", "1")
+    assert head is not None
+    assert head.digest == digest
+
+
+def test_a_pinned_manifest_with_a_wrong_byte_is_refused(source: FakeRegistry, puller: RegistryClient) -> None:
+    digest = put(make_image(), source, "app", "1")
+    source.fault = on("GET", "manifests", Corrupt(at=-1))
+    with pytest.raises(DigestMismatch, match=digest):
+        puller.get_manifest("app", digest)
+
+
+def test_a_manifest_over_four_mebibytes_is_refused(source: FakeRegistry, puller: RegistryClient) -> None:
+    source.create("app").manifests[DIGEST] = (OCI_MANIFEST, b" " * (4 * 1024 * 1024 + 1))
+    with pytest.raises(RegistryUnreachable, match="longer than 4194304 bytes"):
+        puller.find_manifest("app", DIGEST)
+
+
+def test_a_target_that_forbids_questions_has_nothing_and_a_source_refuses(
+    source: FakeRegistry, target: FakeRegistry, puller: RegistryClient, pusher: RegistryClient,
+) -> None:
+    for server in (source, target):
+        server.fault = lambda record: Status(code=403) if record.method in ("HEAD", "GET") else None
+    assert pusher.head_manifest("app", "1") is None
+    assert pusher.find_manifest("app", "1") is None
+    assert not pusher.has_blob("app", DIGEST)
+    for question in (lambda: puller.head_manifest("app", "1"), lambda: puller.find_manifest("app", "1"), lambda: puller.has_blob("app", DIGEST)):
+        with pytest.raises(CredentialError):
+            question()
+
+
+def test_a_stored_manifest_keeps_its_bytes_and_type(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.validates = False
+    manifest = manifest_of()
+    pusher.put_manifest("app", "1", manifest)
+    pusher.put_manifest("app", manifest.digest, manifest)
+    assert target.manifest("app", "1") == (manifest.digest, manifest.media_type, manifest.body)
+    assert target.count("PUT") == 2
+
+
+def test_a_registry_that_stores_something_else_is_caught(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.fault = on("PUT", "", Status(code=201, headers={"Docker-Content-Digest": DIGEST}))
+    with pytest.raises(DigestMismatch, match=f"as {DIGEST}"):
+        pusher.put_manifest("app", "1", manifest_of())
+
+
+def test_an_incomplete_manifest_is_refused_in_the_registrys_words(target: FakeRegistry, pusher: RegistryClient) -> None:
+    with pytest.raises(RegistryError, match="answers 400 when asked to store app, manifest 1: MANIFEST_BLOB_UNKNOWN"):
+        pusher.put_manifest("app", "1", manifest_of())
+
+
+def test_an_immutable_tag_is_refused_in_the_registrys_words(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.validates, target.immutable_tags = False, True
+    pusher.put_manifest("app", "1", manifest_of())
+    with pytest.raises(RegistryError, match="TAG_INVALID"):
+        pusher.put_manifest("app", "1", manifest_of(seed=1))
+
+
+@pytest.mark.parametrize(("code", "message"), [("NAME_UNKNOWN", "'app' does not exist"), ("", "'app' does not exist"), ("BLOB_UNKNOWN", "does not take app")])
+def test_a_404_for_a_manifest_is_told_apart(target: FakeRegistry, pusher: RegistryClient, code: str, message: str) -> None:
+    target.fault = on("PUT", "", Status(code=404, body=json.dumps({"errors": [{"code": code, "message": "x"}] if code else []}).encode()))
+    with pytest.raises(RegistryError, match=message):
+        pusher.put_manifest("app", "1", manifest_of())
+
+
+# Blobs
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("auth", ["none", "basic", "bearer"])
+def test_a_blob_is_stored_in_one_piece(target: FakeRegistry, pusher: RegistryClient, auth: str, relative: bool) -> None:  # noqa: FBT001 - a table
+    target.auth, target.relative_location = auth, relative
+    target.username, target.password = TARGET_LOGIN.username, TARGET_LOGIN.password
+    assert not pusher.has_blob("app", DIGEST)
+    store(pusher)
+    assert pusher.has_blob("app", DIGEST)
+    assert target.storage["app"].blobs == {DIGEST: BLOB}
+    assert [record.bytes_in for record in target.seen("PUT")] == [len(BLOB)]
+
+
+def test_a_blob_is_read_as_it_is(source: FakeRegistry, puller: RegistryClient) -> None:
+    source.create("app").blobs[DIGEST] = BLOB
+    assert read_all(puller, DIGEST) == BLOB
+    assert source.requests[0].headers["accept-encoding"] == "identity"
+
+
+def test_a_blob_behind_a_redirect_is_read_without_authorization(source: FakeRegistry, target: FakeRegistry, transport: Transport) -> None:
+    source.username, source.password, source.auth = TARGET_LOGIN.username, SECRET, "basic"
+    source.create("app").blobs[DIGEST] = target.create("app").blobs[DIGEST] = BLOB
+    source.redirect_blobs_to = target.url
+    assert read_all(client(source, "source", transport, TARGET_LOGIN), DIGEST) == BLOB
+    assert [record.authorization for record in target.requests] == [""]
+
+
+def test_a_blob_that_is_not_there_is_a_registry_error(puller: RegistryClient, source: FakeRegistry) -> None:
+    source.create("app")
+    with pytest.raises(RegistryError, match=r"answers 404 .* BLOB_UNKNOWN"):
+        puller.open_blob("app", DIGEST)
+
+
+def test_a_blob_that_breaks_off_may_be_begun_again(source: FakeRegistry, puller: RegistryClient) -> None:
+    source.create("app").blobs[DIGEST] = BLOB
+    source.fault = on("GET", "", CutAnswer(after=1000))
+    with pytest.raises(BrokenOff) as caught:
+        read_all(puller, DIGEST)
+    assert isinstance(caught.value.fault, RegistryUnreachable)
+    assert read_all(puller, DIGEST) == BLOB
+
+
+def test_a_blob_of_another_repository_is_mounted(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.auth, target.username, target.password = "bearer", TARGET_LOGIN.username, SECRET
+    target.create("base").blobs[DIGEST] = BLOB
+    assert pusher.mount_or_start("app", DIGEST, "base") is None
+    assert target.storage["app"].blobs == {DIGEST: BLOB}
+    assert target.scopes == [("repository:app:pull,push", "repository:base:pull")]
+
+
+def test_a_mount_that_is_declined_is_an_upload_without_another_request(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.mount = False
+    upload = pusher.mount_or_start("app", DIGEST, "base")
+    assert isinstance(upload, UploadSession)
+    assert target.count("POST") == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
+def test_a_mount_that_is_refused_is_an_upload_by_the_plain_way(target: FakeRegistry, pusher: RegistryClient, status: int) -> None:
+    target.fault = on("POST", "", Status(code=status))
+    assert isinstance(pusher.mount_or_start("app", DIGEST, "base"), UploadSession)
+    assert [bool(record.query) for record in target.seen("POST")] == [True, False]
+
+
+def test_a_repository_that_is_not_there_is_named(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.create_on_push = False
+    with pytest.raises(RegistryError, match="the repository 'app' does not exist on the target registry") as caught:
+        pusher.mount_or_start("app", DIGEST)
+    assert caught.value.hint.startswith("create it there")
+
+
+@pytest.mark.parametrize("location", ["", "ftp://example.com/x", "http://[::1"])
+def test_an_upload_without_a_usable_location_is_refused(target: FakeRegistry, pusher: RegistryClient, location: str) -> None:
+    target.fault = on("POST", "", Status(code=202, headers={"Location": location} if location else {}))
+    with pytest.raises(RegistryError, match="without a location"):
+        pusher.mount_or_start("app", DIGEST)
+
+
+def test_an_upload_at_another_host_carries_no_authorization(target: FakeRegistry, source: FakeRegistry, pusher: RegistryClient) -> None:
+    target.username, target.password, target.auth = TARGET_LOGIN.username, SECRET, "basic"
+    pusher.has_blob("app", DIGEST)
+    source.fault = on("PUT", "", Status(code=201))
+    pusher.put_blob(UploadSession(repository="app", url=source.url + "/upload?x=1"), DIGEST, Upload(size=len(BLOB), pieces=[BLOB]))
+    assert [(record.authorization, record.query) for record in source.requests] == [("", "x=1&digest=" + DIGEST.replace(":", "%3A"))]
+
+
+@pytest.mark.parametrize("fault", [Status(code=503), Status(code=404), Status(code=416), CutRequest(after=10), CutAnswer(after=None)])
+def test_an_upload_that_is_lost_may_be_begun_again(target: FakeRegistry, pusher: RegistryClient, fault: Status | CutRequest | CutAnswer) -> None:
+    target.fault = on("PUT", "", fault)
+    with pytest.raises(BrokenOff):
+        store(pusher)
+    assert target.count("PUT") == 1
+
+
+def test_the_wait_that_a_registry_asks_for_is_passed_on(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.fault = on("PUT", "", Status(code=429, headers={"Retry-After": "7"}))
+    with pytest.raises(BrokenOff) as caught:
+        store(pusher)
+    assert caught.value.wait == 7.0
+
+
+def test_content_that_the_registry_finds_wrong_is_not_sent_again(target: FakeRegistry, pusher: RegistryClient) -> None:
+    with pytest.raises(RegistryError, match="DIGEST_INVALID"):
+        store(pusher, b"other")
+
+
+def test_a_429_is_waited_for_on_the_clock(target: FakeRegistry, pusher: RegistryClient, time: FakeClock) -> None:
+    target.fault = on("POST", "", Status(code=429, headers={"Retry-After": "3"}))
+    assert isinstance(pusher.mount_or_start("app", DIGEST), UploadSession)
+    assert time.sleeps == [3.0]
+
+
+# Who may not
+
+@pytest.mark.parametrize("auth", ["basic", "bearer"])
+def test_a_wrong_password_names_registry_user_and_origin_but_never_itself(target: FakeRegistry, transport: Transport, auth: str) -> None:
+    target.auth, target.username, target.password = auth, TARGET_LOGIN.username, "right"
+    with pytest.raises(CredentialError) as caught:
+        client(target, "target", transport, TARGET_LOGIN).head_manifest("app", "1")
+    told = caught.value.message + caught.value.hint + caught.value.where + repr(caught.value)
+    assert target.host in told
+    assert "'pusher' (from PIPER_targetRegistryPassword)" in told
+    assert SECRET not in told
+
+
+def test_a_denied_push_is_a_credential_error_in_the_registrys_words(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.fault = on("POST", "", Status(code=403, body=b'{"errors":[{"code":"DENIED","message":"read only"}]}'))
+    with pytest.raises(CredentialError, match="DENIED: read only"):
+        pusher.mount_or_start("app", DIGEST)
+
+
+def test_a_password_does_not_go_over_plain_http_to_another_machine(transport: Transport) -> None:
+    class Challenger(LoopbackServer):
+        def answer(self, request: Request) -> Answer:
+            return Answer(status=401, headers={"WWW-Authenticate": "Basic"})
+
+    with Challenger() as server:
+        session = RegistryClient(Registry(scheme="http", host=server.host.replace("127.0.0.1", "0")), role="target", login=TARGET_LOGIN, transport=transport)
+        with pytest.raises(CredentialError, match="over plain http"):
+            session.has_blob("app", DIGEST)
+        assert {record.authorization for record in server.requests} == {""}
+
+
+def test_docker_hubs_own_images_have_a_prefix(transport: Transport) -> None:
+    hub = RegistryClient(Registry(scheme="https", host="docker.io"), role="source", login=None, transport=transport)
+    assert hub._url("alpine", "manifests/3") == "https://registry-1.docker.io/v2/library/alpine/manifests/3"
+    assert (hub._scope("alpine"), hub._scope("team/app")) == ("repository:library/alpine:pull", "repository:team/app:pull")
+
+
+def test_a_client_says_which_registry_it_is_for(target: FakeRegistry, pusher: RegistryClient, time: FakeClock) -> None:
+    assert pusher.registry == registry_of(target)
+    assert pusher.clock is time.clock

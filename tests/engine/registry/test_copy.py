@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.engine.registry.clients import SECRET, SOURCE_LOGIN, TARGET_LOGIN, Pair, client, job
+from tests.fakes.images import index_of, make_image, make_index, missing, put
+from tests.fakes.registry import FakeRegistry, Status, on
+from towline.errors import ConfigError, CredentialError, RegistryError, RegistryUnreachable
+from towline.image import parse_platform
+from towline.registry.copy import copy_images
+from towline.secret import Login
+from towline.transport import Transport
+
+
+@pytest.mark.parametrize("docker", [False, True])
+@pytest.mark.parametrize("auth", ["none", "basic", "bearer"])
+def test_an_index_arrives_with_all_that_hangs_on_it(transport: Transport, auth: str, docker: bool) -> None:  # noqa: FBT001 - a table
+    index = make_index(layers=2, docker=docker)
+    with FakeRegistry(username="builder", password=SECRET, auth=auth) as source, FakeRegistry(username="pusher", password=SECRET, auth=auth) as target:
+        put(index, source, "staged/app", "1")
+        report = Pair(source, target, transport, (SOURCE_LOGIN, TARGET_LOGIN)).copy("staged/app:1", "team/app:1")
+        assert missing(index, target, "team/app") == ()
+        assert target.storage["team/app"].tags == {"1": index.digest}
+        assert target.manifest("team/app", "1")[1] == index.media_type
+    assert (report.digest, report.platforms) == (index.digest, ("linux/amd64", "linux/arm64"))
+    assert (report.copied, report.mounted, report.skipped) == (6, 0, 0)
+    assert (report.bytes_moved, report.bytes_skipped) == (sum(map(len, index.all_blobs().values())), 0)
+    assert (report.tags_set, report.source_asked, report.changed) == (("team/app:1",), True, True)
+
+
+def test_an_image_of_one_platform_arrives(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    image = make_image(layers=3)
+    put(image, source, "app", "1")
+    report = pair.copy("app:1", "app:1")
+    assert missing(image, target, "app") == ()
+    assert (report.copied, report.platforms) == (4, ())
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_the_second_time_nothing_moves(source: FakeRegistry, target: FakeRegistry, pair: Pair, known: bool) -> None:  # noqa: FBT001 - a table
+    index = make_index()
+    put(index, source, "app", "1")
+    digest = index.digest if known else ""
+    pair.copy("app:1", "app:1", "app:latest", digest=digest)
+    for server in (source, target):
+        server.forget()
+    report = pair.copy("app:1", "app:1", "app:latest", digest=digest)
+    assert not report.changed
+    assert (report.copied, report.skipped, report.bytes_skipped) == (0, 4, sum(map(len, index.all_blobs().values())))
+    assert report.source_asked is not known
+    assert {record.method for record in target.requests} == {"HEAD", "GET"}
+    assert Counter(record.method for record in source.requests) == ({} if known else {"HEAD": 1})
+
+
+def test_a_known_digest_needs_no_source_when_the_target_holds_it(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    index = make_index()
+    put(index, source, "app", "1")
+    pair.copy("app:1", "app:1", digest=index.digest)
+    source.stop()
+    report = pair.copy("app:1", "app:1", digest=index.digest)
+    assert (report.changed, report.source_asked, report.platforms) == (False, False, ("linux/amd64", "linux/arm64"))
+    source.start()
+
+
+def test_a_new_tag_for_what_the_target_holds_is_one_put_and_needs_no_source(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    digest = put(make_index(), target, "app", "1")
+    source.stop()
+    report = pair.copy("app:1", "app:1", "app:2", "app:latest", digest=digest)
+    assert [record.path for record in target.seen("PUT")] == ["/v2/app/manifests/2", "/v2/app/manifests/latest"]
+    assert target.storage["app"].tags == dict.fromkeys(("1", "2", "latest"), digest)
+    assert (report.tags_set, report.source_asked) == (("app:2", "app:latest"), False)
+    source.start()
+
+
+def test_each_further_tag_is_one_more_put(source: FakeRegistry, transport: Transport) -> None:
+    put(make_index(), source, "app", "1")
+    counts = []
+    for tags in (["app:1"], ["app:1", "app:2"], ["app:1", "app:2", "app:3"]):
+        with FakeRegistry() as target:
+            Pair(source, target, transport).copy("app:1", *tags)
+            counts.append(target.count("PUT"))
+    assert counts == [counts[0], counts[0] + 1, counts[0] + 2]
+
+
+def test_a_target_that_lost_a_child_gets_it_back(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    index = make_index()
+    put(index, source, "app", "1")
+    put(index, target, "app", "1")
+    del target.storage["app"].manifests[index.children[0].digest]
+    lost = next(iter(index.children[0].blobs))
+    del target.storage["app"].blobs[lost]
+    report = pair.copy("app:1", "app:1", digest=index.digest)
+    assert missing(index, target, "app") == ()
+    assert (report.changed, report.copied, report.skipped) == (True, 1, 3)
+
+
+def test_only_missing_blobs_move(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    image = make_image(layers=4)
+    put(image, source, "app", "1")
+    there = dict(list(image.blobs.items())[:3])
+    target.create("app").blobs.update(there)
+    report = pair.copy("app:1", "app:1")
+    assert (report.copied, report.skipped, report.bytes_skipped) == (2, 3, sum(map(len, there.values())))
+    assert {record.path.rpartition("/")[2] for record in source.seen("GET", "blobs")} == set(image.blobs) - set(there)
+
+
+def test_a_tag_that_moved_on_does_not_matter_when_the_digest_is_known(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    wanted = put(make_image(seed=1), source, "app", "1")
+    put(make_image(seed=2), source, "app", "1")
+    assert pair.copy("app:1", "app:1", digest=wanted).digest == wanted
+    assert target.storage["app"].tags == {"1": wanted}
+
+
+def test_a_digest_in_the_sources_name_is_a_known_digest(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    wanted = put(make_image(), source, "app")
+    pair.copy(f"app@{wanted}", "app:1")
+    assert target.storage["app"].tags == {"1": wanted}
+
+
+def test_a_tag_that_points_elsewhere_is_moved(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    wanted = put(make_image(seed=1), source, "app", "1")
+    put(make_image(seed=2), target, "app", "1")
+    assert pair.copy("app:1", "app:1").tags_set == ("app:1",)
+    assert target.storage["app"].tags == {"1": wanted}
+
+
+def test_one_platform_is_taken_out_of_an_index(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    index = make_index()
+    put(index, source, "app", "1")
+    report = pair.copy("app:1", "app:1", digest=index.digest, platform=parse_platform("linux/arm64"))
+    assert report.digest == index.children[1].digest == target.storage["app"].tags["1"]
+    assert set(target.storage["app"].manifests) == {report.digest}
+    assert not pair.copy("app:1", "app:1", platform=parse_platform("linux/arm64")).changed
+
+
+def test_a_platform_that_is_not_there_lists_those_that_are(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    put(make_index(), source, "app", "1")
+    with pytest.raises(ConfigError) as caught:
+        pair.copy("app:1", "app:1", platform=parse_platform("linux/s390x"))
+    assert "linux/amd64, linux/arm64" in caught.value.hint
+    assert target.storage == {}
+
+
+def test_an_image_without_an_index_is_taken_whatever_the_platform(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    digest = put(make_image(), source, "app", "1")
+    assert pair.copy("app:1", "app:1", platform=parse_platform("linux/amd64")).digest == digest
+
+
+def test_an_index_of_indexes_arrives(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    outer = index_of([make_index(), make_image("linux/s390x")])
+    put(outer, source, "app", "1")
+    pair.copy("app:1", "app:1")
+    assert missing(outer, target, "app") == ()
+
+
+# Several jobs
+
+def test_what_two_jobs_share_moves_once(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    first, second = make_index(["linux/amd64", "linux/arm64"]), make_index(["linux/amd64", "linux/s390x"])
+    put(first, source, "app", "1")
+    put(second, source, "app", "2")
+    jobs = [job(source, target, "app:1", "app:1"), job(source, target, "app:2", "app:2"), job(source, target, "app:1", "app:one")]
+    reports = copy_images(jobs, source=pair.source, target=pair.target)
+    assert [(report.copied, report.skipped) for report in reports] == [(4, 0), (2, 2), (0, 4)]
+    assert target.count("PUT", "uploads") == target.count("POST") == 6
+    assert target.count("PUT", first.children[0].digest) == 1
+    assert target.storage["app"].tags == {"1": first.digest, "2": second.digest, "one": first.digest}
+
+
+def test_no_tag_of_any_job_is_set_when_one_of_them_fails(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    good, bad = make_image(seed=1), make_image(seed=2)
+    put(good, source, "good", "1")
+    put(bad, source, "bad", "1")
+    source.fault = on("GET", next(iter(bad.blobs)), Status(code=400))
+    with pytest.raises(RegistryError):
+        copy_images([job(source, target, "good:1", "good:1"), job(source, target, "bad:1", "bad:1")], source=pair.source, target=pair.target)
+    assert all(not held.tags for held in target.storage.values())
+
+
+def test_one_image_goes_to_several_repositories(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    image = make_image()
+    put(image, source, "app", "1")
+    report = pair.copy("app:1", "a/app:1", "b/app:1", "a/app:2")
+    assert report.tags_set == ("a/app:1", "a/app:2", "b/app:1")
+    assert (missing(image, target, "a/app"), missing(image, target, "b/app")) == ((), ())
+
+
+def test_within_one_registry_blobs_are_mounted(source: FakeRegistry, transport: Transport) -> None:
+    image = make_image()
+    put(image, source, "app", "1")
+    report = Pair(source, source, transport).copy("app:1", "released/app:1")
+    assert (report.mounted, report.copied, report.bytes_moved) == (2, 0, 0)
+    assert missing(image, source, "released/app") == ()
+
+
+def test_where_mounts_are_declined_the_bytes_move(source: FakeRegistry, transport: Transport) -> None:
+    source.mount = False
+    put(make_image(), source, "app", "1")
+    report = Pair(source, source, transport).copy("app:1", "released/app:1")
+    assert (report.mounted, report.copied) == (0, 2)
+
+
+# Dry run
+
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    index = make_index()
+    put(index, source, "app", "1")
+    dry = pair.copy("app:1", "app:1", "app:2", dry_run=True)
+    assert target.storage == {}
+    assert {record.method for record in target.requests} == {"HEAD", "GET"}
+    assert [entry["do"] for entry in dry.plan] == ["copy blob"] * 4 + ["put manifest"] * 2 + ["put tag"] * 2
+    real = pair.copy("app:1", "app:1", "app:2")
+    assert (dry.copied, dry.bytes_moved, dry.tags_set, dry.plan) == (real.copied, real.bytes_moved, real.tags_set, real.plan)
+
+
+# What goes wrong
+
+def test_a_source_that_is_gone_hints_that_staging_is_short_lived(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    digest = put(make_image(), source, "app", "1")
+    source.stop()
+    with pytest.raises(RegistryUnreachable, match=f"the source registry {source.host} cannot be reached") as caught:
+        pair.copy("app:1", "app:1", digest=digest)
+    assert "Build has to run again" in caught.value.hint
+    source.start()
+
+
+def test_a_source_that_lost_the_image_says_which(pair: Pair) -> None:
+    with pytest.raises(RegistryError, match="app, 1, does not exist on the source registry"):
+        pair.copy("app:1", "app:1")
+
+
+def test_a_target_repository_that_is_not_there_is_named(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    put(make_image(), source, "app", "1")
+    target.create_on_push = False
+    with pytest.raises(RegistryError, match="the repository 'team/app' does not exist on the target registry"):
+        pair.copy("app:1", "team/app:1")
+    assert target.storage == {}
+
+
+@pytest.mark.parametrize("auth", ["basic", "bearer"])
+@pytest.mark.parametrize("wrong", ["source", "target"])
+def test_a_wrong_password_names_registry_user_and_origin(transport: Transport, auth: str, wrong: str) -> None:
+    logins = [Login(username=login.username, password="guess-me-not", origin=login.origin) if role == wrong else login
+              for role, login in (("source", SOURCE_LOGIN), ("target", TARGET_LOGIN))]
+    with FakeRegistry(username="builder", password=SECRET, auth=auth) as source, FakeRegistry(username="pusher", password=SECRET, auth=auth) as target:
+        put(make_image(), source, "app", "1")
+        with pytest.raises(CredentialError) as caught:
+            Pair(source, target, transport, (logins[0], logins[1])).copy("app:1", "app:1")
+        told = caught.value.message + caught.value.hint + caught.value.where
+        expected = {"source": (source.host, SOURCE_LOGIN), "target": (target.host, TARGET_LOGIN)}[wrong]
+        assert expected[0] in told
+        assert repr(expected[1].username) in told
+        assert expected[1].origin in told
+        assert "guess-me-not" not in told
+        assert target.storage == {}
+
+
+def test_a_realm_on_a_foreign_host_gets_no_credential_of_the_copy(source: FakeRegistry, target: FakeRegistry, transport: Transport) -> None:
+    put(make_image(), source, "app", "1")
+    source.auth, source.realm = "bearer", target.url + "/token"
+    login = Login(username="u", password="p", origin="o", hosts=(source.host,))
+    with pytest.raises(CredentialError, match=f"no credential may be sent to {target.host}"):
+        client(source, "source", transport, login).head_manifest("app", "1")
+    assert target.requests == ()
