@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import socketserver
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -206,12 +207,16 @@ class LoopbackServer:
             if record.number < len(self._records):
                 self._records[record.number] = record
 
+    def crashed(self, crash: BaseException) -> None:
+        """Keep the first crash for stop()."""
+        self._crash = self._crash or crash
+
     def answer_or_crash(self, request: Request) -> Answer:
         """`answer`, or 500 with the trace; the crash comes up again in stop()."""
         try:
             return self.answer(request)
         except Exception as crash:  # noqa: BLE001 - it must not be lost in a thread
-            self._crash = self._crash or crash
+            self.crashed(crash)
             return Answer(status=500, headers={"Content-Type": "text/plain"}, body=traceback.format_exc().encode())
 
 
@@ -250,7 +255,10 @@ class _Listener(ThreadingHTTPServer):
                     continue
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A peer that went away is no news here."""
+        """A peer that went away is no news here; anything else is a fault of the fake, or of what chooses its faults."""
+        crash = sys.exception()
+        if crash is not None and not isinstance(crash, OSError):
+            self.owner.crashed(crash)
 
 
 class _Handler(BaseHTTPRequestHandler):

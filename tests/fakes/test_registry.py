@@ -419,3 +419,12 @@ def test_a_crash_of_the_fake_comes_up_when_it_stops() -> None:
     assert (got.status, b"ZeroDivisionError: a" in got.body) == (500, True)
     with pytest.raises(RuntimeError, match="crashed"):
         registry.stop()
+
+
+def test_a_crash_of_what_chooses_the_faults_comes_up_too() -> None:
+    registry = FakeRegistry().start()
+    registry.fault = lambda record: Status(code=record.number // 0)
+    with pytest.raises(http.client.RemoteDisconnected):
+        call(registry, "GET", "/v2/")
+    with pytest.raises(RuntimeError, match="crashed"):
+        registry.stop()
