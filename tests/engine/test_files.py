@@ -6,13 +6,16 @@ import os
 import re
 import resource
 import stat
+import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from towline.errors import MachineError
-from towline.files import resource_names, resource_text, version, write_whole
+from towline.files import resource_text, version, write_whole
+from towline.process import run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,7 +26,19 @@ def names(folder: Path) -> list[str]:
 
 def test_shared_data_is_that_of_the_library() -> None:
     assert resource_text("VERSION") == (ROOT / "resources" / "towline" / "VERSION").read_text(encoding="utf-8")
-    assert resource_names("steps") == tuple(sorted(path.name for path in (ROOT / "resources" / "towline" / "steps").iterdir()))
+    for path in (ROOT / "resources" / "towline").rglob("*.yaml"):
+        assert resource_text(str(path.relative_to(ROOT / "resources" / "towline"))) == path.read_text(encoding="utf-8")
+
+
+def test_shared_data_is_found_in_a_zipapp(tmp_path: Path) -> None:
+    engine, data = ROOT / "engine" / "towline", ROOT / "resources" / "towline"
+    with zipfile.ZipFile(tmp_path / "towline.pyz", "w") as archive:
+        for module in ("__init__.py", "errors.py", "files.py"):
+            archive.write(engine / module, f"towline/{module}")
+        archive.write(data / "VERSION", "towline/resources/VERSION")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path / 'towline.pyz')!r}); from towline import files; print(files.__file__, files.version())"
+    ended = run([sys.executable, "-I", "-c", code], environment={})
+    assert ended.out.decode().split() == [str(tmp_path / "towline.pyz" / "towline" / "files.py"), version()], ended.err
 
 
 def test_the_version_is_three_numbers() -> None:
