@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-from importlib import resources
 from pathlib import Path
 
 from towline.errors import MachineError
 
 
 def resource_text(name: str) -> str:
-    """The text of `resources/towline/<name>`; raises FileNotFoundError."""
-    return resources.files("towline").joinpath("resources", name).read_text(encoding="utf-8")
-
-
-def resource_names(folder: str) -> tuple[str, ...]:
-    """The names in `resources/towline/<folder>`, sorted."""
-    return tuple(sorted(entry.name for entry in resources.files("towline").joinpath("resources", folder).iterdir()))
+    """The text of `resources/towline/<name>`, from a folder or a zipapp alike; raises OSError."""
+    data: bytes = globals()["__loader__"].get_data(str(Path(__file__).parent / "resources" / name))
+    return data.decode("utf-8")
 
 
 def version() -> str:
@@ -28,7 +22,7 @@ def version() -> str:
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write `data` beside `path`, flush it to disk and rename it there; raises MachineError."""
-    beside = path.with_name(f".{secrets.token_hex(8)}.tmp")  # not the process id: in a container every run may have the same
+    beside = path.with_name(f".{os.urandom(8).hex()}.tmp")  # not the process id: in a container every run may have the same
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

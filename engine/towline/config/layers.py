@@ -9,6 +9,7 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from towline.config import schema as metadata
 from towline.config.merge import Layer
 from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, Parameter, StepSchema
 from towline.errors import ConfigError, UsageError
-from towline.files import resource_names, resource_text
+from towline.files import resource_text
 from towline.suggest import nearest
 from towline.yaml_marks import Located, Mark, YamlFault, load
 
@@ -292,5 +293,6 @@ def load_schema(step_name: str) -> StepSchema:
 @cache
 def all_schemas() -> tuple[StepSchema, ...]:
     """The schema of every step that has metadata."""
-    names = [f"steps/{name}" for name in resource_names("steps") if name.endswith(".yaml")]
+    folder = resources.files("towline").joinpath("resources", "steps")
+    names = [f"steps/{name}" for name in sorted(entry.name for entry in folder.iterdir()) if name.endswith(".yaml")]
     return tuple(metadata.parse(read_yaml(resource_text(name), name).value, name) for name in names)
