@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's name for a word
-_PARAMETER = re.compile(rf"[ \t,]*({_TOKEN})[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|({_TOKEN}))[ \t]*(?=,|$)")
-_SCHEME = re.compile(rf"[ \t,]*({_TOKEN})(?=[ \t,]|$)")
+_GAP = re.compile(r"[ \t,]*")
+_PARAMETER = re.compile(rf"({_TOKEN})[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|({_TOKEN}))[ \t]*(?=,|$)")
+_SCHEME = re.compile(rf"({_TOKEN})(?=[ \t,]|$)")
 _REST = re.compile(r"[^,\"]*(?:\"(?:[^\"\\]|\\.)*(?:\"|$)[^,\"]*)*(?:,|$)")
 _LONGEST = 16 * 1024
 
@@ -28,7 +29,8 @@ class Challenge:
 
 def parse_challenges(header: str) -> tuple[Challenge, ...]:
     """Every challenge of one header in its order; what cannot be read is left out."""
-    text, found, position = header[:_LONGEST], list[tuple[str, dict[str, str]]](), 0
+    text, found = header[:_LONGEST], list[tuple[str, dict[str, str]]]()
+    position = _end(_GAP, text, 0)
     while position < len(text):
         if found and (parameter := _PARAMETER.match(text, position)):
             name, quoted, plain = parameter.groups()
@@ -38,7 +40,8 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
             found.append((scheme[1].lower(), {}))
             position = scheme.end()
         else:
-            position = _skipped(text, position)
+            position = max(_end(_REST, text, position), position + 1)
+        position = _end(_GAP, text, position)
     return tuple(Challenge(scheme=scheme, parameters=parameters) for scheme, parameters in found)
 
 
@@ -49,7 +52,7 @@ def choose(headers: Iterable[str]) -> Challenge | None:
     return next(bearer, next((entry for entry in challenges if entry.scheme == "basic"), None))
 
 
-def _skipped(text: str, position: int) -> int:
-    """Where the next list element begins, quoted commas left inside; always further on."""
-    rest = _REST.match(text, position)
-    return max(rest.end() if rest else len(text), position + 1)
+def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
+    """Where `pattern` ends; where it does not even match, nothing more can be read."""
+    match = pattern.match(text, position)
+    return match.end() if match else len(text)
