@@ -85,7 +85,7 @@ def test_a_value_with_a_line_break_stays_one_value() -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "1.20", "1e3", "on", "null", "", "0123", "12:30:45", "~", "- a", "{{", "#", "\U0001f600", "a\u2028b\x85c\x7f\ufeff", "\t\\\"'",
+    "1.20", "1e3", "on", "null", "", "0123", "12:30:45", "~", "- a", "{{", "#", "\U0001f600", "a \u2028 b \x85 c\x7f\ufeff", "\t\\\"'",
 ])
 def test_a_quoted_text_stays_that_text(text: str) -> None:
     assert yaml.safe_load(f"a: {quote(text)}\n") == {"a": text}

@@ -52,10 +52,10 @@ def test_the_repository_itself_may_be_the_chart(path: str) -> None:
 
 
 def test_a_chart_that_is_not_there_lists_those_that_are() -> None:
-    listing = ["helm/one/Chart.yaml", "helm/one/charts/sub/Chart.yaml", "other/Chart.yaml"]
-    with pytest.raises(ConfigError, match="chart 'chart/app' does not exist in the repository") as caught:
-        change().wants(listing)
-    assert caught.value.hint == "known: helm/one, other"
+    listing = ["charts/two/Chart.yaml", "helm/one/Chart.yaml", "helm/one/charts/sub/Chart.yaml", "other/Chart.yaml"]
+    with pytest.raises(ConfigError, match="chart 'deploy' does not exist in the repository") as caught:
+        change(chart_path="deploy").wants(listing)
+    assert caught.value.hint == "known: charts/two, helm/one, other"
     with pytest.raises(ConfigError) as caught:
         change(chart_path="helm/on").wants(listing)
     assert caught.value.hint == "did you mean 'helm/one'?"
@@ -108,6 +108,11 @@ def test_a_second_rendering_gives_the_same_bytes_whatever_the_file_holds() -> No
     files = chart(service="kind: Service\n", config="kind: ConfigMap\n")
     first = applied(files)
     assert applied(files | {"manifest.yaml": first}) == first
+
+
+def test_what_is_written_is_no_part_of_the_chart_that_it_comes_from() -> None:
+    files = {name.removeprefix("chart/app/"): text for name, text in chart(old='kind: Old\nsize: {{ len (.Files.Get "manifest.yaml") }}\n').items()}
+    assert "size: 0\n" in applied(files | {"manifest.yaml": "what was rendered before"}, chart_path=".")
 
 
 @pytest.mark.parametrize("tag", ["1.0,replicas=9", "1.0\nevil", "{{ .Values }}", "1.0@sha256:" + "a" * 64, "007", "true", 'a"b\\'])
