@@ -125,6 +125,12 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result to standard output")
 
 
+def _masked(result: Mapping[str, Any], console: Console) -> dict[str, object]:
+    """The parts that are written for people, without secrets; the others are data, which a short secret would garble."""
+    error = result["error"] and {key: console.mask(text) for key, text in result["error"].items()}
+    return {"summary": console.mask(result["summary"]), "error": error}
+
+
 def _unexpected(fault: Exception, console: Console) -> TowlineError:
     if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno in _EXHAUSTED):
         return MachineError(f"the machine is at its end: {str(fault) or type(fault).__name__}", hint="free disk space, memory or open files")
@@ -134,7 +140,7 @@ def _unexpected(fault: Exception, console: Console) -> TowlineError:
 
 def _finish(words: Sequence[str], ending: Outcome | TowlineError, result: Mapping[str, object], *, console: Console, out: TextIO) -> int:
     """Print and write what came of it and give the exit code."""
-    text = console.mask(json.dumps(result, indent=2, ensure_ascii=False)) + "\n"
+    text = json.dumps({**result, **_masked(result, console)}, indent=2, ensure_ascii=False) + "\n"
     code = 0
     if isinstance(ending, TowlineError):
         console.fail(ending)

@@ -100,6 +100,13 @@ def test_secrets_leave_the_environment_before_anything_is_started(workspace: Pat
     assert "secret" not in ending.err.replace("secrets", "")
 
 
+def test_a_short_secret_does_not_garble_the_result(workspace: Path) -> None:
+    environ = {"PIPER_targetRegistryPassword": "null", "PIPER_targetRegistryUrl": "null://null"}
+    ending = Ending(["run", "imagePushToRegistry"], workspace, environ)
+    assert ending.result["bindings"] == []
+    assert "null" not in json.dumps(ending.result["error"])
+
+
 def test_json_prints_the_result_and_nothing_else_to_standard_output(workspace: Path) -> None:
     ending = Ending(["plan", "--json"], workspace)
     assert json.loads(ending.out) == ending.result
