@@ -66,7 +66,6 @@ class Repository:
         self.deadline = deadline or Deadline.after(_SECONDS, Clock())
         self._temporary = TemporaryDirectory(prefix="towline-git-", dir=environ.get("TMPDIR"), ignore_cleanup_errors=True)
         self._folder = Path(self._temporary.name)
-        self._contents: dict[str, bytes] = {}
         self._listed: tuple[str, tuple[Entry, ...]] = "", ()
         try:
             self._git = Program(remote, folder=self._folder, environ=environ, deadline=self.deadline)
@@ -109,15 +108,15 @@ class Repository:
         return self._listed[1]
 
     def read(self, entries: Iterable[Entry]) -> dict[str, bytes]:
-        """The contents of these files by path; what is not here yet comes in one request, not in one for each."""
+        """The contents of these files by path; what is not here yet comes in one request (facts 3.2, 7), what is here in none."""
         wanted = {entry.path: entry.oid for entry in entries}
-        missing = sorted(set(wanted.values()) - self._contents.keys())
-        if missing:
-            oids = "".join(f"{oid}\n" for oid in missing).encode()
-            self._git.insist("-c", "fetch.negotiationAlgorithm=noop", "fetch", "--no-tags", "--no-write-fetch-head", "--filter=blob:none", "--stdin", "origin",
-                             stdin=oids)
-            self._contents.update(_contents(self._git.local("cat-file", "--batch", stdin=oids)))
-        return {path: self._contents[oid] for path, oid in wanted.items()}
+        if not wanted:
+            return {}
+        oids = "".join(f"{oid}\n" for oid in sorted(set(wanted.values()))).encode()
+        self._git.insist("-c", "fetch.negotiationAlgorithm=noop", "fetch", "--no-tags", "--no-write-fetch-head", "--filter=blob:none", "--stdin", "origin",
+                         stdin=oids)
+        contents = _contents(self._git.local("cat-file", "--batch", stdin=oids))
+        return {path: contents[oid] for path, oid in wanted.items()}
 
     def commit(self, tip: Tip, changes: Mapping[str, bytes], *, message: str, author: Author) -> str:
         """Write `changes` (path -> new content) on top of `tip` and give the commit's id; modes stay, new files are 100644.

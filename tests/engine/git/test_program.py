@@ -72,7 +72,10 @@ def test_the_password_is_in_no_argument_no_file_and_no_child_that_does_not_need_
     assert {run.split()[1] for run in runs if "s3cret" not in run} == {"for-each-ref", "ls-tree", "cat-file"}
 
 
-def test_nothing_of_the_machine_reaches_git_but_its_path_proxies_and_authorities(tmp_path: Path, temporary: Path, environ: Mapping[str, str]) -> None:
+def test_nothing_of_the_machine_reaches_git_but_its_path_proxies_and_authorities(
+    tmp_path: Path, temporary: Path, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TRACE_CURL", "1")
     given = {**spy(tmp_path / "spy", environ), "GIT_DIR": "/elsewhere", "GIT_SSH_COMMAND": "id", "GIT_TRACE": "1", "GIT_CONFIG_COUNT": "1", "HOME": "/root",
              "PIPER_password": "x", "GIT_ASKPASS": "id", "https_proxy": "http://proxy:3128", "GIT_SSL_CAINFO": "/ca.pem"}
     program(temporary, given).local("version")
@@ -147,7 +150,7 @@ def test_a_login_is_bound_to_its_host(guarded: Path, temporary: Path, environ: M
 
 def test_a_server_that_comes_back_is_asked_again(server: GitServer, opened: Opened, slept: list[float]) -> None:
     server.create("demo", {"a": b"1"})
-    answers: list[int | str] = [503, 503, "drop", "drop"]  # each failure is followed by a look at the branches
+    answers: list[int | str | None] = [503, None, None, "drop", "drop"]  # each failure is followed by a look at the branches
     server.fault = lambda _method, _path: answers.pop(0) if answers else None
     assert opened().fetch("main").branch == "main"
     assert len(slept) == 2

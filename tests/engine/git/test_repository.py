@@ -53,6 +53,7 @@ def test_a_named_branch_is_read_and_nothing_else(server: GitServer, bare: Path, 
     repository = opened()
     assert repository.fetch("stage") == Tip(branch="stage", commit=commit)
     assert repository._branches() == {"stage": commit}
+    assert repository._git.local("rev-list", "--count", "--all") == b"1\n"
 
 
 def test_a_missing_branch_names_the_nearest_that_is_there(server: GitServer, repository: Repository, slept: list[float]) -> None:
@@ -189,9 +190,10 @@ def test_a_refused_push_says_what_the_server_said(server: GitServer, bare: Path,
     assert server.git("rev-parse", "main", repository=bare).strip() == tip.commit
 
 
-def test_a_push_that_broke_off_is_not_called_refused(server: GitServer, repository: Repository) -> None:
+@pytest.mark.parametrize("moment", ["service=git-receive-pack", "/git-receive-pack"])
+def test_a_push_that_broke_off_is_not_called_refused(server: GitServer, repository: Repository, moment: str) -> None:
     tip = repository.fetch("main")
-    server.fault = lambda _method, _path: "drop"
+    server.fault = lambda _method, path: "drop" if moment in path else None
     answer = repository.push(repository.commit(tip, {"README": b"x"}, message="m", author=AUTHOR), tip)
     assert (answer.done, answer.refused) == (False, False)
 

@@ -131,8 +131,9 @@ def test_a_new_file_in_a_new_folder_is_added(server: GitServer, repository: Repo
     assert git(server, "show", "main:stages/release/manifest.yaml") == "a: 1"
 
 
-def test_a_file_written_without_having_been_wanted_is_compared_all_the_same(repository: Repository) -> None:
-    done = update(repository, branch="main", change=Replace(paths=(), besides={"apps/demo.yaml": BEFORE}), text=TEXT)
+@pytest.mark.parametrize("paths", [(), ("apps/other.yaml",)])
+def test_a_file_written_without_having_been_wanted_is_compared_all_the_same(repository: Repository, paths: Sequence[str]) -> None:
+    done = update(repository, branch="main", change=Replace(paths=paths, besides={"apps/demo.yaml": BEFORE}), text=TEXT)
     assert (done.commit, done.files) == ("", ())
 
 
@@ -177,6 +178,13 @@ def test_a_push_whose_answer_was_lost_is_recognised_and_not_repeated(server: Git
     assert [done.commit] == ours
     assert done.attempts == 1
     assert git(server, "rev-list", "--count", "main").strip() == ("3" if afterwards else "2")
+
+
+def test_without_a_request_the_commits_id_tells_that_it_landed(server: GitServer, repository: Repository) -> None:
+    server.fault = Once(SENDING, lambda: "cut")
+    done = update(repository, branch="main", change=Replace(), text=CommitText(text="Update", provenance=Provenance(), author=Author(name="ann")))
+    assert git(server, "rev-list", "main").split() == [done.commit, done.base]
+    assert done.attempts == 1
 
 
 def test_a_commit_with_the_runs_own_request_is_recognised_whatever_its_id(server: GitServer, repository: Repository) -> None:
