@@ -170,9 +170,11 @@ def test_a_server_that_never_answers_ends_with_the_deadline(server: GitServer, e
     server.create("demo", {"a": b"1"})
     server.fault = lambda _method, _path: "drop" if over.wait() else None
     git = Program(parse_remote(server.url("demo")), folder=temporary, environ=environ, deadline=Deadline.after(0.3, Clock()))
-    with pytest.raises(GitUnreachable) as caught:
-        git.ask("ls-remote", server.url("demo"))
-    over.set()
+    try:
+        with pytest.raises(GitUnreachable) as caught:
+            git.ask("ls-remote", server.url("demo"))
+    finally:
+        over.set()
     assert "git ls-remote ran into its time limit" in caught.value.message
 
 
