@@ -285,6 +285,17 @@ def test_what_a_change_raises_goes_through(repository: Repository) -> None:
     assert caught.value.message == "cannot edit ['apps/demo.yaml']"
 
 
+def test_a_change_chooses_among_files_only(server: GitServer, repository: Repository) -> None:
+    class Listed(Replace):
+        def wants(self, listing: Sequence[str]) -> Sequence[str]:
+            raise RenderError(" ".join(listing))
+
+    server.add("demo", {"link": (b"apps", 0o120000), "apps/run": (b"#!/bin/sh\n", 0o755), '"caf\\351"': b"no text"})
+    with pytest.raises(RenderError) as caught:
+        update(repository, branch="main", change=Listed(), text=TEXT)
+    assert caught.value.message == "apps/demo.yaml apps/other.yaml apps/run"
+
+
 def test_a_wanted_file_that_is_not_there_is_left_to_the_change(repository: Repository) -> None:
     done = update(repository, branch="main", change=Replace(paths=("apps/demo.yaml", "apps/missing.yaml")), text=TEXT, terms=Terms(dry_run=True))
     assert done.files == ("apps/demo.yaml",)
