@@ -11,7 +11,7 @@ from towline.suggest import nearest
 
 _ALTERNATIVES = 256
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_PIECE = re.compile(r"\*+|\?|\[(?:[!^])?\]?[^\]/]*\]|.", re.DOTALL)
+_PIECE = re.compile(r"\*+|\?|\[[!^]?.[^\]]*\]|.", re.DOTALL)
 _UNSEEN = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")  # file systems that ignore these would write .git
 
 
@@ -91,8 +91,7 @@ def _part(part: str) -> re.Pattern[str]:
         elif piece == "?":
             groups[-1] += "."
         elif len(piece) > 1:
-            inner = re.sub(r"([\\\[\]&~|^])", r"\\\1", piece[1:-1].lstrip("!^"))
-            groups[-1] += f"[{'^' if piece[1] in '!^' else ''}{inner}]"
+            groups[-1] += _class(piece[1:-1])
         else:
             groups[-1] += re.escape(piece)
     middle = "".join(f"(?>.*?{group})" for group in groups[1:-1])
@@ -101,6 +100,13 @@ def _part(part: str) -> re.Pattern[str]:
         return re.compile(text, re.DOTALL)
     except re.error as fault:
         raise ConfigError(f"{part!r} is no file pattern", hint="a range in [...] goes upwards") from fault
+
+
+def _class(text: str) -> str:
+    """What stands between brackets, each character taken for itself but for ranges."""
+    denied = len(text) > 1 and text[0] in "!^"
+    ranges = re.findall(r"(.)-(.)|(.)", text[denied:], re.DOTALL)
+    return f"[{'^' if denied else ''}{''.join(f'{re.escape(low)}-{re.escape(high)}' if low else re.escape(one) for low, high, one in ranges)}]"
 
 
 def _fits(parts: Sequence[re.Pattern[str] | None], path: Sequence[str]) -> bool:
