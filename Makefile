@@ -1,5 +1,6 @@
 # The two commands of the README are `make demo` and `make test`; both set up what they need and are quick the second time.
-GRADLE = gradle --no-daemon --console=plain --quiet
+# Java takes its encoding from the locale; a machine without one would garble what is not ASCII.
+GRADLE = LC_ALL=C.UTF-8 gradle --no-daemon --console=plain --quiet
 
 .PHONY: setup demo test test-extra lint check bench lock clean
 
