@@ -4,6 +4,7 @@ void call(Map parameters = [:]) {
     node(parameters.nodeLabel ?: '') {
         withEnv(checkOut(script)) {
             Map planned = towline(script: script, command: 'plan', parameters: [defaults: parameters.defaults])
+            echo('[towlinePipeline] ' + planned.summary)
             for (Map part in planned.outputs.stages) {
                 if (part.active != 'no') {
                     towlineStage(script: script, name: part.name, plan: part, defaults: parameters.defaults)

@@ -4,12 +4,18 @@ void call(Map parameters = [:]) {
     if (!name) {
         error('[towlineStage] which stage? Call it with name: as in towlineStage script: this, name: \'Build\'')
     }
-    stage(name) {
-        Map plan = parameters.plan ?: planOf(parameters, name)
-        for (Map step in plan.steps) {
-            if (step.active != 'no') {
-                runStep(parameters, name, step)
-            }
+    if (env.STAGE_NAME == name) {
+        runSteps(parameters, name)
+    } else {
+        stage(name) { runSteps(parameters, name) }
+    }
+}
+
+void runSteps(Map parameters, String name) {
+    Map plan = parameters.plan ?: planOf(parameters, name)
+    for (Map step in plan.steps) {
+        if (step.active != 'no') {
+            runStep(parameters, name, step)
         }
     }
 }

@@ -21,7 +21,6 @@ class CpsHarness {
     final GroovyClassLoader gcl
     final List<String> trace = []
     final List<String> mismatches = []
-    /** The longest look at the program: every byte that was written out, as text, for tests on what is kept alive. */
     int roundTrips = 0
     private final Map<String, Class> vars = [:]
 

@@ -48,7 +48,8 @@ class EngineShellTest {
         program(workspace, 'changed by a pull request')
         program(new File(workspace, 'bin'), 'changed by a pull request')
         program(tools, 'path')
-        String path = "bin:.::$workspace:${workspace}/bin/:${tools}/../workspace/bin:/nowhere:$tools:/usr/bin:/bin"
+        program(tmp.newFolder('beside'), 'wherever the step happens to run')
+        String path = "bin:.::../beside:$workspace:${workspace}/bin/:${tools}/../workspace/bin:/nowhere:$tools:/usr/bin:/bin"
         assert start(PATH: path) == [0, 'path 2 run a b']
     }
 

@@ -31,6 +31,7 @@ class StageTest extends LibraryTest {
     @Test void 'a stage without a name takes the one it stands in'() {
         answering(plan(stage('Build', []))).run("stage('Build') { towlineStage script: this }")
         assert calls() == [['plan', '--stage', 'Build']]
+        assert jenkins.entered.count { it[0] == 'stage' } == 1
     }
 
     @Test void 'a stage that cannot be told is an error'() {
@@ -91,6 +92,7 @@ class StageTest extends LibraryTest {
 towlinePipeline script: this, nodeLabel: 'linux', defaults: [[name: 'acme', text: 'general: {}']]''')
         assert calls() == [['plan'], ['run', 'imagePushToRegistry', '--if-active'], ['run', 'gitOpsUpdateDeployment', '--if-active']]
         assert (0..2).collect { engine.request(it).stage } == ['', 'Build', 'Acceptance']
+        assert jenkins.log.contains('[towlinePipeline] done')
         assert (0..2).every { engine.request(it).defaults == [[name: 'acme', text: 'general: {}']] }
         assert jenkins.entered.findAll { it[0] in ['node', 'stage'] } == [['node', 'linux'], ['stage', 'Build'], ['stage', 'Acceptance']]
     }
