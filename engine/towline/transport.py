@@ -133,6 +133,8 @@ class Transport:
         self._read = read
         self._lock = threading.Lock()
         self._idle: dict[str, list[http.client.HTTPConnection]] = {}
+        self._open: dict[http.client.HTTPConnection, socket.socket] = {}
+        self._closed = False
         self._tls: ssl.SSLContext | None = None
 
     def request(self, request: HttpRequest) -> Response:
@@ -149,16 +151,22 @@ class Transport:
             except UntrustedCertificate:
                 raise
             except TransportError:
-                pass
+                if self._closed:
+                    raise
             self.clock.sleep(pause(attempt, self.clock) if wait is None else wait)
         return self._once(request)
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections, and break those in use: whoever waits on one gets a TransportError, and does not try again."""
         with self._lock:
-            idle, self._idle = self._idle, {}
-        for connection in (entry for entries in idle.values() for entry in entries):
-            connection.close()
+            self._closed = True
+            idle, self._idle = [entry for entries in self._idle.values() for entry in entries], {}
+            used = [entry for connection, entry in self._open.items() if connection not in idle]
+        for connection in idle:
+            self._drop(connection)
+        for entry in used:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(entry, socket.SHUT_RDWR)  # below TLS: SSLSocket's own would let a waiting sender go on in clear
 
     def __enter__(self) -> Self:
         return self
@@ -182,14 +190,14 @@ class Transport:
             whole = _send(connection, request)
             raw = connection.getresponse()
         except _FAULTS as fault:
-            connection.close()
+            self._drop(connection)
             raise _translated(fault, where) from fault
         except BaseException:  # the upload's own source failed: what was sent must not stand for a whole body
-            connection.close()
+            self._drop(connection)
             raise
 
         def finish(reusable: bool) -> None:  # noqa: FBT001 - a callback with one answer
-            self._give(where, connection) if reusable and whole else connection.close()
+            self._give(where, connection) if reusable and whole else self._drop(connection)
 
         response = Response(raw, where, self.clock, finish)
         if not whole and raw.status < 400:
@@ -204,7 +212,7 @@ class Transport:
                 connection = entries.pop() if entries else None
             if connection is None or not _stale(connection):
                 return connection
-            connection.close()
+            self._drop(connection)
 
     def _give(self, where: str, connection: http.client.HTTPConnection) -> None:
         with self._lock:
@@ -212,6 +220,11 @@ class Transport:
             if len(entries) < _IDLE and connection.sock is not None:
                 entries.append(connection)
                 return
+        self._drop(connection)
+
+    def _drop(self, connection: http.client.HTTPConnection) -> None:
+        with self._lock:
+            self._open.pop(connection, None)
         connection.close()
 
     def _dial(self, where: str) -> http.client.HTTPConnection:
@@ -223,6 +236,8 @@ class Transport:
         except _FAULTS as fault:
             connection.close()
             raise _translated(fault, where) from fault
+        with self._lock:
+            self._open[connection] = connection.sock
         return connection
 
     def _to(self, where: str) -> http.client.HTTPConnection:

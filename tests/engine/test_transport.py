@@ -263,6 +263,27 @@ def test_a_cut_upload_is_a_fault(server: Echo, transport: Transport) -> None:
         transport.request(HttpRequest(method="PUT", url=server.url, body=body))
 
 
+def test_closing_breaks_what_waits_and_nothing_is_tried_again(time: FakeClock) -> None:
+    faults: list[TransportError] = []
+
+    def wait_for_ever(transport: Transport, url: str) -> None:
+        try:
+            transport.request(HttpRequest(method="GET", url=url))
+        except TransportError as fault:
+            faults.append(fault)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, Transport(clock=time.clock) as transport:
+        waiting = threading.Thread(target=wait_for_ever, args=[transport, f"http://127.0.0.1:{listener.getsockname()[1]}/"])
+        waiting.start()
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(4096).startswith(b"GET / ")
+            transport.close()
+            waiting.join(30)
+    assert not waiting.is_alive()
+    assert (len(faults), time.sleeps) == (1, [])
+
+
 # Faults say where, and no more
 
 @pytest.mark.parametrize("script", [b"nonsense\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200, b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000])

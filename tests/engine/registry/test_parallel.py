@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+import towline.registry.parallel as module
 from towline.registry.parallel import JOBS, Stopped, in_parallel
 
 
@@ -48,5 +49,24 @@ def test_the_fault_is_raised_rather_than_what_it_stopped() -> None:
         stop.set()
         raise LookupError("cause")
 
-    with pytest.raises(LookupError, match="cause"):
-        in_parallel(work, [1, 0], stop=stop)
+    for items in ([1, 0], [0, 1]):
+        stop.clear()
+        ready.clear()
+        with pytest.raises(LookupError, match="cause"):
+            in_parallel(work, items, stop=stop)
+
+
+def test_an_interruption_comes_through_while_work_still_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, ended = threading.Event(), threading.Event()
+
+    def work(_: int) -> None:
+        assert stop.wait(30)
+        ended.set()
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel(work, [1, 2], stop=stop)
+    assert ended.wait(30)

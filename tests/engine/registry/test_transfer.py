@@ -73,6 +73,7 @@ def test_a_wrong_byte_from_the_source_never_completes_an_upload(source: FakeRegi
     assert f"the source registry {source.host} sent the blob" in caught.value.message
     assert " as sha256:" in caught.value.message
     assert caught.value.where == source.url
+    assert source.count("GET", "blobs") <= len(image.blobs)  # not tried again
     assert nothing_at(target, image)
     assert target.storage["app"].blobs == {}
     assert {record.status for record in target.seen("PUT")} <= {0}
@@ -84,10 +85,14 @@ def test_an_empty_blob_that_should_not_be_is_not_stored(source: FakeRegistry, ta
     assert target.count("PUT") == 0
 
 
-@pytest.mark.parametrize(("size", "what"), [(4, "longer than its manifest says"), (6, "1 bytes short")])
-def test_a_blob_of_another_size_than_announced_is_not_stored(source: FakeRegistry, target: FakeRegistry, pair: Pair, size: int, what: str) -> None:
+@pytest.mark.parametrize(("size", "known_as", "what"), [
+    (4, b"12345", "longer than its manifest says"), (4, b"1234", "longer than its manifest says"), (6, b"12345", "1 bytes short"),
+])
+def test_a_blob_of_another_size_than_announced_is_not_stored(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, *, size: int, known_as: bytes, what: str,
+) -> None:
     with pytest.raises(DigestMismatch, match=what):
-        transfer(pair, blob_of(b"12345", source, size=size))
+        transfer(pair, blob_of(b"12345", source, claimed=digest_of(known_as), size=size))
     assert target.storage["app"].blobs == {}
 
 
