@@ -57,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Binding:
-    """A Jenkins credential to bind: its id, its kind (`usernamePassword`, `string`, `file`) and part -> variable."""
+    """A Jenkins credential to bind: its id, its kind (`usernamePassword`, `string`) and part -> variable."""
 
     credentials_id: str
     kind: str

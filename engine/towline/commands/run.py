@@ -53,7 +53,6 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             call.console.say(f"{schema.name}: skipped in stage {call.request.stage}: {decision.why}")
             return Outcome(status=SKIPPED, summary=f"skipped: {decision.why}", outputs={"why": decision.why})
         why = decision.why
-    call.console.say(f"{schema.name}: runs{f' in stage {call.request.stage}' if call.request.stage else ''}: {why}")
     settings = resolve(schema, Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ,
                                       parameters=given_here, flags=_flags(arguments, schema)))
     for secret in settings.secrets():
@@ -61,6 +60,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     bindings = _bindings(schema, settings, call)
     if bindings:
         return Outcome(status=BIND, summary="a Jenkins credential is to be bound", bindings=bindings)
+    call.console.say(f"{schema.name}: runs{f' in stage {call.request.stage}' if call.request.stage else ''}: {why}")
     started = time.monotonic()
     outcome: Outcome = dispatch.step(schema.name).run(_task(call, settings, values, dry_run=arguments.dry_run))
     call.console.say(f"{schema.name}: {outcome.status}: {outcome.summary} ({time.monotonic() - started:.2f} s)")

@@ -110,7 +110,7 @@ def _helm(task: Task, deployed: Deployed) -> Change:
         release=_needed(task, "deploymentName"),
         namespace=settings.text("namespace"),
         image_repository=deployed.repository,
-        image_tag=deployed.tag or deployed.digest,
+        image_tag=deployed.tag,
         values_files=tuple(_values_file(task, name) for name in settings.texts("helmValues")),
         renderer=renderer(task.environ.get("TOWLINE_HELM") or find("helm", task.environ)),
     )
