@@ -109,6 +109,7 @@ ENTRY = {"name": "m", "newTag": "1"}
     ("a: 1\n", 'a: 1\nl:\n- name: m\n  newTag: "1"\n'),
     ("a:\n    - 1", 'a:\n    - 1\nl:\n    - name: m\n      newTag: "1"'),
     ("l: # c\nb: 1\n", 'l: # c\n- name: m\n  newTag: "1"\nb: 1\n'),
+    ("a:\n  - 1\nl:\nb: 1\n", 'a:\n  - 1\nl:\n  - name: m\n    newTag: "1"\nb: 1\n'),
     ("l: ~ # c\n", 'l: [{name: m, newTag: "1"}] # c\n'),
     ("{a: 1}", '{a: 1, l: [{name: m, newTag: "1"}]}'),
     ("{l: }", '{l: [{name: m, newTag: "1"}] }'),
