@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from towline.errors import ConfigError
+from towline.git import tree
 from towline.suggest import nearest
 
 _ALTERNATIVES = 256
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _PIECE = re.compile(r"\*+|\?|\[[!^]?.[^\]]*\]|.", re.DOTALL)
-_UNSEEN = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")  # file systems that ignore these would write .git
 
 
 class Change(Protocol):
@@ -26,15 +26,8 @@ class Change(Protocol):
 
 
 def check_path(path: str) -> str:
-    """Check that `path` stays inside the repository and return it without `./`; raises ConfigError (facts/gitops.md section 5)."""
-    parts = path.split("/")
-    if "\\" in path or any(ord(character) < 32 or ord(character) == 127 for character in path):
-        raise ConfigError(f"{path!r} is no path in a repository", hint="separate folders by / and use no control characters")
-    if not all(parts) or ".." in parts or all(part == "." for part in parts):
-        raise ConfigError(f"{path!r} does not stay inside the repository", hint="give a path relative to its top folder, without .. and empty parts")
-    if any(_UNSEEN.sub("", part).partition(":")[0].rstrip(" .").lower() in (".git", "git~1") for part in parts):
-        raise ConfigError(f"{path!r} names git's own folder", hint="give the path of a file that git keeps")
-    return "/".join(part for part in parts if part != ".")
+    """A path of the configuration as git writes it, without `./`; raises ConfigError where it does not stay inside the repository."""
+    return tree.check_path("/".join(part for part in path.split("/") if part != "."))
 
 
 def match(pattern: str, listing: Sequence[str]) -> tuple[str, ...]:

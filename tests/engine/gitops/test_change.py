@@ -48,7 +48,7 @@ def test_a_path_that_could_leave_the_repository_is_refused(path: str) -> None:
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("path", ["a", "a/b c/ü.yaml", ".github/x", "...", "a..b", ".gitignore", "*/[a]/{b,c}", "git~2"])
+@pytest.mark.parametrize("path", ["a", "a/b c/ü.yaml", ".github/x", "a..b", ".gitignore", "*/[a]/{b,c}", "git~2"])
 def test_an_ordinary_path_is_itself(path: str) -> None:
     assert check_path(path) == path
 
