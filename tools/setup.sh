@@ -23,6 +23,7 @@ missing=
 [ -x "$(git --exec-path 2>/dev/null)/git-http-backend" ] || missing="$missing git"
 if [ "$purpose" = test ]; then
     command -v docker-registry >/dev/null || missing="$missing docker-registry"
+    command -v openssl >/dev/null || missing="$missing openssl"
     command -v gradle >/dev/null || missing="$missing gradle"
     [ "$(java_version)" -ge 17 ] 2>/dev/null || missing="$missing default-jdk-headless"
 fi

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from towline.config.layers import load_schema
 
 from towline.cli import main
+from towline.config.layers import load_schema
 from towline.dispatch import COMMANDS, STEPS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -60,9 +60,9 @@ def test_a_setting_knows_its_source_and_what_it_overrode() -> None:
 
 
 def test_a_merged_map_is_trusted_only_where_all_its_parts_are() -> None:
-    untrusted = layer({"a": {"x": 1}, "b": "text"}, trusted=False)
-    settings = fold([untrusted, layer({"a": {"y": 2}, "b": "other"})])
-    assert (settings["a"].trusted, settings["b"].trusted) == (False, True)
+    untrusted = layer({"a": {"x": 1}, "b": "text", "c": {"x": 1}}, trusted=False)
+    found = fold([untrusted, layer({"a": {"y": 2}, "b": "other", "c": "replaced"})])
+    assert [found[key].trusted for key in "abc"] == [False, True, True]
 
 
 @unhurried

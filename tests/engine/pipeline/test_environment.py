@@ -13,7 +13,7 @@ from towline.pipeline.environment import FOLDER, read, write
 
 VALUES = {
     "artifactVersion": "1.2.3+7",
-    "container/imageNames": ["demo", "other"],
+    "container/imageNames": ["demo", "\u00fcber"],
     "custom/deep/nested/key": "text with\nlines \u00e4\n",
     "custom/map": {"a": [1, 2.5, None, True]},
     "custom/flag": False,
@@ -39,7 +39,7 @@ def test_texts_are_raw_files_and_everything_else_is_compact_json(tmp_path: Path)
     write(tmp_path, VALUES)
     assert files(tmp_path) == {
         "artifactVersion": "1.2.3+7",
-        "container/imageNames.json": '["demo","other"]',
+        "container/imageNames.json": '["demo","\u00fcber"]',
         "custom/deep/nested/key": "text with\nlines \u00e4\n",
         "custom/map.json": '{"a":[1,2.5,null,true]}',
         "custom/flag.json": "false",
