@@ -117,11 +117,9 @@ def coerce(value: object, kind: str) -> object:
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("no scalar that has one spelling")  # noqa: TRY004 - one type of error for every value that does not fit
     text = str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else repr(value)
     if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text):
-        raise ValueError("an exponent, or no number")
+        raise ValueError("no scalar that has one spelling")
     return text
 
 
@@ -129,7 +127,7 @@ def _boolean(value: object) -> bool:
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if not isinstance(value, bool):
-        raise ValueError("no truth value")  # noqa: TRY004 - as above
+        raise ValueError("no truth value")  # noqa: TRY004 - one type of error for every value that does not fit
     return value
 
 

@@ -64,9 +64,9 @@ class StagePlan:
     steps: tuple[StepPlan, ...]
 
 
-def plan(documents: Documents, *, change_request: bool) -> tuple[StagePlan, ...]:
-    """Every stage of the pipeline, then the configuration's own ones, each active or not and why; raises ConfigError."""
-    pipeline = definition()
+def plan(documents: Documents, *, change_request: bool, pipeline: Pipeline | None = None) -> tuple[StagePlan, ...]:
+    """Every stage of `pipeline` (else of Towline's own), then the configuration's own ones, each active or not and why; raises ConfigError."""
+    pipeline = pipeline or definition()
     stages = (*pipeline.stages, *(_own_stage(documents, name, pipeline) for name in _own_stages(documents, pipeline)))
     return tuple(_planned(documents, stage, pipeline, change_request=change_request) for stage in stages)
 

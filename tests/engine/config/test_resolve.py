@@ -192,6 +192,8 @@ def test_an_unset_parameter_is_its_types_empty_value_and_stands_nowhere() -> Non
     assert (found.text("targetImageTag"), found.texts("sourceImages"), dict(found.mapping("targetImages"))) == ("", (), {})
     assert (found.origin("targetImageTag"), found.given("targetImageTag"), found.trusted("targetImageTag")) == ("", False, True)
     assert (found.flag("tagLatest"), found.origin("tagLatest"), found.given("tagLatest")) == (False, "default", True)
+    bare = resolve(described(type="boolean"), inputs(""))
+    assert (bare.flag("p"), bare.origin("p"), bare.given("p")) == (False, "", False)
 
 
 def test_asking_for_what_the_step_does_not_have_is_a_bug() -> None:

@@ -117,12 +117,12 @@ def test_a_stage_that_the_project_configures_is_active_without_active_steps() ->
 
 
 def test_the_projects_own_stages_come_last_with_the_steps_that_they_flag() -> None:
-    project = "stages: {Preview: {gitopsUpdateDeployment: true, imagePushToRegistry: false, filePath: f}, Empty: {filePath: f}}"
+    project = "stages: {Preview: {gitopsUpdateDeployment: true, imagePushToRegistry: false, cnbBuild: 'true'}, Empty: {filePath: f}}"
     stages = plan(documents(project, "stages: {Team: {cnbBuild: true}}"), change_request=False)
     assert [stage.name for stage in stages] == [*STAGES, "Team", "Preview", "Empty"]
     assert [(stage.name, stage.active, active(stage)) for stage in stages[-3:]] == [
         ("Team", "yes", {"cnbBuild": "yes"}),
-        ("Preview", "yes", {"imagePushToRegistry": "no", "gitOpsUpdateDeployment": "yes"}),
+        ("Preview", "yes", {"cnbBuild": "no", "imagePushToRegistry": "no", "gitOpsUpdateDeployment": "yes"}),
         ("Empty", "no", {}),
     ]
 
@@ -184,6 +184,21 @@ def test_a_definition_names_stages_steps_and_spellings() -> None:
     pipeline = parse({**one(publishes=True), "stepAliases": {"deploy": ["ship"]}}, "f")
     assert pipeline.spellings == {"deploy": ("deploy", "ship")}
     assert [(stage.name, [(step.name, step.publishes) for step in stage.steps]) for stage in pipeline.stages] == [("Build", [("deploy", True)])]
+
+
+def test_a_stage_waits_for_a_step_whose_condition_the_pipeline_has_yet_to_fill() -> None:
+    waiting = {"name": "deploy", "conditions": [{"pipelineEnvironmentFilled": "container/imageNames"}]}
+    ruled_out = {"name": "scan", "conditions": [{"inactive": True}]}
+    pipeline = parse({"spec": {"stages": [{"displayName": "Build", "steps": [ruled_out, waiting]}]}}, "f")
+    (stage,) = plan(documents(""), change_request=False, pipeline=pipeline)
+    assert active(stage) == {"scan": "no", "deploy": "undecided"}
+    assert (stage.active, stage.why) == ("undecided", why(stage, "deploy"))
+
+
+def test_a_step_that_publishes_nothing_runs_for_a_change_request_too() -> None:
+    pipeline = parse({"spec": {"stages": [{"displayName": "Build", "changeRequests": "also", "steps": [{"name": "test"}]}]}}, "f")
+    (stage,) = plan(documents(""), change_request=True, pipeline=pipeline)
+    assert (stage.active, active(stage)) == ("yes", {"test": "yes"})
 
 
 @pytest.mark.parametrize(
