@@ -146,7 +146,8 @@ def test_an_empty_variable_sets_nothing_but_an_empty_parameter_does() -> None:
     ("name", "text", "value"),
     [
         ("names", "a, b,,c", ["a", "b", "c"]),
-        ("names", '"a,b", c', ["a,b", "c"]),
+        ("names", '"a,b", "c,d"', ["a,b", "c,d"]),
+        ("names", "a\nb", ["a", "b"]),
         ("labels", "k=v, k2=v=2", {"k": "v", "k2": "v=2"}),
         ("labels", "no pair", "no pair"),
         ("colour", "a,b", "a,b"),
@@ -155,6 +156,10 @@ def test_an_empty_variable_sets_nothing_but_an_empty_parameter_does() -> None:
 def test_text_of_variables_and_flags_is_read_by_type(name: str, text: str, value: object) -> None:
     assert values(replace(inputs(), environ={f"PIPER_{name}": text}))[name] == value
     assert values(replace(inputs(), flags={name: text}))[name] == value
+
+
+def test_a_flag_that_is_a_list_already_stays_one() -> None:
+    assert values(replace(inputs(), flags={"names": ["a,b"]}))["names"] == ["a,b"]
 
 
 def test_text_that_is_no_list_at_all_stays_for_the_check_of_types() -> None:
