@@ -139,7 +139,7 @@ def test_the_first_fault_cancels_the_rest(source: FakeRegistry, target: FakeRegi
     target.fault = on("POST", "", Status(code=400), times=999)
     with pytest.raises(RegistryError, match="answers 400"):
         transfer(pair, *blobs)
-    assert target.count("POST") <= 2 * JOBS
+    assert target.count("POST") < len(blobs)  # how many had started by then is the scheduler's choice
 
 
 def test_a_mounted_blob_moves_no_byte(target: FakeRegistry, pair: Pair) -> None:
