@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +50,9 @@ def entry() -> int:
 
 def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO, err: TextIO) -> int:
     """Run the command that `words` name and give its exit code; a result file is written on every way out."""
+    if list(words) == ["--version"]:  # before argparse is set up: half of what the answer would cost
+        out.write(f"towline {version()}\n")
+        return 0
     started = time.monotonic()
     console = Console(err)
     request = Request()
@@ -134,7 +136,7 @@ def _masked(result: Mapping[str, Any], console: Console) -> dict[str, object]:
 def _unexpected(fault: Exception, console: Console) -> TowlineError:
     if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno in _EXHAUSTED):
         return MachineError(f"the machine is at its end: {str(fault) or type(fault).__name__}", hint="free disk space, memory or open files")
-    console.say(traceback.format_exc().rstrip())
+    console.say(dispatch.trace(fault))
     return TowlineError(f"unexpected: {type(fault).__name__}: {fault}", hint="this is a bug of Towline; report it with the trace above")
 
 

@@ -24,3 +24,9 @@ def command(name: str) -> Any:
 def step(name: str) -> Any:
     """The module of a step by its own name: `run(task)`."""
     return import_module(STEPS[name])
+
+
+def trace(fault: BaseException) -> str:
+    """The trace of a bug as Python prints it; the module for it is loaded only then."""
+    lines: list[str] = import_module("traceback").format_exception(fault)
+    return "".join(lines).rstrip()

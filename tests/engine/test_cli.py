@@ -12,6 +12,7 @@ import pytest
 from tests.calls import Ending
 from towline import dispatch
 from towline.cli import main
+from towline.files import version
 
 CONFIG = "steps:\n  imagePushToRegistry:\n    targetRegistryUrl: https://registry.example.com\n"
 
@@ -20,6 +21,12 @@ CONFIG = "steps:\n  imagePushToRegistry:\n    targetRegistryUrl: https://registr
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_the_version_is_the_librarys() -> None:
+    out = io.StringIO()
+    assert main(["--version"], environ={}, out=out, err=io.StringIO()) == 0
+    assert out.getvalue() == f"towline {version()}\n"
 
 
 def test_an_unknown_step_ends_with_2_and_the_nearest_name(workspace: Path) -> None:

@@ -159,6 +159,33 @@ def test_force_push_never_forces_somebody_elses_commit_away(place: Place) -> Non
     assert place.commits() == 3
 
 
+def moves(place: Place, times: int) -> None:
+    """Let somebody else push in between, just before each of our first pushes is read."""
+    left = iter(range(times))
+
+    def fault(method: str, path: str) -> None:
+        if method == "POST" and path.endswith("git-receive-pack") and next(left, None) is not None:
+            place.server.add("ops", {f"other-{place.commits()}.yaml": b"a: 1\n"})
+
+    place.server.fault = fault
+
+
+def test_a_branch_that_moves_meanwhile_is_read_again_and_keeps_everybodys_commits(place: Place) -> None:
+    moves(place, 2)
+    ending = place.deploy(**KUBECTL)
+    assert ending.result["status"] == "success", ending.err
+    assert ending.err.count("moved meanwhile") == 2
+    assert place.commits() == 4
+    assert "team/app:2.0" in place.file("app.yaml")
+
+
+def test_the_configured_number_of_pushes_bounds_the_attempts(place: Place) -> None:
+    moves(place, 5)
+    ending = place.deploy(**KUBECTL, maxPushAttempts=2)
+    assert ending.code == 6
+    assert place.commits() == 3
+
+
 def test_a_dry_run_shows_the_exact_diff_and_commits_nothing(place: Place) -> None:
     ending = place.deploy("--dry-run", **KUBECTL)
     assert ending.code == 0, ending.err
