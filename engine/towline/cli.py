@@ -54,6 +54,7 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
         out.write(f"towline {version()}\n")
         return 0
     started = time.monotonic()
+    failure = 0
     console = Console(err)
     request = Request()
     ending: Outcome | TowlineError
@@ -62,6 +63,7 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
         call = Call(request=request, requested=_flag(words, "--request") is not None, environ=_take(environ, request),
                     folder=Path.cwd(), console=console, out=out)
         module, arguments = _parse(words)
+        failure = getattr(module, "FAILURE", 0)
         request = module.identify(arguments, request)
         ending = module.execute(arguments, replace(call, request=request))
     except TowlineError as fault:
@@ -69,7 +71,8 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
     except Exception as fault:  # noqa: BLE001 - the one place that catches everything: a bug must end in a result too
         ending = _unexpected(fault, console)
     result = encode_result(request, ending, seconds=time.monotonic() - started, version=version())
-    return _finish(words, ending, result, console=console, out=out)
+    code = _finish(words, ending, result, console=console, out=out)
+    return failure or code if code else 0  # the drop-in calls keep the one exit code that Piper has
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:
