@@ -32,8 +32,38 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Requirement:
+    """Another parameter that has `value` (compared as text), or with `not_empty` any value at all: then the owner is mandatory."""
+
+    parameter: str
+    value: str = ""
+    not_empty: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionalDefault:
+    """A default that holds where another parameter has `value`."""
+
+    parameter: str
+    value: str
+    default: object = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaultReference:
+    """Where Vault has a parameter's value: the key `secret` of the configuration names the secret, else it is `default`; a `file` is its path."""
+
+    secret: str
+    default: str = ""
+    file: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One parameter; `later` says what Towline cannot do yet where it is set, `trusted` that a pull request may not set it."""
+    """One parameter; `later` says what Towline cannot do yet where it is set, `trusted` that a pull request may not set it.
+
+    Possible values of a list hold for each of its elements; it is mandatory also where all of `mandatory_if` hold.
+    """
 
     name: str
     type: str
@@ -42,8 +72,11 @@ class Parameter:
     default: object = None
     aliases: tuple[Alias, ...] = ()
     sources: tuple[Source, ...] = ()
+    conditions: tuple[ConditionalDefault, ...] = ()
+    vault: VaultReference | None = None
     possible_values: tuple[str, ...] = ()
     mandatory: bool = False
+    mandatory_if: tuple[Requirement, ...] = ()
     secret: bool = False
     trusted: bool = False
     later: str = ""
@@ -59,14 +92,31 @@ class Credential:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Groups of parameters of which at least one is given whole, unless the rule is `optional`; half a group is always a fault."""
+
+    one_of: tuple[tuple[str, ...], ...]
+    optional: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepSchema:
-    """A step under its own name, with every parameter in the order of its metadata."""
+    """A step under its own name, with every parameter in the order of its metadata.
+
+    `library` marks a step that another library runs. `containers`, `sidecars` (Piper's shape) and `stashes` are for the context configuration only.
+    """
 
     name: str
     description: str
     parameters: tuple[Parameter, ...]
     aliases: tuple[str, ...] = ()
     credentials: tuple[Credential, ...] = field(default=())
+    rules: tuple[Rule, ...] = ()
+    library: bool = False
+    containers: tuple[Mapping[str, Any], ...] = ()
+    sidecars: tuple[Mapping[str, Any], ...] = ()
+    stashes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -79,27 +129,40 @@ class StepSchema:
         return next((parameter for parameter in self.parameters if parameter.name == name), None) or next(by_alias, None)
 
 
+_STEP = {"name", "description", "aliases", "parameters", "credentials", "rules", "library", "containers", "sidecars", "stashes"}
+
+
 def parse(data: object, where: str) -> StepSchema:
     """Step metadata, as read from YAML, to a schema; raises ConfigError naming the file `where`."""
-    record = _record(data, {"name", "description", "aliases", "parameters", "credentials"}, where)
+    record = _record(data, _STEP, where)
     parameters = tuple(_parameter(entry, where) for entry in record.get("parameters") or [])
-    known = {parameter.name for parameter in parameters}
-    if len(known) < len(parameters):
+    known = tuple(parameter.name for parameter in parameters)
+    if len(set(known)) < len(known):
         raise ConfigError("a parameter is described twice", where=where)
+    for parameter in parameters:
+        conditions: tuple[Requirement | ConditionalDefault, ...] = (*parameter.mandatory_if, *parameter.conditions)
+        for condition in conditions:
+            _one_of(condition.parameter, known, f"parameter {parameter.name}: condition", where)
     return StepSchema(
         name=record["name"],
         description=record["description"],
         aliases=tuple(record.get("aliases") or ()),
         parameters=parameters,
         credentials=tuple(_credential(entry, known, where) for entry in record.get("credentials") or []),
+        rules=tuple(_rule(entry, known, where) for entry in record.get("rules") or []),
+        library=record.get("library", False),
+        containers=tuple(_container(entry, where) for entry in record.get("containers") or []),
+        sidecars=tuple(_container(entry, where) for entry in record.get("sidecars") or []),
+        stashes=tuple(record.get("stashes") or ()),
     )
 
 
 _PLAIN = {"name", "type", "description", "default", "mandatory", "secret", "trusted", "later"}
+_DERIVED = {"scope", "aliases", "sources", "conditions", "vault", "possibleValues", "mandatoryIf"}
 
 
 def _parameter(data: object, where: str) -> Parameter:
-    record = _record(data, _PLAIN | {"scope", "aliases", "sources", "possibleValues"}, where)
+    record = _record(data, _PLAIN | _DERIVED, where)
     name = f"parameter {record['name']}"
     _one_of(record.get("type"), TYPES, f"{name}: type", where)
     return Parameter(
@@ -107,7 +170,10 @@ def _parameter(data: object, where: str) -> Parameter:
         scope=_scope(record, name, where),
         aliases=tuple(_alias(entry, name, where) for entry in record.get("aliases") or []),
         sources=tuple(_source(entry, where) for entry in record.get("sources") or []),
+        conditions=tuple(_conditional(entry, where) for entry in record.get("conditions") or []),
+        vault=_vault(record["vault"], where) if "vault" in record else None,
         possible_values=tuple(str(value) for value in record.get("possibleValues") or ()),
+        mandatory_if=tuple(_requirement(entry, where) for entry in record.get("mandatoryIf") or []),
     )
 
 
@@ -122,11 +188,41 @@ def _source(data: object, where: str) -> Source:
     return Source(pipeline_environment=record["pipelineEnvironment"], over=_one_of(record.get("over", ""), ("", GENERAL), "over", where))
 
 
-def _credential(data: object, known: set[str], where: str) -> Credential:
+def _conditional(data: object, where: str) -> ConditionalDefault:
+    record = _record(data, {"parameter", "value", "default"}, where, required=("parameter", "value"))
+    return ConditionalDefault(parameter=record["parameter"], value=as_text(record["value"]), default=record.get("default"))
+
+
+def _requirement(data: object, where: str) -> Requirement:
+    record = _record(data, {"name", "value", "notEmpty"}, where, required=("name",))
+    if ("value" in record) == (record.get("notEmpty") is True):
+        raise ConfigError(f"mandatoryIf of {record['name']!r} needs a value, or notEmpty: true", where=where)
+    return Requirement(parameter=record["name"], value=as_text(record.get("value", "")), not_empty=record.get("notEmpty", False))
+
+
+def _vault(data: object, where: str) -> VaultReference:
+    record = _record(data, {"secret", "default", "file"}, where, required=("secret",))
+    return VaultReference(secret=record["secret"], default=record.get("default", ""), file=record.get("file", False))
+
+
+def _credential(data: object, known: tuple[str, ...], where: str) -> Credential:
     record = _record(data, {"name", "kind", "parameters"}, where, required=("name", "kind", "parameters"))
     for name in (record["name"], *record["parameters"].values()):
-        _one_of(name, tuple(known), "a credential's parameter", where)
+        _one_of(name, known, "a credential's parameter", where)
     return Credential(name=record["name"], kind=_one_of(record["kind"], CREDENTIAL_KINDS, "a credential's kind", where), parameters=record["parameters"])
+
+
+def _rule(data: object, known: tuple[str, ...], where: str) -> Rule:
+    record = _record(data, {"oneOf", "optional", "message"}, where, required=("oneOf",))
+    groups = tuple(tuple(_one_of(name, known, "a rule's parameter", where) for name in group) for group in record["oneOf"])
+    return Rule(one_of=groups, optional=record.get("optional", False), message=record.get("message", ""))
+
+
+_CONTAINER = {"name", "image", "command", "shell", "workingDir", "env", "options", "imagePullPolicy", "volumeMounts", "conditions", "readyCommand"}
+
+
+def _container(data: object, where: str) -> Mapping[str, Any]:
+    return _record(data, _CONTAINER, where, required=("image",))
 
 
 def _scope(record: Mapping[str, Any], owner: str, where: str) -> tuple[str, ...]:
@@ -140,7 +236,7 @@ def _record(data: object, keys: set[str], where: str, required: tuple[str, ...] 
         if key not in keys:
             raise ConfigError(f"step metadata has an unknown key {key!r}", where=where, hint=nearest(key, keys))
     for key in required:
-        if not data.get(key):
+        if data.get(key) in (None, "", [], {}):
             raise ConfigError(f"step metadata lacks {key!r} beside {', '.join(data) or 'nothing'}", where=where)
     return data
 
@@ -149,3 +245,8 @@ def _one_of(value: Any, known: tuple[str, ...], what: str, where: str) -> str:
     if value not in known:
         raise ConfigError(f"{what} is {value!r}", where=where, hint=nearest(str(value), known))
     return str(value)
+
+
+def as_text(value: object) -> str:
+    """A value of a condition as text, the way YAML writes it: `true`, not `True`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from towline.config.layers import all_schemas
-from towline.config.schema import Alias, Source, StepSchema, parse
+from towline.config.schema import Alias, ConditionalDefault, Requirement, Rule, Source, StepSchema, VaultReference, as_text, parse
 from towline.errors import ConfigError
 
 PARAMETER = {"name": "colour", "type": "string", "description": "A colour.", "scope": ["STEPS"]}
@@ -32,6 +32,47 @@ def test_metadata_becomes_a_schema() -> None:
     assert (parameter.default, parameter.possible_values, parameter.mandatory, parameter.secret) == ("red", ("red", "1"), True, False)
 
 
+def test_a_parameter_says_when_it_is_needed_and_where_its_value_may_come_from() -> None:
+    parameter = one(
+        mandatoryIf=[{"name": "colour", "value": False}, {"name": "colour", "notEmpty": True}],
+        conditions=[{"parameter": "colour", "value": "red", "default": "bright"}],
+        vault={"secret": "paintVaultSecretName", "default": "paint", "file": True},
+    ).parameters[0]
+    assert parameter.mandatory_if == (Requirement(parameter="colour", value="false"), Requirement(parameter="colour", not_empty=True))
+    assert parameter.conditions == (ConditionalDefault(parameter="colour", value="red", default="bright"),)
+    assert parameter.vault == VaultReference(secret="paintVaultSecretName", default="paint", file=True)
+    assert one().parameters[0].vault is None
+
+
+def test_a_step_has_rules_and_what_its_context_needs() -> None:
+    rule = {"oneOf": [["colour", "shade"], ["colour"]], "optional": True, "message": "Give both."}
+    parameters = [PARAMETER, {**PARAMETER, "name": "shade"}]
+    schema = parse(step(parameters=parameters, rules=[rule], library=True, containers=[{"image": "i:1"}], sidecars=[{"image": "s"}], stashes=["source"]), "f")
+    assert schema.rules == (Rule(one_of=(("colour", "shade"), ("colour",)), optional=True, message="Give both."),)
+    assert (schema.library, schema.containers, schema.sidecars, schema.stashes) == (True, ({"image": "i:1"},), ({"image": "s"},), ("source",))
+    assert not parse(step(), "f").library
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rules": [{"oneOf": [["unknown"]]}]}, "a rule's parameter is 'unknown'"),
+        ({"rules": [{"message": "x"}]}, "lacks 'oneOf'"),
+        ({"containers": [{"image": "i", "entrypoint": "x"}]}, "unknown key 'entrypoint'"),
+        ({"sidecars": [{"name": "n"}]}, "lacks 'image'"),
+    ],
+)
+def test_a_slip_in_a_step_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(step(**changes), "f")
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(("value", "text"), [(True, "true"), (False, "false"), (1, "1"), ("True", "True")])
+def test_a_conditions_value_is_compared_as_yaml_writes_it(value: object, text: str) -> None:
+    assert as_text(value) == text
+
+
 def test_a_parameter_is_found_by_its_name_and_by_its_alias() -> None:
     schema = one(aliases=[{"name": "color"}])
     assert schema.find("color") is schema.find("colour") is schema.parameters[0]
@@ -56,6 +97,12 @@ def test_a_step_lists_every_spelling_with_its_own_name_first() -> None:
         ({"sources": [{"pipelineEnvironment": "x", "over": "STEPS"}]}, "over is 'STEPS'", "GENERAL"),
         ({"sources": [{"vault": "x"}]}, "unknown key 'vault'", "pipelineEnvironment"),
         ({"description": ""}, "lacks 'description'", ""),
+        ({"mandatoryIf": [{"name": "color", "value": "x"}]}, "condition is 'color'", "'colour'"),
+        ({"mandatoryIf": [{"name": "colour"}]}, "needs a value, or notEmpty", ""),
+        ({"mandatoryIf": [{"name": "colour", "value": "x", "notEmpty": True}]}, "needs a value, or notEmpty", ""),
+        ({"conditions": [{"parameter": "shade", "value": "x"}]}, "condition is 'shade'", ""),
+        ({"conditions": [{"parameter": "colour"}]}, "lacks 'value'", ""),
+        ({"vault": {"default": "x"}}, "lacks 'secret'", ""),
     ],
 )
 def test_a_slip_in_metadata_is_named_with_its_file(changes: dict[str, Any], message: str, hint: str) -> None:
