@@ -17,8 +17,9 @@ from towline.suggest import nearest
 __all__ = ["Inputs", "Settings", "coerce", "resolve"]
 
 _EMPTY: tuple[object, ...] = (None, "", [], {})
-_ZERO: Mapping[str, object] = {"string": "", "boolean": False, "integer": 0, "list": [], "map": {}}
-_EXPECTED = {"string": "text", "boolean": "true or false", "integer": "a whole number", "list": "a list of texts", "map": "a map of texts"}
+_ZERO: Mapping[str, object] = {"string": "", "boolean": False, "integer": 0, "list": [], "map": {}, "object": {}, "objects": []}
+_EXPECTED = {"string": "text", "boolean": "true or false", "integer": "a whole number", "list": "a list of texts", "map": "a map of texts",
+             "object": "a map", "objects": "a list of maps"}
 _T = TypeVar("_T")
 
 
@@ -105,6 +106,10 @@ def coerce(value: object, kind: str) -> object:
         return [_text(item) for item in value]
     if kind == "map" and isinstance(value, dict):
         return {key: _text(item) for key, item in value.items()}
+    if kind == "object" and isinstance(value, dict):
+        return value
+    if kind == "objects" and isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return value
     if kind == "boolean":
         return _boolean(value)
     if kind == "integer":
@@ -216,6 +221,8 @@ def _how_to_write(parameter: Parameter) -> str:
         "integer": "write digits only",
         "list": "write a list of texts, or `a,b` in a variable or flag",
         "map": "write `key: text` lines, or `k=v,k2=v2` in a variable or flag",
+        "object": "write `key: value` lines",
+        "objects": "write a list of maps",
     }[parameter.type]
 
 

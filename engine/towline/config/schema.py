@@ -10,7 +10,7 @@ from towline.errors import ConfigError
 from towline.suggest import nearest
 
 GENERAL, STAGES, STEPS, PARAMETERS = SCOPES = ("GENERAL", "STAGES", "STEPS", "PARAMETERS")
-TYPES = ("string", "boolean", "integer", "list", "map")
+TYPES = ("string", "boolean", "integer", "list", "map", "object", "objects")  # list and map are of texts; object and objects (a list) are of anything
 CREDENTIAL_KINDS = ("usernamePassword", "string")
 
 
@@ -33,10 +33,10 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
-    """Another parameter that has `value` (compared as text), or with `not_empty` any value at all: then the owner is mandatory."""
+    """Another parameter that has one of `values` (compared as text), or with `not_empty` any value at all: then the owner is mandatory."""
 
     parameter: str
-    value: str = ""
+    values: tuple[str, ...] = ()
     not_empty: bool = False
 
 
@@ -197,7 +197,9 @@ def _requirement(data: object, where: str) -> Requirement:
     record = _record(data, {"name", "value", "notEmpty"}, where, required=("name",))
     if ("value" in record) == (record.get("notEmpty") is True):
         raise ConfigError(f"mandatoryIf of {record['name']!r} needs a value, or notEmpty: true", where=where)
-    return Requirement(parameter=record["name"], value=as_text(record.get("value", "")), not_empty=record.get("notEmpty", False))
+    values = record.get("value", [])
+    return Requirement(parameter=record["name"], values=tuple(as_text(value) for value in (values if isinstance(values, list) else [values])),
+                       not_empty=record.get("notEmpty", False))
 
 
 def _vault(data: object, where: str) -> VaultReference:

@@ -134,6 +134,8 @@ def test_the_registry_that_was_pushed_to_wins_over_general_only(section: str, ur
         (["a", 1, 1.5], "list", ["a", "1", "1.5"]),
         ({}, "map", {}),
         ({"a": "b", "c": 1}, "map", {"a": "b", "c": "1"}),
+        ({"a": [1, {}]}, "object", {"a": [1, {}]}),
+        ([{"a": 1}], "objects", [{"a": 1}]),
     ],
 )
 def test_a_value_becomes_what_its_parameter_is(value: object, kind: str, expected: object) -> None:
@@ -169,6 +171,9 @@ def test_a_value_becomes_what_its_parameter_is(value: object, kind: str, expecte
         ("a=b", "map"),
         ([], "map"),
         ({"a": {}}, "map"),
+        ([], "object"),
+        ({}, "objects"),
+        ([{}, "a"], "objects"),
     ],
 )
 def test_a_value_that_would_lose_or_gain_something_does_not_fit(value: object, kind: str) -> None:

@@ -34,11 +34,12 @@ def test_metadata_becomes_a_schema() -> None:
 
 def test_a_parameter_says_when_it_is_needed_and_where_its_value_may_come_from() -> None:
     parameter = one(
-        mandatoryIf=[{"name": "colour", "value": False}, {"name": "colour", "notEmpty": True}],
+        mandatoryIf=[{"name": "colour", "value": False}, {"name": "colour", "value": ["a", 1]}, {"name": "colour", "notEmpty": True}],
         conditions=[{"parameter": "colour", "value": "red", "default": "bright"}],
         vault={"secret": "paintVaultSecretName", "default": "paint", "file": True},
     ).parameters[0]
-    assert parameter.mandatory_if == (Requirement(parameter="colour", value="false"), Requirement(parameter="colour", not_empty=True))
+    one_of, filled = Requirement(parameter="colour", values=("a", "1")), Requirement(parameter="colour", not_empty=True)
+    assert parameter.mandatory_if == (Requirement(parameter="colour", values=("false",)), one_of, filled)
     assert parameter.conditions == (ConditionalDefault(parameter="colour", value="red", default="bright"),)
     assert parameter.vault == VaultReference(secret="paintVaultSecretName", default="paint", file=True)
     assert one().parameters[0].vault is None
