@@ -70,7 +70,7 @@ Map withoutSecrets(Map entries, String place, Map secrets, List variables) {
 }
 
 boolean isSecret(String key) {
-    String last = key.substring(key.lastIndexOf('/') + 1).toLowerCase(Locale.ROOT)
+    String last = key.substring(key.lastIndexOf('/') + 1).toLowerCase(Locale.ROOT).replace('_', '').replace('-', '')
     return last.contains('password') || last.contains('token') || last.contains('secret') || last.contains('privatekey')
 }
 

@@ -56,21 +56,23 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
     started = time.monotonic()
     failure = 0
     console = Console(err)
-    request = Request()
+    identity = Request()
     ending: Outcome | TowlineError
     try:
-        request = _request(words)
-        call = Call(request=request, requested=_flag(words, "--request") is not None, environ=_take(environ, request),
-                    folder=Path.cwd(), console=console, out=out)
-        module, arguments = _parse(words)
+        request = identity = _request(words)
+        taken = _take(environ, request)
+        common, rest = _common(Parser(prog="towline", add_help=False, allow_abbrev=False)).parse_known_args(words)
+        request = identity = replace(request, stage=common.stage or request.stage)
+        parser, module, step = _command(rest)
         failure = getattr(module, "FAILURE", 0)
-        request = module.identify(arguments, request)
-        ending = module.execute(arguments, replace(call, request=request))
+        identity = replace(identity, step=step or identity.step)
+        call = Call(request=request, requested=bool(common.request), environ=taken, folder=Path.cwd(), console=console, out=out)
+        ending = module.execute(_arguments(parser, rest, common), call)
     except TowlineError as fault:
         ending = fault
     except Exception as fault:  # noqa: BLE001 - the one place that catches everything: a bug must end in a result too
         ending = _unexpected(fault, console)
-    result = encode_result(request, ending, seconds=time.monotonic() - started, version=version())
+    result = encode_result(identity, ending, seconds=time.monotonic() - started, version=version())
     code = _finish(words, ending, result, console=console, out=out)
     return failure or code if code else 0  # the drop-in calls keep the one exit code that Piper has
 
@@ -103,31 +105,39 @@ def _take(environ: MutableMapping[str, str], request: Request) -> Mapping[str, s
     return taken
 
 
-def _parse(words: Sequence[str]) -> tuple[Any, argparse.Namespace]:
-    """The chosen command's module, the only one loaded, and its arguments; raises UsageError."""
-    name = next((word for word in words if not word.startswith("-")), "")
-    parser = Parser(prog="towline", description="Pushes a build's image and writes it into the GitOps repository of each stage.", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"towline {version()}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    for command, (_, text) in dispatch.COMMANDS.items():
-        chosen = commands.add_parser(command, help=text, description=text, allow_abbrev=False)
-        if command == name:
-            _common(chosen)
-            dispatch.command(name).configure(chosen, words[list(words).index(name) + 1 :])
-    if name and name not in dispatch.COMMANDS:
-        raise UsageError(f"unknown command {name!r}", hint=nearest(name, dispatch.COMMANDS))
-    arguments, rest = parser.parse_known_args(words)
-    if rest:
-        raise unknown(rest[0], commands.choices[name])
-    return dispatch.command(name), arguments
-
-
-def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--request", metavar="FILE", help="the call as JSON (docs/contract.md)")
-    parser.add_argument("--result", metavar="FILE", help="where to write the result as JSON, on every way out")
+def _common(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """`parser` with the flags of every command; they may stand before its name as well."""
+    parser.add_argument("--request", metavar="FILE", default="", help="the call as JSON (docs/contract.md)")
+    parser.add_argument("--result", metavar="FILE", default="", help="where to write the result as JSON, on every way out")
     parser.add_argument("--stage", metavar="NAME", default="", help="the stage that the call belongs to")
     parser.add_argument("--config", metavar="FILE", default="", help="the project's configuration, instead of .pipeline/config.yml")
     parser.add_argument("--json", action="store_true", help="print the result to standard output")
+    return parser
+
+
+def _command(words: Sequence[str]) -> tuple[argparse.ArgumentParser, Any, str]:
+    """The parser with the chosen command set up, that command's module, the only one loaded, and the step's own name; raises UsageError."""
+    name = next((word for word in words if not word.startswith("-")), "")
+    if name and name not in dispatch.COMMANDS:
+        raise UsageError(f"unknown command {name!r}", hint=nearest(name, dispatch.COMMANDS))
+    parser = Parser(prog="towline", description="Pushes a build's image and writes it into the GitOps repository of each stage.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"towline {version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    parsers = {command: commands.add_parser(command, help=text, description=text, allow_abbrev=False) for command, (_, text) in dispatch.COMMANDS.items()}
+    if not name:
+        parser.parse_args(words)  # prints the help that was asked for, else says that a command is missing
+    module = dispatch.command(name)
+    step = module.configure(_common(parsers[name]), words[list(words).index(name) + 1 :])
+    parser.set_defaults(chosen=parsers[name])
+    return parser, module, step or ""
+
+
+def _arguments(parser: argparse.ArgumentParser, words: Sequence[str], common: argparse.Namespace) -> argparse.Namespace:
+    """The command's arguments with the common ones; raises UsageError for what it does not know."""
+    arguments, rest = parser.parse_known_args(words)
+    if rest:
+        raise unknown(rest[0], arguments.chosen)
+    return argparse.Namespace(**{**vars(arguments), **vars(common)})
 
 
 def _masked(result: Mapping[str, Any], console: Console) -> dict[str, object]:

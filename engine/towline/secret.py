@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from towline.errors import CredentialError
 
-_SECRET = re.compile(r"password|token|secret|private_?key", re.IGNORECASE)
+_SECRET = re.compile(r"password|token|secret|privatekey")
+
+_JOINTS = {ord("_"): None, ord("-"): None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class Login:
 
 def is_secret(key: str) -> bool:
     """Whether the last part of a key such as `container/repositoryPassword` names a secret (docs/contract.md, Request)."""
-    return _SECRET.search(key.rpartition("/")[2]) is not None
+    return _SECRET.search(key.rpartition("/")[2].lower().translate(_JOINTS)) is not None
 
 
 def admit(host: str, allowed: Sequence[str]) -> None:

@@ -66,8 +66,8 @@ def commands() -> Iterator[list[Command]]:
         ]
 
 
-def main() -> None:
-    """Measure all commands in turn and print a row for each, and the same as JSON."""
+def main() -> int:
+    """Measure all commands in turn and print a row for each, and the same as JSON; 1 where one is over its budget."""
     with commands() as measured:
         taken: dict[str, list[float]] = {command.name: [] for command in measured}
         for number in range(ROUNDS + 1):
@@ -76,12 +76,15 @@ def main() -> None:
                 if number:  # the first round warms the file cache
                     taken[command.name].append(seconds)
     rows = {name: statistics.median(values) * 1000 for name, values in taken.items()}
+    exceeded = 0
     for command in measured:
         over = rows[command.name] - rows["bare interpreter"]
         budget = f", budget {command.budget}" if command.budget else ""
+        exceeded += bool(command.budget) and over > command.budget
         print(f"{command.name}: {rows[command.name]:.1f} ms CPU, {over:.1f} over the bare interpreter{budget}")
     print(json.dumps({"rounds": ROUNDS, "median_cpu_milliseconds": rows}))
+    return min(exceeded, 1)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -155,10 +155,25 @@ def test_every_module_of_the_engine_has_its_tests() -> None:
     assert without == []
 
 
-@pytest.mark.parametrize("words", [["--version"], ["plan"], ["run", "imagePushToRegistry"], ["run", "gitOpsUpdateDeployment"]])
-def test_a_command_loads_nothing_heavy_that_it_does_not_need(words: list[str], tmp_path: Path) -> None:
+PUSH = ["run", "imagePushToRegistry", "--targetRegistryUrl", "http://127.0.0.1:1", "--sourceRegistryUrl", "http://127.0.0.1:1"]
+DEPLOY = ["run", "gitOpsUpdateDeployment", "--serverUrl", "http://127.0.0.1:1/r", "--filePath", "a.yaml"]
+
+
+@pytest.mark.parametrize(("words", "module"), [
+    (["plan"], "towline.commands.plan"),
+    (PUSH, "towline.steps.image_push_to_registry"),
+    (DEPLOY, "towline.steps.gitops_update_deployment"),
+])
+def test_a_command_loads_nothing_heavy_that_it_does_not_need(words: list[str], module: str, tmp_path: Path) -> None:
     program = ("import atexit, sys; from towline.cli import main; atexit.register(lambda: print(*sys.modules));"
                f"main({words!r}, environ={{}}, out=sys.stderr, err=sys.stderr)")
     loaded = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False).stdout.split()
-    assert "towline.cli" in loaded
+    assert module in loaded
     assert HEAVY & set(loaded) <= ({"ssl"} if "imagePushToRegistry" in words else set())
+
+
+def test_the_version_loads_neither_yaml_nor_a_command() -> None:
+    program = "import sys; from towline.cli import main; main(['--version'], environ={}, out=sys.stderr, err=sys.stderr); print(*sys.modules)"
+    loaded = set(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split())
+    assert "towline.cli" in loaded
+    assert loaded & (HEAVY | {"yaml", "towline.commands.run", "towline.config.layers"}) == set()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls import Ending
+from tests.calls import Ending, request
 from towline import dispatch
 from towline.cli import main
 from towline.files import version
@@ -36,6 +36,22 @@ def test_an_unknown_step_ends_with_2_and_the_nearest_name(workspace: Path) -> No
     assert ending.result["error"]["category"] == "config"
     assert "imagePushToRegistri" in ending.result["error"]["message"]
     assert "imagePushToRegistry" in ending.result["error"]["hint"]
+
+
+def test_the_result_names_the_step_even_where_its_flags_are_wrong(workspace: Path) -> None:
+    ending = Ending(["run", "gitopsUpdateDeployment", "--stage", "Release", "--bogus"], workspace)
+    assert (ending.code, ending.result["step"], ending.result["stage"]) == (2, "gitOpsUpdateDeployment", "Release")
+
+
+def test_common_flags_may_stand_before_the_command(workspace: Path) -> None:
+    ending = Ending(["--stage", "Build", "plan"], workspace)
+    assert [stage["name"] for stage in ending.result["outputs"]["stages"]] == ["Build"]
+
+
+def test_a_request_for_another_step_is_refused(workspace: Path) -> None:
+    flag = request(workspace, step="gitopsUpdateDeployment")
+    assert "gitopsUpdateDeployment" in Ending(["run", "imagePushToRegistry", *flag], workspace).message
+    assert Ending(["run", "gitOpsUpdateDeployment", *flag], workspace).code == 3
 
 
 def test_an_unknown_flag_ends_with_2_and_the_nearest_flag(workspace: Path) -> None:

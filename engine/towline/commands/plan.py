@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 
 from towline import dispatch
 from towline.commands.call import Call
@@ -13,16 +12,11 @@ from towline.errors import ConfigError
 from towline.pipeline import stages
 from towline.pipeline.stages import StagePlan
 from towline.suggest import nearest
-from towline.wire import SUCCESS, Outcome, Request
+from towline.wire import SUCCESS, Outcome
 
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """Nothing beyond the common flags."""
-
-
-def identify(arguments: argparse.Namespace, request: Request) -> Request:
-    """The request with the stage that was meant."""
-    return replace(request, stage=arguments.stage or request.stage)
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:

@@ -13,16 +13,16 @@ from towline.commands.project import documents, given, pipeline_environment
 from towline.config.layers import load_schema
 from towline.config.resolve import Inputs, Settings, resolve
 from towline.config.schema import Parameter, StepSchema
-from towline.errors import CredentialError
+from towline.errors import CredentialError, UsageError
 from towline.pipeline import environment, stages
 from towline.steps.task import Task
-from towline.wire import BIND, SKIPPED, Binding, Outcome, Request
+from towline.wire import BIND, SKIPPED, Binding, Outcome
 
 _VALUES = {"boolean": "true|false", "integer": "N", "list": "A,B", "map": "K=V,K=V"}
 
 
-def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    """The command's own flags, and one for every parameter of the step that `words` name; raises UsageError."""
+def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
+    """The command's own flags, and one for every parameter of the step that `words` name, whose own name is given back; raises UsageError."""
     parser.add_argument("step", help="imagePushToRegistry, gitOpsUpdateDeployment, or another name of theirs")
     parser.add_argument("--if-active", action="store_true", help="obey the stage's flags and conditions; end as skipped where they say no")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
@@ -32,16 +32,14 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     group = parser.add_argument_group(f"parameters of {schema.name}")
     for parameter in schema.parameters:
         _add_flag(group, parameter)
-
-
-def identify(arguments: argparse.Namespace, request: Request) -> Request:
-    """The request under the step's own name and the stage that was meant."""
-    return replace(request, step=arguments.schema.name, stage=arguments.stage or request.stage)
+    return schema.name
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Resolve, decide whether the step is active, let it run, and keep what it says about the pipeline."""
     schema: StepSchema = arguments.schema
+    if call.request.step and call.request.step not in schema.names:
+        raise UsageError(f"the request is for {call.request.step}, the command line for {schema.name}", hint="name the same step in both")
     given_here = given(call)
     known = documents(call, arguments.config)
     values = pipeline_environment(call)

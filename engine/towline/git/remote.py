@@ -36,7 +36,7 @@ class Remote:
 
 
 def parse_remote(text: str, *, login: Login | None = None, allow_plain_http: bool = False) -> Remote:
-    """`http[s]://host[:port]/path` to a remote; raises ConfigError (not that; a password over plain HTTP) and CredentialError (line breaks)."""
+    """`http[s]://host[:port]/path` to a remote; raises ConfigError, and CredentialError for a login that must not go there."""
     text = text.strip()
     parts = _split(text)
     host = parts.netloc.lower()
@@ -47,7 +47,7 @@ def parse_remote(text: str, *, login: Login | None = None, allow_plain_http: boo
     if login and any(sign in login.username + login.password for sign in "\r\n\0"):
         raise CredentialError(f"the user or the password for {host} holds a line break", where=host, hint=f"both come from {login.origin}")
     if login and parts.scheme == "http" and not allow_plain_http and not is_loopback(host):
-        raise ConfigError(f"a password does not go to {host} over plain HTTP", where=host,
+        raise CredentialError(f"a password does not go to {host} over plain HTTP", where=host,
                           hint="use https, or let a trusted layer of the configuration set allowPlainHttp")
     return Remote(url=f"{parts.scheme}://{host}{parts.path}", login=login, allow_plain_http=allow_plain_http)
 

@@ -62,7 +62,7 @@ def test_user_info_in_the_url_is_refused_and_not_repeated(text: str) -> None:
 
 
 def test_a_password_goes_over_plain_http_to_this_machine_only_or_where_it_is_allowed() -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(CredentialError) as caught:
         parse_remote("http://git.example.com/a.git", login=LOGIN)
     assert "allowPlainHttp" in caught.value.hint
     assert parse_remote("http://git.example.com/a.git").login is None
