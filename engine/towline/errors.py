@@ -20,17 +20,18 @@ from __future__ import annotations
 
 
 class TowlineError(Exception):
-    """What happened (`message`), where (file:line, host without user info, layer) and what to do next (`hint`)."""
+    """What happened (`message`), where (file:line, host without user info, layer) and what to do next (`hint`, else the type's usual one)."""
 
     exit_code = 1
     category = "undefined"
     status = "failure"
+    usual_hint = "this is a bug of Towline; report it with its message"
 
     def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.where = where
-        self.hint = hint
+        self.hint = hint or self.usual_hint
 
 
 class UsageError(TowlineError):
@@ -38,6 +39,7 @@ class UsageError(TowlineError):
 
     exit_code = 2
     category = "config"
+    usual_hint = "see towline --help, and docs/contract.md for what a request holds"
 
 
 class ConfigError(TowlineError):
@@ -45,6 +47,7 @@ class ConfigError(TowlineError):
 
     exit_code = 3
     category = "config"
+    usual_hint = "correct it there"
 
 
 class CredentialError(TowlineError):
@@ -52,6 +55,7 @@ class CredentialError(TowlineError):
 
     exit_code = 4
     category = "config"
+    usual_hint = "check user and password, and that they are meant for this host"
 
 
 class RegistryError(TowlineError):
@@ -59,6 +63,7 @@ class RegistryError(TowlineError):
 
     exit_code = 5
     category = "service"
+    usual_hint = "run the step again; where it stays so, show this message to those who run the registry"
 
 
 class RegistryUnreachable(RegistryError):
@@ -76,6 +81,7 @@ class GitError(TowlineError):
 
     exit_code = 6
     category = "service"
+    usual_hint = "run the step again; where it stays so, show this message to those who run the git server"
 
 
 class GitUnreachable(GitError):
@@ -89,6 +95,7 @@ class RenderError(TowlineError):
 
     exit_code = 7
     category = "build"
+    usual_hint = "correct the chart, the template or the file"
 
 
 class Superseded(TowlineError):
@@ -96,6 +103,7 @@ class Superseded(TowlineError):
 
     exit_code = 8
     category = "custom"
+    usual_hint = "nothing is to be done: the newer deployment stays"
     status = "superseded"
 
 
@@ -104,6 +112,7 @@ class MachineError(TowlineError):
 
     exit_code = 9
     category = "infrastructure"
+    usual_hint = "free disk space or memory on the agent, or install what is missing"
 
 
 class Interrupted(TowlineError):

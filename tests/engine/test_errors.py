@@ -84,3 +84,9 @@ def test_a_fault_carries_what_where_and_next() -> None:
 
 def test_a_transport_error_knows_its_host() -> None:
     assert TransportError("cut", where="https://host").where == "https://host"
+
+
+def test_every_fault_says_what_to_do_next() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TowlineError) and kind is not errors.Interrupted]
+    assert [kind.__name__ for kind in kinds if not kind("it broke").hint] == []
+    assert errors.ConfigError("it broke", hint="do this").hint == "do this"

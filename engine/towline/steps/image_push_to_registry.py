@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from towline.config.resolve import Settings
@@ -23,7 +23,7 @@ def run(task: Task) -> Outcome:
     """Plan the copies that the settings ask for, perform them and say where the images are now."""
     settings = task.settings
     source, target = _place(settings, "sourceRegistryUrl"), _place(settings, "targetRegistryUrl")
-    jobs = tuple(_job(settings, source, target, wanted) for wanted in _wanted(settings))
+    jobs = tuple(_job(settings, source, target, wanted) for wanted in _wanted(task))
     with Transport() as transport:
         reports = copy_images(
             jobs,
@@ -46,59 +46,69 @@ def _place(settings: Settings, name: str) -> _Place:
     return parse_registry(settings.text(name))
 
 
-class _Wanted:
-    """One image by its source and its target names, each under the registry's path, and the digest it is known to have."""
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One image by its source and its target names, each still without the registry's path, and the digest it is known to have."""
 
-    def __init__(self, source: Image, targets: Sequence[Image], digest: str) -> None:
-        self.source, self.targets, self.digest = source, targets, digest
+    source: Image
+    targets: tuple[Image, ...]
+    digest: str = ""
 
 
-def _wanted(settings: Settings) -> tuple[_Wanted, ...]:
+def _wanted(task: Task) -> tuple[Wanted, ...]:
     """The images of the pipeline environment or of the configuration, in their order; raises ConfigError where there are none."""
-    pairs = _by_name_tags(settings) if settings.flag("useImageNameTags") else _by_names(settings)
-    if not pairs:
-        name = "sourceImageNameTags" if settings.flag("useImageNameTags") else "sourceImages"
+    settings = task.settings
+    by_tags = settings.flag("useImageNameTags")
+    images = _by_name_tags(settings) if by_tags else _by_names(settings)
+    if not images:
+        name = "sourceImageNameTags" if by_tags else "sourceImages"
         raise ConfigError("no image is known that could be pushed", where=settings.origin(name),
                           hint=f"the step that builds the image leaves its name in the pipeline environment; else set {name}")
     digests = settings.texts("sourceImageDigests")
-    known = [parse_digest(digest) for digest in digests] if len(digests) == len(pairs) else [""] * len(pairs)
-    return tuple(_Wanted(source, targets, source.digest or digest) for (source, targets), digest in zip(pairs, known, strict=True))
+    if digests and len(digests) != len(images):
+        task.console.warn(f"{len(digests)} digests are known for {len(images)} images, so none is used ({settings.origin('sourceImageDigests')})")
+        digests = ()
+    known = [parse_digest(digest) for digest in digests] or [""] * len(images)
+    return tuple(replace(image, digest=image.source.digest or digest) for image, digest in zip(images, known, strict=True))
 
 
-def _by_names(settings: Settings) -> list[tuple[Image, list[Image]]]:
+def _by_names(settings: Settings) -> list[Wanted]:
     renamed = settings.mapping("targetImages")
-    pairs = []
+    images = []
     for name in settings.texts("sourceImages"):
         source = _image(settings, "sourceImages", name)
         if renamed and name not in renamed:
             raise ConfigError(f"targetImages has no name for {name!r}", where=settings.origin("targetImages"), hint="name every image of sourceImages")
         if not source.tag and not source.digest:
             source = _tagged(settings, source, "sourceImageTag")
-        target = _image(settings, "targetImages", renamed[name]) if renamed else replace(source, digest="")
-        pairs.append((source, _targets(settings, target, source)))
-    return pairs
+        target = _image(settings, "targetImages", renamed[name]) if renamed else source
+        images.append(Wanted(source=source, targets=_targets(settings, target, _own_tag(settings, target, source))))
+    return images
 
 
-def _targets(settings: Settings, target: Image, source: Image) -> list[Image]:
-    """One target for each tag: the configured one, else the image's own; and `latest`."""
-    latest = [replace(target, tag="latest")] if settings.flag("tagLatest") else []
+def _own_tag(settings: Settings, target: Image, source: Image) -> str:
+    """The target's tag beside `latest`: the configured one, else the image's own unless `latest` alone is asked for."""
     if settings.given("targetImageTag"):
-        return [_tagged(settings, target, "targetImageTag"), *latest]
-    return latest or [replace(target, tag=target.tag or source.tag or "latest")]
+        return _tagged(settings, target, "targetImageTag").tag
+    return "" if settings.flag("tagLatest") else target.tag or source.tag
 
 
-def _by_name_tags(settings: Settings) -> list[tuple[Image, list[Image]]]:
+def _targets(settings: Settings, image: Image, tag: str) -> tuple[Image, ...]:
+    """The target under its tag, and under `latest` where that is asked for or no tag is known."""
+    tags = [tag] * bool(tag) + ["latest"] * (settings.flag("tagLatest") or not tag)
+    return tuple(replace(image, tag=one, digest="") for one in dict.fromkeys(tags))
+
+
+def _by_name_tags(settings: Settings) -> list[Wanted]:
     names, renamed = settings.texts("sourceImageNameTags"), settings.texts("targetImageNameTags")
     if renamed and len(renamed) != len(names):
         raise ConfigError(f"targetImageNameTags has {len(renamed)} entries for {len(names)} of sourceImageNameTags",
                           where=settings.origin("targetImageNameTags"), hint="give one target for each source, in the same order")
-    pairs = []
+    images = []
     for name, other in zip(names, renamed or names, strict=True):
-        source = _image(settings, "sourceImageNameTags", name)
-        target = replace(_image(settings, "targetImageNameTags" if renamed else "sourceImageNameTags", other), digest="")
-        latest = [replace(target, tag="latest")] if settings.flag("tagLatest") else []
-        pairs.append((source, [replace(target, tag=target.tag or "latest"), *latest]))
-    return pairs
+        target = _image(settings, "targetImageNameTags" if renamed else "sourceImageNameTags", other)
+        images.append(Wanted(source=_image(settings, "sourceImageNameTags", name), targets=_targets(settings, target, target.tag)))
+    return images
 
 
 def _tagged(settings: Settings, image: Image, name: str) -> Image:
@@ -116,7 +126,7 @@ def _image(settings: Settings, name: str, text: str) -> Image:
         raise ConfigError(fault.message, where=settings.origin(name), hint=fault.hint) from fault
 
 
-def _job(settings: Settings, source: _Place, target: _Place, wanted: _Wanted) -> CopyJob:
+def _job(settings: Settings, source: _Place, target: _Place, wanted: Wanted) -> CopyJob:
     platform = settings.text("targetArchitecture")
     return CopyJob(
         source=_reference(source, wanted.source),

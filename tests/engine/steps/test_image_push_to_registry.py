@@ -180,6 +180,18 @@ def test_the_project_cannot_allow_hosts_itself(place: Place) -> None:
     assert "credentialHosts" in ending.message
 
 
+def test_latest_alone_is_one_tag_even_where_it_is_the_images_own(place: Place) -> None:
+    put(place.image, place.staging, "team/app", "latest")
+    place.push(parameters={"useImageNameTags": True, "tagLatest": True, "sourceImageNameTags": ["team/app:latest"]})
+    assert place.target.storage["team/app"].tags == {"latest": place.image.digest}
+
+
+def test_digests_of_another_number_than_the_images_are_left_out_with_a_warning(place: Place) -> None:
+    ending = place.push(**{"container/imageDigests": [place.image.digest, place.image.digest]})
+    assert ending.code == 0
+    assert "2 digests are known for 1 images" in ending.err
+
+
 def test_a_dry_run_changes_nothing_and_claims_nothing(place: Place) -> None:
     ending = place.push("--dry-run")
     assert ending.code == 0, ending.err
