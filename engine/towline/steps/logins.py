@@ -17,7 +17,8 @@ def login(settings: Settings, names: tuple[str, str], *, host: str) -> Login | N
         return None
     for one, other in ((user, password), (password, user)):
         if not settings.given(one):
-            raise CredentialError(f"{other} is set and {one} is not", where=settings.origin(other), hint=f"set {one} too, as PIPER_{one} or by a Jenkins credential")
+            raise CredentialError(f"{other} is set and {one} is not", where=settings.origin(other),
+                                  hint=f"set {one} too, as PIPER_{one} or by a Jenkins credential")
     hosts = settings.texts("credentialHosts")
     admit(host, hosts)
     origin = f"{settings.origin(user)} and {settings.origin(password)}"

@@ -187,7 +187,8 @@ def test_latest_alone_is_one_tag_even_where_it_is_the_images_own(place: Place) -
 
 
 def test_digests_of_another_number_than_the_images_are_left_out_with_a_warning(place: Place) -> None:
-    ending = place.push(**{"container/imageDigests": [place.image.digest, place.image.digest]})
+    environment: dict[str, Any] = {"container/imageDigests": [place.image.digest, place.image.digest]}
+    ending = place.push(**environment)
     assert ending.code == 0
     assert "2 digests are known for 1 images" in ending.err
 
