@@ -15,6 +15,10 @@ STEPS = {
     "gitOpsUpdateDeployment": "towline.steps.gitops_update_deployment",
 }
 
+SOURCES = {
+    "http": "towline.config.remote",
+}
+
 
 def command(name: str) -> Any:
     """The module of a command: `configure(parser, words)` and `execute(arguments, call)`."""
@@ -24,6 +28,11 @@ def command(name: str) -> Any:
 def step(name: str) -> Any:
     """The module of a step by its own name: `run(task)`."""
     return import_module(STEPS[name])
+
+
+def source(name: str) -> Any:
+    """The module of a kind of place that documents come from."""
+    return import_module(SOURCES[name])
 
 
 def trace(fault: BaseException) -> str:

@@ -19,7 +19,8 @@ def documents(call: Call, config: str) -> Documents:
     """The library's, the platform team's and the project's documents; raises UsageError and ConfigError."""
     _agree(call.request.version)
     team = [path for path in call.environ.get("TOWLINE_DEFAULTS", "").split(os.pathsep) if path]
-    return read_documents(call.folder, config=config, team_files=team, team_documents=[(entry.name, entry.text) for entry in call.request.defaults])
+    return read_documents(call.folder, config=config, team_files=team, team_documents=[(entry.name, entry.text) for entry in call.request.defaults],
+                          tokens=call.environ.get("PIPER_gitHubTokens", ""))
 
 
 def given(call: Call) -> Mapping[str, object]:

@@ -1,4 +1,4 @@
-"""From files, pipeline environment, variables and call to one ordered tuple of layers, each trusted or not: `ordered` is the precedence list.
+"""From documents, pipeline environment, variables and call to one ordered tuple of layers, each trusted or not: `ordered` is the precedence list.
 
 A layer holds only what the step's schema lets stand in it (scope, by exact key), under the parameter's own name, with the place of every value.
 """
@@ -6,61 +6,31 @@ A layer holds only what the step's schema lets stand in it (scope, by exact key)
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import resources
-from pathlib import Path
-from typing import Any
 
 from towline.config import schema as metadata
-from towline.config.merge import Layer
-from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, Parameter, StepSchema
+from towline.config.documents import PROJECT_FILE, Document, Documents, parse_document, read_documents, read_yaml, stage_name
+from towline.config.merge import Layer, Setting, fold
+from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, Parameter, StepSchema, as_text
 from towline.errors import ConfigError, UsageError
 from towline.files import resource_text
 from towline.suggest import nearest
-from towline.yaml_marks import Located, Mark, YamlFault, load
 
-PROJECT_FILE = ".pipeline/config.yml"
-_LARGEST = 8 * 1024 * 1024
-_Path = tuple[str | int, ...]
-_Entries = Mapping[str, tuple[object, str]]
+__all__ = ["PROJECT_FILE", "Document", "Documents", "Inputs", "all_schemas", "effective", "load_schema", "ordered", "parse_document", "read_documents",
+           "read_yaml", "unfiltered"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Document:
-    """One configuration file whose shape is checked; `name` is its name for people, `marks` tell the line of every key."""
-
-    name: str
-    trusted: bool
-    content: Mapping[str, Any]
-    marks: Mapping[_Path, Mark]
-
-    def section(self, *path: str) -> Mapping[str, object]:
-        """The map at `path`, such as `general`, or `stages` and a stage's name; empty where there is none."""
-        found: Any = self.content
-        for part in path:
-            found = found.get(part) or {}
-        return dict(found)
-
-    def where(self, *path: str | int) -> str:
-        """`name:line` of the key at `path`, or of the nearest one around it."""
-        while path and path not in self.marks:
-            path = path[:-1]
-        return f"{self.name}:{self.marks[path].line}" if path in self.marks else self.name
-
-
-@dataclass(frozen=True, kw_only=True)
-class Documents:
-    """Default documents, weakest first (the library's, the platform team's, then the project's customDefaults), and the project's own."""
-
-    defaults: tuple[Document, ...]
-    project: Document
+PARAMETERS_JSON = "PIPER_parametersJSON"
+_Where = Callable[..., str]
+_Entries = Mapping[str, tuple[object, _Where]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """All that a step's settings are made from; `flags` are texts as typed, `parameters` what the call passed."""
+    """All that a step's settings are made from; `flags` are texts as typed, `parameters` what the call passed, `vault` what Vault holds."""
 
     stage: str
     documents: Documents
@@ -68,104 +38,21 @@ class Inputs:
     environ: Mapping[str, str]
     parameters: Mapping[str, object]
     flags: Mapping[str, object]
+    vault: Layer | None = None
 
 
-# ---- documents
-
-
-def read_documents(folder: Path, *, config: str = "", team_files: Sequence[str] = (), team_documents: Sequence[tuple[str, str]] = ()) -> Documents:
-    """The documents of the workspace `folder`: `config` instead of its usual file, the team's as paths and as (name, text); raises ConfigError."""
-    project = _project(folder, config)
-    return Documents(
-        project=project,
-        defaults=(
-            parse_document(resource_text("defaults.yaml"), "towline/defaults.yaml", trusted=True),
-            *(_team_file(path) for path in team_files),
-            *(parse_document(text, name, trusted=True) for name, text in team_documents),
-            *_custom_defaults(folder, project),
-        ),
-    )
-
-
-def read_yaml(text: str, name: str) -> Located:
-    """YAML text with positions; raises ConfigError naming file, line and column."""
-    try:
-        return load(text)
-    except YamlFault as fault:
-        raise ConfigError(f"the YAML cannot be read: {fault.problem}", where=f"{name}:{fault.line}:{fault.column}", hint="correct it there") from fault
-
-
-def parse_document(text: str, name: str, *, trusted: bool) -> Document:
-    """A configuration's text to a document; raises ConfigError where a section is no map."""
-    located = read_yaml(text, name)
-    document = Document(name=name, trusted=trusted, content={}, marks=located.marks)
-    content = _map(located.value, document)
-    for section in ("general", "steps", "stages"):
-        inner = _map(content.get(section), document, section)
-        for key, value in inner.items() if section != "general" else ():
-            _map(value, document, section, key)
-    return Document(name=name, trusted=trusted, content=content, marks=located.marks)
-
-
-def _map(value: Any, document: Document, *path: str) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ConfigError(f"{'.'.join(path) or 'the configuration'} must be a map", where=document.where(*path), hint="write `key: value` lines below it")
-    return value
-
-
-def _project(folder: Path, config: str) -> Document:
-    asked = config or PROJECT_FILE
-    other = asked.removesuffix(".yml") + ".yaml" if asked.endswith(".yml") else asked.removesuffix(".yaml") + ".yml"
-    for name in (asked, other):
-        if (folder / name).exists():
-            return _file(folder / name, name, trusted=False)
-    if config:
-        raise ConfigError("the configuration that was asked for is not there", where=config, hint="correct the path, relative to the workspace")
-    return Document(name=PROJECT_FILE, trusted=False, content={}, marks={})
-
-
-def _team_file(path: str) -> Document:
-    if not Path(path).is_absolute():
-        raise ConfigError("a relative path would name a file of the project", where=f"TOWLINE_DEFAULTS: {path}", hint="give absolute paths")
-    return _file(Path(path), path, trusted=True)
-
-
-def _custom_defaults(folder: Path, project: Document) -> Iterable[Document]:
-    names = project.content.get("customDefaults")
-    if names is not None and not isinstance(names, list):
-        raise ConfigError("customDefaults must be a list", where=project.where("customDefaults"), hint="write `- path` lines below it")
-    for index, name in enumerate(names or []):
-        line = project.where("customDefaults", index)
-        if not isinstance(name, str):
-            raise ConfigError("an entry of customDefaults must be a path", where=line, hint="write it as text")
-        if name.startswith(("http://", "https://")):
-            raise ConfigError("customDefaults from http(s) comes later", where=line, hint="keep the file in the project, or pass it as `defaults` of the call")
-        if not (folder / name).exists():
-            raise ConfigError(f"the custom defaults {name} are not there", where=line, hint="correct the path, relative to the workspace")
-        yield _file(folder / name, name, trusted=False)
-
-
-def _file(path: Path, name: str, *, trusted: bool) -> Document:
-    try:
-        if not path.is_file() or path.stat().st_size > _LARGEST:
-            raise ConfigError(f"not a file of at most {_LARGEST} bytes", where=name, hint="correct the path")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
-        raise ConfigError(f"the configuration cannot be read: {reason}", where=name, hint="correct the file or its permissions") from fault
-    return parse_document(text, name, trusted=trusted)
-
-
-# ---- layers
+def effective(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
+    """Every layer folded, and what conditional defaults add where a parameter is set in none of them."""
+    layers = ordered(schema, inputs)
+    settings = fold(layers)
+    return {**settings, **fold(_conditional(schema, layers, settings))}
 
 
 def ordered(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
     """Every layer of a step's settings, weakest first (facts 1.2; `over: GENERAL` of a source: docs/contract.md)."""
-    project = inputs.documents.project
+    project, stage = inputs.documents.project, stage_name(inputs.stage)
     return (
-        _layer("default", {parameter.name: (parameter.default, "default") for parameter in schema.parameters if parameter.default is not None}, trusted=True),
+        _defaults(schema),
         _pipeline(schema, inputs, over=""),
         *(
             layer
@@ -174,16 +61,18 @@ def ordered(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
                 _section(schema, document, GENERAL, "general", ["general"]),
                 _section(schema, document, STEPS, f"step {schema.name}", *_step_paths(schema.names)),
                 # Piper asks for the scope STEPS here too, unlike in the project's stages (facts 1.2)
-                _section(schema, document, STEPS, f"stage {inputs.stage}", ["stages", inputs.stage]),
+                _section(schema, document, STEPS, f"stage {stage}", ["stages", stage]),
             )
         ),
         _section(schema, project, GENERAL, "general", ["general"]),
         _pipeline(schema, inputs, over=GENERAL),
         _section(schema, project, STEPS, f"step {schema.name}", *_step_paths(schema.names)),
-        _section(schema, project, STAGES, f"stage {inputs.stage}", ["stages", inputs.stage]),
+        _section(schema, project, STAGES, f"stage {stage}", ["stages", stage]),
         _variables(schema, inputs.environ),
-        _layer("call", _accepted(schema, PARAMETERS, {key: (value, "parameter of the call") for key, value in inputs.parameters.items()}), trusted=True),
-        _layer("flags", {name: (_typed(schema.find(name), text), f"--{name}") for name, text in inputs.flags.items()}, trusted=True),
+        _call(schema, "parameters JSON", read_parameters(inputs.environ.get(PARAMETERS_JSON, "")), PARAMETERS_JSON),
+        _call(schema, "call", inputs.parameters, "parameter of the call"),
+        _layer("flags", {name: _Found(value=_typed(schema.find(name), text), where=f"--{name}") for name, text in inputs.flags.items()}, trusted=True),
+        *([inputs.vault] if inputs.vault else []),
     )
 
 
@@ -193,74 +82,144 @@ def unfiltered(documents: Documents, names: Sequence[str], stage: str) -> tuple[
     A key that is another spelling of the step (its flag) stands under the step's own name.
     """
     layers = []
+    stage = stage_name(stage)
     for document in (*documents.defaults, documents.project):
         for label, paths in (("general", [["general"]]), (f"step {names[0]}", _step_paths(names)), (f"stage {stage}", [["stages", stage]])):
-            entries = dict(_entries(document, *paths))
+            entries = {key: _Found(value=value, where=where()) for key, (value, where) in _entries(document, *paths).items()}
             flags = [entries.pop(name) for name in names if name in entries]
             layers.append(_layer(label, {**entries, **({names[0]: flags[0]} if flags else {})}, trusted=document.trusted))
     return tuple(layers)
+
+
+def read_parameters(text: str) -> Mapping[str, object]:
+    """The parameters in the text of PIPER_parametersJSON, none where it is empty; raises ConfigError where it is no JSON object."""
+    if not text.strip():
+        return {}
+    try:
+        parameters = json.loads(text)
+    except (ValueError, RecursionError):
+        parameters = None
+    if not isinstance(parameters, dict):
+        raise ConfigError("the parameters are no JSON object", where=PARAMETERS_JSON, hint='write {"name": value}, or remove the variable')
+    return parameters
+
+
+# ---- layers
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """A value with its place, and the alias that it was written under."""
+
+    value: object
+    where: str
+    alias: str = ""
 
 
 def _step_paths(names: Sequence[str]) -> list[list[str]]:
     return [["steps", name] for name in names]
 
 
-def _layer(name: str, entries: _Entries, *, trusted: bool) -> Layer:
-    values = {key: value for key, (value, _) in entries.items()}
-    return Layer(name=name, trusted=trusted, values=values, origins={key: where for key, (_, where) in entries.items()})
+def _layer(name: str, found: Mapping[str, _Found], *, trusted: bool) -> Layer:
+    return Layer(
+        name=name,
+        trusted=trusted,
+        values={key: entry.value for key, entry in found.items()},
+        origins={key: entry.where for key, entry in found.items()},
+        aliases={key: entry.alias for key, entry in found.items() if entry.alias},
+    )
+
+
+def _defaults(schema: StepSchema) -> Layer:
+    found = {parameter.name: _Found(value=parameter.default, where="default") for parameter in schema.parameters if parameter.default is not None}
+    conditional: dict[str, dict[str, object]] = {}
+    for parameter in schema.parameters:
+        for condition in parameter.conditions:
+            conditional.setdefault(condition.value, {})[parameter.name] = condition.default
+    return _layer("default", {**{value: _Found(value=held, where="default") for value, held in conditional.items()}, **found}, trusted=True)
 
 
 def _section(schema: StepSchema, document: Document, scope: str, label: str, *paths: Sequence[str]) -> Layer:
     return _layer(label, _accepted(schema, scope, _entries(document, *paths)), trusted=document.trusted)
 
 
+def _call(schema: StepSchema, name: str, parameters: Mapping[str, object], where: str) -> Layer:
+    entries = {key: (value, partial(_same, where)) for key, value in parameters.items()}
+    return _layer(name, _accepted(schema, PARAMETERS, entries), trusted=True)
+
+
+def _same(where: str, *_: str) -> str:
+    return where
+
+
 def _entries(document: Document, *paths: Sequence[str]) -> _Entries:
     """The keys of several sections with their places, nulls left out; an earlier section wins."""
-    found: dict[str, tuple[object, str]] = {}
+    found: dict[str, tuple[object, _Where]] = {}
     for path in paths:
         for key, value in document.section(*path).items():
             if value is not None and key not in found:
-                found[key] = value, document.where(*path, key)
+                found[key] = value, partial(document.where, *path, key)
     return found
 
 
-def _accepted(schema: StepSchema, scope: str, entries: _Entries) -> _Entries:
-    """What may stand in this scope, under each parameter's own name; an alias counts where the name itself is absent."""
-    found: dict[str, tuple[object, str]] = {}
+def _accepted(schema: StepSchema, scope: str, entries: _Entries) -> Mapping[str, _Found]:
+    """What may stand in this scope, under each parameter's own name (an alias counts where that is absent); and the maps of conditional defaults."""
+    found: dict[str, _Found] = {}
     for parameter in schema.parameters:
         if scope in parameter.scope:
-            spellings = [parameter.name, *(alias.name for alias in parameter.aliases if scope in alias.scope)]
-            values = (_walk(entries, spelling.split("/")) for spelling in spellings)
-            entry = next((value for value in values if value is not None), None)
+            for value in {condition.value for condition in parameter.conditions} & entries.keys():
+                found[value] = _Found(value=entries[value][0], where=entries[value][1]())
+            spellings = {parameter.name: "", **{alias.name: alias.name for alias in parameter.aliases if scope in alias.scope}}
+            walked = (_walk(entries, path.split("/"), alias) for path, alias in spellings.items())
+            entry = next((entry for entry in walked if entry is not None), None)
             if entry is not None:
                 found[parameter.name] = entry
     return found
 
 
-def _walk(entries: _Entries, parts: Sequence[str]) -> tuple[object, str] | None:
-    """The value at a path of keys, with the place of its first key; None where there is none."""
-    value, where = entries.get(parts[0], (None, ""))
-    for part in parts[1:]:
+def _walk(entries: _Entries, path: Sequence[str], alias: str) -> _Found | None:
+    """The value at a path of keys, None where there is none."""
+    if path[0] not in entries:
+        return None
+    value, where = entries[path[0]]
+    for part in path[1:]:
         value = value.get(part) if isinstance(value, dict) else None
-    return None if value is None else (value, where)
+    return None if value is None else _Found(value=value, where=where(*path[1:]), alias=alias)
 
 
 def _pipeline(schema: StepSchema, inputs: Inputs, *, over: str) -> Layer:
     """Per parameter the first non-empty of its sources in the pipeline environment."""
-    found: dict[str, tuple[object, str]] = {}
+    found: dict[str, _Found] = {}
     for parameter in schema.parameters:
         for source in parameter.sources:
             value = inputs.pipeline_environment.get(source.pipeline_environment)
             value = value.strip() if isinstance(value, str) else value
             if source.over == over and parameter.name not in found and value not in (None, "", [], {}):
-                found[parameter.name] = value, f"{source.pipeline_environment} in the pipeline environment"
+                found[parameter.name] = _Found(value=value, where=f"{source.pipeline_environment} in the pipeline environment")
     return _layer("pipeline environment", found, trusted=False)
 
 
 def _variables(schema: StepSchema, environ: Mapping[str, str]) -> Layer:
-    names = {parameter.name: f"PIPER_{parameter.name}" for parameter in schema.parameters}
-    found = {name: (_typed(schema.find(name), environ[variable]), variable) for name, variable in names.items() if environ.get(variable)}
+    found = {}
+    for parameter in schema.parameters:
+        variable = f"PIPER_{parameter.name}"
+        if environ.get(variable):
+            found[parameter.name] = _Found(value=_typed(parameter, environ[variable]), where=variable)
     return _layer("variables", found, trusted=True)
+
+
+def _conditional(schema: StepSchema, layers: Sequence[Layer], settings: Mapping[str, Setting]) -> Iterable[Layer]:
+    """The layers of conditional defaults: for each parameter that nothing sets, what the maps under its condition's value hold."""
+    for parameter in schema.parameters:
+        for condition in parameter.conditions if parameter.name not in settings else ():
+            chosen = settings.get(condition.parameter)
+            if chosen is None or as_text(chosen.value) != condition.value:
+                continue
+            for layer in layers:
+                held = layer.values.get(condition.value)
+                if isinstance(held, dict) and held.get(parameter.name) is not None:
+                    origins = {parameter.name: layer.origin(condition.value)}
+                    yield Layer(name=layer.name, trusted=layer.trusted, values={parameter.name: held[parameter.name]}, origins=origins)
 
 
 def _typed(parameter: Parameter | None, text: object) -> object:

@@ -12,12 +12,16 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """Values of one source: `name` is the layer for people, `origins` says per key where it stands; an untrusted one a pull request can change."""
+    """Values of one source: `name` is the layer for people, `origins` says per key where it stands, `aliases` under which other name if any.
+
+    What an untrusted layer holds, a pull request can change.
+    """
 
     name: str
     trusted: bool
     values: Mapping[str, object]
     origins: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, key: str) -> str:
         """Where `key` stands: file:line, variable, flag; the layer's name where nothing closer is known."""

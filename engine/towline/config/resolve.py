@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from towline.config.layers import PROJECT_FILE, Inputs, ordered
+from towline.config.documents import PROJECT_FILE
+from towline.config.layers import Inputs, ordered
 from towline.config.merge import Layer, Setting, fold
 from towline.config.schema import Parameter, StepSchema
 from towline.errors import ConfigError, UsageError

@@ -1,0 +1,206 @@
+"""The documents that configuration comes from, read and checked: the library's defaults, the platform team's, the project's, and what that names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from towline import dispatch
+from towline.errors import ConfigError
+from towline.files import resource_text
+from towline.yaml_marks import Located, Mark, YamlFault, load
+
+PROJECT_FILE = ".pipeline/config.yml"
+DEFAULTS_FILE = ".pipeline/defaults.yaml"
+_BUILD, _FORMER_BUILD = "Build", "Central Build"
+_LARGEST = 8 * 1024 * 1024
+_MOST = 100
+_Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """One configuration file whose shape is checked; `name` is its name for people, `marks` tell the line of every key."""
+
+    name: str
+    trusted: bool
+    content: Mapping[str, Any]
+    marks: Mapping[_Path, Mark]
+
+    def section(self, *path: str) -> Mapping[str, object]:
+        """The map at `path`, such as `general`, or `stages` and a stage's name; empty where there is none."""
+        found: Any = self.content
+        for part in path:
+            found = found.get(part) or {}
+        return dict(found)
+
+    def where(self, *path: str | int) -> str:
+        """`name:line` of the key at `path`, or of the nearest one around it."""
+        while path and path not in self.marks:
+            path = path[:-1]
+        return f"{self.name}:{self.marks[path].line}" if path in self.marks else self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Documents:
+    """Default documents, weakest first (the library's, the platform team's, then the project's), and the project's own."""
+
+    defaults: tuple[Document, ...]
+    project: Document
+
+
+def read_documents(
+    folder: Path, *, config: str = "", team_files: Sequence[str] = (), team_documents: Sequence[tuple[str, str]] = (), tokens: str = "",
+) -> Documents:
+    """The documents of the workspace `folder`: `config` instead of its usual file, the team's as paths and as (name, text); raises ConfigError.
+
+    `tokens` is a JSON list of `host:token` for custom defaults from http(s).
+    """
+    project = read_project(folder, config)
+    reader = Reader(folder, tokens)
+    own = [reader.read(name, where=name) for name in [DEFAULTS_FILE] if reader.has(name)]
+    return Documents(
+        project=project,
+        defaults=(
+            library_defaults(),
+            *(team_file(path) for path in team_files),
+            *(parse_document(text, name, trusted=True) for name, text in team_documents),
+            *own,
+            *custom_defaults(project, reader),
+        ),
+    )
+
+
+def read_yaml(text: str, name: str) -> Located:
+    """YAML text with positions; raises ConfigError naming file, line and column."""
+    try:
+        return load(text)
+    except YamlFault as fault:
+        raise ConfigError(f"the YAML cannot be read: {fault.problem}", where=f"{name}:{fault.line}:{fault.column}", hint="correct it there") from fault
+
+
+def parse_document(text: str, name: str, *, trusted: bool) -> Document:
+    """A configuration's text to a document; raises ConfigError where a section is no map."""
+    located = read_yaml(text, name)
+    document = Document(name=name, trusted=trusted, content={}, marks=located.marks)
+    content = _map(located.value, document)
+    for section in ("general", "steps", "stages"):
+        inner = _map(content.get(section), document, section)
+        for key, value in inner.items() if section != "general" else ():
+            _map(value, document, section, key)
+    return _build_stage(Document(name=name, trusted=trusted, content=content, marks=located.marks))
+
+
+def stage_name(name: str) -> str:
+    """The name under which a stage's section is found: `Central Build` is what Build was called once."""
+    return _BUILD if name == _FORMER_BUILD else name
+
+
+def _build_stage(document: Document) -> Document:
+    """`Central Build` read as Build; where a document has both, Build counts and the other does not (facts 1.5 and 3.2)."""
+    stages = document.section("stages")
+    if _FORMER_BUILD not in stages:
+        return document
+    former = stages[_FORMER_BUILD]
+    named = {key: value for key, value in stages.items() if key != _FORMER_BUILD}
+    if named.get(_BUILD) is not None:
+        return Document(name=document.name, trusted=document.trusted, content={**document.content, "stages": named}, marks=document.marks)
+    moved = {("stages", _BUILD, *path[2:]): mark for path, mark in document.marks.items() if path[:2] == ("stages", _FORMER_BUILD)}
+    content = {**document.content, "stages": {**named, _BUILD: former}}
+    return Document(name=document.name, trusted=document.trusted, content=content, marks={**document.marks, **moved})
+
+
+def _map(value: Any, document: Document, *path: str) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{'.'.join(path) or 'the configuration'} must be a map", where=document.where(*path), hint="write `key: value` lines below it")
+    return value
+
+
+# ---- where documents are
+
+
+class Reader:
+    """Documents by their path in the workspace `folder` or by their URL; each URL is asked once, with the token that `tokens` has for its host."""
+
+    def __init__(self, folder: Path, tokens: str = "") -> None:
+        self._folder = folder
+        self._tokens = tokens
+        self._texts: dict[str, str] = {}
+
+    def has(self, name: str) -> bool:
+        """Whether a path is there, under either of its endings."""
+        return _either(self._folder, name) is not None
+
+    def read(self, name: str, *, where: str, trusted: bool = False) -> Document:
+        """The document called `name`, asked for at `where`; what comes over plain http is never trusted. Raises ConfigError."""
+        scheme = name.partition("://")[0].lower()
+        if scheme in ("http", "https"):
+            return self._download(name, where=where, trusted=trusted and scheme == "https")
+        found = _either(self._folder, name)
+        if found is None:
+            raise ConfigError(f"the configuration {name} is not there", where=where, hint="correct the path, relative to the workspace")
+        return _file(self._folder / found, found, trusted=trusted)
+
+    def _download(self, url: str, *, where: str, trusted: bool) -> Document:
+        remote = dispatch.source("http")
+        if url not in self._texts:
+            self._texts[url] = remote.fetch(url, self._tokens, where=where)
+        return parse_document(self._texts[url], remote.shown(url), trusted=trusted)
+
+
+def read_project(folder: Path, config: str = "") -> Document:
+    """The project's own document: `config`, or its usual file, which may be missing; raises ConfigError."""
+    asked = config or PROJECT_FILE
+    found = _either(folder, asked)
+    if found is not None:
+        return _file(folder / found, found, trusted=False)
+    if config:
+        raise ConfigError("the configuration that was asked for is not there", where=config, hint="correct the path, relative to the workspace")
+    return Document(name=PROJECT_FILE, trusted=False, content={}, marks={})
+
+
+def library_defaults() -> Document:
+    """Towline's own default document."""
+    return parse_document(resource_text("defaults.yaml"), "towline/defaults.yaml", trusted=True)
+
+
+def team_file(path: str) -> Document:
+    """A default document of the platform team by its absolute path; raises ConfigError."""
+    if not Path(path).is_absolute():
+        raise ConfigError("a relative path would name a file of the project", where=f"TOWLINE_DEFAULTS: {path}", hint="give absolute paths")
+    return _file(Path(path), path, trusted=True)
+
+
+def custom_defaults(project: Document, reader: Reader) -> Iterable[Document]:
+    """The default documents that the project's own names, in their order; raises ConfigError naming the line that asks for one."""
+    names = project.content.get("customDefaults")
+    if names is not None and (not isinstance(names, list) or len(names) > _MOST):
+        raise ConfigError(f"customDefaults must be a list of at most {_MOST}", where=project.where("customDefaults"), hint="write `- path` lines below it")
+    for index, name in enumerate(names or []):
+        line = project.where("customDefaults", index)
+        if not isinstance(name, str):
+            raise ConfigError("an entry of customDefaults must be a path or a URL", where=line, hint="write it as text")
+        yield reader.read(name, where=line)
+
+
+def _either(folder: Path, name: str) -> str | None:
+    """The name that is there: the one asked for, else the same with the other of the endings `.yml` and `.yaml`."""
+    stem, dot, ending = name.rpartition(".")
+    other = {"yml": "yaml", "yaml": "yml"}.get(ending, "") if dot else ""
+    names = [name, f"{stem}.{other}"] if other else [name]
+    return next((known for known in names if (folder / known).exists()), None)
+
+
+def _file(path: Path, name: str, *, trusted: bool) -> Document:
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST:
+            raise ConfigError(f"not a file of at most {_LARGEST} bytes", where=name, hint="correct the path")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
+        raise ConfigError(f"the configuration cannot be read: {reason}", where=name, hint="correct the file or its permissions") from fault
+    return parse_document(text, name, trusted=trusted)

@@ -1,0 +1,113 @@
+"""Default documents over http(s): a token goes to its own host only, over https or to this machine, and never behind a redirect (facts 1.1)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+from towline.errors import ConfigError, TransportError
+from towline.image import Registry, is_loopback
+from towline.registry.hosts import may_follow
+from towline.retry import Clock, Deadline
+from towline.transport import HttpRequest, Transport, origin
+
+VARIABLE = "PIPER_gitHubTokens"
+_LARGEST = 8 * 1024 * 1024
+_SECONDS = 60.0
+_REDIRECTS = 5
+_MOVED = frozenset({301, 302, 303, 307, 308})
+_FORMAT = 'expected a JSON list such as ["github.example.com:TOKEN", "github.example.com:8443:TOKEN"]'
+
+
+def fetch(url: str, tokens: str, *, where: str, clock: Clock | None = None) -> str:
+    """The text at `url`, at most 8 MiB, within a minute; `where` is the line that asks for it; raises ConfigError, never naming a token or a query."""
+    clock = clock or Clock()
+    try:
+        token = _token(url, parse_tokens(tokens), where)
+        with Transport(clock=_until(Deadline.after(_SECONDS, clock)), read=20.0) as transport:
+            return _get(transport, url, token, where).decode("utf-8")
+    except TransportError as fault:
+        raise ConfigError(f"{shown(url)} cannot be read: {fault}", where=where, hint="correct the URL, or see whether its host answers") from fault
+    except UnicodeDecodeError as fault:
+        raise ConfigError(f"{shown(url)} is not UTF-8", where=where, hint="give the URL of a YAML file") from fault
+
+
+def shown(url: str) -> str:
+    """A URL for people: without user, password, query and fragment, any of which may be secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "the URL"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def parse_tokens(text: str) -> Mapping[str, str]:
+    """`["host:token", "host:port:token"]` to tokens by host; raises ConfigError that shows none of them."""
+    try:
+        entries = json.loads(text) if text.strip() else []
+    except (ValueError, RecursionError):
+        entries = None
+    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        raise ConfigError(f"{VARIABLE} is no list of texts", where=VARIABLE, hint=_FORMAT)
+    found = {}
+    for number, entry in enumerate(entries, start=1):
+        host, _, token = entry.rpartition(":")
+        if not host or not token or "/" in host or not token.isprintable() or " " in token:
+            raise ConfigError(f"entry {number} of {VARIABLE} is not host:token", where=VARIABLE, hint=_FORMAT)
+        found[host.lower().removesuffix(":443")] = token
+    return found
+
+
+def _token(url: str, tokens: Mapping[str, str], where: str) -> str:
+    """The token for the host of `url`, empty where there is none; raises ConfigError where it would go over plain http."""
+    scheme, _, host = origin(url).partition("://")
+    token = tokens.get(host, "")
+    if token and scheme != "https" and not is_loopback(host):
+        raise ConfigError(f"the token of {host} would go over plain http", where=where, hint="write https")
+    return token
+
+
+def _get(transport: Transport, url: str, token: str, where: str) -> bytes:
+    headers = _headers(url, token)
+    for _ in range(_REDIRECTS + 1):
+        with transport.request(HttpRequest(method="GET", url=urldefrag(url).url, headers=headers)) as response:
+            if response.status == 200:
+                return response.read_capped(_LARGEST, seconds=_SECONDS)
+            if response.status not in _MOVED:
+                how = "correct the URL or its host's token" if token else f"correct the URL, or give a token for its host in {VARIABLE}"
+                raise ConfigError(f"{shown(url)} answers {response.status}", where=where, hint=how)
+            url, headers = _onward(url, response.headers.get("Location") or "", where), {}
+    raise ConfigError(f"{shown(url)} redirects more than {_REDIRECTS} times", where=where, hint="give the URL that it ends at")
+
+
+def _headers(url: str, token: str) -> Mapping[str, str]:
+    """What a code host needs to be asked for a file's own text."""
+    if not token:
+        return {}
+    asset = "releases/assets" in urlsplit(url).path
+    return {"Authorization": f"token {token}", "Accept": "application/octet-stream" if asset else "application/vnd.github.v3.raw"}
+
+
+def _onward(url: str, location: str, where: str) -> str:
+    """Where a redirect leads; raises ConfigError for one that goes from https to http or into a private network."""
+    scheme, _, host = origin(url).partition("://")
+    try:
+        target = urljoin(url, location)
+    except ValueError:
+        target = ""
+    if not location or not may_follow(target, Registry(scheme=scheme, host=host)):
+        raise ConfigError(f"{shown(url)} redirects to where Towline does not follow", where=where, hint="give the URL that it ends at")
+    return target
+
+
+def _until(deadline: Deadline) -> Clock:
+    """The deadline's clock, on which no pause between two attempts goes beyond the deadline."""
+    clock = deadline.clock
+
+    def sleep(seconds: float) -> None:
+        if seconds >= deadline.left:
+            raise TransportError(f"no answer that helps within {_SECONDS:.0f} seconds", where="")
+        clock.sleep(seconds)
+
+    return Clock(now=clock.now, wall=clock.wall, sleep=sleep, uniform=clock.uniform)

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.serve import Answer, LoopbackServer, Request
+from towline.config.documents import Document, Documents, parse_document, read_documents, stage_name
+from towline.errors import ConfigError
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    (tmp_path / "workspace" / ".pipeline").mkdir(parents=True)
+    return tmp_path / "workspace"
+
+
+def put(workspace: Path, text: str, name: str = ".pipeline/config.yml") -> Path:
+    (workspace / name).write_text(text, encoding="utf-8")
+    return workspace
+
+
+def names(documents: Documents) -> list[str]:
+    return [document.name for document in documents.defaults]
+
+
+def fault_of(folder: Path, config: str = "") -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        read_documents(folder, config=config)
+    return caught.value
+
+
+def test_a_project_without_configuration_is_empty(workspace: Path) -> None:
+    documents = read_documents(workspace)
+    assert documents.project.content == {}
+    assert names(documents) == ["towline/defaults.yaml"]
+
+
+def test_the_configuration_may_end_in_yaml_and_the_usual_name_counts_first(workspace: Path) -> None:
+    put(workspace, "general: {a: yaml}", ".pipeline/config.yaml")
+    assert read_documents(workspace).project.section("general") == {"a": "yaml"}
+    put(workspace, "general: {a: yml}")
+    assert read_documents(workspace).project.name == ".pipeline/config.yml"
+
+
+@pytest.mark.parametrize(("asked", "there"), [("other.yml", "other.yaml"), ("other.yaml", "other.yml"), ("other.yml", "other.yml"), ("plain", "plain")])
+def test_another_configuration_may_be_asked_for(workspace: Path, asked: str, there: str) -> None:
+    put(workspace, "general: {a: 1}", there)
+    assert read_documents(workspace, config=asked).project.name == there
+
+
+def test_a_configuration_that_was_asked_for_must_be_there(workspace: Path) -> None:
+    assert fault_of(workspace, "other.yml").where == "other.yml"
+
+
+def test_default_documents_stand_from_the_librarys_to_the_projects(workspace: Path, tmp_path: Path) -> None:
+    put(workspace, "customDefaults: [one.yml, sub/../one.yml]")
+    put(workspace, "general: {a: 1}", "one.yml")
+    (workspace / "sub").mkdir()
+    team = put(tmp_path, "general: {a: 2}", "team.yml") / "team.yml"
+    documents = read_documents(workspace, team_files=[str(team)], team_documents=[("of the call", "general: {a: 3}")])
+    assert names(documents) == ["towline/defaults.yaml", str(team), "of the call", "one.yml", "sub/../one.yml"]
+    assert [document.trusted for document in (*documents.defaults, documents.project)] == [True, True, True, False, False, False]
+
+
+def test_custom_defaults_of_default_documents_are_not_followed(workspace: Path) -> None:
+    documents = read_documents(workspace, team_documents=[("team", "customDefaults: [missing.yml]")])
+    assert names(documents) == ["towline/defaults.yaml", "team"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "line"),
+    [
+        ("general: 1\ncustomDefaults:\n  - one.yml\n  - missing.yml\n", "missing.yml is not there", 4),
+        ("\ncustomDefaults:\n  - https://me:secret@host/defaults.yml\n", "https://host/defaults.yml cannot be read", 3),
+        ("\ncustomDefaults: one.yml\n", "must be a list", 2),
+        (f"customDefaults: {['one.yml'] * 101}\n", "at most 100", 1),
+        ("customDefaults: [1]\n", "must be a path", 1),
+    ],
+)
+def test_custom_defaults_that_cannot_be_read_name_the_line_that_asks_for_them(workspace: Path, text: str, message: str, line: int) -> None:
+    put(workspace, "general: {}", "one.yml")
+    fault = fault_of(put(workspace, text.replace("general: 1", "general: {}")))
+    assert message in fault.message
+    assert fault.where == f".pipeline/config.yml:{line}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "line"),
+    [
+        ("- a\n", "the configuration must be a map", 1),
+        ("general:\n  - a\n", "general must be a map", 1),
+        ("stages:\n  Build: true\n", "stages.Build must be a map", 2),
+        ("general: {}\nsteps:\n  a: {}\n  paint: [colour]\n", "steps.paint must be a map", 4),
+        ("steps: text", "steps must be a map", 1),
+    ],
+)
+def test_a_section_that_is_no_map_is_named_with_its_line(workspace: Path, text: str, message: str, line: int) -> None:
+    fault = fault_of(put(workspace, text))
+    assert message in fault.message
+    assert fault.where == f".pipeline/config.yml:{line}"
+
+
+def test_empty_sections_are_no_fault(workspace: Path) -> None:
+    project = read_documents(put(workspace, "general:\nsteps:\n  paint:\nstages:\n  Build: {}\n")).project
+    assert project.section("steps", "paint") == project.section("stages", "Build") == project.section("stages", "Other") == {}
+
+
+def test_yaml_that_does_not_parse_is_named_with_line_and_column(workspace: Path) -> None:
+    fault = fault_of(put(workspace, "general:\n  a: 1\n  b: [1\nsteps: {}\n"))
+    assert re.fullmatch(r"\.pipeline/config\.yml:[34]:\d+", fault.where)
+    assert fault_of(put(workspace, "general:\n  a: 1\n  a: 2\n")).where == ".pipeline/config.yml:3:3"
+
+
+def test_what_is_no_readable_text_is_named(workspace: Path) -> None:
+    (workspace / ".pipeline/config.yml").write_bytes(b"general: {a: \xff}")
+    assert "UTF-8" in fault_of(workspace).message
+    (workspace / "folder.yml").mkdir()
+    assert fault_of(workspace, "folder.yml").where == "folder.yml"
+
+
+def test_a_device_is_never_opened(workspace: Path) -> None:
+    (workspace / ".pipeline/config.yml").symlink_to("/dev/null")
+    assert "not a file" in fault_of(workspace).message
+
+
+def test_a_file_beyond_all_measure_is_not_read(workspace: Path) -> None:
+    with (put(workspace, "") / ".pipeline/config.yml").open("r+b") as stream:
+        stream.truncate(9 * 1024 * 1024)
+    assert "at most" in fault_of(workspace).message
+
+
+@pytest.mark.parametrize("path", ["/nowhere/team.yml", "relative.yml"])
+def test_the_platform_teams_files_are_there_and_not_the_projects(workspace: Path, path: str) -> None:
+    put(workspace, "general: {}", "relative.yml")
+    with pytest.raises(ConfigError) as caught:
+        read_documents(workspace, team_files=[path])
+    assert path in caught.value.where
+
+
+def test_a_place_without_a_mark_is_that_of_what_is_around_it() -> None:
+    document = parse_document("general:\n  a: 1\n", "f", trusted=True)
+    nothing = Document(name="config.yml", trusted=False, content={}, marks={})
+    assert (document.where("general", "b"), document.where("steps", "s"), nothing.where("x")) == ("f:1", "f:1", "config.yml")
+
+
+# ---- which files
+
+
+def test_a_custom_default_may_end_in_the_other_of_the_two_endings(workspace: Path) -> None:
+    put(workspace, "customDefaults: [one.yml, two.yaml]")
+    put(workspace, "general: {a: 1}", "one.yaml")
+    put(workspace, "general: {a: 2}", "two.yml")
+    assert names(read_documents(workspace))[1:] == ["one.yaml", "two.yml"]
+
+
+def test_a_projects_own_defaults_file_stands_below_its_custom_defaults_and_is_not_trusted(workspace: Path, tmp_path: Path) -> None:
+    put(workspace, "customDefaults: [one.yml]")
+    put(workspace, "general: {}", "one.yml")
+    put(workspace, "general: {a: own}", ".pipeline/defaults.yaml")
+    documents = read_documents(workspace, team_documents=[("team", "")])
+    assert names(documents) == ["towline/defaults.yaml", "team", ".pipeline/defaults.yaml", "one.yml"]
+    assert [document.trusted for document in documents.defaults] == [True, True, False, False]
+
+
+class Shelf(LoopbackServer):
+    def answer(self, request: Request) -> Answer:
+        return Answer(status=200, body=f"general: {{path: {request.path}, token: '{request.headers.get('authorization', '')}'}}\n".encode())
+
+
+def test_custom_defaults_come_from_http_too_and_each_url_is_asked_once(workspace: Path) -> None:
+    with Shelf() as server:
+        put(workspace, f"customDefaults: [{server.url}/a.yml?key=hidden, {server.url}/a.yml?key=hidden, HTTP://{server.host}/b.yml]")
+        documents = read_documents(workspace, tokens=f'["{server.host}:token-of-host"]')
+        assert server.count("GET") == 2
+    assert names(documents)[1:] == [f"{server.url}/a.yml", f"{server.url}/a.yml", f"http://{server.host}/b.yml"]
+    assert documents.defaults[-1].section("general") == {"path": "/b.yml", "token": "token token-of-host"}
+    assert not documents.defaults[-1].trusted
+
+
+# ---- the stage that was once called Central Build
+
+
+@pytest.mark.parametrize(
+    ("stages", "colour", "line"),
+    [
+        ("\n  Central Build:\n    colour: former\n", "former", 3),
+        ("\n  Build:\n    colour: own\n  Central Build:\n    colour: former\n", "own", 3),
+        ("\n  Central Build:\n    colour: former\n  Build:\n    colour: own\n", "own", 5),
+        ("\n  Central Build:\n    colour: former\n  Build:\n", "former", 3),
+    ],
+)
+def test_central_build_is_build_and_build_wins_where_both_are(stages: str, colour: str, line: int) -> None:
+    document = parse_document(f"stages:{stages}", "f", trusted=True)
+    assert document.section("stages", "Build") == {"colour": colour}
+    assert document.where("stages", "Build", "colour") == f"f:{line}"
+    assert list(document.section("stages")) == ["Build"]
+
+
+def test_a_call_in_central_build_is_one_in_build() -> None:
+    assert [stage_name(name) for name in ("Central Build", "Build", "Release", "")] == ["Build", "Build", "Release", ""]
