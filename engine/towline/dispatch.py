@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from towline.errors import UsageError
+
 COMMANDS = {
     "run": ("towline.commands.run", "run one step"),
     "plan": ("towline.commands.plan", "say which stages and steps are active, and why"),
@@ -26,7 +28,9 @@ def command(name: str) -> Any:
 
 
 def step(name: str) -> Any:
-    """The module of a step by its own name: `run(task)`."""
+    """The module of a step by its own name: `run(task)`; raises UsageError for a step that another library runs."""
+    if name not in STEPS:
+        raise UsageError(f"{name} is no step of Towline's own", hint=f"call it from the library that offers it; Towline runs: {', '.join(STEPS)}")
     return import_module(STEPS[name])
 
 

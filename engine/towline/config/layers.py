@@ -9,16 +9,13 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
-from importlib import resources
+from functools import partial
 
-from towline.config import schema as metadata
+from towline.config.catalog import all_schemas, load_schema
 from towline.config.documents import PROJECT_FILE, Document, Documents, parse_document, read_documents, read_yaml, stage_name
 from towline.config.merge import Layer, Setting, fold
 from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, Parameter, StepSchema, as_text
-from towline.errors import ConfigError, UsageError
-from towline.files import resource_text
-from towline.suggest import nearest
+from towline.errors import ConfigError
 
 __all__ = ["PROJECT_FILE", "Document", "Documents", "Inputs", "all_schemas", "effective", "load_schema", "ordered", "parse_document", "read_documents",
            "read_yaml", "unfiltered"]
@@ -234,24 +231,3 @@ def _typed(parameter: Parameter | None, text: object) -> object:
         return [part for part in parts if part]
     pairs = [part.partition("=") for part in parts]
     return {key: value for key, _, value in pairs} if all(equals for _, equals, _ in pairs) else text
-
-
-# ---- step metadata
-
-
-@cache
-def load_schema(step_name: str) -> StepSchema:
-    """The schema of a step by its name or another spelling of it; raises UsageError with the nearest known one."""
-    schemas = all_schemas()
-    found = next((schema for schema in schemas if step_name in schema.names), None)
-    if found is None:
-        raise UsageError(f"unknown step {step_name!r}", hint=nearest(step_name, (name for schema in schemas for name in schema.names)))
-    return found
-
-
-@cache
-def all_schemas() -> tuple[StepSchema, ...]:
-    """The schema of every step that has metadata."""
-    folder = resources.files("towline").joinpath("resources", "steps")
-    names = [f"steps/{name}" for name in sorted(entry.name for entry in folder.iterdir()) if name.endswith(".yaml")]
-    return tuple(metadata.parse(read_yaml(resource_text(name), name).value, name) for name in names)

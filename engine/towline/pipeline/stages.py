@@ -8,8 +8,9 @@ from functools import cache
 from typing import Any
 
 from towline.config import conditions
+from towline.config.catalog import spellings
 from towline.config.conditions import Answer, Decision, Scene
-from towline.config.layers import Documents, all_schemas, read_yaml, unfiltered
+from towline.config.layers import Documents, read_yaml, unfiltered
 from towline.config.merge import fold
 from towline.errors import ConfigError, UsageError
 from towline.files import resource_text
@@ -95,8 +96,8 @@ def parse(data: object, where: str) -> Pipeline:
     """A stage definition, as read from YAML, to a pipeline; raises ConfigError naming the file `where`."""
     record = _record(data, ("spec", "stepAliases"), where)
     stages = tuple(_stage(entry, where) for entry in _record(record.get("spec"), ("stages",), where).get("stages") or [])
-    aliases = {schema.name: schema.aliases for schema in all_schemas()} | {name: tuple(other) for name, other in (record.get("stepAliases") or {}).items()}
-    return Pipeline(stages=stages, spellings={step.name: (step.name, *aliases.get(step.name, ())) for stage in stages for step in stage.steps})
+    known = {**spellings(), **{name: (name, *others) for name, others in (record.get("stepAliases") or {}).items()}}
+    return Pipeline(stages=stages, spellings={step.name: known.get(step.name, (step.name,)) for stage in stages for step in stage.steps})
 
 
 def _stage(data: object, where: str) -> StageDefinition:

@@ -8,7 +8,6 @@ from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs, load_schema, ordered, unfiltered
 from towline.config.merge import Layer, fold
 from towline.config.schema import StepSchema, parse
-from towline.errors import UsageError
 
 EVERYWHERE = ["PARAMETERS", "STAGES", "STEPS", "GENERAL"]
 SCHEMA = parse(
@@ -252,23 +251,3 @@ def test_layers_are_data_that_a_reader_can_list() -> None:
     assert names == ["default", "pipeline environment", "general", "step paint", "stage Build", "general", "pipeline environment", "step paint", "stage Build",
                      "variables", "parameters JSON", "call", "flags"]
     assert all(isinstance(layer, Layer) for layer in ordered(SCHEMA, inputs()))
-
-
-# ---- step metadata
-
-
-@pytest.mark.parametrize("name", ["gitOpsUpdateDeployment", "gitopsUpdateDeployment"])
-def test_a_step_is_known_by_each_of_its_spellings(name: str) -> None:
-    assert load_schema(name).name == "gitOpsUpdateDeployment"
-
-
-@pytest.mark.parametrize("name", ["imagePushToRegistri", "IMAGEPUSHTOREGISTRY"])
-def test_an_unknown_step_gets_the_nearest_known_name(name: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        load_schema(name)
-    assert caught.value.hint == "did you mean 'imagePushToRegistry'?"
-
-
-def test_a_path_is_no_step() -> None:
-    with pytest.raises(UsageError):
-        load_schema("../stages")
