@@ -65,10 +65,10 @@ def test_a_fault_is_shown_with_its_place_and_the_next_action() -> None:
     assert stream.getvalue().splitlines() == [f"error: no {MASK}", "  where: config.yml:3", "  next:  write it"]
 
 
-def test_a_fault_without_place_and_hint_is_one_line() -> None:
+def test_a_fault_without_place_leaves_that_line_out() -> None:
     stream = io.StringIO()
     Console(stream).fail(ConfigError("no"))
-    assert stream.getvalue() == "error: no\n"
+    assert stream.getvalue() == "error: no\n  next:  correct it there\n"
 
 
 def test_a_warning_says_that_it_is_one() -> None:

@@ -143,7 +143,8 @@ def test_a_missing_program_is_named() -> None:
 def test_a_missing_folder_is_not_taken_for_a_missing_program(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="in its folder: No such file") as caught:
         run(["/bin/true"], environment=CALM, folder=tmp_path / "missing")
-    assert (caught.value.where, caught.value.hint) == (str(tmp_path / "missing"), "")
+    assert caught.value.where == str(tmp_path / "missing")
+    assert "PATH" not in caught.value.hint
 
 
 @pytest.mark.parametrize(("word", "environment"), [("a\0b", CALM), ("a", {"NAME": "a\0b"}), ("\ud800", CALM)])

@@ -67,10 +67,10 @@ def test_a_field_of_another_type_is_refused_by_name(key: str, value: object) -> 
 @pytest.mark.parametrize(("change", "message", "hint"), [
     ({"stepp": "x"}, "the request has an unknown key 'stepp'", "did you mean 'step'?"),
     ({"build": {"Job": "x"}}, "the request's build has an unknown key 'Job'", "did you mean 'job'?"),
-    ({"build": {"number": 7}}, "the request's build: 'number' must be of type str", ""),
+    ({"build": {"number": 7}}, "the request's build: 'number' must be of type str", UsageError.usual_hint),
     ({"defaults": [{"path": "x"}]}, "the request's defaults has an unknown key 'path'", "known: name, text"),
-    ({"defaults": ["x"]}, "the request's defaults must be a JSON object", ""),
-    ({"secrets": {"parameters/password": 5}}, "the request's secrets must map names to names of environment variables", ""),
+    ({"defaults": ["x"]}, "the request's defaults must be a JSON object", UsageError.usual_hint),
+    ({"secrets": {"parameters/password": 5}}, "the request's secrets must map names to names of environment variables", UsageError.usual_hint),
 ])
 def test_what_the_contract_does_not_know_is_refused_with_the_nearest_name(change: dict[str, object], message: str, hint: str) -> None:
     refused = fault({**FULL, **change})
@@ -136,7 +136,7 @@ def test_what_a_step_did_is_in_its_result() -> None:
 
 @pytest.mark.parametrize(("ending", "status", "error"), [
     (ConfigError("no", where="f:1", hint="do"), "failure", {"category": "config", "message": "no", "where": "f:1", "hint": "do"}),
-    (Superseded("newer"), "superseded", {"category": "custom", "message": "newer", "where": "", "hint": ""}),
+    (Superseded("newer"), "superseded", {"category": "custom", "message": "newer", "where": "", "hint": Superseded.usual_hint}),
     (Interrupted(15), "aborted", {"category": "custom", "message": "interrupted", "where": "", "hint": "run the step again: doing it twice is doing it once"}),
 ])
 def test_a_fault_is_a_result_too(ending: ConfigError, status: str, error: dict[str, str]) -> None:
