@@ -10,6 +10,7 @@ from towline.errors import UsageError
 COMMANDS = {
     "run": ("towline.commands.run", "run one step"),
     "plan": ("towline.commands.plan", "say which stages and steps are active, and why"),
+    "explain": ("towline.commands.explain", "say which value every parameter of a step has, and where it comes from"),
 }
 
 STEPS = {
@@ -37,6 +38,11 @@ def step(name: str) -> Any:
 def source(name: str) -> Any:
     """The module of a kind of place that documents come from."""
     return import_module(SOURCES[name])
+
+
+def resource_names(folder: str) -> list[str]:
+    """The names of the files in a folder of the shared data, sorted; what looks into a zipapp as well is loaded only then."""
+    return sorted(entry.name for entry in import_module("importlib.resources").files("towline").joinpath("resources", folder).iterdir())
 
 
 def trace(fault: BaseException) -> str:

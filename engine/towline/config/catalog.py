@@ -1,11 +1,11 @@
-"""The metadata of the steps (`resources/towline/steps`): one step's by any of its names, without reading the others, or all of it."""
+"""What there is to configure, from `resources/towline`: a step's metadata by any of its names, without reading the others, or all; names of stages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
-from importlib import resources
+from typing import Any
 
+from towline import dispatch
 from towline.config import schema as metadata
 from towline.config.documents import read_yaml
 from towline.config.schema import StepSchema
@@ -18,14 +18,9 @@ _FOLDER, _ENDING = "steps", ".yaml"
 
 def load_schema(step_name: str) -> StepSchema:
     """The schema of a step by its name or another spelling of it; raises UsageError with the nearest known one."""
-    if step_name.isidentifier():  # a path is none
-        try:
-            schema = _schema(step_name)
-        except OSError:
-            schema = None
-        if schema and schema.name == step_name:  # on some machines another case opens the same file
-            return schema
-    known = spellings()
+    if _text(step_name):
+        return _schema(step_name)
+    known = {name: spellings(name) for name in step_names()}
     found = next((name for name, names in known.items() if step_name in names), None)
     if found is None:
         raise UsageError(f"unknown step {step_name!r}", hint=nearest(step_name, (name for names in known.values() for name in names)))
@@ -34,26 +29,45 @@ def load_schema(step_name: str) -> StepSchema:
 
 def all_schemas() -> tuple[StepSchema, ...]:
     """The schema of every step that has metadata."""
-    return tuple(_schema(name) for name in spellings())
+    return tuple(_schema(name) for name in step_names())
 
 
 @cache
-def spellings() -> Mapping[str, tuple[str, ...]]:
-    """Every step's own name with all of its spellings, its own first; what stands before the parameters is read for it, and no more."""
-    folder = resources.files("towline").joinpath("resources", _FOLDER)
-    names = sorted(entry.name.removesuffix(_ENDING) for entry in folder.iterdir() if entry.name.endswith(_ENDING))
-    return {name: metadata.parse(_read(name, whole=False), _where(name)).names for name in names}
+def step_names() -> tuple[str, ...]:
+    """The own name of every step that has metadata."""
+    return tuple(name.removesuffix(_ENDING) for name in dispatch.resource_names(_FOLDER) if name.endswith(_ENDING))
+
+
+@cache
+def spellings(name: str) -> tuple[str, ...]:
+    """Every spelling of a step, given its own name, which comes first; of its metadata only what stands before the parameters is read."""
+    head = _text(name).partition("\nparameters:")[0]
+    return _parsed(head, name).names if head else (name,)
+
+
+def stage_names() -> tuple[str, ...]:
+    """The stages of the General Purpose Pipeline in their order, by the names that configuration uses."""
+    data: Any = read_yaml(resource_text("stages.yaml"), "stages.yaml").value
+    return tuple(stage["displayName"] for stage in data["spec"]["stages"])
 
 
 @cache
 def _schema(name: str) -> StepSchema:
-    return metadata.parse(_read(name), _where(name))
+    return _parsed(_text(name), name)
 
 
-def _read(name: str, *, whole: bool = True) -> object:
-    text = resource_text(_where(name))
-    return read_yaml(text if whole else text.partition("\nparameters:")[0], _where(name)).value
+def _parsed(text: str, name: str) -> StepSchema:
+    where = f"{_FOLDER}/{name}{_ENDING}"
+    return metadata.parse(read_yaml(text, where).value, where)
 
 
-def _where(name: str) -> str:
-    return f"{_FOLDER}/{name}{_ENDING}"
+@cache
+def _text(name: str) -> str:
+    """The metadata of a step by its own name; empty where there is none. A file that another case of the name opens is not its own."""
+    if not name.isidentifier():  # a path, for example
+        return ""
+    try:
+        text = resource_text(f"{_FOLDER}/{name}{_ENDING}")
+    except OSError:
+        return ""
+    return text if f"\nname: {name}\n" in text else ""

@@ -96,8 +96,9 @@ def parse(data: object, where: str) -> Pipeline:
     """A stage definition, as read from YAML, to a pipeline; raises ConfigError naming the file `where`."""
     record = _record(data, ("spec", "stepAliases"), where)
     stages = tuple(_stage(entry, where) for entry in _record(record.get("spec"), ("stages",), where).get("stages") or [])
-    known = {**spellings(), **{name: (name, *others) for name, others in (record.get("stepAliases") or {}).items()}}
-    return Pipeline(stages=stages, spellings={step.name: known.get(step.name, (step.name,)) for stage in stages for step in stage.steps})
+    others = record.get("stepAliases") or {}
+    steps = dict.fromkeys(step.name for stage in stages for step in stage.steps)
+    return Pipeline(stages=stages, spellings={name: (name, *others[name]) if name in others else spellings(name) for name in steps})
 
 
 def _stage(data: object, where: str) -> StageDefinition:

@@ -1,0 +1,158 @@
+"""`towline explain <step> [key]`: the value of every parameter, where it stands and what it stands over; asks no Vault and shows no secret."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from towline.commands.call import Call
+from towline.commands.project import documents, given, pipeline_environment
+from towline.config.catalog import load_schema, stage_names
+from towline.config.documents import stage_name
+from towline.config.layers import Inputs, effective, ordered
+from towline.config.merge import Setting
+from towline.config.resolve import coerce, resolve
+from towline.config.schema import Parameter, StepSchema
+from towline.console import MASK
+from towline.errors import ConfigError, UsageError
+from towline.secret import is_secret
+from towline.suggest import nearest
+from towline.wire import SUCCESS, Outcome
+
+_LONGEST = 300
+_EMPTY: tuple[object, ...] = (None, "", [], {})
+_DEFAULT = "default"
+
+
+def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
+    """The step and one of its parameters; the step's own name is given back. Raises UsageError."""
+    parser.add_argument("step", metavar="STEP", help="a step by any of its names, one of another library too")
+    parser.add_argument("key", metavar="KEY", nargs="?", default="", help="one parameter, by its name or an alias; without it, all of them")
+    step = next((word for word in words if not word.startswith("-")), "")
+    return load_schema(step).name if step else ""
+
+
+def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
+    """Every parameter, or the one asked for, as outputs and as text on standard output; settings with faults are explained as well, and so are these."""
+    schema = load_schema(arguments.step)
+    chosen = _chosen(schema, arguments.key)
+    inputs = Inputs(stage=call.request.stage, documents=documents(call, arguments.config), pipeline_environment=pipeline_environment(call),
+                    environ=call.environ, parameters=given(call), flags={})
+    if hint := _unknown_stage(inputs):
+        call.console.warn(f"nothing is configured for stage {inputs.stage!r}: {hint}")
+    for secret in _secrets(schema, inputs):
+        call.console.hide(secret)
+    settings = effective(schema, inputs)
+    records = [_record(parameter, settings.get(parameter.name), call) for parameter in chosen]
+    faults = [call.console.mask(line) for line in _faults(schema, inputs)]
+    if not call.requested and not arguments.json:
+        pages = [_lines(record) + (_about(parameter) if arguments.key else []) for parameter, record in zip(chosen, records, strict=True)]
+        title = f"{schema.name} in stage {inputs.stage}" if inputs.stage else schema.name
+        call.out.write("\n".join([title, "", *(line for page in pages for line in page), *(["", "faults:", *faults] if faults else []), ""]))
+    summary = f"{sum(bool(record['set']) for record in records)} of {len(records)} parameters are set"
+    return Outcome(status=SUCCESS, summary=summary, outputs={"parameters": records, "faults": faults})
+
+
+def _chosen(schema: StepSchema, key: str) -> tuple[Parameter, ...]:
+    """All parameters, or those that `key` is a name or an alias of; raises UsageError with the nearest known name."""
+    if not key:
+        return schema.parameters
+    own = tuple(parameter for parameter in schema.parameters if parameter.name == key)
+    found = own or tuple(parameter for parameter in schema.parameters if any(alias.name == key for alias in parameter.aliases))
+    if not found:
+        names = [name for parameter in schema.parameters for name in (parameter.name, *(alias.name for alias in parameter.aliases))]
+        raise UsageError(f"{schema.name} has no parameter {key!r}", hint=nearest(key, names))
+    return found
+
+
+def _unknown_stage(inputs: Inputs) -> str:
+    """A hint where no document and no pipeline knows the stage; empty where one does, or none was named."""
+    configured = {name for document in (*inputs.documents.defaults, inputs.documents.project) for name in document.section("stages")}
+    stage = stage_name(inputs.stage)
+    if not stage or stage in configured:
+        return ""
+    known = configured | set(stage_names())
+    return "" if stage in known else nearest(stage, known)
+
+
+def _secrets(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
+    """Every text that a secret parameter has in any layer."""
+    for layer in ordered(schema, inputs):
+        for name, value in layer.values.items():
+            parameter = schema.find(name)
+            if parameter and parameter.secret and isinstance(value, str | int | float):
+                yield str(value)
+
+
+def _faults(schema: StepSchema, inputs: Inputs) -> list[str]:
+    """What a run with these settings would end with before it does anything, a line for each fault."""
+    try:
+        resolve(schema, inputs)
+    except ConfigError as fault:
+        several = [line.strip() for line in fault.message.splitlines()[1:]]
+        return several or [": ".join(part for part in (fault.where, f"{fault.message} ({fault.hint})") if part)]
+    return []
+
+
+def _record(parameter: Parameter, setting: Setting | None, call: Call) -> dict[str, Any]:
+    """One parameter as data: its value as the step gets it, its place, and what it stands over, strongest first; secrets are masked in all of them."""
+    if setting is None:
+        return {"name": parameter.name, "type": parameter.type, "set": False, "value": None, "layer": "", "origin": "", "trusted": True, "overridden": []}
+    below = [_place(parameter, before, call) for before in reversed(setting.overridden)]
+    return {"name": parameter.name, "type": parameter.type, "set": setting.layer != _DEFAULT, **_place(parameter, setting, call), "overridden": below}
+
+
+def _place(parameter: Parameter, setting: Setting, call: Call) -> dict[str, object]:
+    try:
+        value = coerce(setting.value, parameter.type)
+    except ValueError:
+        value = setting.value  # a fault; shown as it was written
+    secret = parameter.secret and value not in _EMPTY
+    return {"value": MASK if secret else _open(value, call), "layer": setting.layer, "origin": _open(setting.origin, call), "trusted": setting.trusted}
+
+
+def _open(value: object, call: Call) -> object:
+    """A value without what is secret in it: by name inside a map, by being a secret of another parameter, as user info of a URL."""
+    if isinstance(value, Mapping):
+        return {key: MASK if is_secret(str(key)) and inner not in _EMPTY else _open(inner, call) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_open(item, call) for item in value]
+    return re.sub(r"://[^/@\s]*@", f"://{MASK}@", call.console.mask(value)) if isinstance(value, str) else value
+
+
+def _lines(record: Mapping[str, Any]) -> list[str]:
+    if not record["set"]:
+        default = f", default {_shown(record['value'])}" if record["layer"] else ""
+        return [f"{record['name']}: not set{default}"]
+    over = [f"    over {_shown(below['value'])}, {_where(below)}" for below in record["overridden"]]
+    return [f"{record['name']}: {_shown(record['value'])}", f"    from {_where(record)}", *over]
+
+
+def _where(place: Mapping[str, Any]) -> str:
+    return str(place["origin"]) if place["layer"] in place["origin"] else f"{place['origin']} ({place['layer']})"
+
+
+def _shown(value: object) -> str:
+    """A value on one line; a text is quoted where it would not be seen otherwise."""
+    plain = isinstance(value, str) and value.isprintable() and value == value.strip() and value
+    text = str(value) if plain else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _about(parameter: Parameter) -> list[str]:
+    """What the metadata says of a parameter."""
+    aliases = [f"{alias.name}{' (deprecated)' if alias.deprecated else ''}" for alias in parameter.aliases]
+    facts = {
+        "type": parameter.type,
+        "scope": ", ".join(parameter.scope),
+        "possible": ", ".join(parameter.possible_values),
+        "also as": ", ".join(aliases),
+        "pipeline environment": ", ".join(source.pipeline_environment for source in parameter.sources),
+        "variable": f"PIPER_{parameter.name}",
+        "Vault": f"secret named by {parameter.vault.secret}, else {parameter.vault.default}" if parameter.vault else "",
+        "not built yet": parameter.later,
+    }
+    return [f"    {parameter.description}", *(f"    {name}: {text}" for name, text in facts.items() if text)]
