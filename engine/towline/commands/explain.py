@@ -17,7 +17,7 @@ from towline.config.merge import Setting
 from towline.config.resolve import coerce, resolve
 from towline.config.schema import Parameter, StepSchema
 from towline.console import MASK
-from towline.errors import ConfigError, UsageError
+from towline.errors import ConfigError, CredentialError, UsageError
 from towline.secret import is_secret
 from towline.suggest import nearest
 from towline.wire import SUCCESS, Outcome
@@ -91,7 +91,7 @@ def _faults(schema: StepSchema, inputs: Inputs) -> list[str]:
     """What a run with these settings would end with before it does anything, a line for each fault."""
     try:
         resolve(schema, inputs)
-    except ConfigError as fault:
+    except (ConfigError, CredentialError) as fault:
         several = [line.strip() for line in fault.message.splitlines()[1:]]
         return several or [": ".join(part for part in (fault.where, f"{fault.message} ({fault.hint})") if part)]
     return []
