@@ -26,6 +26,7 @@ ATTEMPTS = 5
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _IDLE = 16
 _DRAIN = 64 * 1024
+_TRICKLE = 60.0
 _FAULTS = (OSError, http.client.HTTPException, ValueError)
 _URL = re.compile(r"[\x21-\x7e]+")
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
@@ -73,13 +74,22 @@ class Response:
         self._whole = raw.length == 0
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill `buffer` as far as the body goes; 0 at its end. Raises TransportError, also for a body that is cut."""
-        return self._taken(len(buffer), self._guard(lambda: self._raw.readinto(buffer)))
+        """Fill `buffer` as far as the body goes; 0 at its end. Raises TransportError for a body that is cut, or only trickles.
+
+        A buffer must be full within the time of one wait: a host that sends a byte now and then would hold the step for ever.
+        """
+        deadline, filled = Deadline.after(_TRICKLE, self._clock), 0
+        while filled < len(buffer) and (piece := self._piece(len(buffer) - filled)):
+            buffer[filled : filled + len(piece)] = piece
+            filled += len(piece)
+            if not deadline.left and filled < len(buffer):
+                raise TransportError(f"the host sent {filled} bytes in {_TRICKLE:.0f} seconds", where=self.where)
+        return filled
 
     def read_capped(self, limit: int, *, seconds: float = 60.0) -> bytes:
         """The whole body; raises TransportError where it is longer than `limit` bytes, or takes longer than `seconds`."""
         deadline, body = Deadline.after(seconds, self._clock), bytearray()
-        while piece := self._piece():
+        while piece := self._piece(_DRAIN):
             body += piece
             if len(body) > limit:
                 raise TransportError(f"the answer is longer than {limit} bytes", where=self.where)
@@ -87,9 +97,10 @@ class Response:
                 raise TransportError(f"the answer takes longer than {seconds:.0f} seconds", where=self.where)
         return bytes(body)
 
-    def _piece(self) -> bytes:
-        piece = b"" if self._whole else self._guard(lambda: self._raw.read1(_DRAIN))
-        self._taken(_DRAIN, len(piece))
+    def _piece(self, size: int) -> bytes:
+        """What one read brings, at most `size` bytes; empty at the body's end."""
+        piece = b"" if self._whole else self._guard(lambda: self._raw.read1(size))
+        self._taken(size, len(piece))
         return piece
 
     def _taken(self, wanted: int, got: int) -> int:

@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -157,6 +158,19 @@ def test_a_body_over_its_cap_is_refused(server: Echo, transport: Transport) -> N
 def test_a_body_that_drips_beyond_its_time_is_refused(server: Echo, transport: Transport, time: FakeClock) -> None:
     with transport.request(HttpRequest(method="GET", url=server.url)) as response, pytest.raises(TransportError, match="longer than 0 seconds"):
         response.read_capped(1 << 20, seconds=0.0)
+
+
+def test_a_stream_that_only_trickles_is_given_up(time: FakeClock) -> None:
+    def now() -> float:
+        time.time += 61.0
+        return time.time
+
+    script = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"
+    clock = replace(time.clock, now=now)
+    with Scripted(script) as server, Transport(clock=clock) as transport, transport.request(HttpRequest(method="GET", url=server.url)) as response:
+        assert response.readinto(memoryview(bytearray(2))) == 2  # all that was asked for is there, however long it took
+        with pytest.raises(TransportError, match="sent 2 bytes in 60 seconds"):
+            response.readinto(memoryview(bytearray(10)))
 
 
 @pytest.mark.parametrize("read", [lambda response: response.read_capped(1 << 20), drain])
