@@ -11,6 +11,7 @@ COMMANDS = {
     "run": ("towline.commands.run", "run one step"),
     "plan": ("towline.commands.plan", "say which stages and steps are active, and why"),
     "explain": ("towline.commands.explain", "say which value every parameter of a step has, and where it comes from"),
+    "schema": ("towline.commands.schema", "print the JSON Schema of .pipeline/config.yml, for editors"),
 }
 
 STEPS = {

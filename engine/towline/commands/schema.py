@@ -1,0 +1,25 @@
+"""`towline schema`: the JSON Schema of `.pipeline/config.yml` on standard output, for editors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+
+from towline.commands.call import Call
+from towline.config.catalog import all_schemas, stage_names
+from towline.config.describe import json_schema
+from towline.wire import SUCCESS, Outcome
+
+
+def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Nothing beyond the common flags."""
+
+
+def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
+    """The schema as an output, and as text on standard output for a person."""
+    schemas = all_schemas()
+    described = json_schema(schemas, stage_names())
+    if not call.requested and not arguments.json:
+        call.out.write(json.dumps(described, indent=2, ensure_ascii=False) + "\n")
+    return Outcome(status=SUCCESS, summary=f"the configuration of {len(schemas)} steps", outputs={"schema": described})

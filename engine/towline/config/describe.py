@@ -1,0 +1,134 @@
+"""Pure. The project's configuration as a JSON Schema (draft 2020-12), made of the steps' metadata: editors complete, explain and check with it.
+
+What the engine accepts is never an error here: keys of other people, other spellings, numbers for texts, nulls. What holds for all layers together
+(whether a mandatory parameter is set at all) no schema of one file can say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from towline.config.schema import GENERAL, STAGES, STEPS, Alias, Parameter, StepSchema
+
+_Json = dict[str, Any]
+
+_TEXT: _Json = {"type": ["string", "number", "null"]}
+_TYPES: Mapping[str, _Json] = {
+    "string": _TEXT,
+    "boolean": {"type": ["boolean", "string", "null"], "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$"},
+    "integer": {"type": ["integer", "string", "null"], "pattern": r"^\s*[+-]?[0-9]{1,18}\s*$"},
+    "list": {"type": ["array", "null"], "items": _TEXT},
+    "map": {"type": ["object", "null"], "additionalProperties": _TEXT},
+    "object": {"type": ["object", "null"]},
+    "objects": {"type": ["array", "null"], "items": {"type": ["object", "null"]}},
+}
+
+
+def json_schema(schemas: Sequence[StepSchema], stages: Iterable[str]) -> _Json:
+    """The schema of `.pipeline/config.yml` for these steps; `stages` are the names to offer, any other name is a stage as well."""
+    flags = {name: _flag(schema, name) for schema in schemas for name in schema.names}
+    stage = {"$ref": "#/$defs/stage"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": ".pipeline/config.yml",
+        "description": "What a pipeline and its steps are told. A stage's section counts more than a step's, and that more than the general one.",
+        "type": ["object", "null"],
+        "properties": {
+            "general": {"$ref": "#/$defs/general"},
+            "steps": _section("A section for each step, by its name.", {name: _step(schema, name) for schema in schemas for name in schema.names}, _ANY_STEP),
+            "stages": _section("A section for each stage, by its name.", dict.fromkeys(stages, stage), stage),
+            "customDefaults": {"description": "Default documents, paths in the project or URLs; a later one counts more, this file counts most.",
+                               "type": ["array", "null"], "items": {"type": "string"}},
+            "hooks": {"description": "Settings for notifications.", "type": ["object", "null"]},
+        },
+        "additionalProperties": True,
+        "$defs": {
+            "general": _section("What holds for every step and stage.", {**_shared(schemas, GENERAL), **flags}),
+            "stage": _section("What holds in this stage only, and which steps run in it.", {**_shared(schemas, STAGES), **flags}),
+            **{schema.name: _section(schema.description, _own(schema)) for schema in schemas},
+        },
+    }
+
+
+_ANY_STEP: _Json = {"type": ["object", "null"]}
+
+
+def _section(description: str, properties: Mapping[str, _Json], others: object = True) -> _Json:  # noqa: FBT002 - JSON's `true`: anything
+    return {"description": description, "type": ["object", "null"], "properties": dict(properties), "additionalProperties": others}
+
+
+def _step(schema: StepSchema, name: str) -> _Json:
+    link: _Json = {"$ref": f"#/$defs/{schema.name}"}
+    return link if name == schema.name else {**link, "description": f"Another spelling of {schema.name}. {schema.description}"}
+
+
+def _flag(schema: StepSchema, name: str) -> _Json:
+    spelling = "" if name == schema.name else f" Another spelling of {schema.name}."
+    return {"description": f"Whether {schema.name} runs; without it, conditions decide.{spelling} {schema.description}", "type": ["boolean", "null"]}
+
+
+def _own(schema: StepSchema) -> dict[str, _Json]:
+    """The keys of a step's own section; a parameter's name counts before another one's alias."""
+    return _keys((parameter for parameter in schema.parameters if STEPS in parameter.scope), STEPS)
+
+
+def _shared(schemas: Sequence[StepSchema], scope: str) -> dict[str, _Json]:
+    """The keys of a section that every step reads; where steps read one key as different things, each of these fits."""
+    found: dict[str, list[_Json]] = {}
+    for schema in schemas:
+        for key, described in _keys((parameter for parameter in schema.parameters if scope in parameter.scope), scope).items():
+            found.setdefault(key, []).append({**described, "description": f"{schema.name}: {described['description']}"})
+    return {key: _any_of(described) for key, described in found.items()}
+
+
+def _keys(parameters: Iterable[Parameter], scope: str) -> dict[str, _Json]:
+    names: dict[str, _Json] = {}
+    aliases: dict[str, _Json] = {}
+    for parameter in parameters:
+        names[parameter.name] = _described(parameter)
+        for alias in parameter.aliases:
+            if scope in alias.scope:
+                path, described = _nested(alias.name, _alias(parameter, alias))
+                aliases.setdefault(path, described)
+    return {**aliases, **names}
+
+
+def _nested(path: str, described: _Json) -> tuple[str, _Json]:
+    """The first key of an alias `a/b/c`, and what describes it: maps down to the parameter."""
+    first, *inner = path.split("/")
+    for key in reversed(inner):
+        described = {"description": described["description"], "type": ["object", "null"], "properties": {key: described}}
+    return first, described
+
+
+def _described(parameter: Parameter) -> _Json:
+    """A parameter's type, values, default and description."""
+    if parameter.trusted:  # the engine refuses it here, whatever its value
+        return {"description": f"{parameter.description} Not in this file: the platform team alone sets it.", "not": {}}
+    notes = ["A secret: not in this file, but as a credential or a variable."] * parameter.secret + ["Not built yet."] * bool(parameter.later)
+    described = {"description": " ".join([parameter.description, *notes]), **_values(parameter)}
+    return described if parameter.default is None else {**described, "default": parameter.default}
+
+
+def _values(parameter: Parameter) -> _Json:
+    if not parameter.possible_values:
+        return _TYPES[parameter.type]
+    if parameter.type == "list":
+        return {**_TYPES["list"], "items": {"enum": [*parameter.possible_values, None]}}
+    return {"enum": [*parameter.possible_values, "", None]}
+
+
+def _alias(parameter: Parameter, alias: Alias) -> _Json:
+    described = _described(parameter)
+    described["description"] = f"{'Deprecated, use' if alias.deprecated else 'Another name of'} {parameter.name}. {parameter.description}"
+    return {**described, "deprecated": True} if alias.deprecated else described
+
+
+def _any_of(described: Sequence[_Json]) -> _Json:
+    """One description of a key that several steps read."""
+    values = [{key: value for key, value in each.items() if key not in ("description", "default", "deprecated")} for each in described]
+    text = "\n".join(each["description"] for each in described)
+    different = [value for number, value in enumerate(values) if value not in values[:number]]
+    deprecated = {"deprecated": True} if all(each.get("deprecated") for each in described) else {}
+    return {"description": text, **(different[0] if len(different) == 1 else {"anyOf": different}), **deprecated}
