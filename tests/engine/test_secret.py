@@ -6,7 +6,9 @@ from towline.errors import CredentialError
 from towline.secret import Login, admit, is_secret
 
 
-@pytest.mark.parametrize("key", ["container/repositoryPassword", "githubToken", "custom/CLIENT_SECRET", "githubAppPrivateKey", "ssh_private-key", "pass_word", "PIPER_password"])
+@pytest.mark.parametrize("key", [
+    "container/repositoryPassword", "githubToken", "custom/CLIENT_SECRET", "githubAppPrivateKey", "ssh_private-key", "pass_word", "PIPER_password",
+])
 def test_a_key_whose_last_part_names_a_secret_is_one(key: str) -> None:
     assert is_secret(key)
 

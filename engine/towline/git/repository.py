@@ -87,8 +87,8 @@ class Repository:
         if branch and (not branch.isprintable() or self._git.check("check-ref-format", f"refs/heads/{branch}").code):
             raise ConfigError(f"{branch!r} is not a branch name", hint="give the branch's short name, such as main")
         chosen = [f"--branch={branch}"] if branch else []
-        self._git.insist("clone", "--quiet", "--bare", "--depth=1", "--single-branch", "--no-tags", "--filter=blob:none", "--template=", "--origin=origin", *chosen,
-                         "--", self.remote.url, str(self._folder / "repository"), explain=lambda: self._explain(branch))
+        self._git.insist("clone", "--quiet", "--bare", "--depth=1", "--single-branch", "--no-tags", "--filter=blob:none", "--template=", "--origin=origin",
+                         *chosen, "--", self.remote.url, str(self._folder / "repository"), explain=lambda: self._explain(branch))
         found = self._branches()
         if len(found) != 1 or (branch and branch not in found):
             self._explain(branch)
