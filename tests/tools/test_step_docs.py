@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools.step_docs import FOLDER, own_names, page, pages
+from towline.config.catalog import all_schemas
+from towline.config.schema import StepSchema, parse
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def row(text: str, name: str) -> list[str]:
+    """The cells of a parameter's row."""
+    line = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
+    return [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+def paint(**fields: object) -> str:
+    """The page of a made-up step with one parameter."""
+    parameter = {"name": "colour", "type": "string", "description": "Colour of the wall.", "scope": ["STEPS"], **fields}
+    other = {"name": "tool", "type": "string", "description": "Brush or roller.", "scope": ["STEPS"]}
+    return page(parse({"name": "paint", "description": "Paints.", "parameters": [parameter, other]}, "f"), set())
+
+
+@pytest.mark.parametrize("name", sorted(pages()))
+def test_the_pages_are_those_of_the_metadata(name: str) -> None:
+    assert (FOLDER / name).read_text() == pages()[name], "the metadata has changed: run .venv/bin/python tools/step_docs.py"
+
+
+def test_there_is_a_page_for_every_step_and_no_other() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == {f"{schema.name}.md" for schema in all_schemas()}
+
+
+def test_the_readme_links_every_page() -> None:
+    assert [name for name in pages() if f"](docs/steps/{name})" not in README] == []
+
+
+@pytest.mark.parametrize("schema", all_schemas(), ids=lambda schema: schema.name)
+def test_a_page_has_a_row_for_every_parameter_with_all_of_its_names(schema: StepSchema) -> None:
+    text = pages()[f"{schema.name}.md"]
+    for parameter in schema.parameters:
+        cells = row(text, parameter.name)
+        assert len(cells) == 7
+        assert all(f"`{alias.name}`" in cells[0] for alias in parameter.aliases)
+        assert parameter.description in cells[-1].replace("\\|", "|")
+
+
+def test_the_contract_says_which_parameters_are_towlines_own() -> None:
+    deploy = pages()["gitOpsUpdateDeployment.md"]
+    assert row(deploy, "valuesTemplate")[5] == row(deploy, "credentialHosts")[5] == "Towline"
+    assert row(deploy, "tool")[5] == row(deploy, "filePath")[5] == "Piper"
+    assert "| Towline |" not in pages()["kanikoExecute.md"]
+
+
+def test_the_contracts_table_names_steps_by_name_or_both() -> None:
+    contract = """## Names that Piper does not have
+
+| parameter | step | type |
+|---|---|---|
+| `a`, `b` | `imagePushToRegistry` | list |
+| `c` | both | text |
+| `tool: x` | `imagePushToRegistry` | |
+
+| variable | `d` |
+"""
+    assert own_names(contract) == {"imagePushToRegistry": {"a", "b", "c"}, "gitOpsUpdateDeployment": {"c"}}
+
+
+@pytest.mark.parametrize(("fields", "cell", "text"), [
+    ({"type": "list", "default": ["a", "b"]}, 2, '`["a", "b"]`'),
+    ({"default": False, "type": "boolean"}, 2, "`false`"),
+    ({"conditions": [{"parameter": "tool", "value": "roller", "default": "white"}]}, 2, '`"white"` where `tool` is `roller`'),
+    ({"scope": ["PARAMETERS", "GENERAL", "STAGES", "STEPS"]}, 3, "general, step, stage, call"),
+    ({"scope": []}, 3, "nowhere"),
+    ({"sources": [{"pipelineEnvironment": "a/b"}, {"pipelineEnvironment": "c", "over": "GENERAL"}]}, 4, "`a/b`<br>`c` (over `general`)"),
+    ({"vault": {"secret": "colourVaultSecretName", "default": "colour", "file": True}}, 4,
+     "Vault, as a file: secret named by `colourVaultSecretName`, else `colour`"),
+    ({"possibleValues": ["red", "blue"]}, 6, "Colour of the wall. Possible: `red`, `blue`."),
+    ({"mandatory": True}, 6, "Colour of the wall. **Must be set.**"),
+    ({"mandatory": True, "default": "red"}, 6, "Colour of the wall."),
+    ({"mandatoryIf": [{"name": "tool", "value": ["brush", "roller"]}]}, 6, "Colour of the wall. **Must be set where `tool` is `brush` or `roller`.**"),
+    ({"mandatoryIf": [{"name": "tool", "notEmpty": True}]}, 6, "Colour of the wall. **Must be set where `tool` is set.**"),
+    ({"secret": True}, 6, "Colour of the wall. Secret: never in a file."),
+    ({"trusted": True}, 6, "Colour of the wall. Only the platform team sets it: not in a project's files."),
+    ({"later": "colours come later; use white"}, 6, "Colour of the wall. Not built yet: colours come later; use white."),
+    ({"description": "Red | blue."}, 6, "Red \\| blue."),
+    ({"aliases": [{"name": "color"}, {"name": "paint", "deprecated": True}]}, 0, "`colour`<br>also `color`<br>also `paint` (deprecated)"),
+    ({"scope": ["STEPS", "GENERAL"], "aliases": [{"name": "color", "scope": ["STEPS", "STAGES"]}]}, 0, "`colour`<br>also `color` (not in general)"),
+])
+def test_a_cell_says_what_the_metadata_says(fields: dict[str, object], cell: int, text: str) -> None:
+    assert row(paint(**fields), "colour")[cell] == text
+
+
+def test_a_page_lists_rules_and_where_a_credential_comes_from() -> None:
+    parameters = [{"name": name, "type": "string", "description": f"The {name}.", "scope": ["STEPS"]} for name in ("id", "user", "password", "file")]
+    text = page(parse({
+        "name": "paint", "description": "Paints.", "aliases": ["colour"], "parameters": parameters,
+        "credentials": [{"name": "id", "kind": "usernamePassword", "parameters": {"username": "user", "password": "password"}}],
+        "rules": [{"oneOf": [["user", "password"], ["file"]], "message": "Or nobody gets in."}],
+    }, "f"), set())
+    assert row(text, "user")[4] == "credential named by `id`"
+    assert "\n* One of: `user` with `password` or `file`. Or nobody gets in.\n" in text
+    assert "Also called `colour`." in text
+
+
+def test_only_a_step_that_towline_runs_has_flags() -> None:
+    metadata = {"name": "paint", "description": "Paints.", "parameters": []}
+    assert "as the flag" in page(parse(metadata, "f"), set())
+    assert "as the flag" not in page(parse({**metadata, "library": True}, "f"), set())
