@@ -156,7 +156,7 @@ def test_every_module_of_the_engine_has_its_tests() -> None:
 
 
 PUSH = ["run", "imagePushToRegistry", "--targetRegistryUrl", "http://127.0.0.1:1", "--sourceRegistryUrl", "http://127.0.0.1:1"]
-DEPLOY = ["run", "gitOpsUpdateDeployment", "--serverUrl", "http://127.0.0.1:1/r", "--filePath", "a.yaml"]
+DEPLOY = ["run", "gitOpsUpdateDeployment", "--serverUrl", "http://127.0.0.1:1/r", "--filePath", "a.yaml", "--containerName", "app"]
 
 
 @pytest.mark.parametrize(("words", "module"), [

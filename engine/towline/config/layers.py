@@ -18,7 +18,7 @@ from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, Parameter,
 from towline.errors import ConfigError
 
 __all__ = ["PROJECT_FILE", "Document", "Documents", "Inputs", "all_schemas", "effective", "load_schema", "ordered", "parse_document", "read_documents",
-           "read_yaml", "unfiltered"]
+           "read_yaml", "settled", "unfiltered"]
 
 PARAMETERS_JSON = "PIPER_parametersJSON"
 _Where = Callable[..., str]
@@ -39,8 +39,12 @@ class Inputs:
 
 
 def effective(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
-    """Every layer folded, and what conditional defaults add where a parameter is set in none of them."""
-    layers = ordered(schema, inputs)
+    """The settings of every key, unchecked: what `settled` makes of the step's layers."""
+    return settled(schema, ordered(schema, inputs))
+
+
+def settled(schema: StepSchema, layers: Sequence[Layer]) -> dict[str, Setting]:
+    """Layers folded, and what conditional defaults add where a parameter is set in none of them."""
     settings = fold(layers)
     return {**settings, **fold(_conditional(schema, layers, settings))}
 

@@ -9,7 +9,8 @@ from tests.calls import Ending, configure, request
 from towline.cli import main
 
 PUSH = "steps:\n  imagePushToRegistry:\n    targetRegistryUrl: https://registry.example.com\n"
-DEPLOY = "steps:\n  gitOpsUpdateDeployment:\n    serverUrl: https://git.example.com/r.git\n    gitHttpsCredentialsId: git\n    filePath: a.yaml\n"
+DEPLOY = ("steps:\n  gitOpsUpdateDeployment:\n    serverUrl: https://git.example.com/r.git\n    gitHttpsCredentialsId: git\n    filePath: a.yaml\n"
+          "    containerName: app\n")
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_a_flag_of_the_stage_in_either_spelling_decides(workspace: Path) -> None
         configure(workspace, f"{DEPLOY}stages:\n  Acceptance:\n    filePath: b.yaml\n    {spelling}: false\n")
         ending = Ending(["run", "gitOpsUpdateDeployment", "--stage", "Acceptance", "--if-active"], workspace)
         assert ending.result["status"] == "skipped"
-        assert ".pipeline/config.yml:9" in ending.result["outputs"]["why"]
+        assert ".pipeline/config.yml:10" in ending.result["outputs"]["why"]
 
 
 def test_a_direct_call_runs_whatever_the_stage_says(workspace: Path) -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from towline.config.catalog import load_schema
 from towline.config.documents import Documents, parse_document
-from towline.config.layers import Inputs, load_schema, ordered, unfiltered
+from towline.config.layers import Inputs, effective, ordered, unfiltered
 from towline.config.merge import Layer, fold
 from towline.config.schema import StepSchema, parse
+from towline.errors import ConfigError
 
 EVERYWHERE = ["PARAMETERS", "STAGES", "STEPS", "GENERAL"]
 SCHEMA = parse(
@@ -72,8 +75,10 @@ SOURCES = {
     "step": lambda given: given,
     "stage": lambda given: given,
     "variable": lambda given: replace(given, environ={"PIPER_colour": "variable"}),
+    "parameters JSON": lambda given: replace(given, environ={**given.environ, "PIPER_parametersJSON": '{"colour": "parameters JSON"}'}),
     "call": lambda given: replace(given, parameters={"colour": "call"}),
     "flag": lambda given: replace(given, flags={"colour": "flag"}),
+    "vault": lambda given: replace(given, vault=Layer(name="Vault", trusted=True, values={"colour": "vault"}, origins={"colour": "kv/paint"})),
 }
 SECTIONS = {"general": "general/colour", "step": "steps/paint/colour", "stage": "stages/Build/colour"}
 
@@ -99,8 +104,8 @@ def test_all_layers_at_once_are_ordered_and_trusted_or_not() -> None:
     setting = fold(ordered(SCHEMA, with_sources(*SOURCES)))["colour"]
     seen = [(before.value, before.trusted) for before in setting.overridden if before.value != "pipeline environment"]
     untrusted = {"general", "pipeline environment over general", "step", "stage"}
-    assert seen == [(name, name not in untrusted) for name in SOURCES if name not in ("pipeline environment", "flag")]
-    assert (setting.value, setting.trusted) == ("flag", True)
+    assert seen == [(name, name not in untrusted) for name in SOURCES if name not in ("pipeline environment", "vault")]
+    assert (setting.value, setting.trusted) == ("vault", True)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +117,9 @@ def test_all_layers_at_once_are_ordered_and_trusted_or_not() -> None:
         (["general", "step", "stage"], "config.yml:8"),
         (["variable"], "PIPER_colour"),
         (["call"], "parameter of the call"),
+        (["parameters JSON"], "PIPER_parametersJSON"),
         (["flag"], "--colour"),
+        (["vault"], "kv/paint"),
     ],
 )
 def test_a_value_says_where_it_stands(names: list[str], place: str) -> None:
@@ -228,6 +235,22 @@ def test_the_address_of_the_code_host_is_no_repository() -> None:
     assert values(inputs("steps: {gitOpsUpdateDeployment: {githubServerUrl: https://x/r.git}}"), schema)["serverUrl"] == "https://x/r.git"
 
 
+@pytest.mark.parametrize("name", ["parameters", "environ"])
+def test_a_deep_alias_counts_in_what_the_call_passes_too(name: str) -> None:
+    deep = {"old": {"deep": {"hue": "deep"}}}
+    given = replace(inputs(), parameters=deep) if name == "parameters" else replace(inputs(), environ={"PIPER_parametersJSON": json.dumps(deep)})
+    setting = fold(ordered(SCHEMA, given))["colour"]
+    assert (setting.value, [layer.aliases for layer in ordered(SCHEMA, given) if layer.aliases]) == ("deep", [{"colour": "old/deep/hue"}])
+
+
+def test_a_deep_alias_says_the_line_of_its_last_key() -> None:
+    assert origin(inputs("general:\n  old:\n    deep:\n      hue: deep\n")) == "config.yml:4"
+
+
+def test_variables_and_flags_know_no_alias() -> None:
+    assert values(replace(inputs(), environ={"PIPER_color": "x"}, flags={"color": "y"}))["colour"] == "metadata"
+
+
 def test_another_spelling_of_the_step_fills_in_what_its_own_section_lacks() -> None:
     given = inputs("steps:\n  Paint:\n    colour: alias\n    stepOnly: alias\n  paint:\n    colour: own\n")
     assert {key: values(given)[key] for key in ("colour", "stepOnly")} == {"colour": "own", "stepOnly": "alias"}
@@ -251,3 +274,79 @@ def test_layers_are_data_that_a_reader_can_list() -> None:
     assert names == ["default", "pipeline environment", "general", "step paint", "stage Build", "general", "pipeline environment", "step paint", "stage Build",
                      "variables", "parameters JSON", "call", "flags"]
     assert all(isinstance(layer, Layer) for layer in ordered(SCHEMA, inputs()))
+
+
+# ---- parameters JSON
+
+
+@pytest.mark.parametrize("text", ["", "  ", "{}"])
+def test_parameters_may_be_none(text: str) -> None:
+    assert values(replace(inputs(), environ={"PIPER_parametersJSON": text}))["colour"] == "metadata"
+
+
+def test_parameters_of_other_steps_are_left_alone() -> None:
+    given = values(replace(inputs(), environ={"PIPER_parametersJSON": '{"names": ["a"], "free": 1, "stageName": "x", "labels": null}'}))
+    assert (given["names"], "free" in given, "labels" in given) == (["a"], False, False)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "null", "1", "{" * 100_000])
+def test_parameters_that_are_no_object_are_a_fault(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ordered(SCHEMA, replace(inputs(), environ={"PIPER_parametersJSON": text}))
+    assert caught.value.where == "PIPER_parametersJSON"
+
+
+# ---- conditional defaults
+
+
+TOOLS = parse({"name": "s", "description": "S.", "parameters": [
+    {"name": "tool", "type": "string", "description": "T.", "scope": EVERYWHERE, "default": "brush"},
+    {"name": "width", "type": "integer", "description": "W.", "scope": ["STEPS", "PARAMETERS"],
+     "conditions": [{"parameter": "tool", "value": "brush", "default": 3}, {"parameter": "tool", "value": "spray"}]},
+    {"name": "depth", "type": "integer", "description": "D.", "scope": ["STEPS"], "conditions": [{"parameter": "tool", "value": "brush", "default": 1}]},
+]}, "f")
+
+
+@pytest.mark.parametrize(
+    ("project", "width", "place"),
+    [
+        ("", 3, "default"),
+        ("general: {tool: spray}", None, ""),
+        ("general: {tool: roll}", None, ""),
+        ("general: {tool: spray}\nsteps: {s: {spray: {width: 9}}}", 9, "config.yml:2"),
+        ("steps: {s: {brush: {width: 9}}}", 9, "config.yml:1"),
+        ("steps: {s: {brush: {width: null}}}", 3, "default"),
+        ("steps: {s: {brush: text}}", 3, "default"),
+        ("general: {brush: {width: 9}}", 3, "default"),
+        ("steps: {s: {width: 5, brush: {width: 9}}}", 5, "config.yml:1"),
+    ],
+)
+def test_a_conditional_default_holds_where_its_condition_does_and_nothing_else_is_set(project: str, width: int | None, place: str) -> None:
+    found = effective(TOOLS, inputs(project)).get("width")
+    assert (found.value if found else None, found.origin if found else "") == (width, place)
+
+
+def test_several_conditional_defaults_of_one_value_stand_together() -> None:
+    settings = effective(TOOLS, inputs("steps: {s: {brush: {width: 9}}}"))
+    assert (settings["width"].value, settings["depth"].value) == (9, 1)
+    assert [before.value for before in settings["width"].overridden] == [3]
+
+
+def test_the_call_may_bring_a_conditional_default() -> None:
+    assert effective(TOOLS, replace(inputs(), parameters={"brush": {"width": 7}}))["width"].value == 7
+
+
+def test_vault_is_weaker_than_nothing_but_conditional_defaults_do_not_touch_it() -> None:
+    vault = Layer(name="Vault", trusted=True, values={"width": 8})
+    assert effective(TOOLS, replace(inputs("steps: {s: {brush: {width: 9}}}"), vault=vault))["width"].value == 8
+
+
+# ---- the stage that was once called Central Build
+
+
+@pytest.mark.parametrize("stage", ["Build", "Central Build"])
+@pytest.mark.parametrize("section", ["Build", "Central Build"])
+def test_build_is_one_stage_under_both_of_its_names(stage: str, section: str) -> None:
+    given = replace(inputs(at(f"stages/{section}/colour", "red"), at(f"stages/{section}/names", "[a]")), stage=stage)
+    assert (values(given)["colour"], values(given)["names"]) == ("red", ["a"])
+    assert fold(unfiltered(given.documents, SCHEMA.names, stage))["colour"].value == "red"

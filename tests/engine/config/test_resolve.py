@@ -1,16 +1,17 @@
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from towline.config.layers import Documents, Inputs, load_schema, parse_document
-from towline.config.resolve import Settings, coerce, resolve
+from towline.config.catalog import load_schema
+from towline.config.documents import Documents, parse_document
+from towline.config.layers import Inputs
+from towline.config.resolve import Settings, check, resolve
 from towline.config.schema import StepSchema, parse
-from towline.errors import ConfigError, UsageError
+from towline.errors import ConfigError, CredentialError, UsageError
 
 SEED = Path(__file__).with_name("seed.yml").read_text(encoding="utf-8")
 BUILT = {
@@ -54,7 +55,8 @@ def described(**parameter: Any) -> StepSchema:
 
 
 def test_the_samples_build_stage_pushes_what_was_built() -> None:
-    found = settings("imagePushToRegistry", inputs(pipeline_environment=BUILT, environ={"PIPER_targetRegistryPassword": "from-vault"}))
+    login = {"PIPER_targetRegistryUser": "me", "PIPER_targetRegistryPassword": "from-vault"}
+    found = settings("imagePushToRegistry", inputs(pipeline_environment=BUILT, environ=login))
     assert found.text("targetRegistryUrl") == "https://piper-test.common.repositories.cloud.sap"
     assert found.origin("targetRegistryUrl") == ".pipeline/config.yml:18"
     assert found.text("sourceRegistryUrl") == "https://staging.example:8443"
@@ -104,81 +106,12 @@ def test_without_a_push_the_builds_own_registry_is_deployed() -> None:
     ],
 )
 def test_the_registry_that_was_pushed_to_wins_over_general_only(section: str, url: str) -> None:
-    given = inputs(section, "general: {serverUrl: https://git}\nsteps: {gitOpsUpdateDeployment: {filePath: f}}", stage="Release", pipeline_environment=PUSHED)
+    team = "general: {serverUrl: https://git}\nsteps: {gitOpsUpdateDeployment: {filePath: f, containerName: c}}"
+    given = inputs(section, team, stage="Release", pipeline_environment=PUSHED)
     assert settings("gitOpsUpdateDeployment", given).text("containerRegistryUrl") == url
 
 
 # ---- types
-
-
-@pytest.mark.parametrize(
-    ("value", "kind", "expected"),
-    [
-        ("text", "string", "text"),
-        (300, "string", "300"),
-        (-3, "string", "-3"),
-        (1.1, "string", "1.1"),
-        (1.0, "string", "1"),
-        (1e3, "string", "1000"),
-        (20240101, "string", "20240101"),
-        (1234567.5, "string", "1234567.5"),
-        (2**63, "string", "9223372036854775808"),
-        (True, "boolean", True),
-        ("TRUE", "boolean", True),
-        ("False", "boolean", False),
-        (5, "integer", 5),
-        (5.0, "integer", 5),
-        ("300", "integer", 300),
-        ("-7", "integer", -7),
-        ([], "list", []),
-        (["a", 1, 1.5], "list", ["a", "1", "1.5"]),
-        ({}, "map", {}),
-        ({"a": "b", "c": 1}, "map", {"a": "b", "c": "1"}),
-        ({"a": [1, {}]}, "object", {"a": [1, {}]}),
-        ([{"a": 1}], "objects", [{"a": 1}]),
-    ],
-)
-def test_a_value_becomes_what_its_parameter_is(value: object, kind: str, expected: object) -> None:
-    found = coerce(value, kind)
-    assert found == expected
-    assert type(found) is type(expected)
-
-
-@pytest.mark.parametrize(
-    ("value", "kind"),
-    [
-        (True, "string"),
-        ([], "string"),
-        ({}, "string"),
-        (1e21, "string"),
-        (1e-9, "string"),
-        (math.inf, "string"),
-        (math.nan, "string"),
-        ("yes", "boolean"),
-        ("1", "boolean"),
-        (1, "boolean"),
-        ("", "boolean"),
-        (5.5, "integer"),
-        (True, "integer"),
-        ("5.0", "integer"),
-        ("x", "integer"),
-        ("9" * 5000, "integer"),
-        (math.inf, "integer"),
-        ("a,b", "list"),
-        ({}, "list"),
-        ([["a"]], "list"),
-        ([True], "list"),
-        ("a=b", "map"),
-        ([], "map"),
-        ({"a": {}}, "map"),
-        ([], "object"),
-        ({}, "objects"),
-        ([{}, "a"], "objects"),
-    ],
-)
-def test_a_value_that_would_lose_or_gain_something_does_not_fit(value: object, kind: str) -> None:
-    with pytest.raises(ValueError):
-        coerce(value, kind)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +234,8 @@ def test_the_platform_team_may_choose_in_its_default_documents() -> None:
 
 
 def test_settings_tell_what_a_pull_request_can_change() -> None:
-    found = settings("imagePushToRegistry", inputs(environ={"PIPER_targetRegistryUser": "robot"}, pipeline_environment=BUILT))
+    login = {"PIPER_targetRegistryUser": "robot", "PIPER_targetRegistryPassword": "x"}
+    found = settings("imagePushToRegistry", inputs(environ=login, pipeline_environment=BUILT))
     assert [found.trusted(name) for name in ("targetRegistryUrl", "sourceRegistryUrl", "targetRegistryUser", "tagLatest")] == [False, False, True, True]
 
 
@@ -331,7 +265,60 @@ def test_the_call_may_use_an_alias() -> None:
 
 
 def test_a_secret_counts_as_one_in_every_layer() -> None:
-    project = "steps: {imagePushToRegistry: {targetRegistryUrl: u, targetRegistryPassword: in-clear}}"
+    project = "steps: {imagePushToRegistry: {targetRegistryUrl: u, targetRegistryUser: me, targetRegistryPassword: in-clear}}"
     found = settings("imagePushToRegistry", inputs(project, environ={"PIPER_targetRegistryPassword": "stronger"}, pipeline_environment=BUILT))
     assert found.secrets() == {"in-clear", "stronger", "hidden-password"}
     assert found.text("targetRegistryPassword") == "stronger"
+
+
+# ---- warnings
+
+
+AGED: dict[str, Any] = {"type": "string", "aliases": [{"name": "old/one", "deprecated": True}, {"name": "other"}]}
+
+
+def test_a_deprecated_alias_is_warned_about_once_for_each_place_and_still_counts() -> None:
+    project = "general:\n  old:\n    one: a\nsteps:\n  s:\n    old:\n      one: b\n"
+    found = resolve(described(**AGED), inputs(project, parameters={"old": {"one": "c"}}))
+    assert found.text("p") == "c"
+    assert found.warnings == (
+        ".pipeline/config.yml:3: old/one is deprecated, write p",
+        ".pipeline/config.yml:7: old/one is deprecated, write p",
+        "parameter of the call: old/one is deprecated, write p",
+    )
+
+
+@pytest.mark.parametrize("project", ["general: {p: a}", "general: {other: a}", "general: {p: a, old: {one: b}}", ""])
+def test_what_is_not_deprecated_or_does_not_count_is_not_warned_about(project: str) -> None:
+    assert resolve(described(**AGED), inputs(project)).warnings == ()
+
+
+# ---- logins
+
+
+LOGIN = {
+    "name": "s", "description": "S.",
+    "parameters": [{"name": name, "type": "string", "description": "P.", "scope": ["STEPS"], "secret": name == "password"}
+                   for name in ("user", "password", "id", "url")],
+    "credentials": [{"name": "id", "kind": "usernamePassword", "parameters": {"username": "user", "password": "password"}}],
+    "rules": [{"oneOf": [["user", "password"]], "optional": True}],
+}
+
+
+def test_half_a_login_alone_is_a_fault_of_credentials_and_beside_others_one_of_the_configuration() -> None:
+    schema = parse(LOGIN, "f")
+    with pytest.raises(CredentialError) as caught:
+        resolve(schema, inputs("", environ={"PIPER_password": "hidden-word"}))
+    assert (caught.value.message, caught.value.where) == ("password is set and user is not", "PIPER_password")
+    with pytest.raises(ConfigError) as other:
+        resolve(schema, inputs("steps: {s: {url: [1]}}", environ={"PIPER_password": "hidden-word"}))
+    assert "have 2 faults" in other.value.message
+    assert "hidden-word" not in caught.value.message + caught.value.hint + other.value.message
+
+
+def test_faults_can_be_listed_without_ending_anything() -> None:
+    schema = parse(LOGIN, "f")
+    assert [str(fault).partition(" (")[0] for fault in check(schema, inputs("steps: {s: {url: [1], user: me}}"))] == [
+        ".pipeline/config.yml:1: url is a list, expected text", ".pipeline/config.yml:1: user is set and password is not",
+    ]
+    assert check(schema, inputs("steps: {s: {user: me, id: jenkins}}")) == ()

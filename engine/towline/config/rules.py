@@ -1,0 +1,174 @@
+"""Pure. What settings must fulfil: types, possible values, what is mandatory and when, groups that belong together, and who may set what."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from towline.config.merge import Layer, Setting
+from towline.config.schema import Parameter, Requirement, Rule, StepSchema, as_text
+from towline.config.types import EMPTY, EXPECTED, HOW_TO_WRITE, coerce
+from towline.suggest import nearest
+
+_FILE = ".pipeline/config.yml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One fault of a configuration: where it stands, what is wrong, what to do about it; `credential`: a login lacks something."""
+
+    where: str
+    what: str
+    hint: str
+    credential: bool = False
+
+    def __str__(self) -> str:
+        return f"{f'{self.where}: ' if self.where else ''}{self.what} ({self.hint})"
+
+
+def checked(schema: StepSchema, layers: Sequence[Layer], folded: Mapping[str, Setting]) -> tuple[dict[str, Setting], tuple[Fault, ...]]:
+    """The settings with values of their parameters' types, and every fault: first what may not be set, then by parameter, then by group."""
+    settings: dict[str, Setting] = {}
+    misfits: dict[str, Fault] = {}
+    for parameter in schema.parameters:
+        if parameter.name in folded:
+            fitted = _fitted(parameter, folded[parameter.name])
+            if isinstance(fitted, Fault):
+                misfits[parameter.name] = fitted
+            else:
+                settings[parameter.name] = fitted
+    faults = [*_untrusted(schema, layers)]
+    for parameter in schema.parameters:
+        fault = misfits.get(parameter.name) or _missing(schema, parameter, settings)
+        faults += [fault] if fault else []
+    unfit = misfits.keys()
+    faults += (fault for rule in schema.rules if not unfit & {name for group in rule.one_of for name in group} for fault in _broken(schema, rule, settings))
+    return settings, tuple(faults)
+
+
+def _untrusted(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[Fault]:
+    for parameter in schema.parameters:
+        for layer in layers if parameter.trusted else ():
+            if parameter.name in layer.values and not layer.trusted:
+                hint = f"set it in the platform team's defaults, as PIPER_{parameter.name}, or in the call"
+                yield Fault(where=layer.origin(parameter.name), what=f"{parameter.name} may not be set by what a pull request can change", hint=hint)
+
+
+# ---- one value
+
+
+def _fitted(parameter: Parameter, setting: Setting) -> Setting | Fault:
+    """The setting with a value of the parameter's type, or why it has none."""
+    try:
+        value = coerce(setting.value, parameter.type)
+    except ValueError:
+        what = f"{parameter.name} is {shown(parameter, setting.value)}, expected {EXPECTED[parameter.type]}"
+        return Fault(where=setting.origin, what=what, hint=HOW_TO_WRITE[parameter.type])
+    if parameter.later and value not in (*EMPTY, parameter.default):
+        return Fault(where=setting.origin, what=f"{parameter.name} is set, but Towline cannot do this yet", hint=parameter.later)
+    for text in _choices(parameter, value):
+        if text not in parameter.possible_values:
+            close = nearest(text, parameter.possible_values)
+            hint = f"{close} " * close.startswith("did") + f"possible: {', '.join(parameter.possible_values)}"
+            return Fault(where=setting.origin, what=f"{parameter.name} is {shown(parameter, text)}", hint=hint)
+    return replace(setting, value=value)
+
+
+def _choices(parameter: Parameter, value: object) -> list[str]:
+    """The texts of a value that have to be among the possible ones."""
+    if not parameter.possible_values or value in EMPTY:
+        return []
+    return [as_text(item) for item in value] if isinstance(value, list) else [as_text(value)]
+
+
+def shown(parameter: Parameter, value: object) -> str:
+    """A value for messages: never a secret, no user info of a URL, no more than a line holds."""
+    if parameter.secret:
+        return "a secret value that does not fit"
+    if isinstance(value, list | dict):
+        kind = "list" if isinstance(value, list) else "map"
+        return f"a {kind} with more than texts in it" if parameter.type == kind else f"a {kind}"
+    return re.sub(r"://[^/@\s]*@", "://", json.dumps(value, ensure_ascii=False))[:80]
+
+
+# ---- what must be set
+
+
+def _missing(schema: StepSchema, parameter: Parameter, settings: Mapping[str, Setting]) -> Fault | None:
+    """That a parameter is needed and empty; a Jenkins credential that is still to be bound fills it too."""
+    if _given(schema, parameter.name, settings):
+        return None
+    why = ""
+    if not parameter.mandatory:
+        if not parameter.mandatory_if or not all(_holds(requirement, settings) for requirement in parameter.mandatory_if):
+            return None
+        reasons = [_reason(requirement, settings) for requirement in parameter.mandatory_if]
+        why = f", and {' and '.join(reasons)} need{'s' if len(reasons) == 1 else ''} it"
+    where = settings[parameter.name].origin if parameter.name in settings else ""
+    return Fault(where=where, what=f"{parameter.name} is not set{why}", hint=how_to_set(schema, parameter), credential=parameter.secret)
+
+
+def _given(schema: StepSchema, name: str, settings: Mapping[str, Setting]) -> bool:
+    return _set(name, settings) or any(name in entry.parameters.values() and _set(entry.name, settings) for entry in schema.credentials)
+
+
+def _set(name: str, settings: Mapping[str, Setting]) -> bool:
+    return name in settings and settings[name].value not in EMPTY
+
+
+def _holds(requirement: Requirement, settings: Mapping[str, Setting]) -> bool:
+    setting = settings.get(requirement.parameter)
+    if requirement.not_empty:
+        return _set(requirement.parameter, settings)
+    return (as_text(setting.value) if setting else "") in requirement.values
+
+
+def _reason(requirement: Requirement, settings: Mapping[str, Setting]) -> str:
+    setting = settings.get(requirement.parameter)
+    if setting is None:
+        return f"a missing {requirement.parameter}"
+    value = "" if requirement.not_empty else f" {as_text(setting.value)}"
+    return f"{requirement.parameter}{value} ({setting.origin})"
+
+
+def how_to_set(schema: StepSchema, parameter: Parameter) -> str:
+    """Every way in which a parameter can get its value; a secret one never by a file of the project."""
+    places = {"STEPS": f"steps.{schema.name}", "STAGES": "the stage's section", "GENERAL": "general"}
+    where = " or ".join(place for scope, place in places.items() if scope in parameter.scope)
+    ways = [f"set {parameter.name} in {where} of {_FILE}, or as PIPER_{parameter.name}" if where and not parameter.secret else f"set PIPER_{parameter.name}"]
+    ways += [f"name a Jenkins credential in {entry.name}" for entry in schema.credentials if parameter.name in entry.parameters.values()]
+    ways += [f"keep it in Vault (secret {parameter.vault.default or parameter.vault.secret})"] if parameter.vault else []
+    ways += [f"let an earlier step leave {source.pipeline_environment} in the pipeline environment" for source in parameter.sources[:1]]
+    return ", or ".join(ways)
+
+
+# ---- groups
+
+
+def _broken(schema: StepSchema, rule: Rule, settings: Mapping[str, Setting]) -> Iterator[Fault]:
+    """Half a group, and where none of them is whole, that one is needed."""
+    halves = []
+    for group in rule.one_of:
+        given = [name for name in group if _given(schema, name, settings)]
+        halves += [(given, [name for name in group if name not in given])] if 0 < len(given) < len(group) else []
+    for given, lacking in halves:
+        where = next((settings[name].origin for name in given if _set(name, settings)), "")
+        yield Fault(where=where, what=f"{' and '.join(given)} {_is(given)} set and {' and '.join(lacking)} {_is(lacking)} not",
+                    hint=rule.message or _ways(schema, lacking), credential=_secret(schema, rule))
+    if not halves and not rule.optional and not any(all(_given(schema, name, settings) for name in group) for group in rule.one_of):
+        groups = " or ".join(" and ".join(group) for group in rule.one_of)
+        yield Fault(where="", what=f"{groups} must be set", hint=rule.message or _ways(schema, rule.one_of[0]), credential=_secret(schema, rule))
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _ways(schema: StepSchema, names: Sequence[str]) -> str:
+    return "; ".join(how_to_set(schema, parameter) for parameter in schema.parameters if parameter.name in names)
+
+
+def _secret(schema: StepSchema, rule: Rule) -> bool:
+    return any(parameter.secret for parameter in schema.parameters if any(parameter.name in group for group in rule.one_of))

@@ -1,0 +1,66 @@
+"""Pure. A value as its parameter's type has it: nothing is lost or invented on the way (facts 1.6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+EMPTY: tuple[object, ...] = (None, "", [], {})
+ZERO: Mapping[str, object] = {"string": "", "boolean": False, "integer": 0, "list": [], "map": {}, "object": {}, "objects": []}
+EXPECTED = {"string": "text", "boolean": "true or false", "integer": "a whole number", "list": "a list of texts", "map": "a map of texts",
+            "object": "a map", "objects": "a list of maps"}
+HOW_TO_WRITE = {
+    "string": "put the text in quotes",
+    "boolean": "write true or false",
+    "integer": "write digits only",
+    "list": "write a list of texts, or `a,b` in a variable or flag",
+    "map": "write `key: text` lines, or `k=v,k2=v2` in a variable or flag",
+    "object": "write `key: value` lines",
+    "objects": "write a list of maps",
+}
+
+
+def coerce(value: Any, kind: str) -> object:
+    """A value as a parameter's type has it (facts 1.6); raises ValueError where that would lose or invent something."""
+    if kind == "list" and isinstance(value, list):
+        return [_text(item) for item in value]
+    if kind == "map" and isinstance(value, dict):
+        return {key: _text(item) for key, item in value.items()}
+    if kind == "object" and isinstance(value, dict):
+        return value
+    if kind == "objects" and isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return value
+    if kind in _SCALARS:
+        return _SCALARS[kind](value)
+    raise ValueError(kind)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else repr(value)
+    if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text):
+        raise ValueError("no scalar that has one spelling")
+    return text
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise ValueError("no truth value")  # noqa: TRY004 - one type of error for every value that does not fit
+    return value
+
+
+def _integer(value: object) -> int:
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("no whole number")  # noqa: TRY004 - as above
+    return value
+
+
+_SCALARS = {"string": _text, "boolean": _boolean, "integer": _integer}

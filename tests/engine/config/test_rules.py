@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from towline.config.merge import Layer, fold
+from towline.config.rules import Fault, checked, how_to_set
+from towline.config.schema import StepSchema, parse
+
+SCOPE = ["STAGES", "STEPS"]
+
+
+def parameter(name: str, kind: str = "string", **others: Any) -> dict[str, Any]:
+    return {"name": name, "type": kind, "description": "P.", "scope": SCOPE, **others}
+
+
+def step(*parameters: dict[str, Any], **others: Any) -> StepSchema:
+    return parse({"name": "s", "description": "S.", "parameters": list(parameters), **others}, "f")
+
+
+def faults(schema: StepSchema, **values: object) -> list[Fault]:
+    layers = [Layer(name="step s", trusted=False, values=values, origins={name: f"config.yml:{number}" for number, name in enumerate(values, start=1)})]
+    return list(checked(schema, layers, fold(layers))[1])
+
+
+def whats(schema: StepSchema, **values: object) -> list[str]:
+    return [fault.what for fault in faults(schema, **values)]
+
+
+# ---- mandatory
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "missing"),
+    [("string", "", True), ("list", [], True), ("map", {}, True), ("string", "x", False), ("boolean", False, False), ("integer", 0, False)],
+)
+def test_what_is_mandatory_must_not_be_empty(kind: str, value: object, missing: bool) -> None:  # noqa: FBT001 - a column of the table
+    schema = step(parameter("p", kind, mandatory=True))
+    assert whats(schema) == ["p is not set"]
+    assert whats(schema, p=value) == (["p is not set"] if missing else [])
+
+
+CONDITION = {"name": "tool", "value": ["helm", "helm3"]}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "values", "message"),
+    [
+        ([{"name": "tool", "value": "helm"}], {"tool": "helm"}, "p is not set, and tool helm (config.yml:1) needs it"),
+        ([{"name": "tool", "value": "helm"}], {"tool": "kubectl"}, ""),
+        ([{"name": "tool", "value": "helm"}], {}, ""),
+        ([{"name": "tool", "value": ""}], {}, "p is not set, and a missing tool needs it"),
+        ([CONDITION], {"tool": "helm3"}, "p is not set, and tool helm3 (config.yml:1) needs it"),
+        ([{"name": "on", "value": False}], {"on": False}, "p is not set, and on false (config.yml:1) needs it"),
+        ([{"name": "on", "value": "true"}], {"on": "True"}, "p is not set, and on true (config.yml:1) needs it"),
+        ([{"name": "count", "value": 3}], {"count": 3.0}, "p is not set, and count 3 (config.yml:1) needs it"),
+        ([{"name": "tool", "notEmpty": True}], {"tool": "x"}, "p is not set, and tool (config.yml:1) needs it"),
+        ([{"name": "tool", "notEmpty": True}], {"tool": ""}, ""),
+        ([{"name": "names", "notEmpty": True}], {"names": []}, ""),
+        ([CONDITION, {"name": "on", "value": True}], {"tool": "helm", "on": True},
+         "p is not set, and tool helm (config.yml:1) and on true (config.yml:2) need it"),
+        ([CONDITION, {"name": "on", "value": True}], {"tool": "helm", "on": False}, ""),
+    ],
+)
+@pytest.mark.parametrize("kind", ["string", "list"])
+def test_what_is_mandatory_under_conditions_is_so_where_all_hold(conditions: list[dict[str, Any]], values: dict[str, Any], message: str, kind: str) -> None:
+    schema = step(parameter("tool"), parameter("on", "boolean"), parameter("count", "integer"), parameter("names", "list"),
+                  parameter("p", kind, mandatoryIf=conditions))
+    assert whats(schema, **values) == ([message] if message else [])
+    assert whats(schema, **values, p=[] if kind == "list" else "") == ([message] if message else [])
+    assert whats(schema, **values, p=["x"] if kind == "list" else "x") == []
+
+
+def test_a_condition_on_a_value_that_does_not_fit_brings_no_second_fault() -> None:
+    schema = step(parameter("tool", possibleValues=["helm"]), parameter("p", mandatoryIf=[{"name": "tool", "value": "helmm"}]))
+    assert whats(schema, tool="helmm") == ['tool is "helmm"']
+
+
+# ---- groups
+
+
+PARTS = tuple(parameter(name, secret=name == "password") for name in ("user", "password", "file", "id", "token"))
+CREDENTIALS = [{"name": "id", "kind": "usernamePassword", "parameters": {"username": "user", "password": "password"}}]
+
+
+def ruled(*groups: list[str], **others: Any) -> StepSchema:
+    return step(*PARTS, rules=[{"oneOf": list(groups), **others}], credentials=CREDENTIALS)
+
+
+@pytest.mark.parametrize("optional", [True, False])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["user", "password"], []),
+        (["file"], []),
+        (["user", "password", "file"], []),
+        (["user"], ["user is set and password is not"]),
+        (["password"], ["password is set and user is not"]),
+        (["user", "file"], ["user is set and password is not"]),
+        (["id"], []),
+        (["id", "user"], []),
+    ],
+)
+def test_a_group_is_given_whole_or_not_at_all(given: list[str], expected: list[str], optional: bool) -> None:  # noqa: FBT001 - a column of the table
+    schema = ruled(["user", "password"], ["file"], optional=optional)
+    assert whats(schema, **dict.fromkeys(given, "x")) == expected
+
+
+def test_one_group_is_needed_unless_the_rule_is_optional() -> None:
+    assert whats(ruled(["user", "password"], ["file"], optional=True)) == []
+    assert whats(ruled(["user", "password"], ["file"])) == ["user and password or file must be set"]
+
+
+def test_a_broken_group_says_how_to_mend_it() -> None:
+    fault = faults(ruled(["user", "password"], optional=True), user="me")[0]
+    assert (fault.where, fault.hint) == ("config.yml:1", "set PIPER_password, or name a Jenkins credential in id")
+    assert fault.credential
+    assert faults(ruled(["user", "password"], message="give both"), user="me")[0].hint == "give both"
+
+
+def test_a_group_without_a_secret_is_no_matter_of_credentials() -> None:
+    schema = ruled(["user", "file", "token"], optional=True)
+    assert [(fault.what, fault.credential) for fault in faults(schema, user="a")] == [("user is set and file and token are not", False)]
+    assert whats(schema, user="a", file="b") == ["user and file are set and token is not"]
+
+
+def test_a_group_with_a_value_that_does_not_fit_brings_no_second_fault() -> None:
+    assert whats(ruled(["user", "password"], optional=True), user=["a"]) == ["user is a list, expected text"]
+
+
+# ---- words
+
+
+@pytest.mark.parametrize(
+    ("others", "text"),
+    [
+        ({}, "set p in steps.s or the stage's section of .pipeline/config.yml, or as PIPER_p"),
+        ({"scope": ["GENERAL"]}, "set p in general of .pipeline/config.yml, or as PIPER_p"),
+        ({"scope": []}, "set PIPER_p"),
+        ({"secret": True, "vault": {"secret": "pVaultSecretName", "default": "drawer"}}, "set PIPER_p, or keep it in Vault (secret drawer)"),
+        ({"secret": True, "sources": [{"pipelineEnvironment": "a/b"}]}, "set PIPER_p, or let an earlier step leave a/b in the pipeline environment"),
+    ],
+)
+def test_every_way_to_set_a_parameter_is_named_and_for_a_secret_never_a_file(others: dict[str, Any], text: str) -> None:
+    schema = step({**parameter("p"), **others})
+    assert how_to_set(schema, schema.parameters[0]) == text
+
+
+def test_a_fault_is_one_line() -> None:
+    assert str(Fault(where="f:1", what="p is not set", hint="set it")) == "f:1: p is not set (set it)"
+    assert str(Fault(where="", what="p is not set", hint="set it")) == "p is not set (set it)"
