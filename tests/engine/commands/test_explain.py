@@ -184,8 +184,12 @@ def test_an_unknown_step_gets_the_nearest_name(workspace: Path) -> None:
     assert (ending.code, ending.hint) == (2, "did you mean 'imagePushToRegistry'?")
 
 
-@pytest.mark.parametrize(("stage", "warned"), [("Releese", "did you mean 'Release'?"), ("Integration", ""), ("Release", ""), ("", "")])
+@pytest.mark.parametrize(("stage", "warned"), [
+    ("Releese", "did you mean 'Release'?"), ("Integration", ""), ("Release", ""), ("Central Build", ""), ("Team stage", ""), ("", ""),
+])
 def test_a_stage_that_nothing_knows_is_warned_of(workspace: Path, stage: str, warned: str) -> None:
+    configure(workspace, f"customDefaults: [team.yml]\n{SEED}")
+    (workspace / "team.yml").write_text("stages: {Team stage: {}}")
     ending = Ending(["explain", DEPLOY, "--stage", stage], workspace)
     assert ending.code == 0
     assert (warned in ending.err) if warned else ending.err == ""

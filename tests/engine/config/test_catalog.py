@@ -30,7 +30,7 @@ def test_an_unknown_step_gets_the_nearest_known_name(name: str) -> None:
     assert caught.value.hint == "did you mean 'imagePushToRegistry'?"
 
 
-@pytest.mark.parametrize("path", ["../stages", "steps/kanikoExecute", "", "."])
+@pytest.mark.parametrize("path", ["../stages", "steps/kanikoExecute", "", ".", "kaniko\0Execute"])
 def test_a_path_is_no_step(path: str) -> None:
     with pytest.raises(UsageError):
         load_schema(path)

@@ -85,6 +85,7 @@ def test_what_the_engine_takes_is_no_error(text: str) -> None:
     ("stages: {Build: {imagePushToRegistry: 'false'}}", "stages/Build/imagePushToRegistry"),
     ("general: {containerRegistryUrl: [a]}", "general/containerRegistryUrl"),
     ("customDefaults: team.yml", "customDefaults"),
+    ("customDefaults: [team.yml, 7]", "customDefaults/1"),
 ])
 def test_what_the_engine_refuses_is_an_error_in_its_place(text: str, place: str) -> None:
     assert faults(text) == [place]
@@ -155,6 +156,7 @@ def test_a_key_stands_only_where_it_counts() -> None:
     sections = {name: set(SCHEMA["$defs"][name]["properties"]) for name in ("general", "stage", "imagePushToRegistry", "gitOpsUpdateDeployment")}
     assert "targetArchitecture" in sections["imagePushToRegistry"] - sections["stage"] - sections["general"]
     assert "containerRegistryUrl" in sections["general"] & sections["stage"] & sections["gitOpsUpdateDeployment"]
+    assert "dockerConfigJSON" not in SCHEMA["$defs"]["cnbBuild"]["properties"]
     assert "githubServerUrl" in (sections["stage"] & sections["gitOpsUpdateDeployment"]) - sections["general"]
 
 
