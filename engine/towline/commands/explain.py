@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from towline.commands.call import Call
@@ -14,16 +15,16 @@ from towline.config.catalog import load_schema, stage_names
 from towline.config.documents import stage_name
 from towline.config.layers import Inputs, effective, ordered
 from towline.config.merge import Setting
-from towline.config.resolve import coerce, resolve
+from towline.config.resolve import check
 from towline.config.schema import Parameter, StepSchema
+from towline.config.types import EMPTY, coerce
 from towline.console import MASK
-from towline.errors import ConfigError, CredentialError, UsageError
+from towline.errors import UsageError
 from towline.secret import is_secret
 from towline.suggest import nearest
 from towline.wire import SUCCESS, Outcome
 
 _LONGEST = 300
-_EMPTY: tuple[object, ...] = (None, "", [], {})
 _DEFAULT = "default"
 
 
@@ -46,8 +47,9 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     for secret in _secrets(schema, inputs):
         call.console.hide(secret)
     settings = effective(schema, inputs)
-    records = [_record(parameter, settings.get(parameter.name), call) for parameter in chosen]
-    faults = [call.console.mask(line) for line in _faults(schema, inputs)]
+    view = _View(mask=call.console.mask, aliases=_aliases(schema, inputs))
+    records = [_record(parameter, settings.get(parameter.name), view) for parameter in chosen]
+    faults = [view.mask(str(fault)) for fault in check(schema, inputs)]
     if not call.requested and not arguments.json:
         pages = [_lines(record) + (_about(parameter) if arguments.key else []) for parameter, record in zip(chosen, records, strict=True)]
         title = f"{schema.name} in stage {inputs.stage}" if inputs.stage else schema.name
@@ -87,40 +89,44 @@ def _secrets(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
                 yield str(value)
 
 
-def _faults(schema: StepSchema, inputs: Inputs) -> list[str]:
-    """What a run with these settings would end with before it does anything, a line for each fault."""
-    try:
-        resolve(schema, inputs)
-    except (ConfigError, CredentialError) as fault:
-        several = [line.strip() for line in fault.message.splitlines()[1:]]
-        return several or [": ".join(part for part in (fault.where, f"{fault.message} ({fault.hint})") if part)]
-    return []
+def _aliases(schema: StepSchema, inputs: Inputs) -> dict[tuple[str, str], str]:
+    """By parameter and place the alias that stands there."""
+    return {(name, layer.origin(name)): alias for layer in ordered(schema, inputs) for name, alias in layer.aliases.items()}
 
 
-def _record(parameter: Parameter, setting: Setting | None, call: Call) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """How values are looked at: masked, and with the aliases that stand in their places."""
+
+    mask: Callable[[str], str]
+    aliases: Mapping[tuple[str, str], str]
+
+
+def _record(parameter: Parameter, setting: Setting | None, view: _View) -> dict[str, Any]:
     """One parameter as data: its value as the step gets it, its place, and what it stands over, strongest first; secrets are masked in all of them."""
+    known = {"name": parameter.name, "type": parameter.type, "set": setting is not None and setting.layer != _DEFAULT}
     if setting is None:
-        return {"name": parameter.name, "type": parameter.type, "set": False, "value": None, "layer": "", "origin": "", "trusted": True, "overridden": []}
-    below = [_place(parameter, before, call) for before in reversed(setting.overridden)]
-    return {"name": parameter.name, "type": parameter.type, "set": setting.layer != _DEFAULT, **_place(parameter, setting, call), "overridden": below}
+        return {**known, "value": None, "layer": "", "origin": "", "alias": "", "trusted": True, "overridden": []}
+    return {**known, **_place(parameter, setting, view), "overridden": [_place(parameter, before, view) for before in reversed(setting.overridden)]}
 
 
-def _place(parameter: Parameter, setting: Setting, call: Call) -> dict[str, object]:
+def _place(parameter: Parameter, setting: Setting, view: _View) -> dict[str, object]:
     try:
         value = coerce(setting.value, parameter.type)
     except ValueError:
         value = setting.value  # a fault; shown as it was written
-    secret = parameter.secret and value not in _EMPTY
-    return {"value": MASK if secret else _open(value, call), "layer": setting.layer, "origin": _open(setting.origin, call), "trusted": setting.trusted}
+    shown = MASK if parameter.secret and value not in EMPTY else _open(value, view.mask)
+    alias = view.aliases.get((parameter.name, setting.origin), "")
+    return {"value": shown, "layer": setting.layer, "origin": _open(setting.origin, view.mask), "alias": alias, "trusted": setting.trusted}
 
 
-def _open(value: object, call: Call) -> object:
+def _open(value: object, mask: Callable[[str], str]) -> object:
     """A value without what is secret in it: by name inside a map, by being a secret of another parameter, as user info of a URL."""
     if isinstance(value, Mapping):
-        return {key: MASK if is_secret(str(key)) and inner not in _EMPTY else _open(inner, call) for key, inner in value.items()}
+        return {key: MASK if is_secret(str(key)) and inner not in EMPTY else _open(inner, mask) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_open(item, call) for item in value]
-    return re.sub(r"://[^/@\s]*@", f"://{MASK}@", call.console.mask(value)) if isinstance(value, str) else value
+        return [_open(item, mask) for item in value]
+    return re.sub(r"://[^/@\s]*@", f"://{MASK}@", mask(value)) if isinstance(value, str) else value
 
 
 def _lines(record: Mapping[str, Any]) -> list[str]:
@@ -132,7 +138,8 @@ def _lines(record: Mapping[str, Any]) -> list[str]:
 
 
 def _where(place: Mapping[str, Any]) -> str:
-    return str(place["origin"]) if place["layer"] in place["origin"] else f"{place['origin']} ({place['layer']})"
+    where = str(place["origin"]) if place["layer"] in place["origin"] else f"{place['origin']} ({place['layer']})"
+    return f"{where}, as {place['alias']}" if place["alias"] else where
 
 
 def _shown(value: object) -> str:

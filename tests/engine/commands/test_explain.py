@@ -99,6 +99,14 @@ def test_one_parameter_comes_with_what_there_is_to_know_of_it(workspace: Path) -
     assert "chartPath" not in out.partition("faults:")[0]
 
 
+def test_an_alias_is_named_where_it_stands_instead_of_the_parameter(workspace: Path) -> None:
+    configure(workspace, f"general: {{dockerRegistryUrl: https://old.example}}\nsteps: {{{DEPLOY}: {{containerRegistryUrl: https://new.example}}}}")
+    ending = Ending(["explain", DEPLOY, "containerRegistryUrl"], workspace)
+    assert "    over https://old.example, .pipeline/config.yml:1 (general), as dockerRegistryUrl\n" in ending.out
+    record = parameters(ending)["containerRegistryUrl"]
+    assert [place["alias"] for place in (record, *record["overridden"])] == ["", "dockerRegistryUrl"]
+
+
 def test_a_secret_is_masked_also_where_it_is_overridden(workspace: Path) -> None:
     configure(workspace, f"general: {{containerRegistryPassword: {SECRET}-general}}\nsteps: {{kanikoExecute: {{dockerRegistryPassword: {SECRET}-step}}}}\n")
     ending = Ending(["explain", "kanikoExecute", "containerRegistryPassword", "--json"], workspace, {"PIPER_containerRegistryPassword": f"{SECRET}-variable"})
