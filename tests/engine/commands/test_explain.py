@@ -137,6 +137,18 @@ def test_a_secret_that_another_parameter_repeats_is_masked_there(workspace: Path
     assert found["helmValues"]["value"] == ["****.yaml"]
 
 
+def test_a_number_that_is_a_secret_is_masked_elsewhere_too(workspace: Path) -> None:
+    configure(workspace, f"steps: {{{DEPLOY}: {{password: 1234567890, commitMessage: after 1234567890}}}}")
+    assert parameters(Ending(["explain", DEPLOY], workspace))["commitMessage"]["value"] == "after ****"
+
+
+def test_a_fault_does_not_show_a_secret(workspace: Path) -> None:
+    configure(workspace, f"steps: {{{DEPLOY}: {{pushDeadline: {SECRET}}}}}")
+    ending = Ending(["explain", DEPLOY], workspace, {"PIPER_password": SECRET})
+    assert any('pushDeadline is "****"' in fault for fault in ending.result["outputs"]["faults"])
+    assert SECRET not in ending.out + json.dumps(ending.result)
+
+
 def test_what_is_secret_by_its_name_inside_a_map_is_masked(workspace: Path) -> None:
     configure(workspace, "steps: {cnbBuild: {buildEnvVars: {NPM_TOKEN: abcdef, LEVEL: info, nested: {db_password: ghijkl, port: 1}, EMPTY_TOKEN: ''}}}")
     found = parameters(Ending(["explain", "cnbBuild"], workspace))
