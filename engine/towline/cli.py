@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from towline.secret import is_secret
 from towline.suggest import nearest
 from towline.wire import Outcome, Request, encode_result, read_request
 
+_INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 _EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
@@ -45,7 +47,12 @@ def entry() -> int:
     """The console script: the process's own arguments, environment and streams; signals become an ordinary way out."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    return main(sys.argv[1:], environ=os.environ, out=sys.stdout, err=sys.stderr)
+    code = main(sys.argv[1:], environ=os.environ, out=sys.stdout, err=sys.stderr)
+    if code in _INTERRUPTED:  # a thread that still waits for a host must not hold up the end
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO, err: TextIO) -> int:
@@ -72,9 +79,17 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
         ending = fault
     except Exception as fault:  # noqa: BLE001 - the one place that catches everything: a bug must end in a result too
         ending = _unexpected(fault, console)
+    _calm()
     result = encode_result(identity, ending, seconds=time.monotonic() - started, version=version())
     code = _finish(words, ending, result, console=console, out=out)
     return failure or code if code else 0  # the drop-in calls keep the one exit code that Piper has
+
+
+def _calm() -> None:
+    """From here on a second signal changes nothing: the result is written first."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is _interrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:

@@ -39,9 +39,18 @@ class Overrun(Exception):
 
 
 def find(name: str, environ: Mapping[str, str]) -> str | None:
-    """The program `name` on the PATH of `environ`, relative entries left out; None where there is none."""
+    """The program `name` on the PATH of `environ`; None where there is none.
+
+    Relative entries, and what lies in the working directory, are left out: that is the workspace, which a pull request can change.
+    """
     folders = [part for part in environ.get("PATH", os.defpath).split(os.pathsep) if Path(part).is_absolute()]
-    return shutil.which(name, path=os.pathsep.join(folders))
+    found = (shutil.which(name, path=folder) for folder in folders)
+    return next((path for path in found if path and not _in_workspace(path)), None)
+
+
+def _in_workspace(path: str) -> bool:
+    here = Path.cwd()
+    return here != Path("/") and any(place.is_relative_to(here) for place in (Path(path), Path(path).resolve()))
 
 
 def run(

@@ -164,15 +164,23 @@ def test_a_program_is_found_on_the_path_of_the_given_environment(tmp_path: Path)
     assert find("sh", {}) in {"/bin/sh", "/usr/bin/sh"}
 
 
-@pytest.mark.parametrize("path", ["{here}", ".", "", "./bin:", ":"])
-def test_relative_entries_of_the_path_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    for folder in (tmp_path, tmp_path / "bin"):
+@pytest.mark.parametrize("path", ["{here}", "{here}/bin", "{link}", ".", "", "./bin:", ":"])
+def test_programs_of_the_workspace_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    workspace = tmp_path / "workspace"
+    for folder in (workspace, workspace / "bin"):
         folder.mkdir(exist_ok=True)
         (folder / "tool").write_text("#!/bin/sh\n")
         (folder / "tool").chmod(0o755)
+    (tmp_path / "link").symlink_to(workspace / "bin")
+    monkeypatch.chdir(workspace)
+    assert find("tool", {"PATH": path.format(here=workspace, link=tmp_path / "link")}) is None
+
+
+def test_a_program_behind_the_workspaces_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sh").write_text("#!/bin/sh\n")
+    (tmp_path / "sh").chmod(0o755)
     monkeypatch.chdir(tmp_path)
-    found = find("tool", {"PATH": path.format(here=tmp_path)})
-    assert found == (str(tmp_path / "tool") if path == "{here}" else None)
+    assert find("sh", {"PATH": f"{tmp_path}:/bin"}) == "/bin/sh"
 
 
 def test_nothing_is_left_open_or_unwaited() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 from towline.config.resolve import Settings
 from towline.errors import ConfigError
@@ -23,6 +22,7 @@ from towline.process import find
 from towline.retry import Clock, Deadline
 from towline.steps.logins import login
 from towline.steps.task import Task
+from towline.steps.workspace import find_file
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
 
@@ -118,17 +118,8 @@ def _helm(task: Task, deployed: Deployed) -> Change:
 
 def _values_file(task: Task, name: str) -> ValuesFile:
     """A values file of the workspace where it is there, as in Piper, else of the repository."""
-    return ValuesFile(name=check_path(name), content=_workspace(task, name))
-
-
-def _workspace(task: Task, name: str) -> bytes | None:
-    """The content of a file of the workspace, None where it is not there; raises ConfigError for one that lies outside of it."""
-    path = task.folder / check_path(name)
-    if not path.is_file():
-        return None
-    if not path.resolve().is_relative_to(task.folder.resolve()):
-        raise ConfigError(f"{name} leads out of the workspace", hint="keep the file itself in the workspace, not a link to it")
-    return path.read_bytes()
+    check_path(name)
+    return ValuesFile(name=name, content=find_file(task.folder, name, where=task.settings.origin("helmValues")))
 
 
 def _decoded(name: str, content: bytes) -> str:
@@ -141,7 +132,7 @@ def _decoded(name: str, content: bytes) -> str:
 def _values(task: Task, deployed: Deployed) -> Change:
     settings = task.settings
     name = _needed(task, "valuesTemplate")
-    content = _workspace(task, name)
+    content = find_file(task.folder, check_path(name), where=settings.origin("valuesTemplate"))
     if content is None:
         raise ConfigError(f"there is no template {name} in the workspace", where=settings.origin("valuesTemplate"), hint="give the path of a file there")
     image = deployed.reference.image
@@ -169,9 +160,9 @@ def _file(task: Task) -> str:
 
 
 def _remote(settings: Settings) -> Remote:
-    url = settings.text("serverUrl")
-    return parse_remote(url, login=login(settings, ("username", "password"), host=urlsplit(url).netloc),
-                        allow_plain_http=settings.flag("allowPlainHttp"))
+    url, allowed = settings.text("serverUrl"), settings.flag("allowPlainHttp")
+    host = parse_remote(url).host  # a URL that is none must not come as far as the login
+    return parse_remote(url, login=login(settings, ("username", "password"), host=host), allow_plain_http=allowed)
 
 
 def _text(task: Task, deployed: Deployed) -> CommitText:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from towline.config.resolve import Settings
 from towline.errors import ConfigError
 from towline.image import Image, Reference, Registry, parse_digest, parse_image, parse_platform, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.copy import CopyJob, CopyReport, copy_images
-from towline.registry.credentials import read_docker_config
+from towline.registry.credentials import basic, read_docker_config
 from towline.secret import Login
 from towline.steps.logins import login
 from towline.steps.task import Task
+from towline.steps.workspace import named_file
 from towline.transport import Transport
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
@@ -27,8 +27,8 @@ def run(task: Task) -> Outcome:
     with Transport() as transport:
         reports = copy_images(
             jobs,
-            source=_client(settings, transport, source[0], role="source"),
-            target=_client(settings, transport, target[0], role="target"),
+            source=_client(task, transport, source[0], role="source"),
+            target=_client(task, transport, target[0], role="target"),
             dry_run=task.dry_run,
         )
     if len(reports) > 1:
@@ -141,21 +141,21 @@ def _reference(place: _Place, image: Image) -> Reference:
     return Reference(registry=registry, image=replace(image, name=f"{path}/{image.name}" if path else image.name))
 
 
-def _client(settings: Settings, transport: Transport, registry: Registry, *, role: str) -> RegistryClient:
-    found = login(settings, (f"{role}RegistryUser", f"{role}RegistryPassword"), host=registry.host) or _configured(settings, registry)
+def _client(task: Task, transport: Transport, registry: Registry, *, role: str) -> RegistryClient:
+    settings = task.settings
+    found = login(settings, (f"{role}RegistryUser", f"{role}RegistryPassword"), host=registry.host) or _configured(task, registry)
+    if found:  # a registry may repeat in its error text what it was sent
+        task.console.hide(found.password)
+        task.console.hide(basic(found).removeprefix("Basic "))
     return RegistryClient(registry, role=role, login=found, transport=transport, allow_plain_http=settings.flag("allowPlainHttp"))
 
 
-def _configured(settings: Settings, registry: Registry) -> Login | None:
+def _configured(task: Task, registry: Registry) -> Login | None:
     """The login for `registry` from the Docker configuration that the settings name; raises ConfigError."""
-    path = settings.text("dockerConfigJSON")
-    if not path:
+    settings = task.settings
+    if not settings.given("dockerConfigJSON"):
         return None
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise ConfigError("the file of dockerConfigJSON cannot be read", where=settings.origin("dockerConfigJSON"),
-                          hint="give the path of a config.json") from fault
+    text = named_file(task, "dockerConfigJSON").decode("utf-8", "replace")
     found = read_docker_config(text, registry, origin=settings.origin("dockerConfigJSON"))
     return replace(found, hosts=settings.texts("credentialHosts")) if found else None
 

@@ -1,0 +1,39 @@
+"""Files that a step's settings name: what a pull request can change names files of the workspace only, and never too large ones."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from towline.errors import ConfigError
+from towline.steps.task import Task
+
+_LARGEST = 4 * 1024 * 1024
+
+
+def find_file(folder: Path, name: str, *, where: str) -> bytes | None:
+    """The content of the file `name` inside the workspace, None where there is none; raises ConfigError for one that lies outside."""
+    path = folder / name
+    if "\0" in name or not path.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(f"{name} leads out of the workspace", where=where, hint="keep the file itself in the workspace, not a link to it")
+    return _content(path, name, where) if path.exists() else None
+
+
+def named_file(task: Task, parameter: str) -> bytes:
+    """The content of the file that a parameter names: anywhere for a trusted layer, else in the workspace; raises ConfigError."""
+    name, where = task.settings.text(parameter), task.settings.origin(parameter)
+    trusted = task.settings.trusted(parameter)
+    content = _content(task.folder / name, parameter, where) if trusted else find_file(task.folder, name, where=where)
+    if content is None:
+        raise ConfigError(f"the file of {parameter} is not there", where=where, hint="correct the path, relative to the workspace")
+    return content
+
+
+def _content(path: Path, name: str, where: str) -> bytes:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+            raise ConfigError(f"{name} is not a file of at most {_LARGEST} bytes", where=where, hint="correct the path")
+        return path.read_bytes()
+    except (OSError, ValueError) as fault:  # ValueError: a null byte in a trusted layer's path
+        raise ConfigError(f"{name} cannot be read", where=where, hint="correct the path or the file's permissions") from fault
