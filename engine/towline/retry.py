@@ -50,5 +50,5 @@ def retry_after(value: str | None, clock: Clock, *, cap: float = 60.0) -> float 
         return min(float(value), cap)
     try:
         return min(max(0.0, parsedate_to_datetime(value).timestamp() - clock.wall()), cap)
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or one that no clock will ever show
         return None

@@ -26,8 +26,10 @@ _UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\
 BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # YAML 1.1, section 4.2
 
 _BLANK = "[ \t\r\n\x85\u2028\u2029]"
-_PROPERTIES = re.compile(rf"(?:[&!](?:(?!{_BLANK}).)*(?:{_BLANK}+(?:#(?:(?!{BREAK.pattern}).)*{_BLANK}*)*)?)*", re.DOTALL)
-_COLON = re.compile(rf"(?:{_BLANK}|#(?:(?!{BREAK.pattern}).)*)*:", re.DOTALL)
+# Possessive: a comment that could end anywhere would be tried to end everywhere, which takes for ever.
+_COMMENT = rf"#(?:(?!{BREAK.pattern}).)*+"
+_PROPERTIES = re.compile(rf"(?:[&!](?:(?!{_BLANK}).)*+(?:{_BLANK}++(?:{_COMMENT}{_BLANK}*+)*+)?+)*+", re.DOTALL)
+_COLON = re.compile(rf"(?:{_BLANK}|{_COMMENT})*+:", re.DOTALL)
 _STANDARD = "tag:yaml.org,2002:"
 
 

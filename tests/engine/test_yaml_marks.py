@@ -253,3 +253,9 @@ def test_any_text_loads_or_is_a_fault(text: str) -> None:
     except YamlFault as caught:
         places = [caught.line - 1, caught.column - 1]
     assert all(0 <= place <= len(text) for place in places)
+
+
+def test_a_comment_of_many_number_signs_takes_no_time() -> None:
+    with pytest.raises(YamlFault):
+        load("a: 1\n? b " + "# " * 5000 + "\n? c\n- d\n")
+    assert load("? a " + "# " * 5000 + "\n").value == {"a": None}

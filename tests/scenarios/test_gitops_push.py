@@ -97,10 +97,6 @@ def test_the_same_deployment_again_is_no_commit(server: GitServer, tmp_path: Pat
     second = deploy(server, tmp_path, "ada", "apps/ada/deployment.yaml")
     assert first.commit
     assert (second.commit, second.base) == ("", first.commit)
-    assert first.diff.splitlines()[2:] == [
-        "@@ -7,4 +7,4 @@", "     spec:", "       containers:", "       - name: ada",
-        "-        image: registry.example.com/ada:1   # the one", "+        image: registry.example.com/ada:2   # the one",
-    ]
 
 
 def test_two_runs_of_the_same_deployment_at_once_make_one_commit(server: GitServer, tmp_path: Path) -> None:

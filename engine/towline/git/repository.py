@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
-from towline.errors import ConfigError, GitError
+from towline.errors import ConfigError, GitError, MachineError
 from towline.git.program import Program
 from towline.git.remote import Remote
 from towline.git.tree import Entry, parse_listing, rewrite
@@ -58,13 +58,21 @@ class Pushed:
     text: str
 
 
+def _folder_of_its_own(environ: Mapping[str, str]) -> TemporaryDirectory[str]:
+    try:
+        return TemporaryDirectory(prefix="towline-git-", dir=environ.get("TMPDIR"), ignore_cleanup_errors=True)
+    except OSError as fault:
+        raise MachineError(f"no temporary folder can be made: {fault.strerror}", where=environ.get("TMPDIR", ""),
+                           hint="free space, or set TMPDIR on the agent to a folder that can be written to") from fault
+
+
 class Repository:
     """A bare repository in a folder of its own (mode 0700, removed on every way out), shallow and without the blobs nobody reads."""
 
     def __init__(self, remote: Remote, *, environ: Mapping[str, str], deadline: Deadline | None = None) -> None:
         self.remote = remote
         self.deadline = deadline or Deadline.after(_SECONDS, Clock())
-        self._temporary = TemporaryDirectory(prefix="towline-git-", dir=environ.get("TMPDIR"), ignore_cleanup_errors=True)
+        self._temporary = _folder_of_its_own(environ)
         self._folder = Path(self._temporary.name)
         self._listed: tuple[str, tuple[Entry, ...]] = "", ()
         try:

@@ -14,7 +14,7 @@ from towline.gitops.change import Change
 from towline.gitops.provenance import Provenance, compose, parse
 
 _REFUSALS = 3
-_DIFF_LINES = 20_000
+_DIFF_LINES = 4_000  # comparing takes the square of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Terms:
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """What became of it: the new commit (empty: none was made), its branch and base, changed files, pushes tried, unified diff."""
+    """What became of it: the new commit (empty: none was made), its branch and base, changed files, pushes tried; under `dry_run` the unified diff."""
 
     commit: str
     branch: str
@@ -69,10 +69,9 @@ def update(repository: Repository, *, branch: str, change: Change, text: CommitT
     attempts = 0
     while True:
         edits = prepare(repository, tip, change)
-        done = Update(commit="", branch=tip.branch, base=tip.commit, files=tuple(edit.path for edit in edits), attempts=attempts,
-                      diff="".join(map(diff, edits)))
+        done = Update(commit="", branch=tip.branch, base=tip.commit, files=tuple(edit.path for edit in edits), attempts=attempts, diff="")
         if not edits or terms.dry_run:
-            return done
+            return replace(done, diff="".join(map(diff, edits)))
         attempts += 1
         made = repository.commit(tip, {edit.path: edit.new for edit in edits}, message=compose(text.text, text.provenance), author=text.author)
         landed = _land(repository, tip, made, request=text.provenance.request, attempt=attempts)

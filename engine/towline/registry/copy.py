@@ -152,6 +152,10 @@ class _Prepared:
             return plan_copy(tree, route, holdings)
         self._root = tree.root
         pending = [tag for tag, head in heads.items() if head is None or head.digest != digest]
+        repair = plan_copy(tree, route, holdings) if pending else Plan()  # a registry may have lost blobs and kept their manifests
+        if repair.blobs:
+            self._wanted.asked = True
+            return repair
         return Plan(tags=plan_tags(tree.root, route.repository, pending), skipped=tree.blobs)
 
     def report(self, mounted: Mapping[CopyBlob, bool]) -> CopyReport:

@@ -246,3 +246,9 @@ def test_a_machine_without_git_leaves_no_folder(temporary: Path) -> None:
     with pytest.raises(MachineError):
         Repository(parse_remote("https://git.example.com/a.git"), environ={"PATH": str(temporary / "none"), "TMPDIR": str(temporary)})
     assert list(temporary.iterdir()) == []
+
+
+def test_a_temporary_folder_that_cannot_be_made_is_a_fault_of_the_machine(tmp_path: Path) -> None:
+    remote = parse_remote("http://127.0.0.1:1/a.git")
+    with pytest.raises(MachineError, match="no temporary folder"):
+        Repository(remote, environ={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path / "missing")})

@@ -96,6 +96,18 @@ def test_a_target_that_lost_a_child_gets_it_back(source: FakeRegistry, target: F
     assert (report.changed, report.copied, report.skipped) == (True, 1, 3)
 
 
+def test_blobs_that_the_target_has_lost_come_back_before_a_tag_is_set(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    parts = make_index()
+    put(parts, source, "app", "1")
+    put(parts, target, "app", "1")
+    lost = next(iter(target.storage["app"].blobs))
+    del target.storage["app"].blobs[lost]
+    report = pair.copy("app:1", "app:2", digest=parts.digest)
+    assert (report.copied, report.source_asked) == (1, True)
+    assert lost in target.storage["app"].blobs
+    assert target.storage["app"].tags["2"] == parts.digest
+
+
 def test_only_missing_blobs_move(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     image = make_image(layers=4)
     put(image, source, "app", "1")
