@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from towline import dispatch
 from towline.commands.call import Call
-from towline.commands.project import documents
+from towline.commands.circumstances import circumstances
+from towline.commands.project import documents, pipeline_environment
+from towline.config.documents import stage_name
 from towline.errors import ConfigError
 from towline.pipeline import stages
 from towline.pipeline.stages import StagePlan
@@ -22,11 +24,13 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """The plan as outputs for the library, and as text on standard output for a person."""
     known = documents(call, arguments.config)
-    planned = stages.plan(known, change_request=bool(call.request.build.change_request))
+    written = pipeline_environment(call) if call.request.stage else {}  # of a stage that begins now; before that, whatever is there is an older run's
+    planned = stages.plan(known, circumstances(call, written))
     names = [stage.name for stage in planned]
-    if arguments.stage and arguments.stage not in names:
-        raise ConfigError(f"there is no stage {arguments.stage!r}", hint=nearest(arguments.stage, names))
-    planned = tuple(stage for stage in planned if arguments.stage in ("", stage.name))
+    asked = stage_name(arguments.stage)
+    if asked and asked not in names:
+        raise ConfigError(f"there is no stage {asked!r}", hint=nearest(asked, names))
+    planned = tuple(stage for stage in planned if asked in ("", stage.name))
     if not call.requested and not arguments.json:
         call.out.write("".join(f"{line}\n" for stage in planned for line in _lines(stage)))
     active = [stage.name for stage in planned if stage.active != "no"]

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from towline import dispatch
 from towline.commands.call import Call
+from towline.commands.circumstances import circumstances
 from towline.commands.project import documents, given, pipeline_environment
 from towline.config.layers import load_schema
 from towline.config.resolve import Inputs, Settings, resolve
@@ -45,8 +46,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     values = pipeline_environment(call)
     why = "called directly"
     if arguments.if_active:
-        decision = stages.decide(known, stage=call.request.stage, step=schema.name, pipeline_environment=values,
-                                 change_request=bool(call.request.build.change_request))
+        decision = stages.decide(known, circumstances(call, values), stage=call.request.stage, step=schema.name)
         if decision.active != "yes":
             call.console.say(f"{schema.name}: skipped in stage {call.request.stage}: {decision.why}")
             return Outcome(status=SKIPPED, summary=f"skipped: {decision.why}", outputs={"why": decision.why})

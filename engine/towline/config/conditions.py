@@ -1,20 +1,42 @@
 """Pure. Whether a step is active in a stage, and why: an explicit flag decides, else the conditions of the stage definition (facts 3.2).
 
-Three answers: yes, no, and undecided, for a condition on what the pipeline has yet to write while it is being planned.
+Three answers: yes, no, and undecided, for a condition on what the pipeline may yet write while it is being planned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from towline.config.merge import Setting
 from towline.errors import ConfigError
 from towline.suggest import nearest
 
 Answer = Literal["yes", "no", "undecided"]
-Condition = Mapping[str, Any]
+_EXCLUDES = "npmScriptsPackageJSONExcludes"
+_MISSING = object()
+
+
+class Workspace(Protocol):
+    """The project's files, as far as conditions ask for them; paths are relative to the workspace, and nothing outside of it is ever looked at."""
+
+    def find(self, pattern: str) -> str:
+        """A file or folder that fits the glob, empty where none does; raises ConfigError for a pattern that leads out of the workspace."""
+
+    def find_script(self, name: str, excludes: Sequence[str]) -> str:
+        """A package.json with the npm script `name`, empty where there is none; `excludes` are globs; raises ConfigError for one that cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """One condition of a stage definition: its kind and what that asks for, checked by `parse`."""
+
+    kind: str
+    value: Any
+
+
+ONLY_BY_FLAG = Condition(kind="inactive", value=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +51,9 @@ class Decision:
 class Scene:
     """What a decision may look at.
 
-    `config`: every key that counts for the step in the stage, without scopes; `own`: the keys of the stage's own section in the project's configuration,
-    each with its place; `configured`: whether the project has a section for the step; `pipeline_environment`: None while the pipeline is being planned.
+    `config`: every key that counts for the step in the stage, without scopes, nested nulls kept; `own`: the keys of the stage's own section in the project's
+    configuration, each with its place; `configured`: whether the project has a section for the step; `others`: what is known of the stage's other steps;
+    `planning`: whether the pipeline environment may still grow before the step's turn comes.
     """
 
     stage: str
@@ -38,7 +61,25 @@ class Scene:
     config: Mapping[str, Setting]
     own: Mapping[str, str]
     configured: bool
-    pipeline_environment: Mapping[str, object] | None
+    pipeline_environment: Mapping[str, object]
+    planning: bool
+    workspace: Workspace
+    others: Mapping[str, Answer]
+
+
+def parse(data: object, where: str) -> Condition:
+    """One entry of `conditions` or `notActiveConditions`, as read from YAML; raises ConfigError naming `where` for what is not understood."""
+    if not isinstance(data, dict):
+        raise ConfigError(f"a condition must be a map of one kind, not {data!r}", where=where, hint=nearest("", _KINDS))
+    kinds = [kind for kind in _KINDS if kind in data]
+    if len(data) != 1 or not kinds:
+        known = nearest(str(next(iter(data), "")), _KINDS) if not kinds else "write each kind as a condition of its own: any of them will do"
+        raise ConfigError(f"a condition of one known kind is expected, not {', '.join(map(str, data)) or 'an empty one'}", where=where, hint=known)
+    kind, value = kinds[0], data[kinds[0]]
+    shape, fits = _SHAPES[kind]
+    if not fits(value):
+        raise ConfigError(f"the condition {kind} must be {shape}, not {value!r}", where=where, hint="correct the stage definition")
+    return Condition(kind=kind, value=value)
 
 
 def decide(conditions: Sequence[Condition], scene: Scene) -> Decision:
@@ -46,48 +87,144 @@ def decide(conditions: Sequence[Condition], scene: Scene) -> Decision:
     flag = scene.config.get(scene.step)
     if flag is not None and isinstance(flag.value, bool):
         return Decision(active="yes" if flag.value else "no", why=f"`{scene.step}: {str(flag.value).lower()}` in {flag.layer} ({flag.origin})")
-    decisions = [_evaluate(condition, scene) for condition in conditions]
-    for answer in ("yes", "undecided"):
-        for decision in decisions:
-            if decision.active == answer:
-                return decision
-    if decisions:
-        return Decision(active="no", why="; ".join(decision.why for decision in decisions))
-    return Decision(active="yes", why=f"{scene.step} has no condition in stage {scene.stage}")
+    if not conditions:
+        return Decision(active="yes", why=f"{scene.step} has no condition in stage {scene.stage}")
+    return _any(conditions, scene)
 
 
-def _evaluate(condition: Condition, scene: Scene) -> Decision:
-    kind = next((kind for kind in _KINDS if kind in condition), None)
-    if kind is None or len(condition) != 1:
-        known = nearest(next(iter(condition), ""), _KINDS)
-        raise ConfigError(f"{scene.step} in stage {scene.stage} has a condition of unknown kind: {', '.join(condition) or 'empty'}", hint=known)
-    return _KINDS[kind](condition[kind], scene)
+def restrain(before: Decision, conditions: Sequence[Condition], scene: Scene) -> Decision:
+    """`before` unless one of the `notActiveConditions` holds, which wins over an explicit flag too (facts 3.2); raises ConfigError."""
+    if before.active == "no" or not conditions:
+        return before
+    against = _any(conditions, scene)
+    if against.active == "yes":
+        return Decision(active="no", why=f"switched off by the stage definition: {against.why}")
+    return against if against.active == "undecided" else before
 
 
-def _config(expected: Any, scene: Scene) -> Decision:
-    key, values = _pair(expected, scene)
-    found = scene.config.get(key)
+def _any(conditions: Sequence[Condition], scene: Scene) -> Decision:
+    """The first yes, which ends the search; else the first that is undecided; else no, and what each of them lacks."""
+    decisions: list[Decision] = []
+    for condition in conditions:
+        decisions.append(_KINDS[condition.kind](condition.value, scene))
+        if decisions[-1].active == "yes":
+            return decisions[-1]
+    undecided = (decision for decision in decisions if decision.active == "undecided")
+    return next(undecided, Decision(active="no", why="; ".join(decision.why for decision in decisions)))
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two values are equal, lists and maps element by element: 1 is 1.0, but neither is `"1"` or true."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    numbers = (int, float)
+    if isinstance(one, bool) or isinstance(other, bool) or not (isinstance(one, numbers) and isinstance(other, numbers)):
+        return type(one) is type(other) and one == other
+    return one == other
+
+
+# ---- the kinds
+
+
+def _config(expected: Mapping[str, Any], scene: Scene) -> Decision:
+    (key, values), = expected.items()
     wanted = values if isinstance(values, list) else [values]
+    found = scene.config.get(key)
     if found is None:
-        return Decision(active="no", why=f"{key} is not set")
-    if any(type(value) is type(found.value) and value == found.value for value in wanted):
+        return Decision(active="yes" if None in wanted else "no", why=f"{key} is not set")
+    if any(same(value, found.value) for value in wanted):
         return Decision(active="yes", why=f"{key} is {found.value!r} ({found.origin})")
     return Decision(active="no", why=f"{key} is none of {', '.join(map(repr, wanted))} ({found.origin})")
 
 
-def _config_key(path: Any, scene: Scene) -> Decision:
-    first, *rest = str(path).split("/")
-    found = scene.config.get(first)
-    value = found.value if found else None
-    for part in rest:
-        value = value.get(part) if isinstance(value, dict) else None
-    if found is None or value is None:
+def _config_key(path: str, scene: Scene) -> Decision:
+    value, origin = _walk(path, scene)
+    if value is _MISSING:
         return Decision(active="no", why=f"{path} is not set")
-    return Decision(active="yes", why=f"{path} is set ({found.origin})")
+    return Decision(active="yes", why=f"{path} is set ({origin})")
 
 
-def _stage_config_key(name: Any, scene: Scene) -> Decision:
-    key = str(name)
+def _walk(path: str, scene: Scene) -> tuple[Any, str]:
+    """The value at a path of keys with the place of its first one, `_MISSING` where there is none; a nested null is there (facts 12)."""
+    first, *rest = path.split("/")
+    found = scene.config.get(first)
+    value = _MISSING if found is None else found.value
+    for part in rest:
+        value = value.get(part, _MISSING) if isinstance(value, dict) else _MISSING
+    return value, found.origin if found else ""
+
+
+def _file_pattern(pattern: str, scene: Scene) -> Decision:
+    path = scene.workspace.find(pattern)
+    return Decision(active="yes" if path else "no", why=f"{path} fits {pattern}" if path else f"no file fits {pattern}")
+
+
+def _file_pattern_from_config(key: str, scene: Scene) -> Decision:
+    value, origin = _walk(key, scene)
+    if value is _MISSING:
+        return Decision(active="no", why=f"{key} is not set")
+    patterns = [entry for entry in (value if isinstance(value, list) else [value]) if isinstance(entry, str) and entry]
+    failed = []
+    for pattern in patterns:
+        try:
+            decision = _file_pattern(pattern, scene)
+        except ConfigError as fault:  # the project's own value, which is for its step to complain about: a plan of all stages goes on
+            decision = Decision(active="no", why=fault.message)
+        if decision.active == "yes":
+            return Decision(active="yes", why=f"{decision.why}, from {key} ({origin})")
+        failed.append(decision.why)
+    return Decision(active="no", why=f"{'; '.join(failed) or 'no path is given'}, from {key} ({origin})")
+
+
+def _npm_script(name: str, scene: Scene) -> Decision:
+    found = scene.config.get(_EXCLUDES)
+    excludes = found.value if found and isinstance(found.value, list) else []
+    path = scene.workspace.find_script(name, [entry for entry in excludes if isinstance(entry, str)])
+    return Decision(active="yes" if path else "no", why=f"{path} has the script {name}" if path else f"no package.json has the script {name}")
+
+
+def _environment(expected: Mapping[str, Any], scene: Scene) -> Decision:
+    for key, value in expected.items():
+        if same(_stripped(scene.pipeline_environment.get(key, _MISSING)), _stripped(value)):
+            return Decision(active="yes", why=f"{key} is {value!r} in the pipeline environment")
+    return _not_yet(", ".join(expected), "no such value" if len(expected) == 1 else "none of these values", scene)
+
+
+def _filled(key: str, scene: Scene) -> Decision:
+    if _stripped(scene.pipeline_environment.get(key)) in (None, "", [], {}):
+        return _not_yet(key, "no value", scene)
+    return Decision(active="yes", why=f"{key} is in the pipeline environment")
+
+
+def _not_yet(keys: str, what: str, scene: Scene) -> Decision:
+    if scene.planning:
+        return Decision(active="undecided", why=f"depends on {keys}, which the pipeline has yet to write")
+    return Decision(active="no", why=f"{keys} has {what} in the pipeline environment")
+
+
+def _stripped(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _only_active(_: bool, scene: Scene) -> Decision:  # noqa: FBT001 - every kind is called alike
+    for answer in ("yes", "undecided"):
+        busy = [step for step, active in scene.others.items() if active == answer]
+        if busy and answer == "yes":
+            return Decision(active="no", why=f"{', '.join(busy)} {'is' if len(busy) == 1 else 'are'} active in stage {scene.stage}, too")
+        if busy:
+            return Decision(active="undecided", why=f"depends on whether {', '.join(busy)} will be active in stage {scene.stage}")
+    return Decision(active="yes", why=f"no other step is active in stage {scene.stage}")
+
+
+def _inactive(value: bool, scene: Scene) -> Decision:  # noqa: FBT001 - every kind is called alike
+    if value is False:
+        return Decision(active="yes", why=f"{scene.step} runs in stage {scene.stage} unless it is switched off")
+    return Decision(active="no", why=f"{scene.step} runs only where `{scene.step}: true` says so, and nothing does for stage {scene.stage}")
+
+
+def _stage_config_key(key: str, scene: Scene) -> Decision:
     if key not in scene.own:
         return Decision(active="no", why=f"stage {scene.stage} does not name {key}")
     named = f"stage {scene.stage} names {key} ({scene.own[key]})"
@@ -96,42 +233,24 @@ def _stage_config_key(name: Any, scene: Scene) -> Decision:
     return Decision(active="yes", why=f"{named} and the project configures {scene.step}")
 
 
-def _filled(path: Any, scene: Scene) -> Decision:
-    key = str(path)
-    if scene.pipeline_environment is None:
-        return Decision(active="undecided", why=f"depends on {key}, which the pipeline has yet to write")
-    filled = scene.pipeline_environment.get(key) not in (None, "")
-    return Decision(active="yes" if filled else "no", why=f"{key} is {'' if filled else 'not '}in the pipeline environment")
-
-
-def _environment(expected: Any, scene: Scene) -> Decision:
-    if not isinstance(expected, dict):
-        raise ConfigError(f"{scene.step} in stage {scene.stage}: commonPipelineEnvironment must be a map of keys and values")
-    if scene.pipeline_environment is None:
-        return Decision(active="undecided", why=f"depends on {', '.join(expected)}, which the pipeline has yet to write")
-    for key, value in expected.items():
-        if scene.pipeline_environment.get(key) == value:
-            return Decision(active="yes", why=f"{key} is {value!r} in the pipeline environment")
-    return Decision(active="no", why=f"{', '.join(expected)} differ in the pipeline environment")
-
-
-def _inactive(value: Any, scene: Scene) -> Decision:
-    if value is False:
-        return Decision(active="yes", why=f"{scene.step} runs in stage {scene.stage} unless it is switched off")
-    return Decision(active="no", why=f"{scene.step} runs only where `{scene.step}: true` says so, and nothing does for stage {scene.stage}")
-
-
-def _pair(expected: Any, scene: Scene) -> tuple[str, Any]:
-    if not isinstance(expected, dict) or len(expected) != 1:
-        raise ConfigError(f"{scene.step} in stage {scene.stage}: a config condition must be a map of one key")
-    return next(iter(expected.items()))
-
-
 _KINDS: Mapping[str, Callable[[Any, Scene], Decision]] = {
     "config": _config,
     "configKey": _config_key,
-    "stageConfigKey": _stage_config_key,
+    "filePattern": _file_pattern,
+    "filePatternFromConfig": _file_pattern_from_config,
+    "npmScript": _npm_script,
     "commonPipelineEnvironment": _environment,
     "pipelineEnvironmentFilled": _filled,
+    "onlyActiveStepInStage": _only_active,
     "inactive": _inactive,
+    "stageConfigKey": _stage_config_key,
+}
+
+_TEXT = ("text", lambda value: isinstance(value, str) and bool(value))
+_SHAPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(_KINDS, _TEXT),
+    "config": ("a map of one key", lambda value: isinstance(value, dict) and len(value) == 1),
+    "commonPipelineEnvironment": ("a map of keys and values", lambda value: isinstance(value, dict) and bool(value)),
+    "onlyActiveStepInStage": ("true", lambda value: value is True),
+    "inactive": ("true or false", lambda value: isinstance(value, bool)),
 }

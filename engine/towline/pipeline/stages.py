@@ -1,49 +1,43 @@
-"""The stages of a pipeline and what is active in them: `plan` for all of them before anything runs, `decide` for one step when its turn comes."""
+"""What is active in the stages of a pipeline: `plan` for all of them before anything runs, `decide` for one step when its turn comes.
+
+Steps are decided by flags and conditions (config/conditions), stages by their steps and by the rules of facts 3.4.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from towline.config import conditions
-from towline.config.catalog import spellings
-from towline.config.conditions import Answer, Decision, Scene
-from towline.config.layers import Documents, read_yaml, unfiltered
-from towline.config.merge import fold
+from towline.config.conditions import ONLY_BY_FLAG, Answer, Decision, Scene, Workspace
+from towline.config.documents import Document, Documents, stage_name
+from towline.config.layers import unfiltered
+from towline.config.merge import Layer, Setting, fold, merge
 from towline.errors import ConfigError, UsageError
-from towline.files import resource_text
-from towline.suggest import nearest
+from towline.gitops import change
+from towline.pipeline.definition import Pipeline, StageDefinition, StepDefinition, definition
 
-_CHANGE_REQUESTS = ("", "also", "only")
 _NOTHING = "a change-request build pushes and deploys nothing"
+_BUILD, _FORMER_BUILD = "Build", "Central Build"
+_INIT_STEPS = ("piperInitRunStageConfiguration", "piperPipelineStageInit")  # Piper's steps that read what holds for all stages
+_PRODUCTIVE = ("master", "main")
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepDefinition:
-    """A step of a stage; one that `publishes` does not run for a change request."""
+class Circumstances:
+    """What is known of the build besides its configuration.
 
-    name: str
-    publishes: bool
-    conditions: tuple[conditions.Condition, ...]
+    `branch`: empty where nobody knows it, which is taken for the productive one; `orchestrator`: `Jenkins`, `AzureDevOps`, `GitHubActions` or `Unknown`;
+    `pipeline_environment`: what has been written so far; `extensions`: whether the project's extensions are allowed.
+    """
 
-
-@dataclass(frozen=True, kw_only=True)
-class StageDefinition:
-    """A stage by the name that configuration uses; `change_requests`: `also`, `only`, or empty where a change request does not run it."""
-
-    name: str
-    change_requests: str
-    steps: tuple[StepDefinition, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pipeline:
-    """Every stage in order, and every spelling of each step by its own name."""
-
-    stages: tuple[StageDefinition, ...]
-    spellings: Mapping[str, tuple[str, ...]]
+    workspace: Workspace
+    change_request: bool = False
+    branch: str = ""
+    orchestrator: str = "Jenkins"
+    pipeline_environment: Mapping[str, object] = field(default_factory=dict)
+    extensions: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,129 +59,255 @@ class StagePlan:
     steps: tuple[StepPlan, ...]
 
 
-def plan(documents: Documents, *, change_request: bool, pipeline: Pipeline | None = None) -> tuple[StagePlan, ...]:
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """All that a question is answered from; `planning`: the pipeline environment may still grow."""
+
+    documents: Documents
+    circumstances: Circumstances
+    pipeline: Pipeline
+    planning: bool
+
+
+def plan(documents: Documents, circumstances: Circumstances, *, pipeline: Pipeline | None = None) -> tuple[StagePlan, ...]:
     """Every stage of `pipeline` (else of Towline's own), then the configuration's own ones, each active or not and why; raises ConfigError."""
-    pipeline = pipeline or definition()
-    stages = (*pipeline.stages, *(_own_stage(documents, name, pipeline) for name in _own_stages(documents, pipeline)))
-    return tuple(_planned(documents, stage, pipeline, change_request=change_request) for stage in stages)
+    view = _View(documents=documents, circumstances=circumstances, pipeline=pipeline or definition(), planning=True)
+    own = (_own_stage(view, name) for name in _own_stages(view))
+    return tuple(_planned(view, stage) for stage in (*view.pipeline.stages, *own))
 
 
-def decide(documents: Documents, *, stage: str, step: str, pipeline_environment: Mapping[str, object], change_request: bool) -> Decision:
+def decide(documents: Documents, circumstances: Circumstances, *, stage: str, step: str, pipeline: Pipeline | None = None) -> Decision:
     """Whether `step` is active in `stage` now that the pipeline environment is known; raises UsageError without a stage, ConfigError."""
     if not stage:
         raise UsageError("what is active depends on the stage, and none is named", hint="name it with --stage, or call the step directly")
-    pipeline = definition()
-    found = next((known for known in pipeline.stages if known.name == stage), None) or _own_stage(documents, stage, pipeline)
-    name = next((name for name, spellings in pipeline.spellings.items() if step in spellings), step)
-    defined = next((known for known in found.steps if known.name == name), None)
+    view = _View(documents=documents, circumstances=circumstances, pipeline=pipeline or definition(), planning=False)
+    found = _find_stage(view, stage, step)
+    defined = _find_step(view, found, step)
     if defined is None:
-        return Decision(active="no", why=f"stage {stage} has no step {name}")
-    ruled_out = _ruled_out(found, defined, change_request=change_request)
-    return ruled_out or conditions.decide(defined.conditions, _scene(documents, found, pipeline.spellings[name], pipeline_environment))
+        return Decision(active="no", why=f"stage {found.name} has no step {step}")
+    return _held_back(view, defined) or _left_out(view, found) or _alone(view, found, defined)
 
 
-@cache
-def definition() -> Pipeline:
-    """The pipeline of `resources/towline/stages.yaml`."""
-    return parse(read_yaml(resource_text("stages.yaml"), "stages.yaml").value, "stages.yaml")
+def evaluate(documents: Documents, circumstances: Circumstances, *, pipeline: Pipeline) -> Mapping[str, Mapping[str, bool]]:
+    """Stage to step to whether it is active, by flags and conditions alone: what Piper's checkIfStepActive writes (facts 3.3); raises ConfigError."""
+    view = _bare(documents, circumstances, pipeline)
+    return {stage.name: {name: decision.active == "yes" for name, decision in _decisions(view, stage).items()} for stage in pipeline.stages}
 
 
-def parse(data: object, where: str) -> Pipeline:
-    """A stage definition, as read from YAML, to a pipeline; raises ConfigError naming the file `where`."""
-    record = _record(data, ("spec", "stepAliases"), where)
-    stages = tuple(_stage(entry, where) for entry in _record(record.get("spec"), ("stages",), where).get("stages") or [])
-    others = record.get("stepAliases") or {}
-    steps = dict.fromkeys(step.name for stage in stages for step in stage.steps)
-    return Pipeline(stages=stages, spellings={name: (name, *others[name]) if name in others else spellings(name) for name in steps})
+def check(documents: Documents, circumstances: Circumstances, *, stage: str, step: str, pipeline: Pipeline) -> Decision:
+    """Whether `step` is active in `stage` by flags and conditions alone: what Piper's checkIfStepActive answers (facts 3.3); raises ConfigError."""
+    view = _bare(documents, circumstances, pipeline)
+    found = _find_stage(view, stage, step)
+    defined = _find_step(view, found, step)
+    return _alone(view, found, defined) if defined else Decision(active="no", why=f"stage {found.name} has no step {step}")
 
 
-def _stage(data: object, where: str) -> StageDefinition:
-    record = _record(data, ("displayName", "name", "changeRequests", "steps"), where, required="displayName")
-    change_requests = record.get("changeRequests", "")
-    if change_requests not in _CHANGE_REQUESTS:
-        raise ConfigError(f"changeRequests is {change_requests!r}", where=where, hint=nearest(str(change_requests), _CHANGE_REQUESTS[1:]))
-    steps = tuple(_step(entry, where) for entry in record.get("steps") or [])
-    return StageDefinition(name=record["displayName"], change_requests=change_requests, steps=steps)
+def _bare(documents: Documents, circumstances: Circumstances, pipeline: Pipeline) -> _View:
+    """A view without the rules for kinds of builds."""
+    return _View(documents=documents, circumstances=replace(circumstances, change_request=False), pipeline=pipeline, planning=False)
 
 
-def _step(data: object, where: str) -> StepDefinition:
-    record = _record(data, ("name", "publishes", "conditions"), where, required="name")
-    found = tuple(record.get("conditions") or ())
-    if not all(isinstance(condition, dict) for condition in found):
-        raise ConfigError(f"the conditions of {record['name']} must be a list of maps", where=where)
-    return StepDefinition(name=record["name"], publishes=record.get("publishes", False), conditions=found)
+# ---- stages
 
 
-def _record(data: object, keys: Sequence[str], where: str, *, required: str = "") -> dict[str, Any]:
-    if not isinstance(data, dict) or (required and not data.get(required)):
-        raise ConfigError(f"a part of the stage definition must be a map of {', '.join(keys)}", where=where)
-    for key in data:
-        if key not in keys:
-            raise ConfigError(f"the stage definition has an unknown key {key!r}", where=where, hint=nearest(key, keys))
-    return data
+def _planned(view: _View, stage: StageDefinition) -> StagePlan:
+    left_out = _left_out(view, stage)
+    running = [step for step in stage.steps if _fits(view, step)]
+    if left_out:
+        decisions = {step.name: _held_back(view, step) or left_out for step in running}
+    else:
+        decisions = _decisions(view, stage, {step.name: held for step in running if (held := _held_back(view, step))})
+    steps = tuple(StepPlan(name=name, active=decision.active, why=decision.why) for name, decision in decisions.items())
+    decision = left_out or _stage_decision(view, stage, steps)
+    return StagePlan(name=stage.name, active=decision.active, why=decision.why + _unread(view, stage), steps=steps)
 
 
-def _own_stages(documents: Documents, pipeline: Pipeline) -> list[str]:
-    """Stages that the documents name and the pipeline does not have, in their order."""
-    known = {stage.name for stage in pipeline.stages}
-    named = (name for document in (*documents.defaults, documents.project) for name in document.section("stages"))
-    return list(dict.fromkeys(name for name in named if name not in known))
-
-
-def _own_stage(documents: Documents, name: str, pipeline: Pipeline) -> StageDefinition:
-    """A stage that the pipeline does not have: the steps whose flags stand in its own section, and by these flags only."""
-    keys = {key for document in (*documents.defaults, documents.project) for key in document.section("stages", name)}
-    known = {step.name: step for stage in pipeline.stages for step in stage.steps}
-    steps = [replace(step, conditions=({"inactive": True},)) for step in known.values() if keys & set(pipeline.spellings[step.name])]
-    return StageDefinition(name=name, change_requests="also", steps=tuple(steps))
-
-
-def _planned(documents: Documents, stage: StageDefinition, pipeline: Pipeline, *, change_request: bool) -> StagePlan:
-    steps = []
-    for step in stage.steps:
-        decision = _ruled_out(stage, step, change_request=change_request)
-        decision = decision or conditions.decide(step.conditions, _scene(documents, stage, pipeline.spellings[step.name], None))
-        steps.append(StepPlan(name=step.name, active=decision.active, why=decision.why))
-    decision = _left_out(stage, change_request=change_request) or _stage_decision(documents, stage, steps, pipeline)
-    return StagePlan(name=stage.name, active=decision.active, why=decision.why, steps=tuple(steps))
-
-
-def _left_out(stage: StageDefinition, *, change_request: bool) -> Decision | None:
-    """That the stage does not belong to this kind of build; None where it does."""
-    if change_request and not stage.change_requests:
-        return Decision(active="no", why=f"a change-request build does not run stage {stage.name}")
-    if not change_request and stage.change_requests == "only":
-        return Decision(active="no", why=f"only a change-request build runs stage {stage.name}")
-    return None
-
-
-def _ruled_out(stage: StageDefinition, step: StepDefinition, *, change_request: bool) -> Decision | None:
-    """That no flag and no condition can make the step active in this kind of build; None where they can."""
-    if change_request and step.publishes:
-        return Decision(active="no", why=_NOTHING)
-    return _left_out(stage, change_request=change_request)
-
-
-def _stage_decision(documents: Documents, stage: StageDefinition, steps: Sequence[StepPlan], pipeline: Pipeline) -> Decision:
-    """A stage is active by its steps, or because the project has a section for it (facts 3.4)."""
-    own = documents.project.section("stages", stage.name)
+def _stage_decision(view: _View, stage: StageDefinition, steps: tuple[StepPlan, ...]) -> Decision:
+    """A stage is active by its steps, because the project has a section for it, or because it has an extension (facts 3.4)."""
+    project = view.documents.project
     if running := [step.name for step in steps if step.active == "yes"]:
         return Decision(active="yes", why=f"{', '.join(running)} {'is' if len(running) == 1 else 'are'} active")
-    if own and stage in pipeline.stages:
-        return Decision(active="yes", why=f"the project configures stage {stage.name} ({documents.project.where('stages', stage.name)})")
+    if stage in view.pipeline.stages and project.section("stages", stage.name):
+        return Decision(active="yes", why=f"the project configures stage {stage.name} ({project.where('stages', stage.name)})")
+    if extension := _extension(view, stage):
+        return Decision(active="yes", why=f"the project extends stage {stage.name} ({extension})")
     if waiting := [step for step in steps if step.active == "undecided"]:
         return Decision(active="undecided", why=waiting[0].why)
     return Decision(active="no", why="none of its steps is active" if steps else "it has no steps, and the project does not configure it")
 
 
-def _scene(documents: Documents, stage: StageDefinition, names: Sequence[str], pipeline_environment: Mapping[str, object] | None) -> Scene:
-    project = documents.project
-    own = project.section("stages", stage.name)
+def _extension(view: _View, stage: StageDefinition) -> str:
+    """The file of the project that extends the stage; empty where there is none, or the definition or the agent forbids it."""
+    if not stage.extensible or not view.circumstances.extensions:
+        return ""
+    setting = _general(view.documents, "projectExtensionsDirectory")
+    folder = str(setting.value).rstrip("/") if setting and setting.value else ".pipeline/extensions"
+    names = (stage.name, _FORMER_BUILD) if stage.name == _BUILD else (stage.name,)
+    with _told_by(setting):
+        return next(filter(None, (view.circumstances.workspace.find(f"{folder}/{name}.groovy") for name in names)), "")
+
+
+def _unread(view: _View, stage: StageDefinition) -> str:
+    """A note on sections that are called by Build's former name beside one of its own name: they are not read."""
+    if stage.name != _BUILD:
+        return ""
+    former, name = ("stages", _FORMER_BUILD), ("stages", _BUILD)
+    both = [document for document in _all(view.documents) if former in document.marks and document.marks[former] != document.marks.get(name)]
+    return "".join(f"; stages.{_FORMER_BUILD} is not read beside it ({document.where(*former)})" for document in both)
+
+
+def _left_out(view: _View, stage: StageDefinition) -> Decision | None:
+    """That the stage does not belong to this kind of build, whatever its flags say; None where it does."""
+    given = view.circumstances
+    setting = _run_in_all_branches(view.documents, stage.name)
+    if given.change_request and not stage.change_requests:
+        return Decision(active="no", why=f"a change-request build does not run stage {stage.name}")
+    if not given.change_request and stage.change_requests == "only":
+        return Decision(active="no", why=f"only a change-request build runs stage {stage.name}")
+    everywhere = stage.change_requests != "" if setting is None else setting.value
+    if everywhere is not False or _productive(view):
+        return None
+    this = "a change request" if given.change_request else f"branch {given.branch}"
+    rule = f"`runInAllBranches: false` ({setting.origin})" if setting else "the productive branch alone (`productiveBranch`) runs it"
+    return Decision(active="no", why=f"stage {stage.name} does not run for {this}: {rule}")
+
+
+def _productive(view: _View) -> bool:
+    given = view.circumstances
+    if given.change_request or not given.branch:
+        return not given.change_request
+    setting = _general(view.documents, "productiveBranch")
+    if setting and not (isinstance(setting.value, str) and setting.value):
+        raise ConfigError(f"productiveBranch is {setting.value!r}", where=setting.origin, hint="write the branch's name as text")
+    names = (str(setting.value),) if setting else _PRODUCTIVE
+    with _told_by(setting):
+        return given.branch in names or any(change.match(name, [given.branch]) for name in names)
+
+
+def _run_in_all_branches(documents: Documents, stage: str) -> Setting | None:
+    """What the stage's own sections say; only a boolean counts."""
+    found = None
+    for document in _all(documents):
+        value = document.section("stages", stage).get("runInAllBranches")
+        if isinstance(value, bool):
+            found = Setting(value=value, origin=document.where("stages", stage, "runInAllBranches"), layer=f"stage {stage}", trusted=document.trusted)
+    return found
+
+
+def _general(documents: Documents, key: str) -> Setting | None:
+    """A setting that holds for the whole pipeline."""
+    return fold(_only(layer, key) for layer in unfiltered(documents, _INIT_STEPS, "Init")).get(key)
+
+
+def _only(layer: Layer, key: str) -> Layer:
+    return replace(layer, values={key: layer.values[key]} if key in layer.values else {})
+
+
+@contextmanager
+def _told_by(setting: Setting | None) -> Iterator[None]:
+    """A fault inside is one of the setting's value, and says where that stands."""
+    try:
+        yield
+    except ConfigError as fault:
+        raise ConfigError(fault.message, where=setting.origin if setting else "", hint=fault.hint) from fault
+
+
+def _all(documents: Documents) -> tuple[Document, ...]:
+    return (*documents.defaults, documents.project)
+
+
+# ---- stages that the pipeline does not have
+
+
+def _own_stages(view: _View) -> list[str]:
+    """Stages that the documents name and the pipeline does not have, in their order."""
+    known = {stage.name for stage in view.pipeline.stages}
+    named = (name for document in _all(view.documents) for name in document.section("stages"))
+    return list(dict.fromkeys(name for name in named if name not in known))
+
+
+def _own_stage(view: _View, name: str, step: str = "") -> StageDefinition:
+    """A stage that the pipeline does not have: the steps whose flags stand in its own section, and by these flags only."""
+    keys = {key for document in _all(view.documents) for key in document.section("stages", name)}
+    known = {defined.name: defined for stage in view.pipeline.stages for defined in stage.steps}
+    if step and _own_name(view, step) not in known:
+        known[step] = StepDefinition(name=step)
+    found = [StepDefinition(name=each, publishes=defined.publishes, conditions=(ONLY_BY_FLAG,)) for each, defined in known.items()
+             if keys & set(_spellings(view, each))]
+    return StageDefinition(name=name, change_requests="also", steps=tuple(found))
+
+
+def _find_stage(view: _View, name: str, step: str) -> StageDefinition:
+    name = stage_name(name)
+    return next((stage for stage in view.pipeline.stages if stage.name == name), None) or _own_stage(view, name, step)
+
+
+# ---- steps
+
+
+def _decisions(view: _View, stage: StageDefinition, held: Mapping[str, Decision] | None = None) -> dict[str, Decision]:
+    """The decision on each step that this orchestrator runs; `held` are made already.
+
+    Twice over, as in Piper: flags and conditions first, then what switches off again, which sees what has become of the others.
+    """
+    steps = {step.name: step for step in stage.steps if _fits(view, step)}
+    found: dict[str, Decision] = {}
+    for name, step in steps.items():
+        found[name] = (held or {}).get(name) or conditions.decide(step.conditions, _scene(view, stage, name, found))
+    for name, step in steps.items():
+        if step.not_active and found[name].active != "no":
+            found[name] = conditions.restrain(found[name], step.not_active, _scene(view, stage, name, found))
+    return found
+
+
+def _alone(view: _View, stage: StageDefinition, step: StepDefinition) -> Decision:
+    """The decision on one step; on the others only where it depends on them."""
+    if not _fits(view, step):
+        return Decision(active="no", why=f"{step.name} runs on {', '.join(step.orchestrators)} only, and this is {view.circumstances.orchestrator}")
+    depends = any(condition.kind == "onlyActiveStepInStage" for condition in (*step.conditions, *step.not_active))
+    if not depends:
+        return _decisions(view, replace(stage, steps=(step,)))[step.name]
+    held = {other.name: decision for other in stage.steps if (decision := _held_back(view, other))}
+    return _decisions(view, stage, held)[step.name]
+
+
+def _held_back(view: _View, step: StepDefinition) -> Decision | None:
+    """That no flag and no condition can make the step active in this kind of build; None where they can."""
+    return Decision(active="no", why=_NOTHING) if view.circumstances.change_request and step.publishes else None
+
+
+def _fits(view: _View, step: StepDefinition) -> bool:
+    return not step.orchestrators or view.circumstances.orchestrator in step.orchestrators
+
+
+def _find_step(view: _View, stage: StageDefinition, step: str) -> StepDefinition | None:
+    name = _own_name(view, step)
+    return next((defined for defined in reversed(stage.steps) if defined.name == name), None)
+
+
+def _own_name(view: _View, step: str) -> str:
+    return next((name for name, spellings in view.pipeline.spellings.items() if step in spellings), step)
+
+
+def _spellings(view: _View, step: str) -> tuple[str, ...]:
+    return view.pipeline.spellings.get(step, (step,))
+
+
+def _scene(view: _View, stage: StageDefinition, step: str, decisions: Mapping[str, Decision]) -> Scene:
+    project = view.documents.project
+    names = _spellings(view, step)
+    layers = unfiltered(view.documents, names, stage.name)
+    whole: dict[str, object] = {}
+    for layer in layers:  # unlike a step's settings, these keep their nested nulls (facts 12)
+        whole.update({key: merge(whole.get(key), value) for key, value in layer.values.items()})
     return Scene(
         stage=stage.name,
-        step=names[0],
-        config=fold(unfiltered(documents, names, stage.name)),
-        own={key: project.where("stages", stage.name, key) for key, value in own.items() if value is not None},
+        step=step,
+        config={key: replace(setting, value=whole[key]) for key, setting in fold(layers).items()},
+        own={key: project.where("stages", stage.name, key) for key, value in project.section("stages", stage.name).items() if value is not None},
         configured=any(project.section("steps").get(name) is not None for name in names),
-        pipeline_environment=pipeline_environment,
+        pipeline_environment=view.circumstances.pipeline_environment,
+        planning=view.planning,
+        workspace=view.circumstances.workspace,
+        others={name: decision.active for name, decision in decisions.items() if name != step},
     )

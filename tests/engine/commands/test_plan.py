@@ -56,3 +56,28 @@ def test_a_change_request_has_nothing_to_push_or_deploy(workspace: Path) -> None
     stages = Ending(["plan", *request(workspace, build={"changeRequest": "4"})], workspace).result["outputs"]["stages"]
     active = {step["name"] for stage in stages for step in stage["steps"] if step["active"] != "no"}
     assert active & {"imagePushToRegistry", "gitOpsUpdateDeployment"} == set()
+
+
+def test_another_branch_than_the_productive_one_runs_neither_build_nor_deployment(workspace: Path) -> None:
+    def active(branch: str) -> list[str]:
+        stages = Ending(["plan", *request(workspace, build={"branch": branch})], workspace).result["outputs"]["stages"]
+        return [stage["name"] for stage in stages if stage["active"] != "no"]
+
+    assert active("feature/x") == []
+    assert active("main") == ["Build", "Acceptance", "Performance", "Release"]
+    configure(workspace, f"{SEED}\ngeneral:\n  productiveBranch: feature/x\n")
+    assert active("feature/x") == ["Build", "Acceptance", "Performance", "Release"]
+    assert active("main") == []
+
+
+def test_the_former_name_of_build_is_a_stage(workspace: Path) -> None:
+    (build,) = Ending(["plan", "--stage", "Central Build"], workspace).result["outputs"]["stages"]
+    assert (build["name"], build["active"]) == ("Build", "yes")
+
+
+def test_files_of_the_workspace_count(workspace: Path) -> None:
+    (workspace / "service").mkdir()
+    (workspace / "service" / "sonar-project.properties").write_text("")
+    (build,) = Ending(["plan", "--stage", "Build"], workspace).result["outputs"]["stages"]
+    why = {step["name"]: step["why"] for step in build["steps"] if step["active"] == "yes"}
+    assert why["sonarExecuteScan"] == "service/sonar-project.properties fits **/sonar-project.properties"

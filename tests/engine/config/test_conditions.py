@@ -1,61 +1,138 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from towline.config.conditions import Scene, decide
+from towline.config.conditions import Decision, Scene, decide, parse, restrain, same
 from towline.config.merge import Setting
 from towline.errors import ConfigError
+
+
+class Listing:
+    """A workspace of names: a pattern fits where it is one of them; `scripts` are in package.json; what was asked for is kept."""
+
+    def __init__(self, names: Sequence[str], scripts: Sequence[str]) -> None:
+        self.names, self.scripts = names, scripts
+        self.asked: list[str] = []
+        self.excludes: Sequence[str] = ()
+
+    def find(self, pattern: str) -> str:
+        self.asked.append(pattern)
+        if pattern.startswith(("/", "..")):
+            raise ConfigError(f"{pattern!r} is no path inside the workspace")
+        return pattern if pattern in self.names else ""
+
+    def find_script(self, name: str, excludes: Sequence[str]) -> str:
+        self.excludes = excludes
+        return "package.json" if name in self.scripts else ""
 
 
 def setting(value: object, layer: str = "general") -> Setting:
     return Setting(value=value, origin="config.yml:7", layer=layer, trusted=False)
 
 
+CONFIG: dict[str, object] = {
+    "tool": "helm", "count": 1, "share": 0.5, "off": False, "nested": {"a": {"b": "", "gone": None}}, "none": [], "words": ["a", "b"],
+    "map": {"x": 1, "y": [2]}, "file": "there.json", "files": ["gone.json", "there.json"], "missingFile": "gone.json", "number": 7, "blank": "",
+    "outside": "/etc/passwd", "up": ["../x", "there.json"], "npmScriptsPackageJSONExcludes": ["old/**", 3],
+}
 SCENE = Scene(
     stage="Acceptance",
     step="deploy",
-    config={"tool": setting("helm"), "count": setting(1), "off": setting(False), "nested": setting({"a": {"b": ""}}), "none": setting([])},
+    config={key: setting(value) for key, value in CONFIG.items()},
     own={"filePath": "config.yml:3"},
     configured=True,
-    pipeline_environment={"container/imageNames": ["demo"], "number": 1, "text": "", "empty": [], "flag": False},
+    pipeline_environment={
+        "container/imageNames": ["demo"], "number": 1, "half": 0.5, "whole": 2.0, "text": "", "blank": " \n", "padded": "a\n", "empty": [], "map": {},
+        "flag": False, "zero": 0, "null": None, "list": [1, {"a": 2}], "digits": "1",
+    },
+    planning=False,
+    workspace=Listing(["there.json"], ["test"]),
+    others={},
 )
 
 
 def answer(condition: dict[str, Any], scene: Scene = SCENE) -> tuple[str, str]:
-    decision = decide([condition], scene)
+    decision = decide([parse(condition, "stages.yaml:4")], scene)
     return decision.active, decision.why
 
 
 @pytest.mark.parametrize(
     ("condition", "active", "why"),
     [
+        # config
         ({"config": {"tool": ["kubectl", "helm"]}}, "yes", "tool is 'helm' (config.yml:7)"),
         ({"config": {"tool": "helm"}}, "yes", "tool is 'helm' (config.yml:7)"),
         ({"config": {"tool": ["kubectl"]}}, "no", "tool is none of 'kubectl' (config.yml:7)"),
         ({"config": {"count": ["1"]}}, "no", "count is none of '1' (config.yml:7)"),
         ({"config": {"count": [True]}}, "no", "count is none of True (config.yml:7)"),
+        ({"config": {"count": [1.0]}}, "yes", "count is 1 (config.yml:7)"),
+        ({"config": {"share": [0.5]}}, "yes", "share is 0.5 (config.yml:7)"),
+        ({"config": {"off": [False]}}, "yes", "off is False (config.yml:7)"),
+        ({"config": {"off": [0]}}, "no", "off is none of 0 (config.yml:7)"),
+        ({"config": {"words": [["a", "b"]]}}, "yes", "words is ['a', 'b'] (config.yml:7)"),
+        ({"config": {"words": ["a", "b"]}}, "no", "words is none of 'a', 'b' (config.yml:7)"),
+        ({"config": {"map": [{"y": [2.0], "x": 1}]}}, "yes", "map is {'x': 1, 'y': [2]} (config.yml:7)"),
+        ({"config": {"map": ["x"]}}, "no", "map is none of 'x' (config.yml:7)"),
         ({"config": {"missing": ["x"]}}, "no", "missing is not set"),
+        ({"config": {"missing": [None]}}, "yes", "missing is not set"),
+        # configKey
         ({"configKey": "tool"}, "yes", "tool is set (config.yml:7)"),
         ({"configKey": "off"}, "yes", "off is set (config.yml:7)"),
         ({"configKey": "none"}, "yes", "none is set (config.yml:7)"),
+        ({"configKey": "blank"}, "yes", "blank is set (config.yml:7)"),
         ({"configKey": "nested/a/b"}, "yes", "nested/a/b is set (config.yml:7)"),
+        ({"configKey": "nested/a/gone"}, "yes", "nested/a/gone is set (config.yml:7)"),
+        ({"configKey": "nested/a/gone/x"}, "no", "nested/a/gone/x is not set"),
         ({"configKey": "nested/b"}, "no", "nested/b is not set"),
         ({"configKey": "tool/x"}, "no", "tool/x is not set"),
         ({"configKey": "missing"}, "no", "missing is not set"),
-        ({"stageConfigKey": "filePath"}, "yes", "stage Acceptance names filePath (config.yml:3) and the project configures deploy"),
-        ({"stageConfigKey": "tool"}, "no", "stage Acceptance does not name tool"),
+        # files
+        ({"filePattern": "there.json"}, "yes", "there.json fits there.json"),
+        ({"filePattern": "gone.json"}, "no", "no file fits gone.json"),
+        ({"filePatternFromConfig": "file"}, "yes", "there.json fits there.json, from file (config.yml:7)"),
+        ({"filePatternFromConfig": "files"}, "yes", "there.json fits there.json, from files (config.yml:7)"),
+        ({"filePatternFromConfig": "missingFile"}, "no", "no file fits gone.json, from missingFile (config.yml:7)"),
+        ({"filePatternFromConfig": "missing"}, "no", "missing is not set"),
+        ({"filePatternFromConfig": "blank"}, "no", "no path is given, from blank (config.yml:7)"),
+        ({"filePatternFromConfig": "none"}, "no", "no path is given, from none (config.yml:7)"),
+        ({"filePatternFromConfig": "map"}, "no", "no path is given, from map (config.yml:7)"),
+        ({"filePatternFromConfig": "number"}, "no", "no path is given, from number (config.yml:7)"),
+        ({"filePatternFromConfig": "outside"}, "no", "'/etc/passwd' is no path inside the workspace, from outside (config.yml:7)"),
+        ({"filePatternFromConfig": "up"}, "yes", "there.json fits there.json, from up (config.yml:7)"),
+        # npmScript
+        ({"npmScript": "test"}, "yes", "package.json has the script test"),
+        ({"npmScript": "build"}, "no", "no package.json has the script build"),
+        # the pipeline environment
         ({"pipelineEnvironmentFilled": "container/imageNames"}, "yes", "container/imageNames is in the pipeline environment"),
-        ({"pipelineEnvironmentFilled": "empty"}, "yes", "empty is in the pipeline environment"),
         ({"pipelineEnvironmentFilled": "flag"}, "yes", "flag is in the pipeline environment"),
-        ({"pipelineEnvironmentFilled": "text"}, "no", "text is not in the pipeline environment"),
-        ({"pipelineEnvironmentFilled": "missing"}, "no", "missing is not in the pipeline environment"),
+        ({"pipelineEnvironmentFilled": "zero"}, "yes", "zero is in the pipeline environment"),
+        ({"pipelineEnvironmentFilled": "empty"}, "no", "empty has no value in the pipeline environment"),
+        ({"pipelineEnvironmentFilled": "map"}, "no", "map has no value in the pipeline environment"),
+        ({"pipelineEnvironmentFilled": "null"}, "no", "null has no value in the pipeline environment"),
+        ({"pipelineEnvironmentFilled": "text"}, "no", "text has no value in the pipeline environment"),
+        ({"pipelineEnvironmentFilled": "blank"}, "no", "blank has no value in the pipeline environment"),
+        ({"pipelineEnvironmentFilled": "missing"}, "no", "missing has no value in the pipeline environment"),
         ({"commonPipelineEnvironment": {"x": 1, "number": 1}}, "yes", "number is 1 in the pipeline environment"),
-        ({"commonPipelineEnvironment": {"number": 2}}, "no", "number differ in the pipeline environment"),
+        ({"commonPipelineEnvironment": {"number": 1.0}}, "yes", "number is 1.0 in the pipeline environment"),
+        ({"commonPipelineEnvironment": {"whole": 2}}, "yes", "whole is 2 in the pipeline environment"),
+        ({"commonPipelineEnvironment": {"half": 0.5}}, "yes", "half is 0.5 in the pipeline environment"),
+        ({"commonPipelineEnvironment": {"number": True}}, "no", "number has no such value in the pipeline environment"),
+        ({"commonPipelineEnvironment": {"flag": 0}}, "no", "flag has no such value in the pipeline environment"),
+        ({"commonPipelineEnvironment": {"digits": 1}}, "no", "digits has no such value in the pipeline environment"),
+        ({"commonPipelineEnvironment": {"list": [1.0, {"a": 2}]}}, "yes", "list is [1.0, {'a': 2}] in the pipeline environment"),
+        ({"commonPipelineEnvironment": {"list": [1]}}, "no", "list has no such value in the pipeline environment"),
+        ({"commonPipelineEnvironment": {"padded": "a"}}, "yes", "padded is 'a' in the pipeline environment"),
+        ({"commonPipelineEnvironment": {"number": 2, "x": 3}}, "no", "number, x has none of these values in the pipeline environment"),
+        # the others
+        ({"onlyActiveStepInStage": True}, "yes", "no other step is active in stage Acceptance"),
         ({"inactive": True}, "no", "deploy runs only where `deploy: true` says so, and nothing does for stage Acceptance"),
         ({"inactive": False}, "yes", "deploy runs in stage Acceptance unless it is switched off"),
+        ({"stageConfigKey": "filePath"}, "yes", "stage Acceptance names filePath (config.yml:3) and the project configures deploy"),
+        ({"stageConfigKey": "tool"}, "no", "stage Acceptance does not name tool"),
     ],
 )
 def test_a_condition_answers_and_says_why(condition: dict[str, Any], active: str, why: str) -> None:
@@ -68,10 +145,39 @@ def test_a_stage_that_names_the_key_does_not_run_a_step_that_the_project_does_no
     assert answer({"stageConfigKey": "filePath"}, unconfigured) == ("no", why)
 
 
-@pytest.mark.parametrize("condition", [{"pipelineEnvironmentFilled": "container/imageNames"}, {"commonPipelineEnvironment": {"container/imageNames": "x"}}])
+def test_an_npm_script_is_looked_for_without_what_the_project_excludes() -> None:
+    workspace = Listing([], ["test"])
+    assert answer({"npmScript": "test"}, replace(SCENE, workspace=workspace))[0] == "yes"
+    assert workspace.excludes == ["old/**"]
+
+
+def test_a_pattern_of_the_definition_that_leads_out_of_the_workspace_is_a_fault() -> None:
+    with pytest.raises(ConfigError):
+        answer({"filePattern": "../secret"})
+
+
+@pytest.mark.parametrize("condition", [{"pipelineEnvironmentFilled": "custom/x"}, {"commonPipelineEnvironment": {"custom/x": "x"}}])
 def test_what_the_pipeline_has_yet_to_write_is_undecided_while_planning(condition: dict[str, Any]) -> None:
-    planning = replace(SCENE, pipeline_environment=None)
-    assert answer(condition, planning) == ("undecided", "depends on container/imageNames, which the pipeline has yet to write")
+    planning = replace(SCENE, planning=True)
+    assert answer(condition, planning) == ("undecided", "depends on custom/x, which the pipeline has yet to write")
+
+
+@pytest.mark.parametrize("condition", [{"pipelineEnvironmentFilled": "number"}, {"commonPipelineEnvironment": {"number": 1}}])
+def test_what_the_pipeline_has_written_is_decided_while_planning(condition: dict[str, Any]) -> None:
+    assert answer(condition, replace(SCENE, planning=True))[0] == "yes"
+
+
+@pytest.mark.parametrize(
+    ("others", "active", "why"),
+    [
+        ({"scan": "no"}, "yes", "no other step is active in stage Acceptance"),
+        ({"scan": "no", "test": "yes"}, "no", "test is active in stage Acceptance, too"),
+        ({"scan": "yes", "test": "yes", "push": "undecided"}, "no", "scan, test are active in stage Acceptance, too"),
+        ({"scan": "no", "push": "undecided"}, "undecided", "depends on whether push will be active in stage Acceptance"),
+    ],
+)
+def test_the_only_active_step_looks_at_the_others(others: dict[str, Any], active: str, why: str) -> None:
+    assert answer({"onlyActiveStepInStage": True}, replace(SCENE, others=others)) == (active, why)
 
 
 @pytest.mark.parametrize(
@@ -85,11 +191,19 @@ def test_what_the_pipeline_has_yet_to_write_is_undecided_while_planning(conditio
     ],
 )
 def test_any_condition_will_do(conditions: list[dict[str, Any]], active: str) -> None:
-    assert decide(conditions, replace(SCENE, pipeline_environment=None)).active == active
+    assert decide([parse(condition, "") for condition in conditions], replace(SCENE, planning=True)).active == active
+
+
+def test_the_first_condition_that_holds_ends_the_search() -> None:
+    workspace = Listing(["a"], [])
+    found = [parse({"filePattern": name}, "") for name in ("x", "a", "y")]
+    assert decide(found, replace(SCENE, workspace=workspace)).active == "yes"
+    assert workspace.asked == ["x", "a"]
 
 
 def test_a_step_that_no_condition_admits_says_what_each_of_them_lacks() -> None:
-    assert decide([{"configKey": "one"}, {"configKey": "two"}], SCENE).why == "one is not set; two is not set"
+    found = [parse({"configKey": key}, "") for key in ("one", "two")]
+    assert decide(found, SCENE).why == "one is not set; two is not set"
 
 
 @pytest.mark.parametrize(("flag", "active"), [(True, "yes"), (False, "no")])
@@ -104,25 +218,78 @@ def test_only_a_boolean_is_a_flag(flag: object) -> None:
     assert answer({"inactive": True}, replace(SCENE, config={"deploy": setting(flag)}))[0] == "no"
 
 
+# ---- notActiveConditions
+
+YES, NO, OPEN = Decision(active="yes", why="flag"), Decision(active="no", why="no flag"), Decision(active="undecided", why="later")
+
+
+@pytest.mark.parametrize(
+    ("before", "conditions", "expected"),
+    [
+        (YES, [], YES),
+        (YES, [{"configKey": "missing"}], YES),
+        (YES, [{"configKey": "missing"}, {"configKey": "tool"}], Decision(active="no", why="switched off by the stage definition: tool is set (config.yml:7)")),
+        (OPEN, [{"configKey": "tool"}], Decision(active="no", why="switched off by the stage definition: tool is set (config.yml:7)")),
+        (OPEN, [{"configKey": "missing"}], OPEN),
+        (YES, [{"pipelineEnvironmentFilled": "x"}], Decision(active="undecided", why="depends on x, which the pipeline has yet to write")),
+        (NO, [{"configKey": "missing"}], NO),
+        (NO, [{"pipelineEnvironmentFilled": "x"}], NO),
+    ],
+)
+def test_what_switches_off_wins_over_what_switches_on(before: Decision, conditions: list[dict[str, Any]], expected: Decision) -> None:
+    assert restrain(before, [parse(condition, "") for condition in conditions], replace(SCENE, planning=True)) == expected
+
+
+# ---- the definition
+
+
 @pytest.mark.parametrize(
     "condition",
     [
-        {"filePattern": "**"},
         {},
+        [],
+        "inactive",
         {"config": {"a": [1], "b": [2]}},
         {"config": {}},
         {"config": "a"},
         {"configKey": "a", "inactive": True},
+        {"configKey": ["a"]},
+        {"configKey": ""},
+        {"filePattern": ["a", "b"]},
+        {"filePatternFromConfig": 1},
+        {"npmScript": None},
         {"commonPipelineEnvironment": "x"},
+        {"commonPipelineEnvironment": {}},
+        {"pipelineEnvironmentFilled": {"a": "b"}},
+        {"onlyActiveStepInStage": False},
+        {"inactive": "true"},
+        {"unknownKind": True},
     ],
 )
-def test_a_condition_that_is_not_understood_is_never_silently_true(condition: dict[str, Any]) -> None:
+def test_a_condition_that_is_not_understood_is_never_silently_true(condition: object) -> None:
     with pytest.raises(ConfigError) as caught:
-        answer(condition)
-    assert "deploy in stage Acceptance" in caught.value.message
+        parse(condition, "stages.yaml:4")
+    assert caught.value.where == "stages.yaml:4"
+    assert caught.value.hint
 
 
 def test_a_misspelt_kind_gets_the_nearest_known_one() -> None:
     with pytest.raises(ConfigError) as caught:
-        answer({"stageConfigkey": "filePath"})
+        parse({"stageConfigkey": "filePath"}, "")
     assert caught.value.hint == "did you mean 'stageConfigKey'?"
+
+
+# ---- equality
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        (1, 1.0, True), (1, True, False), (0, False, False), (True, True, True), ("1", 1, False), ("a", "a", True), (None, None, True), (None, "", False),
+        ([1, [2]], [1.0, [2]], True), ([1], [1, 2], False), ([True], [1], False), ({"a": 1}, {"a": 1.0}, True), ({"a": 1}, {"b": 1}, False),
+        ({"a": {"b": True}}, {"a": {"b": 1}}, False), ({}, [], False), (float("nan"), float("nan"), False), (2**63, 2.0**63, True),
+    ],
+)
+def test_values_are_equal_by_kind_and_numbers_by_value(one: object, other: object, equal: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert same(one, other) is equal
+    assert same(other, one) is equal

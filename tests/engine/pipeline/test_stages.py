@@ -1,19 +1,39 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from towline.config.conditions import Decision
-from towline.config.layers import Documents, parse_document
+from towline.config.documents import Documents, parse_document
 from towline.errors import ConfigError, UsageError
-from towline.pipeline.stages import StagePlan, decide, definition, parse, plan
+from towline.pipeline.definition import Pipeline, definition, parse
+from towline.pipeline.stages import Circumstances, StagePlan, check, decide, evaluate, plan
 
 SEED = (Path(__file__).parents[1] / "config" / "seed.yml").read_text(encoding="utf-8")
 STAGES = ["Init", "Pull-Request Voting", "Build", "Additional Unit Tests", "Integration", "Acceptance", "Security", "Performance", "Compliance", "Confirm",
           "Promote", "Release", "Post"]
 NOTHING = "a change-request build pushes and deploys nothing"
+PUBLISHING = {step.name for stage in definition().stages for step in stage.steps if step.publishes}
+
+
+class Listing:
+    """A workspace that has exactly these files."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.asked: list[str] = []
+
+    def find(self, pattern: str) -> str:
+        self.asked.append(pattern)
+        if pattern.startswith(("/", "..")):
+            raise ConfigError(f"{pattern!r} is no path inside the workspace")
+        return pattern if pattern in self.names else ""
+
+    def find_script(self, name: str, excludes: Sequence[str]) -> str:
+        return ""
 
 
 def documents(project: str = SEED, *defaults: str) -> Documents:
@@ -23,8 +43,12 @@ def documents(project: str = SEED, *defaults: str) -> Documents:
     )
 
 
-def planned(stage: str, project: str = SEED, *defaults: str, change_request: bool = False) -> StagePlan:
-    return next(found for found in plan(documents(project, *defaults), change_request=change_request) if found.name == stage)
+def given(*files: str, **known: Any) -> Circumstances:
+    return Circumstances(workspace=Listing(*files), **known)
+
+
+def planned(stage: str, project: str = SEED, *defaults: str, **known: Any) -> StagePlan:
+    return next(found for found in plan(documents(project, *defaults), given(**known)) if found.name == stage)
 
 
 def active(stage: StagePlan) -> dict[str, str]:
@@ -36,22 +60,22 @@ def why(stage: StagePlan, step: str) -> str:
 
 
 def decided(step: str, stage: str, project: str = SEED, *, change_request: bool = False, **environment: object) -> Decision:
-    return decide(documents(project), stage=stage, step=step, pipeline_environment=environment, change_request=change_request)
+    return decide(documents(project), given(change_request=change_request, pipeline_environment=environment), stage=stage, step=step)
 
 
 def test_the_stages_stand_in_the_order_of_the_general_purpose_pipeline() -> None:
-    assert [stage.name for stage in plan(documents(), change_request=False)] == STAGES
+    assert [stage.name for stage in plan(documents(), given())] == STAGES
 
 
 def test_the_sample_runs_its_four_stages_and_no_other() -> None:
-    answers = {stage.name: stage.active for stage in plan(documents(), change_request=False)}
+    answers = {stage.name: stage.active for stage in plan(documents(), given())}
     assert [name for name, answer in answers.items() if answer == "yes"] == ["Build", "Acceptance", "Performance", "Release"]
     assert set(answers.values()) == {"yes", "no"}
 
 
 def test_the_samples_build_stage_runs_the_steps_that_it_flags() -> None:
     stage = planned("Build")
-    assert active(stage) == {"kanikoExecute": "yes", "cnbBuild": "no", "imagePushToRegistry": "yes"}
+    assert active(stage) == {"kanikoExecute": "yes", "cnbBuild": "no", "sonarExecuteScan": "no", "imagePushToRegistry": "yes"}
     assert why(stage, "imagePushToRegistry") == "`imagePushToRegistry: true` in stage Build (.pipeline/config.yml:3)"
     assert why(stage, "kanikoExecute") == "`kanikoExecute: true` in stage Build (.pipeline/config.yml:4)"
     assert "only where `cnbBuild: true`" in why(stage, "cnbBuild")
@@ -62,7 +86,7 @@ def test_the_samples_build_stage_runs_the_steps_that_it_flags() -> None:
 @pytest.mark.parametrize(("stage", "line"), [("Performance", 8), ("Acceptance", 11), ("Release", 14)])
 def test_the_samples_deployment_stages_run_because_they_name_a_file(stage: str, line: int, spelling: str) -> None:
     found = planned(stage, SEED.replace("gitOpsUpdateDeployment:", spelling))
-    assert active(found) == {"gitOpsUpdateDeployment": "yes"}
+    assert [step for step, answer in active(found).items() if answer == "yes"] == ["gitOpsUpdateDeployment"]
     assert why(found, "gitOpsUpdateDeployment") == (
         f"stage {stage} names filePath (.pipeline/config.yml:{line}) and the project configures gitOpsUpdateDeployment"
     )
@@ -70,14 +94,14 @@ def test_the_samples_deployment_stages_run_because_they_name_a_file(stage: str, 
 
 def test_a_stage_with_a_file_of_another_step_does_not_deploy() -> None:
     found = planned("Acceptance", "stages: {Acceptance: {filePath: f}}")
-    assert active(found) == {"gitOpsUpdateDeployment": "no"}
+    assert active(found)["gitOpsUpdateDeployment"] == "no"
     assert "does not configure gitOpsUpdateDeployment" in why(found, "gitOpsUpdateDeployment")
 
 
 def test_a_file_that_is_named_elsewhere_makes_no_stage_deploy() -> None:
     project = "general: {filePath: f}\nsteps: {gitOpsUpdateDeployment: {filePath: f}}\n"
     defaults = "stages: {Release: {filePath: f}}"
-    assert active(planned("Release", project, defaults)) == {"gitOpsUpdateDeployment": "no"}
+    assert active(planned("Release", project, defaults))["gitOpsUpdateDeployment"] == "no"
 
 
 @pytest.mark.parametrize("spelling", ["gitOpsUpdateDeployment", "gitopsUpdateDeployment"])
@@ -85,7 +109,7 @@ def test_a_file_that_is_named_elsewhere_makes_no_stage_deploy() -> None:
 def test_a_flag_in_the_stage_decides_over_the_file(spelling: str, flag: str, answer: str) -> None:
     project = SEED.replace("filePath: manifest-acceptance", f"{spelling}: {flag}\n        filePath: manifest-acceptance")
     found = planned("Acceptance", project)
-    assert active(found) == {"gitOpsUpdateDeployment": answer}
+    assert active(found)["gitOpsUpdateDeployment"] == answer
     assert why(found, "gitOpsUpdateDeployment") == f"`gitOpsUpdateDeployment: {flag}` in stage Acceptance (.pipeline/config.yml:11)"
 
 
@@ -118,7 +142,7 @@ def test_a_stage_that_the_project_configures_is_active_without_active_steps() ->
 
 def test_the_projects_own_stages_come_last_with_the_steps_that_they_flag() -> None:
     project = "stages: {Preview: {gitopsUpdateDeployment: true, imagePushToRegistry: false, cnbBuild: 'true'}, Empty: {filePath: f}}"
-    stages = plan(documents(project, "stages: {Team: {cnbBuild: true}}"), change_request=False)
+    stages = plan(documents(project, "stages: {Team: {cnbBuild: true}}"), given())
     assert [stage.name for stage in stages] == [*STAGES, "Team", "Preview", "Empty"]
     assert [(stage.name, stage.active, active(stage)) for stage in stages[-3:]] == [
         ("Team", "yes", {"cnbBuild": "yes"}),
@@ -128,16 +152,16 @@ def test_the_projects_own_stages_come_last_with_the_steps_that_they_flag() -> No
 
 
 def test_a_change_request_pushes_and_deploys_nothing() -> None:
-    stages = plan(documents(SEED + "\n"), change_request=True)
+    stages = plan(documents(SEED + "\n"), given(change_request=True))
     assert {step.active for stage in stages for step in stage.steps} == {"no"}
-    assert {step.why for stage in stages for step in stage.steps} == {NOTHING}
+    assert {step.why for stage in stages for step in stage.steps if step.name in PUBLISHING} == {NOTHING}
     assert planned("Build", change_request=True).why == "a change-request build does not run stage Build"
 
 
 def test_a_change_request_runs_the_stages_that_are_for_it() -> None:
     project = "stages: {Init: {a: 1}, Pull-Request Voting: {a: 1}, Integration: {a: 1}, Post: {a: 1}}"
-    for_change_request = [stage.name for stage in plan(documents(project), change_request=True) if stage.active == "yes"]
-    others = [stage.name for stage in plan(documents(project), change_request=False) if stage.active == "yes"]
+    for_change_request = [stage.name for stage in plan(documents(project), given(change_request=True)) if stage.active == "yes"]
+    others = [stage.name for stage in plan(documents(project), given()) if stage.active == "yes"]
     assert for_change_request == ["Init", "Pull-Request Voting", "Post"]
     assert others == ["Init", "Integration", "Post"]
 
@@ -151,7 +175,7 @@ def test_an_own_stage_deploys_nothing_for_a_change_request_either() -> None:
 @pytest.mark.parametrize("change_request", [True, False])
 @pytest.mark.parametrize("project", [SEED, "", "stages: {Mine: {imagePushToRegistry: true}}"])
 def test_a_decision_is_what_the_plan_said(project: str, change_request: bool) -> None:  # noqa: FBT001 - both kinds of build
-    for stage in plan(documents(project), change_request=change_request):
+    for stage in plan(documents(project), given(change_request=change_request)):
         for step in stage.steps:
             found = decided(step.name, stage.name, project, change_request=change_request)
             assert (found.active, found.why) == (step.active, step.why)
@@ -173,52 +197,294 @@ def test_without_a_stage_nothing_can_be_decided() -> None:
         decided("imagePushToRegistry", "")
 
 
-# ---- the definition
 
-
-def one(**step: Any) -> dict[str, Any]:
-    return {"spec": {"stages": [{"displayName": "Build", "steps": [{"name": "deploy", **step}]}]}}
-
-
-def test_a_definition_names_stages_steps_and_spellings() -> None:
-    pipeline = parse({**one(publishes=True), "stepAliases": {"deploy": ["ship"]}}, "f")
-    assert pipeline.spellings == {"deploy": ("deploy", "ship")}
-    assert [(stage.name, [(step.name, step.publishes) for step in stage.steps]) for stage in pipeline.stages] == [("Build", [("deploy", True)])]
-
-
-def test_a_stage_waits_for_a_step_whose_condition_the_pipeline_has_yet_to_fill() -> None:
-    waiting = {"name": "deploy", "conditions": [{"pipelineEnvironmentFilled": "container/imageNames"}]}
-    ruled_out = {"name": "scan", "conditions": [{"inactive": True}]}
-    pipeline = parse({"spec": {"stages": [{"displayName": "Build", "steps": [ruled_out, waiting]}]}}, "f")
-    (stage,) = plan(documents(""), change_request=False, pipeline=pipeline)
-    assert active(stage) == {"scan": "no", "deploy": "undecided"}
-    assert (stage.active, stage.why) == ("undecided", why(stage, "deploy"))
-
-
-def test_a_step_that_publishes_nothing_runs_for_a_change_request_too() -> None:
-    pipeline = parse({"spec": {"stages": [{"displayName": "Build", "changeRequests": "also", "steps": [{"name": "test"}]}]}}, "f")
-    (stage,) = plan(documents(""), change_request=True, pipeline=pipeline)
-    assert (stage.active, active(stage)) == ("yes", {"test": "yes"})
+# ---- the General Purpose Pipeline
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("stage", "project", "files", "expected"),
     [
-        [],
-        {"spec": []},
-        {"spec": {"stages": [{"steps": []}]}},
-        {"spec": {"stages": [{"displayName": "Build", "changeRequests": "always"}]}},
-        {"spec": {"stages": [{"displayName": "Build", "steps": [{"conditions": []}]}]}},
-        one(notActiveConditions=[{"configKey": "x"}]),
-        one(conditions=["inactive"]),
+        ("Build", "", ["**/sonar-project.properties"], {"sonarExecuteScan"}),
+        ("Promote", "general: {dockerRegistryUrl: x}", [], {"containerPushToRegistry"}),
+        ("Promote", "", [], set()),
+        ("Acceptance", "general: {cfTargets: []}", [], {"multicloudDeploy"}),
+        ("Performance", "general: {neoTargets: [a]}", [], {"multicloudDeploy"}),
+        ("Release", "stages: {Release: {cfSpace: dev}}", [], {"cloudFoundryDeploy"}),
+        ("Acceptance", "steps: {cloudFoundryDeploy: {cloudFoundry: {space: dev}}}", [], {"cloudFoundryDeploy"}),
+        ("Acceptance", "steps: {cloudFoundryDeploy: {cloudFoundry: {org: dev}}}", [], set()),
+        ("Acceptance", "steps: {healthExecuteCheck: {testServerUrl: x}}", [], {"healthExecuteCheck"}),
+        ("Release", "stages: {Release: {testServerUrl: x}}", [], {"healthExecuteCheck"}),
+        ("Acceptance", "steps: {newmanExecute: {newmanCollection: '*.json'}}", ["*.json"], {"newmanExecute"}),
+        ("Acceptance", "steps: {newmanExecute: {newmanCollection: '*.json'}}", [], set()),
+        ("Acceptance", "steps: {newmanExecute: {testRepository: x}}", [], {"newmanExecute"}),
+        ("Acceptance", "stages: {Acceptance: {kubernetesDeploy: true}}", [], {"kubernetesDeploy"}),
+        ("Release", "stages: {Release: {deployToKubernetes: true}}", [], {"kubernetesDeploy"}),
+        ("Release", "steps: {kubernetesDeploy: {image: x}}", [], set()),
     ],
 )
-def test_a_definition_that_is_not_understood_is_refused(data: object) -> None:
+def test_the_pipelines_conditions_are_those_of_the_general_purpose_pipeline(stage: str, project: str, files: list[str], expected: set[str]) -> None:
+    found = next(found for found in plan(documents(project), given(*files)) if found.name == stage)
+    assert {step for step, answer in active(found).items() if answer == "yes"} == expected
+
+
+def test_a_scan_of_a_change_request_runs_in_the_voting_stage_only() -> None:
+    stages = plan(documents(""), given("**/sonar-project.properties", change_request=True))
+    assert [(stage.name, active(stage)) for stage in stages if stage.active == "yes"] == [("Pull-Request Voting", {"sonarExecuteScan": "yes"})]
+
+
+def test_a_step_asks_for_the_files_of_its_own_conditions_only() -> None:
+    workspace = Listing()
+    decide(documents(), Circumstances(workspace=workspace), stage="Build", step="imagePushToRegistry")
+    assert workspace.asked == []
+
+
+# ---- branches
+
+
+@pytest.mark.parametrize(
+    ("project", "branch", "runs"),
+    [
+        ("", "main", True),
+        ("", "master", True),
+        ("", "", True),
+        ("", "feature/x", False),
+        ("general: {productiveBranch: prod}", "prod", True),
+        ("general: {productiveBranch: prod}", "main", False),
+        ("general: {productiveBranch: 'release/*'}", "release/1.0", True),
+        ("general: {productiveBranch: 'release/*'}", "release/1/0", False),
+        ("stages: {Init: {productiveBranch: prod}}", "prod", True),
+        ("steps: {piperPipelineStageInit: {productiveBranch: prod}}", "prod", True),
+        ("stages: {Release: {productiveBranch: prod}}", "prod", False),
+        ("general: {productiveBranch: prod}\nstages: {Release: {runInAllBranches: true}}", "feature/x", True),
+        ("stages: {Release: {runInAllBranches: 'true'}}", "feature/x", False),
+        ("general: {runInAllBranches: true}", "feature/x", False),
+    ],
+)
+def test_only_the_productive_branch_releases(project: str, branch: str, runs: bool) -> None:  # noqa: FBT001 - a column of the table
+    text = project.replace("stages: {Release: {", "stages: {Release: {imagePushToRegistry: false, ")
+    known = documents(text, "stages: {Release: {gitOpsUpdateDeployment: true}}")
+    found = decide(known, given(branch=branch), stage="Release", step="gitOpsUpdateDeployment")
+    assert (found.active == "yes") == runs
+    if not runs:
+        assert found.why == f"stage Release does not run for branch {branch}: the productive branch alone (`productiveBranch`) runs it"
+
+
+def test_another_branch_runs_the_stages_that_every_build_runs_and_the_projects_own() -> None:
+    project = "stages: {Init: {a: 1}, Pull-Request Voting: {a: 1}, Build: {a: 1}, Post: {a: 1}, Mine: {cnbBuild: true}}"
+    stages = plan(documents(project), given(branch="feature/x"))
+    assert [stage.name for stage in stages if stage.active == "yes"] == ["Init", "Post", "Mine"]
+
+
+@pytest.mark.parametrize(
+    ("known", "answer"),
+    [
+        ({"branch": "main"}, "yes"), ({}, "yes"), ({"branch": "feature/x"}, "no"), ({"branch": "PR-7", "change_request": True}, "no"),
+        ({"change_request": True}, "no"),
+    ],
+)
+@pytest.mark.parametrize("stage", ["Init", "Mine"])
+def test_a_stage_may_ask_for_the_productive_branch(stage: str, known: dict[str, Any], answer: str) -> None:
+    pipeline = parse("spec: {stages: [{displayName: Init, changeRequests: also, steps: [{name: greet}]}]}", "f")
+    project = documents("\nstages: {" + stage + ": {runInAllBranches: false, greet: true}}")
+    found = next(found for found in plan(project, given(**known), pipeline=pipeline) if found.name == stage)
+    assert (found.active, active(found)) == (answer, {"greet": answer})
+    if answer == "no":
+        assert found.why.endswith("`runInAllBranches: false` (.pipeline/config.yml:2)")
+
+
+def test_the_project_decides_over_the_defaults_which_branches_run_a_stage() -> None:
+    off, on = "stages: {Mine: {runInAllBranches: false}}", "stages: {Mine: {runInAllBranches: true, cnbBuild: true}}"
+    assert planned("Mine", on, off, branch="x").active == "yes"
+    assert planned("Mine", "stages: {Mine: {cnbBuild: true}}", off, branch="x").active == "no"
+
+
+@pytest.mark.parametrize("value", ["[main]", "''", "7", "'../x'"])
+def test_a_productive_branch_that_is_no_name_is_a_fault_with_its_line(value: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse(data, "stages.yaml")
-    assert caught.value.where == "stages.yaml"
+        plan(documents(f"\ngeneral:\n  productiveBranch: {value}\n"), given(branch="x"))
+    assert caught.value.where == ".pipeline/config.yml:3"
 
 
-def test_whatever_pushes_or_deploys_is_marked_so() -> None:
-    steps = {step.name: step.publishes for stage in definition().stages for step in stage.steps}
-    assert steps == {"kanikoExecute": True, "cnbBuild": True, "imagePushToRegistry": True, "gitOpsUpdateDeployment": True}
+# ---- extensions
+
+
+@pytest.mark.parametrize(
+    ("stage", "file", "project", "answer"),
+    [
+        ("Security", ".pipeline/extensions/Security.groovy", "", "yes"),
+        ("Pull-Request Voting", ".pipeline/extensions/Pull-Request Voting.groovy", "", "no"),
+        ("Build", ".pipeline/extensions/Build.groovy", "", "yes"),
+        ("Build", ".pipeline/extensions/Central Build.groovy", "", "yes"),
+        ("Security", ".pipeline/extensions/Build.groovy", "", "no"),
+        ("Security", "ci/Security.groovy", "general: {projectExtensionsDirectory: ci/}", "yes"),
+        ("Security", ".pipeline/extensions/Security.groovy", "general: {projectExtensionsDirectory: ci}", "no"),
+        ("Confirm", ".pipeline/extensions/Confirm.groovy", "", "no"),
+        ("Mine", ".pipeline/extensions/Mine.groovy", "stages: {Mine: {a: 1}}", "no"),
+    ],
+)
+def test_an_extension_makes_a_stage_active_that_may_have_one(stage: str, file: str, project: str, answer: str) -> None:
+    found = next(found for found in plan(documents(project), given(file)) if found.name == stage)
+    assert found.active == answer
+    assert (file in found.why) == (answer == "yes")
+
+
+def test_the_agent_may_forbid_extensions() -> None:
+    stages = plan(documents(""), given(".pipeline/extensions/Security.groovy", extensions=False))
+    assert {stage.active for stage in stages} == {"no"}
+
+
+def test_an_extension_is_no_way_around_the_branch() -> None:
+    stages = plan(documents(""), given(".pipeline/extensions/Security.groovy", branch="feature/x"))
+    assert {stage.active for stage in stages} == {"no"}
+
+
+def test_a_folder_of_extensions_outside_of_the_workspace_is_a_fault_with_its_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan(documents("\ngeneral: {projectExtensionsDirectory: /etc}"), given())
+    assert caught.value.where == ".pipeline/config.yml:2"
+
+
+# ---- Build and Central Build
+
+
+def test_central_build_is_build_for_sections_and_for_stages() -> None:
+    project = "stages: {Central Build: {imagePushToRegistry: true}}"
+    assert active(planned("Build", project))["imagePushToRegistry"] == "yes"
+    assert decided("imagePushToRegistry", "Central Build", project).active == "yes"
+    assert "Central Build" not in [stage.name for stage in plan(documents(project), given())]
+    assert "not read" not in planned("Build", project).why
+
+
+def test_build_wins_over_central_build_and_the_plan_says_so() -> None:
+    found = planned("Build", "stages:\n  Central Build:\n    cnbBuild: true\n  Build:\n    imagePushToRegistry: true\n")
+    assert [step for step, answer in active(found).items() if answer == "yes"] == ["imagePushToRegistry"]
+    assert found.why == "imagePushToRegistry is active; stages.Central Build is not read beside it (.pipeline/config.yml:2)"
+
+
+# ---- other definitions
+
+TWO_PASSES = """
+spec:
+  stages:
+    - displayName: Build
+      steps:
+        - name: compile
+          conditions: [{configKey: compiles}]
+        - name: scan
+          notActiveConditions: [{onlyActiveStepInStage: true}]
+        - name: report
+          notActiveConditions: [{onlyActiveStepInStage: true}]
+        - name: push
+          publishes: true
+          conditions: [{inactive: true}]
+          notActiveConditions: [{configKey: frozen}]
+        - name: azure
+          orchestrators: [AzureDevOps]
+        - name: later
+          conditions: [{pipelineEnvironmentFilled: custom/x}]
+          notActiveConditions: [{commonPipelineEnvironment: {custom/off: true}}]
+        - name: fallback
+          conditions: [{onlyActiveStepInStage: true}]
+"""
+PASSES = parse(TWO_PASSES, "f")
+
+
+def on(project: str, *, pipeline: Pipeline = PASSES, **known: Any) -> dict[str, str]:
+    return active(plan(documents(project), given(**known), pipeline=pipeline)[0])
+
+
+def test_two_steps_that_do_not_run_alone_keep_each_other_alive() -> None:
+    assert {name: answer for name, answer in on("").items() if answer == "yes"} == {"scan": "yes", "report": "yes"}
+
+
+def test_what_switches_off_sees_what_became_of_the_steps_before() -> None:
+    answers = on("general: {scan: false}")
+    assert (answers["scan"], answers["report"]) == ("no", "undecided")  # `later` may still be there
+    settled = evaluate(documents("general: {scan: false}"), given(), pipeline=PASSES)["Build"]
+    assert (settled["scan"], settled["report"]) == (False, False)
+
+
+def test_an_activating_condition_sees_the_steps_before_it_only() -> None:
+    assert on("")["fallback"] == "no"
+    first = parse("spec: {stages: [{displayName: A, steps: [{name: a, conditions: [{onlyActiveStepInStage: true}]}, {name: b}]}]}", "f")
+    assert on("", pipeline=first) == {"a": "yes", "b": "yes"}
+
+
+def test_what_switches_off_wins_over_an_explicit_flag() -> None:
+    assert on("general: {push: true}")["push"] == "yes"
+    assert on("general: {push: true, frozen: ''}")["push"] == "no"
+
+
+def test_a_step_of_another_orchestrator_is_left_out_and_does_not_count() -> None:
+    assert "azure" not in on("")
+    assert on("", orchestrator="AzureDevOps")["azure"] == "yes"
+    alone = parse("spec: {stages: [{displayName: A, steps: [{name: b, orchestrators: [Unknown]}, "
+                  "{name: a, notActiveConditions: [{onlyActiveStepInStage: true}]}]}]}", "f")
+    assert on("", pipeline=alone) == {"a": "no"}
+    assert decide(documents(""), given(), stage="Build", step="azure", pipeline=PASSES) == Decision(
+        active="no", why="azure runs on AzureDevOps only, and this is Jenkins")
+
+
+def test_a_step_that_a_change_request_holds_back_does_not_keep_others_alive() -> None:
+    text = TWO_PASSES.replace("displayName: Build", "displayName: Build\n      changeRequests: also")
+    answers = on("general: {scan: false, push: true, later: false}", pipeline=parse(text, "f"), change_request=True)
+    assert (answers["push"], answers["report"]) == ("no", "no")
+
+
+def test_what_the_pipeline_has_yet_to_write_is_undecided_until_it_is_there() -> None:
+    assert on("")["later"] == "undecided"
+    assert on("", pipeline_environment={"custom/x": "1"})["later"] == "undecided"  # it may still be switched off
+    assert on("", pipeline_environment={"custom/x": "1", "custom/off": True})["later"] == "no"
+    assert decide(documents(""), given(), stage="Build", step="later", pipeline=PASSES).active == "no"
+    assert decide(documents(""), given(pipeline_environment={"custom/x": "1"}), stage="Build", step="later", pipeline=PASSES).active == "yes"
+
+
+def test_a_stage_waits_for_a_step_whose_condition_the_pipeline_has_yet_to_fill() -> None:
+    pipeline = parse("spec: {stages: [{displayName: A, steps: [{name: a, conditions: [{inactive: true}]}, "
+                     "{name: b, conditions: [{pipelineEnvironmentFilled: x}]}]}]}", "f")
+    (stage,) = plan(documents(""), given(), pipeline=pipeline)
+    assert active(stage) == {"a": "no", "b": "undecided"}
+    assert (stage.active, stage.why) == ("undecided", why(stage, "b"))
+
+
+def test_a_step_that_publishes_nothing_runs_for_a_change_request_too() -> None:
+    pipeline = parse("spec: {stages: [{displayName: A, changeRequests: also, steps: [{name: test}]}]}", "f")
+    (stage,) = plan(documents(""), given(change_request=True), pipeline=pipeline)
+    assert (stage.active, active(stage)) == ("yes", {"test": "yes"})
+
+
+@pytest.mark.parametrize("project", ["", "general: {compiles: 1}", "general: {scan: false, later: false}", "general: {push: true, frozen: 1}"])
+def test_a_decision_sees_the_stage_as_the_plan_does(project: str) -> None:
+    known = given(pipeline_environment={"custom/x": "1", "custom/off": False})
+    settled = evaluate(documents(project), known, pipeline=PASSES)["Build"]
+    for step, answer in settled.items():
+        assert (decide(documents(project), known, stage="Build", step=step, pipeline=PASSES).active == "yes") == answer, step
+
+
+def test_a_nested_null_is_a_key_that_is_set() -> None:
+    pipeline = parse("spec: {stages: [{displayName: A, steps: [{name: a, conditions: [{configKey: x/y}]}, {name: b, conditions: [{configKey: z}]}]}]}", "f")
+    assert on("general: {x: {y: null}, z: null}", pipeline=pipeline) == {"a": "yes", "b": "no"}
+    below = parse_document("general: {x: {y: 1}, z: 1}", "team.yml", trusted=True)
+    known = Documents(defaults=(below,), project=parse_document("general: {x: {y: null}, z: null}", "c", trusted=False))
+    assert active(plan(known, given(), pipeline=pipeline)[0]) == {"a": "yes", "b": "yes"}
+
+
+# ---- the drop-in
+
+
+def test_the_drop_in_knows_flags_and_conditions_only() -> None:
+    project = documents("general: {push: true}\nstages: {Build: {runInAllBranches: false}}")
+    known = given(change_request=True, branch="feature/x")
+    assert check(project, known, stage="Build", step="push", pipeline=PASSES).active == "yes"
+    assert evaluate(project, known, pipeline=PASSES)["Build"]["push"] is True
+    assert decide(project, known, stage="Build", step="push", pipeline=PASSES).active == "no"
+
+
+def test_a_stage_of_the_project_has_the_steps_that_its_section_flags() -> None:
+    project = documents("stages: {Mine: {anything: true, push: false, other: 'true'}}\ngeneral: {elsewhere: true}")
+    answers = {step: check(project, given(), stage="Mine", step=step, pipeline=PASSES).active for step in ("anything", "push", "other", "elsewhere", "scan")}
+    assert answers == {"anything": "yes", "push": "no", "other": "no", "elsewhere": "no", "scan": "no"}
+
+
+def test_a_stage_without_steps_is_empty() -> None:
+    assert evaluate(documents(""), given(), pipeline=parse("spec: {stages: [{displayName: A}]}", "f")) == {"A": {}}

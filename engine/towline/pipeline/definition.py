@@ -1,0 +1,153 @@
+"""What a pipeline is made of: its stages, their steps, and the conditions that these run under, read from the V1 format (facts 3.2).
+
+Piper's own definitions are read as they are; `changeRequests` and `publishes` are Towline's additions. What Piper ignores is ignored, but for a key that
+is nearly one of those that count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from towline.config import catalog, conditions
+from towline.config.conditions import Condition
+from towline.config.documents import read_yaml
+from towline.errors import ConfigError
+from towline.files import resource_text
+from towline.suggest import nearest
+from towline.yaml_marks import Mark
+
+CHANGE_REQUESTS = ("", "also", "only")
+_STAGE = ("name", "displayName", "description", "extensionExists", "changeRequests", "steps")
+_STEP = ("name", "description", "orchestrators", "publishes", "conditions", "notActiveConditions")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepDefinition:
+    """A step of a stage; one that `publishes` does not run for a change request; `orchestrators`: where alone it runs, empty for everywhere."""
+
+    name: str
+    publishes: bool = False
+    conditions: tuple[Condition, ...] = ()
+    not_active: tuple[Condition, ...] = ()
+    orchestrators: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageDefinition:
+    """A stage by the name that configuration uses; `change_requests`: `also`, `only`, or empty where only the productive branch runs it.
+
+    `extensible`: a file in the project's extensions folder makes it active.
+    """
+
+    name: str
+    change_requests: str
+    steps: tuple[StepDefinition, ...]
+    extensible: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """Every stage in order, and every spelling of each step by the name it has here, which comes first."""
+
+    stages: tuple[StageDefinition, ...]
+    spellings: Mapping[str, tuple[str, ...]]
+
+
+@cache
+def definition() -> Pipeline:
+    """The General Purpose Pipeline of `resources/towline/stages.yaml`."""
+    return parse(resource_text("stages.yaml"), "stages.yaml")
+
+
+def parse(text: str, name: str) -> Pipeline:
+    """The YAML text of a stage definition to a pipeline; raises ConfigError naming its line in the file `name`."""
+    located = read_yaml(text, name)
+    whole = _Part(value=located.value, path=(), name=name, marks=located.marks)
+    whole.record(("apiVersion", "kind", "metadata", "description", "spec"), required="spec")
+    spec = whole.below("spec")
+    spec.record(("stages",))
+    stages = tuple(_stage(part) for part in spec.entries("stages"))
+    return Pipeline(stages=stages, spellings={step.name: _spellings(step.name) for stage in stages for step in stage.steps})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A value of a stage definition with its place."""
+
+    value: Any
+    path: tuple[str | int, ...]
+    name: str
+    marks: Mapping[tuple[str | int, ...], Mark]
+
+    def where(self) -> str:
+        return f"{self.name}:{self.marks[self.path].line}" if self.path in self.marks else self.name
+
+    def below(self, key: str | int) -> _Part:
+        return _Part(value=self.value[key], path=(*self.path, key), name=self.name, marks=self.marks)
+
+    def record(self, keys: Sequence[str], *, required: str = "") -> dict[str, Any]:
+        """The map that stands here; a key that is nearly one of `keys` is a mistake, any other is left alone."""
+        if not isinstance(self.value, dict) or (required and not self.value.get(required)):
+            raise ConfigError(f"a part of the stage definition must be a map{f' with {required}' if required else ''}", where=self.where(),
+                              hint=f"keys that count: {', '.join(keys)}")
+        for key in self.value:
+            near = [] if key in keys else get_close_matches(str(key), keys, n=1, cutoff=0.8)
+            if near:
+                raise ConfigError(f"the stage definition has an unknown key {key!r}", where=self.below(key).where(), hint=f"did you mean {near[0]!r}?")
+        return self.value
+
+    def entries(self, key: str) -> list[_Part]:
+        """The entries of the list at `key`, none where it is empty or not there."""
+        found = self.value.get(key) or []
+        if not isinstance(found, list):
+            raise ConfigError(f"{key} must be a list", where=self.below(key).where(), hint="write `- ` before each entry")
+        return [_Part(value=value, path=(*self.path, key, index), name=self.name, marks=self.marks) for index, value in enumerate(found)]
+
+    def text(self, key: str) -> str:
+        value = self.value[key]
+        if not isinstance(value, str):
+            raise ConfigError(f"{key} must be text, not {value!r}", where=self.below(key).where(), hint="put it into quotes")
+        return value
+
+
+def _stage(part: _Part) -> StageDefinition:
+    record = part.record(_STAGE, required="displayName")
+    change_requests = record.get("changeRequests", "")
+    if change_requests not in CHANGE_REQUESTS:
+        raise ConfigError(f"changeRequests is {change_requests!r}", where=part.below("changeRequests").where(),
+                          hint=nearest(str(change_requests), CHANGE_REQUESTS[1:]))
+    return StageDefinition(
+        name=part.text("displayName"),
+        change_requests=change_requests,
+        steps=tuple(_step(step) for step in part.entries("steps")),
+        extensible=record.get("extensionExists") is True,
+    )
+
+
+def _step(part: _Part) -> StepDefinition:
+    record = part.record(_STEP, required="name")
+    publishes = record.get("publishes", False)
+    if not isinstance(publishes, bool):
+        raise ConfigError(f"publishes is {publishes!r}", where=part.below("publishes").where(), hint="write true or false")
+    return StepDefinition(
+        name=part.text("name"),
+        publishes=publishes,
+        conditions=_conditions(part, "conditions"),
+        not_active=_conditions(part, "notActiveConditions"),
+        orchestrators=tuple(str(entry.value) for entry in part.entries("orchestrators")),
+    )
+
+
+def _conditions(part: _Part, key: str) -> tuple[Condition, ...]:
+    return tuple(conditions.parse(entry.value, entry.where()) for entry in part.entries(key))
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """`name` first, then the other names of the step that has it as its own name or as an alias."""
+    own = [name] if name in catalog.step_names() else catalog.step_names()
+    found = next((names for names in map(catalog.spellings, own) if name in names), ())
+    return (name, *(other for other in found if other != name))

@@ -1,0 +1,163 @@
+"""The project's files, as conditions ask for them: by glob and by npm script, inside the workspace only, each folder read at most once.
+
+A glob means what it means in GitOps repositories (gitops/change: `**` spans folders, hidden ones count); folders fit it as files do (facts 12).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from towline.errors import ConfigError
+from towline.gitops import change
+
+_MOST = 2_000_000
+_LARGEST = 8 * 1024 * 1024
+_NEVER = frozenset({".git"})
+_NO_PACKAGES = _NEVER | {"node_modules", "gen", "tmp"}
+_PACKAGE = "package.json"
+_MAGIC = re.compile(r"[*?\[{]")
+_SPECIAL = re.compile(r"[*?\[\]{},/]")
+_LONGEST = 4096
+
+
+class Entry(Protocol):
+    """An entry of a folder, as os.scandir gives it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the folder."""
+
+    def is_dir(self, *, follow_symlinks: bool) -> bool:
+        """Whether it is a folder."""
+
+
+Scan = Callable[[Path], AbstractContextManager[Iterable[Entry]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Folder:
+    """What one folder holds: the paths of its entries, and of those that are folders; a link is an entry, never a folder."""
+
+    entries: tuple[str, ...]
+    folders: tuple[str, ...]
+
+
+class Files:
+    """The workspace `root`; what is asked for is looked up once and remembered. `scan` lists one folder, as os.scandir does."""
+
+    def __init__(self, root: Path, *, scan: Scan = os.scandir) -> None:
+        self._root = root.resolve()
+        self._scan = scan
+        self._folders: dict[str, _Folder] = {}
+        self._found: dict[str, str] = {}
+        self._scripts: dict[str, Mapping[str, object]] = {}
+        self._entries = 0
+
+    def find(self, pattern: str) -> str:
+        """The nearest file or folder that fits the glob, empty where none does; raises ConfigError for a pattern that leads out of the workspace."""
+        if pattern not in self._found:
+            self._found[pattern] = _printable(self._search(pattern))
+        return self._found[pattern]
+
+    def find_script(self, name: str, excludes: Sequence[str]) -> str:
+        """A package.json with the npm script `name`, empty where there is none; raises ConfigError for one that is no JSON object.
+
+        Packages that others made do not count: those below node_modules, gen and tmp, and those that one of the globs `excludes` fits.
+        """
+        packages = [path for folder in self._walk("", _NO_PACKAGES) for path in folder.entries if path.rpartition("/")[2] == _PACKAGE]
+        excluded = {path for pattern in excludes for path in change.match(_relative(pattern), packages)}
+        own = (path for path in packages if path not in excluded and self._inside(path) and (self._root / path).is_file())
+        return _printable(next((path for path in own if name in self._scripts_of(path)), ""))
+
+    def _search(self, pattern: str) -> str:
+        clean = _relative(pattern)
+        if self._inside(clean):
+            return clean
+        magic = _MAGIC.search(clean)
+        if magic is None:
+            return ""
+        start = clean[: magic.start()].rpartition("/")[0]
+        deepest = None if "**" in clean or "{" in clean else clean.count("/")
+        tail = _SPECIAL.split(clean)[-1]
+        for folder in self._walk(start, _NEVER, deepest):
+            near = [path for path in folder.entries if path.endswith(tail)]
+            found = next((path for path in change.match(clean, near) if self._inside(path)), "") if near else ""
+            if found:
+                return found
+        return ""
+
+    def _walk(self, start: str, pruned: Collection[str], deepest: int | None = None) -> Iterator[_Folder]:
+        """The folder `start` and those below it, the nearest first; `deepest` is how many slashes an entry's path may have."""
+        waiting = deque([start] if self._real(start) else [])
+        while waiting:
+            folder = self._read(waiting.popleft())
+            yield folder
+            waiting.extend(path for path in folder.folders if path.rpartition("/")[2] not in pruned and (deepest is None or path.count("/") < deepest))
+
+    def _read(self, path: str) -> _Folder:
+        if path not in self._folders:
+            found: list[tuple[str, bool]] = []
+            try:
+                with self._scan(self._root / path) as entries:
+                    found = sorted((f"{path}/{entry.name}" if path else entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+            except OSError:
+                pass  # gone meanwhile, or not readable: it holds nothing that a condition could count on
+            self._entries += len(found)
+            if self._entries > _MOST:
+                raise ConfigError(f"the workspace holds more than {_MOST} files", where=path, hint="clean it up, or let the glob begin with a folder")
+            self._folders[path] = _Folder(entries=tuple(entry for entry, _ in found), folders=tuple(entry for entry, is_folder in found if is_folder))
+        return self._folders[path]
+
+    def _inside(self, path: str) -> bool:
+        """Whether `path` is there, and no link on the way leads out of the workspace."""
+        try:
+            return (self._root / path).resolve(strict=True).is_relative_to(self._root)
+        except (OSError, RuntimeError, ValueError):  # not there; links in a circle; no name at all
+            return False
+
+    def _real(self, path: str) -> bool:
+        """Whether `path` is a folder that is reached without any link."""
+        return (self._root / path).is_dir() and (self._root / path).resolve() == self._root / path
+
+    def _scripts_of(self, path: str) -> Mapping[str, object]:
+        if path not in self._scripts:
+            self._scripts[path] = _scripts(self._root / path, _printable(path))
+        return self._scripts[path]
+
+
+def _relative(pattern: str) -> str:
+    """A pattern without `./` and a slash at its end; raises ConfigError where it is absolute or leads out."""
+    hint = "expected a relative path with forward slashes, without .. and .git"
+    if len(pattern) > _LONGEST:
+        raise ConfigError(f"a path of more than {_LONGEST} characters", hint=hint)
+    try:
+        return change.check_path(pattern.removesuffix("/"))
+    except ConfigError as fault:
+        raise ConfigError(f"{pattern!r} is no path inside the workspace", hint=hint) from fault
+
+
+def _printable(path: str) -> str:
+    """A path as text that can be written everywhere."""
+    return path.encode(errors="replace").decode()
+
+
+def _scripts(path: Path, name: str) -> Mapping[str, object]:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ConfigError(f"it is larger than {_LARGEST} bytes", where=name, hint="correct the file")
+        package = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as fault:
+        hint = "correct it, or name it in npmScriptsPackageJSONExcludes"
+        raise ConfigError("a package.json whose scripts are asked for cannot be read", where=name, hint=hint) from fault
+    if not isinstance(package, dict):
+        raise ConfigError("a package.json must be a JSON object", where=name, hint="correct it, or name it in npmScriptsPackageJSONExcludes")
+    scripts = package.get("scripts")
+    return scripts if isinstance(scripts, dict) else {}
