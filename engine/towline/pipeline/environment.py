@@ -19,12 +19,12 @@ _FILES = 10_000
 _JSON = ".json"
 
 
-def read(folder: Path) -> dict[str, object]:
-    """Every value of the workspace `folder` by its key; empty where there are none; raises ConfigError, MachineError.
+def read(folder: Path, place: str = FOLDER) -> dict[str, object]:
+    """Every value of the workspace `folder` by its key; empty where there are none; `place`: the environment's folder; raises ConfigError, MachineError.
 
     Values over 1 MiB are no configuration: they stay on disk. Links are not followed.
     """
-    root = folder / FOLDER
+    root = folder / place
     found: dict[str, object] = {}
     for path in sorted(_files(root)):
         key = path.relative_to(root).as_posix()

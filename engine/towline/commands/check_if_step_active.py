@@ -1,0 +1,76 @@
+"""`towline checkIfStepActive`: the drop-in for Piper's command of that name, with its flags, files and exit codes (facts 3.3).
+
+It answers by flags and conditions alone; the rules for stages, branches and change requests are those of `towline plan` and of `--if-active`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+
+from towline import dispatch
+from towline.commands import piper_flags
+from towline.commands.call import Call
+from towline.commands.circumstances import circumstances
+from towline.errors import ConfigError, UsageError
+from towline.files import write_whole
+from towline.pipeline import definition, stages
+from towline.pipeline.definition import Pipeline
+from towline.wire import SUCCESS, Outcome
+
+FAILURE = 1
+_USUAL = ".resources/piper-stage-config.yml"
+_LARGEST = 8 * 1024 * 1024
+
+
+def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001 - every command is set up alike
+    """The flags of Piper's command."""
+    parser.add_argument("--step", metavar="NAME", required=True, help="the step that is asked for")
+    parser.add_argument("--stageConfig", metavar="FILE", default="", help=f"the stage definition, a file or a URL ({_USUAL}, else Towline's own)")
+    parser.add_argument("--stageOutputFile", metavar="FILE", default="", help="write which stages are active, as JSON, and ask for nothing")
+    parser.add_argument("--stepOutputFile", metavar="FILE", default="", help="write which steps are active, as JSON, and ask for nothing")
+    parser.add_argument("--useV1", metavar="BOOL", nargs="?", const="true", help="without effect: there is no other format")
+    piper_flags.configure(parser)
+
+
+def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
+    """Exit code 0 where the step is active, or where a file was asked for; 1 where it is not; raises UsageError, ConfigError and MachineError."""
+    pipeline = _pipeline(arguments.stageConfig, call)
+    known = piper_flags.documents(arguments, call)
+    given = circumstances(call, piper_flags.pipeline_environment(arguments, call))
+    if arguments.stageOutputFile or arguments.stepOutputFile:
+        active = stages.evaluate(known, given, pipeline=pipeline)
+        _write(call, arguments.stepOutputFile, active)
+        _write(call, arguments.stageOutputFile, {stage: any(steps.values()) for stage, steps in active.items()})
+        return Outcome(status=SUCCESS, summary=f"active: {', '.join(stage for stage, steps in active.items() if any(steps.values())) or 'no stage'}")
+    stage = piper_flags.stage(arguments, call)
+    if not stage:
+        raise UsageError("what is active depends on the stage, and none is named", hint="name it with --stage")
+    decision = stages.check(known, given, stage=stage, step=arguments.step, pipeline=pipeline)
+    if decision.active != "yes":
+        raise ConfigError(f"{arguments.step} is not active in stage {stage}: {decision.why}")
+    call.console.say(f"{arguments.step} is active in stage {stage}: {decision.why}")
+    return Outcome(status=SUCCESS, summary=f"active: {decision.why}", outputs={"why": decision.why})
+
+
+def _pipeline(name: str, call: Call) -> Pipeline:
+    """The stage definition that is asked for, else the usual one, else Towline's own; raises ConfigError."""
+    if not name and not (call.folder / _USUAL).exists():
+        return definition.definition()
+    name = name or _USUAL
+    if name.partition("://")[0].lower() in ("http", "https"):
+        remote = dispatch.source("http")
+        return definition.parse(remote.fetch(name, call.environ.get("PIPER_gitHubTokens", ""), where="--stageConfig"), remote.shown(name))
+    path = call.folder / name
+    try:
+        if path.is_file() and path.stat().st_size <= _LARGEST:
+            return definition.parse(path.read_text(encoding="utf-8"), name)
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ConfigError("the stage definition cannot be read", where=name, hint="correct the file or its permissions") from fault
+    raise ConfigError(f"the stage definition is no file of at most {_LARGEST} bytes", where=name, hint="correct --stageConfig")
+
+
+def _write(call: Call, name: str, value: Mapping[str, object]) -> None:
+    if name:
+        write_whole(call.folder / name, json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode())

@@ -1,0 +1,72 @@
+"""The flags that every command of Piper's binary takes, for the commands that scripts written for it call (facts 1.1)."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from towline.commands.call import Call
+from towline.commands.circumstances import stage_of
+from towline.commands.project import documents as usual_documents
+from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Documents, Reader, custom_defaults, library_defaults
+from towline.config.layers import read_parameters
+from towline.pipeline import environment
+
+_TOKENS = "PIPER_gitHubTokens"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags to `parser`; what has no meaning here is taken and left alone."""
+    parser.add_argument("--stageName", metavar="NAME", default="", help="the stage, where --stage does not name it")
+    parser.add_argument("--parametersJSON", metavar="JSON", default="", help="parameters of the call; only their stageName counts here")
+    parser.add_argument("--customConfig", metavar="FILE", default="", help=f"the project's configuration ({PROJECT_FILE}); it may be missing")
+    parser.add_argument("--defaultConfig", metavar="A,B", action="append", help=f"default documents, weakest first ({DEFAULTS_FILE})")
+    parser.add_argument("--ignoreCustomDefaults", metavar="BOOL", nargs="?", const="true", default="", help="leave out what customDefaults names")
+    parser.add_argument("--envRootPath", metavar="FOLDER", default=".pipeline", help="where commonPipelineEnvironment is (.pipeline)")
+    for name in ("--verbose", "--noTelemetry"):
+        parser.add_argument(*(["-v", name] if name == "--verbose" else [name]), metavar="BOOL", nargs="?", const="true", help="without effect")
+    for name in ("--correlationID", "--logFormat"):
+        parser.add_argument(name, metavar="TEXT", help="without effect")
+
+
+def stage(arguments: argparse.Namespace, call: Call) -> str:
+    """The stage that is meant: by flag, by the parameters' stageName, else what the orchestrator says; raises ConfigError."""
+    named = read_parameters(arguments.parametersJSON or call.environ.get("PIPER_parametersJSON", "")).get("stageName")
+    return call.request.stage or arguments.stageName or (named if isinstance(named, str) else "") or stage_of(call.environ)
+
+
+def documents(arguments: argparse.Namespace, call: Call) -> Documents:
+    """The documents that the flags name; without any, the usual ones; raises ConfigError."""
+    flags = (arguments.customConfig, arguments.defaultConfig is not None, ignores_custom_defaults(arguments))
+    if not any(flags):
+        return usual_documents(call, arguments.config)
+    reader = Reader(call.folder, call.environ.get(_TOKENS, ""))
+    project = _project(arguments.customConfig or arguments.config or PROJECT_FILE, reader)
+    names = [DEFAULTS_FILE] if arguments.defaultConfig is None else _entries(arguments.defaultConfig)
+    given = [reader.read(name, where="--defaultConfig") for name in names if PurePath(name) != PurePath(DEFAULTS_FILE) or reader.has(name)]
+    custom = () if ignores_custom_defaults(arguments) else tuple(custom_defaults(project, reader))
+    return Documents(defaults=(library_defaults(), *given, *custom), project=project)
+
+
+def pipeline_environment(arguments: argparse.Namespace, call: Call) -> dict[str, object]:
+    """The pipeline environment below `--envRootPath`; raises ConfigError, MachineError."""
+    return environment.read(call.folder, f"{arguments.envRootPath}/{PurePath(environment.FOLDER).name}")
+
+
+def ignores_custom_defaults(arguments: argparse.Namespace) -> bool:
+    """Whether `customDefaults` of the project count for nothing."""
+    return str(arguments.ignoreCustomDefaults).lower() == "true"
+
+
+def _project(name: str, reader: Reader) -> Document:
+    """The project's document; a missing one is empty, as in Piper (facts 1.1)."""
+    if "://" in name or reader.has(name):
+        return reader.read(name, where="--customConfig")
+    return Document(name=name, trusted=False, content={}, marks={})
+
+
+def _entries(texts: Sequence[str]) -> list[str]:
+    """The entries of a flag that is repeated or holds several, separated by commas (facts 1.6)."""
+    return [entry for row in csv.reader(texts) for entry in row if entry]
