@@ -162,6 +162,8 @@ def _masked(result: Mapping[str, Any], console: Console) -> dict[str, object]:
 
 
 def _unexpected(fault: Exception, console: Console) -> TowlineError:
+    if isinstance(fault, FileNotFoundError) and not os.access(".", os.F_OK):
+        return MachineError("the working directory is gone", hint="run it in the workspace")
     if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno in _EXHAUSTED):
         return MachineError(f"the machine is at its end: {str(fault) or type(fault).__name__}", hint="free disk space, memory or open files")
     console.say(dispatch.trace(fault))

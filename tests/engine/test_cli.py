@@ -149,6 +149,14 @@ def test_a_result_that_cannot_be_written_is_a_fault_of_the_machine(workspace: Pa
     assert "file/result.json" in err.getvalue()
 
 
+def test_a_working_directory_that_is_gone_is_a_fault_of_the_machine(workspace: Path) -> None:
+    (workspace / "gone").mkdir()
+    program = "import os, sys; from towline import cli; sys.argv = ['towline', 'plan']; os.rmdir(os.getcwd()); sys.exit(cli.entry())"
+    done = subprocess.run([sys.executable, "-c", program], cwd=workspace / "gone", capture_output=True, text=True, check=False)
+    assert done.returncode == 9
+    assert done.stderr.startswith("error: the working directory is gone")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_with_a_result_that_says_aborted(number: signal.Signals, code: int, workspace: Path) -> None:
     program = ("import os, sys; from towline import cli; sys.argv = ['towline', 'plan', '--result', 'result.json'];"

@@ -143,6 +143,8 @@ class Reader:
         found = _either(self._folder, name)
         if found is None:
             raise ConfigError(f"the configuration {name} is not there", where=where, hint="correct the path, relative to the workspace")
+        if not trusted:
+            _check_inside(self._folder, found, where)
         return _file(self._folder / found, found, trusted=trusted)
 
     def _download(self, url: str, *, where: str, trusted: bool) -> Document:
@@ -157,6 +159,8 @@ def read_project(folder: Path, config: str = "") -> Document:
     asked = config or PROJECT_FILE
     found = _either(folder, asked)
     if found is not None:
+        if not config:
+            _check_inside(folder, found, found)
         return _file(folder / found, found, trusted=False)
     if config:
         raise ConfigError("the configuration that was asked for is not there", where=config, hint="correct the path, relative to the workspace")
@@ -195,12 +199,22 @@ def _either(folder: Path, name: str) -> str | None:
     return next((known for known in names if (folder / known).exists()), None)
 
 
+def _check_inside(folder: Path, name: str, where: str) -> None:
+    """Pass where the file lies in the workspace: a pull request must not have the agent's own files read. Raises ConfigError."""
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(f"{name} leads out of the workspace", where=where, hint="keep the file in the project; the platform team's stand in TOWLINE_DEFAULTS")
+
+
 def _file(path: Path, name: str, *, trusted: bool) -> Document:
+    return parse_document(read_text(path, name), name, trusted=trusted)
+
+
+def read_text(path: Path, name: str) -> str:
+    """The text of a file of at most 8 MiB; raises ConfigError under its `name`."""
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST:
             raise ConfigError(f"not a file of at most {_LARGEST} bytes", where=name, hint="correct the path")
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
-        raise ConfigError(f"the configuration cannot be read: {reason}", where=name, hint="correct the file or its permissions") from fault
-    return parse_document(text, name, trusted=trusted)
+        raise ConfigError(f"the file cannot be read: {reason}", where=name, hint="correct the file or its permissions") from fault

@@ -24,7 +24,7 @@ def read(folder: Path, place: str = FOLDER) -> dict[str, object]:
 
     Values over 1 MiB are no configuration: they stay on disk. Links are not followed.
     """
-    root = folder / place
+    root = _root(folder, place)
     found: dict[str, object] = {}
     for path in sorted(_files(root)):
         key = path.relative_to(root).as_posix()
@@ -41,7 +41,7 @@ def read(folder: Path, place: str = FOLDER) -> dict[str, object]:
 
 def write(folder: Path, values: Mapping[str, object]) -> None:
     """Write `values` into the environment of the workspace `folder`, each whole or not at all; None removes; raises ConfigError, MachineError."""
-    root = folder / FOLDER
+    root = _root(folder, FOLDER)
     places = {key: _place(root, key) for key in values}
     for key, value in values.items():
         text, data = places[key], places[key].with_name(places[key].name + _JSON)
@@ -51,6 +51,14 @@ def write(folder: Path, values: Mapping[str, object]) -> None:
             write_whole(data, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace"))
         for stale in (text, data) if value is None else ((data,) if isinstance(value, str) else (text,)):
             _remove(stale)
+
+
+def _root(folder: Path, place: str) -> Path:
+    """The environment's folder; raises ConfigError where a link has put it outside of the workspace."""
+    root = folder / place
+    if not root.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError("the pipeline environment leads out of the workspace", where=place, hint="remove the link: it is a folder of the workspace")
+    return root
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -62,3 +62,14 @@ def test_a_default_document_that_is_not_there_is_named(workspace: Path) -> None:
     ending = call(workspace, {"TOWLINE_DEFAULTS": "/nonexistent/team.yml"})
     assert ending.code == 3
     assert "/nonexistent/team.yml" in ending.message + ending.where
+
+
+@pytest.mark.parametrize("name", ["../outside.yml", "{folder}/outside.yml", "link.yml"])
+def test_custom_defaults_of_the_project_lie_in_the_project(workspace: Path, tmp_path: Path, name: str) -> None:
+    outside = tmp_path.parent / "outside.yml"
+    outside.write_text("general: {}\n")
+    (workspace / "link.yml").symlink_to(outside)
+    configure(workspace, f"customDefaults:\n  - {name.format(folder=tmp_path.parent)}\n{PUSH}")
+    ending = call(workspace)
+    assert ending.code == 3
+    assert "out of the workspace" in ending.message

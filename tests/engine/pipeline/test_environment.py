@@ -163,3 +163,16 @@ def test_a_key_whose_parent_is_a_value_is_a_clear_fault(tmp_path: Path) -> None:
 def test_no_temporary_file_stays_behind(tmp_path: Path) -> None:
     write(tmp_path, VALUES)
     assert [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp")] == []
+
+
+def test_an_environment_that_a_link_puts_elsewhere_is_neither_read_nor_written(tmp_path: Path) -> None:
+    workspace, other = tmp_path / "workspace", tmp_path / "other"
+    (workspace / ".pipeline").mkdir(parents=True)
+    other.mkdir()
+    (other / "artifactVersion").write_text("1")
+    (workspace / ".pipeline" / "commonPipelineEnvironment").symlink_to(other)
+    with pytest.raises(ConfigError, match="leads out of the workspace"):
+        read(workspace)
+    with pytest.raises(ConfigError, match="leads out of the workspace"):
+        write(workspace, {"artifactVersion": "2"})
+    assert (other / "artifactVersion").read_text() == "1"
