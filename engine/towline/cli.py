@@ -73,7 +73,7 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
         parser, module, step = _command(rest)
         failure = getattr(module, "FAILURE", 0)
         identity = replace(identity, step=step or identity.step)
-        call = Call(request=request, requested=bool(common.request), environ=taken, folder=Path.cwd(), console=console, out=out)
+        call = Call(request=request, requested=bool(common.request), environ=taken, folder=_here(), console=console, out=out)
         ending = module.execute(_arguments(parser, rest, common), call)
     except TowlineError as fault:
         ending = fault
@@ -120,6 +120,13 @@ def _take(environ: MutableMapping[str, str], request: Request) -> Mapping[str, s
     return taken
 
 
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as fault:
+        raise MachineError("the working directory is gone", hint="run it in the workspace") from fault
+
+
 def _common(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """`parser` with the flags of every command; they may stand before its name as well."""
     parser.add_argument("--request", metavar="FILE", default="", help="the call as JSON (docs/contract.md)")
@@ -162,8 +169,6 @@ def _masked(result: Mapping[str, Any], console: Console) -> dict[str, object]:
 
 
 def _unexpected(fault: Exception, console: Console) -> TowlineError:
-    if isinstance(fault, FileNotFoundError) and not os.access(".", os.F_OK):
-        return MachineError("the working directory is gone", hint="run it in the workspace")
     if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno in _EXHAUSTED):
         return MachineError(f"the machine is at its end: {str(fault) or type(fault).__name__}", hint="free disk space, memory or open files")
     console.say(dispatch.trace(fault))
