@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from towline.errors import RenderError
-from towline.yaml_marks import BREAK, Document, Mark, Scalar, YamlFault, aliases, parse
+from towline.yaml_marks import BREAK, MAX_CHARACTERS, Document, Mark, Scalar, YamlFault, aliases, parse
 
+# Possessive, as everything here: read once forwards. A backslash outside of a text is that of a YAML string around the template: "{{ f \"x\" }}".
+_LITERAL = r"""`[^`]*+`|"(?:[^"\\\n]|\\[^\n])*+\""""
 _TEMPLATE = re.compile(
-    r"""\{\{-?\s*/\*.*?\*/\s*-?\}\}|\{\{(?:"(?:[^"\\\n]|\\[^\n])*+"|`[^`]*+`|[^"`}]|\}(?!\}))*+\}\}""", re.DOTALL)
-_LINE = re.compile(r"[^\r\n]*")
+    rf"""\{{\{{-?\s*+(?P<note>/\*)(?:[^*]|\*(?!/))*+\*/\s*+-?\}}\}}|\{{\{{(?:[^"`}}\\]++|\\[^\n]?|{_LITERAL}|\}}(?!\}}))*+\}}\}}""")
+_TEXT = re.compile(_LITERAL)
+_VISIBLE = re.compile(r"[^\r\n]")
+_LINE_END = re.compile(r"[\r\n]")
+_ENDS = "\r\n\x85\u2028\u2029"
+_DOCUMENT = re.compile(rf"[{_ENDS}](?:---|\.\.\.)\s")
+_NO_ACTION = re.compile(rf"[#{{}}]|:\s|[{_ENDS}] *-\s")
+_COMMENT = re.compile(r"(?:^|[\s\ufeff])#")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +66,9 @@ def read(name: str, data: bytes) -> Source:
         text = data.decode()
     except UnicodeDecodeError as fault:
         raise RenderError(f"{name} is not UTF-8", where=name, hint="save the file as UTF-8") from fault
-    masked = _TEMPLATE.sub(_mask, text) if "{{" in text else text
+    if len(text) > MAX_CHARACTERS:
+        raise RenderError(f"{name} is longer than {MAX_CHARACTERS} characters", where=f"{name}:1:1", hint="split the file")
+    masked = _masked(name, text)
     try:
         documents = parse(masked)
         for document in documents:
@@ -67,11 +79,63 @@ def read(name: str, data: bytes) -> Source:
     return Source(name=name, text=text, masked=masked, documents=documents)
 
 
-def _mask(found: re.Match[str]) -> str:
-    """As many characters, line ends kept: blanks where nothing but templates stands on the line, else a word."""
-    text, start = found.string, found.start()
-    line_start = max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1
-    after = _LINE.match(text, found.end())
-    around = text[line_start:start] + (after.group() if after else "")
-    alone = not _TEMPLATE.sub("", around.removeprefix("\ufeff")).strip()
-    return re.sub(r"[^\r\n]", " " if alone else "x", found.group())
+def _masked(name: str, text: str) -> str:
+    """As many characters, line ends kept: blanks for templates on whose lines nothing else stands, else a word; raises RenderError."""
+    pieces, done = [], 0
+    for group in _groups(text, _templates(name, text)):
+        first, last = group[0].start(), group[-1].end()
+        line = max(text.rfind("\n", done, first), text.rfind("\r", done, first), done - 1) + 1
+        beside = [text[line:first].removeprefix("\ufeff"), text[last : _line_end(text, last)]]
+        beside += [text[one.end() : following.start()] for one, following in pairwise(group)]
+        letter = "x" if any(part.strip() for part in beside) else " "
+        for one in group:
+            pieces += [text[done : one.start()], _VISIBLE.sub(letter, one.group())]
+            done = one.end()
+    return "".join([*pieces, text[done:]])
+
+
+def _groups(text: str, found: Iterable[re.Match[str]]) -> Iterator[list[re.Match[str]]]:
+    """Templates by the lines they share."""
+    group: list[re.Match[str]] = []
+    for one in found:
+        if group and _LINE_END.search(text, group[-1].end(), one.start()):
+            yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
+
+
+def _templates(name: str, text: str) -> Iterator[re.Match[str]]:
+    """Every template, once forwards; raises RenderError for one that is not closed or hides YAML. A last `{{` without any `}}` behind it is text."""
+    done = line = 0
+    while (start := text.find("{{", done)) >= 0:
+        found = _TEMPLATE.match(text, start)
+        if found is None and "}}" not in text[start:]:
+            return
+        line = _line_start(text, done, start) or line
+        if found is None or (BREAK.search(found.group()) and _hides(found, text[line:start])):
+            number = len(BREAK.findall(text, 0, start)) + 1
+            raise RenderError(
+                f"{{{{ in line {number} of {name} is not closed before other YAML follows", where=f"{name}:{number}:{start - line + 1}",
+                hint="close it with }} in its line, or remove it")
+        yield found
+        done = found.end()
+        line = _line_start(text, start, done) or line
+
+
+def _hides(found: re.Match[str], before: str) -> bool:
+    """Whether what stands in a template of several lines is not the template's own: it begins in a comment, crosses documents or holds YAML."""
+    if _COMMENT.search(before) or _DOCUMENT.search(found.group()):
+        return True
+    return not found["note"] and _NO_ACTION.search(_TEXT.sub("", found.group()[2:-2])) is not None
+
+
+def _line_start(text: str, start: int, end: int) -> int:
+    """Where the last line that begins between two places does; 0 where none does."""
+    return max((found.end() for found in BREAK.finditer(text, start, end)), default=0)
+
+
+def _line_end(text: str, index: int) -> int:
+    found = _LINE_END.search(text, index)
+    return found.start() if found else len(text)

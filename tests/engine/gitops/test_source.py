@@ -23,6 +23,10 @@ def shown(text: str) -> list[str]:
     ("a: {b: {c: 1}}\n", "a: {b: {c: 1}}\n"),
     ("a: '{{ x'\n", "a: '{{ x'\n"),
     ("a: {{ {b} }}", "a: xxxxxxxxx"),
+    ("a: '{{ f\n  (.b) -}}'\n", "a: 'xxxx\n" + "x" * 9 + "'\n"),
+    ("{{ `b: 1\n# c` }}\n", " " * 8 + "\n" + " " * 7 + "\n"),
+    ('a: "{{ f \\"%s\\" .b }}" # {{ .c }}\n', 'a: "' + "x" * 17 + '" # xxxxxxxx\n'),
+    ("{{/* a\n*/}} {{ if .b }}\na: 1\n", " " * 6 + "\n" + " " * 16 + "\na: 1\n"),
 ])
 def test_templates_are_masked_by_as_many_characters(text: str, masked: str) -> None:
     source = read("x.yaml", text.encode())
@@ -51,5 +55,40 @@ def test_the_first_line_end_is_the_files_own(text: str, newline: str) -> None:
 def test_what_cannot_be_read_is_refused_with_its_place(data: bytes, where: str, says: str) -> None:
     with pytest.raises(RenderError, match=says) as caught:
         read("dir/x.yaml", data)
+    assert caught.value.where == where
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", [
+    "# " + "{{" * 100_000, "# " + "{{/*" * 50_000, "# " + "{{ .a }}" * 25_000, "{{ .a }} " * 25_000, "{{ .a }}\n" * 25_000, "# {{" + '"' * 200_000,
+    "# {{/*" + "*/ " * 70_000, "# {{" + "\\" * 200_000, "# {{" + "`" * 200_000, "# {{" + " " * 200_000,
+])
+def test_a_large_file_is_read_once_through(text: str) -> None:
+    assert len(read("x.yaml", text.encode()).masked) == len(text)
+
+
+def test_the_size_is_checked_before_any_template_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("towline.gitops.source.MAX_CHARACTERS", 10)
+    with pytest.raises(RenderError, match="longer than 10 characters"):
+        read("x.yaml", b"# {{ a\n---\n# }}\n")
+
+
+@pytest.mark.parametrize(("text", "where"), [
+    ("a: 1\n# use {{ here\n---\na: 2\n# closing }}\n---\na: 3\n", "x.yaml:2:7"),
+    ("a: 1\n# use {{ here\nb: 2\n# closing }}\n", "x.yaml:2:7"),
+    ("a: 1\n# use {{/* here\nb: 2\n# closing */}}\n", "x.yaml:2:7"),
+    ("{{/* a\n---\nb: 1 */}}\n", "x.yaml:1:1"),
+    ("a: {{ `\n---\nb: 1` }}\n", "x.yaml:1:4"),
+    ("# {{ a }} {{/* here\nb: 2\n# closing */}}\n", "x.yaml:1:11"),
+    ("a: |\n  {{ b\nc: {{ .d }}\n", "x.yaml:2:3"),
+    ("a: |\n  {{ b\nc:\n  - d\n# }}\n", "x.yaml:2:3"),
+    ("a:\n- {{ b\n- c }}\n", "x.yaml:2:3"),
+    ('a: |\n  {{ b\n\n{"c":"d"}\n}}\n', "x.yaml:2:3"),
+    ("a: '{{ \"b'\nc: '{{ .d }}'\n", "x.yaml:1:5"),
+    ("# {{ `\na: '{{ .b }}'\n", "x.yaml:1:3"),
+])
+def test_a_template_that_is_not_closed_hides_nothing(text: str, where: str) -> None:
+    with pytest.raises(RenderError, match="not closed") as caught:
+        read("x.yaml", text.encode())
     assert caught.value.where == where
     assert caught.value.hint
