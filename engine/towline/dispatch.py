@@ -10,6 +10,7 @@ from towline.errors import UsageError
 COMMANDS = {
     "run": ("towline.commands.run", "run one step"),
     "plan": ("towline.commands.plan", "say which stages and steps are active, and why"),
+    "getConfig": ("towline.commands.get_config", "print a configuration as Piper's command of that name"),
     "checkIfStepActive": ("towline.commands.check_if_step_active", "answer as Piper's command of that name"),
     "explain": ("towline.commands.explain", "say which value every parameter of a step has, and where it comes from"),
     "schema": ("towline.commands.schema", "print the JSON Schema of .pipeline/config.yml, for editors"),

@@ -45,7 +45,8 @@ def documents(arguments: argparse.Namespace, call: Call) -> Documents:
     reader = Reader(call.folder, call.environ.get(_TOKENS, ""))
     project = _project(arguments.customConfig or arguments.config or PROJECT_FILE, reader)
     names = [DEFAULTS_FILE] if arguments.defaultConfig is None else _entries(arguments.defaultConfig)
-    given = [reader.read(name, where="--defaultConfig") for name in names if PurePath(name) != PurePath(DEFAULTS_FILE) or reader.has(name)]
+    chosen = arguments.defaultConfig is not None  # who calls may name any file, what a pull request changes may not
+    given = [reader.read(name, where="--defaultConfig", trusted=chosen) for name in names if PurePath(name) != PurePath(DEFAULTS_FILE) or reader.has(name)]
     custom = () if ignores_custom_defaults(arguments) else tuple(custom_defaults(project, reader))
     return Documents(defaults=(library_defaults(), *given, *custom), project=project)
 
@@ -63,7 +64,7 @@ def ignores_custom_defaults(arguments: argparse.Namespace) -> bool:
 def _project(name: str, reader: Reader) -> Document:
     """The project's document; a missing one is empty, as in Piper (facts 1.1)."""
     if "://" in name or reader.has(name):
-        return reader.read(name, where="--customConfig")
+        return reader.read(name, where="--customConfig", trusted=name not in (PROJECT_FILE, PROJECT_FILE.replace(".yml", ".yaml")))
     return Document(name=name, trusted=False, content={}, marks={})
 
 

@@ -89,6 +89,7 @@ class Credential:
     name: str
     kind: str
     parameters: Mapping[str, str]
+    aliases: tuple[Alias, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,192 @@
+"""`towline getConfig`: the drop-in for Piper's command of that name, with its flags, outputs and exit codes (facts 1.8 and 12).
+
+What it prints is resolved and unchecked, secrets included, as scripts that were written for Piper's binary expect it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import yaml
+
+from towline import dispatch
+from towline.commands import piper_flags
+from towline.commands.call import Call
+from towline.config import context, piper_metadata
+from towline.config.catalog import load_schema
+from towline.config.documents import Documents, read_text, read_yaml, stage_name
+from towline.config.layers import PARAMETERS_JSON, Inputs, effective, read_parameters
+from towline.config.merge import merge, prune
+from towline.config.schema import Parameter, StepSchema, as_text
+from towline.config.types import ZERO
+from towline.errors import ConfigError, UsageError
+from towline.files import write_whole
+from towline.wire import SUCCESS, Outcome
+from towline.yaml_marks import plain
+
+FAILURE = 1
+_TOKENS = "PIPER_gitHubTokens"
+_SWITCHES = ("contextConfig", "stageConfig", "setVaultCredentials")
+_TEXTS = ("vaultServerUrl", "vaultNamespace", "vaultPath", "gcpJsonKeyFilePath", "gcsFolderPath", "gcsBucketId", "gcsSubFolder", "stepConfigJSON")
+_USUAL = {"output": "json", "envRootPath": ".pipeline"}
+_OWN = ("request", "result", "stage", "config", "json", "command", "gitHubTokens")
+_NEVER_FROM_VARIABLES = ("PIPER_vault", "PIPER_gcs", "PIPER_gcp")
+
+
+def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001 - every command is set up alike
+    """The flags of Piper's command."""
+    parser.add_argument("--stepName", metavar="NAME", default="", help="the step, by any of its names")
+    parser.add_argument("--stepMetadata", metavar="FILE", default="", help="the step's metadata in Piper's format, a path or a URL, instead of its name")
+    parser.add_argument("--contextConfig", metavar="BOOL", nargs="?", const="true", help="what the step runs in (container, stashes) instead of parameters")
+    parser.add_argument("--stageConfig", metavar="BOOL", nargs="?", const="true", help="what general and the stage's section hold, for no step")
+    parser.add_argument("--stageConfigAcceptedParams", metavar="A,B", action="append", help="with --stageConfig, the keys to show; without it, all of them")
+    parser.add_argument("--output", metavar="FORMAT", default="json", help="json, yaml or yml (json)")
+    parser.add_argument("--outputFile", metavar="FILE", default="", help="write to this file instead of standard output")
+    parser.add_argument("--gitHubTokens", metavar="HOST:TOKEN", action="append", help="tokens for documents over http; better as PIPER_gitHubTokens")
+    parser.add_argument("--setVaultCredentials", metavar="BOOL", nargs="?", const="true", help="without effect: nothing is asked of Vault here")
+    for name in _TEXTS:
+        parser.add_argument(f"--{name}", metavar="TEXT", help="printed as it is" if name != "stepConfigJSON" else "without effect")
+    piper_flags.configure(parser)
+
+
+def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
+    """Print the configuration of a step, of its context, or of a stage; raises UsageError and ConfigError."""
+    if arguments.output not in ("json", "yaml", "yml"):
+        raise UsageError(f"there is no output format {arguments.output!r}", hint="expected json, yaml or yml")
+    call = _informed(arguments, call)
+    documents = piper_flags.documents(arguments, call)
+    stage = piper_flags.stage(arguments, call)
+    config = _stage(arguments, call, documents, stage) if _on(arguments.stageConfig) else _step(arguments, call, documents, stage)
+    text = _text(config, arguments.output)
+    if arguments.outputFile:
+        write_whole(call.folder / arguments.outputFile, text.encode(), mode=0o600)
+    else:
+        call.out.write(text)
+    return Outcome(status=SUCCESS, summary=f"{len(config)} keys")
+
+
+def _informed(arguments: argparse.Namespace, call: Call) -> Call:
+    """The call with what flags say in place of variables."""
+    environ = {name: value for name, value in call.environ.items() if not name.startswith(_NEVER_FROM_VARIABLES)}
+    if arguments.parametersJSON:
+        environ[PARAMETERS_JSON] = arguments.parametersJSON
+    if arguments.gitHubTokens:
+        tokens = _entries(arguments.gitHubTokens)
+        environ[_TOKENS] = json.dumps(tokens)
+        for token in tokens:
+            call.console.hide(token.rpartition(":")[2])
+    return replace(call, environ=environ)
+
+
+# ---- a step
+
+
+def _step(arguments: argparse.Namespace, call: Call, documents: Documents, stage: str) -> dict[str, Any]:
+    schema = _schema(arguments, call)
+    inner = _on(arguments.contextConfig)
+    chosen = context.context(schema) if inner else context.common(schema if arguments.stepMetadata else _filled(schema))
+    flags = _given(arguments)
+    chosen = replace(chosen, parameters=(*chosen.parameters, *context.accepting(name for name in flags if not chosen.find(name)).parameters))
+    values = {} if inner else piper_flags.pipeline_environment(arguments, call)
+    settings = effective(chosen, Inputs(stage=stage, documents=documents, pipeline_environment=values, environ=call.environ, parameters={}, flags=flags))
+    config = {name: setting.value for name, setting in settings.items()}
+    return {name: value for name, value in config.items() if not inner or name not in _chosen(chosen, config)}
+
+
+def _schema(arguments: argparse.Namespace, call: Call) -> StepSchema:
+    """The metadata of the step that is meant; raises UsageError and ConfigError."""
+    name = arguments.stepMetadata
+    if not name:
+        if not arguments.stepName:
+            raise UsageError("no step is named", hint="name it with --stepName, or give --stepMetadata")
+        return load_schema(arguments.stepName)
+    if name.partition("://")[0].lower() in ("http", "https"):
+        remote = dispatch.source("http")
+        text, name = remote.fetch(name, call.environ.get(_TOKENS, ""), where="--stepMetadata"), remote.shown(name)
+    else:
+        text = read_text(call.folder / name, name)
+    return piper_metadata.parse(read_yaml(text, name).value, name)
+
+
+def _filled(schema: StepSchema) -> StepSchema:
+    """The schema with its type's empty value as the default of each parameter that has none, as in Piper's built-in metadata (facts 1.2)."""
+    return replace(schema, parameters=tuple(_with_default(parameter) for parameter in schema.parameters))
+
+
+def _with_default(parameter: Parameter) -> Parameter:
+    if parameter.default is not None or parameter.conditions or parameter.type in ("object", "objects"):
+        return parameter
+    return replace(parameter, default=ZERO[parameter.type])
+
+
+def _chosen(schema: StepSchema, config: Mapping[str, object]) -> set[str]:
+    """The values of conditions that hold: what stands under them has been taken over."""
+    conditions = (condition for parameter in schema.parameters for condition in parameter.conditions)
+    return {condition.value for condition in conditions if condition.parameter in config and as_text(config[condition.parameter]) == condition.value}
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, object]:
+    """The flags that were set, which are printed as well (facts 12), but for tokens."""
+    found: dict[str, object] = {}
+    for name, value in vars(arguments).items():
+        if name not in _OWN and isinstance(value, str | list) and value and _USUAL.get(name) != value:
+            found[name] = _entries(value) if isinstance(value, list) else value == "true" if value in ("true", "false") else value
+    return found
+
+
+# ---- a stage
+
+
+def _stage(arguments: argparse.Namespace, call: Call, documents: Documents, stage: str) -> dict[str, Any]:
+    parameters = read_parameters(call.environ.get(PARAMETERS_JSON, ""))
+    everything = {key: None for document in (*documents.defaults, documents.project)
+                  for section in (document.section("general"), document.section("stages", stage_name(stage))) for key in section}
+    accepted = _entries(arguments.stageConfigAcceptedParams or [])
+    schema = context.accepting(accepted or [*everything, *(key for key in parameters if key not in everything)])
+    environ = call.environ if accepted else {PARAMETERS_JSON: call.environ.get(PARAMETERS_JSON, "")}
+    settings = effective(schema, Inputs(stage=stage, documents=documents, pipeline_environment={}, environ=environ, parameters={}, flags={}))
+    hooks: object = None
+    for document in documents.defaults:
+        if document.content.get("hooks") is not None:
+            hooks = merge(hooks, prune(document.content["hooks"]))
+    return {**{name: setting.value for name, setting in settings.items()}, "hooks": hooks}
+
+
+# ---- words
+
+
+def _on(flag: str | None) -> bool:
+    return str(flag).lower() == "true"
+
+
+def _entries(texts: Sequence[str]) -> list[str]:
+    return [entry for row in csv.reader(texts) for entry in row if entry]
+
+
+def _text(config: Mapping[str, object], output: str) -> str:
+    if output != "json":
+        return yaml.dump(dict(config), Dumper=_Dumper, sort_keys=True, allow_unicode=True, default_flow_style=False)
+    try:
+        return json.dumps(config, allow_nan=False, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n"
+    except ValueError as fault:
+        raise ConfigError("a value is no number that JSON has", hint="put .inf or .nan in quotes, or print YAML") from fault
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that Piper's reader would take for something else; two equal lists are written twice."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the base class asks for each
+        """No anchors, whatever `data` is."""
+        return True
+
+
+def _represented(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if text and plain(text) != text else None)
+
+
+_Dumper.add_representer(str, _represented)

@@ -1,0 +1,89 @@
+"""Pure. What else than parameters a configuration may hold for a step: the context it runs in, and the keys that Piper takes for every step (facts 1.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from towline.config.schema import GENERAL, PARAMETERS, SCOPES, Alias, ConditionalDefault, Parameter, StepSchema, as_text
+
+_CONTAINER = ("containerCommand", "containerShell", "dockerEnvVars", "dockerImage", "dockerName", "dockerOptions", "dockerPullImage", "dockerVolumeBind",
+              "dockerWorkspace", "dockerRegistryUrl", "dockerRegistryCredentialsId")
+_SIDECAR = ("containerName", "containerPortMappings", "dockerName", "sidecarEnvVars", "sidecarImage", "sidecarName", "sidecarOptions", "sidecarPullImage",
+            "sidecarReadyCommand", "sidecarVolumeBind", "sidecarWorkspace")
+_VAULT_LOGIN = ("vaultAppRoleTokenCredentialsId", "vaultAppRoleSecretTokenCredentialsId", "vaultTokenCredentialsId")
+_VAULT = ("vaultServerUrl", "vaultNamespace", "vaultBasePath", "vaultPipelineName", "vaultPath", "vaultRootPaths", "skipVault", "vaultDisableOverwrite",
+          "vaultTestCredentialPath", "vaultTestCredentialKeys", "vaultTestCredentialEnvPrefix", "vaultCredentialPath", "vaultCredentialKeys",
+          "vaultCredentialEnvPrefix")
+_REPORTING = {"gcpJsonKeyFilePath": "jsonKeyFilePath", "gcsFolderPath": "", "gcsBucketId": "pipelineId", "gcsSubFolder": ""}
+
+
+def common(schema: StepSchema) -> StepSchema:
+    """The schema with the keys that every step of Piper takes: for Vault, for reports, and `verbose`."""
+    known = {parameter.name for parameter in schema.parameters}
+    vault = {parameter.vault.secret for parameter in schema.parameters if parameter.vault}
+    added = [_free("verbose"), _free("collectTelemetryData", scope=(GENERAL, PARAMETERS)), *(_free(name) for name in (*_VAULT, *sorted(vault)))]
+    added += [_free(name, aliases=(alias,) if alias else ()) for name, alias in _REPORTING.items()]
+    return replace(schema, parameters=(*schema.parameters, *(parameter for parameter in added if parameter.name not in known)))
+
+
+def accepting(names: Iterable[str]) -> StepSchema:
+    """A schema of no step that takes `names` from everywhere."""
+    return StepSchema(name="", description="", parameters=tuple(_free(name) for name in names))
+
+
+def context(schema: StepSchema) -> StepSchema:
+    """The schema of the step's context: container, stashes and credentials, with the defaults that its metadata has for them."""
+    own = {parameter.name: parameter for parameter in schema.parameters}
+    found: dict[str, Parameter] = {name: _free(name) for name in _accepted(schema)}
+    for entry in schema.credentials:
+        aliases = (*entry.aliases, *(own[entry.name].aliases if entry.name in own else ()))
+        found[entry.name] = replace(_free(entry.name), aliases=aliases)
+    if schema.stashes:
+        found["stashContent"] = replace(_free("stashContent"), default=list(schema.stashes))
+    for container in (*schema.containers, *schema.sidecars):
+        conditions = list(_conditions(container))
+        for name, _ in conditions:
+            found[name] = replace(_free(name), default=own[name].default if name in own else None)
+        for key, value in _defaults(container).items():
+            held = found.get(key) or _free(key)
+            added = tuple(ConditionalDefault(parameter=name, value=text, default=value) for name, text in conditions[:1])
+            found[key] = replace(held, conditions=(*held.conditions, *added)) if added else replace(held, default=value)
+    return StepSchema(name=schema.name, description=schema.description, aliases=schema.aliases, parameters=tuple(found.values()))
+
+
+def _free(name: str, *, scope: tuple[str, ...] = SCOPES, aliases: tuple[str, ...] = ()) -> Parameter:
+    return Parameter(name=name, type="object", description="", scope=scope, aliases=tuple(Alias(name=alias) for alias in aliases))
+
+
+def _accepted(schema: StepSchema) -> tuple[str, ...]:
+    return (*_VAULT_LOGIN, *(_CONTAINER if schema.containers else ()), *(_SIDECAR if schema.sidecars else ()))
+
+
+def _conditions(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for condition in container.get("conditions") or []:
+        for param in condition.get("params") or []:
+            yield str(param.get("name")), as_text(param.get("value"))
+
+
+def _defaults(container: Mapping[str, Any]) -> dict[str, object]:
+    """What a container of the metadata sets, under the names that a configuration overrides it by."""
+    policy = container.get("imagePullPolicy")
+    found = {
+        "containerCommand": next(iter(container.get("command") or []), None),
+        "containerName": container.get("name"),
+        "containerShell": container.get("shell"),
+        "dockerEnvVars": {str(entry.get("name")): entry.get("value") for entry in container.get("env") or []},
+        "dockerImage": container.get("image"),
+        "dockerName": container.get("name"),
+        "dockerPullImage": policy != "Never" if policy else None,
+        "dockerWorkspace": container.get("workingDir"),
+        "dockerOptions": [_option(entry) for entry in container.get("options") or []],
+        "dockerVolumeBind": [f"{entry.get('name')}:{entry.get('mountPath')}" for entry in container.get("volumeMounts") or []],
+    }
+    return {key: value for key, value in found.items() if value not in (None, "", [], {})}
+
+
+def _option(entry: Mapping[str, Any]) -> str:
+    return f"{entry.get('name')} {entry['value']}" if entry.get("value") else f"{entry.get('name')}="
