@@ -58,6 +58,8 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     bindings = _bindings(schema, settings, call)
     if bindings:
         return Outcome(status=BIND, summary="a Jenkins credential is to be bound", bindings=bindings)
+    for warning in settings.warnings:  # not before: binding runs the engine once more
+        call.console.warn(warning)
     call.console.say(f"{schema.name}: runs{f' in stage {call.request.stage}' if call.request.stage else ''}: {why}")
     started = time.monotonic()
     outcome: Outcome = dispatch.step(schema.name).run(_task(call, settings, values, dry_run=arguments.dry_run))

@@ -92,3 +92,12 @@ def test_a_mistyped_parameter_of_the_call_gets_the_nearest_name(workspace: Path)
     ending = Ending(["run", "imagePushToRegistry", *flag], workspace)
     assert ending.code in (2, 3)
     assert "targetRegistryUrl" in ending.hint + ending.message
+
+
+def test_a_deprecated_name_is_warned_about_once_with_its_line(workspace: Path) -> None:
+    configure(workspace, DEPLOY + "    image: app:1\n")
+    words = ["run", "gitOpsUpdateDeployment", *request(workspace, step="gitOpsUpdateDeployment")]
+    assert "deprecated" not in Ending(words, workspace).err  # it asks for a credential, and is called again
+    ending = Ending(words, workspace, {"PIPER_username": "anna", "PIPER_password": "secret-password"})
+    assert ending.err.count("deprecated") == 1
+    assert "warning: .pipeline/config.yml:7: image is deprecated, write containerImageNameTag" in ending.err
