@@ -17,6 +17,7 @@ from towline.config.merge import Layer, Setting, fold, merge
 from towline.errors import ConfigError, UsageError
 from towline.gitops import change
 from towline.pipeline.definition import Pipeline, StageDefinition, StepDefinition, definition
+from towline.suggest import nearest
 
 _NOTHING = "a change-request build pushes and deploys nothing"
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
@@ -82,6 +83,9 @@ def decide(documents: Documents, circumstances: Circumstances, *, stage: str, st
         raise UsageError("what is active depends on the stage, and none is named", hint="name it with --stage, or call the step directly")
     view = _View(documents=documents, circumstances=circumstances, pipeline=pipeline or definition(), planning=False)
     found = _find_stage(view, stage, step)
+    known = [*(each.name for each in view.pipeline.stages), *_own_stages(view)]
+    if found.name not in known:  # a mistyped stage would deploy nothing and call that success
+        raise ConfigError(f"there is no stage {stage!r}", hint=nearest(stage, known))
     defined = _find_step(view, found, step)
     if defined is None:
         return Decision(active="no", why=f"stage {found.name} has no step {step}")

@@ -186,10 +186,16 @@ def test_a_step_is_decided_by_each_of_its_spellings(spelling: str) -> None:
     assert decided(spelling, "Release").active == "yes"
 
 
-@pytest.mark.parametrize(("step", "stage"), [("imagePushToRegistry", "Release"), ("imagePushToRegistry", "Unheard-of"), ("mavenBuild", "Build")])
+@pytest.mark.parametrize(("step", "stage"), [("imagePushToRegistry", "Release"), ("mavenBuild", "Build")])
 def test_a_step_that_the_stage_does_not_have_is_not_active(step: str, stage: str) -> None:
     project = SEED.replace("filePath: manifest-release", "imagePushToRegistry: true\n        filePath: manifest-release")
     assert decided(step, stage, project) == Decision(active="no", why=f"stage {stage} has no step {step}")
+
+
+def test_a_stage_that_nobody_knows_is_a_mistake_and_no_stage_without_work() -> None:
+    with pytest.raises(ConfigError, match="no stage 'Releese'") as caught:
+        decided("gitOpsUpdateDeployment", "Releese")
+    assert "'Release'" in caught.value.hint
 
 
 def test_without_a_stage_nothing_can_be_decided() -> None:
