@@ -85,7 +85,7 @@ class Files:
         if magic is None:
             return ""
         start = clean[: magic.start()].rpartition("/")[0]
-        deepest = None if "**" in clean or "{" in clean else clean.count("/")
+        deepest = None if "**" in clean else clean.count("/")
         tail = _SPECIAL.split(clean)[-1]
         for folder in self._walk(start, _NEVER, deepest):
             near = [path for path in folder.entries if path.endswith(tail)]
@@ -95,8 +95,8 @@ class Files:
         return ""
 
     def _walk(self, start: str, pruned: Collection[str], deepest: int | None = None) -> Iterator[_Folder]:
-        """The folder `start` and those below it, the nearest first; `deepest` is how many slashes an entry's path may have."""
-        waiting = deque([start] if self._real(start) else [])
+        """The folder `start` and those below it that no link leads to, the nearest first; `deepest` is how many slashes an entry's path may have."""
+        waiting = deque([start] if self._inside(start) else [])
         while waiting:
             folder = self._read(waiting.popleft())
             yield folder
@@ -122,10 +122,6 @@ class Files:
             return (self._root / path).resolve(strict=True).is_relative_to(self._root)
         except (OSError, RuntimeError, ValueError):  # not there; links in a circle; no name at all
             return False
-
-    def _real(self, path: str) -> bool:
-        """Whether `path` is a folder that is reached without any link."""
-        return (self._root / path).is_dir() and (self._root / path).resolve() == self._root / path
 
     def _scripts_of(self, path: str) -> Mapping[str, object]:
         if path not in self._scripts:

@@ -46,7 +46,7 @@ OWN = "towline/defaults.yaml"
         ([], [OWN, ".pipeline/defaults.yaml", "custom.yml", ".pipeline/config.yml"]),
         (["--ignoreCustomDefaults"], [OWN, ".pipeline/defaults.yaml", ".pipeline/config.yml"]),
         (["--ignoreCustomDefaults=false"], [OWN, ".pipeline/defaults.yaml", "custom.yml", ".pipeline/config.yml"]),
-        (["--defaultConfig", "b.yml,a.yml"], [OWN, "b.yml", "a.yml", "custom.yml", ".pipeline/config.yml"]),
+        (["--defaultConfig", "b.yml,,a.yml"], [OWN, "b.yml", "a.yml", "custom.yml", ".pipeline/config.yml"]),
         (["--defaultConfig", "b.yml", "--defaultConfig", "a.yml", "--ignoreCustomDefaults"], [OWN, "b.yml", "a.yml", ".pipeline/config.yml"]),
         (["--defaultConfig", "", "--ignoreCustomDefaults"], [OWN, ".pipeline/config.yml"]),
         (["--customConfig", "mine.yml"], [OWN, ".pipeline/defaults.yaml", "mine.yml"]),

@@ -437,6 +437,20 @@ def test_a_step_that_a_change_request_holds_back_does_not_keep_others_alive() ->
     assert (answers["push"], answers["report"]) == ("no", "no")
 
 
+def test_a_decision_of_a_change_request_does_not_count_what_it_holds_back_either() -> None:
+    pipeline = parse(TWO_PASSES.replace("displayName: Build", "displayName: Build\n      changeRequests: also"), "f")
+    project = documents("general: {scan: false, push: true}")
+    for change_request, answer in ((True, "no"), (False, "yes")):
+        assert decide(project, given(change_request=change_request), stage="Build", step="report", pipeline=pipeline).active == answer
+        assert check(project, given(change_request=change_request), stage="Build", step="report", pipeline=pipeline).active == "yes"
+
+
+def test_of_two_entries_of_one_step_the_last_counts() -> None:
+    pipeline = parse("spec: {stages: [{displayName: A, steps: [{name: a}, {name: a, conditions: [{inactive: true}]}]}]}", "f")
+    assert on("", pipeline=pipeline) == {"a": "no"}
+    assert decide(documents(""), given(), stage="A", step="a", pipeline=pipeline).active == "no"
+
+
 def test_what_the_pipeline_has_yet_to_write_is_undecided_until_it_is_there() -> None:
     assert on("")["later"] == "undecided"
     assert on("", pipeline_environment={"custom/x": "1"})["later"] == "undecided"  # it may still be switched off

@@ -79,6 +79,7 @@ FILES = ("sonar-project.properties", "src/a.py", "src/b/c.py", "src/.hidden/d.py
         ("d?cs", "docs"),
         ("{docs,src}/a.py", "src/a.py"),
         ("{x,src/b}/c.p[xyz]", "src/b/c.py"),
+        ("{docs,src/{x,b}}/c.??", "src/b/c.py"),
         ("src/[!b]*.py", "src/a.py"),
         ("[id].tsx", "[id].tsx"),
         ("integration-tests/pom.xml", "integration-tests/pom.xml"),
@@ -127,6 +128,22 @@ def test_a_link_inside_of_the_workspace_counts_and_is_not_walked_into(tmp_path: 
     assert set(scan.reads) == {".", "real"}
 
 
+def test_a_glob_may_begin_with_a_link_inside_of_the_workspace(tmp_path: Path) -> None:
+    root = tree(tmp_path, "real/a.txt", "real/sub/b.txt")
+    (root / "link").symlink_to("real")
+    files = Files(root)
+    assert [files.find(pattern) for pattern in ("link/*.txt", "link/**/b.*", "li*/a.txt")] == ["link/a.txt", "link/sub/b.txt", ""]
+
+
+def test_nothing_outside_of_the_workspace_is_read(tmp_path: Path) -> None:
+    outside = tree(tmp_path / "outside", "secret.txt")
+    root = tree(tmp_path / "workspace", "own.md")
+    (root / "folder").symlink_to(outside)
+    scan = Counting(root)
+    assert Files(root, scan=scan).find("folder/*.txt") == ""
+    assert scan.reads == {}
+
+
 def test_links_in_a_circle_and_names_that_are_too_long_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
@@ -163,7 +180,8 @@ def test_a_folder_that_cannot_be_read_holds_nothing(tmp_path: Path) -> None:
 
 
 def test_the_nearest_file_that_fits_is_found(tmp_path: Path) -> None:
-    assert Files(tree(tmp_path, "a/a/x", "b/x")).find("**/x") == "b/x"
+    assert Files(tree(tmp_path, "a/x", "b/b/x")).find("**/x") == "a/x"
+    assert Files(tree(tmp_path, "c/c/y", "d/y")).find("**/y") == "d/y"
 
 
 def test_a_glob_means_what_it_means_in_a_gitops_repository(tmp_path: Path) -> None:
