@@ -122,7 +122,7 @@ def test_the_pipeline_environment_is_read_from_where_it_is_told_to_be(workspace:
 def test_the_context_of_a_step_is_what_it_runs_in(workspace: Path) -> None:
     found = config(workspace, "--stepName", "imagePushToRegistry", "--contextConfig")
     assert found == {
-        "containerCommand": "/busybox/tail", "containerShell": "/busybox/sh", "contextConfig": True, "dockerEnvVars": {"container": "docker"},
+        "containerCommand": "/busybox/tail -f /dev/null", "containerShell": "/busybox/sh", "contextConfig": True, "dockerEnvVars": {"container": "docker"},
         "dockerImage": "own:1", "dockerOptions": ["-u 0", "--entrypoint="], "stashContent": ["source"], "stepName": "imagePushToRegistry",
     }
 

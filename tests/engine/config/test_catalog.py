@@ -154,6 +154,12 @@ def test_a_parameter_stands_where_piper_lets_it_stand(step: str, name: str, scop
     assert set(parameter(load_schema(step), name).scope) == scopes
 
 
+def test_only_what_jenkins_is_asked_to_bind_is_a_credential_of_towlines_own_steps() -> None:
+    kinds = {schema.name: {credential.kind for credential in schema.credentials} for schema in all_schemas()}
+    assert kinds["kanikoExecute"] == kinds["cnbBuild"] == {"file"}
+    assert all(kinds[step] <= {"usernamePassword", "string"} for step in RUN_HERE)
+
+
 @pytest.mark.parametrize("name", ["chartPath", "deploymentName"])
 @pytest.mark.parametrize("tool", ["helm", "helm3"])
 def test_helm_needs_a_chart_and_a_release(name: str, tool: str) -> None:

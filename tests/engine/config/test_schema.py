@@ -118,7 +118,7 @@ def test_a_slip_in_metadata_is_named_with_its_file(changes: dict[str, Any], mess
     "credential",
     [
         {"name": "unknownId", "kind": "string", "parameters": {"text": "colour"}},
-        {"name": "colour", "kind": "file", "parameters": {"text": "colour"}},
+        {"name": "colour", "kind": "ssh", "parameters": {"text": "colour"}},
         {"name": "colour", "kind": "string", "parameters": {"text": "unknown"}},
         {"name": "colour", "kind": "string"},
     ],
