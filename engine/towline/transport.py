@@ -12,6 +12,7 @@ import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -145,7 +146,7 @@ class Transport:
         self._lock = threading.Lock()
         self._idle: dict[str, list[http.client.HTTPConnection]] = {}
         self._open: dict[http.client.HTTPConnection, socket.socket] = {}
-        self._closed = False
+        self._closed = threading.Event()
         self._tls: ssl.SSLContext | None = None
 
     def request(self, request: HttpRequest) -> Response:
@@ -162,15 +163,15 @@ class Transport:
             except UntrustedCertificate:
                 raise
             except TransportError:
-                if self._closed:
+                if self._closed.is_set():
                     raise
-            self.clock.sleep(pause(attempt, self.clock) if wait is None else wait)
+            sleep_unless(self._closed, pause(attempt, self.clock) if wait is None else wait, self.clock)
         return self._once(request)
 
     def close(self) -> None:
-        """Close the idle connections, and break those in use: whoever waits on one gets a TransportError, and does not try again."""
+        """Close the idle connections and break those in use; who waits, for a host or for the next try, gets a TransportError, as does any later request."""
         with self._lock:
-            self._closed = True
+            self._closed.set()
             idle, self._idle = [entry for entries in self._idle.values() for entry in entries], {}
             used = [entry for connection, entry in self._open.items() if connection not in idle]
         for connection in idle:
@@ -187,6 +188,7 @@ class Transport:
 
     def _once(self, request: HttpRequest) -> Response:
         where = origin(request.url)
+        self._go_on(where)
         connection = self._take(where)
         if connection is not None:
             try:
@@ -228,7 +230,7 @@ class Transport:
     def _give(self, where: str, connection: http.client.HTTPConnection) -> None:
         with self._lock:
             entries = self._idle.setdefault(where, [])
-            if len(entries) < _IDLE and connection.sock is not None:
+            if len(entries) < _IDLE and connection.sock is not None and not self._closed.is_set():
                 entries.append(connection)
                 return
         self._drop(connection)
@@ -240,6 +242,7 @@ class Transport:
 
     def _dial(self, where: str) -> http.client.HTTPConnection:
         """A new connection to the host itself: the one place where a proxy will be chosen."""
+        self._go_on(where)
         connection = self._to(where)
         try:
             connection.connect()
@@ -249,7 +252,15 @@ class Transport:
             raise _translated(fault, where) from fault
         with self._lock:
             self._open[connection] = connection.sock
+            late = self._closed.is_set()  # close() does not know it yet
+        if late:
+            self._drop(connection)
+            self._go_on(where)
         return connection
+
+    def _go_on(self, where: str) -> None:
+        if self._closed.is_set():
+            raise TransportError("closed: nothing more is sent", where=where)
 
     def _to(self, where: str) -> http.client.HTTPConnection:
         parts = urlsplit(where)
@@ -262,6 +273,14 @@ class Transport:
             if self._tls is None:
                 self._tls = ssl.create_default_context()
             return self._tls
+
+
+def sleep_unless(stop: threading.Event, seconds: float, clock: Clock) -> None:
+    """Sleep, but only until `stop` is set; a clock that is not the real one sleeps in its own way."""
+    if clock.sleep is time.sleep:
+        stop.wait(seconds)
+    elif not stop.is_set():
+        clock.sleep(seconds)
 
 
 def origin(url: str) -> str:

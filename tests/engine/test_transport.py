@@ -185,9 +185,8 @@ def test_chunked_bodies_are_read_and_a_cut_one_is_a_fault(transport: Transport) 
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     with Scripted(head + b"3\r\nabc\r\n0\r\n\r\n", head + b"3\r\nabc\r\n5\r\nde") as server:
         assert get(transport, server.url) == b"abc"
-        transport.close()
-        with pytest.raises(TransportError, match="closed"):
-            get(transport, server.url)
+        with Transport() as other, pytest.raises(TransportError, match="the connection was closed"):
+            get(other, server.url)
 
 
 # Trying again
@@ -296,6 +295,40 @@ def test_closing_breaks_what_waits_and_nothing_is_tried_again(time: FakeClock) -
             waiting.join(30)
     assert not waiting.is_alive()
     assert (len(faults), time.sleeps) == (1, [])
+
+
+def test_closing_wakes_who_waits_for_the_next_try(server: Echo) -> None:
+    server.fault = on("GET", "", Status(code=503, headers={"Retry-After": "60"}), times=99)
+    faults: list[str] = []
+    answered = threading.Event()
+
+    class Noticed(Transport):
+        def _give(self, *arguments: object) -> None:  # the answer has been read: next comes the pause
+            super()._give(*arguments)  # type: ignore[arg-type]
+            answered.set()
+
+    def ask(transport: Transport) -> None:
+        try:
+            transport.request(HttpRequest(method="GET", url=server.url))
+        except TransportError as fault:
+            faults.append(str(fault))
+
+    with Noticed() as transport:
+        waiting = threading.Thread(target=ask, args=[transport], daemon=True)
+        waiting.start()
+        assert answered.wait(30)
+    waiting.join(2)
+    assert not waiting.is_alive()
+    assert (len(faults), server.count("GET")) == (1, 1)
+    assert faults[0].startswith("closed")
+
+
+def test_a_closed_transport_dials_no_more(server: Echo, transport: Transport, time: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = connections(server, monkeypatch)
+    transport.close()
+    with pytest.raises(TransportError, match="closed"):
+        get(transport, server.url)
+    assert (made, time.sleeps) == ([], [])
 
 
 # Faults say where, and no more

@@ -13,7 +13,7 @@ from towline.registry.faults import BrokenOff
 from towline.registry.parallel import Stopped, in_parallel
 from towline.registry.plan import CopyBlob, Plan
 from towline.retry import pause
-from towline.transport import Upload
+from towline.transport import Upload, sleep_unless
 
 ATTEMPTS = 4
 _PIECE = 1024 * 1024
@@ -48,7 +48,7 @@ class Transfer:
                     raise broken.fault from broken
                 delay = pause(attempt, clock) if broken.wait is None else broken.wait
             self._go_on()
-            clock.sleep(delay)
+            sleep_unless(self._stop, delay, clock)
         raise AssertionError("unreachable")
 
     def _once(self, blob: CopyBlob) -> bool:

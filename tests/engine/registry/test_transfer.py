@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+import signal
 import threading
 
 import pytest
@@ -9,10 +11,11 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.images import ImageParts, make_image, make_index, missing, put
 from tests.fakes.registry import Answer, Corrupt, CutAnswer, CutRequest, FakeRegistry, Fault, Record, Status, digest_of, on
 from tests.fakes.serve import Request
-from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
+from towline.errors import DigestMismatch, Interrupted, RegistryError, RegistryUnreachable
 from towline.registry.parallel import JOBS
 from towline.registry.plan import CopyBlob, Plan
 from towline.registry.transfer import ATTEMPTS, Transfer
+from towline.transport import Transport
 
 BIG = 3 * 1024 * 1024
 
@@ -182,3 +185,45 @@ def test_a_token_that_ends_while_an_upload_runs_costs_one_more_try(source: FakeR
     transfer(pair, blob)
     assert target.storage["app"].blobs == {blob.digest: b"x" * 100}
     assert len(target.scopes) == 2
+
+
+def interrupter(ready: threading.Event) -> threading.Thread:
+    """What interrupts the main thread, by a signal, when `ready` is set."""
+    def interrupt() -> None:
+        if ready.wait(30):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+    return threading.Thread(target=interrupt, daemon=True)
+
+
+@pytest.mark.parametrize(("side", "method"), [("source", "GET"), ("target", "PUT")])
+def test_an_interruption_ends_the_workers_that_wait(
+    source: FakeRegistry, target: FakeRegistry, side: str, method: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blobs = [blob_of(bytes([number]) * 10, source) for number in range(3)]
+    busy = source if side == "source" else target
+    busy.fault = on(method, "", Status(code=503, headers={"Retry-After": "60"}), times=999)
+    asleep, count = threading.Event(), itertools.count(1)
+    real = threading.Event.wait
+
+    def noticed(event: threading.Event, timeout: float | None = None) -> bool:
+        if timeout == 60.0 and next(count) == len(blobs):
+            asleep.set()
+        return real(event, timeout)
+
+    def interrupted(*_: object) -> None:
+        raise Interrupted(signal.SIGTERM)
+
+    monkeypatch.setattr(threading.Event, "wait", noticed)
+    before = set(threading.enumerate())
+    old = signal.signal(signal.SIGUSR1, interrupted)
+    try:
+        interrupter(asleep).start()
+        with pytest.raises(Interrupted), Transport() as transport:
+            transfer(Pair(source, target, transport), *blobs)
+    finally:
+        signal.signal(signal.SIGUSR1, old)
+    workers = [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("registry")]
+    for thread in workers:
+        thread.join(2)
+    assert not any(thread.is_alive() for thread in workers)
+    assert busy.count(method) == len(blobs)
