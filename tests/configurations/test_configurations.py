@@ -1,0 +1,99 @@
+"""Configurations as projects write them, each with what comes of it: one file in `cases` for each, in the form that CASES.md describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.serve import Answer, LoopbackServer, Request
+from towline.config.catalog import load_schema
+from towline.config.documents import read_documents, read_yaml
+from towline.config.layers import Inputs, effective, ordered
+from towline.config.resolve import check, coerce, resolve
+from towline.errors import TowlineError
+from towline.pipeline import environment
+
+CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
+GIVEN = {"step", "stage", "files", "config", "team", "served", "tokens", "pipelineEnvironment", "variables", "parameters", "flags"}
+EXPECTED = {"values", "origins", "layers", "unset", "warnings", "faults", "error"}
+
+
+class Shelf(LoopbackServer):
+    """What a case has `served`, by path; a document that asks for a token says which one came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: Mapping[str, str] = {}
+
+    def answer(self, request: Request) -> Answer:
+        if request.path not in self.texts:
+            return Answer(status=404)
+        text = self.texts[request.path].replace("{token}", request.headers.get("authorization", "no token"))
+        return Answer(status=200, body=text.encode())
+
+
+@pytest.fixture
+def shelf() -> Iterator[Shelf]:
+    with Shelf() as server:
+        yield server
+
+
+def read(path: Path) -> dict[str, Any]:
+    case: Any = read_yaml(path.read_text(encoding="utf-8"), path.name).value
+    assert set(case) == {"about", "given", "expected"}, path.name
+    assert set(case["given"]) <= GIVEN, path.name
+    assert set(case["expected"]) <= EXPECTED, path.name
+    return {**case["given"], "expected": case["expected"]}
+
+
+def inputs(case: Mapping[str, Any], folder: Path, shelf: Shelf) -> Inputs:
+    """The case's files on disk, its pipeline environment written and read as a step would do it, and the rest as it is."""
+    shelf.texts = case.get("served") or {}
+    for name, text in (case.get("files") or {}).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(text.replace("{server}", shelf.url).encode())
+    environment.write(folder, case.get("pipelineEnvironment") or {})
+    documents = read_documents(
+        folder,
+        config=case.get("config") or "",
+        team_documents=[(f"team{number}", text) for number, text in enumerate(case.get("team") or [], start=1)],
+        tokens=(case.get("tokens") or "").replace("{server}", shelf.host),
+    )
+    return Inputs(stage=case.get("stage") or "", documents=documents, pipeline_environment=environment.read(folder), environ=case.get("variables") or {},
+                  parameters=case.get("parameters") or {}, flags=case.get("flags") or {})
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_a_configuration_gives_what_is_expected(path: Path, tmp_path: Path, shelf: Shelf) -> None:
+    case = read(path)
+    expected = case["expected"]
+    schema = load_schema(case["step"])
+    try:
+        given = inputs(case, tmp_path, shelf)
+        faults = check(schema, given)
+        layers = [f"{layer.name}: {name}" for layer in ordered(schema, given) for name in layer.values if layer.name != "default"]
+    except TowlineError as fault:
+        assert f"{fault.where}: {fault.message}".replace(shelf.url, "{server}") == expected.get("error")
+        assert fault.hint
+        return
+    assert [f"{fault.where}: {fault.what}" for fault in faults] == expected.get("faults", [])
+    assert expected.keys() - {"faults"} or faults
+    settings = effective(schema, given)
+    types = {parameter.name: parameter.type for parameter in schema.parameters}
+    values = {name: coerce(settings[name].value, types[name]) if name in settings else "not set" for name in expected.get("values", {})}
+    assert values == expected.get("values", {})
+    assert {name: settings[name].origin.replace(shelf.url, "{server}") for name in expected.get("origins", {})} == expected.get("origins", {})
+    assert layers == expected.get("layers", layers)
+    assert [name for name in expected.get("unset", []) if name in settings] == []
+    if not faults:
+        assert list(resolve(schema, given).warnings) == expected.get("warnings", [])
+
+
+def test_there_are_enough_cases_and_each_says_what_it_is_about() -> None:
+    assert len(CASES) >= 40
+    abouts = [read_yaml(path.read_text(encoding="utf-8"), path.name).value["about"] for path in CASES]  # type: ignore[index]
+    assert len(set(abouts)) == len(abouts)
+    assert {read(path)["step"] for path in CASES} >= {"imagePushToRegistry", "gitOpsUpdateDeployment", "kubernetesDeploy", "kanikoExecute", "cnbBuild"}
