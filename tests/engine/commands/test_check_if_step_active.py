@@ -56,7 +56,9 @@ def test_the_exit_code_is_the_answer(workspace: Path, stage: str, step: str, cod
 
 def test_an_answer_says_why(workspace: Path) -> None:
     assert "`flagged: true` in stage Build (.pipeline/config.yml:1)" in ask(workspace).err
-    assert ask(workspace, step="keyed").message == "keyed is not active in stage Build: key is not set"
+    inactive = ask(workspace, step="keyed")
+    assert inactive.message == "keyed is not active in stage Build: key is not set"
+    assert "the answer" in inactive.hint
 
 
 def test_files_and_the_pipeline_environment_are_the_workspaces(workspace: Path) -> None:
