@@ -99,13 +99,47 @@ def _child(source: Source, node: Node | None, part: str | int) -> tuple[int, Nod
     if isinstance(node, Alias):
         raise _aliased(source, node, (part,))
     if isinstance(node, Mapping) and isinstance(part, str):
-        found = [number for number, (key, _) in enumerate(node.pairs) if isinstance(key, Scalar) and key.value == part]
-        if len(found) > 1:
-            raise RenderError(f"key {part!r} stands twice in one mapping", where=source.where(node.pairs[found[1]][0].start), hint="remove one of them")
-        return (found[0], node.pairs[found[0]][1]) if found else (-1, None)
+        number = _keys(source, node).get(part)
+        return (-1, None) if number is None else (number, node.pairs[number][1])
     if isinstance(node, Sequence) and isinstance(part, int) and 0 <= part <= len(node.items):
         return (part, node.items[part]) if part < len(node.items) else (part - 1, None)
     raise RenderError(f"{spell((part,))} is not in {source.name}", where=source.where(node.start) if node else source.name, hint="check the path")
+
+
+def _keys(source: Source, node: Mapping) -> dict[str, int]:
+    """The number of each key of a mapping that is edited; raises RenderError where two are the same or one is an alias: parsers differ on them."""
+    numbers: dict[str, int] = {}
+    for number, (key, _) in enumerate(node.pairs):
+        if isinstance(key, Alias):
+            raise _alias_key(source, key)
+        if isinstance(key, Scalar):
+            if key.value in numbers:
+                raise _twice(source, key)
+            numbers[key.value] = number
+    return numbers
+
+
+def own_value(source: Source, node: Node | None, key: str, targets: abc.Mapping[int, Node]) -> Node | None:
+    """The value of a mapping's own key, to decide on; raises RenderError where the key stands twice or is an alias. `targets` is what aliases stand for."""
+    value: Node | None = None
+    for name, held in node.pairs if isinstance(node, Mapping) else ():
+        meant = targets[name.start.index] if isinstance(name, Alias) else name
+        if not isinstance(meant, Scalar) or meant.value != key:
+            continue
+        if isinstance(name, Alias):
+            raise _alias_key(source, name)
+        if value is not None:
+            raise _twice(source, meant)
+        value = held
+    return value
+
+
+def _alias_key(source: Source, key: Alias) -> RenderError:
+    return RenderError(f"a key is the alias *{key.name}", where=source.where(key.start), hint="write the key out where the alias stands")
+
+
+def _twice(source: Source, key: Scalar) -> RenderError:
+    return RenderError(f"key {key.value!r} stands twice in one mapping", where=source.where(key.start), hint="remove one of them")
 
 
 def _aliased(source: Source, alias: Alias, path: Path) -> RenderError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from towline import yaml_marks
 from towline.errors import ConfigError, RenderError
 from towline.gitops.change import select
-from towline.gitops.document import Edit, edit
+from towline.gitops.document import Edit, edit, own_value
 from towline.gitops.source import Source, read
 from towline.yaml_marks import Node, Path, Scalar, plain
 
@@ -39,24 +39,28 @@ class KustomizeImage:
 
     def _edited(self, path: str, data: bytes) -> bytes:
         source = read(path, data)
-        images = _value(_root(source), "images")
-        entries = _entries(images, self.name)
-        if not entries:
+        root = _root(source)
+        targets = yaml_marks.aliases(root)
+        images = own_value(source, root, "images", targets)
+        items = images.items if isinstance(images, yaml_marks.Sequence) else ()
+        names = [own_value(source, item, "name", targets) for item in items]
+        found = [number for number, name in enumerate(names) if isinstance(name, Scalar) and name.value == self.name]
+        if not found:
             return edit(source, [self._appended(source, images)])
-        return edit(source, [one for place, entry in entries for one in self._edits(place, entry)])
+        return edit(source, [one for number in found for one in self._edits(("images", number), _keys(items[number]))])
 
     def _wanted(self) -> dict[str, str]:
         fields = {"newName": self.new_name, "digest": self.digest} if self.digest else {"newName": self.new_name, "newTag": self.new_tag}
         return {key: value for key, value in fields.items() if value}
 
-    def _edits(self, place: Path, entry: Node | None) -> list[Edit]:
+    def _edits(self, place: Path, keys: set[str]) -> list[Edit]:
         """Changes of one entry: where a digest takes the place of a tag, or a tag that of a digest, it stands in the same line."""
         wanted, unwanted = ("digest", "newTag") if self.digest else ("newTag", "digest")
-        after = "name" if _value(entry, "newName") is None else "newName"
+        after = "newName" if "newName" in keys else "name"
         edits = [Edit(path=(*place, key), value=value, after=after) for key, value in self._wanted().items()]
-        if _value(entry, unwanted) is None or wanted not in self._wanted():
+        if unwanted not in keys or wanted not in self._wanted():
             return edits
-        if _value(entry, wanted) is not None:
+        if wanted in keys:
             return [*edits, Edit(path=(*place, unwanted), value=None)]
         return [*edits[:-1], Edit(path=(*place, unwanted), value=self._wanted()[wanted], rename=wanted)]
 
@@ -73,19 +77,11 @@ def _root(source: Source) -> yaml_marks.Mapping:
     """The mapping of a kustomization file; raises ConfigError."""
     roots = [document.root for document in source.documents if document.root is not None]
     root = roots[0] if len(roots) == 1 and len(source.documents) == 1 else None
-    kind = _value(root, "kind")
+    kind = own_value(source, root, "kind", yaml_marks.aliases(root)) if root else None
     if not isinstance(root, yaml_marks.Mapping) or (isinstance(kind, Scalar) and kind.value not in _KINDS):
         raise ConfigError(f"{source.name} is no kustomization file", where=source.name, hint="name a file with one document of kind Kustomization")
     return root
 
 
-def _value(node: Node | None, key: str) -> Node | None:
-    pairs = node.pairs if isinstance(node, yaml_marks.Mapping) else ()
-    return next((value for name, value in pairs if isinstance(name, Scalar) and name.value == key), None)
-
-
-def _entries(images: Node | None, name: str) -> list[tuple[Path, Node]]:
-    """Place and node of each entry of an image; one image may have several."""
-    items = images.items if isinstance(images, yaml_marks.Sequence) else ()
-    names = [_value(item, "name") for item in items]
-    return [(("images", number), items[number]) for number, found in enumerate(names) if isinstance(found, Scalar) and found.value == name]
+def _keys(entry: Node) -> set[str]:
+    return {key.value for key, _ in entry.pairs if isinstance(key, Scalar)} if isinstance(entry, yaml_marks.Mapping) else set()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from towline import yaml_marks
 from towline.errors import ConfigError
 from towline.gitops.change import select
-from towline.gitops.document import Edit, edit
+from towline.gitops.document import Edit, edit, own_value
 from towline.gitops.source import Source, read
 from towline.suggest import nearest
 from towline.yaml_marks import Alias, Node, Path, Scalar, is_merge
@@ -68,10 +68,8 @@ class _Walk:
         return self.targets[node.start.index] if isinstance(node, Alias) else node
 
     def value(self, node: Node | None, key: str) -> Node | None:
-        """The value of a mapping's own key."""
-        node = self.behind(node)
-        pairs = node.pairs if isinstance(node, yaml_marks.Mapping) else ()
-        return next((value for name, value in pairs if isinstance(name, Scalar) and name.value == key), None)
+        """The value of a mapping's own key; raises RenderError where that can be read in two ways."""
+        return own_value(self.source, self.behind(node), key, self.targets)
 
     def name(self, entry: Node) -> str | None:
         """A container's name: its own, else the first that its merge keys bring in; None where it has none."""
@@ -100,7 +98,8 @@ class _Walk:
                 if container is not None:
                     yield (*path, "spec", key, number), container
         if isinstance(node, yaml_marks.Mapping):
-            for name, value in node.pairs:
+            for key, value in node.pairs:
+                name = self.behind(key)
                 if isinstance(name, Scalar):
                     yield from self.containers(value, (*path, name.value))
         for number, value in enumerate(node.items if isinstance(node, yaml_marks.Sequence) else ()):

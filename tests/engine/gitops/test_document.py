@@ -78,10 +78,22 @@ def test_a_path_that_leads_nowhere_is_refused(path: Path, where: str) -> None:
     assert refusal(TEXT, Edit(path=path, value="new")).where == where
 
 
-def test_a_key_that_stands_twice_is_refused_only_where_it_is_on_the_way() -> None:
-    text = "a: 1\na: 2\nb: old\n"
-    assert change(text, Edit(path=("b",), value="new")) == "a: 1\na: 2\nb: new\n"
-    assert refusal(text, Edit(path=("a",), value="new")).where == "x.yaml:2:1"
+@pytest.mark.parametrize(("text", "where"), [
+    ("a: 1\na: 2\nb: {c: old}\n", "x.yaml:2:1"),
+    ("b: {c: old, d: 1, 'd': 2}\n", "x.yaml:1:19"),
+    ("b: {c: old}\nb: {c: old}\n", "x.yaml:2:1"),
+    ("x: &k c\nb:\n  *k : old\n", "x.yaml:3:3"),
+    ("x: &k c\nb:\n  *k : old\n  c: old\n", "x.yaml:3:3"),
+    ("x: &k y\n*k : 1\nb: {c: old}\n", "x.yaml:2:1"),
+    ("x: &m {y: 1}\nb: {c: old, <<: *m, <<: *m}\n", "x.yaml:2:21"),
+])
+def test_a_mapping_that_parsers_read_differently_is_not_edited(text: str, where: str) -> None:
+    assert refusal(text, Edit(path=("b", "c"), value="new")).where == where
+    assert refusal(text, Edit(path=("b", "new"), value="new")).where == where
+
+
+def test_keys_that_stand_twice_elsewhere_do_not_matter() -> None:
+    assert change("a: {x: 1, x: 2, y: &k z, *k : 1}\nb: old\n", Edit(path=("b",), value="new")) == "a: {x: 1, x: 2, y: &k z, *k : 1}\nb: new\n"
 
 
 def test_an_alias_is_not_edited_as_a_value_nor_on_the_way() -> None:

@@ -126,3 +126,20 @@ def test_no_matching_file_names_what_is_near() -> None:
     with pytest.raises(ConfigError) as caught:
         KustomizeImage(pattern="kustomisation.yaml", name="a", new_name="b", new_tag="1").wants(["kustomization.yaml"])
     assert "'kustomization.yaml'" in caught.value.hint
+
+
+@pytest.mark.parametrize(("text", "where"), [
+    ("images:\n- name: a\n  name: b\n", "k.yaml:3:3"),
+    ("images:\n- name: b\n  name: a\n", "k.yaml:3:3"),
+    ("images:\n- name: a\n  newTag: '1'\n  newTag: '2'\n", "k.yaml:4:3"),
+    ("x: &k newTag\nimages:\n- name: a\n  *k : '1'\n", "k.yaml:4:3"),
+    ("x: &k name\nimages:\n- *k : a\n", "k.yaml:3:3"),
+    ("images: [{name: b}]\nimages: [{name: a}]\n", "k.yaml:2:1"),
+    ("x: &k images\n*k : [{name: a}]\n", "k.yaml:2:1"),
+    ("kind: Component\nkind: Other\n", "k.yaml:2:1"),
+])
+def test_an_entry_that_parsers_read_differently_is_refused_with_its_place(text: str, where: str) -> None:
+    with pytest.raises(RenderError) as caught:
+        kustomize(text, "a")
+    assert caught.value.where == where
+    assert caught.value.hint

@@ -166,3 +166,30 @@ def test_kinds_are_not_listed() -> None:
     template = "{metadata: {name: p}, spec: {containers: [{name: app, image: old}]}}"
     text = f"kind: Own\nspec:\n  deep:\n  - {{pods: [{template}]}}\n---\n{template}\n"
     assert set_image(text.encode(), "app", "new").decode() == text.replace("old", "new")
+
+
+@pytest.mark.parametrize(("text", "where"), [
+    ("spec:\n  containers:\n  - name: app\n    image: old\n    name: other\n", "x.yaml:5:5"),
+    ("spec:\n  containers:\n  - name: other\n    image: old\n    name: app\n", "x.yaml:5:5"),
+    ("spec:\n  containers:\n  - name: app\n    image: a\n    image: b\n", "x.yaml:5:5"),
+    ("k: &k image\nspec:\n  containers:\n  - name: app\n    *k : a:1\n", "x.yaml:5:5"),
+    ("k: &k name\nspec:\n  containers:\n  - *k : app\n    image: a\n", "x.yaml:4:5"),
+    ("k: &k name\nspec:\n  containers:\n  - name: other\n    *k : app\n", "x.yaml:5:5"),
+    ("spec: {containers: [{name: app}]}\nspec: {containers: []}\n", "x.yaml:2:1"),
+    ("spec:\n  containers: [{name: other}]\n  containers: [{name: app}]\n", "x.yaml:3:3"),
+    ("k: &k spec\n*k : {containers: [{name: app}]}\n", "x.yaml:2:1"),
+    ("k: &k own\n*k : {spec: {containers: [{name: app}]}}\n", "x.yaml:2:1"),
+    ("b: &b {name: x, name: app}\nspec:\n  containers:\n  - <<: *b\n", "x.yaml:1:17"),
+])
+def test_a_container_that_parsers_read_differently_is_refused_with_its_place(text: str, where: str) -> None:
+    with pytest.raises(RenderError) as caught:
+        set_image(text.encode(), "app")
+    assert caught.value.where == where
+    assert caught.value.hint
+
+
+def test_a_document_behind_an_open_template_is_not_overlooked() -> None:
+    pod = "spec: {containers: [{name: app, image: old}]}\n"
+    with pytest.raises(RenderError) as caught:
+        set_image(f"# use {{{{ here\n---\n{pod}# closing }}}}\n---\n{pod}".encode(), "app")
+    assert caught.value.where == "x.yaml:1:7"
