@@ -17,6 +17,7 @@ FOLDER = ".pipeline/commonPipelineEnvironment"
 _LARGEST = 1024 * 1024
 _FILES = 10_000
 _JSON = ".json"
+_EMPTIED = "toBeEmptied"
 
 
 def read(folder: Path, place: str = FOLDER) -> dict[str, object]:
@@ -35,7 +36,8 @@ def read(folder: Path, place: str = FOLDER) -> dict[str, object]:
         if key.endswith(_JSON):  # sorted after the text of the same key, so it wins over a stale one, as in Piper
             found[key.removesuffix(_JSON)] = _decode(data, f"{FOLDER}/{key}")
         else:
-            found[key] = data.decode("utf-8", errors="replace")
+            text = data.decode("utf-8", errors="replace")
+            found[key] = "" if text == _EMPTIED else text  # a step of Piper's cannot leave an empty text otherwise
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from towline.config.merge import Layer, fold, prune
+from towline.config.merge import Layer, fold, merge, prune
 
 scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
 keys = st.sampled_from("abc")
@@ -86,3 +86,53 @@ def test_the_later_layer_wins(below: dict[str, object], above: dict[str, object]
     for key, value in above.items():
         if value is not None and not isinstance(value, dict):
             assert folded[key] == prune(value)
+
+
+@unhurried
+@given(maps, maps, maps)
+def test_it_does_not_matter_which_two_neighbours_are_folded_first(one: dict[str, object], two: dict[str, object], three: dict[str, object]) -> None:
+    assert plain(plain(one, two), three) == plain(one, plain(two, three)) == plain(one, two, three)
+
+
+@unhurried
+@given(maps)
+def test_a_layer_over_itself_changes_nothing(layer_values: dict[str, object]) -> None:
+    assert plain(layer_values, layer_values) == plain(layer_values)
+    assert prune(prune(layer_values)) == prune(layer_values)
+
+
+@unhurried
+@given(maps, maps)
+def test_what_only_one_layer_has_stays_as_it_is(below: dict[str, object], above: dict[str, object]) -> None:
+    folded = plain(below, above)
+    for only, other in ((below, above), (above, below)):
+        for key in only.keys() - other.keys():
+            assert folded.get(key) == prune(only)[key] if only[key] is not None else key not in folded
+
+
+@unhurried
+@given(st.lists(maps, min_size=1, max_size=4), keys)
+def test_a_setting_remembers_every_layer_that_set_it_in_order(layers: list[dict[str, object]], key: str) -> None:
+    numbered = [layer(values, f"{number}") for number, values in enumerate(layers)]
+    setting = fold(numbered).get(key)
+    setters = [each.name for each in numbered if each.values.get(key) is not None]
+    seen = [before.layer for before in setting.overridden] + [setting.layer] if setting else []
+    assert seen == setters
+
+
+@unhurried
+@given(st.lists(st.tuples(st.dictionaries(keys, st.integers(), min_size=1), st.booleans()), min_size=1, max_size=4))
+def test_a_merged_map_is_trusted_just_where_every_layer_that_is_in_it_is(layers: list[tuple[dict[str, object], bool]]) -> None:
+    setting = fold([layer({"a": values}, trusted=trusted) for values, trusted in layers])["a"]
+    assert setting.trusted == all(trusted for _, trusted in layers)
+
+
+@unhurried
+@given(values, values)
+def test_merging_maps_keeps_every_key_and_replaces_anything_else(below: object, above: object) -> None:
+    merged = merge(below, above)
+    if isinstance(below, dict) and isinstance(above, dict):
+        assert isinstance(merged, dict)
+        assert merged.keys() == below.keys() | above.keys()
+    else:
+        assert merged == above

@@ -103,6 +103,12 @@ def test_bytes_that_are_no_text_are_replaced(tmp_path: Path) -> None:
     assert read(tmp_path) == {"text": "a\ufffdb", "data": "a\ufffd\tb"}
 
 
+@pytest.mark.parametrize(("content", "text"), [(b"toBeEmptied", ""), (b"toBeEmptied\n", "toBeEmptied\n")])
+def test_pipers_mark_for_an_empty_text_is_one(tmp_path: Path, content: bytes, text: str) -> None:
+    assert put(tmp_path, "custom/x", content).exists()
+    assert read(tmp_path) == {"custom/x": text}
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000])
 def test_a_file_that_is_no_json_is_named(tmp_path: Path, content: bytes) -> None:
     put(tmp_path, "container/imageNames.json", content)
