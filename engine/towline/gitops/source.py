@@ -14,7 +14,7 @@ from towline.yaml_marks import BREAK, MAX_CHARACTERS, Document, Mark, Scalar, Ya
 _LITERAL = r"""`[^`]*+`|"(?:[^"\\\n]|\\[^\n])*+\""""
 _TEMPLATE = re.compile(
     rf"""\{{\{{-?\s*+(?P<note>/\*)(?:[^*]|\*(?!/))*+\*/\s*+-?\}}\}}|\{{\{{(?:[^"`}}\\]++|\\[^\n]?|{_LITERAL}|\}}(?!\}}))*+\}}\}}""")
-_TEXT = re.compile(_LITERAL)
+_TEXT = re.compile(rf"\\[^\n]?|{_LITERAL}")
 _VISIBLE = re.compile(r"[^\r\n]")
 _LINE_END = re.compile(r"[\r\n]")
 _ENDS = "\r\n\x85\u2028\u2029"

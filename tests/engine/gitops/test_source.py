@@ -62,6 +62,7 @@ def test_what_cannot_be_read_is_refused_with_its_place(data: bytes, where: str, 
 @pytest.mark.parametrize("text", [
     "# " + "{{" * 100_000, "# " + "{{/*" * 50_000, "# " + "{{ .a }}" * 25_000, "{{ .a }} " * 25_000, "{{ .a }}\n" * 25_000, "# {{" + '"' * 200_000,
     "# {{/*" + "*/ " * 70_000, "# {{" + "\\" * 200_000, "# {{" + "`" * 200_000, "# {{" + " " * 200_000,
+    "a: '{{" + '\\"' * 100_000 + "\n}}'",
 ])
 def test_a_large_file_is_read_once_through(text: str) -> None:
     assert len(read("x.yaml", text.encode()).masked) == len(text)
