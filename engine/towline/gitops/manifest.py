@@ -98,8 +98,8 @@ class _Walk:
                 if container is not None:
                     yield (*path, "spec", key, number), container
         if isinstance(node, yaml_marks.Mapping):
-            for key, value in node.pairs:
-                name = self.behind(key)
+            for called, value in node.pairs:
+                name = self.behind(called)
                 if isinstance(name, Scalar):
                     yield from self.containers(value, (*path, name.value))
         for number, value in enumerate(node.items if isinstance(node, yaml_marks.Sequence) else ()):
