@@ -25,6 +25,10 @@ SOURCES = {
     "http": "towline.config.remote",
 }
 
+EDGES = {
+    "vault": "towline.vault",
+}
+
 
 def command(name: str) -> Any:
     """The module of a command: `configure(parser, words)` and `execute(arguments, call)`."""
@@ -41,6 +45,11 @@ def step(name: str) -> Any:
 def source(name: str) -> Any:
     """The module of a kind of place that documents come from."""
     return import_module(SOURCES[name])
+
+
+def edge(name: str) -> Any:
+    """The module of an edge that few calls need."""
+    return import_module(EDGES[name])
 
 
 def resource_names(folder: str) -> list[str]:

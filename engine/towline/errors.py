@@ -4,6 +4,7 @@ TowlineError                 1  undefined
   UsageError                 2  config          flags, request, version skew
   ConfigError                3  config          configuration, or something that it names does not exist
   CredentialError            4  config          missing or refused, whichever host
+    VaultUnreachable         4  infrastructure
   RegistryError              5  service         the registry answered, but not with what is needed
     RegistryUnreachable      5  infrastructure
     DigestMismatch           5  service
@@ -56,6 +57,13 @@ class CredentialError(TowlineError):
     exit_code = 4
     category = "config"
     usual_hint = "check user and password, and that they are meant for this host"
+
+
+class VaultUnreachable(CredentialError):
+    """A Vault that could not be reached, or could not answer, until the retries were used up."""
+
+    category = "infrastructure"
+    usual_hint = "check vaultServerUrl and run the step again; with skipVault: true the step takes its values from elsewhere"
 
 
 class RegistryError(TowlineError):

@@ -11,6 +11,7 @@ from towline import dispatch
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.project import documents, given, pipeline_environment
+from towline.commands.vault import from_vault
 from towline.config.layers import load_schema
 from towline.config.resolve import Inputs, Settings, resolve
 from towline.config.schema import Parameter, StepSchema
@@ -51,8 +52,15 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             call.console.say(f"{schema.name}: skipped in stage {call.request.stage}: {decision.why}")
             return Outcome(status=SKIPPED, summary=f"skipped: {decision.why}", outputs={"why": decision.why})
         why = decision.why
-    settings = resolve(schema, Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ,
-                                      parameters=given_here, flags=_flags(arguments, schema)))
+    inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ,
+                    parameters=given_here, flags=_flags(arguments, schema))
+    with from_vault(schema, inputs, call) as filled:
+        return _perform(arguments, call, settings=resolve(schema, filled), values=values, why=why)
+
+
+def _perform(arguments: argparse.Namespace, call: Call, *, settings: Settings, values: Mapping[str, object], why: str) -> Outcome:
+    """Bind what is to be bound, else let the step run."""
+    schema: StepSchema = arguments.schema
     for secret in settings.secrets():
         call.console.hide(secret)
     bindings = _bindings(schema, settings, call)

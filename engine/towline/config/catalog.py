@@ -45,6 +45,12 @@ def spellings(name: str) -> tuple[str, ...]:
     return _parsed(head, name).names if head else (name,)
 
 
+@cache
+def vault_schema() -> StepSchema:
+    """What a configuration says about Vault, for every step, in the shape of a step's metadata."""
+    return metadata.parse(read_yaml(resource_text("vault.yaml"), "vault.yaml").value, "vault.yaml")
+
+
 def stage_names() -> tuple[str, ...]:
     """The stages of the General Purpose Pipeline in their order, by the names that configuration uses."""
     data: Any = read_yaml(resource_text("stages.yaml"), "stages.yaml").value

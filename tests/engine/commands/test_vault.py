@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.calls import Ending, configure, request
+from tests.fakes.vault_server import VaultServer
+from towline.commands.call import Call
+from towline.commands.vault import ROLE, SECRET, TOKEN, from_vault
+from towline.config.catalog import load_schema
+from towline.config.documents import Documents, parse_document
+from towline.config.layers import Inputs
+from towline.config.resolve import resolve
+from towline.console import Console
+from towline.errors import CredentialError
+from towline.wire import Request
+
+STEP = load_schema("imagePushToRegistry")
+FIELDS = {"targetRegistryUser": "pusher", "targetRegistryPassword": "geheim-in-vault"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VaultServer]:
+    with VaultServer(tmp_path_factory.mktemp("vault")) as running:
+        running.put("team/docker-registry", **FIELDS)
+        running.put("team/mine", **FIELDS, targetRegistryUrl="ignored")
+        running.put("team/docker-config", dockerConfigJSON='{"auths": {"secret.example": {}}}')
+        running.policy("team", "secret/data/team/*")
+        yield running
+
+
+class Place:
+    """A project in a folder that names the server, with a login for it; `log` is what was said."""
+
+    def __init__(self, folder: Path, server: VaultServer, environ: dict[str, str], general: str = "vaultPath: secret/team") -> None:
+        self.stream = io.StringIO()
+        text = f"general: {{vaultServerUrl: '{server.url}', {general}}}\nsteps: {{imagePushToRegistry: {{targetRegistryUrl: 'http://127.0.0.1:1'}}}}\n"
+        self.documents = Documents(defaults=(), project=parse_document(text, "config.yml", trusted=False))
+        self.call = Call(request=Request(), requested=True, environ=environ, folder=folder, console=Console(self.stream), out=io.StringIO())
+
+    @property
+    def log(self) -> str:
+        return self.stream.getvalue()
+
+    def inputs(self, **parameters: object) -> Inputs:
+        return Inputs(stage="", documents=self.documents, pipeline_environment={}, environ=self.call.environ, parameters=parameters, flags={})
+
+
+def login(server: VaultServer) -> dict[str, str]:
+    role_id, secret_id = server.app_role("team")
+    return {ROLE: role_id, SECRET: secret_id}
+
+
+def test_the_values_of_vault_stand_above_every_other_layer_with_their_place(server: VaultServer, tmp_path: Path) -> None:
+    place = Place(tmp_path, server, {**login(server), "PIPER_targetRegistryUser": "other"}, "vaultPath: secret/team, vaultDisableOverwrite: false")
+    with from_vault(STEP, place.inputs(targetRegistryPassword="weak"), place.call) as filled:
+        settings = resolve(STEP, filled)
+        assert {name: settings.text(name) for name in FIELDS} == FIELDS
+        assert settings.origin("targetRegistryPassword") == "Vault secret/team/docker-registry field targetRegistryPassword"
+        assert settings.given("dockerConfigJSON")
+
+
+def test_what_stands_in_other_layers_stays_where_vault_may_not_overwrite(server: VaultServer, tmp_path: Path) -> None:
+    place = Place(tmp_path, server, {**login(server), "PIPER_targetRegistryUser": "other"}, "vaultPath: secret/team, vaultDisableOverwrite: true")
+    with from_vault(STEP, place.inputs(), place.call) as filled:
+        settings = resolve(STEP, filled)
+    assert settings.text("targetRegistryUser") == "other"
+    assert settings.text("targetRegistryPassword") == FIELDS["targetRegistryPassword"]
+
+
+def test_values_and_login_are_masked_from_then_on(server: VaultServer, tmp_path: Path) -> None:
+    environ = login(server)
+    place = Place(tmp_path, server, environ)
+    with from_vault(STEP, place.inputs(), place.call):
+        for text in (*FIELDS.values(), *environ.values(), '{"auths": {"secret.example": {}}}'):
+            assert place.call.console.mask(text) == "****"
+    assert f"Vault at {server.host}: targetRegistryUser, targetRegistryPassword, dockerConfigJSON" in place.log
+    assert "geheim" not in place.log
+
+
+def test_a_secret_that_is_a_file_lies_there_while_the_step_runs(server: VaultServer, tmp_path: Path) -> None:
+    place = Place(tmp_path, server, login(server))
+    with from_vault(STEP, place.inputs(), place.call) as filled:
+        path = Path(resolve(STEP, filled).text("dockerConfigJSON"))
+        assert json.loads(path.read_text()) == {"auths": {"secret.example": {}}}
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.parent.exists()
+
+
+@pytest.mark.parametrize("ending", [CredentialError("x"), KeyboardInterrupt()])
+def test_the_file_is_gone_on_every_way_out(server: VaultServer, tmp_path: Path, ending: BaseException) -> None:
+    place = Place(tmp_path, server, login(server))
+    paths = []
+    with contextlib.suppress(type(ending)), from_vault(STEP, place.inputs(), place.call) as filled:
+        paths.append(Path(resolve(STEP, filled).text("dockerConfigJSON")))
+        raise ending
+    assert [path.parent.exists() for path in paths] == [False]
+
+
+def test_a_token_goes_before_an_app_role(server: VaultServer, tmp_path: Path) -> None:
+    place = Place(tmp_path, server, {TOKEN: f"{server.token('team')}\n", ROLE: "wrong", SECRET: "wrong"})
+    with from_vault(STEP, place.inputs(), place.call) as filled:
+        assert filled.vault is not None
+    assert server.api("GET", "auth/token/lookup-self", token=place.call.environ[TOKEN].strip())["data"]["policies"] == ["default", "team"]
+
+
+@pytest.mark.parametrize(("environ", "general", "said"), [
+    ({}, "vaultPath: secret/team", ""),
+    ({TOKEN: " "}, "vaultPath: secret/team", ""),
+    ({TOKEN: "t"}, "vaultPath: secret/team, skipVault: true", ""),
+    ({TOKEN: "t"}, "unrelated: x", ""),
+    ({ROLE: "a-role"}, "vaultPath: secret/team", f"warning: Vault is not asked: {ROLE} is set and {SECRET} is not\n"),
+    ({SECRET: "a-secret"}, "vaultPath: secret/team", f"warning: Vault is not asked: {SECRET} is set and {ROLE} is not\n"),
+])
+def test_vault_is_not_asked_without_a_whole_login_or_where_it_is_off(
+    server: VaultServer, tmp_path: Path, environ: dict[str, str], general: str, said: str,
+) -> None:
+    place = Place(tmp_path, server, environ, general)
+    with from_vault(STEP, place.inputs(), place.call) as filled:
+        assert filled.vault is None
+    assert place.log == said
+
+
+def test_the_calls_keys_for_vault_are_used_and_do_not_reach_the_step(server: VaultServer, tmp_path: Path) -> None:
+    place = Place(tmp_path, server, login(server), "vaultPath: elsewhere")
+    given = place.inputs(vaultPath="secret/team", registryCredentialsVaultSecretName="mine", tagLatest=True)
+    with from_vault(STEP, given, place.call) as filled:
+        assert dict(filled.parameters) == {"tagLatest": True}
+        assert resolve(STEP, filled).origin("targetRegistryUser") == "Vault secret/team/mine field targetRegistryUser"
+
+
+def test_the_calls_keys_for_vault_are_no_fault_without_vault_either(server: VaultServer, tmp_path: Path) -> None:
+    place = Place(tmp_path, server, {})
+    with from_vault(STEP, place.inputs(vaultPath="a", skipVault=True), place.call) as filled:
+        assert dict(filled.parameters) == {}
+
+
+def test_a_refused_login_ends_the_run_with_exit_code_four(server: VaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    configure(tmp_path, f"general: {{vaultServerUrl: '{server.url}', vaultPath: secret/team}}\n")
+    ending = Ending(["run", "imagePushToRegistry", *request(tmp_path)], tmp_path, {ROLE: "some-role-id", SECRET: "some-secret-id"})
+    assert ending.code == 4
+    assert "refuses the AppRole login" in ending.message
+    assert "some-" not in ending.err + json.dumps(ending.result)
+    assert SECRET not in ending.environ  # no child inherits it
+
+
+# ---- what it costs those who have no Vault
+
+
+@pytest.mark.parametrize(("environ", "loaded"), [({}, False), ({TOKEN: "t"}, False), ({TOKEN: "t", "PIPER_vaultServerUrl": "http://127.0.0.1:1"}, True)])
+def test_the_client_is_loaded_only_where_vault_is_asked(environ: dict[str, str], tmp_path: Path, *, loaded: bool) -> None:
+    words = ["run", "imagePushToRegistry", "--targetRegistryUrl", "http://127.0.0.1:1", "--sourceRegistryUrl", "http://127.0.0.1:1"]
+    settings = {**environ, "PIPER_vaultPath": "kv"}
+    program = f"import sys; from towline.cli import main; main({words!r}, environ={settings!r}, out=sys.stderr, err=sys.stderr); print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
+    assert "towline.commands.vault" in modules
+    assert ({"hvac", "requests", "towline.vault"} <= set(modules)) is loaded
+    assert loaded or not {"hvac", "requests", "towline.vault"} & set(modules)
