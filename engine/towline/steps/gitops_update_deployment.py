@@ -63,10 +63,15 @@ def _deployed(task: Task) -> Deployed:
     if not text:
         raise ConfigError("no image is known that could be deployed", where=settings.origin("containerImageNameTag"),
                           hint="imagePushToRegistry leaves it in the pipeline environment; else set containerImageNameTag")
-    reference = _within(text, url, pushed=url == environment.get("container/targetRegistryUrl"))
+    reference = _within(text, url, pushed=_same_place(url, environment.get("container/targetRegistryUrl")))
     if not reference.image.tag and not reference.image.digest:
         raise ConfigError(f"{text!r} has neither a tag nor a digest", where=settings.origin("containerImageNameTag"), hint="expected name:tag")
     return Deployed(reference=reference, digest=reference.image.digest or _digest(text, environment))
+
+
+def _same_place(url: str, pushed: object) -> bool:
+    """Whether both URLs mean one registry and path, however they are written."""
+    return bool(url) and isinstance(pushed, str) and bool(pushed) and parse_registry(url) == parse_registry(pushed)
 
 
 def _within(text: str, url: str, *, pushed: bool) -> Reference:

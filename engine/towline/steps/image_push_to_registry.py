@@ -64,12 +64,19 @@ def _wanted(task: Task) -> tuple[Wanted, ...]:
         name = "sourceImageNameTags" if by_tags else "sourceImages"
         raise ConfigError("no image is known that could be pushed", where=settings.origin(name),
                           hint=f"the step that builds the image leaves its name in the pipeline environment; else set {name}")
-    digests = settings.texts("sourceImageDigests")
+    digests = settings.texts("sourceImageDigests") if _of_one_build(settings, by_tags=by_tags) else ()
     if digests and len(digests) != len(images):
         task.console.warn(f"{len(digests)} digests are known for {len(images)} images, so none is used ({settings.origin('sourceImageDigests')})")
         digests = ()
     known = [parse_digest(digest) for digest in digests] or [""] * len(images)
     return tuple(replace(image, digest=image.source.digest or digest) for image, digest in zip(images, known, strict=True))
+
+
+def _of_one_build(settings: Settings, *, by_tags: bool) -> bool:
+    """Whether the digests belong to the images: the build's digests say nothing of an image or a tag that somebody else has named."""
+    names = ("sourceImageNameTags",) if by_tags else ("sourceImages", "sourceImageTag")
+    by_build = [settings.origin(name).endswith("in the pipeline environment") for name in ("sourceImageDigests", *names)]
+    return not by_build[0] or all(by_build)
 
 
 def _by_names(settings: Settings) -> list[Wanted]:

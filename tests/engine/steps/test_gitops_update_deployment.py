@@ -136,6 +136,12 @@ def test_a_registry_of_the_step_wins_over_the_one_that_was_pushed_to(place: Plac
     assert '"mirror.example.com/app:2.0"' in place.file("app.yaml")
 
 
+def test_the_registry_that_was_pushed_to_is_known_however_it_is_written(place: Place) -> None:
+    place.configure("    containerRegistryUrl: registry.example.com/team/\n")
+    place.deploy(**KUBECTL)
+    assert '"registry.example.com/team/app:2.0"' in place.file("app.yaml")
+
+
 def test_a_registry_of_the_general_section_is_the_builds_own_and_does_not(place: Place) -> None:
     place.configure("    filePath: app.yaml\ngeneral:\n  containerRegistryUrl: https://staging.example.com\n")
     place.deploy(**KUBECTL)

@@ -193,6 +193,14 @@ def test_digests_of_another_number_than_the_images_are_left_out_with_a_warning(p
     assert "2 digests are known for 1 images" in ending.err
 
 
+@pytest.mark.parametrize("parameters", [{"sourceImageTag": "0.9"}, {"useImageNameTags": True, "sourceImageNameTags": ["team/app:0.9"]}])
+def test_the_builds_digest_is_not_taken_for_another_image(place: Place, parameters: dict[str, object]) -> None:
+    older = make_image("linux/amd64", seed=5)
+    put(older, place.staging, "team/app", "0.9")
+    place.push(parameters={**parameters, "targetImageTag": "0.9"})
+    assert place.target.storage["team/app"].tags == {"0.9": older.digest}
+
+
 def test_a_dry_run_changes_nothing_and_claims_nothing(place: Place) -> None:
     ending = place.push("--dry-run")
     assert ending.code == 0, ending.err
