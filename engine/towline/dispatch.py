@@ -25,8 +25,9 @@ SOURCES = {
     "http": "towline.config.remote",
 }
 
-EDGES = {
-    "vault": "towline.vault",
+PARTS = {
+    "vault": "towline.commands.vault",
+    "vault_client": "towline.vault",
 }
 
 
@@ -47,9 +48,9 @@ def source(name: str) -> Any:
     return import_module(SOURCES[name])
 
 
-def edge(name: str) -> Any:
-    """The module of an edge that few calls need."""
-    return import_module(EDGES[name])
+def part(name: str) -> Any:
+    """The module of something that few calls need."""
+    return import_module(PARTS[name])
 
 
 def resource_names(folder: str) -> list[str]:

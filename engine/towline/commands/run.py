@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,8 +12,9 @@ from towline import dispatch
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.project import documents, given, pipeline_environment
-from towline.commands.vault import from_vault
+from towline.config.catalog import VAULT_LOGIN, vault_keys
 from towline.config.layers import load_schema
+from towline.config.merge import Layer
 from towline.config.resolve import Inputs, Settings, resolve
 from towline.config.schema import Parameter, StepSchema
 from towline.errors import CredentialError, UsageError
@@ -54,8 +56,23 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         why = decision.why
     inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ,
                     parameters=given_here, flags=_flags(arguments, schema))
-    with from_vault(schema, inputs, call) as filled:
-        return _perform(arguments, call, settings=resolve(schema, filled), values=values, why=why)
+    with _vault(schema, inputs, call) as layer:
+        settings = resolve(schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer))
+        return _perform(arguments, call, settings=settings, values=values, why=why)
+
+
+def _vault(schema: StepSchema, inputs: Inputs, call: Call) -> contextlib.AbstractContextManager[Layer | None]:
+    """What Vault holds for the step; without a login for it nothing of Vault is loaded."""
+    if not any(call.environ.get(name) for name in VAULT_LOGIN):
+        return contextlib.nullcontext()
+    held: contextlib.AbstractContextManager[Layer | None] = dispatch.part("vault").from_vault(schema, inputs, call)
+    return held
+
+
+def _own(schema: StepSchema, parameters: Mapping[str, object]) -> Mapping[str, object]:
+    """The call's parameters without its keys for Vault, which are no parameters of the step."""
+    keys = vault_keys(schema)
+    return {key: value for key, value in parameters.items() if key not in keys}
 
 
 def _perform(arguments: argparse.Namespace, call: Call, *, settings: Settings, values: Mapping[str, object], why: str) -> Outcome:

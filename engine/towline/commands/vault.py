@@ -1,50 +1,44 @@
-"""What Vault holds for a step, as one layer of its settings: the command enters `from_vault`, and everything of Vault's is gone when it leaves.
-
-Without a login in the environment nothing of Vault is loaded, neither its client nor the metadata of its settings.
-"""
+"""What Vault holds for a step, as one layer of its settings: the command enters `from_vault`, and everything of Vault's is gone when it leaves."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from towline import dispatch
 from towline.commands.call import Call
-from towline.config.catalog import vault_schema
+from towline.config.catalog import VAULT_LOGIN, vault_schema
 from towline.config.layers import Inputs
 from towline.config.merge import Layer
 from towline.config.schema import StepSchema
-from towline.config.vault import Answer, Plan, answers, own_keys, plan
+from towline.config.vault import Answer, Plan, answers, plan
 from towline.secret import Login
 
-TOKEN, ROLE, SECRET = "PIPER_vaultToken", "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID"
+TOKEN, ROLE, SECRET = VAULT_LOGIN
 
 
 @contextlib.contextmanager
-def from_vault(schema: StepSchema, inputs: Inputs, call: Call) -> Iterator[Inputs]:
-    """`inputs` with what Vault holds for the step, and without the call's keys for Vault; secrets that are files exist until the block ends.
+def from_vault(schema: StepSchema, inputs: Inputs, call: Call) -> Iterator[Layer | None]:
+    """The layer of what Vault holds for the step, None where it is off; secrets that are files exist until the block ends.
 
     Raises ConfigError, CredentialError (VaultUnreachable too) and MachineError.
     """
-    own = own_keys(schema)
-    plain = replace(inputs, parameters={key: value for key, value in inputs.parameters.items() if key not in own})
     known = {name: call.environ[name].strip() for name in (TOKEN, ROLE, SECRET) if call.environ.get(name, "").strip()}
     for value in known.values():
         call.console.hide(value)
     asked = plan(schema, vault_schema(), inputs) if known else None
     login = _login(known, call) if asked else None
     if asked is None or login is None:
-        yield plain
+        yield None
         return
     found = _ask(asked, login, call)
     for answer in found:
         call.console.hide(answer.value)
     if not any(answer.file for answer in found):
-        yield replace(plain, vault=_layer(found, {}))
+        yield _layer(found, {})
         return
-    with dispatch.edge("vault").secret_files({answer.parameter: answer.value for answer in found if answer.file}) as paths:
-        yield replace(plain, vault=_layer(found, paths))
+    with dispatch.part("vault_client").secret_files({answer.parameter: answer.value for answer in found if answer.file}) as paths:
+        yield _layer(found, paths)
 
 
 def _login(known: Mapping[str, str], call: Call) -> Login | None:
@@ -61,7 +55,7 @@ def _login(known: Mapping[str, str], call: Call) -> Login | None:
 def _ask(asked: Plan, login: Login, call: Call) -> tuple[Answer, ...]:
     """All answers of the server; the login is over when they are there."""
     server = asked.server
-    with dispatch.edge("vault").Vault(server.url, login, namespace=server.namespace, warn=call.console.warn) as vault:
+    with dispatch.part("vault_client").Vault(server.url, login, namespace=server.namespace, warn=call.console.warn) as vault:
         found = tuple(answers(asked.questions, vault.read))
         vault.confirm()
     call.console.say(f"Vault at {vault.host}: {', '.join(answer.parameter for answer in found) or 'nothing for this step'}")

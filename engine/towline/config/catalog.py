@@ -13,6 +13,8 @@ from towline.errors import UsageError
 from towline.files import resource_text
 from towline.suggest import nearest
 
+VAULT_KEYS = frozenset({"vaultServerUrl", "vaultNamespace", "vaultPath", "vaultBasePath", "vaultPipelineName", "skipVault", "vaultDisableOverwrite"})
+VAULT_LOGIN = ("PIPER_vaultToken", "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID")
 _FOLDER, _ENDING = "steps", ".yaml"
 
 
@@ -43,6 +45,12 @@ def spellings(name: str) -> tuple[str, ...]:
     """Every spelling of a step, given its own name, which comes first; of its metadata only what stands before the parameters is read."""
     head = _text(name).partition("\nparameters:")[0]
     return _parsed(head, name).names if head else (name,)
+
+
+def vault_keys(step: StepSchema) -> frozenset[str]:
+    """The keys that a configuration or a call may set for Vault beside the step's own parameters."""
+    named = {parameter.vault.secret for parameter in step.parameters if parameter.vault}
+    return (VAULT_KEYS | named) - {parameter.name for parameter in step.parameters}
 
 
 @cache

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from towline.config.catalog import VAULT_KEYS
 from towline.config.layers import Inputs, effective, ordered
 from towline.config.merge import Layer, Setting
 from towline.config.resolve import Settings, resolve
@@ -20,7 +21,6 @@ from towline.image import is_loopback
 from towline.secret import admit
 
 URL = "vaultServerUrl"
-KEYS = frozenset({URL, "vaultNamespace", "vaultPath", "vaultBasePath", "vaultPipelineName", "skipVault", "vaultDisableOverwrite"})
 _ROOTS = {"vaultPath": "$(vaultPath)", "vaultPipelineName": "$(vaultBasePath)/$(vaultPipelineName)", "vaultBasePath": "$(vaultBasePath)/GROUP-SECRETS"}
 _PROPERTY = re.compile(r"\$\(([A-Za-z0-9.]*)\)")
 _DEPTH, _LENGTH = 10, 2048
@@ -62,12 +62,6 @@ class Answer:
     value: str
     origin: str
     file: bool
-
-
-def own_keys(step: StepSchema) -> frozenset[str]:
-    """The keys that a configuration or a call may set for Vault beside the step's own parameters."""
-    named = {parameter.vault.secret for parameter in step.parameters if parameter.vault}
-    return (KEYS | named) - {parameter.name for parameter in step.parameters}
 
 
 def plan(step: StepSchema, vault: StepSchema, inputs: Inputs) -> Plan | None:
@@ -152,7 +146,7 @@ def _properties(step: StepSchema, settings: Settings, values: Mapping[str, Setti
     """What `$(x)` may stand for: every setting of step and Vault that is one short text and no secret."""
     secret = {parameter.name for parameter in step.parameters if parameter.secret}
     found = {name: setting.value for name, setting in values.items() if name not in secret}
-    found |= {name: settings.text(name) for name in KEYS - {"skipVault", "vaultDisableOverwrite"} if settings.given(name)}
+    found |= {name: settings.text(name) for name in VAULT_KEYS - {"skipVault", "vaultDisableOverwrite"} if settings.given(name)}
     texts = {name: as_text(value) for name, value in found.items() if isinstance(value, str | int | float)}
     return {name: text for name, text in texts.items() if 0 < len(text) <= _LENGTH}
 

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from towline.errors import CredentialError
 from towline.wire import Request
 
 STEP = load_schema("imagePushToRegistry")
+PLANS, CLIENT = "towline.config.vault", "towline.vault"
 FIELDS = {"targetRegistryUser": "pusher", "targetRegistryPassword": "geheim-in-vault"}
 
 
@@ -61,8 +63,9 @@ def login(server: VaultServer) -> dict[str, str]:
 
 def test_the_values_of_vault_stand_above_every_other_layer_with_their_place(server: VaultServer, tmp_path: Path) -> None:
     place = Place(tmp_path, server, {**login(server), "PIPER_targetRegistryUser": "other"}, "vaultPath: secret/team, vaultDisableOverwrite: false")
-    with from_vault(STEP, place.inputs(targetRegistryPassword="weak"), place.call) as filled:
-        settings = resolve(STEP, filled)
+    given = place.inputs(targetRegistryPassword="weak")
+    with from_vault(STEP, given, place.call) as layer:
+        settings = resolve(STEP, replace(given, vault=layer))
         assert {name: settings.text(name) for name in FIELDS} == FIELDS
         assert settings.origin("targetRegistryPassword") == "Vault secret/team/docker-registry field targetRegistryPassword"
         assert settings.given("dockerConfigJSON")
@@ -70,8 +73,8 @@ def test_the_values_of_vault_stand_above_every_other_layer_with_their_place(serv
 
 def test_what_stands_in_other_layers_stays_where_vault_may_not_overwrite(server: VaultServer, tmp_path: Path) -> None:
     place = Place(tmp_path, server, {**login(server), "PIPER_targetRegistryUser": "other"}, "vaultPath: secret/team, vaultDisableOverwrite: true")
-    with from_vault(STEP, place.inputs(), place.call) as filled:
-        settings = resolve(STEP, filled)
+    with from_vault(STEP, place.inputs(), place.call) as layer:
+        settings = resolve(STEP, replace(place.inputs(), vault=layer))
     assert settings.text("targetRegistryUser") == "other"
     assert settings.text("targetRegistryPassword") == FIELDS["targetRegistryPassword"]
 
@@ -88,8 +91,8 @@ def test_values_and_login_are_masked_from_then_on(server: VaultServer, tmp_path:
 
 def test_a_secret_that_is_a_file_lies_there_while_the_step_runs(server: VaultServer, tmp_path: Path) -> None:
     place = Place(tmp_path, server, login(server))
-    with from_vault(STEP, place.inputs(), place.call) as filled:
-        path = Path(resolve(STEP, filled).text("dockerConfigJSON"))
+    with from_vault(STEP, place.inputs(), place.call) as layer:
+        path = Path(resolve(STEP, replace(place.inputs(), vault=layer)).text("dockerConfigJSON"))
         assert json.loads(path.read_text()) == {"auths": {"secret.example": {}}}
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not path.parent.exists()
@@ -99,16 +102,16 @@ def test_a_secret_that_is_a_file_lies_there_while_the_step_runs(server: VaultSer
 def test_the_file_is_gone_on_every_way_out(server: VaultServer, tmp_path: Path, ending: BaseException) -> None:
     place = Place(tmp_path, server, login(server))
     paths = []
-    with contextlib.suppress(type(ending)), from_vault(STEP, place.inputs(), place.call) as filled:
-        paths.append(Path(resolve(STEP, filled).text("dockerConfigJSON")))
+    with contextlib.suppress(type(ending)), from_vault(STEP, place.inputs(), place.call) as layer:
+        paths.append(Path(resolve(STEP, replace(place.inputs(), vault=layer)).text("dockerConfigJSON")))
         raise ending
     assert [path.parent.exists() for path in paths] == [False]
 
 
 def test_a_token_goes_before_an_app_role(server: VaultServer, tmp_path: Path) -> None:
     place = Place(tmp_path, server, {TOKEN: f"{server.token('team')}\n", ROLE: "wrong", SECRET: "wrong"})
-    with from_vault(STEP, place.inputs(), place.call) as filled:
-        assert filled.vault is not None
+    with from_vault(STEP, place.inputs(), place.call) as layer:
+        assert layer is not None
     assert server.api("GET", "auth/token/lookup-self", token=place.call.environ[TOKEN].strip())["data"]["policies"] == ["default", "team"]
 
 
@@ -124,23 +127,25 @@ def test_vault_is_not_asked_without_a_whole_login_or_where_it_is_off(
     server: VaultServer, tmp_path: Path, environ: dict[str, str], general: str, said: str,
 ) -> None:
     place = Place(tmp_path, server, environ, general)
-    with from_vault(STEP, place.inputs(), place.call) as filled:
-        assert filled.vault is None
+    with from_vault(STEP, place.inputs(), place.call) as layer:
+        assert layer is None
     assert place.log == said
 
 
-def test_the_calls_keys_for_vault_are_used_and_do_not_reach_the_step(server: VaultServer, tmp_path: Path) -> None:
+def test_the_calls_keys_for_vault_count(server: VaultServer, tmp_path: Path) -> None:
     place = Place(tmp_path, server, login(server), "vaultPath: elsewhere")
     given = place.inputs(vaultPath="secret/team", registryCredentialsVaultSecretName="mine", tagLatest=True)
-    with from_vault(STEP, given, place.call) as filled:
-        assert dict(filled.parameters) == {"tagLatest": True}
-        assert resolve(STEP, filled).origin("targetRegistryUser") == "Vault secret/team/mine field targetRegistryUser"
+    with from_vault(STEP, given, place.call) as layer:
+        assert layer is not None
+        assert layer.origin("targetRegistryUser") == "Vault secret/team/mine field targetRegistryUser"
 
 
-def test_the_calls_keys_for_vault_are_no_fault_without_vault_either(server: VaultServer, tmp_path: Path) -> None:
-    place = Place(tmp_path, server, {})
-    with from_vault(STEP, place.inputs(vaultPath="a", skipVault=True), place.call) as filled:
-        assert dict(filled.parameters) == {}
+@pytest.mark.parametrize("environ", [{}, {TOKEN: "t"}])
+def test_the_calls_keys_for_vault_are_no_fault_of_a_step_that_does_not_ask_it(environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"vaultPath": "a", "registryCredentialsVaultSecretName": "b", "targetRegistryUrl": "http://127.0.0.1:1"}
+    ending = Ending(["run", "imagePushToRegistry", *request(tmp_path, parameters=given)], tmp_path, environ)
+    assert "sourceRegistryUrl" in ending.message  # what the step itself lacks
 
 
 def test_a_refused_login_ends_the_run_with_exit_code_four(server: VaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,12 +161,15 @@ def test_a_refused_login_ends_the_run_with_exit_code_four(server: VaultServer, t
 # ---- what it costs those who have no Vault
 
 
-@pytest.mark.parametrize(("environ", "loaded"), [({}, False), ({TOKEN: "t"}, False), ({TOKEN: "t", "PIPER_vaultServerUrl": "http://127.0.0.1:1"}, True)])
-def test_the_client_is_loaded_only_where_vault_is_asked(environ: dict[str, str], tmp_path: Path, *, loaded: bool) -> None:
+@pytest.mark.parametrize(("environ", "loaded"), [
+    ({}, set()),
+    ({TOKEN: "t"}, {PLANS}),
+    ({TOKEN: "t", "PIPER_vaultServerUrl": "http://127.0.0.1:1"}, {PLANS, CLIENT, "hvac"}),
+])
+def test_only_what_is_needed_for_vault_is_loaded(environ: dict[str, str], loaded: set[str], tmp_path: Path) -> None:
     words = ["run", "imagePushToRegistry", "--targetRegistryUrl", "http://127.0.0.1:1", "--sourceRegistryUrl", "http://127.0.0.1:1"]
     settings = {**environ, "PIPER_vaultPath": "kv"}
     program = f"import sys; from towline.cli import main; main({words!r}, environ={settings!r}, out=sys.stderr, err=sys.stderr); print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
-    assert "towline.commands.vault" in modules
-    assert ({"hvac", "requests", "towline.vault"} <= set(modules)) is loaded
-    assert loaded or not {"hvac", "requests", "towline.vault"} & set(modules)
+    assert "towline.commands.run" in modules
+    assert {PLANS, CLIENT, "hvac"} & set(modules) == loaded

@@ -90,8 +90,7 @@ def test_the_later_layer_wins(below: dict[str, object], above: dict[str, object]
 
 @unhurried
 @given(maps, maps, maps)
-def test_layers_are_folded_one_after_the_other_from_the_weakest(one: dict[str, object], two: dict[str, object], three: dict[str, object]) -> None:
-    # Not the other way round: a list between two maps takes the first map away, and would not if it were folded with the third first.
+def test_what_has_been_folded_can_be_folded_further(one: dict[str, object], two: dict[str, object], three: dict[str, object]) -> None:
     assert plain(plain(one, two), three) == plain(one, two, three)
 
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from towline.config.catalog import load_schema, vault_schema
+from towline.config.catalog import VAULT_KEYS, load_schema, vault_keys, vault_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs
 from towline.config.schema import StepSchema, parse
-from towline.config.vault import KEYS, Answer, Plan, Question, Server, answers, interpolate, own_keys, plan
+from towline.config.vault import Answer, Plan, Question, Server, answers, interpolate, plan
 from towline.errors import ConfigError, CredentialError
 
 SCOPE = ["PARAMETERS", "STAGES", "STEPS", "GENERAL"]
@@ -134,8 +134,8 @@ def test_our_own_steps_have_their_logins_in_vault(name: str, login: set[str]) ->
 
 
 def test_the_keys_of_vault_are_those_of_its_metadata_and_of_the_step() -> None:
-    assert {parameter.name for parameter in vault_schema().parameters} - {"allowPlainHttp", "credentialHosts"} == KEYS
-    assert own_keys(STEP) == KEYS | {"deployVaultSecretName"}  # configName is the step's own
+    assert {parameter.name for parameter in vault_schema().parameters} - {"allowPlainHttp", "credentialHosts"} == VAULT_KEYS
+    assert vault_keys(STEP) == VAULT_KEYS | {"deployVaultSecretName"}  # configName is the step's own
 
 
 # ---- $(x)
