@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import json
 import os
 import signal
@@ -17,14 +18,15 @@ from typing import Any, NoReturn, TextIO
 
 from towline import dispatch
 from towline.commands.call import Call
-from towline.console import Console
+from towline.console import Console, Output
 from towline.errors import Interrupted, MachineError, TowlineError, UsageError
 from towline.files import version, write_whole
 from towline.secret import is_secret
 from towline.suggest import nearest
 from towline.wire import Outcome, Request, encode_result, read_request
 
-_INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_INTERRUPTED = tuple(128 + number for number in _SIGNALS)
 _EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
@@ -45,24 +47,36 @@ def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
 
 def entry() -> int:
     """The console script: the process's own arguments, environment and streams; signals become an ordinary way out."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
-    code = main(sys.argv[1:], environ=os.environ, out=sys.stdout, err=sys.stderr)
-    if code in _INTERRUPTED:  # a thread that still waits for a host must not hold up the end
-        sys.stdout.flush()
-        sys.stderr.flush()
+    while (filler := os.open(os.devnull, os.O_RDWR)) < 3:  # a stream that was closed: its number must not become that of a file or socket
+        pass
+    os.close(filler)
+    for number in _SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` says that the end of a session is no matter
+            signal.signal(number, _interrupt)
+    code = main(sys.argv[1:], environ=os.environ, out=sys.stdout or io.StringIO(), err=sys.stderr or io.StringIO())
+    if not _flushed() or code in _INTERRUPTED:  # a thread that still waits for a host must not hold up the end, nor a full disk change the code
         os._exit(code)
     return code
 
 
+def _flushed() -> bool:
+    """Whether all that was written has gone where it should; else the interpreter would complain of it, with an exit code of its own."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO, err: TextIO) -> int:
     """Run the command that `words` name and give its exit code; a result file is written on every way out."""
+    console, output = Console(err), Output(out)
     if list(words) == ["--version"]:  # before argparse is set up: half of what the answer would cost
-        out.write(f"towline {version()}\n")
-        return 0
+        return _print(f"towline {version()}\n", output, console)
     started = time.monotonic()
     failure = 0
-    console = Console(err)
     identity = Request()
     ending: Outcome | TowlineError
     try:
@@ -73,7 +87,7 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
         parser, module, step = _command(rest)
         failure = getattr(module, "FAILURE", 0)
         identity = replace(identity, step=step or identity.step)
-        call = Call(request=request, requested=bool(common.request), environ=taken, folder=_here(), console=console, out=out)
+        call = Call(request=request, requested=bool(common.request), environ=taken, folder=_here(), console=console, out=output)
         ending = module.execute(_arguments(parser, rest, common), call)
     except TowlineError as fault:
         ending = fault
@@ -81,18 +95,19 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
         ending = _unexpected(fault, console)
     _calm()
     result = encode_result(identity, ending, seconds=time.monotonic() - started, version=version())
-    code = _finish(words, ending, result, console=console, out=out)
+    code = _finish(words, ending, result, console=console, out=output)
     return failure or code if code else 0  # the drop-in calls keep the one exit code that Piper has
 
 
 def _calm() -> None:
-    """From here on a second signal changes nothing: the result is written first."""
+    """From here on a further signal changes nothing: everything is put away and the result is written first."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is _interrupt:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:
+    _calm()
     raise Interrupted(number)
 
 
@@ -175,20 +190,28 @@ def _unexpected(fault: Exception, console: Console) -> TowlineError:
     return TowlineError(f"unexpected: {type(fault).__name__}: {fault}", hint="this is a bug of Towline; report it with the trace above")
 
 
-def _finish(words: Sequence[str], ending: Outcome | TowlineError, result: Mapping[str, object], *, console: Console, out: TextIO) -> int:
-    """Print and write what came of it and give the exit code."""
+def _finish(words: Sequence[str], ending: Outcome | TowlineError, result: Mapping[str, object], *, console: Console, out: Output) -> int:
+    """Write and print what came of it and give the exit code: the file first, since a stream may be closed or its disk full."""
     text = json.dumps({**result, **_masked(result, console)}, indent=2, ensure_ascii=False) + "\n"
-    code = 0
+    code = ending.exit_code if isinstance(ending, TowlineError) else 0
+    path = _flag(words, "--result")
+    try:
+        if path:
+            write_whole(Path(path), text.encode("utf-8", "replace"))
+    except MachineError as fault:
+        console.fail(fault)
+        code = code or fault.exit_code
     if isinstance(ending, TowlineError):
         console.fail(ending)
-        code = ending.exit_code
-    if "--json" in words:
+    printed = _print(text, out, console) if "--json" in words else 0
+    return code or printed
+
+
+def _print(text: str, out: Output, console: Console) -> int:
+    """Print to standard output and give the exit code."""
+    try:
         out.write(text)
-    path = _flag(words, "--result")
-    if path:
-        try:
-            write_whole(Path(path), text.encode())
-        except MachineError as fault:
-            console.fail(fault)
-            return code or fault.exit_code
-    return code
+    except MachineError as fault:
+        console.fail(fault)
+        return fault.exit_code
+    return 0

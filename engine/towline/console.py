@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from typing import TextIO
 from urllib.parse import quote, quote_plus
 
-from towline.errors import TowlineError
+from towline.errors import MachineError, TowlineError
 
 MASK = "****"
 _SHORTEST, _SHORTEST_LINE = 4, 8
@@ -37,7 +38,8 @@ class Console:
 
     def say(self, text: str) -> None:
         """One line about what happens."""
-        print(self.mask(text), file=self._stream, flush=True)
+        with contextlib.suppress(OSError, ValueError):  # a log that cannot be written must not end the step, nor cost its result
+            print(self.mask(text), file=self._stream, flush=True)
 
     def warn(self, text: str) -> None:
         """One line about what is probably not meant so."""
@@ -50,6 +52,24 @@ class Console:
             self.say(f"  where: {fault.where}")
         if fault.hint:
             self.say(f"  next:  {fault.hint}")
+
+
+class Output:
+    """Standard output, where what was asked for is printed; nothing is masked."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Print `text` at once; raises MachineError where it cannot be. A reader that has seen enough (`| head`) is no fault."""
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:
+            return
+        except (OSError, ValueError) as fault:
+            reason = fault.strerror if isinstance(fault, OSError) else str(fault)
+            raise MachineError(f"cannot write to standard output: {reason}", hint="see where it leads to, or take the result from --result FILE") from fault
 
 
 def _forms(secret: str) -> set[str]:

@@ -13,7 +13,7 @@ TowlineError                 1  undefined
   RenderError                7  build           rendering, or an edit that cannot be done safely
   Superseded                 8  custom          a newer deployment is in place; the build goes on
   MachineError               9  infrastructure  disk, memory, a missing program
-  Interrupted         130, 143  custom          a signal; the build is aborted
+  Interrupted    129, 130, 143  custom          a signal; the build is aborted
 TransportError                  the network below a host; always turned into one of the above by its caller
 """
 

@@ -157,11 +157,62 @@ def test_a_working_directory_that_is_gone_is_a_fault_of_the_machine(workspace: P
     assert done.stderr.startswith("error: the working directory is gone")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_with_a_result_that_says_aborted(number: signal.Signals, code: int, workspace: Path) -> None:
-    program = ("import os, sys; from towline import cli; sys.argv = ['towline', 'plan', '--result', 'result.json'];"
-               f"import towline.commands.plan as plan; plan.execute = lambda *_: os.kill(os.getpid(), {int(number)});"
-               "sys.exit(cli.entry())")
+ENTRY = "import sys; from towline import cli; sys.argv = ['towline', *sys.argv[1:]]; sys.exit(cli.entry())"
+
+
+def shell(line: str, workspace: Path) -> subprocess.CompletedProcess[str]:
+    """Run `line`, in which `towline` is the engine, as a user would."""
+    function = f'towline() {{ "{sys.executable}" -c "{ENTRY}" "$@"; }}'
+    return subprocess.run(["/bin/bash", "-c", f"{function}; {line}"], cwd=workspace, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("line", [
+    "towline plan --result result.json --json >&-",
+    "towline plan --result result.json 2>&-",
+    "towline plan --result result.json 2>/dev/full",
+    "towline plan --result result.json <&- >&- 2>&-",
+])
+def test_a_stream_that_takes_nothing_costs_neither_result_nor_success(line: str, workspace: Path) -> None:
+    assert shell(line, workspace).returncode == 0
+    assert json.loads((workspace / "result.json").read_text())["status"] == "success"
+
+
+def test_a_log_that_cannot_be_written_leaves_the_exit_code(workspace: Path) -> None:
+    assert shell("towline run nothing --result result.json 2>/dev/full", workspace).returncode == 2
+    assert json.loads((workspace / "result.json").read_text())["error"]["category"] == "config"
+
+
+@pytest.mark.parametrize("words", ["plan", "plan --json", "--version", "schema"])
+def test_an_answer_that_cannot_be_written_is_a_fault_of_the_machine(words: str, workspace: Path) -> None:
+    done = shell(f"towline {words} >/dev/full", workspace)
+    assert done.returncode == 9
+    assert done.stderr.startswith("error: cannot write to standard output: No space left on device\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault(workspace: Path) -> None:
+    done = shell("set -o pipefail; towline schema | true", workspace)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+SIGNALLED = ("import os, sys; from towline import cli; sys.argv = ['towline', 'plan', '--result', 'result.json'];"
+             "import towline.commands.plan as plan; from towline.wire import Outcome\n"
+             "def execute(*_):\n  try:\n    for number in {numbers}: os.kill(os.getpid(), number)\n"
+             "  finally:\n    os.kill(os.getpid(), {again}); open('put-away', 'w').close()\n"
+             "  return Outcome(status='success', summary='went on')\n"
+             "plan.execute = execute; sys.exit(cli.entry())")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_a_signal_ends_with_a_result_that_says_aborted_and_a_second_one_changes_nothing(number: signal.Signals, code: int, workspace: Path) -> None:
+    program = SIGNALLED.format(numbers=[int(number)], again=int(signal.SIGTERM))
     done = subprocess.run([sys.executable, "-c", program], cwd=workspace, capture_output=True, check=False)
     assert done.returncode == code
     assert json.loads((workspace / "result.json").read_text())["status"] == "aborted"
+    assert (workspace / "put-away").exists()
+
+
+def test_the_end_of_a_session_is_no_matter_under_nohup(workspace: Path) -> None:
+    program = SIGNALLED.format(numbers=[int(signal.SIGHUP)], again=int(signal.SIGHUP))
+    done = subprocess.run(["nohup", sys.executable, "-c", program], cwd=workspace, capture_output=True, check=False)
+    assert done.returncode == 0
+    assert json.loads((workspace / "result.json").read_text())["summary"] == "went on"

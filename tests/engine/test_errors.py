@@ -21,7 +21,7 @@ def below(kind: type[TowlineError]) -> list[type[TowlineError]]:
 
 def instances() -> list[TowlineError]:
     kinds = [kind for kind in below(TowlineError) if kind is not Interrupted]
-    return [*(kind("what") for kind in kinds), Interrupted(signal.SIGINT), Interrupted(signal.SIGTERM)]
+    return [*(kind("what") for kind in kinds), *map(Interrupted, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))]
 
 
 def fault_table() -> dict[int, tuple[set[str], set[str]]]:
@@ -65,9 +65,8 @@ def test_every_category_of_the_contract_is_used() -> None:
 
 
 def test_the_drawing_shows_every_class_below_its_parent_with_code_and_category() -> None:
-    real = {
-        kind.__name__: (kind.__mro__[1].__name__, "130, 143" if kind is Interrupted else str(kind.exit_code), kind.category) for kind in below(TowlineError)
-    }
+    codes = {kind: "129, 130, 143" if kind is Interrupted else str(kind.exit_code) for kind in below(TowlineError)}
+    real = {kind.__name__: (kind.__mro__[1].__name__, code, kind.category) for kind, code in codes.items()}
     shown = drawn()
     assert shown.pop("TransportError")[0] == TransportError.__mro__[1].__name__ == "Exception"
     assert shown == real

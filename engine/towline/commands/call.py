@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
-from towline.console import Console
+from towline.console import Console, Output
 from towline.wire import Request
 
 
@@ -20,4 +19,4 @@ class Call:
     environ: Mapping[str, str]
     folder: Path
     console: Console
-    out: TextIO
+    out: Output

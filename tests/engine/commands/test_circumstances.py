@@ -7,7 +7,7 @@ import pytest
 
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances, orchestrator, stage_of
-from towline.console import Console
+from towline.console import Console, Output
 from towline.wire import Build, Request
 
 
@@ -31,7 +31,7 @@ def test_an_orchestrator_is_known_by_its_variables(environ: dict[str, str], name
 
 def call(folder: Path, environ: dict[str, str], *, requested: bool) -> Call:
     request = Request(build=Build(branch="feature/x", change_request="7"))
-    return Call(request=request, requested=requested, environ=environ, folder=folder, console=Console(io.StringIO()), out=io.StringIO())
+    return Call(request=request, requested=requested, environ=environ, folder=folder, console=Console(io.StringIO()), out=Output(io.StringIO()))
 
 
 def test_a_build_is_known_by_its_request(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tests.calls import configure
 from towline.commands import piper_flags
 from towline.commands.call import Call
 from towline.config.documents import Documents
-from towline.console import Console
+from towline.console import Console, Output
 from towline.errors import ConfigError
 from towline.wire import Request
 
@@ -22,7 +22,7 @@ def parsed(*words: str) -> argparse.Namespace:
 
 
 def call(folder: Path, *, stage: str = "", **environ: str) -> Call:
-    return Call(request=Request(stage=stage), requested=False, environ=environ, folder=folder, console=Console(io.StringIO()), out=io.StringIO())
+    return Call(request=Request(stage=stage), requested=False, environ=environ, folder=folder, console=Console(io.StringIO()), out=Output(io.StringIO()))
 
 
 def names(documents: Documents) -> list[str]:

@@ -20,7 +20,7 @@ from towline.config.catalog import load_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs
 from towline.config.resolve import resolve
-from towline.console import Console
+from towline.console import Console, Output
 from towline.errors import CredentialError
 from towline.wire import Request
 
@@ -46,7 +46,7 @@ class Place:
         self.stream = io.StringIO()
         text = f"general: {{vaultServerUrl: '{server.url}', {general}}}\nsteps: {{imagePushToRegistry: {{targetRegistryUrl: 'http://127.0.0.1:1'}}}}\n"
         self.documents = Documents(defaults=(), project=parse_document(text, "config.yml", trusted=False))
-        self.call = Call(request=Request(), requested=True, environ=environ, folder=folder, console=Console(self.stream), out=io.StringIO())
+        self.call = Call(request=Request(), requested=True, environ=environ, folder=folder, console=Console(self.stream), out=Output(io.StringIO()))
 
     @property
     def log(self) -> str:
