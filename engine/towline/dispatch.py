@@ -36,10 +36,15 @@ def command(name: str) -> Any:
     return import_module(COMMANDS[name][0])
 
 
-def step(name: str) -> Any:
-    """The module of a step by its own name: `run(task)`; raises UsageError for a step that another library runs."""
+def check_step(name: str) -> None:
+    """Pass where Towline runs the step of this own name itself; raises UsageError for one that another library runs."""
     if name not in STEPS:
         raise UsageError(f"{name} is no step of Towline's own", hint=f"call it from the library that offers it; Towline runs: {', '.join(STEPS)}")
+
+
+def step(name: str) -> Any:
+    """The module of a step by its own name: `run(task)`; raises UsageError as `check_step`."""
+    check_step(name)
     return import_module(STEPS[name])
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls import Ending
+from tests.calls import Ending, configure
 from towline import dispatch
 from towline.errors import UsageError
 
@@ -29,7 +29,9 @@ def test_a_step_of_another_library_is_refused_and_says_whose_steps_there_are() -
 
 @pytest.mark.parametrize("name", ["kanikoExecute", "kanikoBuild"])
 def test_running_a_step_of_another_library_is_a_wrong_call(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its settings are looked at: nobody should correct them first."""
     monkeypatch.chdir(tmp_path)
-    ending = Ending(["run", name], tmp_path)
+    configure(tmp_path, "steps: {kanikoExecute: {buildOptions: 1}}\nnonsense: [")
+    ending = Ending(["run", name, "--nonsense"], tmp_path)
     assert ending.code == 2
     assert ending.message == "kanikoExecute is no step of Towline's own"

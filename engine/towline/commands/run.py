@@ -32,6 +32,7 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
     parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
     known, _ = parser.parse_known_args([word for word in words if word not in ("-h", "--help")])
     schema = load_schema(known.step)
+    dispatch.check_step(schema.name)
     parser.set_defaults(schema=schema)
     group = parser.add_argument_group(f"parameters of {schema.name}")
     for parameter in schema.parameters:
