@@ -85,6 +85,7 @@ def _sources(parameter: Parameter, schema: StepSchema) -> list[str]:
 def _notes(parameter: Parameter) -> list[str]:
     """What else there is to know, a sentence each."""
     notes = [f"Possible: {_code(*parameter.possible_values)}."] if parameter.possible_values else []
+    notes += [] if parameter.minimum is None else [f"At least {parameter.minimum}."]
     notes += ["**Must be set.**"] if parameter.mandatory and parameter.default is None else []
     notes += [f"**Must be set where {' and '.join(map(_requirement, parameter.mandatory_if))}.**"] if parameter.mandatory_if else []
     notes += ["Secret: never in a file."] if parameter.secret else []

@@ -156,6 +156,7 @@ def _about(parameter: Parameter) -> list[str]:
         "type": parameter.type,
         "scope": ", ".join(parameter.scope),
         "possible": ", ".join(parameter.possible_values),
+        "at least": "" if parameter.minimum is None else str(parameter.minimum),
         "also as": ", ".join(aliases),
         "pipeline environment": ", ".join(source.pipeline_environment for source in parameter.sources),
         "variable": f"PIPER_{parameter.name}",

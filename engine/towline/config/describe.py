@@ -113,7 +113,7 @@ def _described(parameter: Parameter) -> _Json:
 
 def _values(parameter: Parameter) -> _Json:
     if not parameter.possible_values:
-        return _TYPES[parameter.type]
+        return {**_TYPES[parameter.type], **({} if parameter.minimum is None else {"minimum": parameter.minimum})}
     if parameter.type == "list":
         return {**_TYPES["list"], "items": {"enum": [*parameter.possible_values, None]}}
     return {"enum": [*parameter.possible_values, "", None]}

@@ -68,12 +68,19 @@ def _fitted(parameter: Parameter, setting: Setting) -> Setting | Fault:
         return Fault(where=setting.origin, what=what, hint=HOW_TO_WRITE[parameter.type])
     if parameter.later and value not in (*EMPTY, parameter.default):
         return Fault(where=setting.origin, what=f"{parameter.name} is set, but Towline cannot do this yet", hint=parameter.later)
+    if isinstance(value, int) and parameter.minimum is not None and value < parameter.minimum:
+        return Fault(where=setting.origin, what=f"{parameter.name} is {value}, expected at least {parameter.minimum}", hint=_without(parameter))
     for text in _choices(parameter, value):
         if text not in parameter.possible_values:
             close = nearest(text, parameter.possible_values)
             hint = f"{close} " * close.startswith("did") + f"possible: {', '.join(parameter.possible_values)}"
             return Fault(where=setting.origin, what=f"{parameter.name} is {shown(parameter, text)}", hint=hint)
     return replace(setting, value=value)
+
+
+def _without(parameter: Parameter) -> str:
+    """What to do about a value that is out of bounds."""
+    return "correct it, or leave it out" if parameter.default is None else f"correct it, or leave it out for {parameter.default}"
 
 
 def _choices(parameter: Parameter, value: object) -> list[str]:

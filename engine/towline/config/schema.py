@@ -62,7 +62,7 @@ class VaultReference:
 class Parameter:
     """One parameter; `later` says what Towline cannot do yet where it is set, `trusted` that a pull request may not set it.
 
-    Possible values of a list hold for each of its elements; it is mandatory also where all of `mandatory_if` hold.
+    Possible values of a list hold for each of its elements, `minimum` is for an integer; it is mandatory also where all of `mandatory_if` hold.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Parameter:
     conditions: tuple[ConditionalDefault, ...] = ()
     vault: VaultReference | None = None
     possible_values: tuple[str, ...] = ()
+    minimum: int | None = None
     mandatory: bool = False
     mandatory_if: tuple[Requirement, ...] = ()
     secret: bool = False
@@ -161,7 +162,7 @@ def parse(data: object, where: str) -> StepSchema:
     )
 
 
-_PLAIN = {"name", "type", "description", "default", "mandatory", "secret", "trusted", "later"}
+_PLAIN = {"name", "type", "description", "default", "minimum", "mandatory", "secret", "trusted", "later"}
 _DERIVED = {"scope", "aliases", "sources", "conditions", "vault", "possibleValues", "mandatoryIf"}
 
 
@@ -169,6 +170,8 @@ def _parameter(data: object, where: str) -> Parameter:
     record = _record(data, _PLAIN | _DERIVED, where)
     name = f"parameter {record['name']}"
     _one_of(record.get("type"), TYPES, f"{name}: type", where)
+    if "minimum" in record and (record["type"] != "integer" or not isinstance(record["minimum"], int)):
+        raise ConfigError(f"{name}: a minimum is for a whole number", where=where)
     return Parameter(
         **{key: record[key] for key in _PLAIN & record.keys()},
         scope=_scope(record, name, where),

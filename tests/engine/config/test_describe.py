@@ -73,6 +73,7 @@ def test_what_the_engine_takes_is_no_error(text: str) -> None:
     ("stages: {Release: {tool: helmm}}", "stages/Release/tool"),
     ("stages: {'A stage of ours': {tool: helmm}}", "stages/A stage of ours/tool"),
     ("steps: {gitOpsUpdateDeployment: {pushDeadline: soon}}", "steps/gitOpsUpdateDeployment/pushDeadline"),
+    ("steps: {gitOpsUpdateDeployment: {pushDeadline: 0}}", "steps/gitOpsUpdateDeployment/pushDeadline"),
     ("steps: {gitOpsUpdateDeployment: {pushDeadline: 1.5}}", "steps/gitOpsUpdateDeployment/pushDeadline"),
     ("steps: {gitOpsUpdateDeployment: {helmValues: values.yaml}}", "steps/gitOpsUpdateDeployment/helmValues"),
     ("steps: {gitOpsUpdateDeployment: {helmValues: [{a: b}]}}", "steps/gitOpsUpdateDeployment/helmValues/0"),

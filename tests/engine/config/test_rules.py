@@ -28,6 +28,21 @@ def whats(schema: StepSchema, **values: object) -> list[str]:
     return [fault.what for fault in faults(schema, **values)]
 
 
+# ---- one value
+
+
+@pytest.mark.parametrize(("value", "expected"), [
+    (0, "p is 0, expected at least 1"), ("-3", "p is -3, expected at least 1"), (1, ""), ("7", ""), ("soon", 'p is "soon", expected a whole number'),
+])
+def test_a_number_is_not_below_its_minimum(value: object, expected: str) -> None:
+    assert whats(step(parameter("p", "integer", minimum=1)), p=value) == [expected] * bool(expected)
+
+
+@pytest.mark.parametrize(("others", "hint"), [({}, "correct it, or leave it out"), ({"default": 600}, "correct it, or leave it out for 600")])
+def test_a_number_below_its_minimum_says_what_counts_without_it(others: dict[str, Any], hint: str) -> None:
+    assert faults(step(parameter("p", "integer", minimum=1, **others)), p=0)[0].hint == hint
+
+
 # ---- mandatory
 
 

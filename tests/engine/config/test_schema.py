@@ -27,6 +27,7 @@ def test_metadata_becomes_a_schema() -> None:
         possibleValues=["red", 1],
         mandatory=True,
     ).parameters[0]
+    assert one(type="integer", minimum=0).parameters[0].minimum == 0
     assert parameter.aliases == (Alias(name="color", deprecated=True), Alias(name="hue", scope=("STEPS",)))
     assert parameter.sources == (Source(pipeline_environment="custom/colour", over="GENERAL"),)
     assert (parameter.default, parameter.possible_values, parameter.mandatory, parameter.secret) == ("red", ("red", "1"), True, False)
@@ -93,6 +94,8 @@ def test_a_step_lists_every_spelling_with_its_own_name_first() -> None:
     ("changes", "message", "hint"),
     [
         ({"typ": "string"}, "unknown key 'typ'", "'type'"),
+        ({"minimum": 1}, "a minimum is for a whole number", ""),
+        ({"type": "integer", "minimum": "1"}, "a minimum is for a whole number", ""),
         ({"type": "strng"}, "type is 'strng'", "'string'"),
         ({"scope": ["STAGE"]}, "scope is 'STAGE'", "'STAGES'"),
         ({"sources": [{"pipelineEnvironment": "x", "over": "STEPS"}]}, "over is 'STEPS'", "GENERAL"),
@@ -149,6 +152,7 @@ def test_metadata_is_sound(schema: StepSchema) -> None:
         assert parameter.description.endswith("."), parameter.name
         assert not parameter.secret or parameter.default is None, parameter.name
         assert parameter.default is None or not parameter.possible_values or parameter.default in parameter.possible_values, parameter.name
+        assert parameter.minimum is None or not isinstance(parameter.default, int) or parameter.default >= parameter.minimum, parameter.name
 
 
 @pytest.mark.parametrize("schema", all_schemas(), ids=lambda schema: schema.name)
