@@ -14,7 +14,7 @@ from towline.commands.project import documents, given, pipeline_environment
 from towline.config.catalog import load_schema, stage_names
 from towline.config.documents import stage_name
 from towline.config.layers import Inputs, effective, ordered
-from towline.config.merge import Setting
+from towline.config.merge import DEFAULT, Setting
 from towline.config.resolve import check
 from towline.config.schema import Parameter, StepSchema
 from towline.config.types import EMPTY, coerce
@@ -25,7 +25,6 @@ from towline.suggest import nearest
 from towline.wire import SUCCESS, Outcome
 
 _LONGEST = 300
-_DEFAULT = "default"
 
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
@@ -104,7 +103,7 @@ class _View:
 
 def _record(parameter: Parameter, setting: Setting | None, view: _View) -> dict[str, Any]:
     """One parameter as data: its value as the step gets it, its place, and what it stands over, strongest first; secrets are masked in all of them."""
-    known = {"name": parameter.name, "type": parameter.type, "set": setting is not None and setting.layer != _DEFAULT}
+    known = {"name": parameter.name, "type": parameter.type, "set": setting is not None and setting.layer != DEFAULT}
     if setting is None:
         return {**known, "value": None, "layer": "", "origin": "", "alias": "", "trusted": True, "overridden": []}
     return {**known, **_place(parameter, setting, view), "overridden": [_place(parameter, before, view) for before in reversed(setting.overridden)]}

@@ -13,7 +13,7 @@ from functools import partial
 
 from towline.config.catalog import all_schemas, load_schema
 from towline.config.documents import PROJECT_FILE, Document, Documents, parse_document, read_documents, read_yaml, stage_name
-from towline.config.merge import Layer, Setting, fold
+from towline.config.merge import DEFAULT, Layer, Setting, fold
 from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, Parameter, StepSchema, as_text
 from towline.errors import ConfigError
 
@@ -132,12 +132,12 @@ def _layer(name: str, found: Mapping[str, _Found], *, trusted: bool) -> Layer:
 
 
 def _defaults(schema: StepSchema) -> Layer:
-    found = {parameter.name: _Found(value=parameter.default, where="default") for parameter in schema.parameters if parameter.default is not None}
+    found = {parameter.name: _Found(value=parameter.default, where=DEFAULT) for parameter in schema.parameters if parameter.default is not None}
     conditional: dict[str, dict[str, object]] = {}
     for parameter in schema.parameters:
         for condition in parameter.conditions:
             conditional.setdefault(condition.value, {})[parameter.name] = condition.default
-    return _layer("default", {**{value: _Found(value=held, where="default") for value, held in conditional.items()}, **found}, trusted=True)
+    return _layer(DEFAULT, {**{value: _Found(value=held, where=DEFAULT) for value, held in conditional.items()}, **found}, trusted=True)
 
 
 def _section(schema: StepSchema, document: Document, scope: str, label: str, *paths: Sequence[str]) -> Layer:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+DEFAULT = "default"  # the layer of a step's own defaults
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:

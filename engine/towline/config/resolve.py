@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from towline.config.layers import Inputs, ordered, settled
-from towline.config.merge import Layer, Setting
-from towline.config.rules import Fault, checked
+from towline.config.merge import DEFAULT, Layer, Setting
+from towline.config.rules import Fault, checked, how_to_set
 from towline.config.schema import Parameter, StepSchema
 from towline.config.types import EMPTY, ZERO, coerce
 from towline.errors import ConfigError, CredentialError, UsageError
@@ -48,9 +48,12 @@ class Settings:
         return dict(self._get(name, dict))
 
     def origin(self, name: str) -> str:
-        """Where the value stands: file:line, key of the pipeline environment, variable, call, flag or `default`; empty where it is not set."""
-        self._parameter(name)
-        return self._settings[name].origin if name in self._settings else ""
+        """Where the value stands: file:line, key of the pipeline environment, variable, call, flag; of a default how to set it; empty where there is none."""
+        parameter = self._parameter(name)
+        if name not in self._settings:
+            return ""
+        setting = self._settings[name]
+        return setting.origin if setting.layer != DEFAULT else f"the default of {name}, since nothing sets it ({how_to_set(self._schema, parameter)})"
 
     def given(self, name: str) -> bool:
         """Whether the parameter has a value that is not empty."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from towline.config.merge import Layer, Setting
+from towline.config.merge import DEFAULT, Layer, Setting
 from towline.config.schema import Parameter, Requirement, Rule, StepSchema, as_text
 from towline.config.types import EMPTY, EXPECTED, HOW_TO_WRITE, coerce
 from towline.suggest import nearest
@@ -137,7 +137,7 @@ def _reason(requirement: Requirement, settings: Mapping[str, Setting]) -> str:
     if setting is None:
         return f"a missing {requirement.parameter}"
     value = "" if requirement.not_empty else f" {as_text(setting.value)}"
-    return f"{requirement.parameter}{value} ({setting.origin})"
+    return f"{requirement.parameter}{value} ({'its default, since nothing sets it' if setting.layer == DEFAULT else setting.origin})"
 
 
 def how_to_set(schema: StepSchema, parameter: Parameter) -> str:

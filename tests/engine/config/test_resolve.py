@@ -129,9 +129,14 @@ def test_an_unset_parameter_is_its_types_empty_value_and_stands_nowhere() -> Non
     found = settings("imagePushToRegistry", inputs())
     assert (found.text("targetImageTag"), found.texts("sourceImages"), dict(found.mapping("targetImages"))) == ("", (), {})
     assert (found.origin("targetImageTag"), found.given("targetImageTag"), found.trusted("targetImageTag")) == ("", False, True)
-    assert (found.flag("tagLatest"), found.origin("tagLatest"), found.given("tagLatest")) == (False, "default", True)
+    assert (found.flag("tagLatest"), found.given("tagLatest")) == (False, True)
     bare = resolve(described(type="boolean"), inputs(""))
     assert (bare.flag("p"), bare.origin("p"), bare.given("p")) == (False, "", False)
+
+
+def test_the_place_of_a_default_says_how_to_set_the_parameter() -> None:
+    place = "the default of p, since nothing sets it (set p in steps.s or the stage's section of .pipeline/config.yml, or as PIPER_p)"
+    assert resolve(described(type="string", default="kubectl", scope=["STAGES", "STEPS"]), inputs("")).origin("p") == place
 
 
 def test_asking_for_what_the_step_does_not_have_is_a_bug() -> None:
