@@ -5,8 +5,9 @@ Three answers: yes, no, and undecided, for a condition on what the pipeline may 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from towline.config.merge import Setting
@@ -87,9 +88,16 @@ def decide(conditions: Sequence[Condition], scene: Scene) -> Decision:
     flag = scene.config.get(scene.step)
     if flag is not None and isinstance(flag.value, bool):
         return Decision(active="yes" if flag.value else "no", why=f"`{scene.step}: {str(flag.value).lower()}` in {flag.layer} ({flag.origin})")
-    if not conditions:
-        return Decision(active="yes", why=f"{scene.step} has no condition in stage {scene.stage}")
-    return _any(conditions, scene)
+    without = Decision(active="yes", why=f"{scene.step} has no condition in stage {scene.stage}")
+    decision = _any(conditions, scene) if conditions else without
+    return decision if flag is None else replace(decision, why=f"{decision.why}; {_no_flag(scene.step, flag)}")
+
+
+def _no_flag(step: str, setting: Setting) -> str:
+    """That something stands where a flag is expected, but none: only a boolean is one, in Piper too."""
+    value = "..." if isinstance(setting.value, dict | list) else json.dumps(setting.value, ensure_ascii=False)[:80]
+    kind = "a text" if isinstance(setting.value, str) else "neither true nor false"
+    return f"`{step}: {value}` in {setting.layer} ({setting.origin}) does not count, since it is {kind}: write true or false, without quotes"
 
 
 def restrain(before: Decision, conditions: Sequence[Condition], scene: Scene) -> Decision:

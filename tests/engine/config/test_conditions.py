@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from towline.config.conditions import Decision, Scene, decide, parse, restrain, same
+from towline.config.conditions import Answer, Decision, Scene, decide, parse, restrain, same
 from towline.config.merge import Setting
 from towline.errors import ConfigError
 
@@ -213,9 +213,17 @@ def test_a_flag_decides_over_every_condition(flag: bool, active: str, condition:
     assert answer(condition, flagged) == (active, f"`deploy: {str(flag).lower()}` in stage Acceptance (config.yml:7)")
 
 
-@pytest.mark.parametrize("flag", ["true", "false", 1, {"tool": "helm"}])
-def test_only_a_boolean_is_a_flag(flag: object) -> None:
-    assert answer({"inactive": True}, replace(SCENE, config={"deploy": setting(flag)}))[0] == "no"
+@pytest.mark.parametrize(("flag", "shown", "kind"), [
+    ("true", '"true"', "a text"), ("false", '"false"', "a text"), ("yes", '"yes"', "a text"), (1, "1", "neither true nor false"),
+    ({"password": "x"}, "...", "neither true nor false"),
+])
+@pytest.mark.parametrize(("condition", "active"), [({"inactive": True}, "no"), ({"inactive": False}, "yes"), (None, "yes")])
+def test_only_a_boolean_is_a_flag_and_what_is_none_is_named(flag: object, shown: str, kind: str, condition: dict[str, Any] | None, active: Answer) -> None:
+    conditions = [parse(condition, "stages.yaml:4")] if condition else []
+    bare = decide(conditions, SCENE)
+    found = decide(conditions, replace(SCENE, config={"deploy": setting(flag, "stage Acceptance")}))
+    said = f"`deploy: {shown}` in stage Acceptance (config.yml:7) does not count, since it is {kind}: write true or false, without quotes"
+    assert found == Decision(active=active, why=f"{bare.why}; {said}")
 
 
 # ---- notActiveConditions
