@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from towline.config.layers import Inputs, ordered, settled
+from towline.config.context import common, context
+from towline.config.layers import Documents, Inputs, ordered, settled
 from towline.config.merge import DEFAULT, Layer, Setting
 from towline.config.rules import Fault, checked, how_to_set
 from towline.config.schema import Parameter, StepSchema
@@ -15,17 +16,18 @@ from towline.suggest import nearest
 
 __all__ = ["Inputs", "Settings", "check", "coerce", "resolve"]
 
+_MOST = 10  # unknown keys that are named one by one
 _T = TypeVar("_T")
 
 
 class Settings:
     """A step's checked parameters; each accessor is for one type, and an unset parameter is its type's empty value."""
 
-    def __init__(self, schema: StepSchema, settings: Mapping[str, Setting], layers: Sequence[Layer]) -> None:
+    def __init__(self, schema: StepSchema, settings: Mapping[str, Setting], layers: Sequence[Layer], unknown: Iterable[str] = ()) -> None:
         self._schema = schema
         self._settings = settings
         self._secrets = frozenset(_secrets(schema, layers, settings))
-        self.warnings = tuple(dict.fromkeys(_deprecated(schema, layers)))  # each once, a line for people
+        self.warnings = tuple(dict.fromkeys((*unknown, *_deprecated(schema, layers))))  # each once, a line for people
 
     def text(self, name: str) -> str:
         """The value of a string parameter."""
@@ -89,9 +91,10 @@ def resolve(schema: StepSchema, inputs: Inputs) -> Settings:
     _known(schema, (*inputs.parameters, *inputs.flags))
     layers = ordered(schema, inputs)
     settings, faults = checked(schema, layers, settled(schema, layers))
+    unknown = tuple(_unknown(schema, inputs.documents))
     if faults:
-        raise _report(schema, faults)
-    return Settings(schema, settings, layers)
+        raise _report(schema, faults, unknown)
+    return Settings(schema, settings, layers, unknown)
 
 
 def check(schema: StepSchema, inputs: Inputs) -> tuple[Fault, ...]:
@@ -101,12 +104,14 @@ def check(schema: StepSchema, inputs: Inputs) -> tuple[Fault, ...]:
     return checked(schema, layers, settled(schema, layers))[1]
 
 
-def _report(schema: StepSchema, faults: Sequence[Fault]) -> ConfigError | CredentialError:
+def _report(schema: StepSchema, faults: Sequence[Fault], unknown: Sequence[str]) -> ConfigError | CredentialError:
+    """All faults as one; a key that does not count may be why something is missing, so the hint tells of it."""
     kind = CredentialError if all(fault.credential for fault in faults) else ConfigError
     if len(faults) == 1:
-        return kind(faults[0].what, where=faults[0].where, hint=faults[0].hint)
+        return kind(faults[0].what, where=faults[0].where, hint="; ".join((faults[0].hint, *unknown)))
     lines = "\n".join(f"  {fault}" for fault in faults)
-    return kind(f"the settings of {schema.name} have {len(faults)} faults:\n{lines}", where=faults[0].where, hint="correct each of them")
+    hint = "; ".join(("correct each of them", *unknown))
+    return kind(f"the settings of {schema.name} have {len(faults)} faults:\n{lines}", where=faults[0].where, hint=hint)
 
 
 def _known(schema: StepSchema, names: Iterable[str]) -> None:
@@ -119,6 +124,19 @@ def _known(schema: StepSchema, names: Iterable[str]) -> None:
 def _first_keys(schema: StepSchema) -> set[str]:
     aliases = {alias.name.partition("/")[0] for parameter in schema.parameters for alias in parameter.aliases}
     return aliases | {condition.value for parameter in schema.parameters for condition in parameter.conditions}
+
+
+def _unknown(schema: StepSchema, documents: Documents) -> Iterator[str]:
+    """The keys of the step's own sections that mean nothing to it: Piper says nothing of them, and a slip looks like a default."""
+    known = {*schema.names, *_first_keys(schema), *(each.name for of in (common, context) for each in of(schema).parameters)}
+    sections = ((document, name) for document in (*documents.defaults, documents.project) for name in schema.names)
+    found = [(document.where("steps", name, key), key) for document, name in sections for key in document.section("steps", name) if key not in known]
+    for where, key in found[:_MOST]:
+        hint = nearest(key, (parameter.name for parameter in schema.parameters))
+        also = hint if hint.startswith("did") else f"`towline explain {schema.name}` lists those that it has"
+        yield f"{where}: {schema.name} has no parameter {key!r}, so it does not count ({also})"
+    if len(found) > _MOST:
+        yield f"{found[_MOST][0]}: {len(found) - _MOST} more keys of {schema.name} do not count"
 
 
 def _deprecated(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[str]:

@@ -298,6 +298,47 @@ def test_what_is_not_deprecated_or_does_not_count_is_not_warned_about(project: s
     assert resolve(described(**AGED), inputs(project)).warnings == ()
 
 
+PLACE = ".pipeline/config.yml:1"
+NEAR, FAR = "so it does not count (did you mean 'colour'?)", "so it does not count (`towline explain s` lists those that it has)"
+
+
+@pytest.mark.parametrize(("section", "said"), [
+    ("{color: a}", [f"{PLACE}: s has no parameter 'color', {NEAR}"]),
+    ("{Colour: a, zzz: b}", [f"{PLACE}: s has no parameter 'Colour', {NEAR}", f"{PLACE}: s has no parameter 'zzz', {FAR}"]),
+    ("{colour: a, hue: b, old: {one: c}, red: {colour: d}}", []),
+    ("{s: true, verbose: true, dockerImage: i, vaultPath: p, inkVaultSecretName: n, stashContent: [a], dockerEnvVars: {}}", []),
+    ("{colour: a, null: b}", [f"{PLACE}: s has no parameter 'null', {FAR}"]),
+])
+def test_a_key_of_the_steps_own_section_that_it_does_not_have_is_named_with_the_nearest(section: str, said: list[str]) -> None:
+    scope = ["STEPS"]
+    schema = parse({"name": "s", "description": "S.", "containers": [{"image": "i"}], "stashes": ["source"], "parameters": [
+        {"name": "colour", "type": "string", "description": "C.", "scope": scope, "aliases": [{"name": "hue"}, {"name": "old/one"}],
+         "conditions": [{"parameter": "ink", "value": "red"}]},
+        {"name": "ink", "type": "string", "description": "I.", "scope": scope, "vault": {"secret": "inkVaultSecretName"}},
+    ]}, "f")
+    others = "\ngeneral: {color: of another step}\nstages: {Build: {color: of another step}}"
+    assert resolve(schema, inputs(f"steps: {{s: {section}, other: {{color: a}}}}{others}")).warnings == tuple(said)
+
+
+def test_keys_that_do_not_count_are_named_in_default_documents_too_and_not_without_end() -> None:
+    found = resolve(described(type="string"), inputs("", "steps: {s: {" + ", ".join(f"k{number}: 1" for number in range(30)) + "}}")).warnings
+    assert len(found) == 11
+    assert found[0].startswith("team.yml:1: s has no parameter 'k0'")
+    assert found[-1] == "team.yml:1: 20 more keys of s do not count"
+
+
+@pytest.mark.parametrize("others", [{}, {"possibleValues": ["a"]}])
+def test_a_key_that_does_not_count_is_named_beside_the_fault_that_it_may_have_caused(others: dict[str, Any]) -> None:
+    schema = parse({"name": "s", "description": "S.", "parameters": [
+        {"name": "target", "type": "string", "description": "T.", "scope": ["STEPS"], "mandatory": True},
+        {"name": "tool", "type": "string", "description": "T.", "scope": ["STEPS"], **others},
+    ]}, "f")
+    with pytest.raises(ConfigError) as caught:
+        resolve(schema, inputs("steps: {s: {Target: x, tool: b}}"))
+    assert "target is not set" in caught.value.message
+    assert caught.value.hint.endswith("; .pipeline/config.yml:1: s has no parameter 'Target', so it does not count (did you mean 'target'?)")
+
+
 # ---- logins
 
 
