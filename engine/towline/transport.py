@@ -31,6 +31,7 @@ _TRICKLE = 60.0
 _FAULTS = (OSError, http.client.HTTPException, ValueError)
 _URL = re.compile(r"[\x21-\x7e]+")
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+_CREDENTIALS = frozenset({"authorization", "x-vault-token"})
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -137,10 +138,15 @@ class Response:
 
 
 class Transport:
-    """Connections by origin, last used first; shared by threads. Connecting takes at most `connect` seconds, each wait for bytes `read` seconds."""
+    """Connections by origin, last used first; shared by threads. Connecting takes at most `connect` seconds, each wait for bytes `read` seconds.
 
-    def __init__(self, *, clock: Clock | None = None, connect: float = 10.0, read: float = 60.0) -> None:
+    `hide` is told every credential before it is sent, since a host may repeat it in what it says.
+    """
+
+    def __init__(self, *, clock: Clock | None = None, connect: float = 10.0, read: float = 60.0, hide: Callable[[str], None] | None = None) -> None:
         self.clock = clock or Clock()
+        self._hide = hide or _ignore
+        self._hidden: set[str] = set()
         self._connect = connect
         self._read = read
         self._lock = threading.Lock()
@@ -151,6 +157,7 @@ class Transport:
 
     def request(self, request: HttpRequest) -> Response:
         """Send it and return the answer, whatever its status; tried again after network faults, 429 and 5xx where that is safe. Raises TransportError."""
+        self._hide_credentials(request.headers)
         attempts = ATTEMPTS if request.again else 1
         for attempt in range(attempts - 1):
             wait = None
@@ -185,6 +192,12 @@ class Transport:
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _hide_credentials(self, headers: Mapping[str, str]) -> None:
+        sent = {value.rpartition(" ")[2] for name, value in headers.items() if name.lower() in _CREDENTIALS}
+        for credential in sent - self._hidden:
+            self._hide(credential)
+            self._hidden.add(credential)
 
     def _once(self, request: HttpRequest) -> Response:
         where = origin(request.url)
@@ -273,6 +286,10 @@ class Transport:
             if self._tls is None:
                 self._tls = ssl.create_default_context()
             return self._tls
+
+
+def _ignore(_: str) -> None:
+    """For callers that log nothing."""
 
 
 def sleep_unless(stop: threading.Event, seconds: float, clock: Clock) -> None:

@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 import hvac
 from hvac.exceptions import InvalidPath, VaultError
 
+from towline.console import Console
 from towline.errors import CredentialError, MachineError, TransportError, VaultUnreachable
 from towline.files import write_whole
 from towline.retry import Clock, Deadline
@@ -37,11 +38,11 @@ class Vault:
     `login` is an AppRole's role id and secret id as user and password; with an empty user its password is a token, which stays valid at the end.
     """
 
-    def __init__(self, url: str, login: Login, *, namespace: str, warn: Callable[[str], None], clock: Clock | None = None) -> None:
+    def __init__(self, url: str, login: Login, *, namespace: str, console: Console, clock: Clock | None = None) -> None:
         self.host = urlsplit(url).netloc
         self._login = login
-        self._warn = warn
-        self._session = _Session(self.host, clock or Clock())
+        self._warn = console.warn
+        self._session = _Session(self.host, clock or Clock(), console.hide)
         self._client: Any = hvac.Client(url=url, token=login.password if not login.username else "", namespace=namespace or None, session=self._session)
         self._mounts: dict[str, bool] = {}
         self._refused = self._answered = self._ours = False
@@ -190,9 +191,9 @@ class _Session:
 
     verify = cert = proxies = None
 
-    def __init__(self, host: str, clock: Clock) -> None:
+    def __init__(self, host: str, clock: Clock, hide: Callable[[str], None]) -> None:
         self.host = host
-        self._transport = Transport(clock=clock, read=30.0)
+        self._transport = Transport(clock=clock, read=30.0, hide=hide)
         self._deadline = Deadline.after(_SECONDS, clock)
 
     def request(self, *, method: str, url: str, headers: Mapping[str, str], json: Any = None, **_: object) -> _Answer:

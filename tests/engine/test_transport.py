@@ -386,6 +386,21 @@ def test_a_header_that_would_become_two_is_not_sent(server: Echo, transport: Tra
     assert server.requests == ()
 
 
+@pytest.mark.parametrize(("headers", "hidden"), [
+    ({"Authorization": "Bearer ey.J.x"}, ["ey.J.x"]),
+    ({"authorization": "Basic dTpw"}, ["dTpw"]),
+    ({"Authorization": "token ghp_1"}, ["ghp_1"]),
+    ({"X-Vault-Token": "hvs.1"}, ["hvs.1"]),
+    ({"Accept": "text/plain"}, []),
+])
+def test_a_credential_is_made_known_once_before_it_is_sent(server: Echo, headers: dict[str, str], hidden: list[str]) -> None:
+    known: list[tuple[str, int]] = []
+    with Transport(hide=lambda text: known.append((text, len(server.requests)))) as transport:
+        for _ in range(2):
+            transport.request(HttpRequest(method="GET", url=server.url, headers=headers)).close()
+    assert known == [(text, 0) for text in hidden]
+
+
 @pytest.mark.parametrize(("url", "expected"), [
     ("https://Host.example.com:443/v2/?a=b#c", "https://host.example.com"), ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
     ("http://[::1]:80/x", "http://[::1]"), ("https://h:80", "https://h:80"),

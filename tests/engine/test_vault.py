@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import stat
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.clock import FakeClock
-from tests.fakes.serve import Answer, CutAnswer, LoopbackServer, Request, Status, on
+from tests.fakes.serve import Answer, CutAnswer, LoopbackServer, Record, Request, Status, on
 from tests.fakes.vault_server import VaultServer
+from towline.console import Console
 from towline.errors import CredentialError, MachineError, VaultUnreachable
 from towline.secret import Login
 from towline.vault import Vault, secret_files
@@ -33,8 +35,13 @@ class Heard:
     """A Vault as a step has it, with the warnings that it gave."""
 
     def __init__(self, url: str, login: Login, namespace: str = "") -> None:
-        self.warnings: list[str] = []
-        self.vault = Vault(url, login, namespace=namespace, warn=self.warnings.append, clock=FakeClock().clock)
+        self._log = io.StringIO()
+        self.console = Console(self._log)
+        self.vault = Vault(url, login, namespace=namespace, console=self.console, clock=FakeClock().clock)
+
+    @property
+    def warnings(self) -> list[str]:
+        return self._log.getvalue().splitlines()
 
     def reads(self, *paths: str) -> list[dict[str, str]]:
         with self.vault as vault:
@@ -166,6 +173,19 @@ def test_a_login_that_cannot_be_ended_is_a_warning() -> None:
     assert "did not take back the token" in heard.warnings[0]
 
 
+def test_a_token_that_the_server_repeats_is_masked() -> None:
+    """The one that the login gave, which nobody else knows."""
+    with Fake() as fake:
+        def repeat(record: Record) -> Status | None:
+            body = json.dumps({"errors": [f"no {record.headers.get('x-vault-token')}"]}).encode()
+            return Status(code=403, headers={"Content-Type": "application/json"}, body=body) if "kv/data" in record.path else None
+
+        fake.fault = repeat
+        heard = Heard(fake.url, role(("r", "s")))
+        assert heard.reads("kv/a") == [{}]
+    assert heard.warnings[0].endswith("no ****")
+
+
 def test_nothing_of_the_users_own_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".vault-token").write_text("home-token")
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login home password home-password\n")
@@ -173,7 +193,7 @@ def test_nothing_of_the_users_own_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_p
         monkeypatch.setenv(name, value)
     with Fake() as fake:
         Heard(fake.url, role(("r", "s"))).reads("kv/a")
-        assert [record.headers.get("x-vault-token") for record in fake.requests] == [None, "t", "t", "t"]
+        assert [record.headers.get("x-vault-token") for record in fake.requests] == [None, *["hvs.ours"] * 3]
         assert {record.authorization for record in fake.requests} == {""}
 
 
@@ -191,7 +211,7 @@ class Fake(LoopbackServer):
         if request.path.startswith("/v1/sys/internal"):
             return self._data({"path": "kv/", "options": {"version": "2"}})
         if request.path == "/v1/auth/approle/login":
-            return Answer(status=200, body=json.dumps({"auth": {"client_token": "t", "token_type": "service"}}).encode())
+            return Answer(status=200, body=json.dumps({"auth": {"client_token": "hvs.ours", "token_type": "service"}}).encode())
         return self._data({"data": {"user": "me"}})
 
     def _data(self, data: object) -> Answer:
@@ -241,7 +261,7 @@ def test_an_answer_that_breaks_off_is_no_secret() -> None:
 
 def test_all_questions_together_have_a_deadline() -> None:
     clock = FakeClock()
-    with Fake() as fake, Vault(fake.url, token("t"), namespace="", warn=print, clock=clock.clock) as vault:
+    with Fake() as fake, Vault(fake.url, token("t"), namespace="", console=Console(io.StringIO()), clock=clock.clock) as vault:
         assert vault.read("kv/a")
         clock.time += 181
         with pytest.raises(VaultUnreachable, match="longer than"):

@@ -17,6 +17,7 @@ import yaml
 from towline import dispatch
 from towline.commands import piper_flags
 from towline.commands.call import Call
+from towline.commands.project import TOKENS, tokens
 from towline.config import context, piper_metadata
 from towline.config.catalog import load_schema
 from towline.config.documents import Documents, read_text, read_yaml, stage_name
@@ -30,7 +31,6 @@ from towline.wire import SUCCESS, Outcome
 from towline.yaml_marks import plain
 
 FAILURE = 1
-_TOKENS = "PIPER_gitHubTokens"
 _SWITCHES = ("contextConfig", "stageConfig", "setVaultCredentials")
 _TEXTS = ("vaultServerUrl", "vaultNamespace", "vaultPath", "gcpJsonKeyFilePath", "gcsFolderPath", "gcsBucketId", "gcsSubFolder", "stepConfigJSON")
 _USUAL = {"output": "json", "envRootPath": ".pipeline"}
@@ -76,10 +76,7 @@ def _informed(arguments: argparse.Namespace, call: Call) -> Call:
     if arguments.parametersJSON:
         environ[PARAMETERS_JSON] = arguments.parametersJSON
     if arguments.gitHubTokens:
-        tokens = _entries(arguments.gitHubTokens)
-        environ[_TOKENS] = json.dumps(tokens)
-        for token in tokens:
-            call.console.hide(token.rpartition(":")[2])
+        environ[TOKENS] = json.dumps(_entries(arguments.gitHubTokens))
     return replace(call, environ=environ)
 
 
@@ -107,7 +104,7 @@ def _schema(arguments: argparse.Namespace, call: Call) -> StepSchema:
         return load_schema(arguments.stepName)
     if name.partition("://")[0].lower() in ("http", "https"):
         remote = dispatch.source("http")
-        text, name = remote.fetch(name, call.environ.get(_TOKENS, ""), where="--stepMetadata"), remote.shown(name)
+        text, name = remote.fetch(name, tokens(call), where="--stepMetadata"), remote.shown(name)
     else:
         text = read_text(call.folder / name, name)
     return piper_metadata.parse(read_yaml(text, name).value, name)

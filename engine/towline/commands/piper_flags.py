@@ -10,11 +10,10 @@ from pathlib import PurePath
 from towline.commands.call import Call
 from towline.commands.circumstances import stage_of
 from towline.commands.project import documents as usual_documents
+from towline.commands.project import tokens
 from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Documents, Reader, custom_defaults, library_defaults
 from towline.config.layers import read_parameters
 from towline.pipeline import environment
-
-_TOKENS = "PIPER_gitHubTokens"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +41,7 @@ def documents(arguments: argparse.Namespace, call: Call) -> Documents:
     flags = (arguments.customConfig, arguments.defaultConfig is not None, ignores_custom_defaults(arguments))
     if not any(flags):
         return usual_documents(call, arguments.config)
-    reader = Reader(call.folder, call.environ.get(_TOKENS, ""))
+    reader = Reader(call.folder, tokens(call))
     project = _project(arguments.customConfig or arguments.config or PROJECT_FILE, reader)
     names = [DEFAULTS_FILE] if arguments.defaultConfig is None else _entries(arguments.defaultConfig)
     chosen = arguments.defaultConfig is not None  # who calls may name any file, what a pull request changes may not

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
 from towline.commands.call import Call
@@ -12,6 +13,7 @@ from towline.files import version
 from towline.pipeline import environment
 from towline.secret import is_secret
 
+TOKENS = "PIPER_gitHubTokens"
 _PARAMETERS, _ENVIRONMENT = "parameters/", "pipelineEnvironment/"
 
 
@@ -20,7 +22,16 @@ def documents(call: Call, config: str) -> Documents:
     _agree(call.request.version)
     team = [path for path in call.environ.get("TOWLINE_DEFAULTS", "").split(os.pathsep) if path]
     return read_documents(call.folder, config=config, team_files=team, team_documents=[(entry.name, entry.text) for entry in call.request.defaults],
-                          tokens=call.environ.get("PIPER_gitHubTokens", ""))
+                          tokens=tokens(call))
+
+
+def tokens(call: Call) -> str:
+    """The text of PIPER_gitHubTokens, whose tokens are masked from here on; whether it is the list that it should be, is seen where one is needed."""
+    text = call.environ.get(TOKENS, "")
+    call.console.hide(text)
+    for entry in re.findall(r'"[^"]*:([^":]+)"', text):
+        call.console.hide(entry)
+    return text
 
 
 def given(call: Call) -> Mapping[str, object]:

@@ -55,7 +55,7 @@ def _login(known: Mapping[str, str], call: Call) -> Login | None:
 def _ask(asked: Plan, login: Login, call: Call) -> tuple[Answer, ...]:
     """All answers of the server; the login is over when they are there."""
     server = asked.server
-    with dispatch.part("vault_client").Vault(server.url, login, namespace=server.namespace, warn=call.console.warn) as vault:
+    with dispatch.part("vault_client").Vault(server.url, login, namespace=server.namespace, console=call.console) as vault:
         found = tuple(answers(asked.questions, vault.read))
         vault.confirm()
     call.console.say(f"Vault at {vault.host}: {', '.join(answer.parameter for answer in found) or 'nothing for this step'}")

@@ -19,6 +19,7 @@ from towline.gitops.template import TemplateBuild, TemplateImage, TemplateVariab
 from towline.gitops.update import CommitText, Terms, Update, update
 from towline.image import Reference, parse_image, parse_reference, parse_registry
 from towline.process import find
+from towline.registry.credentials import basic
 from towline.retry import Clock, Deadline
 from towline.steps.logins import login
 from towline.steps.task import Task
@@ -32,7 +33,10 @@ def run(task: Task) -> Outcome:
     deployed = _deployed(task)
     change = _TOOLS[settings.text("tool")](task, deployed)
     deadline = Deadline.after(settings.number("pushDeadline"), Clock())
-    with Repository(_remote(settings), environ=task.environ, deadline=deadline) as repository:
+    remote = _remote(settings)
+    if remote.login:  # git sends it as one, and a server may repeat it
+        task.console.hide(basic(remote.login).removeprefix("Basic "))
+    with Repository(remote, environ=task.environ, deadline=deadline) as repository:
         terms = Terms(max_attempts=settings.number("maxPushAttempts"), dry_run=task.dry_run, console=task.console)
         done = update(repository, branch=settings.text("branchName"), change=change, text=_text(task, deployed), terms=terms)
     return _outcome(task, deployed, done)

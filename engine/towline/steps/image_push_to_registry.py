@@ -10,7 +10,7 @@ from towline.errors import ConfigError
 from towline.image import Image, Reference, Registry, parse_digest, parse_image, parse_platform, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.copy import CopyJob, CopyReport, copy_images
-from towline.registry.credentials import basic, read_docker_config
+from towline.registry.credentials import read_docker_config
 from towline.secret import Login
 from towline.steps.logins import login
 from towline.steps.task import Task
@@ -24,7 +24,7 @@ def run(task: Task) -> Outcome:
     settings = task.settings
     source, target = _place(settings, "sourceRegistryUrl"), _place(settings, "targetRegistryUrl")
     jobs = tuple(_job(settings, source, target, wanted) for wanted in _wanted(task))
-    with Transport() as transport:
+    with Transport(hide=task.console.hide) as transport:
         reports = copy_images(
             jobs,
             source=_client(task, transport, source[0], role="source"),
@@ -151,9 +151,8 @@ def _reference(place: _Place, image: Image) -> Reference:
 def _client(task: Task, transport: Transport, registry: Registry, *, role: str) -> RegistryClient:
     settings = task.settings
     found = login(settings, (f"{role}RegistryUser", f"{role}RegistryPassword"), host=registry.host) or _configured(task, registry)
-    if found:  # a registry may repeat in its error text what it was sent
+    if found:
         task.console.hide(found.password)
-        task.console.hide(basic(found).removeprefix("Basic "))
     return RegistryClient(registry, role=role, login=found, transport=transport, allow_plain_http=settings.flag("allowPlainHttp"))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,15 @@ def test_a_secret_that_is_named_and_not_set_is_a_usage_error(workspace: Path) ->
     ending = call(workspace, secrets={"pipelineEnvironment/container/repositoryPassword": "TOWLINE_SECRET_1"})
     assert ending.code == 2
     assert "TOWLINE_SECRET_1" in ending.message
+
+
+def test_tokens_for_documents_are_masked_in_everything_that_is_said(workspace: Path) -> None:
+    tokens = {"PIPER_gitHubTokens": '["git.example.com:ghp-one", "git.example.com:8443:ghp-two"]'}
+    known = {"container/registryUrl": "https://ghp-one.example.com", "container/imageNames": ["a:b:ghp-two"]}
+    ending = call(workspace, tokens, pipelineEnvironment=known)
+    assert ending.message
+    assert "****" in ending.message
+    assert not any(token in json.dumps(ending.result) + ending.err for token in ("ghp-one", "ghp-two"))
 
 
 def test_a_secret_of_an_unknown_kind_is_a_usage_error(workspace: Path) -> None:

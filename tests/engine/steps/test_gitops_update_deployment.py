@@ -9,6 +9,7 @@ import pytest
 
 from tests.calls import Ending, configure, request
 from tests.fakes.git_server import GitServer
+from tests.fakes.serve import Answer, LoopbackServer, Request
 
 PASSWORD = "git-pass-word"
 DIGEST = f"sha256:{'5' * 64}"
@@ -239,3 +240,20 @@ def test_no_secret_is_in_log_result_or_repository(place: Place) -> None:
     ending = place.deploy(**KUBECTL)
     assert PASSWORD not in json.dumps(ending.result) + ending.err + ending.out
     assert PASSWORD not in place.server.git("log", "--patch", "main", repository=place.bare)
+
+
+class Echoing(LoopbackServer):
+    """Refuses every request, and says with what it was asked."""
+
+    def answer(self, request: Request) -> Answer:
+        sent = request.headers.get("authorization", "").rpartition(" ")[2]
+        if not sent:
+            return Answer(status=401, headers={"WWW-Authenticate": 'Basic realm="git"'})
+        return Answer(status=403, headers={"Content-Type": "text/plain"}, body=f"not with {sent}\n".encode())
+
+
+def test_what_the_git_server_repeats_of_the_login_is_masked(place: Place) -> None:
+    with Echoing() as server:
+        ending = place.deploy(**KUBECTL, serverUrl=f"{server.url}/ops.git")
+    assert ending.code == 4
+    assert "not with ****" in ending.message

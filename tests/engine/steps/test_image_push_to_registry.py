@@ -11,6 +11,7 @@ import pytest
 from tests.calls import Ending, configure, request
 from tests.fakes.images import ImageParts, make_image, make_index, put
 from tests.fakes.registry import FakeRegistry
+from tests.fakes.serve import Answer, Request
 
 PASSWORD = "target-pass-word"
 
@@ -221,3 +222,26 @@ def test_an_image_without_an_index_goes_over_as_it_is(place: Place) -> None:
     put(single, place.staging, "team/app", "one")
     place.push(parameters={"sourceImageTag": "one", "targetImageTag": "one"}, **{"container/imageDigests": None})
     assert place.target.storage["team/app"].manifests[single.digest] == (single.media_type, single.manifest)
+
+
+class Echoing(FakeRegistry):
+    """Refuses every upload, and says with what it was asked."""
+
+    sent = ""
+
+    def answer(self, request: Request) -> Answer:
+        if request.method != "POST":
+            return super().answer(request)
+        self.sent = request.headers.get("authorization", "")
+        return Answer(status=403, body=json.dumps({"errors": [{"code": "DENIED", "message": f"not with {self.sent.partition(' ')[2]}"}]}).encode())
+
+
+@pytest.mark.parametrize("auth", ["basic", "bearer"])
+def test_what_the_registry_repeats_of_the_login_is_masked(place: Place, auth: str) -> None:
+    """A bearer token too, which nobody but the engine knows."""
+    with Echoing(username="pusher", password=PASSWORD, auth=auth) as target:
+        place.configure(target.url)
+        ending = place.push()
+    assert (ending.code, ending.message.count("not with ****")) == (4, 1)
+    assert target.sent.lower().startswith(f"{auth} ")
+    assert target.sent.partition(" ")[2] not in json.dumps(ending.result) + ending.err
