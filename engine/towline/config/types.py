@@ -10,6 +10,7 @@ EMPTY: tuple[object, ...] = (None, "", [], {})
 ZERO: Mapping[str, object] = {"string": "", "boolean": False, "integer": 0, "list": [], "map": {}, "object": {}, "objects": []}
 EXPECTED = {"string": "text", "boolean": "true or false", "integer": "a whole number", "list": "a list of texts", "map": "a map of texts",
             "object": "a map", "objects": "a list of maps"}
+_EXACT = 2.0**53  # from here on a float is no longer every whole number: one with more digits was rounded when it was read
 HOW_TO_WRITE = {
     "string": "put the text in quotes",
     "boolean": "write true or false",
@@ -39,10 +40,16 @@ def coerce(value: Any, kind: str) -> object:
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
-    text = str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else repr(value)
+    text = repr(_whole(value) if isinstance(value, float) and value.is_integer() else value)
     if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text):
         raise ValueError("no scalar that has one spelling")
     return text
+
+
+def _whole(number: float) -> int:
+    if abs(number) >= _EXACT:
+        raise ValueError("rounded")
+    return int(number)
 
 
 def _boolean(value: object) -> bool:
@@ -57,7 +64,7 @@ def _integer(value: object) -> int:
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
         return int(value)
     if isinstance(value, float) and value.is_integer():
-        return int(value)
+        return _whole(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("no whole number")  # noqa: TRY004 - as above
     return value
