@@ -15,9 +15,10 @@ from towline.files import write_whole
 
 FOLDER = ".pipeline/commonPipelineEnvironment"
 _LARGEST = 1024 * 1024
+_ALL = 64 * 1024 * 1024
 _FILES = 10_000
 _JSON = ".json"
-_EMPTIED = "toBeEmptied"
+_EMPTIED = b"toBeEmptied"
 
 
 def read(folder: Path, place: str = FOLDER) -> dict[str, object]:
@@ -27,17 +28,21 @@ def read(folder: Path, place: str = FOLDER) -> dict[str, object]:
     """
     root = _root(folder, place)
     found: dict[str, object] = {}
+    left = _ALL
     for path in sorted(_files(root)):
         key = path.relative_to(root).as_posix()
         try:
             data = path.read_bytes()
         except OSError as fault:
             raise MachineError(f"cannot read {path.name}: {fault.strerror}", where=f"{FOLDER}/{key}", hint="fix its permissions") from fault
+        left -= len(data)
+        if left < 0:
+            raise ConfigError(f"the pipeline environment holds more than {_ALL} bytes", where=FOLDER, hint="remove what does not belong there")
+        text = "" if data == _EMPTIED else data.decode("utf-8", errors="replace")  # a step of Piper's cannot leave an empty text otherwise
         if key.endswith(_JSON):  # sorted after the text of the same key, so it wins over a stale one, as in Piper
-            found[key.removesuffix(_JSON)] = _decode(data, f"{FOLDER}/{key}")
+            found[key.removesuffix(_JSON)] = _decode(text, f"{FOLDER}/{key}") if text else ""
         else:
-            text = data.decode("utf-8", errors="replace")
-            found[key] = "" if text == _EMPTIED else text  # a step of Piper's cannot leave an empty text otherwise
+            found[key] = text
     return found
 
 
@@ -77,9 +82,9 @@ def _files(root: Path) -> Iterator[Path]:
                 yield path
 
 
-def _decode(data: bytes, where: str) -> object:
+def _decode(text: str, where: str) -> object:
     try:
-        return json.loads(data.decode("utf-8", errors="replace"), strict=False)
+        return json.loads(text, strict=False)
     except (ValueError, RecursionError) as fault:
         raise ConfigError("a value of the pipeline environment is not JSON", where=where, hint="remove the file, or run its step again") from fault
 

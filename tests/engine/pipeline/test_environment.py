@@ -109,7 +109,14 @@ def test_pipers_mark_for_an_empty_text_is_one(tmp_path: Path, content: bytes, te
     assert read(tmp_path) == {"custom/x": text}
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"toBeEmptied", b""])
+def test_a_list_that_piper_emptied_is_no_fault_and_no_value(tmp_path: Path, content: bytes) -> None:
+    """Reading `toBeEmptied` leaves the file without a byte there."""
+    put(tmp_path, "custom/x.json", content)
+    assert read(tmp_path) == {"custom/x": ""}
+
+
+@pytest.mark.parametrize("content", [b" ", b"{", b"[" * 100_000])
 def test_a_file_that_is_no_json_is_named(tmp_path: Path, content: bytes) -> None:
     put(tmp_path, "container/imageNames.json", content)
     with pytest.raises(ConfigError) as caught:
@@ -156,6 +163,14 @@ def test_a_folder_of_too_many_files_is_refused(tmp_path: Path) -> None:
     for number in range(10_000):
         os.link(tmp_path / FOLDER / "0", tmp_path / FOLDER / f"n{number}")
     with pytest.raises(ConfigError, match="10000 files"):
+        read(tmp_path)
+
+
+def test_an_environment_that_would_not_fit_into_memory_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "0", b"x" * (1024 * 1024))
+    for number in range(64):
+        os.link(tmp_path / FOLDER / "0", tmp_path / FOLDER / f"n{number}")
+    with pytest.raises(ConfigError, match="more than 67108864 bytes"):
         read(tmp_path)
 
 
