@@ -85,6 +85,8 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
         common, rest = _common(Parser(prog="towline", add_help=False, allow_abbrev=False)).parse_known_args(words)
         request = identity = replace(request, stage=common.stage or request.stage)
         parser, module, step = _command(rest)
+        if not (common.request or request.stage) and hasattr(module, "STAGE"):
+            request = identity = replace(request, stage=module.STAGE(taken))
         failure = getattr(module, "FAILURE", 0)
         identity = replace(identity, step=step or identity.step)
         call = Call(request=request, requested=bool(common.request), environ=taken, folder=_here(), console=console, out=output)

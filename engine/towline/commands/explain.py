@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from towline.commands.call import Call
+from towline.commands.orchestrator import stage_of
 from towline.commands.project import documents, given, pipeline_environment
 from towline.config.catalog import load_schema, stage_names
 from towline.config.documents import stage_name
@@ -24,6 +25,7 @@ from towline.secret import is_secret
 from towline.suggest import nearest
 from towline.wire import SUCCESS, Outcome
 
+STAGE = stage_of  # as for a run in the same place
 _LONGEST = 300
 
 

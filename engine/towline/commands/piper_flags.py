@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from towline.commands.call import Call
-from towline.commands.circumstances import stage_of
+from towline.commands.orchestrator import stage_of
 from towline.commands.project import documents as usual_documents
 from towline.commands.project import tokens
 from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Documents, Reader, custom_defaults, library_defaults
-from towline.config.layers import read_parameters
+from towline.config.layers import PARAMETERS_JSON
 from towline.pipeline import environment
 
 
@@ -32,8 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def stage(arguments: argparse.Namespace, call: Call) -> str:
     """The stage that is meant: by flag, by the parameters' stageName, else what the orchestrator says; raises ConfigError."""
-    named = read_parameters(arguments.parametersJSON or call.environ.get("PIPER_parametersJSON", "")).get("stageName")
-    return call.request.stage or arguments.stageName or (named if isinstance(named, str) else "") or stage_of(call.environ)
+    given = {PARAMETERS_JSON: arguments.parametersJSON} if arguments.parametersJSON else {}
+    return call.request.stage or arguments.stageName or stage_of({**call.environ, **given})
 
 
 def documents(arguments: argparse.Namespace, call: Call) -> Documents:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from towline import dispatch
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
+from towline.commands.orchestrator import stage_of
 from towline.commands.project import documents, given, pipeline_environment
 from towline.config.catalog import VAULT_LOGIN, vault_keys
 from towline.config.layers import load_schema
@@ -22,6 +23,7 @@ from towline.pipeline import environment, stages
 from towline.steps.task import Task
 from towline.wire import BIND, SKIPPED, Binding, Outcome
 
+STAGE = stage_of  # where a call in a shell names none, as for Piper's steps
 _VALUES = {"boolean": "true|false", "integer": "N", "list": "A,B", "map": "K=V,K=V"}
 
 

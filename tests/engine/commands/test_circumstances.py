@@ -1,32 +1,15 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from towline.commands.call import Call
-from towline.commands.circumstances import circumstances, orchestrator, stage_of
+from towline.commands.circumstances import circumstances
 from towline.console import Console, Output
 from towline.wire import Build, Request
-
-
-@pytest.mark.parametrize(
-    ("environ", "name", "stage"),
-    [
-        ({}, "Unknown", ""),
-        ({"STAGE_NAME": "Build"}, "Unknown", ""),
-        ({"JENKINS_URL": "http://j.example.com", "STAGE_NAME": "Build", "GITHUB_JOB": "b"}, "Jenkins", "Build"),
-        ({"JENKINS_HOME": "/var"}, "Jenkins", ""),
-        ({"JENKINS_URL": "false", "STAGE_NAME": "Build"}, "Unknown", ""),
-        ({"JENKINS_URL": ""}, "Unknown", ""),
-        ({"GITHUB_ACTIONS": "true", "JENKINS_HOME": "/var", "GITHUB_JOB": "Release"}, "GitHubActions", "Release"),
-        ({"TF_BUILD": "True", "GITHUB_ACTION": "x", "SYSTEM_STAGEDISPLAYNAME": "Promote"}, "AzureDevOps", "Promote"),
-        ({"AZURE_HTTP_USER_AGENT": "x"}, "AzureDevOps", ""),
-    ],
-)
-def test_an_orchestrator_is_known_by_its_variables(environ: dict[str, str], name: str, stage: str) -> None:
-    assert (orchestrator(environ), stage_of(environ)) == (name, stage)
 
 
 def call(folder: Path, environ: dict[str, str], *, requested: bool) -> Call:
@@ -40,6 +23,16 @@ def test_a_build_is_known_by_its_request(tmp_path: Path) -> None:
     assert (found.branch, found.change_request, found.orchestrator, found.extensions) == ("feature/x", True, "Jenkins", True)
     assert found.pipeline_environment == {"custom/x": 1}
     assert found.workspace.find("*.txt") == "a.txt"
+
+
+def test_a_build_without_request_is_known_by_its_variables(tmp_path: Path) -> None:
+    """A change request must not deploy, whichever system builds it; what a request does not say, the variables do not add."""
+    environ = {"JENKINS_URL": "j", "BRANCH_NAME": "PR-7", "CHANGE_ID": "7"}
+    bare = replace(call(tmp_path, environ, requested=False), request=Request())
+    found = circumstances(bare, {})
+    assert (found.branch, found.change_request, found.orchestrator) == ("PR-7", True, "Jenkins")
+    found = circumstances(replace(bare, requested=True), {})
+    assert (found.branch, found.change_request) == ("", False)
 
 
 @pytest.mark.parametrize(("value", "allowed"), [("true", False), ("false", True), ("", True)])

@@ -35,6 +35,24 @@ def test_a_flag_of_the_stage_in_either_spelling_decides(workspace: Path) -> None
         assert ".pipeline/config.yml:10" in ending.result["outputs"]["why"]
 
 
+JENKINS = {"JENKINS_URL": "https://ci.example.com", "STAGE_NAME": "Acceptance"}
+
+
+@pytest.mark.parametrize(("words", "environ", "stage"), [
+    ([], {}, ""), ([], JENKINS, "Acceptance"), (["--stage", "Release"], JENKINS, "Release"),
+    ([], {**JENKINS, "PIPER_parametersJSON": '{"stageName": "Promote"}'}, "Promote"),
+])
+def test_a_call_in_a_shell_takes_the_stage_of_its_surroundings(workspace: Path, words: list[str], environ: dict[str, str], stage: str) -> None:
+    """A deployment without its stage would go where another stage's goes."""
+    configure(workspace, f"{DEPLOY}stages:\n  Acceptance: {{filePath: [acceptance]}}\n  Release: {{filePath: [release]}}\n  Promote: {{filePath: [p]}}\n")
+    ending = Ending(["run", "gitOpsUpdateDeployment", *words], workspace, environ)
+    assert ending.result["stage"] == stage
+    assert ("filePath is a list" in ending.message) == bool(stage)
+    assert f" in stage {stage}\n" in f"{Ending(['explain', 'gitOpsUpdateDeployment', *words], workspace, environ).out} in stage \n"
+    assert Ending(["run", "gitOpsUpdateDeployment", *words, *request(workspace, step="gitOpsUpdateDeployment")], workspace, environ).result["stage"] == (
+        "Release" if words else "")
+
+
 def test_a_direct_call_runs_whatever_the_stage_says(workspace: Path) -> None:
     configure(workspace, f"{PUSH}stages:\n  Build:\n    imagePushToRegistry: false\n")
     ending = Ending(["run", "imagePushToRegistry", "--stage", "Build"], workspace)
