@@ -145,6 +145,8 @@ class Reader:
             raise ConfigError(f"the configuration {name} is not there", where=where, hint="correct the path, relative to the workspace")
         if not trusted:
             _check_inside(self._folder, found, where)
+        if (self._folder / found).is_dir():
+            raise ConfigError(f"the configuration {found!r} is a folder", where=where, hint="give the path of a file")
         return _file(self._folder / found, found, trusted=trusted)
 
     def _download(self, url: str, *, where: str, trusted: bool) -> Document:

@@ -78,6 +78,8 @@ def test_custom_defaults_of_default_documents_are_not_followed(workspace: Path) 
         ("\ncustomDefaults: one.yml\n", "must be a list", 2),
         (f"customDefaults: {['one.yml'] * 101}\n", "at most 100", 1),
         ("customDefaults: [1]\n", "must be a path", 1),
+        ("customDefaults:\n  - one.yml\n  - ''\n", "'' is a folder", 3),
+        ("customDefaults: [.pipeline]\n", "'.pipeline' is a folder", 1),
     ],
 )
 def test_custom_defaults_that_cannot_be_read_name_the_line_that_asks_for_them(workspace: Path, text: str, message: str, line: int) -> None:
