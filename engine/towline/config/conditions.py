@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from towline.config.merge import Setting
@@ -31,10 +31,11 @@ class Workspace(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """One condition of a stage definition: its kind and what that asks for, checked by `parse`."""
+    """One condition of a stage definition: its kind and what that asks for, checked by `parse`, and where it stands."""
 
     kind: str
     value: Any
+    where: str = field(default="", compare=False)
 
 
 ONLY_BY_FLAG = Condition(kind="inactive", value=True)
@@ -80,7 +81,7 @@ def parse(data: object, where: str) -> Condition:
     shape, fits = _SHAPES[kind]
     if not fits(value):
         raise ConfigError(f"the condition {kind} must be {shape}, not {value!r}", where=where, hint="correct the stage definition")
-    return Condition(kind=kind, value=value)
+    return Condition(kind=kind, value=value, where=where)
 
 
 def decide(conditions: Sequence[Condition], scene: Scene) -> Decision:
@@ -114,7 +115,10 @@ def _any(conditions: Sequence[Condition], scene: Scene) -> Decision:
     """The first yes, which ends the search; else the first that is undecided; else no, and what each of them lacks."""
     decisions: list[Decision] = []
     for condition in conditions:
-        decisions.append(_KINDS[condition.kind](condition.value, scene))
+        try:
+            decisions.append(_KINDS[condition.kind](condition.value, scene))
+        except ConfigError as fault:
+            raise ConfigError(fault.message, where=fault.where or condition.where, hint=fault.hint) from fault
         if decisions[-1].active == "yes":
             return decisions[-1]
     undecided = (decision for decision in decisions if decision.active == "undecided")

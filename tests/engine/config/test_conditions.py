@@ -151,9 +151,10 @@ def test_an_npm_script_is_looked_for_without_what_the_project_excludes() -> None
     assert workspace.excludes == ["old/**"]
 
 
-def test_a_pattern_of_the_definition_that_leads_out_of_the_workspace_is_a_fault() -> None:
-    with pytest.raises(ConfigError):
+def test_a_pattern_of_the_definition_that_leads_out_of_the_workspace_is_a_fault_with_its_place() -> None:
+    with pytest.raises(ConfigError) as caught:
         answer({"filePattern": "../secret"})
+    assert caught.value.where == "stages.yaml:4"
 
 
 @pytest.mark.parametrize("condition", [{"pipelineEnvironmentFilled": "custom/x"}, {"commonPipelineEnvironment": {"custom/x": "x"}}])
