@@ -214,6 +214,12 @@ def test_yaml_says_the_same_as_json(workspace: Path, output: str) -> None:
     assert read_yaml(text, "out").value == {**config(workspace, "--stepMetadata", "paint.yaml"), "output": output}
 
 
+@pytest.mark.parametrize(("output", "line"), [("json", '"colour":[1,{"a":1000,"b":1.5}],'), ("yaml", "colour:\n- 1\n- a: 1000\n  b: 1.5\n")])
+def test_a_number_without_a_fraction_is_printed_without_one(workspace: Path, output: str, line: str) -> None:
+    configure(workspace, "steps: {paint: {colour: [1.0, {a: 1e3, b: 1.50}]}}")
+    assert line in ending(workspace, "--stepMetadata", "paint.yaml", "--output", output).out
+
+
 def test_a_file_takes_the_output_and_is_for_its_owner_only(workspace: Path) -> None:
     done = ending(workspace, "--stepMetadata", "paint.yaml", "--outputFile", "out/config.json")
     assert (done.code, done.out) == (0, "")
