@@ -62,7 +62,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     documents = piper_flags.documents(arguments, call)
     stage = piper_flags.stage(arguments, call)
     config = _stage(arguments, call, documents, stage) if _on(arguments.stageConfig) else _step(arguments, call, documents, stage)
-    text = _text(_as_go_prints(config), arguments.output)
+    text = _text(_as_piper_prints(config), arguments.output)
     if arguments.outputFile:
         write_whole(call.folder / arguments.outputFile, text.encode(), mode=0o600)
     else:
@@ -165,12 +165,12 @@ def _entries(texts: Sequence[str]) -> list[str]:
     return [entry for row in csv.reader(texts) for entry in row if entry]
 
 
-def _as_go_prints(value: Any) -> Any:
+def _as_piper_prints(value: Any) -> Any:
     """`value` with `1` in place of `1.0`, and so on at every depth: a script may compare texts."""
     if isinstance(value, dict):
-        return {key: _as_go_prints(inner) for key, inner in value.items()}
+        return {key: _as_piper_prints(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_as_go_prints(inner) for inner in value]
+        return [_as_piper_prints(inner) for inner in value]
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else value
 
 

@@ -83,15 +83,15 @@ class Settings:
         return value
 
 
-def resolve(schema: StepSchema, inputs: Inputs) -> Settings:
+def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settings:
     """The step's settings; raises UsageError for a parameter or flag that the step does not have, ConfigError with every other fault at once.
 
-    Where nothing but a login lacks something, that is a CredentialError.
+    Where nothing but a login lacks something, that is a CredentialError. `part`: the schema is but a part of what the step's own sections may hold.
     """
     _known(schema, (*inputs.parameters, *inputs.flags))
     layers = ordered(schema, inputs)
     settings, faults = checked(schema, layers, settled(schema, layers))
-    unknown = tuple(_unknown(schema, inputs.documents))
+    unknown = () if part else tuple(_unknown(schema, inputs.documents))
     if faults:
         raise _report(schema, faults, unknown)
     return Settings(schema, settings, layers, unknown)

@@ -72,7 +72,7 @@ def plan(step: StepSchema, vault: StepSchema, inputs: Inputs) -> Plan | None:
     metadata = _metadata(step, vault)
     known = {parameter.name for parameter in metadata.parameters}
     own = replace(inputs, parameters={key: value for key, value in inputs.parameters.items() if key in known}, flags={}, vault=None)
-    settings = resolve(metadata, own)
+    settings = resolve(metadata, own, part=True)
     if not settings.given(URL) or settings.flag("skipVault"):
         return None
     values = effective(step, replace(inputs, vault=None))

@@ -281,3 +281,9 @@ def test_what_vault_does_not_have_has_no_answer() -> None:
 
 def test_a_file_stays_marked_as_one() -> None:
     assert asked({"a": {"user": "x"}}, replace(USER, file=True))[0][0].file
+
+
+def test_a_fault_of_vaults_settings_does_not_complain_of_the_steps_own() -> None:
+    with pytest.raises(ConfigError) as caught:
+        planned("skipVault: maybe", more="steps: {deploy: {space: here, configName: mine}}")
+    assert caught.value.hint == "write true or false"
