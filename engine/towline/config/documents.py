@@ -10,7 +10,7 @@ from typing import Any
 from towline import dispatch
 from towline.errors import ConfigError
 from towline.files import resource_text
-from towline.yaml_marks import Located, Mark, YamlFault, load
+from towline.yaml_marks import MAX_CHARACTERS, MAX_NODES, Located, Mark, YamlFault, load
 
 PROJECT_FILE = ".pipeline/config.yml"
 DEFAULTS_FILE = ".pipeline/defaults.yaml"
@@ -124,12 +124,16 @@ def _map(value: Any, document: Document, *path: str) -> Mapping[str, Any]:
 
 
 class Reader:
-    """Documents by their path in the workspace `folder` or by their URL; each URL is asked once, with the token that `tokens` has for its host."""
+    """Documents by their path in the workspace `folder` or by their URL; each URL is asked once, with the token that `tokens` has for its host.
+
+    All of them together may be as long, and hold as much, as one alone: a list of them must not fill the memory.
+    """
 
     def __init__(self, folder: Path, tokens: str = "") -> None:
         self._folder = folder
         self._tokens = tokens
         self._texts: dict[str, str] = {}
+        self._characters, self._nodes = MAX_CHARACTERS, MAX_NODES
 
     def has(self, name: str) -> bool:
         """Whether a path is there, under either of its endings."""
@@ -147,13 +151,22 @@ class Reader:
             _check_inside(self._folder, found, where)
         if (self._folder / found).is_dir():
             raise ConfigError(f"the configuration {found!r} is a folder", where=where, hint="give the path of a file")
-        return _file(self._folder / found, found, trusted=trusted)
+        return self._parsed(read_text(self._folder / found, found), found, where=where, trusted=trusted)
 
     def _download(self, url: str, *, where: str, trusted: bool) -> Document:
         remote = dispatch.source("http")
         if url not in self._texts:
             self._texts[url] = remote.fetch(url, self._tokens, where=where)
-        return parse_document(self._texts[url], remote.shown(url), trusted=trusted)
+        return self._parsed(self._texts[url], remote.shown(url), where=where, trusted=trusted)
+
+    def _parsed(self, text: str, name: str, *, where: str, trusted: bool) -> Document:
+        self._characters -= len(text)
+        document = parse_document(text, name, trusted=trusted) if self._characters >= 0 else None
+        self._nodes -= len(document.marks) if document else 0
+        if document is None or self._nodes < 0:
+            raise ConfigError(f"default documents up to {name} hold too much", where=where,
+                              hint=f"together they may have {MAX_CHARACTERS} characters, and {MAX_NODES} keys and list entries")
+        return document
 
 
 def read_project(folder: Path, config: str = "") -> Document:

@@ -123,6 +123,17 @@ def test_what_is_no_readable_text_is_named(workspace: Path) -> None:
     assert fault_of(workspace, "folder.yml").where == "folder.yml"
 
 
+@pytest.mark.parametrize("text", ["general: {a: [" + "1," * 200 + "]}", f"general: {{a: {'x' * 3_000}}}"])
+def test_default_documents_together_are_bounded_as_one_alone(workspace: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("towline.config.documents.MAX_NODES", 500)
+    monkeypatch.setattr("towline.config.documents.MAX_CHARACTERS", 8_000)
+    for name in ("a.yml", "b.yml", "c.yml"):
+        put(workspace, text, name)
+    assert len(read_documents(put(workspace, "customDefaults: [a.yml, b.yml]")).defaults) == 3
+    fault = fault_of(put(workspace, "customDefaults:\n  - a.yml\n  - b.yml\n  - c.yml\n"))
+    assert (fault.message, fault.where) == ("default documents up to c.yml hold too much", ".pipeline/config.yml:4")
+
+
 def test_a_pipe_is_never_opened(workspace: Path) -> None:
     os.mkfifo(workspace / ".pipeline/config.yml")
     assert "not a file" in fault_of(workspace).message
