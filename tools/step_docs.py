@@ -1,8 +1,12 @@
-"""Writes docs/steps/<step>.md from the steps' metadata; a test compares, so run it after a change there: `.venv/bin/python tools/step_docs.py`."""
+"""Writes docs/steps/<step>.md, and the parameters in vars/<step>.txt, from the steps' metadata.
+
+A test compares, so run it after a change there: `.venv/bin/python tools/step_docs.py`.
+"""
 # ruff: noqa: INP001 - a program beside setup.sh, no package
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -12,6 +16,8 @@ from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, Alias, Par
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "steps"
+HELP = ROOT / "vars"
+MADE = "<!-- Parameters: made from the step's metadata by tools/step_docs.py. -->\n"
 PLACES = {GENERAL: "general", STEPS: "step", STAGES: "stage", PARAMETERS: "call"}
 
 
@@ -19,6 +25,32 @@ def pages() -> dict[str, str]:
     """Every page by its file's name."""
     added = own_names((ROOT / "docs" / "contract.md").read_text(encoding="utf-8"))
     return {f"{schema.name}.md": page(schema, added.get(schema.name, set())) for schema in all_schemas()}
+
+
+def help_pages() -> dict[str, str]:
+    """The help page of every step that Towline runs, by its file's name: what a person wrote, then the parameters."""
+    found = {}
+    for schema in (schema for schema in all_schemas() if not schema.library):
+        written = (HELP / f"{schema.name}.txt").read_text(encoding="utf-8").partition(MADE)[0]
+        found[f"{schema.name}.txt"] = f"{written.rstrip()}\n{MADE}{help_of(schema)}"
+    return found
+
+
+def help_of(schema: StepSchema) -> str:
+    """The parameters of a step as HTML: names, type, default, meaning."""
+    items = [f"<dt>{_spelt(parameter)}</dt>\n<dd>{_meaning(parameter)}</dd>" for parameter in schema.parameters]
+    return "\n".join(["<p>Parameters:</p>", "<dl>", *items, "</dl>", ""])
+
+
+def _meaning(parameter: Parameter) -> str:
+    text = " ".join([parameter.description, *_notes(parameter)])
+    return html.escape(text.replace("`", "").replace("**", ""), quote=False)
+
+
+def _spelt(parameter: Parameter) -> str:
+    also = f" (also {', '.join(f'<code>{alias.name}</code>' for alias in parameter.aliases)})" if parameter.aliases else ""
+    default = "" if parameter.default is None else f", default <code>{html.escape(json.dumps(parameter.default, ensure_ascii=False), quote=False)}</code>"
+    return f"<code>{parameter.name}</code>{also}: {parameter.type}{default}"
 
 
 def own_names(contract: str) -> dict[str, set[str]]:
@@ -108,6 +140,8 @@ def _code(*texts: str, joint: str = ", ") -> str:
 
 def main() -> None:
     """Write every page, and take away those of steps that are gone."""
+    for name, text in help_pages().items():
+        (HELP / name).write_text(text, encoding="utf-8")
     FOLDER.mkdir(parents=True, exist_ok=True)
     wanted = pages()
     for path in FOLDER.glob("*.md"):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.step_docs import FOLDER, own_names, page, pages
-from towline.config.catalog import all_schemas
+from tools.step_docs import FOLDER, HELP, help_of, help_pages, own_names, page, pages
+from towline.config.catalog import all_schemas, load_schema
 from towline.config.schema import StepSchema, parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +28,19 @@ def paint(**fields: object) -> str:
 @pytest.mark.parametrize("name", sorted(pages()))
 def test_the_pages_are_those_of_the_metadata(name: str) -> None:
     assert (FOLDER / name).read_text() == pages()[name], "the metadata has changed: run .venv/bin/python tools/step_docs.py"
+
+
+@pytest.mark.parametrize("name", sorted(help_pages()))
+def test_the_help_in_jenkins_has_the_parameters_of_the_metadata(name: str) -> None:
+    text = (HELP / name).read_text()
+    assert text == help_pages()[name], "the metadata has changed: run .venv/bin/python tools/step_docs.py"
+    assert all(f"<dt><code>{parameter.name}</code>" in text for parameter in load_schema(name.removesuffix(".txt")).parameters)
+
+
+def test_the_help_in_jenkins_is_html() -> None:
+    parameter = {"name": "colour", "type": "string", "description": "Not < `red`.", "scope": ["STEPS"], "default": "<b>", "aliases": [{"name": "hue"}]}
+    text = help_of(parse({"name": "paint", "description": "Paints.", "parameters": [parameter]}, "f"))
+    assert '<dt><code>colour</code> (also <code>hue</code>): string, default <code>"&lt;b&gt;"</code></dt>\n<dd>Not &lt; red.</dd>\n' in text
 
 
 def test_there_is_a_page_for_every_step_and_no_other() -> None:
