@@ -34,7 +34,7 @@ def checked(schema: StepSchema, layers: Sequence[Layer], folded: Mapping[str, Se
     misfits: dict[str, Fault] = {}
     for parameter in schema.parameters:
         if parameter.name in folded:
-            fitted = _fitted(parameter, folded[parameter.name])
+            fitted = _fitted(parameter, folded[parameter.name], _called(parameter.name, folded[parameter.name], layers))
             if isinstance(fitted, Fault):
                 misfits[parameter.name] = fitted
             else:
@@ -59,22 +59,29 @@ def _untrusted(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[Fault]:
 # ---- one value
 
 
-def _fitted(parameter: Parameter, setting: Setting) -> Setting | Fault:
-    """The setting with a value of the parameter's type, or why it has none."""
+def _called(name: str, setting: Setting, layers: Sequence[Layer]) -> str:
+    """A parameter as the place of its value calls it: its name, and the alias that stands there."""
+    places = ((layer, layer.aliases.get(name, "")) for layer in reversed(layers) if (layer.name, layer.origin(name)) == (setting.layer, setting.origin))
+    alias = next((alias for layer, alias in places if name in layer.values), "")
+    return f"{name} (written as {alias})" if alias else name
+
+
+def _fitted(parameter: Parameter, setting: Setting, called: str) -> Setting | Fault:
+    """The setting with a value of the parameter's type, or why the parameter, as it is `called` there, has none."""
     try:
         value = coerce(setting.value, parameter.type)
     except ValueError:
-        what = f"{parameter.name} is {shown(parameter, setting.value)}, expected {EXPECTED[parameter.type]}"
+        what = f"{called} is {shown(parameter, setting.value)}, expected {EXPECTED[parameter.type]}"
         return Fault(where=setting.origin, what=what, hint=HOW_TO_WRITE[parameter.type])
     if parameter.later and value not in (*EMPTY, parameter.default):
-        return Fault(where=setting.origin, what=f"{parameter.name} is set, but Towline cannot do this yet", hint=parameter.later)
+        return Fault(where=setting.origin, what=f"{called} is set, but Towline cannot do this yet", hint=parameter.later)
     if isinstance(value, int) and parameter.minimum is not None and value < parameter.minimum:
-        return Fault(where=setting.origin, what=f"{parameter.name} is {value}, expected at least {parameter.minimum}", hint=_without(parameter))
+        return Fault(where=setting.origin, what=f"{called} is {value}, expected at least {parameter.minimum}", hint=_without(parameter))
     for text in _choices(parameter, value):
         if text not in parameter.possible_values:
             close = nearest(text, parameter.possible_values)
             hint = f"{close} " * close.startswith("did") + f"possible: {', '.join(parameter.possible_values)}"
-            return Fault(where=setting.origin, what=f"{parameter.name} is {shown(parameter, text)}", hint=hint)
+            return Fault(where=setting.origin, what=f"{called} is {shown(parameter, text)}", hint=hint)
     return replace(setting, value=value)
 
 

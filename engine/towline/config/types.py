@@ -12,7 +12,7 @@ EXPECTED = {"string": "text", "boolean": "true or false", "integer": "a whole nu
             "object": "a map", "objects": "a list of maps"}
 _EXACT = 2.0**53  # from here on a float is no longer every whole number: one with more digits was rounded when it was read
 HOW_TO_WRITE = {
-    "string": "put the text in quotes",
+    "string": "write one text, in quotes",
     "boolean": "write true or false",
     "integer": "write digits only",
     "list": "write a list of texts, or `a,b` in a variable or flag",

@@ -43,6 +43,15 @@ def test_a_number_below_its_minimum_says_what_counts_without_it(others: dict[str
     assert faults(step(parameter("p", "integer", minimum=1, **others)), p=0)[0].hint == hint
 
 
+def test_a_value_that_does_not_fit_is_called_as_it_is_written() -> None:
+    schema = step(parameter("p", aliases=[{"name": "old/p"}]))
+    layers = [Layer(name="general", trusted=False, values={"p": []}, origins={"p": "config.yml:3"}, aliases={"p": "old/p"}),
+              Layer(name="step s", trusted=False, values={"p": [1]}, origins={"p": "config.yml:7"})]
+    for used, called in ((layers[:1], "p (written as old/p)"), (layers, "p")):
+        fault = checked(schema, used, fold(used))[1][0]
+        assert (fault.what, fault.hint) == (f"{called} is a list, expected text", "write one text, in quotes")
+
+
 # ---- mandatory
 
 
