@@ -36,10 +36,24 @@ class Console:
             text = text.replace(secret, MASK)
         return text
 
+    @property
+    def terminal(self) -> bool:
+        """Whether a person looks on."""
+        try:
+            return self._stream.isatty()
+        except ValueError:  # closed
+            return False
+
+    def renew(self, text: str) -> None:
+        """Show `text` instead of what the terminal's last line shows; the next line of the log takes its place."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(f"\r\x1b[2K{self.mask(text)}")
+            self._stream.flush()
+
     def say(self, text: str) -> None:
         """One line about what happens."""
         with contextlib.suppress(OSError, ValueError):  # a log that cannot be written must not end the step, nor cost its result
-            print(self.mask(text), file=self._stream, flush=True)
+            print(("\r\x1b[2K" if self.terminal else "") + self.mask(text), file=self._stream, flush=True)
 
     def warn(self, text: str) -> None:
         """One line about what is probably not meant so."""

@@ -1,149 +1,48 @@
-"""HTTP/1.1 below the registries: a pool of connections, timeouts and bounded retries; no redirects, no cookies, no decoding.
-
-Built on http.client: at equal buffers it is the fastest way from GET to PUT that Python has, and it adds nothing to a request by itself.
-"""
+"""HTTP below the registries: a pool of connections, timeouts, bounded retries, and the rest that a host asks for."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
-import re
 import select
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 from urllib.parse import urlsplit
 
 from towline.errors import TransportError
-from towline.retry import Clock, Deadline, pause, retry_after
+from towline.exchange import FAULTS, HttpRequest, Response, Sending, UntrustedCertificate, origin, send, send_head, translated
+from towline.retry import Clock, pause, retry_after
 
-_T = TypeVar("_T")
 ATTEMPTS = 5
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _IDLE = 16
-_DRAIN = 64 * 1024
-_TRICKLE = 60.0
-_FAULTS = (OSError, http.client.HTTPException, ValueError)
-_URL = re.compile(r"[\x21-\x7e]+")
-_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _CREDENTIALS = frozenset({"authorization", "x-vault-token"})
-_PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Upload:
-    """A body that can be sent once only: its size in bytes, and its pieces."""
+@dataclass(kw_only=True)
+class Tally:
+    """How many requests were sent, and how many of them because an earlier one had failed."""
 
-    size: int
-    pieces: Iterable[bytes | memoryview]
-
-
-@dataclass(frozen=True, kw_only=True)
-class HttpRequest:
-    """What is sent to an absolute URL; `repeatable` says of a POST that sending it twice does no harm."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | Upload = b""
-    repeatable: bool = False
-
-    @property
-    def again(self) -> bool:
-        """Whether it may be sent more than once."""
-        return not isinstance(self.body, Upload) and (self.repeatable or self.method in _IDEMPOTENT)
-
-
-class UntrustedCertificate(TransportError):
-    """A host whose certificate does not verify; trying again does not help."""
-
-
-class Response:
-    """Status, headers and a body that is read once; closing it gives the connection back."""
-
-    def __init__(self, raw: http.client.HTTPResponse, where: str, clock: Clock, finish: Callable[[bool], None]) -> None:
-        self.status = raw.status
-        self.headers = raw.headers
-        self.where = where
-        self._raw = raw
-        self._clock = clock
-        self._finish: Callable[[bool], None] | None = finish
-        self._whole = raw.length == 0
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill `buffer` as far as the body goes; 0 at its end. Raises TransportError for a body that is cut, or only trickles.
-
-        A buffer must be full within the time of one wait: a host that sends a byte now and then would hold the step for ever.
-        """
-        deadline, filled = Deadline.after(_TRICKLE, self._clock), 0
-        while filled < len(buffer) and (piece := self._piece(len(buffer) - filled)):
-            buffer[filled : filled + len(piece)] = piece
-            filled += len(piece)
-            if not deadline.left and filled < len(buffer):
-                raise TransportError(f"the host sent {filled} bytes in {_TRICKLE:.0f} seconds", where=self.where)
-        return filled
-
-    def read_capped(self, limit: int, *, seconds: float = 60.0) -> bytes:
-        """The whole body; raises TransportError where it is longer than `limit` bytes, or takes longer than `seconds`."""
-        deadline, body = Deadline.after(seconds, self._clock), bytearray()
-        while piece := self._piece(_DRAIN):
-            body += piece
-            if len(body) > limit:
-                raise TransportError(f"the answer is longer than {limit} bytes", where=self.where)
-            if not deadline.left:
-                raise TransportError(f"the answer takes longer than {seconds:.0f} seconds", where=self.where)
-        return bytes(body)
-
-    def _piece(self, size: int) -> bytes:
-        """What one read brings, at most `size` bytes; empty at the body's end."""
-        piece = b"" if self._whole else self._guard(lambda: self._raw.read1(size))
-        self._taken(size, len(piece))
-        return piece
-
-    def _taken(self, wanted: int, got: int) -> int:
-        length = self._raw.length
-        if wanted and not got and length:
-            raise TransportError("the connection was closed in the middle of the answer", where=self.where)
-        self._whole = self._whole or length == 0 or (wanted > 0 and not got)
-        return got
-
-    def _guard(self, read: Callable[[], _T]) -> _T:
-        try:
-            return read()
-        except _FAULTS as fault:
-            raise _translated(fault, self.where) from fault
-
-    def close(self) -> None:
-        """Done with it; what is left of a short body is read, so that the connection can serve again."""
-        if self._finish is None:
-            return
-        finish, self._finish = self._finish, None
-        if not self._whole and (self._raw.length or 0) <= _DRAIN:
-            with contextlib.suppress(TransportError):
-                self.read_capped(_DRAIN, seconds=1.0)
-        reusable = self._whole and not self._raw.will_close
-        self._raw.close()
-        finish(reusable)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+    requests: int = 0
+    retries: int = 0
 
 
 class Transport:
     """Connections by origin, last used first; shared by threads. Connecting takes at most `connect` seconds, each wait for bytes `read` seconds.
 
-    `hide` is told every credential before it is sent, since a host may repeat it in what it says.
+    After `limit` seconds (0: never) it closes itself, whatever is under way. `hide` is told every credential before it is sent, since a host may repeat
+    it in what it says.
     """
 
-    def __init__(self, *, clock: Clock | None = None, connect: float = 10.0, read: float = 60.0, hide: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, *, clock: Clock | None = None, connect: float = 10.0, read: float = 60.0, limit: float = 0.0, hide: Callable[[str], None] | None = None
+    ) -> None:
         self.clock = clock or Clock()
         self._hide = hide or _ignore
         self._hidden: set[str] = set()
@@ -153,7 +52,15 @@ class Transport:
         self._idle: dict[str, list[http.client.HTTPConnection]] = {}
         self._open: dict[http.client.HTTPConnection, socket.socket] = {}
         self._closed = threading.Event()
+        self._resting: dict[str, float] = {}
+        self.pressure = 0  # how often a host has asked for a rest
+        self._tallies: dict[int, Tally] = {}
         self._tls: ssl.SSLContext | None = None
+        self._why = "closed: nothing more is sent"
+        self._timer = threading.Timer(limit, self._expire, [limit]) if limit else None
+        if self._timer:
+            self._timer.daemon = True
+            self._timer.start()
 
     def request(self, request: HttpRequest) -> Response:
         """Send it and return the answer, whatever its status; tried again after network faults, 429 and 5xx where that is safe. Raises TransportError."""
@@ -165,15 +72,54 @@ class Transport:
                 response = self._once(request)
                 if response.status not in RETRIED:
                     return response
-                wait = retry_after(response.headers.get("Retry-After"), self.clock)
+                wait = self.heed(request.url, response)
                 response.close()
             except UntrustedCertificate:
                 raise
             except TransportError:
                 if self._closed.is_set():
                     raise
-            sleep_unless(self._closed, pause(attempt, self.clock) if wait is None else wait, self.clock)
+            if wait is None:
+                sleep_unless(self._closed, pause(attempt, self.clock), self.clock)
+            self.tally.retries += 1
         return self._once(request)
+
+    def begin(self, request: HttpRequest, size: int) -> Sending:
+        """Send the head of a request whose body of `size` bytes follows piece by piece, once. Raises TransportError."""
+        where = origin(request.url)
+        self._hide_credentials(request.headers)
+        self._rest(where)
+        connection = self._take(where) or self._dial(where)
+        try:
+            send_head(connection, request, size)
+        except FAULTS as fault:
+            self._drop(connection)
+            raise translated(fault, where) from fault
+        return Sending(connection, size, where, drop=lambda: self._drop(connection),
+                       answer=lambda whole: self._answer(connection, where, whole=whole))
+
+    def heed(self, url: str, response: Response) -> float | None:
+        """The seconds that an answer asks to wait (Retry-After), during which nobody sends anything to that host; None where it asks for none."""
+        wait = retry_after(response.headers.get("Retry-After"), self.clock)
+        if wait is not None:
+            with self._lock:
+                where, now = origin(url), self.clock.now()
+                self.pressure += self._resting.get(where, 0.0) <= now
+                self._resting[where] = max(self._resting.get(where, 0.0), now + wait)
+        return wait
+
+    @property
+    def tally(self) -> Tally:
+        """What the calling thread has sent so far."""
+        with self._lock:
+            return self._tallies.setdefault(threading.get_ident(), Tally())
+
+    @property
+    def total(self) -> Tally:
+        """What all threads have sent so far."""
+        with self._lock:
+            tallies = list(self._tallies.values())
+        return Tally(requests=sum(tally.requests for tally in tallies), retries=sum(tally.retries for tally in tallies))
 
     def close(self) -> None:
         """Close the idle connections and break those in use; who waits, for a host or for the next try, gets a TransportError, as does any later request."""
@@ -187,10 +133,16 @@ class Transport:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(entry, socket.SHUT_RDWR)  # below TLS: SSLSocket's own would let a waiting sender go on in clear
 
+    def _expire(self, limit: float) -> None:
+        self._why = f"all of it has not been done within {limit:.0f} seconds"
+        self.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+        if self._timer:
+            self._timer.cancel()
         self.close()
 
     def _hide_credentials(self, headers: Mapping[str, str]) -> None:
@@ -201,7 +153,7 @@ class Transport:
 
     def _once(self, request: HttpRequest) -> Response:
         where = origin(request.url)
-        self._go_on(where)
+        self._rest(where)
         connection = self._take(where)
         if connection is not None:
             try:
@@ -213,12 +165,20 @@ class Transport:
 
     def _exchange(self, connection: http.client.HTTPConnection, request: HttpRequest, where: str) -> Response:
         try:
-            whole = _send(connection, request)
-            raw = connection.getresponse()
-        except _FAULTS as fault:
+            whole = send(connection, request)
+        except FAULTS as fault:
             self._drop(connection)
-            raise _translated(fault, where) from fault
-        except BaseException:  # the upload's own source failed: what was sent must not stand for a whole body
+            raise translated(fault, where) from fault
+        return self._answer(connection, where, whole=whole)
+
+    def _answer(self, connection: http.client.HTTPConnection, where: str, *, whole: bool) -> Response:
+        """What the host says to a request; one that it did not hear to its end can only be refused."""
+        try:
+            raw = connection.getresponse()
+        except FAULTS as fault:
+            self._drop(connection)
+            raise translated(fault, where) from fault
+        except BaseException:  # interrupted: what comes back now must not be taken for the answer to another request
             self._drop(connection)
             raise
 
@@ -230,6 +190,14 @@ class Transport:
             response.close()
             raise TransportError("the connection was closed in the middle of the request", where=where)
         return response
+
+    def _rest(self, where: str) -> None:
+        """Wait as long as the host has asked for; then the next request may go out."""
+        self._go_on(where)
+        while (left := self._resting.get(where, 0.0) - self.clock.now()) > 0:
+            sleep_unless(self._closed, left, self.clock)
+            self._go_on(where)
+        self.tally.requests += 1
 
     def _take(self, where: str) -> http.client.HTTPConnection | None:
         while True:
@@ -260,9 +228,9 @@ class Transport:
         try:
             connection.connect()
             connection.sock.settimeout(self._read)
-        except _FAULTS as fault:
+        except FAULTS as fault:
             connection.close()
-            raise _translated(fault, where) from fault
+            raise translated(fault, where) from fault
         with self._lock:
             self._open[connection] = connection.sock
             late = self._closed.is_set()  # close() does not know it yet
@@ -273,7 +241,7 @@ class Transport:
 
     def _go_on(self, where: str) -> None:
         if self._closed.is_set():
-            raise TransportError("closed: nothing more is sent", where=where)
+            raise TransportError(self._why, where=where)
 
     def _to(self, where: str) -> http.client.HTTPConnection:
         parts = urlsplit(where)
@@ -300,72 +268,8 @@ def sleep_unless(stop: threading.Event, seconds: float, clock: Clock) -> None:
         clock.sleep(seconds)
 
 
-def origin(url: str) -> str:
-    """`scheme://host[:port]` of an absolute URL, in lower case and without the scheme's own port; raises TransportError (never naming more than the host)."""
-    try:
-        parts = urlsplit(url if _URL.fullmatch(url) else "")
-        scheme, host, port = parts.scheme, parts.hostname or "", parts.port
-    except ValueError:
-        raise TransportError("a URL that cannot be read", where="") from None
-    if scheme not in _PORTS or not host or port == 0:
-        raise TransportError("a URL that is neither http nor https", where="")
-    if parts.username is not None or parts.password is not None:
-        raise TransportError("a URL with a user or a password in it", where=f"{scheme}://{host}")
-    bracketed = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{bracketed}" + ("" if port in (None, _PORTS[scheme]) else f":{port}")
-
-
-def _send(connection: http.client.HTTPConnection, request: HttpRequest) -> bool:
-    """Send head and body; False where the host stopped listening, and has perhaps said why."""
-    parts = urlsplit(request.url)
-    connection.putrequest(request.method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
-    for name, value in request.headers.items():
-        connection.putheader(name, value)
-    try:
-        if isinstance(request.body, Upload):
-            connection.putheader("Content-Length", str(request.body.size))
-            connection.endheaders()
-        else:
-            if request.body or request.method in ("POST", "PUT"):
-                connection.putheader("Content-Length", str(len(request.body)))
-            connection.endheaders(request.body or None)
-    except (BrokenPipeError, ConnectionResetError):
-        return False
-    return not isinstance(request.body, Upload) or _stream(connection, request.body)
-
-
-def _stream(connection: http.client.HTTPConnection, body: Upload) -> bool:
-    sent = 0
-    for piece in body.pieces:
-        sent += len(piece)
-        if sent > body.size:
-            break
-        try:
-            connection.send(piece)
-        except (BrokenPipeError, ConnectionResetError):
-            return False
-    if sent != body.size:
-        raise http.client.HTTPException(f"the body does not have the {body.size} bytes that were announced")
-    return True
-
-
 def _stale(connection: http.client.HTTPConnection) -> bool:
     """Whether an idle connection has something to read: its end, or bytes that nobody asked for."""
     poller = select.poll()
     poller.register(connection.sock, select.POLLIN)
     return bool(poller.poll(0))
-
-
-def _translated(fault: Exception, where: str) -> TransportError:
-    """A fault of the standard library in words that hold no URL and nothing that the host said."""
-    if isinstance(fault, ssl.SSLCertVerificationError):
-        return UntrustedCertificate(f"its certificate is not trusted: {fault.verify_message}", where=where)
-    if isinstance(fault, socket.gaierror):
-        return TransportError("its name cannot be resolved", where=where)
-    if isinstance(fault, TimeoutError):
-        return TransportError("no answer in time", where=where)
-    if isinstance(fault, http.client.RemoteDisconnected | http.client.IncompleteRead | ConnectionResetError | BrokenPipeError):
-        return TransportError("the connection was closed early", where=where)
-    if isinstance(fault, OSError):
-        return TransportError((fault.strerror or type(fault).__name__).lower(), where=where)
-    return TransportError(f"what was exchanged is not HTTP ({type(fault).__name__})", where=where)

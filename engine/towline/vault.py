@@ -22,10 +22,11 @@ from hvac.exceptions import InvalidPath, VaultError
 
 from towline.console import Console
 from towline.errors import CredentialError, MachineError, TransportError, VaultUnreachable
+from towline.exchange import HttpRequest
 from towline.files import write_whole
 from towline.retry import Clock, Deadline
 from towline.secret import Login
-from towline.transport import HttpRequest, Transport
+from towline.transport import Transport
 
 _BODY = 8 * 1024 * 1024
 _SECONDS = 180.0

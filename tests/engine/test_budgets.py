@@ -144,12 +144,17 @@ def test_every_module_and_public_name_says_what_it_is() -> None:
     assert silent == []
 
 
+def only_says(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function is one of a Protocol: nothing but its docstring."""
+    return len(node.body) == 1 and ast.get_docstring(node) is not None
+
+
 def test_every_module_of_the_engine_has_its_tests() -> None:
     without = []
     for path in MODULES:
         relative = path.relative_to(ENGINE)
         partner = ROOT / "tests" / "engine" / relative.parent / f"test_{relative.stem.strip('_')}.py"
-        acts = any(isinstance(node, _FUNCTION) for node in ast.walk(MODULES[path]))
+        acts = any(isinstance(node, _FUNCTION) and not only_says(node) for node in ast.walk(MODULES[path]))
         if acts and not partner.exists():
             without.append(str(partner.relative_to(ROOT)))
     assert without == []

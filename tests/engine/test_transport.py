@@ -5,55 +5,17 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from tests.engine.echo import BIG, Echo, get, send
 from tests.fakes.clock import FakeClock
-from tests.fakes.serve import Answer, CutAnswer, CutRequest, LoopbackServer, Request, Status, on
+from tests.fakes.serve import CutAnswer, LoopbackServer, Status, on
 from towline.errors import TransportError
-from towline.transport import ATTEMPTS, HttpRequest, Response, Transport, UntrustedCertificate, Upload, origin
-
-BIG = bytes(range(256)) * 2048
-
-
-class Echo(LoopbackServer):
-    """Answers what it was sent, or BIG where that was nothing."""
-
-    def answer(self, request: Request) -> Answer:
-        return Answer(status=200, headers={"X-Query": str(dict(request.query))}, body=request.body or BIG)
-
-
-class Scripted:
-    """A server that says exactly these bytes to each connection in turn, having read one head; for what no honest server does."""
-
-    def __init__(self, *scripts: bytes) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._scripts = scripts
-        self._thread = threading.Thread(target=self._serve)
-
-    def _serve(self) -> None:
-        for script in self._scripts:
-            connection, _ = self._listener.accept()
-            with connection, contextlib.suppress(OSError):
-                head = b""
-                while b"\r\n\r\n" not in head and (piece := connection.recv(4096)):
-                    head += piece
-                connection.sendall(script)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join(10)
-        self._listener.close()
+from towline.exchange import HttpRequest, UntrustedCertificate
+from towline.transport import ATTEMPTS, Transport
 
 
 @pytest.fixture
@@ -71,18 +33,6 @@ def time() -> FakeClock:
 def transport(time: FakeClock) -> Iterator[Transport]:
     with Transport(clock=time.clock) as opened:
         yield opened
-
-
-def get(transport: Transport, url: str, method: str = "GET") -> bytes:
-    with transport.request(HttpRequest(method=method, url=url)) as response:
-        return response.read_capped(1 << 20)
-
-
-def drain(response: Response) -> int:
-    view, total = memoryview(bytearray(300)), 0
-    while got := response.readinto(view):
-        total += got
-    return total
 
 
 def connections(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> list[object]:
@@ -109,84 +59,6 @@ def test_a_connection_with_an_unread_body_does_not_serve_again(server: Echo, tra
     transport.request(HttpRequest(method="GET", url=server.url)).close()
     assert get(transport, server.url) == BIG
     assert len(made) == 2
-
-
-def test_path_and_query_arrive_as_they_are_and_nothing_is_added(server: Echo, transport: Transport) -> None:
-    get(transport, server.url + "/a%20b/c?d=%3D&e=f")
-    record = server.requests[0]
-    assert (record.path, record.query) == ("/a b/c", "d=%3D&e=f")
-    assert {name.lower() for name in record.headers} == {"host", "accept-encoding"}
-
-
-def test_a_body_streams_into_a_buffer(server: Echo, transport: Transport) -> None:
-    view, taken = memoryview(bytearray(100_000)), b""
-    with transport.request(HttpRequest(method="GET", url=server.url)) as response:
-        while got := response.readinto(view):
-            taken += view[:got]
-    assert taken == BIG
-
-
-def test_an_upload_is_sent_with_its_length_and_piece_by_piece(server: Echo, transport: Transport) -> None:
-    body = Upload(size=len(BIG), pieces=(memoryview(BIG)[start : start + 70_000] for start in range(0, len(BIG), 70_000)))
-    with transport.request(HttpRequest(method="PUT", url=server.url, body=body)) as response:
-        assert response.read_capped(1 << 20) == BIG
-    assert server.requests[0].headers["content-length"] == str(len(BIG))
-
-
-@pytest.mark.parametrize("size", [5, 3])
-def test_an_upload_whose_pieces_do_not_make_its_size_never_ends_well(server: Echo, transport: Transport, size: int) -> None:
-    with pytest.raises(TransportError):
-        transport.request(HttpRequest(method="PUT", url=server.url, body=Upload(size=size, pieces=[b"1234"])))
-    assert [record.status for record in server.requests] in ([], [0])
-
-
-def test_a_fault_of_the_uploads_source_comes_through_and_ends_the_connection(server: Echo, transport: Transport) -> None:
-    def pieces() -> Iterator[bytes]:
-        yield b"12"
-        raise LookupError("the source")
-
-    with pytest.raises(LookupError, match="the source"):
-        transport.request(HttpRequest(method="PUT", url=server.url, body=Upload(size=4, pieces=pieces())))
-    assert get(transport, server.url) == BIG
-
-
-def test_a_body_over_its_cap_is_refused(server: Echo, transport: Transport) -> None:
-    with transport.request(HttpRequest(method="GET", url=server.url)) as response, pytest.raises(TransportError, match="longer than 1000 bytes"):
-        response.read_capped(1000)
-
-
-def test_a_body_that_drips_beyond_its_time_is_refused(server: Echo, transport: Transport, time: FakeClock) -> None:
-    with transport.request(HttpRequest(method="GET", url=server.url)) as response, pytest.raises(TransportError, match="longer than 0 seconds"):
-        response.read_capped(1 << 20, seconds=0.0)
-
-
-def test_a_stream_that_only_trickles_is_given_up(time: FakeClock) -> None:
-    def now() -> float:
-        time.time += 61.0
-        return time.time
-
-    script = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"
-    clock = replace(time.clock, now=now)
-    with Scripted(script) as server, Transport(clock=clock) as transport, transport.request(HttpRequest(method="GET", url=server.url)) as response:
-        assert response.readinto(memoryview(bytearray(2))) == 2  # all that was asked for is there, however long it took
-        with pytest.raises(TransportError, match="sent 2 bytes in 60 seconds"):
-            response.readinto(memoryview(bytearray(10)))
-
-
-@pytest.mark.parametrize("read", [lambda response: response.read_capped(1 << 20), drain])
-def test_a_cut_body_is_no_body(server: Echo, transport: Transport, read: Callable[[Response], object]) -> None:
-    server.fault = on("GET", "", CutAnswer(after=1000))
-    with transport.request(HttpRequest(method="GET", url=server.url)) as response, pytest.raises(TransportError, match="closed"):
-        read(response)
-    assert get(transport, server.url) == BIG
-
-
-def test_chunked_bodies_are_read_and_a_cut_one_is_a_fault(transport: Transport) -> None:
-    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    with Scripted(head + b"3\r\nabc\r\n0\r\n\r\n", head + b"3\r\nabc\r\n5\r\nde") as server:
-        assert get(transport, server.url) == b"abc"
-        with Transport() as other, pytest.raises(TransportError, match="the connection was closed"):
-            get(other, server.url)
 
 
 # Trying again
@@ -226,14 +98,19 @@ def test_a_request_without_an_answer_is_sent_again_when_that_is_safe(server: Ech
     assert server.count("PUT") == 2
 
 
-@pytest.mark.parametrize(("body", "repeatable", "sent"), [(b"abc", False, 1), (b"abc", True, 2), (Upload(size=3, pieces=[b"abc"]), True, 1)])
-def test_a_post_is_sent_again_only_if_it_says_so_and_an_upload_never(
-    server: Echo, transport: Transport, body: bytes | Upload, repeatable: bool, sent: int,  # noqa: FBT001 - a table
-) -> None:
+@pytest.mark.parametrize(("repeatable", "sent"), [(False, 1), (True, 2)])
+def test_a_post_is_sent_again_only_if_it_says_so(server: Echo, transport: Transport, repeatable: bool, sent: int) -> None:  # noqa: FBT001 - a table
     server.fault = on("POST", "", CutAnswer(after=None))
     with contextlib.suppress(TransportError):
-        transport.request(HttpRequest(method="POST", url=server.url, body=body, repeatable=repeatable)).close()
+        transport.request(HttpRequest(method="POST", url=server.url, body=b"abc", repeatable=repeatable)).close()
     assert server.count("POST") == sent
+
+
+def test_an_upload_is_sent_once(server: Echo, transport: Transport) -> None:
+    server.fault = on("PUT", "", CutAnswer(after=None))
+    with pytest.raises(TransportError):
+        send(transport, server.url, b"abc")
+    assert server.count("PUT") == 1
 
 
 def test_a_connection_that_died_while_idle_costs_no_pause(server: Echo, transport: Transport, time: FakeClock) -> None:
@@ -248,32 +125,8 @@ def test_an_upload_on_a_connection_that_died_while_idle_goes_over_a_new_one(serv
     get(transport, server.url)
     server.stop()
     server.start()
-    with transport.request(HttpRequest(method="PUT", url=server.url, body=Upload(size=2, pieces=[b"ab"]))) as response:
+    with send(transport, server.url, b"ab") as response:
         assert response.read_capped(10) == b"ab"
-
-
-def test_an_early_refusal_of_an_upload_is_an_answer(server: Echo, transport: Transport) -> None:
-    server.fault = on("PUT", "", Status(code=413, early=True))
-    body = Upload(size=64 << 20, pieces=(bytes(1 << 20) for _ in range(64)))
-    try:
-        with transport.request(HttpRequest(method="PUT", url=server.url, body=body)) as response:
-            assert response.status == 413
-    except TransportError as fault:  # a reset can overtake the answer; nothing else may come of it
-        assert "closed" in str(fault)  # noqa: PT017 - either is right
-    assert get(transport, server.url) == BIG
-
-
-def test_an_early_success_for_half_an_upload_is_a_fault(transport: Transport) -> None:
-    body = Upload(size=64 << 20, pieces=(bytes(1 << 20) for _ in range(64)))
-    with Scripted(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n") as server, pytest.raises(TransportError, match="closed"):
-        transport.request(HttpRequest(method="PUT", url=server.url, body=body))
-
-
-def test_a_cut_upload_is_a_fault(server: Echo, transport: Transport) -> None:
-    server.fault = on("PUT", "", CutRequest(after=1000))
-    body = Upload(size=8 << 20, pieces=(bytes(1 << 20) for _ in range(8)))
-    with pytest.raises(TransportError, match="closed"):
-        transport.request(HttpRequest(method="PUT", url=server.url, body=body))
 
 
 def test_closing_breaks_what_waits_and_nothing_is_tried_again(time: FakeClock) -> None:
@@ -331,14 +184,30 @@ def test_a_closed_transport_dials_no_more(server: Echo, transport: Transport, ti
     assert (made, time.sleeps) == ([], [])
 
 
-# Faults say where, and no more
+def test_what_was_sent_is_counted_for_each_thread(server: Echo, transport: Transport) -> None:
+    server.fault = on("GET", "", Status(code=500))
+    get(transport, server.url)
+    other = threading.Thread(target=get, args=[transport, server.url])
+    other.start()
+    other.join(30)
+    assert (transport.tally.requests, transport.tally.retries) == (2, 1)
+    assert (transport.total.requests, transport.total.retries) == (3, 1)
 
-@pytest.mark.parametrize("script", [b"nonsense\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200, b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000])
-def test_what_is_not_http_is_a_transport_error(transport: Transport, script: bytes) -> None:
-    with Scripted(*[script] * ATTEMPTS) as server, pytest.raises(TransportError) as caught:
-        transport.request(HttpRequest(method="GET", url=server.url + "/path?secret=hunter2"))
-    assert caught.value.where == server.url
-    assert "hunter2" not in str(caught.value)
+
+def test_the_rest_that_a_host_asks_for_is_kept_by_the_next_request_too(server: Echo, transport: Transport, time: FakeClock) -> None:
+    server.fault = on("PUT", "", Status(code=429, headers={"Retry-After": "7"}))
+    with send(transport, server.url, b"x") as response:
+        assert transport.heed(server.url, response) == 7.0
+    get(transport, server.url)
+    assert (time.sleeps, transport.pressure) == ([7.0], 1)
+
+
+def test_what_takes_longer_than_all_of_it_may_is_ended() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, Transport(limit=0.05) as transport:
+        with pytest.raises(TransportError):
+            transport.request(HttpRequest(method="GET", url=f"http://127.0.0.1:{listener.getsockname()[1]}/"))
+        with pytest.raises(TransportError, match="has not been done within 0 seconds"):
+            transport.request(HttpRequest(method="GET", url=f"http://127.0.0.1:{listener.getsockname()[1]}/"))
 
 
 def test_nobody_listening_is_a_transport_error_after_all_attempts(transport: Transport, time: FakeClock) -> None:
@@ -379,13 +248,6 @@ def test_a_certificate_that_does_not_verify_is_refused_at_once(transport: Transp
     assert time.sleeps == []
 
 
-@pytest.mark.parametrize("header", ["a\r\nX-Smuggled: b", "ü€"])
-def test_a_header_that_would_become_two_is_not_sent(server: Echo, transport: Transport, header: str) -> None:
-    with pytest.raises(TransportError):
-        transport.request(HttpRequest(method="POST", url=server.url, headers={"X": header}))
-    assert server.requests == ()
-
-
 @pytest.mark.parametrize(("headers", "hidden"), [
     ({"Authorization": "Bearer ey.J.x"}, ["ey.J.x"]),
     ({"authorization": "Basic dTpw"}, ["dTpw"]),
@@ -399,27 +261,3 @@ def test_a_credential_is_made_known_once_before_it_is_sent(server: Echo, headers
         for _ in range(2):
             transport.request(HttpRequest(method="GET", url=server.url, headers=headers)).close()
     assert known == [(text, 0) for text in hidden]
-
-
-@pytest.mark.parametrize(("url", "expected"), [
-    ("https://Host.example.com:443/v2/?a=b#c", "https://host.example.com"), ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
-    ("http://[::1]:80/x", "http://[::1]"), ("https://h:80", "https://h:80"),
-])
-def test_an_origin_is_scheme_host_and_a_port_that_matters(url: str, expected: str) -> None:
-    assert origin(url) == expected
-
-
-@pytest.mark.parametrize("url", [
-    "", "/v2/", "ftp://host/", "file:///etc/passwd", "https://", "https://host:99999/", "https://host:0/", "https://[::1/", "https://ho st/", "https://h\n/",
-    "https://user:hunter2@host/", "https://hunter2@host/", "https://hüst/hunter2",
-])
-def test_what_is_no_url_of_ours_is_refused_without_being_repeated(url: str) -> None:
-    with pytest.raises(TransportError) as caught:
-        origin(url)
-    assert "hunter2" not in str(caught.value) + caught.value.where
-
-
-@given(st.text(max_size=30), st.booleans())
-def test_no_url_breaks_the_door(text: str, prefixed: bool) -> None:  # noqa: FBT001 - drawn
-    with contextlib.suppress(TransportError):
-        assert origin("https://" * prefixed + text).startswith("http")

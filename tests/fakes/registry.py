@@ -79,13 +79,14 @@ def digest_of(data: bytes, algorithm: str = "sha256") -> str:
 class FakeRegistry(LoopbackServer):
     """The registry; the options are attributes too and may be changed while it runs.
 
+    `resumes` keeps what a PUT brought that was cut; `largest_body` refuses larger ones as a proxy does (0: any).
     `auth` is `none`, `basic` or `bearer` (basic where a user name is given); `realm` is the token endpoint named in challenges where it is not the own one.
     """
 
     def __init__(
         self, *, username: str = "", password: str = "", auth: str = "", realm: str = "", token_seconds: float = 300.0, create_on_push: bool = True,
         validates: bool = True, relative_location: bool = False, mount: bool = True, ranges: bool = True,
-        redirect_blobs_to: str = "", immutable_tags: bool = False,
+        redirect_blobs_to: str = "", immutable_tags: bool = False, resumes: bool = False, largest_body: int = 0,
     ) -> None:
         super().__init__()
         self.username, self.password = username, password
@@ -94,6 +95,7 @@ class FakeRegistry(LoopbackServer):
         self.create_on_push, self.validates, self.immutable_tags = create_on_push, validates, immutable_tags
         self.relative_location, self.mount, self.ranges = relative_location, mount, ranges
         self.redirect_blobs_to = redirect_blobs_to
+        self.resumes, self.largest_body = resumes, largest_body
         self.storage: dict[str, Repository] = {}
         self.scopes: list[tuple[str, ...]] = []
         self._tokens: dict[str, Grant] = {}
@@ -124,11 +126,11 @@ class FakeRegistry(LoopbackServer):
                 return refusal.answer
 
     def broken(self, request: Request) -> None:
-        """A PATCH that broke off leaves what had come, as on real registries."""
+        """A PATCH that broke off leaves what had come, as on real registries; a PUT does on some."""
         with self._lock:
             kind, name, key = _parsed(request.path)
             upload = self.storage.get(name, Repository()).uploads.get(key)
-            if kind == "upload" and request.method == "PATCH" and upload:
+            if kind == "upload" and upload and (request.method == "PATCH" or (request.method == "PUT" and self.resumes)):
                 upload.data += request.body
 
     # Who may do what
@@ -181,6 +183,8 @@ class FakeRegistry(LoopbackServer):
             return Answer(status=200, headers={"Content-Type": "application/json", "Docker-Distribution-API-Version": "registry/2.0"}, body=b"{}")
         if not kind:
             return Answer(status=404)
+        if self.largest_body and len(request.body) > self.largest_body:
+            return Answer(status=413)
         method = "get" if request.method == "HEAD" else request.method.lower()
         verb = getattr(self, f"_{method}_{kind}", None)
         if verb is None:
@@ -303,7 +307,7 @@ class FakeRegistry(LoopbackServer):
         upload = self._known(name).uploads.get(key)
         if upload is None:
             raise Refusal(404, "BLOB_UPLOAD_UNKNOWN")
-        if request.asks("_state") not in upload.states:
+        if request.asks(self._state_name) not in upload.states:
             raise Refusal(400, "BLOB_UPLOAD_INVALID")
         return upload
 
@@ -311,13 +315,18 @@ class FakeRegistry(LoopbackServer):
         upload, state = self.storage[name].uploads[key], secrets.token_urlsafe(8) + "="  # the sign must survive the client's handling
         upload.states.add(state)
         headers = {
-            "Location": self._place(f"/v2/{name}/blobs/uploads/{key}?_state={state.replace('=', '%3D')}"),
+            "Location": self._place(f"/v2/{name}/blobs/uploads/{key}?{self._state_name}={state.replace('=', '%3D')}"),
             "Range": f"0-{max(0, len(upload.data) - 1)}", "Docker-Upload-UUID": key,
         }
         return Answer(status=status, headers=headers)
 
     def _stored(self, name: str, digest: str) -> Answer:
         return Answer(status=201, headers={"Location": self._place(f"/v2/{name}/blobs/{digest}"), "Docker-Content-Digest": digest})
+
+    @property
+    def _state_name(self) -> str:
+        """Distribution calls it `_state`; a registry that cannot mount must not look like distribution."""
+        return "_state" if self.mount else "token"
 
     def _place(self, path: str) -> str:
         return path if self.relative_location else self.url + path

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from towline.errors import ConfigError, TransportError
+from towline.exchange import HttpRequest, origin
 from towline.image import Registry, is_loopback
 from towline.registry.hosts import may_follow
 from towline.retry import Clock, Deadline
-from towline.transport import HttpRequest, Transport, origin
+from towline.transport import Transport
 
 VARIABLE = "PIPER_gitHubTokens"
 _LARGEST = 8 * 1024 * 1024

@@ -1,44 +1,59 @@
-"""The verb that step, `copy` and `promote` share: bring images from one registry into another, doing only what is not done yet."""
+"""The verb that step, `copy` and `promote` share: bring images from a source into registries, doing only what is not done yet."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Event
 
-from towline.image import Platform, Reference
+from towline.image import Platform, Reference, Registry
 from towline.registry.client import RegistryClient
-from towline.registry.manifest import Descriptor, Manifest, select
+from towline.registry.faults import Incomplete
+from towline.registry.manifest import LIMIT, Manifest, check_platform, select
 from towline.registry.parallel import in_parallel
-from towline.registry.plan import CopyBlob, Plan, Route, Tree, as_data, plan_copy, plan_tags, read_tree
-from towline.registry.transfer import Transfer
+from towline.registry.plan import CopyBlob, Place, Plan, Route, Tree, as_data, plan_copy, plan_tags, read_tree
+from towline.registry.progress import Progress
+from towline.registry.source import Source
+from towline.registry.stream import BlobStream
+from towline.registry.transfer import COPIED, MOUNTED, SKIPPED, Moved, Transfer
 
 
 @dataclass(frozen=True, kw_only=True)
 class CopyJob:
-    """One image: where it is, and the references (of one registry, each with a tag) that it gets.
+    """One image: its repository in the source and what it is called there (tag or digest), and the references that it gets (a digest is its own tag).
 
     `digest` is the one the source is known to have, where it is known: targets that have it need no source, and a tag that has moved on does not matter.
-    `platform` takes one platform's image out of an index.
+    `platform` takes one platform's image out of an index. `name` is what reports call the source.
     """
 
-    source: Reference
+    repository: str
+    target: str
+    name: str
     targets: tuple[Reference, ...]
     digest: str = ""
     platform: Platform | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
+class BlobReport:
+    """What became of one blob at one place: `copied`, `mounted`, `skipped`, and what that took."""
+
+    registry: str
+    repository: str
+    digest: str
+    size: int
+    way: Moved
+
+
+@dataclass(frozen=True, kw_only=True)
 class CopyReport:
-    """What was done for one job (under `dry_run`: what would be); counts are of blobs, `bytes_*` of their bytes."""
+    """What was done for one job (under `dry_run`: what would be). Blobs that another job was the first to need are that one's."""
 
     job: CopyJob
     digest: str
     platforms: tuple[str, ...]
-    copied: int
-    mounted: int
-    skipped: int
-    bytes_moved: int
-    bytes_skipped: int
+    blobs: tuple[BlobReport, ...]
     tags_set: tuple[str, ...]
     source_asked: bool
     plan: tuple[Mapping[str, object], ...]
@@ -48,125 +63,206 @@ class CopyReport:
         """Whether anything was to be done."""
         return bool(self.plan)
 
+    def count(self, how: str) -> int:
+        """How many blobs came so."""
+        return sum(blob.way.how == how for blob in self.blobs)
 
-def copy_images(jobs: Sequence[CopyJob], *, source: RegistryClient, target: RegistryClient, dry_run: bool = False) -> tuple[CopyReport, ...]:
-    """Plan all jobs, then perform them as one; blobs that several jobs need in one repository move once. No tag is set before everything else is there.
+    def size(self, how: str) -> int:
+        """The bytes of those blobs."""
+        return sum(blob.size for blob in self.blobs if blob.way.how == how)
 
-    Raises RegistryUnreachable, CredentialError, DigestMismatch, RegistryError, and ConfigError (the platform is not there).
+
+@dataclass(frozen=True, kw_only=True)
+class Copying:
+    """Between whom: the source, and the target registries by their origin; all requests go by the targets' one transport."""
+
+    source: Source
+    targets: Mapping[Registry, RegistryClient]
+    progress: Progress
+    dry_run: bool = False
+
+
+def copy_images(jobs: Sequence[CopyJob], copying: Copying) -> tuple[CopyReport, ...]:
+    """Look, plan all jobs, then perform them as one; what several need moves once. No tag is set before everything else is there.
+
+    Raises RegistryUnreachable, CredentialError, DigestMismatch, RegistryError, ConfigError (the platform is not there) and what the source raises.
     """
-    holdings = _Holdings(target)
-    prepared = [_Prepared(job, source, target, holdings) for job in jobs]
-    plans = [plan for entry in prepared for plan in entry.plans]
-    mounted = {} if dry_run else Transfer(source, target).perform(plans)
-    return tuple(entry.report(mounted) for entry in prepared)
+    looks = [_Look(job, copying) for job in jobs]
+    in_parallel(_Look.ask, looks)
+    plans = _planned(looks, copying)
+    moved: Mapping[CopyBlob, Moved] = {}
+    if not copying.dry_run:
+        try:
+            moved = _perform(plans, copying)
+        except Incomplete:  # a target that has lost what its manifests name: nothing is believed any more
+            in_parallel(_Look.doubt, looks)
+            plans = _planned(looks, copying)
+            moved = _perform(plans, copying)
+    return tuple(look.report(plans[number], moved) for number, look in enumerate(looks))
 
 
-class _Wanted:
-    """What one job is about; asks the source as late as it can, and remembers."""
+def _perform(plans: Sequence[Sequence[Plan]], copying: Copying) -> Mapping[CopyBlob, Moved]:
+    flat = [plan for entry in plans for plan in entry]
+    if not any(plan.blobs or plan.manifests or plan.tags for plan in flat):
+        return {}
+    transport = next(iter(copying.targets.values())).transport
+    with copying.progress:
+        return Transfer(copying.source, copying.targets, transport, copying.progress).perform(flat)
 
-    def __init__(self, job: CopyJob, source: RegistryClient) -> None:
+
+def _planned(looks: Iterable[_Look], copying: Copying) -> list[tuple[Plan, ...]]:
+    """The plans of each job; what one plan brings, the next finds."""
+    holdings = _Holdings(copying)
+    return [look.plans(holdings) for look in looks]
+
+
+@dataclass
+class _Holdings:
+    """What is still to be brought to a place. A real run lets the registries say what they have when they are asked to take it; a dry run asks."""
+
+    copying: Copying
+    promised: set[tuple[Place, str]] = field(default_factory=set)
+
+    def missing(self, place: Place, digests: Sequence[str]) -> frozenset[str]:
+        """Those that no plan has asked for yet, and that a dry run does not find."""
+        wanted = [digest for digest in digests if (place, digest) not in self.promised]
+        if self.copying.dry_run:
+            client = self.copying.targets[place.registry]
+            there = in_parallel(lambda digest: client.has_blob(place.repository, digest), wanted)
+            wanted = [digest for digest, known in zip(wanted, there, strict=True) if not known]
+        self.promised.update((place, digest) for digest in wanted)
+        return frozenset(wanted)
+
+
+class _Look:
+    """What one job finds at its source and targets, asked as late and as little as can be (facts/registry.md section 2.1)."""
+
+    def __init__(self, job: CopyJob, copying: Copying) -> None:
         self._job = job
-        self._source = source
-        self._repository = job.source.image.name
-        self._known = job.digest or job.source.image.digest
+        self._copying = copying
+        self._known = job.digest or (job.target if ":" in job.target else "")
+        self._root: Manifest | None = None
         self._tree: Tree | None = None
+        self._pending: tuple[Reference, ...] = ()
+        self._held: dict[Place, Manifest] = {}
         self.asked = False
 
+    def ask(self) -> None:
+        """Find out the digest, and which targets do not have it; those that have the image but not the tag are believed to have all of it."""
+        questions: list[Callable[[], str]] = [partial(self._at_target, target) for target in self._job.targets]
+        if not self._known or self._job.platform is not None:
+            questions.append(self._at_source)
+        answers = in_parallel(lambda question: question(), questions)
+        self._pending = tuple(target for target, found in zip(self._job.targets, answers, strict=False) if found != self.digest)
+        places = {_place(target) for target in self._pending if target.target != self.digest}
+        self._held = {place: manifest for place, manifest in zip(places, in_parallel(self._holding, tuple(places)), strict=True) if manifest is not None}
+        if any(_place(target) not in self._held for target in self._pending):
+            self._read()
+
+    def doubt(self) -> None:
+        """Believe no target any more to have what it does not say that it has."""
+        self._held = {}
+        if self._pending:
+            self._read()
+
+    def plans(self, holdings: _Holdings) -> tuple[Plan, ...]:
+        """What is to be done at each place that lacks something."""
+        targets: dict[Place, list[str]] = {}
+        for target in self._pending:
+            targets.setdefault(_place(target), []).append(target.target)
+        return tuple(self._plan(place, tuple(dict.fromkeys(wanted)), holdings) for place, wanted in targets.items())
+
+    def report(self, plans: Sequence[Plan], moved: Mapping[CopyBlob, Moved]) -> CopyReport:
+        """What the plans came to; `moved` is empty where they were not performed."""
+        blobs = [_reported(blob.place, blob.digest, blob.size, moved.get(blob) or _way(MOUNTED if blob.mount_from else COPIED))
+                 for plan in plans for blob in plan.blobs]
+        places = [_place(target) for target in self._pending]
+        root = self._root or next(iter(self._held.values()), None)
+        skipped = [_reported(place, blob.digest, blob.size, _way(SKIPPED)) for place, plan in zip(dict.fromkeys(places), plans, strict=True)
+                   for blob in plan.skipped]
+        return CopyReport(
+            job=self._job, digest=self.digest, platforms=tuple(str(platform) for platform in (root.platforms if root else ())),
+            blobs=(*blobs, *skipped), tags_set=tuple(f"{put.place.repository}:{put.target}" for plan in plans for put in plan.tags),
+            source_asked=self.asked, plan=tuple(entry for plan in plans for entry in as_data(plan)),
+        )
+
+    @property
     def digest(self) -> str:
         """The digest that the targets are to have."""
-        if self._job.platform is not None:
-            return self.tree().root.digest
-        if not self._known:
-            self.asked = True
-            head = self._source.head_manifest(self._repository, self._job.source.target)
-            self._known = self._root(self._job.source.target).digest if head is None else head.digest
-        return self._known
+        return self._root.digest if self._root is not None else self._known
 
-    def tree(self) -> Tree:
+    def _plan(self, place: Place, targets: tuple[str, ...], holdings: _Holdings) -> Plan:
+        if place in self._held:
+            return Plan(tags=plan_tags(self._held[place], place, targets, believed=True))
+        assert self._tree is not None
+        source = self._copying.source
+        mounts = isinstance(source, RegistryClient) and source.registry == place.registry
+        return plan_copy(self._tree, Route(source=self._job.repository, place=place, targets=targets, mounts=mounts), holdings)
+
+    def _at_target(self, target: Reference) -> str:
+        """The digest that a target has now."""
+        head = self._copying.targets[target.registry].head_manifest(target.image.name, target.target)
+        return "" if head is None else head.digest
+
+    def _at_source(self) -> str:
+        """The source's digest, of the wanted platform."""
+        self.asked = True
+        source, job = self._copying.source, self._job
+        root = source.get_manifest(job.repository, self._known or job.target)
+        if job.platform is not None and root.children:
+            root = source.get_manifest(job.repository, select(root, job.platform).digest)
+        elif job.platform is not None:
+            check_platform(self._config(root), job.platform)
+        self._root = root
+        return root.digest
+
+    def _holding(self, place: Place) -> Manifest | None:
+        """The image's manifest where the target has it, with its children where it is an index."""
+        client = self._copying.targets[place.registry]
+        if self._root is None:
+            root = client.find_manifest(place.repository, self.digest)
+        else:
+            root = self._root if client.head_manifest(place.repository, self.digest) is not None else None
+        children = root.children if root is not None else ()
+        if not all(in_parallel(lambda child: client.head_manifest(place.repository, child.digest) is not None, children)):
+            return None
+        return root
+
+    def _read(self) -> None:
         """The image with all that hangs on it, from the source."""
         if self._tree is None:
-            root = self._root(self._known or self._job.source.target)
-            if self._job.platform is not None and root.children:
-                root = self._root(select(root, self._job.platform).digest)
-            tree = read_tree(_Strict(self._source), self._repository, root)
-            assert tree is not None
-            self._tree = tree
-        return self._tree
+            if not self.asked:
+                self._at_source()
+            assert self._root is not None
+            self._tree = read_tree(_Manifests(self._copying.source), self._job.repository, self._root)
 
-    def _root(self, target: str) -> Manifest:
-        self.asked = True
-        return self._source.get_manifest(self._repository, target)
-
-
-class _Strict:
-    """Manifests of a source, where a missing one is a fault."""
-
-    def __init__(self, source: RegistryClient) -> None:
-        self._source = source
-
-    def find_manifest(self, repository: str, target: str) -> Manifest:
-        """The manifest, or RegistryError."""
-        return self._source.get_manifest(repository, target)
+    def _config(self, root: Manifest) -> bytes:
+        """The configuration of an image, which says what platform it is for."""
+        config = root.blobs[0]
+        blob = CopyBlob(source=self._job.repository, place=Place(registry=self._job.targets[0].registry, repository=""), digest=config.digest,
+                        size=min(config.size, LIMIT))
+        transport = next(iter(self._copying.targets.values())).transport
+        return b"".join(bytes(piece) for piece in BlobStream(blob, self._copying.source, stop=Event(), clock=transport.clock).pieces())
 
 
-class _Holdings:
-    """What the target's repositories have, or will have when the plans so far are performed."""
+@dataclass(frozen=True)
+class _Manifests:
+    """Several manifests of a source at once."""
 
-    def __init__(self, target: RegistryClient) -> None:
-        self._target = target
-        self._promised: set[tuple[str, str]] = set()
+    source: Source
 
-    def missing(self, repository: str, digests: Sequence[str]) -> frozenset[str]:
-        """Those that neither are there nor were asked for before."""
-        open_questions = [digest for digest in digests if (repository, digest) not in self._promised]
-        there = in_parallel(lambda digest: self._target.has_blob(repository, digest), open_questions)
-        found = frozenset(digest for digest, known in zip(open_questions, there, strict=True) if not known)
-        self._promised.update((repository, digest) for digest in found)
-        return found
+    def find_manifests(self, repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
+        """Those of the digests, in their order."""
+        return in_parallel(lambda digest: self.source.get_manifest(repository, digest), digests)
 
 
-class _Prepared:
-    """One job with its plans, one for each repository that it goes to."""
+def _place(target: Reference) -> Place:
+    return Place(registry=target.registry, repository=target.image.name)
 
-    def __init__(self, job: CopyJob, source: RegistryClient, target: RegistryClient, holdings: _Holdings) -> None:
-        self._job = job
-        self._target = target
-        self._mounts = source.registry == target.registry
-        self._wanted = _Wanted(job, source)
-        self._root: Manifest | None = None
-        self.plans = tuple(self._plan(route, holdings) for route in self._routes())
 
-    def _routes(self) -> list[Route]:
-        names = dict.fromkeys(target.image.name for target in self._job.targets)
-        tags = {name: dict.fromkeys(t.image.tag for t in self._job.targets if t.image.name == name) for name in names}
-        return [Route(source=self._job.source.image.name, repository=name, tags=tuple(tags[name]), mounts=self._mounts) for name in names]
+def _way(how: str) -> Moved:
+    return Moved(how=how, seconds=0.0, requests=0, retries=0)
 
-    def _plan(self, route: Route, holdings: _Holdings) -> Plan:
-        digest = self._wanted.digest()
-        heads = {tag: self._target.head_manifest(route.repository, tag) for tag in route.tags}
-        root = self._target.find_manifest(route.repository, digest)
-        tree = None if root is None else read_tree(self._target, route.repository, root)
-        if tree is None:
-            tree = self._wanted.tree()
-            self._root = tree.root
-            return plan_copy(tree, route, holdings)
-        self._root = tree.root
-        pending = [tag for tag, head in heads.items() if head is None or head.digest != digest]
-        repair = plan_copy(tree, route, holdings) if pending else Plan()  # a registry may have lost blobs and kept their manifests
-        if repair.blobs:
-            self._wanted.asked = True
-            return repair
-        return Plan(tags=plan_tags(tree.root, route.repository, pending), skipped=tree.blobs)
 
-    def report(self, mounted: Mapping[CopyBlob, bool]) -> CopyReport:
-        """What the plans came to; `mounted` says it of the blobs that were performed."""
-        blobs = [blob for plan in self.plans for blob in plan.blobs]
-        skipped: list[Descriptor] = [blob for plan in self.plans for blob in plan.skipped]
-        copied = [blob for blob in blobs if not mounted.get(blob, bool(blob.mount_from))]
-        return CopyReport(
-            job=self._job, digest=self._wanted.digest(), platforms=tuple(str(platform) for platform in (self._root.platforms if self._root else ())),
-            copied=len(copied), mounted=len(blobs) - len(copied), skipped=len(skipped),
-            bytes_moved=sum(blob.size for blob in copied), bytes_skipped=sum(blob.size for blob in skipped),
-            tags_set=tuple(f"{put.repository}:{put.target}" for plan in self.plans for put in plan.tags),
-            source_asked=self._wanted.asked, plan=tuple(entry for plan in self.plans for entry in as_data(plan)),
-        )
+def _reported(place: Place, digest: str, size: int, way: Moved) -> BlobReport:
+    return BlobReport(registry=place.registry.host, repository=place.repository, digest=digest, size=size, way=way)

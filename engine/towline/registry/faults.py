@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TowlineError, TransportError
+from towline.exchange import Response
 from towline.image import Registry
 from towline.secret import Login
-from towline.transport import Response
 
 BODY = 64 * 1024
 _TEXT = 600
@@ -53,6 +53,14 @@ class BrokenOff(Exception):
         self.wait = wait
 
 
+class Incomplete(Exception):
+    """A manifest that a registry does not take, since something that it names is not there (yet); `fault` is what it means if that stays so."""
+
+    def __init__(self, fault: TowlineError) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
 def diagnose(response: Response) -> Diagnosis:
     """The errors in a response's body (distribution-spec 1.1, error codes), capped; the response is closed."""
     with response:
@@ -84,7 +92,11 @@ def refused(party: Party, doing: str, text: str = "") -> CredentialError:
 def unexpected(party: Party, response: Response, doing: str) -> TowlineError:
     """Any other status, with what the registry itself says about it; the response is closed."""
     status = response.status
-    text = diagnose(response).text
+    return meaning(party, status, doing, diagnose(response).text)
+
+
+def meaning(party: Party, status: int, doing: str, text: str) -> TowlineError:
+    """Any other status, with what the registry itself has said about it."""
     if status in (401, 403):
         return refused(party, doing, text)
     return RegistryError(f"the {party} answers {status} when asked {doing}{_because(text)}", where=str(party.registry))

@@ -34,13 +34,17 @@ class Descriptor:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """A manifest's bytes with their digest; `children` of an index, `blobs` of an image (config first; layers kept elsewhere left out)."""
+    """A manifest's bytes with their digest; `children` of an index, `blobs` of an image (config first; layers kept elsewhere left out).
+
+    `subject` is the digest of the manifest that a referrer (a signature, an SBOM) speaks of.
+    """
 
     body: bytes = field(repr=False)
     media_type: str
     digest: str
     children: tuple[Descriptor, ...] = ()
     blobs: tuple[Descriptor, ...] = ()
+    subject: str = ""
 
     @property
     def descriptor(self) -> Descriptor:
@@ -66,11 +70,12 @@ def parse_manifest(body: bytes, content_type: str, *, pinned: str = "", where: s
         raise DigestMismatch(f"the manifest {pinned} arrived as {digest}", where=where, hint="the registry or a proxy before it serves wrong content")
     data = _decoded(body, where)
     media_type = _media_type(data, content_type.partition(";")[0].strip().lower(), where)
+    subject = _descriptor(data["subject"], where).digest if data.get("subject") is not None else ""
     if media_type in INDEXES:
-        return Manifest(body=body, media_type=media_type, digest=digest, children=_descriptors(data, "manifests", where))
+        return Manifest(body=body, media_type=media_type, digest=digest, children=_descriptors(data, "manifests", where), subject=subject)
     config = _descriptor(data.get("config"), where)
     layers = tuple(layer for layer in _descriptors(data, "layers", where) if not any(part in layer.media_type for part in _FOREIGN))
-    return Manifest(body=body, media_type=media_type, digest=digest, blobs=(config, *layers))
+    return Manifest(body=body, media_type=media_type, digest=digest, blobs=(config, *layers), subject=subject)
 
 
 def select(index: Manifest, platform: Platform) -> Descriptor:
@@ -85,6 +90,19 @@ def select(index: Manifest, platform: Platform) -> Descriptor:
             return child
     names = ", ".join(sorted({str(found) for found in index.platforms}))
     raise ConfigError(f"the image is not there for the platform {platform}", hint=f"it is there for: {names or 'none that it names'}")
+
+
+def check_platform(config: bytes, platform: Platform) -> None:
+    """Raises ConfigError where an image's configuration says that it is for another platform; one that does not say is taken."""
+    try:
+        found = _platform(json.loads(config))
+    except (ValueError, RecursionError):
+        found = None
+    if found is None:
+        return
+    wanted, offered = _normal(platform), _normal(found)
+    if (wanted.os, wanted.architecture) != (offered.os, offered.architecture) or (wanted.variant and wanted.variant != offered.variant):
+        raise ConfigError(f"the image is for the platform {found}, not for {platform}", hint="leave targetArchitecture out, or build for that platform")
 
 
 def _normal(platform: Platform) -> Platform:

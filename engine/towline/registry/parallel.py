@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from threading import Event
+from threading import Condition, Event
 from typing import TypeVar
 
 JOBS = 8
+_TICK = 0.2  # seconds
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -16,10 +17,31 @@ class Stopped(Exception):
     """Other work has failed, or the run was interrupted: what long work raises when it sees that `stop` is set."""
 
 
-def in_parallel(work: Callable[[_Item], _Result], items: Sequence[_Item], *, stop: Event | None = None) -> list[_Result]:
+class Slots:
+    """How much may go on at once: as much as `allowed` says at that time, and one at least."""
+
+    def __init__(self, allowed: Callable[[], int]) -> None:
+        self._allowed = allowed
+        self._changed = Condition()
+        self._taken = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken < max(1, self._allowed()))
+            self._taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._taken -= 1
+            self._changed.notify_all()
+
+
+def in_parallel(
+    work: Callable[[_Item], _Result], items: Sequence[_Item], *, stop: Event | None = None, tick: Callable[[], None] | None = None
+) -> list[_Result]:
     """`work` for each item, at most JOBS at a time; raises what one of them raised, when all have ended.
 
-    Sets `stop` on every way out; an interruption comes through at once.
+    Sets `stop` on every way out; an interruption comes through at once. `tick` is called now and then while it goes on.
     """
     if not items:
         return []
@@ -27,7 +49,10 @@ def in_parallel(work: Callable[[_Item], _Result], items: Sequence[_Item], *, sto
     pool = ThreadPoolExecutor(max_workers=min(JOBS, len(items)), thread_name_prefix="registry")
     try:
         futures = [pool.submit(work, item) for item in items]
-        wait(futures, return_when=FIRST_EXCEPTION)
+        while wait(futures, timeout=_TICK if tick else None, return_when=FIRST_EXCEPTION).not_done and tick:
+            if any(future.done() and not future.cancelled() and future.exception() for future in futures):
+                break
+            tick()
     except BaseException:  # interrupted: the caller ends what the threads wait for by closing the transport
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from towline.errors import RegistryError
+from towline.image import Registry
 from towline.registry.manifest import Descriptor, Manifest
 
 DEPTH, MANIFESTS = 4, 1000
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """A repository of a target registry."""
+
+    registry: Registry
+    repository: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CopyBlob:
-    """Bring a blob from a repository of the source into one of the target; `mount_from` names a repository of the target that has it already."""
+    """Bring a blob from a repository of the source to a place that may not have it yet; `mount_from` names a repository of that registry that does."""
 
     source: str
-    repository: str
+    place: Place
     digest: str
     size: int
     mount_from: str = ""
@@ -25,25 +34,30 @@ class CopyBlob:
 
 @dataclass(frozen=True, kw_only=True)
 class PutManifest:
-    """Store a manifest under a tag or its own digest."""
+    """Store a manifest under a tag or its own digest; `level` is its height above the images, which go first.
 
-    repository: str
+    `believed`: the target is known to hold the manifest with all it names, so only its tag is new.
+    """
+
+    place: Place
     target: str
     manifest: Manifest
+    level: int = 0
+    believed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """An image or index with all that hangs on it, each once; manifests come children first, the root last."""
+    """An image or index with all that hangs on it, each once; manifests come children first with their levels, the root last."""
 
     root: Manifest
-    manifests: tuple[Manifest, ...]
+    manifests: tuple[tuple[Manifest, int], ...]
     blobs: tuple[Descriptor, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to be done in one repository of the target, in this order, and the blobs that are there already."""
+    """What is to be done at one place, in this order, and the blobs that are there already, as far as that is known."""
 
     blobs: tuple[CopyBlob, ...] = ()
     manifests: tuple[PutManifest, ...] = ()
@@ -53,79 +67,93 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """From which repository to which, and under which tags; `mounts`: both are in one registry."""
+    """From which repository to which place, and under which tags (a digest is its own); `mounts`: both are in one registry."""
 
     source: str
-    repository: str
-    tags: tuple[str, ...]
+    place: Place
+    targets: tuple[str, ...]
     mounts: bool = False
 
 
 class Manifests(Protocol):
     """Who knows manifests."""
 
-    def find_manifest(self, repository: str, target: str) -> Manifest | None:
-        """The manifest of a tag or digest, or None."""
+    def find_manifests(self, repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
+        """The manifests of these digests; raises where one is not there."""
 
 
 class Holdings(Protocol):
-    """Who knows what the target has."""
+    """Who knows what the targets have, or will have by plans made before."""
 
-    def missing(self, repository: str, digests: Sequence[str]) -> frozenset[str]:
-        """Those of the digests that the repository has no blob for."""
+    def missing(self, place: Place, digests: Sequence[str]) -> frozenset[str]:
+        """Those of the digests that `place` may have no blob for."""
 
 
-def read_tree(manifests: Manifests, repository: str, root: Manifest) -> Tree | None:
-    """All that hangs on `root`; None where a part of it is not there. Raises RegistryError for an index that goes too deep or too wide."""
-    found: dict[str, Manifest] = {}
-    if not _collect(manifests, repository, root, found, DEPTH):
-        return None
-    blobs = {blob.digest: blob for manifest in found.values() for blob in manifest.blobs}
-    return Tree(root=root, manifests=tuple(found.values()), blobs=tuple(blobs.values()))
+def read_tree(manifests: Manifests, repository: str, root: Manifest) -> Tree:
+    """All that hangs on `root`, asked for level by level; raises RegistryError for an index that goes too deep or too wide."""
+    found, level = {root.digest: root}, [root]
+    for _ in range(DEPTH + 1):
+        wanted = list(dict.fromkeys(child.digest for parent in level for child in parent.children if child.digest not in found))
+        if not wanted:
+            ordered = _ordered(root, found)
+            return Tree(root=root, manifests=tuple(ordered.values()), blobs=_blobs(manifest for manifest, _ in ordered.values()))
+        if len(found) + len(wanted) > MANIFESTS:
+            break
+        level = list(manifests.find_manifests(repository, wanted))
+        found.update({manifest.digest: manifest for manifest in level})
+    raise RegistryError(f"the index has more than {DEPTH} levels or {MANIFESTS} manifests", where=repository)
 
 
 def plan_copy(tree: Tree, route: Route, holdings: Holdings) -> Plan:
-    """The plan that brings `tree` into the target; the root is stored by its tags alone."""
-    missing = holdings.missing(route.repository, [blob.digest for blob in tree.blobs])
+    """The plan that brings `tree` to its place; the root is stored by its targets alone."""
+    missing = holdings.missing(route.place, [blob.digest for blob in tree.blobs])
     needed = sorted((blob for blob in tree.blobs if blob.digest in missing), key=lambda blob: -blob.size)
-    mount_from = route.source if route.mounts and route.source != route.repository else ""
+    mount_from = route.source if route.mounts and route.source != route.place.repository else ""
     return Plan(
-        blobs=tuple(
-            CopyBlob(source=route.source, repository=route.repository, digest=blob.digest, size=blob.size, mount_from=mount_from) for blob in needed
-        ),
+        blobs=tuple(CopyBlob(source=route.source, place=route.place, digest=blob.digest, size=blob.size, mount_from=mount_from) for blob in needed),
         manifests=tuple(
-            PutManifest(repository=route.repository, target=manifest.digest, manifest=manifest)
-            for manifest in tree.manifests if manifest.digest != tree.root.digest
+            PutManifest(place=route.place, target=manifest.digest, manifest=manifest, level=level)
+            for manifest, level in tree.manifests if manifest.digest != tree.root.digest
         ),
-        tags=plan_tags(tree.root, route.repository, route.tags),
+        tags=plan_tags(tree.root, route.place, route.targets),
         skipped=tuple(blob for blob in tree.blobs if blob.digest not in missing),
     )
 
 
-def plan_tags(root: Manifest, repository: str, tags: Sequence[str]) -> tuple[PutManifest, ...]:
+def plan_tags(root: Manifest, place: Place, targets: Sequence[str], *, believed: bool = False) -> tuple[PutManifest, ...]:
     """One PUT for each tag."""
-    return tuple(PutManifest(repository=repository, target=tag, manifest=root) for tag in tags)
+    return tuple(PutManifest(place=place, target=target, manifest=root, believed=believed) for target in targets)
 
 
 def as_data(plan: Plan) -> tuple[Mapping[str, object], ...]:
     """The plan for `--dry-run` and JSON."""
-    blobs = [{"do": "mount blob" if b.mount_from else "copy blob", "repository": b.repository, "digest": b.digest, "bytes": b.size} for b in plan.blobs]
+    blobs = [{"do": "mount blob" if b.mount_from else "copy blob", **_named(b.place), "digest": b.digest, "bytes": b.size} for b in plan.blobs]
     puts = [
-        {"do": what, "repository": put.repository, "target": put.target, "digest": put.manifest.digest, "bytes": len(put.manifest.body)}
+        {"do": what, **_named(put.place), "target": put.target, "digest": put.manifest.digest, "bytes": len(put.manifest.body)}
         for what, entries in (("put manifest", plan.manifests), ("put tag", plan.tags)) for put in entries
     ]
     return (*blobs, *puts)
 
 
-def _collect(manifests: Manifests, repository: str, manifest: Manifest, found: dict[str, Manifest], depth: int) -> bool:
-    """Add `manifest` after all its children; a digest is visited once. False where a child is not there."""
-    if depth < 0 or len(found) >= MANIFESTS:
-        raise RegistryError(f"the index has more than {DEPTH} levels or {MANIFESTS} manifests", where=repository)
-    for child in manifest.children:
-        if child.digest in found:
-            continue
-        below = manifests.find_manifest(repository, child.digest)
-        if below is None or not _collect(manifests, repository, below, found, depth - 1):
-            return False
-    found[manifest.digest] = manifest
-    return True
+def _named(place: Place) -> Mapping[str, object]:
+    return {"registry": place.registry.host, "repository": place.repository}
+
+
+def _ordered(root: Manifest, found: Mapping[str, Manifest]) -> dict[str, tuple[Manifest, int]]:
+    """Every manifest after all its children, with its height above the lowest of them."""
+    done: dict[str, tuple[Manifest, int]] = {}
+    waiting = [root]
+    while waiting:
+        manifest = waiting[-1]
+        open_ones = [found[child.digest] for child in manifest.children if child.digest not in done]
+        if open_ones:
+            waiting += reversed(open_ones)
+        else:
+            waiting.pop()
+            level = max((done[child.digest][1] + 1 for child in manifest.children), default=0)
+            done.setdefault(manifest.digest, (manifest, level))
+    return done
+
+
+def _blobs(manifests: Iterable[Manifest]) -> tuple[Descriptor, ...]:
+    return tuple({blob.digest: blob for manifest in manifests for blob in manifest.blobs}.values())

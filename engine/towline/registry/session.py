@@ -7,12 +7,13 @@ from dataclasses import replace
 from urllib.parse import urljoin
 
 from towline.errors import RegistryError, TransportError
+from towline.exchange import HttpRequest, Response, Sending, origin
 from towline.image import Registry
 from towline.registry import faults
 from towline.registry.credentials import is_docker_hub
 from towline.registry.hosts import may_follow
 from towline.registry.tokens import Authorizer
-from towline.transport import HttpRequest, Response, Transport, Upload, origin
+from towline.transport import Transport
 
 _REDIRECTS = 10
 _MOVED = frozenset({301, 302, 303, 307, 308})
@@ -30,18 +31,38 @@ class Session:
 
     def scope(self, repository: str) -> str:
         """What a token must permit for work in `repository`: pulling on a source, pushing as well on a target."""
-        return f"repository:{repository}:{'pull' if self.party.role == 'source' else 'pull,push'}"
+        return f"repository:{self.name(repository)}:{'pull' if self.party.role == 'source' else 'pull,push'}"
+
+    def url(self, repository: str, rest: str) -> str:
+        """The absolute URL of something in `repository`."""
+        return f"{self.base}/v2/{self.name(repository)}/{rest}"
+
+    def name(self, repository: str) -> str:
+        """The repository as the registry calls it: Docker Hub's own images have a prefix."""
+        return f"library/{repository}" if is_docker_hub(self.party.registry.host) and "/" not in repository else repository
 
     def send(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
         """Send it; answers 401 once, follows the redirects of GET and HEAD. Raises RegistryUnreachable, CredentialError, RegistryError.
 
-        The status is the caller's to judge. An upload is not sent twice: its 401 comes back as it is, and the token is not used again.
+        The status is the caller's to judge.
         """
         try:
             response = self._authorised(request, scopes)
             return self._followed(request, response, scopes) if request.method in ("GET", "HEAD") else response
         except TransportError as fault:
             raise faults.unreachable(self.party, fault) from fault
+
+    def begin(self, request: HttpRequest, size: int, scopes: tuple[str, ...]) -> Sending:
+        """Begin to send a body of `size` bytes, once: what comes back is the caller's to judge, 401 too. Raises RegistryUnreachable, CredentialError."""
+        home = origin(request.url) == self._origin  # an upload location elsewhere: no credential goes there
+        try:
+            return self.transport.begin(_with(request, self._auth.header(scopes) if home else None), size)
+        except TransportError as fault:
+            raise faults.unreachable(self.party, fault) from fault
+
+    def forget(self, response: Response, scopes: tuple[str, ...]) -> None:
+        """Use the token no more that was refused (401) to an upload."""
+        self._auth.renew(response.headers.get_all("WWW-Authenticate") or [], scopes)
 
     def _authorised(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
         if origin(request.url) != self._origin:  # an upload location elsewhere: no credential goes there
@@ -55,8 +76,6 @@ class Session:
         header = self._auth.answer(headers, scopes, sent)
         if header is None:
             raise faults.refused(self.party, _doing(request), diagnosis.text)
-        if isinstance(request.body, Upload):
-            return response
         return self._last_try(_with(request, header))
 
     def _last_try(self, request: HttpRequest) -> Response:

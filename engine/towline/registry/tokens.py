@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from towline.errors import CredentialError, RegistryError, TransportError
+from towline.exchange import HttpRequest, origin
 from towline.image import Registry
 from towline.registry import faults
 from towline.registry.challenge import Challenge, choose
 from towline.registry.credentials import basic, check_sending
 from towline.registry.hosts import may_follow, may_log_in
-from towline.transport import HttpRequest, Transport, origin
+from towline.transport import Transport
 
 _LIFETIME, _EARLY = 60.0, 10.0
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -65,6 +66,13 @@ class Authorizer:
             self._challenge = challenge
             header = self._header(challenge, needed)
             return None if header == sent else header
+
+    def renew(self, headers: Iterable[str], scopes: Iterable[str]) -> None:
+        """Bring a new token, since the one for `scopes` was refused with these `headers` by a request that cannot be sent again. Raises like `answer`."""
+        needed = tuple(scopes)
+        with self._lock:
+            self._tokens.pop(frozenset(needed), None)
+        self.answer(headers, needed, None)
 
     def _header(self, challenge: Challenge, scopes: tuple[str, ...]) -> str | None:
         if challenge.scheme == "basic":

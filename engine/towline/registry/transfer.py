@@ -1,92 +1,176 @@
-"""Performs a plan: blobs in parallel, streamed from GET to PUT and hashed on the way; then manifests; tags only when all the rest is there."""
+"""Performs plans: blobs in parallel, streamed from source to targets; then manifests, level by level; tags only when all the rest is there."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import groupby
 from threading import Event
 
-from towline.errors import DigestMismatch
-from towline.registry.client import Download, RegistryClient
-from towline.registry.faults import BrokenOff
-from towline.registry.parallel import Stopped, in_parallel
-from towline.registry.plan import CopyBlob, Plan
+from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
+from towline.image import Registry
+from towline.registry.client import RegistryClient
+from towline.registry.faults import BrokenOff, Incomplete
+from towline.registry.parallel import JOBS, Slots, in_parallel
+from towline.registry.plan import CopyBlob, Plan, PutManifest
+from towline.registry.progress import Progress
+from towline.registry.source import Source
+from towline.registry.stream import BlobStream
+from towline.registry.uploads import UploadSession
 from towline.retry import pause
-from towline.transport import Upload, sleep_unless
+from towline.transport import Transport, sleep_unless
 
-ATTEMPTS = 4
-_PIECE = 1024 * 1024
+ATTEMPTS = 5
+_TRIES = 20  # of one upload in all, however often it gets a little further
+COPIED, MOUNTED, SKIPPED = "copied", "mounted", "skipped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """How a blob came to its place (`copied`, `mounted`, `skipped`: it was there), and what that took; of one digest for several places together."""
+
+    how: str
+    seconds: float
+    requests: int
+    retries: int
 
 
 class Transfer:
-    """One run from `source` to `target`; the first fault ends it."""
+    """One run from `source` to `targets`, all on one `transport`; the first fault ends it."""
 
-    def __init__(self, source: RegistryClient, target: RegistryClient) -> None:
+    def __init__(self, source: Source, targets: Mapping[Registry, RegistryClient], transport: Transport, progress: Progress) -> None:
         self._source = source
-        self._target = target
+        self._targets = targets
+        self._transport = transport
+        self._progress = progress
+        self._slots = Slots(lambda: JOBS >> transport.pressure)
         self._stop = Event()
 
-    def perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, bool]:
-        """Do all of it; blob -> whether it was mounted. Raises the errors of the registry family, DigestMismatch among them."""
-        blobs = sorted({blob for plan in plans for blob in plan.blobs}, key=lambda blob: (-blob.size, blob.digest, blob.repository))
-        mounted = dict(zip(blobs, in_parallel(self._blob, blobs, stop=self._stop), strict=True))
-        manifests = dict.fromkeys(put for plan in plans for put in plan.manifests)
-        tags = dict.fromkeys(put for plan in plans for put in plan.tags)
-        for put in (*manifests, *tags):
-            self._target.put_manifest(put.repository, put.target, put.manifest)
-        return mounted
+    def perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
+        """Do all of it. Raises the errors of the registry family, DigestMismatch among them, and Incomplete where a believed manifest is not whole."""
+        blobs = sorted({blob for plan in plans for blob in plan.blobs}, key=lambda blob: (-blob.size, blob.digest))
+        groups = [tuple(group) for _, group in groupby(blobs, key=lambda blob: blob.digest)]
+        self._progress.expect(sum(group[0].size for group in groups))
+        moved = in_parallel(self._bring, groups, stop=self._stop, tick=self._progress.tick)
+        manifests = sorted({put for plan in plans for put in plan.manifests}, key=lambda put: put.level)
+        for _, level in groupby(manifests, key=lambda put: put.level):
+            self._put(level)
+        self._put(put for plan in plans for put in plan.tags)
+        return {blob: way for ways in moved for blob, way in ways.items()}
 
-    def _blob(self, blob: CopyBlob) -> bool:
-        """Bring one blob over, from its beginning each time that it breaks off; returns whether it was mounted."""
-        clock = self._target.clock
+    def _bring(self, blobs: tuple[CopyBlob, ...]) -> Mapping[CopyBlob, Moved]:
+        """One digest to all its places, with what it took."""
+        with self._slots:
+            tally, started = self._transport.tally, self._transport.clock.now()
+            requests, retries = tally.requests, tally.retries
+            ways = self._ways(blobs)
+            seconds = self._transport.clock.now() - started
+            return {blob: Moved(how=how, seconds=seconds, requests=tally.requests - requests, retries=tally.retries - retries) for blob, how in ways.items()}
+
+    def _ways(self, blobs: tuple[CopyBlob, ...]) -> Mapping[CopyBlob, str]:
+        """Read once, sent to each registry that lacks it, mounted in that registry's further repositories; how each place came to it."""
+        firsts = {blob.place.registry: blob for blob in reversed(blobs)}
+        ways: dict[CopyBlob, str] = {}
+        opened = []
+        for first in firsts.values():
+            upload = self._start(first, first.mount_from)
+            ways[first] = COPIED if upload else MOUNTED if first.mount_from else SKIPPED
+            opened += [(first, upload)] if upload else []
+        if opened:
+            self._deliver(opened)
+        for blob in blobs:
+            if blob not in ways:
+                upload = self._start(blob, blob.mount_from or firsts[blob.place.registry].place.repository)
+                ways[blob] = COPIED if upload else MOUNTED
+                if upload:
+                    self._deliver([(blob, upload)])
+        return ways
+
+    def _start(self, blob: CopyBlob, mount_from: str) -> UploadSession | None:
+        return self._targets[blob.place.registry].uploads.start(blob.place.repository, blob.digest, mount_from)
+
+    def _deliver(self, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> None:
+        """One blob into several uploads; each that breaks off is gone on with alone."""
+        stream = BlobStream(opened[0][0], self._source, stop=self._stop, clock=self._transport.clock)
+        for blob, upload, broken in self._pour(stream, opened):
+            self._mend(stream, blob, upload, broken)
+
+    def _pour(self, stream: BlobStream, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> list[tuple[CopyBlob, UploadSession, BrokenOff]]:
+        """Read `stream` once, from where the uploads are, into all of them; those that broke off come back."""
+        with ExitStack() as stack:
+            sinks = {
+                blob: stack.enter_context(self._targets[blob.place.registry].uploads.send(upload, blob.digest, blob.size)) for blob, upload in opened
+            }
+            broken: dict[CopyBlob, BrokenOff] = {}
+            for piece in stream.pieces(opened[0][1].offset):
+                for blob in sinks.keys() - broken.keys():
+                    try:
+                        sinks[blob].send(piece)
+                    except BrokenOff as fault:
+                        broken[blob] = fault
+                self._progress.add(len(piece))
+                if len(broken) == len(sinks):
+                    break
+            for blob in sinks.keys() - broken.keys():
+                try:
+                    sinks[blob].finish()
+                except BrokenOff as fault:
+                    broken[blob] = fault
+            return [(blob, sinks[blob].upload, fault) for blob, fault in broken.items()]
+
+    def _mend(self, stream: BlobStream, blob: CopyBlob, upload: UploadSession, broken: BrokenOff) -> None:
+        """Go on with an upload that broke off from where the registry has it, else begin it anew; ATTEMPTS times in a row without getting further."""
+        client, failures, best = self._targets[blob.place.registry], 0, 0
+        for _ in range(_TRIES):
+            if broken.wait is None:
+                sleep_unless(self._stop, pause(failures, self._transport.clock), self._transport.clock)
+            self._transport.tally.retries += 1
+            state = client.uploads.state(upload)
+            if state is None or state.offset > stream.hashed:
+                state = self._start(blob, "")
+            if state is None:
+                return  # it is there: only the answer had been lost
+            failures, best = (0, state.offset) if state.offset > best else (failures + 1, best)
+            again = self._pour(stream, [(blob, state)])
+            if not again:
+                return
+            _, upload, broken = again[0]
+            if failures == ATTEMPTS - 1:
+                break
+        raise broken.fault from broken
+
+    def _put(self, puts: Iterable[PutManifest]) -> None:
+        in_parallel(self._store, tuple(dict.fromkeys(puts)))
+
+    def _store(self, put: PutManifest) -> None:
+        """Store one manifest; what it names may need a moment to be seen. Raises Incomplete for a believed one."""
+        clock, client = self._transport.clock, self._targets[put.place.registry]
         for attempt in range(ATTEMPTS):
             try:
-                return self._once(blob)
-            except BrokenOff as broken:
+                client.put_manifest(put.place.repository, put.target, put.manifest)
+            except Incomplete as fault:
+                if put.believed:
+                    raise
                 if attempt == ATTEMPTS - 1:
-                    raise broken.fault from broken
-                delay = pause(attempt, clock) if broken.wait is None else broken.wait
-            self._go_on()
-            sleep_unless(self._stop, delay, clock)
-        raise AssertionError("unreachable")
+                    raise fault.fault from fault
+                clock.sleep(pause(attempt, clock, base=0.5))
+            except (RegistryError, CredentialError) as fault:
+                return self._settle(client, put, fault)
+            else:
+                return None
+        return None
 
-    def _once(self, blob: CopyBlob) -> bool:
-        self._go_on()
-        upload = self._target.mount_or_start(blob.repository, blob.digest, blob.mount_from)
-        if upload is None:
-            return True
-        with self._source.open_blob(blob.source, blob.digest) as download:
-            pieces = self._pieces(blob, download)
-            first = next(pieces, b"")  # before anything is sent: an empty or small blob is checked by now
-            self._target.put_blob(upload, blob.digest, Upload(size=blob.size, pieces=chain((first,), pieces)))
-        return False
-
-    def _pieces(self, blob: CopyBlob, download: Download) -> Iterator[bytes | memoryview]:
-        """The blob's pieces; the last one is handed out only when the digest of all of them is right."""
-        view, left = memoryview(bytearray(min(_PIECE, blob.size))), blob.size
-        hashed = hashlib.new(blob.digest.partition(":")[0])
-        while left:
-            self._go_on()
-            got = download.readinto(view[:left])
-            hashed.update(view[:got])
-            left -= got
-            if not got or not left:
-                self._check(blob, hashed.hexdigest(), short=left, more=not left and bool(download.readinto(memoryview(bytearray(1)))))
-            yield view[:got]
-        if not blob.size:
-            self._check(blob, hashed.hexdigest(), short=0, more=bool(download.readinto(memoryview(bytearray(1)))))
-
-    def _check(self, blob: CopyBlob, found: str, *, short: int, more: bool) -> None:
-        algorithm, _, wanted = blob.digest.partition(":")
-        if found == wanted and not short and not more:
+    def _settle(self, client: RegistryClient, put: PutManifest, fault: RegistryError | CredentialError) -> None:
+        """A tag that was refused may hold the image all the same, or another one for good: its registry is asked which (ECR refuses both alike, facts 3.3)."""
+        if isinstance(fault, RegistryUnreachable | DigestMismatch) or put.target == put.manifest.digest:
+            raise fault
+        head = client.head_manifest(put.place.repository, put.target)
+        if head is not None and head.digest == put.manifest.digest:
             return
-        what = f"{short} bytes short" if short else "longer than its manifest says" if more else f"as {algorithm}:{found}"
-        raise DigestMismatch(
-            f"the {self._source.party} sent the blob {blob.digest} of {blob.source} {what}", where=str(self._source.registry),
-            hint="nothing was stored; if it happens again, the registry or a proxy before it has damaged the image: build it anew",
-        )
-
-    def _go_on(self) -> None:
-        if self._stop.is_set():
-            raise Stopped
+        if head is None or isinstance(fault, CredentialError):
+            raise fault
+        raise RegistryError(
+            f"the tag {put.target} of {put.place.repository} holds {head.digest} on the {client} and was not moved to {put.manifest.digest}: {fault.message}",
+            where=str(client.registry), hint="tags are probably immutable there: push under a tag of its own, or delete the old one",
+        ) from fault

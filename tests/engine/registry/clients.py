@@ -6,7 +6,9 @@ from typing import Protocol
 
 from towline.image import Platform, Reference, Registry, parse_image
 from towline.registry.client import RegistryClient
-from towline.registry.copy import CopyJob, CopyReport, copy_images
+from towline.registry.copy import Copying, CopyJob, CopyReport, copy_images
+from towline.registry.progress import Progress
+from towline.registry.transfer import COPIED, MOUNTED, SKIPPED
 from towline.secret import Login
 from towline.transport import Transport
 
@@ -35,7 +37,8 @@ def job(source: Server, target: Server, *images: str, digest: str = "", platform
     """From the first of `images` on the source to the others on the target."""
     first, *others = (parse_image(image) for image in images)
     places = tuple(Reference(registry=registry_of(target), image=image) for image in others)
-    return CopyJob(source=Reference(registry=registry_of(source), image=first), targets=places, digest=digest, platform=platform)
+    reference = Reference(registry=registry_of(source), image=first)
+    return CopyJob(repository=first.name, target=reference.target, name=str(reference), targets=places, digest=digest, platform=platform)
 
 
 class Pair:
@@ -46,6 +49,15 @@ class Pair:
         self.source = client(source, "source", transport, logins[0])
         self.target = client(target, "target", transport, logins[1])
 
+    def copying(self, *, dry_run: bool = False) -> Copying:
+        """Between these two."""
+        return Copying(source=self.source, targets={self.target.registry: self.target}, progress=Progress(None, self.target.transport.clock), dry_run=dry_run)
+
     def copy(self, *images: str, digest: str = "", platform: Platform | None = None, dry_run: bool = False) -> CopyReport:
         """One job from the first of `images` to the others."""
-        return copy_images([job(*self._servers, *images, digest=digest, platform=platform)], source=self.source, target=self.target, dry_run=dry_run)[0]
+        return copy_images([job(*self._servers, *images, digest=digest, platform=platform)], self.copying(dry_run=dry_run))[0]
+
+
+def ways(report: CopyReport) -> tuple[int, int, int]:
+    """How many blobs were copied, mounted and skipped."""
+    return report.count(COPIED), report.count(MOUNTED), report.count(SKIPPED)

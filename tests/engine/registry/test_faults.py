@@ -7,8 +7,9 @@ import pytest
 from tests.engine.registry.clients import SECRET, TARGET_LOGIN, registry_of
 from tests.fakes.registry import FakeRegistry, Status, on
 from towline.errors import CredentialError, RegistryError, TowlineError, TransportError
+from towline.exchange import HttpRequest, Response
 from towline.registry.faults import Party, diagnose, no_repository, refused, unexpected, unreachable
-from towline.transport import HttpRequest, Response, Transport
+from towline.transport import Transport
 
 
 @pytest.fixture

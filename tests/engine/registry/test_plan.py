@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 import towline.registry.plan as module
 from tests.fakes.images import ImageParts, index_of, make_image, make_index
 from towline.errors import RegistryError
+from towline.image import Registry
 from towline.registry.manifest import Descriptor, Manifest, parse_manifest
-from towline.registry.plan import CopyBlob, Plan, PutManifest, Route, Tree, as_data, plan_copy, plan_tags, read_tree
+from towline.registry.plan import CopyBlob, Place, Plan, PutManifest, Route, Tree, as_data, plan_copy, plan_tags, read_tree
 
 
 class Shelf:
@@ -23,12 +24,11 @@ class Shelf:
         self.asked: list[str] = []
         self._missing = missing
 
-    def find_manifest(self, repository: str, target: str) -> Manifest | None:
-        self.asked.append(target)
-        part = self.parts.get(target)
-        return None if part is None else parse_manifest(part.manifest, part.media_type)
+    def find_manifests(self, _repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
+        self.asked += digests
+        return [root_of(self.parts[digest]) for digest in digests]
 
-    def missing(self, repository: str, digests: Sequence[str]) -> frozenset[str]:
+    def missing(self, place: Place, digests: Sequence[str]) -> frozenset[str]:
         return frozenset(digests if self._missing is None else self._missing)
 
 
@@ -37,19 +37,23 @@ def root_of(parts: ImageParts) -> Manifest:
 
 
 def tree_of(parts: ImageParts) -> Tree:
-    tree = read_tree(Shelf(parts), "app", root_of(parts))
-    assert tree is not None
-    return tree
+    return read_tree(Shelf(parts), "app", root_of(parts))
+
+
+def at(repository: str) -> Place:
+    return Place(registry=Registry(scheme="https", host="target.example"), repository=repository)
 
 
 def test_a_tree_has_children_before_parents_and_every_blob_once() -> None:
     inner = make_index(["linux/amd64", "linux/arm64"])
     outer = index_of([inner, make_image("linux/amd64"), make_image("linux/s390x", seed=3)])
     tree = tree_of(outer)
-    position = {manifest.digest: number for number, manifest in enumerate(tree.manifests)}
+    position = {manifest.digest: number for number, (manifest, _) in enumerate(tree.manifests)}
+    levels = {manifest.digest: level for manifest, level in tree.manifests}
     assert len(position) == len(tree.manifests) == 5
     assert all(position[child.digest] < position[part.digest] for part in outer.walk() for child in part.children)
-    assert tree.manifests[-1] == tree.root
+    assert all(levels[child.digest] < levels[part.digest] for part in outer.walk() for child in part.children)
+    assert tree.manifests[-1] == (tree.root, 2)
     assert sorted(blob.digest for blob in tree.blobs) == sorted(outer.all_blobs())
 
 
@@ -57,15 +61,8 @@ def test_a_child_that_two_indexes_share_is_read_once() -> None:
     child = make_image()
     outer = index_of([index_of([child]), index_of([child], docker=True)])
     shelf = Shelf(outer)
-    assert read_tree(shelf, "app", root_of(outer)) is not None
+    read_tree(shelf, "app", root_of(outer))
     assert shelf.asked.count(child.digest) == 1
-
-
-def test_a_tree_with_a_part_missing_is_none() -> None:
-    index = make_index()
-    shelf = Shelf(index)
-    del shelf.parts[index.children[1].digest]
-    assert read_tree(shelf, "app", root_of(index)) is None
 
 
 def test_an_index_that_goes_too_deep_is_refused() -> None:
@@ -85,26 +82,26 @@ def test_an_index_that_goes_too_wide_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_plan_has_the_largest_blob_first_and_puts_the_root_by_its_tags_alone() -> None:
     index = make_index(layers=3)
-    plan = plan_copy(tree_of(index), Route(source="app", repository="team/app", tags=("1", "latest")), Shelf())
+    plan = plan_copy(tree_of(index), Route(source="app", place=at("team/app"), targets=("1", "latest")), Shelf())
     sizes = [blob.size for blob in plan.blobs]
     assert sizes == sorted(sizes, reverse=True)
     assert {blob.digest for blob in plan.blobs} == set(index.all_blobs())
-    assert {(blob.source, blob.repository, blob.mount_from) for blob in plan.blobs} == {("app", "team/app", "")}
+    assert {(blob.source, blob.place, blob.mount_from) for blob in plan.blobs} == {("app", at("team/app"), "")}
     assert [put.target for put in plan.manifests] == [child.digest for child in index.children]
-    assert [(put.repository, put.target, put.manifest.digest) for put in plan.tags] == [("team/app", tag, index.digest) for tag in ("1", "latest")]
+    assert [(put.place, put.target, put.manifest.digest) for put in plan.tags] == [(at("team/app"), tag, index.digest) for tag in ("1", "latest")]
 
 
 def test_blobs_that_are_there_are_skipped() -> None:
     image = make_image(layers=2)
     gone = next(iter(image.blobs))
-    plan = plan_copy(tree_of(image), Route(source="app", repository="app", tags=("1",)), Shelf(missing=[gone]))
+    plan = plan_copy(tree_of(image), Route(source="app", place=at("app"), targets=("1",)), Shelf(missing=[gone]))
     assert [blob.digest for blob in plan.blobs] == [gone]
     assert {blob.digest for blob in plan.skipped} == set(image.blobs) - {gone}
 
 
 @pytest.mark.parametrize(("mounts", "repository", "mount_from"), [(True, "team/app", "app"), (True, "app", ""), (False, "team/app", "")])
 def test_blobs_are_mounted_between_repositories_of_one_registry(mounts: bool, repository: str, mount_from: str) -> None:  # noqa: FBT001 - a table
-    plan = plan_copy(tree_of(make_image()), Route(source="app", repository=repository, tags=("1",), mounts=mounts), Shelf())
+    plan = plan_copy(tree_of(make_image()), Route(source="app", place=at(repository), targets=("1",), mounts=mounts), Shelf())
     assert {blob.mount_from for blob in plan.blobs} == {mount_from}
 
 
@@ -113,7 +110,7 @@ def test_every_blob_is_either_brought_or_skipped(numbers: list[int], data: st.Da
     blobs = tuple(Descriptor(digest=f"sha256:{number:064x}", size=number) for number in numbers)
     missing = data.draw(st.lists(st.sampled_from(blobs), unique=True)) if blobs else []
     tree = Tree(root=tree_of(make_image()).root, manifests=(), blobs=blobs)
-    plan = plan_copy(tree, Route(source="a", repository="b", tags=()), Shelf(missing=[blob.digest for blob in missing]))
+    plan = plan_copy(tree, Route(source="a", place=at("b"), targets=()), Shelf(missing=[blob.digest for blob in missing]))
     assert {blob.digest for blob in plan.blobs} == {blob.digest for blob in missing}
     assert {blob.digest for blob in plan.blobs} | {blob.digest for blob in plan.skipped} == {blob.digest for blob in blobs}
 
@@ -122,10 +119,10 @@ def test_a_plan_is_data_in_the_order_of_its_steps() -> None:
     root = tree_of(make_image()).root
     plan = Plan(
         blobs=(
-            CopyBlob(source="a", repository="b", digest="sha256:1", size=5),
-            CopyBlob(source="a", repository="b", digest="sha256:2", size=4, mount_from="a"),
+            CopyBlob(source="a", place=at("b"), digest="sha256:1", size=5),
+            CopyBlob(source="a", place=at("b"), digest="sha256:2", size=4, mount_from="a"),
         ),
-        manifests=(PutManifest(repository="b", target=root.digest, manifest=root),), tags=plan_tags(root, "b", ["1"]),
+        manifests=(PutManifest(place=at("b"), target=root.digest, manifest=root),), tags=plan_tags(root, at("b"), ["1"]),
     )
     assert [(entry["do"], entry.get("target"), entry["bytes"]) for entry in as_data(plan)] == [
         ("copy blob", None, 5), ("mount blob", None, 4), ("put manifest", root.digest, len(root.body)), ("put tag", "1", len(root.body)),
@@ -137,4 +134,4 @@ def test_planning_knows_no_network() -> None:
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)} | {
         alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
     }
-    assert imported == {"__future__", "collections.abc", "dataclasses", "typing", "towline.errors", "towline.registry.manifest"}
+    assert imported == {"__future__", "collections.abc", "dataclasses", "typing", "towline.errors", "towline.image", "towline.registry.manifest"}

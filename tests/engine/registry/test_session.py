@@ -5,10 +5,11 @@ import pytest
 from tests.engine.registry.clients import SOURCE_LOGIN, TARGET_LOGIN, registry_of
 from tests.fakes.registry import FakeRegistry, Status, on
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable
+from towline.exchange import HttpRequest
 from towline.image import Registry
 from towline.registry.faults import Party
 from towline.registry.session import Session
-from towline.transport import HttpRequest, Transport, Upload
+from towline.transport import Transport
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def open_session(server: FakeRegistry, transport: Transport, role: str = "source
     return Session(Party(registry=registry_of(server), role=role, login=login), transport, allow_plain_http=False)
 
 
-def send(session: Session, method: str, path: str, body: bytes | Upload = b"", *, scope: str = "app") -> int:
+def send(session: Session, method: str, path: str, body: bytes = b"", *, scope: str = "app") -> int:
     with session.send(HttpRequest(method=method, url=session.base + path, body=body, repeatable=True), (session.scope(scope),)) as response:
         return response.status
 
@@ -58,13 +59,38 @@ def test_a_registry_that_refuses_every_token_is_not_asked_for_ever(source: FakeR
     assert (source.count("HEAD"), len(source.scopes)) == (2, 1)
 
 
+def upload(session: Session, scopes: tuple[str, ...]) -> int:
+    with session.begin(HttpRequest(method="PUT", url=session.base + "/v2/app/blobs/uploads/x?digest=y"), 2, scopes) as sending:
+        sending.send(b"ab")
+        with sending.finish() as response:
+            if response.status == 401:
+                session.forget(response, scopes)
+            return response.status
+
+
 def test_an_upload_with_an_expired_token_comes_back_and_the_next_has_a_new_one(target: FakeRegistry, transport: Transport) -> None:
     target.auth = "bearer"
     session = open_session(target, transport, "target")
     send(session, "POST", "/v2/app/blobs/uploads/")
     target.expire_tokens()
-    assert send(session, "PUT", "/v2/app/blobs/uploads/x?digest=y", Upload(size=2, pieces=[b"ab"])) == 401
-    assert send(session, "PUT", "/v2/app/blobs/uploads/x?digest=y", Upload(size=2, pieces=[b"ab"])) == 404
+    assert [upload(session, (session.scope("app"),)) for _ in range(2)] == [401, 404]
+
+
+def test_an_upload_elsewhere_carries_no_authorization(source: FakeRegistry, target: FakeRegistry, transport: Transport) -> None:
+    target.auth = "basic"
+    session = open_session(target, transport, "target")
+    send(session, "POST", "/v2/app/blobs/uploads/")
+    with session.begin(HttpRequest(method="PUT", url=source.url + "/v2/x"), 0, (session.scope("app"),)) as sending, sending.finish():
+        pass
+    assert [record.authorization for record in source.requests] == [""]
+
+
+def test_a_host_that_is_gone_before_an_upload_is_unreachable(target: FakeRegistry, transport: Transport) -> None:
+    session = open_session(target, transport, "target")
+    target.stop()
+    with pytest.raises(RegistryUnreachable):
+        session.begin(HttpRequest(method="PUT", url=session.base + "/v2/x"), 1, ())
+    target.start()
 
 
 def test_a_redirect_to_another_host_carries_no_authorization(source: FakeRegistry, target: FakeRegistry, session: Session) -> None:

@@ -2,48 +2,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.calls import Ending, configure, request
+from tests.engine.steps.places import PASSWORD, Place
 from tests.fakes.images import ImageParts, make_image, make_index, put
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.serve import Answer, Request
-
-PASSWORD = "target-pass-word"
-
-
-class Place:
-    """A workspace between a staging and a target registry, with one two-platform image in staging."""
-
-    def __init__(self, folder: Path, staging: FakeRegistry, target: FakeRegistry) -> None:
-        self.folder, self.staging, self.target = folder, staging, target
-        self.image = make_index(("linux/amd64", "linux/arm64"))
-        put(self.image, staging, "team/app", "1.0.0-7")
-        self.configure(target.url)
-
-    def configure(self, url: str, more: str = "") -> None:
-        configure(self.folder, f"steps:\n  imagePushToRegistry:\n    targetRegistryUrl: {url}\n{more}")
-
-    def push(self, *words: str, parameters: dict[str, object] | None = None, environ: dict[str, str] | None = None, **environment: object) -> Ending:
-        known: dict[str, Any] = {
-            "container/registryUrl": self.staging.url, "container/imageNames": ["team/app"], "container/imageNameTags": ["team/app:1.0.0-7"],
-            "container/imageDigests": [self.image.digest], "artifactVersion": "1.0.0+7", **environment,
-        }
-        known = {key: value for key, value in known.items() if value is not None}
-        login = {"PIPER_targetRegistryUser": "pusher", "PIPER_targetRegistryPassword": PASSWORD} if environ is None else environ
-        flag = request(self.folder, step="imagePushToRegistry", pipelineEnvironment=known, parameters=parameters or {})
-        return Ending(["run", "imagePushToRegistry", *flag, *words], self.folder, login)
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.chdir(tmp_path)
-    with FakeRegistry() as staging, FakeRegistry(username="pusher", password=PASSWORD, auth="basic") as target:
-        yield Place(tmp_path, staging, target)
 
 
 def there(place: Place, name: str, parts: ImageParts) -> bool:
@@ -82,32 +48,6 @@ def test_a_path_in_the_url_becomes_part_of_the_name_and_a_slash_at_its_end_does_
     assert ending.result["pipelineEnvironment"]["container/targetImageNameTag"] == "team/app:1.0.0-7"
 
 
-def test_target_images_rename_and_a_tag_and_latest_are_one_copy(place: Place) -> None:
-    place.push(parameters={"targetImages": {"team/app": "shop"}, "targetImageTag": "2.0", "tagLatest": True})
-    assert place.target.storage["shop"].tags == {"2.0": place.image.digest, "latest": place.image.digest}
-    assert place.staging.count("GET", r"/blobs/") == len(place.image.all_blobs())
-
-
-def test_a_name_that_target_images_lacks_is_an_error_with_its_line(place: Place) -> None:
-    place.configure(place.target.url, "    targetImages:\n      other: shop\n")
-    ending = place.push()
-    assert ending.code == 3
-    assert "team/app" in ending.message
-    assert ending.where == ".pipeline/config.yml:4"
-
-
-def test_name_tags_are_pushed_as_they_are_with_latest_beside_them(place: Place) -> None:
-    ending = place.push(parameters={"useImageNameTags": True, "tagLatest": True, "targetImageNameTags": ["shop:2.0+1"]})
-    assert ending.code == 0, ending.err
-    assert place.target.storage["shop"].tags == {"2.0-1": place.image.digest, "latest": place.image.digest}
-
-
-def test_name_tags_of_different_number_are_an_error(place: Place) -> None:
-    ending = place.push(parameters={"useImageNameTags": True, "targetImageNameTags": ["a:1", "b:1"]})
-    assert ending.code == 3
-    assert "2 entries for 1" in ending.message
-
-
 def test_one_architecture_alone_is_pushed_as_its_own_image(place: Place) -> None:
     place.push(parameters={"targetArchitecture": "linux/arm64"})
     child = next(parts for parts in place.image.walk() if parts.digest != place.image.digest and parts.digest in str(place.image.manifest)
@@ -131,11 +71,6 @@ def test_a_staging_registry_that_is_gone_before_the_push_is_an_error_that_says_s
     assert ending.code == 5
     assert ending.result["error"]["category"] == "infrastructure"
     assert place.staging.host in ending.message + ending.where
-
-
-@pytest.mark.parametrize("missing", ["container/imageNames", "container/registryUrl"])
-def test_an_image_or_a_registry_that_nobody_knows_is_an_error(place: Place, missing: str) -> None:
-    assert place.push(**{missing: None}).code == 3
 
 
 def test_the_docker_configuration_is_the_other_way_to_log_in(place: Place) -> None:
@@ -181,27 +116,6 @@ def test_the_project_cannot_allow_hosts_itself(place: Place) -> None:
     assert "credentialHosts" in ending.message
 
 
-def test_latest_alone_is_one_tag_even_where_it_is_the_images_own(place: Place) -> None:
-    put(place.image, place.staging, "team/app", "latest")
-    place.push(parameters={"useImageNameTags": True, "tagLatest": True, "sourceImageNameTags": ["team/app:latest"]})
-    assert place.target.storage["team/app"].tags == {"latest": place.image.digest}
-
-
-def test_digests_of_another_number_than_the_images_are_left_out_with_a_warning(place: Place) -> None:
-    environment: dict[str, Any] = {"container/imageDigests": [place.image.digest, place.image.digest]}
-    ending = place.push(**environment)
-    assert ending.code == 0
-    assert "2 digests are known for 1 images" in ending.err
-
-
-@pytest.mark.parametrize("parameters", [{"sourceImageTag": "0.9"}, {"useImageNameTags": True, "sourceImageNameTags": ["team/app:0.9"]}])
-def test_the_builds_digest_is_not_taken_for_another_image(place: Place, parameters: dict[str, object]) -> None:
-    older = make_image("linux/amd64", seed=5)
-    put(older, place.staging, "team/app", "0.9")
-    place.push(parameters={**parameters, "targetImageTag": "0.9"})
-    assert place.target.storage["team/app"].tags == {"0.9": older.digest}
-
-
 def test_a_dry_run_changes_nothing_and_claims_nothing(place: Place) -> None:
     ending = place.push("--dry-run")
     assert ending.code == 0, ending.err
@@ -245,3 +159,54 @@ def test_what_the_registry_repeats_of_the_login_is_masked(place: Place, auth: st
     assert (ending.code, ending.message.count("not with ****")) == (4, 1)
     assert target.sent.lower().startswith(f"{auth} ")
     assert target.sent.partition(" ")[2] not in json.dumps(ending.result) + ending.err
+
+
+def test_one_architecture_needs_no_staging_registry_the_second_time_either(place: Place) -> None:
+    first = place.push(parameters={"targetArchitecture": "linux/arm64"})
+    place.staging.stop()
+    ending = place.push(parameters={"targetArchitecture": "linux/arm64"}, **first.result["pipelineEnvironment"])
+    assert ending.result["status"] == "unchanged", ending.err
+    assert ending.result["outputs"]["images"][0]["digest"] == first.result["outputs"]["images"][0]["digest"] != place.image.digest
+    place.staging.start()
+
+
+def test_what_is_known_of_another_build_is_not_taken_for_this_one(place: Place) -> None:
+    first = place.push(parameters={"targetArchitecture": "linux/arm64"})
+    rebuilt = make_index(("linux/amd64", "linux/arm64"), seed=7)
+    put(rebuilt, place.staging, "team/app", "1.0.0-7")
+    known = {**first.result["pipelineEnvironment"], "container/imageDigests": [rebuilt.digest]}
+    place.push(parameters={"targetArchitecture": "linux/arm64"}, **known)
+    assert place.target.storage["team/app"].tags["1.0.0-7"] == rebuilt.children[1].digest
+
+
+def test_further_registries_get_the_images_too_and_the_source_is_read_once(place: Place) -> None:
+    with FakeRegistry() as second, FakeRegistry() as third:
+        ending = place.push(parameters={"targetRegistries": [f"{second.url}/mirror", third.url]})
+        assert ending.code == 0, ending.err
+        assert second.storage["mirror/team/app"].tags == third.storage["team/app"].tags == {"1.0.0-7": place.image.digest}
+        assert place.staging.count("GET", "blobs") == len(place.image.all_blobs())
+        assert {record.authorization for record in second.requests + third.requests} == {""}  # the first one's password is not for them
+    assert [blob["how"] for blob in ending.result["outputs"]["images"][0]["blobs"]] == ["copied"] * 12
+    assert ending.result["pipelineEnvironment"]["container/targetRegistryUrl"] == place.target.url
+
+
+def test_pipers_own_keys_name_the_target_where_that_is_asked_for(place: Place) -> None:
+    environment = place.push(parameters={"publishTargetAsRegistry": True}).result["pipelineEnvironment"]
+    assert {key: value for key, value in environment.items() if "target" not in key} == {
+        "container/registryUrl": place.target.url, "container/imageNameTag": "team/app:1.0.0-7", "container/imageNameTags": ["team/app:1.0.0-7"],
+        "container/imageNames": ["team/app"], "container/imageDigest": place.image.digest, "container/imageDigests": [place.image.digest],
+    }
+
+
+def test_verify_reads_the_target_again(place: Place) -> None:
+    assert place.push(parameters={"verify": True}).code == 0
+    place.target.forget()
+    assert place.push(parameters={"verify": True}).result["status"] == "unchanged"
+    assert place.target.count("GET", "manifests") == 3
+    assert place.target.count("HEAD", "blobs") == len(place.image.all_blobs())
+
+
+def test_every_blob_is_reported_with_what_it_took(place: Place) -> None:
+    blobs = place.push().result["outputs"]["images"][0]["blobs"]
+    assert {blob["digest"]: blob["bytes"] for blob in blobs} == {digest: len(data) for digest, data in place.image.all_blobs().items()}
+    assert {(blob["how"], blob["requests"] >= 3, blob["retries"], blob["registry"]) for blob in blobs} == {("copied", True, 0, place.target.host)}

@@ -1,0 +1,238 @@
+"""Storing blobs in one registry (OCI distribution-spec 1.1, "Pushing blobs"): in one PUT, from where it was cut, or in chunks where a proxy wants it.
+
+What a registry can do is learned from its answers, never from its name (facts/registry.md sections 2.4 and 3.3).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TransportError
+from towline.exchange import HttpRequest, Response, Sending
+from towline.registry import faults
+from towline.registry.hosts import may_follow, upload_location
+from towline.registry.session import Session
+from towline.transport import RETRIED
+
+_LOST = frozenset({401, 404, 413, 416}) | RETRIED  # an upload that the registry forgot, may take later, or takes in another form
+_LARGEST_CHUNK, _SMALLEST_CHUNK = 64 * 1024 * 1024, 1024 * 1024
+_RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadSession:
+    """An upload that the registry has begun: where the next bytes of the blob go, and how many it has."""
+
+    repository: str
+    url: str
+    offset: int = 0
+
+
+class Uploads:
+    """Uploads into one registry, and what has been learned of it; shared by threads."""
+
+    def __init__(self, session: Session, has_blob: Callable[[str, str], bool]) -> None:
+        self.session = session
+        self._has_blob = has_blob
+        self._mounts_own: bool | None = None
+        self._chunk = 0  # 0: everything in one PUT
+
+    def start(self, repository: str, digest: str, from_repository: str = "") -> UploadSession | None:
+        """Begin the upload of a blob; None where the repository has it, or could take it over from `from_repository`.
+
+        One POST asks both: a registry that mounts a blob from the very repository it is for says 201 where it is there. Raises the registry family.
+        """
+        own = not from_repository
+        if own and self._mounts_own is False:
+            return None if self._has_blob(repository, digest) else self._plain(repository)
+        answered, upload = self._mount(repository, digest, from_repository or repository)
+        if answered and upload is None:
+            self._mounts_own = self._mounts_own or own or None
+            return None
+        if upload is not None and own and self._believed(upload):
+            return upload
+        if self._has_blob(repository, digest):
+            self._mounts_own = False if own else self._mounts_own
+            return None
+        return upload or self._plain(repository)
+
+    def state(self, upload: UploadSession) -> UploadSession | None:
+        """How far the registry has come with an upload that broke off; None where it has nothing of it, or does not say."""
+        request = HttpRequest(method="GET", url=upload.url)
+        with self.session.send(request, (self.session.scope(upload.repository),)) as response:
+            found = _RANGE.fullmatch(response.headers.get("Range", ""))
+            if response.status not in (200, 202, 204) or not found or found[1] == "0":
+                return None
+            return UploadSession(repository=upload.repository, url=self._next(upload, response), offset=int(found[1]) + 1)
+
+    def send(self, upload: UploadSession, digest: str, size: int) -> BlobUpload:
+        """The way into an upload for the bytes of a blob from its offset on."""
+        return BlobUpload(self, upload, digest, size=size, chunk=self._chunk)
+
+    def shrink(self, response: Response) -> bool:
+        """Send in smaller pieces from now on, since one was too large (413); False where they are as small as they may be."""
+        said = response.headers.get("OCI-Chunk-Min-Length", "")
+        least = max(_SMALLEST_CHUNK, int(said) if said.isdecimal() and len(said) < 12 else 0)
+        if self._chunk and self._chunk <= least:
+            return False
+        self._chunk = max(least, self._chunk // 4 if self._chunk else _LARGEST_CHUNK)
+        return True
+
+    def _mount(self, repository: str, digest: str, from_repository: str) -> tuple[bool, UploadSession | None]:
+        """Whether the registry took the question, and the upload where it rather has the bytes; any other answer is left to the plain way."""
+        query = f"?mount={quote(digest, safe='')}&from={quote(self.session.name(from_repository), safe='')}"
+        scopes = (f"repository:{self.session.name(from_repository)}:pull",) if from_repository != repository else ()
+        try:
+            with self._post(repository, query, scopes) as response:
+                return response.status in (201, 202), self._begun(repository, response) if response.status == 202 else None
+        except (RegistryError, CredentialError) as fault:
+            if isinstance(fault, RegistryUnreachable):
+                raise
+            return False, None  # Harbor: 401 or 404 for a project that cannot be read
+
+    def _believed(self, upload: UploadSession) -> bool:
+        """Whether 202 to a mount from the own repository means that the blob is not there.
+
+        It does where such a mount has gone well before, and in distribution's code, known by the `_state` in its locations. A wrong guess costs bytes only.
+        """
+        return self._mounts_own is True or "_state=" in upload.url
+
+    def _plain(self, repository: str) -> UploadSession:
+        with self._post(repository, "", ()) as response:
+            if response.status == 404:
+                raise faults.no_repository(self.session.party, repository)
+            if response.status != 202:
+                raise faults.unexpected(self.session.party, response, f"to store a blob in {repository}")
+            return self._begun(repository, response)
+
+    def _begun(self, repository: str, response: Response) -> UploadSession:
+        registry = self.session.party.registry
+        location = response.headers.get("Location", "")
+        url = upload_location(location, self.session.url(repository, "blobs/uploads/"), registry) if location else ""
+        if not url or not may_follow(url, registry):
+            raise RegistryError(f"the {self.session.party} begins an upload without a location that may be used", where=str(registry))
+        return UploadSession(repository=repository, url=url)
+
+    def _next(self, upload: UploadSession, response: Response) -> str:
+        """Where an upload goes on: its Location changes with every step on some registries, and is left out on others."""
+        registry, location = self.session.party.registry, response.headers.get("Location", "")
+        url = upload_location(location, upload.url, registry) if location else ""
+        return url if url and may_follow(url, registry) else upload.url
+
+    def _post(self, repository: str, query: str, scopes: tuple[str, ...]) -> Response:
+        request = HttpRequest(method="POST", url=self.session.url(repository, "blobs/uploads/") + query, repeatable=True)
+        return self.session.send(request, (self.session.scope(repository), *scopes))
+
+
+class BlobUpload:
+    """The bytes of one blob on their way into an upload; nothing is stored before `finish`, and nothing at all where that is not reached.
+
+    `send` and `finish` raise BrokenOff where the upload may be gone on with (`Uploads.state`) or begun anew, else the errors of the registry family.
+    """
+
+    def __init__(self, uploads: Uploads, upload: UploadSession, digest: str, *, size: int, chunk: int) -> None:
+        self.upload = upload
+        self._uploads = uploads
+        self._session = uploads.session
+        self._digest = digest
+        self._size = size
+        self._whole = not upload.offset and not chunk
+        self._chunk = size if self._whole else chunk or size
+        self._position = self._end = upload.offset
+        self._sending: Sending | None = None
+
+    def send(self, piece: memoryview | bytes) -> None:
+        """Send the next bytes."""
+        view = memoryview(piece)
+        while view:
+            if self._sending is None:
+                self._open()
+            part = view[: self._end - self._position]
+            self._guarded(part)
+            view = view[len(part) :]
+            if self._position == self._end and not self._whole:
+                self._close_part()
+
+    def finish(self) -> None:
+        """All bytes are sent: let the registry store the blob."""
+        if self._whole:
+            if self._sending is None:
+                self._open()
+            self._judge(self._answer(), (200, 201, 204))
+        else:
+            request = HttpRequest(method="PUT", url=self._sealed())
+            self._judge(self._session.send(request, (self._session.scope(self.upload.repository),)), (200, 201, 204))
+
+    def close(self) -> None:
+        """Break off what is under way."""
+        if self._sending is not None:
+            self._sending.__exit__(None, None, None)
+            self._sending = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        self._end = min(self._size, self._position + self._chunk)
+        headers = {"Content-Type": "application/octet-stream"}
+        if not self._whole:
+            headers["Content-Range"] = f"{self._position}-{self._end - 1}"
+        request = HttpRequest(method="PUT" if self._whole else "PATCH", url=self._sealed() if self._whole else self.upload.url, headers=headers)
+        try:
+            self._sending = self._session.begin(request, self._end - self._position, (self._session.scope(self.upload.repository),))
+        except RegistryUnreachable as fault:
+            raise faults.BrokenOff(fault) from fault
+
+    def _guarded(self, part: memoryview) -> None:
+        assert self._sending is not None
+        try:
+            heard = self._sending.send(part)
+        except TransportError as fault:
+            raise faults.BrokenOff(faults.unreachable(self._session.party, fault)) from fault
+        if not heard:
+            self._judge(self._answer(), ())
+        self._position += len(part)
+
+    def _close_part(self) -> None:
+        response = self._answer()
+        upload = UploadSession(repository=self.upload.repository, url=self._uploads._next(self.upload, response), offset=self._position)  # noqa: SLF001 - its other half
+        said = _RANGE.fullmatch(response.headers.get("Range", ""))
+        self._judge(response, (200, 201, 202, 204))
+        self.upload = upload
+        if said and int(said[1]) + 1 != self._position:  # ECR drops chunks silently (facts 3.3)
+            party = self._session.party
+            raise faults.BrokenOff(RegistryError(f"the {party} has {int(said[1]) + 1} bytes of {self._position} that it was sent", where=str(party.registry)))
+
+    def _answer(self) -> Response:
+        assert self._sending is not None
+        sending, self._sending = self._sending, None
+        with sending:
+            try:
+                return sending.finish()
+            except TransportError as fault:
+                raise faults.BrokenOff(faults.unreachable(self._session.party, fault)) from fault
+
+    def _judge(self, response: Response, fine: tuple[int, ...]) -> None:
+        """Pass for a status that is `fine`; else raise what it means, with the wait that the registry asks for."""
+        with response:
+            if response.status in fine:
+                return
+            if response.status == 401:
+                self._session.forget(response, (self._session.scope(self.upload.repository),))
+            wait = self._session.transport.heed(self.upload.url, response)
+            again = response.status in _LOST and (response.status != 413 or self._uploads.shrink(response))
+            meaning = faults.unexpected(self._session.party, response, f"to store {self._digest} in {self.upload.repository}")
+        if again:
+            raise faults.BrokenOff(meaning, wait=wait)
+        raise meaning
+
+    def _sealed(self) -> str:
+        return f"{self.upload.url}{'&' if '?' in self.upload.url else '?'}digest={quote(self._digest, safe='')}"

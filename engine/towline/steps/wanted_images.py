@@ -1,0 +1,97 @@
+"""Which images imagePushToRegistry is about, from the pipeline environment or the configuration, by their names at the source and at the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from towline.config.resolve import Settings
+from towline.errors import ConfigError
+from towline.image import Image, parse_digest, parse_image
+from towline.steps.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One image by its source and its target names, each still without the registry's path, and the digest it is known to have."""
+
+    source: Image
+    targets: tuple[Image, ...]
+    digest: str = ""
+
+
+def wanted_images(task: Task) -> tuple[Wanted, ...]:
+    """The images of the pipeline environment or of the configuration, in their order; raises ConfigError where there are none."""
+    settings = task.settings
+    by_tags = settings.flag("useImageNameTags")
+    images = _by_name_tags(settings) if by_tags else _by_names(settings)
+    if not images:
+        name = "sourceImageNameTags" if by_tags else "sourceImages"
+        raise ConfigError("no image is known that could be pushed", where=settings.origin(name),
+                          hint=f"the step that builds the image leaves its name in the pipeline environment; else set {name}")
+    digests = settings.texts("sourceImageDigests") if _of_one_build(settings, by_tags=by_tags) else ()
+    if digests and len(digests) != len(images):
+        task.console.warn(f"{len(digests)} digests are known for {len(images)} images, so none is used ({settings.origin('sourceImageDigests')})")
+        digests = ()
+    known = [parse_digest(digest) for digest in digests] or [""] * len(images)
+    return tuple(replace(image, digest=image.source.digest or digest) for image, digest in zip(images, known, strict=True))
+
+
+def _of_one_build(settings: Settings, *, by_tags: bool) -> bool:
+    """Whether the digests belong to the images: the build's digests say nothing of an image or a tag that somebody else has named."""
+    names = ("sourceImageNameTags",) if by_tags else ("sourceImages", "sourceImageTag")
+    by_build = [settings.origin(name).endswith("in the pipeline environment") for name in ("sourceImageDigests", *names)]
+    return not by_build[0] or all(by_build)
+
+
+def _by_names(settings: Settings) -> list[Wanted]:
+    renamed = settings.mapping("targetImages")
+    images = []
+    for name in settings.texts("sourceImages"):
+        source = _image(settings, "sourceImages", name)
+        if renamed and name not in renamed:
+            raise ConfigError(f"targetImages has no name for {name!r}", where=settings.origin("targetImages"), hint="name every image of sourceImages")
+        if not source.tag and not source.digest:
+            source = _tagged(settings, source, "sourceImageTag")
+        target = _image(settings, "targetImages", renamed[name]) if renamed else source
+        images.append(Wanted(source=source, targets=_targets(settings, target, _own_tag(settings, target, source))))
+    return images
+
+
+def _own_tag(settings: Settings, target: Image, source: Image) -> str:
+    """The target's tag beside `latest`: the configured one, else the image's own unless `latest` alone is asked for."""
+    if settings.given("targetImageTag"):
+        return _tagged(settings, target, "targetImageTag").tag
+    return "" if settings.flag("tagLatest") else target.tag or source.tag
+
+
+def _targets(settings: Settings, image: Image, tag: str) -> tuple[Image, ...]:
+    """The target under its tag, and under `latest` where that is asked for or no tag is known."""
+    tags = [tag] * bool(tag) + ["latest"] * (settings.flag("tagLatest") or not tag)
+    return tuple(replace(image, tag=one, digest="") for one in dict.fromkeys(tags))
+
+
+def _by_name_tags(settings: Settings) -> list[Wanted]:
+    names, renamed = settings.texts("sourceImageNameTags"), settings.texts("targetImageNameTags")
+    if renamed and len(renamed) != len(names):
+        raise ConfigError(f"targetImageNameTags has {len(renamed)} entries for {len(names)} of sourceImageNameTags",
+                          where=settings.origin("targetImageNameTags"), hint="give one target for each source, in the same order")
+    images = []
+    for name, other in zip(names, renamed or names, strict=True):
+        target = _image(settings, "targetImageNameTags" if renamed else "sourceImageNameTags", other)
+        images.append(Wanted(source=_image(settings, "sourceImageNameTags", name), targets=_targets(settings, target, target.tag)))
+    return images
+
+
+def _tagged(settings: Settings, image: Image, name: str) -> Image:
+    """The image with the tag that the parameter `name` holds; raises ConfigError where it holds none."""
+    if not settings.given(name):
+        raise ConfigError(f"no tag is known for {image.name!r}", hint=f"set {name}, or leave artifactVersion in the pipeline environment")
+    return _image(settings, name, f"{image.name}:{settings.text(name)}")
+
+
+def _image(settings: Settings, name: str, text: str) -> Image:
+    """`text` of the parameter `name` as an image; a version's `+` is no character of a tag and becomes `-`, as when the image is built."""
+    try:
+        return parse_image(text.replace("+", "-"))
+    except ConfigError as fault:
+        raise ConfigError(fault.message, where=settings.origin(name), hint=fault.hint) from fault

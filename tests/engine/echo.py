@@ -1,0 +1,61 @@
+"""HTTP servers for the tests of the client's edge: one that echoes, one that says exactly what it is told to; and how tests ask them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import Self
+
+from tests.fakes.serve import Answer, LoopbackServer, Request
+from towline.exchange import HttpRequest, Response
+from towline.transport import Transport
+
+BIG = bytes(range(256)) * 2048
+
+
+class Echo(LoopbackServer):
+    """Answers what it was sent, or BIG where that was nothing."""
+
+    def answer(self, request: Request) -> Answer:
+        return Answer(status=200, headers={"X-Query": str(dict(request.query))}, body=request.body or BIG)
+
+
+class Scripted:
+    """A server that says exactly these bytes to each connection in turn, having read one head; for what no honest server does."""
+
+    def __init__(self, *scripts: bytes) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._scripts = scripts
+        self._thread = threading.Thread(target=self._serve)
+
+    def _serve(self) -> None:
+        for script in self._scripts:
+            connection, _ = self._listener.accept()
+            with connection, contextlib.suppress(OSError):
+                head = b""
+                while b"\r\n\r\n" not in head and (piece := connection.recv(4096)):
+                    head += piece
+                connection.sendall(script)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(10)
+        self._listener.close()
+
+
+def get(transport: Transport, url: str, method: str = "GET") -> bytes:
+    with transport.request(HttpRequest(method=method, url=url)) as response:
+        return response.read_capped(1 << 20)
+
+
+def send(transport: Transport, url: str, *pieces: bytes | memoryview, size: int | None = None) -> Response:
+    """PUT the pieces; as much as the host wants to hear."""
+    total = sum(map(len, pieces)) if size is None else size
+    with transport.begin(HttpRequest(method="PUT", url=url), total) as sending:
+        all(sending.send(piece) for piece in pieces)
+        return sending.finish()

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.engine.registry.clients import SECRET, TARGET_LOGIN, client
+from tests.fakes.clock import FakeClock
+from tests.fakes.registry import CutAnswer, CutRequest, FakeRegistry, Status, digest_of, on
+from towline.errors import CredentialError, RegistryError
+from towline.registry.client import RegistryClient
+from towline.registry.faults import BrokenOff
+from towline.registry.uploads import Uploads, UploadSession
+from towline.transport import Transport
+
+BLOB = b"layer" * 1000
+DIGEST = digest_of(BLOB)
+
+
+@pytest.fixture
+def pusher(target: FakeRegistry, transport: Transport) -> RegistryClient:
+    return client(target, "target", transport, TARGET_LOGIN)
+
+
+@pytest.fixture
+def uploads(pusher: RegistryClient) -> Uploads:
+    return pusher.uploads
+
+
+def store(uploads: Uploads, body: bytes = BLOB, digest: str = DIGEST) -> None:
+    upload = uploads.start("app", digest)
+    assert upload is not None
+    send(uploads, upload, body, digest)
+
+
+def send(uploads: Uploads, upload: UploadSession, body: bytes = BLOB, digest: str = DIGEST) -> None:
+    with uploads.send(upload, digest, len(body)) as sink:
+        sink.send(body[upload.offset :])
+        sink.finish()
+
+
+# Blobs
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("auth", ["none", "basic", "bearer"])
+def test_a_blob_is_stored_in_one_piece(target: FakeRegistry, pusher: RegistryClient, auth: str, relative: bool) -> None:  # noqa: FBT001 - a table
+    target.auth, target.relative_location = auth, relative
+    target.username, target.password = TARGET_LOGIN.username, TARGET_LOGIN.password
+    assert not pusher.has_blob("app", DIGEST)
+    store(pusher.uploads)
+    assert pusher.has_blob("app", DIGEST)
+    assert target.storage["app"].blobs == {DIGEST: BLOB}
+    assert [record.bytes_in for record in target.seen("PUT")] == [len(BLOB)]
+
+
+def test_a_blob_of_another_repository_is_mounted(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.auth, target.username, target.password = "bearer", TARGET_LOGIN.username, SECRET
+    target.create("base").blobs[DIGEST] = BLOB
+    assert pusher.uploads.start("app", DIGEST, "base") is None
+    assert target.storage["app"].blobs == {DIGEST: BLOB}
+    assert target.scopes == [("repository:app:pull,push", "repository:base:pull")]
+
+
+def test_a_mount_that_is_declined_is_an_upload_without_another_request(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.mount = False
+    upload = pusher.uploads.start("app", DIGEST, "base")
+    assert isinstance(upload, UploadSession)
+    assert target.count("POST") == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
+def test_a_mount_that_is_refused_is_an_upload_by_the_plain_way(target: FakeRegistry, pusher: RegistryClient, status: int) -> None:
+    target.fault = on("POST", "", Status(code=status))
+    assert isinstance(pusher.uploads.start("app", DIGEST, "base"), UploadSession)
+    assert [bool(record.query) for record in target.seen("POST")] == [True, False]
+
+
+def test_a_repository_that_is_not_there_is_named(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.create_on_push = False
+    with pytest.raises(RegistryError, match="the repository 'app' does not exist on the target registry") as caught:
+        pusher.uploads.start("app", DIGEST)
+    assert caught.value.hint.startswith("create it there")
+
+
+@pytest.mark.parametrize("location", ["", "ftp://example.com/x", "http://[::1"])
+def test_an_upload_without_a_usable_location_is_refused(target: FakeRegistry, pusher: RegistryClient, location: str) -> None:
+    target.fault = on("POST", "", Status(code=202, headers={"Location": location} if location else {}), times=9)
+    with pytest.raises(RegistryError, match="without a location"):
+        pusher.uploads.start("app", DIGEST)
+
+
+def test_an_upload_at_another_host_carries_no_authorization(target: FakeRegistry, source: FakeRegistry, pusher: RegistryClient) -> None:
+    target.username, target.password, target.auth = TARGET_LOGIN.username, SECRET, "basic"
+    pusher.has_blob("app", DIGEST)
+    source.fault = on("PUT", "", Status(code=201))
+    send(pusher.uploads, UploadSession(repository="app", url=source.url + "/upload?x=1"))
+    assert [(record.authorization, record.query) for record in source.requests] == [("", "x=1&digest=" + DIGEST.replace(":", "%3A"))]
+
+
+@pytest.mark.parametrize("fault", [Status(code=503), Status(code=404), Status(code=416), CutRequest(after=10), CutAnswer(after=None)])
+def test_an_upload_that_is_lost_may_be_begun_again(target: FakeRegistry, pusher: RegistryClient, fault: Status | CutRequest | CutAnswer) -> None:
+    target.fault = on("PUT", "", fault)
+    with pytest.raises(BrokenOff):
+        store(pusher.uploads)
+    assert target.count("PUT") == 1
+
+
+def test_the_wait_that_a_registry_asks_for_is_passed_on(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.fault = on("PUT", "", Status(code=429, headers={"Retry-After": "7"}))
+    with pytest.raises(BrokenOff) as caught:
+        store(pusher.uploads)
+    assert caught.value.wait == 7.0
+
+
+def test_content_that_the_registry_finds_wrong_is_not_sent_again(target: FakeRegistry, pusher: RegistryClient) -> None:
+    with pytest.raises(RegistryError, match="DIGEST_INVALID"):
+        store(pusher.uploads, b"other")
+
+
+def test_a_429_is_waited_for_on_the_clock(target: FakeRegistry, pusher: RegistryClient, time: FakeClock) -> None:
+    target.fault = on("POST", "", Status(code=429, headers={"Retry-After": "3"}))
+    assert isinstance(pusher.uploads.start("app", DIGEST), UploadSession)
+    assert time.sleeps == [3.0]
+
+
+def test_a_denied_push_is_a_credential_error_in_the_registrys_words(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.fault = on("POST", "", Status(code=403, body=b'{"errors":[{"code":"DENIED","message":"read only"}]}'), times=9)
+    with pytest.raises(CredentialError, match="DENIED: read only"):
+        pusher.uploads.start("app", DIGEST)
+
+def test_one_question_says_that_a_blob_is_there(target: FakeRegistry, uploads: Uploads) -> None:
+    target.create("app").blobs[DIGEST] = BLOB
+    assert uploads.start("app", DIGEST) is None
+    assert [record.method for record in target.requests] == ["POST"]
+
+
+def test_a_registry_that_mounts_nothing_is_asked_whether_it_has_the_blob(target: FakeRegistry, uploads: Uploads) -> None:
+    target.mount = False
+    target.create("app").blobs[DIGEST] = BLOB
+    assert uploads.start("app", DIGEST) is None
+    assert [record.method for record in target.requests] == ["POST", "HEAD"]
+    target.forget()
+    assert uploads.start("app", DIGEST) is None
+    assert isinstance(uploads.start("app", digest_of(b"other")), UploadSession)
+    assert [record.method for record in target.requests] == ["HEAD", "HEAD", "POST"]  # it has been learned
+
+
+def test_a_blob_that_cannot_be_mounted_from_elsewhere_may_be_there_all_the_same(target: FakeRegistry, uploads: Uploads) -> None:
+    target.create("base")
+    target.create("app").blobs[DIGEST] = BLOB
+    assert uploads.start("app", DIGEST, "base") is None
+
+
+def cut(target: FakeRegistry, uploads: Uploads, *, after: int) -> UploadSession:
+    """An upload that was broken off after so many bytes, which the registry has kept."""
+    target.resumes = True
+    target.fault = on("PUT", "", CutRequest(after=after))
+    upload = uploads.start("app", DIGEST)
+    assert upload is not None
+    with pytest.raises(BrokenOff):
+        send(uploads, upload)
+    return upload
+
+
+def test_an_upload_that_broke_off_goes_on_where_the_registry_has_it(target: FakeRegistry, uploads: Uploads) -> None:
+    state = uploads.state(cut(target, uploads, after=3000))
+    assert state is not None
+    assert 0 < state.offset <= 3000
+    send(uploads, state)
+    assert target.storage["app"].blobs == {DIGEST: BLOB}
+    assert [record.headers["content-range"] for record in target.seen("PATCH")] == [f"{state.offset}-{len(BLOB) - 1}"]
+
+
+@pytest.mark.parametrize("answer", [
+    Status(code=404), Status(code=204), Status(code=204, headers={"Range": "0-0"}), Status(code=204, headers={"Range": "bytes=0--1"}),
+    Status(code=204, headers={"Range": "5-9"}), Status(code=400, headers={"Range": "0-9"}),
+])
+def test_an_upload_of_which_the_registry_has_nothing_is_to_be_begun_anew(target: FakeRegistry, uploads: Uploads, answer: Status) -> None:
+    upload = cut(target, uploads, after=3000)
+    target.fault = on("GET", "uploads", answer)
+    assert uploads.state(upload) is None
+
+
+def test_a_state_in_the_form_of_quay_is_understood(target: FakeRegistry, uploads: Uploads) -> None:
+    upload = cut(target, uploads, after=3000)
+    target.fault = on("GET", "uploads", Status(code=204, headers={"Range": "bytes=0-99"}))
+    state = uploads.state(upload)
+    assert state == UploadSession(repository="app", url=upload.url, offset=100)
+
+
+def test_a_body_that_is_too_large_makes_the_next_ones_smaller(target: FakeRegistry, uploads: Uploads) -> None:
+    body = random.Random(1).randbytes(5 * 1024 * 1024)
+    target.largest_body = 1024 * 1024
+    for _ in range(4):  # 64, 16, 4 MiB are too much as well
+        with pytest.raises(BrokenOff):
+            store(uploads, body, digest_of(body))
+    store(uploads, body, digest_of(body))
+    assert target.storage["app"].blobs[digest_of(body)] == body
+    assert [record.bytes_in for record in target.seen("PATCH") if record.status == 202] == [1024 * 1024] * 5
+
+
+def test_a_registry_says_how_small_chunks_may_be(target: FakeRegistry, uploads: Uploads) -> None:
+    target.fault = on("PUT", "", Status(code=413, headers={"OCI-Chunk-Min-Length": str(128 * 1024 * 1024)}))
+    with pytest.raises(BrokenOff):
+        store(uploads)
+    store(uploads)
+    target.fault = on("PATCH", "", Status(code=413, headers={"OCI-Chunk-Min-Length": str(128 * 1024 * 1024)}))
+    with pytest.raises(RegistryError, match="answers 413"):
+        store(uploads, b"x", digest_of(b"x"))
+
+
+def test_a_registry_that_drops_a_chunk_is_noticed(target: FakeRegistry, uploads: Uploads) -> None:
+    state = uploads.state(cut(target, uploads, after=3000))
+    assert state is not None
+    target.fault = on("PATCH", "", Status(code=202, headers={"Range": "0-99"}))
+    with pytest.raises(BrokenOff, match="has 100 bytes of 5000 that it was sent"):
+        send(uploads, state)
+
+
+def test_an_upload_that_is_left_stores_nothing(target: FakeRegistry, uploads: Uploads) -> None:
+    upload = uploads.start("app", DIGEST)
+    assert upload is not None
+    with uploads.send(upload, DIGEST, len(BLOB)) as sink:
+        sink.send(BLOB[:-1])
+    assert target.storage["app"].blobs == {}
+
+
+def test_an_upload_that_expired_brings_a_new_token(target: FakeRegistry, uploads: Uploads) -> None:
+    target.auth, target.username, target.password = "bearer", TARGET_LOGIN.username, SECRET
+    upload = uploads.start("app", DIGEST)
+    assert upload is not None
+    target.expire_tokens()
+    with pytest.raises(BrokenOff):
+        send(uploads, upload)
+    store(uploads)
+    assert len(target.scopes) == 2

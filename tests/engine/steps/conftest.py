@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.steps.places import PASSWORD, Place
+from tests.fakes.registry import FakeRegistry
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.chdir(tmp_path)
+    with FakeRegistry() as staging, FakeRegistry(username="pusher", password=PASSWORD, auth="basic") as target:
+        yield Place(tmp_path, staging, target)
