@@ -65,14 +65,15 @@ class Transport:
     def request(self, request: HttpRequest) -> Response:
         """Send it and return the answer, whatever its status; tried again after network faults, 429 and 5xx where that is safe. Raises TransportError."""
         self._hide_credentials(request.headers)
-        attempts = ATTEMPTS if request.again else 1
-        for attempt in range(attempts - 1):
+        where = origin(request.url)
+        for attempt in range(ATTEMPTS - 1 if request.again else 0):
+            self._rest(where)
             wait = None
             try:
-                response = self._once(request)
+                response = self._once(request, where)
                 if response.status not in RETRIED:
                     return response
-                wait = self.heed(request.url, response)
+                wait = self.heed(where, response)
                 response.close()
             except UntrustedCertificate:
                 raise
@@ -82,7 +83,8 @@ class Transport:
             if wait is None:
                 sleep_unless(self._closed, pause(attempt, self.clock), self.clock)
             self.tally.retries += 1
-        return self._once(request)
+        self._rest(where)
+        return self._once(request, where)
 
     def begin(self, request: HttpRequest, size: int) -> Sending:
         """Send the head of a request whose body of `size` bytes follows piece by piece, once. Raises TransportError."""
@@ -151,9 +153,7 @@ class Transport:
             self._hide(credential)
             self._hidden.add(credential)
 
-    def _once(self, request: HttpRequest) -> Response:
-        where = origin(request.url)
-        self._rest(where)
+    def _once(self, request: HttpRequest, where: str) -> Response:
         connection = self._take(where)
         if connection is not None:
             try:

@@ -364,7 +364,7 @@ def test_an_interruption_ends_the_workers_that_wait(
             transfer(Pair(source, target, transport), *blobs)
     finally:
         signal.signal(signal.SIGUSR1, old)
-    workers = [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("registry")]
+    workers = [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("registry") and thread.ident]
     for thread in workers:
         thread.join(2)
     assert not any(thread.is_alive() for thread in workers)
