@@ -9,8 +9,14 @@ from difflib import get_close_matches
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that names what `name` was probably meant to be, or what there is to choose from."""
     names = sorted(known)
-    lowered = {candidate.lower(): candidate for candidate in names}
-    close = [name.lower()] if name.lower() in lowered else get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {lowered[close[0]]!r}?"
+    found = close(name, names)
+    if found:
+        return f"did you mean {found!r}?"
     return f"known: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}" if names else "nothing of the kind is known"
+
+
+def close(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """The known name that is most like `name`, whatever the case of its letters; empty where none is as alike as `cutoff` (1: the same) says."""
+    lowered = {candidate.lower(): candidate for candidate in sorted(known, reverse=True)}
+    found = [name.lower()] if name.lower() in lowered else get_close_matches(name.lower(), lowered, n=1, cutoff=cutoff)
+    return lowered[found[0]] if found else ""

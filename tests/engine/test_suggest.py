@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.suggest import nearest
+from towline.suggest import close, nearest
 
 
 @pytest.mark.parametrize(("name", "known", "hint"), [
@@ -27,3 +27,15 @@ def test_a_long_list_is_cut() -> None:
 def test_twenty_names_are_all_shown() -> None:
     names = [f"name{number:02}" for number in range(20)]
     assert nearest("zzz", names) == f"known: {', '.join(names)}"
+
+
+@pytest.mark.parametrize(("name", "known", "cutoff", "found"), [
+    ("FILEPATH", ["filePath"], 1.0, "filePath"),
+    ("filePaht", ["filePath", "fileName"], 0.85, "filePath"),
+    ("fileName", ["filePath"], 0.85, ""),
+    ("fileName", ["filePath"], 0.6, "filePath"),
+    ("gitopsupdate", ["gitopsUpdate", "gitOpsUpdate"], 0.6, "gitOpsUpdate"),
+    ("x", [], 0.6, ""),
+])
+def test_one_name_is_close_or_none_is(name: str, known: list[str], cutoff: float, found: str) -> None:
+    assert close(name, known, cutoff=cutoff) == found

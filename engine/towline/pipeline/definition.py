@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -17,7 +16,7 @@ from towline.config.conditions import Condition
 from towline.config.documents import read_yaml
 from towline.errors import ConfigError
 from towline.files import resource_text
-from towline.suggest import nearest
+from towline.suggest import close, nearest
 from towline.yaml_marks import Mark
 
 CHANGE_REQUESTS = ("", "also", "only")
@@ -95,9 +94,9 @@ class _Part:
             raise ConfigError(f"a part of the stage definition must be a map{f' with {required}' if required else ''}", where=self.where(),
                               hint=f"keys that count: {', '.join(keys)}")
         for key in self.value:
-            near = [] if key in keys else get_close_matches(str(key), keys, n=1, cutoff=0.8)
+            near = "" if key in keys else close(str(key), keys, cutoff=0.8)
             if near:
-                raise ConfigError(f"the stage definition has an unknown key {key!r}", where=self.below(key).where(), hint=f"did you mean {near[0]!r}?")
+                raise ConfigError(f"the stage definition has an unknown key {key!r}", where=self.below(key).where(), hint=f"did you mean {near!r}?")
         return self.value
 
     def entries(self, key: str) -> list[_Part]:
