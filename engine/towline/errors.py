@@ -19,18 +19,24 @@ TransportError                  the network below a host; always turned into one
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class TowlineError(Exception):
-    """What happened (`message`), where (file:line, host without user info, layer) and what to do next (`hint`, else the type's usual one)."""
+    """What happened (`message`), where (file:line, host without user info, layer) and what to do next (`hint`, else the type's usual one).
+
+    `outputs` go into the result: what was found all the same.
+    """
 
     exit_code = 1
     category = "undefined"
     status = "failure"
     usual_hint = "this is a bug of Towline; report it with its message"
 
-    def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
+    def __init__(self, message: str, *, where: str = "", hint: str = "", outputs: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.outputs = outputs or {}
         self.where = where
         self.hint = hint or self.usual_hint
 

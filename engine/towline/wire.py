@@ -121,7 +121,7 @@ def _record(data: object, keys: Mapping[str, type], what: str) -> dict[str, Any]
 
 def encode_result(request: Request, ending: Outcome | TowlineError, *, seconds: float, version: str) -> dict[str, object]:
     """How a call ended, as the JSON object of docs/contract.md; every key is always there."""
-    outcome = ending if isinstance(ending, Outcome) else Outcome(status=ending.status, summary=ending.message)
+    outcome = ending if isinstance(ending, Outcome) else Outcome(status=ending.status, summary=ending.message, outputs=ending.outputs)
     error = None
     if isinstance(ending, TowlineError):
         error = {"category": ending.category, "message": ending.message, "where": ending.where, "hint": ending.hint}

@@ -78,7 +78,7 @@ def test_only_a_newer_deployment_lets_the_build_go_on() -> None:
 
 def test_a_fault_carries_what_where_and_next() -> None:
     fault = TowlineError("what", where="file:1", hint="do this")
-    assert (str(fault), fault.message, fault.where, fault.hint) == ("what", "what", "file:1", "do this")
+    assert (str(fault), fault.message, fault.where, fault.hint, fault.outputs) == ("what", "what", "file:1", "do this", {})
 
 
 def test_a_transport_error_knows_its_host() -> None:

@@ -143,3 +143,9 @@ def test_a_fault_is_a_result_too(ending: ConfigError, status: str, error: dict[s
     result = encode_result(Request(step="s"), ending, seconds=0, version="1")
     assert result.keys() == fields("Result")
     assert (result["status"], result["summary"], result["error"]) == (status, ending.message, error)
+    assert result["outputs"] == {}
+
+
+def test_what_was_found_all_the_same_is_in_the_result_of_a_fault() -> None:
+    ending = ConfigError("two faults", outputs={"findings": ["one", "two"]})
+    assert encode_result(Request(), ending, seconds=0, version="1")["outputs"] == {"findings": ["one", "two"]}
