@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from towline.commands.call import Call
-from towline.config.layers import Documents, read_documents
+from towline.config.documents import Document, Documents, parse_document, read_documents, team_file
 from towline.errors import UsageError
 from towline.files import version
 from towline.pipeline import environment
@@ -20,9 +20,18 @@ _PARAMETERS, _ENVIRONMENT = "parameters/", "pipelineEnvironment/"
 def documents(call: Call, config: str) -> Documents:
     """The library's, the platform team's and the project's documents; raises UsageError and ConfigError."""
     _agree(call.request.version)
-    team = [path for path in call.environ.get("TOWLINE_DEFAULTS", "").split(os.pathsep) if path]
-    return read_documents(call.folder, config=config, team_files=team, team_documents=[(entry.name, entry.text) for entry in call.request.defaults],
-                          tokens=tokens(call))
+    return read_documents(call.folder, config=config, team_files=_team_files(call), tokens=tokens(call),
+                          team_documents=[(entry.name, entry.text) for entry in call.request.defaults])
+
+
+def team_documents(call: Call) -> tuple[Document, ...]:
+    """The platform team's documents alone; raises UsageError and ConfigError."""
+    _agree(call.request.version)
+    return (*(team_file(path) for path in _team_files(call)), *(parse_document(entry.text, entry.name, trusted=True) for entry in call.request.defaults))
+
+
+def _team_files(call: Call) -> list[str]:
+    return [path for path in call.environ.get("TOWLINE_DEFAULTS", "").split(os.pathsep) if path]
 
 
 def tokens(call: Call) -> str:

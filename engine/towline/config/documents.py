@@ -144,13 +144,7 @@ class Reader:
         scheme = name.partition("://")[0].lower()
         if scheme in ("http", "https"):
             return self._download(name, where=where, trusted=trusted and scheme == "https")
-        found = _either(self._folder, name)
-        if found is None:
-            raise ConfigError(f"the configuration {name} is not there", where=where, hint="correct the path, relative to the workspace")
-        if not trusted:
-            _check_inside(self._folder, found, where)
-        if (self._folder / found).is_dir():
-            raise ConfigError(f"the configuration {found!r} is a folder", where=where, hint="give the path of a file")
+        found = find_document(self._folder, name, where=where, trusted=trusted)
         return self._parsed(read_text(self._folder / found, found), found, where=where, trusted=trusted)
 
     def _download(self, url: str, *, where: str, trusted: bool) -> Document:
@@ -171,15 +165,30 @@ class Reader:
 
 def read_project(folder: Path, config: str = "") -> Document:
     """The project's own document: `config`, or its usual file, which may be missing; raises ConfigError."""
-    asked = config or PROJECT_FILE
-    found = _either(folder, asked)
-    if found is not None:
-        if not config:
-            _check_inside(folder, found, found)
-        return _file(folder / found, found, trusted=False)
-    if config:
+    found = find_project(folder, config)
+    return _file(folder / found, found, trusted=False) if found else Document(name=PROJECT_FILE, trusted=False, content={}, marks={})
+
+
+def find_project(folder: Path, config: str = "") -> str:
+    """The name of the project's own document as it is there; empty where the usual one is missing; raises ConfigError."""
+    found = _either(folder, config or PROJECT_FILE)
+    if found is None and config:
         raise ConfigError("the configuration that was asked for is not there", where=config, hint="correct the path, relative to the workspace")
-    return Document(name=PROJECT_FILE, trusted=False, content={}, marks={})
+    if found and not config:
+        _check_inside(folder, found, found)
+    return found or ""
+
+
+def find_document(folder: Path, name: str, *, where: str, trusted: bool = False) -> str:
+    """The name under which a file of the workspace that `where` asks for is there; raises ConfigError."""
+    found = _either(folder, name)
+    if found is None:
+        raise ConfigError(f"the configuration {name} is not there", where=where, hint="correct the path, relative to the workspace")
+    if not trusted:
+        _check_inside(folder, found, where)
+    if (folder / found).is_dir():
+        raise ConfigError(f"the configuration {found!r} is a folder", where=where, hint="give the path of a file")
+    return found
 
 
 def library_defaults() -> Document:
