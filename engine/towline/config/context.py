@@ -16,6 +16,7 @@ _VAULT_LOGIN = ("vaultAppRoleTokenCredentialsId", "vaultAppRoleSecretTokenCreden
 _VAULT = ("vaultServerUrl", "vaultNamespace", "vaultBasePath", "vaultPipelineName", "vaultPath", "vaultRootPaths", "skipVault", "vaultDisableOverwrite",
           "vaultTestCredentialPath", "vaultTestCredentialKeys", "vaultTestCredentialEnvPrefix", "vaultCredentialPath", "vaultCredentialKeys",
           "vaultCredentialEnvPrefix")
+_WRAPPED = ("failOnError", "npmScriptsPackageJSONExcludes")  # what wraps the steps of Piper's library
 _REPORTING = {"gcpJsonKeyFilePath": "jsonKeyFilePath", "gcsFolderPath": "", "gcsBucketId": "pipelineId", "gcsSubFolder": ""}
 
 
@@ -26,6 +27,23 @@ def common(schema: StepSchema) -> StepSchema:
     added = [_free("verbose"), _free("collectTelemetryData", scope=(GENERAL, PARAMETERS)), *(_free(name) for name in (*_VAULT, *sorted(vault)))]
     added += [_free(name, aliases=(alias,) if alias else ()) for name, alias in _REPORTING.items()]
     return replace(schema, parameters=(*schema.parameters, *(parameter for parameter in added if parameter.name not in known)))
+
+
+def keys(schema: StepSchema) -> frozenset[str]:
+    """Every key that means something in the step's own section: its flag, its parameters, and what else may stand there."""
+    wrapped = _WRAPPED if schema.library else ()
+    return frozenset({*schema.names, *wrapped, *(key for part in (schema, common(schema), context(schema)) for key in first_keys(part))})
+
+
+def first_keys(schema: StepSchema) -> frozenset[str]:
+    """Names of parameters and aliases, the first part of deep ones, and values that conditional defaults stand under."""
+    aliases = (alias.name.partition("/")[0] for parameter in schema.parameters for alias in parameter.aliases)
+    return frozenset({*(parameter.name for parameter in schema.parameters), *aliases, *conditions(schema)})
+
+
+def conditions(schema: StepSchema) -> frozenset[str]:
+    """The values that conditional defaults stand under."""
+    return frozenset(condition.value for parameter in schema.parameters for condition in parameter.conditions)
 
 
 def accepting(names: Iterable[str]) -> StepSchema:
@@ -43,12 +61,12 @@ def context(schema: StepSchema) -> StepSchema:
     if schema.stashes:
         found["stashContent"] = replace(_free("stashContent"), default=list(schema.stashes))
     for container in (*schema.containers, *schema.sidecars):
-        conditions = list(_conditions(container))
-        for name, _ in conditions:
+        chosen = list(_conditions(container))
+        for name, _ in chosen:
             found[name] = replace(_free(name), default=own[name].default if name in own else None)
         for key, value in _defaults(container).items():
             held = found.get(key) or _free(key)
-            added = tuple(ConditionalDefault(parameter=name, value=text, default=value) for name, text in conditions[:1])
+            added = tuple(ConditionalDefault(parameter=name, value=text, default=value) for name, text in chosen[:1])
             found[key] = replace(held, conditions=(*held.conditions, *added)) if added else replace(held, default=value)
     return StepSchema(name=schema.name, description=schema.description, aliases=schema.aliases, parameters=tuple(found.values()))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from towline.config.context import common, context
+from towline.config.context import first_keys, keys
 from towline.config.layers import Documents, Inputs, ordered, settled
 from towline.config.merge import DEFAULT, Layer, Setting
 from towline.config.rules import Fault, checked, how_to_set
@@ -117,18 +117,13 @@ def _report(schema: StepSchema, faults: Sequence[Fault], unknown: Sequence[str])
 def _known(schema: StepSchema, names: Iterable[str]) -> None:
     """Pass where every name is a parameter, an alias, the first key of a deep one, or a value that conditional defaults stand under."""
     for name in names:
-        if schema.find(name) is None and name not in _first_keys(schema):
+        if schema.find(name) is None and name not in first_keys(schema):
             raise UsageError(f"{schema.name} has no parameter {name!r}", hint=nearest(name, (parameter.name for parameter in schema.parameters)))
-
-
-def _first_keys(schema: StepSchema) -> set[str]:
-    aliases = {alias.name.partition("/")[0] for parameter in schema.parameters for alias in parameter.aliases}
-    return aliases | {condition.value for parameter in schema.parameters for condition in parameter.conditions}
 
 
 def _unknown(schema: StepSchema, documents: Documents) -> Iterator[str]:
     """The keys of the step's own sections that mean nothing to it: Piper says nothing of them, and a slip looks like a default."""
-    known = {*schema.names, *_first_keys(schema), *(each.name for of in (common, context) for each in of(schema).parameters)}
+    known = keys(schema)
     sections = ((document, name) for document in (*documents.defaults, documents.project) for name in schema.names)
     found = [(document.where("steps", name, key), key) for document, name in sections for key in document.section("steps", name) if key not in known]
     for where, key in found[:_MOST]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from towline.config.catalog import load_schema
-from towline.config.context import accepting, common, context
+from towline.config.context import accepting, common, conditions, context, first_keys, keys
 from towline.config.schema import SCOPES, ConditionalDefault, Parameter, StepSchema, parse
 
 TOOL = {"name": "tool", "type": "string", "description": "T.", "scope": ["STEPS"], "default": "helm"}
@@ -81,3 +81,24 @@ def test_a_key_that_the_step_has_itself_stays_the_steps() -> None:
 
 def test_a_schema_of_no_step_takes_what_it_is_told_to() -> None:
     assert [parameter.name for parameter in accepting(["a", "b"]).parameters] == ["a", "b"]
+
+
+NAMED = {"name": "place", "type": "string", "description": "P.", "scope": ["STEPS"], "aliases": [{"name": "cloud/place"}, {"name": "spot"}],
+         "conditions": [{"parameter": "tool", "value": "helm", "default": "here"}]}
+
+
+def test_the_first_keys_of_a_schema_are_names_aliases_and_values_of_conditions() -> None:
+    named = schema(parameters=[TOOL, NAMED])
+    assert first_keys(named) == {"tool", "place", "cloud", "spot", "helm"}
+    assert conditions(named) == {"helm"}
+
+
+def test_a_step_s_own_section_may_hold_its_flag_its_parameters_and_what_every_step_takes() -> None:
+    known = keys(schema(parameters=[TOOL, NAMED], aliases=["t"], stashes=["source"]))
+    assert known >= {"s", "t", "tool", "place", "cloud", "spot", "helm", "stashContent", "verbose", "vaultPath", "gcsBucketId", "pipelineId"}
+    assert not known & {"dockerImage", "failOnError", "cloud/place"}
+    assert keys(schema(containers=[{"image": "i:1"}])) >= {"dockerImage", "dockerOptions"}
+
+
+def test_a_step_that_another_library_runs_takes_what_that_wraps_it_in() -> None:
+    assert "failOnError" in keys(schema(library=True))
