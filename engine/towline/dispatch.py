@@ -13,6 +13,7 @@ COMMANDS = {
     "getConfig": ("towline.commands.get_config", "print a configuration as Piper's command of that name"),
     "checkIfStepActive": ("towline.commands.check_if_step_active", "answer as Piper's command of that name"),
     "explain": ("towline.commands.explain", "say which value every parameter of a step has, and where it comes from"),
+    "lint": ("towline.commands.lint", "say everything that is wrong in the configuration"),
     "schema": ("towline.commands.schema", "print the JSON Schema of .pipeline/config.yml, for editors"),
 }
 

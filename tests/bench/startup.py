@@ -80,6 +80,8 @@ def commands() -> Iterator[list[Command]]:
             Command(name="explain imagePushToRegistry, the seed's configuration", words=[TOWLINE, "explain", "imagePushToRegistry"], budget=130),
             Command(name="explain imagePushToRegistry, 1 MB with 500 stages", words=[TOWLINE, "explain", "imagePushToRegistry", "--stage", "Stage 250",
                                                                                   "--config", str(large_configuration(Path(folder)))], budget=1000),
+            Command(name="lint, the seed's configuration", words=[TOWLINE, "lint"]),
+            Command(name="lint, 1 MB with 500 stages", words=[TOWLINE, "lint", "--config", str(large_configuration(Path(folder)))], budget=1000),
             Command(name="imagePushToRegistry, nothing to do", words=[TOWLINE, "run", "imagePushToRegistry", "--dry-run", *push], budget=250),
             Command(name="gitOpsUpdateDeployment, nothing to do", words=[TOWLINE, "run", "gitOpsUpdateDeployment", "--dry-run", *deploy], budget=250),
         ]

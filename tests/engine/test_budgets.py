@@ -166,6 +166,7 @@ DEPLOY = ["run", "gitOpsUpdateDeployment", "--serverUrl", "http://127.0.0.1:1/r"
 
 @pytest.mark.parametrize(("words", "module"), [
     (["plan"], "towline.commands.plan"),
+    (["lint"], "towline.commands.lint"),
     (PUSH, "towline.steps.image_push_to_registry"),
     (DEPLOY, "towline.steps.gitops_update_deployment"),
 ])

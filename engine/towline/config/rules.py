@@ -17,12 +17,16 @@ _FILE = ".pipeline/config.yml"
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One fault of a configuration: where it stands, what is wrong, what to do about it; `credential`: a login lacks something."""
+    """One fault of a configuration: where it stands, what is wrong, what to do about it; `credential`: a login lacks something.
+
+    `rule` is lint's (config/findings.py) where the fault is one of a single value, whatever else is set.
+    """
 
     where: str
     what: str
     hint: str
     credential: bool = False
+    rule: str = ""
 
     def __str__(self) -> str:
         return f"{f'{self.where}: ' if self.where else ''}{self.what} ({self.hint})"
@@ -34,11 +38,11 @@ def checked(schema: StepSchema, layers: Sequence[Layer], folded: Mapping[str, Se
     misfits: dict[str, Fault] = {}
     for parameter in schema.parameters:
         if parameter.name in folded:
-            fitted = _fitted(parameter, folded[parameter.name], _called(parameter.name, folded[parameter.name], layers))
-            if isinstance(fitted, Fault):
-                misfits[parameter.name] = fitted
+            fit = fitted(parameter, folded[parameter.name], _called(parameter.name, folded[parameter.name], layers))
+            if isinstance(fit, Fault):
+                misfits[parameter.name] = fit
             else:
-                settings[parameter.name] = fitted
+                settings[parameter.name] = fit
     faults = [*_untrusted(schema, layers)]
     for parameter in schema.parameters:
         fault = misfits.get(parameter.name) or _missing(schema, parameter, settings)
@@ -52,8 +56,13 @@ def _untrusted(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[Fault]:
     for parameter in schema.parameters:
         for layer in layers if parameter.trusted else ():
             if parameter.name in layer.values and not layer.trusted:
-                hint = f"set it in the platform team's defaults, as PIPER_{parameter.name}, or in the call"
-                yield Fault(where=layer.origin(parameter.name), what=f"{parameter.name} may not be set by what a pull request can change", hint=hint)
+                yield untrusted(parameter, layer.origin(parameter.name))
+
+
+def untrusted(parameter: Parameter, where: str) -> Fault:
+    """The fault of a trusted parameter that stands where a pull request can change it."""
+    return Fault(rule="platform-only", where=where, what=f"{parameter.name} may not be set by what a pull request can change",
+                 hint=f"set it in the platform team's defaults, as PIPER_{parameter.name}, or in the call")
 
 
 # ---- one value
@@ -63,25 +72,31 @@ def _called(name: str, setting: Setting, layers: Sequence[Layer]) -> str:
     """A parameter as the place of its value calls it: its name, and the alias that stands there."""
     places = ((layer, layer.aliases.get(name, "")) for layer in reversed(layers) if (layer.name, layer.origin(name)) == (setting.layer, setting.origin))
     alias = next((alias for layer, alias in places if name in layer.values), "")
+    return called(name, alias)
+
+
+def called(name: str, alias: str) -> str:
+    """A parameter by its name, and by the alias that is written instead, if any."""
     return f"{name} (written as {alias})" if alias else name
 
 
-def _fitted(parameter: Parameter, setting: Setting, called: str) -> Setting | Fault:
-    """The setting with a value of the parameter's type, or why the parameter, as it is `called` there, has none."""
+def fitted(parameter: Parameter, setting: Setting, name: str) -> Setting | Fault:
+    """The setting with a value of the parameter's type, or why the parameter, by the `name` that it is called there, has none."""
     try:
         value = coerce(setting.value, parameter.type)
     except ValueError:
-        what = f"{called} is {shown(parameter, setting.value)}, expected {EXPECTED[parameter.type]}"
-        return Fault(where=setting.origin, what=what, hint=HOW_TO_WRITE[parameter.type])
+        what = f"{name} is {shown(parameter, setting.value)}, expected {EXPECTED[parameter.type]}"
+        return Fault(rule="wrong-type", where=setting.origin, what=what, hint=HOW_TO_WRITE[parameter.type])
     if parameter.later and value not in (*EMPTY, parameter.default):
-        return Fault(where=setting.origin, what=f"{called} is set, but Towline cannot do this yet", hint=parameter.later)
+        return Fault(rule="not-built-yet", where=setting.origin, what=f"{name} is set, but Towline cannot do this yet", hint=parameter.later)
     if isinstance(value, int) and parameter.minimum is not None and value < parameter.minimum:
-        return Fault(where=setting.origin, what=f"{called} is {value}, expected at least {parameter.minimum}", hint=_without(parameter))
+        what = f"{name} is {value}, expected at least {parameter.minimum}"
+        return Fault(rule="wrong-value", where=setting.origin, what=what, hint=_without(parameter))
     for text in _choices(parameter, value):
         if text not in parameter.possible_values:
             close = nearest(text, parameter.possible_values)
             hint = f"{close} " * close.startswith("did") + f"possible: {', '.join(parameter.possible_values)}"
-            return Fault(where=setting.origin, what=f"{called} is {shown(parameter, text)}", hint=hint)
+            return Fault(rule="wrong-value", where=setting.origin, what=f"{name} is {shown(parameter, text)}", hint=hint)
     return replace(setting, value=value)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from towline.config.findings import RULES
 from towline.config.merge import Layer, fold
 from towline.config.rules import Fault, checked, how_to_set
 from towline.config.schema import StepSchema, parse
@@ -174,3 +175,18 @@ def test_every_way_to_set_a_parameter_is_named_and_for_a_secret_never_a_file(oth
 def test_a_fault_is_one_line() -> None:
     assert str(Fault(where="f:1", what="p is not set", hint="set it")) == "f:1: p is not set (set it)"
     assert str(Fault(where="", what="p is not set", hint="set it")) == "p is not set (set it)"
+
+
+# ---- lint
+
+
+@pytest.mark.parametrize(("described", "value", "rule"), [
+    (parameter("p", "integer"), "soon", "wrong-type"),
+    (parameter("p", possibleValues=["a"]), "b", "wrong-value"),
+    (parameter("p", later="do something else"), "b", "not-built-yet"),
+    (parameter("p", trusted=True), "b", "platform-only"),
+    (parameter("p", mandatory=True), "", ""),
+])
+def test_a_fault_of_a_single_value_names_lint_s_rule(described: dict[str, Any], value: object, rule: str) -> None:
+    assert [fault.rule for fault in faults(step(described), p=value)] == [rule]
+    assert rule in {"", *RULES}

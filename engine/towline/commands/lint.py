@@ -1,0 +1,131 @@
+"""`towline lint`: everything that is wrong in the project's configuration files, at once; asks no network and no Vault."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from towline.commands.call import Call
+from towline.commands.project import team_documents
+from towline.config.build_loop import Source, build_loops
+from towline.config.catalog import all_schemas, load_schema, vault_schema
+from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Reader, find_document, find_project, read_text
+from towline.config.findings import LEVELS, Finding, finding, in_order, unreadable
+from towline.config.lint import PIPELINE, Known, lint, shaped
+from towline.config.sarif import sarif
+from towline.errors import ConfigError
+from towline.files import version, write_whole
+from towline.git.origin import origin
+from towline.pipeline.definition import definition
+from towline.steps.workspace import find_file
+from towline.wire import SUCCESS, Outcome
+from towline.yaml_marks import YamlFault, load
+
+_DEPLOYS = "gitOpsUpdateDeployment"
+
+
+def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001 - every command is given them
+    """The file for code hosts."""
+    parser.add_argument("--sarif", metavar="FILE", default="", help="also write the findings as SARIF 2.1.0, for code hosts")
+
+
+def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
+    """All findings as outputs, and as lines on standard output for a person; raises ConfigError, which holds them too, where one is an error."""
+    known = _known(team_documents(call))
+    project, findings = _project(call.folder, arguments.config)
+    defaults = list(_defaults(call.folder, project, findings))
+    report = lint(project, defaults, known)
+    for secret in report.secrets:
+        call.console.hide(secret)
+    loops = build_loops([project, *defaults], load_schema(_DEPLOYS), _source(call))
+    found = [_masked(each, call.console.mask) for each in in_order([*findings, *report.findings, *loops], files=[project.name])]
+    if arguments.sarif:
+        write_whole(call.folder / arguments.sarif, (json.dumps(sarif(found, version=version()), indent=2, ensure_ascii=False) + "\n").encode())
+    if not call.requested and not arguments.json:
+        call.out.write("".join(f"{each}\n" for each in found))
+    return _ending(found)
+
+
+def _ending(found: Sequence[Finding]) -> Outcome:
+    outputs = {"findings": [asdict(each) for each in found]}
+    counts = [(level, sum(each.level == level for each in found)) for level in LEVELS]
+    summary = ", ".join(f"{count} {level}{'s' * (count > 1)}" for level, count in counts if count) or "nothing found"
+    first = next((each for each in found if each.level == "error"), None)
+    if first:
+        more = "correct each of them" if counts[0][1] > 1 else first.fix
+        raise ConfigError(f"the configuration has faults: {summary}; the first: {first.message}", where=first.where, hint=more, outputs=outputs)
+    return Outcome(status=SUCCESS, summary=summary, outputs=outputs)
+
+
+def _masked(found: Finding, mask: Callable[[str], str]) -> Finding:
+    return replace(found, message=mask(found.message), fix=mask(found.fix))
+
+
+def _known(team: Sequence[Document]) -> Known:
+    pipeline, schemas = definition(), all_schemas()
+    own = {name: schema.name for schema in schemas for name in schema.names}
+    stages = {stage.name: frozenset(own.get(step.name, step.name) for step in stage.steps) for stage in pipeline.stages}
+    return Known(steps=schemas, shared=(vault_schema(), PIPELINE), stages=stages, elsewhere=tuple(team))
+
+
+# ---- files
+
+
+def _project(folder: Path, config: str) -> tuple[Document, list[Finding]]:
+    """The project's own document, an empty one where it is not there or cannot be read; raises ConfigError where the one asked for is not there."""
+    name = find_project(folder, config)
+    document, findings = _read(folder, name) if name else (None, [])
+    return document or Document(name=name or PROJECT_FILE, trusted=False, content={}, marks={}), findings
+
+
+def _defaults(folder: Path, project: Document, findings: list[Finding]) -> Iterator[Document]:
+    """The default documents in the workspace: the usual one, and those that the project names; what cannot be read is added to `findings`."""
+    for entry, path in _named(folder, project, findings):
+        try:
+            document, faults = _read(folder, find_document(folder, entry, where=""))
+        except ConfigError as fault:
+            findings.append(finding("custom-defaults", project, path, message=fault.message, fix=fault.hint))
+            continue
+        findings += faults
+        if document:
+            yield document
+
+
+def _named(folder: Path, project: Document, findings: list[Finding]) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+    """The names of default documents that are files, with the places that name them; those behind a URL are not asked for."""
+    if Reader(folder).has(DEFAULTS_FILE):
+        yield DEFAULTS_FILE, ()
+    entries = project.content.get("customDefaults")
+    if entries is not None and not isinstance(entries, list):
+        findings.append(finding("custom-defaults", project, ("customDefaults",), message="customDefaults is no list", fix="write `- path` lines below it"))
+        return
+    for number, entry in enumerate(entries or []):
+        path = ("customDefaults", number)
+        if not isinstance(entry, str):
+            findings.append(finding("custom-defaults", project, path, message="an entry of customDefaults is no text", fix="write a path or a URL as text"))
+        elif entry.partition("://")[0].lower() not in ("http", "https"):
+            yield entry, path
+
+
+def _read(folder: Path, name: str) -> tuple[Document | None, list[Finding]]:
+    """A file as a document with its faults of shape; no document where it cannot be read at all."""
+    try:
+        document, faults = shaped(name, load(read_text(folder / name, name)))
+    except YamlFault as fault:
+        return None, [unreadable(name, f"the YAML cannot be read: {fault.problem}", line=fault.line, column=fault.column)]
+    except ConfigError as fault:
+        return None, [unreadable(name, fault.message, fix=fault.hint)]
+    return document, list(faults)
+
+
+def _source(call: Call) -> Source:
+    """The project's own repository, as the build or else the checkout names it."""
+    content = None
+    with contextlib.suppress(ConfigError):
+        content = find_file(call.folder, "Jenkinsfile", where="Jenkinsfile")
+    url = call.request.build.source_repository or origin(call.folder, call.environ)
+    return Source(url=url, jenkinsfile=(content or b"").decode("utf-8", "replace"))

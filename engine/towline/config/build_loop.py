@@ -1,0 +1,88 @@
+"""Pure. Whether a deployment starts the build that makes it: its GitOps repository is the project's own, and nothing tells its commits apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from towline.config.documents import Document
+from towline.config.findings import Finding, finding
+from towline.config.schema import StepSchema
+
+GUARDS = ("Towline-",)  # what a Jenkinsfile holds that looks for the trailers of a deployment's commit (gitops/provenance)
+_SKIPPED = re.compile(r"\[(skip ci|ci skip)\]", re.IGNORECASE)
+_SCP = re.compile(r"(?:[^@/\s]+@)?([^:/\s]+):(?!//)(.+)")
+_PRODUCTIVE = ("main", "master")
+_FIX = "let the Jenkinsfile leave out commits whose message has Towline's trailers, or deploy to a branch that is not built (docs/lint.md, Build loops)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The project's own repository: its URL, empty where nobody knows it, and the text of its Jenkinsfile."""
+
+    url: str
+    jenkinsfile: str = ""
+
+
+def build_loops(documents: Sequence[Document], step: StepSchema, source: Source) -> Iterator[Finding]:
+    """A finding wherever `step`'s repository is named and is the project's own, unless something in the files guards against a loop."""
+    home = _identity(source.url)
+    if not home or any(guard in source.jenkinsfile for guard in GUARDS):
+        return
+    for document in documents:
+        for path in _sections(document, step):
+            section = document.section(*path)
+            named = next((key for key in _keys(step, "serverUrl", general=path == ("general",)) if isinstance(section.get(key), str)), "")
+            if named and _identity(str(section[named])) == home and not _guarded(documents, step, section):
+                yield finding("build-loop", document, (*path, named), fix=_FIX,
+                              message="the GitOps repository is the source repository, and each deployment's commit starts a build")
+
+
+def _sections(document: Document, step: StepSchema) -> Iterator[tuple[str, ...]]:
+    yield ("general",)
+    yield from (("steps", name) for name in step.names)
+    yield from (("stages", name) for name in document.section("stages"))
+
+
+def _keys(step: StepSchema, name: str, *, general: bool = False) -> list[str]:
+    parameter = step.find(name)
+    return [name, *(alias.name for alias in parameter.aliases if not general or "GENERAL" in alias.scope)] if parameter else [name]
+
+
+def _guarded(documents: Sequence[Document], step: StepSchema, section: Any) -> bool:
+    """Whether commits ask not to be built, or go to a branch whose builds do not deploy."""
+    sections = [section, *(document.section("steps", name) for document in documents for name in step.names)]
+    if _SKIPPED.search(_setting(sections, "commitMessage")):
+        return True
+    branch = _setting(sections, "branchName")
+    productive = _setting([document.section("general") for document in documents], "productiveBranch")
+    deploys = fnmatchcase(branch, productive) if productive else branch in _PRODUCTIVE
+    return bool(branch) and not deploys and not any(_everywhere(document) for document in documents)
+
+
+def _everywhere(document: Document) -> bool:
+    return any(document.section("stages", name).get("runInAllBranches") is True for name in document.section("stages"))
+
+
+def _setting(sections: Sequence[Any], key: str) -> str:
+    return next((value for section in sections if isinstance(value := section.get(key), str) and value), "")
+
+
+def _identity(url: str) -> str:
+    """Host and path of a repository, the same for https, ssh and `user@host:path`; empty where it is none on a host."""
+    url = url.strip()
+    scp = None if "://" in url else _SCP.fullmatch(url)
+    if scp:
+        host, path = scp[1], scp[2]
+    else:
+        try:
+            parts = urlsplit(url)
+            host, path = parts.hostname or "", parts.path
+        except ValueError:
+            return ""
+    path = unquote(path).strip("/").removesuffix(".git").lower()
+    return f"{host.lower()}/{path}" if host and path else ""

@@ -1,0 +1,93 @@
+"""Pure. What lint can find: its rules by their stable names (docs/lint.md), and one finding with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from towline.config.documents import Document
+
+Level = Literal["error", "warning", "note"]
+LEVELS: tuple[Level, ...] = ("error", "warning", "note")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A rule: its name for ever, how bad it is at most, what it finds, and what helps (words for the end of a line)."""
+
+    name: str
+    level: Level
+    meaning: str
+    fix: str
+
+
+def _rule(name: str, level: Level, meaning: str, fix: str) -> Rule:
+    return Rule(name=name, level=level, meaning=meaning, fix=fix)
+
+
+RULES = {rule.name: rule for rule in (
+    _rule("unreadable-file", "error", "The file is no YAML, no UTF-8, or too large.", "correct it at the place that is named"),
+    _rule("not-a-map", "error", "A section is a text or a list.", "write `key: value` lines below it"),
+    _rule("custom-defaults", "error", "An entry of customDefaults is no text, or names a file that is not in the workspace.", "correct the path"),
+    _rule("wrong-type", "error", "A parameter has a value of another type.", "write the type that is named"),
+    _rule("wrong-value", "error", "A parameter has a value that is none of its possible ones, or too small.", "take one of those"),
+    _rule("not-built-yet", "error", "A parameter of Piper is set that Towline cannot do yet and refuses.", "do what the finding names instead"),
+    _rule("platform-only", "error", "A parameter is set that a pull request must not change.", "let the platform team set it"),
+    _rule("secret-in-clear", "error", "A password, token or key stands in the file.", "replace it, and keep the new one in a credential or in Vault"),
+    _rule("possible-secret", "warning", "A key that is called like a secret has a text.", "keep a secret elsewhere, and call another key otherwise"),
+    _rule("wrong-flag", "warning", "A flag is neither true nor false, so it switches nothing.", "write true or false without quotes"),
+    _rule("flag-without-step", "warning", "A stage's section switches a step on that the stage does not have.", "move it to a stage that has the step"),
+    _rule("wrong-scope", "warning", "A parameter stands where nothing reads it.", "move it where the finding says"),
+    _rule("shadowed", "warning", "Something else in the same file stands over it, always.", "remove one of the two"),
+    _rule("deprecated-alias", "warning", "A parameter stands under a name that is on its way out.", "write the name that is given"),
+    _rule("unknown-section", "warning", "A section that nothing reads, and probably a slip.", "correct its name or its indentation"),
+    _rule("unknown-step", "warning", "A step that nobody knows, and that is called nearly as one.", "correct its name"),
+    _rule("unknown-stage", "warning", "A stage that the pipeline does not have, and that is called nearly as one.", "correct its name"),
+    _rule("unknown-key", "warning", "A key that its step does not have, or in other sections one called nearly as a parameter.", "correct its name"),
+    _rule("build-loop", "warning", "The GitOps repository is the source, and a deployment starts a build.", "leave such commits out, or take another branch"),
+    _rule("unread-section", "note", "A section that neither Towline nor Piper reads.", "remove it, or begin its name with `x-` where something else reads it"),
+)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What was found and where; `line` and `column` count from 1, columns in characters; `fix` is what to do about this very one."""
+
+    rule: str
+    level: Level
+    file: str
+    line: int
+    column: int
+    message: str
+    fix: str
+
+    @property
+    def where(self) -> str:
+        """`file:line:column`."""
+        return f"{self.file}:{self.line}:{self.column}"
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.level}: {self.message} ({self.fix}) [{self.rule}]"
+
+
+def finding(rule: str, document: Document, path: Sequence[str | int], *, message: str, fix: str = "") -> Finding:
+    """A finding at the key at `path`, or at the nearest one around it that has a place."""
+    while path and tuple(path) not in document.marks:
+        path = path[:-1]
+    mark = document.marks.get(tuple(path))
+    return Finding(rule=rule, level=RULES[rule].level, file=document.name, line=mark.line if mark else 1, column=mark.column if mark else 1,
+                   message=message, fix=fix or RULES[rule].fix)
+
+
+def unreadable(file: str, message: str, *, fix: str = "", line: int = 1, column: int = 1) -> Finding:
+    """The finding on a file that is none that could be looked into."""
+    rule = RULES["unreadable-file"]
+    return Finding(rule=rule.name, level=rule.level, file=file, line=line, column=column, message=message, fix=fix or rule.fix)
+
+
+def in_order(findings: Iterable[Finding], *, files: Iterable[str] = ()) -> tuple[Finding, ...]:
+    """Each finding once, by file (`files` first, the others as they came), then by place."""
+    once = tuple(dict.fromkeys(findings))
+    numbers = {name: number for number, name in enumerate(dict.fromkeys([*files, *(found.file for found in once)]))}
+    return tuple(sorted(once, key=lambda found: (numbers[found.file], found.line, found.column, LEVELS.index(found.level), found.rule)))
