@@ -54,13 +54,13 @@ def _spelt(parameter: Parameter) -> str:
 
 
 def own_names(contract: str) -> dict[str, set[str]]:
-    """Per step the parameters that Piper does not have, as the contract's table lists them; `both` are the two steps that Towline runs."""
+    """Per step the parameters that Piper does not have, as the contract's table lists them; `all` are the steps that Towline runs."""
     table = contract.partition("## Names that Piper does not have")[2].partition("\n\n| variable")[0]
     rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines() if line.startswith("| `")]
-    both = [schema.name for schema in all_schemas() if not schema.library]
+    run_here = [schema.name for schema in all_schemas() if not schema.library]
     found: dict[str, set[str]] = {}
     for names, steps, *_ in rows:
-        for step in both if steps == "both" else re.findall(r"`(\w+)`", steps):
+        for step in run_here if steps == "all" else re.findall(r"`(\w+)`", steps):
             found.setdefault(step, set()).update(re.findall(r"`(\w+)`", names))
     return found
 

@@ -20,6 +20,7 @@ COMMANDS = {
 STEPS = {
     "imagePushToRegistry": "towline.steps.image_push_to_registry",
     "gitOpsUpdateDeployment": "towline.steps.gitops_update_deployment",
+    "containerPushToRegistry": "towline.steps.container_push_to_registry",
 }
 
 SOURCES = {

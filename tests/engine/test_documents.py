@@ -28,6 +28,10 @@ PIPER = {
         "containerImageNameTag", "chartPath", "helmValues", "deploymentName", "tool", "customTlsCertificateLinks", "gitHttpsCredentialsId",
         "authenticationMode", "githubAppId", "githubAppPrivateKey", "githubAppVaultSecretName", "githubAppApiUrl", "maxPushAttempts",
     },
+    "containerPushToRegistry": {
+        "dockerCredentialsId", "dockerRegistryUrl", "dockerArchive", "dockerBuildImage", "dockerImage", "skopeoImage", "sourceImage", "sourceRegistryUrl",
+        "sourceCredentialsId", "tagLatest", "tagArtifactVersion",
+    },
 }
 
 

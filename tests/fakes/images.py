@@ -84,6 +84,16 @@ def index_of(children: Sequence[ImageParts], *, docker: bool = False) -> ImagePa
     return ImageParts(manifest=manifest, media_type=kind, digest=digest_of(manifest), children=tuple(children))
 
 
+def refer_to(subject: ImageParts, kind: str = "application/vnd.example.sbom", *, content: bytes = b"{}") -> ImageParts:
+    """What refers to an image: an artifact of one layer (image-spec 1.1, "Guidelines for Artifact Usage")."""
+    empty = b"{}"
+    manifest = _json({
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": kind, "config": _descriptor("application/vnd.oci.empty.v1+json", empty),
+        "layers": [_descriptor(kind, content)], "subject": _descriptor(subject.media_type, subject.manifest), "annotations": {"example": kind},
+    })
+    return ImageParts(manifest=manifest, media_type=OCI_MANIFEST, digest=digest_of(manifest), blobs={digest_of(empty): empty, digest_of(content): content})
+
+
 def put(parts: ImageParts, registry: FakeRegistry | str, repository: str, tag: str = "", *, login: tuple[str, str] | None = None) -> str:
     """Put the whole image into a fake's storage, or push it to a registry's URL with Basic credentials; the digest comes back."""
     if isinstance(registry, FakeRegistry):

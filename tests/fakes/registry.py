@@ -31,6 +31,7 @@ _ROUTES = tuple(
         ("upload", r"/v2/(.+)/blobs/uploads/([^/]+)"),
         ("blob", r"/v2/(.+)/blobs/([^/]+)"),
         ("tags", r"/v2/(.+)/tags/list()"),
+        ("referrers", r"/v2/(.+)/referrers/([^/]+)"),
     )
 )
 
@@ -79,14 +80,14 @@ def digest_of(data: bytes, algorithm: str = "sha256") -> str:
 class FakeRegistry(LoopbackServer):
     """The registry; the options are attributes too and may be changed while it runs.
 
-    `resumes` keeps what a PUT brought that was cut; `largest_body` refuses larger ones as a proxy does (0: any).
+    `resumes` keeps what a PUT brought that was cut; `largest_body` refuses larger ones as a proxy does (0: any); `referrers` lists them, two to a page.
     `auth` is `none`, `basic` or `bearer` (basic where a user name is given); `realm` is the token endpoint named in challenges where it is not the own one.
     """
 
     def __init__(
         self, *, username: str = "", password: str = "", auth: str = "", realm: str = "", token_seconds: float = 300.0, create_on_push: bool = True,
         validates: bool = True, relative_location: bool = False, mount: bool = True, ranges: bool = True,
-        redirect_blobs_to: str = "", immutable_tags: bool = False, resumes: bool = False, largest_body: int = 0,
+        redirect_blobs_to: str = "", immutable_tags: bool = False, resumes: bool = False, largest_body: int = 0, referrers: bool = False,
     ) -> None:
         super().__init__()
         self.username, self.password = username, password
@@ -95,7 +96,7 @@ class FakeRegistry(LoopbackServer):
         self.create_on_push, self.validates, self.immutable_tags = create_on_push, validates, immutable_tags
         self.relative_location, self.mount, self.ranges = relative_location, mount, ranges
         self.redirect_blobs_to = redirect_blobs_to
-        self.resumes, self.largest_body = resumes, largest_body
+        self.resumes, self.largest_body, self.referrers = resumes, largest_body, referrers
         self.storage: dict[str, Repository] = {}
         self.scopes: list[tuple[str, ...]] = []
         self._tokens: dict[str, Grant] = {}
@@ -244,7 +245,23 @@ class FakeRegistry(LoopbackServer):
         repository.manifests[digest] = (media_type, request.body)
         if not by_digest:
             repository.tags[key] = digest
-        return Answer(status=201, headers={"Location": self._place(f"/v2/{name}/manifests/{digest}"), "Docker-Content-Digest": digest})
+        headers = {"Location": self._place(f"/v2/{name}/manifests/{digest}"), "Docker-Content-Digest": digest}
+        subject = json.loads(request.body).get("subject")
+        return Answer(status=201, headers={**headers, **({"OCI-Subject": subject["digest"]} if subject and self.referrers else {})})
+
+    def _get_referrers(self, request: Request, name: str, key: str) -> Answer:
+        if not self.referrers:
+            return Answer(status=404)
+        found = []
+        for digest, (media_type, data) in sorted(self._known(name).manifests.items()):
+            if (json.loads(data).get("subject") or {}).get("digest") == key:
+                found.append({"mediaType": media_type, "digest": digest, "size": len(data)})
+        first = int(request.asks("from") or 0)
+        headers = {"Content-Type": "application/vnd.oci.image.index.v1+json"}
+        if first + 2 < len(found):
+            headers["Link"] = f'</v2/{name}/referrers/{key}?from={first + 2}>; rel="next"'
+        body = {"schemaVersion": 2, "mediaType": headers["Content-Type"], "manifests": found[first : first + 2]}
+        return Answer(status=200, headers=headers, body=json.dumps(body).encode())
 
     # Blobs
 

@@ -68,18 +68,19 @@ def test_the_contract_says_which_parameters_are_towlines_own() -> None:
     assert "| Towline |" not in pages()["kanikoExecute.md"]
 
 
-def test_the_contracts_table_names_steps_by_name_or_both() -> None:
+def test_the_contracts_table_names_steps_by_name_or_all() -> None:
     contract = """## Names that Piper does not have
 
 | parameter | step | type |
 |---|---|---|
 | `a`, `b` | `imagePushToRegistry` | list |
-| `c` | both | text |
+| `c` | all | text |
 | `tool: x` | `imagePushToRegistry` | |
 
 | variable | `d` |
 """
-    assert own_names(contract) == {"imagePushToRegistry": {"a", "b", "c"}, "gitOpsUpdateDeployment": {"c"}}
+    assert own_names(contract) == {
+        "imagePushToRegistry": {"a", "b", "c"}, "gitOpsUpdateDeployment": {"c"}, "containerPushToRegistry": {"c"}}
 
 
 @pytest.mark.parametrize(("fields", "cell", "text"), [

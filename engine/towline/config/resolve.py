@@ -67,6 +67,14 @@ class Settings:
         self._parameter(name)
         return name not in self._settings or self._settings[name].trusted
 
+    def translated(self, schema: StepSchema, names: Mapping[str, str], more: Mapping[str, object]) -> Settings:
+        """These settings for the step that does the same by other names: `names` maps its parameters to ours, `more` holds what only it has."""
+        defaults = {parameter.name: parameter.default for parameter in schema.parameters if parameter.default is not None}
+        settings = {name: Setting(value=value, origin=DEFAULT, layer=DEFAULT, trusted=True) for name, value in defaults.items()}
+        settings |= {name: Setting(value=value, origin=self._schema.name, layer=self._schema.name, trusted=False) for name, value in more.items()}
+        settings |= {new: self._settings[old] for new, old in names.items() if old in self._settings}
+        return Settings(schema, settings, ())
+
     def secrets(self) -> frozenset[str]:
         """Every value that a secret parameter has in any layer, for masking."""
         return self._secrets

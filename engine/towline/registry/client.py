@@ -11,7 +11,7 @@ from towline.errors import ConfigError, DigestMismatch, RegistryError, Transport
 from towline.exchange import HttpRequest, Response
 from towline.image import Registry, parse_digest
 from towline.registry import faults
-from towline.registry.manifest import ACCEPT, LIMIT, Descriptor, Manifest, digest_of, parse_manifest
+from towline.registry.manifest import ACCEPT, LIMIT, OCI_INDEX, Descriptor, Manifest, digest_of, parse_manifest
 from towline.registry.session import Session
 from towline.registry.uploads import Uploads
 from towline.secret import Login
@@ -19,7 +19,9 @@ from towline.transport import Transport
 
 _MISSING = frozenset({"MANIFEST_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
+_NEXT = re.compile(r"<([^<>]{1,4096})>\s*;\s*rel=\"?next\"?")
 _SKIP = 256 * 1024
+_PAGES = 50
 
 
 class Download:
@@ -99,6 +101,22 @@ class RegistryClient:
             hint = "was the tag cleaned up? a staging registry is short-lived: Build has to run again" if self.party.role == "source" else ""
             raise RegistryError(f"{repository}, {target}, does not exist on the {self.party}", where=str(self.registry), hint=hint)
         return found
+
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...]:
+        """What the registry lists as referrers of a manifest, by its own list or by the tag that stands for one; raises RegistryError for an endless one."""
+        found: list[Descriptor] = []
+        url = self._session.url(repository, f"referrers/{digest}")
+        for _ in range(_PAGES):
+            with self._session.send(HttpRequest(method="GET", url=url, headers={"Accept": OCI_INDEX}), (self._session.scope(repository),)) as response:
+                if response.status != 200 or response.headers.get_content_type() != OCI_INDEX:
+                    listed = self.find_manifest(repository, digest.replace(":", "-"))
+                    return () if listed is None else listed.children
+                found += parse_manifest(self._body(response), OCI_INDEX, where=f"{self.registry}/{repository}").children
+                following = _NEXT.search(response.headers.get("Link", ""))
+            if not following:
+                return tuple(found)
+            url = self._session.on_this_host(url, following[1])
+        raise RegistryError(f"the {self.party} lists referrers of {digest} on more than {_PAGES} pages", where=str(self.registry))
 
     def has_blob(self, repository: str, digest: str) -> bool:
         """Whether the repository has the blob."""

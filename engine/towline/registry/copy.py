@@ -3,73 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Event
 
-from towline.image import Platform, Reference, Registry
+from towline.errors import RegistryUnreachable
+from towline.image import Reference, Registry
 from towline.registry.client import RegistryClient
 from towline.registry.faults import Incomplete
+from towline.registry.job import COPIED, MOUNTED, SKIPPED, BlobReport, CopyJob, CopyReport, Moved
 from towline.registry.manifest import LIMIT, Manifest, check_platform, select
 from towline.registry.parallel import in_parallel
 from towline.registry.plan import CopyBlob, Place, Plan, Route, Tree, as_data, plan_copy, plan_tags, read_tree
 from towline.registry.progress import Progress
+from towline.registry.referrers import companions
 from towline.registry.source import Source
 from towline.registry.stream import BlobStream
-from towline.registry.transfer import COPIED, MOUNTED, SKIPPED, Moved, Transfer
-
-
-@dataclass(frozen=True, kw_only=True)
-class CopyJob:
-    """One image: its repository in the source and what it is called there (tag or digest), and the references that it gets (a digest is its own tag).
-
-    `digest` is the one the source is known to have, where it is known: targets that have it need no source, and a tag that has moved on does not matter.
-    `platform` takes one platform's image out of an index. `name` is what reports call the source.
-    """
-
-    repository: str
-    target: str
-    name: str
-    targets: tuple[Reference, ...]
-    digest: str = ""
-    platform: Platform | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlobReport:
-    """What became of one blob at one place: `copied`, `mounted`, `skipped`, and what that took."""
-
-    registry: str
-    repository: str
-    digest: str
-    size: int
-    way: Moved
-
-
-@dataclass(frozen=True, kw_only=True)
-class CopyReport:
-    """What was done for one job (under `dry_run`: what would be). Blobs that another job was the first to need are that one's."""
-
-    job: CopyJob
-    digest: str
-    platforms: tuple[str, ...]
-    blobs: tuple[BlobReport, ...]
-    tags_set: tuple[str, ...]
-    source_asked: bool
-    plan: tuple[Mapping[str, object], ...]
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything was to be done."""
-        return bool(self.plan)
-
-    def count(self, how: str) -> int:
-        """How many blobs came so."""
-        return sum(blob.way.how == how for blob in self.blobs)
-
-    def size(self, how: str) -> int:
-        """The bytes of those blobs."""
-        return sum(blob.size for blob in self.blobs if blob.way.how == how)
+from towline.registry.transfer import Transfer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,16 +39,20 @@ def copy_images(jobs: Sequence[CopyJob], copying: Copying) -> tuple[CopyReport, 
     """
     looks = [_Look(job, copying) for job in jobs]
     in_parallel(_Look.ask, looks)
-    plans = _planned(looks, copying)
+    further = [[_Look(job, copying) for job in look.companions()] for look in looks]
+    everything = [*looks, *(look for several in further for look in several)]
+    in_parallel(_Look.ask, everything[len(looks) :])
+    plans = _planned(everything, copying)
     moved: Mapping[CopyBlob, Moved] = {}
     if not copying.dry_run:
         try:
             moved = _perform(plans, copying)
         except Incomplete:  # a target that has lost what its manifests name: nothing is believed any more
-            in_parallel(_Look.doubt, looks)
-            plans = _planned(looks, copying)
+            in_parallel(_Look.doubt, everything)
+            plans = _planned(everything, copying)
             moved = _perform(plans, copying)
-    return tuple(look.report(plans[number], moved) for number, look in enumerate(looks))
+    reports = {id(look): look.report(plans[number], moved) for number, look in enumerate(everything)}
+    return tuple(replace(reports[id(look)], referrers=tuple(reports[id(one)] for one in several)) for look, several in zip(looks, further, strict=True))
 
 
 def _perform(plans: Sequence[Sequence[Plan]], copying: Copying) -> Mapping[CopyBlob, Moved]:
@@ -158,6 +112,20 @@ class _Look:
         self._held = {place: manifest for place, manifest in zip(places, in_parallel(self._holding, tuple(places)), strict=True) if manifest is not None}
         if any(_place(target) not in self._held for target in self._pending):
             self._read()
+
+    def companions(self) -> tuple[CopyJob, ...]:
+        """Jobs for what refers to the image and its parts at the source, where that is to travel with it."""
+        source = self._copying.source
+        if not self._job.referrers or not isinstance(source, RegistryClient):
+            return ()
+        try:
+            self._read()
+        except RegistryUnreachable:  # a staging registry that is gone is no fault where nothing of it is needed
+            if self._pending:
+                raise
+            return ()
+        assert self._tree is not None
+        return companions(self._job, [manifest.digest for manifest, _ in self._tree.manifests], source)
 
     def doubt(self) -> None:
         """Believe no target any more to have what it does not say that it has."""

@@ -37,6 +37,13 @@ class Session:
         """The absolute URL of something in `repository`."""
         return f"{self.base}/v2/{self.name(repository)}/{rest}"
 
+    def on_this_host(self, base: str, link: str) -> str:
+        """The absolute URL of a Link header, which may not lead to another host; raises RegistryError."""
+        url = _joined(base, link)
+        if _shown(url) != self._origin:
+            raise RegistryError(f"the {self.party} goes on at another host: {_shown(url)}", where=str(self.party.registry))
+        return url
+
     def name(self, repository: str) -> str:
         """The repository as the registry calls it: Docker Hub's own images have a prefix."""
         return f"library/{repository}" if is_docker_hub(self.party.registry.host) and "/" not in repository else repository

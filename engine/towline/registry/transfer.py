@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import groupby
 from threading import Event
 
@@ -12,9 +11,12 @@ from towline.errors import CredentialError, DigestMismatch, RegistryError, Regis
 from towline.image import Registry
 from towline.registry.client import RegistryClient
 from towline.registry.faults import BrokenOff, Incomplete
+from towline.registry.job import COPIED, MOUNTED, SKIPPED, Moved
+from towline.registry.manifest import Manifest
 from towline.registry.parallel import JOBS, Slots, in_parallel
-from towline.registry.plan import CopyBlob, Plan, PutManifest
+from towline.registry.plan import CopyBlob, Place, Plan, PutManifest
 from towline.registry.progress import Progress
+from towline.registry.referrers import list_under_tag
 from towline.registry.source import Source
 from towline.registry.stream import BlobStream
 from towline.registry.uploads import UploadSession
@@ -23,17 +25,6 @@ from towline.transport import Transport, sleep_unless
 
 ATTEMPTS = 5
 _TRIES = 20  # of one upload in all, however often it gets a little further
-COPIED, MOUNTED, SKIPPED = "copied", "mounted", "skipped"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Moved:
-    """How a blob came to its place (`copied`, `mounted`, `skipped`: it was there), and what that took; of one digest for several places together."""
-
-    how: str
-    seconds: float
-    requests: int
-    retries: int
 
 
 class Transfer:
@@ -46,6 +37,7 @@ class Transfer:
         self._progress = progress
         self._slots = Slots(lambda: JOBS >> transport.pressure)
         self._stop = Event()
+        self._unlisted: list[PutManifest] = []
 
     def perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
         """Do all of it. Raises the errors of the registry family, DigestMismatch among them, and Incomplete where a believed manifest is not whole."""
@@ -57,6 +49,7 @@ class Transfer:
         for _, level in groupby(manifests, key=lambda put: put.level):
             self._put(level)
         self._put(put for plan in plans for put in plan.tags)
+        self._list()
         return {blob: way for ways in moved for blob, way in ways.items()}
 
     def _bring(self, blobs: tuple[CopyBlob, ...]) -> Mapping[CopyBlob, Moved]:
@@ -148,7 +141,7 @@ class Transfer:
         clock, client = self._transport.clock, self._targets[put.place.registry]
         for attempt in range(ATTEMPTS):
             try:
-                client.put_manifest(put.place.repository, put.target, put.manifest)
+                listed = client.put_manifest(put.place.repository, put.target, put.manifest)
             except Incomplete as fault:
                 if put.believed:
                     raise
@@ -158,8 +151,17 @@ class Transfer:
             except (RegistryError, CredentialError) as fault:
                 return self._settle(client, put, fault)
             else:
+                self._unlisted += [put] if put.manifest.subject and not listed else []
                 return None
         return None
+
+    def _list(self) -> None:
+        """Keep the list of referrers by hand on registries that do not keep it."""
+        lists: dict[tuple[Place, str], list[Manifest]] = {}
+        for put in self._unlisted:
+            lists.setdefault((put.place, put.manifest.subject), []).append(put.manifest)
+        for (place, subject), referrers in lists.items():
+            list_under_tag(self._targets[place.registry], place.repository, subject, referrers)
 
     def _settle(self, client: RegistryClient, put: PutManifest, fault: RegistryError | CredentialError) -> None:
         """A tag that was refused may hold the image all the same, or another one for good: its registry is asked which (ECR refuses both alike, facts 3.3)."""

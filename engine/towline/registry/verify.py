@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from towline.errors import RegistryError
 from towline.image import Reference, Registry
 from towline.registry.client import RegistryClient
-from towline.registry.copy import CopyJob, CopyReport
+from towline.registry.job import CopyJob, CopyReport
 from towline.registry.manifest import Descriptor, Manifest
 from towline.registry.parallel import in_parallel
 from towline.registry.plan import read_tree

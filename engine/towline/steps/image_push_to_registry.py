@@ -9,10 +9,10 @@ from towline.config.resolve import Settings
 from towline.errors import ConfigError
 from towline.image import Image, Reference, Registry, parse_platform, parse_registry
 from towline.registry.client import RegistryClient
-from towline.registry.copy import Copying, CopyJob, CopyReport, copy_images
+from towline.registry.copy import Copying, copy_images
 from towline.registry.credentials import read_docker_config
+from towline.registry.job import COPIED, MOUNTED, SKIPPED, CopyJob, CopyReport
 from towline.registry.progress import Progress
-from towline.registry.transfer import COPIED, MOUNTED, SKIPPED
 from towline.registry.verify import verify_images
 from towline.secret import Login
 from towline.steps.logins import login
@@ -68,6 +68,7 @@ def _job(task: Task, source: _Place, targets: Sequence[_Place], wanted: Wanted) 
         targets=tuple(_reference(place, image) for place in targets for image in wanted.targets),
         digest=known or wanted.digest,
         platform=parse_platform(platform) if platform and not known else None,
+        referrers=task.settings.flag("copyReferrers"),
     )
 
 
@@ -109,11 +110,12 @@ def _line(report: CopyReport, *, dry_run: bool) -> str:
     if not report.changed:
         why = "the target holds it already" if report.source_asked else "the target holds it already, the source was not asked"
         return f"{tags}: {report.digest}{platforms}: {why}"
-    if not report.blobs:
+    if not report.count(COPIED) + report.count(MOUNTED) + report.count(SKIPPED):
         return f"{tags}: {report.digest}{platforms}: the target {'will get' if dry_run else 'got'} the tag, it holds the image already"
     done = "to move" if dry_run else "moved"
     blobs = f"{report.count(COPIED)} blobs copied, {report.count(MOUNTED)} mounted, {report.count(SKIPPED)} skipped"
-    return f"{tags}: {report.digest}{platforms}: {report.size(COPIED)} bytes {done}, {report.size(SKIPPED)} skipped ({blobs})"
+    along = f", with {len(report.referrers)} that refer to it" if report.referrers else ""
+    return f"{tags}: {report.digest}{platforms}{along}: {report.size(COPIED)} bytes {done}, {report.size(SKIPPED)} skipped ({blobs})"
 
 
 def _outcome(task: Task, reports: Sequence[CopyReport]) -> Outcome:
@@ -154,6 +156,7 @@ def _published(task: Task, reports: Sequence[CopyReport]) -> Mapping[str, object
 def _record(report: CopyReport) -> dict[str, object]:
     blobs = [{"registry": blob.registry, "repository": blob.repository, "digest": blob.digest, "bytes": blob.size, "how": blob.way.how,
               "seconds": round(blob.way.seconds, 3), "requests": blob.way.requests, "retries": blob.way.retries} for blob in report.blobs]
+    along = {"referrers": [_record(referrer) for referrer in report.referrers]} if report.referrers else {}
     return {"source": report.job.name, "target": str(report.job.targets[0]), "targets": [str(target) for target in report.job.targets],
             "digest": report.digest, "platforms": list(report.platforms), "tags": list(dict.fromkeys(target.image.tag for target in report.job.targets)),
-            "blobs": blobs}
+            "blobs": blobs, **along}

@@ -65,8 +65,9 @@ def _own_tag(settings: Settings, target: Image, source: Image) -> str:
 
 
 def _targets(settings: Settings, image: Image, tag: str) -> tuple[Image, ...]:
-    """The target under its tag, and under `latest` where that is asked for or no tag is known."""
-    tags = [tag] * bool(tag) + ["latest"] * (settings.flag("tagLatest") or not tag)
+    """The target under its tag, under the further ones, and under `latest` where that is asked for or no tag is known."""
+    further = [_image(settings, "additionalTags", f"{image.name}:{one}").tag for one in settings.texts("additionalTags")]
+    tags = [tag] * bool(tag) + further + ["latest"] * (settings.flag("tagLatest") or not (tag or further))
     return tuple(replace(image, tag=one, digest="") for one in dict.fromkeys(tags))
 
 

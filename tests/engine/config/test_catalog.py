@@ -10,7 +10,7 @@ from towline.dispatch import STEPS as RUN_HERE
 from towline.errors import UsageError
 
 FILES = Path(__file__).resolve().parents[3] / "resources" / "towline" / "steps"
-OF_OTHERS = {"kanikoExecute", "cnbBuild", "kubernetesDeploy", "containerPushToRegistry"}
+OF_OTHERS = {"kanikoExecute", "cnbBuild", "kubernetesDeploy"}
 
 
 @pytest.mark.parametrize(("spelling", "name"), [
@@ -73,10 +73,6 @@ PIPER = {
         "dockerConfigJSONCPE": "", "customTlsCertificateLinks": "list", "additionalTags": "list", "bindings": "object", "multipleImages": "objects",
         "preserveFiles": "list", "buildSettingsInfo": "", "createBOM": "boolean", "syftDownloadUrl": "", "runImage": "", "defaultProcess": "",
     },
-    "containerPushToRegistry": {
-        "dockerCredentialsId": "", "dockerRegistryUrl": "", "dockerArchive": "", "dockerBuildImage": "object", "dockerImage": "", "skopeoImage": "",
-        "sourceImage": "", "sourceRegistryUrl": "", "sourceCredentialsId": "", "tagLatest": "boolean", "tagArtifactVersion": "boolean",
-    },
     "kubernetesDeploy": {
         "deployTool": "", "deployCommand": "", "namespace": "", "containerRegistrySecret": "", "createDockerRegistrySecret": "boolean",
         "forceUpdates": "boolean", "helmDeployWaitSeconds": "integer", "helmTestWaitSeconds": "integer", "keepFailedDeployments": "boolean",
@@ -136,7 +132,7 @@ def test_aliases_are_those_of_piper(step: str, alias: str, name: str, deprecated
     ("kanikoExecute", "containerRegistryPassword", ["container/repositoryPassword"]),
     ("cnbBuild", "containerImageTag", ["artifactVersion", "git/commitId"]),
     ("cnbBuild", "dockerConfigJSONCPE", ["custom/dockerConfigJSON"]),
-    ("containerPushToRegistry", "sourceImage", ["custom/containerImage"]),
+    ("containerPushToRegistry", "sourceImage", ["custom/containerImage", "container/targetImageNameTag", "container/imageNameTag"]),
     ("kubernetesDeploy", "imageNameTags", ["container/imageNameTags"]),
     ("kubernetesDeploy", "image", ["container/imageNameTag"]),
 ])

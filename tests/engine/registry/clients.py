@@ -6,9 +6,9 @@ from typing import Protocol
 
 from towline.image import Platform, Reference, Registry, parse_image
 from towline.registry.client import RegistryClient
-from towline.registry.copy import Copying, CopyJob, CopyReport, copy_images
+from towline.registry.copy import Copying, copy_images
+from towline.registry.job import COPIED, MOUNTED, SKIPPED, CopyJob, CopyReport
 from towline.registry.progress import Progress
-from towline.registry.transfer import COPIED, MOUNTED, SKIPPED
 from towline.secret import Login
 from towline.transport import Transport
 

@@ -8,7 +8,7 @@ from tests.fakes.registry import FakeRegistry, Status, on
 from towline.errors import ConfigError, CredentialError, RegistryError, RegistryUnreachable
 from towline.image import parse_platform
 from towline.registry.copy import copy_images
-from towline.registry.transfer import COPIED, SKIPPED
+from towline.registry.job import COPIED, SKIPPED
 from towline.secret import Login
 from towline.transport import Transport
 

@@ -16,10 +16,11 @@ from tests.fakes.serve import Request
 from towline.errors import DigestMismatch, Interrupted, RegistryError, RegistryUnreachable
 from towline.registry import stream
 from towline.registry.faults import Incomplete
+from towline.registry.job import COPIED, MOUNTED, SKIPPED, Moved
 from towline.registry.manifest import parse_manifest
 from towline.registry.parallel import JOBS
 from towline.registry.plan import CopyBlob, Place, Plan, PutManifest
-from towline.registry.transfer import ATTEMPTS, COPIED, MOUNTED, SKIPPED, Moved, Transfer
+from towline.registry.transfer import ATTEMPTS, Transfer
 from towline.transport import Transport
 
 BIG = 3 * 1024 * 1024

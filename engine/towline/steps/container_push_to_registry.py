@@ -1,0 +1,61 @@
+"""containerPushToRegistry: the older step for the same, by its own names; its story is that of imagePushToRegistry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from towline.config.layers import load_schema
+from towline.config.resolve import Settings
+from towline.errors import ConfigError
+from towline.image import parse_registry
+from towline.steps import image_push_to_registry
+from towline.steps.task import Task
+from towline.wire import Outcome
+
+_STEP = "imagePushToRegistry"
+_NAMES = {  # as facts/steps.md section 6.1 maps them
+    "sourceRegistryUser": "sourceRegistryUser", "sourceRegistryPassword": "sourceRegistryPassword",
+    "targetRegistryUser": "dockerRegistryUser", "targetRegistryPassword": "dockerRegistryPassword", "tagLatest": "tagLatest",
+    "copyReferrers": "copyReferrers", "verify": "verify", "copyDeadline": "copyDeadline", "allowPlainHttp": "allowPlainHttp",
+    "credentialHosts": "credentialHosts", "dockerConfigJSON": "dockerConfigJSON",
+}
+
+
+def run(task: Task) -> Outcome:
+    """Say what the step is called today, and let that one do it."""
+    settings = task.settings
+    if settings.given("dockerArchive"):
+        raise ConfigError("dockerArchive is not pushed by this step", where=settings.origin("dockerArchive"),
+                          hint=f"use {_STEP} with pushLocalDockerImage: true and localDockerImagePath")
+    source = settings.text("sourceImage")
+    if not source:
+        raise ConfigError("no image is known that could be pushed", where=settings.origin("sourceImage"),
+                          hint="the step that builds or pushes the image leaves it in the pipeline environment; else set sourceImage")
+    task.console.say(f"containerPushToRegistry: {_STEP} is its new name: dockerRegistryUrl is targetRegistryUrl there, dockerCredentialsId is"
+                     " targetRegistryCredentialsId, sourceImage and dockerImage are sourceImageNameTags and targetImageNameTags")
+    more: Mapping[str, object] = {
+        "sourceRegistryUrl": settings.text("sourceRegistryUrl"), "targetRegistryUrl": _host(task, "dockerRegistryUrl"),
+        "useImageNameTags": True, "sourceImageNameTags": [source], "targetImageNameTags": [settings.text("dockerImage") or source],
+        "additionalTags": _version(task),
+    }
+    return image_push_to_registry.run(replace(task, settings=settings.translated(load_schema(_STEP), _NAMES, more)))
+
+
+def _host(task: Task, name: str) -> str:
+    """The registry of a URL; its path has never counted for this step."""
+    registry, path = parse_registry(task.settings.text(name))
+    if path:
+        task.console.warn(f"the path {path!r} of {name} does not count ({task.settings.origin(name)}); {_STEP} has one in targetRegistryUrl")
+    return str(registry)
+
+
+def _version(task: Task) -> list[str]:
+    """The version of the build, where it is to be a tag too."""
+    settings: Settings = task.settings
+    if not settings.flag("tagArtifactVersion"):
+        return []
+    if not settings.given("artifactVersion"):
+        raise ConfigError("tagArtifactVersion is set, and no version is known", where=settings.origin("tagArtifactVersion"),
+                          hint="artifactPrepareVersion leaves artifactVersion in the pipeline environment")
+    return [settings.text("artifactVersion")]

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.calls import Ending, configure, request
+from tests.fakes.images import make_index, put, refer_to
+from tests.fakes.registry import FakeRegistry
+
+PASSWORD = "release-pass-word"
+
+
+class Promotion:
+    """A registry that holds what was tested, and the one of releases."""
+
+    def __init__(self, folder: Path, tested: FakeRegistry, releases: FakeRegistry) -> None:
+        self.folder, self.tested, self.releases = folder, tested, releases
+        self.image = make_index()
+        put(self.image, tested, "team/app", "1.0.0-7")
+        configure(folder, f"general:\n  dockerRegistryUrl: {releases.url}\n")
+
+    def push(self, *words: str, parameters: dict[str, object] | None = None, **environment: object) -> Ending:
+        known = {"container/targetRegistryUrl": self.tested.url, "container/targetImageNameTag": "team/app:1.0.0-7",
+                 "container/registryUrl": "https://staging.example.com", "container/imageNameTag": "team/app:1.0.0-7", "artifactVersion": "1.0.0+7",
+                 **environment}
+        flag = request(self.folder, step="containerPushToRegistry", pipelineEnvironment=known, parameters=parameters or {})
+        login = {"PIPER_dockerRegistryUser": "releaser", "PIPER_dockerRegistryPassword": PASSWORD}
+        return Ending(["run", "containerPushToRegistry", *flag, *words], self.folder, login)
+
+
+@pytest.fixture
+def promotion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Promotion]:
+    monkeypatch.chdir(tmp_path)
+    with FakeRegistry(referrers=True) as tested, FakeRegistry(username="releaser", password=PASSWORD) as releases:
+        yield Promotion(tmp_path, tested, releases)
+
+
+def test_what_was_pushed_last_goes_on_to_the_registry_of_releases(promotion: Promotion) -> None:
+    ending = promotion.push()
+    assert ending.result["status"] == "success", ending.err
+    assert promotion.releases.storage["team/app"].tags == {"1.0.0-7": promotion.image.digest}
+    assert ending.result["pipelineEnvironment"] == {
+        "container/targetRegistryUrl": promotion.releases.url, "container/targetImageNameTag": "team/app:1.0.0-7",
+        "container/targetImageNameTags": ["team/app:1.0.0-7"], "container/targetImageDigests": [promotion.image.digest],
+    }
+    assert promotion.push().result["status"] == "unchanged"
+
+
+def test_the_log_names_the_new_step_once(promotion: Promotion) -> None:
+    assert promotion.push().err.count("imagePushToRegistry is its new name") == 1
+
+
+def test_image_name_latest_and_version_are_those_of_the_older_step(promotion: Promotion) -> None:
+    put(promotion.image, promotion.tested, "other", "2")
+    given: dict[str, object] = {"sourceImage": "other:2", "dockerImage": "shop/app:9", "tagLatest": True, "tagArtifactVersion": True}
+    promotion.push(parameters={**given, "sourceRegistryUrl": promotion.tested.url})
+    assert promotion.releases.storage["shop/app"].tags == dict.fromkeys(("9", "latest", "1.0.0-7"), promotion.image.digest)
+
+
+def test_a_script_that_names_image_and_registry_wins_over_what_was_pushed(promotion: Promotion) -> None:
+    put(promotion.image, promotion.tested, "scripted", "3")
+    environment: dict[str, Any] = {"custom/containerImage": "scripted:3", "custom/containerRegistryUrl": promotion.tested.url}
+    promotion.push(**environment)
+    assert list(promotion.releases.storage) == ["scripted"]
+
+
+def test_what_refers_to_the_image_goes_along_unless_it_is_not_wanted(promotion: Promotion) -> None:
+    sbom = refer_to(promotion.image)
+    put(sbom, promotion.tested, "team/app")
+    promotion.push(parameters={"copyReferrers": False})
+    assert sbom.digest not in promotion.releases.storage["team/app"].manifests
+    promotion.push()
+    assert sbom.digest in promotion.releases.storage["team/app"].manifests
+
+
+def test_a_path_in_the_url_does_not_count_and_that_is_said(promotion: Promotion) -> None:
+    ending = promotion.push(parameters={"dockerRegistryUrl": f"{promotion.releases.url}/sub"})
+    assert list(promotion.releases.storage) == ["team/app"]
+    assert "warning: the path 'sub' of dockerRegistryUrl does not count" in ending.err
+
+
+@pytest.mark.parametrize(("parameters", "environment", "message"), [
+    ({"dockerArchive": "image.tar"}, {}, "dockerArchive"),
+    ({}, {"container/targetImageNameTag": "", "container/imageNameTag": ""}, "no image is known"),
+    ({"tagArtifactVersion": True}, {"artifactVersion": ""}, "no version is known"),
+])
+def test_what_cannot_be_done_says_what_to_do(
+    promotion: Promotion, parameters: dict[str, object], environment: dict[str, Any], message: str,
+) -> None:
+    ending = promotion.push(parameters=parameters, **environment)
+    assert (ending.code, message in ending.message, bool(ending.hint)) == (3, True, True)
+    assert promotion.releases.storage == {}
+
+
+def test_in_promote_it_runs_by_pipers_condition_and_by_its_flag(promotion: Promotion) -> None:
+    assert promotion.push("--stage", "Promote", "--if-active").result["status"] == "success"
+    configure(promotion.folder, f"general:\n  dockerRegistryUrl: {promotion.releases.url}\nstages:\n  Promote:\n    containerPushToRegistry: false\n")
+    assert promotion.push("--stage", "Promote", "--if-active").result["status"] == "skipped"
+
+
+def test_a_wrong_password_names_the_registry_and_its_user(promotion: Promotion) -> None:
+    promotion.releases.password = "another"
+    ending = promotion.push()
+    assert (ending.code, promotion.releases.host in ending.message, "releaser" in ending.message) == (4, True, True)
+    assert PASSWORD not in ending.err
