@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from towline.commands.call import Call
 from towline.commands.orchestrator import branch_of, change_of, orchestrator
+from towline.git.checkout import history
+from towline.gitops.provenance import is_deployment
 from towline.pipeline.stages import Circumstances
 from towline.pipeline.workspace import Files
 
@@ -20,4 +22,5 @@ def circumstances(call: Call, values: Mapping[str, object]) -> Circumstances:
         orchestrator="Jenkins" if call.requested else orchestrator(environ),
         pipeline_environment=values,
         extensions=call.environ.get("PIPER_DISABLE_EXTENSIONS") != "true",
+        deployment=is_deployment([(revision.id, revision.message) for revision in history(call.folder, call.environ)]),
     )

@@ -19,7 +19,7 @@ from towline.config.lint import PIPELINE, Known, lint, shaped
 from towline.config.sarif import sarif
 from towline.errors import ConfigError
 from towline.files import version, write_whole
-from towline.git.origin import origin
+from towline.git.checkout import origin
 from towline.pipeline.definition import definition
 from towline.steps.workspace import find_file
 from towline.wire import SUCCESS, Outcome

@@ -13,11 +13,11 @@ from towline.config.documents import Document
 from towline.config.findings import Finding, finding
 from towline.config.schema import StepSchema
 
-GUARDS = ("Towline-",)  # what a Jenkinsfile holds that looks for the trailers of a deployment's commit (gitops/provenance)
+GUARDS = ("Towline-", "towlinePipeline", "towlineStage")  # what a Jenkinsfile holds that leaves out a deployment's commit, known by its trailers
 _SKIPPED = re.compile(r"\[(skip ci|ci skip)\]", re.IGNORECASE)
 _SCP = re.compile(r"(?:[^@/\s]+@)?([^:/\s]+):(?!//)(.+)")
 _PRODUCTIVE = ("main", "master")
-_FIX = "let the Jenkinsfile leave out commits whose message has Towline's trailers, or deploy to a branch that is not built (docs/lint.md, Build loops)"
+_FIX = "build by towlinePipeline or towlineStage, which leave such commits out, or deploy to a branch that is not built (docs/lint.md, Build loops)"
 
 
 @dataclass(frozen=True, kw_only=True)

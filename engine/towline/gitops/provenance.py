@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -54,6 +55,21 @@ def parse(message: str) -> Provenance:
             found.setdefault(_TRAILERS[match[1]], []).append(match[2])
     images = tuple(found.pop(_IMAGES, ()))
     return Provenance(images=images, **{field: values[-1] for field, values in found.items()})
+
+
+def is_deployment(history: Sequence[tuple[str, str]]) -> bool:
+    """Whether the newest of these commits (id and message, newest first) is a deployment, and nothing but deployments came after what it deployed.
+
+    Where the source repository is the GitOps repository too, building such a commit would deploy it again, and so on. A commit of somebody else that
+    came in between has yet to be built.
+    """
+    built: set[str] = set()
+    for number, (commit, message) in enumerate(history):
+        provenance = parse(message)
+        if not provenance.deployment:
+            return number > 0 and (commit in built or built == {""})
+        built.add(provenance.source_commit)
+    return bool(history)  # a shallow checkout: further back nothing is known
 
 
 def default_message(repository: str, version: str) -> str:

@@ -20,6 +20,7 @@ from towline.pipeline.definition import Pipeline, StageDefinition, StepDefinitio
 from towline.suggest import nearest
 
 _NOTHING = "a change-request build pushes and deploys nothing"
+_DEPLOYMENT = "the commit is a deployment that Towline made of what has been built already: building it would deploy it again, and so on"
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
 _INIT_STEPS = ("piperInitRunStageConfiguration", "piperPipelineStageInit")  # Piper's steps that read what holds for all stages
 _PRODUCTIVE = ("master", "main")
@@ -30,7 +31,8 @@ class Circumstances:
     """What is known of the build besides its configuration.
 
     `branch`: empty where nobody knows it, which is taken for the productive one; `orchestrator`: `Jenkins`, `AzureDevOps`, `GitHubActions` or `Unknown`;
-    `pipeline_environment`: what has been written so far; `extensions`: whether the project's extensions are allowed.
+    `pipeline_environment`: what has been written so far; `extensions`: whether the project's extensions are allowed; `deployment`: whether what is checked
+    out is nothing but a deployment that Towline has made.
     """
 
     workspace: Workspace
@@ -39,6 +41,7 @@ class Circumstances:
     orchestrator: str = "Jenkins"
     pipeline_environment: Mapping[str, object] = field(default_factory=dict)
     extensions: bool = True
+    deployment: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +111,7 @@ def check(documents: Documents, circumstances: Circumstances, *, stage: str, ste
 
 def _bare(documents: Documents, circumstances: Circumstances, pipeline: Pipeline) -> _View:
     """A view without the rules for kinds of builds."""
-    return _View(documents=documents, circumstances=replace(circumstances, change_request=False), pipeline=pipeline, planning=False)
+    return _View(documents=documents, circumstances=replace(circumstances, change_request=False, deployment=False), pipeline=pipeline, planning=False)
 
 
 # ---- stages
@@ -163,6 +166,8 @@ def _unread(view: _View, stage: StageDefinition) -> str:
 def _left_out(view: _View, stage: StageDefinition) -> Decision | None:
     """That the stage does not belong to this kind of build, whatever its flags say; None where it does."""
     given = view.circumstances
+    if given.deployment:
+        return Decision(active="no", why=_DEPLOYMENT)
     setting = _run_in_all_branches(view.documents, stage.name)
     if given.change_request and not stage.change_requests:
         return Decision(active="no", why=f"a change-request build does not run stage {stage.name}")

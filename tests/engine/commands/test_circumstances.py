@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.console import Console, Output
+from towline.gitops.provenance import Provenance, compose
 from towline.wire import Build, Request
 
 
@@ -39,3 +42,17 @@ def test_a_build_without_request_is_known_by_its_variables(tmp_path: Path) -> No
 def test_the_agent_may_forbid_extensions(tmp_path: Path, value: str, allowed: bool) -> None:  # noqa: FBT001 - a column of the table
     found = circumstances(call(tmp_path, {"PIPER_DISABLE_EXTENSIONS": value}, requested=False), {})
     assert (found.extensions, found.orchestrator) == (allowed, "Unknown")
+
+
+def test_a_checkout_of_a_deployment_is_known_by_its_trailers(tmp_path: Path) -> None:
+    def commit(message: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *identity, "commit", "--allow-empty", "--quiet", "-m", message], cwd=tmp_path, check=True)
+        return subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    built = commit("a change")
+    asked = call(tmp_path, {"PATH": os.environ["PATH"]}, requested=True)
+    assert not circumstances(asked, {}).deployment
+    commit(compose("Updated app", Provenance(deployment="app", source_commit=built)))
+    assert circumstances(asked, {}).deployment

@@ -4,10 +4,11 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.gitops.provenance import Provenance, compose, default_message, parse
+from towline.gitops.provenance import Provenance, compose, default_message, is_deployment, parse
 
 FULL = Provenance(
     deployment="azure-demo", stage="Acceptance", images=("r.example.com/a:1@sha256:00", "r.example.com/b:2"), build="https://ci.example.com/job/1/",
@@ -67,3 +68,21 @@ def test_whatever_the_values_are_parsing_gives_back_what_was_written(text: str, 
     written = parse(compose(text, provenance))
     if provenance.trailers():
         assert written.trailers() == provenance.trailers()
+
+
+def deployed(source: str) -> str:
+    return compose("Updated", Provenance(deployment="app", source_commit=source))
+
+
+@pytest.mark.parametrize(("history", "expected"), [
+    ([], False),
+    ([("b", "a person's"), ("a", "older")], False),
+    ([("d", deployed("a")), ("a", "built")], True),
+    ([("f", deployed("a")), ("e", deployed("a")), ("d", deployed("a")), ("a", "built")], True),
+    ([("d", deployed("a")), ("b", "came in between, not built yet"), ("a", "built")], False),
+    ([("b", "on top of it"), ("d", deployed("a")), ("a", "built")], False),
+    ([("d", deployed("a"))], True),  # a shallow checkout
+    ([("d", deployed("")), ("a", "built")], True),  # nobody knew what was built
+])
+def test_a_commit_is_a_deployment_where_all_before_it_has_been_built(history: list[tuple[str, str]], expected: bool) -> None:  # noqa: FBT001 - a column
+    assert is_deployment(history) is expected

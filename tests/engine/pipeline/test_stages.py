@@ -508,3 +508,12 @@ def test_a_stage_of_the_project_has_the_steps_that_its_section_flags() -> None:
 
 def test_a_stage_without_steps_is_empty() -> None:
     assert evaluate(documents(""), given(), pipeline=parse("spec: {stages: [{displayName: A}]}", "f")) == {"A": {}}
+
+
+def test_a_commit_that_is_a_deployment_starts_none() -> None:
+    everything = plan(documents(), given(deployment=True))
+    assert {(stage.active, step.active) for stage in everything for step in stage.steps} == {("no", "no")}
+    assert {stage.active for stage in everything} == {"no"}
+    decision = decide(documents(), given(deployment=True), stage="Acceptance", step="gitOpsUpdateDeployment")
+    assert (decision.active, "a deployment that Towline made" in decision.why) == ("no", True)
+    assert check(documents(), given(deployment=True), stage="Build", step="kanikoExecute", pipeline=definition()).active == "yes"

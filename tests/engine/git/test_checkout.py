@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from towline.git.origin import origin
+from towline.git.checkout import history, origin
 
 URL = "https://git.example/team/app.git"
 ENVIRON = {"PATH": os.environ["PATH"]}
@@ -49,3 +49,37 @@ def test_a_configuration_that_says_nothing_of_it_is_no_fault(checkout: Path, tex
     (checkout / ".git" / "other").write_text(f'[remote "origin"]\n url = {URL}\n')
     (checkout / ".git" / "config").write_text(text)
     assert origin(checkout, ENVIRON) == ""
+
+
+def commit(folder: Path, message: str) -> str:
+    git(folder, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--allow-empty", "--quiet", "-m", message)
+    return subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_history_is_newest_first_with_whole_messages(checkout: Path) -> None:
+    first = commit(checkout, "one\n\nwith a body\n\nTrailer: x")
+    second = commit(checkout, "zwei ä")
+    assert [(each.id, each.message) for each in history(checkout, ENVIRON)] == [(second, "zwei ä"), (first, "one\n\nwith a body\n\nTrailer: x")]
+
+
+def test_of_merged_branches_only_the_way_of_the_branch_itself_counts(checkout: Path) -> None:
+    commit(checkout, "base")
+    git(checkout, "checkout", "--quiet", "-b", "side")
+    commit(checkout, "side")
+    git(checkout, "checkout", "--quiet", "-")
+    commit(checkout, "main")
+    git(checkout, "-c", "user.name=a", "-c", "user.email=a@b", "merge", "--no-ff", "--quiet", "-m", "merged", "side")
+    assert [each.message for each in history(checkout, ENVIRON)] == ["merged", "main", "base"]
+
+
+def test_a_checkout_of_somebody_else_has_its_history_too(checkout: Path) -> None:
+    commit(checkout, "one")
+    os.chown(checkout / ".git", 12345, 12345) if os.geteuid() == 0 else None
+    assert [each.message for each in history(checkout, ENVIRON)] == ["one"]
+
+
+def test_where_there_is_no_commit_no_git_and_no_checkout_there_is_no_history(checkout: Path) -> None:
+    assert history(checkout, ENVIRON) == ()
+    assert history(checkout, {"PATH": "/nowhere"}) == ()
+    (checkout / "inner").mkdir()
+    assert history(checkout / "inner", ENVIRON) == ()
