@@ -31,7 +31,7 @@ bench: setup
 	@.venv/bin/python tests/bench/startup.py
 
 lock:
-	uv pip compile pyproject.toml --group dev --extra helm --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
+	uv pip compile pyproject.toml --group dev --extra fast --extra helm --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
 
 clean:
 	rm -rf .venv build .gradle .pytest_cache .mypy_cache .ruff_cache .hypothesis engine/towline.egg-info
