@@ -1,0 +1,211 @@
+"""Images in an OCI image layout, a folder or a tar archive, read in place (OCI image-spec 1.1, image-layout)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from typing import Protocol
+
+from towline.errors import ConfigError, DigestMismatch, MachineError, RegistryError
+from towline.image import parse_digest
+from towline.registry.extent import Extent
+from towline.registry.manifest import LIMIT, OCI_IMAGE, OCI_INDEX, Descriptor, Manifest, parse_manifest
+
+_REF_NAME = "org.opencontainers.image.ref.name"
+_HINT = "build or save the image anew"
+
+
+class Files(Protocol):
+    """The files of a layout by their names; None for what is not there."""
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        """A whole file; raises ConfigError for one of more than `limit` bytes."""
+
+    def open(self, name: str) -> Extent | None:
+        """A file's content."""
+
+
+class Folder:
+    """A folder on disk; no file outside it is read, whatever links it holds."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        """A whole file; raises ConfigError for one of more than `limit` bytes."""
+        found = self._find(name)
+        if found is None:
+            return None
+        descriptor, size = found
+        with Extent(descriptor, 0, size, owned=True) as extent:
+            if size > limit:
+                raise ConfigError(f"{name} is larger than {limit} bytes", where=self._path)
+            return extent.read()
+
+    def open(self, name: str) -> Extent | None:
+        """A file's content."""
+        found = self._find(name)
+        return None if found is None else Extent(*_from_start(found), owned=True)
+
+    def _find(self, name: str) -> tuple[int, int] | None:
+        """Descriptor and size of a regular file; each part of its name is opened in the one before, and none may be a link."""
+        *folders, last = name.split("/")
+        opened: list[int] = []
+        try:
+            opened.append(os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            for part in folders:
+                opened.append(os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=opened[-1]))
+            descriptor = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=opened[-1])
+        except FileNotFoundError:
+            return None
+        except OSError as fault:
+            raise self._unreadable(name, fault) from fault
+        finally:
+            for folder in opened:
+                os.close(folder)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(descriptor)
+            raise ConfigError(f"{name} is not a file", where=self._path, hint=_HINT)
+        return descriptor, found.st_size
+
+    def _unreadable(self, name: str, fault: OSError) -> ConfigError | MachineError:
+        part = os.strerror(fault.errno or 0)
+        if isinstance(fault, PermissionError):
+            return MachineError(f"cannot read {name}: {part}", where=self._path, hint="check the permissions")
+        return ConfigError(f"cannot read {name}: {part}", where=self._path, hint="in a layout it is a file, in folders that are no links")
+
+
+class Layout:
+    """A Source of what a layout holds; shared by threads."""
+
+    def __init__(self, files: Files, *, name: str) -> None:
+        """`name` is what messages call it. Raises ConfigError for what is no layout of version 1."""
+        self._files = files
+        self._name = name
+        self._check_version()
+        body = files.read("index.json", LIMIT)
+        if body is None:
+            raise ConfigError("the OCI layout has no index.json", where=name, hint=_HINT)
+        self._index = self._parsed(body, OCI_INDEX)
+        self._names = _ref_names(body)
+
+    def __str__(self) -> str:
+        return self._name
+
+    def head_manifest(self, repository: str, target: str) -> Descriptor | None:
+        """Digest, size and media type of a tag or digest, or without one of the only image; None where it is not there."""
+        found = self.find_manifest(repository, target)
+        return None if found is None else found.descriptor
+
+    def get_manifest(self, repository: str, target: str) -> Manifest:
+        """The manifest of a tag or digest, checked; raises ConfigError where it is not there, and DigestMismatch."""
+        found = self.find_manifest(repository, target)
+        if found is None:
+            offers = ", ".join(sorted({name for name in self._names if name})) or "no image with a tag"
+            raise ConfigError(f"the {self._name} has no image {target!r}", where=self._name, hint=f"it has: {offers}")
+        return found
+
+    def find_manifest(self, repository: str, target: str) -> Manifest | None:  # noqa: ARG002 - a layout is no registry with repositories
+        """The same, None where it is not there."""
+        digest = target if is_digest(target) else self._chosen(target)
+        return None if digest is None else self._manifest(digest)
+
+    def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Extent:  # noqa: ARG002 - as above
+        """A blob from its byte `start` on; raises ConfigError where it is not there."""
+        extent = self._files.open(_path_of(digest))
+        if extent is None:
+            raise ConfigError(f"the {self._name} lacks the blob {digest}", where=self._name, hint=_HINT)
+        return extent.skip(start)
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether the blob is there."""
+        extent = self._files.open(_path_of(digest))
+        if extent is None:
+            return False
+        with extent:
+            return True
+
+    def images(self, limit: int = 1000) -> Iterator[Manifest]:
+        """The images below the index, nested ones too, as far as they are there; at most `limit` manifests are looked at."""
+        waiting, seen = list(self._index.children), set[str]()
+        while waiting and len(seen) < limit:
+            digest = waiting.pop(0).digest
+            found = None if digest in seen else self._manifest(digest)
+            seen.add(digest)
+            if found is not None:
+                waiting += found.children
+                if found.blobs:
+                    yield found
+
+    def _check_version(self) -> None:
+        try:
+            data = json.loads(self._files.read("oci-layout", LIMIT) or b"null")
+        except (ValueError, RecursionError):
+            data = None
+        version = data.get("imageLayoutVersion") if isinstance(data, dict) else None
+        if not isinstance(version, str):
+            raise ConfigError("there is no OCI layout: it has no oci-layout file that says its version", where=self._name, hint=_HINT)
+        if version.partition(".")[0] != "1":
+            raise ConfigError(f"the OCI layout has version {version[:40]!r}, and 1.0.0 is known", where=self._name)
+
+    def _chosen(self, tag: str) -> str | None:
+        """The digest of a tag, or of the only image there is."""
+        entries = zip(self._index.children, self._names, strict=True)
+        digests = list(dict.fromkeys(child.digest for child, name in entries if not tag or name == tag))
+        if len(digests) > 1:
+            offers = ", ".join(sorted({name for name in self._names if name})) or "none that has a tag"
+            which = f"has more than one image {tag!r}" if tag else "has more than one image, and no tag says which"
+            raise ConfigError(f"the {self._name} {which}", where=self._name, hint=f"add :tag; it has: {offers}")
+        if not digests and not tag:
+            raise ConfigError(f"the {self._name} has no image", where=self._name, hint=_HINT)
+        return digests[0] if digests else None
+
+    def _manifest(self, digest: str) -> Manifest | None:
+        body = self._files.read(_path_of(digest), LIMIT)
+        return None if body is None else self._parsed(body, _media_type(body), digest)
+
+    def _parsed(self, body: bytes, media_type: str, pinned: str = "") -> Manifest:
+        try:
+            return parse_manifest(body, media_type, pinned=pinned, where=self._name)
+        except DigestMismatch as fault:
+            raise DigestMismatch(f"the {self._name} is damaged: its manifest {pinned} has other content", where=self._name, hint=_HINT) from fault
+        except RegistryError as fault:
+            raise ConfigError(f"the {self._name} cannot be read: {fault.message}", where=self._name, hint=_HINT) from fault
+
+
+def is_digest(text: str) -> bool:
+    """Whether it is one, as a whole."""
+    with contextlib.suppress(ConfigError):
+        return bool(parse_digest(text))
+    return False
+
+
+def _path_of(digest: str) -> str:
+    return "blobs/" + parse_digest(digest).replace(":", "/")
+
+
+def _from_start(found: tuple[int, int]) -> tuple[int, int, int]:
+    return found[0], 0, found[1]
+
+
+def _ref_names(body: bytes) -> tuple[str, ...]:
+    """The tag of each entry of an index that was checked before, empty where it has none."""
+    annotations = [entry.get("annotations") for entry in json.loads(body)["manifests"]]
+    names = [entry.get(_REF_NAME) if isinstance(entry, dict) else None for entry in annotations]
+    return tuple(name if isinstance(name, str) else "" for name in names)
+
+
+def _media_type(body: bytes) -> str:
+    """What a manifest says it is; OCI's may leave it out, and then its content tells (parse_manifest refuses what could be both)."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    said = data.get("mediaType") if isinstance(data, dict) else None
+    if isinstance(said, str):
+        return said
+    return OCI_INDEX if isinstance(data, dict) and "manifests" in data else OCI_IMAGE
