@@ -30,6 +30,8 @@ SOURCES = {
 PARTS = {
     "vault": "towline.commands.vault",
     "vault_client": "towline.vault",
+    "docker_daemon": "towline.registry.daemon",
+    "local_images": "towline.registry.local",
 }
 
 

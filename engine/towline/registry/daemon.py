@@ -1,0 +1,43 @@
+"""An image from the Docker daemon of this machine, by the docker package: its export is spooled, and read as the archive that it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import docker
+import docker.errors
+import requests
+
+from towline.errors import ConfigError, MachineError
+from towline.registry.extent import Spool
+
+SECONDS = 600  # an old daemon writes the whole archive to its own disk before it sends the first byte
+_PIECE = 1024 * 1024
+_HINT = "is the daemon running, and may this user reach it? DOCKER_HOST of the agent says where it is"
+_REACHED = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+
+
+@contextmanager
+def export(name: str, *, environ: Mapping[str, str], folder: Path | None) -> Iterator[Spool]:
+    """What `docker save` would write for one image, in a spool; raises MachineError (no daemon) and ConfigError (no such image)."""
+    with Spool(folder) as spool:
+        _fill(spool, name, environ)
+        yield spool
+
+
+def _fill(spool: Spool, name: str, environ: Mapping[str, str]) -> None:
+    where = environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if where.startswith("ssh:"):
+        raise ConfigError("a Docker daemon behind ssh is not asked for images", where="DOCKER_HOST", hint="use a socket on this machine, or tcp with TLS")
+    try:
+        with closing(docker.DockerClient.from_env(timeout=SECONDS, environment={key: environ[key] for key in _REACHED if key in environ})) as client:
+            for piece in client.api.get_image(name, chunk_size=_PIECE):
+                spool.append(piece)
+    except docker.errors.NotFound as fault:
+        raise ConfigError(f"the Docker daemon has no image {name!r}", where="docker-daemon", hint="build it before this step, on this agent") from fault
+    except docker.errors.APIError as fault:
+        raise MachineError(f"the Docker daemon does not give the image {name!r}: {str(fault.explanation)[:300]}", where="docker-daemon") from fault
+    except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as fault:
+        raise MachineError(f"the Docker daemon cannot be asked for {name!r}: {str(fault)[:300]}", where="docker-daemon", hint=_HINT) from fault

@@ -1,0 +1,55 @@
+"""Images of this machine as the sources of a copy, by the place that names them; what reads them is loaded only where there is one."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from towline import dispatch
+from towline.errors import ConfigError
+from towline.registry.archive import DockerArchive as ArchiveSource
+from towline.registry.layout import Folder, Layout
+from towline.registry.places import DaemonImage, DockerArchive, LocalPath, LocalPlace, OciArchive, OciFolder
+from towline.registry.source import Source
+from towline.registry.tarball import Tar, open_tar
+
+
+@contextmanager
+def open_source(place: LocalPlace, *, environ: Mapping[str, str], folder: Path | None = None) -> Iterator[Source]:
+    """The image at `place` as a Source, asked for `place.target` in the repository ""; `folder` is where spools go, and nothing stays there.
+
+    `environ` is the machine's, for DOCKER_HOST. Raises ConfigError, MachineError and DigestMismatch.
+    """
+    if isinstance(place, OciFolder) or (isinstance(place, LocalPath) and _is_folder(place.path)):
+        yield Layout(Folder(place.path), name=f"OCI layout {place.path}")
+    elif isinstance(place, DaemonImage):
+        with dispatch.part("docker_daemon").export(place.name, environ=environ, folder=folder) as spool:
+            name = f"image {place.name} of the Docker daemon"
+            with ArchiveSource(Tar(spool.fileno(), spool.size, where=name), name=name, folder=folder) as source:
+                yield source
+    else:
+        with open_tar(place.path, folder=folder) as tar, _of_tar(place, tar, folder) as source:
+            yield source
+
+
+@contextmanager
+def _of_tar(place: OciArchive | DockerArchive | LocalPath, tar: Tar, folder: Path | None) -> Iterator[Source]:
+    """What the archive is said to be; a bare path's is found out: new archives of docker save are layouts as well, and theirs is the manifest.json."""
+    if isinstance(place, DockerArchive) or (isinstance(place, LocalPath) and "manifest.json" in tar):
+        with ArchiveSource(tar, name=f"Docker archive {place.path}", folder=folder) as source:
+            yield source
+        return
+    if "oci-layout" not in tar:
+        saved = "; docker-archive:FILE names what docker save wrote" if "manifest.json" in tar else ""
+        raise ConfigError("the archive holds no image that is known", where=place.path, hint=f"an OCI archive has a file oci-layout, this one has none{saved}")
+    yield Layout(tar, name=f"OCI archive {place.path}")
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 - a place's path is text
+    except (OSError, ValueError):
+        return False  # opening it says why
