@@ -106,8 +106,8 @@ def gunzip(source: Content, sink: Callable[[bytes], None], *, where: str, librar
     """Unpack all members of a gzip file; raises ConfigError for damaged, cut off and bomb-like ones."""
     inflater, taken, given = library.decompressobj(31), 0, 0
     for piece in pieces(source, _SMALL):
-        taken, data, full = taken + len(piece), piece, False
-        while data or full:
+        taken, data = taken + len(piece), piece
+        while data:
             if inflater.eof:  # the next member
                 inflater = library.decompressobj(31)
             try:
@@ -119,6 +119,5 @@ def gunzip(source: Content, sink: Callable[[bytes], None], *, where: str, librar
                 raise ConfigError(f"the gzip archive grows to more than {GROWTH} times its size", where=where, hint="unpack it with gzip -d if it may")
             sink(out)
             data = inflater.unused_data.lstrip(b"\0") if inflater.eof else inflater.unconsumed_tail
-            full = len(out) == PIECE and not inflater.eof  # there may be more inside it
     if not inflater.eof:
         raise ConfigError("the gzip archive is cut off", where=where, hint="make the archive anew")

@@ -103,6 +103,13 @@ def test_all_members_are_unpacked(library: Any, parts: list[bytes]) -> None:
 
 
 @libraries
+@pytest.mark.parametrize("size", [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 300])
+def test_content_that_just_fills_what_is_asked_for_ends_well(size: int, library: Any) -> None:
+    for data in (b"\0" * size, sample(size)):
+        assert unpacked(gzip.compress(data, 1), library) == data
+
+
+@libraries
 @given(st.binary(max_size=300), st.integers(0, 400), st.integers(1, 255))
 def test_what_is_cut_off_or_damaged_is_an_error_or_what_gzip_says(library: Any, data: bytes, place: int, change: int) -> None:
     whole = gzip.compress(data)

@@ -35,6 +35,8 @@ def test_another_configuration_than_the_manifests_is_refused(changed: bytes, tmp
     image = make_image()
     with pytest.raises(DigestMismatch, match="configuration is not sha256:"):
         read(image, tmp_path, changed=config_of(image) + changed if changed.startswith(b" ") else changed)
+    with pytest.raises(DigestMismatch, match="configuration is not sha256:"):
+        read(image, tmp_path, changed=config_of(image).replace(b"amd64", b"arm64"))
 
 
 def test_a_configuration_is_not_read_past_its_limit(tmp_path: Path) -> None:

@@ -71,6 +71,12 @@ def test_sizes_past_what_octal_digits_can_say_are_read() -> None:
             assert (found.offset, found.size) == (len(data), info.size)
 
 
+def test_what_gnu_keeps_where_others_have_the_folder_is_no_folder() -> None:
+    times = b"14700000000\0"
+    assert contents(relabelled(tar([member("a", b"1")], tarfile.GNU_FORMAT), 345, times), "a") == [b"1"]
+    assert contents(relabelled(tar([member("a", b"1")], tarfile.USTAR_FORMAT), 345, b"d/e"), "a", "d/e/a") == [None, b"1"]
+
+
 def test_links_lead_to_members_from_where_they_stand() -> None:
     data = tar([
         member("a/layer.tar", b"layer"), member("b/layer.tar", kind=tarfile.SYMTYPE, link="../a/layer.tar"),
