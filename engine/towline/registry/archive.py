@@ -13,7 +13,6 @@ from typing import Self
 from towline.errors import ConfigError, DigestMismatch
 from towline.registry.compress import LIBRARY, Packer, hashed
 from towline.registry.extent import Extent, Spool
-from towline.registry.image_config import CONFIG_LIMIT, ImageConfig, parse_config
 from towline.registry.layout import Layout, is_digest
 from towline.registry.manifest import DOCKER_IMAGE, LIMIT, OCI_IMAGE, Descriptor, Manifest, digest_of, parse_manifest
 from towline.registry.places import local_name
@@ -25,6 +24,7 @@ _OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 _OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+"
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _KNOWN_BY = re.compile(r"blobs/sha256/([0-9a-f]{64})|([0-9a-f]{64})\.json")
+_CONFIG_LIMIT = 8 * 1024 * 1024
 _HINT = "save the image anew"
 
 
@@ -51,9 +51,13 @@ class _Layer:
 class DockerArchive:
     """A Source of what an archive holds; shared by threads. Layers are packed when a manifest is asked for first; leave the context to end its threads."""
 
-    def __init__(self, tar: Tar, *, name: str, folder: Path | None, library: object = LIBRARY) -> None:
-        """`name` is what messages call it, `folder` where the spool goes. Raises ConfigError for what is no such archive."""
+    def __init__(self, tar: Tar, *, name: str, target: str = "", folder: Path | None = None, library: object = LIBRARY) -> None:
+        """`name` is what messages call it, `target` the image that is meant where none is named, `folder` where the spool goes.
+
+        Raises ConfigError for what is no such archive.
+        """
         self._tar = tar
+        self._target = target
         self._name = name
         self._images = _read_index(tar, name)
         self._layout = Layout(tar, name=name) if "index.json" in tar and "oci-layout" in tar else None
@@ -84,7 +88,7 @@ class DockerArchive:
         """The manifest of `name:tag`, or of a digest that was given out before; raises ConfigError where it is not there, and DigestMismatch."""
         found = self._find(target)
         if found is None:
-            raise ConfigError(f"the {self._name} has no image {target!r}", where=self._name, hint=f"it has: {self._offers()}")
+            raise ConfigError(f"the {self._name} has no image {target or self._target!r}", where=self._name, hint=f"it has: {self._offers()}")
         return found
 
     def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Extent:  # noqa: ARG002 - as above
@@ -111,7 +115,8 @@ class DockerArchive:
             return self._made[saved]
 
     def _chosen(self, target: str) -> Saved | None:
-        """The image of that name, or the only one."""
+        """The image of that name, else the one that the place named, else the only one."""
+        target = target or self._target
         wanted = local_name(target) if target else ""
         found = list(dict.fromkeys(image for image in self._images if not wanted or wanted in image.names))
         if len(found) > 1:
@@ -125,16 +130,16 @@ class DockerArchive:
 
     def _make(self, saved: Saved) -> Manifest:
         """The manifest: the archive's own where a registry can take it as it is, else one of configuration and packed layers."""
-        body = self._read(saved.config, "the image's configuration", CONFIG_LIMIT)
+        body = self._read(saved.config, "the image's configuration", _CONFIG_LIMIT)
         self._check_name(saved.config, digest_of(body))
-        config = parse_config(body, where=self._name)
-        if len(config.diff_ids) != len(saved.layers):
-            counts = f"{len(config.diff_ids)} layers and the archive {len(saved.layers)}"
+        diff_ids = _diff_ids(body, self._name)
+        if len(diff_ids) != len(saved.layers):
+            counts = f"{len(diff_ids)} layers and the archive {len(saved.layers)}"
             raise ConfigError(f"the image's configuration knows {counts}", where=self._name, hint=_HINT)
         own = self._own(digest_of(body))
         if own is not None and self._is_ready(own):
             return own
-        layers = self._all_layers(saved, config)
+        layers = self._all_layers(saved, diff_ids)
         self._blobs[digest_of(body)] = _Layer(digest=digest_of(body), size=len(body), packing="", member=saved.config)
         return _manifest(body, layers, oci=own is not None and own.media_type == OCI_IMAGE)
 
@@ -149,9 +154,9 @@ class DockerArchive:
         layout, layers = self._layout, own.blobs[1:]
         return all(layer.media_type.endswith(("gzip", "zstd")) for layer in layers) and all(layout.has_blob(blob.digest) for blob in own.blobs)
 
-    def _all_layers(self, saved: Saved, config: ImageConfig) -> list[_Layer]:
+    def _all_layers(self, saved: Saved, diff_ids: tuple[str, ...]) -> list[_Layer]:
         return [self._layer(name, diff_id, f"layer {number} ({name[:100]})")
-                for number, (name, diff_id) in enumerate(zip(saved.layers, config.diff_ids, strict=True), start=1)]
+                for number, (name, diff_id) in enumerate(zip(saved.layers, diff_ids, strict=True), start=1)]
 
     def _layer(self, name: str, diff_id: str, shown: str) -> _Layer:
         """A layer for the registry; one that is packed already goes as it is, one that was met before is not packed again."""
@@ -225,6 +230,19 @@ def _name(tag: str) -> str:
 
 def _are_texts(entries: object) -> bool:
     return isinstance(entries, list) and all(isinstance(entry, str) for entry in entries)
+
+
+def _diff_ids(config: bytes, name: str) -> tuple[str, ...]:
+    """The digests of the unpacked layers that a configuration knows (OCI image-spec, config); raises ConfigError."""
+    try:
+        data = json.loads(config)
+    except (ValueError, RecursionError):
+        data = None
+    rootfs = data.get("rootfs") if isinstance(data, dict) else None
+    entries = rootfs.get("diff_ids") or [] if isinstance(rootfs, dict) else []
+    if not isinstance(data, dict) or not _are_texts(entries) or not all(map(is_digest, entries)):
+        raise ConfigError(f"the configuration of an image in the {name} cannot be read", where=name, hint=_HINT)
+    return tuple(entries)
 
 
 def _packing(tar: Tar, name: str) -> str:

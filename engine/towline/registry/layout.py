@@ -82,9 +82,10 @@ class Folder:
 class Layout:
     """A Source of what a layout holds; shared by threads."""
 
-    def __init__(self, files: Files, *, name: str) -> None:
-        """`name` is what messages call it. Raises ConfigError for what is no layout of version 1."""
+    def __init__(self, files: Files, *, name: str, target: str = "") -> None:
+        """`name` is what messages call it, `target` the tag that is meant where none is named. Raises ConfigError for what is no layout of version 1."""
         self._files = files
+        self._target = target
         self._name = name
         self._check_version()
         body = files.read("index.json", LIMIT)
@@ -106,12 +107,12 @@ class Layout:
         found = self.find_manifest(repository, target)
         if found is None:
             offers = ", ".join(sorted({name for name in self._names if name})) or "no image with a tag"
-            raise ConfigError(f"the {self._name} has no image {target!r}", where=self._name, hint=f"it has: {offers}")
+            raise ConfigError(f"the {self._name} has no image {target or self._target!r}", where=self._name, hint=f"it has: {offers}")
         return found
 
     def find_manifest(self, repository: str, target: str) -> Manifest | None:  # noqa: ARG002 - a layout is no registry with repositories
         """The same, None where it is not there."""
-        digest = target if is_digest(target) else self._chosen(target)
+        digest = target if is_digest(target) else self._chosen(target or self._target)
         return None if digest is None else self._manifest(digest)
 
     def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Extent:  # noqa: ARG002 - as above

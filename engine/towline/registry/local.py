@@ -19,12 +19,12 @@ from towline.registry.tarball import Tar, open_tar
 
 @contextmanager
 def open_source(place: LocalPlace, *, environ: Mapping[str, str], folder: Path | None = None) -> Iterator[Source]:
-    """The image at `place` as a Source, asked for `place.target` in the repository ""; `folder` is where spools go, and nothing stays there.
+    """What is at `place` as a Source: its image is asked for by the empty target in the empty repository. `folder` is where spools go; nothing stays there.
 
     `environ` is the machine's, for DOCKER_HOST. Raises ConfigError, MachineError and DigestMismatch.
     """
     if isinstance(place, OciFolder) or (isinstance(place, LocalPath) and _is_folder(place.path)):
-        yield Layout(Folder(place.path), name=f"OCI layout {place.path}")
+        yield Layout(Folder(place.path), name=f"OCI layout {place.path}", target=place.target)
     elif isinstance(place, DaemonImage):
         with dispatch.part("docker_daemon").export(place.name, environ=environ, folder=folder) as spool:
             name = f"image {place.name} of the Docker daemon"
@@ -39,13 +39,13 @@ def open_source(place: LocalPlace, *, environ: Mapping[str, str], folder: Path |
 def _of_tar(place: OciArchive | DockerArchive | LocalPath, tar: Tar, folder: Path | None) -> Iterator[Source]:
     """What the archive is said to be; a bare path's is found out: new archives of docker save are layouts as well, and theirs is the manifest.json."""
     if isinstance(place, DockerArchive) or (isinstance(place, LocalPath) and "manifest.json" in tar):
-        with ArchiveSource(tar, name=f"Docker archive {place.path}", folder=folder) as source:
+        with ArchiveSource(tar, name=f"Docker archive {place.path}", target=place.target, folder=folder) as source:
             yield source
         return
     if "oci-layout" not in tar:
         saved = "; docker-archive:FILE names what docker save wrote" if "manifest.json" in tar else ""
         raise ConfigError("the archive holds no image that is known", where=place.path, hint=f"an OCI archive has a file oci-layout, this one has none{saved}")
-    yield Layout(tar, name=f"OCI archive {place.path}")
+    yield Layout(tar, name=f"OCI archive {place.path}", target=place.target)
 
 
 def _is_folder(path: str) -> bool:

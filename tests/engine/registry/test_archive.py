@@ -23,7 +23,6 @@ from towline.errors import ConfigError, DigestMismatch, TowlineError
 from towline.registry.archive import DockerArchive
 from towline.registry.compress import LIBRARY
 from towline.registry.extent import Spool
-from towline.registry.image_config import read_config
 from towline.registry.manifest import Manifest
 from towline.registry.tarball import Tar
 
@@ -149,7 +148,7 @@ def test_an_image_is_chosen_by_any_spelling_of_its_name() -> None:
     with opened(tar(old_save([(["app:1", "registry.example/app:1"], IMAGE), (["docker.io/library/app:2"], other)]))) as source:
         first, second = source.get_manifest("", "docker.io/library/app:1"), source.get_manifest("", "app:2")
         assert source.get_manifest("", "registry.example/app:1") is first
-        assert [str(read_config(source, "", manifest).platform) for manifest in (first, second)] == ["linux/amd64", "linux/arm64"]
+        assert [json.loads(blob(source, manifest.blobs[0].digest))["architecture"] for manifest in (first, second)] == ["amd64", "arm64"]
         assert source.head_manifest("", "app:2") == second.descriptor
         assert source.head_manifest("", second.digest) == second.descriptor
         assert source.get_manifest("", second.digest) == second
@@ -159,6 +158,18 @@ def test_an_image_is_chosen_by_any_spelling_of_its_name() -> None:
             with pytest.raises(ConfigError) as caught:
                 source.get_manifest("", target)
             assert "app:1, app:2, registry.example/app:1" in caught.value.hint
+
+
+def test_without_a_name_the_image_of_the_place_is_meant() -> None:
+    data = tar(old_save([(["app:1"], IMAGE), (["app:2"], make_image(seed=2))]))
+    with Spool(None) as spool:
+        spool.append(data)
+        archive = Tar(spool.fileno(), spool.size, where="app.tar")
+        for name in ("app:1", "app:2"):
+            with DockerArchive(archive, name="Docker archive app.tar", target=name) as source:
+                assert source.get_manifest("", "") == source.get_manifest("", name)
+        with DockerArchive(archive, name="Docker archive app.tar", target="app:3") as source, pytest.raises(ConfigError, match="no image 'app:3'"):
+            source.get_manifest("", "")
 
 
 def test_an_image_without_a_name_is_the_only_one() -> None:
@@ -224,7 +235,10 @@ def test_a_layer_that_the_configuration_does_not_know_is_named() -> None:
 
 @pytest.mark.parametrize(("config", "layers", "names", "said"), [
     (b"{}", [b"x"], (), "knows 0 layers and the archive 1"), (knowing(b"x"), [], (), "knows 1 layers and the archive 0"),
-    (b"[]", [], (), "not a JSON object"), (knowing(b"x"), [b"x"], ("../../etc/passwd",), "lacks layer 1"),
+    (b"[]", [], (), "cannot be read"), (b"[" * 100_000, [], (), "cannot be read"), (b"\xff", [], (), "cannot be read"),
+    ({"rootfs": {"diff_ids": "a"}}, [b"x"], (), "cannot be read"), ({"rootfs": {"diff_ids": [1]}}, [b"x"], (), "cannot be read"),
+    ({"rootfs": {"diff_ids": ["a"]}}, [b"x"], (), "cannot be read"), ({"rootfs": []}, [b"x"], (), "knows 0 layers"),
+    (knowing(b"x"), [b"x"], ("../../etc/passwd",), "lacks layer 1"),
     (knowing(b"x"), [b"x"], ("/etc/passwd",), "lacks layer 1"),
     (b" " * (8 * 1024 * 1024 + 1), [], (), "larger than"),
 ])

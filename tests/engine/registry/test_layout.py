@@ -72,6 +72,15 @@ def test_the_tag_chooses_among_several(shape: str, tmp_path: Path) -> None:
             assert "1, 2, docker.io/library/app:2" in caught.value.hint
 
 
+def test_without_a_tag_the_one_of_the_place_is_meant(tmp_path: Path) -> None:
+    images = {"1": make_image(seed=1), "2": make_image(seed=2)}
+    folder = Folder(str(write(tmp_path, layout(images.items()))))
+    for tag, image in images.items():
+        assert Layout(folder, name="OCI layout app", target=tag).get_manifest("", "").digest == image.digest
+    with pytest.raises(ConfigError, match="no image '3'"):
+        Layout(folder, name="OCI layout app", target="3").get_manifest("", "")
+
+
 def test_one_image_with_two_tags_is_one_image(tmp_path: Path) -> None:
     image = make_image()
     with opened(layout([("1", image), ("latest", image)]), "folder", tmp_path) as source:

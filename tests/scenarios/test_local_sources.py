@@ -1,0 +1,94 @@
+"""Images of this machine, in every shape, copied into Debian's docker-registry."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.registry.clients import client, registry_of
+from tests.fakes.archives import config_of, layout, new_save, old_save, plain_layers, tar, tar_of, write
+from tests.fakes.docker_daemon import DockerDaemon
+from tests.fakes.docker_registry import DockerRegistry
+from tests.fakes.images import make_image, make_index
+from towline import dispatch
+from towline.errors import ConfigError, DigestMismatch
+from towline.image import Reference, parse_image, parse_platform
+from towline.registry.copy import Copying, CopyJob, CopyReport, copy_images
+from towline.registry.places import parse_local_place
+from towline.registry.progress import Progress
+from towline.transport import Transport
+
+IMAGE = make_image(layers=3, size=200_000)
+OTHER = make_image("linux/arm64", seed=5)
+INDEX = make_index()
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[DockerRegistry]:
+    with DockerRegistry(tmp_path / "registry") as started:
+        yield started
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    images = [(["app:1"], IMAGE), (["app:2"], OTHER)]
+    old, flat = tar(old_save(images)), layout([("1", IMAGE), ("2", OTHER), ("all", INDEX)])
+    write(tmp_path / "layout", flat)
+    return write(tmp_path, {"old.tar": old, "old.tar.gz": gzip.compress(old), "new.tar": tar_of(new_save(images, packed=False)), "oci.tar": tar_of(flat)})
+
+
+def copied(text: str, registry: DockerRegistry, environ: dict[str, str] | None = None, platform: str = "") -> CopyReport:
+    """What the step does with a local image: open it, and let the copy ask for what has no name."""
+    local = parse_local_place(text)
+    target = Reference(registry=registry_of(registry), image=parse_image("team/app:1.0"))
+    job = CopyJob(repository="", target="", name=str(local), targets=(target,), platform=parse_platform(platform) if platform else None)
+    with dispatch.part("local_images").open_source(local, environ=environ or {}) as source, Transport() as transport:
+        copying = Copying(source=source, targets={target.registry: client(registry, "target", transport)}, progress=Progress(None, transport.clock))
+        return copy_images([job], copying)[0]
+
+
+def unpacked(registry: DockerRegistry, digest: str) -> tuple[bytes, list[bytes]]:
+    """The configuration and the unpacked layers that lie there."""
+    manifest = json.loads(registry.blob(digest))
+    return registry.blob(manifest["config"]["digest"]), [gzip.decompress(registry.blob(layer["digest"])) for layer in manifest["layers"]]
+
+
+@pytest.mark.parametrize("text", [
+    "oci:{}/layout:1", "oci-archive:{}/oci.tar:1", "docker-archive:{}/old.tar:app:1", "docker-archive:{}/old.tar.gz:app:1", "docker-archive:{}/new.tar:app:1",
+])
+def test_every_shape_arrives_with_its_configuration_and_layers(text: str, place: Path, registry: DockerRegistry) -> None:
+    report = copied(text.format(place), registry, platform="linux/amd64")
+    assert unpacked(registry, report.digest) == (config_of(IMAGE), plain_layers(IMAGE))
+    assert report.tags_set == ("team/app:1.0",)
+    assert not copied(text.format(place), registry).changed
+
+
+def test_an_index_arrives_whole(place: Path, registry: DockerRegistry) -> None:
+    report = copied(f"oci:{place}/layout:all", registry)
+    assert report.digest == INDEX.digest
+    assert report.platforms == ("linux/amd64", "linux/arm64")
+    assert copied(f"oci:{place}/layout:all", registry, platform="linux/arm64").digest == INDEX.children[1].digest
+
+
+def test_the_daemons_image_arrives(tmp_path: Path, registry: DockerRegistry) -> None:
+    with DockerDaemon(tmp_path, {"app:1": tar(old_save([(["app:1"], IMAGE)]))}) as daemon:
+        report = copied("docker-daemon:app:1", registry, daemon.environ)
+    assert unpacked(registry, report.digest) == (config_of(IMAGE), plain_layers(IMAGE))
+
+
+def test_an_image_for_another_platform_is_not_pushed(place: Path, registry: DockerRegistry) -> None:
+    with pytest.raises(ConfigError, match="is for the platform linux/amd64"):
+        copied(f"docker-archive:{place}/old.tar:app:1", registry, platform="linux/arm64")
+
+
+def test_a_damaged_layer_leaves_no_tag(place: Path, registry: DockerRegistry) -> None:
+    whole = (place / "old.tar").read_bytes()
+    at = whole.index(plain_layers(IMAGE)[0][600:700])
+    (place / "old.tar").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
+    with pytest.raises(DigestMismatch, match="layer 1"):
+        copied(f"docker-archive:{place}/old.tar:app:1", registry)
+    assert not registry.manifest_digest("team/app", "1.0")
