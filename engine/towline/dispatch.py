@@ -32,6 +32,7 @@ PARTS = {
     "vault_client": "towline.vault",
     "docker_daemon": "towline.registry.daemon",
     "local_images": "towline.registry.local",
+    "certificates": "towline.certificates",
 }
 
 

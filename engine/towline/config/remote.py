@@ -22,16 +22,22 @@ _FORMAT = 'expected a JSON list such as ["github.example.com:TOKEN", "github.exa
 
 
 def fetch(url: str, tokens: str, *, where: str, clock: Clock | None = None) -> str:
-    """The text at `url`, at most 8 MiB, within a minute; `where` is the line that asks for it; raises ConfigError, never naming a token or a query."""
+    """The text at `url`, as `fetch_bytes` gets it; raises ConfigError also where it is not UTF-8."""
+    try:
+        return fetch_bytes(url, tokens, where=where, clock=clock).decode("utf-8")
+    except UnicodeDecodeError as fault:
+        raise ConfigError(f"{shown(url)} is not UTF-8", where=where, hint="give the URL of a YAML file") from fault
+
+
+def fetch_bytes(url: str, tokens: str, *, where: str, clock: Clock | None = None) -> bytes:
+    """What is at `url`, at most 8 MiB, within a minute; `where` is the line that asks for it; raises ConfigError, never naming a token or a query."""
     clock = clock or Clock()
     try:
         token = _token(url, parse_tokens(tokens), where)
         with Transport(clock=_until(Deadline.after(_SECONDS, clock)), read=20.0) as transport:
-            return _get(transport, url, token, where).decode("utf-8")
+            return _get(transport, url, token, where)
     except TransportError as fault:
         raise ConfigError(f"{shown(url)} cannot be read: {fault}", where=where, hint="correct the URL, or see whether its host answers") from fault
-    except UnicodeDecodeError as fault:
-        raise ConfigError(f"{shown(url)} is not UTF-8", where=where, hint="give the URL of a YAML file") from fault
 
 
 def shown(url: str) -> str:

@@ -1,0 +1,55 @@
+"""A certificate authority for tests, made by openssl: roots, and what they sign for names of this machine."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issued:
+    """A certificate and its key, each in a file of its own."""
+
+    certificate: Path
+    key: Path
+
+    def server(self, *, clients: Path | None = None) -> ssl.SSLContext:
+        """What a server speaks TLS with; with `clients`, only to those who show a certificate of that authority."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        if clients:
+            context.load_verify_locations(clients)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+
+class Authority:
+    """A root of its own; `certificate` is what others have to trust."""
+
+    def __init__(self, folder: Path, name: str = "tests") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self.certificate, self._key = folder / f"{name}-ca.pem", folder / f"{name}-ca.key"
+        openssl("req", "-x509", *_NEW, "-days", "2", "-subj", f"/CN={name} authority", "-keyout", self._key, "-out", self.certificate)
+
+    def issue(self, name: str, *, names: str = "DNS:localhost,IP:127.0.0.1") -> Issued:
+        """A certificate for `names` (openssl's subjectAltName) and its key."""
+        issued = Issued(certificate=self._folder / f"{name}.pem", key=self._folder / f"{name}.key")
+        openssl("req", "-x509", *_NEW, "-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}",
+                "-addext", "basicConstraints=critical,CA:FALSE", "-CA", self.certificate, "-CAkey", self._key,
+                "-keyout", issued.key, "-out", issued.certificate)
+        return issued
+
+
+_NEW = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+
+def openssl(*arguments: str | Path) -> bytes:
+    """What the program prints; raises RuntimeError where there is none."""
+    program = shutil.which("openssl")
+    if not program:
+        raise RuntimeError("openssl is not on PATH; install it: apt-get install openssl")
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, check=True, timeout=60).stdout
