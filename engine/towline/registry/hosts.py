@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from urllib.parse import urljoin, urlsplit
 
+from towline.addresses import PUBLIC, kind, may_reach
 from towline.image import Registry, is_loopback
 
 
 def may_follow(url: str, registry: Registry) -> bool:
-    """Whether a URL that `registry` named may be asked at all: never down from https, never from outside into a private network or this machine."""
+    """Whether a URL that `registry` named may be asked at all: never down from https, never from outside into a private network or this machine.
+
+    Addresses count as far as they are written out; a name's are checked when it is connected to (`HttpRequest.named_by`).
+    """
     try:
         parts = urlsplit(url)
         name = parts.hostname or ""
@@ -18,7 +21,7 @@ def may_follow(url: str, registry: Registry) -> bool:
     own = _name(registry)
     if parts.scheme not in ("http", "https") or not name or (parts.scheme == "http" and registry.scheme == "https"):
         return False
-    return name == own or not _private(name) or _private(own)
+    return name == own or may_reach(kind(name) or PUBLIC, {kind(own) or PUBLIC})
 
 
 def may_log_in(realm: str, registry: Registry) -> bool:
@@ -46,11 +49,3 @@ def upload_location(location: str, base: str, registry: Registry) -> str:
 
 def _name(registry: Registry) -> str:
     return urlsplit(str(registry)).hostname or ""
-
-
-def _private(name: str) -> bool:
-    """Whether a literal address (or `localhost`) is not of the public network."""
-    try:
-        return not ip_address(name).is_global
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")
