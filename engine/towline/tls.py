@@ -1,0 +1,73 @@
+"""TLS by host: whom to trust, what to show of ourselves, and where verification is off because the platform team spelled it out."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from towline.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientCertificate:
+    """What a host asks of us: files in PEM with the certificate (and those above it) and its key, which may be the same; `where` names the setting."""
+
+    certificate: Path
+    key: Path
+    where: str
+
+
+class Tls:
+    """`authorities` (PEM) are trusted beside the machine's own; the other settings are by `host[:port]`. Shared by threads."""
+
+    def __init__(
+        self, authorities: str = "", *, clients: Mapping[str, ClientCertificate] | None = None, insecure: Collection[str] = (),
+    ) -> None:
+        self._authorities = authorities
+        self._clients = {host_key(host): certificate for host, certificate in (clients or {}).items()}
+        self._insecure = {host_key(host) for host in insecure}
+        self._lock = threading.Lock()
+        self._made: dict[str, ssl.SSLContext] = {}
+
+    def context(self, host: str) -> ssl.SSLContext:
+        """The context for `host[:port]`; hosts without settings of their own share one. Raises ConfigError for a client certificate that cannot be used."""
+        key = host_key(host)
+        own = key if key in self._clients or key in self._insecure else ""
+        with self._lock:
+            if own not in self._made:
+                self._made[own] = self._make(own)
+            return self._made[own]
+
+    def _make(self, host: str) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        if self._authorities:
+            context.load_verify_locations(cadata=self._authorities)
+        if host in self._insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if host in self._clients:
+            _show(context, self._clients[host])
+        return context
+
+
+def host_key(host: str) -> str:
+    """`host[:port]` in the one spelling that settings are compared in: lower case, without the port that https has anyway."""
+    return host.lower().removesuffix(":443")
+
+
+def _show(context: ssl.SSLContext, client: ClientCertificate) -> None:
+    try:
+        context.load_cert_chain(client.certificate, client.key, password=_no_password)
+    except (OSError, ValueError) as fault:  # ssl.SSLError is an OSError
+        what = "lacks its key, or is not in PEM" if isinstance(fault, ssl.SSLError) else (getattr(fault, "strerror", "") or "cannot be read").lower()
+        raise ConfigError(f"the client certificate {client.certificate} with its key {client.key}: {what}", where=client.where,
+                          hint="give files in PEM, certificate and key of one another, the key without a password") from fault
+    context.post_handshake_auth = True  # a server may ask for it only after the request (TLS 1.3)
+
+
+def _no_password() -> str:
+    """OpenSSL would ask at the terminal."""
+    return ""
