@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
+from towline.connections import PORTS, Connection, Lasting, Limit
 from towline.errors import TransportError
-from towline.retry import Clock, Deadline
 
 _T = TypeVar("_T")
 FAULTS = (OSError, http.client.HTTPException, ValueError)
@@ -25,18 +25,21 @@ _DRAIN = 64 * 1024
 _TRICKLE = 60.0
 _URL = re.compile(r"[\x21-\x7e]+")
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, kw_only=True)
 class HttpRequest:
-    """What is sent to an absolute URL; `repeatable` says of a POST that sending it twice does no harm."""
+    """What is sent to an absolute URL; `repeatable` says of a POST that sending it twice does no harm.
+
+    `named_by` is the origin of the server that named the URL, where that was not us: the host's addresses are checked for it.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     repeatable: bool = False
+    named_by: str = ""
 
     @property
     def again(self) -> bool:
@@ -44,19 +47,19 @@ class HttpRequest:
         return self.repeatable or self.method in _IDEMPOTENT
 
 
-class UntrustedCertificate(TransportError):
-    """A host whose certificate does not verify; trying again does not help."""
+class UntrustedCertificate(Lasting):
+    """A host whose certificate does not verify."""
 
 
 class Response:
     """Status, headers and a body that is read once; closing it gives the connection back."""
 
-    def __init__(self, raw: http.client.HTTPResponse, where: str, clock: Clock, finish: Callable[[bool], None]) -> None:
+    def __init__(self, raw: http.client.HTTPResponse, where: str, limit: Limit, finish: Callable[[bool], None]) -> None:
         self.status = raw.status
         self.headers = raw.headers
         self.where = where
         self._raw = raw
-        self._clock = clock
+        self._limit = limit
         self._finish: Callable[[bool], None] | None = finish
         self._whole = raw.length == 0
 
@@ -65,7 +68,7 @@ class Response:
 
         A buffer must be full within the time of one wait: a host that sends a byte now and then would hold the step for ever.
         """
-        deadline, filled = Deadline.after(_TRICKLE, self._clock), 0
+        deadline, filled = self._limit.begin(_TRICKLE), 0
         while True:
             try:
                 got = self._into(buffer[filled:])
@@ -81,7 +84,7 @@ class Response:
 
     def read_capped(self, limit: int, *, seconds: float = 60.0) -> bytes:
         """The whole body; raises TransportError where it is longer than `limit` bytes, or takes longer than `seconds`."""
-        deadline, body = Deadline.after(seconds, self._clock), bytearray()
+        deadline, body = self._limit.begin(seconds), bytearray()
         while piece := self._piece(_DRAIN):
             body += piece
             if len(body) > limit:
@@ -141,7 +144,7 @@ class Response:
 class Sending:
     """A body on its way to a host, piece by piece; left without `finish` it is broken off, so that half of it never stands for the whole."""
 
-    def __init__(self, connection: http.client.HTTPConnection, size: int, where: str, *, answer: Callable[[bool], Response], drop: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection, size: int, where: str, *, answer: Callable[[bool], Response], drop: Callable[[], None]) -> None:
         self._connection = connection
         self._left = size
         self._where = where
@@ -185,15 +188,15 @@ def origin(url: str) -> str:
         scheme, host, port = parts.scheme, parts.hostname or "", parts.port
     except ValueError:
         raise TransportError("a URL that cannot be read", where="") from None
-    if scheme not in _PORTS or not host or port == 0:
+    if scheme not in PORTS or not host or port == 0:
         raise TransportError("a URL that is neither http nor https", where="")
     if parts.username is not None or parts.password is not None:
         raise TransportError("a URL with a user or a password in it", where=f"{scheme}://{host}")
     bracketed = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{bracketed}" + ("" if port in (None, _PORTS[scheme]) else f":{port}")
+    return f"{scheme}://{bracketed}" + ("" if port in (None, PORTS[scheme]) else f":{port}")
 
 
-def send(connection: http.client.HTTPConnection, request: HttpRequest) -> bool:
+def send(connection: Connection, request: HttpRequest) -> bool:
     """Send head and body; False where the host stopped listening, and has perhaps said why."""
     size = len(request.body) if request.body or request.method in ("POST", "PUT", "PATCH") else None
     try:
@@ -203,10 +206,11 @@ def send(connection: http.client.HTTPConnection, request: HttpRequest) -> bool:
     return True
 
 
-def send_head(connection: http.client.HTTPConnection, request: HttpRequest, size: int | None) -> None:
+def send_head(connection: Connection, request: HttpRequest, size: int | None) -> None:
     """Send the head, and the body that the request itself has with it."""
-    parts = urlsplit(request.url)
-    connection.putrequest(request.method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+    connection.putrequest(request.method, connection.target(request.url))
+    if connection.to_proxy and connection.to_proxy.authorization:
+        connection.putheader("Proxy-Authorization", connection.to_proxy.authorization)
     for name, value in request.headers.items():
         connection.putheader(name, value)
     if size is not None:

@@ -6,17 +6,16 @@ import contextlib
 import http.client
 import select
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
+from towline.connections import Connection, Lasting, Network, Route, refused_by
 from towline.errors import TransportError
-from towline.exchange import FAULTS, HttpRequest, Response, Sending, UntrustedCertificate, origin, send, send_head, translated
+from towline.exchange import FAULTS, HttpRequest, Response, Sending, origin, send, send_head, translated
 from towline.retry import Clock, pause, retry_after
 
 ATTEMPTS = 5
@@ -34,33 +33,34 @@ class Tally:
 
 
 class Transport:
-    """Connections by origin, last used first; shared by threads. Connecting takes at most `connect` seconds, each wait for bytes `read` seconds.
+    """Connections by route, last used first; shared by threads. A wait for bytes takes at most `read` seconds, and none for a head begins after them.
 
     After `limit` seconds (0: never) it closes itself, whatever is under way. `hide` is told every credential before it is sent, since a host may repeat
-    it in what it says.
+    it in what it says; those of proxies too.
     """
 
     def __init__(
-        self, *, clock: Clock | None = None, connect: float = 10.0, read: float = 60.0, limit: float = 0.0, hide: Callable[[str], None] | None = None
+        self, *, clock: Clock | None = None, read: float = 60.0, limit: float = 0.0, network: Network | None = None, hide: Callable[[str], None] | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self._hide = hide or _ignore
         self._hidden: set[str] = set()
-        self._connect = connect
+        self._network = network or Network()
         self._read = read
         self._lock = threading.Lock()
-        self._idle: dict[str, list[http.client.HTTPConnection]] = {}
-        self._open: dict[http.client.HTTPConnection, socket.socket] = {}
+        self._idle: dict[Route, list[Connection]] = {}
+        self._open: dict[Connection, socket.socket] = {}
         self._closed = threading.Event()
         self._resting: dict[str, float] = {}
         self.pressure = 0  # how often a host has asked for a rest
         self._tallies: dict[int, Tally] = {}
-        self._tls: ssl.SSLContext | None = None
         self._why = "closed: nothing more is sent"
         self._timer = threading.Timer(limit, self._expire, [limit]) if limit else None
         if self._timer:
             self._timer.daemon = True
             self._timer.start()
+        for secret in self._network.proxies.secrets():
+            self._hide(secret)
 
     def request(self, request: HttpRequest) -> Response:
         """Send it and return the answer, whatever its status; tried again after network faults, 429 and 5xx where that is safe. Raises TransportError."""
@@ -75,7 +75,7 @@ class Transport:
                     return response
                 wait = self.heed(where, response)
                 response.close()
-            except UntrustedCertificate:
+            except Lasting:
                 raise
             except TransportError:
                 if self._closed.is_set():
@@ -91,7 +91,8 @@ class Transport:
         where = origin(request.url)
         self._hide_credentials(request.headers)
         self._rest(where)
-        connection = self._take(where) or self._dial(where)
+        route = self._network.route(where, request.named_by)
+        connection = self._take(route) or self._dial(route)
         try:
             send_head(connection, request, size)
         except FAULTS as fault:
@@ -154,16 +155,17 @@ class Transport:
             self._hidden.add(credential)
 
     def _once(self, request: HttpRequest, where: str) -> Response:
-        connection = self._take(where)
+        route = self._network.route(where, request.named_by)
+        connection = self._take(route)
         if connection is not None:
             try:
                 return self._exchange(connection, request, where)
             except TransportError:  # it may have died while it was idle: a new one tells
                 if not request.again:
                     raise
-        return self._exchange(self._dial(where), request, where)
+        return self._exchange(self._dial(route), request, where)
 
-    def _exchange(self, connection: http.client.HTTPConnection, request: HttpRequest, where: str) -> Response:
+    def _exchange(self, connection: Connection, request: HttpRequest, where: str) -> Response:
         try:
             whole = send(connection, request)
         except FAULTS as fault:
@@ -171,9 +173,10 @@ class Transport:
             raise translated(fault, where) from fault
         return self._answer(connection, where, whole=whole)
 
-    def _answer(self, connection: http.client.HTTPConnection, where: str, *, whole: bool) -> Response:
+    def _answer(self, connection: Connection, where: str, *, whole: bool) -> Response:
         """What the host says to a request; one that it did not hear to its end can only be refused."""
         try:
+            connection.limit.begin(self._read)
             raw = connection.getresponse()
         except FAULTS as fault:
             self._drop(connection)
@@ -183,9 +186,12 @@ class Transport:
             raise
 
         def finish(reusable: bool) -> None:  # noqa: FBT001 - a callback with one answer
-            self._give(where, connection) if reusable and whole else self._drop(connection)
+            self._give(connection) if reusable and whole else self._drop(connection)
 
-        response = Response(raw, where, self.clock, finish)
+        response = Response(raw, where, connection.limit, finish)
+        if raw.status == http.client.PROXY_AUTHENTICATION_REQUIRED and connection.to_proxy:
+            response.close()
+            raise refused_by(connection.to_proxy, raw.status, where)
         if not whole and raw.status < 400:
             response.close()
             raise TransportError("the connection was closed in the middle of the request", where=where)
@@ -199,61 +205,47 @@ class Transport:
             self._go_on(where)
         self.tally.requests += 1
 
-    def _take(self, where: str) -> http.client.HTTPConnection | None:
+    def _take(self, route: Route) -> Connection | None:
         while True:
             with self._lock:
-                entries = self._idle.get(where)
+                entries = self._idle.get(route)
                 connection = entries.pop() if entries else None
             if connection is None or not _stale(connection):
                 return connection
             self._drop(connection)
 
-    def _give(self, where: str, connection: http.client.HTTPConnection) -> None:
+    def _give(self, connection: Connection) -> None:
         with self._lock:
-            entries = self._idle.setdefault(where, [])
+            entries = self._idle.setdefault(connection.route, [])
             if len(entries) < _IDLE and connection.sock is not None and not self._closed.is_set():
                 entries.append(connection)
                 return
         self._drop(connection)
 
-    def _drop(self, connection: http.client.HTTPConnection) -> None:
+    def _drop(self, connection: Connection) -> None:
         with self._lock:
             self._open.pop(connection, None)
         connection.close()
 
-    def _dial(self, where: str) -> http.client.HTTPConnection:
-        """A new connection to the host itself: the one place where a proxy will be chosen."""
-        self._go_on(where)
-        connection = self._to(where)
+    def _dial(self, route: Route) -> Connection:
+        """A new connection along the route."""
+        self._go_on(route.where)
+        connection = Connection(route, self._network, read=self._read, clock=self.clock)
         try:
             connection.connect()
-            connection.sock.settimeout(self._read)
         except FAULTS as fault:
-            connection.close()
-            raise translated(fault, where) from fault
+            raise translated(fault, route.where) from fault
         with self._lock:
             self._open[connection] = connection.sock
             late = self._closed.is_set()  # close() does not know it yet
         if late:
             self._drop(connection)
-            self._go_on(where)
+            self._go_on(route.where)
         return connection
 
     def _go_on(self, where: str) -> None:
         if self._closed.is_set():
             raise TransportError(self._why, where=where)
-
-    def _to(self, where: str) -> http.client.HTTPConnection:
-        parts = urlsplit(where)
-        if parts.scheme == "https":
-            return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=self._connect, context=self._context())
-        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=self._connect)
-
-    def _context(self) -> ssl.SSLContext:
-        with self._lock:
-            if self._tls is None:
-                self._tls = ssl.create_default_context()
-            return self._tls
 
 
 def _ignore(_: str) -> None:
@@ -268,7 +260,7 @@ def sleep_unless(stop: threading.Event, seconds: float, clock: Clock) -> None:
         clock.sleep(seconds)
 
 
-def _stale(connection: http.client.HTTPConnection) -> bool:
+def _stale(connection: Connection) -> bool:
     """Whether an idle connection has something to read: its end, or bytes that nobody asked for."""
     poller = select.poll()
     poller.register(connection.sock, select.POLLIN)

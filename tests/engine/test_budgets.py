@@ -103,7 +103,7 @@ def test_a_module_that_calls_itself_pure_touches_nothing_outside() -> None:
         assert "open(" not in ast.unparse(MODULES[path]).replace("fdopen(", ""), path
 
 
-LAYERS = ["cli", "commands", "steps", "config registry gitops pipeline", "transport vault git process", "errors"]
+LAYERS = ["cli", "commands", "steps", "config registry gitops pipeline certificates", "transport vault git process connections tls proxies", "errors"]
 
 
 def layer(name: str) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import socketserver
+import ssl
 import sys
 import threading
 import traceback
@@ -118,6 +119,7 @@ class LoopbackServer:
 
     def __init__(self) -> None:
         self.fault: Chooser | None = None
+        self.tls: ssl.SSLContext | None = None  # to be set before start()
         self.port = 0
         self._guard = threading.Lock()
         self._records: list[Record] = []
@@ -132,8 +134,8 @@ class LoopbackServer:
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:PORT`."""
-        return f"http://{self.host}"
+        """`http://127.0.0.1:PORT`, or with https where it has `tls`."""
+        return f"{'https' if self.tls else 'http'}://{self.host}"
 
     @property
     def requests(self) -> tuple[Record, ...]:
@@ -234,6 +236,12 @@ class _Listener(ThreadingHTTPServer):
         """Bind without the name look-up of HTTPServer, which can take seconds."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+    def get_request(self) -> tuple[Any, Any]:
+        """A connection; over TLS its thread shakes hands, at its first read."""
+        connection, address = super().get_request()
+        tls = self.owner.tls
+        return (tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) if tls else connection), address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._live_guard:

@@ -1,0 +1,196 @@
+"""Connections of HTTP/1.1: directly or through a proxy, to an address that was checked, over TLS; every wait on one is bounded, and all of them together.
+
+Facts section 4 (registry): who is sent somewhere by a server resolves first, checks every address, and connects to the one that was checked.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from towline.addresses import kind, may_reach
+from towline.errors import TransportError
+from towline.proxies import Proxies, Proxy
+from towline.retry import Clock, Deadline
+from towline.tls import Tls
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+PORTS = {"http": 80, "https": 443}
+_REFUSALS = range(400, 500)
+
+
+class Lasting(TransportError):
+    """A fault that another try does not change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """How hosts are reached: the proxies before them, TLS, and the seconds that each step of connecting may take."""
+
+    proxies: Proxies = field(default_factory=Proxies)
+    tls: Tls = field(default_factory=Tls)
+    connect: float = 10.0
+
+    def route(self, where: str, named_by: str = "") -> Route:
+        """The way to the origin `where`; raises ConfigError for a proxy that cannot be used."""
+        same = urlsplit(where).hostname == urlsplit(named_by).hostname
+        return Route(where=where, named_by="" if same else named_by, proxy=self.proxies.find(where))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """The way to an origin: the proxy before it, and the origin of the other host that named it, for which its addresses are checked."""
+
+    where: str
+    named_by: str = ""
+    proxy: Proxy | None = None
+
+
+class Limit:
+    """What bounds all waits for an answer together: none begins after the deadline. How long one takes is the socket's timeout."""
+
+    def __init__(self, seconds: float, clock: Clock) -> None:
+        self._clock = clock
+        self._deadline = Deadline.after(seconds, clock)
+
+    def begin(self, seconds: float) -> Deadline:
+        """From now on no wait begins after `seconds`."""
+        self._deadline = Deadline.after(seconds, self._clock)
+        return self._deadline
+
+    def check(self) -> None:
+        """Pass while another wait may begin; raises TimeoutError."""
+        if not self._deadline.left:
+            raise TimeoutError
+
+
+class Connection(http.client.HTTPConnection):
+    """A connection along `route`, not made yet; once it is, each wait on it takes at most `read` seconds."""
+
+    def __init__(self, route: Route, network: Network, *, read: float, clock: Clock) -> None:
+        parts = urlsplit(route.where)
+        self.default_port = PORTS[parts.scheme]
+        super().__init__(parts.hostname or "", parts.port or self.default_port, timeout=network.connect)
+        self.route = route
+        self.limit = Limit(read, clock)
+        self.response_class = partial(_Answer, limit=self.limit)  # type: ignore[assignment]  # made like the class
+        self._network = network
+        self._read, self._clock = read, clock
+
+    def connect(self) -> None:
+        """Reach the host, through its proxy's tunnel where it speaks TLS. Raises OSError, Lasting, TransportError."""
+        raw = self._reach()
+        try:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.sock = self._secured(raw) if urlsplit(self.route.where).scheme == "https" else raw
+        except BaseException:
+            raw.close()
+            raise
+        self.sock.settimeout(self._read)
+
+    def target(self, url: str) -> str:
+        """What a request for `url` names in its first line: path and query, or all of it where a proxy reads them (RFC 9112 3.2)."""
+        parts = urlsplit(url)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return f"{self.route.where}{path}" if self.to_proxy else path
+
+    @property
+    def to_proxy(self) -> Proxy | None:
+        """The proxy that reads the requests themselves; one that only tunnels does not."""
+        return self.route.proxy if self.route.where.startswith("http:") else None
+
+    def _reach(self) -> socket.socket:
+        proxy, fault = self.route.proxy, OSError("no address")
+        host, port = (proxy.host, proxy.port) if proxy else (self.host, self.port)
+        for address in _checked(self.route) if self.route.named_by and not proxy else [host]:
+            try:
+                return socket.create_connection((address, port), self._network.connect)
+            except OSError as unreachable:
+                fault = unreachable
+        raise fault
+
+    def _secured(self, raw: socket.socket) -> socket.socket:
+        if self.route.proxy:
+            _tunnel(raw, self.route.proxy, f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}", Limit(self._network.connect, self._clock))
+        context = self._network.tls.context(self.route.where.partition("://")[2])
+        return context.wrap_socket(raw, server_hostname=self.host)
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer every part of which is waited for under a limit: 1xx answers, head, chunk heads and body."""
+
+    def __init__(self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, *, limit: Limit) -> None:
+        super().__init__(_Bounded(sock, limit), debuglevel, method)  # type: ignore[arg-type]  # only its makefile is used
+
+
+class _Bounded(io.RawIOBase):
+    """Reads of a socket, each with what the limit leaves of its time."""
+
+    def __init__(self, sock: socket.socket, limit: Limit) -> None:
+        self._limit = limit
+        self._receive = sock.recv_into
+        self._file = sock.makefile("rb", buffering=0)  # keeps the socket open for a body that outlives its connection
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """What http.client asks a socket for."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """One read; raises TimeoutError where the time is over, or it takes longer than the socket lets it."""
+        self._limit.check()
+        return self._receive(buffer)
+
+    def close(self) -> None:
+        """Give the socket's file back."""
+        self._file.close()
+        super().close()
+
+
+def _tunnel(raw: socket.socket, proxy: Proxy, target: str, limit: Limit) -> None:
+    """Have the proxy connect to `target` (RFC 9110 9.3.6); raises Lasting where it refuses, TransportError where it cannot."""
+    login = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
+    raw.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{login}\r\n".encode("ascii"))
+    answer = _Answer(raw, method="CONNECT", limit=limit)
+    try:
+        answer.begin()
+    finally:
+        answer.close()
+    if answer.status in _REFUSALS:
+        raise refused_by(proxy, answer.status, target)
+    if answer.status // 100 != 2:
+        raise TransportError(f"{proxy} answers {answer.status}", where=f"https://{target}")
+
+
+def refused_by(proxy: Proxy, status: int, target: str) -> Lasting:
+    """The fault for a proxy that does not let us through."""
+    why = "it wants another user or password" if status == http.client.PROXY_AUTHENTICATION_REQUIRED else f"if {target} needs no proxy, name it in NO_PROXY"
+    return Lasting(f"{proxy} answers {status}; {why}", where=target)
+
+
+def _checked(route: Route) -> list[str]:
+    """The addresses of a host that another host named, all of them of a network that it may send us into; raises Lasting, and OSError for an unknown name."""
+    host, other = urlsplit(route.where), urlsplit(route.named_by)
+    found = _resolved(host.hostname or "", host.port or PORTS[host.scheme])
+    networks = {kind(address) for address in found}
+    if networks == {"public"}:
+        return found
+    own = {kind(address) for address in _resolved(other.hostname or "", other.port or PORTS[other.scheme])}
+    bad = sorted(network for network in networks if not may_reach(network, own))
+    if bad:
+        raise Lasting(f"{route.named_by} names it, and its address is {' and '.join(bad)}: not asked", where=route.where)
+    return found
+
+
+def _resolved(host: str, port: int) -> list[str]:
+    return list(dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))

@@ -1,0 +1,313 @@
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from tests.fakes.authority import Authority
+from tests.fakes.clock import FakeClock
+from tests.fakes.proxy import ProxyServer
+from tests.fakes.serve import Answer, LoopbackServer, Request
+from towline.connections import Network
+from towline.errors import ConfigError, TransportError
+from towline.exchange import HttpRequest, UntrustedCertificate
+from towline.proxies import Proxies
+from towline.tls import ClientCertificate, Tls
+from towline.transport import Transport
+
+REGISTRY = "http://registry.example.com"
+LOGIN = "me:p%40ssword"
+
+
+class Echo(LoopbackServer):
+    """Answers with what it was sent, and keeps the headers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers: list[Mapping[str, str]] = []
+
+    def answer(self, request: Request) -> Answer:
+        self.headers.append(request.headers)
+        return Answer(status=200, body=request.body or b"hello")
+
+
+@pytest.fixture
+def server() -> Iterator[Echo]:
+    with Echo() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+def secure(authority: Authority) -> Iterator[Echo]:
+    server = Echo()
+    server.tls = authority.issue("server", names="DNS:registry.example.com,IP:127.0.0.1").server()
+    with server:
+        yield server
+
+
+@contextlib.contextmanager
+def reaching(*, tls: Tls | None = None, **environ: str) -> Iterator[Transport]:
+    with Transport(clock=FakeClock().clock, network=Network(proxies=Proxies(environ), tls=tls or Tls())) as transport:
+        yield transport
+
+
+def get(transport: Transport, url: str, *, named_by: str = "") -> bytes:
+    with transport.request(HttpRequest(method="GET", url=url, named_by=named_by)) as response:
+        return response.read_capped(1 << 20)
+
+
+# TLS
+
+def test_an_authority_of_ones_own_is_trusted_beside_the_machines(authority: Authority, secure: Echo) -> None:
+    with reaching(tls=Tls(authority.certificate.read_text())) as transport:
+        assert [get(transport, secure.url) for _ in range(3)] == [b"hello"] * 3
+    with reaching() as transport, pytest.raises(UntrustedCertificate, match="not trusted"):
+        get(transport, secure.url)
+
+
+def test_a_certificate_for_another_name_is_not_trusted_by_its_authority_alone(authority: Authority, secure: Echo) -> None:
+    with reaching(tls=Tls(authority.certificate.read_text())) as transport, pytest.raises(UntrustedCertificate):
+        get(transport, f"https://localhost:{secure.port}")
+
+
+def test_verification_is_off_for_the_spelled_out_host_alone(secure: Echo) -> None:
+    with reaching(tls=Tls(insecure=[secure.host])) as transport:
+        assert get(transport, secure.url) == b"hello"
+    with reaching(tls=Tls(insecure=["127.0.0.1"])) as transport, pytest.raises(UntrustedCertificate):
+        get(transport, secure.url)
+
+
+def test_a_server_that_wants_a_client_certificate_gets_the_one_for_its_host(authority: Authority, tmp_path: Path) -> None:
+    mine = authority.issue("client")
+    shown = ClientCertificate(certificate=mine.certificate, key=mine.key, where="call")
+    root = authority.certificate.read_text()
+    server = Echo()
+    server.tls = authority.issue("asking").server(clients=authority.certificate)
+    with server:
+        with reaching(tls=Tls(root, clients={server.host: shown})) as transport:
+            assert get(transport, server.url) == b"hello"
+        with reaching(tls=Tls(root, clients={"127.0.0.1": shown})) as transport, pytest.raises(TransportError):
+            get(transport, server.url)
+
+
+def test_a_client_certificate_that_is_gone_is_a_configuration_error(secure: Echo, tmp_path: Path) -> None:
+    gone = ClientCertificate(certificate=tmp_path / "gone", key=tmp_path / "gone", where="call")
+    with reaching(tls=Tls(clients={secure.host: gone})) as transport, pytest.raises(ConfigError, match="gone"):
+        get(transport, secure.url)
+
+
+# Proxies
+
+def test_https_goes_through_a_tunnel_and_is_verified_against_the_hosts_name(authority: Authority, secure: Echo) -> None:
+    with ProxyServer({"registry.example.com:443": secure.host}) as proxy, reaching(
+        tls=Tls(authority.certificate.read_text()), https_proxy=f"http://{proxy.host}",
+    ) as transport:
+        assert [get(transport, "https://registry.example.com/v2/") for _ in range(2)] == [b"hello"] * 2
+    assert proxy.lines == ["CONNECT registry.example.com:443"]
+    assert secure.headers[0]["host"] == "registry.example.com"
+
+
+def test_plain_http_names_the_whole_url_to_the_proxy(server: Echo) -> None:
+    with ProxyServer({"registry.example.com:5000": server.host}) as proxy, reaching(http_proxy=f"http://{proxy.host}") as transport:
+        assert get(transport, f"{REGISTRY}:5000/v2/a?b=%20") == b"hello"
+    assert proxy.lines == [f"GET {REGISTRY}:5000/v2/a?b=%20"]
+    assert server.headers[0]["host"] == "registry.example.com:5000"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_proxys_login_goes_to_the_proxy_alone_and_is_masked(authority: Authority, secure: Echo, server: Echo, scheme: str) -> None:
+    hidden: list[str] = []
+    hosts = {"registry.example.com:443": secure.host, "registry.example.com:80": server.host}
+    with ProxyServer(hosts, login="me:p@ssword") as proxy, Transport(
+        network=Network(proxies=Proxies({"ALL_PROXY": f"http://{LOGIN}@{proxy.host}"}), tls=Tls(authority.certificate.read_text())), hide=hidden.append,
+    ) as transport:
+        assert get(transport, f"{scheme}://registry.example.com/") == b"hello"
+    assert all("proxy-authorization" not in headers for headers in (*secure.headers, *server.headers))
+    assert set(hidden) == {"p%40ssword", "p@ssword"}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(("status", "why"), [(0, "it wants another user or password"), (403, "NO_PROXY")])
+def test_a_proxy_that_refuses_is_named_and_not_asked_again(scheme: str, status: int, why: str) -> None:
+    with ProxyServer({}, login="" if status else "me:right", status=status) as proxy, reaching(ALL_PROXY=f"http://me:hunter2@{proxy.host}") as transport:
+        if scheme == "http" and status == 403:
+            with transport.request(HttpRequest(method="GET", url=f"{scheme}://registry.example.com/")) as response:
+                assert response.status == 403  # the proxy's answer looks like any other
+        else:
+            with pytest.raises(TransportError, match=why) as caught:
+                get(transport, f"{scheme}://registry.example.com/")
+            assert f"{proxy.host} (from ALL_PROXY) answers {status or 407}" in str(caught.value)
+            assert "hunter2" not in str(caught.value)
+    assert len(proxy.lines) == 1
+
+
+def test_a_proxy_that_cannot_reach_the_host_is_asked_again() -> None:
+    with ProxyServer({}) as proxy, reaching(https_proxy=f"http://{proxy.host}") as transport, pytest.raises(TransportError, match="answers 502"):
+        get(transport, "https://registry.example.com/")
+    assert len(proxy.lines) == 5
+
+
+def test_this_machine_and_no_proxy_are_reached_directly(server: Echo) -> None:
+    with ProxyServer({}) as proxy, reaching(http_proxy=f"http://{proxy.host}") as transport:
+        assert get(transport, server.url) == b"hello"
+    assert proxy.lines == []
+
+
+# Addresses
+
+@pytest.fixture
+def dialled(server: Echo, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that are connected to; each is the server."""
+    made: list[str] = []
+    plain = socket.create_connection
+
+    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
+        made.append(address[0])
+        return plain(("127.0.0.1", server.port), timeout)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    return made
+
+
+def names(monkeypatch: pytest.MonkeyPatch, **known: str) -> list[str]:
+    """A resolver that knows these names (`__` for a dot), each with its addresses, and counts its questions."""
+    asked: list[str] = []
+    table = {name.replace("__", "."): addresses.split() for name, addresses in known.items()}
+    real = socket.getaddrinfo
+
+    def resolve(host: str, port: int, *arguments: int, **more: int) -> object:
+        if host not in table:
+            return real(host, port, *arguments, **more)
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in table[host]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return asked
+
+
+@pytest.mark.parametrize("addresses", [
+    "127.0.0.1", "10.0.0.5", "169.254.169.254", "0.0.0.0", "224.0.0.1", "::1", "::ffff:10.0.0.5", "fe80::1", "100.64.1.1", "93.184.216.34 10.0.0.5",
+])
+def test_a_name_that_stands_for_an_address_inside_is_not_asked_for_a_registry_outside(
+    dialled: list[str], monkeypatch: pytest.MonkeyPatch, addresses: str,
+) -> None:
+    """Facts section 4, "SSRF guards that look only at literal IPs": resolve first, check every address."""
+    names(monkeypatch, storage__example__net=addresses, registry__example__com="93.184.216.34")
+    with reaching() as transport, pytest.raises(TransportError, match=r"registry\.example\.com names it, and its address is"):
+        get(transport, "https://storage.example.net/x", named_by="https://registry.example.com")
+    assert dialled == []
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(server: Echo, dialled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Facts section 4, same row: a name that is resolved again for the connection could have changed meanwhile."""
+    asked = names(monkeypatch, storage__example__net="93.184.216.34")
+    with reaching() as transport:
+        assert get(transport, "http://storage.example.net:8080/x", named_by=REGISTRY) == b"hello"
+    assert (asked, dialled) == (["storage.example.net"], ["93.184.216.34"])
+    assert server.headers[0]["host"] == "storage.example.net:8080"
+
+
+def test_a_registry_inside_may_send_us_to_its_like_and_not_to_this_machine(dialled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    names(monkeypatch, storage__corp="10.0.0.6", registry__corp="10.0.0.5", agent__corp="127.0.0.1", metadata__corp="169.254.169.254")
+    with reaching() as transport:
+        assert get(transport, "http://storage.corp/x", named_by="http://registry.corp") == b"hello"
+        for host in ("agent.corp", "metadata.corp"):
+            with pytest.raises(TransportError, match="not asked"):
+                get(transport, f"http://{host}/x", named_by="http://registry.corp")
+    assert dialled == ["10.0.0.6"]
+
+
+def test_a_host_that_we_named_ourselves_is_not_checked_and_its_connection_serves_no_one_elses_name(
+    dialled: list[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names(monkeypatch, inside__corp="10.0.0.6", registry__example__com="93.184.216.34")
+    with reaching() as transport:
+        assert get(transport, "http://inside.corp/") == b"hello"
+        assert get(transport, "http://inside.corp/x", named_by="http://inside.corp:5000") == b"hello"
+        with pytest.raises(TransportError, match="private"):
+            get(transport, "http://inside.corp/", named_by=REGISTRY)
+    assert dialled == ["inside.corp"]
+
+
+def test_the_next_address_is_tried_where_one_does_not_answer(server: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    names(monkeypatch, storage__example__net="127.0.0.2 127.0.0.1")
+    with reaching() as transport:
+        assert get(transport, f"http://storage.example.net:{server.port}/", named_by="http://localhost") == b"hello"
+
+
+def test_behind_a_proxy_the_proxy_resolves(server: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = names(monkeypatch, storage__example__net="10.0.0.5")
+    with ProxyServer({"storage.example.net:80": server.host}) as proxy, reaching(http_proxy=f"http://{proxy.host}") as transport:
+        assert get(transport, "http://storage.example.net/x", named_by=REGISTRY) == b"hello"
+    assert asked == []
+
+
+# A host that drips
+
+class Dripping:
+    """Reads one request, says `start`, then `drip` over and over; a second passes with every drop."""
+
+    def __init__(self, start: bytes, drip: bytes, time: FakeClock) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._start, self._drip, self._time = start, drip, time
+        self._thread = threading.Thread(target=self._serve)
+        self.drops = 0
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.recv(65536)
+            connection.sendall(self._start)
+            for self.drops in range(20_000):
+                self._time.time += 1
+                connection.sendall(self._drip)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(60)
+        self._listener.close()
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(("start", "drip"), [
+    (b"HTTP/1.1 200 O", b"K"), (b"HTTP/1.1 200 OK\r\nX: ", b"y"), (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
+])
+def test_a_head_that_only_drips_is_given_up(start: bytes, drip: bytes) -> None:
+    time = FakeClock()
+    with Dripping(start, drip, time) as server, Transport(clock=time.clock) as transport, pytest.raises(TransportError, match="no answer in time"):
+        transport.request(HttpRequest(method="POST", url=f"http://{server.host}/"))
+
+
+@pytest.mark.parametrize("read", [lambda response: response.read_capped(1 << 20), lambda response: response.readinto(memoryview(bytearray(100)))])
+@pytest.mark.parametrize("start", [CHUNKED, CHUNKED + b"1;x="])
+def test_a_chunks_head_that_only_drips_is_given_up(start: bytes, read: Callable[[object], object]) -> None:
+    time = FakeClock()
+    with Dripping(start, b"0", time) as server, Transport(clock=time.clock) as transport, transport.request(
+        HttpRequest(method="POST", url=f"http://{server.host}/"),
+    ) as response, pytest.raises(TransportError, match="no answer in time"):
+        read(response)
+
+
+def test_a_proxys_answer_that_only_drips_is_given_up() -> None:
+    time = FakeClock()
+    with Dripping(b"HTTP/1.1 200 O", b"K", time) as server, Transport(
+        clock=time.clock, network=Network(proxies=Proxies({"ALL_PROXY": f"http://{server.host}"})),
+    ) as transport, pytest.raises(TransportError, match="no answer in time"):
+        transport.request(HttpRequest(method="POST", url="https://registry.example.com/"))
