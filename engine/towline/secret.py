@@ -11,19 +11,22 @@ from towline.errors import CredentialError
 _SECRET = re.compile(r"password|token|secret|privatekey")
 
 _JOINTS = {ord("_"): None, ord("-"): None}
+PASSWORD, IDENTITY, BEARER = "password", "identity token", "registry token"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Login:
     """User and password for one host; `origin` says where they came from, for messages; never shown as a whole.
 
-    `hosts`, where there are any, are the only ones that it may be sent to, whatever a server asks (`credentialHosts`).
+    `hosts`, where there are any, are the only ones that it may be sent to, whatever a server asks (`credentialHosts`). `kind` says what the
+    password is: a password (or anything that is used like one), an identity token that a token service exchanges, or a token for the registry itself.
     """
 
     username: str
     password: str = field(repr=False)
     origin: str
     hosts: tuple[str, ...] = ()
+    kind: str = PASSWORD
 
 
 def is_secret(key: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from urllib.parse import urljoin
 
@@ -48,6 +48,14 @@ class Session:
         """The repository as the registry calls it: Docker Hub's own images have a prefix."""
         return f"library/{repository}" if is_docker_hub(self.party.registry.host) and "/" not in repository else repository
 
+    def want(self, scopes: Iterable[str]) -> None:
+        """Let one token cover all of these; told before the first request."""
+        self._auth.want(scopes)
+
+    def fresh(self, scopes: Iterable[str], margin_seconds: float) -> None:
+        """See to it that a token for `scopes` lives so much longer: before a long upload. Raises CredentialError, RegistryError, RegistryUnreachable."""
+        self._auth.fresh(scopes, margin_seconds)
+
     def send(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
         """Send it; answers 401 once, follows the redirects of GET and HEAD. Raises RegistryUnreachable, CredentialError, RegistryError.
 
@@ -73,7 +81,7 @@ class Session:
 
     def _authorised(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
         if origin(request.url) != self._origin:  # an upload location elsewhere: no credential goes there
-            return self.transport.request(request)
+            return self._elsewhere(request)
         sent = self._auth.header(scopes)
         response = self.transport.request(_with(request, sent))
         if response.status != 401:
@@ -84,6 +92,10 @@ class Session:
         if header is None:
             raise faults.refused(self.party, _doing(request), diagnosis.text)
         return self._last_try(_with(request, header))
+
+    def _elsewhere(self, request: HttpRequest) -> Response:
+        """Ask a host that the registry named: without a credential, and only at addresses that it may send us to."""
+        return self.transport.request(replace(request, named_by=self._origin))
 
     def _last_try(self, request: HttpRequest) -> Response:
         response = self.transport.request(request)
@@ -105,7 +117,7 @@ class Session:
             if not may_follow(request.url, self.party.registry):
                 raise RegistryError(f"the {self.party} redirects to where it may not: {_shown(request.url)}", where=str(self.party.registry))
             home = home and origin(request.url) == self._origin
-            response = self._authorised(request, scopes) if home else self.transport.request(request)
+            response = self._authorised(request, scopes) if home else self._elsewhere(request)
         raise RegistryError(f"the {self.party} redirects more than {_REDIRECTS} times", where=str(self.party.registry))
 
 

@@ -1,6 +1,7 @@
-"""The Authorization header for one registry: basic, or a bearer token that is fetched once per set of scopes and kept while it lives.
+"""The Authorization header for one registry: basic, or a bearer token that is fetched once for all that is wanted and kept while it lives.
 
-Docker's token specification (distribution/docs/spec/auth/token.md): GET realm?service=...&scope=..., with the user's login in Basic.
+Docker's token specification (distribution/docs/spec/auth/token.md): GET realm?service=...&scope=..., with the user's login in Basic;
+for an identity token its OAuth2 form (oauth.md), a POST, and the GET where a service does not know that.
 """
 
 from __future__ import annotations
@@ -8,80 +9,134 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from towline.errors import CredentialError, RegistryError, TransportError
 from towline.exchange import HttpRequest, origin
-from towline.image import Registry
 from towline.registry import faults
 from towline.registry.challenge import Challenge, choose
 from towline.registry.credentials import basic, check_sending
 from towline.registry.hosts import may_follow, may_log_in
+from towline.registry.scopes import Grants, grants, merged
+from towline.secret import BEARER, IDENTITY, Login
 from towline.transport import Transport
 
 _LIFETIME, _EARLY = 60.0, 10.0
 _TOKEN = re.compile(r"[\x21-\x7e]+")
+_OTHERWISE = frozenset({400, 403, 404, 405})  # a token service that may take the question in another form, or for less
+_REFUSED = frozenset({400, 401, 403})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """A bearer token and when to stop using it, on the transport's clock."""
+    """A bearer token, what it was asked for, and when to stop using it, on the transport's clock."""
 
     text: str = field(repr=False)
+    grants: Grants
     end: float
+
+    @property
+    def header(self) -> str:
+        """The value of the Authorization header."""
+        return f"Bearer {self.text}"
 
 
 class Authorizer:
-    """Answers the challenges of one registry; shared by threads, which wait for one another's token."""
+    """Answers the challenges of one registry; shared by threads, which wait for one another's token where they need the same."""
 
     def __init__(self, party: faults.Party, transport: Transport, *, allow_plain_http: bool) -> None:
         self._party = party
         self._transport = transport
         self._allow_plain_http = allow_plain_http
         self._lock = threading.Lock()
+        self._flights: dict[frozenset[str], threading.Lock] = {}
         self._challenge: Challenge | None = None
-        self._tokens: dict[frozenset[str], Token] = {}
+        self._wanted: tuple[str, ...] = ()
+        self._tokens: list[Token] = []  # the newest first
+
+    def want(self, scopes: Iterable[str]) -> None:
+        """Let the next token cover these too: all that the run will need, told before the first request, costs one token."""
+        with self._lock:
+            self._wanted = merged(self._wanted, scopes)
 
     def header(self, scopes: Iterable[str]) -> str | None:
         """The Authorization for a request that needs `scopes`; None while the registry has not asked for any. Raises like `answer`."""
-        with self._lock:
-            return None if self._challenge is None else self._header(self._challenge, tuple(scopes))
+        challenge = self._challenge
+        return None if challenge is None else self._header(challenge, tuple(scopes))
+
+    def fresh(self, scopes: Iterable[str], margin_seconds: float) -> None:
+        """See to it that a token for `scopes` lives `margin_seconds` longer, as far as the service grants that: before a long upload. Raises like `answer`."""
+        challenge = self._challenge
+        if challenge is not None and challenge.scheme == "bearer" and not self._is(BEARER):
+            self._token(challenge, tuple(scopes), margin=margin_seconds)
 
     def answer(self, headers: Iterable[str], scopes: Iterable[str], sent: str | None) -> str | None:
         """The Authorization for a second try after 401 with these WWW-Authenticate `headers`; None where there is nothing else than what was `sent`.
 
+        A token that was refused is followed by one for these scopes and those that the registry demands, and for no others.
         Raises CredentialError, RegistryError, RegistryUnreachable (the token service).
         """
+        challenge = choose(headers)
+        needed = merged(scopes, challenge.scopes if challenge else ())
         with self._lock:
-            needed = tuple(scopes)
-            token = self._tokens.get(frozenset(needed))
-            if token is not None and sent != f"Bearer {token.text}":
-                return f"Bearer {token.text}"  # another thread has been faster
-            challenge = choose(headers)
-            if challenge is None or (challenge.scheme == "basic" and self._party.login is None):
+            self._forget(sent)
+            held = self._held(grants(needed))
+            if held is not None:
+                return held.header  # another thread has been faster
+            if challenge is None:
                 return None
-            self._tokens.pop(frozenset(needed), None)
             self._challenge = challenge
-            header = self._header(challenge, needed)
-            return None if header == sent else header
+            refused = (sent or "").startswith("Bearer ")
+            if refused and challenge.parameters.get("error") == "insufficient_scope":
+                self._wanted = ()  # the service does not grant all of them in one token
+        header = self._header(challenge, needed, narrow=refused)
+        return None if header == sent else header
 
     def renew(self, headers: Iterable[str], scopes: Iterable[str]) -> None:
         """Bring a new token, since the one for `scopes` was refused with these `headers` by a request that cannot be sent again. Raises like `answer`."""
         needed = tuple(scopes)
         with self._lock:
-            self._tokens.pop(frozenset(needed), None)
-        self.answer(headers, needed, None)
+            held = self._held(grants(needed))
+        self.answer(headers, needed, held.header if held else None)
 
-    def _header(self, challenge: Challenge, scopes: tuple[str, ...]) -> str | None:
+    def _header(self, challenge: Challenge, scopes: tuple[str, ...], *, narrow: bool = False) -> str | None:
+        registry = self._party.registry
         if challenge.scheme == "basic":
-            return self._basic(self._party.registry.scheme, self._party.registry.host)
-        key = frozenset(scopes)
-        token = self._tokens.get(key)
-        if token is None or token.end <= self._transport.clock.now():
-            token = self._tokens[key] = self._fetch(challenge, _merged(scopes, challenge.scopes))
-        return f"Bearer {token.text}"
+            return None if self._is(BEARER) else self._basic(registry.scheme, registry.host)
+        if self._party.login is not None and self._is(BEARER):
+            check_sending(self._party.login, registry.scheme, registry.host, allow_plain_http=self._allow_plain_http)
+            return f"Bearer {self._party.login.password}"
+        return self._token(challenge, scopes, narrow=narrow).header
+
+    def _token(self, challenge: Challenge, scopes: tuple[str, ...], *, narrow: bool = False, margin: float = 0.0) -> Token:
+        """A token that lives, held or fetched; of those who need the same, one thread fetches."""
+        with self._lock:
+            most = merged(scopes, () if narrow else self._wanted)
+            flight = self._flights.setdefault(frozenset(most), threading.Lock())
+        with flight:
+            with self._lock:
+                held = self._held(grants(scopes), margin)
+            if held is not None:
+                return held
+            token = self._fetch(challenge, list(dict.fromkeys((most, merged(scopes)))))
+            with self._lock:
+                self._tokens.insert(0, token)
+            return token
+
+    def _held(self, needed: Grants, margin: float = 0.0) -> Token | None:
+        now = self._transport.clock.now()
+        self._tokens = [token for token in self._tokens if token.end > now]
+        return next((token for token in self._tokens if needed <= token.grants and token.end > now + margin), None)
+
+    def _forget(self, sent: str | None) -> None:
+        """Drop a token that was refused, and those that are older than it."""
+        at = next((number for number, token in enumerate(self._tokens) if token.header == sent), len(self._tokens))
+        del self._tokens[at:]
+
+    def _is(self, kind: str) -> bool:
+        return self._party.login is not None and self._party.login.kind == kind
 
     def _basic(self, scheme: str, host: str) -> str | None:
         if self._party.login is None:
@@ -89,46 +144,73 @@ class Authorizer:
         check_sending(self._party.login, scheme, host, allow_plain_http=self._allow_plain_http)
         return basic(self._party.login)
 
-    def _fetch(self, challenge: Challenge, scopes: tuple[str, ...]) -> Token:
+    def _fetch(self, challenge: Challenge, choices: Sequence[tuple[str, ...]]) -> Token:
+        """A token for the first of `choices` that the service grants, and with an identity token in the first form that it takes."""
         realm, registry = challenge.parameters["realm"], self._party.registry
         where = _where(realm)
         if not where or not may_follow(realm, registry):
             raise CredentialError(f"the {self._party} names a token service that may not be asked ({where or 'no URL'})", where=str(registry))
+        forms = (self._exchange, self._question) if self._is(IDENTITY) else (self._question,)
+        ways = [(form, scopes) for scopes in choices for form in forms]
+        for number, (form, scopes) in enumerate(ways, start=1):
+            token = self._read(form(challenge, scopes), scopes, last=number == len(ways))
+            if token is not None:
+                self._transport.hide(token.text)
+                return token
+        raise AssertionError("unreachable")
+
+    def _question(self, challenge: Challenge, scopes: tuple[str, ...]) -> HttpRequest:
         headers = {"Accept": "application/json"}
         if self._party.login is not None:
-            headers["Authorization"] = self._permitted(realm, registry)
-        service = [("service", challenge.parameters["service"])] if challenge.parameters.get("service") else []
-        query = urlencode([*service, *(("scope", scope) for scope in scopes)])
-        url = realm.partition("#")[0]
-        return self._read(HttpRequest(method="GET", url=f"{url}{'&' if '?' in url else '?'}{query}", headers=headers))
+            headers["Authorization"] = self._permitted(challenge.parameters["realm"], self._party.login)
+        query = urlencode([*_service(challenge), *(("scope", scope) for scope in scopes)])
+        url = challenge.parameters["realm"].partition("#")[0]
+        return HttpRequest(method="GET", url=f"{url}{'&' if '?' in url else '?'}{query}", headers=headers, named_by=str(self._party.registry))
 
-    def _permitted(self, realm: str, registry: Registry) -> str:
+    def _exchange(self, challenge: Challenge, scopes: tuple[str, ...]) -> HttpRequest:
+        """The identity token for a token, as a form: it is in no URL."""
+        login, url = self._party.login, challenge.parameters["realm"].partition("#")[0]
+        assert login is not None
+        self._permitted(url, login)
+        known = [("grant_type", "refresh_token"), *_service(challenge), ("client_id", "towline"), ("scope", " ".join(scopes))]
+        headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+        body = urlencode([*known, ("refresh_token", login.password)]).encode()
+        return HttpRequest(method="POST", url=url, headers=headers, body=body, repeatable=True, named_by=str(self._party.registry))
+
+    def _permitted(self, realm: str, login: Login) -> str:
         """The login for the realm, where the registry may be trusted with naming it."""
         scheme, _, host = _where(realm).partition("://")
-        header = self._basic(scheme, host)
-        if header is None or not may_log_in(realm, registry):
+        check_sending(login, scheme, host, allow_plain_http=self._allow_plain_http)
+        if not may_log_in(realm, self._party.registry):
             raise CredentialError(
                 f"the {self._party} asks {self._party.user} to log in at {_where(realm)}, which may not receive the password",
-                where=str(registry), hint="a token service must speak https, or be on the registry's own host",
+                where=str(self._party.registry), hint="a token service must speak https, or be on the registry's own host",
             )
-        return header
+        return basic(login)
 
-    def _read(self, request: HttpRequest) -> Token:
+    def _read(self, request: HttpRequest, scopes: tuple[str, ...], *, last: bool) -> Token | None:
+        """The token in the answer; None where it is worth asking in another way. Raises CredentialError, RegistryError, RegistryUnreachable."""
         asked = self._transport.clock.now()
         try:
             with self._transport.request(request) as response:
-                if response.status in (400, 401, 403):
+                if response.status in _OTHERWISE and not last:
+                    return None
+                if response.status in _REFUSED:
                     raise faults.refused(self._party, "at its token service", faults.diagnose(response).text)
                 body = response.read_capped(faults.BODY) if response.status == 200 else b""
         except TransportError as fault:
             raise faults.unreachable(self._party, fault) from fault
-        token = _parse(body, asked)
+        token = _parse(body, asked, grants(scopes))
         if token is None:
             raise RegistryError(f"the token service of the {self._party} answers {response.status} without a token", where=origin(request.url))
         return token
 
 
-def _parse(body: bytes, asked: float) -> Token | None:
+def _service(challenge: Challenge) -> list[tuple[str, str]]:
+    return [("service", challenge.parameters["service"])] if challenge.parameters.get("service") else []
+
+
+def _parse(body: bytes, asked: float, granted: Grants) -> Token | None:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -138,14 +220,7 @@ def _parse(body: bytes, asked: float) -> Token | None:
         return None
     seconds = data.get("expires_in")
     lifetime = float(seconds) if isinstance(seconds, int) and 0 < seconds < 10**6 else _LIFETIME
-    return Token(text=text, end=asked + lifetime - _EARLY)
-
-
-def _merged(ours: tuple[str, ...], demanded: tuple[str, ...]) -> tuple[str, ...]:
-    """Our scopes first (some services look at the first only), then those demanded for a name that ours do not cover."""
-    covered = {(scope.rpartition(":")[0], action) for scope in ours for action in scope.rpartition(":")[2].split(",")}
-    wanted = [(scope, {(scope.rpartition(":")[0], action) for action in scope.rpartition(":")[2].split(",")}) for scope in demanded]
-    return ours + tuple(scope for scope, parts in wanted if not parts <= covered)
+    return Token(text=text, grants=granted, end=asked + lifetime - min(_EARLY, lifetime / 2))
 
 
 def _where(realm: str) -> str:

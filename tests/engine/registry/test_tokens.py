@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -14,23 +16,27 @@ from towline.errors import CredentialError, RegistryError, RegistryUnreachable, 
 from towline.image import Registry
 from towline.registry.faults import Party
 from towline.registry.tokens import Authorizer
-from towline.secret import Login
+from towline.secret import BEARER, IDENTITY, Login
 from towline.transport import Transport
 
 PUSH = "repository:app:pull,push"
 
 
 class TokenService(LoopbackServer):
-    """Hands out token-0, token-1, ... with `extra` beside them, or `body` where there is one."""
+    """Hands out token-0, token-1, ... with `extra` beside them, or `body` where there is one; `forms` are the bodies of POST."""
 
     def __init__(self) -> None:
         super().__init__()
         self.extra: dict[str, object] = {}
         self.body = b""
         self.asked: list[dict[str, list[str]]] = []
+        self.forms: list[dict[str, list[str]]] = []
+        self.logins: list[str] = []
 
     def answer(self, request: Request) -> Answer:
         self.asked.append(dict(request.query))
+        self.forms += [parse_qs(request.body.decode())] if request.method == "POST" else []
+        self.logins.append(base64.b64decode(request.headers.get("authorization", "").removeprefix("Basic ")).decode())
         body = self.body or json.dumps({"token": f"token-{len(self.asked) - 1}", **self.extra}).encode()
         return Answer(status=200, body=body)
 
@@ -50,8 +56,9 @@ def make(registry: Registry, transport: Transport, login: Login | None = TARGET_
     return Authorizer(Party(registry=registry, role="target", login=login), transport, allow_plain_http=allow_plain_http)
 
 
-def bearer(service: LoopbackServer, scope: str = "") -> list[str]:
-    return [f'Bearer realm="{service.url}/token",service="reg"' + (f',scope="{scope}"' if scope else "")]
+def bearer(service: LoopbackServer, scope: str = "", error: str = "") -> list[str]:
+    more = "".join(f',{name}="{value}"' for name, value in (("scope", scope), ("error", error)) if value)
+    return [f'Bearer realm="{service.url}/token",service="reg"{more}']
 
 
 def test_nothing_is_sent_before_the_registry_asks(authorizer: Authorizer, service: TokenService) -> None:
@@ -194,4 +201,149 @@ def test_a_token_service_that_is_gone_is_an_unreachable_registry(transport: Tran
 @pytest.mark.parametrize("show", [repr, str])
 def test_a_token_is_never_shown(authorizer: Authorizer, service: TokenService, show: Callable[[object], str]) -> None:
     authorizer.answer(bearer(service), [PUSH], None)
-    assert "token-0" not in "".join(show(token) for token in authorizer._tokens.values())
+    assert "token-0" not in "".join(show(token) for token in authorizer._tokens)
+
+
+# One token for all
+
+PULL, LIB, OTHER = "repository:app:pull", "repository:lib:pull", "repository:other:pull,push"
+IDENTIFIED = Login(username="<token>", password="identity-t", origin="config.json", kind=IDENTITY)
+
+
+def test_what_the_run_wants_is_in_the_first_token_and_whoever_needs_less_is_given_that(authorizer: Authorizer, service: TokenService) -> None:
+    authorizer.want([LIB, OTHER])
+    authorizer.want([LIB, PUSH])
+    assert authorizer.answer(bearer(service, PULL), [LIB], None) == "Bearer token-0"
+    assert [authorizer.header(scopes) for scopes in ([PUSH], [PULL], [OTHER, LIB], [])] == ["Bearer token-0"] * 4
+    assert service.asked == [{"service": ["reg"], "scope": [OTHER, PUSH, LIB]}]
+
+
+def test_the_scope_that_pushes_stands_first(authorizer: Authorizer, service: TokenService) -> None:
+    authorizer.answer(bearer(service), [LIB, PUSH], None)
+    assert service.asked[0]["scope"] == [PUSH, LIB]
+
+
+def test_a_token_with_too_little_is_followed_once_by_one_with_what_is_demanded(authorizer: Authorizer, service: TokenService) -> None:
+    authorizer.want([PUSH, LIB])
+    wide = authorizer.answer(bearer(service), [PUSH], None)
+    narrow = authorizer.answer(bearer(service, "repository:app:pull,push,delete", "insufficient_scope"), [PUSH], wide)
+    assert (wide, narrow) == ("Bearer token-0", "Bearer token-1")
+    assert service.asked[1]["scope"] == [PUSH, "repository:app:pull,push,delete"]
+    assert authorizer.header([PUSH]) == "Bearer token-1"
+    authorizer.header([LIB])
+    assert [asked["scope"] for asked in service.asked[2:]] == [[LIB]]
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_service_that_does_not_grant_all_is_asked_for_what_is_needed(authorizer: Authorizer, service: TokenService, status: int) -> None:
+    service.fault = on("GET", "", Status(code=status))
+    authorizer.want([LIB])
+    assert authorizer.answer(bearer(service), [PUSH], None) == "Bearer token-0"
+    assert service.asked == [{"service": ["reg"], "scope": [PUSH]}]
+    assert service.count("GET") == 2
+
+
+def test_a_wrong_password_is_sent_once_however_much_is_wanted(authorizer: Authorizer, service: TokenService) -> None:
+    service.fault = on("GET", "", Status(code=401), times=9)
+    authorizer.want([LIB])
+    with pytest.raises(CredentialError):
+        authorizer.answer(bearer(service), [PUSH], None)
+    assert service.count("GET") == 1
+
+
+def test_threads_that_need_different_things_ask_for_one_token_where_all_is_wanted(authorizer: Authorizer, service: TokenService) -> None:
+    scopes = [f"repository:app{number}:pull,push" for number in range(16)]
+    authorizer.want(scopes)
+    with ThreadPoolExecutor(8) as pool:
+        headers = set(pool.map(lambda scope: authorizer.answer(bearer(service), [scope], None), scopes))
+    assert headers == {"Bearer token-0"}
+    assert len(service.asked) == 1
+
+
+def test_a_long_upload_begins_with_a_token_that_lives(authorizer: Authorizer, service: TokenService, time: FakeClock) -> None:
+    authorizer.fresh([PUSH], 100)  # nothing has been asked for yet
+    service.extra = {"expires_in": 300}
+    authorizer.answer(bearer(service), [PUSH], None)
+    authorizer.fresh([PUSH], 100)
+    assert len(service.asked) == 1
+    time.time += 200
+    authorizer.fresh([PUSH], 100)
+    assert (len(service.asked), authorizer.header([PUSH])) == (2, "Bearer token-1")
+
+
+def test_a_token_that_lives_shorter_than_the_upload_is_asked_for_once_each_time(authorizer: Authorizer, service: TokenService) -> None:
+    authorizer.answer(bearer(service), [PUSH], None)
+    authorizer.fresh([PUSH], 3600)
+    assert len(service.asked) == 2
+
+
+def test_a_token_of_a_few_seconds_is_used_while_it_lives(authorizer: Authorizer, service: TokenService, time: FakeClock) -> None:
+    service.extra = {"expires_in": 4}
+    authorizer.answer(bearer(service), [PUSH], None)
+    time.time += 1
+    assert authorizer.header([PUSH]) == "Bearer token-0"
+    time.time += 1
+    assert authorizer.header([PUSH]) == "Bearer token-1"
+
+
+def test_every_token_is_hidden_before_it_is_used(service: TokenService, time: FakeClock) -> None:
+    hidden: list[str] = []
+    with Transport(clock=time.clock, hide=hidden.append) as transport:
+        make(registry_of(service), transport).answer(bearer(service), [PUSH], None)
+    assert hidden == ["token-0"]
+
+
+# Identity tokens and registry tokens
+
+def test_an_identity_token_is_exchanged_in_a_form(service: TokenService, transport: Transport) -> None:
+    service.body = b'{"access_token": "abc"}'
+    assert make(registry_of(service), transport, IDENTIFIED).answer(bearer(service), [PUSH, LIB], None) == "Bearer abc"
+    assert service.forms == [{"grant_type": ["refresh_token"], "service": ["reg"], "client_id": ["towline"], "scope": [f"{PUSH} {LIB}"],
+                              "refresh_token": ["identity-t"]}]
+    assert (service.asked, service.logins) == ([{}], [""])
+
+
+@pytest.mark.parametrize("status", [400, 404, 405])
+def test_a_service_without_that_form_is_asked_in_the_other(service: TokenService, transport: Transport, status: int) -> None:
+    service.fault = on("POST", "", Status(code=status), times=9)
+    assert make(registry_of(service), transport, IDENTIFIED).answer(bearer(service), [PUSH], None) == "Bearer token-0"
+    assert service.logins == ["<token>:identity-t"]
+    assert [record.method for record in service.requests] == ["POST", "GET"]
+
+
+def test_an_identity_token_that_is_refused_is_a_credential_error(service: TokenService, transport: Transport) -> None:
+    service.fault = on("POST", "", Status(code=401))
+    with pytest.raises(CredentialError, match=r"refuses user '<token>' \(from config\.json\)"):
+        make(registry_of(service), transport, IDENTIFIED).answer(bearer(service), [PUSH], None)
+    assert service.count("GET") == 0
+
+
+def test_an_identity_token_goes_to_no_realm_that_may_not_have_a_password(service: TokenService, transport: Transport) -> None:
+    with pytest.raises(CredentialError):
+        make(registry_of(service), transport, IDENTIFIED).answer(['Bearer realm="http://auth.example.net/token"'], [PUSH], None)
+
+
+def test_a_registry_token_is_the_answer_itself_once(service: TokenService, transport: Transport) -> None:
+    token = Login(username="", password="registry-t", origin="config.json", kind=BEARER)
+    authorizer = make(registry_of(service), transport, token)
+    assert authorizer.answer(bearer(service), [PUSH], None) == "Bearer registry-t"
+    authorizer.fresh([PUSH], 100)
+    assert authorizer.header([PUSH, LIB]) == "Bearer registry-t"
+    assert authorizer.answer(bearer(service), [PUSH], "Bearer registry-t") is None
+    assert authorizer.answer(["Basic"], [PUSH], None) is None
+    assert service.requests == ()
+
+
+def test_a_registry_token_does_not_go_over_plain_http(transport: Transport) -> None:
+    token = Login(username="", password="registry-t", origin="config.json", kind=BEARER)
+    authorizer = make(Registry(scheme="http", host="registry.example.com"), transport, token)
+    with pytest.raises(CredentialError, match="plain http"):
+        authorizer.answer(['Bearer realm="https://auth.example.net/token"'], [PUSH], None)
+
+
+def test_a_realm_whose_name_leads_inside_is_not_asked(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Facts section 4, "credentials sent to a realm chosen by the registry": private, loopback and link-local addresses, also behind a name."""
+    monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: [(2, 1, 6, "", ("10.0.0.5" if host == "auth.example.net" else "93.184.216.34", 443))])
+    public = make(Registry(scheme="https", host="registry.example.com"), transport)
+    with pytest.raises(RegistryUnreachable, match="its address is private"):
+        public.answer(['Bearer realm="https://auth.example.net/token"'], [PUSH], None)

@@ -1,0 +1,28 @@
+"""Pure. Scopes of registry tokens, `repository:<name>:<action>,<action>` (distribution/docs/spec/auth/scope.md): what they grant, and one list of several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+Grants = frozenset[tuple[str, str]]
+
+
+def grants(scopes: Iterable[str]) -> Grants:
+    """Every (resource, action) that the scopes name."""
+    return frozenset((scope.rpartition(":")[0], action) for scope in scopes for action in scope.rpartition(":")[2].split(","))
+
+
+def merged(*lists: Iterable[str]) -> tuple[str, ...]:
+    """The scopes of all lists in their order, without those that the ones before them grant; those that push stand first.
+
+    Some token services look at the first scope only (facts 3.1).
+    """
+    kept: list[str] = []
+    for scope in sorted((scope for scopes in lists for scope in scopes), key=_does_not_push):
+        if not grants([scope]) <= grants(kept):
+            kept.append(scope)
+    return tuple(kept)
+
+
+def _does_not_push(scope: str) -> bool:
+    return "push" not in scope.rpartition(":")[2].split(",")
