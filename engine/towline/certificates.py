@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from towline.config import remote
 from towline.errors import ConfigError, MachineError
+from towline.files import in_workspace
 
 _LARGEST = 1024 * 1024
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
@@ -45,13 +45,6 @@ def outside(path: Path, name: str, *, folder: Path, where: str) -> Path:
         raise ConfigError(f"{name!r} lies in the workspace, where a pull request can change it", where=where,
                           hint="keep the file on the agent and give its whole path, or give a URL")
     return path
-
-
-def in_workspace(path: Path, folder: Path) -> bool:
-    """Whether `path`, or what it leads to, lies in the workspace `folder`."""
-    home = folder.resolve()
-    places = (Path(os.path.normpath(path.absolute())), path.resolve())
-    return home != Path("/") and any(place.is_relative_to(base) for place in places for base in (home, folder.absolute()))
 
 
 def _content(link: str, folder: Path, where: str, tokens: str) -> bytes:

@@ -33,6 +33,7 @@ PARTS = {
     "docker_daemon": "towline.registry.daemon",
     "local_images": "towline.registry.local",
     "certificates": "towline.certificates",
+    "credential_helper": "towline.registry.credential_helper",
 }
 
 

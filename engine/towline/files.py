@@ -20,6 +20,13 @@ def version() -> str:
     return resource_text("VERSION").strip()
 
 
+def in_workspace(path: Path, folder: Path) -> bool:
+    """Whether `path`, or what it leads to, lies in the workspace `folder`, whose files a pull request can change; nothing does where that is `/`."""
+    homes = {folder.absolute(), folder.resolve()} - {Path("/")}
+    places = (Path(os.path.normpath(path.absolute())), path.resolve())
+    return any(place.is_relative_to(home) for place in places for home in homes)
+
+
 def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write `data` beside `path`, flush it to disk and rename it there; raises MachineError."""
     beside = path.with_name(f".{os.urandom(8).hex()}.tmp")  # not the process id: in a container every run may have the same

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from towline.errors import ConfigError, MachineError, TowlineError
+from towline.files import in_workspace
 
 CAP = 64 * 1024 * 1024
 _PIECE = 64 * 1024
@@ -45,12 +46,7 @@ def find(name: str, environ: Mapping[str, str]) -> str | None:
     """
     folders = [part for part in environ.get("PATH", os.defpath).split(os.pathsep) if Path(part).is_absolute()]
     found = (shutil.which(name, path=folder) for folder in folders)
-    return next((path for path in found if path and not _in_workspace(path)), None)
-
-
-def _in_workspace(path: str) -> bool:
-    here = Path.cwd()
-    return here != Path("/") and any(place.is_relative_to(here) for place in (Path(path), Path(path).resolve()))
+    return next((path for path in found if path and not in_workspace(Path(path), Path.cwd())), None)
 
 
 def run(

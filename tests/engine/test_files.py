@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from towline.errors import MachineError
-from towline.files import resource_text, version, write_whole
+from towline.files import in_workspace, resource_text, version, write_whole
 from towline.process import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,3 +111,20 @@ def test_readers_see_one_of_the_writers_files_whole(tmp_path: Path) -> None:
         writer.join()
     assert seen <= whole
     assert names(tmp_path) == ["result.json"]
+
+
+@pytest.mark.parametrize(("path", "inside"), [
+    ("workspace/a", True), ("workspace", True), ("other/../workspace/a", True), ("out/a", False), ("workspace/out/a", True), ("in/a", True),
+    ("workspaces/a", False), ("workspace/../a", False), ("gone/a", False),
+])
+def test_what_a_pull_request_can_change_is_what_lies_in_the_workspace_or_leads_there(tmp_path: Path, path: str, inside: bool) -> None:  # noqa: FBT001 - a table
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "workspace" / "out").symlink_to(tmp_path / "out")
+    (tmp_path / "in").symlink_to(tmp_path / "workspace")
+    assert in_workspace(tmp_path / path, tmp_path / "workspace") == inside
+    assert in_workspace(tmp_path / path, tmp_path / "in") == inside
+
+
+def test_a_workspace_that_is_the_whole_machine_makes_nothing_suspect() -> None:
+    assert not in_workspace(Path("/usr/bin/env"), Path("/"))

@@ -122,11 +122,13 @@ def _place(parameter: Parameter, setting: Setting, view: _View) -> dict[str, obj
 
 
 def _open(value: object, mask: Callable[[str], str]) -> object:
-    """A value without what is secret in it: by name inside a map, by being a secret of another parameter, as user info of a URL."""
+    """A value without what is secret in it: by name inside a map, by being a secret of another parameter, as user info of a URL, as a whole file in JSON."""
     if isinstance(value, Mapping):
         return {key: MASK if is_secret(str(key)) and inner not in EMPTY else _open(inner, mask) for key, inner in value.items()}
     if isinstance(value, list):
         return [_open(item, mask) for item in value]
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        return MASK
     return re.sub(r"://[^/@\s]*@", f"://{MASK}@", mask(value)) if isinstance(value, str) else value
 
 

@@ -62,7 +62,8 @@ def _untrusted(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[Fault]:
 def untrusted(parameter: Parameter, where: str) -> Fault:
     """The fault of a trusted parameter that stands where a pull request can change it."""
     return Fault(rule="platform-only", where=where, what=f"{parameter.name} may not be set by what a pull request can change",
-                 hint=f"set it in the platform team's defaults, as PIPER_{parameter.name}, or in the call")
+                 hint="remove it there; it counts in the platform team's defaults (TOWLINE_DEFAULTS on the agent, or defaults of the call), "
+                      f"as PIPER_{parameter.name} on the agent, or as {parameter.name} in the call of the step")
 
 
 # ---- one value

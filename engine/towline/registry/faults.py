@@ -7,13 +7,15 @@ import re
 from dataclasses import dataclass
 
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TowlineError, TransportError
-from towline.exchange import Response
+from towline.exchange import Response, UntrustedCertificate
 from towline.image import Registry
 from towline.secret import Login
 
 BODY = 64 * 1024
 _TEXT = 600
 _STAGING = "a staging registry is short-lived: where it is gone, Build has to run again"
+_AUTHORITY = ("where an authority of your own has signed it, name that in customTlsCertificateLinks: in the platform team's defaults, "
+              "as PIPER_customTlsCertificateLinks on the agent, or in the call of the step")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\uffff]+")
 
 
@@ -79,6 +81,8 @@ def unreachable(party: Party, fault: TransportError) -> RegistryUnreachable:
     """A network fault: the registry, or the host it sent us to, did not answer until the retries were used up."""
     elsewhere = f" (at {fault.where})" if fault.where and fault.where != str(party.registry) else ""
     hint = _STAGING if party.role == "source" else "check the registry's URL and the network, then run the step again"
+    if isinstance(fault, UntrustedCertificate):
+        hint = _AUTHORITY
     return RegistryUnreachable(f"the {party} cannot be reached{elsewhere}: {fault}", where=str(party.registry), hint=hint)
 
 

@@ -155,7 +155,6 @@ class Authorizer:
         for number, (form, scopes) in enumerate(ways, start=1):
             token = self._read(form(challenge, scopes), scopes, last=number == len(ways))
             if token is not None:
-                self._transport.hide(token.text)
                 return token
         raise AssertionError("unreachable")
 

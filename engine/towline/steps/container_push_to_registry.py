@@ -19,6 +19,8 @@ _NAMES = {  # as facts/steps.md section 6.1 maps them
     "targetRegistryUser": "dockerRegistryUser", "targetRegistryPassword": "dockerRegistryPassword", "tagLatest": "tagLatest",
     "copyReferrers": "copyReferrers", "verify": "verify", "copyDeadline": "copyDeadline", "allowPlainHttp": "allowPlainHttp",
     "credentialHosts": "credentialHosts", "dockerConfigJSON": "dockerConfigJSON",
+    "customTlsCertificateLinks": "customTlsCertificateLinks", "clientCertificates": "clientCertificates", "clientKeys": "clientKeys",
+    "insecureRegistries": "insecureRegistries",
 }
 
 

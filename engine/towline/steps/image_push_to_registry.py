@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from posixpath import commonpath
 
 from towline.config.resolve import Settings
 from towline.errors import ConfigError
 from towline.image import Image, Reference, Registry, parse_platform, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.copy import Copying, copy_images
-from towline.registry.credentials import read_docker_config
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, CopyJob, CopyReport
 from towline.registry.progress import Progress
 from towline.registry.verify import verify_images
-from towline.secret import Login
-from towline.steps.logins import login
+from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
 from towline.steps.wanted_images import Wanted, wanted_images
-from towline.steps.workspace import named_file
 from towline.transport import Transport
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
@@ -30,10 +28,11 @@ def run(task: Task) -> Outcome:
     settings = task.settings
     source, targets = _place(settings, "sourceRegistryUrl"), _target_places(settings)
     jobs = tuple(_job(task, source, targets, wanted) for wanted in wanted_images(task))
-    with Transport(limit=settings.number("copyDeadline"), hide=task.console.hide) as transport:
+    with Transport(limit=settings.number("copyDeadline"), network=network(task), hide=task.console.hide) as transport:
         copying = Copying(
-            source=_client(task, transport, source[0], role="source"),
-            targets={place[0]: _client(task, transport, place[0], role="target" if place == targets[0] else "") for place in targets},
+            source=_client(task, transport, source[0], role="source", names=[job.repository for job in jobs]),
+            targets={registry: _client(task, transport, registry, role="target" if registry == targets[0][0] else "", names=names)
+                     for registry, names in _target_names(jobs).items()},
             progress=Progress(task.console, transport.clock), dry_run=task.dry_run,
         )
         reports = copy_images(jobs, copying)
@@ -83,24 +82,21 @@ def _reference(place: _Place, image: Image) -> Reference:
     return Reference(registry=registry, image=replace(image, name=f"{path}/{image.name}" if path else image.name))
 
 
-def _client(task: Task, transport: Transport, registry: Registry, *, role: str) -> RegistryClient:
-    """The client for a registry; without a `role` it is a further target, which the login of the first one is not meant for."""
-    settings = task.settings
-    given = login(settings, (f"{role}RegistryUser", f"{role}RegistryPassword"), host=registry.host) if role else None
-    found = given or _configured(task, registry)
-    if found:
-        task.console.hide(found.password)
-    return RegistryClient(registry, role=role or "target", login=found, transport=transport, allow_plain_http=settings.flag("allowPlainHttp"))
+def _target_names(jobs: Sequence[CopyJob]) -> Mapping[Registry, Sequence[str]]:
+    """The names of the images that each target registry gets."""
+    names: dict[Registry, list[str]] = {}
+    for target in (target for job in jobs for target in job.targets):
+        names.setdefault(target.registry, []).append(target.image.name)
+    return names
 
 
-def _configured(task: Task, registry: Registry) -> Login | None:
-    """The login for `registry` from the Docker configuration that the settings name; raises ConfigError."""
-    settings = task.settings
-    if not settings.given("dockerConfigJSON"):
-        return None
-    text = named_file(task, "dockerConfigJSON").decode("utf-8", "replace")
-    found = read_docker_config(text, registry, origin=settings.origin("dockerConfigJSON"))
-    return replace(found, hosts=settings.texts("credentialHosts")) if found else None
+def _client(task: Task, transport: Transport, registry: Registry, *, role: str, names: Sequence[str]) -> RegistryClient:
+    """The client for a registry, with the login for the path that the images share.
+
+    Without a `role` it is a further target, which the login of the first one is not meant for.
+    """
+    found = registry_login(task, registry, role=role, path=commonpath(names))
+    return RegistryClient(registry, role=role or "target", login=found, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp"))
 
 
 def _line(report: CopyReport, *, dry_run: bool) -> str:

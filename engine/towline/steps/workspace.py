@@ -16,20 +16,21 @@ def find_file(folder: Path, name: str, *, where: str) -> bytes | None:
     path = folder / name
     if "\0" in name or not path.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(f"{name} leads out of the workspace", where=where, hint="keep the file itself in the workspace, not a link to it")
-    return _content(path, name, where) if path.exists() else None
+    return read_file(path, name, where) if path.exists() else None
 
 
 def named_file(task: Task, parameter: str) -> bytes:
     """The content of the file that a parameter names: anywhere for a trusted layer, else in the workspace; raises ConfigError."""
     name, where = task.settings.text(parameter), task.settings.origin(parameter)
     trusted = task.settings.trusted(parameter)
-    content = _content(task.folder / name, parameter, where) if trusted else find_file(task.folder, name, where=where)
+    content = read_file(task.folder / name, parameter, where) if trusted else find_file(task.folder, name, where=where)
     if content is None:
         raise ConfigError(f"the file of {parameter} is not there", where=where, hint="correct the path, relative to the workspace")
     return content
 
 
-def _content(path: Path, name: str, where: str) -> bytes:
+def read_file(path: Path, name: str, where: str) -> bytes:
+    """The content of a file of at most 4 MiB, `name` in messages; raises ConfigError."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:

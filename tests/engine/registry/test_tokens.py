@@ -286,13 +286,6 @@ def test_a_token_of_a_few_seconds_is_used_while_it_lives(authorizer: Authorizer,
     assert authorizer.header([PUSH]) == "Bearer token-1"
 
 
-def test_every_token_is_hidden_before_it_is_used(service: TokenService, time: FakeClock) -> None:
-    hidden: list[str] = []
-    with Transport(clock=time.clock, hide=hidden.append) as transport:
-        make(registry_of(service), transport).answer(bearer(service), [PUSH], None)
-    assert hidden == ["token-0"]
-
-
 # Identity tokens and registry tokens
 
 def test_an_identity_token_is_exchanged_in_a_form(service: TokenService, transport: Transport) -> None:

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.credential_helper import install
+from towline.errors import CredentialError
+from towline.registry.credential_helper import ask
+from towline.registry.docker_config import Helper
+from towline.secret import IDENTITY, Login
+
+STORE = Helper(name="store", server="registry.example.com", origin="config.json, credsStore")
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_a_helper_gives_the_login_for_its_server(tmp_path: Path) -> None:
+    environ = install(tmp_path / "bin", "store", {"registry.example.com": ("me", "hunter2")})
+    assert ask(STORE, environ) == Login(username="me", password="hunter2", origin="docker-credential-store")
+
+
+def test_the_user_token_has_an_identity_token(tmp_path: Path) -> None:
+    login = ask(STORE, install(tmp_path / "bin", "store", {"registry.example.com": ("<token>", "t")}))
+    assert login is not None
+    assert login.kind == IDENTITY
+
+
+def test_a_server_that_the_helper_does_not_know_is_no_fault(tmp_path: Path) -> None:
+    assert ask(STORE, install(tmp_path / "bin", "store", {})) is None
+    assert ask(STORE, install(tmp_path / "empty", "store", {"registry.example.com": ("", "")})) is None
+
+
+def test_the_server_is_not_in_the_arguments_and_our_own_variables_are_not_handed_on(tmp_path: Path, workspace: Path) -> None:
+    environ = install(tmp_path / "bin", "store", {"registry.example.com": ("me", "p")})
+    ask(STORE, {**environ, "PIPER_targetRegistryPassword": "hunter2", "TOWLINE_SECRET_1": "hunter2", "AWS_SECRET_ACCESS_KEY": "key"})
+    seen = json.loads((tmp_path / "bin" / "seen.json").read_text())
+    assert (seen["arguments"], seen["folder"]) == (["get"], "/")
+    assert "hunter2" not in seen["environ"].values()
+    assert seen["environ"]["AWS_SECRET_ACCESS_KEY"] == "key"
+
+
+@pytest.mark.parametrize(("script", "message"), [
+    ("echo no such thing; exit 3", "ends with 3: no such thing"), ("echo nonsense", "answers with no login"), ("echo [1]", "answers with no login"),
+    ("echo '{}'", "answers with no login"), ("exec sleep 60", "ran into its time limit"),
+])
+def test_a_helper_that_fails_is_named_with_what_it_says(tmp_path: Path, script: str, message: str) -> None:
+    environ = install(tmp_path / "bin", "store", script=script)
+    with pytest.raises(CredentialError) as caught:
+        ask(STORE, environ, seconds=0.3 if "sleep" in script else 30)
+    assert caught.value.message == f"docker-credential-store {message}"
+    assert caught.value.where == STORE.origin
+    assert "docker-credential-store get" in caught.value.hint
+
+
+def test_a_helper_comes_from_path_and_never_from_the_workspace(tmp_path: Path, workspace: Path) -> None:
+    """Facts section 4, "credential helper execution"."""
+    install(workspace / "bin", "store", {"registry.example.com": ("evil", "p")})
+    for path in (str(workspace / "bin"), "bin", "", "."):
+        with pytest.raises(CredentialError, match="is not on PATH"):
+            ask(STORE, {"PATH": path})
