@@ -16,12 +16,12 @@ _FORMAT = "expected one or more certificates in PEM; one in DER becomes PEM by: 
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem")
 
 
-def read_certificates(links: Sequence[str], *, folder: Path, where: str, tokens: str = "") -> str:
-    """Every certificate behind `links`, as PEM, in their order; `where` is the place of the list, `tokens` what PIPER_gitHubTokens holds.
+def read_certificates(links: Sequence[str], *, folder: Path, where: str, environ: Mapping[str, str]) -> str:
+    """Every certificate behind `links`, as PEM, in their order; `where` is the place of the list. Raises ConfigError that names the link.
 
-    A path may not lie in the workspace `folder`, whose files a pull request can change. Raises ConfigError that names the link.
+    `environ` has tokens and proxies for the hosts of URLs. A path may not lie in the workspace `folder`, whose files a pull request can change.
     """
-    return "".join(_certificates(link, _content(link, folder, where, tokens), where) for link in links)
+    return "".join(_certificates(link, _content(link, folder, where, environ), where) for link in links)
 
 
 def plain_links(links: Iterable[str]) -> tuple[str, ...]:
@@ -47,9 +47,9 @@ def outside(path: Path, name: str, *, folder: Path, where: str) -> Path:
     return path
 
 
-def _content(link: str, folder: Path, where: str, tokens: str) -> bytes:
+def _content(link: str, folder: Path, where: str, environ: Mapping[str, str]) -> bytes:
     if "://" in link:
-        return remote.fetch_bytes(link, tokens, where=where)
+        return remote.fetch_bytes(link, environ, where=where)
     path = outside(folder / link, link, folder=folder, where=where)
     try:
         with path.open("rb") as file:

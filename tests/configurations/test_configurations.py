@@ -60,7 +60,7 @@ def inputs(case: Mapping[str, Any], folder: Path, shelf: Shelf) -> Inputs:
         folder,
         config=case.get("config") or "",
         team_documents=[(f"team{number}", text) for number, text in enumerate(case.get("team") or [], start=1)],
-        tokens=(case.get("tokens") or "").replace("{server}", shelf.host),
+        environ={"PIPER_gitHubTokens": (case.get("tokens") or "").replace("{server}", shelf.host)},
     )
     return Inputs(stage=case.get("stage") or "", documents=documents, pipeline_environment=environment.read(folder), environ=case.get("variables") or {},
                   parameters=case.get("parameters") or {}, flags=case.get("flags") or {})

@@ -52,7 +52,7 @@ def subjects(pem: str) -> list[str]:
 
 def refused(link: str, folder: Path) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
-        read_certificates([link], folder=folder, where=WHERE)
+        read_certificates([link], folder=folder, where=WHERE, environ={})
     assert caught.value.where == WHERE
     assert caught.value.hint
     return caught.value
@@ -61,7 +61,7 @@ def refused(link: str, folder: Path) -> ConfigError:
 def test_a_path_and_a_url_give_their_certificates_in_order(authorities: tuple[Authority, Authority], workspace: Path, shelf: Shelf) -> None:
     one, two = authorities
     shelf.content = two.certificate.read_bytes()
-    pem = read_certificates([str(one.certificate), f"{shelf.url}/ca.crt"], folder=workspace, where=WHERE)
+    pem = read_certificates([str(one.certificate), f"{shelf.url}/ca.crt"], folder=workspace, where=WHERE, environ={})
     assert pem == one.certificate.read_text() + two.certificate.read_text()
     assert subjects(pem) == ["one authority", "two authority"]
 
@@ -69,7 +69,7 @@ def test_a_path_and_a_url_give_their_certificates_in_order(authorities: tuple[Au
 def test_a_file_may_hold_several_and_what_stands_between_them_is_left_out(authorities: tuple[Authority, Authority], workspace: Path, tmp_path: Path) -> None:
     pair = tmp_path / "pair.pem"
     pair.write_bytes(b"\xef\xbb\xbf# roots of \xfc\r\n" + b"# next\n".join(authority.certificate.read_bytes() for authority in authorities))
-    pem = read_certificates([str(pair)], folder=workspace, where=WHERE)
+    pem = read_certificates([str(pair)], folder=workspace, where=WHERE, environ={})
     assert subjects(pem) == ["one authority", "two authority"]
     assert "#" not in pem
 
@@ -77,7 +77,7 @@ def test_a_file_may_hold_several_and_what_stands_between_them_is_left_out(author
 def test_a_file_that_ends_without_a_line_end_does_not_run_into_the_next(authorities: tuple[Authority, Authority], workspace: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare.pem"
     bare.write_bytes(authorities[0].certificate.read_bytes().rstrip())
-    assert len(subjects(read_certificates([str(bare), str(authorities[1].certificate)], folder=workspace, where=WHERE))) == 2
+    assert len(subjects(read_certificates([str(bare), str(authorities[1].certificate)], folder=workspace, where=WHERE, environ={}))) == 2
 
 
 @pytest.mark.parametrize("content", [b"nothing", BROKEN, b"-----BEGIN CERTIFICATE-----", b"\x30\x82\xff"])
@@ -106,7 +106,7 @@ def test_what_is_too_large_is_not_read(shelf: Shelf, workspace: Path) -> None:
 def test_a_link_that_fails_is_an_error_and_none_is_left_out(authorities: tuple[Authority, Authority], shelf: Shelf, workspace: Path) -> None:
     links = [str(authorities[0].certificate), f"{shelf.url}/gone.crt?sig=hunter2"]
     with pytest.raises(ConfigError, match=r"/gone\.crt answers 404") as caught:
-        read_certificates(links, folder=workspace, where=WHERE)
+        read_certificates(links, folder=workspace, where=WHERE, environ={})
     assert "hunter2" not in caught.value.message + caught.value.hint
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.fakes.authority import Authority
 from tests.fakes.clock import FakeClock
+from tests.fakes.names import OUTSIDE, Names
 from tests.fakes.proxy import ProxyServer
 from tests.fakes.serve import Answer, LoopbackServer, Request
 from towline.connections import Network
@@ -165,91 +166,60 @@ def test_this_machine_and_no_proxy_are_reached_directly(server: Echo) -> None:
 
 # Addresses
 
-@pytest.fixture
-def dialled(server: Echo, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The addresses that are connected to; each is the server."""
-    made: list[str] = []
-    plain = socket.create_connection
-
-    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
-        made.append(address[0])
-        return plain(("127.0.0.1", server.port), timeout)
-
-    monkeypatch.setattr(socket, "create_connection", connect)
-    return made
-
-
-def names(monkeypatch: pytest.MonkeyPatch, **known: str) -> list[str]:
-    """A resolver that knows these names (`__` for a dot), each with its addresses, and counts its questions."""
-    asked: list[str] = []
-    table = {name.replace("__", "."): addresses.split() for name, addresses in known.items()}
-    real = socket.getaddrinfo
-
-    def resolve(host: str, port: int, *arguments: int, **more: int) -> object:
-        if host not in table:
-            return real(host, port, *arguments, **more)
-        asked.append(host)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in table[host]]
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    return asked
-
-
 @pytest.mark.parametrize("addresses", [
     "127.0.0.1", "10.0.0.5", "169.254.169.254", "0.0.0.0", "224.0.0.1", "::1", "::ffff:10.0.0.5", "fe80::1", "100.64.1.1", "93.184.216.34 10.0.0.5",
 ])
-def test_a_name_that_stands_for_an_address_inside_is_not_asked_for_a_registry_outside(
-    dialled: list[str], monkeypatch: pytest.MonkeyPatch, addresses: str,
-) -> None:
+def test_a_name_that_stands_for_an_address_inside_is_not_asked_for_a_registry_outside(monkeypatch: pytest.MonkeyPatch, addresses: str) -> None:
     """Facts section 4, "SSRF guards that look only at literal IPs": resolve first, check every address."""
-    names(monkeypatch, storage__example__net=addresses, registry__example__com="93.184.216.34")
+    names = Names(monkeypatch, {"storage.example.net": addresses, "registry.example.com": OUTSIDE})
     with reaching() as transport, pytest.raises(TransportError, match=r"registry\.example\.com names it, and its address is"):
         get(transport, "https://storage.example.net/x", named_by="https://registry.example.com")
-    assert dialled == []
+    assert names.dialled == []
 
 
-def test_the_connection_goes_to_the_address_that_was_checked(server: Echo, dialled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_connection_goes_to_the_address_that_was_checked(server: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
     """Facts section 4, same row: a name that is resolved again for the connection could have changed meanwhile."""
-    asked = names(monkeypatch, storage__example__net="93.184.216.34")
+    names = Names(monkeypatch, {"storage.example.net": OUTSIDE}, port=server.port)
     with reaching() as transport:
         assert get(transport, "http://storage.example.net:8080/x", named_by=REGISTRY) == b"hello"
-    assert (asked, dialled) == (["storage.example.net"], ["93.184.216.34"])
+    assert (names.asked, names.dialled) == (["storage.example.net"], [OUTSIDE])
     assert server.headers[0]["host"] == "storage.example.net:8080"
 
 
-def test_a_registry_inside_may_send_us_to_its_like_and_not_to_this_machine(dialled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    names(monkeypatch, storage__corp="10.0.0.6", registry__corp="10.0.0.5", agent__corp="127.0.0.1", metadata__corp="169.254.169.254")
+def test_a_registry_inside_may_send_us_to_its_like_and_not_to_this_machine(server: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"storage.corp": "10.0.0.6", "registry.corp": "10.0.0.5", "agent.corp": "127.0.0.9", "metadata.corp": "169.254.169.254"}
+    names = Names(monkeypatch, known, port=server.port)
     with reaching() as transport:
         assert get(transport, "http://storage.corp/x", named_by="http://registry.corp") == b"hello"
         for host in ("agent.corp", "metadata.corp"):
             with pytest.raises(TransportError, match="not asked"):
                 get(transport, f"http://{host}/x", named_by="http://registry.corp")
-    assert dialled == ["10.0.0.6"]
+    assert names.dialled == ["10.0.0.6"]
 
 
-def test_a_host_that_we_named_ourselves_is_not_checked_and_its_connection_serves_no_one_elses_name(
-    dialled: list[str], monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    names(monkeypatch, inside__corp="10.0.0.6", registry__example__com="93.184.216.34")
+def test_a_host_that_we_named_is_not_checked_and_its_connection_serves_no_one_elses_name(server: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = Names(monkeypatch, {"inside.corp": "10.0.0.6", "registry.example.com": OUTSIDE}, port=server.port)
     with reaching() as transport:
         assert get(transport, "http://inside.corp/") == b"hello"
         assert get(transport, "http://inside.corp/x", named_by="http://inside.corp:5000") == b"hello"
         with pytest.raises(TransportError, match="private"):
             get(transport, "http://inside.corp/", named_by=REGISTRY)
-    assert dialled == ["inside.corp"]
+    assert names.dialled == ["inside.corp"]
 
 
 def test_the_next_address_is_tried_where_one_does_not_answer(server: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
-    names(monkeypatch, storage__example__net="127.0.0.2 127.0.0.1")
+    real = socket.create_connection
+    Names(monkeypatch, {"storage.example.net": "127.0.0.2 127.0.0.1"})
+    monkeypatch.setattr(socket, "create_connection", real)
     with reaching() as transport:
         assert get(transport, f"http://storage.example.net:{server.port}/", named_by="http://localhost") == b"hello"
 
 
 def test_behind_a_proxy_the_proxy_resolves(server: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = names(monkeypatch, storage__example__net="10.0.0.5")
+    names = Names(monkeypatch, {"storage.example.net": "10.0.0.5"})
     with ProxyServer({"storage.example.net:80": server.host}) as proxy, reaching(http_proxy=f"http://{proxy.host}") as transport:
         assert get(transport, "http://storage.example.net/x", named_by=REGISTRY) == b"hello"
-    assert asked == []
+    assert names.asked == []
 
 
 # A host that drips

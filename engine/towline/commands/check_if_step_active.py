@@ -13,7 +13,7 @@ from towline import dispatch
 from towline.commands import piper_flags
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
-from towline.commands.project import tokens
+from towline.commands.project import for_hosts
 from towline.errors import ConfigError, UsageError
 from towline.files import write_whole
 from towline.pipeline import definition, stages
@@ -63,7 +63,7 @@ def _pipeline(name: str, call: Call) -> Pipeline:
     name = name or _USUAL
     if name.partition("://")[0].lower() in ("http", "https"):
         remote = dispatch.source("http")
-        return definition.parse(remote.fetch(name, tokens(call), where="--stageConfig"), remote.shown(name))
+        return definition.parse(remote.fetch(name, for_hosts(call), where="--stageConfig"), remote.shown(name))
     path = call.folder / name
     try:
         if path.is_file() and path.stat().st_size <= _LARGEST:

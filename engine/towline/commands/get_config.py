@@ -17,7 +17,7 @@ import yaml
 from towline import dispatch
 from towline.commands import piper_flags
 from towline.commands.call import Call
-from towline.commands.project import TOKENS, tokens
+from towline.commands.project import TOKENS, for_hosts
 from towline.config import context, piper_metadata
 from towline.config.catalog import load_schema
 from towline.config.documents import Documents, read_text, read_yaml, stage_name
@@ -104,7 +104,7 @@ def _schema(arguments: argparse.Namespace, call: Call) -> StepSchema:
         return load_schema(arguments.stepName)
     if name.partition("://")[0].lower() in ("http", "https"):
         remote = dispatch.source("http")
-        text, name = remote.fetch(name, tokens(call), where="--stepMetadata"), remote.shown(name)
+        text, name = remote.fetch(name, for_hosts(call), where="--stepMetadata"), remote.shown(name)
     else:
         text = read_text(call.folder / name, name)
     return piper_metadata.parse(read_yaml(text, name).value, name)

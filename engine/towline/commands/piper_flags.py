@@ -10,7 +10,7 @@ from pathlib import PurePath
 from towline.commands.call import Call
 from towline.commands.orchestrator import stage_of
 from towline.commands.project import documents as usual_documents
-from towline.commands.project import tokens
+from towline.commands.project import for_hosts
 from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Documents, Reader, custom_defaults, library_defaults
 from towline.config.layers import PARAMETERS_JSON
 from towline.pipeline import environment
@@ -41,7 +41,7 @@ def documents(arguments: argparse.Namespace, call: Call) -> Documents:
     flags = (arguments.customConfig, arguments.defaultConfig is not None, ignores_custom_defaults(arguments))
     if not any(flags):
         return usual_documents(call, arguments.config)
-    reader = Reader(call.folder, tokens(call))
+    reader = Reader(call.folder, for_hosts(call))
     project = _project(arguments.customConfig or arguments.config or PROJECT_FILE, reader)
     names = [DEFAULTS_FILE] if arguments.defaultConfig is None else _entries(arguments.defaultConfig)
     chosen = arguments.defaultConfig is not None  # who calls may name any file, what a pull request changes may not

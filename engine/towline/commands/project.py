@@ -11,6 +11,7 @@ from towline.config.documents import Document, Documents, parse_document, read_d
 from towline.errors import UsageError
 from towline.files import version
 from towline.pipeline import environment
+from towline.proxies import Proxies
 from towline.secret import is_secret
 
 TOKENS = "PIPER_gitHubTokens"
@@ -20,7 +21,7 @@ _PARAMETERS, _ENVIRONMENT = "parameters/", "pipelineEnvironment/"
 def documents(call: Call, config: str) -> Documents:
     """The library's, the platform team's and the project's documents; raises UsageError and ConfigError."""
     _agree(call.request.version)
-    return read_documents(call.folder, config=config, team_files=_team_files(call), tokens=tokens(call),
+    return read_documents(call.folder, config=config, team_files=_team_files(call), environ=for_hosts(call),
                           team_documents=[(entry.name, entry.text) for entry in call.request.defaults])
 
 
@@ -34,13 +35,15 @@ def _team_files(call: Call) -> list[str]:
     return [path for path in call.environ.get("TOWLINE_DEFAULTS", "").split(os.pathsep) if path]
 
 
-def tokens(call: Call) -> str:
-    """The text of PIPER_gitHubTokens, whose tokens are masked from here on; whether it is the list that it should be, is seen where one is needed."""
+def for_hosts(call: Call) -> Mapping[str, str]:
+    """The call's variables, for what comes over http(s): the tokens of PIPER_gitHubTokens and the passwords of proxies are masked from here on.
+
+    Whether they are as they should be, is seen where one is needed.
+    """
     text = call.environ.get(TOKENS, "")
-    call.console.hide(text)
-    for entry in re.findall(r'"[^"]*:([^":]+)"', text):
-        call.console.hide(entry)
-    return text
+    for secret in (text, *re.findall(r'"[^"]*:([^":]+)"', text), *Proxies(call.environ).secrets()):
+        call.console.hide(secret)
+    return call.environ
 
 
 def given(call: Call) -> Mapping[str, object]:

@@ -52,14 +52,15 @@ class Documents:
 
 
 def read_documents(
-    folder: Path, *, config: str = "", team_files: Sequence[str] = (), team_documents: Sequence[tuple[str, str]] = (), tokens: str = "",
+    folder: Path, *, config: str = "", team_files: Sequence[str] = (), team_documents: Sequence[tuple[str, str]] = (),
+    environ: Mapping[str, str] | None = None,
 ) -> Documents:
     """The documents of the workspace `folder`: `config` instead of its usual file, the team's as paths and as (name, text); raises ConfigError.
 
-    `tokens` is a JSON list of `host:token` for custom defaults from http(s).
+    `environ` has tokens (PIPER_gitHubTokens) and proxies for custom defaults from http(s).
     """
     project = read_project(folder, config)
-    reader = Reader(folder, tokens)
+    reader = Reader(folder, environ)
     own = [reader.read(name, where=name) for name in [DEFAULTS_FILE] if reader.has(name)]
     return Documents(
         project=project,
@@ -124,14 +125,14 @@ def _map(value: Any, document: Document, *path: str) -> Mapping[str, Any]:
 
 
 class Reader:
-    """Documents by their path in the workspace `folder` or by their URL; each URL is asked once, with the token that `tokens` has for its host.
+    """Documents by their path in the workspace `folder` or by their URL; each URL is asked once, with what `environ` has for its host.
 
     All of them together may be as long, and hold as much, as one alone: a list of them must not fill the memory.
     """
 
-    def __init__(self, folder: Path, tokens: str = "") -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None) -> None:
         self._folder = folder
-        self._tokens = tokens
+        self._environ = environ or {}
         self._texts: dict[str, str] = {}
         self._characters, self._nodes = MAX_CHARACTERS, MAX_NODES
 
@@ -150,7 +151,7 @@ class Reader:
     def _download(self, url: str, *, where: str, trusted: bool) -> Document:
         remote = dispatch.source("http")
         if url not in self._texts:
-            self._texts[url] = remote.fetch(url, self._tokens, where=where)
+            self._texts[url] = remote.fetch(url, self._environ, where=where)
         return self._parsed(self._texts[url], remote.shown(url), where=where, trusted=trusted)
 
     def _parsed(self, text: str, name: str, *, where: str, trusted: bool) -> Document:

@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from urllib.parse import urldefrag, urljoin, urlsplit
 
+from towline.connections import Network
 from towline.errors import ConfigError, TransportError
 from towline.exchange import HttpRequest, origin
 from towline.image import Registry, is_loopback
+from towline.proxies import Proxies
 from towline.registry.hosts import may_follow
 from towline.retry import Clock, Deadline
 from towline.transport import Transport
@@ -21,20 +23,23 @@ _MOVED = frozenset({301, 302, 303, 307, 308})
 _FORMAT = 'expected a JSON list such as ["github.example.com:TOKEN", "github.example.com:8443:TOKEN"]'
 
 
-def fetch(url: str, tokens: str, *, where: str, clock: Clock | None = None) -> str:
+def fetch(url: str, environ: Mapping[str, str], *, where: str, clock: Clock | None = None) -> str:
     """The text at `url`, as `fetch_bytes` gets it; raises ConfigError also where it is not UTF-8."""
     try:
-        return fetch_bytes(url, tokens, where=where, clock=clock).decode("utf-8")
+        return fetch_bytes(url, environ, where=where, clock=clock).decode("utf-8")
     except UnicodeDecodeError as fault:
         raise ConfigError(f"{shown(url)} is not UTF-8", where=where, hint="give the URL of a YAML file") from fault
 
 
-def fetch_bytes(url: str, tokens: str, *, where: str, clock: Clock | None = None) -> bytes:
-    """What is at `url`, at most 8 MiB, within a minute; `where` is the line that asks for it; raises ConfigError, never naming a token or a query."""
+def fetch_bytes(url: str, environ: Mapping[str, str], *, where: str, clock: Clock | None = None) -> bytes:
+    """What is at `url`, at most 8 MiB, within a minute, with the token and through the proxy that `environ` has for its host.
+
+    `where` is the line that asks for it; raises ConfigError, never naming a token or a query.
+    """
     clock = clock or Clock()
     try:
-        token = _token(url, parse_tokens(tokens), where)
-        with Transport(clock=_until(Deadline.after(_SECONDS, clock)), read=20.0) as transport:
+        token = _token(url, parse_tokens(environ.get(VARIABLE, "")), where)
+        with Transport(clock=_until(Deadline.after(_SECONDS, clock)), read=20.0, network=Network(proxies=Proxies(environ))) as transport:
             return _get(transport, url, token, where)
     except TransportError as fault:
         raise ConfigError(f"{shown(url)} cannot be read: {fault}", where=where, hint="correct the URL, or see whether its host answers") from fault
@@ -76,9 +81,9 @@ def _token(url: str, tokens: Mapping[str, str], where: str) -> str:
 
 
 def _get(transport: Transport, url: str, token: str, where: str) -> bytes:
-    headers = _headers(url, token)
+    headers, first = _headers(url, token), origin(url)
     for _ in range(_REDIRECTS + 1):
-        with transport.request(HttpRequest(method="GET", url=urldefrag(url).url, headers=headers)) as response:
+        with transport.request(HttpRequest(method="GET", url=urldefrag(url).url, headers=headers, named_by=first)) as response:
             if response.status == 200:
                 return response.read_capped(_LARGEST, seconds=_SECONDS)
             if response.status not in _MOVED:

@@ -19,7 +19,6 @@ from towline.steps.task import Task
 from towline.steps.workspace import named_file, read_file
 from towline.tls import ClientCertificate, Tls
 
-_TOKENS = "PIPER_gitHubTokens"
 _AGENT = "the agent's Docker configuration"
 
 
@@ -60,7 +59,7 @@ def _authorities(task: Task) -> str:
     certificates, where = dispatch.part("certificates"), settings.origin("customTlsCertificateLinks")
     for link in certificates.plain_links(links):
         task.console.warn(f"the certificate at {link} comes over plain http, where it can be exchanged on the way ({where})")
-    text: str = certificates.read_certificates(links, folder=task.folder, where=where, tokens=task.environ.get(_TOKENS, ""))
+    text: str = certificates.read_certificates(links, folder=task.folder, where=where, environ=task.environ)
     return text
 
 

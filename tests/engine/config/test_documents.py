@@ -186,7 +186,7 @@ class Shelf(LoopbackServer):
 def test_custom_defaults_come_from_http_too_and_each_url_is_asked_once(workspace: Path) -> None:
     with Shelf() as server:
         put(workspace, f"customDefaults: [{server.url}/a.yml?key=hidden, {server.url}/a.yml?key=hidden, HTTP://{server.host}/b.yml]")
-        documents = read_documents(workspace, tokens=f'["{server.host}:token-of-host"]')
+        documents = read_documents(workspace, environ={"PIPER_gitHubTokens": f'["{server.host}:token-of-host"]'})
         assert server.count("GET") == 2
     assert names(documents)[1:] == [f"{server.url}/a.yml", f"{server.url}/a.yml", f"http://{server.host}/b.yml"]
     assert documents.defaults[-1].section("general") == {"path": "/b.yml", "token": "token token-of-host"}

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.fakes.clock import FakeClock
+from tests.fakes.names import OUTSIDE, Names
+from tests.fakes.proxy import ProxyServer
 from tests.fakes.serve import Answer, LoopbackServer, Request, Status, on
-from towline.config.remote import fetch, parse_tokens, shown
+from towline.config.remote import VARIABLE, fetch, parse_tokens, shown
 from towline.errors import ConfigError
 
 TOKEN = "token-of-the-host"
@@ -41,7 +43,7 @@ def tokens(server: Shelf) -> str:
 
 def fault(url: str, known: str = "", clock: FakeClock | None = None) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
-        fetch(url, known, where=LINE, clock=clock.clock if clock else None)
+        fetch(url, {VARIABLE: known}, where=LINE, clock=clock.clock if clock else None)
     assert caught.value.hint
     assert TOKEN not in caught.value.message + caught.value.where + caught.value.hint
     return caught.value
@@ -49,7 +51,7 @@ def fault(url: str, known: str = "", clock: FakeClock | None = None) -> ConfigEr
 
 def test_a_document_is_fetched_as_it_is(shelf: Shelf) -> None:
     shelf.answers["/team/defaults.yml"] = Answer(status=200, body="general: {a: \u00fc}\n".encode())
-    assert fetch(f"{shelf.url}/team/defaults.yml?ref=main#part", "", where=LINE) == "general: {a: \u00fc}\n"
+    assert fetch(f"{shelf.url}/team/defaults.yml?ref=main#part", {}, where=LINE) == "general: {a: \u00fc}\n"
     assert "authorization" not in shelf.headers[0]
     assert shelf.requests[0].query == "ref=main"
 
@@ -59,19 +61,19 @@ def test_a_document_is_fetched_as_it_is(shelf: Shelf) -> None:
     [("/repos/o/r/contents/d.yml", "application/vnd.github.v3.raw"), ("/repos/o/r/releases/assets/1", "application/octet-stream")],
 )
 def test_a_token_goes_to_its_host_the_way_a_code_host_wants_it(shelf: Shelf, path: str, accept: str) -> None:
-    fetch(shelf.url + path, tokens(shelf), where=LINE)
+    fetch(shelf.url + path, {VARIABLE: tokens(shelf)}, where=LINE)
     assert (shelf.headers[0]["authorization"], shelf.headers[0]["accept"]) == (f"token {TOKEN}", accept)
 
 
 def test_a_token_goes_to_no_other_host(shelf: Shelf) -> None:
-    fetch(f"{shelf.url}/d.yml", f'["{shelf.host}1:{TOKEN}", "127.0.0.1:{TOKEN}"]', where=LINE)
+    fetch(f"{shelf.url}/d.yml", {VARIABLE: f'["{shelf.host}1:{TOKEN}", "127.0.0.1:{TOKEN}"]'}, where=LINE)
     assert "authorization" not in shelf.headers[0]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_followed_without_the_token(shelf: Shelf, status: int) -> None:
     shelf.moved("/asset", "/storage/asset?signed=1", status)
-    fetch(f"{shelf.url}/asset", tokens(shelf), where=LINE)
+    fetch(f"{shelf.url}/asset", {VARIABLE: tokens(shelf)}, where=LINE)
     assert [headers.get("authorization", "") for headers in shelf.headers] == [f"token {TOKEN}", ""]
     assert shelf.requests[1].path == "/storage/asset"
 
@@ -101,7 +103,7 @@ def test_a_refusal_names_the_line_that_asks_and_what_a_token_is_given_by(shelf: 
 def test_a_host_that_is_busy_is_asked_again(shelf: Shelf) -> None:
     clock = FakeClock()
     shelf.fault = on("GET", "d.yml", Status(code=503), times=2)
-    assert fetch(f"{shelf.url}/d.yml", "", where=LINE, clock=clock.clock) == "general: {}\n"
+    assert fetch(f"{shelf.url}/d.yml", {}, where=LINE, clock=clock.clock) == "general: {}\n"
     assert len(clock.sleeps) == 2
 
 
@@ -169,3 +171,16 @@ def test_tokens_that_cannot_be_read_are_a_fault_that_shows_none(text: str) -> No
 )
 def test_a_url_is_shown_without_what_may_be_secret(url: str, text: str) -> None:
     assert shown(url) == text
+
+
+def test_a_document_comes_through_the_proxy_of_the_environment(shelf: Shelf) -> None:
+    with ProxyServer({"files.example.com:80": shelf.host}) as proxy:
+        assert fetch("http://files.example.com/d.yml", {"http_proxy": f"http://{proxy.host}"}, where=LINE) == "general: {}\n"
+    assert proxy.lines == ["GET http://files.example.com/d.yml"]
+
+
+def test_a_redirect_to_a_name_that_leads_inside_is_not_followed(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.moved("/d.yml", "http://inside.example.com/d.yml")
+    names = Names(monkeypatch, {"files.example.com": OUTSIDE, "inside.example.com": "10.0.0.5"}, port=shelf.port)
+    assert "its address is private" in fault("http://files.example.com/d.yml").message
+    assert names.dialled == ["files.example.com"]

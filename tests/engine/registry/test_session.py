@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.engine.registry.clients import SOURCE_LOGIN, TARGET_LOGIN, registry_of
+from tests.fakes.names import OUTSIDE, Names
 from tests.fakes.registry import FakeRegistry, Status, on
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable
 from towline.exchange import HttpRequest
@@ -136,6 +137,41 @@ def test_a_redirect_to_where_it_may_not_is_refused(source: FakeRegistry, session
     source.fault = on("GET", "", Status(code=307, headers={"Location": location}))
     with pytest.raises(RegistryError, match="redirects to where it may not"):
         send(session, "GET", "/v2/app/blobs/x")
+
+
+@pytest.mark.parametrize("host", ["0x7f000001", "2130706433", "[::ffff:127.0.0.1]", "169.254.169.254", "0.0.0.0", "127.1", "inside.example.net"])
+def test_a_redirect_that_leads_inside_is_refused_however_it_is_written(
+    source: FakeRegistry, transport: Transport, monkeypatch: pytest.MonkeyPatch, host: str,
+) -> None:
+    """Facts section 4, "SSRF guards that look only at literal IPs"."""
+    names = Names(monkeypatch, {"registry.example.com": OUTSIDE, "inside.example.net": "10.0.0.5"}, port=source.port)
+    source.fault = on("GET", "", Status(code=307, headers={"Location": f"http://{host}/x"}))
+    session = Session(Party(registry=Registry(scheme="http", host="registry.example.com"), role="source", login=None), transport, allow_plain_http=False)
+    with pytest.raises(RegistryError, match=r"redirects to where it may not|not asked"):
+        send(session, "GET", "/v2/app/blobs/x")
+    assert names.dialled == ["registry.example.com"]
+
+
+def test_an_upload_to_a_name_that_leads_inside_is_not_sent(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Facts section 4, "upload Location pointing inside the network, body exfiltrated"."""
+    names = Names(monkeypatch, {"registry.example.com": OUTSIDE, "inside.example.net": "10.0.0.5"})
+    party = Party(registry=Registry(scheme="https", host="registry.example.com"), role="target", login=TARGET_LOGIN)
+    session = Session(party, transport, allow_plain_http=False)
+    with pytest.raises(RegistryUnreachable, match="its address is private"):
+        session.send(HttpRequest(method="PUT", url="https://inside.example.net/upload", body=Upload(size=3, pieces=[b"abc"])), (session.scope("app"),))
+    assert names.dialled == []
+
+
+def test_one_token_serves_all_that_is_wanted(target: FakeRegistry, transport: Transport) -> None:
+    target.auth = "bearer"
+    session = open_session(target, transport, "target")
+    session.want([session.scope("app"), session.scope("other")])
+    for repository in ("app", "other"):
+        send(session, "HEAD", f"/v2/{repository}/manifests/1", scope=repository)
+    assert target.scopes == [("repository:app:pull,push", "repository:other:pull,push")]
+    assert len([record for record in target.requests if record.status == 401]) == 1
+    session.fresh([session.scope("app")], 3600)
+    assert len(target.scopes) == 2
 
 
 def test_a_write_is_not_redirected(source: FakeRegistry, session: Session) -> None:

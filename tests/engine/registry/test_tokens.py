@@ -10,6 +10,7 @@ import pytest
 
 from tests.engine.registry.clients import SECRET, TARGET_LOGIN, registry_of
 from tests.fakes.clock import FakeClock
+from tests.fakes.names import OUTSIDE, Names
 from tests.fakes.registry import FakeRegistry, Status, on
 from tests.fakes.serve import Answer, LoopbackServer, Request
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TransportError
@@ -336,7 +337,8 @@ def test_a_registry_token_does_not_go_over_plain_http(transport: Transport) -> N
 
 def test_a_realm_whose_name_leads_inside_is_not_asked(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     """Facts section 4, "credentials sent to a realm chosen by the registry": private, loopback and link-local addresses, also behind a name."""
-    monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: [(2, 1, 6, "", ("10.0.0.5" if host == "auth.example.net" else "93.184.216.34", 443))])
+    names = Names(monkeypatch, {"registry.example.com": OUTSIDE, "auth.example.net": "10.0.0.5"})
     public = make(Registry(scheme="https", host="registry.example.com"), transport)
     with pytest.raises(RegistryUnreachable, match="its address is private"):
         public.answer(['Bearer realm="https://auth.example.net/token"'], [PUSH], None)
+    assert names.dialled == []
