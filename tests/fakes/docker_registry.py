@@ -14,17 +14,24 @@ from typing import Self
 
 import bcrypt
 
+from tests.fakes.authority import Issued
+
 _PROGRAM = "docker-registry"
 _PATIENCE = 30.0
 
 
 class DockerRegistry:
-    """`docker-registry serve` with file storage in `folder` from start() to stop(); Basic credentials where a user name is given."""
+    """`docker-registry serve` with file storage in `folder` from start() to stop(); Basic credentials where a user name is given.
+
+    `tls` and `clients`, to be set before start(): what it speaks TLS with, and the authority of the clients it lets in.
+    """
 
     def __init__(self, folder: Path, *, username: str = "", password: str = "", token_realm: str = "", token_certificate: Path | None = None) -> None:
         self.folder = folder
         self.username, self.password = username, password
         self.token_realm, self.token_certificate = token_realm, token_certificate
+        self.tls: Issued | None = None
+        self.clients: Path | None = None
         self.log = folder / "registry.log"
         self.port = 0
         self._child: subprocess.Popen[bytes] | None = None
@@ -36,8 +43,8 @@ class DockerRegistry:
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:PORT`."""
-        return f"http://{self.host}"
+        """`http://127.0.0.1:PORT`, or with https where it has `tls`."""
+        return f"{'https' if self.tls else 'http'}://{self.host}"
 
     def start(self) -> Self:
         """Start the program on a free port and wait until it answers; raises RuntimeError (not installed, or not up in time) with the log's end."""
@@ -99,6 +106,9 @@ class DockerRegistry:
             "storage": {"filesystem": {"rootdirectory": str(self.folder / "storage")}, "delete": {"enabled": True}},
             "http": {"addr": self.host, "secret": "loopback"},
         }
+        if self.tls:
+            tls = {"certificate": str(self.tls.certificate), "key": str(self.tls.key), **({"clientcas": [str(self.clients)]} if self.clients else {})}
+            config["http"] = {"addr": self.host, "secret": "loopback", "tls": tls}
         if self.token_realm:
             token = {"realm": self.token_realm, "service": "docker-registry", "issuer": "tests", "rootcertbundle": str(self.token_certificate)}
             config["auth"] = {"token": token}
@@ -110,13 +120,13 @@ class DockerRegistry:
         return config
 
     def _comes_up(self) -> bool:
-        """Whether /v2/ answers before the program ends or the patience does."""
+        """Whether /v2/ answers (400 for plain HTTP where it speaks TLS) before the program ends or the patience does."""
         end = time.monotonic() + _PATIENCE
         while self._child and self._child.poll() is None and time.monotonic() < end:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
             try:
                 connection.request("GET", "/v2/")
-                return connection.getresponse().status in {200, 401} and self._child.poll() is None
+                return connection.getresponse().status in {200, 400, 401} and self._child.poll() is None
             except (OSError, http.client.HTTPException):
                 time.sleep(0.02)
             finally:
