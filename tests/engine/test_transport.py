@@ -54,6 +54,14 @@ def test_one_connection_serves_one_request_after_the_other(server: Echo, transpo
     assert [record.method for record in server.requests] == ["GET", "HEAD", "PUT", "GET"]
 
 
+def test_every_answer_has_its_own_time(server: Echo, transport: Transport, time: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = connections(server, monkeypatch)
+    for _ in range(3):
+        get(transport, server.url)
+        time.time += 1000
+    assert len(made) == 1
+
+
 def test_a_connection_with_an_unread_body_does_not_serve_again(server: Echo, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     made = connections(server, monkeypatch)
     transport.request(HttpRequest(method="GET", url=server.url)).close()

@@ -28,10 +28,11 @@ def test_a_registry_may_send_us_to_hosts_like_itself_or_better(url: str, registr
 @pytest.mark.parametrize(("url", "registry"), [
     ("http://registry.example.com:8443/x", PUBLIC), ("http://cdn.example.net/x", PUBLIC), ("http://10.9.9.9/x", INTRANET),
     ("https://127.0.0.1/x", PUBLIC), ("https://localhost/x", PUBLIC), ("https://a.localhost/x", PUBLIC), ("https://[::1]/x", PUBLIC),
-    ("https://169.254.169.254/latest", PUBLIC), ("https://192.168.1.1/x", PUBLIC), ("http://10.0.0.1/x", PLAIN), ("https://[fd00::1]/", PUBLIC),
+    ("https://169.254.169.254/latest", PUBLIC), ("https://2130706433/x", PUBLIC), ("https://0x7f.1/x", PUBLIC), ("https://192.168.1.1/x", PUBLIC), ("http://10.0.0.1/x", PLAIN), ("https://[fd00::1]/", PUBLIC),
     ("ftp://cdn.example.net/x", PUBLIC), ("file:///etc/passwd", LOCAL), ("/v2/", PUBLIC), ("", PUBLIC), ("https://[::1", PUBLIC), ("https:///x", PUBLIC),
 ])
 def test_a_registry_may_not_send_us_down_to_http_or_into_a_private_network(url: str, registry: Registry) -> None:
+    """Facts section 4: a redirect, realm, upload location or layer URL that leads down or inside, as far as it is written out."""
     assert not may_follow(url, registry)
 
 
@@ -62,6 +63,7 @@ def test_a_password_may_not_go_to_these(realm: str, registry: Registry) -> None:
     ("https://[::1/", ""),
 ])
 def test_an_upload_location_is_resolved_and_never_downgraded(location: str, expected: str) -> None:
+    """Facts section 4, "upload Location pointing inside the network", and 3.3, a proxy that loses the scheme."""
     assert upload_location(location, "https://registry.example.com:8443/v2/a/blobs/uploads/", PUBLIC) == expected
 
 

@@ -95,6 +95,7 @@ def test_a_host_that_is_gone_before_an_upload_is_unreachable(target: FakeRegistr
 
 
 def test_a_redirect_to_another_host_carries_no_authorization(source: FakeRegistry, target: FakeRegistry, session: Session) -> None:
+    """Facts section 4, "bearer token re-attached after cross-host redirect" and "same class in Python HTTP libs"."""
     source.auth = "basic"
     source.fault = on("GET", "blobs", Status(code=307, headers={"Location": target.url + "/v2/app/blobs/x?sig=1"}), times=2)
     send(session, "HEAD", "/v2/")
@@ -111,6 +112,7 @@ def test_a_challenge_of_the_other_host_is_not_answered(source: FakeRegistry, tar
 
 
 def test_a_redirect_at_home_keeps_it_and_one_back_home_does_not(source: FakeRegistry, target: FakeRegistry, session: Session) -> None:
+    """Facts section 4, "bearer token re-attached after cross-host redirect"."""
     source.auth = "basic"
     send(session, "HEAD", "/v2/")
     source.forget()
@@ -125,6 +127,7 @@ def test_a_redirect_at_home_keeps_it_and_one_back_home_does_not(source: FakeRegi
 
 
 def test_ten_redirects_are_followed_and_no_more(source: FakeRegistry, session: Session) -> None:
+    """Facts section 4, "bearer token re-attached after cross-host redirect": at most 10."""
     source.fault = on("GET", "", Status(code=301, headers={"Location": "/v2/x"}), times=10)
     assert (send(session, "GET", "/v2/app/blobs/x"), source.count("GET")) == (404, 11)
     source.fault = on("GET", "", Status(code=301, headers={"Location": "/v2/x"}), times=99)

@@ -144,12 +144,14 @@ def test_an_answer_without_a_usable_token_is_a_fault(authorizer: Authorizer, ser
 
 
 def test_an_answer_that_does_not_end_is_cut_off(authorizer: Authorizer, service: TokenService) -> None:
+    """Facts section 4, "unbounded bodies": 64 KiB for a token."""
     service.body = b"{" + b" " * 70_000
     with pytest.raises(RegistryUnreachable, match="longer than 65536 bytes"):
         authorizer.answer(bearer(service), [PUSH], None)
 
 
 def test_a_redirect_of_the_token_service_is_not_followed(authorizer: Authorizer, service: TokenService, source: FakeRegistry) -> None:
+    """Facts section 4, "credentials sent to a realm chosen by the registry": no redirect from the realm."""
     service.fault = on("GET", "", Status(code=307, headers={"Location": source.url + "/token"}))
     with pytest.raises(RegistryError, match="answers 307 without a token"):
         authorizer.answer(bearer(service), [PUSH], None)
@@ -165,6 +167,7 @@ def test_a_login_that_the_token_service_refuses_is_a_credential_error(authorizer
 
 @pytest.mark.parametrize("realm", ["http://auth.example.net/token", "http://127.0.0.1.example.net/token"])
 def test_a_realm_on_a_foreign_host_over_http_gets_no_credential(service: TokenService, transport: Transport, realm: str) -> None:
+    """Facts section 4, "credentials sent to a realm chosen by the registry"."""
     for allowed in (False, True):
         with pytest.raises(CredentialError) as caught:
             make(registry_of(service), transport, allow_plain_http=allowed).answer([f'Bearer realm="{realm}"'], [PUSH], None)
@@ -181,6 +184,7 @@ def test_a_realm_outside_the_hosts_of_a_login_is_not_even_asked(service: TokenSe
 
 @pytest.mark.parametrize("realm", ["ftp://x/token", "token", "http://u:p@127.0.0.1/token", "http://127.0.0.1:1/a b", "https://169.254.169.254/token"])
 def test_a_realm_that_may_not_be_asked_is_refused_for_anonymous_use_too(transport: Transport, realm: str) -> None:
+    """Facts section 4, "credentials sent to a realm chosen by the registry"."""
     public = Registry(scheme="https", host="registry.example.com")
     with pytest.raises(CredentialError, match="token service that may not be asked"):
         make(public, transport, None).answer([f'Bearer realm="{realm}"'], [PUSH], None)
@@ -233,6 +237,14 @@ def test_a_token_with_too_little_is_followed_once_by_one_with_what_is_demanded(a
     assert authorizer.header([PUSH]) == "Bearer token-1"
     authorizer.header([LIB])
     assert [asked["scope"] for asked in service.asked[2:]] == [[LIB]]
+
+
+def test_a_token_for_all_that_is_refused_is_followed_by_one_for_this(authorizer: Authorizer, service: TokenService) -> None:
+    """Facts 3.1: old services keep only the last of several scopes, and say nothing of it."""
+    authorizer.want([LIB, OTHER])
+    wide = authorizer.answer(bearer(service), [PUSH], None)
+    assert authorizer.answer(bearer(service), [PUSH], wide) == "Bearer token-1"
+    assert [len(asked["scope"]) for asked in service.asked] == [3, 1]
 
 
 @pytest.mark.parametrize("status", [400, 403])

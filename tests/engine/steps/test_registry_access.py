@@ -14,7 +14,7 @@ from tests.fakes.authority import Authority
 from tests.fakes.credential_helper import install
 from tests.fakes.images import ImageParts, make_image, put
 from tests.fakes.proxy import ProxyServer
-from tests.fakes.registry import FakeRegistry
+from tests.fakes.registry import FakeRegistry, Status, on
 
 PASSWORD = "target-pass-word"
 LOGIN = {"PIPER_targetRegistryUser": "pusher", "PIPER_targetRegistryPassword": PASSWORD}
@@ -206,6 +206,21 @@ def test_what_a_pull_request_can_change_chooses_no_program(place: Place, way: st
     assert ending.code == 4
     assert "warning: docker-credential-store is not asked: a pull request could change" in ending.err
     assert not (place.agent / "bin" / "seen.json").exists()
+
+
+@pytest.mark.parametrize("source", ["parameters", "configuration", "helper", "agent"])
+def test_a_registry_that_repeats_what_it_was_sent_is_masked_wherever_that_came_from(place: Place, source: str) -> None:
+    config = write(place.agent / ".docker" / "config.json", auths={place.target.host: auth()})
+    store = write(place.agent / "store.json", credsStore="store")
+    environ = {
+        "parameters": LOGIN, "configuration": {"PIPER_dockerConfigJSON": str(config)}, "agent": {"HOME": str(place.agent)},
+        "helper": {**install(place.agent / "bin", "store", {place.target.host: ("pusher", PASSWORD)}), "PIPER_dockerConfigJSON": str(store)},
+    }[source]
+    told = {"errors": [{"code": "DENIED", "message": f"not {PASSWORD} nor {auth()['auth']}"}]}
+    place.target.fault = on("POST", "", Status(code=403, body=json.dumps(told).encode()), times=99)
+    ending = place.push(environ)
+    assert "DENIED: not **** nor ****" in ending.message
+    assert "DENIED: not **** nor ****" in ending.err
 
 
 def test_a_helper_that_fails_ends_the_step_where_it_was_asked_for(place: Place) -> None:
