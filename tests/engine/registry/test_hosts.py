@@ -28,7 +28,8 @@ def test_a_registry_may_send_us_to_hosts_like_itself_or_better(url: str, registr
 @pytest.mark.parametrize(("url", "registry"), [
     ("http://registry.example.com:8443/x", PUBLIC), ("http://cdn.example.net/x", PUBLIC), ("http://10.9.9.9/x", INTRANET),
     ("https://127.0.0.1/x", PUBLIC), ("https://localhost/x", PUBLIC), ("https://a.localhost/x", PUBLIC), ("https://[::1]/x", PUBLIC),
-    ("https://169.254.169.254/latest", PUBLIC), ("https://2130706433/x", PUBLIC), ("https://0x7f.1/x", PUBLIC), ("https://192.168.1.1/x", PUBLIC), ("http://10.0.0.1/x", PLAIN), ("https://[fd00::1]/", PUBLIC),
+    ("https://169.254.169.254/latest", PUBLIC), ("https://192.168.1.1/x", PUBLIC), ("http://10.0.0.1/x", PLAIN), ("https://[fd00::1]/", PUBLIC),
+    ("https://2130706433/x", PUBLIC), ("https://0x7f.1/x", PUBLIC), ("https://[::ffff:10.0.0.1]/x", PUBLIC),
     ("ftp://cdn.example.net/x", PUBLIC), ("file:///etc/passwd", LOCAL), ("/v2/", PUBLIC), ("", PUBLIC), ("https://[::1", PUBLIC), ("https:///x", PUBLIC),
 ])
 def test_a_registry_may_not_send_us_down_to_http_or_into_a_private_network(url: str, registry: Registry) -> None:
