@@ -71,7 +71,8 @@ class Session:
         """Begin to send a body of `size` bytes, once: what comes back is the caller's to judge, 401 too. Raises RegistryUnreachable, CredentialError."""
         home = origin(request.url) == self._origin  # an upload location elsewhere: no credential goes there
         try:
-            return self.transport.begin(_with(request, self._auth.header(scopes) if home else None), size)
+            sent = _with(request, self._auth.header(scopes)) if home else replace(request, named_by=self._origin)
+            return self.transport.begin(sent, size)
         except TransportError as fault:
             raise faults.unreachable(self.party, fault) from fault
 

@@ -161,7 +161,7 @@ def test_an_upload_to_a_name_that_leads_inside_is_not_sent(transport: Transport,
     party = Party(registry=Registry(scheme="https", host="registry.example.com"), role="target", login=TARGET_LOGIN)
     session = Session(party, transport, allow_plain_http=False)
     with pytest.raises(RegistryUnreachable, match="its address is private"):
-        session.send(HttpRequest(method="PUT", url="https://inside.example.net/upload", body=Upload(size=3, pieces=[b"abc"])), (session.scope("app"),))
+        session.begin(HttpRequest(method="PUT", url="https://inside.example.net/upload"), 3, (session.scope("app"),))
     assert names.dialled == []
 
 
