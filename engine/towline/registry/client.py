@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -71,6 +71,10 @@ class RegistryClient:
     def transport(self) -> Transport:
         """The transport that its requests go by."""
         return self._session.transport
+
+    def want(self, repositories: Iterable[str]) -> None:
+        """Let one token cover the work in all of these; told before the first request."""
+        self._session.want(self._session.scope(repository) for repository in repositories)
 
     def head_manifest(self, repository: str, target: str) -> Descriptor | None:
         """Digest, size and media type of a tag or digest; None where it is not there. A target that forbids the question has nothing to say either."""

@@ -16,6 +16,7 @@ from towline.registry.tokens import Authorizer
 from towline.transport import Transport
 
 _REDIRECTS = 10
+_LARGE, _MARGIN = 64 * 1024 * 1024, 20.0  # a long upload begins with a token that does not end at once
 _MOVED = frozenset({301, 302, 303, 307, 308})
 
 
@@ -52,10 +53,6 @@ class Session:
         """Let one token cover all of these; told before the first request."""
         self._auth.want(scopes)
 
-    def fresh(self, scopes: Iterable[str], margin_seconds: float) -> None:
-        """See to it that a token for `scopes` lives so much longer: before a long upload. Raises CredentialError, RegistryError, RegistryUnreachable."""
-        self._auth.fresh(scopes, margin_seconds)
-
     def send(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
         """Send it; answers 401 once, follows the redirects of GET and HEAD. Raises RegistryUnreachable, CredentialError, RegistryError.
 
@@ -71,6 +68,8 @@ class Session:
         """Begin to send a body of `size` bytes, once: what comes back is the caller's to judge, 401 too. Raises RegistryUnreachable, CredentialError."""
         home = origin(request.url) == self._origin  # an upload location elsewhere: no credential goes there
         try:
+            if home and size >= _LARGE:
+                self._auth.fresh(scopes, _MARGIN)
             sent = _with(request, self._auth.header(scopes)) if home else replace(request, named_by=self._origin)
             return self.transport.begin(sent, size)
         except TransportError as fault:

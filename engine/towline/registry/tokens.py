@@ -24,6 +24,7 @@ from towline.secret import BEARER, IDENTITY, Login
 from towline.transport import Transport
 
 _LIFETIME, _EARLY = 60.0, 10.0
+_MOST = 40  # scopes in one question: a URL has an end
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _OTHERWISE = frozenset({400, 403, 404, 405})  # a token service that may take the question in another form, or for less
 _REFUSED = frozenset({400, 401, 403})
@@ -113,7 +114,7 @@ class Authorizer:
     def _token(self, challenge: Challenge, scopes: tuple[str, ...], *, narrow: bool = False, margin: float = 0.0) -> Token:
         """A token that lives, held or fetched; of those who need the same, one thread fetches."""
         with self._lock:
-            most = merged(scopes, () if narrow else self._wanted)
+            most = merged([*scopes, *(() if narrow else self._wanted)][:_MOST])
             flight = self._flights.setdefault(frozenset(most), threading.Lock())
         with flight:
             with self._lock:

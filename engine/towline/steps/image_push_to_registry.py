@@ -96,7 +96,9 @@ def _client(task: Task, transport: Transport, registry: Registry, *, role: str, 
     Without a `role` it is a further target, which the login of the first one is not meant for.
     """
     found = registry_login(task, registry, role=role, path=commonpath(names))
-    return RegistryClient(registry, role=role or "target", login=found, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp"))
+    client = RegistryClient(registry, role=role or "target", login=found, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp"))
+    client.want(names)
+    return client
 
 
 def _line(report: CopyReport, *, dry_run: bool) -> str:

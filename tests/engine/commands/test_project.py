@@ -83,3 +83,13 @@ def test_custom_defaults_of_the_project_lie_in_the_project(workspace: Path, tmp_
     ending = call(workspace)
     assert ending.code == 3
     assert "out of the workspace" in ending.message
+
+
+def test_passwords_of_proxies_and_tokens_of_hosts_are_masked_whatever_is_asked_for(workspace: Path) -> None:
+    configure(workspace, "customDefaults: ['https://files.example.com/proxy-pass-word/token-of-host.yml']\n")
+    environ = {"https_proxy": "socks5://me:proxy-pass-word@proxy.example.com", "PIPER_gitHubTokens": '["files.example.com:token-of-host"]'}
+    ending = call(workspace, environ)
+    assert ending.code == 3
+    assert "https_proxy" in ending.message + ending.where
+    assert "pass-word" not in ending.err + json.dumps(ending.result)
+    assert "token-of-host" not in ending.err + json.dumps(ending.result)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.engine.registry.clients import SOURCE_LOGIN, TARGET_LOGIN, registry_of
+from tests.fakes.clock import FakeClock
 from tests.fakes.names import OUTSIDE, Names
 from tests.fakes.registry import FakeRegistry, Status, on
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable
@@ -173,8 +174,18 @@ def test_one_token_serves_all_that_is_wanted(target: FakeRegistry, transport: Tr
         send(session, "HEAD", f"/v2/{repository}/manifests/1", scope=repository)
     assert target.scopes == [("repository:app:pull,push", "repository:other:pull,push")]
     assert len([record for record in target.requests if record.status == 401]) == 1
-    session.fresh([session.scope("app")], 3600)
-    assert len(target.scopes) == 2
+
+
+@pytest.mark.parametrize(("size", "tokens"), [(64 << 20, 2), (1 << 20, 1)])
+def test_a_long_upload_begins_with_a_token_that_does_not_end_at_once(
+    target: FakeRegistry, transport: Transport, time: FakeClock, size: int, tokens: int,
+) -> None:
+    target.auth, target.token_seconds = "bearer", 60
+    session = open_session(target, transport, "target")
+    send(session, "POST", "/v2/app/blobs/uploads/")
+    time.time += 35
+    with session.begin(HttpRequest(method="PUT", url=f"{session.base}/v2/app/blobs/uploads/x?digest=y"), size, (session.scope("app"),)):
+        assert len(target.scopes) == tokens
 
 
 def test_a_write_is_not_redirected(source: FakeRegistry, session: Session) -> None:

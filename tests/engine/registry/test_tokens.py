@@ -256,6 +256,13 @@ def test_a_service_that_does_not_grant_all_is_asked_for_what_is_needed(authorize
     assert service.count("GET") == 2
 
 
+def test_a_question_does_not_grow_without_end(authorizer: Authorizer, service: TokenService) -> None:
+    authorizer.want(f"repository:lib{number}:pull" for number in range(500))
+    authorizer.answer(bearer(service), [PUSH], None)
+    assert PUSH in service.asked[0]["scope"]
+    assert len(service.asked[0]["scope"]) == 40
+
+
 def test_a_wrong_password_is_sent_once_however_much_is_wanted(authorizer: Authorizer, service: TokenService) -> None:
     service.fault = on("GET", "", Status(code=401), times=9)
     authorizer.want([LIB])

@@ -269,6 +269,14 @@ def test_a_login_for_the_images_path_counts_before_one_for_the_host(place: Place
     assert (ending.code, place.pushed()) == (0, True), ending.err
 
 
+def test_all_images_of_a_run_cost_one_token_for_each_registry(place: Place) -> None:
+    place.target.auth = "bearer"
+    put(make_image(), place.staging, "team/other", "1.0")
+    ending = place.push(LOGIN, sourceImages=["team/app", "team/other"])
+    assert ending.code == 0, ending.err
+    assert [sorted(scopes) for scopes in place.target.scopes] == [["repository:team/app:pull,push", "repository:team/other:pull,push"]]
+
+
 def test_one_host_may_have_an_account_for_reading_and_another_for_writing(place: Place) -> None:
     """Facts (steps) section 4, weakness 8: the source's login must not take the place of the target's."""
     put(place.image, place.target, "team/app", "1.0")
