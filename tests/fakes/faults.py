@@ -1,0 +1,273 @@
+"""A proxy before a registry that breaks one request, whichever is asked for: what a bad day on the way to any server looks like.
+
+The faults of `tests.fakes.serve` break what a server does by itself; those here change what passes between client and registry.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+from urllib.parse import parse_qs, quote, urlsplit
+
+from tests.fakes.serve import Answer, Corrupt, CutAnswer, CutRequest, LoopbackServer, Record, Request, Status
+
+_OWN = frozenset({"connection", "content-length", "date", "host", "keep-alive", "server", "transfer-encoding"})
+_PATIENCE = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Late:
+    """Fault: the request is passed on after so many seconds of the proxy's clock."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Short:
+    """Fault: the last `by` bytes of the answer's body are gone, and its Content-Length knows nothing of them."""
+
+    by: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorruptRequest:
+    """Fault: one byte of the request's body is flipped, counted from its start (negative: from its end)."""
+
+    at: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expired:
+    """Fault: the token that comes with this request is worth nothing, now and later."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unseen:
+    """Fault: what this request stores is not there for the next `times` requests that need it (404), as on a registry that copies among its nodes."""
+
+    times: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    """Fault: the Location of the answer in another `form`: `relative`, `absolute`, or `downgraded` (http, where the proxy speaks https)."""
+
+    form: str
+
+
+Fault = Status | CutAnswer | CutRequest | Corrupt | Late | Short | CorruptRequest | Expired | Unseen | Located
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Position:
+    """A request by what it is about, not by when it comes: threads may change their order, and the same copy asks the same things.
+
+    `nth` counts requests that are alike, from 0.
+    """
+
+    method: str
+    what: str
+    nth: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.what}" + (f" again ({self.nth})" if self.nth else "")
+
+
+def what_of(record: Record) -> str:
+    """What a request is about: its path without what a server makes up for one upload, and the digest that it brings or asks for."""
+    query = parse_qs(record.query)
+    path = re.sub(r"(?<=/blobs/uploads/).+", "...", record.path)
+    about = query.get("mount", query.get("digest", [""]))[0]
+    return f"{path} {about}" if about else path
+
+
+class Upstream(Protocol):
+    """Any registry of tests.fakes without TLS."""
+
+    @property
+    def host(self) -> str:
+        """`127.0.0.1:PORT`."""
+
+
+class FaultProxy(LoopbackServer):
+    """Passes everything on to `upstream`; `hit(position, fault)` breaks the one request at that position.
+
+    `sleep` is how `Late` waits; with `tls` the proxy speaks https. The registry's own address in Location and WWW-Authenticate becomes the proxy's.
+    """
+
+    def __init__(self, upstream: Upstream, *, sleep: Callable[[float], None] = time.sleep, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__()
+        self.fault = self._choose
+        self._upstream, self._sleep, self._tls = upstream, sleep, tls
+        self._lock = threading.Lock()
+        self.clear()
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`, or https."""
+        return f"{'https' if self._tls else 'http'}://{self.host}"
+
+    @property
+    def positions(self) -> tuple[Position, ...]:
+        """The positions of all requests so far, in an order that does not depend on when they came."""
+        return tuple(sorted(_positions(self.requests).values()))
+
+    @property
+    def records(self) -> Mapping[Position, Record]:
+        """The requests so far by position."""
+        numbered = _positions(self.requests)
+        return {numbered[record.number]: record for record in self.requests}
+
+    @property
+    def struck(self) -> bool:
+        """Whether the request at the position has come since hit()."""
+        return self._struck
+
+    def clear(self) -> None:
+        """Break nothing, and forget the requests so far."""
+        self._begin(None)
+
+    def hit(self, position: Position, fault: Fault) -> None:
+        """Break the request at `position`, from now on counted anew."""
+        self._begin((position, fault))
+
+    def _begin(self, target: tuple[Position, Fault] | None) -> None:
+        self.forget()
+        with self._lock:
+            self._target = target
+            self._struck = False
+            self._counted: Counter[tuple[str, str]] = Counter()
+            self._chosen: dict[int, Fault] = {}
+            self._expired: set[str] = set()
+            self._unseen: Counter[str] = Counter()
+
+    def start(self) -> Self:
+        """Listen, with TLS where that was asked for."""
+        super().start()
+        if self._tls and self._listener:  # nobody knows the port yet
+            self._listener.socket = self._tls.wrap_socket(self._listener.socket, server_side=True, do_handshake_on_connect=False)
+        return self
+
+    def answer(self, request: Request) -> Answer:
+        """The registry's answer, changed by the fault of this request's position."""
+        with self._lock:
+            fault = self._chosen.pop(request.number, None)
+        if isinstance(fault, Late):
+            self._sleep(fault.seconds)
+        if isinstance(fault, CorruptRequest) and request.body:
+            body = bytearray(request.body)
+            body[fault.at] ^= 0xFF
+            request = replace(request, body=bytes(body))
+        if isinstance(fault, Expired):
+            self._expired.add(request.headers.get("authorization", ""))
+        if (absent := self._absent(request)) is not None:
+            return absent
+        answer = self._pass(request)
+        if isinstance(fault, Unseen) and answer.status < 300:
+            self._hide(request, answer, fault.times)
+        return self._changed(answer, fault)
+
+    def broken(self, request: Request) -> None:
+        """What had come of the request reaches the registry, and then the connection ends there as well."""
+        with self._open() as connection:
+            self._send(connection, request, int(request.headers.get("content-length", "0")))
+
+    # Faults
+
+    def _choose(self, record: Record) -> Status | CutAnswer | CutRequest | Corrupt | None:
+        """The fault of this request, where the server itself performs it; the others are kept for `answer`."""
+        with self._lock:
+            alike = record.method, what_of(record)
+            position = Position(method=alike[0], what=alike[1], nth=self._counted[alike])
+            self._counted[alike] += 1
+            if self._target is None or self._target[0] != position:
+                return None
+            self._struck = True
+            fault = self._target[1]
+            if isinstance(fault, Status | CutAnswer | CutRequest | Corrupt):
+                return fault
+            self._chosen[record.number] = fault
+            return None
+
+    def _hide(self, request: Request, answer: Answer, times: int) -> None:
+        stored = request.asks("digest") or answer.headers.get("Docker-Content-Digest", "")
+        with self._lock:
+            self._unseen[stored or request.path] = times
+
+    def _absent(self, request: Request) -> Answer | None:
+        """404 for what is not to be seen yet: asked for by name, or named by a manifest that is to be stored."""
+        with self._lock:
+            for digest, left in self._unseen.items():
+                named = request.method == "PUT" and "/manifests/" in request.path and digest.encode() in request.body
+                asked = request.method in ("GET", "HEAD") and request.path.endswith(digest)
+                if left and (named or asked):
+                    self._unseen[digest] -= 1
+                    code = b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"not seen yet"}]}'
+                    return Answer(status=404, headers={"Content-Type": "application/json"}, body=code)
+        return None
+
+    def _changed(self, answer: Answer, fault: Fault | None) -> Answer:
+        if isinstance(fault, Short):
+            return replace(answer, body=answer.body[: -fault.by])
+        place = answer.headers.get("Location", "")
+        if not isinstance(fault, Located) or not place:
+            return answer
+        parts = urlsplit(place)
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        base = {"relative": "", "absolute": self.url, "downgraded": f"http://{self.host}"}[fault.form]
+        return replace(answer, headers={**answer.headers, "Location": base + path})
+
+    # The way to the registry
+
+    def _open(self) -> _Connection:
+        return _Connection(self._upstream.host, timeout=_PATIENCE)
+
+    def _pass(self, request: Request) -> Answer:
+        with self._open() as connection:
+            self._send(connection, request, len(request.body))
+            got = connection.getresponse()
+            body = got.read()
+            headers = {name: self._renamed(value) for name, value in got.headers.items() if name.lower() not in _OWN}
+            if request.method == "HEAD" and "Content-Length" in got.headers:
+                headers["Content-Length"] = got.headers["Content-Length"]
+            return Answer(status=got.status, headers=headers, body=body)
+
+    def _send(self, connection: http.client.HTTPConnection, request: Request, size: int) -> None:
+        query = self.requests[request.number].query
+        connection.putrequest(request.method, quote(request.path, safe="/:@") + (f"?{query}" if query else ""), skip_accept_encoding=True)
+        for name, value in request.headers.items():
+            if name not in _OWN:
+                connection.putheader(name, "Bearer expired" if name == "authorization" and value in self._expired else value)
+        if size or request.method in ("POST", "PUT", "PATCH"):
+            connection.putheader("Content-Length", str(size))
+        connection.endheaders(request.body or None)
+
+    def _renamed(self, value: str) -> str:
+        return value.replace(f"http://{self._upstream.host}", self.url)
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection that is closed at the end of a `with`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _positions(records: tuple[Record, ...]) -> dict[int, Position]:
+    counted: Counter[tuple[str, str]] = Counter()
+    found = {}
+    for record in records:
+        alike = record.method, what_of(record)
+        found[record.number] = Position(method=alike[0], what=alike[1], nth=counted[alike])
+        counted[alike] += 1
+    return found
