@@ -45,7 +45,7 @@ class CorruptRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Expired:
-    """Fault: the token that comes with this request is worth nothing, now and later."""
+    """Fault: the token that comes with this request is worth nothing after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,11 +165,11 @@ class FaultProxy(LoopbackServer):
             body = bytearray(request.body)
             body[fault.at] ^= 0xFF
             request = replace(request, body=bytes(body))
-        if isinstance(fault, Expired):
-            self._expired.add(request.headers.get("authorization", ""))
         if (absent := self._absent(request)) is not None:
             return absent
         answer = self._pass(request)
+        if isinstance(fault, Expired):
+            self._expired.add(request.headers.get("authorization", ""))
         if isinstance(fault, Unseen) and answer.status < 300:
             self._hide(request, answer, fault.times)
         return self._changed(answer, fault)

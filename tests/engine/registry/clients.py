@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from towline.image import Platform, Reference, Registry, parse_image
+from towline.image import Platform, Reference, Registry, parse_image, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.copy import Copying, copy_images
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, CopyJob, CopyReport
@@ -21,12 +21,12 @@ class Server(Protocol):
     """Any registry of tests.fakes."""
 
     @property
-    def host(self) -> str:
-        """`127.0.0.1:PORT`."""
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`, or https."""
 
 
 def registry_of(server: Server) -> Registry:
-    return Registry(scheme="http", host=server.host)
+    return parse_registry(server.url)[0]
 
 
 def client(server: Server, role: str, transport: Transport, login: Login | None = None) -> RegistryClient:

@@ -7,7 +7,7 @@ from towline.registry.job import COPIED, SKIPPED, BlobReport, CopyReport, Moved
 class Somewhere:
     """A server that nobody asks."""
 
-    host = "registry.example"
+    url = "https://registry.example"
 
 
 def report(*ways: str, plan: bool = False, referrers: tuple[CopyReport, ...] = ()) -> CopyReport:
