@@ -13,7 +13,7 @@ from typing import Self
 
 _PIECE = 256 * 1024
 _AHEAD = 64
-_TLS = b"\x16"
+_TLS, _NO_TLS = b"\x16", b"HTTP/1.0 400 Bad Request\r\n\r\nno TLS here\n"  # words, as Go's servers have them: many clients try a bare end again
 _KINDS = (
     ("ping", r"/v2/?"), ("upload", r".*/blobs/uploads/.*"), ("blob", r".*/blobs/[^/]+"), ("manifest", r".*/manifests/[^/]+"), ("tags", r".*/tags/list"),
     ("referrers", r".*/referrers/[^/]+"), ("token", r".*/token"), ("git", r".*/(?:info/refs|git-(?:upload|receive)-pack)"),
@@ -29,7 +29,7 @@ def kind_of(target: str) -> str:
 class DelayProxy:
     """Stands before `host` (`127.0.0.1:PORT`) from start() to stop(); `seconds` is the round trip.
 
-    Opening a connection costs one as well, as on a real line. Who tries TLS first is turned away at once, so that a guess costs nothing.
+    Opening a connection costs one as well, as on a real line. Who tries TLS first is answered at once in plain words, so that a guess costs nothing.
     """
 
     def __init__(self, host: str, *, seconds: float = 0.0) -> None:
@@ -102,7 +102,9 @@ class DelayProxy:
         opened = self._loop.time()
         with contextlib.suppress(OSError):  # a side that went away is no news
             first = await reader.read(_PIECE)
-            if first and not first.startswith(_TLS):
+            if first.startswith(_TLS):
+                writer.write(_NO_TLS)
+            elif first:
                 await self._joined(first, opened + self._seconds, (reader, writer))
 
     async def _joined(self, first: bytes, ready: float, client: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:

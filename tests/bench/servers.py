@@ -1,0 +1,89 @@
+"""The registries that the benches copy between; each starts empty, and its storage lies in memory where there is room."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.tools import crane_program, tls_registry_program
+from tests.fakes.docker_registry import DockerRegistry
+
+_SHM, _ROOM, _PATIENCE = Path("/dev/shm"), 4 * 1024**3, 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """Files: a certificate of 127.0.0.1 that signs itself, and its key."""
+
+    certificate: Path
+    key: Path
+
+
+@contextmanager
+def storage() -> Iterator[Path]:
+    """A folder for all that a bench writes, on tmpfs where 4 GiB are free."""
+    there = _SHM.is_dir() and shutil.disk_usage(_SHM).free > _ROOM and os.access(_SHM, os.W_OK)
+    with tempfile.TemporaryDirectory(prefix="towline-bench-", dir=_SHM if there else None) as folder:
+        yield Path(folder)
+
+
+def make_certificate(folder: Path) -> Certificate:
+    """Made by openssl."""
+    made = Certificate(certificate=folder / "tls.crt", key=folder / "tls.key")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", made.key, "-out", made.certificate], check=True, capture_output=True)
+    return made
+
+
+def can_serve(kind: str) -> bool:
+    """Whether the program of this kind of registry (`memory`, `tls`, `docker`) is here."""
+    return bool({"memory": crane_program, "tls": tls_registry_program}.get(kind, lambda: shutil.which("docker-registry"))())
+
+
+@contextmanager
+def registry(kind: str, folder: Path, certificate: Certificate) -> Iterator[str]:
+    """A new registry of that kind; its `127.0.0.1:PORT`."""
+    if kind == "docker":
+        place = Path(tempfile.mkdtemp(dir=folder))
+        with DockerRegistry(place) as running:
+            yield running.host
+        shutil.rmtree(place)
+        return
+    host = f"127.0.0.1:{_free_port()}"
+    plain = [crane_program(), "registry", "serve", "--address", host]
+    words = plain if kind == "memory" else [tls_registry_program(), host, str(certificate.certificate), str(certificate.key)]
+    child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait(host)
+        yield host
+    finally:
+        child.kill()
+        child.wait()
+
+
+def _wait(host: str) -> None:
+    name, _, port = host.partition(":")
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            socket.create_connection((name, int(port)), 5).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
