@@ -27,7 +27,9 @@ lint:
 
 check: lint test
 
-bench: setup
+bench:
+	@tools/setup.sh test
+	@.venv/bin/python tests/bench/image_copy.py --json build/bench-image-copy.json
 	@.venv/bin/python tests/bench/startup.py
 
 lock:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from tests.bench.servers import Certificate, can_serve, make_certificate, regist
 from tests.bench.tools import Job, Place, Tool, tools, without_http2  # noqa: E402
 from tests.fakes.delay import DelayProxy  # noqa: E402
 
-ROUNDS, ROUND_TRIP, MEMORY = 5, 0.02, 80.0
+ROUNDS, ROUND_TRIP, MEMORY, PATIENCE = 5, 0.02, 80.0, 180.0
 LARGE = tuple(Layer(size=80 * MIB if number < 5 else 10 * MIB, seed=number) for number in range(15))
 SMALL = tuple(Layer(size=64 * 1024, seed=100 + number) for number in range(40))
 SHARED = tuple(tuple(Layer(size=MIB, seed=200 + number) for number in (*range(10), 10 + image)) for image in range(20))
@@ -182,11 +183,23 @@ class Stage:
             # skopeo as root keeps what it learns of blobs in one place for the whole machine; as somebody else, in this run's own home
             environment = {"PATH": os.environ["PATH"], "HOME": home, "_CONTAINERS_ROOTLESS_UID": "1000", **trust, **tool.environment}
             launch = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")), str(report), *words]
-            done = subprocess.run(launch, cwd=home, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+            done = _bounded(launch, environment, Path(home))
             figures = json.loads(report.read_bytes())
         if figures.pop("code"):
-            raise SystemExit(f"{tool.name} failed at {self.case.name}: {done.stderr.decode(errors='replace')[-2000:]}")
+            raise SystemExit(f"{tool.name} failed at {self.case.name}: {done.stdout.decode(errors='replace')[-2000:]}")
         return Sample(**figures)
+
+
+def _bounded(words: Sequence[str], environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run a command to its end, or end it with all its children and the bench as well."""
+    child = subprocess.Popen(words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
+    try:
+        said, _ = child.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        raise SystemExit(f"not done after {PATIENCE:.0f} s: {' '.join(words)}") from None
+    return subprocess.CompletedProcess(words, child.returncode, said)
 
 
 def measure(case: Case, rounds: int, folder: Path) -> dict[str, Row]:
@@ -277,8 +290,9 @@ def main() -> int:
                 continue
             with storage() as folder:
                 found.append(as_data(case, measure(case, chosen.rounds, folder)))
-    if chosen.json:
-        chosen.json.write_text(json.dumps({"rounds": chosen.rounds, "cases": found}, indent=1) + "\n", encoding="utf-8")
+        if chosen.json:  # after each case, so that what is measured is kept
+            chosen.json.parent.mkdir(parents=True, exist_ok=True)
+            chosen.json.write_text(json.dumps({"rounds": chosen.rounds, "cases": found}, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

@@ -83,7 +83,7 @@ def towline(jobs: Sequence[Job]) -> list[str] | None:
         "--sourceImages", ",".join(job.source.name for job in jobs),
         "--targetRegistryUrl", f"{scheme}://{first.targets[0].host}", "--targetImageTag", tags[0],
         "--targetImages", ",".join(f"{job.source.name}={job.targets[0].name}" for job in jobs),
-        *(["--tagLatest"] if len(first.targets) > len(tags) else []),
+        *(["--tagLatest", "true"] if len(first.targets) > len(tags) else []),
     ]
 
 
