@@ -22,6 +22,7 @@ from towline.transport import Transport
 NEW, OLD = make_index(size=20_000), make_index(seed=1)
 REPOSITORY = "team/app"
 BEFORE = {"1": "", "latest": OLD.digest}  # the target's tags: one is new, one is moved
+PORTAL = Status(code=200, headers={"Content-Type": "text/html"}, body=b"<html>Please log in</html>")
 
 Make = Callable[[Record], Fault | None]
 
@@ -47,7 +48,7 @@ def located(form: str) -> Make:
     return lambda record: Located(form=form) if record.method == "POST" and record.status == 202 else None
 
 
-# What passes by itself.
+# What passes by itself: no copy has a reason to end for it.
 PASSING: dict[str, Make] = {
     "cut before the answer": always(CutAnswer(after=None)),
     "cut after the answer's head": in_answer(lambda _: CutAnswer(after=0)),
@@ -83,6 +84,8 @@ LASTING: dict[str, Make] = {
     "middle byte of the request wrong": in_request(lambda size: CorruptRequest(at=size // 2)),
     "last byte of the request wrong": in_request(lambda _: CorruptRequest(at=-1)),
     "302 to nowhere": status(302, Location="https://nowhere.invalid/"),
+    "200 of somebody else": always(PORTAL),
+    "201 without a word": status(201),
     **{str(code): status(code) for code in (400, 401, 403, 404, 405, 406, 409, 412, 413, 416, 501)},
     "413 before the body is read": status(413, early=True),
 }
@@ -149,7 +152,9 @@ class World:
             proxy.clear()
         self.proxies[case.side].hit(case.position, case.fault)
         ended = self.copy()
-        return ended, "the request never came" if not self.proxies[case.side].struck else self._wrong(ended)
+        if not self.proxies[case.side].struck:
+            return ended, "the request never came"
+        return ended, f"a copy must live with that: {ended.message}" if ended and case.name in PASSING else self._wrong(ended)
 
     def _wrong(self, ended: TowlineError | None) -> str:
         tags = self.target.storage[REPOSITORY].tags
