@@ -51,6 +51,10 @@ class UntrustedCertificate(Lasting):
     """A host whose certificate does not verify."""
 
 
+class TooLong(TransportError):
+    """An answer that is longer than it may be, or takes longer; asking again brings the same."""
+
+
 class Response:
     """Status, headers and a body that is read once; closing it gives the connection back."""
 
@@ -88,9 +92,9 @@ class Response:
         while piece := self._piece(_DRAIN):
             body += piece
             if len(body) > limit:
-                raise TransportError(f"the answer is longer than {limit} bytes", where=self.where)
+                raise TooLong(f"the answer is longer than {limit} bytes", where=self.where)
             if not deadline.left:
-                raise TransportError(f"the answer takes longer than {seconds:.0f} seconds", where=self.where)
+                raise TooLong(f"the answer takes longer than {seconds:.0f} seconds", where=self.where)
         return bytes(body)
 
     def _piece(self, size: int) -> bytes:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from email.message import Message
 from types import TracebackType
 from typing import Self
 
 from towline.errors import ConfigError, DigestMismatch, RegistryError, TransportError
-from towline.exchange import HttpRequest, Response
+from towline.exchange import HttpRequest, Response, TooLong
 from towline.image import Registry, parse_digest
 from towline.registry import faults
 from towline.registry.manifest import ACCEPT, LIMIT, OCI_INDEX, Descriptor, Manifest, digest_of, parse_manifest
 from towline.registry.session import Session
 from towline.registry.uploads import Uploads
+from towline.retry import pause
 from towline.secret import Login
 from towline.transport import Transport
 
@@ -22,6 +24,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
 _NEXT = re.compile(r"<([^<>]{1,4096})>\s*;\s*rel=\"?next\"?")
 _SKIP = 256 * 1024
 _PAGES = 50
+_READS = 4
 
 
 class Download:
@@ -90,13 +93,11 @@ class RegistryClient:
 
     def find_manifest(self, repository: str, target: str) -> Manifest | None:
         """The manifest of a tag or digest, checked; None where it is not there. Raises DigestMismatch."""
-        with self._ask("GET", repository, f"manifests/{target}", {"Accept": ACCEPT}) as response:
-            if response.status == 404 or (response.status == 403 and self.party.role == "target"):
-                return None
-            if response.status != 200:
-                raise faults.unexpected(self.party, response, f"for {repository}, manifest {target}")
-            body, media_type = self._body(response), response.headers.get("Content-Type", "")
-        return parse_manifest(body, media_type, pinned=target if ":" in target else "", where=f"{self.registry}/{repository}")
+        url = self._session.url(repository, f"manifests/{target}")
+        status, headers, body = self._fetch(repository, url, ACCEPT, doing=f"for {repository}, manifest {target}")
+        if status == 404 or (status == 403 and self.party.role == "target"):
+            return None
+        return parse_manifest(body, headers.get("Content-Type", ""), pinned=target if ":" in target else "", where=f"{self.registry}/{repository}")
 
     def get_manifest(self, repository: str, target: str) -> Manifest:
         """The manifest of a tag or digest, checked; raises RegistryError where it is not there, and DigestMismatch."""
@@ -111,20 +112,21 @@ class RegistryClient:
         found: list[Descriptor] = []
         url = self._session.url(repository, f"referrers/{digest}")
         for _ in range(_PAGES):
-            with self._session.send(HttpRequest(method="GET", url=url, headers={"Accept": OCI_INDEX}), (self._session.scope(repository),)) as response:
-                if response.status != 200 or response.headers.get_content_type() != OCI_INDEX:
-                    listed = self.find_manifest(repository, digest.replace(":", "-"))
-                    return () if listed is None else listed.children
-                found += parse_manifest(self._body(response), OCI_INDEX, where=f"{self.registry}/{repository}").children
-                following = _NEXT.search(response.headers.get("Link", ""))
+            status, headers, body = self._fetch(repository, url, OCI_INDEX)
+            if status != 200 or headers.get_content_type() != OCI_INDEX:
+                listed = self.find_manifest(repository, digest.replace(":", "-"))
+                return () if listed is None else listed.children
+            found += parse_manifest(body, OCI_INDEX, where=f"{self.registry}/{repository}").children
+            following = _NEXT.search(headers.get("Link", ""))
             if not following:
                 return tuple(found)
             url = self._session.on_this_host(url, following[1])
         raise RegistryError(f"the {self.party} lists referrers of {digest} on more than {_PAGES} pages", where=str(self.registry))
 
-    def has_blob(self, repository: str, digest: str) -> bool:
-        """Whether the repository has the blob."""
-        return self.blob_size(repository, digest) is not None
+    def has_blob(self, repository: str, digest: str, size: int = -1) -> bool:
+        """Whether the repository has the blob, of this size as far as it says one."""
+        found = self.blob_size(repository, digest)
+        return found is not None and (size == -1 or found in (-1, size))
 
     def blob_size(self, repository: str, digest: str) -> int | None:
         """The bytes of a blob, -1 where the registry does not say, None where it is not there; a target that forbids the question is taken not to have it."""
@@ -150,16 +152,25 @@ class RegistryClient:
     def put_manifest(self, repository: str, target: str, manifest: Manifest) -> bool:
         """Store a manifest under a tag or its digest; returns whether the registry keeps the list of referrers of its subject (OCI-Subject).
 
-        Raises Incomplete where something that it names is said not to be there, and DigestMismatch where the registry stored something else.
+        Raises Incomplete where something that it names is said not to be there, and DigestMismatch where the registry stored something else. What does
+        not say 201 may come from somebody else on the way: the registry is asked whether it has it.
         """
         url, headers = self._session.url(repository, f"manifests/{target}"), {"Content-Type": manifest.media_type}
         with self._session.send(HttpRequest(method="PUT", url=url, headers=headers, body=manifest.body), (self._session.scope(repository),)) as response:
             if response.status not in (200, 201, 202, 204):
                 raise self._refused(repository, target, response)
             stored, subject = response.headers.get("Docker-Content-Digest", ""), response.headers.get("OCI-Subject", "")
+        if response.status != 201:
+            self._confirm(repository, target, manifest, response.status)
         if _is_digest(stored) and stored != digest_of(manifest.body, stored):
             raise DigestMismatch(f"the {self.party} stored {manifest.digest} as {stored}", where=str(self.registry))
         return bool(subject)
+
+    def _confirm(self, repository: str, target: str, manifest: Manifest, status: int) -> None:
+        """Pass where the registry has the manifest; raises RegistryError."""
+        head = self.head_manifest(repository, target)
+        if head is None or head.digest != digest_of(manifest.body, head.digest):
+            raise RegistryError(f"the {self.party} answers {status} to {repository}, manifest {target}, and does not have it", where=str(self.registry))
 
     def _refused(self, repository: str, target: str, response: Response) -> Exception:
         """What an answer to a manifest means: something it names is missing, there is no such repository, or the registry does not want it."""
@@ -175,11 +186,22 @@ class RegistryClient:
         request = HttpRequest(method=method, url=self._session.url(repository, rest), headers=headers or {})
         return self._session.send(request, (self._session.scope(repository),))
 
-    def _body(self, response: Response) -> bytes:
-        try:
-            return response.read_capped(LIMIT)
-        except TransportError as fault:
-            raise faults.unreachable(self.party, fault) from fault
+    def _fetch(self, repository: str, url: str, accept: str, *, doing: str = "") -> tuple[int, Message, bytes]:
+        """Status, headers and the whole body of a GET; one that is cut is asked for again. With `doing` what is neither there nor missing is a fault."""
+        clock, attempts = self.transport.clock, iter(range(_READS))
+        while True:
+            with self._session.send(HttpRequest(method="GET", url=url, headers={"Accept": accept}), (self._session.scope(repository),)) as response:
+                if response.status != 200:
+                    if doing and response.status != 404 and (response.status != 403 or self.party.role == "source"):
+                        raise faults.unexpected(self.party, response, doing)
+                    return response.status, response.headers, b""
+                try:
+                    return 200, response.headers, response.read_capped(LIMIT)
+                except TransportError as fault:
+                    attempt = next(attempts, None)
+                    if attempt is None or isinstance(fault, TooLong):
+                        raise faults.unreachable(self.party, fault) from fault
+            clock.sleep(pause(attempt, clock))
 
 
 def _is_digest(text: str) -> bool:

@@ -81,7 +81,7 @@ class Transfer:
         return ways
 
     def _start(self, blob: CopyBlob, mount_from: str) -> UploadSession | None:
-        return self._targets[blob.place.registry].uploads.start(blob.place.repository, blob.digest, mount_from)
+        return self._targets[blob.place.registry].uploads.start(blob.place.repository, blob.digest, blob.size, mount_from)
 
     def _deliver(self, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> None:
         """One blob into several uploads; each that breaks off is gone on with alone."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TransportError
 from towline.exchange import HttpRequest, Response, Sending
@@ -36,27 +36,27 @@ class UploadSession:
 class Uploads:
     """Uploads into one registry, and what has been learned of it; shared by threads."""
 
-    def __init__(self, session: Session, has_blob: Callable[[str, str], bool]) -> None:
+    def __init__(self, session: Session, has_blob: Callable[[str, str, int], bool]) -> None:
         self.session = session
         self._has_blob = has_blob
         self._mounts_own: bool | None = None
         self._chunk = 0  # 0: everything in one PUT
 
-    def start(self, repository: str, digest: str, from_repository: str = "") -> UploadSession | None:
-        """Begin the upload of a blob; None where the repository has it, or could take it over from `from_repository`.
+    def start(self, repository: str, digest: str, size: int, from_repository: str = "") -> UploadSession | None:
+        """Begin the upload of a blob of `size` bytes; None where the repository has it, or could take it over from `from_repository`.
 
         One POST asks both: a registry that mounts a blob from the very repository it is for says 201 where it is there. Raises the registry family.
         """
         own = not from_repository
         if own and self._mounts_own is False:
-            return None if self._has_blob(repository, digest) else self._plain(repository)
+            return None if self._has_blob(repository, digest, size) else self._plain(repository)
         answered, upload = self._mount(repository, digest, from_repository or repository)
         if answered and upload is None:
             self._mounts_own = self._mounts_own or own or None
             return None
         if upload is not None and own and self._believed(upload):
             return upload
-        if self._has_blob(repository, digest):
+        if self._has_blob(repository, digest, size):
             self._mounts_own = False if own else self._mounts_own
             return None
         return upload or self._plain(repository)
@@ -69,6 +69,10 @@ class Uploads:
             if response.status not in (200, 202, 204) or not found or found[1] == "0":
                 return None
             return UploadSession(repository=upload.repository, url=self._next(upload, response), offset=int(found[1]) + 1)
+
+    def holds(self, repository: str, digest: str, size: int) -> bool:
+        """Whether the repository has the blob now."""
+        return self._has_blob(repository, digest, size)
 
     def send(self, upload: UploadSession, digest: str, size: int) -> BlobUpload:
         """The way into an upload for the bytes of a blob from its offset on."""
@@ -89,7 +93,8 @@ class Uploads:
         scopes = (f"repository:{self.session.name(from_repository)}:pull",) if from_repository != repository else ()
         try:
             with self._post(repository, query, scopes) as response:
-                return response.status in (201, 202), self._begun(repository, response) if response.status == 202 else None
+                mounted = response.status == 201 and digest in unquote(response.headers.get("Location", "") + response.headers.get("Docker-Content-Digest", ""))
+                return mounted or response.status == 202, self._begun(repository, response) if response.status == 202 else None
         except (RegistryError, CredentialError) as fault:
             if isinstance(fault, RegistryUnreachable):
                 raise
@@ -163,10 +168,14 @@ class BlobUpload:
         if self._whole:
             if self._sending is None:
                 self._open()
-            self._judge(self._answer(), (200, 201, 204))
+            response = self._answer()
         else:
             request = HttpRequest(method="PUT", url=self._sealed())
-            self._judge(self._session.send(request, (self._session.scope(self.upload.repository),)), (200, 201, 204))
+            response = self._session.send(request, (self._session.scope(self.upload.repository),))
+        self._judge(response, (200, 201, 204))
+        if response.status == 200 and not self._uploads.holds(self.upload.repository, self._digest, self._size):
+            party = self._session.party
+            raise RegistryError(f"the {party} answers 200 to the blob {self._digest}, and does not have it", where=str(party.registry))
 
     def close(self) -> None:
         """Break off what is under way."""

@@ -158,7 +158,7 @@ TABLE = [
     (DEPLOYS % "helmChartPath: [x]", "wrong-type", "chartPath (written as helmChartPath) is a list, expected text"),
     (DEPLOYS % "failOnError: true", "unknown-key", "has no parameter failOnError"),
     (DEPLOYS % "authenticationMode: githubApp", "not-built-yet", "authenticationMode is set, but Towline cannot do this yet (logging in as a GitHub App"),
-    ("general: {allowPlainHttp: true}", "platform-only", "allowPlainHttp may not be set by what a pull request can change (set it in the platform team's"),
+    ("general: {allowPlainHttp: true}", "platform-only", "what a pull request can change (remove it there; it counts in the platform team's"),
     ("stages: {Release: {credentialHosts: [a]}}", "platform-only", "credentialHosts may not be set"),
     ("stages: {Build: {imagePushToRegistry: 'yes'}}", "wrong-flag", "the flag imagePushToRegistry is a text, expected true or false (write true or false"),
     ("stages: {Build: {kanikoExecute: {a: b}}}", "wrong-flag", "is a map, expected true or false (write the step's parameters in steps, or directly"),

@@ -123,6 +123,20 @@ def test_a_stored_manifest_keeps_its_bytes_and_type(target: FakeRegistry, pusher
     assert target.count("PUT") == 2
 
 
+def test_what_does_not_say_201_to_a_manifest_is_asked_about(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.fault = on("PUT", "", Status(code=200, body=b"please log in"))
+    with pytest.raises(RegistryError, match="answers 200 to app, manifest 1, and does not have it"):
+        pusher.put_manifest("app", "1", manifest_of())
+
+
+@pytest.mark.parametrize("after", [0, 10])
+def test_a_manifest_that_is_cut_is_asked_for_again(source: FakeRegistry, puller: RegistryClient, time: FakeClock, after: int) -> None:
+    digest = put(make_image(), source, "app", "1")
+    source.fault = on("GET", "manifests", CutAnswer(after=after), times=3)
+    assert puller.get_manifest("app", "1").digest == digest
+    assert len(time.sleeps) == 3
+
+
 def test_a_registry_that_stores_something_else_is_caught(target: FakeRegistry, pusher: RegistryClient) -> None:
     target.fault = on("PUT", "", Status(code=201, headers={"Docker-Content-Digest": DIGEST}))
     with pytest.raises(DigestMismatch, match=f"as {DIGEST}"):

@@ -28,7 +28,7 @@ def uploads(pusher: RegistryClient) -> Uploads:
 
 
 def store(uploads: Uploads, body: bytes = BLOB, digest: str = DIGEST) -> None:
-    upload = uploads.start("app", digest)
+    upload = uploads.start("app", digest, len(body))
     assert upload is not None
     send(uploads, upload, body, digest)
 
@@ -56,14 +56,14 @@ def test_a_blob_is_stored_in_one_piece(target: FakeRegistry, pusher: RegistryCli
 def test_a_blob_of_another_repository_is_mounted(target: FakeRegistry, pusher: RegistryClient) -> None:
     target.auth, target.username, target.password = "bearer", TARGET_LOGIN.username, SECRET
     target.create("base").blobs[DIGEST] = BLOB
-    assert pusher.uploads.start("app", DIGEST, "base") is None
+    assert pusher.uploads.start("app", DIGEST, len(BLOB), "base") is None
     assert target.storage["app"].blobs == {DIGEST: BLOB}
     assert target.scopes == [("repository:app:pull,push", "repository:base:pull")]
 
 
 def test_a_mount_that_is_declined_is_an_upload_without_another_request(target: FakeRegistry, pusher: RegistryClient) -> None:
     target.mount = False
-    upload = pusher.uploads.start("app", DIGEST, "base")
+    upload = pusher.uploads.start("app", DIGEST, len(BLOB), "base")
     assert isinstance(upload, UploadSession)
     assert target.count("POST") == 1
 
@@ -71,14 +71,14 @@ def test_a_mount_that_is_declined_is_an_upload_without_another_request(target: F
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
 def test_a_mount_that_is_refused_is_an_upload_by_the_plain_way(target: FakeRegistry, pusher: RegistryClient, status: int) -> None:
     target.fault = on("POST", "", Status(code=status))
-    assert isinstance(pusher.uploads.start("app", DIGEST, "base"), UploadSession)
+    assert isinstance(pusher.uploads.start("app", DIGEST, len(BLOB), "base"), UploadSession)
     assert [bool(record.query) for record in target.seen("POST")] == [True, False]
 
 
 def test_a_repository_that_is_not_there_is_named(target: FakeRegistry, pusher: RegistryClient) -> None:
     target.create_on_push = False
     with pytest.raises(RegistryError, match="the repository 'app' does not exist on the target registry") as caught:
-        pusher.uploads.start("app", DIGEST)
+        pusher.uploads.start("app", DIGEST, len(BLOB))
     assert caught.value.hint.startswith("create it there")
 
 
@@ -86,7 +86,7 @@ def test_a_repository_that_is_not_there_is_named(target: FakeRegistry, pusher: R
 def test_an_upload_without_a_usable_location_is_refused(target: FakeRegistry, pusher: RegistryClient, location: str) -> None:
     target.fault = on("POST", "", Status(code=202, headers={"Location": location} if location else {}), times=9)
     with pytest.raises(RegistryError, match="without a location"):
-        pusher.uploads.start("app", DIGEST)
+        pusher.uploads.start("app", DIGEST, len(BLOB))
 
 
 def test_an_upload_at_another_host_carries_no_authorization(target: FakeRegistry, source: FakeRegistry, pusher: RegistryClient) -> None:
@@ -119,43 +119,43 @@ def test_content_that_the_registry_finds_wrong_is_not_sent_again(target: FakeReg
 
 def test_a_429_is_waited_for_on_the_clock(target: FakeRegistry, pusher: RegistryClient, time: FakeClock) -> None:
     target.fault = on("POST", "", Status(code=429, headers={"Retry-After": "3"}))
-    assert isinstance(pusher.uploads.start("app", DIGEST), UploadSession)
+    assert isinstance(pusher.uploads.start("app", DIGEST, len(BLOB)), UploadSession)
     assert time.sleeps == [3.0]
 
 
 def test_a_denied_push_is_a_credential_error_in_the_registrys_words(target: FakeRegistry, pusher: RegistryClient) -> None:
     target.fault = on("POST", "", Status(code=403, body=b'{"errors":[{"code":"DENIED","message":"read only"}]}'), times=9)
     with pytest.raises(CredentialError, match="DENIED: read only"):
-        pusher.uploads.start("app", DIGEST)
+        pusher.uploads.start("app", DIGEST, len(BLOB))
 
 def test_one_question_says_that_a_blob_is_there(target: FakeRegistry, uploads: Uploads) -> None:
     target.create("app").blobs[DIGEST] = BLOB
-    assert uploads.start("app", DIGEST) is None
+    assert uploads.start("app", DIGEST, len(BLOB)) is None
     assert [record.method for record in target.requests] == ["POST"]
 
 
 def test_a_registry_that_mounts_nothing_is_asked_whether_it_has_the_blob(target: FakeRegistry, uploads: Uploads) -> None:
     target.mount = False
     target.create("app").blobs[DIGEST] = BLOB
-    assert uploads.start("app", DIGEST) is None
+    assert uploads.start("app", DIGEST, len(BLOB)) is None
     assert [record.method for record in target.requests] == ["POST", "HEAD"]
     target.forget()
-    assert uploads.start("app", DIGEST) is None
-    assert isinstance(uploads.start("app", digest_of(b"other")), UploadSession)
+    assert uploads.start("app", DIGEST, len(BLOB)) is None
+    assert isinstance(uploads.start("app", digest_of(b"other"), 5), UploadSession)
     assert [record.method for record in target.requests] == ["HEAD", "HEAD", "POST"]  # it has been learned
 
 
 def test_a_blob_that_cannot_be_mounted_from_elsewhere_may_be_there_all_the_same(target: FakeRegistry, uploads: Uploads) -> None:
     target.create("base")
     target.create("app").blobs[DIGEST] = BLOB
-    assert uploads.start("app", DIGEST, "base") is None
+    assert uploads.start("app", DIGEST, len(BLOB), "base") is None
 
 
 def cut(target: FakeRegistry, uploads: Uploads, *, after: int) -> UploadSession:
     """An upload that was broken off after so many bytes, which the registry has kept."""
     target.resumes = True
     target.fault = on("PUT", "", CutRequest(after=after))
-    upload = uploads.start("app", DIGEST)
+    upload = uploads.start("app", DIGEST, len(BLOB))
     assert upload is not None
     with pytest.raises(BrokenOff):
         send(uploads, upload)
@@ -218,7 +218,7 @@ def test_a_registry_that_drops_a_chunk_is_noticed(target: FakeRegistry, uploads:
 
 
 def test_an_upload_that_is_left_stores_nothing(target: FakeRegistry, uploads: Uploads) -> None:
-    upload = uploads.start("app", DIGEST)
+    upload = uploads.start("app", DIGEST, len(BLOB))
     assert upload is not None
     with uploads.send(upload, DIGEST, len(BLOB)) as sink:
         sink.send(BLOB[:-1])
@@ -227,10 +227,29 @@ def test_an_upload_that_is_left_stores_nothing(target: FakeRegistry, uploads: Up
 
 def test_an_upload_that_expired_brings_a_new_token(target: FakeRegistry, uploads: Uploads) -> None:
     target.auth, target.username, target.password = "bearer", TARGET_LOGIN.username, SECRET
-    upload = uploads.start("app", DIGEST)
+    upload = uploads.start("app", DIGEST, len(BLOB))
     assert upload is not None
     target.expire_tokens()
     with pytest.raises(BrokenOff):
         send(uploads, upload)
     store(uploads)
     assert len(target.scopes) == 2
+
+
+@pytest.mark.parametrize("answer", [Status(code=201), Status(code=201, headers={"Location": "/welcome"})])
+def test_a_201_that_does_not_name_the_blob_does_not_mean_that_it_is_there(target: FakeRegistry, uploads: Uploads, answer: Status) -> None:
+    target.fault = on("POST", "", answer)
+    assert isinstance(uploads.start("app", DIGEST, len(BLOB)), UploadSession)
+    assert [record.method for record in target.requests] == ["POST", "HEAD", "POST"]
+
+
+def test_a_200_to_an_upload_is_asked_about(target: FakeRegistry, uploads: Uploads) -> None:
+    target.fault = on("PUT", "", Status(code=200, body=b"please log in"))
+    with pytest.raises(RegistryError, match=r"answers 200 to the blob .* and does not have it"):
+        store(uploads)
+
+
+def test_a_blob_of_another_size_is_not_the_one_that_is_meant(target: FakeRegistry, uploads: Uploads) -> None:
+    target.mount = False
+    target.create("app").blobs[DIGEST] = BLOB[:-1]
+    assert isinstance(uploads.start("app", DIGEST, len(BLOB)), UploadSession)
