@@ -9,6 +9,7 @@ from towline.errors import UsageError
 
 COMMANDS = {
     "run": ("towline.commands.run", "run one step"),
+    "copy": ("towline.commands.copy", "copy one image into registries"),
     "plan": ("towline.commands.plan", "say which stages and steps are active, and why"),
     "getConfig": ("towline.commands.get_config", "print a configuration as Piper's command of that name"),
     "checkIfStepActive": ("towline.commands.check_if_step_active", "answer as Piper's command of that name"),

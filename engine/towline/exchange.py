@@ -51,8 +51,8 @@ class UntrustedCertificate(Lasting):
     """A host whose certificate does not verify."""
 
 
-class TooLong(TransportError):
-    """An answer that is longer than it may be, or takes longer; asking again brings the same."""
+class Cut(TransportError):
+    """An answer whose head came, and not all of its body; asking again may bring it."""
 
 
 class Response:
@@ -92,9 +92,9 @@ class Response:
         while piece := self._piece(_DRAIN):
             body += piece
             if len(body) > limit:
-                raise TooLong(f"the answer is longer than {limit} bytes", where=self.where)
+                raise TransportError(f"the answer is longer than {limit} bytes", where=self.where)
             if not deadline.left:
-                raise TooLong(f"the answer takes longer than {seconds:.0f} seconds", where=self.where)
+                raise TransportError(f"the answer takes longer than {seconds:.0f} seconds", where=self.where)
         return bytes(body)
 
     def _piece(self, size: int) -> bytes:
@@ -116,7 +116,7 @@ class Response:
 
     def _taken(self, got: int) -> int:
         if not got and self._raw.length:
-            raise TransportError("the connection was closed in the middle of the answer", where=self.where)
+            raise Cut("the connection was closed in the middle of the answer", where=self.where)
         self._whole = self._whole or self._raw.length == 0 or not got
         return got
 
@@ -124,7 +124,7 @@ class Response:
         try:
             return read()
         except FAULTS as fault:
-            raise translated(fault, self.where) from fault
+            raise Cut(str(translated(fault, self.where)), where=self.where) from fault
 
     def close(self) -> None:
         """Done with it; what is left of a short body is read, so that the connection can serve again."""

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from towline.connections import Connection, Lasting, Network, Route, refused_by
 from towline.errors import TransportError
-from towline.exchange import FAULTS, HttpRequest, Response, Sending, origin, send, send_head, translated
+from towline.exchange import FAULTS, Cut, HttpRequest, Response, Sending, origin, send, send_head, translated
 from towline.retry import Clock, pause, retry_after
 
+_T = TypeVar("_T")
 ATTEMPTS = 5
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _IDLE = 16
@@ -246,6 +247,18 @@ class Transport:
     def _go_on(self, where: str) -> None:
         if self._closed.is_set():
             raise TransportError(self._why, where=where)
+
+
+def whole(ask: Callable[[], Response], take: Callable[[Response], _T], clock: Clock) -> _T:
+    """What `take` reads from the answer to `ask`; asked again, ATTEMPTS times in all, where its body is cut. Raises what both raise."""
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            with ask() as response:
+                return take(response)
+        except Cut:
+            clock.sleep(pause(attempt, clock))
+    with ask() as response:
+        return take(response)
 
 
 def _ignore(_: str) -> None:

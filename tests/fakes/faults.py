@@ -20,6 +20,7 @@ from tests.fakes.serve import Answer, Corrupt, CutAnswer, CutRequest, LoopbackSe
 
 _OWN = frozenset({"connection", "content-length", "date", "host", "keep-alive", "server", "transfer-encoding"})
 _PATIENCE = 30.0
+STRANGER = "anything without a login"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +101,14 @@ class FaultProxy(LoopbackServer):
     """Passes everything on to `upstream`; `hit(position, fault)` breaks the one request at that position.
 
     `sleep` is how `Late` waits; with `tls` the proxy speaks https. The registry's own address in Location and WWW-Authenticate becomes the proxy's.
+    Where the registry asks for logins, `login` makes all requests without one alike: which of several the client sends first is chance.
     """
 
-    def __init__(self, upstream: Upstream, *, sleep: Callable[[float], None] = time.sleep, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, upstream: Upstream, *, sleep: Callable[[float], None] = time.sleep, tls: ssl.SSLContext | None = None, login: bool = False,
+    ) -> None:
         super().__init__()
+        self._login = login
         self.fault = self._choose
         self._upstream, self._sleep, self._tls = upstream, sleep, tls
         self._lock = threading.Lock()
@@ -117,13 +122,13 @@ class FaultProxy(LoopbackServer):
     @property
     def positions(self) -> tuple[Position, ...]:
         """The positions of all requests so far, in an order that does not depend on when they came."""
-        return tuple(sorted(_positions(self.requests).values()))
+        return tuple(sorted(self.records))
 
     @property
     def records(self) -> Mapping[Position, Record]:
         """The requests so far by position."""
-        numbered = _positions(self.requests)
-        return {numbered[record.number]: record for record in self.requests}
+        counted: Counter[tuple[str, str]] = Counter()
+        return {self._position(record, counted): record for record in self.requests}
 
     @property
     def struck(self) -> bool:
@@ -139,6 +144,7 @@ class FaultProxy(LoopbackServer):
         self._begin((position, fault))
 
     def _begin(self, target: tuple[Position, Fault] | None) -> None:
+        self.settle()  # what an earlier client left behind is none of what comes now
         self.forget()
         with self._lock:
             self._target = target
@@ -184,9 +190,7 @@ class FaultProxy(LoopbackServer):
     def _choose(self, record: Record) -> Status | CutAnswer | CutRequest | Corrupt | None:
         """The fault of this request, where the server itself performs it; the others are kept for `answer`."""
         with self._lock:
-            alike = record.method, what_of(record)
-            position = Position(method=alike[0], what=alike[1], nth=self._counted[alike])
-            self._counted[alike] += 1
+            position = self._position(record, self._counted)
             if self._target is None or self._target[0] != position:
                 return None
             self._struck = True
@@ -195,6 +199,12 @@ class FaultProxy(LoopbackServer):
                 return fault
             self._chosen[record.number] = fault
             return None
+
+    def _position(self, record: Record, counted: Counter[tuple[str, str]]) -> Position:
+        """The position of the next request; `counted` are those before it."""
+        alike = record.method, STRANGER if self._login and not record.authorization else what_of(record)
+        counted[alike] += 1
+        return Position(method=alike[0], what=alike[1], nth=counted[alike] - 1)
 
     def _hide(self, request: Request, answer: Answer, times: int) -> None:
         stored = request.asks("digest") or answer.headers.get("Docker-Content-Digest", "")
@@ -261,13 +271,3 @@ class _Connection(http.client.HTTPConnection):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _positions(records: tuple[Record, ...]) -> dict[int, Position]:
-    counted: Counter[tuple[str, str]] = Counter()
-    found = {}
-    for record in records:
-        alike = record.method, what_of(record)
-        found[record.number] = Position(method=alike[0], what=alike[1], nth=counted[alike])
-        counted[alike] += 1
-    return found

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-_PIECE = 64 * 1024
+_PIECE, _PATIENCE = 64 * 1024, 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +156,11 @@ class LoopbackServer:
         with self._guard:
             self._records.clear()
 
+    def settle(self) -> None:
+        """End every live connection and wait until nothing more is being handled; the port stays open."""
+        if self._listener:
+            self._listener.settle()
+
     def start(self) -> Self:
         """Listen, and answer from threads."""
         self._listener = _Listener(("127.0.0.1", self.port), self)
@@ -229,7 +234,7 @@ class _Listener(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], owner: LoopbackServer) -> None:
         self.owner = owner
         self._live: set[socket.socket] = set()
-        self._live_guard = threading.Lock()
+        self._live_guard = threading.Condition()
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
@@ -252,6 +257,7 @@ class _Listener(ThreadingHTTPServer):
         with self._live_guard:
             self._live.discard(request)
             super().shutdown_request(request)
+            self._live_guard.notify_all()
 
     def hang_up(self) -> None:
         """End every live connection, so that its thread ends."""
@@ -261,6 +267,12 @@ class _Listener(ThreadingHTTPServer):
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     continue
+
+    def settle(self) -> None:
+        """End every live connection, and wait until its thread has done with it."""
+        self.hang_up()
+        with self._live_guard:
+            self._live_guard.wait_for(lambda: not self._live, _PATIENCE)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A peer that went away is no news here; anything else is a fault of the fake, or of what chooses its faults."""

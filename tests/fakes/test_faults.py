@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.docker_registry import DockerRegistry
-from tests.fakes.faults import CorruptRequest, Expired, Fault, FaultProxy, Late, Located, Position, Short, Unseen
+from tests.fakes.faults import STRANGER, CorruptRequest, Expired, Fault, FaultProxy, Late, Located, Position, Short, Unseen
 from tests.fakes.images import ImageParts, make_image, make_index, missing, put
 from tests.fakes.registry import Corrupt, CutAnswer, CutRequest, FakeRegistry, Status, digest_of
 
@@ -77,6 +77,15 @@ def test_a_login_at_the_registry_goes_by_the_proxy() -> None:
         blob_in(registry)
         answer, _ = call(proxy, "GET", f"/v2/app/blobs/{DIGEST}")
         assert (answer.status, f'realm="{proxy.url}/token"' in answer.headers["WWW-Authenticate"]) == (401, True)
+
+
+def test_which_request_comes_without_a_login_makes_no_difference() -> None:
+    with FakeRegistry(auth="bearer") as registry, FaultProxy(registry, login=True) as proxy:
+        for tag in ("1", "2"):
+            proxy.clear()
+            call(proxy, "HEAD", f"/v2/app/manifests/{tag}")
+            call(proxy, "HEAD", "/v2/app/manifests/1", Authorization="Bearer x")
+            assert proxy.positions == (Position(method="HEAD", what="/v2/app/manifests/1"), Position(method="HEAD", what=STRANGER))
 
 
 # Breaking

@@ -428,3 +428,12 @@ def test_a_crash_of_what_chooses_the_faults_comes_up_too() -> None:
         call(registry, "GET", "/v2/")
     with pytest.raises(RuntimeError, match="crashed"):
         registry.stop()
+
+
+def test_a_registry_settles_when_its_clients_have_left_and_serves_the_next() -> None:
+    with FakeRegistry() as registry, closing(http.client.HTTPConnection(registry.host, timeout=10)) as idle:
+        idle.request("GET", "/v2/")
+        idle.getresponse().read()
+        registry.settle()
+        assert idle.sock.recv(1) == b""
+        assert call(registry, "GET", "/v2/").status == 200

@@ -13,7 +13,7 @@ import pytest
 
 from tests.engine.registry.clients import SECRET, SOURCE_LOGIN, TARGET_LOGIN, Pair
 from tests.fakes.clock import FakeClock
-from tests.fakes.faults import CorruptRequest, Expired, Fault, FaultProxy, Late, Located, Position, Short, Unseen
+from tests.fakes.faults import STRANGER, CorruptRequest, Expired, Fault, FaultProxy, Late, Located, Position, Short, Unseen
 from tests.fakes.images import make_index, missing, put
 from tests.fakes.registry import Corrupt, CutAnswer, CutRequest, FakeRegistry, Record, Status
 from towline.errors import RegistryError, TowlineError
@@ -112,7 +112,8 @@ class World:
         self.source = FakeRegistry(username=SOURCE_LOGIN.username, password=SECRET, auth="bearer")
         self.target = FakeRegistry(username=TARGET_LOGIN.username, password=SECRET, auth="bearer", validates=validates)
         self.time = FakeClock()
-        self.proxies = {"source": FaultProxy(self.source, sleep=self.time.clock.sleep), "target": FaultProxy(self.target, sleep=self.time.clock.sleep)}
+        servers, sleep = {"source": self.source, "target": self.target}, self.time.clock.sleep
+        self.proxies = {side: FaultProxy(server, sleep=sleep, login=True) for side, server in servers.items()}
         self._running = (self.source, self.target, *self.proxies.values())
 
     def __enter__(self) -> Self:
@@ -142,7 +143,8 @@ class World:
         for proxy in self.proxies.values():
             proxy.clear()
         assert self.copy() is None
-        records = {side: self.proxies[side].records for side in ("source", "target")}
+        records = {side: {position: record for position, record in proxy.records.items() if position.what != STRANGER or not position.nth}
+                   for side, proxy in self.proxies.items()}  # a second request without a login comes or not, as the threads have it
         made = [(side, position, name, make(record)) for side in records for position, record in sorted(records[side].items()) for name, make in faults.items()]
         return [Case(side=side, position=position, name=name, fault=fault) for side, position, name, fault in made if fault is not None]
 

@@ -11,20 +11,20 @@ from dataclasses import replace
 from towline import dispatch
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
+from towline.commands.flags import add_flag, given_flags
 from towline.commands.orchestrator import stage_of
 from towline.commands.project import documents, given, pipeline_environment
 from towline.config.catalog import VAULT_LOGIN, vault_keys
 from towline.config.layers import load_schema
 from towline.config.merge import Layer
 from towline.config.resolve import Inputs, Settings, resolve
-from towline.config.schema import Parameter, StepSchema
+from towline.config.schema import StepSchema
 from towline.errors import CredentialError, UsageError
 from towline.pipeline import environment, stages
 from towline.steps.task import Task
 from towline.wire import BIND, SKIPPED, Binding, Outcome
 
 STAGE = stage_of  # where a call in a shell names none, as for Piper's steps
-_VALUES = {"boolean": "true|false", "integer": "N", "list": "A,B", "map": "K=V,K=V"}
 
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
     parser.set_defaults(schema=schema)
     group = parser.add_argument_group(f"parameters of {schema.name}")
     for parameter in schema.parameters:
-        _add_flag(group, parameter)
+        add_flag(group, parameter)
     return schema.name
 
 
@@ -58,7 +58,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             return Outcome(status=SKIPPED, summary=f"skipped: {decision.why}", outputs={"why": decision.why})
         why = decision.why
     inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ,
-                    parameters=given_here, flags=_flags(arguments, schema))
+                    parameters=given_here, flags=given_flags(arguments, schema))
     with _vault(schema, inputs, call) as layer:
         settings = resolve(schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer))
         return _perform(arguments, call, settings=settings, values=values, why=why)
@@ -101,23 +101,6 @@ def _task(call: Call, settings: Settings, values: Mapping[str, object], *, dry_r
     request = call.request
     return Task(settings=settings, pipeline_environment=values, stage=request.stage, build=request.build, folder=call.folder,
                 environ=call.environ, console=call.console, dry_run=dry_run)
-
-
-def _add_flag(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
-    if parameter.secret:
-        return  # a secret in argv is readable by every process of the machine: it comes by PIPER_<name>
-    group.add_argument(f"--{parameter.name}", metavar=_VALUES.get(parameter.type, "TEXT"), help=parameter.description.replace("%", "%%"),
-                       dest=f"parameter:{parameter.name}", action="append")
-
-
-def _flags(arguments: argparse.Namespace, schema: StepSchema) -> Mapping[str, object]:
-    """Flags that were given: repeated ones of a list or map joined, else the last one."""
-    found: dict[str, object] = {}
-    for parameter in schema.parameters:
-        texts = getattr(arguments, f"parameter:{parameter.name}", None)
-        if texts:
-            found[parameter.name] = ",".join(texts) if parameter.type in ("list", "map") else texts[-1]
-    return found
 
 
 def _bindings(schema: StepSchema, settings: Settings, call: Call) -> tuple[Binding, ...]:

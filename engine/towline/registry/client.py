@@ -9,22 +9,20 @@ from types import TracebackType
 from typing import Self
 
 from towline.errors import ConfigError, DigestMismatch, RegistryError, TransportError
-from towline.exchange import HttpRequest, Response, TooLong
+from towline.exchange import HttpRequest, Response
 from towline.image import Registry, parse_digest
 from towline.registry import faults
 from towline.registry.manifest import ACCEPT, LIMIT, OCI_INDEX, Descriptor, Manifest, digest_of, parse_manifest
 from towline.registry.session import Session
 from towline.registry.uploads import Uploads
-from towline.retry import pause
 from towline.secret import Login
-from towline.transport import Transport
+from towline.transport import Transport, whole
 
 _MISSING = frozenset({"MANIFEST_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
 _NEXT = re.compile(r"<([^<>]{1,4096})>\s*;\s*rel=\"?next\"?")
 _SKIP = 256 * 1024
 _PAGES = 50
-_READS = 4
 
 
 class Download:
@@ -152,18 +150,18 @@ class RegistryClient:
     def put_manifest(self, repository: str, target: str, manifest: Manifest) -> bool:
         """Store a manifest under a tag or its digest; returns whether the registry keeps the list of referrers of its subject (OCI-Subject).
 
-        Raises Incomplete where something that it names is said not to be there, and DigestMismatch where the registry stored something else. What does
-        not say 201 may come from somebody else on the way: the registry is asked whether it has it.
+        Raises Incomplete where something that it names is said not to be there, and DigestMismatch where the registry stored something else. What
+        does not say 201 and the digest may come from somebody else on the way: the registry is asked whether it has it.
         """
         url, headers = self._session.url(repository, f"manifests/{target}"), {"Content-Type": manifest.media_type}
         with self._session.send(HttpRequest(method="PUT", url=url, headers=headers, body=manifest.body), (self._session.scope(repository),)) as response:
             if response.status not in (200, 201, 202, 204):
                 raise self._refused(repository, target, response)
             stored, subject = response.headers.get("Docker-Content-Digest", ""), response.headers.get("OCI-Subject", "")
-        if response.status != 201:
-            self._confirm(repository, target, manifest, response.status)
         if _is_digest(stored) and stored != digest_of(manifest.body, stored):
             raise DigestMismatch(f"the {self.party} stored {manifest.digest} as {stored}", where=str(self.registry))
+        if response.status != 201 or not faults.names(response, manifest.digest):
+            self._confirm(repository, target, manifest, response.status)
         return bool(subject)
 
     def _confirm(self, repository: str, target: str, manifest: Manifest, status: int) -> None:
@@ -188,20 +186,18 @@ class RegistryClient:
 
     def _fetch(self, repository: str, url: str, accept: str, *, doing: str = "") -> tuple[int, Message, bytes]:
         """Status, headers and the whole body of a GET; one that is cut is asked for again. With `doing` what is neither there nor missing is a fault."""
-        clock, attempts = self.transport.clock, iter(range(_READS))
-        while True:
-            with self._session.send(HttpRequest(method="GET", url=url, headers={"Accept": accept}), (self._session.scope(repository),)) as response:
-                if response.status != 200:
-                    if doing and response.status != 404 and (response.status != 403 or self.party.role == "source"):
-                        raise faults.unexpected(self.party, response, doing)
-                    return response.status, response.headers, b""
-                try:
-                    return 200, response.headers, response.read_capped(LIMIT)
-                except TransportError as fault:
-                    attempt = next(attempts, None)
-                    if attempt is None or isinstance(fault, TooLong):
-                        raise faults.unreachable(self.party, fault) from fault
-            clock.sleep(pause(attempt, clock))
+        def read(response: Response) -> tuple[int, Message, bytes]:
+            if response.status == 200:
+                return 200, response.headers, response.read_capped(LIMIT)
+            if doing and response.status != 404 and (response.status != 403 or self.party.role == "source"):
+                raise faults.unexpected(self.party, response, doing)
+            return response.status, response.headers, b""
+
+        request = HttpRequest(method="GET", url=url, headers={"Accept": accept})
+        try:
+            return whole(lambda: self._session.send(request, (self._session.scope(repository),)), read, self.transport.clock)
+        except TransportError as fault:
+            raise faults.unreachable(self.party, fault) from fault
 
 
 def _is_digest(text: str) -> bool:

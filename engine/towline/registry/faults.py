@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TowlineError, TransportError
 from towline.exchange import Response, UntrustedCertificate
@@ -75,6 +76,11 @@ def diagnose(response: Response) -> Diagnosis:
     codes = tuple(str(entry.get("code", "")) for entry in entries)
     words = "; ".join(f"{entry.get('code', '')}: {entry.get('message', '')}" for entry in entries)
     return Diagnosis(codes=codes, text=_UNPRINTABLE.sub(" ", words)[:_TEXT])
+
+
+def names(response: Response, digest: str) -> bool:
+    """Whether an answer speaks of this content, as every registry's answer to storing it has to (distribution-spec 1.1: Location)."""
+    return digest in unquote(response.headers.get("Location", "") + " " + response.headers.get("Docker-Content-Digest", ""))
 
 
 def unreachable(party: Party, fault: TransportError) -> RegistryUnreachable:

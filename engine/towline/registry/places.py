@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from towline.errors import ConfigError
 from towline.image import Image, Reference, parse_image, parse_reference, parse_registry
@@ -136,8 +136,11 @@ def _local_image(text: str) -> tuple[Image, str]:
 
 
 def _registry_reference(text: str) -> Reference:
+    """`host/name:tag`; this machine is spoken to over http, as other tools do (`https://` says otherwise)."""
     try:
-        return parse_reference(text)
+        reference = parse_reference(text)
+        home = reference.registry.loopback
+        return replace(reference, registry=replace(reference.registry, scheme="http")) if home else reference
     except ConfigError as fault:
         if "names no registry" not in fault.message:
             raise

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from towline.errors import CredentialError, RegistryError, TransportError
-from towline.exchange import HttpRequest, origin
+from towline.exchange import HttpRequest, Response, origin
 from towline.registry import faults
 from towline.registry.challenge import Challenge, choose
 from towline.registry.credentials import basic, check_sending
 from towline.registry.hosts import may_follow, may_log_in
 from towline.registry.scopes import Grants, grants, merged
 from towline.secret import BEARER, IDENTITY, Login
-from towline.transport import Transport
+from towline.transport import Transport, whole
 
 _LIFETIME, _EARLY = 60.0, 10.0
 _MOST = 40  # scopes in one question: a URL has an end
@@ -191,18 +191,23 @@ class Authorizer:
     def _read(self, request: HttpRequest, scopes: tuple[str, ...], *, last: bool) -> Token | None:
         """The token in the answer; None where it is worth asking in another way. Raises CredentialError, RegistryError, RegistryUnreachable."""
         asked = self._transport.clock.now()
+
+        def read(response: Response) -> tuple[int, bytes] | None:
+            if response.status in _OTHERWISE and not last:
+                return None
+            if response.status in _REFUSED:
+                raise faults.refused(self._party, "at its token service", faults.diagnose(response).text)
+            return response.status, response.read_capped(faults.BODY) if response.status == 200 else b""
+
         try:
-            with self._transport.request(request) as response:
-                if response.status in _OTHERWISE and not last:
-                    return None
-                if response.status in _REFUSED:
-                    raise faults.refused(self._party, "at its token service", faults.diagnose(response).text)
-                body = response.read_capped(faults.BODY) if response.status == 200 else b""
+            answer = whole(lambda: self._transport.request(request), read, self._transport.clock)
         except TransportError as fault:
             raise faults.unreachable(self._party, fault) from fault
-        token = _parse(body, asked, grants(scopes))
+        if answer is None:
+            return None
+        token = _parse(answer[1], asked, grants(scopes))
         if token is None:
-            raise RegistryError(f"the token service of the {self._party} answers {response.status} without a token", where=origin(request.url))
+            raise RegistryError(f"the token service of the {self._party} answers {answer[0]} without a token", where=origin(request.url))
         return token
 
 

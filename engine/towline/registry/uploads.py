@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TransportError
 from towline.exchange import HttpRequest, Response, Sending
@@ -93,7 +93,7 @@ class Uploads:
         scopes = (f"repository:{self.session.name(from_repository)}:pull",) if from_repository != repository else ()
         try:
             with self._post(repository, query, scopes) as response:
-                mounted = response.status == 201 and digest in unquote(response.headers.get("Location", "") + response.headers.get("Docker-Content-Digest", ""))
+                mounted = response.status == 201 and faults.names(response, digest)
                 return mounted or response.status == 202, self._begun(repository, response) if response.status == 202 else None
         except (RegistryError, CredentialError) as fault:
             if isinstance(fault, RegistryUnreachable):
@@ -173,9 +173,9 @@ class BlobUpload:
             request = HttpRequest(method="PUT", url=self._sealed())
             response = self._session.send(request, (self._session.scope(self.upload.repository),))
         self._judge(response, (200, 201, 204))
-        if response.status == 200 and not self._uploads.holds(self.upload.repository, self._digest, self._size):
+        if not faults.names(response, self._digest) and not self._uploads.holds(self.upload.repository, self._digest, self._size):
             party = self._session.party
-            raise RegistryError(f"the {party} answers 200 to the blob {self._digest}, and does not have it", where=str(party.registry))
+            raise RegistryError(f"the {party} answers {response.status} to the blob {self._digest}, and does not have it", where=str(party.registry))
 
     def close(self) -> None:
         """Break off what is under way."""

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from posixpath import commonpath
 
+from towline import dispatch
 from towline.config.resolve import Settings
 from towline.errors import ConfigError
 from towline.image import Image, Reference, Registry, parse_platform, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.copy import Copying, copy_images
-from towline.registry.job import COPIED, MOUNTED, SKIPPED, CopyJob, CopyReport
+from towline.registry.job import CopyJob, CopyReport
+from towline.registry.places import DaemonImage, parse_local_place
 from towline.registry.progress import Progress
+from towline.registry.report import line, outputs, summary
+from towline.registry.source import Source
 from towline.registry.verify import verify_images
 from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
-from towline.steps.wanted_images import Wanted, wanted_images
+from towline.steps.wanted_images import Wanted, local_targets, wanted_images
+from towline.steps.workspace import inside
 from towline.transport import Transport
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
@@ -25,12 +31,12 @@ _PLATFORMS = "container/targetPlatformDigests"
 
 def run(task: Task) -> Outcome:
     """Plan the copies that the settings ask for, perform them and say where the images are now."""
-    settings = task.settings
-    source, targets = _place(settings, "sourceRegistryUrl"), _target_places(settings)
-    jobs = tuple(_job(task, source, targets, wanted) for wanted in wanted_images(task))
-    with Transport(limit=settings.number("copyDeadline"), network=network(task), hide=task.console.hide) as transport:
+    settings, targets = task.settings, _target_places(task.settings)
+    local = settings.flag("pushLocalDockerImage")
+    jobs = (_local_job(task, targets),) if local else _jobs(task, targets)
+    with Transport(limit=settings.number("copyDeadline"), network=network(task), hide=task.console.hide) as transport, ExitStack() as opened:
         copying = Copying(
-            source=_client(task, transport, source[0], role="source", names=[job.repository for job in jobs]),
+            source=opened.enter_context(_local_source(task)) if local else _source(task, transport, jobs),
             targets={registry: _client(task, transport, registry, role="target" if registry == targets[0][0] else "", names=names)
                      for registry, names in _target_names(jobs).items()},
             progress=Progress(task.console, transport.clock), dry_run=task.dry_run,
@@ -38,10 +44,12 @@ def run(task: Task) -> Outcome:
         reports = copy_images(jobs, copying)
         if settings.flag("verify") and not task.dry_run:
             verify_images(jobs, reports, copying.targets)
-    if len(reports) > 1:
-        for report in reports:
-            task.console.say(f"  {_line(report, dry_run=task.dry_run)}")
-    return _outcome(task, reports)
+    for report in reports if len(reports) > 1 else ():
+        task.console.say(f"  {line(report, dry_run=task.dry_run)}")
+    return Outcome(
+        status=SUCCESS if any(report.changed for report in reports) else UNCHANGED, summary=summary(reports, dry_run=task.dry_run),
+        pipeline_environment={} if task.dry_run else _published(task, reports), outputs=outputs(reports, dry_run=task.dry_run),
+    )
 
 
 _Place = tuple[Registry, str]
@@ -56,6 +64,35 @@ def _place(settings: Settings, name: str) -> _Place:
 def _target_places(settings: Settings) -> tuple[_Place, ...]:
     """The registry that the step is about, and those that get the images beside it."""
     return tuple(dict.fromkeys((_place(settings, "targetRegistryUrl"), *map(parse_registry, settings.texts("targetRegistries")))))
+
+
+def _source(task: Task, transport: Transport, jobs: Sequence[CopyJob]) -> RegistryClient:
+    return _client(task, transport, _place(task.settings, "sourceRegistryUrl")[0], role="source", names=[job.repository for job in jobs])
+
+
+def _local_source(task: Task) -> AbstractContextManager[Source]:
+    """The image of this machine that `localDockerImagePath` names; raises ConfigError, what a pull request can change leads to the workspace only."""
+    settings = task.settings
+    place, where = parse_local_place(settings.text("localDockerImagePath")), settings.origin("localDockerImagePath")
+    if not isinstance(place, DaemonImage) and not settings.trusted("localDockerImagePath") and not inside(task.folder, place.path):
+        raise ConfigError(f"{place.path} leads out of the workspace", where=where, hint="keep the image in the workspace, or name it in the call of the step")
+    opened: AbstractContextManager[Source] = dispatch.part("local_images").open_source(place, environ=task.environ)
+    return opened
+
+
+def _local_job(task: Task, targets: Sequence[_Place]) -> CopyJob:
+    """The one image of this machine to all its names."""
+    platform = task.settings.text("targetArchitecture")
+    return CopyJob(
+        repository="", target="", name=task.settings.text("localDockerImagePath"),
+        targets=tuple(_reference(place, image) for place in targets for image in local_targets(task)),
+        platform=parse_platform(platform) if platform else None,
+    )
+
+
+def _jobs(task: Task, targets: Sequence[_Place]) -> tuple[CopyJob, ...]:
+    source = _place(task.settings, "sourceRegistryUrl")
+    return tuple(_job(task, source, targets, wanted) for wanted in wanted_images(task))
 
 
 def _job(task: Task, source: _Place, targets: Sequence[_Place], wanted: Wanted) -> CopyJob:
@@ -101,45 +138,13 @@ def _client(task: Task, transport: Transport, registry: Registry, *, role: str, 
     return client
 
 
-def _line(report: CopyReport, *, dry_run: bool) -> str:
-    """What happened to one image, for people."""
-    tags = ", ".join(str(target) for target in report.job.targets)
-    platforms = f" ({', '.join(report.platforms)})" if report.platforms else ""
-    if not report.changed:
-        why = "the target holds it already" if report.source_asked else "the target holds it already, the source was not asked"
-        return f"{tags}: {report.digest}{platforms}: {why}"
-    if not report.count(COPIED) + report.count(MOUNTED) + report.count(SKIPPED):
-        return f"{tags}: {report.digest}{platforms}: the target {'will get' if dry_run else 'got'} the tag, it holds the image already"
-    done = "to move" if dry_run else "moved"
-    blobs = f"{report.count(COPIED)} blobs copied, {report.count(MOUNTED)} mounted, {report.count(SKIPPED)} skipped"
-    along = f", with {len(report.referrers)} that refer to it" if report.referrers else ""
-    return f"{tags}: {report.digest}{platforms}{along}: {report.size(COPIED)} bytes {done}, {report.size(SKIPPED)} skipped ({blobs})"
-
-
-def _outcome(task: Task, reports: Sequence[CopyReport]) -> Outcome:
-    changed = [report for report in reports if report.changed]
-    moved, skipped = sum(report.size(COPIED) for report in reports), sum(report.size(SKIPPED) for report in reports)
-    several = f"{len(changed)} of {len(reports)} images {'to push' if task.dry_run else 'pushed'}, {moved} bytes, {skipped} skipped"
-    return Outcome(
-        status=SUCCESS if changed else UNCHANGED,
-        summary=several if len(reports) > 1 else _line(reports[0], dry_run=task.dry_run),
-        pipeline_environment={} if task.dry_run else _published(task, reports),
-        outputs={
-            "images": [_record(report) for report in reports],
-            "bytes": {"moved": moved, "skipped": skipped},
-            **({"plan": [entry for report in reports for entry in report.plan]} if task.dry_run else {}),
-            "blobs": {kind: sum(report.count(kind) for report in reports) for kind in (COPIED, MOUNTED, SKIPPED)},
-        },
-    )
-
-
 def _published(task: Task, reports: Sequence[CopyReport]) -> Mapping[str, object]:
     """Where the images are now, for the steps that deploy them; under `publishTargetAsRegistry` by the keys of Piper's own steps as well."""
     settings = task.settings
     url = settings.text("targetRegistryUrl").rstrip("/")
     prefix = parse_registry(url)[1]
-    names = [str(report.job.targets[0].image).removeprefix(f"{prefix}/" if prefix else "") for report in reports]
-    digests = [report.digest for report in reports]
+    named = [(image, report.digest) for report in reports for image in _first_names(report)]
+    names, digests = [str(image).removeprefix(f"{prefix}/" if prefix else "") for image, _ in named], [digest for _, digest in named]
     ours: dict[str, object] = {"container/targetRegistryUrl": url, "container/targetImageNameTag": names[0], "container/targetImageNameTags": names,
             "container/targetImageDigests": digests}
     platform = settings.text("targetArchitecture")
@@ -151,10 +156,7 @@ def _published(task: Task, reports: Sequence[CopyReport]) -> Mapping[str, object
                    "container/imageNames": [name.partition(":")[0] for name in names], "container/imageDigest": digests[0], "container/imageDigests": digests}
 
 
-def _record(report: CopyReport) -> dict[str, object]:
-    blobs = [{"registry": blob.registry, "repository": blob.repository, "digest": blob.digest, "bytes": blob.size, "how": blob.way.how,
-              "seconds": round(blob.way.seconds, 3), "requests": blob.way.requests, "retries": blob.way.retries} for blob in report.blobs]
-    along = {"referrers": [_record(referrer) for referrer in report.referrers]} if report.referrers else {}
-    return {"source": report.job.name, "target": str(report.job.targets[0]), "targets": [str(target) for target in report.job.targets],
-            "digest": report.digest, "platforms": list(report.platforms), "tags": list(dict.fromkeys(target.image.tag for target in report.job.targets)),
-            "blobs": blobs, **along}
+def _first_names(report: CopyReport) -> tuple[Image, ...]:
+    """What an image is called first in each repository of the first registry."""
+    targets = report.job.targets
+    return tuple({target.image.name: target.image for target in reversed(targets) if target.registry == targets[0].registry}.values())[::-1]

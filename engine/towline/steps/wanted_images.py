@@ -36,6 +36,23 @@ def wanted_images(task: Task) -> tuple[Wanted, ...]:
     return tuple(replace(image, digest=image.source.digest or digest) for image, digest in zip(images, known, strict=True))
 
 
+def local_targets(task: Task) -> tuple[Image, ...]:
+    """What the one image of this machine is called at the target: each value of `targetImages` with its tags, else `targetImageNameTags` or `sourceImages`."""
+    settings = task.settings
+    if settings.flag("useImageNameTags"):
+        name = "targetImageNameTags" if settings.given("targetImageNameTags") else "sourceImageNameTags"
+        images = [_image(settings, name, text) for text in settings.texts(name)]
+        targets = [target for image in images for target in _targets(settings, image, image.tag)]
+    else:
+        name = "targetImages" if settings.given("targetImages") else "sourceImages"
+        texts = settings.mapping("targetImages").values() or settings.texts("sourceImages")
+        images = [_image(settings, name, text) for text in texts]
+        targets = [target for image in images for target in _targets(settings, image, _own_tag(settings, image, image))]
+    if not targets:
+        raise ConfigError("no name is known that the image could be pushed under", hint=f"name it in {name}")
+    return tuple(dict.fromkeys(targets))
+
+
 def _of_one_build(settings: Settings, *, by_tags: bool) -> bool:
     """Whether the digests belong to the images: the build's digests say nothing of an image or a tag that somebody else has named."""
     names = ("sourceImageNameTags",) if by_tags else ("sourceImages", "sourceImageTag")

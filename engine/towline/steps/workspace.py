@@ -14,9 +14,14 @@ _LARGEST = 4 * 1024 * 1024
 def find_file(folder: Path, name: str, *, where: str) -> bytes | None:
     """The content of the file `name` inside the workspace, None where there is none; raises ConfigError for one that lies outside."""
     path = folder / name
-    if "\0" in name or not path.resolve().is_relative_to(folder.resolve()):
+    if not inside(folder, name):
         raise ConfigError(f"{name} leads out of the workspace", where=where, hint="keep the file itself in the workspace, not a link to it")
     return read_file(path, name, where) if path.exists() else None
+
+
+def inside(folder: Path, name: str) -> bool:
+    """Whether `name`, and what it leads to, lies in `folder`."""
+    return "\0" not in name and (folder / name).resolve().is_relative_to(folder.resolve())
 
 
 def named_file(task: Task, parameter: str) -> bytes:

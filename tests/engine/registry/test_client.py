@@ -123,9 +123,10 @@ def test_a_stored_manifest_keeps_its_bytes_and_type(target: FakeRegistry, pusher
     assert target.count("PUT") == 2
 
 
-def test_what_does_not_say_201_to_a_manifest_is_asked_about(target: FakeRegistry, pusher: RegistryClient) -> None:
-    target.fault = on("PUT", "", Status(code=200, body=b"please log in"))
-    with pytest.raises(RegistryError, match="answers 200 to app, manifest 1, and does not have it"):
+@pytest.mark.parametrize("code", [200, 201])
+def test_what_does_not_name_the_manifest_is_asked_about(target: FakeRegistry, pusher: RegistryClient, code: int) -> None:
+    target.fault = on("PUT", "", Status(code=code))
+    with pytest.raises(RegistryError, match=f"answers {code} to app, manifest 1, and does not have it"):
         pusher.put_manifest("app", "1", manifest_of())
 
 

@@ -40,7 +40,7 @@ LOCAL = [
 REGISTRY = [
     ("docker://registry.example/app:1", "https", "registry.example", "app:1"),
     ("registry.example:5000/team/app", "https", "registry.example:5000", "team/app"),
-    ("localhost/app:1", "https", "localhost", "app:1"),
+    ("localhost/app:1", "http", "localhost", "app:1"),
     (f"registry.example/app@{DIGEST}", "https", "registry.example", f"app@{DIGEST}"),
     (f"docker://registry.example/app:1@{DIGEST}", "https", "registry.example", f"app:1@{DIGEST}"),
     ("http://127.0.0.1:5000/app:1", "http", "127.0.0.1:5000", "app:1"),

@@ -93,6 +93,7 @@ def test_an_upload_at_another_host_carries_no_authorization(target: FakeRegistry
     target.username, target.password, target.auth = TARGET_LOGIN.username, SECRET, "basic"
     pusher.has_blob("app", DIGEST)
     source.fault = on("PUT", "", Status(code=201))
+    target.create("app").blobs[DIGEST] = BLOB  # as the storage behind the other host has it then
     send(pusher.uploads, UploadSession(repository="app", url=source.url + "/upload?x=1"))
     assert [(record.authorization, record.query) for record in source.requests] == [("", "x=1&digest=" + DIGEST.replace(":", "%3A"))]
 
@@ -243,9 +244,10 @@ def test_a_201_that_does_not_name_the_blob_does_not_mean_that_it_is_there(target
     assert [record.method for record in target.requests] == ["POST", "HEAD", "POST"]
 
 
-def test_a_200_to_an_upload_is_asked_about(target: FakeRegistry, uploads: Uploads) -> None:
-    target.fault = on("PUT", "", Status(code=200, body=b"please log in"))
-    with pytest.raises(RegistryError, match=r"answers 200 to the blob .* and does not have it"):
+@pytest.mark.parametrize("code", [200, 201, 204])
+def test_an_answer_to_an_upload_that_does_not_name_the_blob_is_asked_about(target: FakeRegistry, uploads: Uploads, code: int) -> None:
+    target.fault = on("PUT", "", Status(code=code))
+    with pytest.raises(RegistryError, match=rf"answers {code} to the blob .* and does not have it"):
         store(uploads)
 
 

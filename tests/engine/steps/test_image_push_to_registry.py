@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.calls import Ending
 from tests.engine.steps.places import PASSWORD, Place
+from tests.fakes.archives import layout, write
 from tests.fakes.images import ImageParts, make_image, make_index, put
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.serve import Answer, Request
@@ -125,10 +127,54 @@ def test_a_dry_run_changes_nothing_and_claims_nothing(place: Place) -> None:
     assert ending.result["outputs"]["plan"]
 
 
-def test_what_is_not_built_yet_is_refused_and_not_ignored(place: Place) -> None:
-    ending = place.push(parameters={"pushLocalDockerImage": True})
-    assert ending.code == 3
-    assert "pushLocalDockerImage" in ending.message
+def local(place: Place, path: str = "image", **parameters: object) -> Ending:
+    """Push the layout at `path` instead of what staging has."""
+    given = {"pushLocalDockerImage": True, "localDockerImagePath": path, **parameters}
+    return place.push(parameters=given, **{"container/registryUrl": None})
+
+
+def test_an_image_of_this_machine_goes_to_every_name_that_it_is_to_have(place: Place) -> None:
+    image = make_image(seed=3)
+    write(place.folder / "image", layout([("", image)]))
+    ending = local(place, targetImages={"a": "shop/one", "b": "shop/two"}, targetImageTag="2.0", tagLatest=True)
+    assert ending.code == 0, ending.err
+    for name in ("shop/one", "shop/two"):
+        assert place.target.storage[name].tags == dict.fromkeys(("2.0", "latest"), image.digest)
+        assert there(place, name, image)
+    environment = ending.result["pipelineEnvironment"]
+    assert environment["container/targetImageNameTags"] == ["shop/one:2.0", "shop/two:2.0"]
+    assert environment["container/targetImageDigests"] == [image.digest] * 2
+    assert local(place, targetImages={"a": "shop/one", "b": "shop/two"}, targetImageTag="2.0", tagLatest=True).result["status"] == "unchanged"
+    assert place.staging.requests == ()
+
+
+def test_without_names_of_its_own_a_local_image_is_called_as_the_build_called_it(place: Place) -> None:
+    image = make_image(seed=3)
+    write(place.folder / "image", layout([("", image)]))
+    assert local(place).code == 0
+    assert place.target.storage["team/app"].tags == {"1.0.0-7": image.digest}
+    assert local(place, useImageNameTags=True, targetImageNameTags=["other:3+1"]).code == 0
+    assert place.target.storage["other"].tags == {"3-1": image.digest}
+
+
+def test_the_project_may_not_push_files_from_outside_of_its_workspace(place: Place, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("agent") / "image"
+    write(outside, layout([("", make_image(seed=3))]))
+    place.configure(place.target.url, f"    pushLocalDockerImage: true\n    localDockerImagePath: {outside}\n")
+    ending = place.push()
+    assert (ending.code, "leads out of the workspace" in ending.message) == (3, True)
+    (place.folder / "link").symlink_to(outside)
+    place.configure(place.target.url, "    pushLocalDockerImage: true\n    localDockerImagePath: link\n")
+    assert place.push().code == 3
+    assert place.target.storage == {}
+    place.configure(place.target.url)
+    assert local(place, str(outside)).code == 0  # the call may: a pull request does not write it
+
+
+def test_a_local_image_for_another_platform_is_an_error(place: Place) -> None:
+    write(place.folder / "image", layout([("", make_image("linux/arm64", seed=3))]))
+    ending = local(place, targetArchitecture="linux/amd64")
+    assert (ending.code, "linux/arm64, not for linux/amd64" in ending.message) == (3, True)
 
 
 def test_an_image_without_an_index_goes_over_as_it_is(place: Place) -> None:

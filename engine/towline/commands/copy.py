@@ -1,0 +1,125 @@
+"""`towline copy SOURCE TARGET...`: one image from wherever it is into registries, without a project; flags and variables are those of imagePushToRegistry."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
+
+from towline import dispatch
+from towline.commands.call import Call
+from towline.commands.flags import add_flag, given_flags
+from towline.config.documents import Documents, parse_document
+from towline.config.layers import Inputs, load_schema
+from towline.config.resolve import Settings, resolve
+from towline.config.schema import StepSchema
+from towline.errors import ConfigError, UsageError
+from towline.image import Registry, parse_platform
+from towline.registry.client import RegistryClient
+from towline.registry.copy import Copying, copy_images
+from towline.registry.job import CopyJob
+from towline.registry.places import Place, RegistryPlace, parse_place
+from towline.registry.progress import Progress
+from towline.registry.report import line, outputs
+from towline.registry.source import Source
+from towline.registry.verify import verify_images
+from towline.steps.registry_access import network, registry_login
+from towline.steps.task import Task
+from towline.transport import Transport
+from towline.wire import SUCCESS, UNCHANGED, Outcome
+
+_STEP = "imagePushToRegistry"
+_PARAMETERS = (
+    "sourceRegistryUser", "sourceRegistryPassword", "targetRegistryUser", "targetRegistryPassword", "dockerConfigJSON", "targetArchitecture", "copyReferrers",
+    "verify", "copyDeadline", "customTlsCertificateLinks", "clientCertificates", "clientKeys", "insecureRegistries", "allowPlainHttp", "credentialHosts",
+)
+_LONGEST = 64 * 1024
+
+
+def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
+    """The places, and the step's own flags as far as they say how an image is copied."""
+    parser.add_argument("source", metavar="SOURCE", help="docker://host/name:tag or host/name:tag, oci:FOLDER[:tag], oci-archive:FILE[:tag],"
+                        " docker-archive:FILE[:name:tag], docker-daemon:name:tag")
+    parser.add_argument("targets", metavar="TARGET", nargs="+", help="docker://host/name:tag or host/name:tag")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
+    parser.add_argument("--password-stdin", choices=("source", "target"), help="read this side's password from standard input")
+    schema = _schema()
+    parser.set_defaults(schema=schema)
+    group = parser.add_argument_group(f"parameters of {_STEP}; passwords by PIPER_sourceRegistryPassword and PIPER_targetRegistryPassword")
+    for parameter in schema.parameters:
+        add_flag(group, parameter)
+
+
+def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
+    """Parse the places, copy, and say what happened."""
+    task = _task(arguments, call)
+    settings, source = task.settings, parse_place(arguments.source)
+    targets = [_registry(text) for text in arguments.targets]
+    platform = settings.text("targetArchitecture")
+    job = CopyJob(
+        repository=source.reference.image.name if isinstance(source, RegistryPlace) else "", name=str(source),
+        target=source.target if isinstance(source, RegistryPlace) else "", targets=tuple(target.reference for target in targets),
+        platform=parse_platform(platform) if platform else None, referrers=settings.flag("copyReferrers"),
+    )
+    with ExitStack() as stack:
+        transport = stack.enter_context(Transport(limit=settings.number("copyDeadline"), network=network(task), hide=call.console.hide))
+        clients = {registry: _client(task, transport, registry, role="target") for registry in dict.fromkeys(target.reference.registry for target in targets)}
+        copying = Copying(source=stack.enter_context(_opened(task, transport, source)), targets=clients,
+                          progress=Progress(call.console, transport.clock), dry_run=task.dry_run)
+        reports = copy_images([job], copying)
+        if settings.flag("verify") and not task.dry_run:
+            verify_images([job], reports, clients)
+        sent = transport.total
+    said = line(reports[0], dry_run=task.dry_run)
+    if not arguments.json:
+        call.out.write(f"{said}\n")
+    return Outcome(status=SUCCESS if reports[0].changed else UNCHANGED, summary=said,
+                   outputs={**outputs(reports, dry_run=task.dry_run), "requests": sent.requests, "retries": sent.retries})
+
+
+def _schema() -> StepSchema:
+    """The step's parameters that say how an image is copied; none of them must be set."""
+    schema = load_schema(_STEP)
+    return replace(schema, parameters=tuple(parameter for parameter in schema.parameters if parameter.name in _PARAMETERS), credentials=())
+
+
+def _task(arguments: argparse.Namespace, call: Call) -> Task:
+    nothing = Documents(defaults=(), project=parse_document("", "", trusted=True))
+    inputs = Inputs(stage="", documents=nothing, pipeline_environment={}, environ=_environ(arguments, call), parameters={},
+                    flags=given_flags(arguments, arguments.schema))
+    settings: Settings = resolve(arguments.schema, inputs, part=True)
+    for secret in settings.secrets():
+        call.console.hide(secret)
+    return Task(settings=settings, pipeline_environment={}, stage="", build=call.request.build, folder=call.folder, environ=call.environ,
+                console=call.console, dry_run=arguments.dry_run)
+
+
+def _environ(arguments: argparse.Namespace, call: Call) -> dict[str, str]:
+    """The variables, with the password that comes by standard input."""
+    if not arguments.password_stdin:
+        return dict(call.environ)
+    password = sys.stdin.readline(_LONGEST).rstrip("\r\n") if sys.stdin else ""
+    if not password:
+        raise UsageError("--password-stdin is given, and standard input holds no password", hint="write it there: printf '%s' \"$PASSWORD\" | towline copy ...")
+    return {**call.environ, f"PIPER_{arguments.password_stdin}RegistryPassword": password}
+
+
+def _registry(text: str) -> RegistryPlace:
+    place = parse_place(text)
+    if not isinstance(place, RegistryPlace):
+        raise ConfigError(f"{text!r} is no registry, and images are copied to registries only", hint="expected docker://host/name:tag")
+    return place
+
+
+def _opened(task: Task, transport: Transport, source: Place) -> AbstractContextManager[Source]:
+    if isinstance(source, RegistryPlace):
+        return nullcontext(_client(task, transport, source.reference.registry, role="source", path=source.reference.image.name))
+    opened: AbstractContextManager[Source] = dispatch.part("local_images").open_source(source, environ=task.environ)
+    return opened
+
+
+def _client(task: Task, transport: Transport, registry: Registry, *, role: str, path: str = "") -> RegistryClient:
+    found = registry_login(task, registry, role=role, path=path)
+    return RegistryClient(registry, role=role, login=found, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp"))

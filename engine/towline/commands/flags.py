@@ -1,0 +1,28 @@
+"""A step's parameters as flags of a command; secrets have none."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+
+from towline.config.schema import Parameter, StepSchema
+
+_VALUES = {"boolean": "true|false", "integer": "N", "list": "A,B", "map": "K=V,K=V"}
+
+
+def add_flag(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
+    """Add the flag of one parameter to a group of flags."""
+    if parameter.secret:
+        return  # a secret in argv is readable by every process of the machine: it comes by PIPER_<name>
+    group.add_argument(f"--{parameter.name}", metavar=_VALUES.get(parameter.type, "TEXT"), help=parameter.description.replace("%", "%%"),
+                       dest=f"parameter:{parameter.name}", action="append")
+
+
+def given_flags(arguments: argparse.Namespace, schema: StepSchema) -> Mapping[str, object]:
+    """Flags that were given: repeated ones of a list or map joined, else the last one."""
+    found: dict[str, object] = {}
+    for parameter in schema.parameters:
+        texts = getattr(arguments, f"parameter:{parameter.name}", None)
+        if texts:
+            found[parameter.name] = ",".join(texts) if parameter.type in ("list", "map") else texts[-1]
+    return found

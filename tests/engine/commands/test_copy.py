@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.calls import Ending
+from tests.fakes.images import ImageParts, make_image, make_index, missing, put, refer_to
+from tests.fakes.registry import FakeRegistry
+
+SECRET = "target-pass-word"
+
+
+class Desk:
+    """A person's folder between two registries, the target with a login."""
+
+    def __init__(self, folder: Path, source: FakeRegistry, target: FakeRegistry) -> None:
+        self.folder, self.source, self.target = folder, source, target
+        self.image = make_index()
+        put(self.image, source, "app", "1")
+
+    def copy(self, *words: str, environ: dict[str, str] | None = None) -> Ending:
+        login = {"PIPER_targetRegistryPassword": SECRET} if environ is None else environ
+        return Ending(["copy", *words, "--targetRegistryUser", "pusher"], self.folder, login)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.chdir(tmp_path)
+    with FakeRegistry(referrers=True) as source, FakeRegistry(username="pusher", password=SECRET) as target:
+        yield Desk(tmp_path, source, target)
+
+
+@pytest.mark.parametrize("prefix", ["docker://", ""])
+def test_an_image_goes_from_registry_to_registry(desk: Desk, prefix: str) -> None:
+    ending = desk.copy(f"{prefix}{desk.source.host}/app:1", f"{prefix}{desk.target.host}/team/app:2")
+    assert ending.code == 0, ending.err
+    assert missing(desk.image, desk.target, "team/app") == ()
+    assert desk.target.storage["team/app"].tags == {"2": desk.image.digest}
+    assert ending.out.startswith(f"{desk.target.host}/team/app:2: {desk.image.digest} (linux/amd64, linux/arm64): ")
+    assert ending.result["outputs"]["requests"] == len(desk.source.requests) + len(desk.target.requests)
+
+
+def test_the_second_time_nothing_moves(desk: Desk) -> None:
+    places = [f"{desk.source.host}/app:1", f"{desk.target.host}/app:1"]
+    assert [desk.copy(*places).result["status"] for _ in range(2)] == ["success", "unchanged"]
+
+
+def test_several_targets_are_one_copy(desk: Desk) -> None:
+    desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/a:1", f"{desk.target.host}/a:latest", f"{desk.target.host}/b:1")
+    assert desk.target.storage["a"].tags == dict.fromkeys(("1", "latest"), desk.image.digest)
+    assert desk.target.storage["b"].tags == {"1": desk.image.digest}
+    assert desk.source.count("GET", "blobs") == len(desk.image.all_blobs())
+
+
+def layout(folder: Path, image: ImageParts) -> None:
+    """An OCI image layout in a folder (image-spec 1.1)."""
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    for digest, data in {image.digest: image.manifest, **image.all_blobs()}.items():
+        (blobs / digest.partition(":")[2]).write_bytes(data)
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    entry = {"mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest)}
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+
+
+def test_an_image_goes_from_a_folder_to_a_registry(desk: Desk) -> None:
+    image = make_image(seed=5)
+    layout(desk.folder / "build" / "image", image)
+    ending = desk.copy("oci:build/image", f"{desk.target.host}/app:1")
+    assert ending.code == 0, ending.err
+    assert missing(image, desk.target, "app") == ()
+
+
+def test_a_password_may_come_by_standard_input(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{SECRET}\n"))
+    ending = desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", "--password-stdin", "target", environ={})
+    assert ending.code == 0, ending.err
+    assert SECRET not in ending.err + ending.out + json.dumps(ending.result)
+
+
+def test_standard_input_without_a_password_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    ending = desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", "--password-stdin", "target", environ={})
+    assert (ending.code, "standard input holds no password" in ending.message) == (2, True)
+
+
+def test_there_is_no_flag_for_a_password(desk: Desk) -> None:
+    ending = desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", "--targetRegistryPassword", SECRET)
+    assert (ending.code, ending.message) == (2, "unknown flag --targetRegistryPassword")
+
+
+def test_platform_referrers_and_verify_are_the_steps_own_flags(desk: Desk) -> None:
+    sbom = refer_to(desk.image.children[1])
+    put(sbom, desk.source, "app")
+    words = ["--targetArchitecture", "linux/arm64", "--copyReferrers", "true", "--verify", "true"]
+    ending = desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", *words)
+    assert ending.code == 0, ending.err
+    assert desk.target.storage["app"].tags["1"] == desk.image.children[1].digest
+    assert sbom.digest in desk.target.storage["app"].manifests
+    assert desk.target.count("HEAD", "blobs") > 0
+
+
+def test_a_dry_run_prints_the_plan_and_changes_nothing(desk: Desk) -> None:
+    ending = desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", "--dry-run", "--json")
+    assert desk.target.storage == {}
+    assert json.loads(ending.out)["outputs"]["plan"] == ending.result["outputs"]["plan"] != []
+
+
+@pytest.mark.parametrize(("source", "target", "code", "words"), [
+    ("oci:nowhere", "r.example.com/app:1", 3, "there is no OCI layout"),
+    ("r.example.com/app:1", "oci:folder", 3, "images are copied to registries only"),
+    ("app:1", "r.example.com/app:1", 3, "names no"),
+    ("docker://", "r.example.com/app:1", 3, "names no registry"),
+])
+def test_what_is_no_place_says_what_one_is(desk: Desk, *, source: str, target: str, code: int, words: str) -> None:
+    ending = desk.copy(source, target)
+    assert (ending.code, words in ending.message, bool(ending.hint)) == (code, True, True), ending.message
+
+
+def test_a_missing_image_and_a_wrong_password_have_their_exit_codes(desk: Desk) -> None:
+    assert desk.copy(f"{desk.source.host}/app:none", f"{desk.target.host}/app:1").code == 5
+    assert desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", environ={"PIPER_targetRegistryPassword": "guess-me-not"}).code == 4
+
+
+def test_the_project_around_it_does_not_matter(desk: Desk) -> None:
+    (desk.folder / ".pipeline").mkdir()
+    (desk.folder / ".pipeline" / "config.yml").write_text("steps: [")
+    assert desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1").code == 0

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from towline.commands.flags import add_flag, given_flags
+from towline.config.schema import StepSchema, parse
+
+SCHEMA: StepSchema = parse({"name": "paint", "description": "Paints.", "parameters": [
+    {"name": name, "type": kind, "scope": ["PARAMETERS"], "description": f"100% {name}.", **more}
+    for name, kind, more in (("colour", "string", {}), ("walls", "list", {}), ("rooms", "map", {}), ("key", "string", {"secret": True}))
+]}, "paint.yaml")
+
+
+def flags(*words: str) -> dict[str, object]:
+    parser = argparse.ArgumentParser()
+    group = parser.add_argument_group("parameters")
+    for parameter in SCHEMA.parameters:
+        add_flag(group, parameter)
+    assert "100% colour." in parser.format_help()
+    return dict(given_flags(parser.parse_args(words), SCHEMA))
+
+
+def test_the_last_of_a_repeated_flag_counts_and_lists_are_joined() -> None:
+    assert flags("--colour", "red", "--colour", "blue", "--walls", "a,b", "--walls", "c", "--rooms", "x=1") == {
+        "colour": "blue", "walls": "a,b,c", "rooms": "x=1"}
+    assert flags() == {}
+
+
+def test_a_secret_has_no_flag() -> None:
+    with pytest.raises(SystemExit):
+        flags("--key", "hunter2")

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tests.engine.registry.test_job import report
+from towline.registry.job import COPIED, MOUNTED, SKIPPED
+from towline.registry.report import line, outputs, summary
+
+
+def test_a_line_says_what_moved_and_what_did_not() -> None:
+    whole = replace(report(COPIED, MOUNTED, SKIPPED, SKIPPED, plan=True), platforms=("linux/amd64", "linux/arm64"))
+    assert line(whole, dry_run=False) == (
+        "registry.example/app:1: sha256:0 (linux/amd64, linux/arm64): 10 bytes moved, 20 skipped (1 blobs copied, 1 mounted, 2 skipped)")
+    assert "10 bytes to move" in line(whole, dry_run=True)
+
+
+def test_an_image_that_is_there_is_no_work() -> None:
+    assert line(report(), dry_run=False) == "registry.example/app:1: sha256:0: the target holds it already"
+    assert line(replace(report(), source_asked=False), dry_run=False).endswith("the target holds it already, the source was not asked")
+    assert line(report(plan=True), dry_run=False).endswith("the target got the tag, it holds the image already")
+
+
+def test_what_refers_to_an_image_is_named_with_it() -> None:
+    signed = report(COPIED, plan=True, referrers=(report(COPIED, plan=True),))
+    assert ", with 1 that refer to it: 20 bytes moved" in line(signed, dry_run=False)
+    image: Any = outputs([signed], dry_run=False)["images"][0]  # type: ignore[index]
+    assert [len(one["blobs"]) for one in (image, *image["referrers"])] == [1, 1]
+
+
+def test_several_images_are_counted() -> None:
+    several = [report(COPIED, plan=True), report(), report(SKIPPED, plan=True)]
+    assert summary(several, dry_run=False) == "2 of 3 images pushed, 10 bytes, 10 skipped"
+    assert summary(several[:1], dry_run=False) == line(several[0], dry_run=False)
+
+
+def test_the_outputs_hold_every_blob_and_under_a_dry_run_the_plan() -> None:
+    done = outputs([report(COPIED, SKIPPED, plan=True)], dry_run=False)
+    assert (done["bytes"], done["blobs"]) == ({"moved": 10, "skipped": 10}, {"copied": 1, "mounted": 0, "skipped": 1})
+    assert "plan" not in done
+    assert outputs([report(plan=True)], dry_run=True)["plan"] == [{"do": "put tag"}]
