@@ -12,7 +12,7 @@ import re
 from collections import abc
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -33,18 +33,20 @@ _COLON = re.compile(rf"(?:{_BLANK}|{_COMMENT})*+:", re.DOTALL)
 _STANDARD = "tag:yaml.org,2002:"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A place in a text: `index` counts characters from 0 (a byte order mark is one), `line` and `column` from 1."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # nobody searches a place for a number
     line: int
     column: int
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A scalar; `start` to `end` is its own source, quotes or block header included, without anchor and tag; `style` is '' where plain."""
+    """A scalar; `start` to `end` is its own source, quotes or block header included, without anchor and tag; `style` is '' where plain.
+
+    `number` is that of the node's first event in the whole text, as `outline` counts them.
+    """
 
     value: str
     tag: str | None
@@ -52,6 +54,7 @@ class Scalar:
     start: Mark
     end: Mark
     anchor: str | None
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Mapping:
     end: Mark
     anchor: str | None
     tag: str | None
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Sequence:
     end: Mark
     anchor: str | None
     tag: str | None
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,17 @@ class Alias:
     name: str
     start: Mark
     end: Mark
+    number: int
+
+
+class Event(NamedTuple):
+    """What a YAML parser says of one place: its `kind` (libyaml's name), and what a scalar or the start of a collection is; no position."""
+
+    kind: str
+    value: str = ""
+    style: str = ""
+    anchor: str | None = None
+    tag: str | None = None
 
 
 Node = Scalar | Mapping | Sequence | Alias
@@ -118,9 +134,21 @@ class YamlFault(ValueError):
         self.column = column
 
 
-def parse(text: str) -> tuple[Document, ...]:
-    """Every document of `text` with positions; raises YamlFault, also where a limit on size, nodes or depth is exceeded."""
-    return tuple(_Composer(text).documents())
+def parse(text: str, events: list[Event] | None = None) -> tuple[Document, ...]:
+    """Every document of `text` with positions, and its outline into `events`; raises YamlFault, also where a limit on size, nodes or depth is exceeded."""
+    return tuple(_Composer(text, events).documents())
+
+
+def outline(text: str) -> list[Event]:
+    """Every event of `text` without its position: two texts with the same outline say the same, in the same styles; raises YamlFault."""
+    return [_event(event) for event in _Composer(text).stream]
+
+
+def _event(event: Any) -> Event:
+    if type(event) is yaml.ScalarEvent:
+        return Event("scalar", event.value, event.style or "", event.anchor, event.tag)
+    style = "flow" if getattr(event, "flow_style", None) else ""
+    return Event(type(event).__name__, "", style, getattr(event, "anchor", None), getattr(event, "tag", None))
 
 
 def load(text: str) -> Located:
@@ -177,10 +205,10 @@ def _number(text: str) -> object:
 class _Composer:
     """Events of one text to nodes; recursion is bounded by MAX_DEPTH."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, events: list[Event] | None = None) -> None:
         self.shift = 1 if text.startswith("\ufeff") else 0
         self.text = text[self.shift :]
-        self.nodes = 0
+        self.nodes, self.number, self.events = 0, -1, events  # the number is that of the last event
         if len(text) > MAX_CHARACTERS:
             raise YamlFault(f"longer than {MAX_CHARACTERS} characters", 1, 1)
         if bad := _UNPRINTABLE.search(self.text):
@@ -190,7 +218,11 @@ class _Composer:
 
     def _events(self) -> Iterator[Any]:
         try:
-            yield from yaml.parse(self.text, Loader=_LOADER)
+            for event in yaml.parse(self.text, Loader=_LOADER):
+                self.number += 1
+                if self.events is not None:
+                    self.events.append(_event(event))
+                yield event
         except yaml.MarkedYAMLError as fault:
             place = fault.problem_mark or fault.context_mark
             raise YamlFault(fault.problem or "not YAML", place.line + 1 if place else 1, place.column + 1 if place else 1) from fault
@@ -217,13 +249,14 @@ class _Composer:
         if isinstance(event, yaml.ScalarEvent):
             return self.scalar(event)
         if isinstance(event, yaml.AliasEvent):
-            return Alias(str(event.anchor), self.mark(event.start_mark), self.mark(event.end_mark))
+            return Alias(str(event.anchor), self.mark(event.start_mark), self.mark(event.end_mark), self.number)
+        number = self.number
         inner, ending = self.children(depth)
         start, anchor, tag, flow = self.mark(event.start_mark), event.anchor, event.tag, bool(event.flow_style)
         end = self.mark(ending.end_mark) if flow or not inner else inner[-1].end
         if isinstance(event, yaml.MappingStartEvent):
-            return Mapping(tuple(self.pairs(inner)), flow, start, end, anchor, tag)
-        return Sequence(tuple(inner), flow, start, end, anchor, tag)
+            return Mapping(tuple(self.pairs(inner)), flow, start, end, anchor, tag, number)
+        return Sequence(tuple(inner), flow, start, end, anchor, tag, number)
 
     def children(self, depth: int) -> tuple[list[Node], Any]:
         found: list[Node] = []
@@ -237,7 +270,7 @@ class _Composer:
         start, end = self.mark(event.start_mark), self.mark(event.end_mark)
         if event.anchor is not None or event.tag is not None:
             start = self.skip_properties(event.start_mark, event.end_mark)
-        return Scalar(event.value, event.tag, event.style or "", start, end, event.anchor)
+        return Scalar(event.value, event.tag, event.style or "", start, end, event.anchor, self.number)
 
     def skip_properties(self, start: Any, end: Any) -> Mark:
         """Where a scalar's own source begins: the parser's position is that of its anchor or tag."""
@@ -253,7 +286,7 @@ class _Composer:
             end = key.end.index - self.shift
             colon = _COLON.match(self.text, end, value.start.index - self.shift)
             place = self.advance(key.end, colon.end() - end if colon else 0)
-            yield key, Scalar("", None, "", place, place, None)
+            yield key, Scalar("", None, "", place, place, None, value.number)
 
     def advance(self, start: Mark, length: int) -> Mark:
         index = start.index - self.shift

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towline import yaml_marks
-from towline.yaml_marks import Alias, Located, Mapping, Mark, Node, Scalar, Sequence, YamlFault, descendants, load, parse, plain
+from towline.yaml_marks import Alias, Event, Located, Mapping, Mark, Node, Scalar, Sequence, YamlFault, descendants, load, outline, parse, plain
 
 TRICKY = """\
 # head\r
@@ -99,7 +99,7 @@ def test_block_collections_end_with_their_last_value_and_flow_ones_with_their_br
 def test_an_alias_is_no_scalar() -> None:
     (document,) = parse("a: &x 1\nb: *x\n")
     assert isinstance(document.root, Mapping)
-    assert document.root.pairs[1][1] == Alias("x", Mark(11, 2, 4), Mark(13, 2, 6))
+    assert document.root.pairs[1][1] == Alias("x", Mark(11, 2, 4), Mark(13, 2, 6), 6)
 
 
 @pytest.mark.parametrize("text", [
@@ -259,3 +259,19 @@ def test_a_comment_of_many_number_signs_takes_no_time() -> None:
     with pytest.raises(YamlFault):
         load("a: 1\n? b " + "# " * 5000 + "\n? c\n- d\n")
     assert load("? a " + "# " * 5000 + "\n").value == {"a": None}
+
+
+@pytest.mark.parametrize("text", [TRICKY, "- - a\n  - {b: [c, &x d]}\n-\n  - *x\n---\n? {a: b}\n: |\n  c\n"])
+def test_a_nodes_number_is_that_of_its_event_in_the_outline(text: str) -> None:
+    events: list[Event] = []
+    nodes = [node for document in parse(text, events) if document.root for node in descendants(document.root)]
+    assert events == outline(text)
+    kinds = {Scalar: "scalar", Mapping: "MappingStartEvent", Sequence: "SequenceStartEvent", Alias: "AliasEvent"}
+    assert [events[node.number].kind for node in nodes] == [kinds[type(node)] for node in nodes]
+    assert [events[node.number].value for node in nodes if isinstance(node, Scalar)] == [node.value for node in nodes if isinstance(node, Scalar)]
+
+
+def test_the_outline_tells_style_anchor_and_tag_and_no_position() -> None:
+    assert outline("a:   'x'\n") == outline("a: 'x' # c\n")
+    texts = ["a: x", "a: 'x'", "a: &y x", "a: !t x", "a: [x]", "a:\n- x", "a: {}", "a: *x", "a: *y"]
+    assert len({tuple(outline(text)) for text in texts}) == len(texts)

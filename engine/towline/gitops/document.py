@@ -1,7 +1,8 @@
 """Pure. Surgical edits of YAML files, bytes to bytes: only the wanted characters change, and the result is parsed again to prove it.
 
 Comments, order, quoting, line ends, byte order mark, flow style, further documents and a missing last newline stay. What cannot be done safely is a
-RenderError, and nothing is changed (facts/gitops.md section 4). `source` reads the file, `splice` says which characters change, `scalar` how a text is written.
+RenderError, and nothing is changed (facts/gitops.md section 4). `source` reads the file, `splice` says which characters change, `scalar` how a text is written,
+`proof` whether the result says what was wanted and nothing else.
 """
 
 from __future__ import annotations
@@ -9,10 +10,9 @@ from __future__ import annotations
 from collections import abc
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from towline.errors import RenderError
-from towline.gitops.scalar import typed
+from towline.gitops.proof import Patch, inserted, proven, removed, replaced
 from towline.gitops.source import Source, read
 from towline.gitops.splice import Splice, Value, deletion, filling, insertion, replacement
 from towline.yaml_marks import BREAK, Alias, Mapping, Node, Path, Scalar, Sequence, aliases, descendants
@@ -40,33 +40,37 @@ def replace_scalars(name: str, data: bytes, edits: abc.Sequence[Edit]) -> bytes:
 
 def edit(source: Source, edits: abc.Sequence[Edit]) -> bytes:
     """Make `edits`, whose paths all speak of `source` as it is; the very same bytes where all holds already; raises RenderError."""
-    splices = sorted((splice for one in edits for splice in _splices(source, one)), key=lambda splice: (splice.start, splice.end))
+    work = [step for one in edits for step in _steps(source, one)]
+    splices = sorted((splice for splice, _ in work), key=lambda splice: (splice.start, splice.end))
     if any(first.end > second.start for first, second in pairwise(splices)):
         raise RenderError(f"two edits of {source.name} touch the same characters", where=source.name, hint="make them one after the other")
     pieces, done = [], 0
     for splice in splices:
         pieces += [source.text[done : splice.start], splice.text]
         done = splice.end
-    data = "".join([*pieces, source.text[done:]]).encode()
-    if splices:
-        _prove(source, edits, data)
-    return data
+    text = "".join([*pieces, source.text[done:]])
+    if splices and not proven(source, [patch for _, patch in work], text):
+        paths = ", ".join(spell(one.path) for one in edits[:3])
+        raise RenderError(f"{source.name} cannot be edited safely at {paths}", where=source.name, hint="write that place in a plainer style")
+    return text.encode()
 
 
-def _splices(source: Source, one: Edit) -> list[Splice]:
-    """Turn an edit into changed characters; none where it holds already."""
+def _steps(source: Source, one: Edit) -> list[tuple[Splice, Patch]]:
+    """Turn an edit into changed characters and what they are to say; nothing where it holds already."""
     parent, number, node = _find(source, one)
     last = one.path[-1]
     if one.value is None:
-        return [deletion(source, parent, number)] if node is not None and isinstance(parent, Mapping) else []
+        return [(deletion(source, parent, number), removed(*parent.pairs[number]))] if node is not None and isinstance(parent, Mapping) else []
     if node is None:
-        return [insertion(source, parent, number, last if isinstance(last, str) else "", one.value)]
+        key = last if isinstance(last, str) else ""
+        return [(insertion(source, parent, number, key, one.value), inserted(parent, number, key, one.value))]
     if isinstance(one.value, str):
-        named = replacement(source, parent.pairs[number][0], one.rename) if one.rename and isinstance(parent, Mapping) else None
-        return [splice for splice in (named, replacement(source, node, one.value)) if splice is not None]
+        named = [(parent.pairs[number][0], one.rename)] if one.rename and isinstance(parent, Mapping) else []
+        texts = [(each, value, replacement(source, each, value)) for each, value in (*named, (node, one.value))]
+        return [(splice, replaced(each, value)) for each, value, splice in texts if splice is not None]
     if not isinstance(parent, Mapping):
         raise RenderError(f"{spell(one.path)} holds something already", where=source.where(node.start), hint="append behind it")
-    return [filling(source, parent, number, one.value)]
+    return [(filling(source, parent, number, one.value), replaced(node, one.value))]
 
 
 def _find(source: Source, one: Edit) -> tuple[Mapping | Sequence, int, Node | None]:
@@ -161,70 +165,3 @@ def _check_shared(source: Source, one: Edit, root: Node, touched: abc.Sequence[N
 def spell(path: Path) -> str:
     """A path as people write it: `spec.containers[0].image`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
-
-
-# The proof: shapes are lists of kind, anchor, tag and content; a scalar's kind says whether it is text whatever YAML version reads it.
-
-
-def _prove(source: Source, edits: abc.Sequence[Edit], data: bytes) -> None:
-    """Hold what the new content says against what was wanted; raises RenderError on any other difference."""
-    expected = [_shape(document.root) for document in source.documents]
-    fresh: set[int] = set()
-    for one in edits:
-        _apply(expected[one.document], one, fresh)
-    try:
-        result = [_shape(document.root) for document in read(source.name, data).documents]
-    except RenderError as fault:
-        raise _unsafe(source, edits) from fault
-    if result != expected:
-        raise _unsafe(source, edits)
-
-
-def _unsafe(source: Source, edits: abc.Sequence[Edit]) -> RenderError:
-    paths = ", ".join(spell(one.path) for one in edits[:3])
-    return RenderError(f"{source.name} cannot be edited safely at {paths}", where=source.name, hint="write that place in a plainer style")
-
-
-def _shape(node: Node | None) -> list[Any]:
-    if isinstance(node, Mapping):
-        return ["mapping", node.anchor, node.tag, [[_shape(key), _shape(value)] for key, value in node.pairs]]
-    if isinstance(node, Sequence):
-        return ["sequence", node.anchor, node.tag, [_shape(item) for item in node.items]]
-    if isinstance(node, Scalar):
-        return [_kind(node), node.anchor, node.tag, node.value]
-    return ["alias", node.name if node else None]
-
-
-def _kind(node: Scalar) -> str:
-    return "typed" if not node.style and not node.tag and typed(node.value) else "text"
-
-
-def _wanted(value: Value) -> list[Any]:
-    if isinstance(value, str):
-        return ["text", None, None, value]
-    if isinstance(value, abc.Mapping):
-        return ["mapping", None, None, [[_wanted(key), _wanted(text)] for key, text in value.items()]]
-    return ["sequence", None, None, [_wanted(entry) for entry in value]]
-
-
-def _apply(shape: list[Any], one: Edit, fresh: set[int]) -> None:
-    """Make the edit on a shape; `fresh` knows the pairs inserted before, behind which the next one goes."""
-    for part in one.path[:-1]:
-        shape = shape[3][part] if isinstance(part, int) else next(pair[1] for pair in shape[3] if pair[0][3] == part)
-    last, content = one.path[-1], shape[3]
-    if isinstance(last, int):
-        content[last:] = [_wanted(one.value or ""), *content[last + 1 :]]
-        return
-    keys = [pair[0][3] if len(pair[0]) > 3 else None for pair in content]
-    if one.value is None:
-        content[:] = [pair for pair, key in zip(content, keys, strict=True) if key != last]
-    elif last in keys:
-        (name, old), wanted = content[keys.index(last)], _wanted(one.value)
-        content[keys.index(last)] = [_wanted(one.rename) if one.rename else name, [wanted[0], old[1], old[2], wanted[3]]]
-    else:
-        place = keys.index(one.after) + 1 if one.after in keys else len(keys)
-        while place < len(content) and id(content[place]) in fresh:
-            place += 1
-        pair = [_wanted(last), _wanted(one.value)]
-        fresh.add(id(pair))
-        content.insert(place, pair)

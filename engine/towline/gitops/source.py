@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from towline.errors import RenderError
-from towline.yaml_marks import BREAK, MAX_CHARACTERS, Document, Mark, Scalar, YamlFault, aliases, parse
+from towline.yaml_marks import BREAK, MAX_CHARACTERS, Document, Event, Mark, Scalar, YamlFault, aliases, parse
 
 # Possessive, as everything here: read once forwards. A backslash outside of a text is that of a YAML string around the template: "{{ f \"x\" }}".
 _LITERAL = r"""`[^`]*+`|"(?:[^"\\\n]|\\[^\n])*+\""""
@@ -25,12 +25,13 @@ _COMMENT = re.compile(r"(?:^|[\s\ufeff])#")
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """`masked` is `text` with every template replaced by as many other characters; positions of `documents` hold for both."""
+    """`masked` is `text` with every template replaced by as many other characters; positions of `documents` hold for both, `events` is its outline."""
 
     name: str
     text: str
     masked: str
     documents: tuple[Document, ...]
+    events: tuple[Event, ...]
 
     @property
     def newline(self) -> str:
@@ -68,18 +69,19 @@ def read(name: str, data: bytes) -> Source:
         raise RenderError(f"{name} is not UTF-8", where=name, hint="save the file as UTF-8") from fault
     if len(text) > MAX_CHARACTERS:
         raise RenderError(f"{name} is longer than {MAX_CHARACTERS} characters", where=f"{name}:1:1", hint="split the file")
-    masked = _masked(name, text)
+    hidden = masked(name, text)
+    events: list[Event] = []
     try:
-        documents = parse(masked)
+        documents = parse(hidden, events)
         for document in documents:
-            if document.root and "*" in masked:
+            if document.root and "*" in hidden:
                 aliases(document.root)
     except YamlFault as fault:
         raise RenderError(f"{name} is not YAML: {fault.problem}", where=f"{name}:{fault.line}:{fault.column}", hint="correct the file") from fault
-    return Source(name=name, text=text, masked=masked, documents=documents)
+    return Source(name=name, text=text, masked=hidden, documents=documents, events=tuple(events))
 
 
-def _masked(name: str, text: str) -> str:
+def masked(name: str, text: str) -> str:
     """As many characters, line ends kept: blanks for templates on whose lines nothing else stands, else a word; raises RenderError."""
     pieces, done = [], 0
     for group in _groups(text, _templates(name, text)):

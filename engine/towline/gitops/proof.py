@@ -1,0 +1,87 @@
+"""Pure. The proof of an edit: the new text is parsed, and says what the old one said but for the places that were to change.
+
+Outside of the splices both texts are the same characters, so their events must be the same too, in value and in style. Events are compared and no trees:
+that costs a fraction of reading the file (tests/bench/edits.py).
+"""
+
+from __future__ import annotations
+
+from collections import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from towline.errors import RenderError
+from towline.gitops.scalar import typed
+from towline.gitops.source import Source, masked
+from towline.gitops.splice import Value
+from towline.yaml_marks import Event, Mapping, Node, Scalar, YamlFault, children, outline
+from towline.yaml_marks import Sequence as Items
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patch:
+    """The events from number `first` to before `last` become `events`, in which a scalar's style stands for how it is read: as `text` or `typed`."""
+
+    first: int
+    last: int
+    events: tuple[Event, ...] = ()
+
+
+def replaced(node: Node, value: Value) -> Patch:
+    """A node that becomes `value`; a text keeps anchor and tag of the one before."""
+    if isinstance(node, Scalar) and isinstance(value, str):
+        return Patch(first=node.number, last=node.number + 1, events=(Event("scalar", value, "text", node.anchor, node.tag),))
+    return Patch(first=node.number, last=_behind(node), events=_events(value))
+
+
+def removed(key: Node, value: Node) -> Patch:
+    """A pair that is no more."""
+    return Patch(first=key.number, last=_behind(value))
+
+
+def inserted(parent: Mapping | Items, number: int, key: str, value: Value) -> Patch:
+    """A new pair, or an item where there is no key, behind pair or item `number` (-1: there is none yet)."""
+    below = [value for _, value in parent.pairs] if isinstance(parent, Mapping) else parent.items
+    place = parent.number + 1 if number < 0 else _behind(below[number])
+    return Patch(first=place, last=place, events=(*(_events(key) if key else ()), *_events(value)))
+
+
+def proven(source: Source, patches: Sequence[Patch], text: str) -> bool:
+    """Whether `text` says what `source` says with the patches made, and nothing else."""
+    old = source.events
+    try:
+        new = tuple(outline(masked(source.name, text)))
+    except (YamlFault, RenderError):
+        return False
+    done = there = 0
+    for patch in sorted(patches, key=lambda patch: (patch.first, patch.last)):
+        kept = there + patch.first - done
+        behind = kept + len(patch.events)
+        if old[done : patch.first] != new[there:kept] or tuple(map(_meant, new[kept:behind])) != patch.events:
+            return False
+        done, there = patch.last, behind
+    return old[done:] == new[there:]
+
+
+def _meant(event: Event) -> Event:
+    """An event without its style, but for whether a scalar is text whatever version of YAML reads it."""
+    if event.kind != "scalar":
+        return event._replace(style="")
+    return event._replace(style="typed" if not event.style and not event.tag and typed(event.value) else "text")
+
+
+def _events(value: Value) -> tuple[Event, ...]:
+    """What entries say, without styles."""
+    if isinstance(value, str):
+        return (Event("scalar", value, "text"),)
+    if isinstance(value, abc.Mapping):
+        return Event("MappingStartEvent"), *(event for pair in value.items() for text in pair for event in _events(text)), Event("MappingEndEvent")
+    return Event("SequenceStartEvent"), *(event for entry in value for event in _events(entry)), Event("SequenceEndEvent")
+
+
+def _behind(node: Node) -> int:
+    """The number of the first event behind a node: a collection has an end of its own."""
+    if not isinstance(node, Mapping | Items):
+        return node.number + 1
+    below = children(node)
+    return (_behind(below[-1]) if below else node.number + 1) + 1
