@@ -11,8 +11,7 @@ from towline.gitops.scalar import rewrite, typed, write
 from towline.gitops.source import Source
 from towline.yaml_marks import BREAK, Mapping, Node, Scalar, Sequence, descendants, plain
 
-Entry = abc.Mapping[str, str]
-Value = str | Entry | tuple[Entry, ...]
+Value = str | abc.Mapping[str, "Value"] | tuple[abc.Mapping[str, "Value"], ...]
 
 _BLANK = re.compile("(?:[ \t\r\n\x85\u2028\u2029]|(?<=[ \t\r\n])#[^\r\n]*)*")
 _DASHES = re.compile(r"[ \t]*(?:-[ \t]+)+")
@@ -44,8 +43,10 @@ def replacement(source: Source, node: Node, value: str) -> Splice | None:
 
 
 def filling(source: Source, parent: Mapping, number: int, value: Value) -> Splice:
-    """Put entries where a key has no value yet; raises RenderError where it has one."""
+    """Put entries where a key has no value yet, or a map into an empty one; raises RenderError where it has one."""
     key, node = parent.pairs[number]
+    if isinstance(value, abc.Mapping) and isinstance(node, Mapping) and source.text[node.start.index : node.end.index] == "{}":
+        return Splice(start=node.start.index, end=node.end.index, text=_flow(value))
     if not isinstance(node, Scalar) or node.style or node.tag or node.anchor or plain(node.value) is not None:
         raise RenderError("what is to be filled holds something already", where=source.where(node.start), hint="make it a list")
     if node.value or parent.flow:
@@ -127,13 +128,16 @@ def _block(value: Value, indent: int, offset: int, gap: int = 1) -> list[str]:
     """Entries as lines of a block list, `offset` deeper than `indent`, with `gap` blanks behind each dash; one entry alone as lines of a mapping."""
     if isinstance(value, str):
         return [f"{' ' * (indent + offset)}-{' ' * gap}{write(value)}"]
-    if isinstance(value, abc.Mapping):
-        return [f"{' ' * (indent + 2)}{write(key)}: {write(text)}" for key, text in value.items()]
     lines: list[str] = []
+    if isinstance(value, abc.Mapping):
+        for key, inner in value.items():
+            head = f"{' ' * (indent + 2)}{write(key)}:"
+            lines += [f"{head} {write(inner)}"] if isinstance(inner, str) else [head, *_block(inner, indent + 2, offset)]
+        return lines
     for entry in value:
         dash = " " * (indent + offset) + "-" + " " * gap
         for number, (key, text) in enumerate(entry.items()):
-            lines.append((" " * len(dash) if number else dash) + f"{write(key)}: {write(text)}")
+            lines.append((" " * len(dash) if number else dash) + f"{write(key)}: {_flow(text)}")
     return lines
 
 
@@ -141,7 +145,7 @@ def _flow(value: Value) -> str:
     if isinstance(value, str):
         return write(value)
     if isinstance(value, abc.Mapping):
-        return "{" + ", ".join(f"{write(key)}: {write(text)}" for key, text in value.items()) + "}"
+        return "{" + ", ".join(f"{write(key)}: {_flow(inner)}" for key, inner in value.items()) + "}"
     return "[" + ", ".join(_flow(entry) for entry in value) + "]"
 
 

@@ -1,0 +1,92 @@
+"""Pure. Tool `helm-values`, and any place that a path names: texts at dotted paths of YAML files, edited in place, for teams whose cluster renders the chart.
+
+A values file's `image.repository`, a chart's `appVersion`, a HelmRelease's `spec.values.image.tag` and an Argo CD Application's `valuesObject` are alike here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from towline import yaml_marks
+from towline.errors import ConfigError
+from towline.gitops.change import select
+from towline.gitops.document import Edit, edit
+from towline.gitops.dotted import Place, check_missing, find, parse_dotted
+from towline.gitops.source import Source, read
+from towline.gitops.splice import Value
+from towline.yaml_marks import Path, Scalar
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathValues:
+    """Sets each path of `values` (path -> text) in every file that fits `pattern`, and empties those of `emptied` that hold something; a Change."""
+
+    pattern: str
+    values: Mapping[str, str]
+    emptied: tuple[str, ...] = ()
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        """Every file that fits the pattern; raises ConfigError where none does."""
+        return select(self.pattern, listing)
+
+    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Edit and insert; raises ConfigError (a path leads nowhere sensible) and RenderError."""
+        changed: dict[str, bytes] = {}
+        for path, data in sorted(files.items()):
+            source = read(path, data)
+            changed[path] = edit(source, list(self._edits(source)))
+        return {path: data for path, data in changed.items() if data != files[path]}
+
+    def holds(self, files: Mapping[str, bytes]) -> Mapping[str, Mapping[str, str]]:
+        """What stands at each path of each file now."""
+        return {path: dict(self._held(read(path, data))) for path, data in sorted(files.items())}
+
+    def _held(self, source: Source) -> Iterator[tuple[str, str]]:
+        for text in self.values:
+            for place in find(source, parse_dotted(text)):
+                if not place.missing and isinstance(place.node, Scalar):
+                    yield text, source.shown(place.node)
+
+    def _edits(self, source: Source) -> Iterator[Edit]:
+        missing: dict[tuple[int, Path], tuple[Place, dict[str, Value]]] = {}
+        if not any(document.root for document in source.documents):
+            raise ConfigError(f"{source.name} is empty", where=source.name, hint="write {} into it, or the keys that are to be set")
+        for text, value in self.values.items():
+            for place in find(source, parse_dotted(text)):
+                if not place.missing:
+                    yield Edit(document=place.document, path=place.path, value=value)
+                else:
+                    keys = check_missing(source, place, text)
+                    _put(missing.setdefault((place.document, place.path), (place, {}))[1], keys, value)
+        for place in (place for text in self.emptied for place in find(source, parse_dotted(text))):
+            if not place.missing and isinstance(place.node, Scalar) and place.node.value:
+                yield Edit(document=place.document, path=place.path, value="")
+        for (document, path), (place, entries) in missing.items():
+            if path and not _keys(place):
+                yield Edit(document=document, path=path, value=entries)
+            else:
+                yield from self._inserted(place, entries)
+
+    def _inserted(self, place: Place, entries: Mapping[str, Value]) -> Iterator[Edit]:
+        """New keys, behind the one of ours that stands there already, else behind the last."""
+        steps = [parse_dotted(text) for text in self.values]
+        ours = {one[-1] for one in steps if len(one) == len(place.path) + 1}
+        there = [key for key in _keys(place) if key in ours]
+        for key, value in entries.items():
+            yield Edit(document=place.document, path=(*place.path, key), value=value, after=there[-1] if there else "")
+
+
+def _keys(place: Place) -> list[str]:
+    """The keys of the map at a place, none where it holds no map."""
+    return [key.value for key, _ in place.node.pairs if isinstance(key, Scalar)] if isinstance(place.node, yaml_marks.Mapping) else []
+
+
+def _put(entries: dict[str, Value], keys: tuple[str, ...], value: str) -> None:
+    """Write `value` into nested maps; raises ConfigError where a text stands in the way."""
+    for key in keys[:-1]:
+        below = entries.setdefault(key, {})
+        if not isinstance(below, dict):
+            raise ConfigError(f"{key!r} would be a text and a map at once", hint="correct the paths")
+        entries = below
+    entries[keys[-1]] = value

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from towline.errors import ConfigError, RenderError
+from towline.gitops.change import Change
+from towline.gitops.values import PathValues
+
+IMAGE = {"image.repository": "host.example/app", "image.tag": "1.20"}
+HELM_RELEASE = """\
+kind: HelmRelease
+spec:
+  chart: {spec: {chart: app, version: "1.0.0"}}
+  values:
+    image:
+      tag: '1.0'   # ours
+"""
+APPLICATION = """\
+kind: Application
+spec:
+  source:
+    targetRevision: 1.0.0 # chart
+    helm:
+      parameters:
+      - {name: image.tag, value: "1.0"}
+      - name: other
+        value: x
+      valuesObject:
+        image: {tag: a}
+"""
+
+
+def changed(text: str, values: dict[str, str], *emptied: str) -> str:
+    return PathValues(pattern="v.yaml", values=values, emptied=emptied).apply({"v.yaml": text.encode()}).get("v.yaml", text.encode()).decode()
+
+
+def test_it_is_a_change() -> None:
+    change: Change = PathValues(pattern="**/v.yaml", values=IMAGE)
+    assert change.wants(["a/v.yaml", "b.yaml", "v.yaml"]) == ("a/v.yaml", "v.yaml")
+    with pytest.raises(ConfigError, match="no file"):
+        change.wants(["b.yaml"])
+
+
+def test_the_usual_keys_of_a_values_file_change_and_nothing_else() -> None:
+    text = "# head\nimage:\n    repository: old   # where\n    tag: 1.19\n    pullPolicy: Always\nreplicas: 2\n"
+    assert changed(text, IMAGE) == text.replace("old ", "host.example/app ").replace("1.19", '"1.20"')
+
+
+@pytest.mark.parametrize(("text", "result"), [
+    ("a: 1\n", 'a: 1\nimage:\n  repository: host.example/app\n  tag: "1.20"\n'),
+    ("image:\na: 1\n", 'image:\n  repository: host.example/app\n  tag: "1.20"\na: 1\n'),
+    ("image: {}\n", 'image: {repository: host.example/app, tag: "1.20"}\n'),
+    ("{}\n", '{image: {repository: host.example/app, tag: "1.20"}}\n'),
+    ("image:\n  tag: x # t\n  end: 1\n", 'image:\n  tag: "1.20" # t\n  repository: host.example/app\n  end: 1\n'),
+    ("image.tag: x\nimage.repository: y\n", 'image.tag: "1.20"\nimage.repository: host.example/app\n'),
+])
+def test_missing_keys_are_added_in_the_style_that_is_there(text: str, result: str) -> None:
+    assert changed(text, IMAGE) == result
+    assert changed(result, IMAGE) == result
+
+
+def test_keys_below_different_new_maps_come_together() -> None:
+    assert changed("x: 1\n", {"a.b.c": "p", "a.b.d": "q", "a.e": "r"}) == "x: 1\na:\n  b:\n    c: p\n    d: q\n  e: r\n"
+    with pytest.raises(ConfigError, match="a text and a map"):
+        changed("x: 1\n", {"a.b": "p", "a.b.c": "q"})
+
+
+def test_a_digest_is_added_behind_the_tag_and_an_old_one_emptied_where_none_is_pinned() -> None:
+    digest = f"sha256:{'a' * 64}"
+    text = "image:\n  repository: r\n  tag: t\n  pullPolicy: Always\n"
+    assert changed(text, {**IMAGE, "image.digest": digest}).splitlines()[2:5] == ['  tag: "1.20"', f"  digest: {digest}", "  pullPolicy: Always"]
+    assert changed(f"image: {{tag: t, digest: '{digest}'}}\n", {"image.tag": "u"}, "image.digest") == "image: {tag: u, digest: ''}\n"
+    assert changed("image: {tag: t, digest: ''}\n", {"image.tag": "t"}, "image.digest", "other") == "image: {tag: t, digest: ''}\n"
+
+
+def test_a_chart_s_own_version_changes() -> None:
+    text = "apiVersion: v2\nname: app\nversion: 0.1.0 # chart\nappVersion: '1.0'\n"
+    assert changed(text, {"version": "0.2.0", "appVersion": "2.0"}) == text.replace("0.1.0", "0.2.0").replace("1.0", "2.0")
+
+
+def test_a_helm_release_and_an_application_are_edited_where_the_path_says() -> None:
+    values = {"spec.values.image.tag": "2.0", "spec.chart.spec.version": "1.1.0"}
+    assert changed(HELM_RELEASE, values) == HELM_RELEASE.replace("'1.0'", "'2.0'").replace('"1.0.0"', '"1.1.0"')
+    values = {"spec.source.helm.parameters[name=image.tag].value": "2.0", "spec.source.helm.valuesObject.image.tag": "b", "spec.source.targetRevision": "1.1.0"}
+    assert changed(APPLICATION, values) == APPLICATION.replace('"1.0"', '"2.0"').replace("tag: a", "tag: b").replace("1.0.0", "1.1.0")
+
+
+def test_what_stands_at_the_paths_can_be_told() -> None:
+    change = PathValues(pattern="*", values={"spec.values.image.tag": "2", "no": "x", "spec.chart": "x"})
+    assert change.holds({"v.yaml": HELM_RELEASE.encode()}) == {"v.yaml": {"spec.values.image.tag": "1.0"}}
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n"])
+def test_an_empty_file_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="is empty"):
+        changed(text, IMAGE)
+
+
+def test_a_template_and_a_map_are_not_written_over() -> None:
+    with pytest.raises(RenderError, match="template"):
+        changed("image: {tag: '{{ .x }}', repository: r}\n", IMAGE)
+    with pytest.raises(RenderError, match="no text"):
+        changed("image: {tag: {a: b}, repository: r}\n", IMAGE)
