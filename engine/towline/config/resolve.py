@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from towline.config.context import first_keys, keys
 from towline.config.layers import Documents, Inputs, ordered, settled
-from towline.config.merge import DEFAULT, Layer, Setting
+from towline.config.merge import DEFAULT, Layer, Setting, prune
 from towline.config.rules import Fault, checked, how_to_set
 from towline.config.schema import Parameter, StepSchema
 from towline.config.types import EMPTY, ZERO, coerce
@@ -48,6 +48,33 @@ class Settings:
     def mapping(self, name: str) -> Mapping[str, str]:
         """The value of a map parameter."""
         return dict(self._get(name, dict))
+
+    def maps(self, name: str) -> tuple[Mapping[str, object], ...]:
+        """The value of a parameter that is a list of maps."""
+        return tuple(self._get(name, list))
+
+    def each(self, name: str) -> tuple[Settings, ...]:
+        """These settings once for every map of the parameter `name`, whose keys stand over the other parameters; themselves where it has none.
+
+        Raises ConfigError with every fault at once: a key that is no parameter, or one of those that hold a secret or a rule of the platform team.
+        """
+        return tuple(self._over(name, number, values) for number, values in enumerate(self.maps(name))) or (self,)
+
+    def _over(self, name: str, number: int, values: Mapping[str, object]) -> Settings:
+        place = f"{self.origin(name)}, {name}[{number}]"
+        closed = {name, *(entry.name for entry in self._schema.credentials), *(key for entry in self._schema.credentials for key in entry.parameters.values())}
+        own = [one for one in self._schema.parameters if one.name not in closed and not one.secret and not one.trusted]
+        changed = {key: setting for key, setting in self._settings.items() if key != name}
+        for key, value in values.items():
+            parameter = next((one for one in own if key in (one.name, *(alias.name for alias in one.aliases))), None)
+            if parameter is None:
+                raise ConfigError(f"{key!r} cannot be set for one of {name}", where=place, hint=nearest(key, (one.name for one in own)))
+            if value is not None:
+                changed[parameter.name] = Setting(value=prune(value), origin=place, layer=name, trusted=self.trusted(name))
+        settings, faults = checked(self._schema, (), changed)
+        if faults:
+            raise _report(self._schema, faults)
+        return Settings(self._schema, settings, ())
 
     def origin(self, name: str) -> str:
         """Where the value stands: file:line, key of the pipeline environment, variable, call, flag; of a default how to set it; empty where there is none."""

@@ -128,7 +128,7 @@ def shown(parameter: Parameter, value: object) -> str:
 
 def _missing(schema: StepSchema, parameter: Parameter, settings: Mapping[str, Setting]) -> Fault | None:
     """That a parameter is needed and empty; a Jenkins credential that is still to be bound fills it too."""
-    if _given(schema, parameter.name, settings):
+    if _given(schema, parameter.name, settings) or any(_set(name, settings) for name in parameter.unless):
         return None
     why = ""
     if not parameter.mandatory:

@@ -62,7 +62,8 @@ class VaultReference:
 class Parameter:
     """One parameter; `later` says what Towline cannot do yet where it is set, `trusted` that a pull request may not set it.
 
-    Possible values of a list hold for each of its elements, `minimum` is for an integer; it is mandatory also where all of `mandatory_if` hold.
+    Possible values of a list hold for each of its elements, `minimum` is for an integer; it is mandatory also where all of
+    `mandatory_if` hold, and never where one of `unless` is set.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Parameter:
     minimum: int | None = None
     mandatory: bool = False
     mandatory_if: tuple[Requirement, ...] = ()
+    unless: tuple[str, ...] = ()
     secret: bool = False
     trusted: bool = False
     later: str = ""
@@ -146,8 +148,8 @@ def parse(data: object, where: str) -> StepSchema:
         raise ConfigError("a parameter is described twice", where=where)
     for parameter in parameters:
         conditions: tuple[Requirement | ConditionalDefault, ...] = (*parameter.mandatory_if, *parameter.conditions)
-        for condition in conditions:
-            _one_of(condition.parameter, known, f"parameter {parameter.name}: condition", where)
+        for name in (*(condition.parameter for condition in conditions), *parameter.unless):
+            _one_of(name, known, f"parameter {parameter.name}: condition", where)
     return StepSchema(
         name=record["name"],
         description=record["description"],
@@ -163,7 +165,7 @@ def parse(data: object, where: str) -> StepSchema:
 
 
 _PLAIN = {"name", "type", "description", "default", "minimum", "mandatory", "secret", "trusted", "later"}
-_DERIVED = {"scope", "aliases", "sources", "conditions", "vault", "possibleValues", "mandatoryIf"}
+_DERIVED = {"scope", "aliases", "sources", "conditions", "vault", "possibleValues", "mandatoryIf", "unless"}
 
 
 def _parameter(data: object, where: str) -> Parameter:
@@ -181,6 +183,7 @@ def _parameter(data: object, where: str) -> Parameter:
         vault=_vault(record["vault"], where) if "vault" in record else None,
         possible_values=tuple(str(value) for value in record.get("possibleValues") or ()),
         mandatory_if=tuple(_requirement(entry, where) for entry in record.get("mandatoryIf") or []),
+        unless=tuple(record.get("unless") or ()),
     )
 
 

@@ -368,3 +368,51 @@ def test_faults_can_be_listed_without_ending_anything() -> None:
         ".pipeline/config.yml:1: url is a list, expected text", ".pipeline/config.yml:1: user is set and password is not",
     ]
     assert check(schema, inputs("steps: {s: {user: me, id: jenkins}}")) == ()
+
+
+# ---- once for every map of a list
+
+
+TARGETED: dict[str, dict[str, Any]] = {
+    "file": {"type": "string", "mandatory": True, "unless": ["targets"], "aliases": [{"name": "path"}]},
+    "tool": {"type": "string", "possibleValues": ["a", "b"]},
+    "many": {"type": "list"}, "targets": {"type": "objects"}, "plain": {"type": "boolean", "trusted": True}, "word": {"type": "string", "secret": True},
+    "user": {"type": "string"}, "id": {"type": "string"},
+}
+TARGETS = parse({
+    "name": "s", "description": "S.",
+    "parameters": [{"name": name, "description": "P.", "scope": ["PARAMETERS", "STEPS"], **more} for name, more in TARGETED.items()],
+    "credentials": [{"name": "id", "kind": "usernamePassword", "parameters": {"username": "user", "password": "word"}}],
+}, "f")
+
+
+def each(text: str) -> tuple[Settings, ...]:
+    return resolve(TARGETS, inputs(f"steps:\n  s:\n{text}")).each("targets")
+
+
+def test_without_targets_the_settings_stand_for_themselves() -> None:
+    (found,) = each("    file: x\n")
+    assert (found.text("file"), found.origin("file")) == ("x", ".pipeline/config.yml:3")
+    assert "file is not set" in str(check(TARGETS, inputs("steps: {s: {tool: a}}"))[0])
+
+
+def test_each_target_s_keys_stand_over_the_settings_by_name_or_alias() -> None:
+    west, east = each("    tool: a\n    many: [m]\n    targets:\n    - {path: w, many: [n, 1], tool: null}\n    - {file: e, tool: b}\n")
+    assert [(one.text("file"), one.text("tool"), one.texts("many")) for one in (west, east)] == [("w", "a", ("n", "1")), ("e", "b", ("m",))]
+    assert east.origin("file") == ".pipeline/config.yml:5, targets[1]"
+    assert not east.trusted("file")
+    assert east.each("targets") == (east,)
+
+
+@pytest.mark.parametrize(("target", "says", "hint"), [
+    ("{fil: x}", "'fil' cannot be set for one of targets", "did you mean 'file'?"),
+    ("{file: x, plain: true}", "'plain' cannot be set", "known: "), ("{file: x, word: y}", "'word' cannot be set", "known: "),
+    ("{file: x, id: y}", "'id' cannot be set", "known: "), ("{file: x, user: y}", "'user' cannot be set", "known: "),
+    ("{tool: a}", "file is not set", "set file"), ("{file: x, tool: c}", 'tool is "c"', "possible: a, b"), ("{file: [x]}", "file is a list", "quotes"),
+])
+def test_a_target_with_a_fault_is_refused_with_its_place(target: str, says: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        each(f"    targets:\n    - {{file: fine}}\n    - {target}\n")
+    assert says in caught.value.message
+    assert hint in caught.value.hint
+    assert "file is not set" in says or "targets[1]" in caught.value.where
