@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from towline.gitops.helm import HelmChart, ValuesFile
+from towline.gitops.helm import HelmChart, ImageValues, ValuesFile
 from towline.gitops.template import TemplateImage, TemplateVariables, ValuesTemplate
 
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "azure-demo-k8s-go"
@@ -23,7 +23,8 @@ STAGES = [name for name, section in CONFIG["stages"].items() if "filePath" in se
 
 def rendered(file_path: str = "manifest.yaml", *, tag: str, values: str = "") -> str:
     change = HelmChart(
-        chart_path=STEP["chartPath"], file_path=file_path, release=STEP["deploymentName"], image_repository=REPOSITORY, image_tag=tag,
+        chart_path=STEP["chartPath"], file_path=file_path, release=STEP["deploymentName"],
+        images={"image": ImageValues(repository=REPOSITORY, tag=tag)},
         values_files=(ValuesFile(name="values", content=values.encode()),),
     )
     return change.apply({path: (SAMPLE / path).read_bytes() for path in change.wants(LISTING)})[file_path].decode()

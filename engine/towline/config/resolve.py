@@ -73,7 +73,7 @@ class Settings:
                 changed[parameter.name] = Setting(value=prune(value), origin=place, layer=name, trusted=self.trusted(name))
         settings, faults = checked(self._schema, (), changed)
         if faults:
-            raise _report(self._schema, faults)
+            raise _report(self._schema, faults, ())
         return Settings(self._schema, settings, ())
 
     def origin(self, name: str) -> str:

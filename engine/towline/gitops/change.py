@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from towline.errors import ConfigError
@@ -23,6 +24,42 @@ class Change(Protocol):
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Wanted files, those that exist, to new content; an unchanged one may be left out; raises ConfigError and RenderError."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replaced:
+    """What a Change found and what stands there now: the container, key or image `name` of `file`; `old` is empty where nothing stood there."""
+
+    file: str
+    name: str
+    old: str
+    new: str
+
+
+Note = Callable[[Replaced], None]
+
+
+def unnoted(replaced: Replaced) -> None:
+    """Nobody asks what was replaced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together:
+    """Several Changes as one, each on what those before it have made; a Change."""
+
+    changes: tuple[Change, ...]
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        """Everything that one of them wants."""
+        wanted = {path for change in self.changes for path in change.wants(listing)}
+        return [path for path in listing if path in wanted]
+
+    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """What all of them make of the files."""
+        contents, listing = dict(files), sorted(files)
+        for change in self.changes:
+            contents |= change.apply({path: contents[path] for path in change.wants(listing)})
+        return {path: data for path, data in contents.items() if files.get(path) != data}
 
 
 def check_path(path: str) -> str:

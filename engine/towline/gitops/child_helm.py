@@ -1,6 +1,6 @@
 """The inside of a renderer process for charts: Helm 4 as a library (helm-python-sdk), made to answer as `helm template` does.
 
-Request: `chart` (folder), `release`, `namespace`, `values` (list of [name, YAML text], weakest first), `limits`.
+Request: `charts` (folders), `release`, `namespace`, `values` (list of [name, YAML text], weakest first), `limits`.
 """
 
 from __future__ import annotations
@@ -22,19 +22,23 @@ _PROBE = {
 
 
 def render(request: Any) -> str:
-    """The chart's documents as `helm template` prints them; raises Fault."""
+    """The charts' documents as `helm template` prints them, one chart after the other; raises Fault."""
     if not helm_sdk_version().startswith("v4."):
         raise Fault(f"the Helm library has version {helm_sdk_version()}, not 4", hint="install the extra `helm` of this Towline", machine=True)
     try:
         values = _values(request["values"])
-        with Chart.load(request["chart"]) as chart:
-            _check(chart)
-            files = chart.render(values, name=request["release"], namespace=request["namespace"])
-        return assemble(files, values_from_yaml)
+        return "".join(_rendered(folder, values, request) for folder in request["charts"])
     except HeadFault as fault:
         raise Fault(f"rendered document is not valid: {fault.problem}", where=fault.path) from fault
     except HelmError as fault:
         raise Fault(fault.detail or str(fault)) from fault
+
+
+def _rendered(folder: str, values: dict[str, Any], request: Any) -> str:
+    with Chart.load(folder) as chart:
+        _check(chart)
+        files = chart.render(values, name=request["release"], namespace=request["namespace"])
+    return assemble(files, values_from_yaml)
 
 
 def _values(documents: list[tuple[str, str]]) -> dict[str, Any]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from towline.errors import ConfigError, RenderError
 from towline.gitops.document import own_value, spell
 from towline.gitops.source import Source
-from towline.suggest import nearest
+from towline.suggest import close
 from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases, is_merge
 
 _PART = re.compile(r"\[(?P<index>[0-9]{1,6})\]|\[(?P<key>[^\[\]=]+)=(?P<text>[^\[\]]*)\]|(?P<dot>^|\.)?(?P<name>(?:[^\\.\[\]]|\\.)+)")
@@ -121,8 +120,8 @@ def check_missing(source: Source, place: Place, wanted: str) -> tuple[str, ...]:
         raise ConfigError(f"{wanted} leads to an item that is not in {source.name}", where=where, hint="add it first, then its value can be set")
     if isinstance(place.node, Scalar) and place.node.value not in ("", "~", "null"):
         raise ConfigError(f"{wanted} leads through {spell(place.path)}, which holds a text", where=where, hint="correct the path")
-    if close := get_close_matches(str(first), there, n=1, cutoff=0.8):
-        raise ConfigError(f"{wanted} is not in {source.name}", where=where, hint=f"{nearest(str(first), close)} else add {first!r} to the file first")
+    if near := close(str(first), there, cutoff=0.8):
+        raise ConfigError(f"{wanted} is not in {source.name}", where=where, hint=f"did you mean {near!r}? else add {first!r} to the file first")
     if len(place.missing) > 1 and isinstance(place.node, Mapping) and any(is_merge(key) for key, _ in place.node.pairs):
         raise RenderError(f"{first!r} may come from a merge key, which a key of its own would hide", where=where, hint=f"write {first!r} out there")
     return tuple(map(str, place.missing))

@@ -1,4 +1,4 @@
-"""Tool `helm`: the chart of the repository, rendered with the pushed image into the file that the cluster follows.
+"""Tool `helm`: a chart of the repository, or several, rendered with the pushed images into the file that the cluster follows.
 
 The rendering is what `helm template` prints. It is done by the `helm` program where one is named, else by Helm as a library; both in a renderer process.
 """
@@ -8,18 +8,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import Any, Protocol
 
 from towline.errors import ConfigError, MachineError, RenderError
-from towline.gitops.change import check_path
+from towline.gitops.change import Note, Replaced, check_path, match, unnoted
+from towline.gitops.dotted import parse_dotted
+from towline.gitops.pods import pods
 from towline.gitops.render import Limits, document, run
 from towline.suggest import nearest
 
-_CHART = "chart"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _PLACE = re.compile(r"[^\s/():\"]+/((?:templates|charts)/[^\s:()\"]+)(?::(\d+))?")
 _IMAGE = "the image of this deployment"
@@ -34,25 +35,35 @@ class ValuesFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What a chart may ask of the cluster: the Kubernetes version and API versions that Helm is to assume; empty where its own will do."""
+
+    kube_version: str = ""
+    api_versions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rendering:
-    """A chart on disk (`folder`/chart, in a folder of this rendering alone) and what it is rendered with; `values` are (name, YAML), weakest first."""
+    """Charts on disk, below a `folder` of this rendering alone, and what they are rendered with; `values` are (name, YAML), weakest first."""
 
     folder: Path
+    charts: tuple[Path, ...]
     release: str
     namespace: str
     values: tuple[tuple[str, bytes], ...]
+    cluster: Cluster = Cluster()
 
 
 class Renderer(Protocol):
     """Helm, in whichever form."""
 
     def render(self, rendering: Rendering) -> str:
-        """What `helm template` prints; raises RenderError (`where` and paths as Helm names them) and MachineError."""
+        """What `helm template` prints for one chart after the other; raises RenderError (`where` and paths as Helm names them) and MachineError."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HelmLibrary:
-    """Helm 4 as a Python package (the extra `helm`), in a renderer process. It knows Kubernetes in the one version that it was built with."""
+    """Helm 4 as a Python package (the extra `helm`), in one renderer process. It knows Kubernetes in the one version that it was built with."""
 
     limits: Limits = field(default_factory=Limits)
 
@@ -60,8 +71,11 @@ class HelmLibrary:
         """What `helm template` of the same version prints; raises RenderError and MachineError."""
         if find_spec("helm_python") is None:
             raise MachineError("neither a `helm` program nor the Helm library is there", hint="install Towline with the extra `helm`, or put `helm` on PATH")
+        if rendering.cluster != Cluster():
+            raise MachineError("kubeVersion and apiVersions need the `helm` program: the library knows one version of Kubernetes only",
+                               hint="put `helm` on PATH, or name it in TOWLINE_HELM")
         values = [(name, _text(name, content)) for name, content in rendering.values]
-        request = {"chart": str(rendering.folder / _CHART), "release": rendering.release, "namespace": rendering.namespace, "values": values}
+        request = {"charts": [str(chart) for chart in rendering.charts], "release": rendering.release, "namespace": rendering.namespace, "values": values}
         return document("child_helm", request, limits=self.limits, folder=rendering.folder)
 
 
@@ -74,15 +88,20 @@ class HelmProgram:
 
     def render(self, rendering: Rendering) -> str:
         """What `helm template` prints; raises RenderError and MachineError."""
-        folder = rendering.folder
-        command = [self.program, "template", rendering.release, str(folder / _CHART), "--namespace", rendering.namespace]
-        names = {}
+        options, names = ["--namespace", rendering.namespace], {}
+        options += ["--kube-version", rendering.cluster.kube_version] if rendering.cluster.kube_version else []
+        options += [word for version in rendering.cluster.api_versions for word in ("--api-versions", version)]
         for number, (name, content) in enumerate(rendering.values):
-            path = folder / f"values-{number}.yaml"
+            path = rendering.folder / f"values-{number}.yaml"
             path.write_bytes(content)
             names[str(path)] = name
-            command += ["--values", str(path)]
-        ended = run("child_program", {"command": command}, limits=self.limits, environment={"HOME": str(folder / "home")}, folder=folder)
+            options += ["--values", str(path)]
+        return "".join(self._template(rendering, [rendering.release, str(chart), *options], names) for chart in rendering.charts)
+
+    def _template(self, rendering: Rendering, options: list[str], names: Mapping[str, str]) -> str:
+        folder = rendering.folder
+        request = {"command": [self.program, "template", *options]}
+        ended = run("child_program", request, limits=self.limits, environment={"HOME": str(folder / "home")}, folder=folder)
         if ended.code != 0:
             raise RenderError(_replaced(ended.err.decode(errors="replace").strip() or f"helm ended with code {ended.code}", names))
         return _text("the output of helm", ended.out)
@@ -94,93 +113,146 @@ def renderer(program: str | None) -> Renderer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HelmChart:
-    """A Change: the chart at `chart_path`, rendered with `image.repository` and `image.tag`, becomes `file_path`.
+class ImageValues:
+    """An image as a chart's values have it: `repository`, `tag`, and `digest` where it is not empty."""
 
-    `values_files` lie over the chart's own values in their order, the image over all of them.
+    repository: str
+    tag: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HelmChart:
+    """A Change: the charts that fit `chart_path`, rendered one after the other, become `file_path`.
+
+    `values_files` lie over the charts' own values in their order, `images` (by the dotted key of their map, usually `image`) over all of them.
     """
 
     chart_path: str
     file_path: str
     release: str
-    image_repository: str
-    image_tag: str
+    images: Mapping[str, ImageValues]
     namespace: str = "default"
     values_files: tuple[ValuesFile, ...] = ()
+    cluster: Cluster = Cluster()
     renderer: Renderer = field(default_factory=HelmLibrary)
+    note: Note = unnoted
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
-        """The chart's files, the repository's values files and the file to write, of those in `listing`; raises ConfigError."""
+        """The charts' files, the repository's values files and the file to write, of those in `listing`; raises ConfigError."""
         self._check()
-        chart = self._folder()
-        if f"{chart}Chart.yaml" not in listing:
-            raise ConfigError(f"chart {self.chart_path!r} does not exist in the repository", hint=_charts(self.chart_path, listing))
+        charts = tuple(self._charts(listing))
+        for chart in charts:
+            if self.file_path.startswith((f"{chart}templates/", f"{chart}charts/")):
+                raise ConfigError(f"{self.file_path!r} is a template of the chart itself", where="filePath",
+                                  hint="name a file outside of the chart's templates")
         values = [values.name for values in self.values_files if values.content is None]
         for name in values:
             if name not in listing:
                 raise ConfigError(f"values file {name!r} does not exist in the repository", hint=nearest(name, listing))
         wanted = {self.file_path, *values}
-        return [path for path in listing if path.startswith(chart) or path in wanted]
+        return [path for path in listing if path.startswith(charts) or path in wanted]
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """`file_path` as the chart renders it now; raises RenderError and MachineError."""
+        """`file_path` as the charts render now; raises RenderError and MachineError."""
+        charts = self._charts(sorted(files))
         values = tuple((one.name, files[one.name] if one.content is None else one.content) for one in self.values_files)
-        image = {"image": {"repository": self.image_repository, "tag": self.image_tag}}
         with TemporaryDirectory(prefix="towline-chart-") as name:
-            rendering = Rendering(folder=Path(name), release=self.release, namespace=self.namespace or "default",
-                                  values=(*values, (_IMAGE, json.dumps(image).encode())))
-            self._write(files, rendering.folder / _CHART)
-            try:
-                text = self.renderer.render(rendering)
-            except RenderError as fault:
-                raise self._located(fault, rendering.folder) from fault
+            folder = Path(name)
+            for number, chart in enumerate(charts):
+                self._write(files, chart, _place(folder, number))
+            rendering = Rendering(folder=folder, charts=tuple(_place(folder, number) for number in range(len(charts))), release=self.release,
+                                  namespace=self.namespace or "default", values=(*values, (_IMAGE, json.dumps(self._values()).encode())), cluster=self.cluster)
+            text = self._rendered(rendering, charts)
         if not text.strip():
             raise RenderError(f"chart {self.chart_path!r} renders to nothing", where=self.chart_path,
                               hint="look for a condition that leaves every template out")
-        return {self.file_path: text.encode()}
+        data = text.encode()
+        self._noted(files.get(self.file_path, b""), data)
+        return {self.file_path: data}
 
-    def _folder(self) -> str:
-        """The chart's folder with a slash behind it; empty where the repository itself is the chart."""
+    def _noted(self, old: bytes, new: bytes) -> None:
+        """Note the image of every container that was rendered, by what it belongs to."""
+        before, after = ({(pod.owner, name): image for pod in pods(data) for name, image in pod.images} for data in (old, new))
+        for (owner, name), image in after.items():
+            self.note(Replaced(file=self.file_path, name=f"{owner}, {name}", old=before.get((owner, name), ""), new=image))
+
+    def _rendered(self, rendering: Rendering, charts: Sequence[str]) -> str:
+        """All charts at once; where that fails, one by one, so that the fault is that of one chart; raises RenderError and MachineError."""
+        try:
+            return self.renderer.render(rendering)
+        except RenderError as fault:
+            if len(charts) == 1:
+                raise _located(fault, rendering.charts[0], charts[0]) from fault
+            for place, chart in zip(rendering.charts, charts, strict=True):
+                self._rendered(replace(rendering, charts=(place,)), [chart])
+            raise
+
+    def _charts(self, listing: Sequence[str]) -> list[str]:
+        """The charts' folders with a slash behind each, empty where the repository itself is the chart; raises ConfigError with near names."""
         path = self.chart_path.removeprefix("./").strip("/")
-        return "" if path in ("", ".") else f"{check_path(path)}/"
+        path = "" if path in ("", ".") else check_path(path)
+        known = {file.removesuffix("Chart.yaml").rstrip("/") for file in listing if file == "Chart.yaml" or file.endswith("/Chart.yaml")}
+        found = [path] if path in known else _outermost(set(match(path, sorted(known)))) if path else []
+        if not found:
+            there = [one or "." for one in _outermost(known)]
+            raise ConfigError(f"chart {self.chart_path!r} does not exist in the repository",
+                              hint=nearest(self.chart_path, there) if there else "no folder of the repository holds a Chart.yaml")
+        return [f"{one}/" if one else "" for one in found]
+
+    def _values(self) -> dict[str, Any]:
+        """The images as a structure of values."""
+        values: dict[str, Any] = {}
+        for key, image in self.images.items():
+            below = values
+            for part in parse_dotted(key):
+                below = below.setdefault(str(part), {})
+            below.update({name: value for name, value in asdict(image).items() if value})
+        return values
 
     def _check(self) -> None:
         for name, value, longest in (("deploymentName", self.release, 53), ("namespace", self.namespace or "default", 63)):
             if not _NAME.fullmatch(value) or len(value) > longest:
                 raise ConfigError(f"{value!r} cannot be the {name} of a Helm release", where=name,
                                   hint=f"at most {longest} lower-case letters, digits, '-' and '.', with a letter or a digit at both ends")
-        if not self.image_tag or ":" in self.image_tag.partition("@")[0]:  # a digest alone would make name:sha256:..., which is no image
-            raise ConfigError(f"no tag is known for {self.image_repository}", where="containerImageNameTag",
-                              hint="a chart is given image.repository and image.tag")
-        if self.file_path.startswith((f"{self._folder()}templates/", f"{self._folder()}charts/")):
-            raise ConfigError(f"{self.file_path!r} is a template of the chart itself", where="filePath", hint="name a file outside of the chart's templates")
+        for image in self.images.values():
+            if not image.tag or ":" in image.tag.partition("@")[0]:  # a digest alone would make name:sha256:..., which is no image
+                raise ConfigError(f"no tag is known for {image.repository}", where="containerImageNameTag",
+                                  hint="a chart is given image.repository and image.tag")
+        for key in self.images:
+            if not all(isinstance(part, str) for part in parse_dotted(key)):
+                raise ConfigError(f"{key!r} is no key of a chart's values", where="containers",
+                                  hint="expected keys with dots between them, app.image for example")
 
-    def _write(self, files: Mapping[str, bytes], folder: Path) -> None:
-        """The chart's files below `folder`; what this Change writes itself is no part of the chart."""
-        start = self._folder()
+    def _write(self, files: Mapping[str, bytes], chart: str, folder: Path) -> None:
+        """A chart's files below `folder`; what this Change writes itself is no part of the chart."""
         for path, content in files.items():
-            if path.startswith(start) and path != self.file_path:
-                target = folder / check_path(path.removeprefix(start))
+            if path.startswith(chart) and path != self.file_path:
+                target = folder / check_path(path.removeprefix(chart))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
 
-    def _located(self, fault: RenderError, folder: Path) -> RenderError:
-        """`fault` with the repository's paths instead of Helm's, and the template's line as its place."""
-        chart = self._folder()
-        message = _short(_replaced(fault.message, {f"{folder / _CHART}/": chart, str(folder / _CHART): self.chart_path}))
-        place = _PLACE.search(fault.where) or _PLACE.search(message)
-        if place:
-            where = f"{chart}{place.group(1)}" + (f":{place.group(2)}" if place.group(2) else "")
-        else:
-            where = f"{chart}{fault.where}" if fault.where == "Chart.yaml" else fault.where or self.chart_path
-        return RenderError(message, where=where, hint=fault.hint or "try it with `helm template`")
+
+def _place(folder: Path, number: int) -> Path:
+    """Where chart `number` lies on disk."""
+    return folder / f"chart-{number}"
 
 
-def _charts(wanted: str, listing: Sequence[str]) -> str:
-    """A hint with the charts that are there, those inside of others left out."""
-    found = {path.rpartition("/")[0] or "." for path in listing if path == "Chart.yaml" or path.endswith("/Chart.yaml")}
-    there = [chart for chart in found if "/charts/" not in f"/{chart}" or (f"/{chart}".rpartition("/charts/")[0][1:] or ".") not in found]
-    return nearest(wanted, there) if there else "no folder of the repository holds a Chart.yaml"
+def _outermost(charts: set[str]) -> list[str]:
+    """Charts without those inside of others."""
+    return sorted(one for one in charts if "/charts/" not in f"/{one}" or f"/{one}".rpartition("/charts/")[0][1:] not in charts)
+
+
+def _located(fault: RenderError, folder: Path, chart: str) -> RenderError:
+    """`fault` with the repository's paths instead of Helm's, and the template's line as its place."""
+    name = chart.rstrip("/") or "."
+    message = _short(_replaced(fault.message, {f"{folder}/": chart, str(folder): name}))
+    place = _PLACE.search(fault.where) or _PLACE.search(message)
+    if place:
+        where = f"{chart}{place.group(1)}" + (f":{place.group(2)}" if place.group(2) else "")
+    else:
+        where = f"{chart}{fault.where}" if fault.where == "Chart.yaml" else fault.where or name
+    return RenderError(message, where=where, hint=fault.hint or "try it with `helm template`")
 
 
 def _text(name: str, content: bytes) -> str:

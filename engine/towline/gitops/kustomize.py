@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from towline import yaml_marks
 from towline.errors import ConfigError, RenderError
-from towline.gitops.change import select
+from towline.gitops.change import Note, Replaced, select, unnoted
 from towline.gitops.document import Edit, edit, own_value
 from towline.gitops.source import Source, read
 from towline.yaml_marks import Node, Path, Scalar, plain
@@ -27,6 +27,7 @@ class KustomizeImage:
     new_name: str
     new_tag: str
     digest: str = ""
+    note: Note = unnoted
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Every file that fits the pattern; raises ConfigError where none does."""
@@ -45,9 +46,12 @@ class KustomizeImage:
         items = images.items if isinstance(images, yaml_marks.Sequence) else ()
         names = [own_value(source, item, "name", targets) for item in items]
         found = [number for number, name in enumerate(names) if isinstance(name, Scalar) and name.value == self.name]
+        for entry in [items[number] for number in found] or [root]:
+            texts = _texts(entry) if found else {}
+            self.note(Replaced(file=path, name=self.name, old=_image(self.name, texts), new=_image(self.name, self._wanted())))
         if not found:
             return edit(source, [self._appended(source, images)])
-        return edit(source, [one for number in found for one in self._edits(("images", number), _keys(items[number]))])
+        return edit(source, [one for number in found for one in self._edits(("images", number), set(_texts(items[number])))])
 
     def _wanted(self) -> dict[str, str]:
         fields = {"newName": self.new_name, "digest": self.digest} if self.digest else {"newName": self.new_name, "newTag": self.new_tag}
@@ -83,5 +87,12 @@ def _root(source: Source) -> yaml_marks.Mapping:
     return root
 
 
-def _keys(entry: Node) -> set[str]:
-    return {key.value for key, _ in entry.pairs if isinstance(key, Scalar)} if isinstance(entry, yaml_marks.Mapping) else set()
+def _texts(entry: Node) -> dict[str, str]:
+    pairs = entry.pairs if isinstance(entry, yaml_marks.Mapping) else ()
+    return {key.value: value.value if isinstance(value, Scalar) else "" for key, value in pairs if isinstance(key, Scalar)}
+
+
+def _image(name: str, fields: Mapping[str, str]) -> str:
+    """The image that an entry makes of `name`; empty for no entry."""
+    tag, digest = fields.get("newTag", ""), fields.get("digest", "")
+    return f"{fields.get('newName') or name}{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}" if fields else ""

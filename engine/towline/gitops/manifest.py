@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from towline import yaml_marks
 from towline.errors import ConfigError
-from towline.gitops.change import select
+from towline.gitops.change import Note, Replaced, select, unnoted
 from towline.gitops.document import Edit, edit, own_value
 from towline.gitops.source import Source, read
 from towline.suggest import nearest
@@ -22,11 +22,12 @@ _LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerImage:
-    """Sets the image of `container` to `image` in every file that fits `pattern`; a Change."""
+    """Sets the image of `container` to `image` in every file that fits `pattern`, and notes what stood there; a Change."""
 
     pattern: str
     container: str
     image: str
+    note: Note = unnoted
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Every file that fits the pattern; raises ConfigError where none does."""
@@ -39,9 +40,12 @@ class ContainerImage:
         for path, data in sorted(files.items()):
             source = read(path, data)
             containers = tuple(_containers(source))
-            names.update(name for _, _, name in containers)
-            places = [(number, place) for number, place, name in containers if name == self.container]
-            changed[path] = edit(source, [Edit(document=number, path=(*place, "image"), value=self.image, after="name") for number, place in places])
+            names.update(container.name for container in containers)
+            found = [container for container in containers if container.name == self.container]
+            edits = [Edit(document=one.document, path=(*one.path, "image"), value=self.image, after="name") for one in found]
+            changed[path] = edit(source, edits)
+            for one in found:
+                self.note(Replaced(file=path, name=self.container, old=one.image, new=self.image))
         if self.container not in names:
             where = ", ".join(sorted(files)) or self.pattern
             raise ConfigError(f"container {self.container!r} is not in {where}", where=where, hint=_hint(self.container, names))
@@ -88,15 +92,20 @@ class _Walk:
                 left += [value for key, value in reversed(node.pairs) if is_merge(key)]
         return None
 
-    def containers(self, node: Node, path: Path) -> Iterator[tuple[Path, str]]:
-        """Path and name of every container below `node`, as they stand in the text; aliases are not followed downwards."""
+    def image(self, entry: Node) -> str:
+        """A container's own image; empty where it has none."""
+        value = self.behind(self.value(entry, "image"))
+        return self.source.shown(value) if isinstance(value, Scalar) else ""
+
+    def containers(self, node: Node, path: Path) -> Iterator[tuple[Path, str, str]]:
+        """Path, name and image of every container below `node`, as they stand in the text; aliases are not followed downwards."""
         specification = self.value(node, "spec")
         for key in _LISTS if specification is not None else ():
             listed = self.behind(self.value(specification, key))
             for number, entry in enumerate(listed.items if isinstance(listed, yaml_marks.Sequence) else ()):
                 container = self.name(entry)
                 if container is not None:
-                    yield (*path, "spec", key, number), container
+                    yield (*path, "spec", key, number), container, self.image(entry)
         if isinstance(node, yaml_marks.Mapping):
             for called, value in node.pairs:
                 name = self.behind(called)
@@ -106,9 +115,17 @@ class _Walk:
             yield from self.containers(value, (*path, number))
 
 
-def _containers(source: Source) -> Iterator[tuple[int, Path, str]]:
-    """Number of the document, path and name of every container of a file."""
+@dataclass(frozen=True, kw_only=True)
+class _Container:
+    document: int
+    path: Path
+    name: str
+    image: str
+
+
+def _containers(source: Source) -> Iterator[_Container]:
+    """Every container of a file."""
     for number, document in enumerate(source.documents):
         if document.root is not None:
             walk = _Walk(source=source, targets=yaml_marks.aliases(document.root))
-            yield from ((number, path, name) for path, name in walk.containers(document.root, ()))
+            yield from (_Container(document=number, path=path, name=name, image=image) for path, name, image in walk.containers(document.root, ()))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from towline import yaml_marks
 from towline.errors import ConfigError
-from towline.gitops.change import select
+from towline.gitops.change import Note, Replaced, select, unnoted
 from towline.gitops.document import Edit, edit
 from towline.gitops.dotted import Place, check_missing, find, parse_dotted
 from towline.gitops.source import Source, read
@@ -20,11 +20,15 @@ from towline.yaml_marks import Path, Scalar
 
 @dataclass(frozen=True, kw_only=True)
 class PathValues:
-    """Sets each path of `values` (path -> text) in every file that fits `pattern`, and empties those of `emptied` that hold something; a Change."""
+    """Sets each path of `values` (path -> text) in every file that fits `pattern`, and empties those of `emptied` that hold something; a Change.
+
+    It notes what stood there.
+    """
 
     pattern: str
     values: Mapping[str, str]
     emptied: tuple[str, ...] = ()
+    note: Note = unnoted
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Every file that fits the pattern; raises ConfigError where none does."""
@@ -38,22 +42,14 @@ class PathValues:
             changed[path] = edit(source, list(self._edits(source)))
         return {path: data for path, data in changed.items() if data != files[path]}
 
-    def holds(self, files: Mapping[str, bytes]) -> Mapping[str, Mapping[str, str]]:
-        """What stands at each path of each file now."""
-        return {path: dict(self._held(read(path, data))) for path, data in sorted(files.items())}
-
-    def _held(self, source: Source) -> Iterator[tuple[str, str]]:
-        for text in self.values:
-            for place in find(source, parse_dotted(text)):
-                if not place.missing and isinstance(place.node, Scalar):
-                    yield text, source.shown(place.node)
-
     def _edits(self, source: Source) -> Iterator[Edit]:
         missing: dict[tuple[int, Path], tuple[Place, dict[str, Value]]] = {}
         if not any(document.root for document in source.documents):
             raise ConfigError(f"{source.name} is empty", where=source.name, hint="write {} into it, or the keys that are to be set")
         for text, value in self.values.items():
             for place in find(source, parse_dotted(text)):
+                old = source.shown(place.node) if isinstance(place.node, Scalar) and not place.missing else ""
+                self.note(Replaced(file=source.name, name=text, old=old, new=value))
                 if not place.missing:
                     yield Edit(document=place.document, path=place.path, value=value)
                 else:

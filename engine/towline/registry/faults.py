@@ -22,7 +22,7 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\uffff]+")
 
 @dataclass(frozen=True, kw_only=True)
 class Party:
-    """A registry in its role (`source` or `target`) and who logs in there."""
+    """A registry in its role (`source` and `target` of a copy, or of an `image` that is looked for) and who logs in there."""
 
     registry: Registry
     role: str

@@ -31,8 +31,8 @@ class Session:
         self._origin = origin(self.base)
 
     def scope(self, repository: str) -> str:
-        """What a token must permit for work in `repository`: pulling on a source, pushing as well on a target."""
-        return f"repository:{self.name(repository)}:{'pull' if self.party.role == 'source' else 'pull,push'}"
+        """What a token must permit for work in `repository`: pulling, and pushing as well on a target."""
+        return f"repository:{self.name(repository)}:{'pull,push' if self.party.role == 'target' else 'pull'}"
 
     def url(self, repository: str, rest: str) -> str:
         """The absolute URL of something in `repository`."""

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from towline.errors import ConfigError
-from towline.gitops.change import check_path, match, select
+from towline.gitops.change import Change, Together, check_path, match, select
 
 LISTING = ("README.md", "app/.hidden.yaml", "app/a.yaml", "app/b.yml", "app/sub/a.yaml", "app/sub/deep/a1.yaml", "app/x[1].yaml", "other/a.yaml")
 
@@ -89,3 +92,21 @@ def test_any_pattern_matches_or_is_refused(pattern: str) -> None:
     except ConfigError:
         found = ()
     assert set(found) <= set(LISTING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Appended:
+    pattern: str
+    text: bytes
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        return match(self.pattern, listing)
+
+    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        return {path: data + self.text for path, data in files.items()}
+
+
+def test_changes_together_build_on_each_other_and_each_gets_its_own_files_only() -> None:
+    change: Change = Together(changes=(Appended(pattern="a*", text=b"1"), Appended(pattern="*b", text=b"2"), Appended(pattern="c", text=b"")))
+    assert change.wants(["a", "ab", "b", "c", "d"]) == ["a", "ab", "b", "c"]
+    assert change.apply({"a": b"", "ab": b"", "b": b"", "c": b""}) == {"a": b"1", "ab": b"12", "b": b"2"}

@@ -16,7 +16,7 @@ IMAGE = json.dumps({"image": {"repository": "host/app", "tag": "1.0"}})
 
 def rendered(folder: Path, files: dict[str, str], *values: tuple[str, str], limits: Limits | None = None) -> str:
     path = write(folder, files) / "chart" / "app"
-    request = {"chart": str(path), "release": "demo", "namespace": "prod", "values": [*values, ("image", IMAGE)]}
+    request = {"charts": [str(path)], "release": "demo", "namespace": "prod", "values": [*values, ("image", IMAGE)]}
     return document("child_helm", request, limits=limits or Limits())
 
 

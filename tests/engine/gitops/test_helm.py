@@ -10,13 +10,14 @@ import pytest
 
 from tests.engine.gitops.charts import CHART_YAML, HELM, as_bytes, chart, fake_helm
 from towline.errors import ConfigError, MachineError, RenderError
-from towline.gitops.helm import HelmChart, HelmLibrary, HelmProgram, Renderer, ValuesFile, renderer
+from towline.gitops.change import Replaced
+from towline.gitops.helm import Cluster, HelmChart, HelmLibrary, HelmProgram, ImageValues, Renderer, ValuesFile, renderer
 from towline.gitops.render import Limits
 
 
 def change(**given: Any) -> HelmChart:
-    defaults = {"chart_path": "chart/app", "file_path": "manifest.yaml", "release": "demo", "image_repository": "host/app", "image_tag": "1.0"}
-    return HelmChart(**{**defaults, **given})
+    image = ImageValues(repository="host/app", tag=given.pop("image_tag", "1.0"))
+    return HelmChart(**{"chart_path": "chart/app", "file_path": "manifest.yaml", "release": "demo", "images": {"image": image}, **given})
 
 
 def applied(files: Mapping[str, str], **given: Any) -> str:
@@ -283,3 +284,62 @@ BROKEN = {
 def test_what_the_program_refuses_the_library_refuses_too_at_the_same_file(name: str) -> None:
     library, program = (fault(chart() | BROKEN[name], renderer=one) for one in (HelmLibrary(), HelmProgram(program=str(HELM))))
     assert library.where.removesuffix("/Chart.yaml") == program.where
+
+
+# Several charts and images
+
+
+def charts(*names: str) -> dict[str, str]:
+    return {path.replace("chart/app/", f"charts/{name}/"): text.replace("name: app", f"name: {name}") for name in names for path, text in chart().items()}
+
+
+def test_every_chart_that_fits_is_rendered_one_after_the_other() -> None:
+    files = charts("b", "a") | {"charts/a/charts/sub/Chart.yaml": CHART_YAML, "other/x.yaml": ""}
+    assert list(change(chart_path="charts/*").wants(sorted(files))) == sorted(path for path in files if path.startswith("charts/"))
+    text = applied(files, chart_path="charts/*")
+    sources = [line for line in text.splitlines() if line.startswith("# Source")]
+    assert sources == ["# Source: a/templates/deployment.yaml", "# Source: b/templates/deployment.yaml"]
+    assert text.count("---\n") == 2
+
+
+def test_the_chart_that_fails_among_several_is_named() -> None:
+    files = charts("a", "b", "c") | {"charts/b/templates/bad.yaml": '{{ fail "no" }}'}
+    assert fault(files, chart_path="charts/*").where == "charts/b/templates/bad.yaml:1"
+
+
+def test_a_pattern_that_no_chart_fits_lists_the_charts() -> None:
+    with pytest.raises(ConfigError, match=r"chart 'helm/\*' does not exist") as caught:
+        change(chart_path="helm/*").wants(["charts/a/Chart.yaml"])
+    assert caught.value.hint == "known: charts/a"
+
+
+def test_several_images_stand_under_their_keys_with_their_digests() -> None:
+    files = chart(deployment="", values="kind: V\nall: {{ .Values | toJson }}\n")
+    images = {"image": ImageValues(repository="h/a", tag="1"), "proxy.image": ImageValues(repository="h/p", tag="2", digest="sha256:0"),
+              "x\\.y": ImageValues(repository="r", tag="t")}
+    assert json.loads(applied(files, images=images).splitlines()[-1].removeprefix("all: ")) == {
+        "image": {"repository": "h/a", "tag": "1"}, "proxy": {"image": {"repository": "h/p", "tag": "2", "digest": "sha256:0"}},
+        "replicas": 2, "x.y": {"repository": "r", "tag": "t"}}
+
+
+def test_a_key_that_is_a_place_in_a_list_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no key of a chart"):
+        change(images={"a[0]": ImageValues(repository="r", tag="t")}).wants(["chart/app/Chart.yaml"])
+
+
+def test_what_was_rendered_before_and_now_is_noted() -> None:
+    noted: list[Replaced] = []
+    old = applied(chart(), image_tag="0.9")
+    applied(chart() | {"manifest.yaml": old}, note=noted.append)
+    assert noted == [Replaced(file="manifest.yaml", name="Deployment demo, app", old="host/app:0.9", new="host/app:1.0")]
+
+
+def test_a_cluster_s_version_goes_to_the_program_and_the_library_refuses_it(tmp_path: Path) -> None:
+    cluster = Cluster(kube_version="1.31.0", api_versions=("a/v1", "b/v2/Kind"))
+    program = HelmProgram(program=fake_helm(tmp_path, "print('kind: Args\\nargs:', json.dumps(sys.argv))"))
+    text = applied(chart(), cluster=cluster, renderer=program)
+    words = json.loads(text.splitlines()[1].removeprefix("args: "))
+    assert words[words.index("--kube-version") + 1] == "1.31.0"
+    assert [words[number + 1] for number, word in enumerate(words) if word == "--api-versions"] == ["a/v1", "b/v2/Kind"]
+    with pytest.raises(MachineError, match="need the `helm` program"):
+        applied(chart(), cluster=cluster, renderer=HelmLibrary())

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from towline.errors import ConfigError, RenderError
-from towline.gitops.change import Change
+from towline.gitops.change import Change, Replaced
 from towline.gitops.kustomize import KustomizeImage
 
 FIXTURE = Path(__file__).parent / "fixtures" / "kustomization.yaml"
@@ -143,3 +143,13 @@ def test_an_entry_that_parsers_read_differently_is_refused_with_its_place(text: 
         kustomize(text, "a")
     assert caught.value.where == where
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(("entry", "old"), [
+    ("{name: app, newName: h/app, newTag: '1'}", "h/app:1"), ("{name: app, newTag: '1', digest: sha256:0}", "app:1@sha256:0"), ("{name: other}", ""),
+])
+def test_what_the_entry_meant_and_means_is_noted(entry: str, old: str) -> None:
+    noted: list[Replaced] = []
+    change = KustomizeImage(pattern="*", name="app", new_name="new/app", new_tag="2", note=noted.append)
+    change.apply({"kustomization.yaml": f"images:\n- {entry}\n".encode()})
+    assert noted == [Replaced(file="kustomization.yaml", name="app", old=old, new="new/app:2")]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from towline.errors import ConfigError, RenderError
-from towline.gitops.change import Change
+from towline.gitops.change import Change, Replaced
 from towline.gitops.manifest import ContainerImage
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -193,3 +193,10 @@ def test_a_document_behind_an_open_template_is_not_overlooked() -> None:
     with pytest.raises(RenderError) as caught:
         set_image(f"# use {{{{ here\n---\n{pod}# closing }}}}\n---\n{pod}".encode(), "app")
     assert caught.value.where == "x.yaml:1:7"
+
+
+def test_what_stood_there_is_noted_for_every_place() -> None:
+    noted: list[Replaced] = []
+    text = b"spec: {containers: [{name: a, image: x:1}, {name: b, image: y}]}\n---\nspec: {initContainers: [{name: a}]}\n"
+    ContainerImage(pattern="*", container="a", image=NEW, note=noted.append).apply({"x.yaml": text})
+    assert noted == [Replaced(file="x.yaml", name="a", old="x:1", new=NEW), Replaced(file="x.yaml", name="a", old="", new=NEW)]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from towline.errors import ConfigError, RenderError
-from towline.gitops.change import Change
+from towline.gitops.change import Change, Replaced
 from towline.gitops.values import PathValues
 
 IMAGE = {"image.repository": "host.example/app", "image.tag": "1.20"}
@@ -85,9 +85,11 @@ def test_a_helm_release_and_an_application_are_edited_where_the_path_says() -> N
     assert changed(APPLICATION, values) == APPLICATION.replace('"1.0"', '"2.0"').replace("tag: a", "tag: b").replace("1.0.0", "1.1.0")
 
 
-def test_what_stands_at_the_paths_can_be_told() -> None:
-    change = PathValues(pattern="*", values={"spec.values.image.tag": "2", "no": "x", "spec.chart": "x"})
-    assert change.holds({"v.yaml": HELM_RELEASE.encode()}) == {"v.yaml": {"spec.values.image.tag": "1.0"}}
+def test_what_stood_at_the_paths_is_noted() -> None:
+    noted: list[Replaced] = []
+    PathValues(pattern="*", values={"spec.values.image.tag": "2", "spec.values.new": "x"}, note=noted.append).apply({"v.yaml": HELM_RELEASE.encode()})
+    assert noted == [Replaced(file="v.yaml", name="spec.values.image.tag", old="1.0", new="2"),
+                     Replaced(file="v.yaml", name="spec.values.new", old="", new="x")]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n"])

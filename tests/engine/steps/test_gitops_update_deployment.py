@@ -9,10 +9,11 @@ import pytest
 
 from tests.calls import Ending, configure, request
 from tests.fakes.git_server import GitServer
+from tests.fakes.registry import FakeRegistry
 from tests.fakes.serve import Answer, LoopbackServer, Request
 
 PASSWORD = "git-pass-word"
-DIGEST = f"sha256:{'5' * 64}"
+DIGEST, OTHER = f"sha256:{'5' * 64}", f"sha256:{'6' * 64}"
 DEPLOYMENT = b"""\
 # kept as it is
 kind: Deployment
@@ -211,7 +212,7 @@ def test_no_image_known_is_an_error(place: Place) -> None:
     ({"tool": "helm", "filePath": "a.yaml", "deploymentName": "x"}, "chartPath"),
     ({"tool": "helm", "filePath": "a.yaml", "chartPath": "charts/app"}, "deploymentName"),
     ({"tool": "kustomize", "filePath": "k/kustomization.yaml"}, "deploymentName"),
-    ({"tool": "helm-values", "filePath": "a.yaml"}, "valuesTemplate"),
+    ({"tool": "helm-values", "filePath": "app.yaml", "valuesPaths": {"version": "version"}}, "artifactVersion"),
 ])
 def test_what_a_tool_cannot_do_without_is_asked_for(place: Place, parameters: dict[str, Any], name: str) -> None:
     ending = place.deploy(**parameters)
@@ -257,3 +258,116 @@ def test_what_the_git_server_repeats_of_the_login_is_masked(place: Place) -> Non
         ending = place.deploy(**KUBECTL, serverUrl=f"{server.url}/ops.git")
     assert ending.code == 4
     assert "not with ****" in ending.message
+
+
+# Several images, files and targets
+
+
+SEVERAL: dict[str, Any] = {
+    "container/targetRegistryUrl": "https://registry.example.com/team", "container/targetImageNameTag": "app:2.0",
+    "container/targetImageNameTags": ["app:2.0", "proxy:1.1"], "container/targetImageDigests": [DIGEST, OTHER],
+}
+
+
+def test_several_containers_get_their_own_images_in_one_commit(place: Place) -> None:
+    ending = place.deploy(environment=SEVERAL, filePath="*.yaml", containers={"app": "app", "sidecar": "proxy"})
+    assert ending.code == 0, ending.err
+    assert place.file("app.yaml") == (DEPLOYMENT.decode().replace("old.example.com/app:1", "registry.example.com/team/app:2.0")
+                                      .replace("image: proxy:1", "image: registry.example.com/team/proxy:1.1"))
+    assert place.commits() == 2
+    message = place.server.git("log", "-1", "--format=%B", "main", repository=place.bare)
+    assert message.startswith("Updated registry.example.com/team/app to version 2.0\n\nUpdated registry.example.com/team/proxy to version 1.1\n\nTowline-")
+    assert message.count("Towline-Image: ") == 2
+
+
+def test_targets_of_one_branch_are_one_commit_and_those_of_another_repository_their_own(place: Place) -> None:
+    other = place.server.create("other", {"app.yaml": DEPLOYMENT, "west/app.yaml": DEPLOYMENT, "east/app.yaml": DEPLOYMENT})
+    targets = [{"filePath": "app.yaml"}, {"serverUrl": place.server.url("other"), "filePath": "west/app.yaml"},
+               {"serverUrl": place.server.url("other"), "filePath": "east/*.yaml", "containerName": "sidecar"}]
+    ending = place.deploy(containerName="app", targets=targets)
+    assert ending.code == 0, ending.err
+    assert [(one["repository"], one["files"]) for one in ending.result["outputs"]["repositories"]] == [
+        (place.server.url("ops"), ["app.yaml"]), (place.server.url("other"), ["east/app.yaml", "west/app.yaml"])]
+    assert place.commits() == 2
+    assert place.server.git("rev-list", "--count", "main", repository=other).strip() == "2"
+    changed = place.server.git("diff", "--unified=0", "main~1", "main", repository=other)
+    assert "+        - {name: sidecar, image: registry.example.com/team/app:2.0}" in changed
+    assert place.deploy(containerName="app", targets=targets).result["status"] == "unchanged"
+
+
+@pytest.mark.parametrize(("target", "says"), [
+    ({"filePth": "x"}, "'filePth' cannot be set"), ({"password": "x"}, "'password' cannot be set"),
+    ({"allowPlainHttp": True}, "'allowPlainHttp' cannot be set"),
+    ({"targets": []}, "'targets' cannot be set"), ({"containerName": "c"}, "filePath is not set"), ({"filePath": "f", "tool": "helmm"}, "tool is"),
+    ({"filePath": "f", "tool": "helm"}, "chartPath is not set"),
+])
+def test_a_target_that_is_wrong_is_refused_with_its_place(place: Place, target: dict[str, Any], says: str) -> None:
+    ending = place.deploy(containerName="app", targets=[{"filePath": "app.yaml"}, target])
+    assert ending.code == 3
+    assert says in ending.message
+    assert place.commits() == 1
+
+
+def test_a_pinned_digest_is_written_and_said(place: Place) -> None:
+    ending = place.deploy(**KUBECTL, pinDigest=True)
+    assert f'"registry.example.com/team/app:2.0@{DIGEST}"' in place.file("app.yaml")
+    assert ending.result["outputs"]["digestWritten"] is True
+    assert place.deploy(**KUBECTL).result["outputs"]["digestWritten"] is False
+
+
+# What is looked at before anything is written
+
+
+def test_a_pod_that_cannot_pull_is_a_warning_and_where_required_an_error(place: Place) -> None:
+    assert "names neither imagePullSecrets" in place.deploy("--dry-run", **KUBECTL).err
+    ending = place.deploy(**KUBECTL, requirePullSecret=True)
+    assert (ending.code, ending.where, place.commits()) == (3, "app.yaml", 1)
+
+
+def test_an_image_that_is_not_in_its_registry_is_not_deployed(place: Place) -> None:
+    with FakeRegistry(username="puller", password="pull-pass-word") as registry:
+        environment = {**SEVERAL, "container/targetRegistryUrl": f"{registry.url}/team"}
+        login = {"PIPER_targetRegistryUser": "puller", "PIPER_targetRegistryPassword": "pull-pass-word"}
+        ending = place.deploy(environ=login, environment=environment, **KUBECTL)
+        assert (ending.code, place.commits()) == (3, 1)
+        assert "team/app:2.0 does not exist" in ending.message
+        assert place.deploy(environ=login, environment=environment, **KUBECTL, checkImage=False).code == 0
+
+
+def test_without_a_login_nobody_asks_a_registry(place: Place) -> None:
+    with FakeRegistry() as registry:
+        assert place.deploy(environment={**SEVERAL, "container/targetRegistryUrl": f"{registry.url}/team"}, **KUBECTL).code == 0
+        assert registry.requests == ()
+
+
+# What it tells
+
+
+def test_the_outputs_name_what_stood_there_and_what_stands_there_now(place: Place) -> None:
+    outputs = place.deploy(**KUBECTL).result["outputs"]
+    assert outputs["changes"] == [{"file": "app.yaml", "name": "app", "old": "old.example.com/app:1", "new": "registry.example.com/team/app:2.0"}]
+    assert outputs["seconds"] > 0
+    assert outputs["repositories"][0]["commit"] == outputs["commit"]
+
+
+def test_helm_names_every_image_that_was_rendered(place: Place) -> None:
+    assert place.deploy(**HELM).result["outputs"]["changes"] == [
+        {"file": "out/app.yaml", "name": "Pod shop, app", "old": "", "new": "registry.example.com/team/app:2.0"}]
+
+
+def test_the_stage_leaves_its_facts_in_the_pipeline_environment_new_or_not(place: Place) -> None:
+    first, second = (place.deploy(**KUBECTL).result for _ in range(2))
+    facts = first["pipelineEnvironment"]
+    assert facts["deployment/Acceptance/commit"] == first["outputs"]["commit"]
+    assert facts["deployment/Acceptance/branch"] == "main"
+    assert facts["deployment/Acceptance/images"] == [{"name": "app", "image": f"registry.example.com/team/app:2.0@{DIGEST}"}]
+    assert facts["deployment/Acceptance/files"] == ["app.yaml"]
+    assert second["pipelineEnvironment"]["deployment/Acceptance/commit"] == first["outputs"]["commit"]
+
+
+def test_a_dry_run_prints_the_diff_and_leaves_no_facts(place: Place) -> None:
+    ending = place.deploy("--dry-run", **KUBECTL)
+    assert '\n+          image: "registry.example.com/team/app:2.0"\n' in ending.err
+    assert ending.result["pipelineEnvironment"] == {}
+    place.deploy(**KUBECTL)
+    assert "nothing would change on main" in place.deploy("--dry-run", **KUBECTL).err

@@ -1,0 +1,53 @@
+"""Pure. The pod specifications in a file that a cluster reads: which images they run, and whether they can pull them from a private registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LISTS = ("initContainers", "containers", "ephemeralContainers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """One pod specification: kind and name of what it belongs to, its images by container, and whether it names a pull secret or a service account."""
+
+    owner: str
+    images: tuple[tuple[str, str], ...]
+    may_pull: bool
+
+
+def pods(data: bytes) -> tuple[Pod, ...]:
+    """Every pod specification of a YAML file, in its order; none where it cannot be read, a chart's template for example."""
+    try:
+        documents = list(yaml.load_all(data, Loader=_LOADER))
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return ()
+    return tuple(pod for document in documents for pod in _below(document, "", set()))
+
+
+def _below(node: Any, owner: str, seen: set[int]) -> Iterator[Pod]:
+    """Pods of `node` and below, each place once: aliases repeat places."""
+    if not isinstance(node, dict | list) or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, dict):
+        metadata = node.get("metadata")
+        if isinstance(node.get("kind"), str):
+            owner = f"{node['kind']} {metadata.get('name', '') if isinstance(metadata, dict) else ''}".strip()
+        specification = node.get("spec")
+        if isinstance(specification, dict) and isinstance(specification.get("containers"), list):
+            yield _pod(specification, owner)
+    for child in node.values() if isinstance(node, dict) else node:
+        yield from _below(child, owner, seen)
+
+
+def _pod(specification: dict[str, Any], owner: str) -> Pod:
+    containers = [one for key in _LISTS for one in specification.get(key) or () if isinstance(one, dict)]
+    account = specification.get("serviceAccountName") or specification.get("serviceAccount")
+    return Pod(owner=owner, images=tuple((str(one.get("name", "")), str(one.get("image", ""))) for one in containers),
+               may_pull=bool(specification.get("imagePullSecrets")) or account not in (None, "", "default"))

@@ -1,0 +1,140 @@
+"""Which images a deployment writes: one as in Piper, or several by the containers or keys that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from towline.config.resolve import Settings
+from towline.errors import ConfigError
+from towline.image import Reference, parse_digest, parse_image, parse_reference, parse_registry
+from towline.suggest import nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """An image that is written: as a runtime names it, the digest that was pushed where it is known, and whether that is written too."""
+
+    reference: Reference
+    digest: str
+    pinned: bool = False
+
+    @property
+    def repository(self) -> str:
+        """`host/name` without tag and digest."""
+        return f"{self.reference.registry.host}/{self.reference.image.name}"
+
+    @property
+    def tag(self) -> str:
+        """The tag; empty where the image is known by its digest alone."""
+        return self.reference.image.tag
+
+    @property
+    def written(self) -> str:
+        """What a container's `image` becomes."""
+        return self.full if self.pinned else str(self.reference)
+
+    @property
+    def full(self) -> str:
+        """The image with everything that is known of it, for trailers and outputs."""
+        return str(replace(self.reference, image=replace(self.reference.image, digest=self.digest)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """The images that settings and pipeline environment know."""
+
+    settings: Settings
+    environment: Mapping[str, object]
+
+    def single(self) -> Deployed:
+        """The image of containerImageNameTag; raises ConfigError."""
+        text = self.settings.text("containerImageNameTag")
+        if not text:
+            raise ConfigError("no image is known that could be deployed", where=self.settings.origin("containerImageNameTag"),
+                              hint="imagePushToRegistry leaves it in the pipeline environment; else set containerImageNameTag")
+        return self._deployed(text, "", "containerImageNameTag")
+
+    def by_container(self, usual: str) -> dict[str, Deployed]:
+        """The image of every container or key that `containers` names, else the single one for the `usual` one; raises ConfigError."""
+        wanted = self.settings.mapping("containers")
+        if not wanted:
+            self._check_lists()
+            return {usual: self.single()}
+        return {container: self.named(name, "containers") for container, name in wanted.items()}
+
+    def named(self, name: str, parameter: str) -> Deployed:
+        """The image called `name`, which stands in `parameter`; raises ConfigError with near names."""
+        found = self._catalogue()
+        if name not in found:
+            nothing = "imagePushToRegistry leaves the images in the pipeline environment; else set containerImageNameTags"
+            raise ConfigError(f"no image is called {name!r}", where=self.settings.origin(parameter), hint=nearest(name, found) if found else nothing)
+        return found[name]
+
+    def _check_lists(self) -> None:
+        for name in ("imageNames", "imageDigests"):
+            if self.settings.given(name):
+                raise ConfigError(f"{name} is set, and containers is not", where=self.settings.origin(name),
+                                  hint="say in containers which image belongs to which container or key")
+
+    def _catalogue(self) -> dict[str, Deployed]:
+        """Every image of the lists by its own name, the last part of it where that is unique, and its name in imageNames."""
+        settings = self.settings
+        texts = settings.texts("containerImageNameTags")
+        for name in ("imageNames", "imageDigests"):
+            if settings.given(name) and len(settings.texts(name)) != len(texts):
+                raise ConfigError(f"{name} has {len(settings.texts(name))} entries for {len(texts)} images", where=settings.origin(name),
+                                  hint="give one for each of containerImageNameTags, in the same order")
+        digests = settings.texts("imageDigests") or ("",) * len(texts)
+        images = [self._deployed(text, digest, "containerImageNameTags") for text, digest in zip(texts, digests, strict=True)]
+        lasts = [image.reference.image.name.rpartition("/")[2] for image in images]
+        found = {last: image for last, image in zip(lasts, images, strict=True) if lasts.count(last) == 1}
+        found |= {image.reference.image.name: image for image in images}
+        found |= {parse_image(text).name: image for text, image in zip(texts, images, strict=True) if not _has_registry(text)}
+        return found | dict(zip(settings.texts("imageNames"), images, strict=False))
+
+    def _deployed(self, text: str, digest: str, parameter: str) -> Deployed:
+        settings, environment = self.settings, self.environment
+        url = settings.text("containerRegistryUrl")
+        reference = _within(text, url, pushed=_same_place(url, environment.get("container/targetRegistryUrl")))
+        known = reference.image.digest or (parse_digest(digest) if digest else _pushed_digest(text, environment))
+        if not reference.image.tag and not reference.image.digest:
+            raise ConfigError(f"{text!r} has neither a tag nor a digest", where=settings.origin(parameter), hint="expected name:tag")
+        pinned = settings.flag("pinDigest")
+        if pinned and not known:
+            raise ConfigError(f"pinDigest is set, and no digest of {text!r} is known", where=settings.origin("pinDigest"),
+                              hint="imagePushToRegistry leaves it in the pipeline environment; else set imageDigests, or write it behind the tag")
+        return Deployed(reference=reference, digest=known, pinned=pinned)
+
+
+def _same_place(url: str, pushed: object) -> bool:
+    """Whether both URLs mean one registry and path, however they are written."""
+    return bool(url) and isinstance(pushed, str) and bool(pushed) and parse_registry(url) == parse_registry(pushed)
+
+
+def _has_registry(text: str) -> bool:
+    first, slash, _ = text.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")
+
+
+def _within(text: str, url: str, *, pushed: bool) -> Reference:
+    """`text` as it is where it names a registry, else in the registry at `url`; raises ConfigError.
+
+    Of the URL the path counts only where Towline pushed to it: Piper's builders put the whole URL into the environment and then
+    push to its host alone.
+    """
+    if _has_registry(text):
+        return parse_reference(text)
+    image = parse_image(text)
+    if not url:
+        raise ConfigError(f"no registry is known for {text!r}", hint="imagePushToRegistry leaves it in the pipeline environment; else set containerRegistryUrl")
+    registry, path = parse_registry(url)
+    return Reference(registry=registry, image=replace(image, name=f"{path}/{image.name}" if path and pushed else image.name))
+
+
+def _pushed_digest(text: str, environment: Mapping[str, object]) -> str:
+    """The digest that imagePushToRegistry left for this very name and tag, else empty."""
+    names, digests = environment.get("container/targetImageNameTags"), environment.get("container/targetImageDigests")
+    if isinstance(names, list) and isinstance(digests, list) and len(names) == len(digests) and text in names:
+        return str(digests[names.index(text)])
+    return ""

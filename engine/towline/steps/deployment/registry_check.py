@@ -1,0 +1,60 @@
+"""Before anything is written: the images are in their registry, for the platform that is wanted and with the digest that was pushed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from towline.config.resolve import Settings
+from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError
+from towline.image import parse_platform, parse_registry
+from towline.registry.client import RegistryClient
+from towline.registry.manifest import select
+from towline.steps.deployment.images import Deployed
+from towline.steps.registry_access import network, registry_login
+from towline.steps.task import Task
+from towline.transport import Transport
+
+_SECONDS = 60  # for all images: a deployment does not wait for a registry that only confirms it
+
+
+def check(task: Task, settings: Settings, images: Sequence[Deployed]) -> None:
+    """Look for every image; a registry that cannot say is a warning. Raises ConfigError (missing, or not for the platform) and DigestMismatch."""
+    with Transport(read=20, limit=_SECONDS, network=network(task), hide=task.console.hide) as transport:
+        for image in images:
+            try:
+                client = _client(task, settings, image, transport)
+                if client:
+                    _check(client, image, settings.text("imagePlatform"))
+            except DigestMismatch:
+                raise
+            except (RegistryError, CredentialError) as fault:
+                task.console.warn(f"whether {image.reference} exists could not be checked: {fault.message}")
+
+
+def _client(task: Task, settings: Settings, image: Deployed, transport: Transport) -> RegistryClient | None:
+    """Who asks for the image; None without a login, unless the settings want it asked: a private registry knows nothing of its images then.
+
+    User and password are for the registry that was pushed to and no other, whatever the project deploys from.
+    """
+    pushed = task.pipeline_environment.get("container/targetRegistryUrl")
+    target = parse_registry(pushed)[0] if isinstance(pushed, str) and pushed else None
+    own = target is not None and target.host == image.reference.registry.host
+    registry = target if own and target else image.reference.registry  # with the scheme that it was pushed by
+    found = registry_login(task, registry, role="target" if own else "", path=image.reference.image.name)
+    if found is None and not settings.flag("checkImage"):
+        return None
+    return RegistryClient(registry, role="image", login=found, transport=transport, allow_plain_http=settings.flag("allowPlainHttp"))
+
+
+def _check(client: RegistryClient, image: Deployed, platform: str) -> None:
+    name, target, where = image.reference.image.name, image.tag or image.digest, str(image.reference.registry)
+    manifest = client.find_manifest(name, target) if platform else None
+    found = client.head_manifest(name, target) if manifest is None else manifest.descriptor
+    if found is None:
+        raise ConfigError(f"{image.reference} does not exist", where=where,
+                          hint="let imagePushToRegistry push it first, or correct the image; checkImage: false leaves this out")
+    if image.digest and found.digest != image.digest:
+        raise DigestMismatch(f"{image.reference} is {found.digest} by now, and the build pushed {image.digest}", where=where,
+                             hint="somebody has pushed another image to that tag: build again, or give every build a tag of its own")
+    if manifest is not None and manifest.children:  # an image alone does not say what it is for
+        select(manifest, parse_platform(platform))

@@ -1,0 +1,168 @@
+"""From a tool's parameters to its Change: what each of them needs, and where it puts name, tag and digest of the images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from towline.config.resolve import Settings
+from towline.errors import ConfigError
+from towline.gitops.change import Change, Note, Together, check_path
+from towline.gitops.helm import Cluster, HelmChart, ImageValues, ValuesFile, renderer
+from towline.gitops.kustomize import KustomizeImage
+from towline.gitops.manifest import ContainerImage
+from towline.gitops.template import TemplateBuild, TemplateImage, TemplateVariables, ValuesTemplate
+from towline.gitops.values import PathValues
+from towline.process import find
+from towline.steps.deployment.images import Deployed, Images
+from towline.steps.task import Task
+from towline.steps.workspace import find_file
+from towline.suggest import nearest
+
+_IMAGE = "image"  # where a chart's values usually have it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """What is to be written: the Change, and the images by the container or key that they are for."""
+
+    change: Change
+    images: Mapping[str, Deployed]
+
+
+def plan(task: Task, settings: Settings, note: Note) -> Planned:
+    """The Change of the chosen tool; `note` is told what it replaces; raises ConfigError."""
+    call = _Call(task=task, settings=settings, images=Images(settings=settings, environment=task.pipeline_environment), note=note)
+    return _TOOLS[settings.text("tool")](call)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    task: Task
+    settings: Settings
+    images: Images
+    note: Note
+
+    def needed(self, name: str) -> str:
+        """A parameter that the chosen tool cannot do without; raises ConfigError."""
+        settings = self.settings
+        if not settings.given(name):
+            raise ConfigError(f"tool {settings.text('tool')} needs {name}", where=settings.origin("tool"), hint=f"set {name} for the step or the stage")
+        return settings.text(name)
+
+    @property
+    def file(self) -> str:
+        """The file, or the pattern of files, that is changed."""
+        return check_path(self.settings.text("filePath"))
+
+    @property
+    def deployment(self) -> str:
+        """What the deployment is called."""
+        return self.settings.text("deploymentName")
+
+    def workspace_file(self, name: str, parameter: str) -> bytes | None:
+        """The content of a file of the workspace, None where it is not there."""
+        return find_file(self.task.folder, check_path(name), where=self.settings.origin(parameter))
+
+
+def _manifest(call: _Call) -> Planned:
+    if call.settings.given("imagePath"):
+        image = call.images.single()
+        path = call.settings.text("imagePath")
+        return Planned(change=PathValues(pattern=call.file, values={path: image.written}, note=call.note), images={path: image})
+    images = call.images.by_container("" if call.settings.given("containers") else call.needed("containerName"))
+    changes = (ContainerImage(pattern=call.file, container=name, image=image.written, note=call.note) for name, image in images.items())
+    return Planned(change=Together(changes=tuple(changes)), images=images)
+
+
+def _kustomize(call: _Call) -> Planned:
+    images = call.images.by_container(call.needed("deploymentName"))
+    changes = (KustomizeImage(pattern=call.file, name=name, new_name=image.repository, new_tag=image.tag,
+                              digest=image.digest if image.pinned or not image.tag else "", note=call.note) for name, image in images.items())
+    return Planned(change=Together(changes=tuple(changes)), images=images)
+
+
+def _helm(call: _Call) -> Planned:
+    settings, environ = call.settings, call.task.environ
+    images = call.images.by_container(_IMAGE)
+    change = HelmChart(
+        chart_path=call.needed("chartPath").strip("/"),
+        file_path=call.file,
+        release=call.needed("deploymentName"),
+        namespace=settings.text("namespace"),
+        images={key: ImageValues(repository=one.repository, tag=one.tag, digest=one.digest if one.pinned else "") for key, one in images.items()},
+        values_files=tuple(ValuesFile(name=name, content=call.workspace_file(name, "helmValues")) for name in settings.texts("helmValues")),
+        cluster=Cluster(kube_version=settings.text("kubeVersion"), api_versions=settings.texts("apiVersions")),
+        renderer=renderer(environ.get("TOWLINE_HELM") or find("helm", environ)),
+        note=call.note,
+    )
+    return Planned(change=change, images=images if settings.given("containers") else {call.deployment: images[_IMAGE]})
+
+
+def _values(call: _Call) -> Planned:
+    if call.settings.given("valuesTemplate"):
+        return _template(call)
+    if call.settings.given("valuesPaths"):
+        return _values_paths(call)
+    images = call.images.by_container(_IMAGE)
+    values: dict[str, str] = {}
+    for key, image in images.items():
+        values[f"{key}.repository"] = image.repository
+        values |= {f"{key}.tag": image.tag} if image.tag else {}
+        values |= {f"{key}.digest": image.digest} if image.pinned or not image.tag else {}
+    emptied = tuple(f"{key}.digest" for key in images if f"{key}.digest" not in values)  # the chart would go on with the old one
+    return Planned(change=PathValues(pattern=call.file, values=values, emptied=emptied, note=call.note), images=images)
+
+
+_PARTS: Mapping[str, Callable[[Deployed], str]] = {
+    "image": lambda image: image.written,
+    "repository": lambda image: image.repository,
+    "registry": lambda image: image.reference.registry.host,
+    "name": lambda image: image.reference.image.name,
+    "tag": lambda image: image.tag,
+    "digest": lambda image: image.digest,
+}
+
+
+def _values_paths(call: _Call) -> Planned:
+    """Each path with the part of an image that it asks for: `tag`, or `tag of NAME` where there are several; `version` is the build's own."""
+    values: dict[str, str] = {}
+    images: dict[str, Deployed] = {}
+    for path, wanted in call.settings.mapping("valuesPaths").items():
+        part, _, name = wanted.partition(" of ")
+        if part == "version" and not name:
+            values[path] = call.needed("artifactVersion")
+            continue
+        if part not in _PARTS:
+            raise ConfigError(f"{wanted!r} is no part of an image", where=call.settings.origin("valuesPaths"), hint=nearest(part, [*_PARTS, "version"]))
+        images[path] = call.images.named(name, "valuesPaths") if name else call.images.single()
+        values[path] = _PARTS[part](images[path])
+        if not values[path]:
+            raise ConfigError(f"no {part} is known of {images[path].reference}", where=call.settings.origin("valuesPaths"), hint=f"leave {path} out")
+    return Planned(change=PathValues(pattern=call.file, values=values, note=call.note), images=images)
+
+
+def _template(call: _Call) -> Planned:
+    settings, task, deployed = call.settings, call.task, call.images.single()
+    name = settings.text("valuesTemplate")
+    content = call.workspace_file(name, "valuesTemplate")
+    if content is None:
+        raise ConfigError(f"there is no template {name} in the workspace", where=settings.origin("valuesTemplate"), hint="give the path of a file there")
+    image = deployed.reference.image
+    change = ValuesTemplate(template_name=name, template_text=_decoded(name, content), file_path=call.file, variables=TemplateVariables(
+        image=TemplateImage(registry=deployed.reference.registry.host, repository=image.name, tag=image.tag, digest=deployed.digest,
+                            reference=deployed.written),
+        stage=task.stage, deployment=call.deployment,
+        build=TemplateBuild(number=task.build.number, url=task.build.url, commit=task.build.source_commit),
+    ))
+    return Planned(change=change, images={call.deployment or name: deployed})
+
+
+def _decoded(name: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        raise ConfigError(f"{name} is not UTF-8", hint="save it as UTF-8") from fault
+
+
+_TOOLS: Mapping[str, Callable[[_Call], Planned]] = {"kubectl": _manifest, "kustomize": _kustomize, "helm": _helm, "helm-values": _values}

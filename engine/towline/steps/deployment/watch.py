@@ -1,0 +1,70 @@
+"""A Change that is watched: what it replaced, what its files say in the end, and whether the cluster will be able to pull what they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from towline.errors import ConfigError
+from towline.gitops.change import Change, Note, Replaced
+from towline.gitops.pods import pods
+
+Warn = Callable[[str], None]
+
+
+class Watched:
+    """A Change of which the last application is remembered: a moved branch has it made again. `look` is called before the first that changes something."""
+
+    def __init__(self, look: Callable[[], None], *, require_secret: bool, warn: Warn) -> None:
+        self._look_once: Callable[[], None] | None = look
+        self.replaced: list[Replaced] = []
+        self._contents: Mapping[str, bytes] = {}
+        self._hosts: frozenset[str] = frozenset()
+        self._require_secret = require_secret
+        self._warn = warn
+        self._warned: set[str] = set()
+        self._change: Change | None = None
+
+    @property
+    def note(self) -> Note:
+        """What the Change tells what it replaces."""
+        return self.replaced.append
+
+    def watch(self, change: Change, hosts: frozenset[str]) -> None:
+        """Stand for `change`, which was made with this one's `note` and writes images of the registries `hosts`."""
+        self._change, self._hosts = change, hosts
+
+    def holds(self, digest: str) -> bool:
+        """Whether a digest stands in what the files are now; none does not."""
+        return bool(digest) and any(digest.encode() in data for data in self._contents.values())
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        """What the Change wants."""
+        assert self._change is not None
+        return self._change.wants(listing)
+
+    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """What the Change makes of the files; raises what `look` does, and ConfigError where a pod could not pull its image and that is required."""
+        assert self._change is not None
+        self.replaced.clear()
+        changed = self._change.apply(files)
+        self._contents = {**files, **changed}
+        if self._look_once and any(files.get(path) != data for path, data in changed.items()):
+            self._look_once()
+            self._look_once = None
+        for path, data in changed.items():
+            self._check_pods(path, data)
+        return changed
+
+    def _check_pods(self, path: str, data: bytes) -> None:
+        """Every pod of a file that runs an image of one of the registries names a pull secret or a service account, or it is said what it lacks."""
+        for pod in pods(data) if b"containers" in data else ():
+            hosts = sorted(host for host in self._hosts if any(image.startswith(f"{host}/") for _, image in pod.images))
+            if pod.may_pull or not hosts:
+                continue
+            text = f"{pod.owner or 'a pod'} in {path} names neither imagePullSecrets nor a service account"
+            hint = f"the cluster needs the secret of {', '.join(hosts)}: create it there, and name it in the pod's imagePullSecrets or its service account's"
+            if self._require_secret:
+                raise ConfigError(text, where=path, hint=hint)
+            if text not in self._warned:
+                self._warned.add(text)
+                self._warn(f"{text}: {hint}")

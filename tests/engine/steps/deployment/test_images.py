@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from towline.config.catalog import load_schema
+from towline.config.documents import Documents, parse_document
+from towline.config.layers import Inputs
+from towline.config.resolve import resolve
+from towline.errors import ConfigError
+from towline.steps.deployment.images import Images
+
+ONE, TWO, THREE = (f"sha256:{digit * 64}" for digit in "123")
+PUSHED: dict[str, object] = {
+    "container/targetRegistryUrl": "https://reg.example.com/team", "container/targetImageNameTag": "app:2.0",
+    "container/targetImageNameTags": ["app:2.0", "tools/side:2.0"], "container/targetImageDigests": [ONE, TWO],
+}
+
+
+def images(environment: dict[str, object] | None = None, **parameters: Any) -> Images:
+    known = PUSHED if environment is None else environment
+    given: dict[str, Any] = {"serverUrl": "https://git.example.com/r", "filePath": "f", "tool": "kubectl", "containerName": "c", **parameters}
+    documents = Documents(defaults=(), project=parse_document("", ".pipeline/config.yml", trusted=False))
+    inputs = Inputs(stage="", documents=documents, pipeline_environment=known, environ={}, parameters=given, flags={})
+    return Images(settings=resolve(load_schema("gitOpsUpdateDeployment"), inputs), environment=known)
+
+
+def fault(found: Images, usual: str = "c") -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        found.by_container(usual)
+    assert caught.value.hint
+    return caught.value
+
+
+def test_one_image_is_the_usual_case() -> None:
+    (image,) = images().by_container("c").values()
+    assert (image.repository, image.tag, image.written, image.full) == (
+        "reg.example.com/team/app", "2.0", "reg.example.com/team/app:2.0", f"reg.example.com/team/app:2.0@{ONE}")
+
+
+def test_several_are_given_to_their_containers_with_the_digests_that_were_pushed() -> None:
+    found = images(containers={"web": "app", "proxy": "tools/side", "init": "side"}).by_container("c")
+    assert {name: image.full for name, image in found.items()} == {
+        "web": f"reg.example.com/team/app:2.0@{ONE}", "proxy": f"reg.example.com/team/tools/side:2.0@{TWO}",
+        "init": f"reg.example.com/team/tools/side:2.0@{TWO}"}
+
+
+def test_lists_of_the_configuration_stand_over_what_was_pushed() -> None:
+    found = images(containers={"a": "first", "b": "y"}, containerImageNameTags=["x:1", f"h.example.com:5000/y:2@{THREE}"], imageNames=["first", "second"],
+                   imageDigests=[TWO, ONE]).by_container("c")
+    assert {name: image.full for name, image in found.items()} == {
+        "a": f"reg.example.com/team/x:1@{TWO}", "b": f"h.example.com:5000/y:2@{THREE}"}
+
+
+def test_a_last_part_that_two_images_share_names_neither() -> None:
+    assert "no image is called 'x'" in fault(images(containers={"a": "x"}, containerImageNameTags=["a/x:1", "b/x:1"])).message
+
+
+def test_an_image_that_is_not_known_is_named_with_what_is() -> None:
+    found = fault(images(containers={"a": "ap"}))
+    assert (found.hint, "call" in found.where) == ("did you mean 'app'?", True)
+    assert "imagePushToRegistry" in fault(images({"container/registryUrl": "https://h.example.com"}, containers={"a": "ap"})).hint
+
+
+@pytest.mark.parametrize("name", ["imageNames", "imageDigests"])
+def test_lists_of_unequal_length_and_lists_that_nothing_uses_are_refused(name: str) -> None:
+    given: dict[str, Any] = {name: [ONE]}
+    assert f"{name} has 1 entries for 2 images" in fault(images(containers={"a": "app"}, **given)).message
+    assert "containers is not" in fault(images(**given)).message
+
+
+def test_a_pinned_digest_is_written_and_must_be_known() -> None:
+    (image,) = images(pinDigest=True).by_container("c").values()
+    assert image.written == f"reg.example.com/team/app:2.0@{ONE}"
+    assert "no digest of 'app:3' is known" in fault(images(pinDigest=True, containerImageNameTag="app:3")).message
+
+
+@pytest.mark.parametrize(("text", "says"), [("", "no image is known"), ("app", "neither a tag nor a digest"), ("app:1:2", "not an image name")])
+def test_a_text_that_is_no_image_is_refused(text: str, says: str) -> None:
+    environment = {**PUSHED, "container/targetImageNameTag": ""}
+    assert says in fault(images(environment, containerImageNameTag=text)).message
+
+
+def test_a_digest_alone_is_written_as_it_is() -> None:
+    (image,) = images(containerImageNameTag=f"app@{TWO}").by_container("c").values()
+    assert (image.tag, image.written) == ("", f"reg.example.com/team/app@{TWO}")

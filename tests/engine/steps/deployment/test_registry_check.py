@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.steps.deployment.test_images import images
+from tests.fakes.images import make_index, put
+from tests.fakes.registry import FakeRegistry
+from towline.console import Console
+from towline.errors import ConfigError, DigestMismatch
+from towline.steps.deployment.registry_check import check
+from towline.steps.task import Task
+from towline.wire import Build
+
+LOGIN = ("puller", "pull-pass-word")
+WITH_LOGIN = {"targetRegistryUser": LOGIN[0], "targetRegistryPassword": LOGIN[1]}
+
+
+class Look:
+    """A check of one image, its log and what the registry was asked."""
+
+    def __init__(self, folder: Path, registry: FakeRegistry) -> None:
+        self.folder, self.registry, self.log = folder, registry, io.StringIO()
+        self.digest = put(make_index(), registry, "team/app", "2.0")
+        registry.forget()
+
+    def __call__(self, *, digest: str = "", pushed: str = "", **parameters: Any) -> None:
+        environment: dict[str, object] = {"container/targetRegistryUrl": pushed or f"{self.registry.url}/team", "container/targetImageNameTag": "app:2.0",
+                                          "container/targetImageNameTags": ["app:2.0"], "container/targetImageDigests": [digest or self.digest]}
+        found = images(environment, **parameters)
+        task = Task(settings=found.settings, pipeline_environment=environment, stage="", build=Build(), folder=self.folder, environ={},
+                    console=Console(self.log), dry_run=False)
+        check(task, found.settings, [found.single()])
+
+
+@pytest.fixture
+def look(tmp_path: Path) -> Iterator[Look]:
+    with FakeRegistry(username=LOGIN[0], password=LOGIN[1], auth="bearer") as registry:
+        yield Look(tmp_path, registry)
+
+
+def test_an_image_that_is_there_is_asked_for_with_a_login_that_may_only_pull(look: Look) -> None:
+    look(**WITH_LOGIN)
+    assert look.log.getvalue() == ""
+    assert look.registry.count("HEAD", "/v2/team/app/manifests/2.0") >= 1
+    assert {scope for scopes in look.registry.scopes for scope in scopes} == {"repository:team/app:pull"}
+
+
+def test_a_missing_image_says_what_to_do(look: Look) -> None:
+    with pytest.raises(ConfigError, match="team/gone:1 does not exist") as caught:
+        look(**WITH_LOGIN, containerImageNameTag="gone:1")
+    assert "imagePushToRegistry" in caught.value.hint
+
+
+def test_a_tag_that_somebody_has_pushed_over_is_a_mismatch(look: Look) -> None:
+    with pytest.raises(DigestMismatch, match="by now"):
+        look(**WITH_LOGIN, digest=f"sha256:{'0' * 64}")
+
+
+def test_the_wanted_platform_must_be_there(look: Look) -> None:
+    look(**WITH_LOGIN, imagePlatform="linux/arm64")
+    with pytest.raises(ConfigError, match="linux/s390x"):
+        look(**WITH_LOGIN, imagePlatform="linux/s390x")
+
+
+def test_a_docker_configuration_s_login_will_do(look: Look) -> None:
+    auth = base64.b64encode(":".join(LOGIN).encode()).decode()
+    (look.folder / "config.json").write_text(json.dumps({"auths": {look.registry.url.partition("//")[2]: {"auth": auth}}}))
+    look(dockerConfigJSON="config.json")
+    assert look.registry.count("HEAD", "manifests/2.0") >= 1
+
+
+def test_user_and_password_go_to_the_registry_that_was_pushed_to_and_to_no_other(look: Look) -> None:
+    look(**WITH_LOGIN, pushed="https://elsewhere.example.com", containerRegistryUrl=f"{look.registry.url}/team")
+    assert look.registry.requests == ()
+
+
+def test_a_registry_that_cannot_say_is_a_warning(look: Look) -> None:
+    look(targetRegistryUser="puller", targetRegistryPassword="wrong-word")
+    assert "could not be checked" in look.log.getvalue()
+    assert "wrong-word" not in look.log.getvalue()
+
+
+def test_without_a_login_the_registry_is_asked_only_where_the_project_says_so(look: Look) -> None:
+    look()
+    assert look.registry.requests == ()
+    look(checkImage=True)
+    assert look.registry.requests != ()

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.steps.deployment.test_images import ONE, PUSHED, TWO, images
+from towline.console import Console
+from towline.errors import ConfigError
+from towline.gitops.change import Replaced
+from towline.gitops.helm import Cluster, HelmChart
+from towline.steps.deployment.tools import Planned, plan
+from towline.steps.task import Task
+from towline.wire import Build
+
+IMAGE = "reg.example.com/team/app"
+VALUES = b"image:\n  repository: old\n  tag: '1'\nproxy: {image: {repository: old, tag: '1', digest: sha256:old}}\n"
+
+
+def planned(folder: Path, **parameters: Any) -> Planned:
+    environment = {**PUSHED, "artifactVersion": "2.0+7"}
+    settings = images(environment, **{"containerName": "", **parameters}).settings
+    task = Task(settings=settings, pipeline_environment=environment, stage="", build=Build(), folder=folder, environ={},
+                console=Console(io.StringIO()), dry_run=False)
+    return plan(task, settings, noted.append)
+
+
+noted: list[Replaced] = []
+
+
+def changed(folder: Path, files: Mapping[str, bytes], **parameters: Any) -> dict[str, str]:
+    change = planned(folder, **parameters).change
+    wanted = {path: files[path] for path in change.wants(sorted(files))}
+    return {path: data.decode() for path, data in change.apply(wanted).items()}
+
+
+def refusal(folder: Path, **parameters: Any) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        planned(folder, **parameters)
+    assert caught.value.hint
+    return caught.value
+
+
+def test_kubectl_sets_each_container_its_image_in_every_file_that_fits(tmp_path: Path) -> None:
+    pod = b"spec: {containers: [{name: web, image: a}, {name: side, image: b}]}\n"
+    found = changed(tmp_path, {"a.yaml": pod, "b/c.yaml": pod, "d.txt": pod}, filePath="**/*.yaml", containers={"web": "app", "side": "side"})
+    result = pod.decode().replace("image: a", f"image: {IMAGE}:2.0").replace("image: b", "image: reg.example.com/team/tools/side:2.0")
+    assert found == {"a.yaml": result, "b/c.yaml": result}
+
+
+def test_kubectl_sets_an_image_at_a_path_of_another_shape(tmp_path: Path) -> None:
+    data = b"kind: Database\nspec:\n  image: old:1 # here\n"
+    assert changed(tmp_path, {"f": data}, imagePath="spec.image") == {"f": data.decode().replace("old:1", f"{IMAGE}:2.0")}
+
+
+def test_kustomize_writes_name_and_tag_or_the_pinned_digest(tmp_path: Path) -> None:
+    data = b"images:\n- name: x\n  newTag: '1'\n"
+    call: dict[str, Any] = {"tool": "kustomize", "deploymentName": "x"}
+    assert set(changed(tmp_path, {"f": data}, **call)["f"].splitlines()) == {"images:", "- name: x", "  newTag: '2.0'", f"  newName: {IMAGE}"}
+    pinned = changed(tmp_path, {"f": data}, **call, pinDigest=True)["f"]
+    assert f"digest: '{ONE}'" in pinned
+    assert "newTag" not in pinned
+    several = changed(tmp_path, {"f": data}, **call, containers={"x": "app", "y": "side"})["f"]
+    assert several.count("newName") == 2
+
+
+def test_helm_is_given_images_cluster_and_values_files_of_both_places(tmp_path: Path) -> None:
+    (tmp_path / "here.yaml").write_text("a: 1\n")
+    change = planned(tmp_path, tool="helm", deploymentName="d", chartPath="/c/", containers={"image": "app", "p.image": "side"}, pinDigest=True,
+                     helmValues=["here.yaml", "there.yaml"], kubeVersion="1.31", apiVersions=["a/v1"], namespace="n").change
+    assert isinstance(change, HelmChart)
+    assert {key: (one.repository, one.tag, one.digest) for key, one in change.images.items()} == {
+        "image": (IMAGE, "2.0", ONE), "p.image": ("reg.example.com/team/tools/side", "2.0", TWO)}
+    assert [(one.name, one.content) for one in change.values_files] == [("here.yaml", b"a: 1\n"), ("there.yaml", None)]
+    assert (change.chart_path, change.namespace, change.cluster) == ("c", "n", Cluster(kube_version="1.31", api_versions=("a/v1",)))
+
+
+def test_helm_values_sets_the_usual_keys(tmp_path: Path) -> None:
+    assert changed(tmp_path, {"f": VALUES}, tool="helm-values") == {"f": VALUES.decode().replace("old", IMAGE, 1).replace("'1'", "'2.0'", 1)}
+
+
+def test_helm_values_sets_the_keys_of_several_images_and_leaves_no_old_digest(tmp_path: Path) -> None:
+    found = changed(tmp_path, {"f": VALUES}, tool="helm-values", containers={"image": "app", "proxy.image": "side"})["f"]
+    assert "proxy: {image: {repository: reg.example.com/team/tools/side, tag: '2.0', digest: \"\"}}" in found
+    pinned = changed(tmp_path, {"f": VALUES}, tool="helm-values", containers={"image": "app", "proxy.image": "side"}, pinDigest=True)["f"]
+    assert f"  tag: '2.0'\n  digest: {ONE}\n" in pinned
+    assert f"digest: {TWO}}}" in pinned
+
+
+def test_helm_values_writes_what_paths_ask_for(tmp_path: Path) -> None:
+    parts = {"a": "image", "b": "repository", "c": "registry", "d": "name", "e": "tag", "f": "digest", "g": "tag of side", "v": "version"}
+    found = changed(tmp_path, {"f": b"z: 1\n"}, tool="helm-values", valuesPaths=parts)["f"]
+    assert found.splitlines() == [
+        "z: 1", f"a: {IMAGE}:2.0", f"b: {IMAGE}", "c: reg.example.com", "d: team/app", 'e: "2.0"', f"f: {ONE}", 'g: "2.0"', "v: 2.0+7"]
+
+
+@pytest.mark.parametrize(("paths", "says"), [
+    ({"a": "tagg"}, "no part"), ({"a": "tag of nobody"}, "no image is called 'nobody'"),
+])
+def test_a_path_that_asks_for_nothing_known_is_refused(tmp_path: Path, paths: dict[str, str], says: str) -> None:
+    assert says in refusal(tmp_path, tool="helm-values", valuesPaths=paths).message
+
+
+def test_a_part_that_an_image_does_not_have_is_refused(tmp_path: Path) -> None:
+    assert "no tag is known" in refusal(tmp_path, tool="helm-values", valuesPaths={"a": "tag"}, containerImageNameTag=f"app@{ONE}").message
+
+
+def test_a_template_is_given_the_image_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "t.j2").write_text("x: {{ image.reference }} {{ image.digest }}\n")
+    call: dict[str, Any] = {"tool": "helm-values", "valuesTemplate": "t.j2"}
+    assert changed(tmp_path, {}, **call) == {"f": f"x: {IMAGE}:2.0 {ONE}\n"}
+    assert changed(tmp_path, {}, **call, pinDigest=True) == {"f": f"x: {IMAGE}:2.0@{ONE} {ONE}\n"}

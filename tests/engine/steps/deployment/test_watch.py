@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from towline.errors import ConfigError
+from towline.gitops.manifest import ContainerImage
+from towline.steps.deployment.watch import Watched
+
+POD = b"kind: Pod\nmetadata: {name: web}\nspec:\n  containers: [{name: app, image: old/app:1}]\n"
+NEW = "reg.example.com:5000/app:2"
+
+
+def watched(warnings: list[str], *, require: bool = False, host: str = "reg.example.com:5000") -> Watched:
+    found = Watched(lambda: None, require_secret=require, warn=warnings.append)
+    found.watch(ContainerImage(pattern="*.yaml", container="app", image=NEW, note=found.note), frozenset([host]))
+    return found
+
+
+def test_it_does_what_the_change_does_and_remembers_the_last_time() -> None:
+    change = watched([])
+    assert list(change.wants(["a.yaml", "b.txt"])) == ["a.yaml"]
+    for _ in range(2):
+        assert change.apply({"a.yaml": POD}) == {"a.yaml": POD.replace(b"old/app:1", NEW.encode())}
+    assert [(one.file, one.name, one.old, one.new) for one in change.replaced] == [("a.yaml", "app", "old/app:1", NEW)]
+    assert change.holds("app:2")
+    assert not change.holds("old/app")
+    assert not change.holds("")
+
+
+def test_a_pod_without_a_pull_secret_is_a_warning_said_once() -> None:
+    warnings: list[str] = []
+    change = watched(warnings)
+    change.apply({"a.yaml": POD})
+    change.apply({"a.yaml": POD})
+    assert len(warnings) == 1
+    assert "Pod web in a.yaml" in warnings[0]
+    assert "the cluster needs the secret of reg.example.com:5000" in warnings[0]
+
+
+def test_or_an_error_where_it_is_required() -> None:
+    with pytest.raises(ConfigError, match="neither imagePullSecrets nor a service account") as caught:
+        watched([], require=True).apply({"a.yaml": POD})
+    assert caught.value.where == "a.yaml"
+
+
+@pytest.mark.parametrize(("data", "host"), [
+    (POD + b"  imagePullSecrets: [{name: s}]\n", "reg.example.com:5000"), (POD, "other.example.com"), (POD, "reg.example.com"),
+])
+def test_a_pod_that_may_pull_or_runs_another_registrys_image_is_fine(data: bytes, host: str) -> None:
+    warnings: list[str] = []
+    watched(warnings, require=True, host=host).apply({"a.yaml": data})
+    assert warnings == []
+
+
+def test_it_is_looked_once_and_only_before_something_changes() -> None:
+    looks: list[int] = []
+    change = Watched(lambda: looks.append(1), require_secret=False, warn=print)
+    change.watch(ContainerImage(pattern="*", container="app", image=NEW), frozenset())
+    done = change.apply({"a.yaml": POD})
+    assert looks == [1]
+    change.apply({"a.yaml": POD})
+    assert looks == [1]
+    fresh = Watched(lambda: looks.append(2), require_secret=False, warn=print)
+    fresh.watch(ContainerImage(pattern="*", container="app", image=NEW), frozenset())
+    fresh.apply(done)
+    assert looks == [1]
