@@ -31,6 +31,7 @@ bench:
 	@tools/setup.sh test
 	@.venv/bin/python tests/bench/image_copy.py --json build/bench-image-copy.json
 	@.venv/bin/python tests/bench/startup.py
+	@.venv/bin/python tests/bench/edits.py
 
 lock:
 	uv pip compile pyproject.toml --group dev --extra fast --extra helm --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
