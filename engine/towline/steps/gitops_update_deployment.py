@@ -117,13 +117,14 @@ def _text(task: Task, group: Sequence[Target]) -> CommitText:
         source_time=build.source_time, request=uuid.uuid4().hex,
     )
     user = settings.text("username") or "Towline"
-    return CommitText(text=settings.text("commitMessage") or _message(images), provenance=provenance, author=Author(name=user))
+    text = settings.text("commitMessage") or _message(images) or f"Updated {', '.join(names)} to version {settings.text('artifactVersion')}"
+    return CommitText(text=text, provenance=provenance, author=Author(name=user))
 
 
 def _message(images: Sequence[Deployed]) -> str:
-    """Piper's sentence for the first image, and one line for each further one below it."""
+    """Piper's sentence for the first image, and one line for each further one below it; empty without an image."""
     lines = [default_message(image.repository, image.tag or image.digest) for image in images]
-    return "\n\n".join(part for part in (lines[0], "\n".join(lines[1:])) if part)
+    return "\n\n".join(part for part in ("".join(lines[:1]), "\n".join(lines[1:])) if part)
 
 
 def _outcome(task: Task, done: Sequence[Deployment], *, seconds: float) -> Outcome:
@@ -131,15 +132,16 @@ def _outcome(task: Task, done: Sequence[Deployment], *, seconds: float) -> Outco
     changed = [one for one in done if one.update.files]
     files = [path for one in done for path in one.update.files]
     targets = [target for one in done for target in one.targets]
+    digests = [target.watched.holds(image.digest) for target in targets for image in target.images]
     outputs: dict[str, object] = {
         "commit": first.commit, "branch": first.branch, "files": files,
         "images": [{"name": name, "image": image.full} for target in targets for name, image in target.planned.images.items()],
         "changes": [{"file": one.file, "name": one.name, "old": one.old, "new": one.new} for target in targets for one in target.watched.replaced],
-        "digestWritten": all(target.watched.holds(image.digest) for target in targets for image in target.images),
+        "digestWritten": bool(digests) and all(digests),
         "repositories": [one.record() for one in done],
         "seconds": round(seconds, 3),
     }
-    images = ", ".join(dict.fromkeys(str(image.reference) for target in targets for image in target.images))
+    images = ", ".join(dict.fromkeys(str(image.reference) for target in targets for image in target.images)) or "the version"
     branches = ", ".join(dict.fromkeys(one.update.branch for one in done))
     if task.dry_run:
         diff = "".join(one.update.diff for one in done)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import difflib
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,22 @@ def test_what_the_entry_meant_and_means_is_noted(entry: str, old: str) -> None:
     change = KustomizeImage(pattern="*", name="app", new_name="new/app", new_tag="2", note=noted.append)
     change.apply({"kustomization.yaml": f"images:\n- {entry}\n".encode()})
     assert noted == [Replaced(file="kustomization.yaml", name="app", old=old, new="new/app:2")]
+
+
+KUBECTL = shutil.which("kubectl")
+
+
+@pytest.mark.skipif(KUBECTL is None, reason="no kubectl: kustomize itself cannot be asked")
+@pytest.mark.parametrize(("kustomization", "digest"), [
+    ("resources: [pod.yaml]\n", ""), ("resources: [pod.yaml]\nimages:\n- name: other\n- newTag: '1'\n  name: shop # this\n", ""),
+    ("images: [{name: shop, digest: 'sha256:0'}]\nresources:\n- pod.yaml\n", ""), ("resources: [pod.yaml]\nimages: []\n", f"sha256:{'a' * 64}"),
+    ("resources: [pod.yaml]\nimages:\n- name: shop\n  newTag: '1' # old\n", f"sha256:{'b' * 64}"),
+])
+def test_kustomize_itself_makes_of_the_entry_what_was_meant(kustomization: str, digest: str, tmp_path: Path) -> None:
+    change = KustomizeImage(pattern="kustomization.yaml", name="shop", new_name="reg.example.com:5000/team/shop", new_tag="1.20", digest=digest)
+    written = change.apply({"kustomization.yaml": kustomization.encode()})["kustomization.yaml"]
+    (tmp_path / "kustomization.yaml").write_bytes(written)
+    (tmp_path / "pod.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: 'shop:0'}]}\n")
+    assert KUBECTL is not None
+    built = subprocess.run([KUBECTL, "kustomize", str(tmp_path)], capture_output=True, text=True, check=True).stdout
+    assert f"image: reg.example.com:5000/team/shop{f'@{digest}' if digest else ':1.20'}\n" in built

@@ -371,3 +371,18 @@ def test_a_dry_run_prints_the_diff_and_leaves_no_facts(place: Place) -> None:
     assert ending.result["pipelineEnvironment"] == {}
     place.deploy(**KUBECTL)
     assert "nothing would change on main" in place.deploy("--dry-run", **KUBECTL).err
+
+
+def test_a_chart_s_own_version_is_deployed_without_any_image(place: Place) -> None:
+    ending = place.deploy(tool="helm-values", filePath="charts/app/Chart.yaml", valuesPaths={"version": "version"}, environment={"artifactVersion": "0.2.0+7"})
+    assert ending.code == 0, ending.err
+    assert place.file("charts/app/Chart.yaml") == CHART["charts/app/Chart.yaml"].decode().replace("0.1.0", "0.2.0+7")
+    assert place.server.git("log", "-1", "--format=%s", "main", repository=place.bare) == "Updated charts/app/Chart.yaml to version 0.2.0+7\n"
+    assert ending.result["outputs"]["digestWritten"] is False
+
+
+def test_a_values_file_of_the_repository_is_edited_in_place(place: Place) -> None:
+    ending = place.deploy(tool="helm-values", filePath="charts/*/values.yaml", pinDigest=True)
+    assert ending.code == 0, ending.err
+    assert place.file("charts/app/values.yaml") == f'image: {{repository: registry.example.com/team/app, tag: "2.0", digest: {DIGEST}}}\n'
+    assert ending.result["outputs"]["digestWritten"] is True
