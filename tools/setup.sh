@@ -24,6 +24,8 @@ missing=
 if [ "$purpose" = test ]; then
     command -v docker-registry >/dev/null || missing="$missing docker-registry"
     command -v openssl >/dev/null || missing="$missing openssl"
+    # Only root gets an SSH server: elsewhere its tests are skipped, which they say.
+    [ "$(id -u)" != 0 ] || [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
     command -v gradle >/dev/null || missing="$missing gradle"
     [ "$(java_version)" -ge 17 ] 2>/dev/null || missing="$missing default-jdk-headless"
 fi

@@ -6,6 +6,7 @@ import base64
 import hmac
 import os
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
@@ -36,9 +37,9 @@ class Exchange:
 
 
 class GitServer:
-    """Serves `<folder>/<name>.git` for each created repository on a free port of 127.0.0.1, with basic auth when a user is given."""
+    """Serves `<folder>/<name>.git` for each created repository on a free port of 127.0.0.1, with basic auth when a user is given, and TLS by `tls`."""
 
-    def __init__(self, folder: Path, username: str = "", password: str = "") -> None:
+    def __init__(self, folder: Path, username: str = "", password: str = "", *, tls: ssl.SSLContext | None = None) -> None:
         self.folder = folder
         self.requests: list[Exchange] = []
         self.fault: Fault | None = None
@@ -50,6 +51,9 @@ class GitServer:
         self.backend = str(Path(self.git("--exec-path").strip()) / "git-http-backend")
         self.authorization = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode() if username else ""
         self._server = _Server(self)
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 
@@ -62,7 +66,7 @@ class GitServer:
     @property
     def origin(self) -> str:
         """Scheme, host and port."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def url(self, name: str) -> str:
         """The address of the repository `name`."""
@@ -89,6 +93,14 @@ class GitServer:
             stream += f"M {mode if mode > 0o777 else mode | 0o100000:o} inline {path}\ndata {len(content)}\n".encode() + content + b"\n"
         self.git("fast-import", "--quiet", repository=folder, stdin=stream)
         return self.git("rev-parse", f"refs/heads/{branch}", repository=folder).strip()
+
+    def hook(self, name: str, repository: str, script: str) -> Path:
+        """Let the repository run a shell script as its hook `name`."""
+        path = self.folder / f"{repository}.git/hooks/{name}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return path
 
     def git(self, *words: str, repository: Path | None = None, stdin: bytes = b"") -> str:
         """Run git, in a repository of this server; gives its standard output."""

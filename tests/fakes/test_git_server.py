@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.fakes.authority import Authority
 from tests.fakes.git_server import GitServer
 
 
@@ -92,3 +93,20 @@ def test_after_the_stop_nobody_listens(server: GitServer) -> None:
     server.stop()
     server.stop()
     assert "onnect" in git("ls-remote", server.url("demo")).stderr
+
+
+def test_over_tls_it_is_what_its_certificate_says(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    with GitServer(tmp_path / "served", tls=authority.issue("server").server()) as server:
+        server.create("demo", {"a.txt": b"one\n"})
+        assert server.origin.startswith("https://127.0.0.1:")
+        assert git("ls-remote", server.url("demo")).returncode == 128
+        assert git("-c", f"http.sslCAInfo={authority.certificate}", "ls-remote", server.url("demo")).returncode == 0
+
+
+def test_a_hook_has_its_say(server: GitServer, tmp_path: Path) -> None:
+    server.create("demo", {"a.txt": b"one\n"})
+    server.hook("update", "demo", "echo no >&2; exit 1")
+    git("clone", "--quiet", server.url("demo"), str(tmp_path / "clone"))
+    git("commit", "--quiet", "--allow-empty", "-m", "Empty", folder=tmp_path / "clone")
+    assert "remote: no" in git("push", folder=tmp_path / "clone").stderr

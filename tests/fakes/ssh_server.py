@@ -1,0 +1,101 @@
+"""A real OpenSSH server on loopback whose keys may run nothing but git; for tests. Where the machine has none, `missing()` says so."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Self
+
+_CONFIG = """\
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/authorized
+PidFile none
+UsePAM no
+StrictModes no
+PermitRootLogin forced-commands-only
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+{more}
+"""
+
+
+def _program() -> str | None:
+    return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def missing() -> str:
+    """Why no server can be started here; empty where one can."""
+    if not _program() or not shutil.which("ssh") or not shutil.which("git-shell"):
+        return "no sshd, ssh or git-shell here: install openssh-server"
+    return "" if os.geteuid() else _separation()
+
+
+def _separation() -> str:
+    """The folder that sshd shuts itself into when it starts as root."""
+    try:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    except OSError as fault:
+        return f"sshd needs /run/sshd: {fault.strerror}"
+    return ""
+
+
+def make_key(path: Path, *, passphrase: str = "", kind: str = "ed25519", form: str = "") -> str:
+    """A new private key at `path` (its public half beside it); gives its text. `form` is that of `ssh-keygen -m`."""
+    words = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "test", "-f", str(path), *(["-m", form] if form else [])]
+    subprocess.run(words, check=True, capture_output=True)
+    return path.read_text()
+
+
+class SshServer:
+    """Serves any repository of this machine to the owner of `private`, under this user's name; protocol 2 only with `modern`."""
+
+    def __init__(self, folder: Path, *, modern: bool = True) -> None:
+        folder.mkdir(parents=True)
+        self.private = make_key(folder / "client")
+        self.user = getpass.getuser()
+        self._folder = folder
+        make_key(folder / "host")
+        shell = f'command="{shutil.which("git-shell")} -c \\"$SSH_ORIGINAL_COMMAND\\"",restrict'
+        (folder / "authorized").write_text(f"{shell} {(folder / 'client.pub').read_text()}")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        (folder / "config").write_text(_CONFIG.format(port=self.port, folder=folder, more="AcceptEnv GIT_PROTOCOL" if modern else ""))
+        program = _program()
+        assert program
+        self._log = (folder / "log").open("wb")
+        self._server = subprocess.Popen([program, "-D", "-e", "-f", str(folder / "config")], stdout=self._log, stderr=self._log, cwd="/")
+        self._await()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.terminate()
+        self._server.wait()
+        self._log.close()
+
+    @property
+    def known_hosts(self) -> str:
+        """The line by which a client knows this server."""
+        kind, key, *_ = (self._folder / "host.pub").read_text().split()
+        return f"[127.0.0.1]:{self.port} {kind} {key}\n"
+
+    def url(self, repository: Path) -> str:
+        """The address of a bare repository."""
+        return f"ssh://{self.user}@127.0.0.1:{self.port}{repository}"
+
+    def _await(self) -> None:
+        end = time.monotonic() + 10
+        while time.monotonic() < end and self._server.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+        raise RuntimeError(f"sshd did not start: {(self._folder / 'log').read_text()}")
