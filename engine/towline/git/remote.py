@@ -7,58 +7,94 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from towline.errors import ConfigError, CredentialError
+from towline.git.key import Key
 from towline.image import is_loopback
 from towline.secret import Login
 
-_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_HOST_NAME = r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
+_HOST = re.compile(rf"{_HOST_NAME}(?::[0-9]{{1,5}})?")
+_USER = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*)")
+_SHORT = re.compile(rf"(?:(?P<user>[^@:/]*)@)?(?P<host>{_HOST_NAME}):(?P<path>.+)", re.IGNORECASE | re.DOTALL)
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f?#\\]")
-_SUPPORTED = "expected https://host/path; ssh and other schemes are not supported yet"
+_SUPPORTED = "expected https://host/path, ssh://git@host/path or git@host:path"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Remote:
-    """A repository on an HTTP server: its URL without user info, and the login for its host, if any."""
+    """A repository on a server: its URL without a password, and what opens it.
+
+    A login goes to `http` and `https`, as Basic or, with `bearer`, its password as a Bearer token; a key to `ssh`.
+    `authorities` are all certificates to trust as one PEM file, where the machine's own do not do.
+    """
 
     url: str
     login: Login | None = None
+    bearer: bool = False
+    key: Key | None = None
+    authorities: bytes = b""
     allow_plain_http: bool = False
 
     @property
+    def scheme(self) -> str:
+        """`https`, `http` or `ssh`."""
+        return self.url.partition("://")[0] if "://" in self.url else "ssh"
+
+    @property
     def origin(self) -> str:
-        """Scheme and host with its port: what the login is bound to."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}"
+        """Scheme and host with its port: what a login is bound to."""
+        return f"{self.scheme}://{self.host}"
 
     @property
     def host(self) -> str:
-        """The host with its port, for messages."""
-        return urlsplit(self.url).netloc
+        """The host with its port, for messages and for what a credential is bound to."""
+        short = None if "://" in self.url else _SHORT.fullmatch(self.url)
+        return short["host"] if short else urlsplit(self.url).netloc.rpartition("@")[2]
 
 
 def parse_remote(text: str, *, login: Login | None = None, allow_plain_http: bool = False) -> Remote:
-    """`http[s]://host[:port]/path` to a remote; raises ConfigError, and CredentialError for a login that must not go there."""
+    """`http[s]://host[:port]/path`, `ssh://[user@]host[:port]/path` or `[user@]host:path` to a remote.
+
+    Raises ConfigError, and CredentialError for a login that must not go there.
+    """
     text = text.strip()
+    short = None if "://" in text or text.startswith("-") else _SHORT.fullmatch(text)
+    remote = Remote(url=_short(text, short) if short else _long(text), login=login, allow_plain_http=allow_plain_http)
+    host = remote.host
+    if login and any(sign in login.username + login.password for sign in "\r\n\0"):
+        raise CredentialError(f"the user or the password for {host} holds a line break", where=host, hint=f"both come from {login.origin}")
+    if login and remote.scheme == "http" and not allow_plain_http and not is_loopback(host):
+        raise CredentialError(f"a password does not go to {host} over plain HTTP", where=host,
+                              hint="use https, or let a trusted layer of the configuration set allowPlainHttp")
+    return remote
+
+
+def _short(text: str, parts: re.Match[str]) -> str:
+    """An address as scp takes it; its path is relative to the user's home, so it stays in this form; raises ConfigError."""
+    user, path = parts["user"], parts["path"]
+    if (user is not None and not _USER.fullmatch(user)) or _NOT_IN_URL.search(text) or not path.strip("/"):
+        raise ConfigError(f"{text!r} is not the address of a git repository", hint=_SUPPORTED)
+    return f"{user}@{parts['host'].lower()}:{path}" if user else f"{parts['host'].lower()}:{path}"
+
+
+def _long(text: str) -> str:
+    """A URL, checked, with its host in lower case; raises ConfigError."""
     parts = _split(text)
-    host = parts.netloc.lower()
-    if not _HOST.fullmatch(host) or _NOT_IN_URL.search(text):
+    user, at, host = parts.netloc.rpartition("@")
+    if not _HOST.fullmatch(host.lower()) or _NOT_IN_URL.search(text) or (at and not _USER.fullmatch(user)):
         raise ConfigError(f"{text!r} is not the URL of a git repository", hint=_SUPPORTED)
     if not parts.path.strip("/"):
         raise ConfigError(f"{text!r} names a host, not a repository", hint="give the repository's whole URL, as git clone takes it")
-    if login and any(sign in login.username + login.password for sign in "\r\n\0"):
-        raise CredentialError(f"the user or the password for {host} holds a line break", where=host, hint=f"both come from {login.origin}")
-    if login and parts.scheme == "http" and not allow_plain_http and not is_loopback(host):
-        raise CredentialError(f"a password does not go to {host} over plain HTTP", where=host,
-                          hint="use https, or let a trusted layer of the configuration set allowPlainHttp")
-    return Remote(url=f"{parts.scheme}://{host}{parts.path}", login=login, allow_plain_http=allow_plain_http)
+    return f"{parts.scheme}://{user}{at}{host.lower()}{parts.path}"
 
 
 def _split(text: str) -> SplitResult:
-    """The URL's parts; raises ConfigError, which never repeats user info."""
+    """The URL's parts; raises ConfigError, which never repeats a password."""
     scheme, separator, rest = text.partition("://")
-    if "@" in rest.partition("/")[0]:
-        raise ConfigError("a repository URL must not hold a user or a password", hint="configure user and password as parameters of their own")
-    if not separator or scheme.lower() not in ("http", "https"):
-        raise ConfigError(f"git over {scheme if separator else 'ssh or a path'!s} is not supported", hint=_SUPPORTED)
+    user, at, _ = rest.partition("/")[0].rpartition("@")
+    if not separator or scheme.lower() not in ("http", "https", "ssh"):
+        raise ConfigError(f"git over {scheme.rpartition('@')[2] if separator else 'a path'!s} is not supported", hint=_SUPPORTED)
+    if at and (scheme.lower() != "ssh" or ":" in user):
+        raise ConfigError("a repository URL must not hold a user or a password", hint="configure user and password, or a key, as parameters of their own")
     try:
         return urlsplit(text)
     except ValueError as fault:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.engine.git.conftest import Opened
+from tests.fakes.authority import Authority
 from tests.fakes.git_server import GitServer
 from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, MachineError, TowlineError
 from towline.git.program import Program
@@ -27,9 +31,20 @@ def guarded(tmp_path: Path) -> Path:
     return tmp_path / "guarded"
 
 
-def program(temporary: Path, environ: Mapping[str, str], *, login: Login | None = None, deadline: Deadline | None = None) -> Program:
-    remote = parse_remote("http://127.0.0.1:1/a.git", login=login)
-    return Program(remote, folder=temporary, environ=environ, deadline=deadline or Deadline.after(60, Clock()))
+def program(temporary: Path, environ: Mapping[str, str], *, login: Login | None = None, url: str = "http://127.0.0.1:1/a.git", **more: Any) -> Program:
+    deadline = more.pop("deadline", None) or Deadline.after(60, Clock())
+    return Program(replace(parse_remote(url, login=login, allow_plain_http=True), **more), folder=temporary, environ=environ, deadline=deadline)
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own of one megabyte."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)], capture_output=True, check=False).returncode:
+        pytest.skip("a small disk can be mounted by root only")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def spy(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -209,8 +224,61 @@ def test_what_a_server_says_is_shown_without_secrets_control_signs_and_end(tempo
     assert len(text) < 2010
 
 
-def test_a_server_cannot_pass_its_own_words_off_as_gits(temporary: Path, environ: Mapping[str, str]) -> None:
-    git = program(temporary, environ)
-    git._judge(Completed(code=1, out=b"", err=b"remote: HTTP 403, Authentication failed\nfatal: the remote end hung up unexpectedly\n"))
-    with pytest.raises(CredentialError):
-        git._judge(Completed(code=1, out=b"", err=b"remote: no\nfatal: Authentication failed for 'http://127.0.0.1:1/a.git/'\n"))
+def test_a_full_disk_is_the_machines_fault_wherever_git_meets_it(server: GitServer, full: Path, environ: Mapping[str, str]) -> None:
+    server.create("demo", {"noise": os.urandom(3_000_000)})
+    git = program(full, environ, url=server.url("demo"))
+    with pytest.raises(MachineError, match="No space left on device"):
+        git.ask("clone", "--bare", "--template=", server.url("demo"), str(full / "repository"))
+    git.local("init", "--quiet", "--bare", "--template=", str(full / "repository"))
+    with pytest.raises(MachineError, match="No space left on device"):
+        git.local("hash-object", "-w", "--stdin", stdin=os.urandom(3_000_000))
+
+
+def test_a_git_that_was_killed_is_the_machines_fault(tmp_path: Path, temporary: Path, environ: Mapping[str, str]) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "git").write_text("#!/bin/sh\nkill -9 $$\n")
+    (folder / "git").chmod(0o755)
+    with pytest.raises(MachineError, match="git died of signal 9"):
+        program(temporary, {**environ, "PATH": f"{folder}:{environ['PATH']}"}).ask("ls-remote", "x")
+
+
+def test_a_bearer_token_opens_a_server_that_takes_nothing_else(guarded: Path, environ: Mapping[str, str], temporary: Path) -> None:
+    with GitServer(guarded, "ann", "unused") as server:
+        server.create("demo", {"a": b"1"})
+        server.authorization = "Bearer token-word"
+        login = Login(username="ann", password="token-word", origin="")
+        with pytest.raises(CredentialError):
+            program(temporary, environ, login=login, url=server.url("demo")).ask("ls-remote", server.url("demo"))
+        git = program(temporary, environ, login=login, url=server.url("demo"), bearer=True)
+        assert b"refs/heads/main" in git.ask("ls-remote", server.url("demo")).out
+
+
+def test_a_login_is_sent_at_once_and_not_only_when_it_is_asked_for(guarded: Path, environ: Mapping[str, str], temporary: Path) -> None:
+    with GitServer(guarded, "ann", PASSWORD) as server:
+        server.create("demo", {"a": b"1"})
+        program(temporary, environ, login=LOGIN, url=server.url("demo")).ask("ls-remote", server.url("demo"))
+        assert [exchange.status for exchange in server.requests] == [200, 200]
+
+
+def test_a_certificate_that_is_not_trusted_is_named_and_one_that_is_configured_does(tmp_path: Path, temporary: Path, environ: Mapping[str, str]) -> None:
+    authority = Authority(tmp_path / "ca")
+    with GitServer(tmp_path / "tls", "ann", "word", tls=authority.issue("server").server()) as server:
+        server.create("demo", {"a": b"1"})
+        login = Login(username="ann", password="word", origin="")
+        with pytest.raises(ConfigError) as caught:
+            program(temporary, environ, login=login, url=server.url("demo")).ask("ls-remote", server.url("demo"))
+        assert "customTlsCertificateLinks" in caught.value.hint
+        trusting = program(temporary, environ, login=login, url=server.url("demo"), authorities=authority.certificate.read_bytes())
+        assert b"refs/heads/main" in trusting.ask("ls-remote", server.url("demo")).out
+
+
+def test_a_proxy_of_the_environment_is_used_and_its_login_is_not_shown(server: GitServer, temporary: Path, environ: Mapping[str, str]) -> None:
+    server.create("demo", {"a": b"1"})
+    through = {**environ, "http_proxy": server.origin.replace("//", "//user:proxy-word@")}
+    program(temporary, through, url="http://git.example.com/demo.git").ask("ls-remote", "http://git.example.com/demo.git")
+    assert {exchange.path.partition("/info")[0] for exchange in server.requests} == {"http://git.example.com/demo.git", "http://git.example.com/demo.git/git-upload-pack"}
+    away = program(temporary, {**environ, "http_proxy": "http://user:proxy-word@127.0.0.1:1"}, url="http://git.example.com/demo.git")
+    done = away.ask("ls-remote", "http://git.example.com/demo.git")
+    assert done.code
+    assert "proxy-word" not in away.text(done)

@@ -16,6 +16,11 @@ LOGIN = Login(username="ann", password="s3cret-word", origin="PIPER_password")
         (" HTTPS://Git.Example.com:8443/Team/App ", "https://git.example.com:8443/Team/App", "https://git.example.com:8443", "git.example.com:8443"),
         ("http://127.0.0.1:81/a.git", "http://127.0.0.1:81/a.git", "http://127.0.0.1:81", "127.0.0.1:81"),
         ("https://[::1]:81/a.git", "https://[::1]:81/a.git", "https://[::1]:81", "[::1]:81"),
+        ("ssh://git@Git.example.com:2222/team/a.git", "ssh://git@git.example.com:2222/team/a.git", "ssh://git.example.com:2222", "git.example.com:2222"),
+        ("SSH://git.example.com/a.git", "ssh://git.example.com/a.git", "ssh://git.example.com", "git.example.com"),
+        ("git@Git.example.com:Team/a.git", "git@git.example.com:Team/a.git", "ssh://git.example.com", "git.example.com"),
+        ("git.example.com:a.git", "git.example.com:a.git", "ssh://git.example.com", "git.example.com"),
+        ("git@[::1]:a.git", "git@[::1]:a.git", "ssh://[::1]", "[::1]"),
     ],
 )
 def test_a_url_is_kept_with_its_host_in_lower_case(text: str, url: str, origin: str, host: str) -> None:
@@ -26,13 +31,18 @@ def test_a_url_is_kept_with_its_host_in_lower_case(text: str, url: str, origin: 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ssh://git.example.com/a.git", "git over ssh is not supported"),
-        ("git.example.com:team/a.git", "git over ssh or a path is not supported"),
-        ("/srv/a.git", "git over ssh or a path is not supported"),
+        ("/srv/a.git", "git over a path is not supported"),
         ("file:///srv/a.git", "git over file is not supported"),
         ("git://git.example.com/a.git", "git over git is not supported"),
         ("ext::sh -c id://x/a", "git over ext::sh -c id is not supported"),
-        ("--upload-pack=id", "git over ssh or a path is not supported"),
+        ("--upload-pack=id", "git over a path is not supported"),
+        ("ssh://-oProxyCommand=id/a.git", "is not the URL of a git repository"),
+        ("ssh://-git@git.example.com/a.git", "is not the URL of a git repository"),
+        ("-git@git.example.com:a.git", "git over a path is not supported"),
+        ("git@-oProxyCommand=id:a.git", "git over a path is not supported"),
+        ("git@git.example.com:/", "is not the address of a git repository"),
+        ("git@git.example.com:a b", "is not the address of a git repository"),
+        ("-x@git.example.com:a", "git over a path is not supported"),
         ("https://git.example.com", "names a host, not a repository"),
         ("https://git.example.com/", "names a host, not a repository"),
         ("https:///a.git", "is not the URL of a git repository"),
@@ -43,7 +53,7 @@ def test_a_url_is_kept_with_its_host_in_lower_case(text: str, url: str, origin: 
         ("https://git.example.com/a\nb.git", "is not the URL of a git repository"),
         ("https://git.example.com:port/a.git", "is not the URL of a git repository"),
         ("https://[::1/a.git", "is not the URL of a git repository"),
-        ("", "git over ssh or a path is not supported"),
+        ("", "git over a path is not supported"),
     ],
 )
 def test_what_is_no_http_repository_is_refused(text: str, message: str) -> None:
