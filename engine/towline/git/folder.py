@@ -1,0 +1,100 @@
+"""A private temporary folder that does not stay, not even after `kill -9`: the next run of the same user clears away what a dead one left."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from towline.errors import MachineError
+
+_PREFIX = "towline-git-"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_TRIES = 5
+_OLD = 24 * 3600.0  # seconds after which a folder of another boot, or another machine, counts as left behind
+
+
+class PrivateFolder:
+    """A folder of mode 0700 whose lock the kernel gives up when this process is gone; `close` removes it."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        base = Path(environ.get("TMPDIR") or tempfile.gettempdir())
+        try:
+            _sweep(base)
+            self.path, self._lock = _make(base)
+        except OSError as fault:
+            raise MachineError(f"no temporary folder can be made: {fault.strerror}", where=str(base),
+                               hint="free space, or set TMPDIR on the agent to a folder that can be written to") from fault
+
+    def close(self) -> None:
+        """Remove the folder with all that is in it; a second time does nothing."""
+        if self._lock is None:
+            return
+        for _ in range(_TRIES):  # what a killed child's own child writes at this moment comes back once
+            shutil.rmtree(self.path, ignore_errors=True)
+            if not self.path.exists():
+                break
+        os.close(self._lock)
+        self._lock = None
+
+
+def _make(base: Path) -> tuple[Path, int | None]:
+    """A new folder and what holds its lock; a sweep may come between making and locking, then another one is made."""
+    for _ in range(_TRIES):
+        path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{_boot()}-", dir=base))
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            if _hold(descriptor) and path.exists():
+                return path, descriptor
+            os.close(descriptor)
+    raise OSError(0, "it vanishes as soon as it is made")
+
+
+def _hold(descriptor: int) -> bool:
+    """Whether nobody is sweeping the folder away; a file system without locks has no sweep either."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _sweep(base: Path) -> None:
+    """Remove this user's folders whose process is gone: nobody holds their lock, on this boot of this machine, or they are a day old."""
+    for entry in _candidates(base):
+        try:
+            descriptor = os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if entry.name.startswith(f"{_PREFIX}{_boot()}-") or time.time() - os.fstat(descriptor).st_mtime > _OLD:
+                shutil.rmtree(entry.path, ignore_errors=True)
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
+def _candidates(base: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(base) as entries:
+        for entry in entries:
+            if entry.name.startswith(_PREFIX):
+                with contextlib.suppress(OSError):  # gone since it was listed
+                    if entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_uid == os.geteuid():
+                        yield entry
+
+
+def _boot() -> str:
+    """What tells this boot of this machine from others that may share the folder; locks hold within one only."""
+    try:
+        return _BOOT.read_text(encoding="ascii")[:8]
+    except OSError:
+        return "unknown"

@@ -1,0 +1,78 @@
+"""The private folder: whose process is gone loses it, whose process lives keeps it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from towline.errors import MachineError
+from towline.git.folder import PrivateFolder
+
+LEAVE = ("import os, sys; from towline.git.folder import PrivateFolder\n"
+         "folder = PrivateFolder({'TMPDIR': sys.argv[1]}); (folder.path / 'x').touch(); os.kill(os.getpid(), 9)")
+
+
+def leave_one(base: Path) -> None:
+    """A folder whose process was killed before it could clear away."""
+    subprocess.run([sys.executable, "-c", LEAVE, str(base)], check=False)
+
+
+def test_it_is_private_and_gone_after_closing_it_twice(tmp_path: Path) -> None:
+    folder = PrivateFolder({"TMPDIR": str(tmp_path)})
+    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+    (folder.path / "a").mkdir()
+    folder.close()
+    folder.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_cleared_away_by_the_next(tmp_path: Path) -> None:
+    leave_one(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    folder = PrivateFolder({"TMPDIR": str(tmp_path)})
+    assert list(tmp_path.iterdir()) == [folder.path]
+    folder.close()
+
+
+def test_the_folder_of_a_run_that_lives_stays(tmp_path: Path) -> None:
+    first, second = PrivateFolder({"TMPDIR": str(tmp_path)}), PrivateFolder({"TMPDIR": str(tmp_path)})
+    assert first.path.is_dir() and second.path.is_dir()
+    first.close()
+    second.close()
+
+
+def test_what_is_not_the_engines_stays(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "towline-git-link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "towline-git-file").touch()
+    (tmp_path / "towline-other").mkdir()
+    PrivateFolder({"TMPDIR": str(tmp_path)}).close()
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_folder_of_another_boot_stays_for_a_day(tmp_path: Path) -> None:
+    recent, old = tmp_path / "towline-git-12345678-a", tmp_path / "towline-git-12345678-b"
+    recent.mkdir()
+    old.mkdir()
+    os.utime(old, (time.time() - 100_000,) * 2)
+    PrivateFolder({"TMPDIR": str(tmp_path)}).close()
+    assert list(tmp_path.iterdir()) == [recent]
+
+
+def test_many_that_begin_at_once_never_take_each_others(tmp_path: Path) -> None:
+    begin = ("import sys; from towline.git.folder import PrivateFolder\n"
+             "for _ in range(40):\n folder = PrivateFolder({'TMPDIR': sys.argv[1]}); (folder.path / 'x').write_text('x'); folder.close()")
+    running = [subprocess.Popen([sys.executable, "-c", begin, str(tmp_path)]) for _ in range(4)]
+    assert [process.wait() for process in running] == [0] * 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_is_not_there_is_a_fault_of_the_machine(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match="no temporary folder"):
+        PrivateFolder({"TMPDIR": str(tmp_path / "missing")})
