@@ -50,6 +50,7 @@ def deploy(server: GitServer, temporary: Path, name: str, pattern: str) -> Updat
     image = f"registry.example.com/{name}"
     text = CommitText(text=default_message(image, "2"), provenance=Provenance(deployment=name, images=(f"{image}:2",), request=uuid.uuid4().hex),
                       author=Author(name=name))
+    temporary.mkdir(exist_ok=True)
     environ = {"PATH": os.environ["PATH"], "TMPDIR": str(temporary)}
     with Repository(parse_remote(server.url("deployments"), login=LOGIN), environ=environ, deadline=Deadline.after(60, Clock())) as repository:
         return update(repository, branch="", change=ContainerImage(pattern=pattern, container=name, image=f"{image}:2"), text=text)
@@ -78,7 +79,7 @@ def test_builds_that_deploy_at_once_all_land_and_lose_nothing(server: GitServer,
     temporary.mkdir()
     starting_together(server, len(NAMES))
     with ThreadPoolExecutor(len(NAMES)) as pool:
-        done = list(pool.map(lambda name: deploy(server, temporary, name, pattern.format(name)), NAMES))
+        done = list(pool.map(lambda name: deploy(server, temporary / name, name, pattern.format(name)), NAMES))
     folder = clone(server, tmp_path / "clone")
     log = server.git("log", "--format=%B%x00", "--reverse", repository=folder / ".git").split("\0\n")[1:-1]
     assert sorted(parse(message).deployment for message in log) == sorted(NAMES)
@@ -89,7 +90,7 @@ def test_builds_that_deploy_at_once_all_land_and_lose_nothing(server: GitServer,
         assert expected in (folder / pattern.format(name)).read_text()
     assert os.access(folder / "bin/check", os.X_OK)
     assert server.git("fsck", "--full", "--strict", "--no-dangling", repository=server.folder / "deployments.git") == ""
-    assert list(temporary.iterdir()) == []
+    assert [path for host in temporary.iterdir() for path in host.iterdir()] == []
 
 
 def test_the_same_deployment_again_is_no_commit(server: GitServer, tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_the_same_deployment_again_is_no_commit(server: GitServer, tmp_path: Pat
 def test_two_runs_of_the_same_deployment_at_once_make_one_commit(server: GitServer, tmp_path: Path) -> None:
     starting_together(server, 2)
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda _: deploy(server, tmp_path, "eve", "all.yaml"), range(2)))
+        done = list(pool.map(lambda host: deploy(server, tmp_path / f"host-{host}", "eve", "all.yaml"), range(2)))
     bare = server.folder / "deployments.git"
     assert server.git("rev-list", "--count", "main", repository=bare) == "2\n"
     assert sorted(update.commit for update in done) == ["", server.git("rev-parse", "main", repository=bare).strip()]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Self
 
-from towline.errors import ConfigError, GitError, MachineError
+from towline.errors import ConfigError
+from towline.git.folder import PrivateFolder
+from towline.git.lock import alone
 from towline.git.program import Program
+from towline.git.reading import Copy, Missing, OutOfScope
 from towline.git.remote import Remote
-from towline.git.tree import Entry, parse_listing, rewrite
+from towline.git.scope import WHOLE, Scope
+from towline.git.tree import Entry, rewrite
 from towline.retry import Clock, Deadline
-from towline.suggest import nearest
 
 _SECONDS = 600.0
 _HISTORY = 1000
@@ -22,15 +24,24 @@ _HISTORY = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Tip:
-    """A branch, by its short name, and the commit that it pointed to when it was read."""
+    """A branch, by its short name, and the commit that it pointed to when it was read.
+
+    Of a branch that is still to be made (`new`) the commit is the one that it begins at, empty where the repository has none.
+    """
 
     branch: str
     commit: str
+    new: bool = False
 
     @property
     def reference(self) -> str:
         """The branch's full name."""
         return f"refs/heads/{self.branch}"
+
+    @property
+    def expected(self) -> str:
+        """What the server must still have for the branch when it is pushed to; empty: nothing."""
+        return "" if self.new else self.commit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,72 +69,94 @@ class Pushed:
     text: str
 
 
-def _folder_of_its_own(environ: Mapping[str, str]) -> TemporaryDirectory[str]:
-    try:
-        return TemporaryDirectory(prefix="towline-git-", dir=environ.get("TMPDIR"), ignore_cleanup_errors=True)
-    except OSError as fault:
-        raise MachineError(f"no temporary folder can be made: {fault.strerror}", where=environ.get("TMPDIR", ""),
-                           hint="free space, or set TMPDIR on the agent to a folder that can be written to") from fault
+def _silent(_text: str) -> None:
+    """Nobody listens."""
 
 
 class Repository:
-    """A bare repository in a folder of its own (mode 0700, removed on every way out), shallow and without the blobs nobody reads."""
+    """A bare repository in a folder of its own (mode 0700, removed on every way out), shallow and without what nobody reads."""
 
-    def __init__(self, remote: Remote, *, environ: Mapping[str, str], deadline: Deadline | None = None) -> None:
+    def __init__(self, remote: Remote, *, environ: Mapping[str, str], deadline: Deadline | None = None, say: Callable[[str], None] = _silent) -> None:
         self.remote = remote
         self.deadline = deadline or Deadline.after(_SECONDS, Clock())
-        self._temporary = _folder_of_its_own(environ)
-        self._folder = Path(self._temporary.name)
-        self._listed: tuple[str, tuple[Entry, ...]] = "", ()
+        self._environ = environ
+        self._private = PrivateFolder(environ)
+        self._folder = self._private.path
+        self._asked: tuple[str, bool] = "", False
         try:
             self._git = Program(remote, folder=self._folder, environ=environ, deadline=self.deadline)
+            self._copy = Copy(self._git, remote, folder=self._folder, say=say)
         except BaseException:
-            self._temporary.cleanup()
+            self._private.close()
             raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._temporary.cleanup()
+        self._private.close()
 
-    def fetch(self, branch: str) -> Tip:
-        """Read the tip of `branch`, of the remote's HEAD where it is empty: one commit and its trees.
+    def alone(self, branch: str) -> AbstractContextManager[bool]:
+        """Hold off other writers of this user on this host while a block runs, where that can be done."""
+        return alone(f"{self.remote.url} {branch}", environ=self._environ, deadline=self.deadline)
 
-        Raises ConfigError (no such branch, no commit yet), CredentialError, GitUnreachable.
+    def fetch(self, branch: str, *, scope: Scope = WHOLE, create: bool = False) -> Tip:
+        """Read the tip of `branch`, of the remote's HEAD where it is empty: one commit, and those of its trees that are in `scope`.
+
+        With `create`, a branch that is not there is one to be made from the remote's HEAD. Raises ConfigError (no such branch, no commit
+        yet), CredentialError, GitUnreachable, MachineError.
         """
         if branch and (not branch.isprintable() or self._git.check("check-ref-format", f"refs/heads/{branch}").code):
             raise ConfigError(f"{branch!r} is not a branch name", hint="give the branch's short name, such as main")
-        chosen = [f"--branch={branch}"] if branch else []
-        self._git.insist("clone", "--quiet", "--bare", "--depth=1", "--single-branch", "--no-tags", "--filter=blob:none", "--template=", "--origin=origin",
-                         *chosen, "--", self.remote.url, str(self._folder / "repository"), explain=lambda: self._explain(branch))
-        found = self._branches()
+        self._asked = branch, create
+        try:
+            found = self._copy.clone(branch, scope)
+        except Missing:
+            if not create or not branch:
+                raise
+            found = self._copy.clone("", scope)
+            return Tip(branch=branch, commit=next(iter(found.values()), ""), new=True)
+        if not found and create:
+            return Tip(branch=branch or self._copy.unborn(), commit="", new=True)
         if len(found) != 1 or (branch and branch not in found):
-            self._explain(branch)
+            self._copy.explain(branch)
             raise ConfigError(f"{branch or 'HEAD'} of the repository is no branch", where=self.remote.url, hint="configure the branch by its name")
         (name, commit), = found.items()
         return Tip(branch=name, commit=commit)
 
     def refetch(self, tip: Tip) -> Tip:
         """Read the branch once more, with every commit since `tip`; raises as `fetch` does."""
-        self._git.insist("fetch", "--no-tags", "--filter=blob:none", "origin", f"+{tip.reference}:{tip.reference}", explain=lambda: self._explain(tip.branch))
-        return Tip(branch=tip.branch, commit=self._branches()[tip.branch])
+        if tip.new:
+            return self.fetch(tip.branch, scope=self._copy.scope, create=True)
+        return Tip(branch=tip.branch, commit=self._copy.fetch(tip.reference))
+
+    @property
+    def narrow(self) -> bool:
+        """Whether there may be more in the repository than its listing shows."""
+        return not self._copy.scope.whole
+
+    def widen(self) -> Tip:
+        """Read the branch anew with everything in scope."""
+        branch, create = self._asked
+        return self.fetch(branch, create=create)
+
+    def cover(self, paths: Iterable[str]) -> None:
+        """Raise OutOfScope where one of `paths` may be there without being listed."""
+        for path in paths:
+            if not self._copy.scope.covers(path):
+                raise OutOfScope(f"{path} is outside of what was fetched", where=self.remote.url)
 
     def listing(self, commit: str) -> tuple[Entry, ...]:
-        """Everything in the commit's tree, folders too, sorted as git sorts."""
-        if self._listed[0] != commit:
-            self._listed = commit, parse_listing(self._git.local("ls-tree", "-r", "-t", "-z", "--full-tree", commit))
-        return self._listed[1]
+        """Everything of the commit's tree that is in scope, folders too; empty for no commit."""
+        return self._copy.listing(commit) if commit else ()
 
     def read(self, entries: Iterable[Entry]) -> dict[str, bytes]:
         """The contents of these files by path; what is not here yet comes in one request (facts 3.2, 7), what is here in none."""
         wanted = {entry.path: entry.oid for entry in entries}
         if not wanted:
             return {}
-        oids = "".join(f"{oid}\n" for oid in sorted(set(wanted.values()))).encode()
-        self._git.insist("-c", "fetch.negotiationAlgorithm=noop", "fetch", "--no-tags", "--no-write-fetch-head", "--filter=blob:none", "--stdin", "origin",
-                         stdin=oids)
-        contents = _contents(self._git.local("cat-file", "--batch", stdin=oids))
+        self._copy.bring(wanted.values())
+        contents = self._copy.contents(wanted.values())
         return {path: contents[oid] for path, oid in wanted.items()}
 
     def commit(self, tip: Tip, changes: Mapping[str, bytes], *, message: str, author: Author) -> str:
@@ -133,22 +166,28 @@ class Repository:
         """
         if not author.name.strip():
             raise ConfigError("a commit needs an author's name", hint="configure the user for the repository")
-        entries = self.listing(tip.commit)
-        tree = rewrite(entries, dict(zip(changes, self._write(changes.values()), strict=True)), self._make_trees)
+        self.cover(changes)
+        tree = rewrite(self.listing(tip.commit), dict(zip(changes, self._write(changes.values()), strict=True)), self._make_trees)
         identity = {f"GIT_{role}_{part}": value.replace("\0", "") for role in ("AUTHOR", "COMMITTER")
                     for part, value in (("NAME", author.name), ("EMAIL", author.email))}
         text = message.replace("\0", "").strip() + "\n"
-        return self._git.local("commit-tree", tree, "-p", tip.commit, stdin=text.encode(), variables=identity).decode().strip()
+        parent = ["-p", tip.commit] if tip.commit else []
+        return self._copy.plain.local("commit-tree", tree, *parent, stdin=text.encode(), variables=identity).decode().strip()
 
     def push(self, commit: str, tip: Tip) -> Pushed:
         """Move the branch from `tip` to `commit`, its child, where it has not moved meanwhile; raises CredentialError."""
-        done = self._git.ask("push", "--porcelain", f"--force-with-lease={tip.reference}:{tip.commit}", "origin", f"{commit}:{tip.reference}")
+        negotiated = ["-c", "push.negotiate=true"] if tip.new and tip.commit else []  # else git sends what the server has long had (facts 3.2, 3)
+        done = self._copy.plain.ask(*negotiated, "push", "--porcelain", f"--force-with-lease={tip.reference}:{tip.expected}", "--", self.remote.url,
+                              f"{commit}:{tip.reference}")
         reasons = [line.split("\t")[-1] for line in done.out.decode("utf-8", "replace").splitlines() if line.startswith("!")]
         return Pushed(done=not done.code, refused=bool(reasons), text="\n".join([*reasons, self._git.text(done)]))
 
     def since(self, base: Tip, tip: Tip) -> tuple[Commit, ...]:
         """The commits that came on top of `base`, newest first, at most a thousand."""
-        data = self._git.local("rev-list", f"--max-count={_HISTORY}", "--format=%B%x00", f"{base.commit}..{tip.commit}")
+        beyond = [] if base.new else [f"^{base.commit}"]
+        if tip.new:
+            return ()
+        data = self._copy.plain.local("rev-list", f"--max-count={_HISTORY}", "--format=%B%x00", tip.commit, *beyond)
         found = []
         for text in data.decode("utf-8", "replace").split("\0\n")[:-1]:
             head, _, message = text.partition("\n")
@@ -159,23 +198,6 @@ class Repository:
         """Pause after failed attempt number `attempt` (from 0); raises GitUnreachable with the text `over` where the deadline leaves no time for it."""
         self._git.wait(attempt, over)
 
-    def _branches(self) -> dict[str, str]:
-        """The branches that are here: short name -> commit."""
-        lines = self._git.local("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/").decode("utf-8", "surrogateescape").splitlines()
-        return {name.removeprefix("refs/heads/"): commit for commit, name in (line.split(" ", 1) for line in lines)}
-
-    def _explain(self, branch: str) -> None:
-        """Raise ConfigError where the remote answers and does not have the branch; a remote that does not answer explains nothing."""
-        done = self._git.ask("ls-remote", "--heads", "--", self.remote.url)
-        names = [line.partition("\trefs/heads/")[2] for line in done.out.decode("utf-8", "replace").splitlines()]
-        if done.code or branch in names:
-            return
-        if not names:
-            raise ConfigError("the repository is empty: it has no commit yet", where=self.remote.url, hint="push a first commit to it")
-        if branch:
-            raise ConfigError(f"there is no branch {branch!r} in the repository", where=self.remote.url, hint=nearest(branch, names))
-        raise ConfigError("the repository's HEAD names no branch that is there", where=self.remote.url, hint=f"configure the branch; {nearest('', names)}")
-
     def _write(self, contents: Iterable[bytes]) -> list[str]:
         """Make a blob of each content and give their ids; one process for all, so by way of files in the private folder."""
         paths = []
@@ -183,23 +205,10 @@ class Repository:
             paths.append(self._folder / f"blob-{number}")
             paths[-1].write_bytes(content)
         names = "".join(f"{path}\n" for path in paths)
-        return self._git.local("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=os.fsencode(names)).decode().split()
+        return self._copy.plain.local("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=os.fsencode(names)).decode().split()
 
     def _make_trees(self, folders: Iterable[Iterable[Entry]]) -> list[str]:
         """Write folders and give their ids; `--missing` because most of what they name was never fetched (facts 3.1)."""
         trees = ("".join(f"{entry.mode} {entry.kind} {entry.oid}\t{entry.path.rpartition('/')[2]}\0" for entry in folder) for folder in folders)
         data = "".join(f"{tree}\0" for tree in trees).encode("utf-8", "surrogateescape")
-        return self._git.local("mktree", "-z", "--missing", "--batch", stdin=data).decode().split()
-
-
-def _contents(data: bytes) -> dict[str, bytes]:
-    """The output of `git cat-file --batch` by object id; raises GitError (an object that is not there)."""
-    found, at = {}, 0
-    while at < len(data):
-        start = data.index(b"\n", at) + 1
-        oid, kind, *size = data[at : start - 1].decode().split(" ")
-        if not size:
-            raise GitError(f"the repository does not give out object {oid}: {kind}")
-        at = start + int(size[0]) + 1
-        found[oid] = data[start : at - 1]
-    return found
+        return self._copy.plain.local("mktree", "-z", "--missing", "--batch", stdin=data).decode().split()

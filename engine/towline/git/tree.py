@@ -11,6 +11,7 @@ from towline.errors import ConfigError
 
 _FILE_MODES = ("100644", "100755")
 _OBSTACLES = {"120000": "a symbolic link", "160000": "a submodule", "040000": "a folder"}
+_KINDS = {"40000": "tree", "160000": "commit"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 _UNDECODED = re.compile("[\ud800-\udfff]")
 _IGNORED_BY_HFS = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
@@ -48,6 +49,17 @@ def parse_listing(data: bytes) -> tuple[Entry, ...]:
         attributes, _, path = line.partition("\t")
         mode, kind, oid = attributes.split(" ")
         entries.append(Entry(mode=mode, kind=kind, oid=oid, path=path))
+    return tuple(entries)
+
+
+def parse_tree(data: bytes, folder: str, size: int) -> tuple[Entry, ...]:
+    """A tree object as git stores it, of the folder at that path (the root is empty), to its entries; ids are `size` bytes long."""
+    entries, at = [], 0
+    while at < len(data):
+        end = data.index(b"\0", at)
+        mode, _, name = data[at:end].decode("utf-8", "surrogateescape").partition(" ")
+        oid, at = data[end + 1 : end + 1 + size].hex(), end + 1 + size
+        entries.append(Entry(mode=mode.zfill(6), kind=_KINDS.get(mode, "blob"), oid=oid, path=f"{folder}/{name}" if folder else name))
     return tuple(entries)
 
 

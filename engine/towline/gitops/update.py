@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from difflib import unified_diff
 
 from towline.console import Console
-from towline.errors import ConfigError, GitError, GitUnreachable
+from towline.errors import ConfigError, GitError, GitUnreachable, RenderError
 from towline.git.repository import Author, Pushed, Repository, Tip
+from towline.git.scope import scope_of
 from towline.git.tree import Entry, check_path, is_pointer
 from towline.gitops.change import Change
 from towline.gitops.provenance import Provenance, compose, parse
@@ -28,11 +29,16 @@ class CommitText:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """How an update goes about it: pushes at most (0: the deadline alone decides), whether it only shows the diff, who is told."""
+    """How an update goes about it: pushes at most (0: the deadline alone decides), whether it only shows the diff, who is told.
+
+    `within` are paths and globs that hold all the change may ask for or write; where they do not, or are empty, the whole tree is fetched.
+    """
 
     max_attempts: int = 0
     dry_run: bool = False
     console: Console | None = None
+    within: tuple[str, ...] = ()
+    create_branch: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,30 +71,53 @@ def update(repository: Repository, *, branch: str, change: Change, text: CommitT
     Nothing to change is a success without a commit. Raises ConfigError, CredentialError, GitError (the server refuses), GitUnreachable,
     and what the change itself raises.
     """
-    tip = repository.fetch(branch)
+    if terms.dry_run:
+        return _update(repository, branch=branch, change=change, text=text, terms=terms)
+    with repository.alone(branch):
+        return _update(repository, branch=branch, change=change, text=text, terms=terms)
+
+
+def _update(repository: Repository, *, branch: str, change: Change, text: CommitText, terms: Terms) -> Update:
+    tip = repository.fetch(branch, scope=scope_of(terms.within), create=terms.create_branch)
     attempts = 0
     while True:
-        edits = prepare(repository, tip, change)
+        tip, edits = _prepared(repository, tip, change)
         done = Update(commit="", branch=tip.branch, base=tip.commit, files=tuple(edit.path for edit in edits), attempts=attempts, diff="")
         if not edits or terms.dry_run:
             return replace(done, diff="".join(map(diff, edits)))
         attempts += 1
-        made = repository.commit(tip, {edit.path: edit.new for edit in edits}, message=compose(text.text, text.provenance), author=text.author)
+        message = compose(text.text, text.provenance)
+        made = repository.commit(tip, {edit.path: edit.new for edit in edits}, message=message, author=text.author)
         landed = _land(repository, tip, made, request=text.provenance.request, attempt=attempts)
         if isinstance(landed, str):
             return replace(done, commit=landed, attempts=attempts)
         if attempts == terms.max_attempts:
-            raise GitUnreachable(f"branch {tip.branch} kept moving: {attempts} pushes came too late", where=repository.remote.url, hint="run the step again")
+            raise GitUnreachable(f"branch {tip.branch} kept moving: {attempts} pushes came too late", where=repository.remote.url,
+                                 hint="leave maxPushAttempts out: then pushDeadline alone decides")
         if terms.console:
             terms.console.say(f"  {tip.branch} moved meanwhile; again on top of {landed.commit[:12]}")
         tip = landed
 
 
+def _prepared(repository: Repository, tip: Tip, change: Change) -> tuple[Tip, tuple[Edit, ...]]:
+    """The tip and what the change makes of it; where that fails on a part of the repository, once more on the whole, which may be newer."""
+    try:
+        return tip, prepare(repository, tip, change)
+    except (ConfigError, RenderError):
+        if not repository.narrow:
+            raise
+    tip = repository.widen()
+    return tip, prepare(repository, tip, change)
+
+
 def prepare(repository: Repository, tip: Tip, change: Change) -> tuple[Edit, ...]:
     """What `change` comes to on this tip, unchanged files left out; raises ConfigError (a path that is no editable file)."""
     entries = {entry.path: entry for entry in repository.listing(tip.commit)}
-    files = _read(repository, entries, change.wants(sorted(path for path, entry in entries.items() if entry.regular)))
+    wanted = change.wants(sorted(path for path, entry in entries.items() if entry.regular))
+    repository.cover(wanted)
+    files = _read(repository, entries, wanted)
     changed = change.apply(files)
+    repository.cover(map(check_path, changed))
     old = files | _read(repository, entries, [path for path in changed if check_path(path) not in files])
     return tuple(Edit(path=path, old=old.get(path), new=new) for path, new in sorted(changed.items()) if old.get(path) != new)
 
@@ -147,4 +176,5 @@ def _refusal(repository: Repository, tip: Tip, pushed: Pushed) -> GitError:
     if not pushed.refused:
         return GitUnreachable(f"the push to branch {tip.branch} broke off {_REFUSALS} times: {pushed.text}", where=where, hint="run the step again later")
     return GitError(f"the server refused the push to branch {tip.branch}: {pushed.text}", where=where,
-                    hint="the branch may be protected, or a hook of the server objects: let this user push to it, or deploy to another branch")
+                    hint="the branch may be protected, or a hook of the server objects, and Towline never forces: let this user push to it, "
+                         "or deploy to a branch of its own (branchName, createBranch: true) and open a review request from there")

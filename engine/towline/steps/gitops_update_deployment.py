@@ -96,9 +96,16 @@ def _push(task: Task, group: Sequence[Target]) -> Update:
     if remote.login:  # git sends it as one, and a server may repeat it
         task.console.hide(basic(remote.login).removeprefix("Basic "))
     with Repository(remote, environ=task.environ, deadline=deadline) as repository:
-        terms = Terms(max_attempts=settings.number("maxPushAttempts"), dry_run=task.dry_run, console=task.console)
+        paths = tuple(dict.fromkeys(path for target in group for path in _paths(target.settings)))
+        terms = Terms(max_attempts=settings.number("maxPushAttempts"), dry_run=task.dry_run, console=task.console, within=paths)
         change = changes[0] if len(changes) == 1 else Together(changes=changes)
         return update(repository, branch=settings.text("branchName"), change=change, text=_text(task, group), terms=terms)
+
+
+def _paths(settings: Settings) -> tuple[str, ...]:
+    """Paths and globs that hold all that any of the tools asks for or writes."""
+    chart = settings.text("chartPath").strip("/")
+    return (settings.text("filePath"), *([f"{chart}/**"] if chart else []), *settings.texts("helmValues"))
 
 
 def _remote(settings: Settings) -> Remote:

@@ -12,8 +12,10 @@ import pytest
 from tests.engine.git.conftest import Opened
 from tests.fakes.git_server import GitServer
 from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
+from towline.git.reading import OutOfScope
 from towline.git.remote import parse_remote
 from towline.git.repository import Author, Repository, Tip
+from towline.git.scope import scope_of
 
 AUTHOR = Author(name="Ann Example", email="ann@example.com")
 FILES: Mapping[str, bytes | tuple[bytes, int]] = {
@@ -52,15 +54,16 @@ def test_a_named_branch_is_read_and_nothing_else(server: GitServer, bare: Path, 
     commit = server.add("demo", {"only-here": b"1"}, "stage")
     repository = opened()
     assert repository.fetch("stage") == Tip(branch="stage", commit=commit)
-    assert repository._branches() == {"stage": commit}
-    assert repository._git.local("rev-list", "--count", "--all") == b"1\n"
+    assert repository._copy.branches() == {"stage": commit}
+    assert repository._copy.plain.local("rev-list", "--count", commit) == b"1\n"
 
 
 def test_a_missing_branch_names_the_nearest_that_is_there(server: GitServer, repository: Repository, slept: list[float]) -> None:
     server.git("branch", "develop", "main", repository=server.folder / "demo.git")
     with pytest.raises(ConfigError) as caught:
         repository.fetch("develp")
-    assert (caught.value.message, caught.value.hint) == ("there is no branch 'develp' in the repository", "did you mean 'develop'?")
+    assert caught.value.message == "there is no branch 'develp' in the repository"
+    assert caught.value.hint == "did you mean 'develop'?; createBranch: true makes it"
     assert slept == []
 
 
@@ -252,3 +255,98 @@ def test_a_temporary_folder_that_cannot_be_made_is_a_fault_of_the_machine(tmp_pa
     remote = parse_remote("http://127.0.0.1:1/a.git")
     with pytest.raises(MachineError, match="no temporary folder"):
         Repository(remote, environ={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path / "missing")})
+
+
+def test_a_branch_that_is_not_there_is_made_where_that_is_wanted(server: GitServer, bare: Path, repository: Repository) -> None:
+    tip = repository.fetch("stage/new", create=True)
+    assert tip == Tip(branch="stage/new", commit=server.git("rev-parse", "main", repository=bare).strip(), new=True)
+    commit = pushed(repository, tip, {"README": b"new\n"})
+    assert server.git("log", "--format=%H", "stage/new", repository=bare).split() == [commit, tip.commit]
+    assert server.git("rev-parse", "main", repository=bare).strip() == tip.commit
+    assert server.git("fsck", "--full", "--strict", repository=bare) == ""
+
+
+def test_a_new_branch_costs_little_even_where_its_beginning_has_been_left_behind(server: GitServer, bare: Path, repository: Repository) -> None:
+    server.add("demo", {"noise": os.urandom(300_000)})
+    tip = repository.fetch("stage", create=True)
+    server.add("demo", {"other": b"1"})
+    server.requests.clear()
+    pushed(repository, tip, {"README": b"new\n"})
+    assert sum(exchange.received + exchange.sent for exchange in server.requests) < 20_000
+
+
+@pytest.mark.parametrize(("asked", "made"), [("", "trunk"), ("stage", "stage")])
+def test_the_first_commit_of_an_empty_repository(server: GitServer, opened: Opened, asked: str, made: str) -> None:
+    empty = server.create("demo", {}, branch="trunk")
+    repository = opened()
+    tip = repository.fetch(asked, create=True)
+    assert tip == Tip(branch=made, commit="", new=True)
+    assert repository.listing(tip.commit) == ()
+    commit = pushed(repository, tip, {"a/b.yaml": b"n: 1\n"})
+    assert server.git("rev-list", made, repository=empty).split() == [commit]
+    assert server.git("show", f"{made}:a/b.yaml", repository=empty) == "n: 1\n"
+
+
+def test_a_branch_that_another_one_made_meanwhile_is_not_made_again(server: GitServer, bare: Path, repository: Repository) -> None:
+    tip = repository.fetch("stage", create=True)
+    server.git("branch", "stage", "main", repository=bare)
+    theirs = server.add("demo", {"theirs": b"1"}, "stage")
+    answer = repository.push(repository.commit(tip, {"README": b"x"}, message="m", author=AUTHOR), tip)
+    assert (answer.done, answer.refused) == (False, True)
+    now = repository.refetch(tip)
+    assert now == Tip(branch="stage", commit=theirs)
+    assert [commit.id for commit in repository.since(tip, now)] == [theirs]
+    pushed(repository, now, {"README": b"x"})
+    assert server.git("show", "stage:theirs", repository=bare) == "1"
+
+
+def test_only_what_is_in_scope_is_fetched_and_the_rest_stays_what_it_was(server: GitServer, opened: Opened) -> None:
+    bare = server.create("demo", {f"c{cluster}/t{team}/app/{name}": os.urandom(40) for cluster in range(3) for team in range(30) for name in "ab"})
+    before = server.git("ls-tree", "-r", "main", repository=bare).splitlines()
+    repository = opened()
+    server.requests.clear()
+    tip = repository.fetch("", scope=scope_of(["c1/t7/app/a"]))
+    assert [entry.path for entry in repository.listing(tip.commit) if entry.kind == "blob"] == ["c1/t7/app/a", "c1/t7/app/b"]
+    assert repository.narrow
+    pushed(repository, tip, {"c1/t7/app/a": b"new", "c1/t7/app/new": b"new"})
+    after = server.git("ls-tree", "-r", "main", repository=bare).splitlines()
+    assert sorted({line.split("\t")[1] for line in set(before) ^ set(after)}) == ["c1/t7/app/a", "c1/t7/app/new"]
+    assert server.git("fsck", "--full", "--strict", repository=bare) == ""
+    assert len(server.requests) == 7
+
+
+def test_what_is_out_of_scope_is_neither_written_nor_taken_for_missing(repository: Repository) -> None:
+    tip = repository.fetch("", scope=scope_of(["a/deep/one.yaml"]))
+    repository.cover(["README", "a/run.sh", "a/deep/new"])
+    for path in ("other/x", "a/deep/er/x"):
+        with pytest.raises(OutOfScope):
+            repository.cover([path])
+        with pytest.raises(OutOfScope):
+            repository.commit(tip, {path: b"x"}, message="m", author=AUTHOR)
+    wide = repository.widen()
+    assert wide == tip
+    assert not repository.narrow
+    repository.commit(wide, {"other/x": b"x"}, message="m", author=AUTHOR)
+
+
+def test_a_part_is_read_again_without_a_request_for_each_tree(server: GitServer, opened: Opened) -> None:
+    server.create("demo", {f"c{cluster}/t{team}/app/a": b"%d" % team for cluster in range(3) for team in range(30)})
+    repository = opened()
+    first = repository.fetch("", scope=scope_of(["c1/t7/app/a"]))
+    repository.listing(first.commit)
+    for team in (3, 4, 7):
+        server.add("demo", {f"c1/t{team}/app/a": b"theirs"})
+    now = repository.refetch(first)
+    entries = [entry for entry in repository.listing(now.commit) if entry.kind == "blob"]
+    assert repository.read(entries) == {"c1/t7/app/a": b"theirs"}
+    server.requests.clear()
+    pushed(repository, now, {"c1/t7/app/a": b"ours"})
+    assert len(server.requests) == 2
+    assert server.git("show", "main:c1/t3/app/a", repository=server.folder / "demo.git") == "theirs"
+
+
+def test_other_writers_of_this_host_wait(repository: Repository, opened: Opened, temporary: Path) -> None:
+    other = opened()
+    with repository.alone("main") as first, other.alone("main") as second, other.alone("stage") as third:
+        assert (first, second, third) == (True, False, True)
+    assert [path for path in temporary.iterdir() if path.is_file()] == []

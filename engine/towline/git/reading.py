@@ -1,0 +1,179 @@
+"""The copy of one branch that is read: shallow, without blobs, of a large repository without most trees; what is missing is asked for by name."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from towline.errors import ConfigError, GitError
+from towline.git import faults
+from towline.git.program import Program
+from towline.git.remote import Remote
+from towline.git.scope import WHOLE, Scope
+from towline.git.tree import Entry, parse_listing, parse_tree
+from towline.suggest import nearest
+
+_PLAIN = {"HEAD": "ref: refs/heads/none\n", "config": "[core]\n\trepositoryformatversion = 0\n\tbare = true\n", "refs/heads/.keep": ""}
+_SINGLE = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", "--no-tags", "--no-write-fetch-head")
+
+
+class Missing(ConfigError):
+    """The branch that was asked for, or any branch, is not there."""
+
+
+class OutOfScope(ConfigError):
+    """What is wanted was not fetched; with the whole of the repository it would be."""
+
+
+class Copy:
+    """A bare clone in `folder`, made anew for each `clone`; `say` is told what makes it slower than it should be.
+
+    `plain` is a second repository that borrows its objects, and in which commits are made and pushed. To git in the clone itself what was left out
+    is there, only not yet: a push would fetch it tree by tree (facts 3.2, 2).
+    """
+
+    def __init__(self, git: Program, remote: Remote, *, folder: Path, say: Callable[[str], None]) -> None:
+        self._git, self._remote, self._folder, self._say = git, remote, folder, say
+        self._number = 0
+        self._partial = True
+        self._listed: tuple[str, tuple[Entry, ...]] = "", ()
+        self.scope = WHOLE
+        self.plain = git.at(folder / "plain")
+
+    @property
+    def place(self) -> Path:
+        """Where the clone lies."""
+        return self._folder / f"copy-{self._number}"
+
+    def clone(self, branch: str, scope: Scope) -> dict[str, str]:
+        """Fetch the tip of `branch`, of the remote's HEAD where it is empty, and give the branches that came: one, none where there is no commit.
+
+        Raises Missing, CredentialError, ConfigError, MachineError, GitUnreachable.
+        """
+        self.scope = scope
+        filters = [f"--filter={self._filter(scope)}", "--filter=blob:none"] if self._partial else []
+        chosen, attempt = [f"--branch={branch}"] if branch else [], 0
+        while True:
+            self._number += 1
+            self._git = self._git.at(self.place)
+            done = self._git.ask("clone", "--quiet", "--bare", "--depth=1", "--single-branch", "--no-tags", *filters[:1], "--template=", "--origin=origin",
+                                 *chosen, "--", self._remote.url, str(self.place))
+            text = self._git.text(done)
+            if not done.code:
+                break
+            self.explain(branch)
+            if filters and faults.is_about_filter(text):
+                filters = filters[1:] if filters[0] != filters[-1] else []
+            else:
+                self._git.again(attempt, text)
+                attempt += 1
+        if not filters or "filtering not recognized" in text:
+            self._say(f"{self._remote.host} knows no partial clones: the branch was fetched with all its files")
+        self._lend()
+        return self.branches()
+
+    def fetch(self, reference: str) -> str:
+        """Fetch a branch once more by its full name, with every commit since, and give its tip; raises as `clone` does."""
+        branch = reference.removeprefix("refs/heads/")
+        chosen = [f"--filter={self._filter(self.scope)}"] if self._partial else []
+        self._git.insist("fetch", "--no-tags", *chosen, "origin", f"+{reference}:{reference}", explain=lambda: self.explain(branch))
+        self._lend()
+        return self.branches()[branch]
+
+    def branches(self) -> dict[str, str]:
+        """The branches that are here: short name -> commit."""
+        lines = self._git.local("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/").decode("utf-8", "surrogateescape").splitlines()
+        return {name.removeprefix("refs/heads/"): commit for commit, name in (line.split(" ", 1) for line in lines)}
+
+    def unborn(self) -> str:
+        """The branch that an empty repository calls its own."""
+        return self._git.local("symbolic-ref", "HEAD").decode("utf-8", "surrogateescape").strip().removeprefix("refs/heads/")
+
+    def explain(self, branch: str) -> None:
+        """Raise Missing where the remote answers and does not have the branch; a remote that does not answer explains nothing."""
+        done = self._git.ask("ls-remote", "--", self._remote.url, "HEAD", "refs/heads/*")
+        found = [line.partition("\t")[2] for line in done.out.decode("utf-8", "replace").splitlines()]
+        names = [name.removeprefix("refs/heads/") for name in found if name.startswith("refs/heads/")]
+        if done.code or branch in names or (not branch and "HEAD" in found):
+            return
+        if not names:
+            raise Missing("the repository is empty: it has no commit yet", where=self._remote.url, hint="push a first commit to it, or set createBranch")
+        if branch:
+            raise Missing(f"there is no branch {branch!r} in the repository", where=self._remote.url,
+                          hint=f"{nearest(branch, names)}; createBranch: true makes it")
+        raise ConfigError("the repository's HEAD names no branch that is there", where=self._remote.url, hint=f"configure the branch; {nearest('', names)}")
+
+    def listing(self, commit: str) -> tuple[Entry, ...]:
+        """Everything of the commit's tree that is in scope, folders too, sorted by path."""
+        if self._listed[0] != commit:
+            whole = parse_listing(self.plain.local("ls-tree", "-r", "-t", "-z", "--full-tree", commit)) if self.scope.whole else self._cut(commit)
+            self._listed = commit, whole
+        return self._listed[1]
+
+    def bring(self, oids: Iterable[str], *, along: str = "blob:none") -> None:
+        """Fetch these objects, and what `along` (a filter) leaves of what they name, in one request; what is here already costs none."""
+        words = [*_SINGLE, f"--filter={along}", "--stdin", "origin"]
+        stdin = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
+        done = self._git.ask(*words, stdin=stdin)
+        if done.code and faults.is_unadvertised(self._git.text(done)) and self._partial:
+            self._partial = False
+            raise OutOfScope("the server gives out whole branches only", where=self._remote.url)
+        if done.code:
+            self._git.insist(*words, stdin=stdin)
+
+    def contents(self, oids: Iterable[str]) -> dict[str, bytes]:
+        """The contents of files that are here, by object id; raises GitError where one is not."""
+        wanted = sorted(set(oids))
+        found = self._batch(wanted)
+        if absent := [oid for oid in wanted if oid not in found]:
+            raise GitError(f"the repository does not give out object {absent[0]}", where=self._remote.host)
+        return {oid: content for oid, (_, content) in found.items()}
+
+    def _cut(self, commit: str) -> tuple[Entry, ...]:
+        """What the scope says: the levels one by one, the trees below it as a whole."""
+        levels = self._levels(commit)
+        missing = [name for name, known in levels.items() if known is None]
+        wanted = [entry.oid for known in levels.values() for entry in known or () if entry.kind == "tree" and entry.path in (*missing, *self.scope.trees)]
+        if wanted:
+            self.bring(wanted, along="blob:none" if self.scope.trees else "tree:0")
+            levels = self._levels(commit)
+        found = {entry.path: entry for known in levels.values() for entry in known or ()}
+        trees = [f"{folder}/" for folder in self.scope.trees if folder in found and found[folder].kind == "tree"]
+        if trees:
+            found.update({entry.path: entry for entry in parse_listing(self.plain.local("ls-tree", "-r", "-t", "-z", "--full-tree", commit, "--", *trees))})
+        return tuple(found[path] for path in sorted(found))
+
+    def _levels(self, commit: str) -> dict[str, tuple[Entry, ...] | None]:
+        """The entries of each level's folder; None for one that is not here, which may be on the server."""
+        names = {f"{commit}:{folder}": folder for folder in self.scope.levels}
+        found = self._batch(list(names))
+        return {folder: parse_tree(found[name][1], folder, len(commit) // 2) if name in found and found[name][0] == "tree" else None
+                for name, folder in names.items()}
+
+    def _batch(self, names: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+        """Those of the named objects that are here: kind and content."""
+        data, found, at = self.plain.local("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")), {}, 0
+        for name in names:
+            start = data.index(b"\n", at) + 1
+            *_, kind, size = data[at : start - 1].decode("utf-8", "surrogateescape").split(" ")
+            at = start
+            if size.isdigit():
+                at += int(size) + 1
+                found[name] = kind, data[start : at - 1]
+        return found
+
+    def _lend(self) -> None:
+        """Let the plain repository have the clone's objects, and know where its history ends."""
+        plain = self._folder / "plain"
+        for name, text in {**_PLAIN, "objects/info/alternates": f"{self.place / 'objects'}\n"}.items():
+            (plain / name).parent.mkdir(parents=True, exist_ok=True)
+            (plain / name).write_text(text, encoding="utf-8")
+        shallow = self.place / "shallow"
+        if shallow.exists():
+            shutil.copyfile(shallow, plain / "shallow")
+
+    @staticmethod
+    def _filter(scope: Scope) -> str:
+        """All folders down to the one that is wanted are few; the ones below it, in a large repository, are most of it (facts 3.1)."""
+        return "blob:none" if scope.whole else f"combine:blob:none+tree:{max(1, scope.depth)}"
