@@ -126,6 +126,8 @@ List credentialsFor(String name, List bindings) {
                                              passwordVariable: binding.variables.password))
         } else if (binding.kind == 'string') {
             credentials.add(string(credentialsId: binding.credentialsId, variable: binding.variables.text))
+        } else if (binding.kind == 'sshUserPrivateKey') {
+            credentials.add(sshUserPrivateKey(credentialsId: binding.credentialsId, keyFileVariable: binding.variables.file))
         } else {
             error('[' + name + '] the engine asks for a credential of the unknown kind ' + binding.kind + '; use library and engine of one version')
         }

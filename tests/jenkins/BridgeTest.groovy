@@ -140,6 +140,14 @@ class BridgeTest extends LibraryTest {
         assertNothingIsLeft()
     }
 
+    @Test void 'an SSH key is bound as the path of its file'() {
+        CpsHarness h = answering([status: 'bind', bindings: [[credentialsId: 'deploy', kind: 'sshUserPrivateKey', variables: [file: 'PIPER_gitSshPrivateKey']]]], [:])
+        jenkins.credentials.put('deploy', [file: '/agent/tmp/ssh-key-deploy'])
+        h.run('gitOpsUpdateDeployment script: this')
+        assert engine.environment(1).PIPER_gitSshPrivateKey == '/agent/tmp/ssh-key-deploy'
+        assertNothingIsLeft()
+    }
+
     @Test void 'asking for credentials twice is a failure'() {
         CpsHarness h = answering(BIND, BIND)
         jenkins.credentials.putAll([registry: [username: 'bob', password: 'boundpa55'], tok: [text: 'boundt0ken']])

@@ -11,7 +11,7 @@ from towline.suggest import nearest
 
 GENERAL, STAGES, STEPS, PARAMETERS = SCOPES = ("GENERAL", "STAGES", "STEPS", "PARAMETERS")
 TYPES = ("string", "boolean", "integer", "list", "map", "object", "objects")  # list and map are of texts; object and objects (a list) are of anything
-CREDENTIAL_KINDS = ("usernamePassword", "string", "file")
+CREDENTIAL_KINDS = ("usernamePassword", "string", "file", "sshUserPrivateKey")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ class Parameter:
 class Credential:
     """A Jenkins credential: the parameter `name` holds its id, `parameters` maps its parts to what they fill.
 
-    Parts are `username` and `password`, `text`, or `file` (its path), by kind; files only for steps that another library runs.
+    Parts are `username` and `password`, `text`, or `file` (its path; of an SSH key, too), by kind; plain files only for steps that another library runs.
     """
 
     name: str

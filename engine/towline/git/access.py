@@ -66,12 +66,17 @@ def _ssh(remote: Remote, folder: Path, environ: Mapping[str, str]) -> dict[str, 
     if not program:
         raise MachineError("there is no ssh program on PATH", hint="install an OpenSSH client on the agent, or use an https URL")
     words, key = [program, *_SSH], remote.key
-    if key:
+    if key and key.private:
         words += ["-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-i", str(_file(folder / "key", key.private))]
     if key and key.known_hosts:
-        words += ["-o", f'UserKnownHostsFile="{_file(folder / "known_hosts", key.known_hosts)}"', "-o", "GlobalKnownHostsFile=/dev/null"]
-    agent = {"SSH_AUTH_SOCK": environ["SSH_AUTH_SOCK"]} if not key and "SSH_AUTH_SOCK" in environ else {}
+        words += ["-o", f'UserKnownHostsFile="{_file(folder / "known_hosts", _lines(key.known_hosts))}"', "-o", "GlobalKnownHostsFile=/dev/null"]
+    own = key is None or not key.private
+    agent = {"SSH_AUTH_SOCK": environ["SSH_AUTH_SOCK"]} if own and "SSH_AUTH_SOCK" in environ else {}
     return {"GIT_SSH_COMMAND": shlex.join(words), "GIT_SSH_VARIANT": "ssh", **agent}
+
+
+def _lines(text: str) -> str:
+    return "".join(f"{line.strip()}\n" for line in text.splitlines())
 
 
 def _file(path: Path, text: str) -> Path:

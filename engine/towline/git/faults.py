@@ -74,7 +74,9 @@ def _known_hosts(remote: Remote) -> str:
 def _refused(text: str, remote: Remote) -> TowlineError:
     login, host, where = remote.login, remote.host, remote.url
     if remote.scheme == "ssh":
-        came = f"the key comes from {remote.key.origin}" if remote.key else "no key is configured (gitSshPrivateKey), so the agent's own were tried"
+        came = "no key is configured (gitSshPrivateKey), so the agent's own were tried"
+        if remote.key and remote.key.private:
+            came = f"the key comes from {remote.key.origin}"
         return CredentialError(f"{host} refused the SSH key: {text}", where=where, hint=f"{came}; check that it is registered there, and may write")
     if not login:
         return CredentialError(f"{host} wants a user and a password: {text}", where=where, hint="configure user and password for it")

@@ -15,9 +15,9 @@ _MAGIC = b"openssh-key-v1\0"
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """A private key as OpenSSH reads it, and known hosts as its file has them (empty: the agent's own); `origin` is where the key came from."""
+    """A private key as OpenSSH reads it, and known hosts as its file has them (each empty: the agent's own); `origin` is where the key came from."""
 
-    private: str = field(repr=False)
+    private: str = field(default="", repr=False)
     known_hosts: str = ""
     origin: str = ""
 
@@ -32,7 +32,7 @@ def parse_key(text: str, *, known_hosts: str = "", origin: str = "") -> Key:
     if _locked(found["kind"], found["body"]):
         raise CredentialError("the SSH key is protected by a passphrase, which nobody can type here", where=origin,
                               hint="use a key of its own for deployments without a passphrase: ssh-keygen -p -N '' -f FILE takes it off")
-    return Key(private=f"{found[0]}\n", known_hosts="".join(f"{line.strip()}\n" for line in known_hosts.splitlines()), origin=origin)
+    return Key(private=f"{found[0]}\n", known_hosts=known_hosts, origin=origin)
 
 
 def _locked(kind: str, body: str) -> bool:

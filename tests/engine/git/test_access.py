@@ -79,6 +79,13 @@ def test_without_a_key_the_agents_own_is_used_and_hosts_must_still_be_known(tmp_
     assert "UserKnownHostsFile" not in given["GIT_SSH_COMMAND"]
 
 
+def test_known_hosts_get_the_line_ends_of_their_file_and_hold_for_the_agents_key_too(tmp_path: Path, ssh: Mapping[str, str]) -> None:
+    given = access.variables(replace(SSH, key=Key(known_hosts=" a ssh-rsa AAAA\r\nb ssh-rsa BBBB")), tmp_path, ssh)
+    assert (tmp_path / "known_hosts").read_text() == "a ssh-rsa AAAA\nb ssh-rsa BBBB\n"
+    assert given["SSH_AUTH_SOCK"] == "/agent"
+    assert "-i" not in shlex.split(given["GIT_SSH_COMMAND"])
+
+
 def test_a_password_is_not_for_ssh(tmp_path: Path, ssh: Mapping[str, str]) -> None:
     given = access.variables(replace(SSH, login=LOGIN), tmp_path, ssh)
     assert "wörd" not in "".join(given.values())
