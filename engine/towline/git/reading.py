@@ -51,7 +51,7 @@ class Copy:
 
         Raises Missing, CredentialError, ConfigError, MachineError, GitUnreachable.
         """
-        self.scope = scope
+        self.scope, self._listed = scope, ("", ())  # a part of a commit must never pass for the whole of it
         filters = [f"--filter={self._filter(scope)}", "--filter=blob:none"] if self._partial else []
         chosen, attempt = [f"--branch={branch}"] if branch else [], 0
         while True:

@@ -313,3 +313,72 @@ def test_contents_that_are_no_text_or_endless_are_only_named() -> None:
 
 def test_line_ends_and_odd_bytes_survive_in_a_diff() -> None:
     assert diff(Edit(path="a", old=b"x\r\n\xff\n", new=b"y\r\n\xff\n")) == "--- a/a\n+++ b/a\n@@ -1,2 +1,2 @@\n-x\r\n+y\r\n \ufffd\n"
+
+
+NEARBY = Terms(within=("apps/demo.yaml",))
+
+
+def test_a_change_that_says_where_it_looks_costs_a_few_trees(server: GitServer, repository: Repository) -> None:
+    server.add("demo", {f"more/{number}/x.yaml": b"x" for number in range(50)})
+    done = update(repository, branch="main", change=Replace(), text=TEXT, terms=NEARBY)
+    assert done.commit == git(server, "rev-parse", "main").strip()
+    assert repository.narrow
+    assert git(server, "show", "main:more/7/x.yaml") == "x"
+    assert len(server.requests) == 9
+
+
+@pytest.mark.parametrize("moment", [PUSHING, SENDING])
+def test_such_a_change_is_made_again_on_a_branch_that_moved(server: GitServer, repository: Repository, moment: str) -> None:
+    server.fault = Once(moment, another_writer(server, "apps/deep/er/third.yaml"))
+    done = update(repository, branch="main", change=Replace(), text=TEXT, terms=NEARBY)
+    assert done.attempts == 2
+    assert git(server, "log", "--format=%s", "main").splitlines() == ["Updated demo to version 2", "Another writer", "Begin"]
+    assert git(server, "ls-tree", "-r", "--name-only", "main").splitlines() == ["apps/deep/er/third.yaml", "apps/demo.yaml", "apps/other.yaml"]
+
+
+@pytest.mark.parametrize(
+    "change", [Replace(paths=("stages/release.yaml",)), Replace(paths=(), besides={"stages/release.yaml": AFTER})], ids=["wants", "writes"]
+)
+def test_a_change_that_looks_elsewhere_gets_the_whole_and_loses_nothing(server: GitServer, repository: Repository, change: Replace) -> None:
+    server.add("demo", {"stages/release.yaml": BEFORE, "stages/other.yaml": b"stays"})
+    update(repository, branch="main", change=change, text=TEXT, terms=NEARBY)
+    assert not repository.narrow
+    assert git(server, "show", "main:stages/release.yaml").encode() == AFTER
+    assert git(server, "show", "main:stages/other.yaml") == "stays"
+
+
+def test_a_change_that_finds_nothing_is_asked_again_with_everything_before_it_fails(repository: Repository) -> None:
+    class Choosy(Replace):
+        def wants(self, listing: Sequence[str]) -> Sequence[str]:
+            raise ConfigError(" ".join(listing))
+
+    with pytest.raises(ConfigError) as caught:
+        update(repository, branch="main", change=Choosy(), text=TEXT, terms=Terms(within=("stages/demo.yaml",)))
+    assert caught.value.message == "apps/demo.yaml apps/other.yaml"
+
+
+def test_a_branch_of_its_own_is_made_and_pushed_to_from_then_on(server: GitServer, repository: Repository) -> None:
+    terms = Terms(create_branch=True)
+    first = update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
+    assert first.base == git(server, "rev-parse", "main").strip()
+    assert git(server, "log", "--format=%H", "stage").split() == [first.commit, first.base]
+    again = update(repository, branch="stage", change=Replace(old=b"demo:2", new=b"demo:3"), text=TEXT, terms=terms)
+    assert again.base == first.commit
+
+
+@pytest.mark.parametrize("moment", [PUSHING, SENDING])
+def test_a_branch_that_somebody_else_makes_meanwhile_keeps_both(server: GitServer, repository: Repository, moment: str) -> None:
+    def make() -> None:
+        git(server, "branch", "stage", "main")
+        server.add("demo", {"theirs": b"1"}, "stage", message="Theirs")
+
+    server.fault = Once(moment, make)
+    update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True))
+    assert git(server, "log", "--format=%s", "stage").splitlines() == ["Updated demo to version 2", "Theirs", "Begin"]
+
+
+def test_a_new_branch_whose_answer_was_lost_is_recognised(server: GitServer, repository: Repository) -> None:
+    server.fault = Once(SENDING, lambda: "cut")
+    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True))
+    assert done.commit == git(server, "rev-parse", "stage").strip()
+    assert done.attempts == 1
