@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,9 +29,10 @@ class Place:
     def deploy(self, *, tag: str = "2", **variables: str) -> Ending:
         """One run of the step with the key and the host of the server, unless `variables` say otherwise."""
         workspace = self.folder / "workspace"
-        configure(workspace, f"steps:\n  gitOpsUpdateDeployment: {{serverUrl: '{self.ssh.url(self.bare)}', containerName: app}}\n")
+        url = self.ssh.url(self.bare)
+        configure(workspace, f"steps:\n  gitOpsUpdateDeployment: {{serverUrl: '{url}', containerName: app, filePath: apps/demo/app.yaml}}\n")
         flag = request(workspace, step="gitOpsUpdateDeployment", parameters={
-            "filePath": "apps/demo/app.yaml", "containerImageNameTag": f"app:{tag}", "containerRegistryUrl": "https://registry.example.com"})
+            "containerImageNameTag": f"app:{tag}", "containerRegistryUrl": "https://registry.example.com"})
         given = {"PATH": "/usr/local/bin:/usr/bin:/bin", "TMPDIR": str(self.folder / "temporary"),
                  "PIPER_gitSshPrivateKey": self.ssh.private, "PIPER_gitSshKnownHosts": self.ssh.known_hosts, **variables}
         ending = Ending(["run", "gitOpsUpdateDeployment", *flag], workspace, {name: value for name, value in given.items() if value})
@@ -101,11 +103,12 @@ def test_a_repository_that_is_not_there_is_called_that(place: Place) -> None:
     assert "no git repository" in ending.message
 
 
-def test_a_server_that_speaks_the_old_protocol_only_serves_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", ["apps/demo/app.yaml", "**/demo/*.yaml"])
+def test_a_server_that_speaks_the_old_protocol_only_serves_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     with GitServer(tmp_path / "git") as git, SshServer(tmp_path / "ssh", modern=False) as ssh:
         place = Place(tmp_path, git, ssh)
         monkeypatch.chdir(tmp_path / "workspace")
-        ending = place.deploy()
+        ending = place.deploy(PIPER_parametersJSON=json.dumps({"filePath": path}))
         assert ending.code == 0, ending.err
         assert "knows no partial clones" in ending.err
         assert "app:2" in git.git("show", "main:apps/demo/app.yaml", repository=place.bare)

@@ -83,6 +83,7 @@ class Repository:
         self._private = PrivateFolder(environ)
         self._folder = self._private.path
         self._asked: tuple[str, bool] = "", False
+        self._contents: dict[str, bytes] = {}
         try:
             self._git = Program(remote, folder=self._folder, environ=environ, deadline=self.deadline)
             self._copy = Copy(self._git, remote, folder=self._folder, say=say)
@@ -153,11 +154,10 @@ class Repository:
     def read(self, entries: Iterable[Entry]) -> dict[str, bytes]:
         """The contents of these files by path; what is not here yet comes in one request (facts 3.2, 7), what is here in none."""
         wanted = {entry.path: entry.oid for entry in entries}
-        if not wanted:
-            return {}
-        self._copy.bring(wanted.values())
-        contents = self._copy.contents(wanted.values())
-        return {path: contents[oid] for path, oid in wanted.items()}
+        if unknown := set(wanted.values()) - self._contents.keys():
+            self._copy.bring(unknown)
+            self._contents |= self._copy.contents(unknown)
+        return {path: self._contents[oid] for path, oid in wanted.items()}
 
     def commit(self, tip: Tip, changes: Mapping[str, bytes], *, message: str, author: Author) -> str:
         """Write `changes` (path -> new content) on top of `tip` and give the commit's id; modes stay, new files are 100644.

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from towline.git.tree import is_path
+
 _GLOB = re.compile(r"[*?\[{]")
 
 
@@ -42,13 +44,19 @@ WHOLE = Scope()
 
 
 def scope_of(patterns: Iterable[str]) -> Scope:
-    """The scope of paths and globs: a path needs the folder that it lies in, a glob everything below the folders before its first sign."""
+    """The scope of paths and globs: a path needs the folder that it lies in, a glob everything below the folders before its first sign.
+
+    What is no path inside a repository has no scope of its own: whoever uses it has to refuse it.
+    """
     lists: set[str] = set()
     trees: set[str] = set()
     for pattern in patterns:
         parts = [part for part in pattern.split("/") if part not in ("", ".")]
         plain = next((at for at, part in enumerate(parts) if _GLOB.search(part)), len(parts))
-        (lists if plain == len(parts) else trees).add("/".join(parts[: min(plain, len(parts) - 1)]))
+        folder = "/".join(parts[: min(plain, len(parts) - 1)])
+        if folder and not is_path(folder):
+            return WHOLE
+        (lists if plain == len(parts) else trees).add(folder)
     return Scope(lists=tuple(sorted(lists)), trees=tuple(sorted(trees))) if lists or trees else WHOLE
 
 

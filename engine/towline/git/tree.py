@@ -65,9 +65,14 @@ def parse_tree(data: bytes, folder: str, size: int) -> tuple[Entry, ...]:
 
 def check_path(path: str) -> str:
     """`path` where git on every system takes it as a file below the root; raises ConfigError (`..`, `.git` in any spelling, ...)."""
-    if _CONTROL.search(path) or any(_reserved(part) for part in path.split("/")):
+    if not is_path(path):
         raise ConfigError(f"{path!r} is not a path inside the repository", hint="expected a relative path with forward slashes, without .. and .git")
     return path
+
+
+def is_path(path: str) -> bool:
+    """Whether `check_path` lets it pass."""
+    return not _CONTROL.search(path) and not any(_reserved(part) for part in path.split("/"))
 
 
 def _reserved(part: str) -> bool:

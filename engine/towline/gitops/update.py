@@ -8,6 +8,7 @@ from difflib import unified_diff
 
 from towline.console import Console
 from towline.errors import ConfigError, GitError, GitUnreachable, RenderError
+from towline.git.reading import OutOfScope
 from towline.git.repository import Author, Pushed, Repository, Tip
 from towline.git.scope import scope_of
 from towline.git.tree import Entry, check_path, is_pointer
@@ -103,8 +104,8 @@ def _prepared(repository: Repository, tip: Tip, change: Change) -> tuple[Tip, tu
     """The tip and what the change makes of it; where that fails on a part of the repository, once more on the whole, which may be newer."""
     try:
         return tip, prepare(repository, tip, change)
-    except (ConfigError, RenderError):
-        if not repository.narrow:
+    except (ConfigError, RenderError) as fault:
+        if not repository.narrow and not isinstance(fault, OutOfScope):
             raise
     tip = repository.widen()
     return tip, prepare(repository, tip, change)

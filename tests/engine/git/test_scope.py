@@ -18,6 +18,9 @@ from towline.git.scope import WHOLE, Scope, scope_of
         (["**/app.yaml"], (), ("",)),
         (["charts/app/**", "out/app.yaml", "charts/values.yaml"], ("charts", "out"), ("charts/app",)),
         ([], (), ("",)),
+        (["../x.yaml"], (), ("",)),
+        (["a\nb/x.yaml", "c.yaml"], (), ("",)),
+        ([".git/*"], (), ("",)),
     ],
 )
 def test_paths_need_their_folder_and_globs_all_below_their_plain_part(patterns: list[str], lists: tuple[str, ...], trees: tuple[str, ...]) -> None:
