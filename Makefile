@@ -32,6 +32,7 @@ bench:
 	@.venv/bin/python tests/bench/image_copy.py --json build/bench-image-copy.json
 	@.venv/bin/python tests/bench/startup.py
 	@.venv/bin/python tests/bench/edits.py
+	@.venv/bin/python tests/bench/gitops.py
 
 lock:
 	uv pip compile pyproject.toml --group dev --extra fast --extra helm --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
