@@ -24,6 +24,7 @@ class Place:
 
     def __init__(self, folder: Path, server: GitServer) -> None:
         self.folder, self.server = folder, server
+        self.settings = ""
         self.temporary, self.workspace = folder / "temporary", folder / "workspace"
         self.temporary.mkdir()
         self.workspace.mkdir()
@@ -31,7 +32,7 @@ class Place:
 
     def deploy(self, *, repository: str = "ops", password: str = PASSWORD, tag: str = "2", **parameters: object) -> Ending:
         """One run of the step; it leaves nothing behind, whatever comes of it."""
-        configure(self.workspace, f"steps:\n  gitOpsUpdateDeployment: {{serverUrl: '{self.server.url(repository)}'}}\n")
+        configure(self.workspace, f"steps:\n  gitOpsUpdateDeployment: {{{self.settings}serverUrl: '{self.server.url(repository)}'}}\n")
         flag = request(self.workspace, step="gitOpsUpdateDeployment", parameters={
             "filePath": "apps/demo/app.yaml", "containerName": "app", "containerImageNameTag": f"app:{tag}",
             "containerRegistryUrl": "https://registry.example.com", **parameters})
@@ -170,13 +171,24 @@ def test_a_token_goes_to_a_server_that_takes_nothing_else(place: Place) -> None:
 
 
 def test_a_certificate_that_nobody_signed_ends_before_the_password_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with GitServer(tmp_path / "git", "deployer", PASSWORD, tls=Authority(tmp_path / "ca").issue("server").server()) as server:
+    authority = Authority(tmp_path / "ca")
+    with GitServer(tmp_path / "git", "deployer", PASSWORD, tls=authority.issue("server").server()) as server:
         place = Place(tmp_path, server)
         monkeypatch.chdir(place.workspace)
         ending = place.deploy()
         assert (ending.code, server.requests) == (3, [])
         assert "is not trusted" in ending.message
         assert "customTlsCertificateLinks" in ending.hint
+        trusting = place.deploy(customTlsCertificateLinks=[str(authority.certificate)])
+        assert trusting.code == 0, trusting.err
+        assert place.subjects() == [UPDATED, "Begin"]
+
+
+def test_a_project_does_not_choose_whom_to_trust(place: Place) -> None:
+    place.settings = "customTlsCertificateLinks: [/etc/ssl/certs/ca-certificates.crt], "
+    ending = place.deploy()
+    assert ending.code == 3
+    assert "customTlsCertificateLinks" in ending.message
 
 
 def test_a_full_disk_is_the_machines_fault_and_nothing_else(place: Place) -> None:
