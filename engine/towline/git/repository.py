@@ -155,7 +155,6 @@ class Repository:
         """The contents of these files by path; what is not here yet comes in one request (facts 3.2, 7), what is here in none."""
         wanted = {entry.path: entry.oid for entry in entries}
         if unknown := set(wanted.values()) - self._contents.keys():
-            self._copy.bring(unknown)
             self._contents |= self._copy.contents(unknown)
         return {path: self._contents[oid] for path, oid in wanted.items()}
 
