@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from towline import dispatch
 from towline.config.resolve import Settings
 from towline.errors import ConfigError, CredentialError
 from towline.git.key import Key, parse_key
@@ -20,6 +19,7 @@ from towline.gitops.update import CommitText, Terms, Update, update
 from towline.registry.credentials import basic
 from towline.retry import Clock, Deadline
 from towline.secret import admit
+from towline.steps.authorities import bundle
 from towline.steps.deployment.images import Deployed
 from towline.steps.deployment.tools import Planned, plan
 from towline.steps.deployment.watch import Watched
@@ -125,21 +125,7 @@ def _remote(task: Task) -> Remote:
         raise ConfigError("logging in as a GitHub App comes later", where=settings.origin("authenticationMode"),
                           hint="use username and password, the latter may be a token")
     remote = parse_remote(url, login=login(settings, ("username", "password"), host=plain.host), allow_plain_http=allowed)
-    return replace(remote, bearer=mode == "bearer", authorities=_authorities(task))
-
-
-def _authorities(task: Task) -> bytes:
-    """The machine's certificates with those of `customTlsCertificateLinks`; empty where git's own choice does; raises ConfigError."""
-    links, where = task.settings.texts("customTlsCertificateLinks"), task.settings.origin("customTlsCertificateLinks")
-    if not links:
-        return b""
-    certificates, environ = dispatch.part("certificates"), task.environ
-    for link in certificates.plain_links(links):
-        task.console.warn(f"the certificate at {link} comes over plain http, where it can be exchanged on the way ({where})")
-    extra = certificates.read_certificates(links, folder=task.folder, where=where, tokens=environ.get("PIPER_gitHubTokens", ""))
-    named = environ.get("GIT_SSL_CAINFO") or environ.get("SSL_CERT_FILE", "")
-    bundle: bytes = certificates.bundle(extra, {**environ, "SSL_CERT_FILE": named})
-    return bundle
+    return replace(remote, bearer=mode == "bearer", authorities=bundle(task))
 
 
 def _key(task: Task) -> Key | None:

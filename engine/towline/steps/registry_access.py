@@ -14,6 +14,7 @@ from towline.image import Registry, parse_registry
 from towline.proxies import Proxies
 from towline.registry.docker_config import Helper, find_logins
 from towline.secret import Login
+from towline.steps.authorities import authorities
 from towline.steps.logins import login
 from towline.steps.task import Task
 from towline.steps.workspace import named_file, read_file
@@ -29,7 +30,7 @@ def network(task: Task) -> Network:
     for host in insecure:
         where = settings.origin("insecureRegistries")
         task.console.warn(f"the certificate of {host} is not verified: whoever sits on the way can read and change everything ({where})")
-    return Network(proxies=Proxies(task.environ), tls=Tls(_authorities(task), clients=dict(_clients(task)), insecure=insecure))
+    return Network(proxies=Proxies(task.environ), tls=Tls(authorities(task), clients=dict(_clients(task)), insecure=insecure))
 
 
 def registry_login(task: Task, registry: Registry, *, role: str, path: str = "") -> Login | None:
@@ -49,18 +50,6 @@ def registry_login(task: Task, registry: Registry, *, role: str, path: str = "")
         return None
     task.console.hide(found.password)
     return replace(found, hosts=settings.texts("credentialHosts"))
-
-
-def _authorities(task: Task) -> str:
-    settings = task.settings
-    links = settings.texts("customTlsCertificateLinks")
-    if not links:
-        return ""
-    certificates, where = dispatch.part("certificates"), settings.origin("customTlsCertificateLinks")
-    for link in certificates.plain_links(links):
-        task.console.warn(f"the certificate at {link} comes over plain http, where it can be exchanged on the way ({where})")
-    text: str = certificates.read_certificates(links, folder=task.folder, where=where, environ=task.environ)
-    return text
 
 
 def _clients(task: Task) -> Iterator[tuple[str, ClientCertificate]]:
