@@ -6,24 +6,19 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from towline import dispatch
 from towline.config.resolve import Settings
-from towline.errors import ConfigError, CredentialError
-from towline.git.key import Key, parse_key
-from towline.git.remote import Remote, parse_remote
 from towline.git.repository import Author, Repository
 from towline.gitops.change import Change, Together
 from towline.gitops.provenance import Provenance, default_message
 from towline.gitops.update import CommitText, Terms, Update, update
 from towline.registry.credentials import basic
 from towline.retry import Clock, Deadline
-from towline.secret import admit
-from towline.steps.authorities import bundle
 from towline.steps.deployment.images import Deployed
+from towline.steps.deployment.remote import remote_of
 from towline.steps.deployment.tools import Planned, plan
 from towline.steps.deployment.watch import Watched
-from towline.steps.logins import login
 from towline.steps.task import Task
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
@@ -96,7 +91,7 @@ def _push(task: Task, group: Sequence[Target]) -> Update:
     settings = group[0].settings
     changes: tuple[Change, ...] = tuple(target.watched for target in group)
     deadline = Deadline.after(settings.number("pushDeadline"), Clock())
-    remote = _remote(replace(task, settings=settings))
+    remote = remote_of(replace(task, settings=settings))
     if remote.login:  # git sends it as one, and a server may repeat it
         task.console.hide(basic(remote.login).removeprefix("Basic "))
     with Repository(remote, environ=task.environ, deadline=deadline, say=task.console.warn) as repository:
@@ -111,36 +106,6 @@ def _paths(settings: Settings) -> tuple[str, ...]:
     """Paths and globs that hold all that any of the tools asks for or writes."""
     chart = settings.text("chartPath").strip("/")
     return (settings.text("filePath"), *([f"{chart}/**"] if chart else []), *settings.texts("helmValues"))
-
-
-def _remote(task: Task) -> Remote:
-    """The repository with what opens it; raises ConfigError, CredentialError."""
-    settings = task.settings
-    url, allowed, mode = settings.text("serverUrl"), settings.flag("allowPlainHttp"), settings.text("authenticationMode")
-    plain = parse_remote(url)  # a URL that is none must not come as far as the login
-    if plain.scheme == "ssh":
-        admit(plain.host, settings.texts("credentialHosts"))
-        return replace(plain, key=_key(task))
-    if mode == "githubApp":
-        raise ConfigError("logging in as a GitHub App comes later", where=settings.origin("authenticationMode"),
-                          hint="use username and password, the latter may be a token")
-    remote = parse_remote(url, login=login(settings, ("username", "password"), host=plain.host), allow_plain_http=allowed)
-    return replace(remote, bearer=mode == "bearer", authorities=bundle(task))
-
-
-def _key(task: Task) -> Key | None:
-    """The SSH key, read from its file where a path is given, and the hosts that it may meet; raises CredentialError."""
-    settings = task.settings
-    text, known, origin = settings.text("gitSshPrivateKey").strip(), settings.text("gitSshKnownHosts"), settings.origin("gitSshPrivateKey")
-    if not text:
-        return Key(known_hosts=known) if known else None
-    if text.startswith("/") and "\n" not in text:
-        try:
-            text = Path(text).read_text(encoding="utf-8")
-        except (OSError, ValueError) as fault:
-            raise CredentialError("the file of the SSH key cannot be read", where=origin, hint="give the path of a key, or its text") from fault
-    task.console.hide(text)
-    return parse_key(text, known_hosts=known, origin=origin)
 
 
 def _text(task: Task, group: Sequence[Target]) -> CommitText:
