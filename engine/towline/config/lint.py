@@ -19,6 +19,7 @@ from towline.config.findings import Finding, finding, in_order
 from towline.config.merge import Setting, prune
 from towline.config.rules import Fault, called, fitted, untrusted
 from towline.config.schema import GENERAL, SCOPES, STAGES, STEPS, Alias, Parameter, StepSchema
+from towline.config.types import EMPTY
 from towline.secret import is_secret
 from towline.suggest import close
 from towline.yaml_marks import Located
@@ -366,7 +367,7 @@ def _value(place: _Place, key: str, value: object, readers: Sequence[_Reader]) -
 def _faults(reader: _Reader, value: object) -> Iterator[Fault]:
     parameter = reader.parameter
     if parameter.trusted:
-        yield untrusted(parameter, "")
+        yield from [] if value in EMPTY else [untrusted(parameter, "")]
         return
     name = called(parameter.name, reader.alias.name if reader.alias else "")
     fit = fitted(parameter, Setting(value=prune(value), origin="", layer="", trusted=False), name)

@@ -55,7 +55,7 @@ def checked(schema: StepSchema, layers: Sequence[Layer], folded: Mapping[str, Se
 def _untrusted(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[Fault]:
     for parameter in schema.parameters:
         for layer in layers if parameter.trusted else ():
-            if parameter.name in layer.values and not layer.trusted:
+            if not layer.trusted and layer.values.get(parameter.name) not in EMPTY:
                 yield untrusted(parameter, layer.origin(parameter.name))
 
 

@@ -36,6 +36,9 @@ def _key(task: Task) -> Key | None:
     if not text:
         return Key(known_hosts=known) if known else None
     if text.startswith("/") and "\n" not in text:
+        if not settings.trusted("gitSshPrivateKey"):
+            raise CredentialError("what a pull request can change may not name a key on the agent", where=origin,
+                                  hint="name it by PIPER_gitSshPrivateKey, in the call of the step, or as a Jenkins credential (gitSshKeyCredentialsId)")
         try:
             text = Path(text).read_text(encoding="utf-8")
         except (OSError, ValueError) as fault:
