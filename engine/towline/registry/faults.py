@@ -17,7 +17,7 @@ _TEXT = 600
 _STAGING = "a staging registry is short-lived: where it is gone, Build has to run again"
 _AUTHORITY = ("where an authority of your own has signed it, name that in customTlsCertificateLinks: in the platform team's defaults, "
               "as PIPER_customTlsCertificateLinks on the agent, or in the call of the step")
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\uffff]+")
+_UNPRINTABLE = r"[^\x20-\x7e\u00a0-\uffff]+"  # compiled where there is something to say: it takes as long as loading a module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ def diagnose(response: Response) -> Diagnosis:
     entries = [entry for entry in errors if isinstance(entry, dict)] if isinstance(errors, list) else []
     codes = tuple(str(entry.get("code", "")) for entry in entries)
     words = "; ".join(f"{entry.get('code', '')}: {entry.get('message', '')}" for entry in entries)
-    return Diagnosis(codes=codes, text=_UNPRINTABLE.sub(" ", words)[:_TEXT])
+    return Diagnosis(codes=codes, text=re.sub(_UNPRINTABLE, " ", words)[:_TEXT])
 
 
 def names(response: Response, digest: str) -> bool:
