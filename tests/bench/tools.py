@@ -70,12 +70,13 @@ def without_http2(tool: Tool) -> Tool:
     return Tool(name=f"{tool.name} without HTTP/2", words=tool.words, environment={"GODEBUG": "http2client=0"})
 
 
-def towline(jobs: Sequence[Job]) -> list[str] | None:
-    """What Towline can do today: copies between two registries, the same tags for all of them, as the step with flags."""
+def towline(jobs: Sequence[Job]) -> list[str]:
+    """One image by `towline copy`, several by the step with flags, the same tags for all of them."""
     first = jobs[0]
-    if first.source.kind != "docker":
-        return None
     scheme = "https" if first.tls else "http"
+    if len(jobs) == 1:
+        source = f"{scheme}://{first.source.reference}" if first.source.kind == "docker" else f"{first.source.kind}:{first.source.path}"
+        return [TOWLINE, "copy", source, *(f"{scheme}://{target.reference}" for target in first.targets)]
     tags = [target.tag for target in first.targets if target.tag != "latest"]
     return [
         TOWLINE, "run", "imagePushToRegistry",
