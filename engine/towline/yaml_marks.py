@@ -202,12 +202,6 @@ def _number(text: str) -> object:
     return int(number) if bare.lstrip("+-").isdigit() and abs(number) < 2**53 else number  # 0800 is no octal, hence decimal
 
 
-def _first_bad(text: str) -> int:
-    """Where the first character stands that YAML does not allow, or a byte order mark inside of the text; -1 where there is none."""
-    bad = _UNPRINTABLE.search(text)
-    return min((place for place in (bad.start() if bad else -1, text.find("\ufeff")) if place >= 0), default=-1)
-
-
 class _Composer:
     """Events of one text to nodes; recursion is bounded by MAX_DEPTH."""
 
@@ -217,9 +211,9 @@ class _Composer:
         self.nodes, self.number, self.events = 0, -1, events  # the number is that of the last event
         if len(text) > MAX_CHARACTERS:
             raise YamlFault(f"longer than {MAX_CHARACTERS} characters", 1, 1)
-        if (bad := _first_bad(self.text)) >= 0:
-            before = self.text[:bad]
-            raise YamlFault(f"character U+{ord(self.text[bad]):04X} is not allowed", before.count("\n") + 1, len(before) - before.rfind("\n"))
+        if bad := _UNPRINTABLE.search(self.text.replace("\ufeff", "\0")):  # nor a byte order mark inside of the text
+            before = self.text[: bad.start()]
+            raise YamlFault(f"character U+{ord(self.text[bad.start()]):04X} is not allowed", before.count("\n") + 1, len(before) - before.rfind("\n"))
         self.stream = self._events()
 
     def _events(self) -> Iterator[Any]:

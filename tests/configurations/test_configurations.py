@@ -12,7 +12,8 @@ from tests.fakes.serve import Answer, LoopbackServer, Request
 from towline.config.catalog import load_schema
 from towline.config.documents import read_documents, read_yaml
 from towline.config.layers import Inputs, effective, ordered
-from towline.config.resolve import check, coerce, resolve
+from towline.config.resolve import check, resolve
+from towline.config.types import coerce
 from towline.errors import TowlineError
 from towline.pipeline import environment
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import replace
 
 from towline import dispatch
 from towline.commands.call import Call
 from towline.commands.flags import add_flag, given_flags
-from towline.config.documents import Documents, parse_document
-from towline.config.layers import Inputs, load_schema
-from towline.config.resolve import Settings, resolve
-from towline.config.schema import StepSchema
+from towline.config.merge import DEFAULT, Layer
+from towline.config.schema import Parameter, StepSchema
+from towline.config.settings import checked_settings
+from towline.config.types import typed
 from towline.errors import ConfigError, UsageError
 from towline.image import Registry, parse_platform
 from towline.registry.client import RegistryClient
@@ -25,16 +24,31 @@ from towline.registry.progress import Progress
 from towline.registry.report import line, outputs
 from towline.registry.source import Source
 from towline.registry.verify import verify_images
+from towline.secret import is_secret
 from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
 from towline.transport import Transport
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
-_STEP = "imagePushToRegistry"
-_PARAMETERS = (
-    "sourceRegistryUser", "sourceRegistryPassword", "targetRegistryUser", "targetRegistryPassword", "dockerConfigJSON", "targetArchitecture", "copyReferrers",
-    "verify", "copyDeadline", "customTlsCertificateLinks", "clientCertificates", "clientKeys", "insecureRegistries", "allowPlainHttp", "credentialHosts",
-)
+# Parameters of imagePushToRegistry, each with its type, what it is and its default; a test holds them against the step's metadata, whose reading would
+# take as long as a copy that has nothing to do.
+PARAMETERS: Mapping[str, tuple[str, str, object]] = {
+    "sourceRegistryUser": ("string", "User for the source registry.", None),
+    "sourceRegistryPassword": ("string", "Password or token for the source registry.", None),
+    "targetRegistryUser": ("string", "User for the target registry.", None),
+    "targetRegistryPassword": ("string", "Password or token for the target registry.", None),
+    "dockerConfigJSON": ("string", "Docker configuration with logins for the registries: its path, or its text.", None),
+    "targetArchitecture": ("string", "Copy this platform only, as os/architecture[/variant].", None),
+    "copyReferrers": ("boolean", "Signatures, attestations and SBOMs that refer to the image travel with it.", False),
+    "verify": ("boolean", "Read the image again from the target when it is pushed, and compare.", False),
+    "copyDeadline": ("integer", "Seconds that the copy may take (3600).", 3600),
+    "customTlsCertificateLinks": ("list", "Certificates in PEM to trust beside the machine's own, each as a URL or as a path.", None),
+    "clientCertificates": ("map", "For each registry that asks for one, the path of a client certificate in PEM.", None),
+    "clientKeys": ("map", "For each registry of clientCertificates, the path of the key in PEM.", None),
+    "insecureRegistries": ("list", "Registries (host or host:port) whose certificate is not verified.", None),
+    "allowPlainHttp": ("boolean", "A credential may go over http to a host that is not loopback.", False),
+    "credentialHosts": ("list", "Where set, the only hosts that a credential is sent to.", None),
+}
 _LONGEST = 64 * 1024
 
 
@@ -45,10 +59,8 @@ def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
     parser.add_argument("targets", metavar="TARGET", nargs="+", help="docker://host/name:tag or host/name:tag")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
     parser.add_argument("--password-stdin", choices=("source", "target"), help="read this side's password from standard input")
-    schema = _schema()
-    parser.set_defaults(schema=schema)
-    group = parser.add_argument_group(f"parameters of {_STEP}; passwords by PIPER_sourceRegistryPassword and PIPER_targetRegistryPassword")
-    for parameter in schema.parameters:
+    group = parser.add_argument_group("parameters of imagePushToRegistry; passwords by PIPER_sourceRegistryPassword and PIPER_targetRegistryPassword")
+    for parameter in _schema().parameters:
         add_flag(group, parameter)
 
 
@@ -80,20 +92,33 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 
 
 def _schema() -> StepSchema:
-    """The step's parameters that say how an image is copied; none of them must be set."""
-    schema = load_schema(_STEP)
-    return replace(schema, parameters=tuple(parameter for parameter in schema.parameters if parameter.name in _PARAMETERS), credentials=())
+    """The parameters as a step's metadata has them; none of them must be set."""
+    parameters = tuple(
+        Parameter(name=name, type=kind, description=description, scope=(), default=default, secret=is_secret(name),
+                  minimum=1 if name == "copyDeadline" else None)
+        for name, (kind, description, default) in PARAMETERS.items()
+    )
+    return StepSchema(name="copy", description="", parameters=parameters)
 
 
 def _task(arguments: argparse.Namespace, call: Call) -> Task:
-    nothing = Documents(defaults=(), project=parse_document("", "", trusted=True))
-    inputs = Inputs(stage="", documents=nothing, pipeline_environment={}, environ=_environ(arguments, call), parameters={},
-                    flags=given_flags(arguments, arguments.schema))
-    settings: Settings = resolve(arguments.schema, inputs, part=True)
+    schema, environ = _schema(), _environ(arguments, call)
+    variables = {name: environ[f"PIPER_{name}"] for name in PARAMETERS if environ.get(f"PIPER_{name}")}
+    layers = (
+        Layer(name=DEFAULT, trusted=True, values={name: default for name, (_, _, default) in PARAMETERS.items() if default is not None}),
+        _layer("variables", "PIPER_", variables),
+        _layer("flags", "--", given_flags(arguments, schema)),
+    )
+    settings = checked_settings(schema, layers)
     for secret in settings.secrets():
         call.console.hide(secret)
     return Task(settings=settings, pipeline_environment={}, stage="", build=call.request.build, folder=call.folder, environ=call.environ,
                 console=call.console, dry_run=arguments.dry_run)
+
+
+def _layer(name: str, prefix: str, texts: Mapping[str, object]) -> Layer:
+    values = {key: typed(PARAMETERS[key][0], text) for key, text in texts.items()}
+    return Layer(name=name, trusted=True, values=values, origins={key: f"{prefix}{key}" for key in texts})
 
 
 def _environ(arguments: argparse.Namespace, call: Call) -> dict[str, str]:

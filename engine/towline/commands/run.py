@@ -15,10 +15,11 @@ from towline.commands.flags import add_flag, given_flags
 from towline.commands.orchestrator import stage_of
 from towline.commands.project import documents, given, pipeline_environment
 from towline.config.catalog import VAULT_LOGIN, vault_keys
-from towline.config.layers import load_schema
+from towline.config.layers import Inputs, load_schema
 from towline.config.merge import Layer
-from towline.config.resolve import Inputs, Settings, resolve
+from towline.config.resolve import resolve
 from towline.config.schema import StepSchema
+from towline.config.settings import Settings
 from towline.errors import CredentialError, UsageError
 from towline.pipeline import environment, stages
 from towline.steps.task import Task

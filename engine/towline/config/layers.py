@@ -5,7 +5,6 @@ A layer holds only what the step's schema lets stand in it (scope, by exact key)
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from functools import partial
 from towline.config.catalog import all_schemas, load_schema
 from towline.config.documents import PROJECT_FILE, Document, Documents, parse_document, read_documents, read_yaml, stage_name
 from towline.config.merge import DEFAULT, Layer, Setting, fold
-from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, Parameter, StepSchema, as_text
+from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, StepSchema, as_text
+from towline.config.types import typed
 from towline.errors import ConfigError
 
 __all__ = ["PROJECT_FILE", "Document", "Documents", "Inputs", "all_schemas", "effective", "load_schema", "ordered", "parse_document", "read_documents",
@@ -72,7 +72,7 @@ def ordered(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
         _variables(schema, inputs.environ),
         _call(schema, "parameters JSON", read_parameters(inputs.environ.get(PARAMETERS_JSON, "")), PARAMETERS_JSON),
         _call(schema, "call", inputs.parameters, "parameter of the call"),
-        _layer("flags", {name: _Found(value=_typed(schema.find(name), text), where=f"--{name}") for name, text in inputs.flags.items()}, trusted=True),
+        _layer("flags", {name: _Found(value=typed(_kind(schema, name), text), where=f"--{name}") for name, text in inputs.flags.items()}, trusted=True),
         *([inputs.vault] if inputs.vault else []),
     )
 
@@ -205,7 +205,7 @@ def _variables(schema: StepSchema, environ: Mapping[str, str]) -> Layer:
     for parameter in schema.parameters:
         variable = f"PIPER_{parameter.name}"
         if environ.get(variable):
-            found[parameter.name] = _Found(value=_typed(parameter, environ[variable]), where=variable)
+            found[parameter.name] = _Found(value=typed(parameter.type, environ[variable]), where=variable)
     return _layer("variables", found, trusted=True)
 
 
@@ -223,15 +223,6 @@ def _conditional(schema: StepSchema, layers: Sequence[Layer], settings: Mapping[
                     yield Layer(name=layer.name, trusted=layer.trusted, values={parameter.name: held[parameter.name]}, origins=origins)
 
 
-def _typed(parameter: Parameter | None, text: object) -> object:
-    """A variable's or flag's text as its parameter's type reads it: `a,b` (CSV) for a list, `k=v,k2=v2` for a map; else the text."""
-    if parameter is None or not isinstance(text, str) or parameter.type not in ("list", "map"):
-        return text
-    try:
-        parts = [part.strip() for row in csv.reader(text.splitlines(), skipinitialspace=True) for part in row]
-    except csv.Error:
-        return text
-    if parameter.type == "list":
-        return [part for part in parts if part]
-    pairs = [part.partition("=") for part in parts]
-    return {key: value for key, _, value in pairs} if all(equals for _, equals, _ in pairs) else text
+def _kind(schema: StepSchema, name: str) -> str:
+    parameter = schema.find(name)
+    return parameter.type if parameter else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -71,3 +72,17 @@ def _integer(value: object) -> int:
 
 
 _SCALARS = {"string": _text, "boolean": _boolean, "integer": _integer}
+
+
+def typed(kind: str, text: object) -> object:
+    """A variable's or flag's text as its parameter's type reads it: `a,b` (CSV) for a list, `k=v,k2=v2` for a map; else the text."""
+    if not isinstance(text, str) or kind not in ("list", "map"):
+        return text
+    try:
+        parts = [part.strip() for row in csv.reader(text.splitlines(), skipinitialspace=True) for part in row]
+    except csv.Error:
+        return text
+    if kind == "list":
+        return [part for part in parts if part]
+    pairs = [part.partition("=") for part in parts]
+    return {key: value for key, _, value in pairs} if all(equals for _, equals, _ in pairs) else text

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from towline.config.catalog import VAULT_KEYS
 from towline.config.layers import Inputs, effective, ordered
 from towline.config.merge import Layer, Setting
-from towline.config.resolve import Settings, resolve
+from towline.config.resolve import resolve
 from towline.config.schema import SCOPES, Parameter, StepSchema, as_text
+from towline.config.settings import Settings
 from towline.config.types import EMPTY
 from towline.errors import ConfigError, CredentialError
 from towline.image import is_loopback

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from towline.config.layers import load_schema
-from towline.config.resolve import Settings
+from towline.config.settings import Settings
 from towline.errors import ConfigError
 from towline.image import parse_registry
 from towline.steps import image_push_to_registry

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from towline import dispatch
-from towline.config.resolve import Settings
+from towline.config.settings import Settings
 from towline.git.repository import Author, Repository
 from towline.gitops.change import Change, Together
 from towline.gitops.provenance import Provenance, default_message

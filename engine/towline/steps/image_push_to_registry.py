@@ -8,7 +8,7 @@ from dataclasses import replace
 from posixpath import commonpath
 
 from towline import dispatch
-from towline.config.resolve import Settings
+from towline.config.settings import Settings
 from towline.errors import ConfigError
 from towline.image import Image, Reference, Registry, parse_platform, parse_registry
 from towline.registry.client import RegistryClient

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from towline.config.resolve import Settings
+from towline.config.settings import Settings
 from towline.errors import CredentialError
 from towline.secret import Login, admit
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from towline.config.resolve import Settings
+from towline.config.settings import Settings
 from towline.console import Console
 from towline.wire import Build
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from towline.config.resolve import Settings
+from towline.config.settings import Settings
 from towline.errors import ConfigError
 from towline.image import Image, parse_digest, parse_image
 from towline.steps.task import Task

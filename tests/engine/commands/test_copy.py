@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 from tests.calls import Ending
 from tests.fakes.images import ImageParts, make_image, make_index, missing, put, refer_to
 from tests.fakes.registry import FakeRegistry
+from towline.commands.copy import PARAMETERS
+from towline.config.layers import load_schema
+from towline.secret import is_secret
 
 SECRET = "target-pass-word"
 
@@ -131,3 +135,31 @@ def test_the_project_around_it_does_not_matter(desk: Desk) -> None:
     (desk.folder / ".pipeline").mkdir()
     (desk.folder / ".pipeline" / "config.yml").write_text("steps: [")
     assert desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1").code == 0
+
+
+def test_the_parameters_are_those_of_the_step() -> None:
+    known = {parameter.name: parameter for parameter in load_schema("imagePushToRegistry").parameters}
+    for name, (kind, _, default) in PARAMETERS.items():
+        assert (known[name].type, known[name].default) == (kind, default), name
+        assert known[name].secret == is_secret(name)
+    needed = {"sourceRegistryUser", "targetRegistryPassword", "customTlsCertificateLinks", "clientKeys", "insecureRegistries", "credentialHosts"}
+    assert needed <= PARAMETERS.keys()
+
+
+def test_variables_stand_below_flags_and_every_fault_is_told(desk: Desk) -> None:
+    environ = {"PIPER_targetRegistryPassword": SECRET, "PIPER_copyDeadline": "0", "PIPER_verify": "maybe"}
+    ending = desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", environ=environ)
+    assert ending.code == 3
+    assert "PIPER_copyDeadline: copyDeadline is 0, expected at least 1" in ending.message
+    assert 'PIPER_verify: verify is "maybe"' in ending.message
+    words = ["--copyDeadline", "60", "--verify", "true"]
+    assert desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", *words, environ=environ).code == 0
+
+
+def test_a_copy_loads_no_configuration(desk: Desk) -> None:
+    program = "import sys; from towline.cli import main; main(['copy', *sys.argv[1:]], environ={}, out=sys.stderr, err=sys.stderr); print(*sys.modules)"
+    words = [f"{desk.source.host}/app:1", f"{desk.source.host}/b:1"]
+    loaded = set(subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True).stdout.split())
+    assert "towline.registry.copy" in loaded
+    assert not loaded & {"yaml", "towline.config.documents", "towline.registry.archive", "docker", "towline.config.catalog"}
+    assert desk.source.storage["b"].tags == {"1": desk.image.digest}

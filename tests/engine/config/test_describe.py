@@ -12,8 +12,8 @@ from towline.config.catalog import all_schemas, stage_names
 from towline.config.describe import json_schema
 from towline.config.documents import parse_document
 from towline.config.merge import prune
-from towline.config.resolve import coerce
 from towline.config.schema import SCOPES, TYPES, parse
+from towline.config.types import coerce
 
 ROOT = Path(__file__).resolve().parents[3]
 SEED = (ROOT / "examples/azure-demo-k8s-go/.pipeline/config.yml").read_text()

@@ -9,8 +9,9 @@ import pytest
 from towline.config.catalog import load_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs
-from towline.config.resolve import Settings, check, resolve
+from towline.config.resolve import check, resolve
 from towline.config.schema import StepSchema, parse
+from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, UsageError
 
 SEED = Path(__file__).with_name("seed.yml").read_text(encoding="utf-8")

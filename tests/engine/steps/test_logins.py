@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from towline.config.layers import load_schema, read_documents
-from towline.config.resolve import Inputs, Settings, resolve
+from towline.config.layers import Inputs, load_schema, read_documents
+from towline.config.resolve import resolve
+from towline.config.settings import Settings
 from towline.errors import CredentialError
 from towline.steps.logins import login
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from towline.config.resolve import Settings
+from towline.config.settings import Settings
 from towline.errors import ConfigError
 from towline.image import Reference, parse_digest, parse_image, parse_reference, parse_registry
 from towline.suggest import nearest

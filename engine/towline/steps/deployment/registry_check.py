@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from towline.config.resolve import Settings
+from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError
 from towline.image import parse_platform, parse_registry
 from towline.registry.client import RegistryClient

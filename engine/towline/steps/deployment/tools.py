@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from towline.config.resolve import Settings
+from towline.config.settings import Settings
 from towline.errors import ConfigError
 from towline.gitops.change import Change, Note, Together, check_path
 from towline.gitops.helm import Cluster, HelmChart, ImageValues, ValuesFile, renderer

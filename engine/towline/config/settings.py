@@ -1,0 +1,148 @@
+"""A step's checked settings, as the step asks for them: by name and type, each value knowing where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from towline.config.merge import DEFAULT, Layer, Setting, fold, prune
+from towline.config.rules import Fault, checked, how_to_set
+from towline.config.schema import Parameter, StepSchema
+from towline.config.types import EMPTY, ZERO
+from towline.errors import ConfigError, CredentialError
+from towline.suggest import nearest
+
+_T = TypeVar("_T")
+
+
+class Settings:
+    """A step's checked parameters; each accessor is for one type, and an unset parameter is its type's empty value."""
+
+    def __init__(self, schema: StepSchema, settings: Mapping[str, Setting], layers: Sequence[Layer], unknown: Iterable[str] = ()) -> None:
+        self._schema = schema
+        self._settings = settings
+        self._secrets = frozenset(_secrets(schema, layers, settings))
+        self.warnings = tuple(dict.fromkeys((*unknown, *_deprecated(schema, layers))))  # each once, a line for people
+
+    def text(self, name: str) -> str:
+        """The value of a string parameter."""
+        return self._get(name, str)
+
+    def flag(self, name: str) -> bool:
+        """The value of a boolean parameter."""
+        return self._get(name, bool)
+
+    def number(self, name: str) -> int:
+        """The value of an integer parameter."""
+        return self._get(name, int)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The value of a list parameter."""
+        return tuple(self._get(name, list))
+
+    def mapping(self, name: str) -> Mapping[str, str]:
+        """The value of a map parameter."""
+        return dict(self._get(name, dict))
+
+    def maps(self, name: str) -> tuple[Mapping[str, object], ...]:
+        """The value of a parameter that is a list of maps."""
+        return tuple(self._get(name, list))
+
+    def each(self, name: str) -> tuple[Settings, ...]:
+        """These settings once for every map of the parameter `name`, whose keys stand over the other parameters; themselves where it has none.
+
+        Raises ConfigError with every fault at once: a key that is no parameter, or one of those that hold a secret or a rule of the platform team.
+        """
+        return tuple(self._over(name, number, values) for number, values in enumerate(self.maps(name))) or (self,)
+
+    def _over(self, name: str, number: int, values: Mapping[str, object]) -> Settings:
+        place = f"{self.origin(name)}, {name}[{number}]"
+        closed = {name, *(entry.name for entry in self._schema.credentials), *(key for entry in self._schema.credentials for key in entry.parameters.values())}
+        own = [one for one in self._schema.parameters if one.name not in closed and not one.secret and not one.trusted]
+        changed = {key: setting for key, setting in self._settings.items() if key != name}
+        for key, value in values.items():
+            parameter = next((one for one in own if key in (one.name, *(alias.name for alias in one.aliases))), None)
+            if parameter is None:
+                raise ConfigError(f"{key!r} cannot be set for one of {name}", where=place, hint=nearest(key, (one.name for one in own)))
+            if value is not None:
+                changed[parameter.name] = Setting(value=prune(value), origin=place, layer=name, trusted=self.trusted(name))
+        return checked_settings(self._schema, (), settled=changed)
+
+    def origin(self, name: str) -> str:
+        """Where the value stands: file:line, key of the pipeline environment, variable, call, flag; of a default how to set it; empty where there is none."""
+        parameter = self._parameter(name)
+        if name not in self._settings:
+            return ""
+        setting = self._settings[name]
+        return setting.origin if setting.layer != DEFAULT else f"the default of {name}, since nothing sets it ({how_to_set(self._schema, parameter)})"
+
+    def given(self, name: str) -> bool:
+        """Whether the parameter has a value that is not empty."""
+        self._parameter(name)
+        return name in self._settings and self._settings[name].value not in EMPTY
+
+    def trusted(self, name: str) -> bool:
+        """Whether no part of the value comes from what a pull request can change; an unset parameter is trusted."""
+        self._parameter(name)
+        return name not in self._settings or self._settings[name].trusted
+
+    def translated(self, schema: StepSchema, names: Mapping[str, str], more: Mapping[str, object]) -> Settings:
+        """These settings for the step that does the same by other names: `names` maps its parameters to ours, `more` holds what only it has."""
+        defaults = {parameter.name: parameter.default for parameter in schema.parameters if parameter.default is not None}
+        settings = {name: Setting(value=value, origin=DEFAULT, layer=DEFAULT, trusted=True) for name, value in defaults.items()}
+        settings |= {name: Setting(value=value, origin=self._schema.name, layer=self._schema.name, trusted=False) for name, value in more.items()}
+        settings |= {new: self._settings[old] for new, old in names.items() if old in self._settings}
+        return Settings(schema, settings, ())
+
+    def secrets(self) -> frozenset[str]:
+        """Every value that a secret parameter has in any layer, for masking."""
+        return self._secrets
+
+    def _parameter(self, name: str) -> Parameter:
+        parameter = next((parameter for parameter in self._schema.parameters if parameter.name == name), None)
+        if parameter is None:
+            raise KeyError(f"{self._schema.name} has no parameter {name}")
+        return parameter
+
+    def _get(self, name: str, kind: type[_T]) -> _T:
+        value = self._settings[name].value if name in self._settings else ZERO[self._parameter(name).type]
+        assert isinstance(value, kind), f"{name} is no {kind.__name__}"
+        return value
+
+
+def checked_settings(schema: StepSchema, layers: Sequence[Layer], unknown: Sequence[str] = (), settled: Mapping[str, Setting] | None = None) -> Settings:
+    """The settings that layers come to, weakest first (`settled` where more than folding decides); raises ConfigError with every fault at once.
+
+    Where nothing but a login lacks something, that is a CredentialError. `unknown` are keys that do not count.
+    """
+    settings, faults = checked(schema, layers, fold(layers) if settled is None else settled)
+    if faults:
+        raise _report(schema, faults, unknown)
+    return Settings(schema, settings, layers, unknown)
+
+
+def _report(schema: StepSchema, faults: Sequence[Fault], unknown: Sequence[str]) -> ConfigError | CredentialError:
+    """All faults as one; a key that does not count may be why something is missing, so the hint tells of it."""
+    kind = CredentialError if all(fault.credential for fault in faults) else ConfigError
+    if len(faults) == 1:
+        return kind(faults[0].what, where=faults[0].where, hint="; ".join((faults[0].hint, *unknown)))
+    lines = "\n".join(f"  {fault}" for fault in faults)
+    hint = "; ".join(("correct each of them", *unknown))
+    return kind(f"the settings of {schema.name} have {len(faults)} faults:\n{lines}", where=faults[0].where, hint=hint)
+
+
+def _deprecated(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[str]:
+    for parameter in schema.parameters:
+        old = {alias.name for alias in parameter.aliases if alias.deprecated}
+        for layer in layers:
+            if layer.aliases.get(parameter.name) in old:
+                yield f"{layer.origin(parameter.name)}: {layer.aliases[parameter.name]} is deprecated, write {parameter.name}"
+
+
+def _secrets(schema: StepSchema, layers: Sequence[Layer], settings: Mapping[str, Setting]) -> Iterator[str]:
+    """Every text that a secret parameter has: in any layer, and as a conditional default."""
+    for parameter in schema.parameters:
+        if parameter.secret:
+            values = [layer.values.get(parameter.name) for layer in layers]
+            values += [settings[parameter.name].value] if parameter.name in settings else []
+            yield from (str(value) for value in values if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "")
