@@ -108,7 +108,7 @@ class _Look:
             questions.append(self._at_source)
         answers = in_parallel(lambda question: question(), questions)
         self._pending = tuple(target for target, found in zip(self._job.targets, answers, strict=False) if found != self.digest)
-        places = {_place(target) for target in self._pending if target.target != self.digest}
+        places = {place for target in self._pending if target.target != self.digest and not self._mounts(place := _place(target))}
         self._held = {place: manifest for place, manifest in zip(places, in_parallel(self._holding, tuple(places)), strict=True) if manifest is not None}
         if any(_place(target) not in self._held for target in self._pending):
             self._read()
@@ -163,9 +163,12 @@ class _Look:
         if place in self._held:
             return Plan(tags=plan_tags(self._held[place], place, targets, believed=True))
         assert self._tree is not None
+        return plan_copy(self._tree, Route(source=self._job.repository, place=place, targets=targets, mounts=self._mounts(place)), holdings)
+
+    def _mounts(self, place: Place) -> bool:
+        """Whether blobs can come from another repository of the place's own registry: then one question to each is all that is needed."""
         source = self._copying.source
-        mounts = isinstance(source, RegistryClient) and source.registry == place.registry
-        return plan_copy(self._tree, Route(source=self._job.repository, place=place, targets=targets, mounts=mounts), holdings)
+        return isinstance(source, RegistryClient) and source.registry == place.registry and self._job.repository != place.repository
 
     def _at_target(self, target: Reference) -> str:
         """The digest that a target has now."""

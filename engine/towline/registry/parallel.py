@@ -37,16 +37,16 @@ class Slots:
 
 
 def in_parallel(
-    work: Callable[[_Item], _Result], items: Sequence[_Item], *, stop: Event | None = None, tick: Callable[[], None] | None = None
+    work: Callable[[_Item], _Result], items: Sequence[_Item], *, stop: Event | None = None, tick: Callable[[], None] | None = None, jobs: int = JOBS
 ) -> list[_Result]:
-    """`work` for each item, at most JOBS at a time; raises what one of them raised, when all have ended.
+    """`work` for each item, at most `jobs` at a time; raises what one of them raised, when all have ended.
 
     Sets `stop` on every way out; an interruption comes through at once. `tick` is called now and then while it goes on.
     """
     if not items:
         return []
     stop = stop or Event()
-    pool = ThreadPoolExecutor(max_workers=min(JOBS, len(items)), thread_name_prefix="registry")
+    pool = ThreadPoolExecutor(max_workers=min(jobs, len(items)), thread_name_prefix="registry")
     try:
         futures = [pool.submit(work, item) for item in items]
         while wait(futures, timeout=_TICK if tick else None, return_when=FIRST_EXCEPTION).not_done and tick:

@@ -67,7 +67,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """From which repository to which place, and under which tags (a digest is its own); `mounts`: both are in one registry."""
+    """From which repository to which place, and under which tags (a digest is its own); `mounts`: both are in one registry, and not in one repository."""
 
     source: str
     place: Place
@@ -108,7 +108,7 @@ def plan_copy(tree: Tree, route: Route, holdings: Holdings) -> Plan:
     """The plan that brings `tree` to its place; the root is stored by its targets alone."""
     missing = holdings.missing(route.place, [blob.digest for blob in tree.blobs])
     needed = sorted((blob for blob in tree.blobs if blob.digest in missing), key=lambda blob: -blob.size)
-    mount_from = route.source if route.mounts and route.source != route.place.repository else ""
+    mount_from = route.source if route.mounts else ""
     return Plan(
         blobs=tuple(CopyBlob(source=route.source, place=route.place, digest=blob.digest, size=blob.size, mount_from=mount_from) for blob in needed),
         manifests=tuple(

@@ -35,7 +35,8 @@ class Transfer:
         self._targets = targets
         self._transport = transport
         self._progress = progress
-        self._slots = Slots(lambda: JOBS >> transport.pressure)
+        self._jobs = JOBS
+        self._slots = Slots(lambda: self._jobs >> transport.pressure)
         self._stop = Event()
         self._unlisted: list[PutManifest] = []
 
@@ -43,8 +44,9 @@ class Transfer:
         """Do all of it. Raises the errors of the registry family, DigestMismatch among them, and Incomplete where a believed manifest is not whole."""
         blobs = sorted({blob for plan in plans for blob in plan.blobs}, key=lambda blob: (-blob.size, blob.digest))
         groups = [tuple(group) for _, group in groupby(blobs, key=lambda blob: blob.digest)]
+        self._jobs = JOBS * 2 if all(blob.mount_from for blob in blobs) else JOBS  # a question is small, and the answer comes late
         self._progress.expect(sum(group[0].size for group in groups))
-        moved = in_parallel(self._bring, groups, stop=self._stop, tick=self._progress.tick)
+        moved = in_parallel(self._bring, groups, stop=self._stop, tick=self._progress.tick, jobs=self._jobs)
         manifests = sorted({put for plan in plans for put in plan.manifests}, key=lambda put: put.level)
         for _, level in groupby(manifests, key=lambda put: put.level):
             self._put(level)

@@ -223,6 +223,22 @@ def test_within_one_registry_blobs_are_mounted(source: FakeRegistry, transport: 
     assert missing(image, source, "released/app") == ()
 
 
+def test_a_mount_into_another_repository_asks_each_blob_once(source: FakeRegistry, transport: Transport) -> None:
+    image = make_image(layers=3)
+    put(image, source, "app", "1")
+    source.forget()
+    Pair(source, source, transport).copy("app:1", "released/app:1")
+    assert sorted(record.method for record in source.requests) == ["GET", "HEAD", *["POST"] * 4, "PUT"]
+    assert not Pair(source, source, transport).copy("app:1", "released/app:1").changed
+
+
+def test_a_tag_in_the_same_repository_asks_no_blob(source: FakeRegistry, transport: Transport) -> None:
+    put(make_image(layers=3), source, "app", "1")
+    source.forget()
+    Pair(source, source, transport).copy("app:1", "app:2")
+    assert sorted(record.method for record in source.requests) == ["GET", "HEAD", "HEAD", "PUT"]
+
+
 def test_where_mounts_are_declined_the_bytes_move(source: FakeRegistry, transport: Transport) -> None:
     source.mount = False
     put(make_image(), source, "app", "1")

@@ -99,7 +99,7 @@ def test_blobs_that_are_there_are_skipped() -> None:
     assert {blob.digest for blob in plan.skipped} == set(image.blobs) - {gone}
 
 
-@pytest.mark.parametrize(("mounts", "repository", "mount_from"), [(True, "team/app", "app"), (True, "app", ""), (False, "team/app", "")])
+@pytest.mark.parametrize(("mounts", "repository", "mount_from"), [(True, "team/app", "app"), (False, "team/app", "")])
 def test_blobs_are_mounted_between_repositories_of_one_registry(mounts: bool, repository: str, mount_from: str) -> None:  # noqa: FBT001 - a table
     plan = plan_copy(tree_of(make_image()), Route(source="app", place=at(repository), targets=("1",), mounts=mounts), Shelf())
     assert {blob.mount_from for blob in plan.blobs} == {mount_from}

@@ -76,6 +76,22 @@ def test_eight_blobs_move_at_once(source: FakeRegistry, target: FakeRegistry, pa
     assert len(target.storage["app"].blobs) == JOBS
 
 
+def test_twice_as_many_blobs_are_mounted_at_once(target: FakeRegistry, pair: Pair) -> None:
+    together = threading.Barrier(JOBS * 2, timeout=30)
+    place = Place(registry=pair.target.registry, repository="app")
+    contents = [bytes([number]) * 10 for number in range(JOBS * 2)]
+    target.create("base").blobs.update({digest_of(data): data for data in contents})
+
+    def gather(record: Record) -> Fault | None:
+        if record.method == "POST":
+            together.wait()
+        return None
+
+    target.fault = gather
+    transfer(pair, *(CopyBlob(source="base", place=place, digest=digest_of(data), size=10, mount_from="base") for data in contents))
+    assert len(target.storage["app"].blobs) == JOBS * 2
+
+
 @pytest.mark.parametrize("at", [0, -1])
 def test_a_wrong_byte_from_the_source_never_completes_an_upload(source: FakeRegistry, target: FakeRegistry, pair: Pair, at: int) -> None:
     image = make_image(size=BIG)
