@@ -16,6 +16,7 @@ from towline.errors import MachineError
 _PREFIX = "towline-git-"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _TRIES = 5
+_YOUNG = 60.0  # seconds for which an empty folder counts as one that its run has yet to lock
 _OLD = 24 * 3600.0  # seconds after which a folder of another boot, or another machine, counts as left behind
 
 
@@ -74,6 +75,8 @@ def _sweep(base: Path) -> None:
         except OSError:
             continue
         try:
+            if _just_made(descriptor):
+                continue
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if entry.name.startswith(f"{_PREFIX}{_boot()}-") or time.time() - os.fstat(descriptor).st_mtime > _OLD:
                 shutil.rmtree(entry.path, ignore_errors=True)
@@ -81,6 +84,11 @@ def _sweep(base: Path) -> None:
             continue
         finally:
             os.close(descriptor)
+
+
+def _just_made(descriptor: int) -> bool:
+    """Whether the folder may be one that is about to be locked, which comes before anything is put into it."""
+    return not os.listdir(descriptor) and time.time() - os.fstat(descriptor).st_mtime < _YOUNG
 
 
 def _candidates(base: Path) -> Iterator[os.DirEntry[str]]:

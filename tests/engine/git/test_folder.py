@@ -65,6 +65,17 @@ def test_a_folder_of_another_boot_stays_for_a_day(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [recent]
 
 
+@pytest.mark.parametrize(("age", "stays"), [(0, True), (3_600, False)])
+def test_an_empty_folder_stays_for_as_long_as_its_run_may_be_about_to_lock_it(tmp_path: Path, age: int, *, stays: bool) -> None:
+    mine = PrivateFolder({"TMPDIR": str(tmp_path)})
+    other = tmp_path / f"{mine.path.name}x"
+    other.mkdir()
+    os.utime(other, (time.time() - age,) * 2)
+    PrivateFolder({"TMPDIR": str(tmp_path)}).close()
+    assert other.exists() is stays
+    mine.close()
+
+
 def test_many_that_begin_at_once_never_take_each_others(tmp_path: Path) -> None:
     begin = ("import sys; from towline.git.folder import PrivateFolder\n"
              "for _ in range(40):\n folder = PrivateFolder({'TMPDIR': sys.argv[1]}); (folder.path / 'x').write_text('x'); folder.close()")
