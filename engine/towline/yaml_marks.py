@@ -129,9 +129,7 @@ class YamlFault(ValueError):
 
     def __init__(self, problem: str, line: int, column: int) -> None:
         super().__init__(f"{problem} (line {line}, column {column})")
-        self.problem = problem
-        self.line = line
-        self.column = column
+        self.problem, self.line, self.column = problem, line, column
 
 
 def parse(text: str, events: list[Event] | None = None) -> tuple[Document, ...]:
@@ -224,8 +222,9 @@ class _Composer:
                     self.events.append(_event(event))
                 yield event
         except yaml.MarkedYAMLError as fault:
-            place = fault.problem_mark or fault.context_mark
-            raise YamlFault(fault.problem or "not YAML", place.line + 1 if place else 1, place.column + 1 if place else 1) from fault
+            place, begin = fault.problem_mark or fault.context_mark, fault.context_mark
+            began = f" {fault.context}, which begins on line {begin.line + 1}" if place and begin and begin.line < place.line else ""
+            raise YamlFault(f"{fault.problem or 'not YAML'}{began}", place.line + 1 if place else 1, place.column + 1 if place else 1) from fault
         except (yaml.YAMLError, ValueError, OverflowError) as fault:  # the Python parser lets escapes beyond Unicode fall through
             raise YamlFault(str(fault) or "not YAML", 1, 1) from fault
 

@@ -45,6 +45,12 @@ def fault(text: str) -> tuple[str, int, int]:
     return caught.value.problem, caught.value.line, caught.value.column
 
 
+def test_what_is_not_closed_says_where_it_began() -> None:
+    problem, line, column = fault("steps:\n  paint:\n    colours: [red\n  b: c\n")
+    assert (line, column) == (4, 4)
+    assert "a flow sequence, which begins on line 3" in problem
+
+
 def source(text: str, node: Node) -> str:
     return text[node.start.index : node.end.index]
 

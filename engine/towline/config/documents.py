@@ -15,6 +15,7 @@ from towline.yaml_marks import MAX_CHARACTERS, MAX_NODES, Located, Mark, YamlFau
 PROJECT_FILE = ".pipeline/config.yml"
 DEFAULTS_FILE = ".pipeline/defaults.yaml"
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
+_TABS = "indent with spaces only, and quote a text that begins with a sign such as @, % or `"
 _LARGEST = 8 * 1024 * 1024
 _MOST = 100
 _Path = tuple[str | int, ...]
@@ -79,7 +80,8 @@ def read_yaml(text: str, name: str) -> Located:
     try:
         return load(text)
     except YamlFault as fault:
-        raise ConfigError(f"the YAML cannot be read: {fault.problem}", where=f"{name}:{fault.line}:{fault.column}", hint="correct it there") from fault
+        raise ConfigError(f"the YAML cannot be read: {fault.problem}", where=f"{name}:{fault.line}:{fault.column}",
+                          hint=_TABS if "cannot start any token" in fault.problem else "") from fault
 
 
 def parse_document(text: str, name: str, *, trusted: bool) -> Document:

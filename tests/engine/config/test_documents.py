@@ -55,6 +55,12 @@ def test_a_configuration_that_was_asked_for_must_be_there(workspace: Path) -> No
     assert fault_of(workspace, "other.yml").where == "other.yml"
 
 
+def test_a_tab_is_told_from_other_faults(workspace: Path) -> None:
+    fault = fault_of(put(workspace, "steps:\n\tpaint: {}\n"))
+    assert (fault.where, "spaces" in fault.hint) == (".pipeline/config.yml:2:1", True)
+    assert "spaces" not in fault_of(put(workspace, "steps: [")).hint
+
+
 def test_default_documents_stand_from_the_librarys_to_the_projects(workspace: Path, tmp_path: Path) -> None:
     put(workspace, "customDefaults: [one.yml, sub/../one.yml]")
     put(workspace, "general: {a: 1}", "one.yml")
