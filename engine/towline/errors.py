@@ -19,7 +19,8 @@ TransportError                  the network below a host; always turned into one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 
 class TowlineError(Exception):
@@ -39,6 +40,16 @@ class TowlineError(Exception):
         self.outputs = outputs or {}
         self.where = where
         self.hint = hint or self.usual_hint
+
+
+@contextmanager
+def placed(where: str) -> Iterator[None]:
+    """Faults of what is done below get `where`, but for those that name a place themselves."""
+    try:
+        yield
+    except TowlineError as fault:
+        fault.where = fault.where or where
+        raise
 
 
 class UsageError(TowlineError):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from towline import errors
-from towline.errors import Interrupted, TowlineError, TransportError
+from towline.errors import ConfigError, Interrupted, TowlineError, TransportError, placed
 
 CONTRACT = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
 _DRAWN = re.compile(r"^( *)(\w+) {2,}(\d+(?:, \d+)*|the)\s+(\w+)")
@@ -89,3 +89,10 @@ def test_every_fault_says_what_to_do_next() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TowlineError) and kind is not errors.Interrupted]
     assert [kind.__name__ for kind in kinds if not kind("it broke").hint] == []
     assert errors.ConfigError("it broke", hint="do this").hint == "do this"
+
+
+@pytest.mark.parametrize(("own", "where"), [("", "config.yml:3"), ("app.yaml:7", "app.yaml:7")])
+def test_a_fault_without_a_place_gets_the_one_around_it(own: str, where: str) -> None:
+    with pytest.raises(ConfigError) as caught, placed("config.yml:3"):
+        raise ConfigError("what", where=own)
+    assert caught.value.where == where

@@ -17,6 +17,8 @@ _REDIRECTED = re.compile(r"(?:returned error:|HTTP) 30[12378]\b|update url base 
 _HOST_KEY = re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED")
 _UNTRUSTED = re.compile(r"SSL certificate problem|server certificate verification failed|server verification failed|certificate subject name"
                         r"|no alternative certificate subject name|error setting certificate|error reading ca cert file", re.IGNORECASE)
+_LOGIN = ("set username and password (PIPER_username and PIPER_password on the agent, or the Jenkins credential that gitHttpsCredentialsId names), "
+          "or give an ssh:// URL and gitSshPrivateKey")
 _FILTER = re.compile(r"filter '.*' not supported|filter allows max depth|invalid filter-spec|filter.* not (?:allowed|supported)")
 _UNADVERTISED = re.compile(r"does not allow request for unadvertised object")
 
@@ -79,6 +81,6 @@ def _refused(text: str, remote: Remote) -> TowlineError:
             came = f"the key comes from {remote.key.origin}"
         return CredentialError(f"{host} refused the SSH key: {text}", where=where, hint=f"{came}; check that it is registered there, and may write")
     if not login:
-        return CredentialError(f"{host} wants a user and a password: {text}", where=where, hint="configure user and password for it")
+        return CredentialError(f"{host} wants a user and a password: {text}", where=where, hint=_LOGIN)
     return CredentialError(f"{host} refused user {login.username!r}: {text}", where=where,
                            hint=f"user and password come from {login.origin}; check that they are right, and may read and write this repository")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from difflib import unified_diff
 
 from towline.console import Console
-from towline.errors import ConfigError, GitError, GitUnreachable, RenderError
+from towline.errors import ConfigError, GitError, GitUnreachable, RenderError, placed
 from towline.git.reading import OutOfScope
 from towline.git.repository import Author, Pushed, Repository, Tip
 from towline.git.scope import scope_of
@@ -114,10 +114,12 @@ def _prepared(repository: Repository, tip: Tip, change: Change) -> tuple[Tip, tu
 def prepare(repository: Repository, tip: Tip, change: Change) -> tuple[Edit, ...]:
     """What `change` comes to on this tip, unchanged files left out; raises ConfigError (a path that is no editable file)."""
     entries = {entry.path: entry for entry in repository.listing(tip.commit)}
-    wanted = change.wants(sorted(path for path, entry in entries.items() if entry.regular))
+    with placed(repository.remote.url):
+        wanted = change.wants(sorted(path for path, entry in entries.items() if entry.regular))
     repository.cover(wanted)
     files = _read(repository, entries, wanted)
-    changed = change.apply(files)
+    with placed(repository.remote.url):
+        changed = change.apply(files)
     repository.cover(map(check_path, changed))
     old = files | _read(repository, entries, [path for path in changed if check_path(path) not in files])
     return tuple(Edit(path=path, old=old.get(path), new=new) for path, new in sorted(changed.items()) if old.get(path) != new)

@@ -102,7 +102,8 @@ class RegistryClient:
         found = self.find_manifest(repository, target)
         if found is None:
             hint = "was the tag cleaned up? a staging registry is short-lived: Build has to run again" if self.party.role == "source" else ""
-            raise RegistryError(f"{repository}, {target}, does not exist on the {self.party}", where=str(self.registry), hint=hint)
+            image = f"{repository}{'@' if ':' in target else ':'}{target}"
+            raise RegistryError(f"the image {image} does not exist on the {self.party}", where=str(self.registry), hint=hint)
         return found
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...]:

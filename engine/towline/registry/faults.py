@@ -17,6 +17,7 @@ _TEXT = 600
 _STAGING = "a staging registry is short-lived: where it is gone, Build has to run again"
 _AUTHORITY = ("where an authority of your own has signed it, name that in customTlsCertificateLinks: in the platform team's defaults, "
               "as PIPER_customTlsCertificateLinks on the agent, or in the call of the step")
+_LOGIN = "give a user and a password for it (the page of the step names the parameters), or dockerConfigJSON, or log in with docker on the agent"
 _UNPRINTABLE = r"[^\x20-\x7e\u00a0-\uffff]+"  # compiled where there is something to say: it takes as long as loading a module
 
 
@@ -95,7 +96,7 @@ def unreachable(party: Party, fault: TransportError) -> RegistryUnreachable:
 def refused(party: Party, doing: str, text: str = "") -> CredentialError:
     """401, 403 or a login that the token service turned down."""
     source = party.login.origin if party.login and party.login.origin else f"the parameters of the {party.role} registry"
-    hint = f"check user and password in {source}, and what that user may do" if party.login else "configure user and password for it"
+    hint = f"check user and password in {source}, and what that user may do" if party.login else _LOGIN
     return CredentialError(f"the {party} refuses {party.user} {doing}{_because(text)}", where=str(party.registry), hint=hint)
 
 

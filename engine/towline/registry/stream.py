@@ -75,6 +75,6 @@ class BlobStream:
     def _mismatch(self, how: str) -> DigestMismatch:
         place = f" of {self._blob.source}" if self._blob.source else ""
         return DigestMismatch(
-            f"the blob {self._blob.digest}{place} came from the {self._source} {how}",
+            f"the blob {self._blob.digest}{place} came from the {self._source} {how}", where=str(self._source),
             hint="nothing was stored; if it happens again, the source or a proxy before it has damaged the image: build it anew",
         )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from towline.config.layers import load_schema
 from towline.config.settings import Settings
-from towline.errors import ConfigError
+from towline.errors import ConfigError, placed
 from towline.image import parse_registry
 from towline.steps import image_push_to_registry
 from towline.steps.task import Task
@@ -46,7 +46,8 @@ def run(task: Task) -> Outcome:
 
 def _host(task: Task, name: str) -> str:
     """The registry of a URL; its path has never counted for this step."""
-    registry, path = parse_registry(task.settings.text(name))
+    with placed(task.settings.origin(name)):
+        registry, path = parse_registry(task.settings.text(name))
     if path:
         task.console.warn(f"the path {path!r} of {name} does not count ({task.settings.origin(name)}); {_STEP} has one in targetRegistryUrl")
     return str(registry)

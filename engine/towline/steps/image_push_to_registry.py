@@ -9,7 +9,7 @@ from posixpath import commonpath
 
 from towline import dispatch
 from towline.config.settings import Settings
-from towline.errors import ConfigError
+from towline.errors import ConfigError, placed
 from towline.image import Image, Reference, Registry, parse_platform, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.copy import Copying, copy_images
@@ -58,12 +58,15 @@ _Place = tuple[Registry, str]
 def _place(settings: Settings, name: str) -> _Place:
     if not settings.given(name):
         raise ConfigError(f"no {name} is known", hint=f"the step that builds the image leaves it in container/registryUrl, or set {name}")
-    return parse_registry(settings.text(name))
+    with placed(settings.origin(name)):
+        return parse_registry(settings.text(name))
 
 
 def _target_places(settings: Settings) -> tuple[_Place, ...]:
     """The registry that the step is about, and those that get the images beside it."""
-    return tuple(dict.fromkeys((_place(settings, "targetRegistryUrl"), *map(parse_registry, settings.texts("targetRegistries")))))
+    with placed(settings.origin("targetRegistries")):
+        others = tuple(map(parse_registry, settings.texts("targetRegistries")))
+    return tuple(dict.fromkeys((_place(settings, "targetRegistryUrl"), *others)))
 
 
 def _source(task: Task, transport: Transport, jobs: Sequence[CopyJob]) -> RegistryClient:

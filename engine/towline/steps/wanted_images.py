@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from towline.config.settings import Settings
-from towline.errors import ConfigError
+from towline.errors import ConfigError, placed
 from towline.image import Image, parse_digest, parse_image
 from towline.steps.task import Task
 
@@ -109,7 +109,5 @@ def _tagged(settings: Settings, image: Image, name: str) -> Image:
 
 def _image(settings: Settings, name: str, text: str) -> Image:
     """`text` of the parameter `name` as an image; a version's `+` is no character of a tag and becomes `-`, as when the image is built."""
-    try:
+    with placed(settings.origin(name)):
         return parse_image(text.replace("+", "-"))
-    except ConfigError as fault:
-        raise ConfigError(fault.message, where=settings.origin(name), hint=fault.hint) from fault

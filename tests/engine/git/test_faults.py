@@ -68,6 +68,7 @@ def test_a_refused_key_says_which_one_it_was() -> None:
 def test_without_a_login_one_is_wanted() -> None:
     fault = permanent("fatal: could not read Username for 'https://git.example.com': terminal prompts disabled", replace(HTTPS, login=None))
     assert fault and "wants a user and a password" in fault.message
+    assert "PIPER_username" in fault.hint and "gitHttpsCredentialsId" in fault.hint
 
 
 def test_what_a_server_does_not_know_of_partial_clones() -> None:

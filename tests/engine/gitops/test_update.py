@@ -288,6 +288,7 @@ def test_what_a_change_raises_goes_through(repository: Repository) -> None:
     with pytest.raises(RenderError) as caught:
         update(repository, branch="main", change=Broken(), text=TEXT)
     assert caught.value.message == "cannot edit ['apps/demo.yaml']"
+    assert caught.value.where == repository.remote.url
 
 
 def test_a_change_chooses_among_files_only(server: GitServer, repository: Repository) -> None:

@@ -60,7 +60,7 @@ def test_a_manifest_is_known_by_tag_and_by_digest(source: FakeRegistry, puller: 
 def test_a_manifest_that_is_not_there_is_none_or_says_so(source: FakeRegistry, puller: RegistryClient) -> None:
     assert puller.head_manifest("app", "1") is None
     assert puller.find_manifest("app", "1") is None
-    with pytest.raises(RegistryError, match="app, 1, does not exist on the source registry") as caught:
+    with pytest.raises(RegistryError, match="the image app:1 does not exist on the source registry") as caught:
         puller.get_manifest("app", "1")
     assert "Build has to run again" in caught.value.hint
 

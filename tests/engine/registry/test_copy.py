@@ -271,7 +271,7 @@ def test_a_source_that_is_gone_hints_that_staging_is_short_lived(source: FakeReg
 
 
 def test_a_source_that_lost_the_image_says_which(pair: Pair) -> None:
-    with pytest.raises(RegistryError, match="app, 1, does not exist on the source registry"):
+    with pytest.raises(RegistryError, match="the image app:1 does not exist on the source registry"):
         pair.copy("app:1", "app:1")
 
 

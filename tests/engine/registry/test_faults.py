@@ -64,7 +64,7 @@ def test_a_refusal_names_registry_user_and_where_the_user_came_from(target: Fake
 def test_a_refusal_without_a_user_says_what_to_configure(target: FakeRegistry) -> None:
     fault = refused(Party(registry=registry_of(target), role="source", login=None), "(GET x)")
     assert "a request without a user" in fault.message
-    assert fault.hint == "configure user and password for it"
+    assert "dockerConfigJSON" in fault.hint
 
 
 def test_an_unreachable_source_hints_at_staging_and_a_target_does_not(target: FakeRegistry, party: Party) -> None:

@@ -95,6 +95,15 @@ def test_a_wrong_password_names_registry_user_and_origin_and_not_itself(place: P
     assert "wrong-pass-word" not in text
 
 
+@pytest.mark.parametrize("registry", ["registry/UPPER", "https://pusher:pass-word@registry.example.com"])
+def test_a_registry_that_is_none_names_the_line_that_says_so(place: Place, registry: str) -> None:
+    place.configure(registry)
+    ending = place.push()
+    assert ending.code == 3
+    assert ending.where == ".pipeline/config.yml:3"
+    assert "pass-word" not in ending.err
+
+
 def test_half_a_login_is_an_error_and_no_anonymous_attempt(place: Place) -> None:
     ending = place.push(environ={"PIPER_targetRegistryUser": "pusher"})
     assert ending.code == 4

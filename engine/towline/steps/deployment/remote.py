@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from towline.errors import ConfigError, CredentialError
+from towline.errors import ConfigError, CredentialError, placed
 from towline.git.key import Key, parse_key
 from towline.git.remote import Remote, parse_remote
 from towline.secret import admit
@@ -18,7 +18,8 @@ def remote_of(task: Task) -> Remote:
     """The repository with what opens it; raises ConfigError, CredentialError."""
     settings = task.settings
     url, allowed, mode = settings.text("serverUrl"), settings.flag("allowPlainHttp"), settings.text("authenticationMode")
-    plain = parse_remote(url)  # a URL that is none must not come as far as the login
+    with placed(settings.origin("serverUrl")):
+        plain = parse_remote(url)  # a URL that is none must not come as far as the login
     if plain.scheme == "ssh":
         admit(plain.host, settings.texts("credentialHosts"))
         return replace(plain, key=_key(task))

@@ -42,6 +42,7 @@ def test_a_key_that_is_none_says_so_and_does_not_show_itself(workspace: Path) ->
 def test_a_url_that_is_none_is_told_before_any_login_is_looked_at(workspace: Path, url: str) -> None:
     ending = deploy(workspace, f"serverUrl: '{url}'")
     assert ending.code == 3
+    assert ending.where.startswith(".pipeline/config.yml:1")
     assert "user:word" not in ending.err
 
 
