@@ -51,7 +51,7 @@ def test_the_readme_shows_the_programs_own_help(words: list[str], monkeypatch: p
     with pytest.raises(SystemExit) as ending:
         main([*words, "--help"], environ={}, out=io.StringIO(), err=io.StringIO())
     assert ending.value.code == 0
-    assert block(f"help: {' '.join(['towline', *words])}") == capsys.readouterr().out
+    assert block(f"help: {' '.join(['towline', *words])}").split() == capsys.readouterr().out.split()  # newer Pythons lay it out otherwise
 
 
 @pytest.mark.parametrize("step", STEPS)
