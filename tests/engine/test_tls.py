@@ -25,6 +25,11 @@ def test_hosts_without_settings_share_a_context_that_verifies() -> None:
     assert (tls.context("a").verify_mode, tls.context("a").check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
+def test_what_makes_a_certificate_valid_does_not_depend_on_the_agents_python() -> None:
+    """RFC 5280 asks of an authority what many do not have, a key usage for example; Python checks that from 3.13 on, git and curl never."""
+    assert not Tls().context("registry.example.com").verify_flags & ssl.VERIFY_X509_STRICT
+
+
 def test_verification_is_off_for_the_host_and_port_that_are_spelled_out_and_no_other() -> None:
     tls = Tls(insecure=["Other.example.com:5000", "plain.example.com"])
     assert tls.context("other.example.com:5000").verify_mode == ssl.CERT_NONE
