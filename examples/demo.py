@@ -11,15 +11,16 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -36,6 +37,7 @@ SEED_TARGET = "https://piper-test.common.repositories.cloud.sap"
 SEED_REPOSITORY = "https://github.tools.sap/project-piper/azure-demo-k8s-go.git"
 STAGES = ("Acceptance", "Performance", "Release")
 PREVIEW = "environments/preview/values.yaml"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: what a child leaves behind becomes ours, and is seen
 
 
@@ -222,8 +224,18 @@ def play(demo: Demo) -> None:
     demo.say(f"\nAll claims hold: digests and platforms equal, {len(STAGES) + 1} commits, a second run that changes nothing; {took:.1f} s")
 
 
+def interrupted(number: int, _frame: object) -> NoReturn:
+    """The handler of a signal: everything is put away on the way out, as at the end of a run."""
+    for one in SIGNALS:
+        signal.signal(one, signal.SIG_IGN)  # a second one must not come between
+    print("\ndemo: interrupted; its servers and its folder go with it", file=sys.stderr)
+    sys.exit(128 + number)
+
+
 def main() -> int:
     """Play the scenario; 1 and one clear line where a claim does not hold."""
+    for number in SIGNALS:
+        signal.signal(number, interrupted)
     ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     try:
         with servers() as demo:
@@ -231,6 +243,10 @@ def main() -> int:
     except Claim as fault:
         print(f"\ndemo: this does not hold: {fault}", file=sys.stderr)
         return 1
+    finally:
+        with suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)  # where the engine was ended, its children are ours
     return 0
 
 
