@@ -1,6 +1,7 @@
 # The two commands of the README are `make demo` and `make test`; both set up what they need and are quick the second time.
 # Java takes its encoding from the locale; a machine without one would garble what is not ASCII.
-GRADLE = LC_ALL=C.UTF-8 gradle --no-daemon --console=plain --quiet
+# Gradle's workers leave files in Java's temporary folder.
+GRADLE = mkdir -p build/tmp && LC_ALL=C.UTF-8 GRADLE_OPTS="$$GRADLE_OPTS -Djava.io.tmpdir=build/tmp" gradle --no-daemon --console=plain --quiet
 
 .PHONY: setup demo test test-extra lint check bench lock clean
 
