@@ -24,6 +24,7 @@ missing=
 if [ "$purpose" = test ]; then
     command -v docker-registry >/dev/null || missing="$missing docker-registry"
     command -v openssl >/dev/null || missing="$missing openssl"
+    command -v skopeo >/dev/null || missing="$missing skopeo"
     # Only root gets an SSH server: elsewhere its tests are skipped, which they say.
     [ "$(id -u)" != 0 ] || [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
     command -v gradle >/dev/null || missing="$missing gradle"
