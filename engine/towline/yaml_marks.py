@@ -26,10 +26,11 @@ _UNPRINTABLE = yaml.reader.Reader.NON_PRINTABLE  # YAML 1.1, section 4.1; compil
 BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # YAML 1.1, section 4.2
 
 _BLANK = "[ \t\r\n\x85\u2028\u2029]"
-# Possessive: a comment that could end anywhere would be tried to end everywhere, which takes for ever.
-_COMMENT = rf"#(?:(?!{BREAK.pattern}).)*+"
-_PROPERTIES = re.compile(rf"(?:[&!](?:(?!{_BLANK}).)*+(?:{_BLANK}++(?:{_COMMENT}{_BLANK}*+)*+)?+)*+", re.DOTALL)
-_COLON = re.compile(rf"(?:{_BLANK}|{_COMMENT})*+:", re.DOTALL)
+# Atomic: a comment that could end anywhere would be tried to end everywhere, which takes for ever.
+# Not possessive: a `(?:a|b)*+` of CPython before 3.11.5 loses its place (python/cpython#106052), and Debian 12 has 3.11.2.
+_COMMENT = rf"#(?>(?:(?!{BREAK.pattern}).)*)"
+_PROPERTIES = re.compile(rf"(?>(?:[&!](?>(?:(?!{_BLANK}).)*)(?>(?:{_BLANK}++(?>(?:{_COMMENT}{_BLANK}*+)*))?))*)", re.DOTALL)
+_COLON = re.compile(rf"(?>(?:{_BLANK}|{_COMMENT})*):", re.DOTALL)
 _STANDARD = "tag:yaml.org,2002:"
 
 

@@ -10,10 +10,11 @@ from itertools import pairwise
 from towline.errors import RenderError
 from towline.yaml_marks import BREAK, MAX_CHARACTERS, Document, Event, Mark, Scalar, YamlFault, aliases, parse
 
-# Possessive, as everything here: read once forwards. A backslash outside of a text is that of a YAML string around the template: "{{ f \"x\" }}".
-_LITERAL = r"""`[^`]*+`|"(?:[^"\\\n]|\\[^\n])*+\""""
+# Atomic, as everything here: read once forwards. A backslash outside of a text is that of a YAML string around the template: "{{ f \"x\" }}".
+# Not possessive: a `(?:a|b)*+` of CPython before 3.11.5 loses its place (python/cpython#106052), and Debian 12 has 3.11.2.
+_LITERAL = r"""`[^`]*+`|"(?>(?:[^"\\\n]|\\[^\n])*)\""""
 _TEMPLATE = re.compile(
-    rf"""\{{\{{-?\s*+(?P<note>/\*)(?:[^*]|\*(?!/))*+\*/\s*+-?\}}\}}|\{{\{{(?:[^"`}}\\]++|\\[^\n]?|{_LITERAL}|\}}(?!\}}))*+\}}\}}""")
+    rf"""\{{\{{-?\s*+(?P<note>/\*)(?>(?:[^*]|\*(?!/))*)\*/\s*+-?\}}\}}|\{{\{{(?>(?:[^"`}}\\]++|\\[^\n]?|{_LITERAL}|\}}(?!\}}))*)\}}\}}""")
 _TEXT = re.compile(rf"\\[^\n]?|{_LITERAL}")
 _VISIBLE = re.compile(r"[^\r\n]")
 _LINE_END = re.compile(r"[\r\n]")
