@@ -27,6 +27,8 @@ if [ "$purpose" = test ]; then
     command -v skopeo >/dev/null || missing="$missing skopeo"
     # Only root gets an SSH server: elsewhere its tests are skipped, which they say.
     [ "$(id -u)" != 0 ] || [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
+    # Nor does anybody else get a Docker engine; tests/containers starts it where none is there yet.
+    [ "$(id -u)" != 0 ] || [ -n "${DOCKER_HOST:-}" ] || [ -S /var/run/docker.sock ] || [ -x /usr/sbin/dockerd ] || missing="$missing docker.io"
     command -v gradle >/dev/null || missing="$missing gradle"
     [ "$(java_version)" -ge 17 ] 2>/dev/null || missing="$missing default-jdk-headless"
 fi

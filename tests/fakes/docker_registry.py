@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import shutil
@@ -86,6 +87,11 @@ class DockerRegistry:
         """The content of `digest`, read from the storage folder; raises FileNotFoundError."""
         algorithm, _, text = digest.partition(":")
         return (self._files / "blobs" / algorithm / text[:2] / text / "data").read_bytes()
+
+    def unpacked(self, digest: str) -> tuple[bytes, list[bytes]]:
+        """The configuration and the unpacked layers of the image `digest`."""
+        manifest = json.loads(self.blob(digest))
+        return self.blob(manifest["config"]["digest"]), [gzip.decompress(self.blob(layer["digest"])) for layer in manifest["layers"]]
 
     @property
     def _files(self) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,18 +51,12 @@ def copied(text: str, registry: DockerRegistry, environ: dict[str, str] | None =
         return copy_images([job], copying)[0]
 
 
-def unpacked(registry: DockerRegistry, digest: str) -> tuple[bytes, list[bytes]]:
-    """The configuration and the unpacked layers that lie there."""
-    manifest = json.loads(registry.blob(digest))
-    return registry.blob(manifest["config"]["digest"]), [gzip.decompress(registry.blob(layer["digest"])) for layer in manifest["layers"]]
-
-
 @pytest.mark.parametrize("text", [
     "oci:{}/layout:1", "oci-archive:{}/oci.tar:1", "docker-archive:{}/old.tar:app:1", "docker-archive:{}/old.tar.gz:app:1", "docker-archive:{}/new.tar:app:1",
 ])
 def test_every_shape_arrives_with_its_configuration_and_layers(text: str, place: Path, registry: DockerRegistry) -> None:
     report = copied(text.format(place), registry, platform="linux/amd64")
-    assert unpacked(registry, report.digest) == (config_of(IMAGE), plain_layers(IMAGE))
+    assert registry.unpacked(report.digest) == (config_of(IMAGE), plain_layers(IMAGE))
     assert report.tags_set == ("team/app:1.0",)
     assert not copied(text.format(place), registry).changed
 
@@ -78,7 +71,7 @@ def test_an_index_arrives_whole(place: Path, registry: DockerRegistry) -> None:
 def test_the_daemons_image_arrives(tmp_path: Path, registry: DockerRegistry) -> None:
     with DockerDaemon(tmp_path, {"app:1": tar(old_save([(["app:1"], IMAGE)]))}) as daemon:
         report = copied("docker-daemon:app:1", registry, daemon.environ)
-    assert unpacked(registry, report.digest) == (config_of(IMAGE), plain_layers(IMAGE))
+    assert registry.unpacked(report.digest) == (config_of(IMAGE), plain_layers(IMAGE))
 
 
 def test_an_image_for_another_platform_is_not_pushed(place: Path, registry: DockerRegistry) -> None:

@@ -1,0 +1,111 @@
+"""A real Docker engine: the one that DOCKER_HOST or the usual socket leads to, else dockerd as a child process in a folder of its own. Nothing is pulled."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import docker
+import docker.errors
+import requests
+
+_USUAL = Path("/var/run/docker.sock")
+_PATIENCE = 60.0
+_NO_NETWORK = ("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false")  # the machine's own rules and devices stay as they are
+
+
+class DockerEngine:
+    """An engine that answers; `own` where it was started here, without a bridge: its containers need the host's network."""
+
+    def __init__(self, url: str, *, own: bool) -> None:
+        self.url, self.own = url, own
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What leads a client here."""
+        return {**told(os.environ), "DOCKER_HOST": self.url}
+
+    def client(self) -> docker.DockerClient:
+        """A client to be closed."""
+        return docker.DockerClient.from_env(environment=self.environ, timeout=60)
+
+
+class NoEngine(RuntimeError):
+    """Why there is none, and what to do."""
+
+
+def told(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that say where an engine is and how it is reached."""
+    return {name: environ[name] for name in ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH") if environ.get(name)}
+
+
+@contextlib.contextmanager
+def engine() -> Iterator[DockerEngine]:
+    """One that answers, started here where none is there and the run is root's; raises NoEngine."""
+    url = os.environ.get("DOCKER_HOST") or (f"unix://{_USUAL}" if _USUAL.exists() else "")
+    if url:
+        found = DockerEngine(url, own=False)
+        if fault := _asked(found):
+            raise NoEngine(f"the Docker engine at {url} does not answer: {fault}")
+        yield found
+        return
+    program = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if os.geteuid() or not program:
+        raise NoEngine("no Docker engine here: set DOCKER_HOST, or install docker.io and run as root")
+    with TemporaryDirectory(prefix="towline-docker-") as folder, _started(program, Path(folder)) as started:
+        yield started
+
+
+@contextlib.contextmanager
+def _started(program: str, folder: Path) -> Iterator[DockerEngine]:
+    (folder / "daemon.json").write_text("{}")  # not what the machine has in /etc
+    words = [program, f"--config-file={folder}/daemon.json", f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid",
+             f"--host=unix://{folder}/docker.sock", "--storage-driver=vfs", *_NO_NETWORK]
+    log = folder / "log"
+    with log.open("wb") as written:
+        child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=written, stderr=written, env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"})
+    try:
+        found = DockerEngine(f"unix://{folder}/docker.sock", own=True)
+        end = time.monotonic() + _PATIENCE
+        while fault := _asked(found):
+            if child.poll() is not None or time.monotonic() > end:
+                raise NoEngine(f"dockerd does not come up here ({fault}): {log.read_text(errors='replace')[-800:]}")
+            time.sleep(0.1)
+        yield found
+    finally:
+        child.terminate()  # ends its containerd too, and takes its mounts away
+        try:
+            child.wait(30)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        for mount in _mounts(folder):
+            subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
+
+
+def _mounts(folder: Path) -> list[str]:
+    """What is still mounted below a folder, the innermost first."""
+    places = [line.split(" ")[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    return [place for place in reversed(places) if place.startswith(f"{folder}/")]
+
+
+def _asked(engine: DockerEngine) -> str:
+    """Why the engine does not answer; empty where it does."""
+    path = engine.url.removeprefix("unix://")
+    if path != engine.url:
+        with socket.socket(socket.AF_UNIX) as probe:  # docker's own client leaves its socket open where nobody listens
+            if fault := probe.connect_ex(path):
+                return os.strerror(fault)
+    try:
+        with contextlib.closing(engine.client()) as client:
+            client.ping()
+    except (docker.errors.DockerException, requests.RequestException, OSError) as fault:
+        return str(fault)[:300]
+    return ""
