@@ -75,7 +75,7 @@ def diagnose(response: Response) -> Diagnosis:
     errors = data.get("errors") if isinstance(data, dict) else None
     entries = [entry for entry in errors if isinstance(entry, dict)] if isinstance(errors, list) else []
     codes = tuple(str(entry.get("code", "")) for entry in entries)
-    words = "; ".join(f"{entry.get('code', '')}: {entry.get('message', '')}" for entry in entries)
+    words = "; ".join(f"{entry.get('code', '')}: {entry.get('message', '')}{_detail(entry)}" for entry in entries)
     return Diagnosis(codes=codes, text=re.sub(_UNPRINTABLE, " ", words)[:_TEXT])
 
 
@@ -119,6 +119,14 @@ def no_repository(party: Party, repository: str) -> RegistryError:
         f"the repository {repository!r} does not exist on the {party}", where=str(party.registry),
         hint="create it there, or let the registry create repositories on push",
     )
+
+
+def _detail(entry: dict[str, object]) -> str:
+    """What stands beside "unknown error", which alone says nothing: that the registry's disk is full, for one."""
+    detail = entry.get("detail")
+    if entry.get("code") != "UNKNOWN" or not detail:
+        return ""
+    return f" ({detail if isinstance(detail, str) else json.dumps(detail)})"
 
 
 def _because(text: str) -> str:

@@ -33,6 +33,15 @@ def test_the_registrys_own_words_are_taken_over(target: FakeRegistry, transport:
     assert diagnosis.text == "DENIED: quota; TAG_INVALID: immutable"
 
 
+@pytest.mark.parametrize(("detail", "told"), [
+    ("write /data: no space left on device", " (write /data: no space left on device)"), ({"Op": "mkdir", "Err": 28}, ' ({"Op": "mkdir", "Err": 28})'),
+    ("", ""), (None, ""), ({}, ""),
+])
+def test_beside_an_unknown_error_its_detail_is_taken_over(target: FakeRegistry, transport: Transport, detail: object, told: str) -> None:
+    body = errors({"code": "UNKNOWN", "message": "unknown error", "detail": detail})
+    assert diagnose(answer(target, transport, 400, body)).text == f"UNKNOWN: unknown error{told}"
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"errors": 5}', b'{"errors": [5, null]}', b"[" * 50_000, b'{"errors": [' + b" " * 70_000 + b"]}"])
 def test_a_body_that_says_nothing_gives_no_words(target: FakeRegistry, transport: Transport, body: bytes) -> None:
     assert diagnose(answer(target, transport, 400, body)).text == ""
