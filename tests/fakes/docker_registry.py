@@ -24,7 +24,7 @@ _PATIENCE = 30.0
 class DockerRegistry:
     """`docker-registry serve` with file storage in `folder` from start() to stop(); Basic credentials where a user name is given.
 
-    `tls` and `clients`, to be set before start(): what it speaks TLS with, and the authority of the clients it lets in.
+    To be set before start(): `tls` and `clients`, what it speaks TLS with and the authority of the clients it lets in; `others`, more accounts by name.
     """
 
     def __init__(self, folder: Path, *, username: str = "", password: str = "", token_realm: str = "", token_certificate: Path | None = None) -> None:
@@ -33,6 +33,7 @@ class DockerRegistry:
         self.token_realm, self.token_certificate = token_realm, token_certificate
         self.tls: Issued | None = None
         self.clients: Path | None = None
+        self.others: dict[str, str] = {}
         self.log = folder / "registry.log"
         self.port = 0
         self._child: subprocess.Popen[bytes] | None = None
@@ -119,9 +120,9 @@ class DockerRegistry:
             token = {"realm": self.token_realm, "service": "docker-registry", "issuer": "tests", "rootcertbundle": str(self.token_certificate)}
             config["auth"] = {"token": token}
         elif self.username:
-            hashed = bcrypt.hashpw(self.password.encode(), bcrypt.gensalt(4)).decode()
-            users = self.folder / "htpasswd"
-            users.write_text(f"{self.username}:{hashed}\n", encoding="utf-8")
+            users, known = self.folder / "htpasswd", {self.username: self.password, **self.others}
+            lines = [f"{name}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n" for name, password in known.items()]
+            users.write_text("".join(lines), encoding="utf-8")
             config["auth"] = {"htpasswd": {"realm": "docker-registry", "path": str(users)}}
         return config
 

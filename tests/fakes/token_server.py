@@ -15,11 +15,17 @@ from tests.fakes.serve import Answer, LoopbackServer, Request
 
 
 class TokenServer(LoopbackServer):
-    """Hands out tokens under /token for the scopes asked for; `certificate` is what the registry has to trust."""
+    """Hands out tokens under /token for the scopes asked for; `certificate` is what the registry has to trust.
+
+    `others` are more accounts (name to password), and `owners` says whose a repository is, by its first word: nobody else's token opens it.
+    """
 
     def __init__(self, folder: Path, *, username: str = "", password: str = "", seconds: int = 300) -> None:
         super().__init__()
         self.username, self.password, self.seconds = username, password, seconds
+        self.others: dict[str, str] = {}
+        self.owners: dict[str, str] = {}
+        self.granted: list[tuple[str, str]] = []
         self.scopes: list[tuple[str, ...]] = []
         self.certificate, self._key = folder / "token.crt", folder / "token.key"
         folder.mkdir(parents=True, exist_ok=True)
@@ -36,14 +42,27 @@ class TokenServer(LoopbackServer):
         """GET /token?service=&scope=&scope=, with Basic credentials where a user name is given."""
         if request.method != "GET" or request.path != "/token":
             return Answer(status=404)
-        login = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-        if self.username and request.headers.get("authorization", "") != f"Basic {login}":
+        account = self._account(request.headers.get("authorization", ""))
+        if account is None:
             return Answer(status=401, headers={"WWW-Authenticate": 'Basic realm="token"'})
         scopes = tuple(scope for text in request.query.get("scope", []) for scope in text.split(" ") if scope)
         self.scopes.append(scopes)
-        token = self._sign(request.asks("service"), scopes)
+        allowed = tuple(scope for scope in scopes if self._owner(scope) in ("", account))
+        self.granted += [(account, scope) for scope in allowed]
+        token = self._sign(request.asks("service"), allowed)
         body = json.dumps({"token": token, "expires_in": self.seconds}).encode()
         return Answer(status=200, headers={"Content-Type": "application/json"}, body=body)
+
+    def _account(self, authorization: str) -> str | None:
+        """Who asks; None where the login is not known."""
+        if not self.username:
+            return ""
+        known = {self.username: self.password, **self.others}
+        logins = {f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}": name for name, password in known.items()}
+        return logins.get(authorization)
+
+    def _owner(self, scope: str) -> str:
+        return self.owners.get(_parts(scope)[1].partition("/")[0], "")
 
     def _sign(self, service: str, scopes: tuple[str, ...]) -> str:
         now = int(time.time())
