@@ -27,7 +27,7 @@ def kind_of(target: str) -> str:
 
 
 class DelayProxy:
-    """Stands before `host` (`127.0.0.1:PORT`) from start() to stop(); `seconds` is the round trip.
+    """Stands before `host` (`127.0.0.1:PORT`) from start() to stop(); `seconds` is the round trip, and may change while it runs.
 
     Opening a connection costs one as well, as on a real line. Who tries TLS first is answered at once in plain words, so that a guess costs nothing.
     """
@@ -35,7 +35,7 @@ class DelayProxy:
     def __init__(self, host: str, *, seconds: float = 0.0) -> None:
         self.port = 0
         self._upstream = host.rpartition(":")[0], int(host.rpartition(":")[2])
-        self._seconds = seconds
+        self.seconds = seconds
         self._seen: Counter[tuple[str, str]] = Counter()
         self._ways: set[asyncio.Task[None]] = set()
         self._up = threading.Event()
@@ -105,7 +105,7 @@ class DelayProxy:
             if first.startswith(_TLS):
                 writer.write(_NO_TLS)
             elif first:
-                await self._joined(first, opened + self._seconds, (reader, writer))
+                await self._joined(first, opened + self.seconds, (reader, writer))
 
     async def _joined(self, first: bytes, ready: float, client: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
         reader, writer = client
@@ -127,9 +127,9 @@ class DelayProxy:
         requests, data = _Requests(), first
         while data:
             self._seen.update((method, kind_of(target)) for method, target in requests.feed(data))
-            await line.put((max(self._loop.time(), ready) + self._seconds, data))
+            await line.put((max(self._loop.time(), ready) + self.seconds, data))
             data = await reader.read(_PIECE)
-        await line.put((self._loop.time() + self._seconds, b""))
+        await line.put((self._loop.time() + self.seconds, b""))
         await line.join()
 
     async def _deliver(self, line: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:

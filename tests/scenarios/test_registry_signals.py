@@ -1,0 +1,65 @@
+"""A copy that a signal ends in its middle, as a process against Debian's docker-registry: soon, with a result, and with nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.delay import DelayProxy
+from tests.fakes.docker_registry import DockerRegistry
+from tests.fakes.images import make_image, put
+
+IMAGE = make_image(size=100_000, layers=40)
+ROUND_TRIP, STUCK = 0.1, 60.0
+SOON = 2.0
+
+
+@pytest.fixture
+def registries(tmp_path: Path) -> Iterator[tuple[DockerRegistry, DockerRegistry]]:
+    with DockerRegistry(tmp_path / "staging") as staging, DockerRegistry(tmp_path / "target") as target:
+        put(IMAGE, staging.url, "app", "1.0")
+        yield staging, target
+
+
+def until(line: DelayProxy, method: str, child: subprocess.Popen[str]) -> None:
+    """Wait for the first request of an upload by this method."""
+    while not line.seen[method, "upload"]:
+        assert child.poll() is None, child.communicate()
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_mid_copy_ends_it_soon_with_a_result_and_nothing_left(
+    registries: tuple[DockerRegistry, DockerRegistry], tmp_path: Path, number: signal.Signals,
+) -> None:
+    staging, target = registries
+    temporary, workspace = tmp_path / "temporary", tmp_path / "workspace"
+    temporary.mkdir()
+    workspace.mkdir()
+    with DelayProxy(target.host, seconds=ROUND_TRIP) as line:
+        words = [sys.executable, "-m", "towline", "copy", f"docker://{staging.host}/app:1.0", f"docker://{line.host}/team/app:1.0", "--result", "result.json"]
+        environ = {**os.environ, "TMPDIR": str(temporary)}
+        with subprocess.Popen(words, cwd=workspace, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            try:
+                until(line, "POST", child)
+                line.seconds = STUCK  # who waits for an answer to what comes now waits for longer than SOON
+                until(line, "PUT", child)  # the bytes of a layer are on their way
+                child.send_signal(number)
+                _, told = child.communicate(timeout=SOON)
+            finally:
+                child.kill()
+        assert child.returncode == 128 + number, told
+        assert "Traceback" not in told
+        assert not line.seen["PUT", "manifest"]
+    assert json.loads((workspace / "result.json").read_text())["status"] == "aborted"
+    assert [path.name for path in workspace.iterdir()] == ["result.json"]
+    assert list(temporary.iterdir()) == []
+    assert target.manifest_digest("team/app", "1.0") == ""
