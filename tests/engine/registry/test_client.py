@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.engine.registry.clients import SECRET, TARGET_LOGIN, client, registry_of
 from tests.fakes.clock import FakeClock
@@ -19,6 +22,7 @@ from towline.transport import Transport
 
 BLOB = b"layer" * 1000
 DIGEST = digest_of(BLOB)
+PRINTED = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
 
 
 @pytest.fixture
@@ -197,6 +201,35 @@ def test_another_range_than_was_asked_for_is_not_taken_for_it(source: FakeRegist
     source.fault = on("GET", "", Status(code=206, headers={"Content-Range": served}, body=BLOB))
     with pytest.raises(RegistryError, match="answers 206"):
         puller.open_blob("app", DIGEST, start=1234)
+
+
+def test_no_content_range_makes_bytes_of_another_place_pass(source: FakeRegistry, puller: RegistryClient) -> None:
+    numbers = st.integers(0, 10**20).map(str) | st.just("1234") | st.just("*")
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.builds("bytes {}-{}/{}".format, numbers, numbers, numbers) | PRINTED)
+    def holds(served: str) -> None:
+        source.fault = on("GET", "", Status(code=206, headers={"Content-Range": served}, body=BLOB[1234:]))
+        with contextlib.suppress(RegistryError), puller.open_blob("app", DIGEST, start=1234):
+            assert served.startswith("bytes 1234-")
+
+    holds()
+
+
+def test_a_list_of_referrers_goes_on_at_this_host_or_not_at_all(source: FakeRegistry, target: FakeRegistry, puller: RegistryClient) -> None:
+    empty = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}'
+    where = st.sampled_from(["/v2/app/referrers/x", "?n=2", f"{target.url}/v2/app", f"//{target.host}/v2", "http://[::1", "https://example.com/"]) | PRINTED
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.builds("<{}>; rel={}".format, where, st.sampled_from(["next", '"next"', "last"])) | PRINTED)
+    def holds(link: str) -> None:
+        page = Status(code=200, headers={"Link": link, "Content-Type": "application/vnd.oci.image.index.v1+json"}, body=empty)
+        source.fault = on("GET", "referrers", page)
+        with contextlib.suppress(RegistryError):
+            assert puller.referrers("app", DIGEST) == ()
+
+    holds()
+    assert target.requests == ()
 
 
 def test_a_stored_manifest_says_whether_the_registry_lists_referrers(target: FakeRegistry, pusher: RegistryClient) -> None:

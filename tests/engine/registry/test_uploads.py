@@ -3,6 +3,8 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.engine.registry.clients import SECRET, TARGET_LOGIN, client
 from tests.fakes.clock import FakeClock
@@ -187,6 +189,21 @@ def test_a_state_in_the_form_of_quay_is_understood(target: FakeRegistry, uploads
     target.fault = on("GET", "uploads", Status(code=204, headers={"Range": "bytes=0-99"}))
     state = uploads.state(upload)
     assert state == UploadSession(repository="app", url=upload.url, offset=100)
+
+
+def test_any_range_is_a_whole_number_of_bytes_from_the_first_on_or_nothing(target: FakeRegistry, uploads: Uploads) -> None:
+    upload = UploadSession(repository="app", url=f"{target.url}/v2/app/blobs/uploads/1")
+    numbers = st.integers(-2, 10**20).map(str)
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.builds("{}{}-{}".format, st.sampled_from(["", "bytes=", "bytes "]), numbers | st.just("0"), numbers)
+           | st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20))
+    def holds(said: str) -> None:
+        target.fault = on("GET", "uploads", Status(code=204, headers={"Range": said}))
+        state = uploads.state(upload)
+        assert state is None or said.strip().removeprefix("bytes=") == f"0-{state.offset - 1}"
+
+    holds()
 
 
 def test_a_body_that_is_too_large_makes_the_next_ones_smaller(target: FakeRegistry, uploads: Uploads) -> None:
