@@ -110,7 +110,8 @@ def _sources(parameter: Parameter, schema: StepSchema) -> list[str]:
     if parameter.vault:
         kind = "Vault, as a file" if parameter.vault.file else "Vault"
         default = f", else `{parameter.vault.default}`" if parameter.vault.default else ""
-        found.append(f"{kind}: secret named by `{parameter.vault.secret}`{default}")
+        field = f", field `{parameter.vault.field}`" if parameter.vault.field else ""
+        found.append(f"{kind}: secret named by `{parameter.vault.secret}`{default}{field}")
     return found
 
 

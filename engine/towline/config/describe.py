@@ -106,7 +106,7 @@ def _described(parameter: Parameter) -> _Json:
     """A parameter's type, values, default and description."""
     if parameter.trusted:  # the engine refuses it here, whatever its value
         return {"description": f"{parameter.description} Not in this file: the platform team alone sets it.", "not": {}}
-    notes = ["A secret: not in this file, but as a credential or a variable."] * parameter.secret + ["Not built yet."] * bool(parameter.later)
+    notes = ["A secret: not in this file, but as a credential or a variable."] * parameter.secret
     described = {"description": " ".join([parameter.description, *notes]), **_values(parameter)}
     return described if parameter.default is None else {**described, "default": parameter.default}
 

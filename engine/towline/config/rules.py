@@ -89,7 +89,7 @@ def fitted(parameter: Parameter, setting: Setting, name: str) -> Setting | Fault
         what = f"{name} is {shown(parameter, setting.value)}, expected {EXPECTED[parameter.type]}"
         return Fault(rule="wrong-type", where=setting.origin, what=what, hint=HOW_TO_WRITE[parameter.type])
     if parameter.later and value not in (*EMPTY, parameter.default):
-        return Fault(rule="not-built-yet", where=setting.origin, what=f"{name} is set, but Towline cannot do this yet", hint=parameter.later)
+        return Fault(where=setting.origin, what=f"{name} is set, but Towline cannot do this yet", hint=parameter.later)
     if isinstance(value, int) and parameter.minimum is not None and value < parameter.minimum:
         what = f"{name} is {value}, expected at least {parameter.minimum}"
         return Fault(rule="wrong-value", where=setting.origin, what=what, hint=_without(parameter))

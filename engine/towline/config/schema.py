@@ -51,10 +51,14 @@ class ConditionalDefault:
 
 @dataclass(frozen=True, kw_only=True)
 class VaultReference:
-    """Where Vault has a parameter's value: the key `secret` of the configuration names the secret, else it is `default`; a `file` is its path."""
+    """Where Vault has a parameter's value: the key `secret` of the configuration names the secret, else it is `default`; a `file` is its path.
+
+    With `field` the value has that name in the secret, and none of the parameter's; such a secret is one whole: another one never fills its gaps.
+    """
 
     secret: str
     default: str = ""
+    field: str = ""
     file: bool = False
 
 
@@ -213,8 +217,8 @@ def _requirement(data: object, where: str) -> Requirement:
 
 
 def _vault(data: object, where: str) -> VaultReference:
-    record = _record(data, {"secret", "default", "file"}, where, required=("secret",))
-    return VaultReference(secret=record["secret"], default=record.get("default", ""), file=record.get("file", False))
+    record = _record(data, {"secret", "default", "field", "file"}, where, required=("secret",))
+    return VaultReference(**record)
 
 
 def _credential(data: object, known: tuple[str, ...], where: str) -> Credential:

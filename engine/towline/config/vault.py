@@ -39,12 +39,16 @@ class Server:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A parameter's value: the first of `fields` (its name, then its aliases) that is not empty in the first of `paths` that has one."""
+    """A parameter's value: the first of `fields` (its name, then its aliases) that is not empty in the first of `paths` that has one.
+
+    Of `whole` secrets the first that is there decides, also where it lacks the field.
+    """
 
     parameter: str
     paths: tuple[str, ...]
     fields: tuple[str, ...]
     file: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +143,8 @@ def questions(step: StepSchema, settings: Settings, values: Mapping[str, Setting
         found = ((root, interpolate(f"{template}/{name}", properties)) for root, template in _ROOTS.items() if name)
         paths = dict.fromkeys(_clean(path, settings.origin(root)) for root, path in found if path is not None)
         if paths:
-            fields = (parameter.name, *(alias.name for alias in parameter.aliases))
-            yield Question(parameter=parameter.name, paths=tuple(paths), fields=fields, file=reference.file)
+            fields = (reference.field,) if reference.field else (parameter.name, *(alias.name for alias in parameter.aliases))
+            yield Question(parameter=parameter.name, paths=tuple(paths), fields=fields, file=reference.file, whole=bool(reference.field))
 
 
 def _properties(step: StepSchema, settings: Settings, values: Mapping[str, Setting]) -> dict[str, str]:
@@ -185,4 +189,5 @@ def answers(asked: Sequence[Question], read: Callable[[str], Mapping[str, str]])
             field = next((field for field in question.fields if known[path].get(field)), None)
             if field is not None:
                 yield Answer(parameter=question.parameter, value=known[path][field], origin=f"Vault {path} field {field}", file=question.file)
+            if field is not None or (question.whole and known[path]):
                 break

@@ -22,15 +22,15 @@ class Key:
     origin: str = ""
 
 
-def parse_key(text: str, *, known_hosts: str = "", origin: str = "") -> Key:
-    """A private key in any of OpenSSH's formats, its line ends mended; raises CredentialError: it is none, or wants a passphrase."""
-    lines = "\n".join(line.strip() for line in text.strip().splitlines())
+def parse_key(text: str, *, known_hosts: str = "", origin: str = "", what: str = "SSH key") -> Key:
+    """A private key in any of OpenSSH's formats, its line ends mended, spelled-out ones too; raises CredentialError: it is none, or wants a passphrase."""
+    lines = "\n".join(line.strip() for line in text.strip().replace("\\n", "\n").splitlines())
     found = _PEM.search(lines)
     if found is None:
-        raise CredentialError("what is configured as an SSH key is no private key", where=origin,
+        raise CredentialError(f"what is configured as {what} is no private key", where=origin,
                               hint="expected the whole text of the file, from -----BEGIN to the end of -----END ... PRIVATE KEY-----")
     if _locked(found["kind"], found["body"]):
-        raise CredentialError("the SSH key is protected by a passphrase, which nobody can type here", where=origin,
+        raise CredentialError(f"the {what} is protected by a passphrase, which nobody can type here", where=origin,
                               hint="use a key of its own for deployments without a passphrase: ssh-keygen -p -N '' -f FILE takes it off")
     return Key(private=f"{found[0]}\n", known_hosts=known_hosts, origin=origin)
 

@@ -16,7 +16,7 @@ from towline.gitops.update import CommitText, Terms, Update, update
 from towline.registry.credentials import basic
 from towline.retry import Clock, Deadline
 from towline.steps.deployment.images import Deployed
-from towline.steps.deployment.remote import remote_of
+from towline.steps.deployment.remote import opened
 from towline.steps.deployment.tools import Planned, plan
 from towline.steps.deployment.watch import Watched
 from towline.steps.task import Task
@@ -91,15 +91,15 @@ def _push(task: Task, group: Sequence[Target]) -> Update:
     settings = group[0].settings
     changes: tuple[Change, ...] = tuple(target.watched for target in group)
     deadline = Deadline.after(settings.number("pushDeadline"), Clock())
-    remote = remote_of(replace(task, settings=settings))
-    if remote.login:  # git sends it as one, and a server may repeat it
-        task.console.hide(basic(remote.login).removeprefix("Basic "))
-    with Repository(remote, environ=task.environ, deadline=deadline, say=task.console.warn) as repository:
-        paths = tuple(dict.fromkeys(path for target in group for path in _paths(target.settings)))
-        terms = Terms(max_attempts=settings.number("maxPushAttempts"), dry_run=task.dry_run, console=task.console, within=paths,
-                      create_branch=settings.flag("createBranch"))
-        change = changes[0] if len(changes) == 1 else Together(changes=changes)
-        return update(repository, branch=settings.text("branchName"), change=change, text=_text(task, group), terms=terms)
+    paths = tuple(dict.fromkeys(path for target in group for path in _paths(target.settings)))
+    terms = Terms(max_attempts=settings.number("maxPushAttempts"), dry_run=task.dry_run, console=task.console, within=paths,
+                  create_branch=settings.flag("createBranch"))
+    change = changes[0] if len(changes) == 1 else Together(changes=changes)
+    with opened(replace(task, settings=settings)) as remote:
+        if remote.login:  # git sends it as one, and a server may repeat it
+            task.console.hide(basic(remote.login).removeprefix("Basic "))
+        with Repository(remote, environ=task.environ, deadline=deadline, say=task.console.warn) as repository:
+            return update(repository, branch=settings.text("branchName"), change=change, text=_text(task, group), terms=terms)
 
 
 def _paths(settings: Settings) -> tuple[str, ...]:

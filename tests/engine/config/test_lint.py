@@ -80,7 +80,7 @@ CLEAN = {
     "a key of the stage that belongs to no step there": "stages: {Build: {tool: [maven], image: {name: x}, filePath: [y]}}",
     "keys of a stage that belong to no step in use": "general: {filePath: a}\nstages: {Release: {tool: maven, image: [x], targetArchitecture: y}}",
     "nulls": f"steps: {{{DEPLOY}: {{tool: , chartPath: , helmChartPath: x, pushDeadline: ~}}}}\nstages: {{Build: {{imagePushToRegistry: }}}}",
-    "the default of what is not built yet": f"steps: {{{DEPLOY}: {{authenticationMode: legacy, customTlsCertificateLinks: [], githubAppApiUrl: ''}}}}",
+    "empty lists and texts": f"steps: {{{DEPLOY}: {{authenticationMode: legacy, customTlsCertificateLinks: [], githubAppApiUrl: ''}}}}",
     "other people's sections": "x-common: &c {tool: helm}\n.hidden: 1\n_more: 2\nhooks: {sentry: {dsn: x}}\nstages: {Release: {<<: *c, filePath: y}}",
     "ids and names of secrets": "general: {githubTokenCredentialsId: x, vaultAppRoleSecretTokenCredentialsId: y, tokenFile: z, aSecretName: a, tokenUrl: b}\n"
                                 "steps: {kubernetesDeploy: {containerRegistrySecret: regsecret, kubeConfig: ./kube.conf}}",
@@ -157,7 +157,6 @@ TABLE = [
     (DEPLOYS % "pushDeadline: 0", "wrong-value", "pushDeadline is 0, expected at least 1 (correct it, or leave it out for 600)"),
     (DEPLOYS % "helmChartPath: [x]", "wrong-type", "chartPath (written as helmChartPath) is a list, expected text"),
     (DEPLOYS % "failOnError: true", "unknown-key", "has no parameter failOnError"),
-    (DEPLOYS % "githubAppApiUrl: https://api", "not-built-yet", "githubAppApiUrl is set, but Towline cannot do this yet (logging in as a GitHub App"),
     ("general: {allowPlainHttp: true}", "platform-only", "what a pull request can change (remove it there; it counts in the platform team's"),
     ("stages: {Release: {credentialHosts: [a]}}", "platform-only", "credentialHosts may not be set"),
     ("stages: {Build: {imagePushToRegistry: 'yes'}}", "wrong-flag", "the flag imagePushToRegistry is a text, expected true or false (write true or false"),

@@ -178,7 +178,6 @@ steps:
     tool: helmm
     password: [tell, noone]
     forcePush: often
-    githubAppApiUrl: https://api
 """
     caught = fault("gitOpsUpdateDeployment", inputs(project))
     assert [line.split(" (")[0] for line in caught.message.splitlines()[1:]] == [
@@ -188,7 +187,6 @@ steps:
         '  .pipeline/config.yml:5: tool is "helmm"',
         "  filePath is not set",
         '  .pipeline/config.yml:7: forcePush is "often", expected true or false',
-        "  .pipeline/config.yml:8: githubAppApiUrl is set, but Towline cannot do this yet",
     ]
     assert "did you mean 'helm'?" in caught.message
     assert "noone" not in caught.message
@@ -245,13 +243,14 @@ def test_settings_tell_what_a_pull_request_can_change() -> None:
     assert [found.trusted(name) for name in ("targetRegistryUrl", "sourceRegistryUrl", "targetRegistryUser", "tagLatest")] == [False, False, True, True]
 
 
-@pytest.mark.parametrize(("value", "fits"), [("", True), ("https://api", False)])
-def test_what_is_not_built_yet_may_be_set_to_its_default_only(value: str, fits: bool) -> None:  # noqa: FBT001 - a column of the table
-    given = inputs(stage="Release", parameters={"githubAppApiUrl": value})
+@pytest.mark.parametrize(("value", "fits"), [({}, True), ({"id": "app"}, False)])
+def test_what_is_not_built_yet_may_be_set_to_its_default_only(value: dict[str, str], fits: bool) -> None:  # noqa: FBT001 - a column of the table
+    known = {"dockerRegistryUrl": "https://r.example", "sourceImage": "app:1", "sourceRegistryUrl": "https://s.example"}
+    given = inputs(stage="Release", parameters={**known, "dockerBuildImage": value})
     if fits:
-        assert settings("gitOpsUpdateDeployment", given).text("githubAppApiUrl") == value
+        assert not settings("containerPushToRegistry", given).given("dockerBuildImage")
     else:
-        assert "comes later" in fault("gitOpsUpdateDeployment", given).hint
+        assert "comes by name" in fault("containerPushToRegistry", given).hint
 
 
 @pytest.mark.parametrize("others", [{"parameters": {"targetRegistryURL": "u"}}, {"flags": {"targetRegistryURL": "u"}}])

@@ -287,3 +287,36 @@ def test_a_fault_of_vaults_settings_does_not_complain_of_the_steps_own() -> None
     with pytest.raises(ConfigError) as caught:
         planned("skipVault: maybe", more="steps: {deploy: {space: here, configName: mine}}")
     assert caught.value.hint == "write true or false"
+
+
+APP = parse({
+    "name": "deploy", "description": "Deploys.",
+    "parameters": [
+        {"name": "appId", "type": "string", "description": "Id.", "scope": SCOPE, "vault": {"secret": "appVaultSecretName", "field": "id"}},
+        {"name": "appKey", "type": "string", "description": "Key.", "scope": SCOPE, "secret": True, "vault": {"secret": "appVaultSecretName", "field": "key"}},
+        {"name": "appVaultSecretName", "type": "string", "description": "Name.", "scope": ["STEPS"]},
+    ],
+}, "deploy.yaml")
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        ({"b/p/app": {"id": "1", "key": "k"}}, ["1", "k"]),
+        ({"b/p/app": {"id": "1"}, "b/GROUP-SECRETS/app": {"id": "2", "key": "l"}}, ["1"]),
+        ({"b/p/app": {"appId": "1", "appKey": "k"}}, []),
+        ({"b/GROUP-SECRETS/app": {"id": "2", "key": "l"}}, ["2", "l"]),
+    ],
+)
+def test_a_secret_that_holds_fields_of_other_names_is_one_whole(held: dict[str, dict[str, str]], expected: list[str]) -> None:
+    found = planned("vaultServerUrl: http://localhost, vaultBasePath: b, vaultPipelineName: p", step=APP, more="steps: {deploy: {appVaultSecretName: app}}")
+    assert [answer.value for answer in answers(found.questions, lambda path: held.get(path, {}))] == expected
+
+
+def test_the_github_app_is_in_vault_only_where_its_secret_is_named() -> None:
+    on = "vaultServerUrl: http://localhost, vaultPath: a"
+    fields = {question.parameter: question.fields for question in planned(on, step=load_schema("gitOpsUpdateDeployment")).questions}
+    assert not fields.keys() & {"githubAppId", "githubAppPrivateKey"}
+    named = planned(on, step=load_schema("gitOpsUpdateDeployment"), more="steps: {gitOpsUpdateDeployment: {githubAppVaultSecretName: app}}")
+    fields = {question.parameter: question.fields for question in named.questions}
+    assert (fields["githubAppId"], fields["githubAppPrivateKey"]) == (("appId",), ("privateKey",))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from towline.errors import ConfigError, CredentialError, placed
+from towline import dispatch
+from towline.errors import CredentialError, placed
 from towline.git.key import Key, parse_key
 from towline.git.remote import Remote, parse_remote
 from towline.secret import admit
@@ -14,8 +17,19 @@ from towline.steps.logins import login
 from towline.steps.task import Task
 
 
-def remote_of(task: Task) -> Remote:
-    """The repository with what opens it; raises ConfigError, CredentialError."""
+@contextlib.contextmanager
+def opened(task: Task) -> Iterator[Remote]:
+    """The repository with what opens it while the block runs; raises ConfigError, CredentialError, and where a code host is asked GitError."""
+    settings = task.settings
+    if settings.text("authenticationMode") != "githubApp":
+        yield _remote(task)
+        return
+    url, allowed = settings.text("serverUrl"), settings.flag("allowPlainHttp")
+    with dispatch.part("app_login").app_login(task, parse_remote(url)) as login:
+        yield replace(parse_remote(url, login=login, allow_plain_http=allowed), authorities=bundle(task))
+
+
+def _remote(task: Task) -> Remote:
     settings = task.settings
     url, allowed, mode = settings.text("serverUrl"), settings.flag("allowPlainHttp"), settings.text("authenticationMode")
     with placed(settings.origin("serverUrl")):
@@ -23,9 +37,6 @@ def remote_of(task: Task) -> Remote:
     if plain.scheme == "ssh":
         admit(plain.host, settings.texts("credentialHosts"))
         return replace(plain, key=_key(task))
-    if mode == "githubApp":
-        raise ConfigError("logging in as a GitHub App comes later", where=settings.origin("authenticationMode"),
-                          hint="use username and password, the latter may be a token")
     remote = parse_remote(url, login=login(settings, ("username", "password"), host=plain.host), allow_plain_http=allowed)
     return replace(remote, bearer=mode == "bearer", authorities=bundle(task))
 

@@ -1,0 +1,1 @@
+"""Thin clients of code hosts, each loaded only where it is chosen."""

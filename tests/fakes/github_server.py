@@ -1,0 +1,100 @@
+"""As much of GitHub's API as a GitHub App needs to open a repository; it checks the App's JWT as GitHub does, signature and times."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import time
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.fakes.serve import Answer, LoopbackServer, Request
+
+APP, INSTALLATION = "4711", 99
+
+
+class GithubServer(LoopbackServer):
+    """One App with a key pair of its own, installed for `owner/name`; `issued` and `revoked` are told each token, `tokens` are those that live."""
+
+    def __init__(self, folder: Path, *, owner: str = "team", name: str = "ops") -> None:
+        super().__init__()
+        self.owner, self.name = owner, name
+        self.tokens: set[str] = set()
+        self.issued: Callable[[str], None] = lambda _token: None
+        self.revoked: Callable[[str], None] = lambda _token: None
+        self.asked: list[dict[str, Any]] = []
+        self.credentials: list[str] = []
+        self.permissions = {"contents": "write", "metadata": "read"}
+        self._key, self._public = folder / "app.pem", folder / "app.pub"
+        folder.mkdir(parents=True, exist_ok=True)
+        _openssl("genrsa", "-traditional", "-out", str(self._key), "2048")
+        _openssl("rsa", "-in", str(self._key), "-pubout", "-out", str(self._public))
+
+    @property
+    def key(self) -> str:
+        """The App's private key, as GitHub lets one download it."""
+        return self._key.read_text()
+
+    def answer(self, request: Request) -> Answer:
+        """The three requests of an App's login."""
+        scheme, _, credential = request.headers.get("authorization", "").partition(" ")
+        self.credentials.append(credential)
+        if scheme != "Bearer" or "user-agent" not in request.headers:
+            return _answer(401, {"message": "Requires authentication"})
+        if (request.method, request.path) == ("DELETE", "/installation/token"):
+            return self._revoke(credential)
+        if fault := self._refusal(credential):
+            return _answer(401, {"message": fault})
+        if (request.method, request.path) == ("GET", f"/repos/{self.owner}/{self.name}/installation"):
+            return _answer(200, {"id": INSTALLATION, "app_id": int(APP)})
+        if (request.method, request.path) == ("POST", f"/app/installations/{INSTALLATION}/access_tokens"):
+            return self._issue(json.loads(request.body))
+        return _answer(404, {"message": "Not Found"})
+
+    def _issue(self, wanted: dict[str, Any]) -> Answer:
+        self.asked.append(wanted)
+        if wanted.get("repositories") != [self.name] or any(self.permissions.get(name) != value for name, value in wanted["permissions"].items()):
+            return _answer(422, {"message": "The permissions requested are not granted to this installation."})
+        token = f"ghs_{secrets.token_hex(18)}"
+        self.tokens.add(token)
+        self.issued(token)
+        return _answer(201, {"token": token, "permissions": wanted["permissions"]})
+
+    def _revoke(self, token: str) -> Answer:
+        if token not in self.tokens:
+            return _answer(401, {"message": "Bad credentials"})
+        self.tokens.remove(token)
+        self.revoked(token)
+        return Answer(status=204)
+
+    def _refusal(self, jwt: str) -> str:
+        """What is wrong with the JWT, empty where nothing is."""
+        head, _, rest = jwt.partition(".")
+        body, _, signature = rest.partition(".")
+        file = self._key.parent / f"signature-{secrets.token_hex(4)}"
+        file.write_bytes(_decoded(signature))
+        good = subprocess.run(["openssl", "dgst", "-sha256", "-verify", str(self._public), "-signature", str(file)], input=f"{head}.{body}".encode(),
+                              capture_output=True, check=False).returncode == 0
+        if not good or json.loads(_decoded(head)) != {"alg": "RS256", "typ": "JWT"}:
+            return "A JSON web token could not be decoded"
+        claims, now = json.loads(_decoded(body)), time.time()
+        if claims["iss"] != APP:
+            return "'Issuer' claim ('iss') must be an App"
+        if not now - 120 < claims["iat"] <= now - 30:
+            return "'Issued at' claim ('iat') must be in the past"
+        return "" if now < claims["exp"] <= now + 600 else "'Expiration time' claim ('exp') is too far in the future"
+
+
+def _decoded(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _answer(status: int, document: dict[str, Any]) -> Answer:
+    return Answer(status=status, headers={"Content-Type": "application/json; charset=utf-8"}, body=json.dumps(document).encode())
+
+
+def _openssl(*words: str) -> None:
+    subprocess.run(["openssl", *words], capture_output=True, check=True, timeout=60)
