@@ -14,8 +14,9 @@ from towline.git.scope import WHOLE, Scope
 from towline.git.tree import Entry, parse_listing, parse_tree
 from towline.suggest import nearest
 
-_PLAIN = {"HEAD": "ref: refs/heads/none\n", "config": "[core]\n\trepositoryformatversion = 0\n\tbare = true\n", "refs/heads/.keep": ""}
+_PLAIN = {"HEAD": "ref: refs/heads/none\n", "config": "[core]\n\trepositoryformatversion = 0\n\tbare = true\n", "refs/heads/.keep": "", "objects/.keep": ""}
 _FILES = "combine:tree:1+blob:limit=16k"  # of a folder: the small files right in it
+_PAST = 500  # commits: about 100 KB without what they hold (facts 5)
 _MANY = 100  # folders, from which on one of them holds few of the files
 _SINGLE = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", "--no-tags", "--no-write-fetch-head")
 
@@ -38,7 +39,8 @@ class Copy:
     def __init__(self, git: Program, remote: Remote, *, folder: Path, say: Callable[[str], None]) -> None:
         self._git, self._remote, self._folder, self._say = git, remote, folder, say
         self._number = 0
-        self._partial = True
+        self._partial = self._filtered = True
+        self._past = ""
         self._listed: tuple[str, tuple[Entry, ...]] = "", ()
         self.scope = WHOLE
         self.plain = git.at(folder / "plain")
@@ -70,7 +72,8 @@ class Copy:
             else:
                 self._git.again(attempt, text)
                 attempt += 1
-        if not filters or "filtering not recognized" in text:
+        self._filtered = bool(filters) and "filtering not recognized" not in text
+        if not self._filtered:
             self._say(f"{self._remote.host} knows no partial clones: the branch was fetched with all its files")
         self._lend()
         return self.branches()
@@ -138,6 +141,23 @@ class Copy:
             raise GitError(f"the repository does not give out object {lost[0]}", where=self._remote.host)
         return {oid: content for oid, (_, content) in found.items()}
 
+    def past(self, commit: str) -> tuple[Program, str]:
+        """A repository with the commits before `commit`, an end of what is here, without what they hold; and where they begin, empty where there are none.
+
+        It is one of its own: to a server that were told of them the clone would seem to have their trees, too. Asked for once.
+        """
+        git, folder = self._git.at(self._folder / "past"), self._folder / "past"
+        if self._past == commit or not self._filtered or not (self.place / "shallow").exists():
+            return git, self._past if self._past == commit else ""
+        shutil.rmtree(folder, ignore_errors=True)
+        _prepare(folder, {})
+        done = git.ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", f"--depth={_PAST}", "--filter=tree:0", "--", self._remote.url, commit)
+        self._past = "" if done.code else commit
+        if done.code:
+            self._filtered = False  # not asked again
+            self._say(f"{self._remote.host} does not give out the history: a newer deployment is noticed only where the last commit is one")
+        return git, self._past
+
     def _cut(self, commit: str) -> tuple[Entry, ...]:
         """What the scope says: the levels one by one, the trees below it as a whole."""
         levels = self._levels(commit)
@@ -174,9 +194,7 @@ class Copy:
     def _lend(self) -> None:
         """Let the plain repository have the clone's objects, and know where its history ends."""
         plain = self._folder / "plain"
-        for name, text in {**_PLAIN, "objects/info/alternates": f"{self.place / 'objects'}\n"}.items():
-            (plain / name).parent.mkdir(parents=True, exist_ok=True)
-            (plain / name).write_text(text, encoding="utf-8")
+        _prepare(plain, {"objects/info/alternates": f"{self.place / 'objects'}\n"})
         shallow = self.place / "shallow"
         if shallow.exists():
             shutil.copyfile(shallow, plain / "shallow")
@@ -185,6 +203,13 @@ class Copy:
     def _filter(scope: Scope) -> str:
         """All folders down to the one that is wanted are few; the ones below it, in a large repository, are most of it (facts 3.1)."""
         return "blob:none" if scope.whole else f"combine:blob:none+tree:{max(1, scope.depth)}"
+
+
+def _prepare(folder: Path, more: Mapping[str, str]) -> None:
+    """Make a bare repository at `folder`, without asking git, and files of these names in it."""
+    for name, text in {**_PLAIN, **more}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _is_one_of_many(folder: str, levels: Mapping[str, tuple[Entry, ...] | None]) -> bool:

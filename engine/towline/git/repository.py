@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Self
@@ -186,12 +186,15 @@ class Repository:
         beyond = [] if base.new else [f"^{base.commit}"]
         if tip.new:
             return ()
-        data = self._copy.plain.local("rev-list", f"--max-count={_HISTORY}", "--format=%B%x00", tip.commit, *beyond)
-        found = []
-        for text in data.decode("utf-8", "replace").split("\0\n")[:-1]:
-            head, _, message = text.partition("\n")
-            found.append(Commit(id=head.removeprefix("commit "), message=message))
-        return tuple(found)
+        return _commits(self._copy.plain, tip.commit, *beyond)
+
+    def history(self, tip: Tip) -> Iterator[Commit]:
+        """The commits up to `tip`, newest first: those that are here, then, asked for once and only when they are wanted, some hundred before them."""
+        here = _commits(self._copy.plain, tip.commit) if tip.commit else ()
+        yield from here
+        if here:
+            past, begin = self._copy.past(here[-1].id)
+            yield from _commits(past, begin)[1:] if begin else ()
 
     def wait(self, attempt: int, over: str) -> None:
         """Pause after failed attempt number `attempt` (from 0); raises GitUnreachable with the text `over` where the deadline leaves no time for it."""
@@ -211,3 +214,12 @@ class Repository:
         trees = ("".join(f"{entry.mode} {entry.kind} {entry.oid}\t{entry.path.rpartition('/')[2]}\0" for entry in folder) for folder in folders)
         data = "".join(f"{tree}\0" for tree in trees).encode("utf-8", "surrogateescape")
         return self._copy.plain.local("mktree", "-z", "--missing", "--batch", stdin=data).decode().split()
+
+
+def _commits(git: Program, *words: str) -> tuple[Commit, ...]:
+    """The commits of a repository that `words` choose, newest first, at most a thousand."""
+    data, found = git.local("rev-list", f"--max-count={_HISTORY}", "--format=%B%x00", *words), []
+    for text in data.decode("utf-8", "replace").split("\0\n")[:-1]:
+        head, _, message = text.partition("\n")
+        found.append(Commit(id=head.removeprefix("commit "), message=message))
+    return tuple(found)

@@ -13,6 +13,7 @@ from towline.git.repository import Author, Pushed, Repository, Tip
 from towline.git.scope import scope_of
 from towline.git.tree import Entry, check_path, is_pointer
 from towline.gitops.change import Change
+from towline.gitops.newest import check_newest
 from towline.gitops.provenance import Provenance, compose, parse
 
 _REFUSALS = 3
@@ -32,6 +33,7 @@ class CommitText:
 class Terms:
     """How an update goes about it: pushes at most (0: the deadline alone decides), whether it only shows the diff, who is told.
 
+    With `allow_older` it goes back behind a later build of the same pipeline, too.
     `within` are paths and globs that hold all the change may ask for or write; where they do not, or are empty, the whole tree is fetched.
     """
 
@@ -40,6 +42,7 @@ class Terms:
     console: Console | None = None
     within: tuple[str, ...] = ()
     create_branch: bool = False
+    allow_older: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +73,7 @@ def update(repository: Repository, *, branch: str, change: Change, text: CommitT
     """Make `change` on `branch` (empty: the remote's HEAD) as one commit, until it is there or the repository's deadline is over.
 
     Nothing to change is a success without a commit. Raises ConfigError, CredentialError, GitError (the server refuses), GitUnreachable,
-    and what the change itself raises.
+    Superseded (a later build of the same pipeline is in place), and what the change itself raises.
     """
     if terms.dry_run:
         return _update(repository, branch=branch, change=change, text=text, terms=terms)
@@ -83,6 +86,9 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
     attempts = 0
     while True:
         tip, edits = _prepared(repository, tip, change)
+        if edits and not terms.allow_older:
+            history = ((commit.id, commit.message) for commit in repository.history(tip))
+            check_newest(history, text.provenance, [edit.old for edit in edits if edit.old is not None], where=repository.remote.url)
         done = Update(commit="", branch=tip.branch, base=tip.commit, files=tuple(edit.path for edit in edits), attempts=attempts, diff="")
         if not edits or terms.dry_run:
             return replace(done, diff="".join(map(diff, edits)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from towline import dispatch
 from towline.config.settings import Settings
+from towline.errors import Superseded
 from towline.git.repository import Author, Repository
 from towline.gitops.change import Change, Together
 from towline.gitops.provenance import Provenance, default_message
@@ -24,10 +25,22 @@ from towline.wire import SUCCESS, UNCHANGED, Outcome
 
 
 def run(task: Task) -> Outcome:
-    """Plan what the tool changes in each target, push one commit to each repository, and say what came of it."""
+    """Plan what the tool changes in each target, push one commit to each repository, and say what came of it.
+
+    Where one of them has a newer deployment already, the others get theirs all the same; then raises Superseded.
+    """
     started = time.monotonic()
     targets = [_target(task, settings) for settings in task.settings.each("targets")]
-    done = [Deployment(targets=group, update=_push(task, group)) for group in _by_branch(targets)]
+    done, overtaken = [], []
+    for group in _by_branch(targets):
+        try:
+            done.append(Deployment(targets=group, update=_push(task, group)))
+        except Superseded as fault:
+            overtaken.append(fault)
+    if overtaken:
+        first = overtaken[0]
+        raise Superseded(first.message, where=first.where, hint=first.hint,
+                         outputs=_outcome(task, done, seconds=time.monotonic() - started).outputs if done else None)
     if task.dry_run:
         for one in done:
             task.console.say(one.update.diff.rstrip("\n") or f"nothing would change on {one.update.branch}")
@@ -93,7 +106,7 @@ def _push(task: Task, group: Sequence[Target]) -> Update:
     deadline = Deadline.after(settings.number("pushDeadline"), Clock())
     paths = tuple(dict.fromkeys(path for target in group for path in _paths(target.settings)))
     terms = Terms(max_attempts=settings.number("maxPushAttempts"), dry_run=task.dry_run, console=task.console, within=paths,
-                  create_branch=settings.flag("createBranch"))
+                  create_branch=settings.flag("createBranch"), allow_older=settings.flag("allowOlder"))
     change = changes[0] if len(changes) == 1 else Together(changes=changes)
     with opened(replace(task, settings=settings)) as remote:
         if remote.login:  # git sends it as one, and a server may repeat it

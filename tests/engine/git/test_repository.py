@@ -350,3 +350,45 @@ def test_other_writers_of_this_host_wait(repository: Repository, opened: Opened,
     with repository.alone("main") as first, other.alone("main") as second, other.alone("stage") as third:
         assert (first, second, third) == (True, False, True)
     assert [path for path in temporary.iterdir() if path.is_file()] == []
+
+
+def messages(repository: Repository, tip: Tip) -> list[str]:
+    return [commit.message.strip() for commit in repository.history(tip)]
+
+
+def test_the_history_comes_when_it_is_asked_for_and_once(server: GitServer, repository: Repository) -> None:
+    for number in range(3):
+        server.add("demo", {"new": str(number).encode()}, message=f"Number {number}")
+    tip = repository.fetch("main")
+    read = len(server.requests)
+    assert next(repository.history(tip)).message.strip() == "Number 2"
+    assert len(server.requests) == read
+    assert messages(repository, tip) == ["Number 2", "Number 1", "Number 0", "Begin"]
+    assert len(server.requests) == read + 2
+    server.add("demo", {"new": b"3"}, message="Number 3")
+    again = repository.refetch(tip)
+    read = len(server.requests)
+    assert messages(repository, again)[:3] == ["Number 3", "Number 2", "Number 1"]
+    assert len(server.requests) == read
+
+
+def test_the_history_leaves_what_is_read_as_it_is(server: GitServer, bare: Path, repository: Repository) -> None:
+    first = server.git("rev-parse", "main", repository=bare).strip()
+    server.add("demo", {"new": b"1"}, message="Another")
+    tip = repository.fetch("main")
+    assert len(messages(repository, tip)) == 2
+    back = server.git("-c", "user.name=x", "-c", "user.email=x", "commit-tree", f"{first}^{{tree}}", "-p", "main", "-m", "Back", repository=bare).strip()
+    server.git("update-ref", "refs/heads/main", back, repository=bare)
+    again = repository.refetch(tip)
+    assert [entry.path for entry in repository.listing(again.commit) if entry.path == "new"] == []
+    assert repository.read([entry for entry in repository.listing(again.commit) if entry.regular])
+    assert pushed(repository, again, {"new": b"2"})
+
+
+def test_where_no_history_is_given_out_what_is_here_is_all_and_nobody_asks_again(server: GitServer, repository: Repository) -> None:
+    server.add("demo", {"new": b"1"}, message="Another")
+    tip = repository.fetch("main")
+    server.fault = lambda _method, _path: 500
+    read = len(server.requests)
+    assert messages(repository, tip) == messages(repository, tip) == ["Another"]
+    assert len(server.requests) == read + 1

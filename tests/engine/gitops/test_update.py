@@ -12,10 +12,10 @@ import pytest
 
 from tests.fakes.git_server import GitServer
 from towline.console import Console
-from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, RenderError
+from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, RenderError, Superseded
 from towline.git.remote import parse_remote
 from towline.git.repository import Author, Repository
-from towline.gitops.provenance import Provenance, parse
+from towline.gitops.provenance import Provenance, compose, parse
 from towline.gitops.update import CommitText, Edit, Terms, Update, diff, update
 from towline.retry import Clock, Deadline
 
@@ -383,3 +383,68 @@ def test_a_new_branch_whose_answer_was_lost_is_recognised(server: GitServer, rep
     done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True))
     assert done.commit == git(server, "rev-parse", "stage").strip()
     assert done.attempts == 1
+
+
+# ---- a newer deployment is in place
+
+JOB = "https://ci.example.com/job/demo"
+
+
+def built(number: int) -> CommitText:
+    provenance = Provenance(deployment="demo", stage="Release", images=(f"demo:{number}",), build=f"{JOB}/{number}/", build_number=str(number),
+                            request=f"run-{number}")
+    return CommitText(text=f"Updated demo to version {number}", provenance=provenance, author=Author(name="ann"))
+
+
+def deployed(server: GitServer, number: int, *, then: int = 0) -> None:
+    """Build `number` has deployed its image, and others have committed `then` times since."""
+    text = built(number)
+    server.add("demo", {"apps/demo.yaml": f"image: demo:{number}\n".encode()}, message=compose(text.text, text.provenance))
+    for _ in range(then):
+        another_writer(server)()
+
+
+@pytest.mark.parametrize(("then", "requests"), [(0, 5), (3, 7)], ids=["the last commit tells", "the history tells, by two requests more"])
+def test_an_older_build_does_not_go_back(server: GitServer, repository: Repository, then: int, requests: int) -> None:
+    deployed(server, 12, then=then)
+    before = git(server, "rev-parse", "main")
+    with pytest.raises(Superseded, match="build 12"):
+        update(repository, branch="", change=Replace(old=b"demo:12", new=b"demo:11"), text=built(11))
+    assert git(server, "rev-parse", "main") == before
+    assert len(server.requests) == requests
+
+
+def test_an_older_build_goes_back_where_that_is_wanted_and_asks_nothing_more(server: GitServer, repository: Repository) -> None:
+    deployed(server, 12, then=3)
+    assert update(repository, branch="", change=Replace(old=b"demo:12", new=b"demo:11"), text=built(11), terms=Terms(allow_older=True)).commit
+    assert len(server.requests) == 7
+
+
+def test_a_newer_build_and_the_same_one_again_go_on_within_nine_requests(server: GitServer, repository: Repository) -> None:
+    deployed(server, 12, then=3)
+    assert update(repository, branch="", change=Replace(old=b"demo:12", new=b"demo:13"), text=built(13)).attempts == 1
+    assert len(server.requests) == 9
+    with Repository(repository.remote, environ={"PATH": os.environ["PATH"]}) as again:
+        assert update(again, branch="", change=Replace(old=b"demo:13", new=b"demo:13b"), text=built(13)).attempts == 1
+
+
+def test_what_people_have_taken_back_is_no_newer_deployment(server: GitServer, repository: Repository) -> None:
+    deployed(server, 12)
+    server.add("demo", {"apps/demo.yaml": b"image: demo:1\n"}, message="Back to 1")
+    assert update(repository, branch="", change=Replace(old=b"demo:1\n", new=b"demo:11\n"), text=built(11)).commit
+
+
+def test_a_newer_build_that_overtakes_is_seen_when_the_branch_is_read_again(server: GitServer, repository: Repository) -> None:
+    another_writer(server)()
+    server.fault = Once(PUSHING, lambda: deployed(server, 12))
+    with pytest.raises(Superseded, match="build 12"):
+        update(repository, branch="", change=Replace(old=b"demo:1", new=b"demo:11"), text=built(11))
+    assert parse(git(server, "log", "-1", "--format=%B", "main")).build_number == "12"
+
+
+def test_a_server_that_gives_out_no_history_stops_nobody(server: GitServer, tmp_path: Path) -> None:
+    deployed(server, 12, then=1)
+    git(server, "config", "uploadpack.allowFilter", "false")
+    deadline = Deadline.after(60, Clock(sleep=lambda _seconds: None))
+    with Repository(parse_remote(server.url("demo")), environ={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}, deadline=deadline) as repository:
+        assert update(repository, branch="", change=Replace(old=b"demo:12", new=b"demo:11"), text=built(11)).commit

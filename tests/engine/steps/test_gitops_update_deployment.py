@@ -45,13 +45,15 @@ class Place:
     def configure(self, more: str) -> None:
         configure(self.folder, f"steps:\n  gitOpsUpdateDeployment:\n    serverUrl: {self.server.url('ops')}\n{more}")
 
-    def deploy(self, *words: str, environ: dict[str, str] | None = None, environment: dict[str, Any] | None = None, **parameters: object) -> Ending:
+    def deploy(
+        self, *words: str, environ: dict[str, str] | None = None, environment: dict[str, Any] | None = None, number: str = "12", **parameters: object,
+    ) -> Ending:
         known = {
             "container/targetRegistryUrl": "https://registry.example.com/team", "container/targetImageNameTag": "app:2.0",
             "container/targetImageNameTags": ["app:2.0"], "container/targetImageDigests": [DIGEST],
             "container/registryUrl": "https://staging.example.com", "container/imageNameTag": "app:2.0",
         }
-        build = {"number": "12", "url": "https://ci.example.com/12", "sourceRepository": "https://git.example.com/src.git", "sourceCommit": "c" * 40}
+        build = {"number": number, "url": f"https://ci.example.com/{number}", "sourceRepository": "https://git.example.com/src.git", "sourceCommit": "c" * 40}
         flag = request(self.folder, step="gitOpsUpdateDeployment", stage="Acceptance", build=build, parameters=parameters,
                        pipelineEnvironment=known if environment is None else environment)
         login = {"PIPER_username": "deployer", "PIPER_password": PASSWORD, "PATH": "/usr/local/bin:/usr/bin:/bin"}
@@ -125,6 +127,30 @@ def test_the_commit_says_what_was_deployed_from_where(place: Place) -> None:
     for line in ("Towline-Deployment: shop", "Towline-Stage: Acceptance", f"Towline-Image: registry.example.com/team/app:2.0@{DIGEST}",
                  "Towline-Build: https://ci.example.com/12", "Towline-Build-Number: 12", f"Towline-Source-Commit: {'c' * 40}"):
         assert line in message.splitlines()
+
+
+def test_an_older_build_ends_as_superseded_and_the_file_stays(place: Place) -> None:
+    place.deploy(**KUBECTL)
+    newer = place.file("app.yaml")
+    older = {"container/registryUrl": "https://registry.example.com/team", "container/imageNameTag": "app:1.9"}
+    ending = place.deploy(**KUBECTL, environment=older, number="11")
+    assert (ending.code, ending.result["status"], ending.result["error"]["category"]) == (8, "superseded", "custom"), ending.err
+    assert "build 12" in ending.message
+    assert place.file("app.yaml") == newer
+    assert place.deploy("--dry-run", **KUBECTL, environment=older, number="11").code == 8
+    assert place.deploy(**KUBECTL, environment=older, number="11", allowOlder=True).result["status"] == "success"
+    assert "app:1.9" in place.file("app.yaml")
+
+
+def test_where_one_target_is_superseded_the_others_get_their_image(place: Place) -> None:
+    place.deploy(**KUBECTL)
+    place.server.create("other", {"app.yaml": DEPLOYMENT})
+    older = {"container/registryUrl": "https://registry.example.com/team", "container/imageNameTag": "app:1.9"}
+    targets = [{"branchName": "main"}, {"serverUrl": place.server.url("other")}]
+    ending = place.deploy(**KUBECTL, environment=older, number="11", targets=targets)
+    assert (ending.code, ending.result["outputs"]["files"]) == (8, ["app.yaml"]), ending.err
+    assert "app:1.9" in place.server.git("show", "main:app.yaml", repository=place.server.folder / "other.git")
+    assert "app:2.0" in place.file("app.yaml")
 
 
 def test_the_commit_message_can_be_configured(place: Place) -> None:

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from towline.errors import Superseded
+from towline.gitops.newest import check_newest
+from towline.gitops.provenance import Provenance, compose
+
+JOB = "https://ci.example.com/job/shop/job/main"
+OURS = Provenance(deployment="shop", stage="Release", images=("r.example/shop:1.1@sha256:11",), build=f"{JOB}/11/", build_number="11",
+                  source="https://git.example/shop.git", source_time="2026-01-02T10:00:00+01:00")
+NEWER = replace(OURS, images=("r.example/shop:1.2@sha256:22",), build=f"{JOB}/12/", build_number="12", source_time="2026-01-03T10:00:00Z")
+HOLDS = b"image: r.example/shop:1.2\n"
+
+
+def superseded(*history: Provenance | str, ours: Provenance = OURS, files: tuple[bytes, ...] = (HOLDS,)) -> bool:
+    messages = [("c" * 40, one if isinstance(one, str) else compose("Updated", one)) for one in history]
+    try:
+        check_newest(messages, ours, files, where="https://git.example/ops.git")
+    except Superseded:
+        return True
+    return False
+
+
+def test_a_later_build_of_the_same_job_supersedes_and_says_which() -> None:
+    with pytest.raises(Superseded) as caught:
+        check_newest([("c" * 40, compose("Updated", NEWER))], OURS, [HOLDS], where="https://git.example/ops.git")
+    assert caught.value.message == "a newer deployment of shop is in place: build 12, commit cccccccccccc"
+    assert (caught.value.exit_code, caught.value.where) == (8, "https://git.example/ops.git")
+    assert "allowOlder" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        (NEWER, True),
+        (replace(NEWER, build=f"{JOB}/9/", build_number="9"), False),
+        (replace(NEWER, build=OURS.build, build_number="11"), False),
+        (replace(NEWER, stage="Acceptance"), False),
+        (replace(NEWER, deployment="cart"), False),
+        (replace(NEWER, deployment="cart, shop"), True),
+        (replace(NEWER, build=f"{JOB}-fix/9/", build_number="9"), True),  # by time
+        (replace(NEWER, build=f"{JOB}-fix/99/", build_number="99", source_time=""), False),
+        (replace(NEWER, build=f"{JOB}-fix/99/", build_number="99", source_time="2026-01-02T09:30:00+01:00"), False),
+        (replace(NEWER, build="", build_number="", source="https://git.example/other.git"), False),
+        (replace(NEWER, build="", build_number=""), True),
+        (replace(NEWER, build="", build_number="", source_time="yesterday"), False),
+        (replace(NEWER, build="", build_number="", source_time="2026-01-02T09:30:00"), True),  # no zone: UTC
+        (replace(NEWER, build=f"{JOB}/12/", build_number="7", source_time=""), False),  # number and URL do not belong together
+    ],
+)
+def test_what_is_later(theirs: Provenance, *, expected: bool) -> None:
+    assert superseded(theirs) == expected
+
+
+def test_a_build_that_knows_neither_its_job_nor_its_time_compares_with_nothing_and_reads_nothing() -> None:
+    def read(_number: int) -> tuple[str, str]:
+        raise AssertionError("nobody has to read it")
+
+    check_newest(map(read, range(9)), Provenance(deployment="shop", stage="Release"), [HOLDS], where="")
+
+
+def test_the_last_deployment_decides_and_no_more_is_read() -> None:
+    older = replace(OURS, build=f"{JOB}/10/", build_number="10")
+    assert superseded("Somebody's own", replace(NEWER, deployment="cart"), NEWER, older)
+    assert not superseded(older, NEWER)
+
+    def history() -> Iterator[tuple[str, str]]:
+        yield "a", compose("Updated", older)
+        raise AssertionError("the one before has decided")
+
+    check_newest(history(), OURS, [HOLDS], where="")
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"image: r.example/shop:1.2", True), (b"tag: '1.2'", True), (b"digest: sha256:22", True), (b"image: r.example/shop:1.0", False),
+        (b"tag: 1.2.3", False), (b"tag: 11.2", False), (b"tag: 1.2-rc", False),
+    ],
+)
+def test_what_has_been_taken_back_since_is_not_in_place(data: bytes, *, expected: bool) -> None:
+    assert superseded(NEWER, files=(b"", data)) == expected
+
+
+def test_an_image_that_both_have_deployed_does_not_tell_that_the_newer_is_in_place() -> None:
+    sidecar = "r.example/proxy:5"
+    ours, theirs = replace(OURS, images=(*OURS.images, sidecar)), replace(NEWER, images=(*NEWER.images, sidecar))
+    assert not superseded(theirs, ours=ours, files=(b"image: r.example/shop:1.0\nimage: r.example/proxy:5\n",))
+    assert superseded(replace(NEWER, images=OURS.images), files=(b"",)), "a chart's own change cannot be told by images"
