@@ -25,6 +25,8 @@ if [ "$purpose" = test ]; then
     command -v docker-registry >/dev/null || missing="$missing docker-registry"
     command -v openssl >/dev/null || missing="$missing openssl"
     command -v skopeo >/dev/null || missing="$missing skopeo"
+    command -v ssh-keygen >/dev/null || missing="$missing openssh-client"
+    command -v gpg >/dev/null || missing="$missing gnupg"
     # Only root gets an SSH server: elsewhere its tests are skipped, which they say.
     [ "$(id -u)" != 0 ] || [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
     # Nor does anybody else get a Docker engine; tests/containers starts it where none is there yet.

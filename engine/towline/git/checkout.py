@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import formataddr
 from pathlib import Path
 
 from towline.errors import TowlineError
@@ -12,6 +14,7 @@ from towline.process import Overrun, find, run
 
 _SECONDS = 10.0
 _HISTORY = 100
+_QUIET = ("-c", "log.showSignature=false", "log")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,17 @@ class Revision:
 
     id: str
     message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a commit says of itself: author (RFC 5322), the author's date and the commit's own time (ISO 8601), subject and body; unknown parts are empty."""
+
+    author: str = ""
+    date: str = ""
+    time: str = ""
+    subject: str = ""
+    body: str = ""
 
 
 def origin(folder: Path, environ: Mapping[str, str]) -> str:
@@ -35,9 +49,29 @@ def history(folder: Path, environ: Mapping[str, str]) -> tuple[Revision, ...]:
     """The commit that is checked out in `folder` and its first parents, as far as they are there, newest first; empty where there is no checkout or no git."""
     if not (folder / ".git").exists():
         return ()
-    words = ("-c", f"safe.directory={folder}", "-c", "log.showSignature=false", "log", "--first-parent", f"--max-count={_HISTORY}", "--format=%H%n%B%x00")
+    words = ("-c", f"safe.directory={folder}", *_QUIET, "--first-parent", f"--max-count={_HISTORY}", "--format=%H%n%B%x00")
     entries = [entry.strip("\n").partition("\n") for entry in _ask(folder, environ, *words).split("\0")]
     return tuple(Revision(id=name, message=message) for name, _, message in entries if name)
+
+
+def described(folder: Path, environ: Mapping[str, str], commit: str) -> Description:
+    """What the commit with that id says, empty where the checkout in `folder` does not have it."""
+    if not re.fullmatch(r"[0-9a-fA-F]{40,64}", commit) or not (folder / ".git").exists():
+        return Description()
+    form = "--format=%an%x00%ae%x00%aI%x00%cI%x00%s%x00%b"
+    parts = _ask(folder, environ, "-c", f"safe.directory={folder}", *_QUIET, "--max-count=1", form, commit, "--").rstrip("\n").split("\0")
+    if len(parts) != 6:
+        return Description()
+    name, email, date, time, subject, body = parts
+    return Description(author=_address(name, email), date=date, time=time, subject=subject, body=body.strip())
+
+
+def _address(name: str, email: str) -> str:
+    """Name and address in one; empty for an address that RFC 5322 does not have."""
+    try:
+        return formataddr((name, email)) if email else ""
+    except UnicodeEncodeError:
+        return ""
 
 
 def _ask(folder: Path, environ: Mapping[str, str], *words: str) -> str:
@@ -45,7 +79,8 @@ def _ask(folder: Path, environ: Mapping[str, str], *words: str) -> str:
     program = find("git", environ)
     if not program:
         return ""
-    environment = {"PATH": environ.get("PATH", os.defpath), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    environment = {"PATH": environ.get("PATH", os.defpath), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull,
+                   "GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}  # what is not here is not fetched
     try:
         done = run([program, *words], environment=environment, folder=folder, seconds=_SECONDS)
     except (TowlineError, Overrun):

@@ -8,13 +8,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Self
 
-from towline.errors import ConfigError
+from towline.errors import ConfigError, CredentialError
 from towline.git.folder import PrivateFolder
 from towline.git.lock import alone
 from towline.git.program import Program
 from towline.git.reading import Copy, Missing, OutOfScope
 from towline.git.remote import Remote
 from towline.git.scope import WHOLE, Scope
+from towline.git.signing import SigningKey, signing
 from towline.git.tree import Entry, rewrite
 from towline.retry import Clock, Deadline
 
@@ -46,10 +47,11 @@ class Tip:
 
 @dataclass(frozen=True, kw_only=True)
 class Author:
-    """Who a commit names as author and committer; the e-mail address may be empty."""
+    """Who a commit names as author and committer, and the key that signs it; the e-mail address may be empty."""
 
     name: str
     email: str = ""
+    key: SigningKey | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +163,7 @@ class Repository:
     def commit(self, tip: Tip, changes: Mapping[str, bytes], *, message: str, author: Author) -> str:
         """Write `changes` (path -> new content) on top of `tip` and give the commit's id; modes stay, new files are 100644.
 
-        Raises ConfigError (a path that is none, or leads over a link, a submodule or a file).
+        Raises ConfigError (a path that is none, or leads over a link, a submodule or a file), CredentialError (a key that does not sign).
         """
         if not author.name.strip():
             raise ConfigError("a commit needs an author's name", hint="configure the user for the repository")
@@ -171,7 +173,10 @@ class Repository:
                     for part, value in (("NAME", author.name), ("EMAIL", author.email))}
         text = message.replace("\0", "").strip() + "\n"
         parent = ["-p", tip.commit] if tip.commit else []
-        return self._copy.plain.local("commit-tree", tree, *parent, stdin=text.encode(), variables=identity).decode().strip()
+        words = ("commit-tree", tree, *parent)
+        if author.key is None:
+            return self._copy.plain.local(*words, stdin=text.encode(), variables=identity).decode().strip()
+        return self._sign(words, text, identity, author.key)
 
     def push(self, commit: str, tip: Tip) -> Pushed:
         """Move the branch from `tip` to `commit`, its child, where it has not moved meanwhile; raises CredentialError."""
@@ -199,6 +204,14 @@ class Repository:
     def wait(self, attempt: int, over: str) -> None:
         """Pause after failed attempt number `attempt` (from 0); raises GitUnreachable with the text `over` where the deadline leaves no time for it."""
         self._git.wait(attempt, over)
+
+    def _sign(self, words: tuple[str, ...], text: str, identity: Mapping[str, str], key: SigningKey) -> str:
+        with signing(key, self._folder, self._environ) as by:
+            done = self._copy.plain.check(*by.settings, *words, *by.options, stdin=text.encode(), variables={**identity, **by.variables})
+        if done.code:
+            raise CredentialError(f"the commit could not be signed: {self._git.text(done)}", where=key.origin,
+                                  hint="the key must be a private one without a passphrase, of the kind that signingFormat says")
+        return done.out.decode().strip()
 
     def _write(self, contents: Iterable[bytes]) -> list[str]:
         """Make a blob of each content and give their ids; one process for all, so by way of files in the private folder."""

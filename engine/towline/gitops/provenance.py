@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
 _LINE = re.compile(r"(Towline-[A-Za-z-]+): (.*)")
 _LONGEST = 1000
+_ARGO = "Argocd-reference-commit"
+_COMMIT = re.compile(r"[0-9a-f]{5,40}")
 _IMAGES = "images"
 _TRAILERS = {
     "Towline-Deployment": "deployment", "Towline-Stage": "stage", "Towline-Image": _IMAGES, "Towline-Build": "build",
@@ -20,7 +23,10 @@ _TRAILERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What a deployment's commit says of itself; parts that are unknown are empty and leave their line out."""
+    """What a deployment's commit says of itself; parts that are unknown are empty and leave their line out.
+
+    Author (RFC 5322), date, subject and body of the source commit are for Argo CD alone, and are not read back.
+    """
 
     deployment: str = ""
     stage: str = ""
@@ -30,6 +36,10 @@ class Provenance:
     source: str = ""
     source_commit: str = ""
     source_time: str = ""
+    source_author: str = ""
+    source_date: str = ""
+    source_subject: str = ""
+    source_body: str = ""
     request: str = ""
 
     def trailers(self) -> tuple[str, ...]:
@@ -38,7 +48,16 @@ class Provenance:
         for trailer, field in _TRAILERS.items():
             values: tuple[str, ...] = self.images if field == _IMAGES else (getattr(self, field),)
             lines += [f"{trailer}: {value}" for value in map(_clean, values) if value]
-        return tuple(lines)
+        return (*lines, *self._for_argo())
+
+    def _for_argo(self) -> Iterator[str]:
+        """The lines by which Argo CD shows the source commit (its documentation: Source Hydrator, "Commit Tracing")."""
+        if not _COMMIT.fullmatch(self.source_commit):
+            return
+        url = _clean(self.source)
+        values = {"author": self.source_author, "sha": self.source_commit, "subject": self.source_subject, "body": _quoted(self.source_body),
+                  "date": self.source_date, "repourl": url if "://" in url else ""}
+        yield from (f"{_ARGO}-{name}: {value}" for name, value in zip(values, map(_clean, values.values()), strict=True) if value)
 
 
 def compose(text: str, provenance: Provenance) -> str:
@@ -75,6 +94,13 @@ def is_deployment(history: Sequence[tuple[str, str]]) -> bool:
 def default_message(repository: str, version: str) -> str:
     """The text for people where the configuration has none: `host/name` of the image and its tag or digest (Piper's words)."""
     return f"Updated {_clean(repository)} to version {_clean(version)}"
+
+
+def _quoted(text: str) -> str:
+    """`text` as JSON, cut until it fits into a line; empty for none."""
+    while len(quoted := json.dumps(text, ensure_ascii=False)) > _LONGEST:
+        text = text[: len(text) // 2]
+    return quoted if text else ""
 
 
 def _clean(value: str) -> str:

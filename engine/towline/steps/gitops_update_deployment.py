@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from towline import dispatch
 from towline.config.settings import Settings
 from towline.errors import Superseded
-from towline.git.repository import Author, Repository
+from towline.git.repository import Repository
 from towline.gitops.change import Change, Together
-from towline.gitops.provenance import Provenance, default_message
 from towline.gitops.update import CommitText, Terms, Update, update
 from towline.registry.credentials import basic
 from towline.retry import Clock, Deadline
+from towline.steps.deployment.commit_text import commit_text
 from towline.steps.deployment.images import Deployed
 from towline.steps.deployment.remote import opened
 from towline.steps.deployment.tools import Planned, plan
@@ -122,23 +121,9 @@ def _paths(settings: Settings) -> tuple[str, ...]:
 
 
 def _text(task: Task, group: Sequence[Target]) -> CommitText:
-    settings, build = group[0].settings, task.build
     images = tuple(dict.fromkeys(image for target in group for image in target.images))
-    names = dict.fromkeys(target.settings.text("deploymentName") or target.settings.text("filePath") for target in group)
-    provenance = Provenance(
-        deployment=", ".join(names), stage=task.stage, images=tuple(image.full for image in images),
-        build=build.url, build_number=build.number, source=build.source_repository, source_commit=build.source_commit,
-        source_time=build.source_time, request=uuid.uuid4().hex,
-    )
-    user = settings.text("username") or "Towline"
-    text = settings.text("commitMessage") or _message(images) or f"Updated {', '.join(names)} to version {settings.text('artifactVersion')}"
-    return CommitText(text=text, provenance=provenance, author=Author(name=user))
-
-
-def _message(images: Sequence[Deployed]) -> str:
-    """Piper's sentence for the first image, and one line for each further one below it; empty without an image."""
-    lines = [default_message(image.repository, image.tag or image.digest) for image in images]
-    return "\n\n".join(part for part in ("".join(lines[:1]), "\n".join(lines[1:])) if part)
+    names = tuple(dict.fromkeys(target.settings.text("deploymentName") or target.settings.text("filePath") for target in group))
+    return commit_text(task, group[0].settings, names, images)
 
 
 def _outcome(task: Task, done: Sequence[Deployment], *, seconds: float) -> Outcome:

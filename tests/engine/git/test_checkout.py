@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+from datetime import datetime
+from email.header import decode_header, make_header
+from email.utils import parseaddr
 from pathlib import Path
 
 import pytest
 
-from towline.git.checkout import history, origin
+from towline.git.checkout import Description, described, history, origin
 
 URL = "https://git.example/team/app.git"
 ENVIRON = {"PATH": os.environ["PATH"]}
@@ -83,3 +86,30 @@ def test_where_there_is_no_commit_no_git_and_no_checkout_there_is_no_history(che
     assert history(checkout, {"PATH": "/nowhere"}) == ()
     (checkout / "inner").mkdir()
     assert history(checkout / "inner", ENVIRON) == ()
+
+
+def committed(checkout: Path, *, author: str = "Zoë Ünal <zoe@example.com>") -> str:
+    git(checkout, "-c", "user.name=x", "-c", "user.email=y@example.com", "commit", "--allow-empty", "--no-verify", f"--author={author}",
+        "--date=2026-01-02T03:04:05+01:00", "-m", "Sell more\n\nBecause\nwe can.")
+    return subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, env=ENVIRON, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_commit_says_who_when_and_what(checkout: Path) -> None:
+    found = described(checkout, ENVIRON, committed(checkout))
+    assert (found.date, found.subject, found.body) == ("2026-01-02T03:04:05+01:00", "Sell more", "Because\nwe can.")
+    assert parseaddr(str(make_header(decode_header(found.author)))) == ("Zoë Ünal", "zoe@example.com")
+    assert datetime.fromisoformat(found.time).year >= 2026
+
+
+def test_an_address_that_no_mail_has_is_left_out(checkout: Path) -> None:
+    assert described(checkout, ENVIRON, committed(checkout, author="Zoë <zoë@example.com>")).author == ""
+
+
+@pytest.mark.parametrize("commit", ["", "HEAD", "--all", "c" * 40, "c" * 39])
+def test_of_what_is_no_commit_here_nothing_is_known(checkout: Path, commit: str) -> None:
+    committed(checkout)
+    assert described(checkout, ENVIRON, commit) == Description()
+
+
+def test_without_a_checkout_nothing_is_known(tmp_path: Path) -> None:
+    assert described(tmp_path, ENVIRON, "c" * 40) == Description()

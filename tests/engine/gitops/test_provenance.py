@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,26 +17,29 @@ FULL = Provenance(
     deployment="azure-demo", stage="Acceptance", images=("r.example.com/a:1@sha256:00", "r.example.com/b:2"), build="https://ci.example.com/job/1/",
     build_number="1", source="https://git.example.com/a.git", source_commit="c0ffee", source_time="2026-01-02T03:04:05Z", request="abc",
 )
+SAID: dict[str, Any] = {
+    "source_author": "Ann <ann@example.com>", "source_date": "2026-01-02T03:04:05Z", "source_subject": "Sell more", "source_body": "Because: yes.",
+}
 TEXT = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="@"), max_size=30)
 
 
 def test_the_trailers_are_those_of_the_contract() -> None:
     contract = (Path(__file__).parents[3] / "docs/contract.md").read_text(encoding="utf-8")
-    table = re.findall(r"^\| `(Towline-[A-Za-z-]+)`", contract, re.MULTILINE)
-    assert list(dict.fromkeys(line.partition(":")[0] for line in FULL.trailers())) == table
+    table = re.findall(r"^\| `((?:Towline|Argocd)-[A-Za-z-]+)`", contract, re.MULTILINE)
+    assert list(dict.fromkeys(line.partition(":")[0] for line in replace(FULL, **SAID).trailers())) == table
 
 
 def test_a_message_ends_in_trailers_and_gives_them_back() -> None:
     message = compose("Updated a to version 1\n\nA body: with a colon\n", FULL)
     assert message.startswith("Updated a to version 1\n\nA body: with a colon\n\nTowline-Deployment: azure-demo\nTowline-Stage: Acceptance\n")
-    assert message.endswith("\nTowline-Request: abc\n")
+    assert "\nTowline-Request: abc\n" in message
     assert message.count("Towline-Image: ") == 2
     assert parse(message) == FULL
 
 
 def test_git_reads_them_as_trailers() -> None:
-    done = subprocess.run(["git", "interpret-trailers", "--parse"], input=compose("Update", FULL), text=True, capture_output=True, check=True)
-    assert done.stdout.splitlines() == list(FULL.trailers())
+    done = subprocess.run(["git", "interpret-trailers", "--parse"], input=compose("Update", replace(FULL, **SAID)), text=True, capture_output=True, check=True)
+    assert done.stdout.splitlines() == list(replace(FULL, **SAID).trailers())
 
 
 def test_an_unknown_part_leaves_its_line_out() -> None:
@@ -86,3 +92,28 @@ def deployed(source: str) -> str:
 ])
 def test_a_commit_is_a_deployment_where_all_before_it_has_been_built(history: list[tuple[str, str]], expected: bool) -> None:  # noqa: FBT001 - a column
     assert is_deployment(history) is expected
+
+
+SOURCE = Provenance(deployment="shop", source="https://robot:secret@git.example/src.git", source_commit="a" * 40, source_author="Ann <ann@example.com>",
+                    source_date="2026-01-02T03:04:05+01:00", source_subject="Sell  more", source_body='Because "we"\ncan.', request="r")
+
+
+def test_argo_cd_is_told_of_the_source_commit() -> None:
+    assert [line for line in SOURCE.trailers() if line.startswith("Argocd")] == [
+        "Argocd-reference-commit-author: Ann <ann@example.com>", f"Argocd-reference-commit-sha: {'a' * 40}", "Argocd-reference-commit-subject: Sell more",
+        r'Argocd-reference-commit-body: "Because \"we\"\ncan."', "Argocd-reference-commit-date: 2026-01-02T03:04:05+01:00",
+        "Argocd-reference-commit-repourl: https://git.example/src.git",
+    ]
+    assert parse(compose("Text", SOURCE)).request == "r"
+
+
+@pytest.mark.parametrize(("changed", "lines"), [({"source_commit": ""}, 0), ({"source_commit": "main"}, 0), ({"source": "git@git.example:src.git"}, 5),
+                                                ({"source_body": "", "source_author": ""}, 4)])
+def test_what_argo_cd_would_not_take_is_left_out(changed: dict[str, Any], lines: int) -> None:
+    assert len([line for line in replace(SOURCE, **changed).trailers() if line.startswith("Argocd")]) == lines
+
+
+def test_a_long_body_stays_json_on_one_line() -> None:
+    lines = replace(SOURCE, source_body='"\n' * 5000).trailers()
+    body = next(line for line in lines if "-body: " in line).partition(": ")[2]
+    assert json.loads(body).startswith('"\n')

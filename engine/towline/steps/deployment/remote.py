@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from towline import dispatch
-from towline.errors import CredentialError, placed
+from towline.errors import placed
 from towline.git.key import Key, parse_key
 from towline.git.remote import Remote, parse_remote
 from towline.secret import admit
 from towline.steps.authorities import bundle
+from towline.steps.deployment.keys import key_text
 from towline.steps.logins import login
 from towline.steps.task import Task
 
@@ -25,7 +25,9 @@ def opened(task: Task) -> Iterator[Remote]:
         yield _remote(task)
         return
     url, allowed = settings.text("serverUrl"), settings.flag("allowPlainHttp")
-    with dispatch.part("app_login").app_login(task, parse_remote(url)) as login:
+    with placed(settings.origin("serverUrl")):
+        plain = parse_remote(url)
+    with dispatch.part("app_login").app_login(task, plain) as login:
         yield replace(parse_remote(url, login=login, allow_plain_http=allowed), authorities=bundle(task))
 
 
@@ -42,18 +44,8 @@ def _remote(task: Task) -> Remote:
 
 
 def _key(task: Task) -> Key | None:
-    """The SSH key, read from its file where a path is given, and the hosts that it may meet; raises CredentialError."""
-    settings = task.settings
-    text, known, origin = settings.text("gitSshPrivateKey").strip(), settings.text("gitSshKnownHosts"), settings.origin("gitSshPrivateKey")
+    """The SSH key, and the hosts that it may meet; raises CredentialError."""
+    text, known = key_text(task, "gitSshPrivateKey"), task.settings.text("gitSshKnownHosts")
     if not text:
         return Key(known_hosts=known) if known else None
-    if text.startswith("/") and "\n" not in text:
-        if not settings.trusted("gitSshPrivateKey"):
-            raise CredentialError("what a pull request can change may not name a key on the agent", where=origin,
-                                  hint="name it by PIPER_gitSshPrivateKey, in the call of the step, or as a Jenkins credential (gitSshKeyCredentialsId)")
-        try:
-            text = Path(text).read_text(encoding="utf-8")
-        except (OSError, ValueError) as fault:
-            raise CredentialError("the file of the SSH key cannot be read", where=origin, hint="give the path of a key, or its text") from fault
-    task.console.hide(text)
-    return parse_key(text, known_hosts=known, origin=origin)
+    return parse_key(text, known_hosts=known, origin=task.settings.origin("gitSshPrivateKey"))

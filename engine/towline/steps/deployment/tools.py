@@ -11,9 +11,10 @@ from towline.gitops.change import Change, Note, Together, check_path
 from towline.gitops.helm import Cluster, HelmChart, ImageValues, ValuesFile, renderer
 from towline.gitops.kustomize import KustomizeImage
 from towline.gitops.manifest import ContainerImage
-from towline.gitops.template import TemplateBuild, TemplateImage, TemplateVariables, ValuesTemplate
+from towline.gitops.template import TemplateVariables, ValuesTemplate
 from towline.gitops.values import PathValues
 from towline.process import find
+from towline.steps.deployment.commit_text import template_build, template_image
 from towline.steps.deployment.images import Deployed, Images
 from towline.steps.task import Task
 from towline.steps.workspace import find_file
@@ -148,12 +149,8 @@ def _template(call: _Call) -> Planned:
     content = call.workspace_file(name, "valuesTemplate")
     if content is None:
         raise ConfigError(f"there is no template {name} in the workspace", where=settings.origin("valuesTemplate"), hint="give the path of a file there")
-    image = deployed.reference.image
     change = ValuesTemplate(template_name=name, template_text=_decoded(name, content), file_path=call.file, variables=TemplateVariables(
-        image=TemplateImage(registry=deployed.reference.registry.host, repository=image.name, tag=image.tag, digest=deployed.digest,
-                            reference=deployed.written),
-        stage=task.stage, deployment=call.deployment,
-        build=TemplateBuild(number=task.build.number, url=task.build.url, commit=task.build.source_commit),
+        image=template_image(deployed), stage=task.stage, deployment=call.deployment, build=template_build(task),
     ))
     return Planned(change=change, images={call.deployment or name: deployed})
 

@@ -1,0 +1,88 @@
+"""Commits signed by an SSH or a GnuPG key: git's options and variables for it, with the key in a private folder while one commit is made."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from towline.errors import CredentialError, MachineError
+from towline.git.folder import PrivateFolder
+from towline.process import Completed, Overrun, find, run
+
+SSH, GPG = "ssh", "gpg"
+_IMPORTED = re.compile(rb"^\[GNUPG:\] IMPORT_OK [0-9]+ ([0-9A-F]{40,64})", re.MULTILINE)
+_SECONDS = 60.0
+_SHORT = {"TMPDIR": "/tmp"}  # noqa: S108 - a private folder; the sockets of gpg's agent lie in it, and have short names
+
+
+@dataclass(frozen=True, kw_only=True)
+class SigningKey:
+    """A private key without a passphrase, as OpenSSH has it or as `gpg --export-secret-keys --armor` writes it; `origin` is where it came from."""
+
+    private: str = field(repr=False)
+    format: str
+    origin: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signing:
+    """What signs a commit: settings before git's command, options behind it, and variables."""
+
+    settings: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def signing(key: SigningKey | None, folder: Path, environ: Mapping[str, str]) -> Iterator[Signing]:
+    """What signs by `key`, nothing where there is none, while the block runs; raises CredentialError (no key that signs), MachineError."""
+    if key is None:
+        yield Signing()
+    elif key.format == SSH:
+        yield _by_ssh(key, folder, environ)
+    else:
+        with contextlib.closing(PrivateFolder(_SHORT)) as private, _by_gpg(key, private.path, environ) as found:
+            yield found
+
+
+def _by_ssh(key: SigningKey, folder: Path, environ: Mapping[str, str]) -> Signing:
+    file = folder / "signing-key"
+    file.touch(mode=0o600)
+    file.write_text(key.private, encoding="utf-8")
+    program = _program("ssh-keygen", "an OpenSSH client", environ)
+    return Signing(settings=("-c", "gpg.format=ssh", "-c", f"gpg.ssh.program={program}"), options=(f"-S{file}",))
+
+
+@contextlib.contextmanager
+def _by_gpg(key: SigningKey, home: Path, environ: Mapping[str, str]) -> Iterator[Signing]:
+    """A home of its own for gpg; the agent that gpg starts there is stopped in the end."""
+    program = _program("gpg", "GnuPG", environ)
+    own = {"GNUPGHOME": str(home), "PATH": environ.get("PATH", ""), "LC_ALL": "C"}
+    try:
+        done = _run(program, "--batch", "--no-tty", "--status-fd", "1", "--import", variables=own, stdin=key.private.encode())
+        found = _IMPORTED.search(done.out)
+        if found is None:
+            raise CredentialError("what is configured as signing key is no private key of GnuPG's", where=key.origin,
+                                  hint="expected the text that gpg --export-secret-keys --armor writes")
+        name = found[1].decode()
+        yield Signing(settings=("-c", "gpg.format=openpgp", "-c", f"gpg.program={program}"), options=(f"-S{name}",), variables=own)
+    finally:
+        if stop := find("gpgconf", environ):
+            _run(stop, "--kill", "gpg-agent", variables=own)
+
+
+def _program(name: str, package: str, environ: Mapping[str, str]) -> str:
+    program = find(name, environ)
+    if not program:
+        raise MachineError(f"there is no {name} program on PATH, which signs commits", hint=f"install {package} on the agent")
+    return program
+
+
+def _run(*words: str, variables: Mapping[str, str], stdin: bytes = b"") -> Completed:
+    try:
+        return run(words, environment=variables, stdin=stdin, seconds=_SECONDS)
+    except Overrun as fault:
+        raise MachineError(f"{Path(words[0]).name} ran into its {fault.what}") from fault

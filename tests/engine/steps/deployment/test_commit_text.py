@@ -1,0 +1,109 @@
+"""What the commits of the whole step say, read from the repository that they were pushed to."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.calls import Ending, configure, request
+from tests.fakes.git_server import GitServer
+from tests.fakes.ssh_server import make_key
+
+MANIFEST = b"kind: Pod\nspec:\n  serviceAccountName: app\n  containers:\n  - name: app\n    image: r.example/app:1\n"
+DIGEST = f"sha256:{'5' * 64}"
+
+
+class Place:
+    """A workspace that is a checkout with one commit, and a repository to deploy to."""
+
+    def __init__(self, folder: Path, server: GitServer) -> None:
+        self.folder, self.server = folder, server
+        self.bare = server.create("ops", {"app.yaml": MANIFEST})
+        configure(folder, f"steps: {{gitOpsUpdateDeployment: {{serverUrl: '{server.url('ops')}', filePath: app.yaml, containerName: app}}}}\n")
+        self.git("init", "--quiet")
+        self.git("-c", "user.name=Ann", "-c", "user.email=ann@example.com", "commit", "--quiet", "--allow-empty", "-m", "Sell more\n\nBecause.")
+        self.commit = self.git("rev-parse", "HEAD")
+
+    def git(self, *words: str) -> str:
+        return subprocess.run(["git", *words], cwd=self.folder, env=self.server.environment, check=True, capture_output=True, text=True).stdout.strip()
+
+    def deploy(self, environ: dict[str, str] | None = None, **parameters: object) -> Ending:
+        build = {"number": "12", "url": "https://ci.example.com/shop/12/", "sourceRepository": "https://git.example.com/src.git", "sourceCommit": self.commit}
+        known = {"container/targetRegistryUrl": "https://r.example", "container/targetImageNameTag": "app:2",
+                 "container/targetImageNameTags": ["app:2"], "container/targetImageDigests": [DIGEST]}
+        flag = request(self.folder, step="gitOpsUpdateDeployment", stage="Release", build=build, parameters=parameters, pipelineEnvironment=known)
+        return Ending(["run", "gitOpsUpdateDeployment", *flag], self.folder, {"PATH": "/usr/local/bin:/usr/bin:/bin", **(environ or {})})
+
+    def shown(self, form: str) -> str:
+        return self.server.git("log", "-1", f"--format={form}", "main", repository=self.bare).strip()
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    monkeypatch.chdir(workspace)
+    with GitServer(tmp_path / "git") as server:
+        yield Place(workspace, server)
+
+
+def test_the_author_is_whom_the_settings_name(place: Place) -> None:
+    assert place.deploy(authorName="Deploy Bot", authorEmail="bot@example.com").code == 0
+    assert place.shown("%an <%ae> %cn <%ce>") == "Deploy Bot <bot@example.com> Deploy Bot <bot@example.com>"
+
+
+def test_without_a_name_the_author_is_the_user_else_towline_and_without_an_address(place: Place) -> None:
+    assert place.deploy().code == 0
+    assert place.shown("%an <%ae>") == "Towline <>"
+
+
+def test_a_message_with_braces_is_a_template(place: Place) -> None:
+    text = "[{{ stage }}] {{ image.repository }} {{ image.tag }} by {{ build.number }}\n\n{% for one in images %}\n* {{ one.digest[:12] }}\n{% endfor %}"
+    ending = place.deploy(commitMessage=text)
+    assert ending.code == 0, ending.err
+    assert place.shown("%B").startswith("[Release] app 2 by 12\n\n* sha256:55555\n\nTowline-Deployment: app.yaml\n")
+
+
+def test_a_plain_message_stays_as_it_is(place: Place) -> None:
+    place.deploy(commitMessage="Ship { it } 100%")
+    assert place.shown("%s") == "Ship { it } 100%"
+
+
+def test_a_faulty_template_says_where_and_nothing_is_pushed(place: Place) -> None:
+    ending = place.deploy(commitMessage="Ship\n{{ imaeg.tag }}")
+    assert (ending.code, ending.where, "image" in ending.hint) == (7, "commitMessage:2", True), ending.err
+    assert place.shown("%s") == "Begin"
+
+
+def test_a_template_that_gives_nothing_gives_the_usual_text(place: Place) -> None:
+    place.deploy(commitMessage="{% if stage == 'Other' %}x{% endif %}")
+    assert place.shown("%s") == "Updated r.example/app to version 2"
+
+
+def test_the_source_commit_is_told_to_argo_cd_and_its_time_to_later_deployments(place: Place) -> None:
+    place.deploy()
+    trailers = place.shown("%(trailers:only,unfold)").splitlines()
+    assert f"Argocd-reference-commit-sha: {place.commit}" in trailers
+    assert "Argocd-reference-commit-author: Ann <ann@example.com>" in trailers
+    assert "Argocd-reference-commit-subject: Sell more" in trailers
+    assert f"Towline-Source-Time: {place.git('log', '-1', '--format=%cI')}" in trailers
+
+
+def test_the_commit_is_signed_where_a_key_is_set(place: Place) -> None:
+    key = make_key(place.folder.parent / "key")
+    ending = place.deploy({"PIPER_signingPrivateKey": key}, authorEmail="bot@example.com")
+    assert ending.code == 0, ending.err
+    signers = place.folder.parent / "signers"
+    signers.write_text(f"bot@example.com {(place.folder.parent / 'key.pub').read_text()}")
+    place.server.git("-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-commit", "main", repository=place.bare)
+    assert key.splitlines()[1] not in ending.err + str(ending.result)
+
+
+@pytest.mark.parametrize(("form", "said"), [("gpg", "no private key of GnuPG's"), ("ssh", "signing key is no private key")])
+def test_a_key_of_another_kind_says_so(place: Place, form: str, said: str) -> None:
+    ending = place.deploy({"PIPER_signingPrivateKey": "not a key"}, signingFormat=form)
+    assert (ending.code, said in ending.message) == (4, True), ending.err
+    assert place.shown("%s") == "Begin"
