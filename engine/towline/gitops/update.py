@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import unified_diff
@@ -18,6 +19,8 @@ from towline.gitops.provenance import Provenance, compose, parse
 
 _REFUSALS = 3
 _DIFF_LINES = 4_000  # comparing takes the square of it
+_CONTEXT = 3  # lines of a unified diff
+_HUNK = re.compile(r"^@@ -(\d+)(,\d+|) \+(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,13 +135,24 @@ def prepare(repository: Repository, tip: Tip, change: Change) -> tuple[Edit, ...
 
 
 def diff(edit: Edit) -> str:
-    """The edit as a unified diff, for people; contents that are not text, or too long to compare quickly, only by name."""
+    """The edit as a unified diff, for people; contents that are not text, or whose changes are too long to compare quickly, only by name."""
     old, new = ((data or b"").splitlines(keepends=True) for data in (edit.old, edit.new))
+    skipped, old, new = _around_changes(old, new)
     if b"\0" in edit.new + (edit.old or b"") or len(old) + len(new) > _DIFF_LINES:
         return f"Files a/{edit.path} and b/{edit.path} differ\n"
     before = "/dev/null" if edit.old is None else f"a/{edit.path}"
     lines = unified_diff([_text(line) for line in old], [_text(line) for line in new], before, f"b/{edit.path}")
-    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+    moved = (_HUNK.sub(lambda found: f"@@ -{int(found[1]) + skipped}{found[2]} +{int(found[3]) + skipped}", line) for line in lines)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in moved)
+
+
+def _around_changes(old: list[bytes], new: list[bytes]) -> tuple[int, list[bytes], list[bytes]]:
+    """What both begin and end with left out but for a diff's context: how many lines at the head, and what remains of each."""
+    most = min(len(old), len(new))
+    head = next((at for at in range(most) if old[at] != new[at]), most)
+    tail = next((at for at in range(most - head) if old[-1 - at] != new[-1 - at]), most - head)
+    head, tail = max(0, head - _CONTEXT), max(0, tail - _CONTEXT)
+    return head, old[head : len(old) - tail], new[head : len(new) - tail]
 
 
 def _text(line: bytes) -> str:

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import unified_diff
 from pathlib import Path
 
 import pytest
@@ -310,6 +311,15 @@ def test_a_wanted_file_that_is_not_there_is_left_to_the_change(repository: Repos
 def test_contents_that_are_no_text_or_endless_are_only_named() -> None:
     assert diff(Edit(path="a", old=b"\0", new=b"x")) == "Files a/a and b/a differ\n"
     assert diff(Edit(path="a", old=b"x\n" * 30_000, new=b"y\n")) == "Files a/a and b/a differ\n"
+
+
+@pytest.mark.parametrize(("at", "count"), [(0, 1), (1, 1), (2, 2), (5_000, 1), (5_000, 900), (9_997, 2), (9_999, 1)])
+@pytest.mark.parametrize("change", [lambda line: line.replace(b"e", b"E"), lambda line: line + b"more\n", lambda _line: b""], ids=["other", "more", "fewer"])
+def test_the_diff_of_a_long_file_is_exact(at: int, count: int, change: Callable[[bytes], bytes]) -> None:
+    lines = [b"line %d\n" % number for number in range(10_000)]
+    old, new = b"".join(lines), b"".join([*lines[:at], *map(change, lines[at : at + count]), *lines[at + count :]])
+    plain = unified_diff(old.decode().splitlines(keepends=True), new.decode().splitlines(keepends=True), "a/a", "b/a")
+    assert diff(Edit(path="a", old=old, new=new)) == "".join(plain)
 
 
 def test_line_ends_and_odd_bytes_survive_in_a_diff() -> None:
