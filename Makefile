@@ -36,7 +36,7 @@ bench:
 	@.venv/bin/python tests/bench/gitops.py
 
 lock:
-	uv pip compile pyproject.toml --group dev --extra fast --extra helm --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
+	uv pip compile pyproject.toml --group dev --extra fast --extra helm --extra validate --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
 
 clean:
 	rm -rf .venv build .gradle .pytest_cache .mypy_cache .ruff_cache .hypothesis engine/towline.egg-info

@@ -35,6 +35,7 @@ PARTS = {
     "local_images": "towline.registry.local",
     "certificates": "towline.certificates",
     "credential_helper": "towline.registry.credential_helper",
+    "validate": "towline.gitops.validate",
     "app_login": "towline.steps.deployment.app_login",
     "registry_check": "towline.steps.deployment.registry_check",
 }

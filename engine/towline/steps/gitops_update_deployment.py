@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from towline import dispatch
 from towline.config.settings import Settings
-from towline.errors import Superseded
+from towline.errors import MachineError, Superseded
 from towline.git.repository import Repository
 from towline.gitops.change import Change, Together
 from towline.gitops.update import CommitText, Terms, Update, update
@@ -78,10 +78,24 @@ class Deployment:
 
 
 def _target(task: Task, settings: Settings) -> Target:
-    watched = Watched(lambda: _check_images(task, planned), require_secret=settings.flag("requirePullSecret"), warn=task.console.warn)
+    watched = Watched(lambda: _check_images(task, planned), require_secret=settings.flag("requirePullSecret"), warn=task.console.warn,
+                      validate=_validator(task, settings))
     planned = plan(task, settings, watched.note)
     watched.watch(planned.change, frozenset(image.reference.registry.host for image in planned.images.values()))
     return Target(settings=settings, planned=planned, watched=watched)
+
+
+def _validator(task: Task, settings: Settings) -> Callable[[str, bytes], None] | None:
+    """What checks manifests before they are written, where that is wanted; raises MachineError where the library is missing."""
+    if not settings.flag("validateManifests"):
+        return None
+    try:
+        library = dispatch.part("validate")
+    except ImportError as fault:
+        raise MachineError("the library that validates manifests is not installed", hint="install towline with the extra validate, "
+                           "or leave validateManifests out") from fault
+    check: Callable[[str, bytes], None] = library.Validator(settings.text("kubeVersion"), say=task.console.say).check
+    return check
 
 
 def _check_images(task: Task, planned: Planned) -> None:

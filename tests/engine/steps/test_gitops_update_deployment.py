@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,22 @@ def test_where_one_target_is_superseded_the_others_get_their_image(place: Place)
     assert (ending.code, ending.result["outputs"]["files"]) == (8, ["app.yaml"]), ending.err
     assert "app:1.9" in place.server.git("show", "main:app.yaml", repository=place.server.folder / "other.git")
     assert "app:2.0" in place.file("app.yaml")
+
+
+def test_manifests_are_validated_before_they_are_written(place: Place) -> None:
+    ending = place.deploy(**KUBECTL, validateManifests=True)
+    assert ending.code == 0, ending.err
+    assert "app.yaml: 0 valid for Kubernetes" in ending.err, "without apiVersion its kind is unknown"
+    place.server.add("ops", {"app.yaml": b"apiVersion: apps/v1\n" + DEPLOYMENT})
+    ending = place.deploy(**KUBECTL, validateManifests=True)
+    assert (ending.code, "app.yaml, document 1, Deployment, spec: 'selector' is a required property" in ending.message) == (7, True), ending.err
+
+
+def test_a_machine_without_the_library_says_what_to_install(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "towline.gitops.validate", raising=False)
+    monkeypatch.setitem(sys.modules, "kubernetes_validate", None)
+    ending = place.deploy(**KUBECTL, validateManifests=True)
+    assert (ending.code, "extra validate" in ending.hint) == (9, True), ending.err
 
 
 def test_the_commit_message_can_be_configured(place: Place) -> None:

@@ -12,9 +12,12 @@ Warn = Callable[[str], None]
 
 
 class Watched:
-    """A Change of which the last application is remembered: a moved branch has it made again. `look` is called before the first that changes something."""
+    """A Change of which the last application is remembered: a moved branch has it made again.
 
-    def __init__(self, look: Callable[[], None], *, require_secret: bool, warn: Warn) -> None:
+    `look` is called before the first that changes something, `validate` with every file that it changes.
+    """
+
+    def __init__(self, look: Callable[[], None], *, require_secret: bool, warn: Warn, validate: Callable[[str, bytes], None] | None = None) -> None:
         self._look_once: Callable[[], None] | None = look
         self.replaced: list[Replaced] = []
         self._contents: Mapping[str, bytes] = {}
@@ -22,6 +25,7 @@ class Watched:
         self._require_secret = require_secret
         self._warn = warn
         self._warned: set[str] = set()
+        self._validate = validate
         self._change: Change | None = None
 
     @property
@@ -53,6 +57,8 @@ class Watched:
             self._look_once = None
         for path, data in changed.items():
             self._check_pods(path, data)
+            if self._validate and files.get(path) != data:
+                self._validate(path, data)
         return changed
 
     def _check_pods(self, path: str, data: bytes) -> None:

@@ -1,0 +1,69 @@
+"""Manifests against the schemas of Kubernetes, by the library kubernetes-validate (extra `validate`): offline, built-in kinds only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import kubernetes_validate
+import yaml
+
+from towline.errors import ConfigError, RenderError
+
+_KIND = re.compile(r"[A-Za-z0-9]+")
+_API = re.compile(r"(?:[a-z0-9]+/|[a-z0-9.-]+\.k8s\.io/)?v[a-z0-9]+")  # of a group with another domain the library would take the wrong schema
+
+
+class Validator:
+    """Checks files for one version of Kubernetes, empty for the newest that is known; `say` is told what was checked and what skipped."""
+
+    def __init__(self, version: str, *, say: Callable[[str], None]) -> None:
+        self._version = version.removeprefix("v") or kubernetes_validate.latest_version()
+        self._say = say
+        if not re.fullmatch(r"[0-9]+\.[0-9]+(\.[0-9]+)?", self._version):
+            raise ConfigError(f"{version!r} is no version of Kubernetes", where="kubeVersion", hint="expected 1.33, for example")
+
+    def check(self, path: str, data: bytes) -> None:
+        """Pass where every document of a built-in kind fits; others are counted; raises RenderError with file, document and path."""
+        fit = skipped = 0
+        for number, document in enumerate(_documents(path, data), start=1):
+            fits = self._fits(document, f"{path}, document {number}", path)
+            fit, skipped = fit + fits, skipped + (not fits)
+        self._say(f"  {path}: {fit} valid for Kubernetes {self._version}{f', {skipped} of unknown kind skipped' if skipped else ''}")
+
+    def _fits(self, document: Any, place: str, path: str) -> bool:
+        """Whether there is a schema, and the document fits it."""
+        if not isinstance(document, dict) or not _is(_KIND, document.get("kind")) or not _is(_API, document.get("apiVersion")):
+            return False
+        try:
+            kubernetes_validate.validate(document, self._version, strict=True)
+        except kubernetes_validate.SchemaNotFoundError:
+            return False
+        except kubernetes_validate.utils.VersionNotSupportedError as fault:
+            raise ConfigError(fault.message, where="kubeVersion", hint="leave it out, or install a newer kubernetes-validate") from fault
+        except kubernetes_validate.ValidationError as fault:
+            inside = ".".join(map(str, fault.absolute_path)) or "its top"
+            what = f"does not fit ({fault.validator})" if document["kind"] == "Secret" else str(fault.message)[:300]
+            raise RenderError(f"{place}, {document['kind']}, {inside}: {what}", where=path,
+                              hint=f"correct it for Kubernetes {self._version} (kubeVersion), or leave validateManifests out") from fault
+        return True
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data as Kubernetes reads it: what looks like a date is a text."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _loader, node: node.value)
+
+
+def _documents(path: str, data: bytes) -> Iterator[Any]:
+    try:
+        yield from (document for document in yaml.load_all(data, Loader=_Loader) if document is not None)
+    except yaml.YAMLError as fault:
+        raise RenderError(f"{path} is no YAML that could be validated: {str(fault).splitlines()[0]}", where=path,
+                          hint="leave validateManifests out for files with templates in them") from fault
+
+
+def _is(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
