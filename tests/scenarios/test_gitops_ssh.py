@@ -60,7 +60,7 @@ def test_a_key_and_a_known_host_are_all_that_it_takes(place: Place) -> None:
 def test_a_key_may_be_named_by_its_file_as_jenkins_binds_it(place: Place) -> None:
     assert place.deploy(PIPER_gitSshPrivateKey=str(place.folder / "ssh/client")).code == 0
     missing_file = place.deploy(tag="3", PIPER_gitSshPrivateKey=str(place.folder / "ssh/none"))
-    assert (missing_file.code, missing_file.message) == (4, "the file of the SSH key cannot be read")
+    assert (missing_file.code, missing_file.message) == (4, "the file of gitSshPrivateKey cannot be read")
 
 
 def test_a_host_that_is_not_known_gets_nothing_and_the_hint_says_what_to_add(place: Place) -> None:
