@@ -271,13 +271,14 @@ def _stage(view: _View, document: Document, name: str, values: Mapping[str, Any]
     path, stages = ("stages", name), view.known.stages
     flagged = frozenset(view.spellings[key] for key, value in values.items() if key in view.spellings and value is True)
     steps = stages.get(stage_name(name))
-    if steps is None and not flagged and not any(name in document.section("stages") for document in view.known.elsewhere):
+    if steps is None and not any(name in document.section("stages") for document in view.known.elsewhere):
         near = _slip(name, frozenset(stages), cutoff=0.8)
-        if near and not re.match(rf"{re.escape(near)}[^a-z]", name, re.IGNORECASE):  # `Release 2` is meant so
+        meant = flagged and near in document.section("stages")  # a stage of the project's own beside the one that it is called like
+        if near and not meant and not re.match(rf"{re.escape(near)}[^a-z]", name, re.IGNORECASE):  # `Release 2` is meant so
             yield finding("unknown-stage", document, path, message=f"the pipeline has no stage {name}", fix=f"did you mean {near!r}?")
     for key, value in values.items():
         step = view.steps.get(view.spellings.get(key, ""))
-        if value is True and steps is not None and step and not step.library and step.name not in steps:
+        if value is True and steps is not None and step and step.name not in steps:
             having = ", ".join(stage for stage, held in stages.items() if step.name in held) or "none"
             yield finding("flag-without-step", document, (*path, key), message=f"stage {name} has no step {step.name}, and the flag {key} switches nothing on",
                           fix=f"stages that have it: {having}")

@@ -61,7 +61,7 @@ CLEAN = {
     "free keys": "general: {buildTool: maven, cfOrg: x, gitSshKeyCredentialsId: y}\nstages: {Integration: {npmExecuteScripts: true, runScripts: [it]}}",
     "Piper's spellings": "steps: {gitopsUpdateDeployment: {tool: kubectl}, deployToKubernetes: {namespace: x}, kanikoBuild: {dockerfile: D}}",
     "a stage of its own": "stages: {Canary: {gitOpsUpdateDeployment: true, filePath: a.yaml}, Acceptance 2: {filePath: b.yaml}, Release-EU: {}}",
-    "a stage of its own, nearly a known one, with a flag": "stages: {Releases: {gitOpsUpdateDeployment: true}}",
+    "a stage of its own, nearly a known one that is there, too, with a flag": "stages: {Releases: {gitOpsUpdateDeployment: true}, Release: }",
     "a stage that the platform team names": "stages: {Realease: {filePath: x}}",
     "Build's former name": "stages: {Central Build: {imagePushToRegistry: true, targetRegistryUrl: 'https://r.example'}}",
     "keys that every step may have": f"steps: {{{DEPLOY}: {{dockerImage: a, dockerOptions: [b], verbose: true, stashContent: [], helm: {{dockerImage: x}}, "
@@ -69,7 +69,7 @@ CLEAN = {
     "keys for the whole pipeline": "general: {productiveBranch: main, projectExtensionsDirectory: x, verbose: false, aVaultSecretName: x}\n"
                                    "stages: {Init: {productiveBranch: m}}",
     "flags": "general: {imagePushToRegistry: false}\nsteps: {imagePushToRegistry: {imagePushToRegistry: true}}\nstages: {Build: {runInAllBranches: true}}",
-    "flags of steps that other libraries run": "stages: {Promote: {kubernetesDeploy: true, mavenBuild: true}, Performance: {kanikoExecute: true}}",
+    "flags of steps that other libraries run": "stages: {Promote: {mavenBuild: true}, Release: {kubernetesDeploy: true}, Build: {kanikoExecute: true}}",
     "a switch that is off anyway": "stages: {Performance: {imagePushToRegistry: false}}",
     "what one step reads and another does not": "general: {dockerRegistryUrl: 'https://r.example', artifactVersion: 1.0}",
     "aliases": f"steps: {{{DEPLOY}: {{helmChartPath: x, containerImage: 'a:1'}}, imagePushToRegistry: {{artifactVersion: 1, sourceImageTag: 2}}}}",
@@ -104,7 +104,7 @@ THEIRS = re.findall(r"\w+", """
 STEPS = re.findall(r"\w+", """
     artifactPrepareVersion artifactSetVersion buildExecute cloudFoundryCreateService cloudFoundryDeploy containerExecuteStructureTests
     containerSaveImage detectExecuteScan githubPublishRelease gradleExecuteBuild golangBuild helmExecute mavenBuild mtaBuild neoDeploy newmanExecute
-    npmExecuteScripts sonarExecuteScan whitesourceExecuteScan kubernetesDeploy xsDeploy dockerExecute checkmarxExecuteScan transportRequestUploadCTS
+    npmExecuteScripts sonarExecuteScan whitesourceExecuteScan xsDeploy dockerExecute checkmarxExecuteScan transportRequestUploadCTS
     multicloudDeploy healthExecuteCheck imageBuild imagePush gitopsDeploy
 """)
 
@@ -137,6 +137,7 @@ TABLE = [
     ("steps: {imagePushToRegistri: {}}", "unknown-step", "there is no step imagePushToRegistri (did you mean 'imagePushToRegistry'?)"),
     ("steps: {gitOpsUpdateDeploymnet: {}}", "unknown-step", "(did you mean 'gitOpsUpdateDeployment'?)"),
     ("stages: {Releese: {filePath: a}}", "unknown-stage", "the pipeline has no stage Releese (did you mean 'Release'?)"),
+    ("stages: {Buid: {imagePushToRegistry: true}}", "unknown-stage", "the pipeline has no stage Buid (did you mean 'Build'?)"),
     ("stages: {acceptance: {filePath: a}}", "unknown-stage", "(did you mean 'Acceptance'?)"),
     (DEPLOYS % "tol: helm", "unknown-key", "gitOpsUpdateDeployment has no parameter tol (did you mean 'tool'?)"),
     (DEPLOYS % "quux: 1", "unknown-key", "(`towline explain gitOpsUpdateDeployment` lists those that it has)"),
@@ -164,6 +165,7 @@ TABLE = [
     ("general: {gitopsUpdateDeployment: 1}", "wrong-flag", "is a number"),
     ("stages: {Build: {runInAllBranches: 'false'}}", "wrong-flag", "the flag runInAllBranches is a text"),
     ("stages: {Performance: {imagePushToRegistry: true}}", "flag-without-step", "stage Performance has no step imagePushToRegistry, and the flag"),
+    ("stages: {Build: {kubernetesDeploy: true}}", "flag-without-step", "(stages that have it: Acceptance, Release)"),
     ("stages: {Build: {gitopsUpdateDeployment: true}}", "flag-without-step", "(stages that have it: Acceptance, Performance, Release)"),
     ("steps: {gitOpsUpdateDeployment: {}}\ngeneral: {filePath: a}", "wrong-scope", "does not read filePath in general (it counts in"),
     ("general: {imagePushToRegistry: true}\nstages: {Build: {targetArchitecture: linux/arm64}}", "wrong-scope",
