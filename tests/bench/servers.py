@@ -7,16 +7,16 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.tools import crane_program, tls_registry_program
+from tests.fakes.child import ChildServer
 from tests.fakes.docker_registry import DockerRegistry
 
-_SHM, _ROOM, _PATIENCE = Path("/dev/shm"), 4 * 1024**3, 30.0
+_SHM, _ROOM = Path("/dev/shm"), 4 * 1024**3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,33 +57,22 @@ def registry(kind: str, folder: Path, certificate: Certificate) -> Iterator[str]
             yield running.host
         shutil.rmtree(place)
         return
-    host = f"127.0.0.1:{_free_port()}"
-    plain = [crane_program(), "registry", "serve", "--address", host]
-    words = plain if kind == "memory" else [tls_registry_program(), host, str(certificate.certificate), str(certificate.key)]
-    child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait(host)
-        yield host
-    finally:
-        child.kill()
-        child.wait()
+    with _InMemory(Path(tempfile.mkdtemp(dir=folder)), certificate if kind == "tls" else None) as memory:
+        yield memory.host
 
 
-def _wait(host: str) -> None:
-    name, _, port = host.partition(":")
-    end = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            socket.create_connection((name, int(port)), 5).close()
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+class _InMemory(ChildServer):
+    """`crane registry serve`, or the same behind TLS."""
 
+    def __init__(self, folder: Path, certificate: Certificate | None) -> None:
+        super().__init__(folder)
+        self._certificate = certificate
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    def launch(self) -> subprocess.Popen[bytes]:
+        if self._certificate:
+            return self.spawn(tls_registry_program(), self.host, str(self._certificate.certificate), str(self._certificate.key))
+        return self.spawn(crane_program(), "registry", "serve", "--address", self.host)
+
+    def answers(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), 5):
+            return True

