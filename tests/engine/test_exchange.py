@@ -22,17 +22,6 @@ def server() -> Iterator[Echo]:
         yield running
 
 
-@pytest.fixture
-def time() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def transport(time: FakeClock) -> Iterator[Transport]:
-    with Transport(clock=time.clock) as opened:
-        yield opened
-
-
 def drain(response: Response) -> int:
     view, total = memoryview(bytearray(300)), 0
     while got := response.readinto(view):

@@ -24,17 +24,6 @@ def server() -> Iterator[Echo]:
         yield running
 
 
-@pytest.fixture
-def time() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def transport(time: FakeClock) -> Iterator[Transport]:
-    with Transport(clock=time.clock) as opened:
-        yield opened
-
-
 def connections(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What will have connected to the server from now on."""
     made: list[object] = []

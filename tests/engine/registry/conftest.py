@@ -5,20 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.engine.registry.clients import Pair
-from tests.fakes.clock import FakeClock
 from tests.fakes.registry import FakeRegistry
 from towline.transport import Transport
-
-
-@pytest.fixture
-def time() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def transport(time: FakeClock) -> Iterator[Transport]:
-    with Transport(clock=time.clock) as opened:
-        yield opened
 
 
 @pytest.fixture

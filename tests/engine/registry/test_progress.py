@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import io
 
-import pytest
-
 from tests.fakes.clock import FakeClock
 from towline.console import Console
 from towline.registry.progress import Progress
@@ -16,11 +14,6 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
-
-
-@pytest.fixture
-def time() -> FakeClock:
-    return FakeClock()
 
 
 def test_a_build_log_gets_a_line_every_ten_seconds_while_bytes_move(time: FakeClock) -> None:
