@@ -76,7 +76,7 @@ def _started(program: str, folder: Path) -> Iterator[DockerEngine]:
         end = time.monotonic() + _PATIENCE
         while fault := _asked(found):
             if child.poll() is not None or time.monotonic() > end:
-                raise NoEngine(f"dockerd does not come up here ({fault}): {log.read_text(errors='replace')[-800:]}")
+                raise NoEngine(f"dockerd does not come up here ({fault}): {_complaint(log.read_text(errors='replace'))}")
             time.sleep(0.1)
         yield found
     finally:
@@ -88,6 +88,12 @@ def _started(program: str, folder: Path) -> Iterator[DockerEngine]:
             child.wait()
         for mount in _mounts(folder):
             subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
+
+
+def _complaint(log: str) -> str:
+    """The line in which dockerd gives up, else its last one: a trace of its own may follow."""
+    lines = log.splitlines() or ["it says nothing"]
+    return next((line for line in lines if line.startswith(("panic:", "failed to start")) or "level=fatal" in line), lines[-1])[:400]
 
 
 def _mounts(folder: Path) -> list[str]:

@@ -28,9 +28,9 @@ def test_an_engine_that_dockers_own_variable_names_is_not_replaced(monkeypatch: 
 
 def test_a_program_that_ends_at_once_is_shown_with_its_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program = tmp_path / "dockerd"
-    program.write_text("#!/bin/sh\necho no good >&2\nexit 3\n")
+    program.write_text("#!/bin/sh\necho 'panic: no good\n\nmain.main()' >&2\nexit 3\n")
     program.chmod(0o755)
-    with pytest.raises(NoEngine, match=r"dockerd does not come up here .*: no good"), docker_engine._started(str(program), tmp_path):
+    with pytest.raises(NoEngine, match=r"dockerd does not come up here .*: panic: no good$"), docker_engine._started(str(program), tmp_path):
         pass
 
 
