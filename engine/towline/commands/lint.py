@@ -47,7 +47,9 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         write_whole(call.folder / arguments.sarif, (json.dumps(sarif(found, version=version()), indent=2, ensure_ascii=False) + "\n").encode())
     if not call.requested and not arguments.json:
         call.out.write("".join(f"{each}\n" for each in found))
-    return _ending(found)
+    ending = _ending(found)
+    call.console.say(ending.summary if (call.folder / project.name).exists() else f"there is no {project.name}; {ending.summary}")
+    return ending
 
 
 def _ending(found: Sequence[Finding]) -> Outcome:

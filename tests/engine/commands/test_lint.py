@@ -83,16 +83,20 @@ def test_warnings_alone_end_with_0(workspace: Path) -> None:
     ending = lint(workspace, "stages: {Releese: {filePath: a}}\nteam: {}")
     assert (ending.code, ending.result["status"], ending.result["summary"]) == (0, "success", "1 warning, 1 note")
     assert [each["level"] for each in ending.result["outputs"]["findings"]] == ["warning", "note"]
+    assert ending.err == "1 warning, 1 note\n"
 
 
 @pytest.mark.parametrize("text", [SEED, "", "# nothing\n"])
 def test_a_clean_configuration_ends_with_0_and_says_so(workspace: Path, text: str) -> None:
     ending = lint(workspace, text)
     assert (ending.code, ending.out, ending.result["summary"], ending.result["outputs"]) == (0, "", "nothing found", {"findings": []})
+    assert ending.err == "nothing found\n"
 
 
 def test_a_project_without_a_configuration_has_no_fault_in_it(workspace: Path) -> None:
-    assert Ending(["lint"], workspace).result["outputs"] == {"findings": []}
+    ending = Ending(["lint"], workspace)
+    assert (ending.code, ending.result["outputs"]) == (0, {"findings": []})
+    assert ending.err == "there is no .pipeline/config.yml; nothing found\n"
 
 
 def test_a_configuration_that_was_asked_for_and_is_not_there_is_an_error(workspace: Path) -> None:
