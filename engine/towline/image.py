@@ -97,8 +97,12 @@ def parse_image(text: str) -> Image:
     """`name[:tag][@digest]` without a registry to its parts; raises ConfigError."""
     rest, at, digest = text.partition("@")
     name, colon, tag = rest.partition(":")
-    if not _NAME.fullmatch(name) or (colon and not _TAG.fullmatch(tag)):
+    if "/" in tag:
+        raise ConfigError(f"{text!r} is not an image name but has a registry in it", hint="name the registry by its own parameter, and the image as name:tag")
+    if not _NAME.fullmatch(name):
         raise ConfigError(f"{text!r} is not an image name", hint="expected name, name:tag or name:tag@sha256:..., in lower case")
+    if colon and not _TAG.fullmatch(tag):
+        raise ConfigError(f"{text!r} has no possible tag", hint="expected up to 128 letters, digits, '_', '.' and '-' behind the colon")
     return Image(name=name, tag=tag, digest=parse_digest(digest) if at else "")
 
 

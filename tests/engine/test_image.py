@@ -45,7 +45,7 @@ def test_an_image_is_read_into_its_parts(text: str, parts: tuple[str, str, str])
 
 @pytest.mark.parametrize("text", [
     "", "App", "app:", "app:-x", "app:" + "t" * 129, "app@", "app:1@", "app@sha256:abc", "/app", "app/", "a//b", "a..b", "a_.b", "a___b", "-a", "a-",
-    "app:1:2", "app\n", "app:1\n", "äpp", "../x", "a/../b", f"app@{DIGEST}\n", f"app@{DIGEST.upper()}", "host:5000/app:1",
+    "app:1:2", "app\n", "app:1\n", "äpp", "../x", "a/../b", f"app@{DIGEST}\n", f"app@{DIGEST.upper()}",
 ])
 def test_what_is_no_image_is_refused_with_the_expected_form(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -57,6 +57,16 @@ def test_what_is_no_image_is_refused_with_the_expected_form(text: str) -> None:
 def test_what_is_written_is_read_back(name: str, tag: str, digest: str) -> None:
     image = Image(name=name, tag=tag, digest=digest)
     assert parse_image(str(image)) == image
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("App:1", "expected name, name:tag or name:tag@sha256:..., in lower case"), ("app:1.0+b", "expected up to 128 letters, digits,"),
+    ("host:5000/app:1", "name the registry by its own parameter"), ("app:1@sha256:0", "expected sha256: and 64"),
+])
+def test_a_fault_says_which_part_is_meant(text: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_image(text)
+    assert says in caught.value.hint
 
 
 @pytest.mark.parametrize("text", [

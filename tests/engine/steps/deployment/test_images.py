@@ -76,7 +76,9 @@ def test_a_pinned_digest_is_written_and_must_be_known() -> None:
     assert "no digest of 'app:3' is known" in fault(images(pinDigest=True, containerImageNameTag="app:3")).message
 
 
-@pytest.mark.parametrize(("text", "says"), [("", "no image is known"), ("app", "neither a tag nor a digest"), ("app:1:2", "not an image name")])
+@pytest.mark.parametrize(("text", "says"), [
+    ("", "no image is known"), ("app", "neither a tag nor a digest"), ("app:1:2", "no possible tag"), ("App:1", "not an image name"),
+])
 def test_a_text_that_is_no_image_is_refused(text: str, says: str) -> None:
     environment = {**PUSHED, "container/targetImageNameTag": ""}
     assert says in fault(images(environment, containerImageNameTag=text)).message
