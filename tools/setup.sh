@@ -18,7 +18,7 @@ java_version() {
     java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1
 }
 
-missing=
+missing= welcome=
 [ -n "$(find_python)" ] || [ -x .venv/bin/python ] || missing="$missing python3 python3-venv"
 [ -x "$(git --exec-path 2>/dev/null)/git-http-backend" ] || missing="$missing git"
 if [ "$purpose" = test ]; then
@@ -32,6 +32,8 @@ if [ "$purpose" = test ]; then
     # Nor does anybody else get a Docker engine; tests/containers starts it where none is there yet.
     [ "$(id -u)" != 0 ] || [ -n "${DOCKER_HOST:-}" ] || [ -S /var/run/docker.sock ] || [ -x /usr/sbin/dockerd ] || missing="$missing docker.io"
     command -v gradle >/dev/null || missing="$missing gradle"
+    # Not every distribution has it: without kubectl the tests that ask kustomize itself are skipped.
+    command -v kubectl >/dev/null || welcome="$welcome kubernetes-client"
     [ "$(java_version)" -ge 17 ] 2>/dev/null || missing="$missing default-jdk-headless"
 fi
 if [ -n "$missing" ]; then
@@ -44,6 +46,8 @@ if [ -n "$missing" ]; then
     # A package's service is not wanted here: the tests start the program themselves, on free ports.
     (apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing) >"$log" 2>&1 ||
         { tail -n 20 "$log" >&2; exit 1; }
+    [ -z "$welcome" ] || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $welcome >"$log" 2>&1 ||
+        echo "towline: goes without$welcome, which apt does not have"
     rm -f "$log"
 fi
 
