@@ -8,7 +8,6 @@ import json
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from tests.calls import Ending, configure, request
 from tests.fakes.archives import config_of, old_save, plain_layers, tar
+from tests.fakes.child import free_port
 from tests.fakes.docker_engine import DockerEngine, NoEngine, engine
 from tests.fakes.docker_registry import DockerRegistry
 from tests.fakes.images import make_image, make_index, put
@@ -86,12 +86,6 @@ def root() -> bytes:
         member.size = len(text)
         archive.addfile(member, io.BytesIO(text))
     return stream.getvalue()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_an_index_goes_to_a_registry_in_a_container_and_comes_back(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import socket
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -78,6 +80,8 @@ def _started(program: str, folder: Path) -> Iterator[DockerEngine]:
             if child.poll() is not None or time.monotonic() > end:
                 raise NoEngine(f"dockerd does not come up here ({fault}): {_complaint(log.read_text(errors='replace'))}")
             time.sleep(0.1)
+        if fault := _tried(found):
+            raise NoEngine(f"dockerd comes up here but takes no image: {fault}")
         yield found
     finally:
         child.terminate()  # ends its containerd too, and takes its mounts away
@@ -88,6 +92,20 @@ def _started(program: str, folder: Path) -> Iterator[DockerEngine]:
             child.wait()
         for mount in _mounts(folder):
             subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
+
+
+def _tried(engine: DockerEngine) -> str:
+    """Why an image cannot be unpacked, as where the root of the machine is no mount of its own; empty where it can."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("empty"))
+    try:
+        with contextlib.closing(engine.client()) as client:
+            client.api.import_image_from_data(stream.getvalue(), repository="towline-tests/trial")
+            client.images.remove("towline-tests/trial")
+    except (docker.errors.DockerException, requests.RequestException, OSError) as fault:
+        return str(fault)[:300]
+    return ""
 
 
 def _complaint(log: str) -> str:
