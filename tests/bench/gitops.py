@@ -107,13 +107,16 @@ def fresh(server: GitServer, sizes: Sizes) -> str:
 
 
 def towline(url: str, path: str, tag: int, folder: Path, *, own: bool = False) -> None:
-    """The step as a whole process; with `own`, on a temporary folder that no other run shares."""
+    """The step as a whole process, of the build with the number `tag`; with `own`, on a temporary folder that no other run shares."""
     temporary = folder / "own" if own else folder
     temporary.mkdir(exist_ok=True)
-    words = [TOWLINE, "run", "gitOpsUpdateDeployment", "--serverUrl", url, "--filePath", path, "--containerName", "app", "--username", "bench",
-             "--containerImageNameTag", f"app:{tag}", "--containerRegistryUrl", "https://registry.example.com"]
+    request = folder / f"request-{tag}.json"
+    request.write_text(json.dumps({
+        "protocol": 1, "step": "gitOpsUpdateDeployment", "build": {"number": str(tag), "url": f"https://ci.example.com/job/app/{tag}/"},
+        "parameters": {"serverUrl": url, "filePath": path, "containerName": "app", "username": "bench", "containerImageNameTag": f"app:{tag}",
+                       "containerRegistryUrl": "https://registry.example.com"}}))
     environ = {"PATH": os.environ["PATH"], "TMPDIR": str(temporary), "PIPER_password": "bench"}
-    done = subprocess.run(words, cwd=folder, env=environ, capture_output=True, check=False)
+    done = subprocess.run([TOWLINE, "run", "gitOpsUpdateDeployment", "--request", str(request)], cwd=folder, env=environ, capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.decode(errors="replace"))
 
@@ -204,7 +207,7 @@ def updates(server: GitServer, sizes: Sizes, delay: float, rounds: int) -> dict[
                 measure = once(way, server, f"{line.url}/{name}.git", path, 10_000 + number * 10 + at)
                 if number:  # the first round warms the file cache
                     taken[label].append(measure)
-        found = {label: disk(way, f"{line.url}/{name}.git", path, 900 + at) if not delay else 0 for at, (label, way) in enumerate(WAYS.items())}
+        found = {label: disk(way, f"{line.url}/{name}.git", path, 20_000 + at) if not delay else 0 for at, (label, way) in enumerate(WAYS.items())}
     return {label: Measure(seconds=statistics.median(one.seconds for one in runs), down=int(statistics.median(one.down for one in runs)),
                            requests=int(statistics.median(one.requests for one in runs)), disk=found[label]) for label, runs in taken.items()}
 

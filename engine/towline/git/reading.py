@@ -17,6 +17,7 @@ from towline.suggest import nearest
 _PLAIN = {"HEAD": "ref: refs/heads/none\n", "config": "[core]\n\trepositoryformatversion = 0\n\tbare = true\n", "refs/heads/.keep": "", "objects/.keep": ""}
 _FILES = "combine:tree:1+blob:limit=16k"  # of a folder: the small files right in it
 _PAST = 500  # commits: about 100 KB without what they hold (facts 5)
+_TRIES = 3
 _MANY = 100  # folders, from which on one of them holds few of the files
 _SINGLE = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", "--no-tags", "--no-write-fetch-head")
 
@@ -40,7 +41,7 @@ class Copy:
         self._git, self._remote, self._folder, self._say = git, remote, folder, say
         self._number = 0
         self._partial = self._filtered = True
-        self._past = ""
+        self._past = self._due = ""
         self._listed: tuple[str, tuple[Entry, ...]] = "", ()
         self.scope = WHOLE
         self.plain = git.at(folder / "plain")
@@ -55,7 +56,7 @@ class Copy:
 
         Raises Missing, CredentialError, ConfigError, MachineError, GitUnreachable.
         """
-        self.scope, self._listed = scope, ("", ())  # a part of a commit must never pass for the whole of it
+        self.scope, self._listed, self._due = scope, ("", ()), ""  # a part of a commit must never pass for the whole of it
         filters = [f"--filter={self._filter(scope)}", "--filter=blob:none"] if self._partial else []
         chosen, attempt = [f"--branch={branch}"] if branch else [], 0
         while True:
@@ -134,29 +135,55 @@ class Copy:
         """The contents of files by object id, those that are not here yet fetched in one request (facts 3.2, 7); raises GitError where one is nowhere."""
         wanted = sorted(set(oids))
         found = self._batch(wanted)
-        if absent := [oid for oid in wanted if oid not in found]:
+        absent = [oid for oid in wanted if oid not in found]
+        if absent and self._due and self._fetch_past(self._due, absent):
+            found |= self._batch(absent, self._before)
+        elif absent:
             self.bring(absent)
             found |= self._batch(absent)
         if lost := [oid for oid in absent if oid not in found]:
             raise GitError(f"the repository does not give out object {lost[0]}", where=self._remote.host)
         return {oid: content for oid, (_, content) in found.items()}
 
+    def expect_past(self, commit: str) -> None:
+        """Let the commits before `commit` come along with the next contents that are not here: `past` asks nothing then."""
+        self._due = commit
+
     def past(self, commit: str) -> tuple[Program, str]:
         """A repository with the commits before `commit`, an end of what is here, without what they hold; and where they begin, empty where there are none.
 
         It is one of its own: to a server that were told of them the clone would seem to have their trees, too. Asked for once.
         """
-        git, folder = self._git.at(self._folder / "past"), self._folder / "past"
-        if self._past == commit or not self._filtered or not (self.place / "shallow").exists():
-            return git, self._past if self._past == commit else ""
-        shutil.rmtree(folder, ignore_errors=True)
-        _prepare(folder, {})
-        done = git.ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", f"--depth={_PAST}", "--filter=tree:0", "--", self._remote.url, commit)
-        self._past = "" if done.code else commit
-        if done.code:
+        for attempt in range(_TRIES):
+            if self._past == commit or not self._cut_off or self._fetch_past(commit):
+                break
+            self._git.wait(attempt, f"the history of {self._remote.url} was not given out")
+        else:
             self._filtered = False  # not asked again
             self._say(f"{self._remote.host} does not give out the history: a newer deployment is noticed only where the last commit is one")
-        return git, self._past
+        return self._before, commit if self._past == commit else ""
+
+    @property
+    def _before(self) -> Program:
+        """Where the commits of the past lie."""
+        return self._git.at(self._folder / "past")
+
+    @property
+    def _cut_off(self) -> bool:
+        """Whether there is a past that is not here, on a server that gives out commits without what they hold."""
+        return self._filtered and (self.place / "shallow").exists()
+
+    def _fetch_past(self, commit: str, along: Sequence[str] = ()) -> bool:
+        """Fetch the commits before `commit`, and the objects `along`, in one request; whether they are there now."""
+        self._past = self._due = ""
+        if not self._cut_off:
+            return False
+        shutil.rmtree(self._folder / "past", ignore_errors=True)
+        _prepare(self._folder / "past", {})
+        done = self._before.ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", f"--depth={_PAST}", "--filter=tree:0", "--stdin", "--",
+                                self._remote.url, stdin="".join(f"{oid}\n" for oid in (commit, *along)).encode())
+        self._past = "" if done.code else commit
+        return not done.code
 
     def _cut(self, commit: str) -> tuple[Entry, ...]:
         """What the scope says: the levels one by one, the trees below it as a whole."""
@@ -179,9 +206,10 @@ class Copy:
         return {folder: parse_tree(found[name][1], folder, len(commit) // 2) if name in found and found[name][0] == "tree" else None
                 for name, folder in names.items()}
 
-    def _batch(self, names: Sequence[str]) -> dict[str, tuple[str, bytes]]:
-        """Those of the named objects that are here: kind and content."""
-        data, found, at = self.plain.local("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")), {}, 0
+    def _batch(self, names: Sequence[str], git: Program | None = None) -> dict[str, tuple[str, bytes]]:
+        """Those of the named objects that are here, or where `git` is: kind and content."""
+        stdin = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
+        data, found, at = (git or self.plain).local("cat-file", "--batch", stdin=stdin), {}, 0
         for name in names:
             start = data.index(b"\n", at) + 1
             *_, kind, size = data[at : start - 1].decode("utf-8", "surrogateescape").split(" ")

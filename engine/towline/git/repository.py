@@ -201,6 +201,10 @@ class Repository:
             past, begin = self._copy.past(here[-1].id)
             yield from _commits(past, begin)[1:] if begin else ()
 
+    def expect_history(self, tip: Tip) -> None:
+        """Let the history up to `tip` come along with the next files that are read, where they come from the server: two requests less."""
+        self._copy.expect_past(tip.commit)
+
     def wait(self, attempt: int, over: str) -> None:
         """Pause after failed attempt number `attempt` (from 0); raises GitUnreachable with the text `over` where the deadline leaves no time for it."""
         self._git.wait(attempt, over)

@@ -10,23 +10,37 @@ from towline.errors import Superseded
 from towline.gitops.provenance import Provenance, compose, parse
 
 
+def needs_past(message: str, ours: Provenance) -> bool:
+    """Whether it takes the commits before the last one, of this message, to tell what `check_newest` asks."""
+    return _comparable(ours) and not _same(parse(message), parse(compose("", ours)))
+
+
 def check_newest(history: Iterable[tuple[str, str]], ours: Provenance, files: Collection[bytes], *, where: str) -> None:
     """Raises Superseded where the last deployment of ours in `history` (id and message, newest first) is a later one, and `files` still hold it.
 
     Where somebody has taken it back since, by hand for example, it is no longer in place. `history` is read no further than needed.
     """
     ours = parse(compose("", ours))  # as it would be read again
-    if not _job(ours)[0] and not (ours.source and _time(ours)):
+    if not _comparable(ours):
         return
     for commit, message in history:
         theirs = parse(message)
-        if theirs.stage != ours.stage or not _names(theirs) & _names(ours):
+        if not _same(theirs, ours):
             continue
         if _later(theirs, ours) and _in_place(theirs, ours, files):
             by = f"build {theirs.build_number}" if theirs.build_number else f"source commit {theirs.source_commit[:12]}"
             raise Superseded(f"a newer deployment of {ours.deployment} is in place: {by}, commit {commit[:12]}", where=where,
                              hint="nothing is to be done: the newer deployment stays; allowOlder: true goes back on purpose")
         return
+
+
+def _comparable(ours: Provenance) -> bool:
+    return bool(_job(ours)[0] or (ours.source and _time(ours)))
+
+
+def _same(theirs: Provenance, ours: Provenance) -> bool:
+    """Whether both deploy the same in the same stage."""
+    return theirs.stage == ours.stage and bool(_names(theirs) & _names(ours))
 
 
 def _names(provenance: Provenance) -> set[str]:

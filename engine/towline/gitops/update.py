@@ -14,7 +14,7 @@ from towline.git.repository import Author, Pushed, Repository, Tip
 from towline.git.scope import scope_of
 from towline.git.tree import Entry, check_path, is_pointer
 from towline.gitops.change import Change
-from towline.gitops.newest import check_newest
+from towline.gitops.newest import check_newest, needs_past
 from towline.gitops.provenance import Provenance, compose, parse
 
 _REFUSALS = 3
@@ -86,6 +86,9 @@ def update(repository: Repository, *, branch: str, change: Change, text: CommitT
 
 def _update(repository: Repository, *, branch: str, change: Change, text: CommitText, terms: Terms) -> Update:
     tip = repository.fetch(branch, scope=scope_of(terms.within), create=terms.create_branch)
+    last = next(repository.history(tip), None)
+    if last and not terms.allow_older and needs_past(last.message, text.provenance):
+        repository.expect_history(tip)
     attempts = 0
     while True:
         tip, edits = _prepared(repository, tip, change)

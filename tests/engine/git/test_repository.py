@@ -385,10 +385,37 @@ def test_the_history_leaves_what_is_read_as_it_is(server: GitServer, bare: Path,
     assert pushed(repository, again, {"new": b"2"})
 
 
-def test_where_no_history_is_given_out_what_is_here_is_all_and_nobody_asks_again(server: GitServer, repository: Repository) -> None:
+def test_a_history_that_is_expected_comes_with_the_files_and_costs_nothing_more(server: GitServer, repository: Repository) -> None:
+    server.add("demo", {"new": b"1"}, message="Another")
+    tip = repository.fetch("main")
+    repository.expect_history(tip)
+    read = len(server.requests)
+    entries = [entry for entry in repository.listing(tip.commit) if entry.regular]
+    assert repository.read(entries)["new"] == b"1"
+    assert messages(repository, tip) == ["Another", "Begin"]
+    assert len(server.requests) == read + 2
+    assert pushed(repository, tip, {"new": b"2"})
+
+
+@pytest.mark.parametrize("answer", [500, "drop"])
+def test_a_history_that_did_not_come_once_comes_by_itself(server: GitServer, repository: Repository, answer: int | str) -> None:
+    server.add("demo", {"new": b"1"}, message="Another")
+    tip = repository.fetch("main")
+    repository.expect_history(tip)
+    answers = [answer]
+    server.fault = lambda _method, _path: answers.pop() if answers else None
+    assert len(repository.read(entry for entry in repository.listing(tip.commit) if entry.regular)) > 1
+    assert not answers
+    read = len(server.requests)
+    assert messages(repository, tip) == ["Another", "Begin"]
+    assert len(server.requests) == read + 2
+
+
+def test_where_no_history_is_given_out_what_is_here_is_all_and_nobody_asks_again(server: GitServer, repository: Repository, slept: list[float]) -> None:
     server.add("demo", {"new": b"1"}, message="Another")
     tip = repository.fetch("main")
     server.fault = lambda _method, _path: 500
     read = len(server.requests)
     assert messages(repository, tip) == messages(repository, tip) == ["Another"]
-    assert len(server.requests) == read + 1
+    assert len(server.requests) == read + 3
+    assert len(slept) == 3

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from towline.errors import Superseded
-from towline.gitops.newest import check_newest
+from towline.gitops.newest import check_newest, needs_past
 from towline.gitops.provenance import Provenance, compose
 
 JOB = "https://ci.example.com/job/shop/job/main"
@@ -91,3 +92,26 @@ def test_an_image_that_both_have_deployed_does_not_tell_that_the_newer_is_in_pla
     ours, theirs = replace(OURS, images=(*OURS.images, sidecar)), replace(NEWER, images=(*NEWER.images, sidecar))
     assert not superseded(theirs, ours=ours, files=(b"image: r.example/shop:1.0\nimage: r.example/proxy:5\n",))
     assert superseded(replace(NEWER, images=OURS.images), files=(b"",)), "a chart's own change cannot be told by images"
+
+
+@pytest.mark.parametrize(
+    ("last", "ours", "expected"),
+    [
+        (replace(OURS, deployment="cart"), OURS, True),
+        (Provenance(), OURS, True),
+        (NEWER, OURS, False),
+        (replace(OURS, build="", build_number="", source_time=""), OURS, False),  # the last deployment decides, whatever it knows
+        (Provenance(), Provenance(deployment="shop", stage="Release"), False),  # compares with nothing
+    ],
+)
+def test_the_past_is_needed_where_the_last_commit_does_not_decide(last: Provenance, ours: Provenance, *, expected: bool) -> None:
+    assert needs_past(compose("Updated", last), ours) == expected
+    asked = []
+
+    def history() -> Iterator[tuple[str, str]]:
+        yield "c" * 40, compose("Updated", last)
+        asked.append(True)
+
+    with suppress(Superseded):
+        check_newest(history(), ours, [HOLDS], where="")
+    assert bool(asked) == expected, "both read as far"
