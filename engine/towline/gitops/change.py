@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from towline.errors import ConfigError
+from towline.errors import ConfigError, RenderError
 from towline.git import tree
 from towline.suggest import nearest
 
@@ -45,9 +45,13 @@ def unnoted(replaced: Replaced) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Together:
-    """Several Changes as one, each on what those before it have made; a Change."""
+    """Several Changes as one, each on what those before it have made; a Change.
+
+    `lasting` are Changes that must find nothing left to do in the end: what one has written, another one may have written over where aliases share it.
+    """
 
     changes: tuple[Change, ...]
+    lasting: tuple[Change, ...] = ()
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Everything that one of them wants."""
@@ -55,10 +59,14 @@ class Together:
         return [path for path in listing if path in wanted]
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """What all of them make of the files."""
+        """What all of them make of the files; raises RenderError where two write different texts into one place."""
         contents, listing = dict(files), sorted(files)
         for change in self.changes:
             contents |= change.apply({path: contents[path] for path in change.wants(listing)})
+        for change in self.lasting:
+            if lost := sorted(change.apply({path: contents[path] for path in change.wants(listing)})):
+                raise RenderError(f"two different values for one that aliases share in {lost[0]}", where=lost[0],
+                                  hint="write the value out where the alias stands, or set yamlAliases: own")
         return {path: data for path, data in contents.items() if files.get(path) != data}
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from towline.errors import RenderError
+from towline.gitops.aliases import ALL, OWN, REFUSING, Sharing, anchors_lost, users
 from towline.gitops.proof import Patch, inserted, proven, removed, replaced
 from towline.gitops.source import Source, read
-from towline.gitops.splice import Splice, Value, deletion, filling, insertion, replacement
-from towline.yaml_marks import BREAK, Alias, Mapping, Node, Path, Scalar, Sequence, aliases, descendants
+from towline.gitops.splice import Splice, Value, deletion, filling, insertion, replacement, says
+from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +39,9 @@ def replace_scalars(name: str, data: bytes, edits: abc.Sequence[Edit]) -> bytes:
     return edit(read(name, data), edits)
 
 
-def edit(source: Source, edits: abc.Sequence[Edit]) -> bytes:
+def edit(source: Source, edits: abc.Sequence[Edit], sharing: Sharing = REFUSING) -> bytes:
     """Make `edits`, whose paths all speak of `source` as it is; the very same bytes where all holds already; raises RenderError."""
-    work = [step for one in edits for step in _steps(source, one)]
+    work = dict.fromkeys(step for one in edits for step in _steps(source, one, sharing))  # what aliases share may be asked for in several places
     splices = sorted((splice for splice, _ in work), key=lambda splice: (splice.start, splice.end))
     if any(first.end > second.start for first, second in pairwise(splices)):
         raise RenderError(f"two edits of {source.name} touch the same characters", where=source.name, hint="make them one after the other")
@@ -55,10 +56,21 @@ def edit(source: Source, edits: abc.Sequence[Edit]) -> bytes:
     return text.encode()
 
 
-def _steps(source: Source, one: Edit) -> list[tuple[Splice, Patch]]:
+def _steps(source: Source, one: Edit, sharing: Sharing) -> list[tuple[Splice, Patch]]:
     """Turn an edit into changed characters and what they are to say; nothing where it holds already."""
-    parent, number, node = _find(source, one)
-    last = one.path[-1]
+    root = source.documents[one.document].root if one.document < len(source.documents) else None
+    if root is None:
+        raise RenderError(f"{source.name} has no document {one.document + 1} with content", where=source.name, hint="check the file")
+    place = _find(source, one, root, sharing.policy)
+    steps = _changes(source, one, place)
+    shared = _shared(source, one, root, place, sharing) if steps and "*" in source.masked else ()
+    if shared:
+        sharing.say(f"{source.where(place.changed.start)}: {spell(one.path)} is shared, and changes for {_listed(shared)}, too")
+    return steps
+
+
+def _changes(source: Source, one: Edit, place: _Place) -> list[tuple[Splice, Patch]]:
+    parent, number, node, last = place.parent, place.number, place.node, one.path[-1]
     if one.value is None:
         return [(deletion(source, parent, number), removed(*parent.pairs[number]))] if node is not None and isinstance(parent, Mapping) else []
     if node is None:
@@ -73,35 +85,72 @@ def _steps(source: Source, one: Edit) -> list[tuple[Splice, Patch]]:
     return [(filling(source, parent, number, one.value), replaced(node, one.value))]
 
 
-def _find(source: Source, one: Edit) -> tuple[Mapping | Sequence, int, Node | None]:
+@dataclass(frozen=True, kw_only=True)
+class _Place:
     """Where an edit's path leads: mapping or list, number of pair or item, its value; or the number to insert behind, and None."""
-    root = source.documents[one.document].root if one.document < len(source.documents) else None
-    if root is None:
-        raise RenderError(f"{source.name} has no document {one.document + 1} with content", where=source.name, hint="check the file")
-    node: Node | None = root
-    crossed: list[Node] = [root]
+
+    parent: Mapping | Sequence
+    number: int
+    node: Node | None
+    changed: Node  # whose text becomes another one
+
+
+def _find(source: Source, one: Edit, root: Node, policy: str) -> _Place:
+    """The place of an edit; raises RenderError where there is none, or where it is behind an alias that is not to be followed."""
+    parent: Node | None = root
     for part in one.path[:-1]:
-        node = _child(source, node, part)[1]
-        crossed += [node] if node is not None else []
-    parent = node
+        parent = _behind(source, one, root, _child(source, parent, part)[1], policy)
     number, found = _child(source, parent, one.path[-1])
     assert isinstance(parent, Mapping | Sequence)
-    touched = [*crossed, *([found] if found is not None else [])]
-    if one.value is None and found is not None:
-        touched += descendants(found)
-    elif isinstance(found, Alias):
-        raise _aliased(source, found, one.path)
-    _check_shared(source, one, root, touched)
+    if isinstance(found, Alias) and one.value is not None:
+        meant = aliases(root)[found.start.index]
+        if isinstance(meant, Scalar) and isinstance(one.value, str) and says(meant, one.value):
+            found = meant
+        elif policy != OWN or not isinstance(meant, Scalar):
+            found = _behind(source, one, root, found, policy)
     if found is None and isinstance(parent, Mapping):
         keys = [key.value if isinstance(key, Scalar) else "" for key, _ in parent.pairs]
         number = keys.index(one.after) if one.after in keys else len(keys) - 1
-    return parent, number, found
+    return _Place(parent=parent, number=number, node=found, changed=parent if found is None or one.value is None else found)
+
+
+def _shared(source: Source, one: Edit, root: Node, place: _Place, sharing: Sharing) -> abc.Sequence[tuple[Path, Alias]]:
+    """The aliases that repeat a place; raises RenderError where they may not change, or would stand for nothing any more."""
+    pair = place.parent.pairs[place.number] if place.node is not None and isinstance(place.parent, Mapping) else ()
+    if any(anchors_lost(root, node) for node in (pair if one.value is None else pair[: bool(one.rename)])):
+        raise RenderError(f"an alias elsewhere repeats what stands at {spell(one.path)}", where=source.where(place.changed.start), hint="write it out there")
+    found = users(root, place.changed)
+    if found and sharing.policy != ALL:
+        by = f"{'aliases' if found[1:] else 'an alias'} in {_listed(found)}"
+        raise RenderError(f"{spell(one.path)} is repeated by {by}, which would change too", where=source.where(place.changed.start),
+                          hint=_hint(own=False))
+    return found
+
+
+def _behind(source: Source, one: Edit, root: Node, node: Node | None, policy: str) -> Node | None:
+    """A node, or what the alias stands for that it is; raises RenderError where aliases are not to be followed."""
+    if not isinstance(node, Alias):
+        return node
+    target = aliases(root)[node.start.index]
+    if policy == ALL:
+        return target
+    others = [(path, alias) for path, alias in users(root, target) if alias is not node]
+    raise RenderError(f"{spell(one.path)} stands behind the alias *{node.name} of what is in line {target.start.line}"
+                      + (f" and repeated in {_listed(others)}" if others else ""), where=source.where(node.start), hint=_hint(own=isinstance(target, Scalar)))
+
+
+def _hint(*, own: bool) -> str:
+    return "write the value out where the alias stands; yamlAliases: all changes it for all of them" + (", own in this one place" if own else "")
+
+
+def _listed(found: abc.Sequence[tuple[Path, Alias]]) -> str:
+    """Aliases for people: `line 4 (e) and line 6 (f.g)`."""
+    *first, last = [f"line {alias.start.line} ({spell(path)})" for path, alias in found]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _child(source: Source, node: Node | None, part: str | int) -> tuple[int, Node | None]:
     """The number and the value of a key or an index; -1 or the last number, and None, where that is missing."""
-    if isinstance(node, Alias):
-        raise _aliased(source, node, (part,))
     if isinstance(node, Mapping) and isinstance(part, str):
         number = _keys(source, node).get(part)
         return (-1, None) if number is None else (number, node.pairs[number][1])
@@ -144,22 +193,6 @@ def _alias_key(source: Source, key: Alias) -> RenderError:
 
 def _twice(source: Source, key: Scalar) -> RenderError:
     return RenderError(f"key {key.value!r} stands twice in one mapping", where=source.where(key.start), hint="remove one of them")
-
-
-def _aliased(source: Source, alias: Alias, path: Path) -> RenderError:
-    return RenderError(
-        f"{spell(path)} stands behind the alias *{alias.name}", where=source.where(alias.start), hint="write the value out where the alias stands")
-
-
-def _check_shared(source: Source, one: Edit, root: Node, touched: abc.Sequence[Node]) -> None:
-    """Refuse a change inside of what aliases repeat: they would change with it."""
-    used = {id(target): index for index, target in aliases(root).items()} if "*" in source.masked else {}
-    for node in touched:
-        if id(node) in used:
-            line = len(BREAK.findall(source.text, 0, used[id(node)])) + 1
-            raise RenderError(
-                f"{spell(one.path)} is repeated by an alias in line {line}, which would change too", where=source.where(node.start),
-                hint="write the value out where the alias stands")
 
 
 def spell(path: Path) -> str:

@@ -7,6 +7,7 @@ found too, where the nested one is not there (facts/gitops.md section 4.5).
 from __future__ import annotations
 
 import re
+from collections import abc
 from dataclasses import dataclass
 
 from towline.errors import ConfigError, RenderError
@@ -57,9 +58,13 @@ def parse_dotted(text: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def find(source: Source, steps: tuple[Step, ...]) -> list[Place]:
-    """Every document's place that `steps` lead to whole; else the one that they lead farthest in; raises ConfigError and RenderError."""
-    places = [_Walk(source, number, document.root).follow(document.root, (), steps) for number, document in enumerate(source.documents) if document.root]
+def find(source: Source, steps: tuple[Step, ...], *, follow: bool = False) -> list[Place]:
+    """Every document's place that `steps` lead to whole, with `follow` by way of aliases; else the one that they lead farthest in.
+
+    Raises ConfigError and RenderError.
+    """
+    places = [_Walk(source, number, aliases(document.root) if "*" in source.masked else {}, through=follow).follow(document.root, (), steps)
+              for number, document in enumerate(source.documents) if document.root]
     whole = [place for place in places if not place.missing]
     if whole or not places:
         return whole
@@ -75,10 +80,13 @@ def find(source: Source, steps: tuple[Step, ...]) -> list[Place]:
 class _Walk:
     source: Source
     document: int
-    root: Node
+    targets: abc.Mapping[int, Node]
+    through: bool
 
     def follow(self, node: Node, path: Path, steps: tuple[Step, ...]) -> Place:
         """As far as it goes; of a nested and a literal dotted key the one that goes farther, the nested one where both do."""
+        if isinstance(node, Alias) and self.through:
+            node = self.targets[node.start.index]
         here = Place(document=self.document, path=path, node=node, missing=steps)
         if isinstance(node, Alias):  # an edit refuses it, and says where the alias stands
             return Place(document=self.document, path=(*path, *(step for step in steps if not isinstance(step, Selector))), node=node, missing=())
@@ -92,7 +100,7 @@ class _Walk:
             if not isinstance(steps[length - 1], str):
                 break
             key = ".".join(map(str, steps[:length]))
-            value = own_value(self.source, node, key, aliases(self.root) if "*" in self.source.masked else {})
+            value = own_value(self.source, node, key, self.targets)
             found += [self.follow(value, (*path, key), steps[length:])] if value is not None else []
         return found
 
@@ -108,8 +116,12 @@ class _Walk:
         return [self.follow(items[number], (*path, number), steps[1:]) for number in chosen]
 
     def _text(self, item: Node, key: str) -> str | None:
-        value = own_value(self.source, item, key, {}) if isinstance(item, Mapping) else None
+        value = self._behind(own_value(self.source, self._behind(item), key, self.targets))
         return value.value if isinstance(value, Scalar) else None
+
+    def _behind(self, node: Node | None) -> Node | None:
+        """What an alias stands for: an item is recognised by it, whether it may be changed or not."""
+        return self.targets[node.start.index] if isinstance(node, Alias) else node
 
 
 def check_missing(source: Source, place: Place, wanted: str) -> tuple[str, ...]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from towline import yaml_marks
 from towline.errors import ConfigError, RenderError
+from towline.gitops.aliases import REFUSING, Sharing
 from towline.gitops.change import Note, Replaced, select, unnoted
 from towline.gitops.document import Edit, edit, own_value
 from towline.gitops.source import Source, read
-from towline.yaml_marks import Node, Path, Scalar, plain
+from towline.yaml_marks import Alias, Node, Path, Scalar, plain
 
 _KINDS = ("Kustomization", "Component")
 
@@ -28,6 +29,7 @@ class KustomizeImage:
     new_tag: str
     digest: str = ""
     note: Note = unnoted
+    sharing: Sharing = REFUSING
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Every file that fits the pattern; raises ConfigError where none does."""
@@ -42,16 +44,17 @@ class KustomizeImage:
         source = read(path, data)
         root = _root(source)
         targets = yaml_marks.aliases(root)
-        images = own_value(source, root, "images", targets)
-        items = images.items if isinstance(images, yaml_marks.Sequence) else ()
-        names = [own_value(source, item, "name", targets) for item in items]
+        images = _behind(own_value(source, root, "images", targets), targets)
+        items = [_behind(item, targets) for item in images.items] if isinstance(images, yaml_marks.Sequence) else []
+        names = [_behind(own_value(source, item, "name", targets), targets) for item in items]
         found = [number for number, name in enumerate(names) if isinstance(name, Scalar) and name.value == self.name]
         for entry in [items[number] for number in found] or [root]:
-            texts = _texts(entry) if found else {}
+            texts = _texts(entry, targets) if found else {}
             self.note(Replaced(file=path, name=self.name, old=_image(self.name, texts), new=_image(self.name, self._wanted())))
         if not found:
-            return edit(source, [self._appended(source, images)])
-        return edit(source, [one for number in found for one in self._edits(("images", number), set(_texts(items[number])))])
+            return edit(source, [self._appended(source, images)], self.sharing)
+        edits = [one for number in found for one in self._edits(("images", number), set(_texts(items[number], targets)))]
+        return edit(source, edits, self.sharing)
 
     def _wanted(self) -> dict[str, str]:
         fields = {"newName": self.new_name, "digest": self.digest} if self.digest else {"newName": self.new_name, "newTag": self.new_tag}
@@ -87,9 +90,15 @@ def _root(source: Source) -> yaml_marks.Mapping:
     return root
 
 
-def _texts(entry: Node) -> dict[str, str]:
+def _behind(node: Node | None, targets: Mapping[int, Node]) -> Node | None:
+    """What an alias stands for: an entry is known by it, whether it may be changed or not."""
+    return targets[node.start.index] if isinstance(node, Alias) else node
+
+
+def _texts(entry: Node | None, targets: Mapping[int, Node]) -> dict[str, str]:
     pairs = entry.pairs if isinstance(entry, yaml_marks.Mapping) else ()
-    return {key.value: value.value if isinstance(value, Scalar) else "" for key, value in pairs if isinstance(key, Scalar)}
+    values = {key.value: _behind(value, targets) for key, value in pairs if isinstance(key, Scalar)}
+    return {key: value.value if isinstance(value, Scalar) else "" for key, value in values.items()}
 
 
 def _image(name: str, fields: Mapping[str, str]) -> str:

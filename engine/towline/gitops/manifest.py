@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from towline import yaml_marks
 from towline.errors import ConfigError
+from towline.gitops.aliases import REFUSING, Sharing
 from towline.gitops.change import Note, Replaced, select, unnoted
 from towline.gitops.document import Edit, edit, own_value
 from towline.gitops.source import Source, read
@@ -28,6 +29,7 @@ class ContainerImage:
     container: str
     image: str
     note: Note = unnoted
+    sharing: Sharing = REFUSING
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Every file that fits the pattern; raises ConfigError where none does."""
@@ -43,7 +45,7 @@ class ContainerImage:
             names.update(container.name for container in containers)
             found = [container for container in containers if container.name == self.container]
             edits = [Edit(document=one.document, path=(*one.path, "image"), value=self.image, after="name") for one in found]
-            changed[path] = edit(source, edits)
+            changed[path] = edit(source, edits, self.sharing)
             for one in found:
                 self.note(Replaced(file=path, name=self.container, old=one.image, new=self.image))
         if self.container not in names:

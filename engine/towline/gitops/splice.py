@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from towline.errors import RenderError
 from towline.gitops.scalar import rewrite, typed, write
 from towline.gitops.source import Source
-from towline.yaml_marks import BREAK, Mapping, Node, Scalar, Sequence, descendants, plain
+from towline.yaml_marks import BREAK, Alias, Mapping, Node, Scalar, Sequence, descendants, plain
 
 Value = str | abc.Mapping[str, "Value"] | tuple[abc.Mapping[str, "Value"], ...]
 
@@ -28,18 +28,25 @@ class Splice:
 
 
 def replacement(source: Source, node: Node, value: str) -> Splice | None:
-    """Change the characters of one scalar; None where it is that text already; raises RenderError."""
+    """Change the characters of one scalar, or put it where an alias stands; None where it is that text already; raises RenderError."""
+    if isinstance(node, Alias):
+        return Splice(start=node.start.index, end=node.end.index, text=write(value))
     if not isinstance(node, Scalar) or node.tag not in _TEXT_TAGS:
         raise RenderError("what is to be changed is no text", where=source.where(node.start), hint="make it a text without a tag")
     start, end = node.start.index, node.end.index
     blank = _BLANK.match(source.masked, end) if start == end else None
     if source.templated(start, blank.end() if blank else end):
         raise RenderError(f"{source.written(node) or 'the value'} is a template", where=source.where(node.start), hint="change the value that it takes")
-    if node.value == value and (node.style or node.tag or not typed(value)):
+    if says(node, value):
         return None
     text = rewrite(value, node, source.written(node))
     glued = start == end and source.text[start - 1 : start] not in (" ", "\t", "\n", "\r", "")
     return Splice(start=start, end=end, text=" " + text if glued else text)
+
+
+def says(node: Scalar, value: str) -> bool:
+    """Whether a scalar is the text `value` already, to every parser."""
+    return node.value == value and bool(node.style or node.tag or not typed(value))
 
 
 def filling(source: Source, parent: Mapping, number: int, value: Value) -> Splice:

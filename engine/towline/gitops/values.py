@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from towline import yaml_marks
 from towline.errors import ConfigError
+from towline.gitops.aliases import ALL, REFUSING, Sharing
 from towline.gitops.change import Note, Replaced, select, unnoted
 from towline.gitops.document import Edit, edit
 from towline.gitops.dotted import Place, check_missing, find, parse_dotted
 from towline.gitops.source import Source, read
 from towline.gitops.splice import Value
-from towline.yaml_marks import Path, Scalar
+from towline.yaml_marks import Alias, Path, Scalar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class PathValues:
     values: Mapping[str, str]
     emptied: tuple[str, ...] = ()
     note: Note = unnoted
+    sharing: Sharing = REFUSING
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Every file that fits the pattern; raises ConfigError where none does."""
@@ -39,7 +41,7 @@ class PathValues:
         changed: dict[str, bytes] = {}
         for path, data in sorted(files.items()):
             source = read(path, data)
-            changed[path] = edit(source, list(self._edits(source)))
+            changed[path] = edit(source, list(self._edits(source)), self.sharing)
         return {path: data for path, data in changed.items() if data != files[path]}
 
     def _edits(self, source: Source) -> Iterator[Edit]:
@@ -47,22 +49,24 @@ class PathValues:
         if not any(document.root for document in source.documents):
             raise ConfigError(f"{source.name} is empty", where=source.name, hint="write {} into it, or the keys that are to be set")
         for text, value in self.values.items():
-            for place in find(source, parse_dotted(text)):
-                old = source.shown(place.node) if isinstance(place.node, Scalar) and not place.missing else ""
-                self.note(Replaced(file=source.name, name=text, old=old, new=value))
+            for place in self._find(source, text):
+                self.note(Replaced(file=source.name, name=text, old=_old(source, place), new=value))
                 if not place.missing:
                     yield Edit(document=place.document, path=place.path, value=value)
                 else:
                     keys = check_missing(source, place, text)
                     _put(missing.setdefault((place.document, place.path), (place, {}))[1], keys, value)
-        for place in (place for text in self.emptied for place in find(source, parse_dotted(text))):
-            if not place.missing and isinstance(place.node, Scalar) and place.node.value:
+        for place in (place for text in self.emptied for place in self._find(source, text)):
+            if not place.missing and (isinstance(place.node, Alias) or (isinstance(place.node, Scalar) and place.node.value)):
                 yield Edit(document=place.document, path=place.path, value="")
         for (document, path), (place, entries) in missing.items():
             if path and not _keys(place):
                 yield Edit(document=document, path=path, value=entries)
             else:
                 yield from self._inserted(place, entries)
+
+    def _find(self, source: Source, text: str) -> list[Place]:
+        return find(source, parse_dotted(text), follow=self.sharing.policy == ALL)
 
     def _inserted(self, place: Place, entries: Mapping[str, Value]) -> Iterator[Edit]:
         """New keys, behind the one of ours that stands there already, else behind the last."""
@@ -71,6 +75,14 @@ class PathValues:
         there = [key for key in _keys(place) if key in ours]
         for key, value in entries.items():
             yield Edit(document=place.document, path=(*place.path, key), value=value, after=there[-1] if there else "")
+
+
+def _old(source: Source, place: Place) -> str:
+    """The text that stands, or is meant, at a place; empty where there is none."""
+    root, node = source.documents[place.document].root, place.node
+    if isinstance(node, Alias) and root is not None:
+        node = yaml_marks.aliases(root)[node.start.index]
+    return source.shown(node) if isinstance(node, Scalar) and not place.missing else ""
 
 
 def _keys(place: Place) -> list[str]:

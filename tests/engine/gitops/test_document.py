@@ -9,7 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from towline.errors import RenderError
-from towline.gitops.document import Edit, replace_scalars, spell
+from towline.gitops.aliases import ALL, OWN, REFUSE, Sharing
+from towline.gitops.document import Edit, edit, replace_scalars, spell
+from towline.gitops.source import read
 from towline.yaml_marks import Path
 
 TEXT = """\
@@ -106,6 +108,95 @@ def test_an_alias_is_not_edited_as_a_value_nor_on_the_way() -> None:
 def test_what_an_alias_repeats_is_not_edited_and_the_alias_is_named(path: Path) -> None:
     found = refusal("a: &x {b: old}\nc: *x\nd: &y old\ne: *y\n", Edit(path=path, value="new"))
     assert f"by an alias in line {4 if path == ('d',) else 2}" in found.message
+
+
+def shared(text: str, *edits: Edit, policy: str) -> tuple[str, list[str]]:
+    """What becomes of a text under a policy for aliases, and what is said."""
+    said: list[str] = []
+    return edit(read("x.yaml", text.encode()), edits, Sharing(policy=policy, say=said.append)).decode(), said
+
+
+SHARED = "a: &i 'old' # here\nb: *i # there\nc: {d: *i, e: &m {f: old}}\ng: *m\nh: {<<: *m}\n"
+
+
+def test_a_refusal_names_every_place_that_would_change_and_the_way_out() -> None:
+    found = refusal(SHARED, Edit(path=("a",), value="new"))
+    assert found.message == "a is repeated by aliases in line 2 (b) and line 3 (c.d), which would change too"
+    assert "yamlAliases" in found.hint
+    found = refusal(SHARED, Edit(path=("b",), value="new"))
+    assert found.message == "b stands behind the alias *i of what is in line 1 and repeated in line 3 (c.d)"
+
+
+@pytest.mark.parametrize("path", [("a",), ("b",), ("c", "d")])
+def test_with_all_the_text_that_aliases_stand_for_changes_and_they_are_named(path: Path) -> None:
+    after, said = shared(SHARED, Edit(path=path, value="new"), policy=ALL)
+    assert after == SHARED.replace("'old'", "'new'")
+    assert said == [f"x.yaml:1:7: {spell(path)} is shared, and changes for line 2 (b) and line 3 (c.d), too"]
+    assert shared(after, Edit(path=path, value="new"), policy=ALL) == (after, [])
+
+
+@pytest.mark.parametrize("path", [("g", "f"), ("c", "e", "f")])
+def test_with_all_what_stands_inside_of_it_changes_merge_keys_included(path: Path) -> None:
+    after, said = shared(SHARED, Edit(path=path, value="new"), policy=ALL)
+    assert after == SHARED.replace("{f: old}", "{f: new}")
+    assert said == [f"x.yaml:3:22: {spell(path)} is shared, and changes for line 4 (g) and line 5 (h.<<), too"]
+
+
+def test_with_all_a_key_is_added_to_what_they_share_and_removed_from_it() -> None:
+    assert shared(SHARED, Edit(path=("g", "z"), value="new"), policy=ALL)[0] == SHARED.replace("{f: old}", "{f: old, z: new}")
+    assert shared(SHARED, Edit(path=("g", "f"), value=None), policy=ALL)[0] == SHARED.replace("{f: old}", "{}")
+
+
+def test_with_all_a_key_that_a_merge_key_brings_in_is_written_beside_it() -> None:
+    after, said = shared(SHARED, Edit(path=("h", "f"), value="new"), policy=ALL)
+    assert (after, said) == (SHARED.replace("{<<: *m}", "{<<: *m, f: new}"), [])
+
+
+def test_with_all_one_text_that_is_asked_for_twice_is_written_once_and_two_are_refused() -> None:
+    assert shared(SHARED, Edit(path=("a",), value="new"), Edit(path=("b",), value="new"), policy=ALL)[0] == SHARED.replace("'old'", "'new'")
+    with pytest.raises(RenderError, match="same characters"):
+        shared(SHARED, Edit(path=("a",), value="new"), Edit(path=("b",), value="other"), policy=ALL)
+
+
+@pytest.mark.parametrize(("path", "before", "after"), [(("b",), "b: *i #", "b: new #"), (("c", "d"), "{d: *i,", "{d: new,")])
+def test_with_own_the_value_is_written_where_one_alias_stands(path: Path, before: str, after: str) -> None:
+    assert shared(SHARED, Edit(path=path, value="new"), policy=OWN) == (SHARED.replace(before, after), [])
+
+
+@pytest.mark.parametrize("policy", [REFUSE, ALL, OWN])
+@pytest.mark.parametrize("path", [("a",), ("b",), ("c", "d")])
+def test_what_holds_already_is_left_alone_whoever_shares_it(path: Path, policy: str) -> None:
+    assert shared(SHARED, Edit(path=path, value="old"), policy=policy) == (SHARED, [])
+
+
+def test_with_own_a_text_that_could_be_read_as_something_else_is_quoted() -> None:
+    assert shared("a: &x 1\nb: *x\n", Edit(path=("b",), value="1.20"), policy=OWN)[0] == 'a: &x 1\nb: "1.20"\n'
+
+
+@pytest.mark.parametrize("path", [("a",), ("g",), ("g", "f"), ("c", "e", "f"), ("g", "n")])
+def test_with_own_what_others_repeat_or_what_is_shared_as_a_whole_is_refused(path: Path) -> None:
+    with pytest.raises(RenderError, match=r"repeated by|behind the alias") as caught:
+        shared(SHARED, Edit(path=path, value="new"), policy=OWN)
+    assert ", own in this" not in caught.value.hint
+
+
+@pytest.mark.parametrize("policy", [REFUSE, ALL, OWN])
+@pytest.mark.parametrize("one", [Edit(path=("a",), value=None), Edit(path=("a", "b"), value=None), Edit(path=("a", "k"), value="1", rename="m")])
+def test_what_an_alias_stands_for_is_never_removed(one: Edit, policy: str) -> None:
+    with pytest.raises(RenderError, match="elsewhere repeats"):
+        shared("a: {b: &x 1, &k k: 1}\nc: *x\nd: *k\n", one, policy=policy)
+
+
+@given(st.data())
+def test_with_all_every_user_of_a_text_says_the_new_one_and_nothing_else_does(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 5))
+    uses = [data.draw(st.sampled_from(["'old'", "*i", "{v: *i}", "[*i, old]"])) for _ in range(count)]
+    text = "".join(["i: &i old\n", *(f"k{number}: {use}\n" for number, use in enumerate(uses))])
+    number = data.draw(st.sampled_from([-1, *(at for at, use in enumerate(uses) if use == "*i")]))
+    path = "i" if number < 0 else f"k{number}"
+    after, said = shared(text, Edit(path=(path,), value="new"), policy=ALL)
+    assert yaml.safe_load(after) == yaml.safe_load(text.replace("&i old", "&i new"))
+    assert bool(said) == any("*i" in use for use in uses)
 
 
 def test_an_anchor_that_nothing_uses_stays_beside_its_new_value() -> None:

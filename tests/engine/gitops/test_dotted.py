@@ -51,6 +51,15 @@ def test_an_alias_on_the_way_is_left_to_the_edit_to_refuse() -> None:
     assert found("x: &x {b: 1}\na: *x\n", "a.b") == [(0, ("a", "b"), 0)]
 
 
+def test_an_alias_is_followed_where_that_is_wanted() -> None:
+    source = read("x.yaml", b"x: &x {b: 1, c: &c [{n: one, v: &v 2}]}\na: *x\nd: *c\ne: *v\n")
+    for text in ("a.b", "d[n=one].v", "d[0].v", "e"):
+        (place,) = find(source, parse_dotted(text), follow=True)
+        assert (place.missing, type(place.node)) == ((), Scalar)
+    (place,) = find(source, parse_dotted("a.new"), follow=True)
+    assert (place.path, place.missing) == (("a",), ("new",))
+
+
 def test_two_items_that_fit_are_refused() -> None:
     with pytest.raises(RenderError, match="2 items fit") as caught:
         found("a: [{n: x}, {n: x}]", "a[n=x].v")

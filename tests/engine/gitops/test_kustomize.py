@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from towline.errors import ConfigError, RenderError
+from towline.gitops.aliases import ALL, OWN, REFUSE, Sharing
 from towline.gitops.change import Change, Replaced
 from towline.gitops.kustomize import KustomizeImage
 
@@ -174,3 +175,23 @@ def test_kustomize_itself_makes_of_the_entry_what_was_meant(kustomization: str, 
     assert KUBECTL is not None
     built = subprocess.run([KUBECTL, "kustomize", str(tmp_path)], capture_output=True, text=True, check=True).stdout
     assert f"image: reg.example.com:5000/team/shop{f'@{digest}' if digest else ':1.20'}\n" in built
+
+
+ALIASES = "x: {n: &n shop, v: &v old}\nimages:\n- {name: *n, newName: host.example/new, newTag: *v}\n- {name: side, newTag: *v}\n"
+
+
+def test_an_entry_is_known_by_what_its_aliases_stand_for_and_changes_as_the_policy_says() -> None:
+    def with_policy(policy: str) -> str:
+        change = KustomizeImage(pattern="k.yaml", name="shop", new_name="host.example/new", new_tag="new", sharing=Sharing(policy=policy))
+        return change.apply({"k.yaml": ALIASES.encode()})["k.yaml"].decode()
+
+    assert with_policy(ALL) == ALIASES.replace("old", "new")
+    assert with_policy(OWN) == ALIASES.replace("new, newTag: *v", "new, newTag: new")
+    with pytest.raises(RenderError, match=r"images\[0\].newTag stands behind the alias \*v of what is in line 1 and repeated in line 4 \(images\[1\].newTag\)"):
+        with_policy(REFUSE)
+
+
+@pytest.mark.parametrize("text", ["x: &e {name: shop, newTag: a}\nimages: [*e]\n", "x: &l [{name: shop, newTag: a}]\nimages: *l\n"])
+def test_an_entry_behind_an_alias_is_not_appended_once_more(text: str) -> None:
+    with pytest.raises(RenderError, match="behind the alias"):
+        kustomize(text, "shop")

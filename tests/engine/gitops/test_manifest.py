@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from towline.errors import ConfigError, RenderError
+from towline.gitops.aliases import ALL, OWN, Sharing
 from towline.gitops.change import Change, Replaced
 from towline.gitops.manifest import ContainerImage
 
@@ -92,7 +93,9 @@ def test_beside_anchors_only_the_container_changes(container: str, lines: list[s
     assert changed("anchors.yaml", container) == lines
 
 
-@pytest.mark.parametrize(("container", "where", "says"), [("same", "anchors.yaml:15:16", r"alias \*image"), ("app", "anchors.yaml:7:9", "alias in line")])
+@pytest.mark.parametrize(("container", "where", "says"), [
+    ("same", "anchors.yaml:15:16", r"alias \*image"), ("app", "anchors.yaml:9:23", r"aliases in line 15 \(spec.*\.image\) and line 16 \(spec.*<<\)"),
+])
 def test_an_image_shared_through_an_alias_is_refused_with_its_place(container: str, where: str, says: str) -> None:
     found = refusal("anchors.yaml", container)
     assert found.where == where
@@ -200,3 +203,39 @@ def test_what_stood_there_is_noted_for_every_place() -> None:
     text = b"spec: {containers: [{name: a, image: x:1}, {name: b, image: y}]}\n---\nspec: {initContainers: [{name: a}]}\n"
     ContainerImage(pattern="*", container="a", image=NEW, note=noted.append).apply({"x.yaml": text})
     assert noted == [Replaced(file="x.yaml", name="a", old="x:1", new=NEW), Replaced(file="x.yaml", name="a", old="", new=NEW)]
+
+
+def shared(text: bytes, policy: str) -> tuple[str, list[str], list[str]]:
+    """The file, what was said and what stood there, where container `app` gets the image `new`."""
+    said: list[str] = []
+    noted: list[str] = []
+    sharing = Sharing(policy=policy, say=said.append)
+    change = ContainerImage(pattern="x.yaml", container="app", image="new", note=lambda one: noted.append(one.old), sharing=sharing)
+    return change.apply({"x.yaml": text}).get("x.yaml", text).decode(), said, noted
+
+
+IMAGES = b"""\
+x: &image old
+spec:
+  template: {spec: {containers: [{name: app, image: *image}]}}
+---
+x: &list [&app {name: app, image: old}]
+spec:
+  containers: *list
+  initContainers: [{<<: *app}]
+"""
+
+
+def test_an_image_behind_an_alias_changes_for_all_where_that_is_wanted() -> None:
+    after, said, noted = shared(IMAGES, ALL)
+    assert after == IMAGES.decode().replace("old", "new").replace("{<<: *app}", "{<<: *app, image: new}")
+    assert said == ["x.yaml:1:11: spec.template.spec.containers[0].image is shared, and changes for line 3 (spec.template.spec.containers[0].image), too",
+                    "x.yaml:5:35: spec.containers[0].image is shared, and changes for line 7 (spec.containers) and line 8 (spec.initContainers[0].<<), too"]
+    assert noted == ["old", "old", ""]
+
+
+def test_an_image_behind_an_alias_is_written_out_where_that_is_wanted() -> None:
+    first = IMAGES.partition(b"---")[0]
+    assert shared(first, OWN) == (first.decode().replace("image: *image", "image: new"), [], ["old"])
+    with pytest.raises(RenderError, match=r"behind the alias \*list"):
+        shared(IMAGES, OWN)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from towline.errors import ConfigError, RenderError
+from towline.gitops.aliases import ALL, OWN, REFUSE, Sharing
 from towline.gitops.change import Change, Replaced
 from towline.gitops.values import PathValues
 
@@ -103,3 +104,30 @@ def test_a_template_and_a_map_are_not_written_over() -> None:
         changed("image: {tag: '{{ .x }}', repository: r}\n", IMAGE)
     with pytest.raises(RenderError, match="no text"):
         changed("image: {tag: {a: b}, repository: r}\n", IMAGE)
+
+
+ALIASES = "v: &v '1'\nd: &d sha256:old\nimage: {repository: host.example/app, tag: *v, digest: *d}\nside: {digest: *d, image: &i {tag: '1'}}\ndeep: *i\n"
+
+
+@pytest.mark.parametrize(("policy", "path", "after"), [
+    (ALL, "image.tag", ALIASES.replace("v: &v '1'", "v: &v '1.20'")),
+    (OWN, "image.tag", ALIASES.replace("tag: *v", 'tag: "1.20"')),
+    (ALL, "deep.tag", ALIASES.replace("{tag: '1'}", "{tag: '1.20'}")),
+    (ALL, "deep.new", ALIASES.replace("{tag: '1'}", "{tag: '1', new: \"1.20\"}")),
+])
+def test_a_value_behind_an_alias_changes_as_the_policy_says(policy: str, path: str, after: str) -> None:
+    noted: list[Replaced] = []
+    change = PathValues(pattern="v.yaml", values={path: "1.20"}, note=noted.append, sharing=Sharing(policy=policy))
+    assert change.apply({"v.yaml": ALIASES.encode()})["v.yaml"].decode() == after
+    assert [one.old for one in noted] == ["" if path == "deep.new" else "1"]
+
+
+def test_an_old_digest_behind_an_alias_does_not_stay_unseen() -> None:
+    def emptied(policy: str) -> str:
+        change = PathValues(pattern="v.yaml", values={"image.repository": "new"}, emptied=("image.digest",), sharing=Sharing(policy=policy))
+        return change.apply({"v.yaml": ALIASES.encode()})["v.yaml"].decode()
+
+    with pytest.raises(RenderError, match=r"image\.digest stands behind the alias"):
+        emptied(REFUSE)
+    assert emptied(OWN) == ALIASES.replace("host.example/app", "new").replace("tag: *v, digest: *d", 'tag: *v, digest: ""')
+    assert emptied(ALL) == ALIASES.replace("host.example/app", "new").replace("sha256:old", '""')

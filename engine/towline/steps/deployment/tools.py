@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError
-from towline.gitops.change import Change, Note, Together, check_path
+from towline.gitops.aliases import ALL, Sharing
+from towline.gitops.change import Change, Note, Together, check_path, unnoted
 from towline.gitops.helm import Cluster, HelmChart, ImageValues, ValuesFile, renderer
 from towline.gitops.kustomize import KustomizeImage
 from towline.gitops.manifest import ContainerImage
@@ -61,6 +62,17 @@ class _Call:
         """What the deployment is called."""
         return self.settings.text("deploymentName")
 
+    @property
+    def sharing(self) -> Sharing:
+        """What becomes of aliases in the files that are edited."""
+        return Sharing(policy=self.settings.text("yamlAliases"), say=self.task.console.say)
+
+    def together(self, changes: Iterable[ContainerImage | KustomizeImage]) -> Change:
+        """Changes of one image each; where they may change what others share, all must hold in the end."""
+        every = tuple(changes)
+        shared = self.sharing.policy == ALL and len(every) > 1
+        return Together(changes=every, lasting=tuple(replace(one, note=unnoted, sharing=Sharing(policy=ALL)) for one in every) if shared else ())
+
     def workspace_file(self, name: str, parameter: str) -> bytes | None:
         """The content of a file of the workspace, None where it is not there."""
         return find_file(self.task.folder, check_path(name), where=self.settings.origin(parameter))
@@ -70,17 +82,18 @@ def _manifest(call: _Call) -> Planned:
     if call.settings.given("imagePath"):
         image = call.images.single()
         path = call.settings.text("imagePath")
-        return Planned(change=PathValues(pattern=call.file, values={path: image.written}, note=call.note), images={path: image})
+        return Planned(change=PathValues(pattern=call.file, values={path: image.written}, note=call.note, sharing=call.sharing), images={path: image})
     images = call.images.by_container("" if call.settings.given("containers") else call.needed("containerName"))
-    changes = (ContainerImage(pattern=call.file, container=name, image=image.written, note=call.note) for name, image in images.items())
-    return Planned(change=Together(changes=tuple(changes)), images=images)
+    changes = (ContainerImage(pattern=call.file, container=name, image=image.written, note=call.note, sharing=call.sharing) for name, image in images.items())
+    return Planned(change=call.together(changes), images=images)
 
 
 def _kustomize(call: _Call) -> Planned:
     images = call.images.by_container(call.needed("deploymentName"))
     changes = (KustomizeImage(pattern=call.file, name=name, new_name=image.repository, new_tag=image.tag,
-                              digest=image.digest if image.pinned or not image.tag else "", note=call.note) for name, image in images.items())
-    return Planned(change=Together(changes=tuple(changes)), images=images)
+                              digest=image.digest if image.pinned or not image.tag else "", note=call.note, sharing=call.sharing)
+               for name, image in images.items())
+    return Planned(change=call.together(changes), images=images)
 
 
 def _helm(call: _Call) -> Planned:
@@ -112,7 +125,7 @@ def _values(call: _Call) -> Planned:
         values |= {f"{key}.tag": image.tag} if image.tag else {}
         values |= {f"{key}.digest": image.digest} if image.pinned or not image.tag else {}
     emptied = tuple(f"{key}.digest" for key in images if f"{key}.digest" not in values)  # the chart would go on with the old one
-    return Planned(change=PathValues(pattern=call.file, values=values, emptied=emptied, note=call.note), images=images)
+    return Planned(change=PathValues(pattern=call.file, values=values, emptied=emptied, note=call.note, sharing=call.sharing), images=images)
 
 
 _PARTS: Mapping[str, Callable[[Deployed], str]] = {
@@ -140,7 +153,7 @@ def _values_paths(call: _Call) -> Planned:
         values[path] = _PARTS[part](images[path])
         if not values[path]:
             raise ConfigError(f"no {part} is known of {images[path].reference}", where=call.settings.origin("valuesPaths"), hint=f"leave {path} out")
-    return Planned(change=PathValues(pattern=call.file, values=values, note=call.note), images=images)
+    return Planned(change=PathValues(pattern=call.file, values=values, note=call.note, sharing=call.sharing), images=images)
 
 
 def _template(call: _Call) -> Planned:

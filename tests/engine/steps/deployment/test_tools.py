@@ -9,7 +9,7 @@ import pytest
 
 from tests.engine.steps.deployment.test_images import ONE, PUSHED, TWO, images
 from towline.console import Console
-from towline.errors import ConfigError
+from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Replaced
 from towline.gitops.helm import Cluster, HelmChart
 from towline.steps.deployment.tools import Planned, plan
@@ -113,3 +113,24 @@ def test_a_template_is_given_the_image_as_it_is_written(tmp_path: Path) -> None:
     call: dict[str, Any] = {"tool": "helm-values", "valuesTemplate": "t.j2"}
     assert changed(tmp_path, {}, **call) == {"f": f"x: {IMAGE}:2.0 {ONE}\n"}
     assert changed(tmp_path, {}, **call, pinDigest=True) == {"f": f"x: {IMAGE}:2.0@{ONE} {ONE}\n"}
+
+
+SHARED = b"x: &image old\nspec: {containers: [{name: one, image: *image}, {name: two, image: *image}]}\n"
+
+
+def test_what_becomes_of_aliases_is_the_projects_word(tmp_path: Path) -> None:
+    alone: dict[str, Any] = {"filePath": "x.yaml", "containerName": "one", "containerImageNameTag": "app:1"}
+    with pytest.raises(RenderError, match="repeated in line 2"):
+        changed(tmp_path, {"x.yaml": SHARED}, **alone)
+    image = "reg.example.com/team/app:1"
+    assert changed(tmp_path, {"x.yaml": SHARED}, **alone, yamlAliases="all") == {"x.yaml": SHARED.decode().replace("old", image)}
+    assert changed(tmp_path, {"x.yaml": SHARED}, **alone, yamlAliases="own") == {"x.yaml": SHARED.decode().replace("*image", image, 1)}
+
+
+def test_two_images_for_what_aliases_share_are_refused_and_one_is_not(tmp_path: Path) -> None:
+    several: dict[str, Any] = {"filePath": "x.yaml", "yamlAliases": "all"}
+    with pytest.raises(RenderError, match="two different values for one that aliases share"):
+        changed(tmp_path, {"x.yaml": SHARED}, **several, containers={"one": "app", "two": "side"})
+    noted.clear()
+    assert list(changed(tmp_path, {"x.yaml": SHARED}, **several, containers={"one": "app", "two": "app"})) == ["x.yaml"]
+    assert [one.old for one in noted] == ["old", noted[0].new], "what is only checked notes nothing"
