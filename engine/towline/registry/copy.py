@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from threading import Event
 
 from towline.errors import RegistryUnreachable
 from towline.image import Reference, Registry
 from towline.registry.client import RegistryClient
 from towline.registry.faults import Incomplete
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, BlobReport, CopyJob, CopyReport, Moved
-from towline.registry.manifest import LIMIT, Manifest, check_platform, select
+from towline.registry.manifest import Manifest, check_platform, select
 from towline.registry.parallel import in_parallel
 from towline.registry.plan import CopyBlob, Place, Plan, Route, Tree, as_data, plan_copy, plan_tags, read_tree
 from towline.registry.progress import Progress
 from towline.registry.referrers import companions
 from towline.registry.source import Source
-from towline.registry.stream import BlobStream
+from towline.registry.stream import read_small
 from towline.registry.transfer import Transfer
 
 
@@ -210,10 +209,8 @@ class _Look:
     def _config(self, root: Manifest) -> bytes:
         """The configuration of an image, which says what platform it is for."""
         config = root.blobs[0]
-        blob = CopyBlob(source=self._job.repository, place=Place(registry=self._job.targets[0].registry, repository=""), digest=config.digest,
-                        size=min(config.size, LIMIT))
-        transport = next(iter(self._copying.targets.values())).transport
-        return b"".join(bytes(piece) for piece in BlobStream(blob, self._copying.source, stop=Event(), clock=transport.clock).pieces())
+        blob = CopyBlob(source=self._job.repository, place=Place(registry=self._job.targets[0].registry, repository=""), digest=config.digest, size=config.size)
+        return read_small(blob, self._copying.source, clock=next(iter(self._copying.targets.values())).transport.clock)
 
 
 @dataclass(frozen=True)

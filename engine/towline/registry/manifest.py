@@ -102,7 +102,7 @@ def check_platform(config: bytes, platform: Platform) -> None:
         return
     wanted, offered = _normal(platform), _normal(found)
     if (wanted.os, wanted.architecture) != (offered.os, offered.architecture) or (wanted.variant and wanted.variant != offered.variant):
-        raise ConfigError(f"the image is for the platform {found}, not for {platform}", hint="leave targetArchitecture out, or build for that platform")
+        raise ConfigError(f"the image is for the platform {found}, not for {platform}", hint="build it for that platform, or ask for the one it is for")
 
 
 def _normal(platform: Platform) -> Platform:

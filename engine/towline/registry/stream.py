@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from threading import Event
 
-from towline.errors import DigestMismatch
+from towline.errors import DigestMismatch, RegistryError
 from towline.registry.faults import BrokenOff
 from towline.registry.parallel import Stopped
 from towline.registry.plan import CopyBlob
@@ -15,7 +15,18 @@ from towline.retry import Clock, pause
 from towline.transport import sleep_unless
 
 ATTEMPTS = 5
+_SMALL = 4 * 1024 * 1024
 _PIECE = 1024 * 1024
+
+
+def read_small(blob: CopyBlob, source: Source, *, clock: Clock) -> bytes:
+    """A blob as a whole, checked, such as an image's configuration.
+
+    Raises RegistryError for one of more than 4 MiB, DigestMismatch, and what the source raises.
+    """
+    if blob.size > _SMALL:
+        raise RegistryError(f"the blob {blob.digest} is said to have {blob.size} bytes, too many to be looked into", where=str(source))
+    return b"".join(bytes(piece) for piece in BlobStream(blob, source, stop=Event(), clock=clock).pieces())
 
 
 class BlobStream:

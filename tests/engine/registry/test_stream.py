@@ -13,7 +13,7 @@ from towline.registry.faults import BrokenOff
 from towline.registry.manifest import Descriptor, Manifest
 from towline.registry.parallel import Stopped
 from towline.registry.plan import CopyBlob, Place
-from towline.registry.stream import ATTEMPTS, BlobStream
+from towline.registry.stream import ATTEMPTS, BlobStream, read_small
 
 DATA = bytes(range(256)) * 10_000
 
@@ -131,3 +131,16 @@ def test_a_stop_ends_it() -> None:
     stop.set()
     with pytest.raises(Stopped):
         next(pieces)
+
+
+def small(data: bytes, size: int, *cuts: int) -> bytes:
+    blob = CopyBlob(source="app", place=Place(registry=Registry(scheme="https", host="r.example"), repository="app"), digest=digest_of(data), size=size)
+    return read_small(blob, Cut(data, *cuts), clock=FakeClock().clock)
+
+
+def test_a_small_blob_is_read_as_a_whole_and_checked() -> None:
+    assert small(b'{"os": "linux"}', 15, 4) == b'{"os": "linux"}'
+    with pytest.raises(DigestMismatch, match="short"):
+        small(b"{}", 3)
+    with pytest.raises(RegistryError, match="5000000 bytes, too many"):
+        small(b"{}", 5_000_000)

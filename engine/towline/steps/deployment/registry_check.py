@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from towline.config.settings import Settings
-from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError
-from towline.image import parse_platform, parse_registry
+from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, placed
+from towline.image import Platform, parse_platform, parse_registry
 from towline.registry.client import RegistryClient
-from towline.registry.manifest import select
+from towline.registry.manifest import Manifest, check_platform, select
+from towline.registry.plan import CopyBlob, Place
+from towline.registry.stream import read_small
 from towline.steps.deployment.images import Deployed
 from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
@@ -56,5 +58,16 @@ def _check(client: RegistryClient, image: Deployed, platform: str) -> None:
     if image.digest and found.digest != image.digest:
         raise DigestMismatch(f"{image.reference} is {found.digest} by now, and the build pushed {image.digest}", where=where,
                              hint="somebody has pushed another image to that tag: build again, or give every build a tag of its own")
-    if manifest is not None and manifest.children:  # an image alone does not say what it is for
-        select(manifest, parse_platform(platform))
+    if manifest is not None:
+        with placed(str(image.reference)):
+            _check_platform(client, name, manifest, parse_platform(platform))
+
+
+def _check_platform(client: RegistryClient, name: str, manifest: Manifest, platform: Platform) -> None:
+    """An index says what it holds; of an image alone it is its configuration that does."""
+    if manifest.children or not manifest.blobs:
+        select(manifest, platform)
+        return
+    config = manifest.blobs[0]
+    blob = CopyBlob(source=name, place=Place(registry=client.registry, repository=name), digest=config.digest, size=config.size)
+    check_platform(read_small(blob, client, clock=client.transport.clock), platform)

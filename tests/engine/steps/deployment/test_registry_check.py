@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.engine.steps.deployment.test_images import images
-from tests.fakes.images import make_index, put
-from tests.fakes.registry import FakeRegistry
+from tests.fakes.images import ImageParts, make_image, make_index, put
+from tests.fakes.registry import FakeRegistry, digest_of
 from towline.console import Console
 from towline.errors import ConfigError, DigestMismatch
 from towline.steps.deployment.registry_check import check
@@ -27,8 +27,12 @@ class Look:
 
     def __init__(self, folder: Path, registry: FakeRegistry) -> None:
         self.folder, self.registry, self.log = folder, registry, io.StringIO()
-        self.digest = put(make_index(), registry, "team/app", "2.0")
-        registry.forget()
+        self.holds(make_index())
+
+    def holds(self, image: ImageParts) -> None:
+        """The registry has this image and no question was asked yet."""
+        self.digest = put(image, self.registry, "team/app", "2.0")
+        self.registry.forget()
 
     def __call__(self, *, digest: str = "", pushed: str = "", **parameters: Any) -> None:
         environment: dict[str, object] = {"container/targetRegistryUrl": pushed or f"{self.registry.url}/team", "container/targetImageNameTag": "app:2.0",
@@ -67,6 +71,32 @@ def test_the_wanted_platform_must_be_there(look: Look) -> None:
     look(**WITH_LOGIN, imagePlatform="linux/arm64")
     with pytest.raises(ConfigError, match="linux/s390x"):
         look(**WITH_LOGIN, imagePlatform="linux/s390x")
+
+
+@pytest.mark.parametrize("docker", [False, True], ids=["OCI", "Docker schema 2"])
+def test_an_image_of_one_platform_says_itself_what_it_is_for(look: Look, *, docker: bool) -> None:
+    look.holds(make_image("linux/arm64/v8", docker=docker))
+    look(**WITH_LOGIN, imagePlatform="linux/arm64")
+    look(**WITH_LOGIN, imagePlatform="linux/arm64/v8")
+    with pytest.raises(ConfigError, match="the image is for the platform linux/arm64/v8, not for linux/amd64") as caught:
+        look(**WITH_LOGIN, imagePlatform="linux/amd64")
+    assert caught.value.where.endswith("/team/app:2.0")
+    assert look.log.getvalue() == ""
+    look.registry.forget()
+    look(**WITH_LOGIN)
+    assert look.registry.count("GET", "/blobs/") == 0, "nobody asks what for"
+
+
+@pytest.mark.parametrize("strange", [{"size": 5_000_000}, {"digest": f"sha256:{'0' * 64}"}], ids=["too long", "not there"])
+def test_a_configuration_that_cannot_be_read_is_a_warning(look: Look, strange: dict[str, object]) -> None:
+    image = make_image()
+    manifest = json.loads(image.manifest)
+    body = json.dumps({**manifest, "config": {**manifest["config"], **strange}}).encode()
+    look.digest = digest_of(body)
+    look.registry.storage["team/app"].manifests[look.digest] = image.media_type, body
+    look.registry.storage["team/app"].tags["2.0"] = look.digest
+    look(**WITH_LOGIN, imagePlatform="linux/amd64")
+    assert "could not be checked" in look.log.getvalue()
 
 
 def test_a_docker_configuration_s_login_will_do(look: Look) -> None:
