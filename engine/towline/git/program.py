@@ -22,6 +22,7 @@ _SETTINGS = """\
     hooksPath = /dev/null
     fsmonitor = false
     fsync = none
+    quotePath = false
     askPass =
 [init]
     templateDir =

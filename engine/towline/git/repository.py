@@ -167,8 +167,7 @@ class Repository:
         """
         if not author.name.strip():
             raise ConfigError("a commit needs an author's name", hint="configure the user for the repository")
-        self.cover(changes)
-        tree = rewrite(self.listing(tip.commit), dict(zip(changes, self._write(changes.values()), strict=True)), self._make_trees)
+        tree = self._tree(tip, changes)
         identity = {f"GIT_{role}_{part}": value.replace("\0", "") for role in ("AUTHOR", "COMMITTER")
                     for part, value in (("NAME", author.name), ("EMAIL", author.email))}
         text = message.replace("\0", "").strip() + "\n"
@@ -177,6 +176,17 @@ class Repository:
         if author.key is None:
             return self._copy.plain.local(*words, stdin=text.encode(), variables=identity).decode().strip()
         return self._sign(words, text, identity, author.key)
+
+    def diff(self, tip: Tip, changes: Mapping[str, bytes]) -> str:
+        """What a commit of `changes` on top of `tip` would change, as a patch that git can apply; bytes that are no text are replaced; raises as `commit`.
+
+        The files that are there already must have been read.
+        """
+        old = [entry.oid for entry in self.listing(tip.commit) if entry.path in changes]
+        self._write(self._contents[oid] for oid in old if oid in self._contents)  # what came with the history is not in here
+        base = tip.commit or self._make_trees([[]])[0]
+        words = ("diff-tree", "-r", "--patch", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv", base, self._tree(tip, changes))
+        return self._copy.plain.local(*words).decode("utf-8", "replace")
 
     def push(self, commit: str, tip: Tip) -> Pushed:
         """Move the branch from `tip` to `commit`, its child, where it has not moved meanwhile; raises CredentialError."""
@@ -208,6 +218,10 @@ class Repository:
     def wait(self, attempt: int, over: str) -> None:
         """Pause after failed attempt number `attempt` (from 0); raises GitUnreachable with the text `over` where the deadline leaves no time for it."""
         self._git.wait(attempt, over)
+
+    def _tree(self, tip: Tip, changes: Mapping[str, bytes]) -> str:
+        self.cover(changes)
+        return rewrite(self.listing(tip.commit), dict(zip(changes, self._write(changes.values()), strict=True)), self._make_trees)
 
     def _sign(self, words: tuple[str, ...], text: str, identity: Mapping[str, str], key: SigningKey) -> str:
         with signing(key, self._folder, self._environ) as by:

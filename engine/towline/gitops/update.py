@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from difflib import unified_diff
 
 from towline.console import Console
 from towline.errors import ConfigError, GitError, GitUnreachable, RenderError, placed
@@ -18,9 +16,6 @@ from towline.gitops.newest import check_newest, needs_past
 from towline.gitops.provenance import Provenance, compose, parse
 
 _REFUSALS = 3
-_DIFF_LINES = 4_000  # comparing takes the square of it
-_CONTEXT = 3  # lines of a unified diff
-_HUNK = re.compile(r"^@@ -(\d+)(,\d+|) \+(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +91,11 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
             history = ((commit.id, commit.message) for commit in repository.history(tip))
             check_newest(history, text.provenance, [edit.old for edit in edits if edit.old is not None], where=repository.remote.url)
         done = Update(commit="", branch=tip.branch, base=tip.commit, files=tuple(edit.path for edit in edits), attempts=attempts, diff="")
+        changes = {edit.path: edit.new for edit in edits}
         if not edits or terms.dry_run:
-            return replace(done, diff="".join(map(diff, edits)))
+            return replace(done, diff=repository.diff(tip, changes) if edits else "")
         attempts += 1
-        message = compose(text.text, text.provenance)
-        made = repository.commit(tip, {edit.path: edit.new for edit in edits}, message=message, author=text.author)
+        made = repository.commit(tip, changes, message=compose(text.text, text.provenance), author=text.author)
         landed = _land(repository, tip, made, request=text.provenance.request, attempt=attempts)
         if isinstance(landed, str):
             return replace(done, commit=landed, attempts=attempts)
@@ -135,31 +130,6 @@ def prepare(repository: Repository, tip: Tip, change: Change) -> tuple[Edit, ...
     repository.cover(map(check_path, changed))
     old = files | _read(repository, entries, [path for path in changed if check_path(path) not in files])
     return tuple(Edit(path=path, old=old.get(path), new=new) for path, new in sorted(changed.items()) if old.get(path) != new)
-
-
-def diff(edit: Edit) -> str:
-    """The edit as a unified diff, for people; contents that are not text, or whose changes are too long to compare quickly, only by name."""
-    old, new = ((data or b"").splitlines(keepends=True) for data in (edit.old, edit.new))
-    skipped, old, new = _around_changes(old, new)
-    if b"\0" in edit.new + (edit.old or b"") or len(old) + len(new) > _DIFF_LINES:
-        return f"Files a/{edit.path} and b/{edit.path} differ\n"
-    before = "/dev/null" if edit.old is None else f"a/{edit.path}"
-    lines = unified_diff([_text(line) for line in old], [_text(line) for line in new], before, f"b/{edit.path}")
-    moved = (_HUNK.sub(lambda found: f"@@ -{int(found[1]) + skipped}{found[2]} +{int(found[3]) + skipped}", line) for line in lines)
-    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in moved)
-
-
-def _around_changes(old: list[bytes], new: list[bytes]) -> tuple[int, list[bytes], list[bytes]]:
-    """What both begin and end with left out but for a diff's context: how many lines at the head, and what remains of each."""
-    most = min(len(old), len(new))
-    head = next((at for at in range(most) if old[at] != new[at]), most)
-    tail = next((at for at in range(most - head) if old[-1 - at] != new[-1 - at]), most - head)
-    head, tail = max(0, head - _CONTEXT), max(0, tail - _CONTEXT)
-    return head, old[head : len(old) - tail], new[head : len(new) - tail]
-
-
-def _text(line: bytes) -> str:
-    return line.decode("utf-8", "replace")
 
 
 def _read(repository: Repository, entries: Mapping[str, Entry], paths: Iterable[str]) -> dict[str, bytes]:

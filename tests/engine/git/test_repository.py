@@ -352,6 +352,46 @@ def test_other_writers_of_this_host_wait(repository: Repository, opened: Opened,
     assert [path for path in temporary.iterdir() if path.is_file()] == []
 
 
+def applied(server: GitServer, bare: Path, patch: str) -> str:
+    """What git makes of main by a patch: the tree's id."""
+    server.environment["GIT_INDEX_FILE"] = str(bare / "index-of-a-patch")
+    server.git("read-tree", "main", repository=bare)
+    server.git("apply", "--cached", "-", repository=bare, stdin=patch.encode())
+    return server.git("write-tree", repository=bare).strip()
+
+
+@pytest.mark.parametrize("foreseen", [False, True])
+def test_the_diff_is_a_patch_that_makes_what_the_commit_would(server: GitServer, bare: Path, repository: Repository, *, foreseen: bool) -> None:
+    server.add("demo", {"ü/long.yaml": b"".join(b"line %d\n" % number for number in range(30_000)), "run": (b"#!/bin/sh\r\n", 0o755), "none": b"no end"})
+    tip = repository.fetch("main")
+    if foreseen:
+        repository.expect_history(tip)
+    repository.read([entry for entry in repository.listing(tip.commit) if entry.regular])
+    changes = {"ü/long.yaml": b"".join(b"line %d\n" % (number * 2) for number in range(30_000)), "run": b"#!/bin/bash\r\n", "none": b"no end either",
+               "new/file": b"1\n"}
+    patch = repository.diff(tip, changes)
+    assert "--- a/run\n+++ b/run\n@@ -1 +1 @@\n-#!/bin/sh\r\n+#!/bin/bash\r\n" in patch
+    assert "+++ b/ü/long.yaml\n" in patch
+    tree = applied(server, bare, patch)
+    made = pushed(repository, tip, changes)
+    assert tree == server.git("rev-parse", f"{made}^{{tree}}", repository=bare).strip()
+
+
+def test_a_diff_names_what_is_no_text_and_replaces_odd_bytes(server: GitServer, repository: Repository) -> None:
+    server.add("demo", {"binary": b"\0", "odd": b"\xff\n"})
+    tip = repository.fetch("main")
+    repository.read([entry for entry in repository.listing(tip.commit) if entry.regular])
+    patch = repository.diff(tip, {"binary": b"\0\0", "odd": b"\xfe\n"})
+    assert "Binary files a/binary and b/binary differ\n" in patch
+    assert patch.endswith("-\ufffd\n+\ufffd\n")
+
+
+def test_the_diff_of_a_first_commit_says_that_there_was_nothing(server: GitServer, bare: Path, repository: Repository) -> None:
+    server.git("update-ref", "-d", "refs/heads/main", repository=bare)
+    patch = repository.diff(repository.fetch("", create=True), {"a/b.yaml": b"a: 1\n"})
+    assert patch.endswith("--- /dev/null\n+++ b/a/b.yaml\n@@ -0,0 +1 @@\n+a: 1\n")
+
+
 def messages(repository: Repository, tip: Tip) -> list[str]:
     return [commit.message.strip() for commit in repository.history(tip)]
 
