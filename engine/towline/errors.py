@@ -26,7 +26,7 @@ from contextlib import contextmanager
 class TowlineError(Exception):
     """What happened (`message`), where (file:line, host without user info, layer) and what to do next (`hint`, else the type's usual one).
 
-    `outputs` go into the result: what was found all the same.
+    `outputs` and `pipeline_environment` go into the result: what was found, and what holds, all the same.
     """
 
     exit_code = 1
@@ -34,10 +34,14 @@ class TowlineError(Exception):
     status = "failure"
     usual_hint = "this is a bug of Towline; report it with its message"
 
-    def __init__(self, message: str, *, where: str = "", hint: str = "", outputs: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, message: str, *, where: str = "", hint: str = "",
+        outputs: Mapping[str, object] | None = None, pipeline_environment: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.outputs = outputs or {}
+        self.pipeline_environment = pipeline_environment or {}
         self.where = where
         self.hint = hint or self.usual_hint
 

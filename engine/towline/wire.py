@@ -121,9 +121,11 @@ def _record(data: object, keys: Mapping[str, type], what: str) -> dict[str, Any]
 
 def encode_result(request: Request, ending: Outcome | TowlineError, *, seconds: float, version: str) -> dict[str, object]:
     """How a call ended, as the JSON object of docs/contract.md; every key is always there."""
-    outcome = ending if isinstance(ending, Outcome) else Outcome(status=ending.status, summary=ending.message, outputs=ending.outputs)
     error = None
-    if isinstance(ending, TowlineError):
+    if isinstance(ending, Outcome):
+        outcome = ending
+    else:
+        outcome = Outcome(status=ending.status, summary=ending.message, outputs=ending.outputs, pipeline_environment=ending.pipeline_environment)
         error = {"category": ending.category, "message": ending.message, "where": ending.where, "hint": ending.hint}
     return {
         "protocol": PROTOCOL, "version": version, "step": request.step, "stage": request.stage, "status": outcome.status,

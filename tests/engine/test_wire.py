@@ -147,5 +147,6 @@ def test_a_fault_is_a_result_too(ending: ConfigError, status: str, error: dict[s
 
 
 def test_what_was_found_all_the_same_is_in_the_result_of_a_fault() -> None:
-    ending = ConfigError("two faults", outputs={"findings": ["one", "two"]})
-    assert encode_result(Request(), ending, seconds=0, version="1")["outputs"] == {"findings": ["one", "two"]}
+    ending = ConfigError("two faults", outputs={"findings": ["one", "two"]}, pipeline_environment={"deployment/Release/branch": "main"})
+    result = encode_result(Request(), ending, seconds=0, version="1")
+    assert (result["outputs"], result["pipelineEnvironment"]) == ({"findings": ["one", "two"]}, {"deployment/Release/branch": "main"})

@@ -187,10 +187,13 @@ class BridgeTest extends LibraryTest {
             'imagePushToRegistry script: this') == '[imagePushToRegistry] a bug (category: undefined).'
     }
 
-    @Test void 'a superseded deployment goes on with a note'() {
-        Map result = answering([status: 'superseded', exit: 8, error: [category: 'custom', message: 'a newer deployment is in place', where: '', hint: '']])
-            .run('gitOpsUpdateDeployment script: this') as Map
+    @Test void 'a superseded deployment goes on with a note, and what is deployed is kept'() {
+        Map result = answering([status: 'superseded', exit: 8, pipelineEnvironment: ['deployment/Release/commit': 'c0ffee'], error:
+            [category: 'custom', message: 'a newer deployment is in place', where: '', hint: '']], [:])
+            .run('Map r = gitOpsUpdateDeployment script: this; imagePushToRegistry script: this; return r') as Map
         assert result.status == 'superseded'
+        assert engine.request(1).pipelineEnvironment == ['deployment/Release/commit': 'c0ffee']
+        assert jenkins.build.result == null
         assert jenkins.log.contains('[gitOpsUpdateDeployment] a newer deployment is in place (category: custom).')
     }
 

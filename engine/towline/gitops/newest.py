@@ -4,34 +4,44 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from towline.errors import Superseded
 from towline.gitops.provenance import Provenance, compose, parse
 
 
 def needs_past(message: str, ours: Provenance) -> bool:
-    """Whether it takes the commits before the last one, of this message, to tell what `check_newest` asks."""
+    """Whether it takes the commits before the last one, of this message, to tell what `find_newer` asks."""
     return _comparable(ours) and not _same(parse(message), parse(compose("", ours)))
 
 
-def check_newest(history: Iterable[tuple[str, str]], ours: Provenance, files: Collection[bytes], *, where: str) -> None:
-    """Raises Superseded where the last deployment of ours in `history` (id and message, newest first) is a later one, and `files` still hold it.
+@dataclass(frozen=True, kw_only=True)
+class Newer:
+    """A later deployment that is in place: what it and ours both deploy, its commit, and what that says of itself."""
+
+    deployment: str
+    commit: str
+    provenance: Provenance
+
+    @property
+    def text(self) -> str:
+        """The deployment and what it comes from, for people."""
+        theirs = self.provenance
+        by = f"build {theirs.build_number}" if theirs.build_number else f"source commit {theirs.source_commit[:12]}"
+        return f"{self.deployment} is in place: {by}, commit {self.commit[:12]}"
+
+
+def find_newer(history: Iterable[tuple[str, str]], ours: Provenance, files: Collection[bytes]) -> Newer | None:
+    """The last deployment of ours in `history` (id and message, newest first), where it is a later one and `files` still hold it.
 
     Where somebody has taken it back since, by hand for example, it is no longer in place. `history` is read no further than needed.
     """
     ours = parse(compose("", ours))  # as it would be read again
-    if not _comparable(ours):
-        return
-    for commit, message in history:
-        theirs = parse(message)
-        if not _same(theirs, ours):
-            continue
-        if _later(theirs, ours) and _in_place(theirs, ours, files):
-            by = f"build {theirs.build_number}" if theirs.build_number else f"source commit {theirs.source_commit[:12]}"
-            raise Superseded(f"a newer deployment of {ours.deployment} is in place: {by}, commit {commit[:12]}", where=where,
-                             hint="nothing is to be done: the newer deployment stays; allowOlder: true goes back on purpose")
-        return
+    same = ((commit, theirs) for commit, message in history if _same(theirs := parse(message), ours))
+    commit, theirs = next(same, ("", ours)) if _comparable(ours) else ("", ours)
+    if not commit or not _later(theirs, ours) or not _in_place(theirs, ours, files):
+        return None
+    return Newer(deployment=ours.deployment, commit=commit, provenance=theirs)
 
 
 def _comparable(ours: Provenance) -> bool:

@@ -12,7 +12,7 @@ from towline.git.repository import Author, Pushed, Repository, Tip
 from towline.git.scope import scope_of
 from towline.git.tree import Entry, check_path, is_pointer
 from towline.gitops.change import Change
-from towline.gitops.newest import check_newest, needs_past
+from towline.gitops.newest import Newer, find_newer, needs_past
 from towline.gitops.provenance import Provenance, compose, parse
 
 _REFUSALS = 3
@@ -45,7 +45,10 @@ class Terms:
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """What became of it: the new commit (empty: none was made), its branch and base, changed files, pushes tried; under `dry_run` the unified diff."""
+    """What became of it: the new commit (empty: none was made), its branch and base, changed files, pushes tried; under `dry_run` the unified diff.
+
+    With `newer`, a later build of the same pipeline is in place, and nothing was changed.
+    """
 
     commit: str
     branch: str
@@ -53,6 +56,7 @@ class Update:
     files: tuple[str, ...]
     attempts: int
     diff: str
+    newer: Newer | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +75,7 @@ def update(repository: Repository, *, branch: str, change: Change, text: CommitT
     """Make `change` on `branch` (empty: the remote's HEAD) as one commit, until it is there or the repository's deadline is over.
 
     Nothing to change is a success without a commit. Raises ConfigError, CredentialError, GitError (the server refuses), GitUnreachable,
-    Superseded (a later build of the same pipeline is in place), and what the change itself raises.
+    and what the change itself raises.
     """
     if terms.dry_run:
         return _update(repository, branch=branch, change=change, text=text, terms=terms)
@@ -87,10 +91,12 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
     attempts = 0
     while True:
         tip, edits = _prepared(repository, tip, change)
+        done = Update(commit="", branch=tip.branch, base=tip.commit, files=tuple(edit.path for edit in edits), attempts=attempts, diff="")
         if edits and not terms.allow_older:
             history = ((commit.id, commit.message) for commit in repository.history(tip))
-            check_newest(history, text.provenance, [edit.old for edit in edits if edit.old is not None], where=repository.remote.url)
-        done = Update(commit="", branch=tip.branch, base=tip.commit, files=tuple(edit.path for edit in edits), attempts=attempts, diff="")
+            newer = find_newer(history, text.provenance, [edit.old for edit in edits if edit.old is not None])
+            if newer:
+                return replace(done, files=(), newer=newer)
         changes = {edit.path: edit.new for edit in edits}
         if not edits or terms.dry_run:
             return replace(done, diff=repository.diff(tip, changes) if edits else "")

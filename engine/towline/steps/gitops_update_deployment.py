@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from towline import dispatch
 from towline.config.settings import Settings
-from towline.errors import MachineError, Superseded
+from towline.errors import MachineError
 from towline.git.repository import Repository
 from towline.gitops.change import Change, Together
 from towline.gitops.update import CommitText, Terms, Update, update
 from towline.registry.credentials import basic
 from towline.retry import Clock, Deadline
 from towline.steps.deployment.commit_text import commit_text
-from towline.steps.deployment.images import Deployed
 from towline.steps.deployment.remote import opened
+from towline.steps.deployment.report import Deployment, Target, outcome, superseded
 from towline.steps.deployment.tools import Planned, plan
 from towline.steps.deployment.watch import Watched
 from towline.steps.task import Task
-from towline.wire import SUCCESS, UNCHANGED, Outcome
+from towline.wire import Outcome
 
 
 def run(task: Task) -> Outcome:
@@ -30,51 +30,15 @@ def run(task: Task) -> Outcome:
     """
     started = time.monotonic()
     targets = [_target(task, settings) for settings in task.settings.each("targets")]
-    done, overtaken = [], []
+    done: list[Deployment] = []
     for group in _by_branch(targets):
-        try:
-            done.append(Deployment(targets=group, update=_push(task, group)))
-        except Superseded as fault:
-            overtaken.append(fault)
-    if overtaken:
-        first = overtaken[0]
-        raise Superseded(first.message, where=first.where, hint=first.hint,
-                         outputs=_outcome(task, done, seconds=time.monotonic() - started).outputs if done else None)
-    if task.dry_run:
-        for one in done:
-            task.console.say(one.update.diff.rstrip("\n") or f"nothing would change on {one.update.branch}")
-    return _outcome(task, done, seconds=time.monotonic() - started)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """One place to deploy to: its settings, what is written, and the Change that does it."""
-
-    settings: Settings
-    planned: Planned
-    watched: Watched
-
-    @property
-    def images(self) -> tuple[Deployed, ...]:
-        """The images, each once."""
-        return tuple(dict.fromkeys(self.planned.images.values()))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deployment:
-    """Targets on one branch of one repository, and what became of its update."""
-
-    targets: tuple[Target, ...]
-    update: Update
-
-    @property
-    def repository(self) -> str:
-        """The repository's URL, which holds no user."""
-        return self.targets[0].settings.text("serverUrl")
-
-    def record(self) -> dict[str, object]:
-        """What became of it, for the outputs."""
-        return {"repository": self.repository, "branch": self.update.branch, "commit": self.update.commit, "files": list(self.update.files)}
+        done.append(Deployment(targets=group, update=_push(task, group)))
+        if task.dry_run and not done[-1].update.newer:
+            task.console.say(done[-1].update.diff.rstrip("\n") or f"nothing would change on {done[-1].update.branch}")
+    seconds = time.monotonic() - started
+    if any(one.update.newer for one in done):
+        raise superseded(done, stage=task.stage, dry_run=task.dry_run, seconds=seconds)
+    return outcome(done, stage=task.stage, dry_run=task.dry_run, seconds=seconds)
 
 
 def _target(task: Task, settings: Settings) -> Target:
@@ -138,39 +102,3 @@ def _text(task: Task, group: Sequence[Target]) -> CommitText:
     images = tuple(dict.fromkeys(image for target in group for image in target.images))
     names = tuple(dict.fromkeys(target.settings.text("deploymentName") or target.settings.text("filePath") for target in group))
     return commit_text(task, group[0].settings, names, images)
-
-
-def _outcome(task: Task, done: Sequence[Deployment], *, seconds: float) -> Outcome:
-    first = done[0].update
-    changed = [one for one in done if one.update.files]
-    files = [path for one in done for path in one.update.files]
-    targets = [target for one in done for target in one.targets]
-    digests = [target.watched.holds(image.digest) for target in targets for image in target.images]
-    outputs: dict[str, object] = {
-        "commit": first.commit, "branch": first.branch, "files": files,
-        "images": [{"name": name, "image": image.full} for target in targets for name, image in target.planned.images.items()],
-        "changes": [{"file": one.file, "name": one.name, "old": one.old, "new": one.new} for target in targets for one in target.watched.replaced],
-        "digestWritten": bool(digests) and all(digests),
-        "repositories": [one.record() for one in done],
-        "seconds": round(seconds, 3),
-    }
-    images = ", ".join(dict.fromkeys(str(image.reference) for target in targets for image in target.images)) or "the version"
-    branches = ", ".join(dict.fromkeys(one.update.branch for one in done))
-    if task.dry_run:
-        diff = "".join(one.update.diff for one in done)
-        return Outcome(status=SUCCESS, summary=f"would change {', '.join(files) or 'nothing'} on {branches}", outputs={**outputs, "diff": diff})
-    facts = _facts(task, outputs, first)
-    if not changed:
-        places = ", ".join(dict.fromkeys(target.settings.text("filePath") for target in targets))
-        return Outcome(status=UNCHANGED, summary=f"{places} on {branches} holds {images} already", outputs=outputs, pipeline_environment=facts)
-    commits = ", ".join(f"commit {one.update.commit[:12]} on {one.update.branch}" for one in changed)
-    return Outcome(status=SUCCESS, outputs=outputs, summary=f"{', '.join(files)}: {images}, {commits}", pipeline_environment=facts)
-
-
-def _facts(task: Task, outputs: dict[str, object], first: Update) -> dict[str, object]:
-    """What later steps of the pipeline can read of this stage: the commit that holds the images, new or not."""
-    if not task.stage:
-        return {}
-    place = f"deployment/{task.stage.replace('/', '-')}"
-    return {f"{place}/commit": first.commit or first.base, f"{place}/branch": first.branch,
-            **{f"{place}/{name}": outputs[name] for name in ("repositories", "images", "files")}}

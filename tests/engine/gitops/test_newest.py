@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
-from towline.errors import Superseded
-from towline.gitops.newest import check_newest, needs_past
+from towline.gitops.newest import Newer, find_newer, needs_past
 from towline.gitops.provenance import Provenance, compose
 
 JOB = "https://ci.example.com/job/shop/job/main"
@@ -19,19 +17,15 @@ HOLDS = b"image: r.example/shop:1.2\n"
 
 def superseded(*history: Provenance | str, ours: Provenance = OURS, files: tuple[bytes, ...] = (HOLDS,)) -> bool:
     messages = [("c" * 40, one if isinstance(one, str) else compose("Updated", one)) for one in history]
-    try:
-        check_newest(messages, ours, files, where="https://git.example/ops.git")
-    except Superseded:
-        return True
-    return False
+    return find_newer(messages, ours, files) is not None
 
 
 def test_a_later_build_of_the_same_job_supersedes_and_says_which() -> None:
-    with pytest.raises(Superseded) as caught:
-        check_newest([("c" * 40, compose("Updated", NEWER))], OURS, [HOLDS], where="https://git.example/ops.git")
-    assert caught.value.message == "a newer deployment of shop is in place: build 12, commit cccccccccccc"
-    assert (caught.value.exit_code, caught.value.where) == (8, "https://git.example/ops.git")
-    assert "allowOlder" in caught.value.hint
+    found = find_newer([("c" * 40, compose("Updated", NEWER))], OURS, [HOLDS])
+    assert found == Newer(deployment="shop", commit="c" * 40, provenance=NEWER)
+    assert found.text == "shop is in place: build 12, commit cccccccccccc"
+    theirs = replace(NEWER, build_number="", source_commit="d" * 40)
+    assert replace(found, provenance=theirs).text == "shop is in place: source commit dddddddddddd, commit cccccccccccc"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +55,7 @@ def test_a_build_that_knows_neither_its_job_nor_its_time_compares_with_nothing_a
     def read(_number: int) -> tuple[str, str]:
         raise AssertionError("nobody has to read it")
 
-    check_newest(map(read, range(9)), Provenance(deployment="shop", stage="Release"), [HOLDS], where="")
+    assert find_newer(map(read, range(9)), Provenance(deployment="shop", stage="Release"), [HOLDS]) is None
 
 
 def test_the_last_deployment_decides_and_no_more_is_read() -> None:
@@ -73,7 +67,7 @@ def test_the_last_deployment_decides_and_no_more_is_read() -> None:
         yield "a", compose("Updated", older)
         raise AssertionError("the one before has decided")
 
-    check_newest(history(), OURS, [HOLDS], where="")
+    assert find_newer(history(), OURS, [HOLDS]) is None
 
 
 @pytest.mark.parametrize(
@@ -112,6 +106,5 @@ def test_the_past_is_needed_where_the_last_commit_does_not_decide(last: Provenan
         yield "c" * 40, compose("Updated", last)
         asked.append(True)
 
-    with suppress(Superseded):
-        check_newest(history(), ours, [HOLDS], where="")
+    find_newer(history(), ours, [HOLDS])
     assert bool(asked) == expected, "both read as far"

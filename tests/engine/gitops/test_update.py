@@ -12,7 +12,7 @@ import pytest
 
 from tests.fakes.git_server import GitServer
 from towline.console import Console
-from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, RenderError, Superseded
+from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, RenderError
 from towline.git.remote import parse_remote
 from towline.git.repository import Author, Repository
 from towline.gitops.provenance import Provenance, compose, parse
@@ -405,8 +405,10 @@ def deployed(server: GitServer, number: int, *, then: int = 0) -> None:
 def test_an_older_build_does_not_go_back(server: GitServer, repository: Repository, then: int, requests: int) -> None:
     deployed(server, 12, then=then)
     before = git(server, "rev-parse", "main")
-    with pytest.raises(Superseded, match="build 12"):
-        update(repository, branch="", change=Replace(old=b"demo:12", new=b"demo:11"), text=built(11))
+    done = update(repository, branch="", change=Replace(old=b"demo:12", new=b"demo:11"), text=built(11))
+    assert done.newer
+    assert (done.newer.provenance, done.newer.commit) == (built(12).provenance, git(server, "rev-parse", f"main~{then}").strip())
+    assert (done.commit, done.files, done.diff) == ("", (), "")
     assert git(server, "rev-parse", "main") == before
     assert len(server.requests) == requests
 
@@ -434,8 +436,9 @@ def test_what_people_have_taken_back_is_no_newer_deployment(server: GitServer, r
 def test_a_newer_build_that_overtakes_is_seen_when_the_branch_is_read_again(server: GitServer, repository: Repository) -> None:
     another_writer(server)()
     server.fault = Once(PUSHING, lambda: deployed(server, 12))
-    with pytest.raises(Superseded, match="build 12"):
-        update(repository, branch="", change=Replace(old=b"demo:1", new=b"demo:11"), text=built(11))
+    done = update(repository, branch="", change=Replace(old=b"demo:1", new=b"demo:11"), text=built(11))
+    assert done.newer
+    assert (done.newer.provenance.build_number, done.attempts) == ("12", 1)
     assert parse(git(server, "log", "-1", "--format=%B", "main")).build_number == "12"
 
 

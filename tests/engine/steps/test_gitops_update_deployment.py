@@ -133,12 +133,20 @@ def test_the_commit_says_what_was_deployed_from_where(place: Place) -> None:
 def test_an_older_build_ends_as_superseded_and_the_file_stays(place: Place) -> None:
     place.deploy(**KUBECTL)
     newer = place.file("app.yaml")
-    older = {"container/registryUrl": "https://registry.example.com/team", "container/imageNameTag": "app:1.9"}
+    older = {"container/targetRegistryUrl": "https://registry.example.com/team", "container/targetImageNameTag": "app:1.9"}
     ending = place.deploy(**KUBECTL, environment=older, number="11")
     assert (ending.code, ending.result["status"], ending.result["error"]["category"]) == (8, "superseded", "custom"), ending.err
     assert "build 12" in ending.message
     assert place.file("app.yaml") == newer
-    assert place.deploy("--dry-run", **KUBECTL, environment=older, number="11").code == 8
+    commit = place.server.git("rev-parse", "main", repository=place.bare).strip()
+    images = [{"name": "app", "image": f"registry.example.com/team/app:2.0@{DIGEST}"}]
+    repositories = [{"repository": place.server.url("ops"), "branch": "main", "commit": "", "files": [], "newer": commit}]
+    assert ending.result["pipelineEnvironment"] == {f"deployment/Acceptance/{name}": value for name, value in {
+        "commit": commit, "branch": "main", "repositories": repositories, "images": images, "files": []}.items()}
+    outputs = {name: ending.result["outputs"][name] for name in ("commit", "files", "changes", "digestWritten", "images", "repositories")}
+    assert outputs == {"commit": "", "files": [], "changes": [], "digestWritten": False, "images": images, "repositories": repositories}
+    dry = place.deploy("--dry-run", **KUBECTL, environment=older, number="11")
+    assert (dry.code, dry.result["pipelineEnvironment"]) == (8, {})
     assert place.deploy(**KUBECTL, environment=older, number="11", allowOlder=True).result["status"] == "success"
     assert "app:1.9" in place.file("app.yaml")
 
@@ -146,12 +154,17 @@ def test_an_older_build_ends_as_superseded_and_the_file_stays(place: Place) -> N
 def test_where_one_target_is_superseded_the_others_get_their_image(place: Place) -> None:
     place.deploy(**KUBECTL)
     place.server.create("other", {"app.yaml": DEPLOYMENT})
-    older = {"container/registryUrl": "https://registry.example.com/team", "container/imageNameTag": "app:1.9"}
+    older = {"container/targetRegistryUrl": "https://registry.example.com/team", "container/targetImageNameTag": "app:1.9"}
     targets = [{"branchName": "main"}, {"serverUrl": place.server.url("other")}]
     ending = place.deploy(**KUBECTL, environment=older, number="11", targets=targets)
     assert (ending.code, ending.result["outputs"]["files"]) == (8, ["app.yaml"]), ending.err
     assert "app:1.9" in place.server.git("show", "main:app.yaml", repository=place.server.folder / "other.git")
     assert "app:2.0" in place.file("app.yaml")
+    facts = ending.result["pipelineEnvironment"]
+    assert facts["deployment/Acceptance/commit"] == place.server.git("rev-parse", "main", repository=place.bare).strip()
+    assert [one["image"].partition("@")[0] for one in facts["deployment/Acceptance/images"]] == [
+        "registry.example.com/team/app:2.0", "registry.example.com/team/app:1.9"]
+    assert [one.keys() >= {"newer"} for one in facts["deployment/Acceptance/repositories"]] == [True, False]
 
 
 def test_manifests_are_validated_before_they_are_written(place: Place) -> None:

@@ -1,0 +1,118 @@
+"""What became of a deployment: the outputs of the step, its facts for the pipeline environment, and the line for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from towline.config.settings import Settings
+from towline.errors import Superseded
+from towline.gitops.update import Update
+from towline.steps.deployment.images import Deployed
+from towline.steps.deployment.tools import Planned
+from towline.steps.deployment.watch import Watched
+from towline.wire import SUCCESS, UNCHANGED, Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One place to deploy to: its settings, what is written, and the Change that does it."""
+
+    settings: Settings
+    planned: Planned
+    watched: Watched
+
+    @property
+    def images(self) -> tuple[Deployed, ...]:
+        """The images, each once."""
+        return tuple(dict.fromkeys(self.planned.images.values()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """Targets on one branch of one repository, and what became of its update."""
+
+    targets: tuple[Target, ...]
+    update: Update
+
+    @property
+    def repository(self) -> str:
+        """The repository's URL, which holds no user."""
+        return self.targets[0].settings.text("serverUrl")
+
+    @property
+    def commit(self) -> str:
+        """The commit that holds what is deployed, new or not."""
+        newer = self.update.newer
+        return newer.commit if newer else self.update.commit or self.update.base
+
+    def record(self) -> dict[str, object]:
+        """What became of it, for the outputs."""
+        update = self.update
+        record: dict[str, object] = {"repository": self.repository, "branch": update.branch, "commit": update.commit, "files": list(update.files)}
+        return record | ({"newer": update.newer.commit} if update.newer else {})
+
+    def images(self) -> Iterator[dict[str, str]]:
+        """Container, key or deployment and the image that is deployed there: ours, or those of the newer deployment."""
+        ours = [(name, image) for target in self.targets for name, image in target.planned.images.items()]
+        if not self.update.newer:
+            yield from ({"name": name, "image": image.full} for name, image in ours)
+            return
+        for text in self.update.newer.provenance.images:
+            names = [name for name, image in ours if text.startswith((f"{image.repository}:", f"{image.repository}@"))]
+            yield from ({"name": name, "image": text} for name in names or [self.update.newer.deployment])
+
+
+def outputs_of(done: Sequence[Deployment], *, seconds: float) -> dict[str, object]:
+    """The outputs of docs/contract.md, but for the diff."""
+    first = done[0].update
+    written = [target for one in done if not one.update.newer for target in one.targets]
+    digests = [target.watched.holds(image.digest) for target in written for image in target.images]
+    return {
+        "commit": first.commit, "branch": first.branch, "files": [path for one in done for path in one.update.files],
+        "images": [image for one in done for image in one.images()],
+        "changes": [{"file": one.file, "name": one.name, "old": one.old, "new": one.new} for target in written for one in target.watched.replaced],
+        "digestWritten": bool(digests) and all(digests),
+        "repositories": [one.record() for one in done],
+        "seconds": round(seconds, 3),
+    }
+
+
+def facts_of(done: Sequence[Deployment], stage: str) -> dict[str, object]:
+    """What later steps of the pipeline can read of this stage: what is deployed there, by this run or before it."""
+    if not stage:
+        return {}
+    place, outputs = f"deployment/{stage.replace('/', '-')}", outputs_of(done, seconds=0.0)
+    return {f"{place}/commit": done[0].commit, f"{place}/branch": done[0].update.branch,
+            **{f"{place}/{name}": outputs[name] for name in ("repositories", "images", "files")}}
+
+
+def commits(pushed: Sequence[Deployment]) -> str:
+    """The commits that were made, for people."""
+    return ", ".join(f"commit {one.update.commit[:12]} on {one.update.branch}" for one in pushed)
+
+
+def outcome(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float) -> Outcome:
+    """The step's outcome where all is well; a dry run leaves no facts."""
+    outputs = {**outputs_of(done, seconds=seconds), **({"diff": "".join(one.update.diff for one in done)} if dry_run else {})}
+    changed = [one for one in done if one.update.files]
+    files = ", ".join(path for one in done for path in one.update.files)
+    targets = [target for one in done for target in one.targets]
+    images = ", ".join(dict.fromkeys(str(image.reference) for target in targets for image in target.images)) or "the version"
+    branches = ", ".join(dict.fromkeys(one.update.branch for one in done))
+    if dry_run:
+        return Outcome(status=SUCCESS, summary=f"would change {files or 'nothing'} on {branches}", outputs=outputs)
+    facts = facts_of(done, stage)
+    if not changed:
+        places = ", ".join(dict.fromkeys(target.settings.text("filePath") for target in targets))
+        return Outcome(status=UNCHANGED, summary=f"{places} on {branches} holds {images} already", outputs=outputs, pipeline_environment=facts)
+    return Outcome(status=SUCCESS, outputs=outputs, summary=f"{files}: {images}, {commits(changed)}", pipeline_environment=facts)
+
+
+def superseded(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float) -> Superseded:
+    """The step's end where one of the deployments found a newer one in place; what is deployed is known all the same."""
+    found = next(one for one in done if one.update.newer)
+    assert found.update.newer
+    return Superseded(f"a newer deployment of {found.update.newer.text}", where=found.repository, outputs=outputs_of(done, seconds=seconds),
+                      pipeline_environment={} if dry_run else facts_of(done, stage),
+                      hint="nothing is to be done: the newer deployment stays; allowOlder: true goes back on purpose")

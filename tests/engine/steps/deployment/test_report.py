@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from towline.config.catalog import load_schema
+from towline.config.documents import Documents, parse_document
+from towline.config.layers import Inputs
+from towline.config.resolve import resolve
+from towline.gitops.change import Together
+from towline.gitops.newest import Newer
+from towline.gitops.provenance import Provenance
+from towline.gitops.update import Update
+from towline.image import parse_reference
+from towline.steps.deployment.images import Deployed
+from towline.steps.deployment.report import Deployment, Target, commits, facts_of, outcome, outputs_of, superseded
+from towline.steps.deployment.tools import Planned
+from towline.steps.deployment.watch import Watched
+from towline.wire import SUCCESS, UNCHANGED
+
+DIGEST = f"sha256:{'5' * 64}"
+OURS, BASE, THEIRS = "a" * 40, "b" * 40, "c" * 40
+MADE = Update(commit=OURS, branch="main", base=BASE, files=("app.yaml",), attempts=1, diff="+new\n")
+NONE = Update(commit="", branch="main", base=BASE, files=(), attempts=0, diff="")
+NEWER = Newer(deployment="shop", commit=THEIRS, provenance=Provenance(images=(f"reg.example.com/app:3@{DIGEST}", "reg.example.com/other:1"), build_number="9"))
+
+
+def deployment(update: Update, url: str = "https://git.example.com/ops", **images: str) -> Deployment:
+    parameters: dict[str, Any] = {"serverUrl": url, "filePath": "app.yaml", "tool": "kubectl", "containerName": "app"}
+    documents = Documents(defaults=(), project=parse_document("", ".pipeline/config.yml", trusted=False))
+    settings = resolve(load_schema("gitOpsUpdateDeployment"), Inputs(stage="", documents=documents, pipeline_environment={}, environ={},
+                                                                     parameters=parameters, flags={}))
+    deployed = {name: Deployed(reference=parse_reference(text), digest="") for name, text in (images or {"app": "reg.example.com/app:2"}).items()}
+    watched = Watched(lambda: None, require_secret=False, warn=print)
+    return Deployment(targets=(Target(settings=settings, planned=Planned(change=Together(changes=()), images=deployed), watched=watched),), update=update)
+
+
+def test_the_commit_is_the_one_that_holds_what_is_deployed() -> None:
+    newer = Update(commit="", branch="main", base=BASE, files=(), attempts=0, diff="", newer=NEWER)
+    assert [deployment(update).commit for update in (MADE, NONE, newer)] == [OURS, BASE, THEIRS]
+
+
+def test_the_images_of_a_newer_deployment_have_our_names_where_they_are_of_one_repository() -> None:
+    newer = Update(commit="", branch="main", base=BASE, files=(), attempts=0, diff="", newer=NEWER)
+    one = deployment(newer, web="reg.example.com/app:2", job="reg.example.com/app:2", side="reg.example.com/app-side:2")
+    full = f"reg.example.com/app:3@{DIGEST}"
+    assert list(one.images()) == [{"name": "web", "image": full}, {"name": "job", "image": full}, {"name": "shop", "image": "reg.example.com/other:1"}]
+    assert one.record()["newer"] == THEIRS
+
+
+@pytest.mark.parametrize(("update", "status", "summary"), [
+    (MADE, SUCCESS, "app.yaml: reg.example.com/app:2, commit aaaaaaaaaaaa on main"),
+    (NONE, UNCHANGED, "app.yaml on main holds reg.example.com/app:2 already"),
+])
+def test_the_outcome_says_what_came_of_it(update: Update, status: str, summary: str) -> None:
+    found = outcome([deployment(update)], stage="Central/Build", dry_run=False, seconds=1.23456)
+    assert (found.status, found.summary, found.outputs["seconds"]) == (status, summary, 1.235)
+    assert found.pipeline_environment["deployment/Central-Build/commit"] == (update.commit or update.base)
+
+
+def test_a_dry_run_shows_what_would_change_and_leaves_no_facts() -> None:
+    found = outcome([deployment(MADE), deployment(NONE)], stage="Release", dry_run=True, seconds=0)
+    assert (found.summary, found.outputs["diff"], found.pipeline_environment) == ("would change app.yaml on main", "+new\n", {})
+    assert outcome([deployment(NONE)], stage="Release", dry_run=True, seconds=0).summary == "would change nothing on main"
+
+
+def test_outside_of_a_stage_there_are_no_facts() -> None:
+    assert facts_of([deployment(MADE)], "") == {}
+
+
+def test_a_superseded_end_says_by_what_and_names_all_repositories() -> None:
+    newer = Update(commit="", branch="main", base=BASE, files=(), attempts=0, diff="", newer=NEWER)
+    done = [deployment(MADE, "https://git.example.com/one"), deployment(newer, "https://git.example.com/two")]
+    fault = superseded(done, stage="Release", dry_run=False, seconds=0)
+    assert (fault.message, fault.where) == ("a newer deployment of shop is in place: build 9, commit cccccccccccc", "https://git.example.com/two")
+    assert "allowOlder" in fault.hint
+    assert fault.outputs == outputs_of(done, seconds=0)
+    assert fault.pipeline_environment["deployment/Release/commit"] == OURS
+    assert superseded(done, stage="Release", dry_run=True, seconds=0).pipeline_environment == {}
+
+
+def test_commits_are_named_for_people() -> None:
+    assert commits([deployment(MADE), deployment(MADE)]) == "commit aaaaaaaaaaaa on main, commit aaaaaaaaaaaa on main"
