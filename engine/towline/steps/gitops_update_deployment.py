@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from towline import dispatch
 from towline.config.settings import Settings
-from towline.errors import MachineError
+from towline.errors import MachineError, TowlineError
 from towline.git.repository import Repository
 from towline.gitops.change import Change, Together
 from towline.gitops.update import CommitText, Terms, Update, update
@@ -16,7 +16,7 @@ from towline.registry.credentials import basic
 from towline.retry import Clock, Deadline
 from towline.steps.deployment.commit_text import commit_text
 from towline.steps.deployment.remote import opened
-from towline.steps.deployment.report import Deployment, Target, outcome, superseded
+from towline.steps.deployment.report import Deployment, Target, commits, outcome, outputs_of, superseded
 from towline.steps.deployment.tools import Planned, plan
 from towline.steps.deployment.watch import Watched
 from towline.steps.task import Task
@@ -26,19 +26,33 @@ from towline.wire import Outcome
 def run(task: Task) -> Outcome:
     """Plan what the tool changes in each target, push one commit to each repository, and say what came of it.
 
-    Where one of them has a newer deployment already, the others get theirs all the same; then raises Superseded.
+    Where one of them has a newer deployment already, the others get theirs all the same; then raises Superseded. Where one fails, those behind it
+    are left alone, and the fault's outputs name those before it.
     """
     started = time.monotonic()
     targets = [_target(task, settings) for settings in task.settings.each("targets")]
     done: list[Deployment] = []
     for group in _by_branch(targets):
-        done.append(Deployment(targets=group, update=_push(task, group)))
+        try:
+            done.append(Deployment(targets=group, update=_push(task, group)))
+        except TowlineError as fault:
+            _keep(task, done, fault, seconds=time.monotonic() - started)
+            raise
         if task.dry_run and not done[-1].update.newer:
             task.console.say(done[-1].update.diff.rstrip("\n") or f"nothing would change on {done[-1].update.branch}")
     seconds = time.monotonic() - started
     if any(one.update.newer for one in done):
         raise superseded(done, stage=task.stage, dry_run=task.dry_run, seconds=seconds)
     return outcome(done, stage=task.stage, dry_run=task.dry_run, seconds=seconds)
+
+
+def _keep(task: Task, done: Sequence[Deployment], fault: TowlineError, *, seconds: float) -> None:
+    """Let a fault tell, and the log say, what was pushed before it."""
+    pushed = [one for one in done if one.update.commit]
+    if pushed:
+        fault.outputs = outputs_of(done, seconds=seconds)
+        places = "; ".join(f"{one.repository}: {commits([one])}" for one in pushed)
+        task.console.warn(f"pushed before the fault, and they stay: {places}; the step run again does the rest")
 
 
 def _target(task: Task, settings: Settings) -> Target:

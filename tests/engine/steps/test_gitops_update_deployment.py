@@ -167,6 +167,30 @@ def test_where_one_target_is_superseded_the_others_get_their_image(place: Place)
     assert [one.keys() >= {"newer"} for one in facts["deployment/Acceptance/repositories"]] == [True, False]
 
 
+def test_where_one_target_fails_the_fault_names_those_that_were_pushed_and_the_next_run_does_the_rest(place: Place) -> None:
+    refused, last = place.server.create("other", {"app.yaml": DEPLOYMENT}), place.server.create("last", {"app.yaml": DEPLOYMENT})
+    hook = place.server.hook("update", "other", "echo protected >&2; exit 1")
+    targets = [{"branchName": "main"}, *({"serverUrl": place.server.url(name)} for name in ("other", "last"))]
+    ending = place.deploy(**KUBECTL, targets=targets)
+    assert (ending.code, ending.result["status"], "protected" in ending.message) == (6, "failure", True), ending.err
+    commit = place.server.git("rev-parse", "main", repository=place.bare).strip()
+    record = {"repository": place.server.url("ops"), "branch": "main", "commit": commit, "files": ["app.yaml"]}
+    assert (ending.result["outputs"]["commit"], ending.result["outputs"]["repositories"]) == (commit, [record])
+    assert f"pushed before the fault, and they stay: {place.server.url('ops')}: commit {commit[:12]} on main" in ending.err
+    assert ending.result["pipelineEnvironment"] == {}, "the stage is not deployed"
+    hook.unlink()
+    ending = place.deploy(**KUBECTL, targets=targets)
+    assert (ending.code, [bool(one["commit"]) for one in ending.result["outputs"]["repositories"]]) == (0, [False, True, True]), ending.err
+    assert [place.server.git("rev-list", "--count", "main", repository=bare).strip() for bare in (place.bare, refused, last)] == ["2", "2", "2"]
+
+
+def test_where_nothing_was_pushed_before_it_a_fault_has_no_outputs(place: Place) -> None:
+    place.deploy(**KUBECTL)
+    ending = place.deploy(**KUBECTL, targets=[{"branchName": "main"}, {"branchName": "gone"}])
+    assert (ending.code, ending.result["outputs"]) == (3, {})
+    assert "pushed before" not in ending.err
+
+
 def test_manifests_are_validated_before_they_are_written(place: Place) -> None:
     ending = place.deploy(**KUBECTL, validateManifests=True)
     assert ending.code == 0, ending.err
