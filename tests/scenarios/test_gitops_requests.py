@@ -25,12 +25,12 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitServe
         yield running
 
 
-def deploy(server: GitServer, path: str, number: int) -> Ending:
+def deploy(server: GitServer, path: str, number: int, **parameters: object) -> Ending:
     """Build `number` deploys the image that it made."""
     folder = Path.cwd()
     configure(folder, f"steps:\n  gitOpsUpdateDeployment: {{serverUrl: '{server.url('ops')}'}}\n")
     flag = request(folder, step="gitOpsUpdateDeployment", build={"number": str(number), "url": f"https://ci.example.com/job/app/{number}/"}, parameters={
-        "filePath": path, "containerName": "app", "containerImageNameTag": f"app:{number}", "containerRegistryUrl": "https://registry.example.com"})
+        "filePath": path, "containerName": "app", "containerImageNameTag": f"app:{number}", "containerRegistryUrl": "https://registry.example.com", **parameters})
     server.requests.clear()
     return Ending(["run", "gitOpsUpdateDeployment", *flag], folder, {"PATH": os.environ["PATH"], "PIPER_username": "deployer", "PIPER_password": PASSWORD})
 
@@ -59,3 +59,14 @@ def test_an_update_with_a_look_at_the_history_takes_at_most_ten_requests(server:
     assert len(server.requests) == requests - 2, "no push"
     assert server.git("log", "-1", "--format=%s", "main", repository=bare) == "Somebody else\n"
     assert server.git("fsck", "--full", "--strict", "--no-dangling", repository=bare) == ""
+
+
+def test_a_chart_that_is_rendered_takes_no_more(server: GitServer) -> None:
+    pod = b"kind: Pod\nmetadata: {name: app}\nspec:\n  containers: [{name: app, image: '{{ .Values.image.repository }}:{{ .Values.image.tag }}'}]\n"
+    server.create("ops", {**MANY, "charts/app/Chart.yaml": b"apiVersion: v2\nname: app\nversion: 0.1.0\n", "charts/app/values.yaml": b"image: {}\n",
+                          "charts/app/templates/pod.yaml": pod, "out/app.yaml": b"a: 1\n"})
+    for number in (12, 13):
+        server.add("ops", {"theirs": os.urandom(8)}, message="Somebody else")
+        ending = deploy(server, "out/app.yaml", number, tool="helm", chartPath="charts/app", deploymentName="app")
+        assert ending.result["status"] == "success", ending.err
+        assert len(server.requests) == 9
