@@ -27,7 +27,9 @@ class SeedPipelineTest {
         jenkins.agent.putAll([TOWLINE_ENGINE: engine, TOWLINE_DEFAULTS: defaults.path, PIPER_targetRegistryUser: servers.facts.target.username,
                               PIPER_targetRegistryPassword: servers.facts.target.password])
         jenkins.build.putAll([BUILD_NUMBER: "$number" as String, BUILD_URL: "http://jenkins.invalid/job/demo/$number/" as String])
-        jenkins.credentials.'git-login' = [username: servers.facts.git.username, password: servers.facts.git.password]
+        ['git-login': 'git', 'target-login': 'target', 'release-login': 'releases'].each { String id, String name ->
+            jenkins.credentials[id] = [username: servers.facts[name].username, password: servers.facts[name].password] as Map<String, String>
+        }
         jenkins.source = new File(servers.facts.project as String)
         jenkins.checkedOut = [GIT_URL: 'https://git.invalid/demo.git', GIT_COMMIT: 'c0ffee' * 6 + 'c0de']
         return jenkins
@@ -49,7 +51,7 @@ class SeedPipelineTest {
     static String jenkinsfile(StepBackend jenkins) { new File(jenkins.source, 'Jenkinsfile').text }
 
     void assertNoSecretAndNothingLeft(StepBackend jenkins) {
-        List<String> secrets = [servers.facts.staging.password, servers.facts.target.password, servers.facts.git.password]
+        List<String> secrets = ['staging', 'target', 'git', 'releases'].collect { servers.facts[it].password }
         secrets += secrets.collect { it.bytes.encodeBase64().toString() }
         secrets.each { String secret ->
             assert !jenkins.raw.any { it.contains(secret) }
@@ -82,7 +84,13 @@ class SeedPipelineTest {
         assertNoSecretAndNothingLeft(second)
     }
 
-    void assertDeployed(Map state) {
+    /** The project with a Promote stage, which Piper's condition or a flag makes active. */
+    void promoteBy(String section) {
+        File configuration = new File(servers.facts.project as String, '.pipeline/config.yml')
+        configuration.text = configuration.text.replaceFirst('stages:\n', "stages:\n    Promote:\n$section\n")
+    }
+
+    void assertDeployed(Map state, Map<String, Object> hosts = STAGES.collectEntries { [(it): servers.facts.target.host] }) {
         Map image = servers.facts.image as Map
         assert state.targetDigest == image.digest && state.stagingDigest == image.digest
         assert state.targetPlatforms as Set == image.platforms as Set
@@ -90,7 +98,7 @@ class SeedPipelineTest {
         assert state.commits.size() == 1 + STAGES.size()
         STAGES.eachWithIndex { String stage, int at ->
             String file = "manifest-${stage.toLowerCase()}-stage.yaml"
-            assert (state.files[file] as String).contains("${servers.facts.target.host}/${image.name}:${image.tag}")
+            assert (state.files[file] as String).contains("${hosts[stage]}/${image.name}:${image.tag}")
             assert !(state.files[file] as String).contains(servers.facts.staging.url - 'http://')
             Map commit = state.commits[STAGES.size() - 1 - at] as Map
             assert commit.files == [file]
@@ -98,6 +106,54 @@ class SeedPipelineTest {
             assert (commit.body as String).contains('Towline-Build: http://jenkins.invalid/job/demo/1/')
             assert (commit.body as String).contains('Towline-Source: https://git.invalid/demo.git')
         }
+    }
+
+    @Test void 'Promote pushes the copy of the registry of releases, and Release deploys from there'() {
+        promoteBy("        dockerRegistryUrl: ${servers.facts.releases.url}\n        dockerCredentialsId: release-login\n        sourceCredentialsId: target-login")
+        StepBackend first = build(1)
+        CpsHarness harness = library(first)
+        harness.run(jenkinsfile(first))
+        Map state = servers.state
+        assertPromoted(state)
+        assert first.entered.findAll { it[0] == 'stage' }*.getAt(1) == ['Build', 'Acceptance', 'Performance', 'Promote', 'Release']
+        assert first.raw.join('').count('imagePushToRegistry is its new name') == 1
+        assertNoSecretAndNothingLeft(first)
+
+        servers.ask('stop-staging')
+        StepBackend second = build(2)
+        library(second).run(jenkinsfile(second))
+        Map later = servers.state
+        assert [later.targetWrites, later.releasesWrites, later.commits] == [state.targetWrites, state.releasesWrites, state.commits]
+        assertNoSecretAndNothingLeft(second)
+    }
+
+    void assertPromoted(Map state) {
+        Map image = servers.facts.image as Map
+        Object tested = servers.facts.target.host
+        assertDeployed(state, [Acceptance: tested, Performance: tested, Release: servers.facts.releases.host])
+        assert state.releasesDigest == image.digest && state.releasesMisses == []
+        assert state.releasesRefusals == 0       // the login of the registry that was tested from is not tried there
+        state.commits.take(STAGES.size()).each { Map commit -> assert (commit.body as String).contains("@${image.digest}") }
+    }
+
+    @Test void 'the flag makes Promote active, and switches it off against the condition'() {
+        File configuration = new File(servers.facts.project as String, '.pipeline/config.yml')
+        configuration.text += "    containerPushToRegistry:\n        dockerRegistryUrl: ${servers.facts.releases.url}\n" +
+            '        dockerCredentialsId: release-login\n        sourceCredentialsId: target-login\n'
+        String usual = configuration.text
+        promoteBy('        containerPushToRegistry: false')
+        StepBackend first = build(1)
+        library(first).run(jenkinsfile(first))
+        assertDeployed(servers.state)
+        assert servers.state.releasesWrites == 0
+
+        configuration.text = usual
+        promoteBy('        containerPushToRegistry: true')
+        StepBackend second = build(2)
+        library(second).run(jenkinsfile(second))
+        assert servers.state.releasesDigest == servers.facts.image.digest
+        assert (servers.state.files['manifest-release-stage.yaml'] as String).contains(servers.facts.releases.host as String)
+        assert (servers.state.files['manifest-acceptance-stage.yaml'] as String).contains(servers.facts.target.host as String)
     }
 
     @Test void 'a wrong password for the target fails the build with its category, and nothing is deployed'() {

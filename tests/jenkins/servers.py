@@ -1,4 +1,4 @@
-"""The servers of the library's end-to-end test: two registries, a git repository, an image; a child process of the Groovy tests.
+"""The servers of the library's end-to-end test: three registries, a git repository, an image; a child process of the Groovy tests.
 
     python -m tests.jenkins.servers FOLDER        from the top of the repository; everything it writes is in FOLDER
 
@@ -51,6 +51,7 @@ class World:
 
     staging: FakeRegistry
     target: FakeRegistry
+    releases: FakeRegistry
     git: GitServer
     git_password: str
     project: Path
@@ -60,9 +61,10 @@ class World:
     @classmethod
     def start(cls, stack: ExitStack, folder: Path) -> World:
         """Start the servers, put the image into staging and the project into the repository."""
-        passwords = [f"{name}$HOME'\"`{secrets.token_urlsafe(12)}" for name in ("staging", "target", "git")]  # awkward for a shell, on purpose
+        passwords = [f"{name}$HOME'\"`{secrets.token_urlsafe(12)}" for name in ("staging", "target", "git", "releases")]  # awkward for a shell, on purpose
         staging = stack.enter_context(FakeRegistry(username="staging-user", password=passwords[0], auth="basic"))
         target = stack.enter_context(FakeRegistry(username="target-user", password=passwords[1], auth="bearer"))
+        releases = stack.enter_context(FakeRegistry(username="release-user", password=passwords[3], auth="basic"))
         git = stack.enter_context(GitServer(folder / "repositories", username="git-user", password=passwords[2]))
         project = folder / "project"
         shutil.copytree(Path("examples") / NAME, project)
@@ -72,14 +74,15 @@ class World:
         image = make_index(PLATFORMS)
         put(image, staging, NAME, TAG)
         return cls(
-            staging=staging, target=target, git=git, git_password=passwords[2], project=project, repository=git.create(NAME, dict(files)), image=image,
+            staging=staging, target=target, releases=releases, git=git, git_password=passwords[2], project=project,
+            repository=git.create(NAME, dict(files)), image=image,
         )
 
     def describe(self) -> dict[str, object]:
         """What there is: addresses, made-up logins, the image, and the project as a checkout would find it."""
         return {
-            "staging": {"url": self.staging.url, "username": self.staging.username, "password": self.staging.password},
-            "target": {"url": self.target.url, "host": self.target.host, "username": self.target.username, "password": self.target.password},
+            **{name: {"url": registry.url, "host": registry.host, "username": registry.username, "password": registry.password}
+               for name, registry in (("staging", self.staging), ("target", self.target), ("releases", self.releases))},
             "git": {"url": self.git.url(NAME), "username": "git-user", "password": self.git_password},
             "image": {"name": NAME, "tag": TAG, "digest": self.image.digest, "platforms": list(PLATFORMS)},
             "project": str(self.project.resolve()),
@@ -91,15 +94,17 @@ class World:
         return {"stopped": self.staging.url}
 
     def state(self) -> dict[str, object]:
-        """What both registries hold under the tag, how often the target was written to, and the branch: its commits, newest first, and its files."""
-        here, there = self.staging.storage[NAME], self.target.storage.get(NAME)
-        tagged = there.tags.get(TAG, "") if there else ""
+        """What the registries hold under the tag, how often they were written to, and the branch: its commits, newest first, and its files."""
         return {
-            "stagingDigest": here.tags[TAG],
-            "targetDigest": tagged,
-            "targetPlatforms": self.platforms(tagged),
+            "stagingDigest": tagged(self.staging),
+            "targetDigest": tagged(self.target),
+            "targetPlatforms": self.platforms(tagged(self.target)),
             "targetMisses": list(missing(self.image, self.target, NAME)),
-            "targetWrites": sum(self.target.count(method) for method in ("POST", "PUT", "PATCH", "DELETE")),
+            "targetWrites": written(self.target),
+            "releasesDigest": tagged(self.releases),
+            "releasesMisses": list(missing(self.image, self.releases, NAME)),
+            "releasesWrites": written(self.releases),
+            "releasesRefusals": sum(record.status == 401 and bool(record.authorization) for record in self.releases.requests),
             "commits": self.commits(),
             "files": {name: self.show(name) for name in self.git.git("ls-tree", "-r", "--name-only", "HEAD", repository=self.repository).splitlines()},
         }
@@ -123,6 +128,17 @@ class World:
     def show(self, name: str) -> str:
         """The text of a file at the tip."""
         return self.git.git("show", f"HEAD:{name}", repository=self.repository)
+
+
+def tagged(registry: FakeRegistry) -> str:
+    """The digest that the registry holds under the tag; empty where there is none."""
+    held = registry.storage.get(NAME)
+    return held.tags.get(TAG, "") if held else ""
+
+
+def written(registry: FakeRegistry) -> int:
+    """How often the registry was written to."""
+    return sum(registry.count(method) for method in ("POST", "PUT", "PATCH", "DELETE"))
 
 
 if __name__ == "__main__":

@@ -45,8 +45,21 @@ def test_what_was_pushed_last_goes_on_to_the_registry_of_releases(promotion: Pro
     assert ending.result["pipelineEnvironment"] == {
         "container/targetRegistryUrl": promotion.releases.url, "container/targetImageNameTag": "team/app:1.0.0-7",
         "container/targetImageNameTags": ["team/app:1.0.0-7"], "container/targetImageDigests": [promotion.image.digest],
+        "container/promotedTo": promotion.releases.url, "container/promotedFrom": promotion.tested.url, "container/promotedImage": "team/app:1.0.0-7",
     }
     assert promotion.push().result["status"] == "unchanged"
+
+
+def test_a_second_run_that_finds_its_own_push_in_the_environment_asks_where_the_first_did(promotion: Promotion) -> None:
+    first = promotion.push(parameters={"dockerImage": "shop/app:9"})
+    promotion.releases.forget()
+    again = promotion.push(parameters={"dockerImage": "shop/app:9"}, **first.result["pipelineEnvironment"])
+    assert (again.result["status"], again.result["pipelineEnvironment"]) == ("unchanged", first.result["pipelineEnvironment"]), again.err
+    assert {record.method for record in promotion.releases.requests} == {"HEAD"}
+    named = promotion.push(parameters={"sourceImage": "shop/app:9", "sourceRegistryUrl": promotion.releases.url, "sourceRegistryUser": "releaser",
+                                       "sourceRegistryPassword": PASSWORD, "dockerImage": "shop/app:stable"}, **first.result["pipelineEnvironment"])
+    assert named.result["status"] == "success", named.err
+    assert promotion.releases.storage["shop/app"].tags == dict.fromkeys(("9", "stable"), promotion.image.digest)
 
 
 def test_the_log_names_the_new_step_once(promotion: Promotion) -> None:

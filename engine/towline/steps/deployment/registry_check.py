@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, placed
-from towline.image import Platform, parse_platform, parse_registry
+from towline.image import Platform, Registry, parse_platform, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.manifest import Manifest, check_platform, select
 from towline.registry.plan import CopyBlob, Place
@@ -36,16 +36,22 @@ def check(task: Task, settings: Settings, images: Sequence[Deployed]) -> None:
 def _client(task: Task, settings: Settings, image: Deployed, transport: Transport) -> RegistryClient | None:
     """Who asks for the image; None without a login, unless the settings want it asked: a private registry knows nothing of its images then.
 
-    User and password are for the registry that was pushed to and no other, whatever the project deploys from.
+    User and password are for the registry that imagePushToRegistry pushed to and no other, whatever the project deploys from.
     """
-    pushed = task.pipeline_environment.get("container/targetRegistryUrl")
-    target = parse_registry(pushed)[0] if isinstance(pushed, str) and pushed else None
-    own = target is not None and target.host == image.reference.registry.host
-    registry = target if own and target else image.reference.registry  # with the scheme that it was pushed by
-    found = registry_login(task, registry, role="target" if own else "", path=image.reference.image.name)
+    host = image.reference.registry.host
+    pushed, promoted = _known(task, "container/targetRegistryUrl", host), _known(task, "container/promotedTo", host)
+    registry = pushed or image.reference.registry  # with the scheme that it was pushed by
+    found = registry_login(task, registry, role="target" if pushed and not promoted else "", path=image.reference.image.name)
     if found is None and not settings.flag("checkImage"):
         return None
     return RegistryClient(registry, role="image", login=found, transport=transport, allow_plain_http=settings.flag("allowPlainHttp"))
+
+
+def _known(task: Task, key: str, host: str) -> Registry | None:
+    """The registry that the pipeline environment has under `key`, where that is `host`."""
+    url = task.pipeline_environment.get(key)
+    registry = parse_registry(url)[0] if isinstance(url, str) and url else None
+    return registry if registry and registry.host == host else None
 
 
 def _check(client: RegistryClient, image: Deployed, platform: str) -> None:

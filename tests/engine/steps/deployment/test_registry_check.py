@@ -34,9 +34,10 @@ class Look:
         self.digest = put(image, self.registry, "team/app", "2.0")
         self.registry.forget()
 
-    def __call__(self, *, digest: str = "", pushed: str = "", **parameters: Any) -> None:
+    def __call__(self, *, digest: str = "", pushed: str = "", promoted: str = "", **parameters: Any) -> None:
         environment: dict[str, object] = {"container/targetRegistryUrl": pushed or f"{self.registry.url}/team", "container/targetImageNameTag": "app:2.0",
-                                          "container/targetImageNameTags": ["app:2.0"], "container/targetImageDigests": [digest or self.digest]}
+                                          "container/targetImageNameTags": ["app:2.0"], "container/targetImageDigests": [digest or self.digest],
+                                          "container/promotedTo": promoted}
         found = images(environment, **parameters)
         task = Task(settings=found.settings, pipeline_environment=environment, stage="", build=Build(), folder=self.folder, environ={},
                     console=Console(self.log), dry_run=False)
@@ -103,6 +104,13 @@ def test_a_docker_configuration_s_login_will_do(look: Look) -> None:
     auth = base64.b64encode(":".join(LOGIN).encode()).decode()
     (look.folder / "config.json").write_text(json.dumps({"auths": {look.registry.url.partition("//")[2]: {"auth": auth}}}))
     look(dockerConfigJSON="config.json")
+    assert look.registry.count("HEAD", "manifests/2.0") >= 1
+
+
+def test_a_registry_that_the_image_was_promoted_to_does_not_get_the_login_of_the_one_before_it(look: Look) -> None:
+    look(**WITH_LOGIN, promoted=look.registry.url)
+    assert (look.registry.requests, look.log.getvalue()) == ((), "")
+    look(**WITH_LOGIN, promoted="https://elsewhere.example.com")
     assert look.registry.count("HEAD", "manifests/2.0") >= 1
 
 
