@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -124,6 +124,10 @@ class Transport:
         with self._lock:
             tallies = list(self._tallies.values())
         return Tally(requests=sum(tally.requests for tally in tallies), retries=sum(tally.retries for tally in tallies))
+
+    def afresh(self, seconds: float) -> Transport:
+        """Another one to the same network for a few last requests: it waits for nothing longer than `seconds`, and closes itself after them."""
+        return Transport(clock=self.clock, read=seconds, limit=seconds, network=replace(self._network, connect=seconds), hide=self._hide)
 
     def close(self) -> None:
         """Close the idle connections and break those in use; who waits, for a host or for the next try, gets a TransportError, as does any later request."""

@@ -207,6 +207,14 @@ def test_what_takes_longer_than_all_of_it_may_is_ended() -> None:
             transport.request(HttpRequest(method="GET", url=f"http://127.0.0.1:{listener.getsockname()[1]}/"))
 
 
+def test_another_one_of_the_kind_works_when_the_first_is_closed_and_ends_by_itself(server: Echo, transport: Transport) -> None:
+    transport.close()
+    with transport.afresh(60) as other:
+        assert get(other, server.url) == BIG
+    with socket.create_server(("127.0.0.1", 0)) as deaf, transport.afresh(0.05) as other, pytest.raises(TransportError):
+        other.request(HttpRequest(method="GET", url=f"http://127.0.0.1:{deaf.getsockname()[1]}/"))
+
+
 def test_nobody_listening_is_a_transport_error_after_all_attempts(transport: Transport, time: FakeClock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -46,6 +46,10 @@ class DockerRegistry(ChildServer):
         algorithm, _, text = digest.partition(":")
         return (self._files / "blobs" / algorithm / text[:2] / text / "data").read_bytes()
 
+    def uploads(self) -> list[str]:
+        """The uploads that it still keeps, of all repositories; of a cancelled one the program itself leaves an empty folder."""
+        return sorted(begun.parent.name for begun in self._files.glob("repositories/**/_uploads/*/startedat"))
+
     def unpacked(self, digest: str) -> tuple[bytes, list[bytes]]:
         """The configuration and the unpacked layers of the image `digest`."""
         manifest = json.loads(self.blob(digest))

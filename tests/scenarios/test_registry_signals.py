@@ -36,6 +36,18 @@ def until(line: DelayProxy, method: str, child: subprocess.Popen[str]) -> None:
         time.sleep(0.005)
 
 
+def test_a_registry_that_answers_is_told_that_its_uploads_are_given_up(registries: tuple[DockerRegistry, DockerRegistry], tmp_path: Path) -> None:
+    staging, target = registries
+    with DelayProxy(target.host, seconds=ROUND_TRIP) as line:
+        words = [sys.executable, "-m", "towline", "copy", f"docker://{staging.host}/app:1.0", f"docker://{line.host}/team/app:1.0"]
+        with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            until(line, "PUT", child)
+            child.send_signal(signal.SIGTERM)
+            _, told = child.communicate(timeout=30)
+        assert (child.returncode, line.seen["DELETE", "upload"] > 0) == (128 + signal.SIGTERM, True), told
+    assert target.uploads() == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_in_mid_copy_ends_it_soon_with_a_result_and_nothing_left(
     registries: tuple[DockerRegistry, DockerRegistry], tmp_path: Path, number: signal.Signals,

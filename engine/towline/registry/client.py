@@ -59,6 +59,7 @@ class RegistryClient:
         self.party = faults.Party(registry=registry, role=role, login=login)
         self._session = Session(self.party, transport, allow_plain_http=allow_plain_http)
         self.uploads = Uploads(self._session, self.has_blob)
+        self._allow_plain_http = allow_plain_http
 
     def __str__(self) -> str:
         return str(self.party)
@@ -72,6 +73,11 @@ class RegistryClient:
     def transport(self) -> Transport:
         """The transport that its requests go by."""
         return self._session.transport
+
+    def by(self, transport: Transport) -> RegistryClient:
+        """A client for the same registry, in the same role and with the same login, by another transport."""
+        party = self.party
+        return RegistryClient(party.registry, role=party.role, login=party.login, transport=transport, allow_plain_http=self._allow_plain_http)
 
     def want(self, repositories: Iterable[str]) -> None:
         """Let one token cover the work in all of these; told before the first request."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from threading import Condition, Event
 from typing import TypeVar
 
 JOBS = 8
+GRACE = 0.5  # a registry's answer that is under way may name an upload that has to be given up; an interrupted run ends within two seconds
 _TICK = 0.2  # seconds
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -41,12 +42,14 @@ def in_parallel(
 ) -> list[_Result]:
     """`work` for each item, at most `jobs` at a time; raises what one of them raised, when all have ended.
 
-    Sets `stop` on every way out; an interruption comes through at once. `tick` is called now and then while it goes on.
+    Sets `stop` on every way out. An interruption comes through at once, or where the work sees `stop` when it has, GRACE seconds later at the latest.
+    `tick` is called now and then while it goes on.
     """
     if not items:
         return []
-    stop = stop or Event()
+    grace, stop = GRACE if stop else 0.0, stop or Event()
     pool = ThreadPoolExecutor(max_workers=min(jobs, len(items)), thread_name_prefix="registry")
+    futures: list[Future[_Result]] = []
     try:
         futures = [pool.submit(work, item) for item in items]
         while wait(futures, timeout=_TICK if tick else None, return_when=FIRST_EXCEPTION).not_done and tick:
@@ -56,6 +59,7 @@ def in_parallel(
     except BaseException:  # interrupted: the caller ends what the threads wait for by closing the transport
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
+        wait([future for future in futures if not future.cancelled()], timeout=grace)
         raise
     stop.set()
     pool.shutdown(wait=True, cancel_futures=True)

@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from itertools import groupby
 from threading import Event
 
-from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
+from towline.errors import CredentialError, DigestMismatch, Interrupted, RegistryError, RegistryUnreachable
 from towline.image import Registry
 from towline.registry.client import RegistryClient
 from towline.registry.faults import BrokenOff, Incomplete
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, Moved
+from towline.registry.leftovers import Leftovers
 from towline.registry.manifest import Manifest
 from towline.registry.parallel import JOBS, Slots, in_parallel
 from towline.registry.plan import CopyBlob, Place, Plan, PutManifest
@@ -38,10 +39,20 @@ class Transfer:
         self._jobs = JOBS
         self._slots = Slots(lambda: self._jobs >> transport.pressure)
         self._stop = Event()
+        self._leftovers = Leftovers(targets, transport)
         self._unlisted: list[PutManifest] = []
 
     def perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
         """Do all of it. Raises the errors of the registry family, DigestMismatch among them, and Incomplete where a believed manifest is not whole."""
+        try:
+            return self._perform(plans)
+        except Interrupted:
+            self._transport.close()  # what is under way breaks off, and only then is given up
+            raise
+        finally:
+            self._leftovers.cancel()
+
+    def _perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
         blobs = sorted({blob for plan in plans for blob in plan.blobs}, key=lambda blob: (-blob.size, blob.digest))
         groups = [tuple(group) for _, group in groupby(blobs, key=lambda blob: blob.digest)]
         self._jobs = JOBS * 2 if all(blob.mount_from for blob in blobs) else JOBS  # a question is small, and the answer comes late
@@ -83,7 +94,10 @@ class Transfer:
         return ways
 
     def _start(self, blob: CopyBlob, mount_from: str) -> UploadSession | None:
-        return self._targets[blob.place.registry].uploads.start(blob.place.repository, blob.digest, blob.size, mount_from)
+        upload = self._targets[blob.place.registry].uploads.start(blob.place.repository, blob.digest, blob.size, mount_from)
+        if upload:
+            self._leftovers.begun(blob, upload)
+        return upload
 
     def _deliver(self, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> None:
         """One blob into several uploads; each that breaks off is gone on with alone."""
@@ -112,6 +126,11 @@ class Transfer:
                     sinks[blob].finish()
                 except BrokenOff as fault:
                     broken[blob] = fault
+            for blob, sink in sinks.items():
+                if blob in broken:
+                    self._leftovers.goes_on(blob, sink.upload)
+                else:
+                    self._leftovers.ended(blob)
             return [(blob, sinks[blob].upload, fault) for blob, fault in broken.items()]
 
     def _mend(self, stream: BlobStream, blob: CopyBlob, upload: UploadSession, broken: BrokenOff) -> None:
@@ -122,10 +141,13 @@ class Transfer:
                 sleep_unless(self._stop, pause(failures, self._transport.clock), self._transport.clock)
             self._transport.tally.retries += 1
             state = client.uploads.state(upload)
-            if state is None or state.offset > stream.hashed:
+            if state is not None and state.offset <= stream.hashed:
+                self._leftovers.goes_on(blob, state)
+            else:
                 state = self._start(blob, "")
-            if state is None:
-                return  # it is there: only the answer had been lost
+            if state is None:  # it is there: only the answer had been lost
+                self._leftovers.ended(blob)
+                return
             failures, best = (0, state.offset) if state.offset > best else (failures + 1, best)
             again = self._pour(stream, [(blob, state)])
             if not again:

@@ -70,6 +70,10 @@ class Uploads:
                 return None
             return UploadSession(repository=upload.repository, url=self._next(upload, response), offset=int(found[1]) + 1)
 
+    def cancel(self, upload: UploadSession) -> None:
+        """Tell the registry that an upload is given up; it need not know such a request (404, 405). Raises the registry family."""
+        self.session.send(HttpRequest(method="DELETE", url=upload.url), (self.session.scope(upload.repository),)).close()
+
     def holds(self, repository: str, digest: str, size: int) -> bool:
         """Whether the repository has the blob now."""
         return self._has_blob(repository, digest, size)

@@ -283,3 +283,11 @@ def test_a_client_says_which_registry_it_is_for(target: FakeRegistry, pusher: Re
     assert pusher.registry == registry_of(target)
     assert pusher.transport.clock is time.clock
     assert str(pusher) == f"target registry {target.host}"
+
+
+def test_a_client_by_another_transport_has_the_same_login(target: FakeRegistry, transport: Transport) -> None:
+    target.username, target.password, target.auth = TARGET_LOGIN.username, SECRET, "basic"
+    mine = client(target, "target", transport, TARGET_LOGIN)
+    transport.close()
+    with Transport() as other:
+        assert mine.by(other).head_manifest("app", "1") is None

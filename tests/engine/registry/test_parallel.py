@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import wait
+from typing import Any
 
 import pytest
 
@@ -70,3 +72,24 @@ def test_an_interruption_comes_through_while_work_still_waits(monkeypatch: pytes
     with pytest.raises(KeyboardInterrupt):
         in_parallel(work, [1, 2], stop=stop)
     assert ended.wait(30)
+
+
+def test_an_interruption_leaves_work_the_time_to_see_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GRACE", 60)
+    stop, ended = threading.Event(), []
+    calls = iter([True])
+
+    def work(number: int) -> None:
+        assert stop.wait(30)
+        ended.append(number)
+
+    def interrupted(*arguments: Any, **options: Any) -> object:
+        if next(calls, False):
+            raise KeyboardInterrupt
+        assert not any(future.cancelled() for future in arguments[0])  # they would be waited for in vain
+        return wait(*arguments, **options)
+
+    monkeypatch.setattr(module, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel(work, range(JOBS * 2), stop=stop)
+    assert sorted(ended) == list(range(JOBS))

@@ -221,6 +221,26 @@ def test_the_first_fault_cancels_the_rest(source: FakeRegistry, target: FakeRegi
     assert target.count("POST") < len(blobs)  # how many had started by then is the scheduler's choice
 
 
+@pytest.mark.parametrize("refusal", [None, Status(code=405), Status(code=500)])
+def test_a_fault_leaves_no_upload_behind_and_is_told_whatever_the_registry_says_to_that(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, refusal: Fault | None,
+) -> None:
+    blobs = [blob_of(bytes([number]) * BIG, source, pair) for number in range(3)]
+    source.fault = on("GET", blobs[0].digest, Corrupt(at=0), times=99)
+    if refusal:
+        target.fault = on("DELETE", "", refusal, times=99)
+    with pytest.raises(DigestMismatch):
+        transfer(pair, *blobs)
+    assert target.count("DELETE") >= 1
+    assert refusal or not target.storage["app"].uploads
+
+
+def test_an_upload_that_is_not_gone_on_with_is_cancelled_although_the_copy_succeeds(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    target.fault = on("PUT", "", CutRequest(after=BIG // 2))
+    transfer(pair, blob_of(bytes(BIG), source, pair))
+    assert (target.count("POST"), target.count("DELETE"), target.storage["app"].uploads) == (2, 1, {})
+
+
 def test_a_mounted_blob_moves_no_byte(target: FakeRegistry, pair: Pair) -> None:
     target.create("base").blobs[digest_of(b"x")] = b"x"
     blob = CopyBlob(source="base", place=Place(registry=pair.target.registry, repository="app"), digest=digest_of(b"x"), size=1, mount_from="base")
@@ -261,7 +281,7 @@ def test_a_token_that_ends_while_an_upload_runs_costs_one_more_try(source: FakeR
     blob = blob_of(b"x" * 100, source, pair)
     transfer(pair, blob)
     assert target.storage["app"].blobs == {blob.digest: b"x" * 100}
-    assert len(target.scopes) == 2
+    assert len([scopes for scopes in target.scopes if "delete" not in str(scopes)]) == 2
 
 
 def test_a_blob_that_is_there_is_skipped_by_the_one_question(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:

@@ -272,3 +272,13 @@ def test_a_blob_of_another_size_is_not_the_one_that_is_meant(target: FakeRegistr
     target.mount = False
     target.create("app").blobs[DIGEST] = BLOB[:-1]
     assert isinstance(uploads.start("app", DIGEST, len(BLOB)), UploadSession)
+
+
+@pytest.mark.parametrize("auth", ["none", "basic", "bearer"])
+def test_an_upload_that_is_given_up_is_gone(target: FakeRegistry, uploads: Uploads, auth: str) -> None:
+    target.auth, target.username, target.password = auth, TARGET_LOGIN.username, SECRET
+    upload = uploads.start("app", DIGEST, len(BLOB))
+    assert upload is not None
+    uploads.cancel(upload)
+    assert target.storage["app"].uploads == {}
+    uploads.cancel(upload)  # it is not there any more: no fault

@@ -1,0 +1,64 @@
+"""Uploads that a run has begun and not ended: when it is over, for whatever reason, their registries are told, so that none keeps half a blob for days."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from threading import Thread
+
+from towline.errors import CredentialError, RegistryError
+from towline.image import Registry
+from towline.registry.client import RegistryClient
+from towline.registry.parallel import in_parallel
+from towline.registry.plan import CopyBlob
+from towline.registry.uploads import UploadSession
+from towline.transport import Transport
+
+SECONDS = 0.6  # for all of them: a run that was interrupted ends within two seconds
+_Left = tuple[Registry, UploadSession]
+
+
+class Leftovers:
+    """What is under way at `targets`; shared by threads."""
+
+    def __init__(self, targets: Mapping[Registry, RegistryClient], transport: Transport) -> None:
+        self._targets = targets
+        self._transport = transport
+        self._under_way: dict[CopyBlob, UploadSession] = {}
+        self._given_up: list[_Left] = []
+
+    def begun(self, blob: CopyBlob, upload: UploadSession) -> None:
+        """An upload of `blob` has begun; one before it is not gone on with."""
+        earlier = self._under_way.pop(blob, None)
+        self._given_up += [(blob.place.registry, earlier)] if earlier else []
+        self._under_way[blob] = upload
+
+    def goes_on(self, blob: CopyBlob, upload: UploadSession) -> None:
+        """The upload of `blob` goes on there."""
+        self._under_way[blob] = upload
+
+    def ended(self, blob: CopyBlob) -> None:
+        """The blob is stored."""
+        self._under_way.pop(blob, None)
+
+    def cancel(self) -> None:
+        """Tell the registries, as far as they hear it in time; raises nothing.
+
+        The request is distribution's (its API's "Canceling an Upload"; the OCI spec has none); that takes it at the offset which it has named last, so not
+        after a PUT that was cut. By a transport of its own, since that of the run may be closed; in a thread, since looking up a name has no time limit.
+        """
+        left = [*self._given_up, *((blob.place.registry, upload) for blob, upload in list(self._under_way.items()))]
+        if left:
+            thread = Thread(target=self._tell, args=(left,), daemon=True)
+            thread.start()
+            thread.join(SECONDS)
+
+    def _tell(self, left: list[_Left]) -> None:
+        with self._transport.afresh(SECONDS) as transport:
+            clients = {registry: self._targets[registry].by(transport) for registry, _ in left}
+            in_parallel(lambda one: _cancel(clients[one[0]], one[1]), left)
+
+
+def _cancel(client: RegistryClient, upload: UploadSession) -> None:
+    with contextlib.suppress(RegistryError, CredentialError):
+        client.uploads.cancel(upload)
