@@ -19,6 +19,7 @@ _AUTHORITY = ("where an authority of your own has signed it, name that in custom
               "as PIPER_customTlsCertificateLinks on the agent, or in the call of the step")
 _LOGIN = "give a user and a password for it (the page of the step names the parameters), or dockerConfigJSON, or log in with docker on the agent"
 _UNPRINTABLE = r"[^\x20-\x7e\u00a0-\uffff]+"  # compiled where there is something to say: it takes as long as loading a module
+_FULL = r'no space left on device|"Err": 28\b'  # ENOSPC in words, and as Go writes it into JSON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,9 @@ def meaning(party: Party, status: int, doing: str, text: str) -> TowlineError:
     """Any other status, with what the registry itself has said about it."""
     if status in (401, 403):
         return refused(party, doing, text)
-    return RegistryError(f"the {party} answers {status} when asked {doing}{_because(text)}", where=str(party.registry))
+    full = status >= 500 and re.search(_FULL, text)
+    why, hint = (": its disk is full", "have space made on the registry's disk, then run the step again") if full else ("", "")
+    return RegistryError(f"the {party} answers {status} when asked {doing}{why}{_because(text)}", where=str(party.registry), hint=hint)
 
 
 def no_repository(party: Party, repository: str) -> RegistryError:

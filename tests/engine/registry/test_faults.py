@@ -63,6 +63,21 @@ def test_a_status_becomes_its_error(target: FakeRegistry, transport: Transport, 
     assert fault.message.endswith("to store it: DENIED: why")
 
 
+@pytest.mark.parametrize(("status", "detail", "full"), [
+    (500, {"DriverName": "filesystem", "Enclosed": {"Op": "write", "Path": "/data", "Err": 28}}, True), (500, {"Err": 28, "Op": "mkdir"}, True),
+    (507, "filesystem: write /data: no space left on device", True), (500, {"Op": "write", "Err": 280}, False), (500, "denied by quota", False),
+    (400, "no space left on device", False),
+])
+def test_a_full_disk_is_said_in_words_before_the_registrys_own(
+    target: FakeRegistry, transport: Transport, party: Party, status: int, detail: object, *, full: bool,
+) -> None:
+    target.fault = on("POST", "", Status(code=status, body=errors({"code": "UNKNOWN", "message": "unknown error", "detail": detail})))
+    fault = unexpected(party, transport.request(HttpRequest(method="POST", url=target.url)), "to store it")
+    told = detail if isinstance(detail, str) else json.dumps(detail)
+    assert fault.message.endswith(f"to store it: {'its disk is full: ' if full else ''}UNKNOWN: unknown error ({told})")
+    assert ("space" in fault.hint) == full
+
+
 def test_a_refusal_names_registry_user_and_where_the_user_came_from(target: FakeRegistry, party: Party) -> None:
     fault = refused(party, "(GET x)")
     assert fault.message == f"the target registry {target.host} refuses user 'pusher' (from PIPER_targetRegistryPassword) (GET x)"
