@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ def _fill(spool: Spool, name: str, environ: Mapping[str, str]) -> None:
     if where.startswith("ssh:"):
         raise ConfigError("a Docker daemon behind ssh is not asked for images", where="DOCKER_HOST", hint="use a socket on this machine, or tcp with TLS")
     try:
+        _check_socket(where)
         with closing(docker.DockerClient.from_env(timeout=SECONDS, environment={key: environ[key] for key in _REACHED if key in environ})) as client:
             for piece in client.api.get_image(name, chunk_size=_PIECE):
                 spool.append(piece)
@@ -41,3 +43,12 @@ def _fill(spool: Spool, name: str, environ: Mapping[str, str]) -> None:
         raise MachineError(f"the Docker daemon does not give the image {name!r}: {str(fault.explanation)[:300]}", where="docker-daemon") from fault
     except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as fault:
         raise MachineError(f"the Docker daemon cannot be asked for {name!r}: {str(fault)[:300]}", where="docker-daemon", hint=_HINT) from fault
+
+
+def _check_socket(where: str) -> None:
+    """Pass where somebody listens on the socket that `where` names, if it names one; raises OSError. The docker package would leave its own one open."""
+    scheme, _, path = where.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(SECONDS)
+            probe.connect(f"/{path.lstrip('/')}")

@@ -50,7 +50,6 @@ def test_an_export_that_breaks_off_is_no_image(tmp_path: Path) -> None:
         assert isinstance(fault("app:1", daemon.environ), MachineError)
 
 
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the docker package leaves its socket to the collector
 @pytest.mark.parametrize("host", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:1", "fish://x", "tcp://:x:y"])
 def test_no_daemon_is_the_machines_fault_and_says_where_to_look(host: str) -> None:
     found = fault("app:1", {"DOCKER_HOST": host})
@@ -58,7 +57,7 @@ def test_no_daemon_is_the_machines_fault_and_says_where_to_look(host: str) -> No
     assert "cannot be asked for 'app:1'" in found.message
     assert "DOCKER_HOST" in found.hint
     found.__cause__ = found.__context__ = None
-    gc.collect()
+    gc.collect()  # a socket that was left open would be a warning, and that an error
 
 
 def test_a_daemon_behind_ssh_starts_no_program() -> None:
