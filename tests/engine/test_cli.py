@@ -212,6 +212,20 @@ def test_a_signal_ends_with_a_result_that_says_aborted_and_a_second_one_changes_
     assert (workspace / "put-away").exists()
 
 
+WAITING = ("import os, sys, threading; from concurrent.futures import ThreadPoolExecutor; from towline import cli\n"
+           "import towline.commands.plan as plan; sys.argv = ['towline', 'plan', '--result', 'result.json']\n"
+           "def execute(*_):\n  ThreadPoolExecutor().submit(threading.Event().wait)\n  os.kill(os.getpid(), {number})\n"
+           "plan.execute = execute; sys.exit(cli.entry())")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_a_thread_that_still_waits_does_not_hold_up_the_end(number: signal.Signals, code: int, workspace: Path) -> None:
+    words = ["env", "--default-signal=HUP", sys.executable, "-c", WAITING.format(number=int(number))]
+    done = subprocess.run(words, cwd=workspace, capture_output=True, check=False, timeout=30)  # without an end of its own it would wait for ever
+    assert done.returncode == code, done.stderr
+    assert json.loads((workspace / "result.json").read_text())["status"] == "aborted"
+
+
 def test_the_end_of_a_session_is_no_matter_under_nohup(workspace: Path) -> None:
     program = SIGNALLED.format(numbers=[int(signal.SIGHUP)], again=int(signal.SIGHUP))
     done = subprocess.run(["nohup", sys.executable, "-c", program], cwd=workspace, capture_output=True, check=False)
