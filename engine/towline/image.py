@@ -129,6 +129,11 @@ def parse_reference(text: str) -> Reference:
     return Reference(registry=registry, image=parse_image(rest))
 
 
+def parse_platforms(text: str) -> tuple[Platform, ...]:
+    """Platforms with commas between them, each once; none where there is no text. Raises ConfigError."""
+    return tuple(dict.fromkeys(parse_platform(part.strip()) for part in text.split(","))) if text else ()
+
+
 def parse_platform(text: str) -> Platform:
     """`os/architecture[/variant][:osversion]` to a platform, the version left out; raises ConfigError."""
     parts = text.partition(":")[0].split("/")

@@ -16,6 +16,7 @@ from towline.image import (
     parse_digest,
     parse_image,
     parse_platform,
+    parse_platforms,
     parse_reference,
     parse_registry,
 )
@@ -154,6 +155,16 @@ def test_no_other_name_is_loopback(host: str) -> None:
 def test_a_platform_is_read_and_its_os_version_left_out(text: str, platform: Platform) -> None:
     assert parse_platform(text) == platform
     assert str(platform) == text.partition(":")[0]
+
+
+def test_platforms_have_commas_between_them() -> None:
+    amd, arm = parse_platform("linux/amd64"), parse_platform("linux/arm/v7")
+    assert parse_platforms("") == ()
+    assert parse_platforms("linux/amd64") == (amd,)
+    assert parse_platforms("linux/arm/v7, linux/amd64,linux/arm/v7") == (arm, amd)
+    for text in (",", "linux/amd64,", "linux/amd64 linux/arm64/v8"):
+        with pytest.raises(ConfigError, match="is not a platform"):
+            parse_platforms(text)
 
 
 @pytest.mark.parametrize("text", ["", "linux", "linux/", "/amd64", "linux//v7", "a/b/c/d"])

@@ -84,6 +84,18 @@ def index_of(children: Sequence[ImageParts], *, docker: bool = False) -> ImagePa
     return ImageParts(manifest=manifest, media_type=kind, digest=digest_of(manifest), children=tuple(children))
 
 
+def make_attested(platforms: Sequence[str] = ("linux/amd64", "linux/arm64"), *, size: int = 1024) -> ImageParts:
+    """An index as BuildKit makes it: images, then for each of them its attestation, an image for no platform that an annotation ties to it."""
+    images = [make_image(platform, size=size) for platform in platforms]
+    proofs = [make_image("unknown/unknown", files={"provenance.json": image.digest.encode()}) for image in images]
+    entries = [{**_descriptor(image.media_type, image.manifest), "platform": _platform(image.platform), "annotations": {"built": image.platform}}
+               for image in images]
+    entries += [{**_descriptor(proof.media_type, proof.manifest), "platform": _platform(proof.platform), "annotations": {
+        "vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image.digest}} for image, proof in zip(images, proofs, strict=True)]
+    manifest = _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries, "annotations": {"org.opencontainers.image.title": "größe"}})
+    return ImageParts(manifest=manifest, media_type=OCI_INDEX, digest=digest_of(manifest), children=(*images, *proofs))
+
+
 def refer_to(subject: ImageParts, kind: str = "application/vnd.example.sbom", *, content: bytes = b"{}") -> ImageParts:
     """What refers to an image: an artifact of one layer (image-spec 1.1, "Guidelines for Artifact Usage")."""
     empty = b"{}"

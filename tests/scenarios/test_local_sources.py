@@ -15,7 +15,7 @@ from tests.fakes.docker_registry import DockerRegistry
 from tests.fakes.images import make_image, make_index
 from towline import dispatch
 from towline.errors import ConfigError, DigestMismatch
-from towline.image import Reference, parse_image, parse_platform
+from towline.image import Reference, parse_image, parse_platforms
 from towline.registry.copy import Copying, copy_images
 from towline.registry.job import CopyJob, CopyReport
 from towline.registry.places import parse_local_place
@@ -45,7 +45,7 @@ def copied(text: str, registry: DockerRegistry, environ: dict[str, str] | None =
     """What the step does with a local image: open it, and let the copy ask for what has no name."""
     local = parse_local_place(text)
     target = Reference(registry=registry_of(registry), image=parse_image("team/app:1.0"))
-    job = CopyJob(repository="", target="", name=str(local), targets=(target,), platform=parse_platform(platform) if platform else None)
+    job = CopyJob(repository="", target="", name=str(local), targets=(target,), platforms=parse_platforms(platform))
     with dispatch.part("local_images").open_source(local, environ=environ or {}) as source, Transport() as transport:
         copying = Copying(source=source, targets={target.registry: client(registry, "target", transport)}, progress=Progress(None, transport.clock))
         return copy_images([job], copying)[0]
@@ -66,6 +66,7 @@ def test_an_index_arrives_whole(place: Path, registry: DockerRegistry) -> None:
     assert report.digest == INDEX.digest
     assert report.platforms == ("linux/amd64", "linux/arm64")
     assert copied(f"oci:{place}/layout:all", registry, platform="linux/arm64").digest == INDEX.children[1].digest
+    assert copied(f"oci:{place}/layout:all", registry, platform="linux/arm64,linux/amd64").platforms == ("linux/arm64", "linux/amd64")
 
 
 def test_the_daemons_image_arrives(tmp_path: Path, registry: DockerRegistry) -> None:

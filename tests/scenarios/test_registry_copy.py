@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,10 +11,11 @@ import pytest
 
 from tests.engine.registry.clients import Pair, job, ways
 from tests.fakes.docker_registry import DockerRegistry
-from tests.fakes.images import ImageParts, index_of, make_image, make_index, put
+from tests.fakes.images import ImageParts, index_of, make_attested, make_image, make_index, put
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.token_server import TokenServer
 from towline.errors import CredentialError, DigestMismatch, RegistryUnreachable
+from towline.image import parse_platforms
 from towline.registry.copy import copy_images
 from towline.registry.faults import Incomplete
 from towline.secret import Login
@@ -118,6 +120,20 @@ def test_an_index_of_indexes_arrives(start: Start, transport: Transport) -> None
     staged(source, outer)
     Pair(source, target, transport).copy("app:1", "app:1")
     assert arrived(outer, target)
+
+
+def test_chosen_platforms_arrive_as_an_index_of_their_own(start: Start, transport: Transport) -> None:
+    source, target, index = start("plain", SOURCE), start("htpasswd", TARGET), make_attested(["linux/amd64", "linux/arm64", "linux/s390x"])
+    staged(source, index)
+    pair = Pair(source, target, transport, (None, TARGET))
+    report = pair.copy("app:1", "app:1", platforms=parse_platforms("linux/amd64,linux/s390x"))
+    assert target.manifest_digest("app", "1") == report.digest != index.digest
+    kept = [index.children[position] for position in (0, 2, 3, 5)]
+    assert [entry["digest"] for entry in json.loads(target.blob(report.digest))["manifests"]] == [child.digest for child in kept]
+    assert all(arrived(child, target) for child in kept)
+    with pytest.raises(FileNotFoundError):
+        target.blob(index.children[1].digest)
+    assert not pair.copy("app:1", "app:1", platforms=parse_platforms("linux/amd64,linux/s390x")).changed
 
 
 def test_several_images_go_in_one_run(start: Start, transport: Transport) -> None:

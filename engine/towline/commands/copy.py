@@ -15,7 +15,7 @@ from towline.config.schema import Parameter, StepSchema
 from towline.config.settings import checked_settings
 from towline.config.types import typed
 from towline.errors import ConfigError, UsageError
-from towline.image import Registry, parse_platform
+from towline.image import Registry
 from towline.registry.client import RegistryClient
 from towline.registry.copy import Copying, copy_images
 from towline.registry.job import CopyJob
@@ -27,6 +27,7 @@ from towline.registry.verify import verify_images
 from towline.secret import is_secret
 from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
+from towline.steps.wanted_images import wanted_platforms
 from towline.transport import Transport
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
@@ -38,7 +39,7 @@ PARAMETERS: Mapping[str, tuple[str, str, object]] = {
     "targetRegistryUser": ("string", "User for the target registry.", None),
     "targetRegistryPassword": ("string", "Password or token for the target registry.", None),
     "dockerConfigJSON": ("string", "Docker configuration with logins for the registries: its path, or its text.", None),
-    "targetArchitecture": ("string", "Copy this platform only, as os/architecture[/variant].", None),
+    "targetArchitecture": ("string", "Copy this platform only, as os/architecture[/variant]; several with commas between.", None),
     "copyReferrers": ("boolean", "Signatures, attestations and SBOMs that refer to the image travel with it.", False),
     "verify": ("boolean", "Read the image again from the target when it is pushed, and compare.", False),
     "copyDeadline": ("integer", "Seconds that the copy may take (3600).", 3600),
@@ -69,11 +70,10 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     task = _task(arguments, call)
     settings, source = task.settings, parse_place(arguments.source)
     targets = [_registry(text) for text in arguments.targets]
-    platform = settings.text("targetArchitecture")
     job = CopyJob(
         repository=source.reference.image.name if isinstance(source, RegistryPlace) else "", name=str(source),
         target=source.target if isinstance(source, RegistryPlace) else "", targets=tuple(target.reference for target in targets),
-        platform=parse_platform(platform) if platform else None, referrers=settings.flag("copyReferrers"),
+        platforms=wanted_platforms(settings), referrers=settings.flag("copyReferrers"),
     )
     with ExitStack() as stack:
         transport = stack.enter_context(Transport(limit=settings.number("copyDeadline"), network=network(task), hide=call.console.hide))

@@ -11,7 +11,7 @@ from towline.image import Reference, Registry
 from towline.registry.client import RegistryClient
 from towline.registry.faults import Incomplete
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, BlobReport, CopyJob, CopyReport, Moved
-from towline.registry.manifest import Manifest, check_platform, select
+from towline.registry.manifest import Manifest, check_platform, choose, select
 from towline.registry.parallel import in_parallel
 from towline.registry.plan import CopyBlob, Place, Plan, Route, Tree, as_data, plan_copy, plan_tags, read_tree
 from towline.registry.progress import Progress
@@ -93,7 +93,7 @@ class _Look:
     def __init__(self, job: CopyJob, copying: Copying) -> None:
         self._job = job
         self._copying = copying
-        self._known = job.digest or (job.target if ":" in job.target else "")
+        self._known = job.digest or (job.target if ":" in job.target else "")  # at the source
         self._root: Manifest | None = None
         self._tree: Tree | None = None
         self._pending: tuple[Reference, ...] = ()
@@ -103,7 +103,7 @@ class _Look:
     def ask(self) -> None:
         """Find out the digest, and which targets do not have it; those that have the image but not the tag are believed to have all of it."""
         questions: list[Callable[[], str]] = [partial(self._at_target, target) for target in self._job.targets]
-        if not self._known or self._job.platform is not None:
+        if not self.digest:
             questions.append(self._at_source)
         answers = in_parallel(lambda question: question(), questions)
         self._pending = tuple(target for target, found in zip(self._job.targets, answers, strict=False) if found != self.digest)
@@ -148,15 +148,16 @@ class _Look:
         skipped = [_reported(place, blob.digest, blob.size, _way(SKIPPED)) for place, plan in zip(dict.fromkeys(places), plans, strict=True)
                    for blob in plan.skipped]
         return CopyReport(
-            job=self._job, digest=self.digest, platforms=tuple(str(platform) for platform in (root.platforms if root else ())),
+            job=self._job, digest=self.digest, whole=self._known if self._known != self.digest else "",
+            platforms=tuple(str(platform) for platform in (root.platforms if root else ())),
             blobs=(*blobs, *skipped), tags_set=tuple(f"{put.place.repository}:{put.target}" for plan in plans for put in plan.tags),
             source_asked=self.asked, plan=tuple(entry for plan in plans for entry in as_data(plan)),
         )
 
     @property
     def digest(self) -> str:
-        """The digest that the targets are to have."""
-        return self._root.digest if self._root is not None else self._known
+        """The digest that the targets are to have; empty where only the source knows."""
+        return self._root.digest if self._root is not None else self._job.chosen or ("" if self._job.platforms else self._known)
 
     def _plan(self, place: Place, targets: tuple[str, ...], holdings: _Holdings) -> Plan:
         if place in self._held:
@@ -175,14 +176,17 @@ class _Look:
         return "" if head is None else head.digest
 
     def _at_source(self) -> str:
-        """The source's digest, of the wanted platform."""
+        """The source's digest, of the wanted platforms."""
         self.asked = True
         source, job = self._copying.source, self._job
         root = source.get_manifest(job.repository, self._known or job.target)
-        if job.platform is not None and root.children:
-            root = source.get_manifest(job.repository, select(root, job.platform).digest)
-        elif job.platform is not None:
-            check_platform(self._config(root), job.platform)
+        self._known = root.digest
+        if len(job.platforms) == 1 and root.children:
+            root = source.get_manifest(job.repository, select(root, job.platforms[0]).digest)
+        elif job.platforms and root.children:
+            root = choose(root, job.platforms)
+        elif job.platforms:
+            self._check_platforms(root)
         self._root = root
         return root.digest
 
@@ -206,8 +210,13 @@ class _Look:
             assert self._root is not None
             self._tree = read_tree(_Manifests(self._copying.source), self._job.repository, self._root)
 
+    def _check_platforms(self, root: Manifest) -> None:
+        """Raises ConfigError where an image is not for the wanted platforms, as far as its configuration says what it is for."""
+        config = self._config(root)
+        for platform in self._job.platforms:
+            check_platform(config, platform)
+
     def _config(self, root: Manifest) -> bytes:
-        """The configuration of an image, which says what platform it is for."""
         config = root.blobs[0]
         blob = CopyBlob(source=self._job.repository, place=Place(registry=self._job.targets[0].registry, repository=""), digest=config.digest, size=config.size)
         return read_small(blob, self._copying.source, clock=next(iter(self._copying.targets.values())).transport.clock)

@@ -25,7 +25,8 @@ class CopyJob:
     """One image: its repository in the source and what it is called there (tag or digest), and the references that it gets (a digest is its own tag).
 
     `digest` is the one the source is known to have, where it is known: targets that have it need no source, and a tag that has moved on does not matter.
-    `platform` takes one platform's image out of an index. `referrers` takes what refers to the image along: signatures, attestations, SBOMs.
+    `platforms` takes one platform's image out of an index, or makes an index of several; `chosen` is the digest of that, where it is known from an earlier
+    copy. `referrers` takes what refers to the image along: signatures, attestations, SBOMs.
     `name` is what reports call the source.
     """
 
@@ -34,7 +35,8 @@ class CopyJob:
     name: str
     targets: tuple[Reference, ...]
     digest: str = ""
-    platform: Platform | None = None
+    platforms: tuple[Platform, ...] = ()
+    chosen: str = ""
     referrers: bool = False
 
 
@@ -51,10 +53,14 @@ class BlobReport:
 
 @dataclass(frozen=True, kw_only=True)
 class CopyReport:
-    """What was done for one job (under `dry_run`: what would be). Blobs that another job was the first to need are that one's."""
+    """What was done for one job (under `dry_run`: what would be). Blobs that another job was the first to need are that one's.
+
+    `whole` is the digest of the index that platforms were chosen from, empty where nothing was left out.
+    """
 
     job: CopyJob
     digest: str
+    whole: str
     platforms: tuple[str, ...]
     blobs: tuple[BlobReport, ...]
     tags_set: tuple[str, ...]

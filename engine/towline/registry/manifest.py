@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from towline.errors import ConfigError, DigestMismatch, RegistryError
@@ -80,14 +80,41 @@ def parse_manifest(body: bytes, content_type: str, *, pinned: str = "", where: s
 
 def select(index: Manifest, platform: Platform) -> Descriptor:
     """The child of an index for `platform`; one without a variant takes the first of its architecture. Raises ConfigError listing what there is."""
+    return index.children[_position(index, platform)]
+
+
+def choose(index: Manifest, platforms: Sequence[Platform]) -> Manifest:
+    """An index of those children of `index` alone, in the order of `platforms`, with their attestations; everything else in it stays. Raises ConfigError.
+
+    Attestations are BuildKit's, found by annotations of their entries (moby/buildkit, docs/attestations/attestation-storage.md).
+    """
+    data = json.loads(index.body)
+    entries = data["manifests"]
+    chosen = [entries[position] for position in dict.fromkeys(_position(index, platform) for platform in platforms)]
+    digests = {entry["digest"] for entry in chosen}
+    kept = chosen + [entry for entry in entries if _attested(entry) in digests]
+    if kept == entries:
+        return index
+    body = json.dumps({**data, "manifests": kept}, separators=(",", ":"), ensure_ascii=False).encode()
+    return parse_manifest(body, index.media_type)
+
+
+def _attested(entry: Mapping[str, object]) -> str:
+    """The digest of the image that an entry of an index is the attestation of; empty where it is none."""
+    annotations = entry.get("annotations")
+    fields = annotations if isinstance(annotations, dict) else {}
+    return str(fields.get("vnd.docker.reference.digest", "")) if fields.get("vnd.docker.reference.type") == "attestation-manifest" else ""
+
+
+def _position(index: Manifest, platform: Platform) -> int:
     wanted = _normal(platform)
-    offered = [(child, _normal(child.platform)) for child in index.children if child.platform is not None]
-    for child, found in offered:
+    offered = [(position, _normal(child.platform)) for position, child in enumerate(index.children) if child.platform is not None]
+    for position, found in offered:
         if found == wanted:
-            return child
-    for child, found in offered:
+            return position
+    for position, found in offered:
         if not wanted.variant and (found.os, found.architecture) == (wanted.os, wanted.architecture):
-            return child
+            return position
     names = ", ".join(sorted({str(found) for found in index.platforms}))
     raise ConfigError(f"the image is not there for the platform {platform}", hint=f"it is there for: {names or 'none that it names'}")
 

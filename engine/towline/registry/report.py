@@ -11,6 +11,7 @@ def line(report: CopyReport, *, dry_run: bool) -> str:
     """What happened to one image, for people."""
     tags = ", ".join(str(target) for target in report.job.targets)
     platforms = f" ({', '.join(report.platforms)})" if report.platforms else ""
+    platforms += f", chosen from {report.whole}" if report.whole else ""
     if not report.changed:
         why = "the target holds it already" if report.source_asked else "the target holds it already, the source was not asked"
         return f"{tags}: {report.digest}{platforms}: {why}"
@@ -44,7 +45,8 @@ def outputs(reports: Sequence[CopyReport], *, dry_run: bool) -> Mapping[str, obj
 def _record(report: CopyReport) -> dict[str, object]:
     blobs = [{"registry": blob.registry, "repository": blob.repository, "digest": blob.digest, "bytes": blob.size, "how": blob.way.how,
               "seconds": round(blob.way.seconds, 3), "requests": blob.way.requests, "retries": blob.way.retries} for blob in report.blobs]
+    whole = {"chosenFrom": report.whole} if report.whole else {}
     along = {"referrers": [_record(referrer) for referrer in report.referrers]} if report.referrers else {}
     return {"source": report.job.name, "target": str(report.job.targets[0]), "targets": [str(target) for target in report.job.targets],
             "digest": report.digest, "platforms": list(report.platforms), "tags": list(dict.fromkeys(target.image.tag for target in report.job.targets)),
-            "blobs": blobs, **along}
+            "blobs": blobs, **whole, **along}

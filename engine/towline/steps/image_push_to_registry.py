@@ -10,7 +10,7 @@ from posixpath import commonpath
 from towline import dispatch
 from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
-from towline.image import Image, Reference, Registry, parse_platform, parse_registry
+from towline.image import Image, Platform, Reference, Registry, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.copy import Copying, copy_images
 from towline.registry.job import CopyJob, CopyReport
@@ -21,7 +21,7 @@ from towline.registry.source import Source
 from towline.registry.verify import verify_images
 from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
-from towline.steps.wanted_images import Wanted, local_targets, wanted_images
+from towline.steps.wanted_images import Wanted, local_targets, wanted_images, wanted_platforms
 from towline.steps.workspace import inside
 from towline.transport import Transport
 from towline.wire import SUCCESS, UNCHANGED, Outcome
@@ -85,11 +85,10 @@ def _local_source(task: Task) -> AbstractContextManager[Source]:
 
 def _local_job(task: Task, targets: Sequence[_Place]) -> CopyJob:
     """The one image of this machine to all its names."""
-    platform = task.settings.text("targetArchitecture")
     return CopyJob(
         repository="", target="", name=task.settings.text("localDockerImagePath"),
         targets=tuple(_reference(place, image) for place in targets for image in local_targets(task)),
-        platform=parse_platform(platform) if platform else None,
+        platforms=wanted_platforms(task.settings),
     )
 
 
@@ -100,21 +99,22 @@ def _jobs(task: Task, targets: Sequence[_Place]) -> tuple[CopyJob, ...]:
 
 def _job(task: Task, source: _Place, targets: Sequence[_Place], wanted: Wanted) -> CopyJob:
     reference = _reference(source, wanted.source)
-    platform = task.settings.text("targetArchitecture")
-    known = _known_platform(task, wanted.digest, platform) if platform else wanted.digest
     return CopyJob(
         repository=reference.image.name, target=reference.target, name=str(reference),
         targets=tuple(_reference(place, image) for place in targets for image in wanted.targets),
-        digest=known or wanted.digest,
-        platform=parse_platform(platform) if platform and not known else None,
+        digest=wanted.digest, platforms=wanted_platforms(task.settings), chosen=_chosen(task, wanted.digest),
         referrers=task.settings.flag("copyReferrers"),
     )
 
 
-def _known_platform(task: Task, digest: str, platform: str) -> str:
-    """The digest that an earlier push took out of the index `digest` for `platform`: with it a second run needs no staging registry."""
-    known = task.pipeline_environment.get(_PLATFORMS)
-    return str(known.get(f"{digest} {parse_platform(platform)}", "")) if digest and isinstance(known, Mapping) else ""
+def _chosen(task: Task, digest: str) -> str:
+    """The digest of what an earlier push has chosen out of the index `digest`: with it a second run needs no staging registry."""
+    known, platforms = task.pipeline_environment.get(_PLATFORMS), wanted_platforms(task.settings)
+    return str(known.get(_choice(digest, platforms), "")) if digest and platforms and isinstance(known, Mapping) else ""
+
+
+def _choice(digest: str, platforms: Sequence[Platform]) -> str:
+    return f"{digest} {','.join(map(str, platforms))}"
 
 
 def _reference(place: _Place, image: Image) -> Reference:
@@ -150,8 +150,7 @@ def _published(task: Task, reports: Sequence[CopyReport]) -> Mapping[str, object
     names, digests = [str(image).removeprefix(f"{prefix}/" if prefix else "") for image, _ in named], [digest for _, digest in named]
     ours: dict[str, object] = {"container/targetRegistryUrl": url, "container/targetImageNameTag": names[0], "container/targetImageNameTags": names,
             "container/targetImageDigests": digests}
-    platform = settings.text("targetArchitecture")
-    known = {f"{report.job.digest} {parse_platform(platform)}": report.digest for report in reports if report.job.platform and report.job.digest}
+    known = {_choice(report.job.digest, report.job.platforms): report.digest for report in reports if report.job.platforms and report.job.digest}
     ours |= {_PLATFORMS: known} if known else {}
     if not settings.flag("publishTargetAsRegistry"):
         return ours

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
-from towline.image import Image, parse_digest, parse_image
+from towline.image import Image, Platform, parse_digest, parse_image, parse_platforms
 from towline.steps.task import Task
 
 
@@ -34,6 +34,12 @@ def wanted_images(task: Task) -> tuple[Wanted, ...]:
         digests = ()
     known = [parse_digest(digest) for digest in digests] or [""] * len(images)
     return tuple(replace(image, digest=image.source.digest or digest) for image, digest in zip(images, known, strict=True))
+
+
+def wanted_platforms(settings: Settings) -> tuple[Platform, ...]:
+    """The platforms of `targetArchitecture` in their order, none for all that there are; raises ConfigError."""
+    with placed(settings.origin("targetArchitecture")):
+        return parse_platforms(settings.text("targetArchitecture"))
 
 
 def local_targets(task: Task) -> tuple[Image, ...]:

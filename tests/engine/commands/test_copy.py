@@ -109,6 +109,15 @@ def test_platform_referrers_and_verify_are_the_steps_own_flags(desk: Desk) -> No
     assert desk.target.count("HEAD", "blobs") > 0
 
 
+def test_several_platforms_are_named_with_commas(desk: Desk) -> None:
+    words = [f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", "--targetArchitecture", "linux/arm64, linux/amd64", "--verify", "true"]
+    ending = desk.copy(*words)
+    assert f"(linux/arm64, linux/amd64), chosen from {desk.image.digest}: " in ending.out, ending.err
+    assert desk.copy(*words).result["status"] == "unchanged"
+    refused = desk.copy(*words[:3], "linux/amd64,")
+    assert (refused.code, refused.where) == (3, "--targetArchitecture")
+
+
 def test_a_dry_run_prints_the_plan_and_changes_nothing(desk: Desk) -> None:
     ending = desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", "--dry-run", "--json")
     assert desk.target.storage == {}

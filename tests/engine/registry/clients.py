@@ -33,12 +33,12 @@ def client(server: Server, role: str, transport: Transport, login: Login | None 
     return RegistryClient(registry_of(server), role=role, login=login, transport=transport)
 
 
-def job(source: Server, target: Server, *images: str, digest: str = "", platform: Platform | None = None) -> CopyJob:
+def job(source: Server, target: Server, *images: str, digest: str = "", platforms: tuple[Platform, ...] = ()) -> CopyJob:
     """From the first of `images` on the source to the others on the target."""
     first, *others = (parse_image(image) for image in images)
     places = tuple(Reference(registry=registry_of(target), image=image) for image in others)
     reference = Reference(registry=registry_of(source), image=first)
-    return CopyJob(repository=first.name, target=reference.target, name=str(reference), targets=places, digest=digest, platform=platform)
+    return CopyJob(repository=first.name, target=reference.target, name=str(reference), targets=places, digest=digest, platforms=platforms)
 
 
 class Pair:
@@ -53,9 +53,9 @@ class Pair:
         """Between these two."""
         return Copying(source=self.source, targets={self.target.registry: self.target}, progress=Progress(None, self.target.transport.clock), dry_run=dry_run)
 
-    def copy(self, *images: str, digest: str = "", platform: Platform | None = None, dry_run: bool = False) -> CopyReport:
+    def copy(self, *images: str, digest: str = "", platforms: tuple[Platform, ...] = (), dry_run: bool = False) -> CopyReport:
         """One job from the first of `images` to the others."""
-        return copy_images([job(*self._servers, *images, digest=digest, platform=platform)], self.copying(dry_run=dry_run))[0]
+        return copy_images([job(*self._servers, *images, digest=digest, platforms=platforms)], self.copying(dry_run=dry_run))[0]
 
 
 def ways(report: CopyReport) -> tuple[int, int, int]:

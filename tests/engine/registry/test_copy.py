@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from tests.engine.registry.clients import SECRET, SOURCE_LOGIN, TARGET_LOGIN, Pair, client, job, ways
-from tests.fakes.images import index_of, make_image, make_index, missing, put
+from tests.fakes.images import index_of, make_attested, make_image, make_index, missing, put
 from tests.fakes.registry import FakeRegistry, Status, on
 from towline.errors import ConfigError, CredentialError, RegistryError, RegistryUnreachable
-from towline.image import parse_platform
+from towline.image import parse_platforms
 from towline.registry.copy import copy_images
 from towline.registry.job import COPIED, SKIPPED
 from towline.secret import Login
@@ -155,25 +158,66 @@ def test_a_tag_that_points_elsewhere_is_moved(source: FakeRegistry, target: Fake
 def test_one_platform_is_taken_out_of_an_index(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     index = make_index()
     put(index, source, "app", "1")
-    report = pair.copy("app:1", "app:1", digest=index.digest, platform=parse_platform("linux/arm64"))
+    report = pair.copy("app:1", "app:1", digest=index.digest, platforms=parse_platforms("linux/arm64"))
     assert report.digest == index.children[1].digest == target.storage["app"].tags["1"]
     assert set(target.storage["app"].manifests) == {report.digest}
-    assert not pair.copy("app:1", "app:1", platform=parse_platform("linux/arm64")).changed
+    assert not pair.copy("app:1", "app:1", platforms=parse_platforms("linux/arm64")).changed
+
+
+def test_several_platforms_are_an_index_of_those_alone_with_their_attestations(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    index = make_attested(["linux/amd64", "linux/arm64", "linux/s390x"])
+    put(index, source, "app", "1")
+    wanted = parse_platforms("linux/s390x,linux/amd64")
+    report = pair.copy("app:1", "app:1", "app:latest", digest=index.digest, platforms=wanted)
+    there = target.storage["app"]
+    assert there.tags == dict.fromkeys(("1", "latest"), report.digest)
+    children = [index.children[position] for position in (2, 0, 3, 5)]
+    assert [entry["digest"] for entry in json.loads(there.manifests[report.digest][1])["manifests"]] == [child.digest for child in children]
+    assert set(there.manifests) == {report.digest, *(child.digest for child in children)}
+    assert set(there.blobs) == {digest for child in children for digest in child.blobs}
+    assert (report.whole, report.platforms) == (index.digest, ("linux/s390x", "linux/amd64"))
+    again = pair.copy("app:1", "app:1", "app:latest", digest=index.digest, platforms=wanted)
+    assert (again.changed, again.digest) == (False, report.digest)
+
+
+def test_what_was_chosen_before_needs_no_source_and_is_chosen_again_where_the_target_has_lost_it(
+    source: FakeRegistry, target: FakeRegistry, transport: Transport,
+) -> None:
+    index = make_attested(["linux/amd64", "linux/arm64", "linux/s390x"])
+    put(index, source, "app", "1")
+    for wanted in map(parse_platforms, ("linux/arm64", "linux/arm64,linux/amd64")):
+        pair = Pair(source, target, transport)
+        first = pair.copy("app:1", "app:1", digest=index.digest, platforms=wanted)
+        known = replace(first.job, chosen=first.digest)
+        source.stop()
+        (second,) = copy_images([known], pair.copying())
+        assert (second.changed, second.source_asked, second.whole) == (False, False, index.digest)
+        source.start()
+        target.storage.clear()
+        (third,) = copy_images([known], Pair(source, target, transport).copying())
+        assert (third.digest, target.storage["app"].tags) == (first.digest, {"1": first.digest})
+
+
+def test_all_platforms_of_an_index_are_the_index_itself(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    index = make_attested()
+    put(index, source, "app", "1")
+    report = pair.copy("app:1", "app:1", platforms=parse_platforms("linux/amd64,linux/arm64"))
+    assert (report.digest, report.whole, missing(index, target, "app")) == (index.digest, "", ())
 
 
 def test_a_platform_that_is_not_there_lists_those_that_are(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     put(make_index(), source, "app", "1")
     with pytest.raises(ConfigError) as caught:
-        pair.copy("app:1", "app:1", platform=parse_platform("linux/s390x"))
+        pair.copy("app:1", "app:1", platforms=parse_platforms("linux/amd64,linux/s390x"))
     assert "linux/amd64, linux/arm64" in caught.value.hint
     assert target.storage == {}
 
 
 def test_an_image_without_an_index_is_taken_where_it_is_for_the_platform(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     digest = put(make_image("linux/arm64/v8"), source, "app", "1")
-    assert pair.copy("app:1", "app:1", platform=parse_platform("linux/arm64")).digest == digest
+    assert pair.copy("app:1", "app:1", platforms=parse_platforms("linux/arm64")).digest == digest
     with pytest.raises(ConfigError, match="is for the platform linux/arm64/v8, not for linux/amd64"):
-        pair.copy("app:1", "app:2", platform=parse_platform("linux/amd64"))
+        pair.copy("app:1", "app:2", platforms=parse_platforms("linux/amd64"))
 
 
 def test_an_index_of_indexes_arrives(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:

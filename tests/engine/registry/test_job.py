@@ -14,7 +14,7 @@ def report(*ways: str, plan: bool = False, referrers: tuple[CopyReport, ...] = (
     place: Server = Somewhere()
     blobs = tuple(BlobReport(registry="r", repository="app", digest=f"sha256:{number}", size=10, way=Moved(how=how, seconds=1.0, requests=3, retries=0))
                   for number, how in enumerate(ways))
-    return CopyReport(job=job(place, place, "app:1", "app:1"), digest="sha256:0", platforms=(), blobs=blobs, tags_set=(), source_asked=True,
+    return CopyReport(job=job(place, place, "app:1", "app:1"), digest="sha256:0", whole="", platforms=(), blobs=blobs, tags_set=(), source_asked=True,
                       plan=({"do": "put tag"},) if plan else (), referrers=referrers)
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes.images import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, ImageParts, index_of, make_image, make_index
+from tests.fakes.images import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, ImageParts, index_of, make_attested, make_image, make_index
 from towline.errors import ConfigError, DigestMismatch, RegistryError
-from towline.image import Platform, parse_platform
-from towline.registry.manifest import ACCEPT, Manifest, digest_of, parse_manifest, select
+from towline.image import Platform, parse_platform, parse_platforms
+from towline.registry.manifest import ACCEPT, Manifest, choose, digest_of, parse_manifest, select
 
 BLOB = {"digest": "sha256:" + "a" * 64, "size": 2, "mediaType": "application/x"}
 IMAGE: dict[str, Any] = {"schemaVersion": 2, "config": BLOB, "layers": [BLOB]}
@@ -139,6 +139,33 @@ def test_a_platform_that_is_not_there_lists_those_that_are(wanted: str) -> None:
     with pytest.raises(ConfigError) as caught:
         select(parsed(make_index()), parse_platform(wanted))
     assert wanted in caught.value.message
+    assert caught.value.hint == "it is there for: linux/amd64, linux/arm64"
+
+
+@pytest.mark.parametrize(("wanted", "kept"), [
+    ("linux/amd64,linux/s390x", [0, 2, 3, 5]), ("linux/s390x,linux/amd64", [2, 0, 3, 5]), ("linux/arm64,linux/arm64/v8", [1, 4]),
+])
+def test_several_platforms_are_an_index_of_them_with_their_attestations_and_nothing_else_changes(wanted: str, kept: list[int]) -> None:
+    index = make_attested(["linux/amd64", "linux/arm64", "linux/s390x"])
+    chosen, before = choose(parsed(index), parse_platforms(wanted)), json.loads(index.manifest)
+    after = json.loads(chosen.body)
+    assert after == {**before, "manifests": [before["manifests"][position] for position in kept]}
+    assert list(after) == list(before)
+    assert [child.digest for child in chosen.children] == [index.children[position].digest for position in kept]
+    assert (chosen.media_type, chosen.digest) == (index.media_type, f"sha256:{hashlib.sha256(chosen.body).hexdigest()}")
+
+
+@pytest.mark.parametrize("docker", [False, True])
+def test_all_platforms_are_the_index_itself_byte_for_byte(docker: bool) -> None:  # noqa: FBT001 - a table
+    indexes = [make_index(docker=docker), make_attested()]
+    for index in map(parsed, indexes):
+        assert choose(index, index.platforms) is index
+        assert choose(index, index.platforms[:1]).media_type == index.media_type
+
+
+def test_one_of_several_platforms_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigError, match="not there for the platform linux/s390x") as caught:
+        choose(parsed(make_attested()), parse_platforms("linux/amd64,linux/s390x"))
     assert caught.value.hint == "it is there for: linux/amd64, linux/arm64"
 
 

@@ -15,6 +15,13 @@ def test_a_line_says_what_moved_and_what_did_not() -> None:
     assert "10 bytes to move" in line(whole, dry_run=True)
 
 
+def test_what_was_chosen_out_of_an_index_is_said() -> None:
+    part = replace(report(COPIED, plan=True), platforms=("linux/arm64",), whole="sha256:1")
+    assert "sha256:0 (linux/arm64), chosen from sha256:1: 10 bytes moved" in line(part, dry_run=False)
+    images: Any = outputs([part, report()], dry_run=False)["images"]
+    assert [image.get("chosenFrom") for image in images] == ["sha256:1", None]
+
+
 def test_an_image_that_is_there_is_no_work() -> None:
     assert line(report(), dry_run=False) == "registry.example/app:1: sha256:0: the target holds it already"
     assert line(replace(report(), source_asked=False), dry_run=False).endswith("the target holds it already, the source was not asked")

@@ -216,10 +216,13 @@ def test_what_the_registry_repeats_of_the_login_is_masked(place: Place, auth: st
     assert target.sent.partition(" ")[2] not in json.dumps(ending.result) + ending.err
 
 
-def test_one_architecture_needs_no_staging_registry_the_second_time_either(place: Place) -> None:
-    first = place.push(parameters={"targetArchitecture": "linux/arm64"})
+@pytest.mark.parametrize("platforms", ["linux/arm64", "linux/arm64,linux/amd64"])
+def test_chosen_platforms_need_no_staging_registry_the_second_time_either(place: Place, platforms: str) -> None:
+    first = place.push(parameters={"targetArchitecture": platforms})
+    assert first.result["outputs"]["images"][0]["chosenFrom"] == place.image.digest
+    assert first.result["pipelineEnvironment"]["container/targetImageDigests"] == [place.target.storage["team/app"].tags["1.0.0-7"]]
     place.staging.stop()
-    ending = place.push(parameters={"targetArchitecture": "linux/arm64"}, **first.result["pipelineEnvironment"])
+    ending = place.push(parameters={"targetArchitecture": platforms}, **first.result["pipelineEnvironment"])
     assert ending.result["status"] == "unchanged", ending.err
     assert ending.result["outputs"]["images"][0]["digest"] == first.result["outputs"]["images"][0]["digest"] != place.image.digest
     place.staging.start()

@@ -26,6 +26,13 @@ def test_a_name_that_target_images_lacks_is_an_error_with_its_line(place: Place)
     assert ending.where == ".pipeline/config.yml:4"
 
 
+def test_a_platform_that_is_none_is_an_error_with_its_line(place: Place) -> None:
+    place.configure(place.target.url, "    targetArchitecture: linux/amd64,arm64\n")
+    ending = place.push()
+    assert (ending.code, ending.where) == (3, ".pipeline/config.yml:4")
+    assert ending.message == "'arm64' is not a platform"
+
+
 def test_name_tags_are_pushed_as_they_are_with_latest_beside_them(place: Place) -> None:
     ending = place.push(parameters={"useImageNameTags": True, "tagLatest": True, "targetImageNameTags": ["shop:2.0+1"]})
     assert ending.code == 0, ending.err
