@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from towline.errors import RegistryUnreachable
+from towline.errors import ConfigError, RegistryUnreachable
 from towline.image import Reference, Registry
 from towline.registry.client import RegistryClient
 from towline.registry.faults import Incomplete
@@ -107,6 +107,8 @@ class _Look:
             questions.append(self._at_source)
         answers = in_parallel(lambda question: question(), questions)
         self._pending = tuple(target for target, found in zip(self._job.targets, answers, strict=False) if found != self.digest)
+        for target in self._pending:
+            _check_digest(target, self.digest)
         places = {place for target in self._pending if target.target != self.digest and not self._mounts(place := _place(target))}
         self._held = {place: manifest for place, manifest in zip(places, in_parallel(self._holding, tuple(places)), strict=True) if manifest is not None}
         if any(_place(target) not in self._held for target in self._pending):
@@ -231,6 +233,13 @@ class _Manifests:
     def find_manifests(self, repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
         """Those of the digests, in their order."""
         return in_parallel(lambda digest: self.source.get_manifest(repository, digest), digests)
+
+
+def _check_digest(target: Reference, digest: str) -> None:
+    """Raises ConfigError for a target that names a digest other than the one that the image has, before anything moves; of another algorithm it may."""
+    named = target.image.digest
+    if named != digest and named.partition(":")[0] == digest.partition(":")[0]:
+        raise ConfigError(f"the image has the digest {digest}, not that of {target}", hint="name the target by a tag, or by the image's own digest")
 
 
 def _place(target: Reference) -> Place:

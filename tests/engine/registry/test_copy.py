@@ -205,6 +205,16 @@ def test_all_platforms_of_an_index_are_the_index_itself(source: FakeRegistry, ta
     assert (report.digest, report.whole, missing(index, target, "app")) == (index.digest, "", ())
 
 
+def test_a_target_by_another_digest_is_refused_before_anything_moves(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    index = make_index()
+    put(index, source, "app", "1")
+    for image, platforms in ((f"app@sha256:{'0' * 64}", ""), (f"app@{index.digest}", "linux/arm64,linux/amd64")):
+        with pytest.raises(ConfigError, match="not that of"):
+            pair.copy("app:1", image, platforms=parse_platforms(platforms))
+    assert target.storage == {}
+    assert pair.copy("app:1", f"app@{index.digest}").changed
+
+
 def test_a_platform_that_is_not_there_lists_those_that_are(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     put(make_index(), source, "app", "1")
     with pytest.raises(ConfigError) as caught:
