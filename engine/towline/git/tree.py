@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,8 @@ from itertools import groupby
 
 from towline.errors import ConfigError
 
-_FILE_MODES = ("100644", "100755")
-_OBSTACLES = {"120000": "a symbolic link", "160000": "a submodule", "040000": "a folder"}
+_LINK = "120000"
+_OBSTACLES = {_LINK: "a symbolic link", "160000": "a submodule", "040000": "a folder"}
 _KINDS = {"40000": "tree", "160000": "commit"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 _UNDECODED = re.compile("[\ud800-\udfff]")
@@ -28,9 +29,14 @@ class Entry:
     path: str
 
     @property
-    def regular(self) -> bool:
-        """Whether this is a file that can be edited: neither link, submodule nor folder, with a name that is text."""
-        return self.mode in _FILE_MODES and not _UNDECODED.search(self.path)
+    def named(self) -> bool:
+        """Whether this is something with a name that is text, a file or what stands in the place of one, and no folder."""
+        return self.kind != "tree" and not _UNDECODED.search(self.path)
+
+    @property
+    def link(self) -> bool:
+        """Whether this is a symbolic link, whose content is the path that it leads to."""
+        return self.mode == _LINK
 
     @property
     def obstacle(self) -> str:
@@ -79,6 +85,15 @@ def _reserved(part: str) -> bool:
     """Whether a file system could take `part` for nothing, a way out, or git's own folder (git's verify_path; NTFS and HFS+ rules)."""
     plain = _IGNORED_BY_HFS.sub("", part).lower().partition(":")[0].rstrip(". ")
     return part in ("", ".", "..") or plain in ("", ".git", "git~1")
+
+
+def behind(link: str, target: bytes) -> str:
+    """The path that a link at the path `link` leads to; raises ConfigError where that is none inside the repository."""
+    text = target.decode("utf-8", "surrogateescape")
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(link), text))
+    if not text or _UNDECODED.search(text) or not is_path(path):
+        raise ConfigError(f"{link} is a symbolic link that leads out of the repository", hint="put the file itself there")
+    return path
 
 
 def is_pointer(content: bytes) -> bool:

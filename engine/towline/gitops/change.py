@@ -20,7 +20,7 @@ class Change(Protocol):
     """One edit of a repository, made again on fresh content whenever the branch has moved (facts/gitops.md section 3.5)."""
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
-        """Paths out of the sorted `listing` of all regular files whose content `apply` needs; raises ConfigError with near names."""
+        """Paths out of the sorted `listing` of all files, links and submodules whose content `apply` needs; raises ConfigError with near names."""
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Wanted files, those that exist, to new content; an unchanged one may be left out; raises ConfigError and RenderError."""

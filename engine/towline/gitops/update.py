@@ -10,12 +10,13 @@ from towline.errors import ConfigError, GitError, GitUnreachable, RenderError, p
 from towline.git.reading import OutOfScope
 from towline.git.repository import Author, Pushed, Repository, Tip
 from towline.git.scope import scope_of
-from towline.git.tree import Entry, check_path, is_pointer
+from towline.git.tree import Entry, behind, check_path, is_pointer
 from towline.gitops.change import Change
 from towline.gitops.newest import Newer, find_newer, needs_past
 from towline.gitops.provenance import Provenance, compose, parse
 
 _REFUSALS = 3
+_LINKS = 8  # one after the other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,28 +129,57 @@ def prepare(repository: Repository, tip: Tip, change: Change) -> tuple[Edit, ...
     """What `change` comes to on this tip, unchanged files left out; raises ConfigError (a path that is no editable file)."""
     entries = {entry.path: entry for entry in repository.listing(tip.commit)}
     with placed(repository.remote.url):
-        wanted = change.wants(sorted(path for path, entry in entries.items() if entry.regular))
+        wanted = change.wants(sorted(path for path, entry in entries.items() if entry.named))
     repository.cover(wanted)
     files = _read(repository, entries, wanted)
     with placed(repository.remote.url):
         changed = change.apply(files)
     repository.cover(map(check_path, changed))
     old = files | _read(repository, entries, [path for path in changed if check_path(path) not in files])
-    return tuple(Edit(path=path, old=old.get(path), new=new) for path, new in sorted(changed.items()) if old.get(path) != new)
+    edits = tuple(Edit(path=path, old=old.get(path), new=new) for path, new in sorted(changed.items())
+                  if old.get(path) != new and not _behind_link(repository, entries.get(path), changed, new))
+    _check_places(repository, (entries[edit.path] for edit in edits if edit.path in entries))
+    return edits
 
 
 def _read(repository: Repository, entries: Mapping[str, Entry], paths: Iterable[str]) -> dict[str, bytes]:
-    """Those of `paths` that are there; raises ConfigError where one is no file whose text could be edited."""
-    wanted = [entries[path] for path in dict.fromkeys(paths) if path in entries]
-    for entry in wanted:
-        if entry.obstacle:
-            raise ConfigError(f"{entry.path} is {entry.obstacle}, not a file", where=repository.remote.url, hint="give the path of a file")
+    """Those of `paths` that are there, links followed; raises ConfigError where one is no file whose text could be edited."""
+    wanted = _followed(repository, entries, [entries[path] for path in dict.fromkeys(paths) if path in entries])
+    _check_places(repository, wanted)
     files = repository.read(wanted)
     for path, content in files.items():
         if is_pointer(content):
             raise ConfigError(f"{path} is kept in Git LFS: only a pointer to it is in the repository", where=repository.remote.url,
                               hint="keep files that are deployed outside of LFS")
     return files
+
+
+def _followed(repository: Repository, entries: Mapping[str, Entry], wanted: Iterable[Entry]) -> list[Entry]:
+    """`wanted` with the files that links lead to in the place of the links, under their names; raises ConfigError and OutOfScope."""
+    found = {entry.path: entry for entry in wanted}
+    for _ in range(_LINKS):
+        links = {name: entry for name, entry in found.items() if entry.link}
+        targets = repository.read(links.values()) if links else {}
+        for name, link in links.items():
+            with placed(repository.remote.url):
+                path = behind(link.path, targets[link.path])
+            repository.cover([path])
+            if path not in entries or entries[path].kind == "tree":
+                raise ConfigError(f"{name} is a symbolic link to {path}, which is no file", where=repository.remote.url, hint="put the files themselves there")
+            found[name] = entries[path]
+    return [entry if entry.link else replace(entry, path=name) for name, entry in found.items()]
+
+
+def _behind_link(repository: Repository, entry: Entry | None, changed: Mapping[str, bytes], new: bytes) -> bool:
+    """Whether the entry is a link to a file that becomes the same: a glob has found both."""
+    return entry is not None and entry.link and changed.get(behind(entry.path, repository.read([entry])[entry.path])) == new
+
+
+def _check_places(repository: Repository, entries: Iterable[Entry]) -> None:
+    """Pass where all of them are files; raises ConfigError."""
+    for entry in entries:
+        if entry.obstacle:
+            raise ConfigError(f"{entry.path} is {entry.obstacle}, not a file", where=repository.remote.url, hint="give the path of a file")
 
 
 def _land(repository: Repository, tip: Tip, made: str, *, request: str, attempt: int) -> str | Tip:

@@ -111,7 +111,7 @@ def test_the_listing_has_every_path_with_its_mode(repository: Repository) -> Non
 
 
 def test_many_files_come_in_one_request_and_never_twice(server: GitServer, repository: Repository) -> None:
-    entries = [entry for entry in repository.listing(repository.fetch("main").commit) if entry.regular]
+    entries = [entry for entry in repository.listing(repository.fetch("main").commit) if not entry.obstacle and entry.named]
     server.requests.clear()
     expected = {"README": b"hello\n", "a/run.sh": b"#!/bin/sh\n", "a/deep/one.yaml": b"n: 1\n", "a/deep/two.yaml": b"n: 2\n"}
     assert repository.read(entries) == expected
@@ -421,7 +421,7 @@ def test_the_history_leaves_what_is_read_as_it_is(server: GitServer, bare: Path,
     server.git("update-ref", "refs/heads/main", back, repository=bare)
     again = repository.refetch(tip)
     assert [entry.path for entry in repository.listing(again.commit) if entry.path == "new"] == []
-    assert repository.read([entry for entry in repository.listing(again.commit) if entry.regular])
+    assert repository.read([entry for entry in repository.listing(again.commit) if not entry.obstacle])
     assert pushed(repository, again, {"new": b"2"})
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from towline.errors import ConfigError
-from towline.git.tree import Entry, check_path, is_pointer, parse_listing, rewrite
+from towline.git.tree import Entry, behind, check_path, is_pointer, parse_listing, rewrite
 
 
 def blob(path: str, oid: str = "b0", mode: str = "100644") -> Entry:
@@ -36,8 +36,19 @@ def test_a_listing_is_read_with_any_name_in_it() -> None:
     data = b"100644 blob aa\tone two\n.txt\x00040000 tree bb\td\x00160000 commit cc\td/sub\x00100755 blob dd\tcaf\xe9\x00"
     first, folder, module, odd = parse_listing(data)
     assert (first.mode, first.kind, first.oid, first.path) == ("100644", "blob", "aa", "one two\n.txt")
-    assert [entry.regular for entry in (first, folder, module, odd)] == [True, False, False, False]
+    assert [entry.named for entry in (first, folder, module, odd, *parse_listing(b"120000 blob ee\tlink\0"))] == [True, False, True, False, True]
     assert odd.path.encode("utf-8", "surrogateescape") == b"caf\xe9"
+
+
+@pytest.mark.parametrize(("link", "target", "path"), [("a/b", b"c", "a/c"), ("a/b", b"../c/./d", "c/d"), ("b", b"c//d/", "c/d")])
+def test_a_link_leads_somewhere(link: str, target: bytes, path: str) -> None:
+    assert behind(link, target) == path
+
+
+@pytest.mark.parametrize("target", [b"", b"/c", b"../../c", b"..", b"../.GIT/config", b"caf\xe9"])
+def test_a_link_does_not_lead_out(target: bytes) -> None:
+    with pytest.raises(ConfigError, match="leads out of the repository"):
+        behind("a/b", target)
 
 
 def test_only_folders_on_the_way_are_made_anew_the_deepest_first() -> None:

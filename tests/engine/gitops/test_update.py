@@ -279,6 +279,43 @@ def test_what_only_points_elsewhere_is_not_edited(
     assert caught.value.message.startswith(message)
 
 
+@pytest.mark.parametrize("target", ["../base/values.yaml", "next", "./../base/../base/values.yaml"])
+def test_a_link_is_read_as_the_file_that_it_leads_to(server: GitServer, repository: Repository, target: str) -> None:
+    server.add("demo", {"base/values.yaml": b"a: 1\n", "apps/values.yaml": (target.encode(), 0o120000), "apps/next": (b"../base/values.yaml", 0o120000)})
+    read: dict[str, bytes] = {}
+
+    class Chart(Replace):
+        def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+            read.update(files)
+            return {"out.yaml": files["apps/values.yaml"]}
+
+    terms = Terms(within=("apps/*", "out.yaml"))  # where the link leads to is not fetched at first
+    assert update(repository, branch="main", change=Chart(paths=("apps/values.yaml",)), text=TEXT, terms=terms).files == ("out.yaml",)
+    assert read == {"apps/values.yaml": b"a: 1\n"}
+    assert git(server, "show", "main:out.yaml") == "a: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("../../etc/passwd", "apps/link is a symbolic link that leads out of the repository"), ("/etc/passwd", "apps/link is a symbolic link that leads out"),
+        ("../.git/config", "apps/link is a symbolic link that leads out"), ("gone", "apps/link is a symbolic link to apps/gone, which is no file"),
+        ("../base", "apps/link is a symbolic link to base, which is no file"), ("link", "apps/link is a symbolic link, not a file"),
+    ],
+)
+def test_a_link_that_leads_to_no_file_of_the_repository_is_refused(server: GitServer, repository: Repository, target: str, message: str) -> None:
+    server.add("demo", {"base/x": b"", "apps/link": (target.encode(), 0o120000)})
+    with pytest.raises(ConfigError) as caught:
+        update(repository, branch="main", change=Replace(paths=("apps/link",), besides={"x": b"x"}), text=TEXT)
+    assert caught.value.message.startswith(message)
+    assert caught.value.where == repository.remote.url
+
+
+def test_a_file_that_is_found_by_a_link_as_well_is_edited_once(server: GitServer, repository: Repository) -> None:
+    server.add("demo", {"apps/link.yaml": (b"demo.yaml", 0o120000)})
+    assert update(repository, branch="main", change=Replace(paths=("apps/demo.yaml", "apps/link.yaml")), text=TEXT).files == ("apps/demo.yaml",)
+
+
 @pytest.mark.parametrize("path", ["../x", ".git/config", "/x", "apps"])
 def test_a_change_that_leads_out_of_the_files_is_refused_and_nothing_is_pushed(server: GitServer, repository: Repository, path: str) -> None:
     with pytest.raises(ConfigError):
@@ -297,7 +334,7 @@ def test_what_a_change_raises_goes_through(repository: Repository) -> None:
     assert caught.value.where == repository.remote.url
 
 
-def test_a_change_chooses_among_files_only(server: GitServer, repository: Repository) -> None:
+def test_a_change_chooses_among_files_and_what_stands_in_their_place(server: GitServer, repository: Repository) -> None:
     class Listed(Replace):
         def wants(self, listing: Sequence[str]) -> Sequence[str]:
             raise RenderError(" ".join(listing))
@@ -305,7 +342,7 @@ def test_a_change_chooses_among_files_only(server: GitServer, repository: Reposi
     server.add("demo", {"link": (b"apps", 0o120000), "apps/run": (b"#!/bin/sh\n", 0o755), '"caf\\351"': b"no text"})
     with pytest.raises(RenderError) as caught:
         update(repository, branch="main", change=Listed(), text=TEXT)
-    assert caught.value.message == "apps/demo.yaml apps/other.yaml apps/run"
+    assert caught.value.message == "apps/demo.yaml apps/other.yaml apps/run link"
 
 
 def test_a_wanted_file_that_is_not_there_is_left_to_the_change(repository: Repository) -> None:
