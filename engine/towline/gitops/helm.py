@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -121,9 +121,13 @@ class ImageValues:
     digest: str = ""
 
 
+def _unsaid(_text: str) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class HelmChart:
-    """A Change: the charts that fit `chart_path`, rendered one after the other, become `file_path`.
+    """A Change: the charts that fit `chart_path`, rendered one after the other, become `file_path`; `warn` is told of an image that is not in it.
 
     `values_files` lie over the charts' own values in their order, `images` (by the dotted key of their map, usually `image`) over all of them.
     """
@@ -137,6 +141,7 @@ class HelmChart:
     cluster: Cluster = Cluster()
     renderer: Renderer = field(default_factory=HelmLibrary)
     note: Note = unnoted
+    warn: Callable[[str], None] = _unsaid
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """The charts' files, the repository's values files and the file to write, of those in `listing`; raises ConfigError."""
@@ -169,6 +174,7 @@ class HelmChart:
                               hint="look for a condition that leaves every template out")
         data = text.encode()
         self._noted(files.get(self.file_path, b""), data)
+        self._warn_unused(text)
         return {self.file_path: data}
 
     def _noted(self, old: bytes, new: bytes) -> None:
@@ -176,6 +182,13 @@ class HelmChart:
         before, after = ({(pod.owner, name): image for pod in pods(data) for name, image in pod.images} for data in (old, new))
         for (owner, name), image in after.items():
             self.note(Replaced(file=self.file_path, name=f"{owner}, {name}", old=before.get((owner, name), ""), new=image))
+
+    def _warn_unused(self, text: str) -> None:
+        """Charts may keep their image under another key: what was rendered then runs an old one."""
+        for key, image in self.images.items():
+            if image.repository not in text:
+                self.warn(f"nothing that chart {self.chart_path} renders names {image.repository}, which it is given as {key}.repository and {key}.tag: "
+                          "name the key that it reads in containers")
 
     def _rendered(self, rendering: Rendering, charts: Sequence[str]) -> str:
         """All charts at once; where that fails, one by one, so that the fault is that of one chart; raises RenderError and MachineError."""

@@ -58,7 +58,7 @@ def _keep(task: Task, done: Sequence[Deployment], fault: TowlineError, *, second
 def _target(task: Task, settings: Settings) -> Target:
     watched = Watched(lambda: _check_images(task, planned), require_secret=settings.flag("requirePullSecret"), warn=task.console.warn,
                       validate=_validator(task, settings))
-    planned = plan(task, settings, watched.note)
+    planned = plan(task, settings, watched.note, watched.warn)
     watched.watch(planned.change, frozenset(image.reference.registry.host for image in planned.images.values()))
     return Target(settings=settings, planned=planned, watched=watched)
 

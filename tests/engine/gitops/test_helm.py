@@ -339,6 +339,14 @@ def test_what_was_rendered_before_and_now_is_noted() -> None:
     assert noted == [Replaced(file="manifest.yaml", name="Deployment demo, app", old="host/app:0.9", new="host/app:1.0")]
 
 
+def test_an_image_that_the_chart_does_not_take_is_said() -> None:
+    said: list[str] = []
+    images = {"image": ImageValues(repository="host/app", tag="1"), "proxy.image": ImageValues(repository="host/proxy", tag="2")}
+    applied(chart(), images=images, warn=said.append)
+    (text,) = said
+    assert text.startswith("nothing that chart chart/app renders names host/proxy, which it is given as proxy.image.repository and proxy.image.tag: ")
+
+
 def test_a_cluster_s_version_goes_to_the_program_and_the_library_refuses_it(tmp_path: Path) -> None:
     cluster = Cluster(kube_version="1.31.0", api_versions=("a/v1", "b/v2/Kind"))
     program = HelmProgram(program=fake_helm(tmp_path, "print('kind: Args\\nargs:', json.dumps(sys.argv))"))

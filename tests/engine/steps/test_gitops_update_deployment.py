@@ -430,6 +430,15 @@ def test_the_outputs_name_what_stood_there_and_what_stands_there_now(place: Plac
     assert outputs["repositories"][0]["commit"] == outputs["commit"]
 
 
+def test_a_chart_that_does_not_take_the_image_is_a_warning(place: Place) -> None:
+    text = "nothing that chart charts/app renders names registry.example.com/team/app"
+    assert text not in place.deploy(**HELM).err
+    place.server.add("ops", {"charts/app/templates/pod.yaml": b"kind: ConfigMap\n"})
+    ending = place.deploy(**HELM)
+    assert ending.code == 0
+    assert f"warning: {text}" in ending.err
+
+
 def test_helm_names_every_image_that_was_rendered(place: Place) -> None:
     assert place.deploy(**HELM).result["outputs"]["changes"] == [
         {"file": "out/app.yaml", "name": "Pod shop, app", "old": "", "new": "registry.example.com/team/app:2.0"}]

@@ -32,9 +32,9 @@ class Planned:
     images: Mapping[str, Deployed]
 
 
-def plan(task: Task, settings: Settings, note: Note) -> Planned:
-    """The Change of the chosen tool; `note` is told what it replaces; raises ConfigError."""
-    call = _Call(task=task, settings=settings, images=Images(settings=settings, environment=task.pipeline_environment), note=note)
+def plan(task: Task, settings: Settings, note: Note, warn: Callable[[str], None]) -> Planned:
+    """The Change of the chosen tool; `note` is told what it replaces, `warn` what may go wrong; raises ConfigError."""
+    call = _Call(task=task, settings=settings, images=Images(settings=settings, environment=task.pipeline_environment), note=note, warn=warn)
     return _TOOLS[settings.text("tool")](call)
 
 
@@ -44,6 +44,7 @@ class _Call:
     settings: Settings
     images: Images
     note: Note
+    warn: Callable[[str], None]
 
     def needed(self, name: str) -> str:
         """A parameter that the chosen tool cannot do without; raises ConfigError."""
@@ -109,6 +110,7 @@ def _helm(call: _Call) -> Planned:
         cluster=Cluster(kube_version=settings.text("kubeVersion"), api_versions=settings.texts("apiVersions")),
         renderer=renderer(environ.get("TOWLINE_HELM") or find("helm", environ)),
         note=call.note,
+        warn=call.warn,
     )
     return Planned(change=change, images=images if settings.given("containers") else {call.deployment: images[_IMAGE]})
 

@@ -33,6 +33,12 @@ class Watched:
         """What the Change tells what it replaces."""
         return self.replaced.append
 
+    def warn(self, text: str) -> None:
+        """Say it once, however often the Change is made again."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self._warn(text)
+
     def watch(self, change: Change, hosts: frozenset[str]) -> None:
         """Stand for `change`, which was made with this one's `note` and writes images of the registries `hosts`."""
         self._change, self._hosts = change, hosts
@@ -71,6 +77,4 @@ class Watched:
             hint = f"the cluster needs the secret of {', '.join(hosts)}: create it there, and name it in the pod's imagePullSecrets or its service account's"
             if self._require_secret:
                 raise ConfigError(text, where=path, hint=hint)
-            if text not in self._warned:
-                self._warned.add(text)
-                self._warn(f"{text}: {hint}")
+            self.warn(f"{text}: {hint}")

@@ -25,7 +25,7 @@ def planned(folder: Path, **parameters: Any) -> Planned:
     settings = images(environment, **{"containerName": "", **parameters}).settings
     task = Task(settings=settings, pipeline_environment=environment, stage="", build=Build(), folder=folder, environ={},
                 console=Console(io.StringIO()), dry_run=False)
-    return plan(task, settings, noted.append)
+    return plan(task, settings, noted.append, print)
 
 
 noted: list[Replaced] = []
