@@ -98,6 +98,8 @@ def fitted(parameter: Parameter, setting: Setting, name: str) -> Setting | Fault
             close = nearest(text, parameter.possible_values)
             hint = f"{close} " * close.startswith("did") + f"possible: {', '.join(parameter.possible_values)}"
             return Fault(rule="wrong-value", where=setting.origin, what=f"{name} is {shown(parameter, text)}", hint=hint)
+    if parameter.possible_values and value == "" and parameter.default:  # empty may stand everywhere, and is none of them
+        value = parameter.default
     return replace(setting, value=value)
 
 

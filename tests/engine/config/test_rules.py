@@ -44,6 +44,12 @@ def test_a_number_below_its_minimum_says_what_counts_without_it(others: dict[str
     assert faults(step(parameter("p", "integer", minimum=1, **others)), p=0)[0].hint == hint
 
 
+@pytest.mark.parametrize(("others", "value"), [({"possibleValues": ["a", "b"], "default": "a"}, "a"), ({"possibleValues": ["a"]}, ""), ({"default": "a"}, "")])
+def test_an_empty_text_among_a_few_possible_ones_stands_for_the_default(others: dict[str, Any], value: str) -> None:
+    layer = Layer(name="general", trusted=False, values={"p": ""}, origins={"p": "config.yml:3"})
+    assert checked(step(parameter("p", **others)), [layer], fold([layer]))[0]["p"].value == value
+
+
 def test_a_value_that_does_not_fit_is_called_as_it_is_written() -> None:
     schema = step(parameter("p", aliases=[{"name": "old/p"}]))
     layers = [Layer(name="general", trusted=False, values={"p": []}, origins={"p": "config.yml:3"}, aliases={"p": "old/p"}),
