@@ -81,7 +81,7 @@ def _long(text: str) -> str:
     parts = _split(text)
     user, at, host = parts.netloc.rpartition("@")
     if not _HOST.fullmatch(host.lower()) or _NOT_IN_URL.search(text) or (at and not _USER.fullmatch(user)):
-        raise ConfigError(f"{text!r} is not the URL of a git repository", hint=_SUPPORTED)
+        raise ConfigError(f"{_shown(text)!r} is not the URL of a git repository", hint=_SUPPORTED)
     if not parts.path.strip("/"):
         raise ConfigError(f"{text!r} names a host, not a repository", hint="give the repository's whole URL, as git clone takes it")
     return f"{parts.scheme}://{user}{at}{host.lower()}{parts.path}"
@@ -98,4 +98,9 @@ def _split(text: str) -> SplitResult:
     try:
         return urlsplit(text)
     except ValueError as fault:
-        raise ConfigError(f"{text!r} is not the URL of a git repository: {fault}", hint=_SUPPORTED) from fault
+        raise ConfigError(f"{_shown(text)!r} is not the URL of a git repository: {fault}", hint=_SUPPORTED) from fault
+
+
+def _shown(text: str) -> str:
+    """A URL for messages, without what may be a token in its query."""
+    return text.partition("?")[0] + "?..." * ("?" in text)

@@ -71,6 +71,14 @@ def test_user_info_in_the_url_is_refused_and_not_repeated(text: str) -> None:
     assert "s3cret" not in f"{caught.value} {caught.value.hint} {caught.value.where}"
 
 
+@pytest.mark.parametrize("text", ["https://git.example.com/a.git?token=s3cret-word", "https://[::1/a.git?private_token=s3cret-word#x"])
+def test_a_token_in_the_url_s_query_is_not_repeated(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_remote(text)
+    assert "?...' is not the URL of a git repository" in caught.value.message
+    assert "s3cret" not in f"{caught.value} {caught.value.hint} {caught.value.where}"
+
+
 def test_a_password_goes_over_plain_http_to_this_machine_only_or_where_it_is_allowed() -> None:
     with pytest.raises(CredentialError) as caught:
         parse_remote("http://git.example.com/a.git", login=LOGIN)
