@@ -49,7 +49,7 @@ def _usual(images: Sequence[Deployed]) -> str:
 
 def _wanted(task: Task, settings: Settings, names: Sequence[str], images: Sequence[Deployed]) -> str:
     """The configured text, empty where there is none; one with `{{` or `{%` is a template."""
-    text = settings.text("commitMessage")
+    text = settings.text("commitMessage").strip()
     if not _TEMPLATE.search(text):
         return text
     found = [asdict(template_image(image)) for image in images]

@@ -78,8 +78,9 @@ def test_a_faulty_template_says_where_and_nothing_is_pushed(place: Place) -> Non
     assert place.shown("%s") == "Begin"
 
 
-def test_a_template_that_gives_nothing_gives_the_usual_text(place: Place) -> None:
-    place.deploy(commitMessage="{% if stage == 'Other' %}x{% endif %}")
+@pytest.mark.parametrize("text", ["{% if stage == 'Other' %}x{% endif %}", " \n"])
+def test_a_message_that_comes_to_nothing_gives_the_usual_text(place: Place, text: str) -> None:
+    place.deploy(commitMessage=text)
     assert place.shown("%s") == "Updated r.example/app to version 2"
 
 
