@@ -154,7 +154,7 @@ class HelmChart:
         values = [values.name for values in self.values_files if values.content is None]
         for name in values:
             if name not in listing:
-                raise ConfigError(f"values file {name!r} does not exist in the repository", hint=nearest(name, listing))
+                raise ConfigError(f"values file {name!r} is neither in the workspace nor in the repository", hint=nearest(name, listing))
         wanted = {self.file_path, *values}
         return [path for path in listing if path.startswith(charts) or path in wanted]
 

@@ -68,7 +68,7 @@ def test_a_chart_that_is_not_there_lists_those_that_are() -> None:
 
 
 def test_a_values_file_that_is_not_there_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"values file 'env/prod.yml' does not exist") as caught:
+    with pytest.raises(ConfigError, match=r"values file 'env/prod.yml' is neither in the workspace nor in the repository") as caught:
         change(values_files=(ValuesFile(name="env/prod.yml"),)).wants(["chart/app/Chart.yaml", "env/prod.yaml"])
     assert caught.value.hint == "did you mean 'env/prod.yaml'?"
 
