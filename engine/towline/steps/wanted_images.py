@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from towline.config.settings import Settings
@@ -28,6 +29,7 @@ def wanted_images(task: Task) -> tuple[Wanted, ...]:
         name = "sourceImageNameTags" if by_tags else "sourceImages"
         raise ConfigError("no image is known that could be pushed", where=settings.origin(name),
                           hint=f"the step that builds the image leaves its name in the pipeline environment; else set {name}")
+    _check_apart(settings, images)
     digests = settings.texts("sourceImageDigests") if _of_one_build(settings, by_tags=by_tags) else ()
     if digests and len(digests) != len(images):
         task.console.warn(f"{len(digests)} digests are known for {len(images)} images, so none is used ({settings.origin('sourceImageDigests')})")
@@ -57,6 +59,18 @@ def local_targets(task: Task) -> tuple[Image, ...]:
     if not targets:
         raise ConfigError("no name is known that the image could be pushed under", hint=f"name it in {name}")
     return tuple(dict.fromkeys(targets))
+
+
+def _check_apart(settings: Settings, images: Sequence[Wanted]) -> None:
+    """Pass where no two images would get the same name and tag: only the one that happens to come last would keep it; raises ConfigError."""
+    owners: dict[Image, Image] = {}
+    for image in images:
+        for target in image.targets:
+            owner = owners.setdefault(target, image.source)
+            if owner != image.source:
+                names = ("targetImages", "targetImageNameTags", "tagLatest", "additionalTags")
+                where = next((settings.origin(name) for name in names if settings.given(name)), "")
+                raise ConfigError(f"both {owner} and {image.source} would become {target}", where=where, hint="give each a name or a tag of its own")
 
 
 def _of_one_build(settings: Settings, *, by_tags: bool) -> bool:

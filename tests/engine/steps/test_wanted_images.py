@@ -45,6 +45,21 @@ def test_name_tags_of_different_number_are_an_error(place: Place) -> None:
     assert "2 entries for 1" in ending.message
 
 
+@pytest.mark.parametrize(("parameters", "message"), [
+    ({"sourceImages": ["team/app", "b"], "targetImages": {"team/app": "shop", "b": "shop"}}, "both team/app:1.0.0-7 and b:1.0.0-7 would become shop:1.0.0-7"),
+    ({"useImageNameTags": True, "sourceImageNameTags": ["a:1+0", "a:2"], "tagLatest": True}, "both a:1-0 and a:2 would become a:latest"),
+    ({"useImageNameTags": True, "sourceImageNameTags": ["a:1", "b:2"], "targetImageNameTags": ["c:1", "c:1"]}, "both a:1 and b:2 would become c:1"),
+])
+def test_two_images_under_one_name_are_an_error_and_nothing_is_pushed(place: Place, parameters: dict[str, object], message: str) -> None:
+    ending = place.push(parameters=parameters)
+    assert (ending.code, ending.message) == (3, message), ending.err
+    assert not place.target.storage
+
+
+def test_one_image_named_twice_is_pushed_all_the_same(place: Place) -> None:
+    assert place.push(parameters={"sourceImages": ["team/app", "team/app"]}).code == 0
+
+
 @pytest.mark.parametrize("missing", ["container/imageNames", "container/registryUrl"])
 def test_an_image_or_a_registry_that_nobody_knows_is_an_error(place: Place, missing: str) -> None:
     assert place.push(**{missing: None}).code == 3
