@@ -24,6 +24,7 @@ FAULTS = (OSError, http.client.HTTPException, ValueError)
 _DRAIN = 64 * 1024
 _TRICKLE = 60.0
 _URL = re.compile(r"[\x21-\x7e]+")
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"})  # as OpenSSL's versions call it
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 
@@ -232,6 +233,10 @@ def translated(fault: Exception, where: str) -> TransportError:
         return TransportError("no answer in time", where=where)
     if isinstance(fault, http.client.RemoteDisconnected | http.client.IncompleteRead | ConnectionResetError | BrokenPipeError):
         return TransportError("the connection was closed early", where=where)
+    if isinstance(fault, ssl.SSLError):
+        if fault.reason in _NO_TLS:
+            return TransportError("what answers there speaks no TLS: is its URL to begin with http://?", where=where)
+        return TransportError(f"TLS: {(fault.reason or 'no reason is known').lower().replace('_', ' ')}", where=where)
     if isinstance(fault, OSError):
         return TransportError((fault.strerror or type(fault).__name__).lower(), where=where)
     return TransportError(f"what was exchanged is not HTTP ({type(fault).__name__})", where=where)

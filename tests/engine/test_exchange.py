@@ -138,6 +138,11 @@ def test_what_is_not_http_is_a_transport_error(transport: Transport, script: byt
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_port_that_speaks_no_tls_is_told_from_one_that_is_not_there(server: Echo, transport: Transport) -> None:
+    with pytest.raises(TransportError, match=r"what answers there speaks no TLS: is its URL to begin with http://\?"):
+        transport.request(HttpRequest(method="GET", url=server.url.replace("http://", "https://")))
+
+
 @pytest.mark.parametrize("header", ["a\r\nX-Smuggled: b", "ü€"])
 def test_a_header_that_would_become_two_is_not_sent(server: Echo, transport: Transport, header: str) -> None:
     with pytest.raises(TransportError):
