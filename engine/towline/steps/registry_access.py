@@ -44,6 +44,8 @@ def registry_login(task: Task, registry: Registry, *, role: str, path: str = "")
     if found is None and settings.given("dockerConfigJSON"):
         text, trusted = _configuration(task)
         found = _first(task, find_logins(text, registry, path=path, origin=settings.origin("dockerConfigJSON")), trusted=trusted)
+        if found is None:
+            task.console.say(f"  dockerConfigJSON has no login for {registry.host}: it is asked without a user ({settings.origin('dockerConfigJSON')})")
     elif found is None:
         found = _agents_own(task, registry, path)
     if found is None:

@@ -174,6 +174,12 @@ def test_a_docker_configuration_is_a_path_or_its_text(place: Place) -> None:
     assert path.read_text() == text
 
 
+def test_a_configuration_without_a_login_for_the_registry_is_told(place: Place) -> None:
+    ending = place.push({"PIPER_dockerConfigJSON": json.dumps({"auths": {"other.example": {"username": "pusher", "password": PASSWORD}}})})
+    assert ending.code == 4
+    assert f"dockerConfigJSON has no login for {place.target.host}: it is asked without a user (PIPER_dockerConfigJSON)" in ending.err
+
+
 def test_the_text_of_a_docker_configuration_is_not_shown(place: Place) -> None:
     wrong = json.dumps({"auths": {place.target.host: auth("wrong-pass-word")}})
     ending = place.push({"PIPER_dockerConfigJSON": wrong})
