@@ -140,7 +140,11 @@ def _stage_decision(view: _View, stage: StageDefinition, steps: tuple[StepPlan, 
         return Decision(active="yes", why=f"the project extends stage {stage.name} ({extension})")
     if waiting := [step for step in steps if step.active == "undecided"]:
         return Decision(active="undecided", why=waiting[0].why)
-    return Decision(active="no", why="none of its steps is active" if steps else "it has no steps, and the project does not configure it")
+    if steps:
+        return Decision(active="no", why="none of its steps is active")
+    if project.section("stages", stage.name):
+        return Decision(active="no", why=f"no step that is known is switched on in it ({project.where('stages', stage.name)})")
+    return Decision(active="no", why="it has no steps, and the project does not configure it")
 
 
 def _extension(view: _View, stage: StageDefinition) -> str:

@@ -517,3 +517,12 @@ def test_a_commit_that_is_a_deployment_starts_none() -> None:
     decision = decide(documents(), given(deployment=True), stage="Acceptance", step="gitOpsUpdateDeployment")
     assert (decision.active, "a deployment that Towline made" in decision.why) == ("no", True)
     assert check(documents(), given(deployment=True), stage="Build", step="kanikoExecute", pipeline=definition()).active == "yes"
+
+
+@pytest.mark.parametrize(("project", "why"), [
+    ("stages: {My Stage: {theirStep: true}}", "no step that is known is switched on in it (.pipeline/config.yml:1)"),
+    ("stages: {My Stage: {}}", "it has no steps, and the project does not configure it"),
+])
+def test_a_stage_of_the_project_without_a_known_step_says_so(project: str, why: str) -> None:
+    stage = planned("My Stage", project)
+    assert (stage.active, stage.why) == ("no", why)
