@@ -100,7 +100,7 @@ List documents(List defaults) {
 /** One run of the engine in the workspace: its result; fails where there is none. */
 Map runEngine(String name, String folder, List variables) {
     int code = 0
-    withEnv(variables) {
+    withEnv(literally(variables)) {
         code = sh(label: 'towline ' + name, returnStatus: true, script: '''set +x
 exec sh "$TOWLINE_CALL_FOLDER/engine.sh" "$TOWLINE_CALL_COMMAND" ${TOWLINE_CALL_STEP:+"$TOWLINE_CALL_STEP"} \\
     --request "$TOWLINE_CALL_FOLDER/request.json" --result "$TOWLINE_CALL_FOLDER/result.json" \\
@@ -115,6 +115,15 @@ exec sh "$TOWLINE_CALL_FOLDER/engine.sh" "$TOWLINE_CALL_COMMAND" ${TOWLINE_CALL_
         error('[' + name + '] the engine ended with exit code ' + code + ' although it reported ' + result.status)
     }
     return result
+}
+
+/** Variables whose values arrive as they are: withEnv takes `$NAME` for another variable and `$$` for `$`. */
+List literally(List variables) {
+    List escaped = []
+    for (Object variable in variables) {
+        escaped.add(variable.toString().replace('$', '$$'))
+    }
+    return escaped
 }
 
 /** The Jenkins credentials that the engine asked for, as withCredentials takes them. */

@@ -87,7 +87,7 @@ class BridgeTest extends LibraryTest {
 
     @Test void 'secret entries travel as variables and stand nowhere else'() {
         CpsHarness h = answering()
-        String awkward = 'p\'a"s$HOME $(x) `y`\\n=%äz'
+        String awkward = 'p\'a"s$WORKSPACE${BUILD_NUMBER}$$a $(x) `y`\\n=%äz'
         jenkins.others.secretValue = { awkward }
         h.run("""towlineEnvironment.set('container/repositoryPassword', 'stagingpa55')
             towlineEnvironment.set('custom/passwordPolicy/note', 'no secret')

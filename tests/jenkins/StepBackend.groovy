@@ -52,7 +52,7 @@ class StepBackend {
         entered << [name, *args]
         switch (name) {
             case 'withEnv': envStack.push((args[0] as List).collectEntries { String s = it.toString()
-                [(s.substring(0, s.indexOf('='))): s.substring(s.indexOf('=') + 1)] }); break
+                [(s.substring(0, s.indexOf('='))): expanded(s.substring(s.indexOf('=') + 1))] }); break
             case 'withCredentials': envStack.push((args[0] as List).collectMany { Map c ->
                 Map s = credentials[c.credentialsId]
                 if (s == null) { throw new RuntimeException("Could not find credentials entry with ID '${c.credentialsId}'") }
@@ -62,6 +62,12 @@ class StepBackend {
             case 'stage': envStack.push([STAGE_NAME: args[0] as String]); break
             case 'dir': dirStack.add(file(args[0] as String).path); break
         }
+    }
+
+    /** A value as withEnv takes it: a variable that is there in the place of `$NAME` and `${NAME}`, `$` in the place of `$$`. */
+    private String expanded(String text) {
+        Map<String, String> known = environment()
+        text.replaceAll(/\$(\$|\w+|\{[\w.]+})/) { String all, String name -> name == '$' ? '$' : known.getOrDefault(name.replaceAll(/[{}]/, ''), all) }
     }
 
     void leave(String name) {
