@@ -20,10 +20,23 @@ usable() {
     [ -f "$1" ] && [ -x "$1" ] && outside "$1"
 }
 
+# Becomes the program $1, unless its first line names an interpreter that is not there: the shell's own words for that blame the program.
+become() {
+    first=''
+    { IFS= read -r first < "$1"; } 2>/dev/null || :
+    case $first in
+        '#!/'*)
+            interpreter=${first#'#!'}
+            interpreter=${interpreter%% *}
+            [ -x "$interpreter" ] || say "'$1' needs $interpreter, which is not on this agent; install Python 3.11 or newer there, or the engine anew" ;;
+    esac
+    exec "$@"
+}
+
 if [ -n "${TOWLINE_ENGINE:-}" ]; then
     case $TOWLINE_ENGINE in /*) ;; *) say "TOWLINE_ENGINE must be an absolute path, not '$TOWLINE_ENGINE'; set it on the agent" ;; esac
     usable "$TOWLINE_ENGINE" || say "TOWLINE_ENGINE ('$TOWLINE_ENGINE') is not an executable file outside of the workspace; set it on the agent to the engine's program"
-    exec "$TOWLINE_ENGINE" "$@"
+    become "$TOWLINE_ENGINE" "$@"
 fi
 
 rest=${PATH:-}:
@@ -32,7 +45,7 @@ while [ -n "$rest" ]; do
     rest=${rest#*:}
     case $entry in /*) ;; *) continue ;; esac
     if usable "${entry%/}/towline"; then
-        exec "${entry%/}/towline" "$@"
+        become "${entry%/}/towline" "$@"
     fi
 done
 say "the engine is not on this agent; install it so that 'towline' is on PATH, or set TOWLINE_ENGINE on the agent to the absolute path of its program"

@@ -85,4 +85,19 @@ class EngineShellTest {
         program(workspace, 'changed by a pull request')
         assert start(TOWLINE_ENGINE: './towline')[1].startsWith("towline: TOWLINE_ENGINE must be an absolute path, not './towline'")
     }
+
+    @Test void 'an engine whose Python is gone is told by the name of that Python'() {
+        File named = program(tools, 'x')
+        named.text = "#!/opt/gone/bin/python3 -I\nprint('x')\n"
+        List expected = [9, "towline: '$named' needs /opt/gone/bin/python3, which is not on this agent; install Python 3.11 or newer there, or the engine anew" as String]
+        assert start(TOWLINE_ENGINE: named.path) == expected
+        assert start(PATH: "$tools:/usr/bin:/bin" as String) == expected
+    }
+
+    @Test void 'an engine that is no script runs as well'() {
+        File binary = new File(tools, 'towline')
+        binary.bytes = new File('/bin/true').bytes
+        binary.setExecutable(true)
+        assert start(TOWLINE_ENGINE: binary.path) == [0, '']
+    }
 }
