@@ -63,15 +63,22 @@ Map withoutSecrets(Map entries, String place, Map secrets, List variables) {
             secrets[place + key] = 'TOWLINE_SECRET_' + (secrets.size() + 1)
             variables.add(secrets[place + key] + '=' + (value instanceof Map || value instanceof List ? JsonOutput.toJson(value) : value))
         } else if (value != null) {
-            kept[key.toString()] = value
+            kept[key.toString()] = plain(value)
         }
     }
     return kept
 }
 
+/** A value as JSON has it; of another object, a plugin's for example, only what it is called. */
+Object plain(Object value) {
+    boolean known = value instanceof CharSequence || value instanceof Number || value instanceof Boolean ||
+        value instanceof Collection || value instanceof Map || value instanceof Object[]
+    return known ? value : value.toString()
+}
+
 boolean isSecret(String key) {
     String last = key.substring(key.lastIndexOf('/') + 1).toLowerCase(Locale.ROOT).replace('_', '').replace('-', '')
-    return last.contains('password') || last.contains('token') || last.contains('secret') || last.contains('privatekey')
+    return last.contains('password') || last.contains('token') || last.contains('secret') || last.contains('privatekey') || last == 'dockerconfigjson'
 }
 
 /** What Jenkins knows of the build; a URL loses its user and password. */
@@ -100,7 +107,7 @@ List documents(List defaults) {
 /** One run of the engine in the workspace: its result; fails where there is none. */
 Map runEngine(String name, String folder, List variables) {
     int code = 0
-    withEnv(literally(variables)) {
+    withEnv(variables.collect { Object entry -> entry.toString().replace('$', '$$') }) {   // else it takes $NAME for another variable's value
         code = sh(label: 'towline ' + name, returnStatus: true, script: '''set +x
 exec sh "$TOWLINE_CALL_FOLDER/engine.sh" "$TOWLINE_CALL_COMMAND" ${TOWLINE_CALL_STEP:+"$TOWLINE_CALL_STEP"} \\
     --request "$TOWLINE_CALL_FOLDER/request.json" --result "$TOWLINE_CALL_FOLDER/result.json" \\
@@ -115,15 +122,6 @@ exec sh "$TOWLINE_CALL_FOLDER/engine.sh" "$TOWLINE_CALL_COMMAND" ${TOWLINE_CALL_
         error('[' + name + '] the engine ended with exit code ' + code + ' although it reported ' + result.status)
     }
     return result
-}
-
-/** Variables whose values arrive as they are: withEnv takes `$NAME` for another variable and `$$` for `$`. */
-List literally(List variables) {
-    List escaped = []
-    for (Object variable in variables) {
-        escaped.add(variable.toString().replace('$', '$$'))
-    }
-    return escaped
 }
 
 /** The Jenkins credentials that the engine asked for, as withCredentials takes them. */

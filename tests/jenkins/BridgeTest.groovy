@@ -106,6 +106,20 @@ class BridgeTest extends LibraryTest {
         [awkward, 'stagingpa55', 't0ken9', 'k3y3y'].each { String secret -> assert !places.any { it.contains(secret) } }
     }
 
+    @Test void 'a Docker configuration as text is a secret, too'() {
+        answering().run("imagePushToRegistry script: this, dockerConfigJSON: '{\"auths\": {}}'")
+        assert engine.request().parameters == [:]
+        assert engine.environment()[engine.request().secrets['parameters/dockerConfigJSON']] == '{"auths": {}}'
+    }
+
+    @Test void 'values are those of JSON, and of another object there is its name'() {
+        answering().run("""String key = 'a'
+            imagePushToRegistry script: this, sourceImages: ["\${key}", null] as Set, targetImages: [(key): "\${key}b"], tagLatest: true, copyDeadline: 60,
+                targetRegistries: ['https://x.invalid'] as String[], targetRegistryUrl: new URL('https://y.invalid'), dockerBuildImage: Locale.GERMAN""")
+        assert engine.request().parameters == [sourceImages: ['a', null], targetImages: [a: 'ab'], tagLatest: true, copyDeadline: 60, targetRegistries: ['https://x.invalid'],
+                                               targetRegistryUrl: 'https://y.invalid', dockerBuildImage: 'de']
+    }
+
     @Test void 'a secret list is handed over as JSON'() {
         answering().run("imagePushToRegistry script: this, tokens: ['a1', 'b2']")
         assert engine.environment()[engine.request().secrets['parameters/tokens']] == '["a1","b2"]'
