@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from towline.config.context import first_keys, keys
 from towline.config.layers import Documents, Inputs, ordered, settled
@@ -20,7 +20,7 @@ def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settin
 
     Where nothing but a login lacks something, that is a CredentialError. `part`: the schema is but a part of what the step's own sections may hold.
     """
-    _known(schema, (*inputs.parameters, *inputs.flags))
+    _known(schema, inputs)
     layers = ordered(schema, inputs)
     unknown = () if part else tuple(_unknown(schema, inputs.documents))
     return checked_settings(schema, layers, unknown, settled(schema, layers))
@@ -28,16 +28,21 @@ def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settin
 
 def check(schema: StepSchema, inputs: Inputs) -> tuple[Fault, ...]:
     """Every fault of a step's settings, none where `resolve` would give them; raises UsageError as it does."""
-    _known(schema, (*inputs.parameters, *inputs.flags))
+    _known(schema, inputs)
     layers = ordered(schema, inputs)
     return checked(schema, layers, settled(schema, layers))[1]
 
 
-def _known(schema: StepSchema, names: Iterable[str]) -> None:
-    """Pass where every name is a parameter, an alias, the first key of a deep one, or a value that conditional defaults stand under."""
-    for name in names:
-        if schema.find(name) is None and name not in first_keys(schema):
-            raise UsageError(f"{schema.name} has no parameter {name!r}", hint=nearest(name, (parameter.name for parameter in schema.parameters)))
+def _known(schema: StepSchema, inputs: Inputs) -> None:
+    """Pass where every flag is a parameter, an alias, the first key of a deep one, or a value that conditional defaults stand under.
+
+    A call may also hold what Piper takes for every step, such as `dockerImage` and `verbose`, and what then does not count.
+    """
+    known = first_keys(schema)
+    unknown = [name for name in inputs.flags if name not in known]
+    unknown += [name for name in inputs.parameters if name not in known | keys(schema)]
+    if unknown:
+        raise UsageError(f"{schema.name} has no parameter {unknown[0]!r}", hint=nearest(unknown[0], (parameter.name for parameter in schema.parameters)))
 
 
 def _unknown(schema: StepSchema, documents: Documents) -> Iterator[str]:
