@@ -34,7 +34,8 @@ def wanted_images(task: Task) -> tuple[Wanted, ...]:
     if digests and len(digests) != len(images):
         task.console.warn(f"{len(digests)} digests are known for {len(images)} images, so none is used ({settings.origin('sourceImageDigests')})")
         digests = ()
-    known = [parse_digest(digest) for digest in digests] or [""] * len(images)
+    with placed(settings.origin("sourceImageDigests")):
+        known = [parse_digest(digest) for digest in digests] or [""] * len(images)
     return tuple(replace(image, digest=image.source.digest or digest) for image, digest in zip(images, known, strict=True))
 
 

@@ -78,6 +78,12 @@ def test_digests_of_another_number_than_the_images_are_left_out_with_a_warning(p
     assert "2 digests are known for 1 images" in ending.err
 
 
+def test_what_is_no_digest_is_told_by_its_place(place: Place) -> None:
+    environment: dict[str, Any] = {"container/imageDigests": ["sha256:abc"]}
+    ending = place.push(**environment)
+    assert (ending.code, ending.where) == (3, "container/imageDigests in the pipeline environment")
+
+
 @pytest.mark.parametrize("parameters", [{"sourceImageTag": "0.9"}, {"useImageNameTags": True, "sourceImageNameTags": ["team/app:0.9"]}])
 def test_the_builds_digest_is_not_taken_for_another_image(place: Place, parameters: dict[str, object]) -> None:
     older = make_image("linux/amd64", seed=5)
