@@ -9,7 +9,7 @@ from towline.config.schema import StepSchema, parse
 
 SCHEMA: StepSchema = parse({"name": "paint", "description": "Paints.", "parameters": [
     {"name": name, "type": kind, "scope": ["PARAMETERS"], "description": f"100% {name}.", **more}
-    for name, kind, more in (("colour", "string", {}), ("walls", "list", {}), ("rooms", "map", {}), ("key", "string", {"secret": True}))
+    for name, kind, more in (("colour", "string", {}), ("walls", "list", {}), ("rooms", "map", {}), ("dry", "boolean", {}), ("key", "string", {"secret": True}))
 ]}, "paint.yaml")
 
 
@@ -26,6 +26,13 @@ def test_the_last_of_a_repeated_flag_counts_and_lists_are_joined() -> None:
     assert flags("--colour", "red", "--colour", "blue", "--walls", "a,b", "--walls", "c", "--rooms", "x=1") == {
         "colour": "blue", "walls": "a,b,c", "rooms": "x=1"}
     assert flags() == {}
+
+
+@pytest.mark.parametrize(("words", "value"), [
+    (("--dry",), "true"), (("--dry=false",), "false"), (("--dry", "false"), "false"), (("--dry", "--colour", "red"), "true"),
+])
+def test_a_truth_value_needs_none_to_be_true(words: tuple[str, ...], value: str) -> None:
+    assert flags(*words)["dry"] == value
 
 
 def test_a_secret_has_no_flag() -> None:
