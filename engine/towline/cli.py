@@ -43,6 +43,8 @@ def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
     """The fault for a word that `parser` does not know, with the flag that was probably meant."""
     flag = word.partition("=")[0]
     known = [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001 - argparse has no other list
+    if flag.startswith("--") and is_secret(flag):
+        return UsageError(f"unknown flag {flag}", hint=f"a secret has none, since every process can read it: set PIPER_{flag.removeprefix('--')}")
     return UsageError(f"unknown flag {flag}" if flag.startswith("-") else f"unexpected word {flag!r}", hint=nearest(flag, known))
 
 

@@ -61,6 +61,13 @@ def test_an_unknown_flag_ends_with_2_and_the_nearest_flag(workspace: Path) -> No
     assert "--targetRegistryUrl" in ending.result["error"]["hint"]
 
 
+def test_a_secret_s_flag_says_which_variable_takes_its_place(workspace: Path) -> None:
+    ending = Ending(["run", "imagePushToRegistry", "--targetRegistryPassword=hunter22"], workspace)
+    assert (ending.code, ending.message) == (2, "unknown flag --targetRegistryPassword")
+    assert "set PIPER_targetRegistryPassword" in ending.hint
+    assert "hunter22" not in ending.err
+
+
 def test_a_flag_is_not_understood_by_its_beginning(workspace: Path) -> None:
     assert Ending(["run", "imagePushToRegistry", "--targetRegistryU", "https://r.example.com"], workspace).code == 2
 
