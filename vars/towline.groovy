@@ -95,10 +95,10 @@ Map buildFacts() {
     return facts
 }
 
-/** Default documents of the platform team: maps of name and text, or names of resources of a loaded library. */
-List documents(List defaults) {
+/** Default documents of the platform team, one or a list of them: maps of name and text, or names of resources of a loaded library. */
+List documents(Object defaults) {
     List texts = []
-    for (Object entry in defaults) {
+    for (Object entry in (defaults instanceof List ? defaults : [defaults])) {
         texts.add(entry instanceof Map ? [name: entry.name, text: entry.text] : [name: entry.toString(), text: libraryResource(entry.toString())])
     }
     return texts

@@ -30,6 +30,15 @@ class BridgeTest extends LibraryTest {
         assert engine.request().parameters == [:]
     }
 
+    @Test void 'a single default document needs no list'() {
+        CpsHarness h = answering([:], [:])
+        h.run("""String place = 'VERSION'
+            imagePushToRegistry script: this, defaults: "towline/\${place}"
+            imagePushToRegistry script: this, defaults: [name: 'acme', text: 'general: {}']""")
+        assert engine.request(0).defaults*.name == ['towline/VERSION']
+        assert engine.request(1).defaults == [[name: 'acme', text: 'general: {}']]
+    }
+
     @Test void 'outside of a stage the stage is empty'() {
         answering().run('gitOpsUpdateDeployment script: this')
         assert engine.request().stage == ''
