@@ -43,6 +43,7 @@ RULES = {rule.name: rule for rule in (
     _rule("unknown-section", "warning", "A section that nothing reads, and probably a slip.", "correct its name or its indentation"),
     _rule("unknown-step", "warning", "A step that nobody knows, and that is called nearly as one.", "correct its name"),
     _rule("unknown-stage", "warning", "A stage that the pipeline does not have, and that is called nearly as one.", "correct its name"),
+    _rule("wrong-target", "error", "A map of targets has a key that cannot be set for one of them.", "correct its name, or set it for all of them"),
     _rule("unknown-key", "warning", "A key that its step does not have, or in other sections one called nearly as a parameter.", "correct its name"),
     _rule("build-loop", "warning", "The GitOps repository is the source, and a deployment starts a build.", "leave such commits out, or take another branch"),
     _rule("unread-section", "note", "A section that neither Towline nor Piper reads.", "remove it, or begin its name with `x-` where something else reads it"),

@@ -359,10 +359,26 @@ def _value(place: _Place, key: str, value: object, readers: Sequence[_Reader]) -
                 seen.add(fault.rule)
                 made = finding(fault.rule, place.document, path, message=fault.what, fix=fault.hint)
                 yield replace(made, level="warning") if reader.schema.library and made.level == "error" else made
+        yield from _maps(place, path, value, reader)
     reading = [reader for reader in readers if _walk(value, reader) is not None]
     old = [reader for reader in reading if reader.alias and reader.alias.deprecated]
     if old and len(old) == len(reading):
         yield finding("deprecated-alias", place.document, path, message=f"{key} is deprecated", fix=f"write {old[0].parameter.name}")
+
+
+def _maps(place: _Place, path: _Path, value: object, reader: _Reader) -> Iterator[Finding]:
+    """What is wrong in maps that stand over a step's other parameters (`targets`): a run ends with it."""
+    if reader.parameter.type != "objects" or reader.schema.library or not isinstance(value, list):
+        return
+    own = reader.schema.over(reader.parameter.name)
+    for number, item in enumerate(value):
+        for key, inner in item.items() if isinstance(item, dict) else ():
+            if parameter := own.get(key):
+                yield from _value(replace(place, path=(*path, number)), key, inner, [_Reader(schema=reader.schema, parameter=parameter)])
+            elif not is_secret(key):
+                near = close(key, own)
+                yield finding("wrong-target", place.document, (*path, number, key), message=f"{key} cannot be set for one of {reader.parameter.name}",
+                              fix=f"did you mean {near!r}?" if near else "")
 
 
 def _faults(reader: _Reader, value: object) -> Iterator[Fault]:

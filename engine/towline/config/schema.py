@@ -139,6 +139,12 @@ class StepSchema:
         by_alias = (parameter for parameter in self.parameters if any(alias.name == name for alias in parameter.aliases))
         return next((parameter for parameter in self.parameters if parameter.name == name), None) or next(by_alias, None)
 
+    def over(self, name: str) -> Mapping[str, Parameter]:
+        """By each of their names, the parameters that a map of `name`, a list of maps, may set anew: no login, nothing that only trusted layers set."""
+        closed = {name, *(entry.name for entry in self.credentials), *(key for entry in self.credentials for key in entry.parameters.values())}
+        own = [one for one in self.parameters if one.name not in closed and not one.secret and not one.trusted]
+        return {alias.name: one for one in own for alias in one.aliases} | {one.name: one for one in own}
+
 
 _STEP = {"name", "description", "aliases", "parameters", "credentials", "rules", "library", "containers", "sidecars", "stashes"}
 

@@ -57,13 +57,12 @@ class Settings:
 
     def _over(self, name: str, number: int, values: Mapping[str, object]) -> Settings:
         place = f"{self.origin(name)}, {name}[{number}]"
-        closed = {name, *(entry.name for entry in self._schema.credentials), *(key for entry in self._schema.credentials for key in entry.parameters.values())}
-        own = [one for one in self._schema.parameters if one.name not in closed and not one.secret and not one.trusted]
+        own = self._schema.over(name)
         changed = {key: setting for key, setting in self._settings.items() if key != name}
         for key, value in values.items():
-            parameter = next((one for one in own if key in (one.name, *(alias.name for alias in one.aliases))), None)
+            parameter = own.get(key)
             if parameter is None:
-                raise ConfigError(f"{key!r} cannot be set for one of {name}", where=place, hint=nearest(key, (one.name for one in own)))
+                raise ConfigError(f"{key!r} cannot be set for one of {name}", where=place, hint=nearest(key, dict.fromkeys(one.name for one in own.values())))
             if value is not None:
                 changed[parameter.name] = Setting(value=prune(value), origin=place, layer=name, trusted=self.trusted(name))
         return checked_settings(self._schema, (), settled=changed)

@@ -55,6 +55,7 @@ def rules(text: str, *defaults: str) -> list[str]:
 
 CLEAN = {
     "nothing": "",
+    "targets with what may differ": f"steps: {{{DEPLOY}: {{targets: [{{filePath: a, branchName: , helmChartPath: c}}]}}}}",
     "the sample": SEED,
     "empty sections": "general:\nsteps:\nstages: {Build: , Release: {}}\ncustomDefaults:",
     "another library's step, whatever stands in it": "steps: {mavenBuild: {goals: [a], flatten: maybe, tool: 3}, piperPublishWarnings: {parserPattern: x}}",
@@ -146,6 +147,10 @@ TABLE = [
     ("stages: {Build: {imagePushToRegistrie: true}}", "unknown-key", "(did you mean 'imagePushToRegistry'?)"),
     ("general: {produktiveBranch: main}", "unknown-key", "(did you mean 'productiveBranch'?)"),
     ("stages: {Build: {runInAllBranchs: true}}", "unknown-key", "(did you mean 'runInAllBranches'?)"),
+    (DEPLOYS % "targets: [{filePath: a}, {brnchName: b}]", "wrong-target", "brnchName cannot be set for one of targets (did you mean 'branchName'?)"),
+    (DEPLOYS % "targets: [{gitHttpsCredentialsId: b}]", "wrong-target", "gitHttpsCredentialsId cannot be set for one of targets"),
+    (DEPLOYS % "targets: [{helmChartPath: [b]}]", "wrong-type", "chartPath is a list, expected text"),
+    (DEPLOYS % "targets: [{tool: helmm}]", "wrong-value", "tool is"),
     (DEPLOYS % "pushDeadline: soon", "wrong-type", 'pushDeadline is "soon", expected a whole number (write digits only)'),
     (DEPLOYS % "helmValues: values.yaml", "wrong-type", "expected a list of texts"),
     ("general: {skipVault: maybe}", "wrong-type", 'skipVault is "maybe", expected true or false'),
