@@ -29,8 +29,9 @@ def deploy(server: GitServer, path: str, number: int, **parameters: object) -> E
     """Build `number` deploys the image that it made."""
     folder = Path.cwd()
     configure(folder, f"steps:\n  gitOpsUpdateDeployment: {{serverUrl: '{server.url('ops')}'}}\n")
-    flag = request(folder, step="gitOpsUpdateDeployment", build={"number": str(number), "url": f"https://ci.example.com/job/app/{number}/"}, parameters={
-        "filePath": path, "containerName": "app", "containerImageNameTag": f"app:{number}", "containerRegistryUrl": "https://registry.example.com", **parameters})
+    build = {"number": str(number), "url": f"https://ci.example.com/job/app/{number}/"}
+    given = {"filePath": path, "containerName": "app", "containerImageNameTag": f"app:{number}", "containerRegistryUrl": "https://registry.example.com"}
+    flag = request(folder, step="gitOpsUpdateDeployment", build=build, parameters={**given, **parameters})
     server.requests.clear()
     return Ending(["run", "gitOpsUpdateDeployment", *flag], folder, {"PATH": os.environ["PATH"], "PIPER_username": "deployer", "PIPER_password": PASSWORD})
 

@@ -366,7 +366,7 @@ def test_the_diff_is_a_patch_that_makes_what_the_commit_would(server: GitServer,
     tip = repository.fetch("main")
     if foreseen:
         repository.expect_history(tip)
-    repository.read([entry for entry in repository.listing(tip.commit) if entry.regular])
+    repository.read([entry for entry in repository.listing(tip.commit) if entry.named])
     changes = {"ü/long.yaml": b"".join(b"line %d\n" % (number * 2) for number in range(30_000)), "run": b"#!/bin/bash\r\n", "none": b"no end either",
                "new/file": b"1\n"}
     patch = repository.diff(tip, changes)
@@ -380,7 +380,7 @@ def test_the_diff_is_a_patch_that_makes_what_the_commit_would(server: GitServer,
 def test_a_diff_names_what_is_no_text_and_replaces_odd_bytes(server: GitServer, repository: Repository) -> None:
     server.add("demo", {"binary": b"\0", "odd": b"\xff\n"})
     tip = repository.fetch("main")
-    repository.read([entry for entry in repository.listing(tip.commit) if entry.regular])
+    repository.read([entry for entry in repository.listing(tip.commit) if entry.named])
     patch = repository.diff(tip, {"binary": b"\0\0", "odd": b"\xfe\n"})
     assert "Binary files a/binary and b/binary differ\n" in patch
     assert patch.endswith("-\ufffd\n+\ufffd\n")
@@ -430,7 +430,7 @@ def test_a_history_that_is_expected_comes_with_the_files_and_costs_nothing_more(
     tip = repository.fetch("main")
     repository.expect_history(tip)
     read = len(server.requests)
-    entries = [entry for entry in repository.listing(tip.commit) if entry.regular]
+    entries = [entry for entry in repository.listing(tip.commit) if entry.named]
     assert repository.read(entries)["new"] == b"1"
     assert messages(repository, tip) == ["Another", "Begin"]
     assert len(server.requests) == read + 2
@@ -444,7 +444,7 @@ def test_a_history_that_did_not_come_once_comes_by_itself(server: GitServer, rep
     repository.expect_history(tip)
     answers = [answer]
     server.fault = lambda _method, _path: answers.pop() if answers else None
-    assert len(repository.read(entry for entry in repository.listing(tip.commit) if entry.regular)) > 1
+    assert len(repository.read(entry for entry in repository.listing(tip.commit) if entry.named)) > 1
     assert not answers
     read = len(server.requests)
     assert messages(repository, tip) == ["Another", "Begin"]
