@@ -64,8 +64,8 @@ def _steps(source: Source, one: Edit, sharing: Sharing) -> list[tuple[Splice, Pa
     place = _find(source, one, root, sharing.policy)
     steps = _changes(source, one, place)
     shared = _shared(source, one, root, place, sharing) if steps and "*" in source.masked else ()
-    if shared:
-        sharing.say(f"{source.where(place.changed.start)}: {spell(one.path)} is shared, and changes for {_listed(shared)}, too")
+    if others := [(path, alias) for path, alias in shared if path != one.path]:
+        sharing.say(f"{source.where(place.changed.start)}: {spell(one.path)} is shared, and changes for {_listed(others)}, too")
     return steps
 
 

@@ -98,7 +98,8 @@ def _push(task: Task, group: Sequence[Target]) -> Update:
     paths = tuple(dict.fromkeys(path for target in group for path in _paths(target.settings)))
     terms = Terms(max_attempts=settings.number("maxPushAttempts"), dry_run=task.dry_run, console=task.console, within=paths,
                   create_branch=settings.flag("createBranch"), allow_older=settings.flag("allowOlder"))
-    change = changes[0] if len(changes) == 1 else Together(changes=changes)
+    lasting = tuple(one for target in group for one in target.planned.lasting)
+    change = changes[0] if len(changes) == 1 else Together(changes=changes, lasting=lasting)
     with opened(replace(task, settings=settings)) as remote:
         if remote.login:  # git sends it as one, and a server may repeat it
             task.console.hide(basic(remote.login).removeprefix("Basic "))

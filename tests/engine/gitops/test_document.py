@@ -127,11 +127,12 @@ def test_a_refusal_names_every_place_that_would_change_and_the_way_out() -> None
     assert found.message == "b stands behind the alias *i of what is in line 1 and repeated in line 3 (c.d)"
 
 
-@pytest.mark.parametrize("path", [("a",), ("b",), ("c", "d")])
-def test_with_all_the_text_that_aliases_stand_for_changes_and_they_are_named(path: Path) -> None:
+@pytest.mark.parametrize(("path", "named"), [
+    (("a",), "line 2 (b) and line 3 (c.d)"), (("b",), "line 3 (c.d)"), (("c", "d"), "line 2 (b)")])
+def test_with_all_the_text_that_aliases_stand_for_changes_and_they_are_named(path: Path, named: str) -> None:
     after, said = shared(SHARED, Edit(path=path, value="new"), policy=ALL)
     assert after == SHARED.replace("'old'", "'new'")
-    assert said == [f"x.yaml:1:7: {spell(path)} is shared, and changes for line 2 (b) and line 3 (c.d), too"]
+    assert said == [f"x.yaml:1:7: {spell(path)} is shared, and changes for {named}, too"]
     assert shared(after, Edit(path=path, value="new"), policy=ALL) == (after, [])
 
 
@@ -193,10 +194,11 @@ def test_with_all_every_user_of_a_text_says_the_new_one_and_nothing_else_does(da
     uses = [data.draw(st.sampled_from(["'old'", "*i", "{v: *i}", "[*i, old]"])) for _ in range(count)]
     text = "".join(["i: &i old\n", *(f"k{number}: {use}\n" for number, use in enumerate(uses))])
     number = data.draw(st.sampled_from([-1, *(at for at, use in enumerate(uses) if use == "*i")]))
+    others = [use for at, use in enumerate(uses) if at != number]
     path = "i" if number < 0 else f"k{number}"
     after, said = shared(text, Edit(path=(path,), value="new"), policy=ALL)
     assert yaml.safe_load(after) == yaml.safe_load(text.replace("&i old", "&i new"))
-    assert bool(said) == any("*i" in use for use in uses)
+    assert bool(said) == any("*i" in use for use in others)
 
 
 def test_an_anchor_that_nothing_uses_stays_beside_its_new_value() -> None:

@@ -475,3 +475,13 @@ def test_a_values_file_of_the_repository_is_edited_in_place(place: Place) -> Non
     assert ending.code == 0, ending.err
     assert place.file("charts/app/values.yaml") == f'image: {{repository: registry.example.com/team/app, tag: "2.0", digest: {DIGEST}}}\n'
     assert ending.result["outputs"]["digestWritten"] is True
+
+
+def test_what_aliases_share_changes_for_all_and_two_targets_do_not_write_over_each_other(place: Place) -> None:
+    place.server.add("ops", {"app.yaml": b"x: &i old\nspec: {containers: [{name: app, image: *i}, {name: side, image: *i}]}\n"})
+    targets = [{"containerName": "app"}, {"containerName": "side", "containerImageNameTag": "side:3"}]
+    ending = place.deploy(filePath="app.yaml", targets=targets, yamlAliases="all")
+    assert (ending.code, ending.message) == (7, "two different values for one that aliases share in app.yaml"), ending.err
+    ending = place.deploy(filePath="app.yaml", targets=[{"containerName": "app"}, {"containerName": "side"}], yamlAliases="all")
+    assert (ending.code, place.file("app.yaml").count("registry.example.com/team/app:2.0")) == (0, 1), ending.err
+    assert "app.yaml:1:7: spec.containers[0].image is shared, and changes for line 2 (spec.containers[1].image), too" in ending.err

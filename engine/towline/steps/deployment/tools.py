@@ -26,10 +26,11 @@ _IMAGE = "image"  # where a chart's values usually have it
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """What is to be written: the Change, and the images by the container or key that they are for."""
+    """What is to be written: the Change, and the images by the container or key that they are for; `lasting` as `Together` has them."""
 
     change: Change
     images: Mapping[str, Deployed]
+    lasting: tuple[Change, ...] = ()
 
 
 def plan(task: Task, settings: Settings, note: Note, warn: Callable[[str], None]) -> Planned:
@@ -68,11 +69,11 @@ class _Call:
         """What becomes of aliases in the files that are edited."""
         return Sharing(policy=self.settings.text("yamlAliases"), say=self.task.console.say)
 
-    def together(self, changes: Iterable[ContainerImage | KustomizeImage]) -> Change:
-        """Changes of one image each; where they may change what others share, all must hold in the end."""
+    def planned(self, images: Mapping[str, Deployed], changes: Iterable[ContainerImage | KustomizeImage | PathValues]) -> Planned:
+        """Edits of files; where they may change what others share, all must hold in the end."""
         every = tuple(changes)
-        shared = self.sharing.policy == ALL and len(every) > 1
-        return Together(changes=every, lasting=tuple(replace(one, note=unnoted, sharing=Sharing(policy=ALL)) for one in every) if shared else ())
+        lasting = tuple(replace(one, note=unnoted, sharing=Sharing(policy=ALL)) for one in every) if self.sharing.policy == ALL else ()
+        return Planned(change=Together(changes=every, lasting=lasting if len(every) > 1 else ()), images=images, lasting=lasting)
 
     def workspace_file(self, name: str, parameter: str) -> bytes | None:
         """The content of a file of the workspace, None where it is not there."""
@@ -83,10 +84,10 @@ def _manifest(call: _Call) -> Planned:
     if call.settings.given("imagePath"):
         image = call.images.single()
         path = call.settings.text("imagePath")
-        return Planned(change=PathValues(pattern=call.file, values={path: image.written}, note=call.note, sharing=call.sharing), images={path: image})
+        return call.planned({path: image}, [PathValues(pattern=call.file, values={path: image.written}, note=call.note, sharing=call.sharing)])
     images = call.images.by_container("" if call.settings.given("containers") else call.needed("containerName"))
     changes = (ContainerImage(pattern=call.file, container=name, image=image.written, note=call.note, sharing=call.sharing) for name, image in images.items())
-    return Planned(change=call.together(changes), images=images)
+    return call.planned(images, changes)
 
 
 def _kustomize(call: _Call) -> Planned:
@@ -94,7 +95,7 @@ def _kustomize(call: _Call) -> Planned:
     changes = (KustomizeImage(pattern=call.file, name=name, new_name=image.repository, new_tag=image.tag,
                               digest=image.digest if image.pinned or not image.tag else "", note=call.note, sharing=call.sharing)
                for name, image in images.items())
-    return Planned(change=call.together(changes), images=images)
+    return call.planned(images, changes)
 
 
 def _helm(call: _Call) -> Planned:
@@ -127,7 +128,7 @@ def _values(call: _Call) -> Planned:
         values |= {f"{key}.tag": image.tag} if image.tag else {}
         values |= {f"{key}.digest": image.digest} if image.pinned or not image.tag else {}
     emptied = tuple(f"{key}.digest" for key in images if f"{key}.digest" not in values)  # the chart would go on with the old one
-    return Planned(change=PathValues(pattern=call.file, values=values, emptied=emptied, note=call.note, sharing=call.sharing), images=images)
+    return call.planned(images, [PathValues(pattern=call.file, values=values, emptied=emptied, note=call.note, sharing=call.sharing)])
 
 
 _PARTS: Mapping[str, Callable[[Deployed], str]] = {
@@ -155,7 +156,7 @@ def _values_paths(call: _Call) -> Planned:
         values[path] = _PARTS[part](images[path])
         if not values[path]:
             raise ConfigError(f"no {part} is known of {images[path].reference}", where=call.settings.origin("valuesPaths"), hint=f"leave {path} out")
-    return Planned(change=PathValues(pattern=call.file, values=values, note=call.note, sharing=call.sharing), images=images)
+    return call.planned(images, [PathValues(pattern=call.file, values=values, note=call.note, sharing=call.sharing)])
 
 
 def _template(call: _Call) -> Planned:
