@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from towline.config.settings import Settings
-from towline.errors import ConfigError
+from towline.errors import ConfigError, placed
 from towline.gitops.aliases import ALL, Sharing
 from towline.gitops.change import Change, Note, Together, check_path, unnoted
 from towline.gitops.helm import Cluster, HelmChart, ImageValues, ValuesFile, renderer
@@ -57,7 +57,8 @@ class _Call:
     @property
     def file(self) -> str:
         """The file, or the pattern of files, that is changed."""
-        return check_path(self.settings.text("filePath"))
+        with placed(self.settings.origin("filePath")):
+            return check_path(self.settings.text("filePath"))
 
     @property
     def deployment(self) -> str:
@@ -77,7 +78,8 @@ class _Call:
 
     def workspace_file(self, name: str, parameter: str) -> bytes | None:
         """The content of a file of the workspace, None where it is not there."""
-        return find_file(self.task.folder, check_path(name), where=self.settings.origin(parameter))
+        with placed(self.settings.origin(parameter)):
+            return find_file(self.task.folder, check_path(name), where=self.settings.origin(parameter))
 
 
 def _manifest(call: _Call) -> Planned:

@@ -134,3 +134,10 @@ def test_two_images_for_what_aliases_share_are_refused_and_one_is_not(tmp_path: 
     noted.clear()
     assert list(changed(tmp_path, {"x.yaml": SHARED}, **several, containers={"one": "app", "two": "app"})) == ["x.yaml"]
     assert [one.old for one in noted] == ["old", noted[0].new], "what is only checked notes nothing"
+
+
+@pytest.mark.parametrize("parameters", [
+    {"filePath": "../x", "containerName": "c"}, {"tool": "helm-values", "filePath": "f", "valuesTemplate": "../x.j2"},
+])
+def test_a_path_that_is_none_is_refused_with_the_place_of_its_parameter(tmp_path: Path, parameters: dict[str, Any]) -> None:
+    assert refusal(tmp_path, **parameters).where == "parameter of the call"
