@@ -110,10 +110,12 @@ class Repository:
         yet), CredentialError, GitUnreachable, MachineError.
         """
         if branch and (not branch.isprintable() or self._git.check("check-ref-format", f"refs/heads/{branch}").code):
-            raise ConfigError(f"{branch!r} is not a branch name", hint="give the branch's short name, such as main")
+            raise ConfigError(f"{branch!r} is not a branch name", where=self.remote.url, hint="give the branch's short name, such as main")
         self._asked = branch, create
         try:
             found = self._copy.clone(branch, scope)
+            if branch and not found:  # a tag has that name
+                self._copy.explain(branch)
         except Missing:
             if not create or not branch:
                 raise
