@@ -91,7 +91,7 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
         repository.expect_history(tip)
     attempts = 0
     while True:
-        tip, edits = _prepared(repository, tip, change)
+        tip, edits = _prepared(repository, tip, change, terms.within)
         done = Update(commit="", branch=tip.branch, base=tip.commit, files=tuple(edit.path for edit in edits), attempts=attempts, diff="")
         if edits and not terms.allow_older:
             history = ((commit.id, commit.message) for commit in repository.history(tip))
@@ -114,22 +114,26 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
         tip = landed
 
 
-def _prepared(repository: Repository, tip: Tip, change: Change) -> tuple[Tip, tuple[Edit, ...]]:
+def _prepared(repository: Repository, tip: Tip, change: Change, within: Iterable[str]) -> tuple[Tip, tuple[Edit, ...]]:
     """The tip and what the change makes of it; where that fails on a part of the repository, once more on the whole, which may be newer."""
     try:
-        return tip, prepare(repository, tip, change)
+        return tip, prepare(repository, tip, change, within)
     except (ConfigError, RenderError) as fault:
         if not repository.narrow and not isinstance(fault, OutOfScope):
             raise
     tip = repository.widen()
-    return tip, prepare(repository, tip, change)
+    return tip, prepare(repository, tip, change, within)
 
 
-def prepare(repository: Repository, tip: Tip, change: Change) -> tuple[Edit, ...]:
+def prepare(repository: Repository, tip: Tip, change: Change, within: Iterable[str] = ()) -> tuple[Edit, ...]:
     """What `change` comes to on this tip, unchanged files left out; raises ConfigError (a path that is no editable file)."""
     entries = {entry.path: entry for entry in repository.listing(tip.commit)}
     with placed(repository.remote.url):
-        wanted = change.wants(sorted(path for path, entry in entries.items() if entry.named))
+        try:
+            wanted = change.wants(sorted(path for path, entry in entries.items() if entry.named))
+        except ConfigError:
+            _check_obstacles(entries, within)
+            raise
     repository.cover(wanted)
     files = _read(repository, entries, wanted)
     with placed(repository.remote.url):
@@ -140,6 +144,15 @@ def prepare(repository: Repository, tip: Tip, change: Change) -> tuple[Edit, ...
                   if old.get(path) != new and not _behind_link(repository, entries.get(path), changed, new))
     _check_places(repository, (entries[edit.path] for edit in edits if edit.path in entries))
     return edits
+
+
+def _check_obstacles(entries: Mapping[str, Entry], paths: Iterable[str]) -> None:
+    """Raises ConfigError where one of `paths` is a folder, or leads over what is none: a Change is not shown these, and cannot tell."""
+    for parts in (path.split("/") for path in paths):
+        for depth in range(1, len(parts) + 1):
+            entry, wanted = entries.get("/".join(parts[:depth])), "file" if depth == len(parts) else "folder"
+            if entry and entry.obstacle and (entry.kind == "tree") == (wanted == "file"):
+                raise ConfigError(f"{entry.path} is {entry.obstacle}, not a {wanted}", hint="give the path of a file, as git has it")
 
 
 def _read(repository: Repository, entries: Mapping[str, Entry], paths: Iterable[str]) -> dict[str, bytes]:

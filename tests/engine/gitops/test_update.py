@@ -316,6 +316,27 @@ def test_a_file_that_is_found_by_a_link_as_well_is_edited_once(server: GitServer
     assert update(repository, branch="main", change=Replace(paths=("apps/demo.yaml", "apps/link.yaml")), text=TEXT).files == ("apps/demo.yaml",)
 
 
+@pytest.mark.parametrize(("path", "message"), [
+    ("apps/link.yaml", "none of 5"), ("link/demo.yaml", "link is a symbolic link, not a folder"),
+    ("sub/app.yaml", "sub is a submodule, not a folder"), ("apps", "apps is a folder, not a file"), ("apps/none.yaml", "none of 5"),
+])
+def test_a_path_that_a_change_does_not_find_is_told_from_one_that_it_is_not_shown(
+    server: GitServer, repository: Repository, path: str, message: str
+) -> None:
+    class Choosy(Replace):
+        def wants(self, listing: Sequence[str]) -> Sequence[str]:
+            raise ConfigError(f"none of {len(listing)}")
+
+    git(server, "read-tree", "main")
+    git(server, "update-index", "--add", "--cacheinfo", f"160000,{git(server, 'rev-parse', 'main').strip()},sub")
+    tree = git(server, "write-tree").strip()
+    git(server, "update-ref", "refs/heads/main", git(server, "-c", "user.name=x", "-c", "user.email=x", "commit-tree", tree, "-m", "Sub").strip())
+    server.add("demo", {"apps/link.yaml": (b"demo.yaml", 0o120000), "link": (b"apps", 0o120000)})
+    with pytest.raises(ConfigError) as caught:
+        update(repository, branch="main", change=Choosy(), text=TEXT, terms=Terms(within=(path,)))
+    assert (caught.value.message, caught.value.where) == (message, repository.remote.url)
+
+
 @pytest.mark.parametrize("path", ["../x", ".git/config", "/x", "apps"])
 def test_a_change_that_leads_out_of_the_files_is_refused_and_nothing_is_pushed(server: GitServer, repository: Repository, path: str) -> None:
     with pytest.raises(ConfigError):
@@ -399,6 +420,17 @@ def test_a_branch_of_its_own_is_made_and_pushed_to_from_then_on(server: GitServe
     assert git(server, "log", "--format=%H", "stage").split() == [first.commit, first.base]
     again = update(repository, branch="stage", change=Replace(old=b"demo:2", new=b"demo:3"), text=TEXT, terms=terms)
     assert again.base == first.commit
+
+
+def test_a_branch_with_the_name_of_a_tag_begins_at_the_remotes_head(server: GitServer, repository: Repository) -> None:
+    git(server, "tag", "stage", "main")
+    server.add("demo", {"apps/new.yaml": b"1"})
+    with pytest.raises(ConfigError, match="there is no branch 'stage'"):
+        update(repository, branch="stage", change=Replace(), text=TEXT)
+    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True))
+    assert git(server, "rev-list", "--first-parent", "refs/heads/stage").split()[:2] == [done.commit, git(server, "rev-parse", "main").strip()]
+    again = update(repository, branch="stage", change=Replace(old=b"demo:2", new=b"demo:3"), text=TEXT)
+    assert again.base == done.commit
 
 
 @pytest.mark.parametrize("moment", [PUSHING, SENDING])
