@@ -133,6 +133,8 @@ List credentialsFor(String name, List bindings) {
                                              passwordVariable: binding.variables.password))
         } else if (binding.kind == 'string') {
             credentials.add(string(credentialsId: binding.credentialsId, variable: binding.variables.text))
+        } else if (binding.kind == 'file') {
+            credentials.add(file(credentialsId: binding.credentialsId, variable: binding.variables.file))
         } else if (binding.kind == 'sshUserPrivateKey') {
             credentials.add(sshUserPrivateKey(credentialsId: binding.credentialsId, keyFileVariable: binding.variables.file))
         } else {

@@ -171,6 +171,15 @@ class BridgeTest extends LibraryTest {
         assertNothingIsLeft()
     }
 
+    @Test void 'a secret file is bound as its path'() {
+        CpsHarness h = answering([status: 'bind', bindings: [[credentialsId: 'signer', kind: 'file', variables: [file: 'PIPER_signingPrivateKey']]]], [:])
+        jenkins.credentials.put('signer', [file: '/agent/tmp/secretFiles/key.asc'])
+        h.run('gitOpsUpdateDeployment script: this')
+        assert engine.environment(0).PIPER_signingPrivateKey == null
+        assert engine.environment(1).PIPER_signingPrivateKey == '/agent/tmp/secretFiles/key.asc'
+        assertNothingIsLeft()
+    }
+
     @Test void 'asking for credentials twice is a failure'() {
         CpsHarness h = answering(BIND, BIND)
         jenkins.credentials.putAll([registry: [username: 'bob', password: 'boundpa55'], tok: [text: 'boundt0ken']])

@@ -57,7 +57,7 @@ class StepBackend {
                 Map s = credentials[c.credentialsId]
                 if (s == null) { throw new RuntimeException("Could not find credentials entry with ID '${c.credentialsId}'") }
                 bound.addAll([s.text, s.password].findAll { it })
-                c.kind == 'string' ? [[(c.variable): s.text]] : c.kind == 'sshUserPrivateKey' ? [[(c.keyFileVariable): s.file]] : [[(c.usernameVariable): s.username, (c.passwordVariable): s.password]]
+                c.kind == 'string' ? [[(c.variable): s.text]] : c.kind == 'file' ? [[(c.variable): s.file]] : c.kind == 'sshUserPrivateKey' ? [[(c.keyFileVariable): s.file]] : [[(c.usernameVariable): s.username, (c.passwordVariable): s.password]]
             }.inject([:]) { a, b -> a + b }); break
             case 'stage': envStack.push([STAGE_NAME: args[0] as String]); break
             case 'dir': dirStack.add(file(args[0] as String).path); break
@@ -138,6 +138,8 @@ class StepBackend {
     Object do_usernamePassword(Map m) { [kind: 'usernamePassword'] + m }
 
     Object do_string(Map m) { [kind: 'string'] + m }
+
+    Object do_file(Map m) { [kind: 'file'] + m }
 
     Object do_sshUserPrivateKey(Map m) { [kind: 'sshUserPrivateKey'] + m }
 }

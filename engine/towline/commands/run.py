@@ -20,7 +20,7 @@ from towline.config.merge import Layer
 from towline.config.resolve import resolve
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
-from towline.errors import CredentialError, UsageError
+from towline.errors import ConfigError, CredentialError, UsageError
 from towline.pipeline import environment, stages
 from towline.steps.task import Task
 from towline.wire import BIND, SKIPPED, Binding, Outcome
@@ -105,12 +105,18 @@ def _task(call: Call, settings: Settings, values: Mapping[str, object], *, dry_r
 
 
 def _bindings(schema: StepSchema, settings: Settings, call: Call) -> tuple[Binding, ...]:
-    """Jenkins credentials that the configuration names and that nobody has bound yet; raises CredentialError outside of Jenkins."""
-    wanted = []
+    """Jenkins credentials that the configuration names and that nobody has bound yet; raises CredentialError outside of Jenkins.
+
+    Raises ConfigError for two that would fill one parameter.
+    """
+    wanted: list[Binding] = []
     for credential in schema.credentials:
         if not settings.given(credential.name) or all(settings.given(name) for name in credential.parameters.values()):
             continue
         variables = {part: f"PIPER_{name}" for part, name in credential.parameters.items()}
+        if others := [one for one in wanted if set(one.variables.values()) & set(variables.values())]:
+            raise ConfigError(f"{credential.name} names a credential for what {others[0].credentials_id!r} is named for already",
+                              where=settings.origin(credential.name), hint="name one of them")
         if not call.requested:
             raise CredentialError(f"{credential.name} names a Jenkins credential, and this is no Jenkins build", where=settings.origin(credential.name),
                                   hint=f"set {' and '.join(variables.values())}")

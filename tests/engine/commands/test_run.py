@@ -75,6 +75,23 @@ def test_a_jenkins_credential_that_is_not_bound_is_asked_for(workspace: Path) ->
     ]
 
 
+@pytest.mark.parametrize(("name", "kind", "part"), [
+    ("signingKeyCredentialsId", "sshUserPrivateKey", "file"), ("signingKeyFileCredentialsId", "file", "file"),
+    ("signingKeyTextCredentialsId", "string", "text"),
+])
+def test_a_signing_key_is_a_credential_of_whatever_kind_it_is_named_by(workspace: Path, name: str, kind: str, part: str) -> None:
+    configure(workspace, f"{DEPLOY}general: {{{name}: signer}}\n")
+    ending = Ending(["run", "gitOpsUpdateDeployment", *request(workspace, step="gitOpsUpdateDeployment")], workspace)
+    assert {"credentialsId": "signer", "kind": kind, "variables": {part: "PIPER_signingPrivateKey"}} in ending.result["bindings"]
+
+
+def test_two_credentials_for_one_parameter_are_refused(workspace: Path) -> None:
+    configure(workspace, f"{DEPLOY}general:\n  signingKeyCredentialsId: one\n  signingKeyFileCredentialsId: two\n")
+    ending = Ending(["run", "gitOpsUpdateDeployment", *request(workspace, step="gitOpsUpdateDeployment")], workspace)
+    assert (ending.code, "'one' is named for already" in ending.message) == (3, True)
+    assert ending.where.startswith(".pipeline/config.yml:")
+
+
 def test_a_jenkins_credential_outside_of_jenkins_is_a_fault_that_names_the_variables(workspace: Path) -> None:
     configure(workspace, DEPLOY)
     ending = Ending(["run", "gitOpsUpdateDeployment"], workspace)

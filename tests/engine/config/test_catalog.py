@@ -153,7 +153,7 @@ def test_a_parameter_stands_where_piper_lets_it_stand(step: str, name: str, scop
 def test_only_what_jenkins_is_asked_to_bind_is_a_credential_of_towlines_own_steps() -> None:
     kinds = {schema.name: {credential.kind for credential in schema.credentials} for schema in all_schemas()}
     assert kinds["kanikoExecute"] == kinds["cnbBuild"] == {"file"}
-    assert all(kinds[step] <= {"usernamePassword", "string", "sshUserPrivateKey"} for step in RUN_HERE)
+    assert all(kinds[step] <= {"usernamePassword", "string", "file", "sshUserPrivateKey"} for step in RUN_HERE)
 
 
 @pytest.mark.parametrize("name", ["chartPath", "deploymentName"])

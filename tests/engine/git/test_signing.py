@@ -24,12 +24,15 @@ def gpg(home: Path, *words: str, stdin: str = "") -> str:
     return done.stdout
 
 
-@pytest.fixture
-def gpg_home(tmp_path: Path) -> Path:
+def make_gpg_home(home: Path) -> Path:
     """A home of gpg with one key; its agent ends with it."""
-    home = tmp_path / "people"
     gpg(home, "--passphrase", "", "--pinentry-mode", "loopback", "--quick-generate-key", "Deployer <deployer@example.com>", "ed25519", "sign", "never")
     return home
+
+
+@pytest.fixture
+def gpg_home(tmp_path: Path) -> Path:
+    return make_gpg_home(tmp_path / "people")
 
 
 def committed(server: GitServer, environ: Mapping[str, str], key: SigningKey) -> Path:
