@@ -14,7 +14,7 @@ from towline.steps.task import Task
 from towline.wire import Outcome
 
 _STEP = "imagePushToRegistry"
-_TO, _FROM, _FROM_IMAGE = "container/promotedTo", "container/promotedFrom", "container/promotedImage"
+_TO, _FROM, _FROM_IMAGES = "container/promotedTo", "container/promotedFrom", "container/promotedImages"
 _NAMES = {  # as facts/steps.md section 6.1 maps them
     "sourceRegistryUser": "sourceRegistryUser", "sourceRegistryPassword": "sourceRegistryPassword",
     "targetRegistryUser": "dockerRegistryUser", "targetRegistryPassword": "dockerRegistryPassword", "tagLatest": "tagLatest",
@@ -31,29 +31,54 @@ def run(task: Task) -> Outcome:
     if settings.given("dockerArchive"):
         raise ConfigError("dockerArchive is not pushed by this step", where=settings.origin("dockerArchive"),
                           hint=f"use {_STEP} with pushLocalDockerImage: true and localDockerImagePath")
-    registry, image, releases = settings.text("sourceRegistryUrl"), settings.text("sourceImage"), _host(task, "dockerRegistryUrl")
-    if not image:
+    if not settings.text("sourceImage"):
         raise ConfigError("no image is known that could be pushed", where=settings.origin("sourceImage"),
                           hint="the step that builds or pushes the image leaves it in the pipeline environment; else set sourceImage")
     task.console.say(f"containerPushToRegistry: {_STEP} is its new name: dockerRegistryUrl is targetRegistryUrl there, dockerCredentialsId is"
                      " targetRegistryCredentialsId, sourceImage and dockerImage are sourceImageNameTags and targetImageNameTags")
+    releases, images = _host(task, "dockerRegistryUrl"), _images(task)
+    registry, sources = _from(task, releases, images)
     more: Mapping[str, object] = {
-        "targetRegistryUrl": releases, "useImageNameTags": True, "targetImageNameTags": [settings.text("dockerImage") or image],
-        "additionalTags": _version(task),
+        "sourceRegistryUrl": registry, "targetRegistryUrl": releases, "useImageNameTags": True, "sourceImageNameTags": sources,
+        "targetImageNameTags": [settings.text("dockerImage") or images[0], *images[1:]], "additionalTags": _version(task),
     }
-    if _is_promoted(task, registry, releases):
-        registry, image = str(task.pipeline_environment[_FROM]), str(task.pipeline_environment[_FROM_IMAGE])
-    more = {**more, "sourceRegistryUrl": registry, "sourceImageNameTags": [image]}
     outcome = image_push_to_registry.run(replace(task, settings=settings.translated(load_schema(_STEP), _NAMES, more)))
-    promoted = {_TO: releases, _FROM: registry, _FROM_IMAGE: image} if outcome.pipeline_environment else {}
+    promoted = {_TO: releases, _FROM: registry, _FROM_IMAGES: sources} if outcome.pipeline_environment else {}
     return replace(outcome, pipeline_environment={**outcome.pipeline_environment, **promoted})
 
 
-def _is_promoted(task: Task, registry: str, releases: str) -> bool:
-    """Whether the pipeline environment names what this step itself has pushed, when it ran before: then it does the same once more."""
-    settings, known = task.settings, task.pipeline_environment
-    by_build = all(settings.origin(name).endswith("in the pipeline environment") for name in ("sourceRegistryUrl", "sourceImage"))
-    return by_build and registry == releases == known.get(_TO) and all(isinstance(known.get(name), str) for name in (_FROM, _FROM_IMAGE))
+def _images(task: Task) -> list[str]:
+    """Every image that was pushed last, where neither a setting nor a script names one; else that one."""
+    every = _pushed_last(task) and not task.settings.given("dockerImage")
+    return (_known(task, "container/targetImageNameTags") if every else []) or [task.settings.text("sourceImage")]
+
+
+def _from(task: Task, releases: str, images: list[str]) -> tuple[str, list[str]]:
+    """The registry to copy from and the images there, by the digests that were pushed and tested.
+
+    Where the pipeline environment names what this step itself has pushed when it ran before, it does the same once more.
+    """
+    registry, environment = task.settings.text("sourceRegistryUrl"), task.pipeline_environment
+    if not _pushed_last(task):
+        return registry, images
+    before = _known(task, _FROM_IMAGES)
+    if registry == releases == environment.get(_TO) and len(before) == len(images):
+        return str(environment.get(_FROM, "")), before
+    names, digests = _known(task, "container/targetImageNameTags"), _known(task, "container/targetImageDigests")
+    pushed = dict(zip(names, digests, strict=True)) if len(names) == len(digests) else {}
+    return registry, [f"{image}@{pushed[image]}" if image in pushed else image for image in images]
+
+
+def _known(task: Task, key: str) -> list[str]:
+    """A list of the pipeline environment, empty where it has none."""
+    texts = task.pipeline_environment.get(key)
+    return list(map(str, texts)) if isinstance(texts, list) else []
+
+
+def _pushed_last(task: Task) -> bool:
+    """Whether image and registry are those of the last push of this pipeline."""
+    origins = [task.settings.origin(name).partition(" ")[0] for name in ("sourceRegistryUrl", "sourceImage")]
+    return origins == ["container/targetRegistryUrl", "container/targetImageNameTag"]
 
 
 def _host(task: Task, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.calls import Ending, configure, request
-from tests.fakes.images import make_index, put, refer_to
+from tests.fakes.images import make_image, make_index, put, refer_to
 from tests.fakes.registry import FakeRegistry
 
 PASSWORD = "release-pass-word"
@@ -45,7 +45,7 @@ def test_what_was_pushed_last_goes_on_to_the_registry_of_releases(promotion: Pro
     assert ending.result["pipelineEnvironment"] == {
         "container/targetRegistryUrl": promotion.releases.url, "container/targetImageNameTag": "team/app:1.0.0-7",
         "container/targetImageNameTags": ["team/app:1.0.0-7"], "container/targetImageDigests": [promotion.image.digest],
-        "container/promotedTo": promotion.releases.url, "container/promotedFrom": promotion.tested.url, "container/promotedImage": "team/app:1.0.0-7",
+        "container/promotedTo": promotion.releases.url, "container/promotedFrom": promotion.tested.url, "container/promotedImages": ["team/app:1.0.0-7"],
     }
     assert promotion.push().result["status"] == "unchanged"
 
@@ -60,6 +60,23 @@ def test_a_second_run_that_finds_its_own_push_in_the_environment_asks_where_the_
                                        "sourceRegistryPassword": PASSWORD, "dockerImage": "shop/app:stable"}, **first.result["pipelineEnvironment"])
     assert named.result["status"] == "success", named.err
     assert promotion.releases.storage["shop/app"].tags == dict.fromkeys(("9", "stable"), promotion.image.digest)
+
+
+def test_every_image_of_the_last_push_goes_on_by_the_digest_that_was_pushed(promotion: Promotion) -> None:
+    worker, later = make_image(seed=1), make_image(seed=2)
+    put(worker, promotion.tested, "team/worker", "1.0.0-7")
+    names, digests = ["team/app:1.0.0-7", "team/worker:1.0.0-7"], [promotion.image.digest, worker.digest]
+    pushed: dict[str, Any] = {"container/targetImageNameTags": names, "container/targetImageDigests": digests}
+    put(later, promotion.tested, "team/worker", "1.0.0-7")  # somebody has moved the tag since then
+    ending = promotion.push(**pushed)
+    assert {key: ending.result["pipelineEnvironment"][key] for key in pushed} == pushed, ending.err
+    assert promotion.releases.storage["team/worker"].tags == {"1.0.0-7": worker.digest}
+    promotion.tested.stop()
+    assert promotion.push(parameters={"copyReferrers": False}, **ending.result["pipelineEnvironment"]).result["status"] == "unchanged"
+    promotion.tested.start()
+    given: list[dict[str, object]] = [{"sourceImage": names[0]}, {"dockerImage": "shop/app:9"}]
+    for parameters in given:
+        assert len(promotion.push(parameters=parameters, **pushed).result["outputs"]["images"]) == 1
 
 
 def test_the_log_names_the_new_step_once(promotion: Promotion) -> None:
