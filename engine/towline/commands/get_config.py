@@ -101,7 +101,10 @@ def _schema(arguments: argparse.Namespace, call: Call) -> StepSchema:
     if not name:
         if not arguments.stepName:
             raise UsageError("no step is named", hint="name it with --stepName, or give --stepMetadata")
-        return load_schema(arguments.stepName)
+        try:
+            return load_schema(arguments.stepName)
+        except UsageError as fault:
+            raise UsageError(fault.message, hint=f"{fault.hint}; the metadata of a step of Piper's own is given by --stepMetadata") from fault
     if name.partition("://")[0].lower() in ("http", "https"):
         remote = dispatch.source("http")
         text, name = remote.fetch(name, for_hosts(call), where="--stepMetadata"), remote.shown(name)

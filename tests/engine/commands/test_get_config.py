@@ -244,6 +244,10 @@ def test_every_failure_ends_with_one(workspace: Path, words: list[str], message:
     assert message in done.message
 
 
+def test_a_step_of_piper_s_own_is_asked_for_by_its_metadata(workspace: Path) -> None:
+    assert ending(workspace, "--stepName", "mavenBuild").hint.endswith("; the metadata of a step of Piper's own is given by --stepMetadata")
+
+
 def test_a_number_that_json_does_not_have_is_a_fault(workspace: Path) -> None:
     configure(workspace, "general: {colour: .inf}\n")
     assert "no number that JSON has" in ending(workspace, "--stepMetadata", "paint.yaml").message
