@@ -56,7 +56,7 @@ class ContainerImage:
 
 def _hint(wanted: str, names: set[str]) -> str:
     if not names:
-        return "no pod specification is there at all: is this the right file?"
+        return "no container with a name is there at all: is this the right file? imagePath leads to one without a name"
     listed = f"containers that are there: {', '.join(sorted(names))}"
     guess = nearest(wanted, names)
     return f"{guess} {listed}" if guess.startswith("did") else listed

@@ -135,11 +135,12 @@ def test_a_missing_container_in_a_chart_lists_templates_as_written() -> None:
 
 @pytest.mark.parametrize("text", [
     "kind: Service\nspec: {ports: [{name: app}]}\n", "", "just text\n", "spec:\n  containers:\n    type: array\n", "containers: [{name: app}]\n",
+    "spec: {containers: [{image: app}]}\n",
 ])
-def test_a_file_without_pods_says_so(text: str) -> None:
+def test_a_file_without_named_containers_says_so(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         set_image(text.encode(), "app")
-    assert "no pod specification" in caught.value.hint
+    assert "no container with a name" in caught.value.hint
 
 
 def test_a_container_in_one_of_several_files_is_enough() -> None:
