@@ -192,7 +192,8 @@ def _check_places(repository: Repository, entries: Iterable[Entry]) -> None:
     """Pass where all of them are files; raises ConfigError."""
     for entry in entries:
         if entry.obstacle:
-            raise ConfigError(f"{entry.path} is {entry.obstacle}, not a file", where=repository.remote.url, hint="give the path of a file")
+            raise ConfigError(f"{entry.path} is {entry.obstacle}, not a file", where=repository.remote.url,
+                              hint="give the path of a file, or put the file itself there")
 
 
 def _land(repository: Repository, tip: Tip, made: str, *, request: str, attempt: int) -> str | Tip:
