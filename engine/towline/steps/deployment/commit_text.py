@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from towline.config.settings import Settings
+from towline.errors import ConfigError
 from towline.git.checkout import described
 from towline.git.key import parse_key
 from towline.git.repository import Author
@@ -25,9 +26,17 @@ _TEMPLATE = re.compile(r"\{\{|\{%")
 
 def commit_text(task: Task, settings: Settings, names: Sequence[str], images: Sequence[Deployed]) -> CommitText:
     """The commit that deploys `images` under `names`; raises RenderError for a message that is a faulty template, CredentialError for a key."""
-    author = Author(name=settings.text("authorName") or settings.text("username") or "Towline", email=settings.text("authorEmail"), key=_key(task, settings))
+    author = Author(name=_name(settings), email=settings.text("authorEmail"), key=_key(task, settings))
     usual = _usual(images) or f"Updated {', '.join(names)} to version {settings.text('artifactVersion')}"
     return CommitText(text=_wanted(task, settings, names, images) or usual, provenance=_provenance(task, names, images), author=author)
+
+
+def _name(settings: Settings) -> str:
+    """Who commits; raises ConfigError for a name of which git would leave nothing."""
+    name = settings.text("authorName").strip()
+    if name and not any(sign.isalnum() for sign in name):
+        raise ConfigError(f"authorName is {name!r}, which git takes for no name", where=settings.origin("authorName"), hint="write a name with letters")
+    return name or settings.text("username") or "Towline"
 
 
 def template_image(deployed: Deployed) -> TemplateImage:

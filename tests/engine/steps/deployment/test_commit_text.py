@@ -56,6 +56,12 @@ def test_the_author_is_whom_the_settings_name(place: Place) -> None:
     assert place.shown("%an <%ae> %cn <%ce>") == "Deploy Bot <bot@example.com> Deploy Bot <bot@example.com>"
 
 
+def test_an_author_without_a_letter_is_refused(place: Place) -> None:
+    ending = place.deploy(authorName="<>")
+    assert (ending.code, ending.where) == (3, "parameter of the call")
+    assert "git takes for no name" in ending.message
+
+
 def test_without_a_name_the_author_is_the_user_else_towline_and_without_an_address(place: Place) -> None:
     assert place.deploy().code == 0
     assert place.shown("%an <%ae>") == "Towline <>"
