@@ -133,8 +133,9 @@ def _within(text: str, url: str, *, pushed: bool) -> Reference:
 
 
 def _pushed_digest(text: str, environment: Mapping[str, object]) -> str:
-    """The digest that imagePushToRegistry left for this very name and tag, else empty."""
-    names, digests = environment.get("container/targetImageNameTags"), environment.get("container/targetImageDigests")
+    """The digest that imagePushToRegistry, or without it the builder, left for this very name and tag, else empty."""
+    kind = "targetImage" if environment.get("container/targetRegistryUrl") else "image"
+    names, digests = environment.get(f"container/{kind}NameTags"), environment.get(f"container/{kind}Digests")
     if isinstance(names, list) and isinstance(digests, list) and len(names) == len(digests) and text in names:
         return str(digests[names.index(text)])
     return ""

@@ -76,6 +76,16 @@ def test_a_pinned_digest_is_written_and_must_be_known() -> None:
     assert "no digest of 'app:3' is known" in fault(images(pinDigest=True, containerImageNameTag="app:3")).message
 
 
+def test_the_builder_s_digest_counts_where_nothing_was_pushed_further() -> None:
+    built: dict[str, object] = {"container/registryUrl": "https://build.example.com", "container/imageNameTag": "app:2.0",
+                                "container/imageNameTags": ["app:2.0"], "container/imageDigests": [THREE]}
+    (image,) = images(built, pinDigest=True).by_container("c").values()
+    assert image.written == f"build.example.com/app:2.0@{THREE}"
+    both = {**PUSHED, "container/imageNameTags": ["app:3"], "container/imageDigests": [THREE]}
+    (image,) = images(both, containerImageNameTag="app:3").by_container("c").values()
+    assert image.digest == ""
+
+
 @pytest.mark.parametrize(("text", "says"), [
     ("", "no image is known"), ("app", "neither a tag nor a digest"), ("app:1:2", "no possible tag"), ("App:1", "not an image name"),
 ])
