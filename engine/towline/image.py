@@ -62,14 +62,15 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """`os/architecture[/variant]` of an image in an index (OCI image-spec, image index)."""
+    """`os/architecture[/variant][:version of the os]` of an image in an index (OCI image-spec, image index)."""
 
     os: str
     architecture: str
     variant: str = ""
+    os_version: str = ""
 
     def __str__(self) -> str:
-        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part) + (f":{self.os_version}" if self.os_version else "")
 
 
 def is_loopback(host: str) -> bool:
@@ -135,8 +136,9 @@ def parse_platforms(text: str) -> tuple[Platform, ...]:
 
 
 def parse_platform(text: str) -> Platform:
-    """`os/architecture[/variant][:osversion]` to a platform, the version left out; raises ConfigError."""
-    parts = text.partition(":")[0].split("/")
+    """`os/architecture[/variant][:osversion]` to a platform; raises ConfigError."""
+    name, _, version = text.partition(":")
+    parts = name.split("/")
     if len(parts) not in (2, 3) or not all(parts):
         raise ConfigError(f"{text!r} is not a platform", hint="expected os/architecture or os/architecture/variant")
-    return Platform(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else "")
+    return Platform(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else "", os_version=version)

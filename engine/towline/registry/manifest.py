@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from towline.errors import ConfigError, DigestMismatch, RegistryError
 from towline.image import Platform, parse_digest
@@ -113,7 +113,7 @@ def _position(index: Manifest, platform: Platform) -> int:
         if found == wanted:
             return position
     for position, found in offered:
-        if not wanted.variant and (found.os, found.architecture) == (wanted.os, wanted.architecture):
+        if _fits(found, wanted):
             return position
     names = ", ".join(sorted({str(found) for found in index.platforms}))
     raise ConfigError(f"the image is not there for the platform {platform}", hint=f"it is there for: {names or 'none that it names'}")
@@ -127,15 +127,22 @@ def check_platform(config: bytes, platform: Platform) -> None:
         found = None
     if found is None:
         return
-    wanted, offered = _normal(platform), _normal(found)
-    if (wanted.os, wanted.architecture) != (offered.os, offered.architecture) or (wanted.variant and wanted.variant != offered.variant):
+    if not _fits(_normal(found), _normal(platform if found.os_version else replace(platform, os_version=""))):
         raise ConfigError(f"the image is for the platform {found}, not for {platform}", hint="build it for that platform, or ask for the one it is for")
+
+
+def _fits(found: Platform, wanted: Platform) -> bool:
+    """Whether an image for `found` runs where `wanted` is asked for: what that leaves open may be anything, and of an os version the end."""
+    return (
+        (found.os, found.architecture) == (wanted.os, wanted.architecture) and wanted.variant in ("", found.variant)
+        and f"{found.os_version}.".startswith(f"{wanted.os_version}." if wanted.os_version else "")
+    )
 
 
 def _normal(platform: Platform) -> Platform:
     """Without the variant that everybody means anyway (`arm64/v8`)."""
     plain = platform.architecture == "arm64" and platform.variant == "v8"
-    return Platform(os=platform.os, architecture=platform.architecture) if plain else platform
+    return replace(platform, variant="") if plain else platform
 
 
 def _decoded(body: bytes, where: str) -> Mapping[str, object]:
@@ -185,7 +192,8 @@ def _descriptor(entry: object, where: str) -> Descriptor:
 
 def _platform(entry: object) -> Platform | None:
     fields = entry if isinstance(entry, dict) else {}
-    system, architecture, variant = fields.get("os"), fields.get("architecture"), fields.get("variant", "")
+    system, architecture = fields.get("os"), fields.get("architecture")
+    variant, version = (text if isinstance(text := fields.get(name), str) else "" for name in ("variant", "os.version"))
     if not isinstance(system, str) or not isinstance(architecture, str) or not system or not architecture:
         return None
-    return Platform(os=system, architecture=architecture, variant=variant if isinstance(variant, str) else "")
+    return Platform(os=system, architecture=architecture, variant=variant, os_version=version)

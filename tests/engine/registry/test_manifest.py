@@ -134,6 +134,28 @@ def test_a_platform_is_selected(wanted: str, found: int) -> None:
     assert select(parsed(index), parse_platform(wanted)).digest == index.children[found].digest
 
 
+@pytest.mark.parametrize(("wanted", "found"), [
+    ("windows/amd64", 0), ("windows/amd64:10.0.17763.5329", 0), ("windows/amd64:10.0.20348", 1), ("windows/amd64:10.0.20348.2227", 1),
+])
+def test_an_os_version_chooses_among_images_of_one_platform(wanted: str, found: int) -> None:
+    assert select(_windows(), parse_platform(wanted)) == _windows().children[found]
+
+
+@pytest.mark.parametrize("wanted", ["windows/amd64:10.0.2034", "windows/amd64:10.0.17763.1", "windows/amd64:11"])
+def test_an_os_version_that_is_not_there_is_no_other_one(wanted: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        select(_windows(), parse_platform(wanted))
+    assert caught.value.hint == "it is there for: linux/amd64, windows/amd64:10.0.17763.5329, windows/amd64:10.0.20348.2227"
+
+
+def _windows() -> Manifest:
+    """An index with two images for Windows, and one for Linux behind them."""
+    data = json.loads(make_index(["windows/amd64", "windows/amd64", "linux/amd64"]).manifest)
+    for entry, version in zip(data["manifests"], ("10.0.17763.5329", "10.0.20348.2227"), strict=False):
+        entry["platform"]["os.version"] = version
+    return of(data, OCI_INDEX)
+
+
 @pytest.mark.parametrize("wanted", ["linux/s390x", "windows/amd64", "linux/amd64/v3"])
 def test_a_platform_that_is_not_there_lists_those_that_are(wanted: str) -> None:
     with pytest.raises(ConfigError) as caught:
