@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import abc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases
+from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases, descendants, is_merge
 
 REFUSE, ALL, OWN = "refuse", "all", "own"
 
@@ -38,6 +39,36 @@ def users(root: Node, changed: Node) -> tuple[tuple[Path, Alias], ...]:
     return tuple((path, alias) for path, alias in _below(root, ()) if alias.start.index in reached) if reached else ()
 
 
+def path_of(root: Node, wanted: Node) -> Path:
+    """Where a node below `root` stands itself."""
+    return next((path for path, node in _nodes(root, ()) if node is wanted), ())
+
+
+def is_key(root: Node, place: Node) -> bool:
+    """Whether what stands at `place`, or an alias of it, is a key of a mapping."""
+    indexes = {place.start.index, *(alias.start.index for _, alias in users(root, place))}
+    return any(key.start.index in indexes for node in descendants(root) if isinstance(node, Mapping) for key, _ in node.pairs)
+
+
+def merged(pairs: abc.Sequence[tuple[Node, Node]], key: str, targets: abc.Mapping[int, Node]) -> Node | None:
+    """What the first of the merge keys among `pairs` that has `key` brings in; None where none does. `targets` is what aliases stand for."""
+    left, seen = [value for name, value in reversed(pairs) if is_merge(name)], set[int]()
+    while left:
+        node = left.pop()
+        found = targets[node.start.index] if isinstance(node, Alias) else node
+        if found.start.index in seen:
+            continue
+        seen.add(found.start.index)
+        if isinstance(found, Sequence):
+            left += reversed(found.items)
+        elif isinstance(found, Mapping):
+            own = next((value for name, value in found.pairs if isinstance(name, Scalar) and name.value == key), None)
+            if own is not None:
+                return targets[own.start.index] if isinstance(own, Alias) else own
+            left += [value for name, value in reversed(found.pairs) if is_merge(name)]
+    return None
+
+
 def anchors_lost(root: Node, removed: Node) -> bool:
     """Whether an alias elsewhere stands for something inside of `removed`."""
     return any(_holds(removed, target.start.index) and not _holds(removed, index) for index, target in aliases(root).items())
@@ -48,11 +79,15 @@ def _holds(node: Node, place: int) -> bool:
 
 
 def _below(node: Node, path: Path) -> Iterator[tuple[Path, Alias]]:
-    """Every alias with its path, that of its pair where it is a key."""
-    if isinstance(node, Alias):
-        yield path, node
+    """Every alias with its path."""
+    yield from ((place, found) for place, found in _nodes(node, path) if isinstance(found, Alias))
+
+
+def _nodes(node: Node, path: Path) -> Iterator[tuple[Path, Node]]:
+    """Every node with its path, that of its pair where it is a key."""
+    yield path, node
     for key, value in node.pairs if isinstance(node, Mapping) else ():
         place = (*path, key.value) if isinstance(key, Scalar) else path
-        yield from (*_below(key, place), *_below(value, place))
+        yield from (*_nodes(key, place), *_nodes(value, place))
     for number, item in enumerate(node.items if isinstance(node, Sequence) else ()):
-        yield from _below(item, (*path, number))
+        yield from _nodes(item, (*path, number))

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from towline.errors import RenderError
-from towline.gitops.aliases import ALL, OWN, REFUSING, Sharing, anchors_lost, users
+from towline.gitops.aliases import ALL, OWN, REFUSING, Sharing, anchors_lost, is_key, merged, path_of, users
 from towline.gitops.proof import Patch, inserted, proven, removed, replaced
 from towline.gitops.source import Source, read
 from towline.gitops.splice import Splice, Value, deletion, filling, insertion, replacement, says
-from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases
+from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases, is_merge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +64,8 @@ def _steps(source: Source, one: Edit, sharing: Sharing) -> list[tuple[Splice, Pa
     place = _find(source, one, root, sharing.policy)
     steps = _changes(source, one, place)
     shared = _shared(source, one, root, place, sharing) if steps and "*" in source.masked else ()
-    if others := [(path, alias) for path, alias in shared if path != one.path]:
-        sharing.say(f"{source.where(place.changed.start)}: {spell(one.path)} is shared, and changes for {_listed(others)}, too")
+    if shared:
+        sharing.say(f"{source.where(place.changed.start)}: {spell(path_of(root, place.changed))} is shared, and changes for {_listed(shared)}, too")
     return steps
 
 
@@ -101,6 +101,8 @@ def _find(source: Source, one: Edit, root: Node, policy: str) -> _Place:
     for part in one.path[:-1]:
         parent = _behind(source, one, root, _child(source, parent, part)[1], policy)
     number, found = _child(source, parent, one.path[-1])
+    if isinstance(one.path[-1], str):
+        own_value(source, parent, one.path[-1], aliases(root) if "*" in source.masked else {})  # two parsers must read it alike
     assert isinstance(parent, Mapping | Sequence)
     if isinstance(found, Alias) and one.value is not None:
         meant = aliases(root)[found.start.index]
@@ -111,6 +113,7 @@ def _find(source: Source, one: Edit, root: Node, policy: str) -> _Place:
     if found is None and isinstance(parent, Mapping):
         keys = [key.value if isinstance(key, Scalar) else "" for key, _ in parent.pairs]
         number = keys.index(one.after) if one.after in keys else len(keys) - 1
+        number = max([number, *(place for place, (key, _) in enumerate(parent.pairs) if is_merge(key))])  # in front of it, kubectl would not see it
     return _Place(parent=parent, number=number, node=found, changed=parent if found is None or one.value is None else found)
 
 
@@ -120,7 +123,9 @@ def _shared(source: Source, one: Edit, root: Node, place: _Place, sharing: Shari
     if any(anchors_lost(root, node) for node in (pair if one.value is None else pair[: bool(one.rename)])):
         raise RenderError(f"an alias elsewhere repeats what stands at {spell(one.path)}", where=source.where(place.changed.start), hint="write it out there")
     found = users(root, place.changed)
-    if found and sharing.policy != ALL:
+    if found and is_key(root, place.changed):
+        raise RenderError(f"{spell(one.path)} is a key too, by an alias or its anchor", where=source.where(place.changed.start), hint="write the key out")
+    if found and (sharing.policy != ALL or one.rename):
         by = f"{'aliases' if found[1:] else 'an alias'} in {_listed(found)}"
         raise RenderError(f"{spell(one.path)} is repeated by {by}, which would change too", where=source.where(place.changed.start),
                           hint=_hint(own=False))
@@ -135,7 +140,7 @@ def _behind(source: Source, one: Edit, root: Node, node: Node | None, policy: st
     if policy == ALL:
         return target
     others = [(path, alias) for path, alias in users(root, target) if alias is not node]
-    raise RenderError(f"{spell(one.path)} stands behind the alias *{node.name} of what is in line {target.start.line}"
+    raise RenderError(f"{spell(one.path)} stands behind the alias *{node.name} of what is in line {target.start.line} ({spell(path_of(root, target))})"
                       + (f" and repeated in {_listed(others)}" if others else ""), where=source.where(node.start), hint=_hint(own=isinstance(target, Scalar)))
 
 
@@ -173,9 +178,13 @@ def _keys(source: Source, node: Mapping) -> dict[str, int]:
 
 
 def own_value(source: Source, node: Node | None, key: str, targets: abc.Mapping[int, Node]) -> Node | None:
-    """The value of a mapping's own key, to decide on; raises RenderError where the key stands twice or is an alias. `targets` is what aliases stand for."""
+    """The value of a mapping's own key, to decide on; `targets` is what aliases stand for.
+
+    Raises RenderError where parsers differ: where the key stands twice, is an alias, or stands in front of a merge key that has it too.
+    """
     value: Node | None = None
-    for name, held in node.pairs if isinstance(node, Mapping) else ():
+    pairs = node.pairs if isinstance(node, Mapping) else ()
+    for number, (name, held) in enumerate(pairs):
         meant = targets[name.start.index] if isinstance(name, Alias) else name
         if not isinstance(meant, Scalar) or meant.value != key:
             continue
@@ -184,6 +193,9 @@ def own_value(source: Source, node: Node | None, key: str, targets: abc.Mapping[
         if value is not None:
             raise _twice(source, meant)
         value = held
+        if merged(pairs[number + 1 :], key, targets) is not None:
+            raise RenderError(f"a merge key behind {key!r} has that key too", where=source.where(name.start),
+                              hint="write the merge key first: for kubectl the later of the two wins")
     return value
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from towline import yaml_marks
 from towline.errors import ConfigError, RenderError
-from towline.gitops.aliases import REFUSING, Sharing
+from towline.gitops.aliases import REFUSING, Sharing, merged
 from towline.gitops.change import Note, Replaced, select, unnoted
 from towline.gitops.document import Edit, edit, own_value
 from towline.gitops.source import Source, read
@@ -46,19 +46,28 @@ class KustomizeImage:
         targets = yaml_marks.aliases(root)
         images = _behind(own_value(source, root, "images", targets), targets)
         items = [_behind(item, targets) for item in images.items] if isinstance(images, yaml_marks.Sequence) else []
-        names = [_behind(own_value(source, item, "name", targets), targets) for item in items]
+        names = [_meant(source, item, "name", targets) for item in items]
         found = [number for number, name in enumerate(names) if isinstance(name, Scalar) and name.value == self.name]
         for entry in [items[number] for number in found] or [root]:
             texts = _texts(entry, targets) if found else {}
             self.note(Replaced(file=path, name=self.name, old=_image(self.name, texts), new=_image(self.name, self._wanted())))
         if not found:
             return edit(source, [self._appended(source, images)], self.sharing)
+        for number in found:
+            self._check_merged(source, items[number], targets)
         edits = [one for number in found for one in self._edits(("images", number), set(_texts(items[number], targets)))]
         return edit(source, edits, self.sharing)
 
     def _wanted(self) -> dict[str, str]:
         fields = {"newName": self.new_name, "digest": self.digest} if self.digest else {"newName": self.new_name, "newTag": self.new_tag}
         return {key: value for key, value in fields.items() if value}
+
+    def _check_merged(self, source: Source, entry: Node | None, targets: Mapping[int, Node]) -> None:
+        """Refuse a digest or tag that a merge key brings in, and that would stand beside ours."""
+        unwanted = "newTag" if self.digest else "digest"
+        if entry is not None and unwanted not in _texts(entry, targets) and _meant(source, entry, unwanted, targets) is not None:
+            raise RenderError(f"{unwanted} of {self.name} comes from a merge key, and would count too", where=source.where(entry.start),
+                              hint="take it out of what is merged, or write it out in the entry")
 
     def _edits(self, place: Path, keys: set[str]) -> list[Edit]:
         """Changes of one entry: where a digest takes the place of a tag, or a tag that of a digest, it stands in the same line."""
@@ -93,6 +102,12 @@ def _root(source: Source) -> yaml_marks.Mapping:
 def _behind(node: Node | None, targets: Mapping[int, Node]) -> Node | None:
     """What an alias stands for: an entry is known by it, whether it may be changed or not."""
     return targets[node.start.index] if isinstance(node, Alias) else node
+
+
+def _meant(source: Source, entry: Node | None, key: str, targets: Mapping[int, Node]) -> Node | None:
+    """What an entry has at a key, itself or by a merge key."""
+    own = _behind(own_value(source, entry, key, targets), targets)
+    return own if own is not None or not isinstance(entry, yaml_marks.Mapping) else merged(entry.pairs, key, targets)
 
 
 def _texts(entry: Node | None, targets: Mapping[int, Node]) -> dict[str, str]:

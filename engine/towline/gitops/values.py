@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from towline import yaml_marks
 from towline.errors import ConfigError
-from towline.gitops.aliases import ALL, REFUSING, Sharing
+from towline.gitops.aliases import ALL, REFUSING, Sharing, merged
 from towline.gitops.change import Note, Replaced, select, unnoted
 from towline.gitops.document import Edit, edit
 from towline.gitops.dotted import Place, check_missing, find, parse_dotted
@@ -59,6 +59,8 @@ class PathValues:
         for place in (place for text in self.emptied for place in self._find(source, text)):
             if not place.missing and (isinstance(place.node, Alias) or (isinstance(place.node, Scalar) and place.node.value)):
                 yield Edit(document=place.document, path=place.path, value="")
+            elif len(place.missing) == 1 and _merges(source, place):
+                yield Edit(document=place.document, path=(*place.path, str(place.missing[0])), value="")  # wins over the merge key's
         for (document, path), (place, entries) in missing.items():
             if path and not _keys(place):
                 yield Edit(document=document, path=path, value=entries)
@@ -83,6 +85,14 @@ def _old(source: Source, place: Place) -> str:
     if isinstance(node, Alias) and root is not None:
         node = yaml_marks.aliases(root)[node.start.index]
     return source.shown(node) if isinstance(node, Scalar) and not place.missing else ""
+
+
+def _merges(source: Source, place: Place) -> bool:
+    """Whether a merge key brings in a text for what is missing at a place."""
+    root, node = source.documents[place.document].root, place.node
+    pairs = node.pairs if isinstance(node, yaml_marks.Mapping) else ()
+    found = merged(pairs, str(place.missing[0]), yaml_marks.aliases(root)) if root is not None else None
+    return isinstance(found, Scalar) and bool(found.value)
 
 
 def _keys(place: Place) -> list[str]:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from towline.gitops.aliases import anchors_lost, users
+from towline.gitops.aliases import anchors_lost, is_key, merged, path_of, users
 from towline.gitops.document import spell
-from towline.yaml_marks import Mapping, Node, Scalar, Sequence, parse
+from towline.yaml_marks import Mapping, Node, Path, Scalar, Sequence, aliases, descendants, parse
 
 TEXT = """\
 a: &a {image: &i one, other: x}
@@ -72,3 +72,33 @@ def test_what_is_removed_takes_its_anchors_along(path: tuple[str, ...], lost: bo
 def test_an_anchor_that_only_what_is_removed_uses_is_not_missed() -> None:
     root = root_of("a: {b: &x 1, c: *x}\n")
     assert not anchors_lost(root, at(root, "a"))
+
+
+def scalar(root: Node, value: str) -> Node:
+    return next(node for node in descendants(root) if isinstance(node, Scalar) and node.value == value)
+
+
+@pytest.mark.parametrize(("value", "path"), [("one", ("a", "image")), ("two", ("d", "e", "f")), ("key", ("key",))])
+def test_a_node_stands_at_its_own_path(value: str, path: Path) -> None:
+    root = root_of(TEXT)
+    assert path_of(root, scalar(root, value)) == path
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("a: &a old\nb: *a\n", False), ("a: &a old\nb: {*a : 1}\n", True), ("&a old: 1\nb: *a\n", True), ("a: &a old\n&b c: *a\nd: *b\n", False),
+])
+def test_a_text_is_a_key_by_an_alias_or_by_itself(text: str, found: bool) -> None:  # noqa: FBT001 - a table
+    root = root_of(text)
+    assert is_key(root, scalar(root, "old")) is found
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("<<: {k: x}", "x"), ("k: own", None), ("<<: [{a: 1}, {k: x}, {k: y}]", "x"), ("a: &a {<<: {k: x}}\n<<: *a", "x"), ("a: &a [{k: x}]\n<<: *a", "x"),
+    ("a: &a x\n<<: {k: *a}", "x"),
+    ("<<: {k: own, <<: {k: x}}", "own"), ("a: &a {<<: *a, b: 1}\n<<: [*a, *a]", None), ("<<: text", None), ("'<<': {k: x}", None),
+])
+def test_the_first_that_a_merge_key_brings_in_counts(text: str, says: str | None) -> None:
+    root = root_of(text)
+    assert isinstance(root, Mapping)
+    found = merged(root.pairs, "k", aliases(root))
+    assert (found.value if isinstance(found, Scalar) else None) == says

@@ -15,9 +15,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.engine.gitops.yaml_files import written
+from tests.engine.gitops.yaml_files import repeating, written
 from towline.errors import RenderError
-from towline.gitops.document import Edit, replace_scalars
+from towline.gitops.aliases import ALL, Sharing
+from towline.gitops.document import Edit, edit, replace_scalars, spell
+from towline.gitops.source import read
 from towline.yaml_marks import Path as YamlPath
 
 pytestmark = pytest.mark.extra
@@ -157,6 +159,64 @@ def edited(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
         tally[prove(data, leaf, dice.choice(NASTY))] += 1
 
 
+def users(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
+    """Change each text that aliases repeat, at one of its places and for all of its users; PyYAML says who they are."""
+    try:
+        roots = composed(data.decode())
+    except yaml.YAMLError:  # as above
+        tally["not read"] += 1
+        return
+    lines = data.decode().splitlines()
+    for number, root in enumerate(roots):
+        grouped: dict[int, list[YamlPath]] = {}
+        for node, path in _paths(root, ()):
+            if "{{" in lines[node.start_mark.line]:  # nor is a template edited
+                continue
+            grouped.setdefault(id(node), []).append(path)
+        for group in [group for group in grouped.values() if len(group) > 1]:
+            leaf = Leaf(document=number, path=dice.choice([path for path in group if "<<" not in path]), lines=range(0))
+            tally[everywhere(data, leaf, dice.choice(NASTY), group)] += 1
+
+
+def _paths(node: Any, path: YamlPath) -> Iterator[tuple[Any, YamlPath]]:
+    """Every scalar with every path to it, merge keys as `<<`."""
+    if isinstance(node, yaml.ScalarNode):
+        yield node, path
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _paths(value, (*path, key.value))
+    else:
+        for index, item in enumerate(node.value if node else ()):
+            yield from _paths(item, (*path, index))
+
+
+def everywhere(data: bytes, leaf: Leaf, value: str, group: list[YamlPath]) -> str:
+    """Change one text for all that use it: `all`, `same` or `refused`; anything else fails."""
+    said: list[str] = []
+    one = Edit(document=leaf.document, path=leaf.path, value=value)
+    try:
+        result = edit(read("f.yaml", data), [one], Sharing(policy=ALL, say=said.append))
+    except RenderError:
+        return "refused"
+    if result == data:
+        return "same"
+    (text,) = said
+    named = {*re.findall(r": (\S+) is shared", text), *re.findall(r"line [0-9]+ \((.*?)\)(?:,| and)", text)}
+    leading = [{spell(path[:length]) for length in range(1, len(path) + 1)} for path in group]
+    assert [path for path, parts in zip(group, leading, strict=True) if not parts & named] == []  # each is named, or what it stands in
+    assert named - set().union(*leading) == set()
+    before, after = ([dict(_said(root)) for root in composed(each.decode())] for each in (data, result))
+    for path in group:
+        assert (after[leaf.document][path][0] in _TEXT_TAGS, after[leaf.document].pop(path)[1]) == (True, value)
+        del before[leaf.document][path]
+    assert before == after
+    return "all"
+
+
+def _said(root: Any) -> Iterator[tuple[YamlPath, tuple[str, str]]]:
+    yield from ((path, (node.tag, node.value)) for node, path in _paths(root, ()))
+
+
 def settle(tally: Counter[str], capsys: pytest.CaptureFixture[str], least: int) -> None:
     """Print what came of it; at most 0.5 % refused."""
     total = sum(count for kind, count in tally.items() if kind != "not read")
@@ -176,6 +236,18 @@ def test_a_random_scalar_edit_of_a_made_up_file_changes_its_lines_or_is_refused(
 
     one()
     settle(tally, capsys, 20_000)
+
+
+def test_a_text_that_aliases_repeat_changes_for_exactly_its_users_or_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    tally: Counter[str] = Counter()
+
+    @settings(max_examples=FILES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.integers(0, 2**48))
+    def one(seed: int) -> None:
+        users(repeating(seed), random.Random(seed), tally)
+
+    one()
+    settle(tally, capsys, 10_000)
 
 
 def test_so_does_one_of_a_file_that_people_wrote(capsys: pytest.CaptureFixture[str]) -> None:

@@ -187,7 +187,8 @@ def test_an_entry_is_known_by_what_its_aliases_stand_for_and_changes_as_the_poli
 
     assert with_policy(ALL) == ALIASES.replace("old", "new")
     assert with_policy(OWN) == ALIASES.replace("new, newTag: *v", "new, newTag: new")
-    with pytest.raises(RenderError, match=r"images\[0\].newTag stands behind the alias \*v of what is in line 1 and repeated in line 4 \(images\[1\].newTag\)"):
+    said = r"images\[0\].newTag stands behind the alias \*v of what is in line 1 \(x.v\) and repeated in line 4 \(images\[1\].newTag\)"
+    with pytest.raises(RenderError, match=said):
         with_policy(REFUSE)
 
 
@@ -195,3 +196,21 @@ def test_an_entry_is_known_by_what_its_aliases_stand_for_and_changes_as_the_poli
 def test_an_entry_behind_an_alias_is_not_appended_once_more(text: str) -> None:
     with pytest.raises(RenderError, match="behind the alias"):
         kustomize(text, "shop")
+
+
+def test_an_entry_whose_name_a_merge_key_brings_in_is_no_missing_one() -> None:
+    text = "x: &e {newTag: '1', name: a}\nimages: [{<<: *e}]\n"
+    assert kustomize(text, "a", new_name="") == text.replace("{<<: *e}", '{<<: *e, newTag: "456"}')
+
+
+@pytest.mark.parametrize(("merged", "digest", "unwanted"), [("digest: 'sha256:0'", "", "digest"), ("newTag: '1'", DIGEST, "newTag")])
+def test_what_a_merge_key_brings_in_beside_ours_is_refused(merged: str, digest: str, unwanted: str) -> None:
+    with pytest.raises(RenderError, match=f"{unwanted} of a comes from a merge key"):
+        kustomize(f"x: &e {{{merged}}}\nimages:\n- <<: *e\n  name: a\n", "a", digest=digest)
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_pinned_digest_does_not_become_the_tag_of_another_image(name: str) -> None:
+    text = b"images:\n- name: a\n  newTag: &t '1'\n- name: b\n  newTag: *t\n"
+    with pytest.raises(RenderError, match="newTag is repeated"):
+        KustomizeImage(pattern="k", name=name, new_name="", new_tag="", digest=DIGEST, sharing=Sharing(policy=ALL)).apply({"k": text})

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import difflib
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from towline.gitops.aliases import ALL, OWN, Sharing
 from towline.gitops.change import Change, Replaced
 from towline.gitops.manifest import ContainerImage
 
+KUBECTL = shutil.which("kubectl")
 FIXTURES = Path(__file__).parent / "fixtures"
 NEW = f"host.example:5000/app:1.20@sha256:{'0' * 64}"
 
@@ -230,7 +233,8 @@ spec:
 def test_an_image_behind_an_alias_changes_for_all_where_that_is_wanted() -> None:
     after, said, noted = shared(IMAGES, ALL)
     assert after == IMAGES.decode().replace("old", "new").replace("{<<: *app}", "{<<: *app, image: new}")
-    assert said == ["x.yaml:5:35: spec.containers[0].image is shared, and changes for line 7 (spec.containers) and line 8 (spec.initContainers[0].<<), too"]
+    assert said == ["x.yaml:1:11: x is shared, and changes for line 3 (spec.template.spec.containers[0].image), too",
+                    "x.yaml:5:35: x[0].image is shared, and changes for line 7 (spec.containers) and line 8 (spec.initContainers[0].<<), too"]
     assert noted == ["old", "old", ""]
 
 
@@ -239,3 +243,19 @@ def test_an_image_behind_an_alias_is_written_out_where_that_is_wanted() -> None:
     assert shared(first, OWN) == (first.decode().replace("image: *image", "image: new"), [], ["old"])
     with pytest.raises(RenderError, match=r"behind the alias \*list"):
         shared(IMAGES, OWN)
+
+
+@pytest.mark.skipif(KUBECTL is None, reason="no kubectl: it cannot be asked what it reads")
+@pytest.mark.parametrize("keys", [("name: a", "<<: *b"), ("<<: *b", "name: a")])
+def test_kubectl_reads_the_image_that_was_inserted_beside_a_merge_key(keys: tuple[str, str]) -> None:
+    listed = "  - {}\n    {}\n".format(*keys)
+    text = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nx: &b {{image: old}}\nspec:\n  containers:\n{listed}"
+    words = [str(KUBECTL), "patch", "--local", "--filename=-", "--patch={}", "--output=jsonpath={.spec.containers[0].image}"]
+    done = subprocess.run(words, input=set_image(text.encode(), "a"), check=True, capture_output=True)
+    assert done.stdout.decode() == NEW
+
+
+def test_an_image_in_front_of_a_merge_key_that_has_one_too_is_refused() -> None:
+    with pytest.raises(RenderError, match="has that key too") as caught:
+        set_image(b"b: &b {image: old}\nspec:\n  containers:\n  - name: a\n    image: x\n    <<: *b\n", "a")
+    assert caught.value.where == "x.yaml:5:5"

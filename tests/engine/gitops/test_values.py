@@ -131,3 +131,12 @@ def test_an_old_digest_behind_an_alias_does_not_stay_unseen() -> None:
         emptied(REFUSE)
     assert emptied(OWN) == ALIASES.replace("host.example/app", "new").replace("tag: *v, digest: *d", 'tag: *v, digest: ""')
     assert emptied(ALL) == ALIASES.replace("host.example/app", "new").replace("sha256:old", '""')
+
+
+def test_a_digest_that_a_merge_key_brings_in_is_emptied_by_a_key_of_its_own() -> None:
+    text = "x: &x {digest: 'sha256:0'}\nimage:\n  <<: *x\n  tag: a\n"
+    once = text.replace("tag: a", "tag: b") + '  digest: ""\n'
+    assert changed(text, {"image.tag": "b"}, "image.digest") == once
+    assert changed(once, {"image.tag": "b"}, "image.digest") == once
+    empty = text.replace("sha256:0", "")
+    assert changed(empty, {"image.tag": "a"}, "image.digest") == empty

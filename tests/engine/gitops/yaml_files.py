@@ -137,6 +137,27 @@ class Author:
                 self.lines.append(f"{start}-{gap}{dice.choice((self.plain(), self.quoted(), self.collection(1)))}{dice.choice(_COMMENTS)}")
 
 
+    def repeats(self) -> None:
+        """Texts and maps with anchors, and what uses them: aliases, also in flow style and of maps that hold aliases, and merge keys."""
+        dice = self.dice
+        for number in range(dice.randint(1, 3)):
+            name, pad = f"r{number}", " " * self.step
+            self.lines += [f"{name}: &{name} {dice.choice((self.plain(), self.quoted()))}{dice.choice(_COMMENTS)}", f"{name}-map: &{name}-map"]
+            self.lines += [f"{pad}k: {dice.choice((f'*{name}', self.plain(), self.quoted()))}", f"{pad}l: [x, *{name}]{dice.choice(_COMMENTS)}"]
+            users = [f"one: *{name}", f"two: {{a: *{name} , b: *{name}-map}}", f"three: [*{name}-map, *{name}]", f"four: {{<<: *{name}-map, own: 1}}"]
+            for user in dice.sample(users, dice.randint(1, 4)):
+                self.between("")
+                self.lines.append(f"{name}-{user}{dice.choice(_COMMENTS)}")
+
+
 def written(seed: int) -> bytes:
     """The file of a seed."""
     return Author(random.Random(seed)).file()
+
+
+def repeating(seed: int) -> bytes:
+    """One in which aliases and merge keys repeat texts, behind other content."""
+    author = Author(random.Random(seed))
+    author.mapping("", 2)
+    author.repeats()
+    return author.dice.choice(("\n", "\r\n")).join([*author.lines, ""]).encode()
