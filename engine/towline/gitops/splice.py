@@ -55,7 +55,8 @@ def filling(source: Source, parent: Mapping, number: int, value: Value) -> Splic
     if isinstance(value, abc.Mapping) and isinstance(node, Mapping) and source.text[node.start.index : node.end.index] == "{}":
         return Splice(start=node.start.index, end=node.end.index, text=_flow(value))
     if not isinstance(node, Scalar) or node.style or node.tag or node.anchor or plain(node.value) is not None:
-        raise RenderError("what is to be filled holds something already", where=source.where(node.start), hint="make it a list")
+        kind = "map" if isinstance(value, abc.Mapping) else "list"
+        raise RenderError("what is to be filled holds something already", where=source.where(node.start), hint=f"make it a {kind}")
     if node.value or parent.flow:
         return Splice(start=node.start.index, end=node.end.index, text=" " * (not node.value) + _flow(value))
     return _below(source, node.end.index, _block(value, key.start.column - 1, _offset(source)))

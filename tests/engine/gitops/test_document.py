@@ -261,6 +261,24 @@ def test_a_large_file_is_edited_once_through() -> None:
     assert change(text, Edit(path=("k4999", "image"), value="new")) == text.replace("host/name:4999 #", "new #")
 
 
+@pytest.mark.parametrize(("text", "path"), [
+    ('a: ~\nb: one\n  two\nc: "\\u00e9"\nd: old\n', ("d",)),
+    ("a: ~ # c\nb: old\n", ("b",)),
+    ('a: !!int "3"\nb: old\n', ("b",)),
+    ("a:\n  - x\n   \nb:\n- y: 1\n  z: old\n", ("b", 0, "z")),
+    ('c:\n- args: [ "sh" ]\n  r: {cpu: 500m,memory: x}\n  image: old\n', ("c", 0, "image")),
+    ("c:\n    - n: x   \n      image: old    \n", ("c", 0, "image")),
+    ("%YAML 1.1\n---\na: old\n", ("a",)),
+    ("a:\told\nb: {x: 1, x: 2}\n", ("a",)),
+    ("a: {{ .x }}\n{{- if .y }}\nb: old\n{{- end }}\n", ("b",)),
+    ("? a\n: old\n", ("a",)),
+    ("a: x\rb: old\r", ("b",)),
+    ("\ufeffa: old", ("a",)),
+])
+def test_what_libraries_write_anew_stays_as_it_is(text: str, path: Path) -> None:
+    assert change(text, Edit(path=path, value="new")) == text.replace("old", "new")
+
+
 KEYS = st.sampled_from(["a", "b c", "on", "1", "é", "x.y", "😀", "k#"])
 NASTY = st.sampled_from(["1.20", "true", "a: b", "it's", "sha256:00", "12:30:45", "null", "a\nb", "x\ty"])
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=10) | NASTY

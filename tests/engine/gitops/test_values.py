@@ -140,3 +140,9 @@ def test_a_digest_that_a_merge_key_brings_in_is_emptied_by_a_key_of_its_own() ->
     assert changed(once, {"image.tag": "b"}, "image.digest") == once
     empty = text.replace("sha256:0", "")
     assert changed(empty, {"image.tag": "a"}, "image.digest") == empty
+
+
+def test_a_text_where_a_map_is_needed_says_so() -> None:
+    with pytest.raises(RenderError, match="holds something already") as caught:
+        changed("image: ''\n", {"image.tag": "b"})
+    assert caught.value.hint == "make it a map"
