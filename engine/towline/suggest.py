@@ -1,8 +1,8 @@
-"""Pure. The nearest known name, for hints."""
+"""Pure. Names for people: the nearest known one, for hints, and a few of many."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -20,3 +20,8 @@ def close(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     lowered = {candidate.lower(): candidate for candidate in sorted(known, reverse=True)}
     found = [name.lower()] if name.lower() in lowered else get_close_matches(name.lower(), lowered, n=1, cutoff=cutoff)
     return lowered[found[0]] if found else ""
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The names one after the other, of many the first and how many more there are."""
+    return ", ".join(names) if len(names) <= most else f"{', '.join(names[:most])} and {len(names) - most} more"

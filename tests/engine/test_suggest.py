@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.suggest import close, nearest
+from towline.suggest import close, nearest, some
 
 
 @pytest.mark.parametrize(("name", "known", "hint"), [
@@ -39,3 +39,10 @@ def test_twenty_names_are_all_shown() -> None:
 ])
 def test_one_name_is_close_or_none_is(name: str, known: list[str], cutoff: float, found: str) -> None:
     assert close(name, known, cutoff=cutoff) == found
+
+
+def test_of_many_names_some_are_shown_and_how_many_more_there_are() -> None:
+    assert some(["a", "b"]) == "a, b"
+    assert some(list("abcde")) == "a, b, c, d, e"
+    assert some(list("abcdefg")) == "a, b, c, d, e and 2 more"
+    assert some([]) == ""

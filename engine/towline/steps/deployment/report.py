@@ -11,6 +11,7 @@ from towline.gitops.update import Update
 from towline.steps.deployment.images import Deployed
 from towline.steps.deployment.tools import Planned
 from towline.steps.deployment.watch import Watched
+from towline.suggest import some
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
 
@@ -96,7 +97,7 @@ def outcome(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: f
     """The step's outcome where all is well; a dry run leaves no facts."""
     outputs = {**outputs_of(done, seconds=seconds), **({"diff": "".join(one.update.diff for one in done)} if dry_run else {})}
     changed = [one for one in done if one.update.files]
-    files = ", ".join(path for one in done for path in one.update.files)
+    files = some([path for one in done for path in one.update.files])
     targets = [target for one in done for target in one.targets]
     images = ", ".join(dict.fromkeys(str(image.reference) for target in targets for image in target.images)) or "the version"
     branches = ", ".join(dict.fromkeys(one.update.branch for one in done))

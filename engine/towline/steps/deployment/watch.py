@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from towline.errors import ConfigError
 from towline.gitops.change import Change, Note, Replaced
 from towline.gitops.pods import pods
+from towline.suggest import some
 
 Warn = Callable[[str], None]
+_NEITHER = "neither imagePullSecrets nor a service account"
 
 
 class Watched:
@@ -61,20 +63,25 @@ class Watched:
         if self._look_once and any(files.get(path) != data for path, data in changed.items()):
             self._look_once()
             self._look_once = None
+        self._check_pods(changed)
         for path, data in changed.items():
-            self._check_pods(path, data)
             if self._validate and files.get(path) != data:
                 self._validate(path, data)
         return changed
 
-    def _check_pods(self, path: str, data: bytes) -> None:
-        """Every pod of a file that runs an image of one of the registries names a pull secret or a service account, or it is said what it lacks."""
-        for pod in pods(data) if b"containers" in data else ():
-            hosts = sorted(host for host in self._hosts if any(image.startswith(f"{host}/") for _, image in pod.images))
-            if pod.may_pull or not hosts:
-                continue
-            text = f"{pod.owner or 'a pod'} in {path} names neither imagePullSecrets nor a service account"
-            hint = f"the cluster needs the secret of {', '.join(hosts)}: create it there, and name it in the pod's imagePullSecrets or its service account's"
-            if self._require_secret:
-                raise ConfigError(text, where=path, hint=hint)
-            self.warn(f"{text}: {hint}")
+    def _check_pods(self, changed: Mapping[str, bytes]) -> None:
+        """Every pod that runs an image of one of the registries names a pull secret or a service account, or it is said which ones do not."""
+        lacking: dict[str, list[str]] = {}
+        for path, data in changed.items():
+            for pod in pods(data) if b"containers" in data else ():
+                hosts = sorted(host for host in self._hosts if any(image.startswith(f"{host}/") for _, image in pod.images))
+                if pod.may_pull or not hosts:
+                    continue
+                place = f"{pod.owner or 'a pod'} in {path}"
+                hint = (f"the cluster needs the secret of {', '.join(hosts)}: create it there, "
+                        "and name it in the pod's imagePullSecrets or its service account's")
+                if self._require_secret:
+                    raise ConfigError(f"{place} names {_NEITHER}", where=path, hint=hint)
+                lacking.setdefault(hint, []).append(place)
+        for hint, places in lacking.items():
+            self.warn(f"{some(places)} {'name' if places[1:] else 'names'} {_NEITHER}: {hint}")

@@ -64,3 +64,12 @@ def test_it_is_looked_once_and_only_before_something_changes() -> None:
     fresh.watch(ContainerImage(pattern="*", container="app", image=NEW), frozenset())
     fresh.apply(done)
     assert looks == [1]
+
+
+def test_many_pods_are_one_warning_that_names_the_first() -> None:
+    warnings: list[str] = []
+    change = watched(warnings)
+    for _ in range(2):
+        change.apply({f"{number:03}.yaml": POD for number in range(300)})
+    (warning,) = warnings
+    assert warning.startswith("Pod web in 000.yaml, Pod web in 001.yaml, Pod web in 002.yaml, Pod web in 003.yaml, Pod web in 004.yaml and 295 more name nei")
