@@ -126,22 +126,21 @@ exec sh "$TOWLINE_CALL_FOLDER/engine.sh" "$TOWLINE_CALL_COMMAND" ${TOWLINE_CALL_
 
 /** The Jenkins credentials that the engine asked for, as withCredentials takes them. */
 List credentialsFor(String name, List bindings) {
-    List credentials = []
-    for (Map binding in bindings) {
-        if (binding.kind == 'usernamePassword') {
-            credentials.add(usernamePassword(credentialsId: binding.credentialsId, usernameVariable: binding.variables.username,
-                                             passwordVariable: binding.variables.password))
-        } else if (binding.kind == 'string') {
-            credentials.add(string(credentialsId: binding.credentialsId, variable: binding.variables.text))
-        } else if (binding.kind == 'file') {
-            credentials.add(file(credentialsId: binding.credentialsId, variable: binding.variables.file))
-        } else if (binding.kind == 'sshUserPrivateKey') {
-            credentials.add(sshUserPrivateKey(credentialsId: binding.credentialsId, keyFileVariable: binding.variables.file))
+    List found = []
+    for (Map one in bindings) {
+        if (one.kind == 'usernamePassword') {
+            found.add(usernamePassword(credentialsId: one.credentialsId, usernameVariable: one.variables.username, passwordVariable: one.variables.password))
+        } else if (one.kind == 'string') {
+            found.add(string(credentialsId: one.credentialsId, variable: one.variables.text))
+        } else if (one.kind == 'file') {
+            found.add(file(credentialsId: one.credentialsId, variable: one.variables.file))
+        } else if (one.kind == 'sshUserPrivateKey') {
+            found.add(sshUserPrivateKey(credentialsId: one.credentialsId, keyFileVariable: one.variables.file))
         } else {
-            error('[' + name + '] the engine asks for a credential of the unknown kind ' + binding.kind + '; use library and engine of one version')
+            error('[' + name + '] the engine asks for a credential of the unknown kind ' + one.kind + '; use library and engine of one version')
         }
     }
-    return credentials
+    return found
 }
 
 /** Publishes the result, and fails the build where the step failed. */
