@@ -484,4 +484,4 @@ def test_what_aliases_share_changes_for_all_and_two_targets_do_not_write_over_ea
     assert (ending.code, ending.message) == (7, "two different values for one that aliases share in app.yaml"), ending.err
     ending = place.deploy(filePath="app.yaml", targets=[{"containerName": "app"}, {"containerName": "side"}], yamlAliases="all")
     assert (ending.code, place.file("app.yaml").count("registry.example.com/team/app:2.0")) == (0, 1), ending.err
-    assert "app.yaml:1:7: x is shared, and changes for line 2 (spec.containers[1].image), too" in ending.err
+    assert "app.yaml:1:7: x is shared, and changes for line 2 (spec.containers[0].image) and line 2 (spec.containers[1].image), too" in ending.err
