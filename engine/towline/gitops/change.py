@@ -47,7 +47,7 @@ def unnoted(replaced: Replaced) -> None:
 class Together:
     """Several Changes as one, each on what those before it have made; a Change.
 
-    `lasting` are Changes that must find nothing left to do in the end: what one has written, another one may have written over where aliases share it.
+    `lasting` are those of which nothing may be left to do in the end: what one has written, another one may have written over.
     """
 
     changes: tuple[Change, ...]
@@ -60,14 +60,22 @@ class Together:
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """What all of them make of the files; raises RenderError where two write different texts into one place."""
-        contents, listing = dict(files), sorted(files)
+        contents, listing, written = dict(files), sorted(files), list[str]()
         for change in self.changes:
-            contents |= change.apply({path: contents[path] for path in change.wants(listing)})
-        for change in self.lasting:
-            if lost := sorted(change.apply({path: contents[path] for path in change.wants(listing)})):
-                raise RenderError(f"two different values for one that aliases share in {lost[0]}", where=lost[0],
-                                  hint="write the value out where the alias stands, or set yamlAliases: own")
+            changed = _changed(change, contents, listing)
+            written += changed
+            contents |= changed
+        for change in self.lasting if len(set(written)) < len(written) else ():
+            if lost := sorted(_changed(change, contents, listing)):
+                raise RenderError(f"two different values for one place in {lost[0]}", where=lost[0],
+                                  hint="two targets or containers mean the same place, or one that an alias shares (yamlAliases: own writes it out)")
         return {path: data for path, data in contents.items() if files.get(path) != data}
+
+
+def _changed(change: Change, contents: Mapping[str, bytes], listing: Sequence[str]) -> dict[str, bytes]:
+    """The files that `change` makes others of."""
+    made = change.apply({path: contents[path] for path in change.wants(listing)})
+    return {path: data for path, data in made.items() if contents.get(path) != data}
 
 
 def check_path(path: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from towline import dispatch
 from towline.config.settings import Settings
-from towline.errors import MachineError, TowlineError
+from towline.errors import ConfigError, MachineError, TowlineError
 from towline.git.repository import Repository
 from towline.gitops.change import Change, Together
 from towline.gitops.update import CommitText, Terms, Update, update
@@ -30,9 +30,11 @@ def run(task: Task) -> Outcome:
     are left alone, and the fault's outputs name those before it.
     """
     started = time.monotonic()
-    targets = [_target(task, settings) for settings in task.settings.each("targets")]
+    groups = _by_branch([_target(task, settings) for settings in task.settings.each("targets")])
+    for group in groups:
+        _check_rendered(group)
     done: list[Deployment] = []
-    for group in _by_branch(targets):
+    for group in groups:
         try:
             done.append(Deployment(targets=group, update=_push(task, group)))
         except TowlineError as fault:
@@ -89,6 +91,16 @@ def _by_branch(targets: Sequence[Target]) -> list[tuple[Target, ...]]:
     for target in targets:
         groups.setdefault((target.settings.text("serverUrl").rstrip("/"), target.settings.text("branchName")), []).append(target)
     return [tuple(group) for group in groups.values()]
+
+
+def _check_rendered(group: Sequence[Target]) -> None:
+    """Pass where no two targets write one file as a whole; raises ConfigError."""
+    written = set[str]()
+    for target in group:
+        path = target.planned.renders
+        if path in written:
+            raise ConfigError(f"two targets write the whole of {path}", where=target.settings.origin("filePath"), hint="give each a filePath of its own")
+        written |= {path} - {""}
 
 
 def _push(task: Task, group: Sequence[Target]) -> Update:

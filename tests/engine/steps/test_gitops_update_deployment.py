@@ -481,7 +481,27 @@ def test_what_aliases_share_changes_for_all_and_two_targets_do_not_write_over_ea
     place.server.add("ops", {"app.yaml": b"x: &i old\nspec: {containers: [{name: app, image: *i}, {name: side, image: *i}]}\n"})
     targets = [{"containerName": "app"}, {"containerName": "side", "containerImageNameTag": "side:3"}]
     ending = place.deploy(filePath="app.yaml", targets=targets, yamlAliases="all")
-    assert (ending.code, ending.message) == (7, "two different values for one that aliases share in app.yaml"), ending.err
+    assert (ending.code, ending.message) == (7, "two different values for one place in app.yaml"), ending.err
     ending = place.deploy(filePath="app.yaml", targets=[{"containerName": "app"}, {"containerName": "side"}], yamlAliases="all")
     assert (ending.code, place.file("app.yaml").count("registry.example.com/team/app:2.0")) == (0, 1), ending.err
     assert "app.yaml:1:7: x is shared, and changes for line 2 (spec.containers[0].image) and line 2 (spec.containers[1].image), too" in ending.err
+
+
+def test_two_targets_that_mean_one_place_are_refused_instead_of_the_last_one_winning(place: Place) -> None:
+    targets = [{"containerName": "app"}, {"containerName": "app", "containerImageNameTag": "other:3"}]
+    before = place.file("app.yaml")
+    ending = place.deploy(tool="kubectl", filePath="app.yaml", targets=targets)
+    assert (ending.code, ending.message, ending.where) == (7, "two different values for one place in app.yaml", "app.yaml"), ending.err
+    charts = {"tool": "helm", "chartPath": "charts/app", "deploymentName": "app"}
+    ending = place.deploy(targets=[{**charts, "filePath": "out.yaml"}, {**charts, "filePath": "./out.yaml", "namespace": "other"}])
+    assert (ending.code, ending.message) == (3, "two targets write the whole of out.yaml"), ending.err
+    assert place.file("app.yaml") == before
+
+
+def test_one_target_may_edit_what_another_one_before_it_renders(place: Place) -> None:
+    rendered = {"tool": "helm", "chartPath": "charts/app", "deploymentName": "app", "filePath": "out.yaml"}
+    edited = {"tool": "kubectl", "filePath": "out.yaml", "containerName": "app", "containerImageNameTag": "other:3"}
+    place.server.add("ops", {"out.yaml": b"an older: rendering\n"})
+    ending = place.deploy(targets=[rendered, edited])
+    assert ending.code == 0, ending.err
+    assert "registry.example.com/team/other:3" in place.file("out.yaml")

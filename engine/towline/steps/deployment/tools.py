@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
-from towline.gitops.aliases import ALL, Sharing
+from towline.gitops.aliases import Sharing, silent
 from towline.gitops.change import Change, Note, Together, check_path, unnoted
 from towline.gitops.helm import Cluster, HelmChart, ImageValues, ValuesFile, renderer
 from towline.gitops.kustomize import KustomizeImage
@@ -26,11 +26,15 @@ _IMAGE = "image"  # where a chart's values usually have it
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """What is to be written: the Change, and the images by the container or key that they are for; `lasting` as `Together` has them."""
+    """What is to be written: the Change, and the images by the container or key that they are for.
+
+    `lasting` are as `Together` has them; `renders` is the path of a file that is written as a whole.
+    """
 
     change: Change
     images: Mapping[str, Deployed]
     lasting: tuple[Change, ...] = ()
+    renders: str = ""
 
 
 def plan(task: Task, settings: Settings, note: Note, warn: Callable[[str], None]) -> Planned:
@@ -71,10 +75,10 @@ class _Call:
         return Sharing(policy=self.settings.text("yamlAliases"), say=self.task.console.say)
 
     def planned(self, images: Mapping[str, Deployed], changes: Iterable[ContainerImage | KustomizeImage | PathValues]) -> Planned:
-        """Edits of files; where they may change what others share, all must hold in the end."""
+        """Edits of files, all of which must hold in the end."""
         every = tuple(changes)
-        lasting = tuple(replace(one, note=unnoted, sharing=Sharing(policy=ALL)) for one in every) if self.sharing.policy == ALL else ()
-        return Planned(change=Together(changes=every, lasting=lasting if len(every) > 1 else ()), images=images, lasting=lasting)
+        lasting = tuple(replace(one, note=unnoted, sharing=replace(one.sharing, say=silent)) for one in every)
+        return Planned(change=Together(changes=every, lasting=lasting), images=images, lasting=lasting)
 
     def workspace_file(self, name: str, parameter: str) -> bytes | None:
         """The content of a file of the workspace, None where it is not there."""
@@ -115,7 +119,7 @@ def _helm(call: _Call) -> Planned:
         note=call.note,
         warn=call.warn,
     )
-    return Planned(change=change, images=images if settings.given("containers") else {call.deployment: images[_IMAGE]})
+    return Planned(change=change, images=images if settings.given("containers") else {call.deployment: images[_IMAGE]}, renders=call.file)
 
 
 def _values(call: _Call) -> Planned:
@@ -170,7 +174,7 @@ def _template(call: _Call) -> Planned:
     change = ValuesTemplate(template_name=name, template_text=_decoded(name, content), file_path=call.file, variables=TemplateVariables(
         image=template_image(deployed), stage=task.stage, deployment=call.deployment, build=template_build(task),
     ))
-    return Planned(change=change, images={call.deployment or name: deployed})
+    return Planned(change=change, images={call.deployment or name: deployed}, renders=call.file)
 
 
 def _decoded(name: str, content: bytes) -> str:

@@ -129,7 +129,7 @@ def test_what_becomes_of_aliases_is_the_projects_word(tmp_path: Path) -> None:
 
 def test_two_images_for_what_aliases_share_are_refused_and_one_is_not(tmp_path: Path) -> None:
     several: dict[str, Any] = {"filePath": "x.yaml", "yamlAliases": "all"}
-    with pytest.raises(RenderError, match="two different values for one that aliases share"):
+    with pytest.raises(RenderError, match="two different values for one place"):
         changed(tmp_path, {"x.yaml": SHARED}, **several, containers={"one": "app", "two": "side"})
     noted.clear()
     assert list(changed(tmp_path, {"x.yaml": SHARED}, **several, containers={"one": "app", "two": "app"})) == ["x.yaml"]
