@@ -140,11 +140,14 @@ class Transfer:
             if broken.wait is None:
                 sleep_unless(self._stop, pause(failures, self._transport.clock), self._transport.clock)
             self._transport.tally.retries += 1
-            state = client.uploads.state(upload)
-            if state is not None and state.offset <= stream.hashed:
-                self._leftovers.goes_on(blob, state)
-            else:
-                state = self._start(blob, "")
+            try:
+                state = client.uploads.state(upload)
+                if state is not None and state.offset <= stream.hashed:
+                    self._leftovers.goes_on(blob, state)
+                else:
+                    state = self._start(blob, "")
+            except RegistryError as fault:  # a full disk is said when bytes are sent, and no longer when they are asked for
+                raise (fault if isinstance(broken.fault, RegistryUnreachable) else broken.fault) from broken
             if state is None:  # it is there: only the answer had been lost
                 self._leftovers.ended(blob)
                 return

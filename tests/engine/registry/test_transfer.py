@@ -200,6 +200,17 @@ def test_a_registry_that_loses_every_upload_is_given_up(source: FakeRegistry, ta
     assert target.count("PUT") == ATTEMPTS
 
 
+def test_what_ended_an_upload_is_told_although_the_registry_says_less_when_it_is_asked_again(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    blob, full = blob_of(b"x", source, pair), Status(code=500, body=b'{"errors": [{"code": "UNKNOWN", "detail": {"Err": 28}}]}')
+    target.fault = lambda record: full if record.method == "PUT" else Status(code=500) if target.count("PUT") else None
+    with pytest.raises(RegistryError, match=r"asked to store .*: its disk is full"):
+        transfer(pair, blob)
+    target.forget()
+    target.fault = lambda record: CutRequest(after=0) if record.method == "PUT" else Status(code=500) if target.count("PUT") else None
+    with pytest.raises(RegistryError, match="answers 500 when asked"):
+        transfer(pair, blob)
+
+
 def test_a_source_that_always_breaks_off_is_given_up(source: FakeRegistry, pair: Pair) -> None:
     source.fault = on("GET", "", CutAnswer(after=0), times=99)
     with pytest.raises(RegistryUnreachable, match="the source registry"):
