@@ -18,14 +18,17 @@ from towline.git.signing import GPG, SSH, SigningKey, signing
 
 
 def gpg(home: Path, *words: str, stdin: str = "") -> str:
+    """What gpg prints; the agent that it starts in its home is ended."""
     home.mkdir(mode=0o700, exist_ok=True)
-    done = subprocess.run(["gpg", "--batch", "--no-tty", *words], input=stdin, env={"GNUPGHOME": str(home), "PATH": os.environ["PATH"]}, text=True,
-                          capture_output=True, check=True)
-    return done.stdout
+    own = {"GNUPGHOME": str(home), "PATH": os.environ["PATH"]}
+    try:
+        return subprocess.run(["gpg", "--batch", "--no-tty", *words], input=stdin, env=own, text=True, capture_output=True, check=True).stdout
+    finally:
+        subprocess.run(["gpgconf", "--kill", "gpg-agent"], env=own, check=True)
 
 
 def make_gpg_home(home: Path) -> Path:
-    """A home of gpg with one key; its agent ends with it."""
+    """A home of gpg with one key."""
     gpg(home, "--passphrase", "", "--pinentry-mode", "loopback", "--quick-generate-key", "Deployer <deployer@example.com>", "ed25519", "sign", "never")
     return home
 
