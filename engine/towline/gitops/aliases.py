@@ -50,13 +50,17 @@ def is_key(root: Node, place: Node) -> bool:
     return any(key.start.index in indexes for node in descendants(root) if isinstance(node, Mapping) for key, _ in node.pairs)
 
 
+def meant(node: Node | None, targets: abc.Mapping[int, Node]) -> Node | None:
+    """A node, or what it stands for where it is an alias. `targets` is what aliases stand for."""
+    return targets[node.start.index] if isinstance(node, Alias) else node
+
+
 def merged(pairs: abc.Sequence[tuple[Node, Node]], key: str, targets: abc.Mapping[int, Node]) -> Node | None:
     """What the first of the merge keys among `pairs` that has `key` brings in; None where none does. `targets` is what aliases stand for."""
     left, seen = [value for name, value in reversed(pairs) if is_merge(name)], set[int]()
     while left:
-        node = left.pop()
-        found = targets[node.start.index] if isinstance(node, Alias) else node
-        if found.start.index in seen:
+        found = meant(left.pop(), targets)
+        if found is None or found.start.index in seen:
             continue
         seen.add(found.start.index)
         if isinstance(found, Sequence):
@@ -64,7 +68,7 @@ def merged(pairs: abc.Sequence[tuple[Node, Node]], key: str, targets: abc.Mappin
         elif isinstance(found, Mapping):
             own = next((value for name, value in found.pairs if isinstance(name, Scalar) and name.value == key), None)
             if own is not None:
-                return targets[own.start.index] if isinstance(own, Alias) else own
+                return meant(own, targets)
             left += [value for name, value in reversed(found.pairs) if is_merge(name)]
     return None
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from towline import yaml_marks
 from towline.errors import ConfigError, RenderError
-from towline.gitops.aliases import REFUSING, Sharing, merged
+from towline.gitops.aliases import REFUSING, Sharing, meant, merged
 from towline.gitops.change import Note, Replaced, select, unnoted
 from towline.gitops.document import Edit, edit, own_value
 from towline.gitops.source import Source, read
-from towline.yaml_marks import Alias, Node, Path, Scalar, plain
+from towline.yaml_marks import Node, Path, Scalar, plain
 
 _KINDS = ("Kustomization", "Component")
 
@@ -44,9 +44,9 @@ class KustomizeImage:
         source = read(path, data)
         root = _root(source)
         targets = yaml_marks.aliases(root)
-        images = _behind(own_value(source, root, "images", targets), targets)
-        items = [_behind(item, targets) for item in images.items] if isinstance(images, yaml_marks.Sequence) else []
-        names = [_meant(source, item, "name", targets) for item in items]
+        images = meant(own_value(source, root, "images", targets), targets)
+        items = [meant(item, targets) for item in images.items] if isinstance(images, yaml_marks.Sequence) else []
+        names = [_value_of(source, item, "name", targets) for item in items]
         found = [number for number, name in enumerate(names) if isinstance(name, Scalar) and name.value == self.name]
         for entry in [items[number] for number in found] or [root]:
             texts = _texts(entry, targets) if found else {}
@@ -65,7 +65,7 @@ class KustomizeImage:
     def _check_merged(self, source: Source, entry: Node | None, targets: Mapping[int, Node]) -> None:
         """Refuse a digest or tag that a merge key brings in, and that would stand beside ours."""
         unwanted = "newTag" if self.digest else "digest"
-        if entry is not None and unwanted not in _texts(entry, targets) and _meant(source, entry, unwanted, targets) is not None:
+        if entry is not None and unwanted not in _texts(entry, targets) and _value_of(source, entry, unwanted, targets) is not None:
             raise RenderError(f"{unwanted} of {self.name} comes from a merge key, and would count too", where=source.where(entry.start),
                               hint="take it out of what is merged, or write it out in the entry")
 
@@ -99,20 +99,15 @@ def _root(source: Source) -> yaml_marks.Mapping:
     return root
 
 
-def _behind(node: Node | None, targets: Mapping[int, Node]) -> Node | None:
-    """What an alias stands for: an entry is known by it, whether it may be changed or not."""
-    return targets[node.start.index] if isinstance(node, Alias) else node
-
-
-def _meant(source: Source, entry: Node | None, key: str, targets: Mapping[int, Node]) -> Node | None:
+def _value_of(source: Source, entry: Node | None, key: str, targets: Mapping[int, Node]) -> Node | None:
     """What an entry has at a key, itself or by a merge key."""
-    own = _behind(own_value(source, entry, key, targets), targets)
+    own = meant(own_value(source, entry, key, targets), targets)
     return own if own is not None or not isinstance(entry, yaml_marks.Mapping) else merged(entry.pairs, key, targets)
 
 
 def _texts(entry: Node | None, targets: Mapping[int, Node]) -> dict[str, str]:
     pairs = entry.pairs if isinstance(entry, yaml_marks.Mapping) else ()
-    values = {key.value: _behind(value, targets) for key, value in pairs if isinstance(key, Scalar)}
+    values = {key.value: meant(value, targets) for key, value in pairs if isinstance(key, Scalar)}
     return {key: value.value if isinstance(value, Scalar) else "" for key, value in values.items()}
 
 

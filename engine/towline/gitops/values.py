@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from towline import yaml_marks
 from towline.errors import ConfigError
-from towline.gitops.aliases import ALL, REFUSING, Sharing, merged
+from towline.gitops.aliases import ALL, REFUSING, Sharing, meant, merged
 from towline.gitops.change import Note, Replaced, select, unnoted
 from towline.gitops.document import Edit, edit
 from towline.gitops.dotted import Place, check_missing, find, parse_dotted
@@ -81,9 +81,8 @@ class PathValues:
 
 def _old(source: Source, place: Place) -> str:
     """The text that stands, or is meant, at a place; empty where there is none."""
-    root, node = source.documents[place.document].root, place.node
-    if isinstance(node, Alias) and root is not None:
-        node = yaml_marks.aliases(root)[node.start.index]
+    root = source.documents[place.document].root
+    node = meant(place.node, yaml_marks.aliases(root) if root is not None else {})
     return source.shown(node) if isinstance(node, Scalar) and not place.missing else ""
 
 
