@@ -14,7 +14,7 @@ from itertools import pairwise
 from towline.errors import RenderError
 from towline.gitops.aliases import ALL, OWN, REFUSING, Sharing, anchors_lost, is_key, merged, path_of, users
 from towline.gitops.proof import Patch, inserted, proven, removed, replaced
-from towline.gitops.source import Source, read
+from towline.gitops.source import Source
 from towline.gitops.splice import Splice, Value, deletion, filling, insertion, replacement, says
 from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases, is_merge
 
@@ -32,11 +32,6 @@ class Edit:
     document: int = 0
     after: str = ""
     rename: str = ""
-
-
-def replace_scalars(name: str, data: bytes, edits: abc.Sequence[Edit]) -> bytes:
-    """Read the content of the file `name`, edit it and prove the result; raises RenderError."""
-    return edit(read(name, data), edits)
 
 
 def edit(source: Source, edits: abc.Sequence[Edit], sharing: Sharing = REFUSING) -> bytes:

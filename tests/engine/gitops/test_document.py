@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from towline.errors import RenderError
 from towline.gitops.aliases import ALL, OWN, REFUSE, Sharing
-from towline.gitops.document import Edit, edit, replace_scalars, spell
+from towline.gitops.document import Edit, edit, spell
 from towline.gitops.source import read
 from towline.yaml_marks import Path
 
@@ -26,7 +26,7 @@ g: old"""
 
 
 def change(text: str, *edits: Edit) -> str:
-    return replace_scalars("x.yaml", text.encode(), edits).decode()
+    return edit(read("x.yaml", text.encode()), edits).decode()
 
 
 def refusal(text: str, *edits: Edit) -> RenderError:
@@ -63,7 +63,7 @@ def test_a_key_can_be_renamed_with_its_value() -> None:
 
 def test_what_holds_already_gives_the_very_same_bytes() -> None:
     data = "\ufeffa:  'x'\r\n# c\r\nb: {c: z}".encode()
-    assert replace_scalars("x.yaml", data, [Edit(path=("a",), value="x"), Edit(path=("b", "c"), value="z"), Edit(path=("n",), value=None)]) == data
+    assert edit(read("x.yaml", data), [Edit(path=("a",), value="x"), Edit(path=("b", "c"), value="z"), Edit(path=("n",), value=None)]) == data
 
 
 def test_a_dotted_key_is_not_a_path() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.engine.gitops.yaml_files import repeating, written
 from towline.errors import RenderError
 from towline.gitops.aliases import ALL, Sharing
-from towline.gitops.document import Edit, edit, replace_scalars, spell
+from towline.gitops.document import Edit, edit, spell
 from towline.gitops.source import read
 from towline.yaml_marks import Path as YamlPath
 
@@ -116,7 +116,7 @@ def prove(data: bytes, leaf: Leaf, value: str) -> str:
     """Edit one scalar: `exact`, `multi` (it stood in several lines), `same` or `refused`; anything else fails."""
     text = data.decode()
     try:
-        result = replace_scalars("f.yaml", data, [Edit(document=leaf.document, path=leaf.path, value=value)]).decode()
+        result = edit(read("f.yaml", data), [Edit(document=leaf.document, path=leaf.path, value=value)]).decode()
     except RenderError:
         return "refused"
     found = node_at(result, leaf)
@@ -226,28 +226,25 @@ def settle(tally: Counter[str], capsys: pytest.CaptureFixture[str], least: int) 
     assert tally["refused"] <= total * 0.005
 
 
-def test_a_random_scalar_edit_of_a_made_up_file_changes_its_lines_or_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def tallied(check: Callable[[bytes, random.Random, Counter[str]], None], make: Callable[[int], bytes]) -> Counter[str]:
+    """What `check` counts of the files that `make` makes of random seeds."""
     tally: Counter[str] = Counter()
 
     @settings(max_examples=FILES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.integers(0, 2**48))
     def one(seed: int) -> None:
-        edited(written(seed), random.Random(seed), tally)
+        check(make(seed), random.Random(seed), tally)
 
     one()
-    settle(tally, capsys, 20_000)
+    return tally
+
+
+def test_a_random_scalar_edit_of_a_made_up_file_changes_its_lines_or_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    settle(tallied(edited, written), capsys, 20_000)
 
 
 def test_a_text_that_aliases_repeat_changes_for_exactly_its_users_or_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    tally: Counter[str] = Counter()
-
-    @settings(max_examples=FILES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(st.integers(0, 2**48))
-    def one(seed: int) -> None:
-        users(repeating(seed), random.Random(seed), tally)
-
-    one()
-    settle(tally, capsys, 10_000)
+    settle(tallied(users, repeating), capsys, 10_000)
 
 
 def test_so_does_one_of_a_file_that_people_wrote(capsys: pytest.CaptureFixture[str]) -> None:
