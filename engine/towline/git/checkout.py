@@ -18,7 +18,7 @@ _QUIET = ("-c", "log.showSignature=false", "log")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Revision:
+class Commit:
     """A commit's id and message."""
 
     id: str
@@ -45,13 +45,13 @@ def origin(folder: Path, environ: Mapping[str, str]) -> str:
     return _ask(folder, environ, "config", "--file", str(settings), "--no-includes", "--get", "remote.origin.url").strip() if settings.is_file() else ""
 
 
-def history(folder: Path, environ: Mapping[str, str]) -> tuple[Revision, ...]:
+def history(folder: Path, environ: Mapping[str, str]) -> tuple[Commit, ...]:
     """The commit that is checked out in `folder` and its first parents, as far as they are there, newest first; empty where there is no checkout or no git."""
     if not (folder / ".git").exists():
         return ()
     words = ("-c", f"safe.directory={folder}", *_QUIET, "--first-parent", f"--max-count={_HISTORY}", "--format=%H%n%B%x00")
     entries = [entry.strip("\n").partition("\n") for entry in _ask(folder, environ, *words).split("\0")]
-    return tuple(Revision(id=name, message=message) for name, _, message in entries if name)
+    return tuple(Commit(id=name, message=message) for name, _, message in entries if name)
 
 
 def described(folder: Path, environ: Mapping[str, str], commit: str) -> Description:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from towline.errors import ConfigError, CredentialError
+from towline.git.checkout import Commit
 from towline.git.folder import PrivateFolder
 from towline.git.lock import alone
 from towline.git.program import Program
@@ -52,14 +53,6 @@ class Author:
     name: str
     email: str = ""
     key: SigningKey | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Commit:
-    """A commit's id and message."""
-
-    id: str
-    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
