@@ -35,8 +35,12 @@ bench:
 	@.venv/bin/python tests/bench/edits.py
 	@.venv/bin/python tests/bench/gitops.py
 
+# What the engine and the demo run with, and what the tests need besides: the second lock holds the first one's versions.
+COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group build --extra helm
+
 lock:
-	uv pip compile pyproject.toml --group dev --extra fast --extra helm --extra validate --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
+	$(COMPILE) -o requirements.lock
+	$(COMPILE) --group dev --extra fast --extra validate -c requirements.lock -o requirements-test.lock
 
 clean:
-	rm -rf .venv build .gradle .pytest_cache .mypy_cache .ruff_cache .hypothesis engine/towline.egg-info
+	rm -rf .venv build .gradle .pytest_cache .mypy_cache .ruff_cache .hypothesis

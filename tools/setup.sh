@@ -36,16 +36,22 @@ if [ "$purpose" = test ]; then
     command -v kubectl >/dev/null || welcome="$welcome kubernetes-client"
     [ "$(java_version)" -ge 17 ] 2>/dev/null || missing="$missing default-jdk-headless"
 fi
+apt='apt-get update && apt-get install -y --no-install-recommends'
 if [ -n "$missing" ]; then
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        echo "towline: install these Debian packages (or what they hold) and run it again:$missing" >&2
+    if ! command -v apt-get >/dev/null; then
+        echo "towline: install what these Debian packages hold, and run it again:$missing" >&2
         exit 1
     fi
-    echo "towline: installing$missing"
+    if [ "$(id -u)" != 0 ]; then
+        echo "towline: programs are missing; install them with this, and run it again:" >&2
+        echo "    sudo sh -c '$apt$missing'" >&2
+        exit 1
+    fi
+    echo "towline: installing$missing (once, a minute or two)"
     log=$(mktemp)
     # A package's service is not wanted here: the tests start the program themselves, on free ports.
     (apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing) >"$log" 2>&1 ||
-        { tail -n 20 "$log" >&2; exit 1; }
+        { tail -n 20 "$log" >&2; echo "towline: apt could not install them; once this machine reaches its mirrors: $apt$missing" >&2; exit 1; }
     [ -z "$welcome" ] || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $welcome >"$log" 2>&1 ||
         echo "towline: goes without$welcome, which apt does not have"
     rm -f "$log"
@@ -56,11 +62,31 @@ if [ -z "$python" ] && [ ! -x .venv/bin/python ]; then
     echo "towline: no Python 3.11 or newer with venv was found, and the system's packages hold none" >&2
     exit 1
 fi
-wanted=$(cat requirements.lock pyproject.toml resources/towline/VERSION | sha256sum | cut -d ' ' -f 1)
-if [ "$(cat .venv/towline-setup 2>/dev/null)" != "$wanted" ] || ! .venv/bin/towline --version >/dev/null 2>&1; then
-    echo "towline: setting up .venv"
+
+# Says what pip is at, a line for each package, and what to do where it fails.
+install() {
+    { .venv/bin/python -m pip install --disable-pip-version-check --retries 2 --progress-bar off "$@" 2>&1 || echo "pip failed"; } |
+        tee .venv/towline-setup.log | sed -n 's/^Collecting \([^ ;]*\)==\([^ ;]*\).*/    \1 \2/p'
+    if [ "$(tail -n 1 .venv/towline-setup.log)" = "pip failed" ]; then
+        tail -n 6 .venv/towline-setup.log >&2
+        echo "towline: the packages could not be installed (all that pip said: .venv/towline-setup.log). If this machine reaches an index" >&2
+        echo "towline: by a mirror alone, paste this with its address: PIP_INDEX_URL=https://mirror.example.com/simple make $goal" >&2
+        exit 1
+    fi
+}
+
+# The tests' lock holds all of the engine's, so a machine that is set up for the tests is set up for the demo.
+lock=requirements.lock goal=demo
+[ "$purpose" = run ] || lock=requirements-test.lock goal=test
+wanted=$(cat requirements*.lock pyproject.toml resources/towline/VERSION | sha256sum | cut -d ' ' -f 1)
+set_up_for() {
+    [ "$(cat ".venv/towline-setup-$1" 2>/dev/null)" = "$wanted" ] && .venv/bin/towline --version >/dev/null 2>&1
+}
+if ! set_up_for test && ! set_up_for "$purpose"; then
+    echo "towline: setting up .venv (once, half a minute)"
     [ -x .venv/bin/python ] && .venv/bin/python -c '' 2>/dev/null || "$python" -m venv --clear .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-    echo "$wanted" >.venv/towline-setup
+    rm -f .venv/towline-setup*
+    install --require-hashes -r "$lock"
+    install --quiet --no-deps --no-build-isolation --editable .
+    echo "$wanted" >".venv/towline-setup-$purpose"
 fi

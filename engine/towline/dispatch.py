@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
 from towline.errors import UsageError
+from towline.files import resource_folder
 
 COMMANDS = {
     "run": ("towline.commands.run", "run one step"),
@@ -69,8 +71,12 @@ def part(name: str) -> Any:
 
 
 def resource_names(folder: str) -> list[str]:
-    """The names of the files in a folder of the shared data, sorted; what looks into a zipapp as well is loaded only then."""
-    return sorted(entry.name for entry in import_module("importlib.resources").files("towline").joinpath("resources", folder).iterdir())
+    """The names of the files in a folder of the shared data, sorted; what looks into a zipapp as well is loaded only for one."""
+    place = resource_folder() / folder
+    if place.is_dir():
+        return sorted(os.listdir(place))  # noqa: PTH208 - names are all that is wanted
+    packaged = import_module("importlib.resources").files("towline").joinpath("resources", folder)
+    return sorted(entry.name for entry in packaged.iterdir())
 
 
 def trace(fault: BaseException) -> str:

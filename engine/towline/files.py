@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import cache
 from pathlib import Path
 
 from towline.errors import MachineError
 
+_PACKAGED = Path(__file__).parent / "resources"  # where a wheel and a zipapp hold the shared data
+_CHECKOUT = Path(__file__).parents[2] / "resources" / "towline"  # a link to it would make Jenkins refuse the library
+
+
+@cache
+def resource_folder() -> Path:
+    """Where the data that engine and library share lies: inside the built package, else beside the engine in a checkout."""
+    try:
+        _loaded(_PACKAGED / "VERSION")
+    except OSError:
+        return _CHECKOUT
+    return _PACKAGED
+
 
 def resource_text(name: str) -> str:
-    """The text of `resources/towline/<name>`, from a folder or a zipapp alike; raises OSError."""
-    data: bytes = globals()["__loader__"].get_data(str(Path(__file__).parent / "resources" / name))
-    return data.decode("utf-8")
+    """The text of `resources/towline/<name>`, from a checkout, a wheel or a zipapp alike; raises OSError."""
+    return _loaded(resource_folder() / name).decode("utf-8")
+
+
+def _loaded(path: Path) -> bytes:
+    data: bytes = globals()["__loader__"].get_data(str(path))
+    return data
 
 
 def version() -> str:
