@@ -27,6 +27,7 @@ from towline.files import write_whole
 from towline.retry import Clock, Deadline
 from towline.secret import Login
 from towline.transport import Transport
+from towline.written import WrittenFloat, WrittenInteger, from_json
 
 _BODY = 8 * 1024 * 1024
 _SECONDS = 180.0
@@ -78,7 +79,7 @@ class Vault:
             self._warn(f"Vault at {self.host} does not let {self._login.origin} read {path}{_said(fault)}")
             return {}
         self._answered = True
-        return {field: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for field, value in data.items() if value is not None}
+        return {field: _text(value) for field, value in data.items() if value is not None}
 
     def confirm(self) -> None:
         """Raises CredentialError where everything was refused because Vault does not know the token."""
@@ -182,9 +183,16 @@ class _Answer:
 
     def json(self) -> Any:
         try:
-            return json.loads(self.body)
+            return from_json(self.body)
         except RecursionError:
             raise ValueError("nested too deeply") from None
+
+
+def _text(value: object) -> str:
+    """A secret's field as text: a number as it is written, what is no text as JSON."""
+    if isinstance(value, str | WrittenFloat | WrittenInteger):
+        return value if isinstance(value, str) else value.text
+    return json.dumps(value, ensure_ascii=False)
 
 
 class _Session:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from towline.errors import TowlineError, UsageError
 from towline.suggest import nearest
+from towline.written import from_json
 
 PROTOCOL = 1
 SUCCESS, UNCHANGED, SKIPPED, BIND = "success", "unchanged", "skipped", "bind"
@@ -82,7 +82,7 @@ def read_request(path: Path) -> Request:
     try:
         if path.stat().st_size > _SIZE:
             raise UsageError(f"the request is larger than {_SIZE} bytes", where=str(path))
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:
         raise UsageError(f"cannot read the request: {fault}", where=str(path), hint="the library writes it; see docs/contract.md") from fault
     return parse_request(data)

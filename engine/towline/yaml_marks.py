@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from towline.written import written
+
 MAX_CHARACTERS = 8 * 1024 * 1024
 MAX_NODES = 500_000
 MAX_DEPTH = 100
@@ -162,16 +164,15 @@ def load(text: str) -> Located:
 
 
 def plain(text: str) -> object:
-    """Resolve what the plain (unquoted) scalar `text` means: None, bool, int, float or the text itself (go-yaml 3, `resolve`)."""
-    if text in _WORDS:
-        return _WORDS[text]
-    first = text[0]
-    if first == "." or first.isdigit() or first in "+-":
-        return _number(text)
-    return text
+    """Resolve what the plain (unquoted) scalar `text` means: None, bool, int, float or the text itself (go-yaml 3, `resolve`).
+
+    A number knows how it is written (written.py).
+    """
+    value = _WORDS[text] if text in _WORDS else _number(text) if text[0].isdigit() or text[0] in ".+-" else text
+    return value if value is None or isinstance(value, str | bool) else written(value, text)
 
 
-_WORDS: dict[str, object] = {
+_WORDS: dict[str, bool | float | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
@@ -184,7 +185,7 @@ _BASES = {"b": 2, "x": 16, "o": 8, "d": 10}
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
-def _number(text: str) -> object:
+def _number(text: str) -> int | float | str:
     bare = text if text.startswith(".") else text.replace("_", "")
     if len(bare) > 400:  # longer than any float: text, and no quadratic conversion
         return text
@@ -408,9 +409,9 @@ def _value(node: Scalar) -> object:
     if kind not in _TYPES:
         return node.value
     value = plain(node.value)
-    if kind == "float" and type(value) is int:
-        value = float(value)
-    if type(value) is not _TYPES[kind]:
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        value = written(float(value), node.value)
+    if not isinstance(value, _TYPES[kind]) or (kind == "int" and isinstance(value, bool)):
         raise YamlFault(f"{node.value!r} is no {kind}", node.start.line, node.start.column)
     return value
 

@@ -204,6 +204,7 @@ class Fake(LoopbackServer):
     """As much of Vault as a secret at `kv/` needs, so that it can break; `strange` answers take the place of these."""
 
     strange: bytes | None = None
+    user = '"me"'
 
     def answer(self, request: Request) -> Answer:
         if self.strange is not None:
@@ -215,7 +216,13 @@ class Fake(LoopbackServer):
         return self._data({"data": {"user": "me"}})
 
     def _data(self, data: object) -> Answer:
-        return Answer(status=200, body=json.dumps({"data": data}).encode())
+        return Answer(status=200, body=json.dumps({"data": data}).replace('"me"', self.user).encode())
+
+
+def test_a_number_is_the_text_that_vault_sends() -> None:
+    with Fake() as fake:
+        fake.user = "1.10"
+        assert Heard(fake.url, role(("r", "s"))).reads("kv/a") == [{"user": "1.10"}]
 
 
 def unreachable(url: str, login: Login) -> VaultUnreachable:

@@ -169,12 +169,14 @@ def _entries(texts: Sequence[str]) -> list[str]:
 
 
 def _as_piper_prints(value: Any) -> Any:
-    """`value` with `1` in place of `1.0`, and so on at every depth: a script may compare texts."""
+    """`value` with `1` in place of `1.0`, and so on at every depth, no number as it was written: a script may compare texts."""
     if isinstance(value, dict):
         return {key: _as_piper_prints(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_as_piper_prints(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 1e21 else float(value)
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _text(config: Mapping[str, object], output: str) -> str:

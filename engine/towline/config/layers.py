@@ -5,7 +5,6 @@ A layer holds only what the step's schema lets stand in it (scope, by exact key)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from towline.config.merge import DEFAULT, Layer, Setting, fold
 from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, StepSchema, as_text
 from towline.config.types import typed
 from towline.errors import ConfigError
+from towline.written import from_json
 
 __all__ = ["PROJECT_FILE", "Document", "Documents", "Inputs", "all_schemas", "effective", "load_schema", "ordered", "parse_document", "read_documents",
            "read_yaml", "settled", "unfiltered"]
@@ -97,7 +97,7 @@ def read_parameters(text: str) -> Mapping[str, object]:
     if not text.strip():
         return {}
     try:
-        parameters = json.loads(text)
+        parameters = from_json(text)
     except (ValueError, RecursionError):
         parameters = None
     if not isinstance(parameters, dict):

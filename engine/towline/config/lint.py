@@ -19,7 +19,7 @@ from towline.config.findings import Finding, finding, in_order
 from towline.config.merge import Setting, prune
 from towline.config.rules import Fault, called, fitted, untrusted
 from towline.config.schema import GENERAL, SCOPES, STAGES, STEPS, Alias, Parameter, StepSchema
-from towline.config.types import EMPTY
+from towline.config.types import EMPTY, respelled
 from towline.secret import is_secret
 from towline.suggest import close
 from towline.yaml_marks import Located
@@ -359,6 +359,9 @@ def _value(place: _Place, key: str, value: object, readers: Sequence[_Reader]) -
                 seen.add(fault.rule)
                 made = finding(fault.rule, place.document, path, message=fault.what, fix=fault.hint)
                 yield replace(made, level="warning") if reader.schema.library and made.level == "error" else made
+        if "number-as-text" not in seen and (number := _respelled(reader, value)):
+            seen.add("number-as-text")
+            yield finding("number-as-text", place.document, path, message=number)
         yield from _maps(place, path, value, reader)
     reading = [reader for reader in readers if _walk(value, reader) is not None]
     old = [reader for reader in reading if reader.alias and reader.alias.deprecated]
@@ -390,6 +393,16 @@ def _faults(reader: _Reader, value: object) -> Iterator[Fault]:
     fit = fitted(parameter, Setting(value=prune(value), origin="", layer="", trusted=False), name)
     if isinstance(fit, Fault):
         yield fit
+
+
+def _respelled(reader: _Reader, value: object) -> str:
+    """That a number of the value is a text for the reader, and other readers of the file spell it otherwise; empty where none is."""
+    written, read = next(respelled(_walk(value, reader), reader.parameter.type), ("", ""))
+    if not written:
+        return ""
+    name = called(reader.parameter.name, reader.alias.name if reader.alias else "")
+    taken = f", and so does {reader.schema.name}" if reader.schema.library else f": Towline takes {written}, Piper {read}"
+    return f"{name} is {written}, a number that YAML reads as {read}{taken}"
 
 
 def _walk(value: Any, reader: _Reader) -> object:

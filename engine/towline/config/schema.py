@@ -8,6 +8,7 @@ from typing import Any
 
 from towline.errors import ConfigError
 from towline.suggest import nearest
+from towline.written import WrittenFloat, WrittenInteger
 
 GENERAL, STAGES, STEPS, PARAMETERS = SCOPES = ("GENERAL", "STAGES", "STEPS", "PARAMETERS")
 TYPES = ("string", "boolean", "integer", "list", "map", "object", "objects")  # list and map are of texts; object and objects (a list) are of anything
@@ -270,5 +271,7 @@ def _one_of(value: Any, known: tuple[str, ...], what: str, where: str) -> str:
 
 
 def as_text(value: object) -> str:
-    """A value of a condition as text, the way YAML writes it: `true`, not `True`."""
+    """A value of a condition as text, the way YAML writes it: `true`, not `True`, and `1.10` as it is written."""
+    if isinstance(value, WrittenInteger | WrittenFloat):
+        return value.text
     return str(value).lower() if isinstance(value, bool) else str(value)

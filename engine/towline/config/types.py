@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from towline.written import WrittenFloat, WrittenInteger, spelling, text_of
 
 EMPTY: tuple[object, ...] = (None, "", [], {})
 ZERO: Mapping[str, object] = {"string": "", "boolean": False, "integer": 0, "list": [], "map": {}, "object": {}, "objects": []}
@@ -38,9 +40,19 @@ def coerce(value: Any, kind: str) -> object:
     raise ValueError(kind)
 
 
+def respelled(value: Any, kind: str) -> Iterator[tuple[str, str]]:
+    """Every number where the kind of value wants a text, which other readers spell otherwise: as written, and as they do."""
+    inner = value.values() if kind == "map" and isinstance(value, dict) else value if kind == "list" and isinstance(value, list) else ()
+    for each in inner if kind in ("list", "map") else [value] if kind == "string" else []:
+        if isinstance(each, WrittenFloat | WrittenInteger):
+            yield text_of(each), spelling(each)
+
+
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
+    if isinstance(value, WrittenFloat | WrittenInteger):
+        return value.text
     text = repr(_whole(value) if isinstance(value, float) and value.is_integer() else value)
     if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text):
         raise ValueError("no scalar that has one spelling")
@@ -68,7 +80,7 @@ def _integer(value: object) -> int:
         return _whole(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("no whole number")  # noqa: TRY004 - as above
-    return value
+    return int(value)
 
 
 _SCALARS = {"string": _text, "boolean": _boolean, "integer": _integer}

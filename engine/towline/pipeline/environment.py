@@ -12,6 +12,7 @@ from pathlib import Path
 
 from towline.errors import ConfigError, MachineError
 from towline.files import write_whole
+from towline.written import from_json
 
 FOLDER = ".pipeline/commonPipelineEnvironment"
 _LARGEST = 1024 * 1024
@@ -84,7 +85,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _decode(text: str, where: str) -> object:
     try:
-        return json.loads(text, strict=False)
+        return from_json(text, strict=False)
     except (ValueError, RecursionError) as fault:
         raise ConfigError("a value of the pipeline environment is not JSON", where=where, hint="remove the file, or run its step again") from fault
 

@@ -232,7 +232,7 @@ def test_the_pipeline_environment_on_disk_counts(workspace: Path) -> None:
 def test_a_value_is_shown_as_the_step_gets_it(workspace: Path) -> None:
     configure(workspace, f"steps: {{{PUSH}: {{targetImageTag: 1.10, tagLatest: 'TRUE'}}}}")
     found = parameters(Ending(["explain", PUSH], workspace))
-    assert (found["targetImageTag"]["value"], found["tagLatest"]["value"]) == ("1.1", True)
+    assert (found["targetImageTag"]["value"], found["tagLatest"]["value"]) == ("1.10", True)
 
 
 @pytest.mark.parametrize(("value", "shown"), [
@@ -252,3 +252,16 @@ def test_nothing_asks_the_network(workspace: Path, monkeypatch: pytest.MonkeyPat
     ending = Ending(["explain", PUSH, "--stage", "Build"], workspace, {"PIPER_vaultToken": SECRET})
     assert parameters(ending)["targetRegistryUrl"]["set"]
     assert SECRET not in ending.out + json.dumps(ending.result)
+
+
+def test_a_number_for_a_text_is_taken_as_it_is_written_wherever_it_stands(workspace: Path) -> None:
+    configure(workspace, f"customDefaults: [own.yml]\nsteps: {{{PUSH}: {{sourceImageTag: 010, sourceImages: [1_000]}}}}")
+    (workspace / "own.yml").write_text(f"steps: {{{PUSH}: {{targetImages: {{a: 72225e2}}}}}}")
+    (workspace / "team.yml").write_text(f"steps: {{{PUSH}: {{targetImageTag: 1.10}}}}")
+    folder = workspace / ".pipeline" / "commonPipelineEnvironment" / "container"
+    folder.mkdir(parents=True)
+    (folder / "imageNameTags.json").write_text("[1.20]")
+    environ = {"TOWLINE_DEFAULTS": str(workspace / "team.yml"), "PIPER_parametersJSON": '{"targetRegistryUser": 1.30}'}
+    found = parameters(Ending(["explain", PUSH], workspace, environ))
+    named = ("sourceImageTag", "sourceImages", "targetImages", "targetImageTag", "sourceImageNameTags", "targetRegistryUser")
+    assert [found[name]["value"] for name in named] == ["010", ["1_000"], {"a": "72225e2"}, "1.10", ["1.20"], "1.30"]

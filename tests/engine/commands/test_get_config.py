@@ -257,3 +257,12 @@ def test_a_number_that_json_does_not_have_is_a_fault(workspace: Path) -> None:
 def test_configuration_that_cannot_be_read_ends_with_one_too(workspace: Path) -> None:
     configure(workspace, "general: [1]\n")
     assert ending(workspace, "--stepName", "imagePushToRegistry").code == 1
+
+
+def test_a_number_for_a_text_is_the_one_that_piper_reads(workspace: Path) -> None:
+    configure(workspace, "steps: {imagePushToRegistry: {sourceImageTag: 1.10, targetImageTag: 010, sourceImages: [1_000, 72225e2]}}")
+    found = config(workspace, "--stepName", "imagePushToRegistry")
+    assert (found["sourceImageTag"], found["targetImageTag"], found["sourceImages"]) == (1.1, 8, [1000, 7222500])
+    printed = ending(workspace, "--stepName", "imagePushToRegistry", "--output", "yaml").out
+    assert "sourceImageTag: 1.1\n" in printed
+    assert "targetImageTag: 8\n" in printed
