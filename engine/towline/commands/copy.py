@@ -13,7 +13,7 @@ from towline.commands.flags import add_flag, given_flags
 from towline.config.merge import DEFAULT, Layer
 from towline.config.schema import Parameter, StepSchema
 from towline.config.settings import checked_settings
-from towline.config.types import typed
+from towline.config.text_form import typed
 from towline.errors import ConfigError, UsageError
 from towline.image import Registry
 from towline.registry.client import RegistryClient

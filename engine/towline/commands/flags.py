@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from towline.config.schema import Parameter, StepSchema
+from towline.config.text_form import joined
 
-_VALUES = {"boolean": "true|false", "integer": "N", "list": "A,B", "map": "K=V,K=V"}
+_VALUES = {"boolean": "true|false", "integer": "N", "list": "A,B|JSON", "map": "K=V,K=V|JSON", "object": "JSON", "objects": "JSON"}
 
 
 def add_flag(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
@@ -21,10 +22,10 @@ def add_flag(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
 
 
 def given_flags(arguments: argparse.Namespace, schema: StepSchema) -> Mapping[str, object]:
-    """Flags that were given: repeated ones of a list or map joined, else the last one."""
+    """Flags that were given: of repeated ones all items of lists and maps, else the last one."""
     found: dict[str, object] = {}
     for parameter in schema.parameters:
         texts = getattr(arguments, f"parameter:{parameter.name}", None)
         if texts:
-            found[parameter.name] = ",".join(texts) if parameter.type in ("list", "map") else texts[-1]
+            found[parameter.name] = joined(parameter.type, texts)
     return found

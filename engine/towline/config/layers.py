@@ -13,7 +13,7 @@ from towline.config.catalog import all_schemas, load_schema
 from towline.config.documents import PROJECT_FILE, Document, Documents, parse_document, read_documents, read_yaml, stage_name
 from towline.config.merge import DEFAULT, Layer, Setting, fold
 from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, StepSchema, as_text
-from towline.config.types import typed
+from towline.config.text_form import typed
 from towline.errors import ConfigError
 from towline.written import from_json
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,10 +17,10 @@ HOW_TO_WRITE = {
     "string": "write one text, in quotes",
     "boolean": "write true or false",
     "integer": "write digits only",
-    "list": "write a list of texts, or `a,b` in a variable or flag",
-    "map": "write `key: text` lines, or `k=v,k2=v2` in a variable or flag",
-    "object": "write `key: value` lines",
-    "objects": "write a list of maps",
+    "list": 'write a list of texts; in a variable or flag `a,b`, or JSON: `["a", "b"]`',
+    "map": 'write `key: text` lines; in a variable or flag `k=v,k2=v2`, or JSON: `{"k": "v"}`',
+    "object": "write `key: value` lines; in a variable or flag JSON",
+    "objects": "write a list of maps; in a variable or flag JSON",
 }
 
 
@@ -85,16 +84,3 @@ def _integer(value: object) -> int:
 
 _SCALARS = {"string": _text, "boolean": _boolean, "integer": _integer}
 
-
-def typed(kind: str, text: object) -> object:
-    """A variable's or flag's text as its parameter's type reads it: `a,b` (CSV) for a list, `k=v,k2=v2` for a map; else the text."""
-    if not isinstance(text, str) or kind not in ("list", "map"):
-        return text
-    try:
-        parts = [part.strip() for row in csv.reader(text.splitlines(), skipinitialspace=True) for part in row]
-    except csv.Error:
-        return text
-    if kind == "list":
-        return [part for part in parts if part]
-    pairs = [part.partition("=") for part in parts]
-    return {key: value for key, _, value in pairs} if all(equals for _, equals, _ in pairs) else text

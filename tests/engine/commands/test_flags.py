@@ -19,12 +19,13 @@ def flags(*words: str) -> dict[str, object]:
     for parameter in SCHEMA.parameters:
         add_flag(group, parameter)
     assert "100% colour." in parser.format_help()
+    assert "--rooms K=V,K=V|JSON" in parser.format_help()
     return dict(given_flags(parser.parse_args(words), SCHEMA))
 
 
-def test_the_last_of_a_repeated_flag_counts_and_lists_are_joined() -> None:
+def test_the_last_of_a_repeated_flag_counts_and_of_lists_all() -> None:
     assert flags("--colour", "red", "--colour", "blue", "--walls", "a,b", "--walls", "c", "--rooms", "x=1") == {
-        "colour": "blue", "walls": "a,b,c", "rooms": "x=1"}
+        "colour": "blue", "walls": ["a", "b", "c"], "rooms": {"x": "1"}}
     assert flags() == {}
 
 

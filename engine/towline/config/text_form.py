@@ -1,0 +1,66 @@
+"""Pure. A list or map as the text of a flag or variable: JSON, or `a,b` and `k=v,k2=v2`, where brackets and quotes keep together what is in them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from towline.written import from_json
+
+_SHAPES: dict[str, tuple[str, type]] = {"list": ("[", list), "map": ("{", dict), "object": ("{", dict), "objects": ("[", list)}
+_BRACKETS = re.compile(r"\[[^\[\]]*\]")
+_ADDRESS = re.compile(r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.%]*\]")  # an IPv6 address, as hosts have it
+_PAIR = re.compile(r"((?:(?>\[[^\[\]]*\]|[^=]))*)=(.*)", re.DOTALL)
+_COMMA = "\0"  # stands for one in brackets: neither a flag nor a variable can hold this character
+
+
+def typed(kind: str, text: object) -> object:
+    """A variable's or flag's text as its parameter's type reads it; what does not have the form of a list or map stays the text, which then does not fit."""
+    if not isinstance(text, str) or kind not in _SHAPES:
+        return text
+    sign, shape = _SHAPES[kind]
+    if text.strip().startswith(sign):
+        data = _json(text)
+        if isinstance(data, shape):
+            return data
+        if sign == "{" or data is not None or _is_flow(text.strip()):  # meant as JSON; to split it would make other texts of it
+            return text
+    return _split(kind, text)
+
+
+def joined(kind: str, texts: Sequence[str]) -> object:
+    """The texts of a flag that was given several times as one value: lists one after the other, of maps each key's last; of other kinds the last text."""
+    values = [typed(kind, text) for text in texts]
+    if all(isinstance(value, list) for value in values):
+        return [item for value in values if isinstance(value, list) for item in value]
+    if all(isinstance(value, dict) for value in values):
+        return {key: item for value in values if isinstance(value, dict) for key, item in value.items()}
+    return next((value for value in values if isinstance(value, str)), values[-1]) if kind in _SHAPES else values[-1]
+
+
+def _json(text: str) -> Any:
+    """The data of JSON text, None where it is none."""
+    try:
+        return from_json(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_flow(text: str) -> bool:
+    """Whether a text that is no JSON is one list in brackets as YAML has it, which nobody reads here."""
+    return _BRACKETS.fullmatch(text) is not None and _ADDRESS.fullmatch(text) is None
+
+
+def _split(kind: str, text: str) -> object:
+    kept = _BRACKETS.sub(lambda found: found.group().replace(",", _COMMA), text)
+    try:
+        rows = list(csv.reader(kept.splitlines(), skipinitialspace=True))
+    except csv.Error:
+        return text
+    parts = [part.strip().replace(_COMMA, ",") for row in rows for part in row]
+    if kind == "list":
+        return [part for part in parts if part]
+    pairs = [_PAIR.fullmatch(part) for part in parts]
+    return {pair[1]: pair[2] for pair in pairs if pair} if kind == "map" and all(pairs) else text

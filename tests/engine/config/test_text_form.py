@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from towline.config.text_form import joined, typed
+from towline.written import text_of
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("a,b", ["a", "b"]),
+    (" a , b,\nc,", ["a", "b", "c"]),
+    ('"a,b",c', ["a,b", "c"]),
+    ('["a", "b,c"]', ["a", "b,c"]),
+    ("[]", []),
+    ("p[name=a,b].c,d[0]", ["p[name=a,b].c", "d[0]"]),
+    ("[::1]:5000,[::1]", ["[::1]:5000", "[::1]"]),
+    ("[::1]", ["[::1]"]),
+    ("[::1],[::2]", ["[::1]", "[::2]"]),
+    ("a[b,c", ["a[b", "c"]),
+    ("{{ x }},{y,z}", ["{{ x }}", "{y", "z}"]),
+])
+def test_a_list_is_json_or_has_commas(text: str, expected: list[str]) -> None:
+    assert typed("list", text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("k=v,k2=v2", {"k": "v", "k2": "v2"}),
+    ("k=v=w", {"k": "v=w"}),
+    ("p[name=image.tag].value=tag", {"p[name=image.tag].value": "tag"}),
+    ("p[name=a,b].value=x,q[0]=y", {"p[name=a,b].value": "x", "q[0]": "y"}),
+    ("a[b=c][d=e]=f[g=h]", {"a[b=c][d=e]": "f[g=h]"}),
+    ('{"p[name=image.tag].value": "tag", "b": "c=d,e"}', {"p[name=image.tag].value": "tag", "b": "c=d,e"}),
+    ("{}", {}),
+    ("k=", {"k": ""}),
+])
+def test_a_map_is_json_or_has_equals_signs(text: str, expected: dict[str, str]) -> None:
+    assert typed("map", text) == expected
+
+
+@pytest.mark.parametrize(("kind", "text"), [
+    ("map", "k"), ("map", "k=v,k2"), ("map", "p[name=x]"), ("map", '{"a": "x=y"'), ("map", '["a=b"]'), ("map", "[a=b]"),
+    ("list", "[a, b]"), ("list", "[a:1, b:2]"), ("list", "['a', 'b']"), ("list", "[a]"), ("object", "a=b"), ("objects", '{"a": 1}'), ("object", "[1]"),
+])
+def test_what_is_neither_stays_the_text_and_fits_nothing(kind: str, text: str) -> None:
+    assert typed(kind, text) == text
+
+
+def test_maps_of_anything_come_as_json() -> None:
+    assert typed("objects", '[{"filePath": "a.yaml"}]') == [{"filePath": "a.yaml"}]
+    assert typed("object", '{"a": {"b": [1]}}') == {"a": {"b": [1]}}
+
+
+def test_a_number_in_json_is_the_text_that_is_written() -> None:
+    found = typed("map", '{"tag": 1.10}')
+    assert isinstance(found, dict)
+    assert text_of(found["tag"]) == "1.10"
+
+
+@pytest.mark.parametrize(("kind", "text"), [("string", "a,b"), ("integer", "3"), ("boolean", "true"), ("", "[1]")])
+def test_other_kinds_are_their_text(kind: str, text: str) -> None:
+    assert typed(kind, text) == text
+    assert joined(kind, ["x", text]) == text
+
+
+def test_a_flag_that_is_repeated_has_all_that_was_given() -> None:
+    assert joined("list", ["a,b", '["c,d"]', "e"]) == ["a", "b", "c,d", "e"]
+    assert joined("map", ["a=b,c=d", '{"c": "e"}']) == {"a": "b", "c": "e"}
+    assert joined("map", ["a=b", "wrong"]) == "wrong"
+
+
+@given(st.lists(st.text(min_size=1)))
+def test_a_list_as_json_is_itself(items: list[str]) -> None:
+    assert typed("list", json.dumps(items)) == items
+
+
+@given(st.dictionaries(st.text(), st.text()))
+def test_a_map_as_json_is_itself(items: dict[str, str]) -> None:
+    assert typed("map", json.dumps(items)) == items
