@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from towline import yaml_marks
-from towline.errors import ConfigError
+from towline.errors import ConfigError, placed
 from towline.gitops.aliases import REFUSING, Sharing
 from towline.gitops.change import Note, Replaced, select, unnoted
 from towline.gitops.document import Edit, edit, own_value
+from towline.gitops.image_text import with_image
 from towline.gitops.source import Source, read
 from towline.suggest import nearest
 from towline.yaml_marks import Alias, Node, Path, Scalar, is_merge
@@ -44,14 +45,19 @@ class ContainerImage:
             containers = tuple(_containers(source))
             names.update(container.name for container in containers)
             found = [container for container in containers if container.name == self.container]
-            edits = [Edit(document=one.document, path=(*one.path, "image"), value=self.image, after="name") for one in found]
+            edits = [Edit(document=one.document, path=(*one.path, "image"), value=self._image(path, one), after="name") for one in found]
             changed[path] = edit(source, edits, self.sharing)
             for one in found:
-                self.note(Replaced(file=path, name=self.container, old=one.image, new=self.image))
+                self.note(Replaced(file=path, name=self.container, old=one.image, new=self._image(path, one)))
         if self.container not in names:
             where = ", ".join(sorted(files)) or self.pattern
             raise ConfigError(f"container {self.container!r} is not in {where}", where=where, hint=_hint(self.container, names))
         return {path: data for path, data in changed.items() if data != files[path]}
+
+    def _image(self, path: str, container: _Container) -> str:
+        """What the container's image becomes, a template as it is: an edit refuses it; raises RenderError."""
+        with placed(path):
+            return self.image if "{{" in container.image else with_image(container.image, self.image)
 
 
 def _hint(wanted: str, names: set[str]) -> str:

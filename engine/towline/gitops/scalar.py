@@ -9,7 +9,7 @@ import yaml
 
 from towline.yaml_marks import BREAK, Scalar, plain
 
-_PLAIN = re.compile(r"[A-Za-z0-9_./](?:[A-Za-z0-9_./@+=~-]|:(?!\s|$)| (?=[A-Za-z0-9_./]))*")
+_PLAIN = re.compile(r"(?:--?(?=[A-Za-z]))?[A-Za-z0-9_./](?:[A-Za-z0-9_./@+=~-]|:(?!\s|$)| (?=[A-Za-z0-9_./]))*")
 _LETTERS = frozenset("yYnN")
 _ESCAPED = re.compile("[\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _BLOCK = re.compile(r"([|>])[-+0-9]*([ \t]+#[^\r\n]*)?[ \t]*")
@@ -19,6 +19,11 @@ def typed(text: str) -> bool:
     """Whether a parser of YAML 1.1 or 1.2 reads the plain scalar `text` as something else than text: 1.20, 1e3, 0123, 12:30:45, on, null."""
     old = yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], [])
     return not isinstance(plain(text), str) or text in _LETTERS or any(pattern.match(text) for _, pattern in old)
+
+
+def said(node: Scalar) -> str:
+    """The text of a scalar; empty where it is null."""
+    return "" if not node.style and not node.tag and plain(node.value) is None else node.value
 
 
 def write(value: str, style: str = "") -> str:

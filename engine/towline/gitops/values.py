@@ -6,28 +6,31 @@ A values file's `image.repository`, a chart's `appVersion`, a HelmRelease's `spe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from towline import yaml_marks
-from towline.errors import ConfigError
+from towline.errors import ConfigError, placed
 from towline.gitops.aliases import ALL, REFUSING, Sharing, meant, merged
 from towline.gitops.change import Note, Replaced, select, unnoted
 from towline.gitops.document import Edit, edit
 from towline.gitops.dotted import Place, check_missing, find, parse_dotted
+from towline.gitops.image_text import Put, instead
+from towline.gitops.scalar import said
 from towline.gitops.source import Source, read
 from towline.gitops.splice import Value
-from towline.yaml_marks import Alias, Path, Scalar
+from towline.yaml_marks import Alias, Node, Path, Scalar
 
 
 @dataclass(frozen=True, kw_only=True)
 class PathValues:
     """Sets each path of `values` (path -> text) in every file that fits `pattern`, and empties those of `emptied` that hold something; a Change.
 
-    It notes what stood there.
+    It notes what stood there. `puts` are the paths whose value becomes part of the text that stands there (`image_text`); else it is the whole text.
     """
 
     pattern: str
     values: Mapping[str, str]
+    puts: Mapping[str, Put] = field(default_factory=dict)
     emptied: tuple[str, ...] = ()
     note: Note = unnoted
     sharing: Sharing = REFUSING
@@ -48,8 +51,9 @@ class PathValues:
         missing: dict[tuple[int, Path], tuple[Place, dict[str, Value]]] = {}
         if not any(document.root for document in source.documents):
             raise ConfigError(f"{source.name} is empty", where=source.name, hint="write {} into it, or the keys that are to be set")
-        for text, value in self.values.items():
+        for text in self.values:
             for place in self._find(source, text):
+                value = self._put(source, place, text)
                 self.note(Replaced(file=source.name, name=text, old=_old(source, place), new=value))
                 if not place.missing:
                     yield Edit(document=place.document, path=place.path, value=value)
@@ -67,6 +71,14 @@ class PathValues:
             else:
                 yield from self._inserted(place, entries)
 
+    def _put(self, source: Source, place: Place, text: str) -> str:
+        """What is to stand at a place of the path `text`; raises RenderError."""
+        node = _meant(source, place)
+        if place.missing or not isinstance(node, Scalar) or source.templated(node.start.index, node.end.index):
+            return self.values[text]
+        with placed(source.where(place.node.start)):
+            return self.puts.get(text, instead)(said(node), self.values[text])
+
     def _find(self, source: Source, text: str) -> list[Place]:
         return find(source, parse_dotted(text), follow=self.sharing.policy == ALL)
 
@@ -81,9 +93,14 @@ class PathValues:
 
 def _old(source: Source, place: Place) -> str:
     """The text that stands, or is meant, at a place; empty where there is none."""
-    root = source.documents[place.document].root
-    node = meant(place.node, yaml_marks.aliases(root) if root is not None else {})
+    node = _meant(source, place)
     return source.shown(node) if isinstance(node, Scalar) and not place.missing else ""
+
+
+def _meant(source: Source, place: Place) -> Node | None:
+    """What stands at a place, or what the alias there stands for."""
+    root = source.documents[place.document].root
+    return meant(place.node, yaml_marks.aliases(root) if root is not None else {})
 
 
 def _merges(source: Source, place: Place) -> bool:

@@ -123,6 +123,14 @@ def test_an_image_that_reads_as_a_number_is_quoted() -> None:
     assert set_image(b"spec: {containers: [{name: a, image: 1.19}]}", "a", "1.20") == b'spec: {containers: [{name: a, image: "1.20"}]}'
 
 
+def test_what_stands_around_an_image_stays_and_a_list_of_others_is_refused() -> None:
+    text = b"spec: {containers: [{name: app, image: ' old/app:1'}, {name: list, image: 'a,b'}]}\n"
+    assert set_image(text, "app") == text.replace(b"old/app:1", NEW.encode())
+    with pytest.raises(RenderError, match="holds more than an image") as caught:
+        set_image(text, "list")
+    assert caught.value.where == "x.yaml"
+
+
 def test_a_missing_container_lists_those_that_are_there() -> None:
     with pytest.raises(ConfigError) as caught:
         changed("deployment.yaml", "ap")

@@ -5,6 +5,7 @@ import pytest
 from towline.errors import ConfigError, RenderError
 from towline.gitops.aliases import ALL, OWN, REFUSE, Sharing
 from towline.gitops.change import Change, Replaced
+from towline.gitops.image_text import with_image
 from towline.gitops.values import PathValues
 
 IMAGE = {"image.repository": "host.example/app", "image.tag": "1.20"}
@@ -91,6 +92,20 @@ def test_what_stood_at_the_paths_is_noted() -> None:
     PathValues(pattern="*", values={"spec.values.image.tag": "2", "spec.values.new": "x"}, note=noted.append).apply({"v.yaml": HELM_RELEASE.encode()})
     assert noted == [Replaced(file="v.yaml", name="spec.values.image.tag", old="1.0", new="2"),
                      Replaced(file="v.yaml", name="spec.values.new", old="", new="x")]
+
+
+def test_a_value_may_become_a_part_of_the_text_that_stands_there() -> None:
+    noted: list[Replaced] = []
+    puts = {"args[0]": with_image, "url": with_image, "new.image": with_image}
+    change = PathValues(pattern="*", values=dict.fromkeys(puts, "h.example/web:2"), puts=puts, note=noted.append)
+    text = "args:\n- --image=h.example/web:1 # why\nurl: ~\nnew: {}\n"
+    after = change.apply({"v.yaml": text.encode()})["v.yaml"].decode()
+    assert after == "args:\n- --image=h.example/web:2 # why\nurl: h.example/web:2\nnew: {image: h.example/web:2}\n"
+    assert [(one.old, one.new) for one in noted] == [("--image=h.example/web:1", "--image=h.example/web:2"), ("~", "h.example/web:2"), ("", "h.example/web:2")]
+    assert change.apply({"v.yaml": after.encode()}) == {}
+    with pytest.raises(RenderError, match="holds more") as caught:
+        change.apply({"v.yaml": text.replace("~", "a,b").encode()})
+    assert caught.value.where == "v.yaml:3:6"
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n"])

@@ -10,6 +10,7 @@ from towline.errors import ConfigError, placed
 from towline.gitops.aliases import Sharing, silent
 from towline.gitops.change import Change, Note, Together, check_path, unnoted
 from towline.gitops.helm import Cluster, HelmChart, ImageValues, ValuesFile, renderer
+from towline.gitops.image_text import Put, image_put, with_value
 from towline.gitops.kustomize import KustomizeImage
 from towline.gitops.manifest import ContainerImage
 from towline.gitops.template import TemplateVariables, ValuesTemplate
@@ -90,7 +91,8 @@ def _manifest(call: _Call) -> Planned:
     if call.settings.given("imagePath"):
         image = call.images.single()
         path = call.settings.text("imagePath")
-        return call.planned({path: image}, [PathValues(pattern=call.file, values={path: image.written}, note=call.note, sharing=call.sharing)])
+        return call.planned({path: image}, [PathValues(pattern=call.file, values={path: image.written}, puts={path: image_put(path)}, note=call.note,
+                                                     sharing=call.sharing)])
     images = call.images.by_container("" if call.settings.given("containers") else call.needed("containerName"))
     changes = (ContainerImage(pattern=call.file, container=name, image=image.written, note=call.note, sharing=call.sharing) for name, image in images.items())
     return call.planned(images, changes)
@@ -134,7 +136,8 @@ def _values(call: _Call) -> Planned:
         values |= {f"{key}.tag": image.tag} if image.tag else {}
         values |= {f"{key}.digest": image.digest} if image.pinned or not image.tag else {}
     emptied = tuple(f"{key}.digest" for key in images if f"{key}.digest" not in values)  # the chart would go on with the old one
-    return call.planned(images, [PathValues(pattern=call.file, values=values, emptied=emptied, note=call.note, sharing=call.sharing)])
+    return call.planned(images, [PathValues(pattern=call.file, values=values, puts=dict.fromkeys(values, with_value), emptied=emptied, note=call.note,
+                                            sharing=call.sharing)])
 
 
 _PARTS: Mapping[str, Callable[[Deployed], str]] = {
@@ -150,6 +153,7 @@ _PARTS: Mapping[str, Callable[[Deployed], str]] = {
 def _values_paths(call: _Call) -> Planned:
     """Each path with the part of an image that it asks for: `tag`, or `tag of NAME` where there are several; `version` is the build's own."""
     values: dict[str, str] = {}
+    puts: dict[str, Put] = {}
     images: dict[str, Deployed] = {}
     for path, wanted in call.settings.mapping("valuesPaths").items():
         part, _, name = wanted.partition(" of ")
@@ -160,9 +164,10 @@ def _values_paths(call: _Call) -> Planned:
             raise ConfigError(f"{wanted!r} is no part of an image", where=call.settings.origin("valuesPaths"), hint=nearest(part, [*_PARTS, "version"]))
         images[path] = call.images.named(name, "valuesPaths") if name else call.images.single()
         values[path] = _PARTS[part](images[path])
+        puts[path] = image_put(path) if part == "image" else with_value
         if not values[path]:
             raise ConfigError(f"no {part} is known of {images[path].reference}", where=call.settings.origin("valuesPaths"), hint=f"leave {path} out")
-    return call.planned(images, [PathValues(pattern=call.file, values=values, note=call.note, sharing=call.sharing)])
+    return call.planned(images, [PathValues(pattern=call.file, values=values, puts=puts, note=call.note, sharing=call.sharing)])
 
 
 def _template(call: _Call) -> Planned:

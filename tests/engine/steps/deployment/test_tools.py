@@ -97,6 +97,16 @@ def test_helm_values_writes_what_paths_ask_for(tmp_path: Path) -> None:
         "z: 1", f"a: {IMAGE}:2.0", f"b: {IMAGE}", "c: reg.example.com", "d: team/app", 'e: "2.0"', f"f: {ONE}", 'g: "2.0"', "v: 2.0+7"]
 
 
+def test_a_value_that_holds_more_than_an_image_keeps_it(tmp_path: Path) -> None:
+    data = b"spec: {source: {kustomize: {images: ['web:1', other=x]}, url: 'docker://old/app:1', version: '>=1, <2'}}\n"
+    paths = {"spec.source.kustomize.images[0]": "image of app", "spec.source.url": "repository of app", "spec.source.version": "version"}
+    after = data.decode().replace("'web:1'", f"'web={IMAGE}:2.0'").replace("old/app:1", IMAGE).replace(">=1, <2", "2.0+7")
+    assert changed(tmp_path, {"f": data}, tool="helm-values", valuesPaths=paths) == {"f": after}
+    assert changed(tmp_path, {"f": data}, imagePath="spec.source.url")["f"] == data.decode().replace("old/app:1", f"{IMAGE}:2.0")
+    usual = changed(tmp_path, {"f": b"image: {repository: 'oci://old/app', tag: ' 1'}\n"}, tool="helm-values")["f"]
+    assert usual == f"image: {{repository: 'oci://{IMAGE}', tag: ' 2.0'}}\n"
+
+
 @pytest.mark.parametrize(("paths", "says"), [
     ({"a": "tagg"}, "no part"), ({"a": "tag of nobody"}, "no image is called 'nobody'"),
 ])
