@@ -82,6 +82,7 @@ class FakeRegistry(LoopbackServer):
 
     `resumes` keeps what a PUT brought that was cut; `largest_body` refuses larger ones as a proxy does (0: any); `referrers` lists them, two to a page.
     `auth` is `none`, `basic` or `bearer` (basic where a user name is given); `realm` is the token endpoint named in challenges where it is not the own one.
+    `owners` says who alone may work in the repositories below a first word, as (user, password).
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class FakeRegistry(LoopbackServer):
         self.relative_location, self.mount, self.ranges = relative_location, mount, ranges
         self.redirect_blobs_to = redirect_blobs_to
         self.resumes, self.largest_body, self.referrers = resumes, largest_body, referrers
+        self.owners: dict[str, tuple[str, str]] = {}
         self.storage: dict[str, Repository] = {}
         self.scopes: list[tuple[str, ...]] = []
         self._tokens: dict[str, Grant] = {}
@@ -140,26 +142,29 @@ class FakeRegistry(LoopbackServer):
         """The token endpoint: GET with repeated `scope`; POST is not there, as on older registries."""
         if request.method != "GET" or self.auth != "bearer":
             return Answer(status=404)
-        if self.username and not self._knows(request):
+        if self.username and not any(self._knows(request, name) for name in ("", *self.owners)):
             raise Refusal(401, "UNAUTHORIZED", headers={"WWW-Authenticate": 'Basic realm="token"'})
         scopes = tuple(scope for text in request.query.get("scope", []) for scope in text.split(" ") if scope)
         self.scopes.append(scopes)
-        allowed = frozenset((name, action) for _, name, actions in map(_scope_parts, scopes) for action in actions.split(","))
+        parts = [(name, actions) for _, name, actions in map(_scope_parts, scopes) if not self.owners or self._knows(request, name)]
+        allowed = frozenset((name, action) for name, actions in parts for action in actions.split(","))
         token = secrets.token_urlsafe(24)
         self._tokens[token] = Grant(allowed=allowed, until=time.monotonic() + self.token_seconds)
         body = json.dumps({"token": token, "access_token": token, "expires_in": int(self.token_seconds)}).encode()
         return Answer(status=200, headers={"Content-Type": "application/json"}, body=body)
 
-    def _knows(self, request: Request) -> bool:
+    def _knows(self, request: Request, name: str) -> bool:
+        """Whether who asks may work in the repository `name`."""
+        user, password = self.owners.get(name.partition("/")[0], (self.username, self.password))
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
         try:
-            return scheme.lower() == "basic" and base64.b64decode(text, validate=True).decode() == f"{self.username}:{self.password}"
+            return scheme.lower() == "basic" and base64.b64decode(text, validate=True).decode() == f"{user}:{password}"
         except (binascii.Error, UnicodeDecodeError):
             return False
 
     def _admit(self, request: Request, name: str) -> None:
         """Let the request pass, or refuse it with 401 and the challenge that would let it pass."""
-        if self.auth == "basic" and not self._knows(request):
+        if self.auth == "basic" and not self._knows(request, name):
             raise Refusal(401, "UNAUTHORIZED", headers={"WWW-Authenticate": 'Basic realm="fake registry"'})
         if self.auth != "bearer":
             return

@@ -15,17 +15,15 @@ from towline.config.schema import Parameter, StepSchema
 from towline.config.settings import checked_settings
 from towline.config.text_form import typed
 from towline.errors import ConfigError, UsageError
-from towline.image import Registry
-from towline.registry.client import RegistryClient
 from towline.registry.copy import Copying, copy_images
-from towline.registry.job import CopyJob
+from towline.registry.job import CopyJob, target_names
 from towline.registry.places import Place, RegistryPlace, parse_place
 from towline.registry.progress import Progress
 from towline.registry.report import line, outputs
 from towline.registry.source import Source
 from towline.registry.verify import verify_images
 from towline.secret import is_secret
-from towline.steps.registry_access import network, registry_login
+from towline.steps.registry_access import network, registry_client
 from towline.steps.task import Task
 from towline.steps.wanted_images import wanted_platforms
 from towline.transport import Transport
@@ -77,7 +75,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     )
     with ExitStack() as stack:
         transport = stack.enter_context(Transport(limit=settings.number("copyDeadline"), network=network(task), hide=call.console.hide))
-        clients = {registry: _client(task, transport, registry, role="target") for registry in dict.fromkeys(target.reference.registry for target in targets)}
+        clients = {registry: registry_client(task, transport, registry, role="target", names=names) for registry, names in target_names([job]).items()}
         copying = Copying(source=stack.enter_context(_opened(task, transport, source)), targets=clients,
                           progress=Progress(call.console, transport.clock), dry_run=task.dry_run)
         reports = copy_images([job], copying)
@@ -140,11 +138,8 @@ def _registry(text: str) -> RegistryPlace:
 
 def _opened(task: Task, transport: Transport, source: Place) -> AbstractContextManager[Source]:
     if isinstance(source, RegistryPlace):
-        return nullcontext(_client(task, transport, source.reference.registry, role="source", path=source.reference.image.name))
+        image = source.reference
+        return nullcontext(registry_client(task, transport, image.registry, role="source", names=[image.image.name]))
     opened: AbstractContextManager[Source] = dispatch.part("local_images").open_source(source, environ=task.environ)
     return opened
 
-
-def _client(task: Task, transport: Transport, registry: Registry, *, role: str, path: str = "") -> RegistryClient:
-    found = registry_login(task, registry, role=role, path=path)
-    return RegistryClient(registry, role=role, login=found, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp"))

@@ -60,6 +60,7 @@ class RegistryClient:
         self._session = Session(self.party, transport, allow_plain_http=allow_plain_http)
         self.uploads = Uploads(self._session, self.has_blob)
         self._allow_plain_http = allow_plain_http
+        self._logins: dict[str, Login | None] = {}
 
     def __str__(self) -> str:
         return str(self.party)
@@ -75,13 +76,20 @@ class RegistryClient:
         return self._session.transport
 
     def by(self, transport: Transport) -> RegistryClient:
-        """A client for the same registry, in the same role and with the same login, by another transport."""
+        """A client for the same registry, in the same role and with the same logins, by another transport."""
         party = self.party
-        return RegistryClient(party.registry, role=party.role, login=party.login, transport=transport, allow_plain_http=self._allow_plain_http)
+        other = RegistryClient(party.registry, role=party.role, login=party.login, transport=transport, allow_plain_http=self._allow_plain_http)
+        other.log_in(self._logins)
+        return other
+
+    def log_in(self, logins: Mapping[str, Login | None]) -> None:
+        """Work in each of these repositories with its own login, in all others with the client's; told before the first request."""
+        self._logins.update(logins)
+        self._session.log_in(logins)
 
     def want(self, repositories: Iterable[str]) -> None:
-        """Let one token cover the work in all of these; told before the first request."""
-        self._session.want(self._session.scope(repository) for repository in repositories)
+        """Let one token of each login cover its work in all of these; told before the first request."""
+        self._session.want(repositories)
 
     def head_manifest(self, repository: str, target: str) -> Descriptor | None:
         """Digest, size and media type of a tag or digest; None where it is not there. A target that forbids the question has nothing to say either."""
@@ -141,7 +149,7 @@ class RegistryClient:
                 return int(size) if size.isdecimal() else -1
             if response.status in (404, 405) or (response.status == 403 and self.party.role == "target"):
                 return None
-        raise faults.unexpected(self.party, response, f"for {repository}, blob {digest}")
+        raise faults.unexpected(self._session.party_of(repository), response, f"for {repository}, blob {digest}")
 
     def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Download:
         """A blob to read from its byte `start` on; nothing of it is checked yet. Raises BrokenOff where it may be asked for again."""
@@ -151,7 +159,7 @@ class RegistryClient:
         if served and start and int(served[1]) == start:
             return Download(response, self.party)
         if response.status != 200:
-            raise faults.unexpected(self.party, response, f"for {repository}, blob {digest}")
+            raise faults.unexpected(self._session.party_of(repository), response, f"for {repository}, blob {digest}")
         return Download(response, self.party, skip=start)  # a registry that knows no ranges sends it all again
 
     def put_manifest(self, repository: str, target: str, manifest: Manifest) -> bool:
@@ -185,7 +193,7 @@ class RegistryClient:
                 RegistryError(f"the {self.party} does not take {repository}, manifest {target}: {diagnosis.text}", where=str(self.registry)))
         if status == 404:
             return faults.no_repository(self.party, repository)
-        return faults.meaning(self.party, status, f"to store {repository}, manifest {target}", diagnosis.text)
+        return faults.meaning(self._session.party_of(repository), status, f"to store {repository}, manifest {target}", diagnosis.text)
 
     def _ask(self, method: str, repository: str, rest: str, headers: Mapping[str, str] | None = None) -> Response:
         request = HttpRequest(method=method, url=self._session.url(repository, rest), headers=headers or {})
@@ -197,7 +205,7 @@ class RegistryClient:
             if response.status == 200:
                 return 200, response.headers, response.read_capped(LIMIT)
             if doing and response.status != 404 and (response.status != 403 or self.party.role == "source"):
-                raise faults.unexpected(self.party, response, doing)
+                raise faults.unexpected(self._session.party_of(repository), response, doing)
             return response.status, response.headers, b""
 
         request = HttpRequest(method="GET", url=url, headers={"Accept": accept})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from towline.image import Platform, Reference
+from towline.image import Platform, Reference, Registry
 
 COPIED, MOUNTED, SKIPPED = "copied", "mounted", "skipped"
 
@@ -38,6 +38,14 @@ class CopyJob:
     platforms: tuple[Platform, ...] = ()
     chosen: str = ""
     referrers: bool = False
+
+
+def target_names(jobs: Iterable[CopyJob]) -> Mapping[Registry, Sequence[str]]:
+    """The names of the images that each target registry gets, each once."""
+    names: dict[Registry, dict[str, None]] = {}
+    for target in (target for job in jobs for target in job.targets):
+        names.setdefault(target.registry, {})[target.image.name] = None
+    return {registry: tuple(found) for registry, found in names.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

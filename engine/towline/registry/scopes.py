@@ -12,6 +12,11 @@ def grants(scopes: Iterable[str]) -> Grants:
     return frozenset((scope.rpartition(":")[0], action) for scope in scopes for action in scope.rpartition(":")[2].split(","))
 
 
+def repository_of(scope: str) -> str:
+    """The repository that a scope is about."""
+    return scope.partition(":")[2].rpartition(":")[0]
+
+
 def merged(*lists: Iterable[str]) -> tuple[str, ...]:
     """The scopes of all lists in their order, without those that the ones before them grant; those that push stand first.
 

@@ -12,7 +12,9 @@ from towline.image import Registry
 from towline.registry import faults
 from towline.registry.credentials import is_docker_hub
 from towline.registry.hosts import may_follow
+from towline.registry.scopes import repository_of
 from towline.registry.tokens import Authorizer
+from towline.secret import Login
 from towline.transport import Transport
 
 _REDIRECTS = 10
@@ -26,7 +28,9 @@ class Session:
     def __init__(self, party: faults.Party, transport: Transport, *, allow_plain_http: bool) -> None:
         self.party = party
         self.transport = transport
-        self._auth = Authorizer(party, transport, allow_plain_http=allow_plain_http)
+        self._allow_plain_http = allow_plain_http
+        self._auths = {party.login: self._authorizer(party.login)}
+        self._logins: dict[str, Login | None] = {}
         self.base = str(Registry(scheme=party.registry.scheme, host="registry-1.docker.io") if is_docker_hub(party.registry.host) else party.registry)
         self._origin = origin(self.base)
 
@@ -49,9 +53,27 @@ class Session:
         """The repository as the registry calls it: Docker Hub's own images have a prefix."""
         return f"library/{repository}" if is_docker_hub(self.party.registry.host) and "/" not in repository else repository
 
-    def want(self, scopes: Iterable[str]) -> None:
-        """Let one token cover all of these; told before the first request."""
-        self._auth.want(scopes)
+    def log_in(self, logins: Mapping[str, Login | None]) -> None:
+        """Work in each of these repositories with its own login, in all others with the party's; told before the first request."""
+        self._logins.update({self.name(repository): login for repository, login in logins.items()})
+        self._auths.update({login: self._authorizer(login) for login in set(logins.values()) - self._auths.keys()})
+
+    def want(self, repositories: Iterable[str]) -> None:
+        """Let one token of each login cover its work in all of these; told before the first request."""
+        for repository in repositories:
+            scope = self.scope(repository)
+            self._auth((scope,)).want((scope,))
+
+    def party_of(self, repository: str) -> faults.Party:
+        """The party as it works in `repository`: with the login for that."""
+        return self._auth((self.scope(repository),)).party
+
+    def _authorizer(self, login: Login | None) -> Authorizer:
+        return Authorizer(replace(self.party, login=login), self.transport, allow_plain_http=self._allow_plain_http)
+
+    def _auth(self, scopes: tuple[str, ...]) -> Authorizer:
+        """Who logs in for a request: the first of its scopes is for the repository that it is about."""
+        return self._auths[self._logins.get(repository_of(next(iter(scopes), "")), self.party.login)]
 
     def send(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
         """Send it; answers 401 once, follows the redirects of GET and HEAD. Raises RegistryUnreachable, CredentialError, RegistryError.
@@ -69,38 +91,39 @@ class Session:
         home = origin(request.url) == self._origin  # an upload location elsewhere: no credential goes there
         try:
             if home and size >= _LARGE:
-                self._auth.fresh(scopes, _MARGIN)
-            sent = _with(request, self._auth.header(scopes)) if home else replace(request, named_by=self._origin)
+                self._auth(scopes).fresh(scopes, _MARGIN)
+            sent = _with(request, self._auth(scopes).header(scopes)) if home else replace(request, named_by=self._origin)
             return self.transport.begin(sent, size)
         except TransportError as fault:
             raise faults.unreachable(self.party, fault) from fault
 
     def forget(self, response: Response, scopes: tuple[str, ...]) -> None:
         """Use the token no more that was refused (401) to an upload."""
-        self._auth.renew(response.headers.get_all("WWW-Authenticate") or [], scopes)
+        self._auth(scopes).renew(response.headers.get_all("WWW-Authenticate") or [], scopes)
 
     def _authorised(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
         if origin(request.url) != self._origin:  # an upload location elsewhere: no credential goes there
             return self._elsewhere(request)
-        sent = self._auth.header(scopes)
+        auth = self._auth(scopes)
+        sent = auth.header(scopes)
         response = self.transport.request(_with(request, sent))
         if response.status != 401:
             return response
         headers = response.headers.get_all("WWW-Authenticate") or []
         diagnosis = faults.diagnose(response)
-        header = self._auth.answer(headers, scopes, sent)
+        header = auth.answer(headers, scopes, sent)
         if header is None:
-            raise faults.refused(self.party, _doing(request), diagnosis.text)
-        return self._last_try(_with(request, header))
+            raise faults.refused(auth.party, _doing(request), diagnosis.text)
+        return self._last_try(_with(request, header), auth.party)
 
     def _elsewhere(self, request: HttpRequest) -> Response:
         """Ask a host that the registry named: without a credential, and only at addresses that it may send us to."""
         return self.transport.request(replace(request, named_by=self._origin))
 
-    def _last_try(self, request: HttpRequest) -> Response:
+    def _last_try(self, request: HttpRequest, party: faults.Party) -> Response:
         response = self.transport.request(request)
         if response.status == 401:
-            raise faults.refused(self.party, _doing(request), faults.diagnose(response).text)
+            raise faults.refused(party, _doing(request), faults.diagnose(response).text)
         return response
 
     def _followed(self, request: HttpRequest, response: Response, scopes: tuple[str, ...]) -> Response:

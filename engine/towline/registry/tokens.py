@@ -48,7 +48,7 @@ class Authorizer:
     """Answers the challenges of one registry; shared by threads, which wait for one another's token where they need the same."""
 
     def __init__(self, party: faults.Party, transport: Transport, *, allow_plain_http: bool) -> None:
-        self._party = party
+        self.party = party
         self._transport = transport
         self._allow_plain_http = allow_plain_http
         self._lock = threading.Lock()
@@ -103,12 +103,12 @@ class Authorizer:
         self.answer(headers, needed, held.header if held else None)
 
     def _header(self, challenge: Challenge, scopes: tuple[str, ...], *, narrow: bool = False) -> str | None:
-        registry = self._party.registry
+        registry = self.party.registry
         if challenge.scheme == "basic":
             return None if self._is(BEARER) else self._basic(registry.scheme, registry.host)
-        if self._party.login is not None and self._is(BEARER):
-            check_sending(self._party.login, registry.scheme, registry.host, allow_plain_http=self._allow_plain_http)
-            return f"Bearer {self._party.login.password}"
+        if self.party.login is not None and self._is(BEARER):
+            check_sending(self.party.login, registry.scheme, registry.host, allow_plain_http=self._allow_plain_http)
+            return f"Bearer {self.party.login.password}"
         return self._token(challenge, scopes, narrow=narrow).header
 
     def _token(self, challenge: Challenge, scopes: tuple[str, ...], *, narrow: bool = False, margin: float = 0.0) -> Token:
@@ -137,20 +137,20 @@ class Authorizer:
         del self._tokens[at:]
 
     def _is(self, kind: str) -> bool:
-        return self._party.login is not None and self._party.login.kind == kind
+        return self.party.login is not None and self.party.login.kind == kind
 
     def _basic(self, scheme: str, host: str) -> str | None:
-        if self._party.login is None:
+        if self.party.login is None:
             return None
-        check_sending(self._party.login, scheme, host, allow_plain_http=self._allow_plain_http)
-        return basic(self._party.login)
+        check_sending(self.party.login, scheme, host, allow_plain_http=self._allow_plain_http)
+        return basic(self.party.login)
 
     def _fetch(self, challenge: Challenge, choices: Sequence[tuple[str, ...]]) -> Token:
         """A token for the first of `choices` that the service grants, and with an identity token in the first form that it takes."""
-        realm, registry = challenge.parameters["realm"], self._party.registry
+        realm, registry = challenge.parameters["realm"], self.party.registry
         where = _where(realm)
         if not where or not may_follow(realm, registry):
-            raise CredentialError(f"the {self._party} names a token service that may not be asked ({where or 'no URL'})", where=str(registry))
+            raise CredentialError(f"the {self.party} names a token service that may not be asked ({where or 'no URL'})", where=str(registry))
         forms = (self._exchange, self._question) if self._is(IDENTITY) else (self._question,)
         ways = [(form, scopes) for scopes in choices for form in forms]
         for number, (form, scopes) in enumerate(ways, start=1):
@@ -161,30 +161,30 @@ class Authorizer:
 
     def _question(self, challenge: Challenge, scopes: tuple[str, ...]) -> HttpRequest:
         headers = {"Accept": "application/json"}
-        if self._party.login is not None:
-            headers["Authorization"] = self._permitted(challenge.parameters["realm"], self._party.login)
+        if self.party.login is not None:
+            headers["Authorization"] = self._permitted(challenge.parameters["realm"], self.party.login)
         query = urlencode([*_service(challenge), *(("scope", scope) for scope in scopes)])
         url = challenge.parameters["realm"].partition("#")[0]
-        return HttpRequest(method="GET", url=f"{url}{'&' if '?' in url else '?'}{query}", headers=headers, named_by=str(self._party.registry))
+        return HttpRequest(method="GET", url=f"{url}{'&' if '?' in url else '?'}{query}", headers=headers, named_by=str(self.party.registry))
 
     def _exchange(self, challenge: Challenge, scopes: tuple[str, ...]) -> HttpRequest:
         """The identity token for a token, as a form: it is in no URL."""
-        login, url = self._party.login, challenge.parameters["realm"].partition("#")[0]
+        login, url = self.party.login, challenge.parameters["realm"].partition("#")[0]
         assert login is not None
         self._permitted(url, login)
         known = [("grant_type", "refresh_token"), *_service(challenge), ("client_id", "towline"), ("scope", " ".join(scopes))]
         headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
         body = urlencode([*known, ("refresh_token", login.password)]).encode()
-        return HttpRequest(method="POST", url=url, headers=headers, body=body, repeatable=True, named_by=str(self._party.registry))
+        return HttpRequest(method="POST", url=url, headers=headers, body=body, repeatable=True, named_by=str(self.party.registry))
 
     def _permitted(self, realm: str, login: Login) -> str:
         """The login for the realm, where the registry may be trusted with naming it."""
         scheme, _, host = _where(realm).partition("://")
         check_sending(login, scheme, host, allow_plain_http=self._allow_plain_http)
-        if not may_log_in(realm, self._party.registry):
+        if not may_log_in(realm, self.party.registry):
             raise CredentialError(
-                f"the {self._party} asks {self._party.user} to log in at {_where(realm)}, which may not receive the password",
-                where=str(self._party.registry), hint="a token service must speak https, or be on the registry's own host",
+                f"the {self.party} asks {self.party.user} to log in at {_where(realm)}, which may not receive the password",
+                where=str(self.party.registry), hint="a token service must speak https, or be on the registry's own host",
             )
         return basic(login)
 
@@ -196,18 +196,18 @@ class Authorizer:
             if response.status in _OTHERWISE and not last:
                 return None
             if response.status in _REFUSED:
-                raise faults.refused(self._party, "at its token service", faults.diagnose(response).text)
+                raise faults.refused(self.party, "at its token service", faults.diagnose(response).text)
             return response.status, response.read_capped(faults.BODY) if response.status == 200 else b""
 
         try:
             answer = whole(lambda: self._transport.request(request), read, self._transport.clock)
         except TransportError as fault:
-            raise faults.unreachable(self._party, fault) from fault
+            raise faults.unreachable(self.party, fault) from fault
         if answer is None:
             return None
         token = _parse(answer[1], asked, grants(scopes))
         if token is None:
-            raise RegistryError(f"the token service of the {self._party} answers {answer[0]} without a token", where=origin(request.url))
+            raise RegistryError(f"the token service of the {self.party} answers {answer[0]} without a token", where=origin(request.url))
         return token
 
 

@@ -116,7 +116,7 @@ class Uploads:
             if response.status == 404:
                 raise faults.no_repository(self.session.party, repository)
             if response.status != 202:
-                raise faults.unexpected(self.session.party, response, f"to store a blob in {repository}")
+                raise faults.unexpected(self.session.party_of(repository), response, f"to store a blob in {repository}")
             return self._begun(repository, response)
 
     def _begun(self, repository: str, response: Response) -> UploadSession:
@@ -242,7 +242,7 @@ class BlobUpload:
                 self._session.forget(response, (self._session.scope(self.upload.repository),))
             wait = self._session.transport.heed(self.upload.url, response)
             again = response.status in _LOST and (response.status != 413 or self._uploads.shrink(response))
-            meaning = faults.unexpected(self._session.party, response, f"to store {self._digest} in {self.upload.repository}")
+            meaning = faults.unexpected(self._session.party_of(self.upload.repository), response, f"to store {self._digest} in {self.upload.repository}")
         if again:
             raise faults.BrokenOff(meaning, wait=wait)
         raise meaning

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
-from posixpath import commonpath
 
 from towline import dispatch
 from towline.config.settings import Settings
@@ -13,13 +12,13 @@ from towline.errors import ConfigError, placed
 from towline.image import Image, Platform, Reference, Registry, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.copy import Copying, copy_images
-from towline.registry.job import CopyJob, CopyReport
+from towline.registry.job import CopyJob, CopyReport, target_names
 from towline.registry.places import DaemonImage, parse_local_place
 from towline.registry.progress import Progress
 from towline.registry.report import line, outputs, summary
 from towline.registry.source import Source
 from towline.registry.verify import verify_images
-from towline.steps.registry_access import network, registry_login
+from towline.steps.registry_access import network, registry_client
 from towline.steps.task import Task
 from towline.steps.wanted_images import Wanted, local_targets, wanted_images, wanted_platforms
 from towline.steps.workspace import inside
@@ -37,8 +36,8 @@ def run(task: Task) -> Outcome:
     with Transport(limit=settings.number("copyDeadline"), network=network(task), hide=task.console.hide) as transport, ExitStack() as opened:
         copying = Copying(
             source=opened.enter_context(_local_source(task)) if local else _source(task, transport, jobs),
-            targets={registry: _client(task, transport, registry, role="target" if registry == targets[0][0] else "", names=names)
-                     for registry, names in _target_names(jobs).items()},
+            targets={registry: registry_client(task, transport, registry, role="target" if registry == targets[0][0] else "", names=names)
+                     for registry, names in target_names(jobs).items()},
             progress=Progress(task.console, transport.clock), dry_run=task.dry_run,
         )
         reports = copy_images(jobs, copying)
@@ -70,7 +69,8 @@ def _target_places(settings: Settings) -> tuple[_Place, ...]:
 
 
 def _source(task: Task, transport: Transport, jobs: Sequence[CopyJob]) -> RegistryClient:
-    return _client(task, transport, _place(task.settings, "sourceRegistryUrl")[0], role="source", names=[job.repository for job in jobs])
+    names = list(dict.fromkeys(job.repository for job in jobs))
+    return registry_client(task, transport, _place(task.settings, "sourceRegistryUrl")[0], role="source", names=names)
 
 
 def _local_source(task: Task) -> AbstractContextManager[Source]:
@@ -120,25 +120,6 @@ def _choice(digest: str, platforms: Sequence[Platform]) -> str:
 def _reference(place: _Place, image: Image) -> Reference:
     registry, path = place
     return Reference(registry=registry, image=replace(image, name=f"{path}/{image.name}" if path else image.name))
-
-
-def _target_names(jobs: Sequence[CopyJob]) -> Mapping[Registry, Sequence[str]]:
-    """The names of the images that each target registry gets."""
-    names: dict[Registry, list[str]] = {}
-    for target in (target for job in jobs for target in job.targets):
-        names.setdefault(target.registry, []).append(target.image.name)
-    return names
-
-
-def _client(task: Task, transport: Transport, registry: Registry, *, role: str, names: Sequence[str]) -> RegistryClient:
-    """The client for a registry, with the login for the path that the images share.
-
-    Without a `role` it is a further target, which the login of the first one is not meant for.
-    """
-    found = registry_login(task, registry, role=role, path=commonpath(names))
-    client = RegistryClient(registry, role=role or "target", login=found, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp"))
-    client.want(names)
-    return client
 
 
 def _published(task: Task, reports: Sequence[CopyReport]) -> Mapping[str, object]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from towline import dispatch
@@ -12,6 +12,7 @@ from towline.errors import ConfigError, CredentialError, MachineError
 from towline.files import in_workspace
 from towline.image import Registry, parse_registry
 from towline.proxies import Proxies
+from towline.registry.client import RegistryClient
 from towline.registry.docker_config import Helper, find_logins
 from towline.secret import Login
 from towline.steps.authorities import authorities
@@ -19,8 +20,18 @@ from towline.steps.logins import login
 from towline.steps.task import Task
 from towline.steps.workspace import named_file, read_file
 from towline.tls import ClientCertificate, Tls
+from towline.transport import Transport
 
 _AGENT = "the agent's Docker configuration"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Configuration:
+    """A docker configuration, where it stands, and whether it may name a program."""
+
+    text: str = field(repr=False)
+    origin: str
+    trusted: bool
 
 
 def network(task: Task) -> Network:
@@ -33,25 +44,40 @@ def network(task: Task) -> Network:
     return Network(proxies=Proxies(task.environ), tls=Tls(authorities(task), clients=dict(_clients(task)), insecure=insecure))
 
 
-def registry_login(task: Task, registry: Registry, *, role: str, path: str = "") -> Login | None:
-    """Who logs in at `registry` for images below `path`, None for nobody.
+def registry_client(task: Task, transport: Transport, registry: Registry, *, role: str, names: Sequence[str]) -> RegistryClient:
+    """The client for the images `names` of a registry, each with the login for its path; raises CredentialError, ConfigError.
+
+    Without a `role` it is a further target, which the login of the first one is not meant for.
+    """
+    client = RegistryClient(registry, role=role or "target", login=None, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp"))
+    client.log_in(registry_logins(task, registry, role=role, paths=names))
+    client.want(names)
+    return client
+
+
+def registry_login(task: Task, registry: Registry, *, role: str, path: str) -> Login | None:
+    """Who logs in at `registry` for the image `path`, None for nobody; raises like `registry_logins`."""
+    return registry_logins(task, registry, role=role, paths=[path])[path]
+
+
+def registry_logins(task: Task, registry: Registry, *, role: str, paths: Sequence[str]) -> Mapping[str, Login | None]:
+    """Who logs in at `registry` for each of the images `paths`, None for nobody.
 
     The parameters of its `role` say so (there are none for the empty one), else `dockerConfigJSON`, else the agent's own Docker configuration.
     What is secret in it is masked from here on. Raises CredentialError, ConfigError.
     """
     settings = task.settings
-    found = login(settings, (f"{role}RegistryUser", f"{role}RegistryPassword"), host=registry.host) if role else None
-    if found is None and settings.given("dockerConfigJSON"):
-        text, trusted = _configuration(task)
-        found = _first(task, find_logins(text, registry, path=path, origin=settings.origin("dockerConfigJSON")), trusted=trusted)
-        if found is None:
-            task.console.say(f"  dockerConfigJSON has no login for {registry.host}: it is asked without a user ({settings.origin('dockerConfigJSON')})")
-    elif found is None:
-        found = _agents_own(task, registry, path)
-    if found is None:
-        return None
-    task.console.hide(found.password)
-    return replace(found, hosts=settings.texts("credentialHosts"))
+    own = login(settings, (f"{role}RegistryUser", f"{role}RegistryPassword"), host=registry.host) if role else None
+    if own is not None:
+        found: dict[str, Login | None] = dict.fromkeys(paths, own)
+    elif settings.given("dockerConfigJSON"):
+        found = _configured(task, registry, paths)
+    else:
+        found = _agents_own(task, registry, paths)
+    hosts = settings.texts("credentialHosts")
+    for entry in filter(None, found.values()):
+        task.console.hide(entry.password)
+    return {path: replace(entry, hosts=hosts) if entry else None for path, entry in found.items()}
 
 
 def _clients(task: Task) -> Iterator[tuple[str, ClientCertificate]]:
@@ -76,40 +102,67 @@ def _host(task: Task, name: str, text: str) -> str:
     return text
 
 
-def _configuration(task: Task) -> tuple[str, bool]:
-    """The text that `dockerConfigJSON` holds or names, and whether it may name a program: not where a pull request can change it."""
+def _configured(task: Task, registry: Registry, paths: Sequence[str]) -> dict[str, Login | None]:
+    """The logins that `dockerConfigJSON` has, for which images it has none is said."""
+    origin = task.settings.origin("dockerConfigJSON")
+    found = _found(task, _configuration(task, origin), registry, paths)
+    lacking = [path for path in paths if found[path] is None]
+    if lacking:
+        what = registry.host if len(lacking) == len(paths) else ", ".join(f"{registry.host}/{path}" for path in lacking)
+        task.console.say(f"  dockerConfigJSON has no login for {what}: it is asked without a user ({origin})")
+    return found
+
+
+def _configuration(task: Task, origin: str) -> _Configuration:
+    """What `dockerConfigJSON` holds or names; it may name no program where a pull request can change it."""
     settings = task.settings
     value, trusted = settings.text("dockerConfigJSON"), settings.trusted("dockerConfigJSON")
     if value.lstrip().startswith("{"):
-        return value, trusted
-    return named_file(task, "dockerConfigJSON").decode("utf-8", "replace"), trusted and not in_workspace(task.folder / value, task.folder)
+        return _Configuration(text=value, origin=origin, trusted=trusted)
+    text = named_file(task, "dockerConfigJSON").decode("utf-8", "replace")
+    return _Configuration(text=text, origin=origin, trusted=trusted and not in_workspace(task.folder / value, task.folder))
 
 
-def _first(task: Task, found: tuple[Login | Helper, ...], *, trusted: bool) -> Login | None:
-    for entry in found:
+def _found(task: Task, configuration: _Configuration, registry: Registry, paths: Iterable[str]) -> dict[str, Login | None]:
+    """The login that a configuration has for each of the images; a program is asked once for one key."""
+    answers: dict[Helper, Login | None] = {}
+
+    def answer(entry: Login | Helper) -> Login | None:
         if isinstance(entry, Login):
             return entry
-        if not trusted:
-            task.console.warn(f"docker-credential-{entry.name} is not asked: a pull request could change {entry.origin}, and must not choose a program")
-            continue
-        answer: Login | None = dispatch.part("credential_helper").ask(entry, task.environ)
-        if answer is not None:
-            return answer
-    return None
+        if entry not in answers:
+            answers[entry] = _asked(task, entry, trusted=configuration.trusted)
+        return answers[entry]
+
+    def first(path: str) -> Login | None:
+        entries = find_logins(configuration.text, registry, path=path, origin=configuration.origin)
+        return next(filter(None, map(answer, entries)), None)
+
+    return {path: first(path) for path in paths}
 
 
-def _agents_own(task: Task, registry: Registry, path: str) -> Login | None:
-    """The login that the agent itself has for the registry; where its files or programs do not serve, that is a warning: nobody asked for them."""
+def _asked(task: Task, helper: Helper, *, trusted: bool) -> Login | None:
+    if not trusted:
+        task.console.warn(f"docker-credential-{helper.name} is not asked: a pull request could change {helper.origin}, and must not choose a program")
+        return None
+    answer: Login | None = dispatch.part("credential_helper").ask(helper, task.environ)
+    return answer
+
+
+def _agents_own(task: Task, registry: Registry, paths: Sequence[str]) -> dict[str, Login | None]:
+    """The logins that the agent itself has for the registry; where its files or programs do not serve, that is a warning: nobody asked for them."""
+    found: dict[str, Login | None] = dict.fromkeys(paths)
     for file in _agents_files(task):
+        lacking = [path for path in paths if found[path] is None]
+        if not lacking:
+            break
         try:
             text = read_file(file, _AGENT, where=str(file)).decode("utf-8", "replace")
-            found = _first(task, find_logins(text, registry, path=path, origin=str(file)), trusted=not in_workspace(file, task.folder))
+            own = _Configuration(text=text, origin=str(file), trusted=not in_workspace(file, task.folder))
+            found.update(_found(task, own, registry, lacking))
         except (ConfigError, CredentialError, MachineError) as fault:
             task.console.warn(f"{_AGENT} is left out: {fault.message} ({fault.where})")
-            continue
-        if found is not None:
-            return found
-    return None
+    return found
 
 
 def _agents_files(task: Task) -> Iterator[Path]:

@@ -80,6 +80,19 @@ def test_an_image_goes_from_a_folder_to_a_registry(desk: Desk) -> None:
     assert missing(image, desk.target, "app") == ()
 
 
+@pytest.mark.parametrize("auth", ["basic", "bearer"])
+def test_logins_whose_key_has_a_path_are_used_on_both_sides(desk: Desk, auth: str) -> None:
+    put(desk.image, desk.target, "team/app", "1")
+    desk.target.auth, desk.target.owners = auth, {"shop": ("seller", "other-pass-word")}
+    entries = {"team": ("pusher", SECRET), "shop/web": ("seller", "other-pass-word")}
+    auths = {f"{desk.target.host}/{path}": {"username": user, "password": password} for path, (user, password) in entries.items()}
+    host = desk.target.host
+    environ = {"PIPER_dockerConfigJSON": json.dumps({"auths": auths})}
+    ending = Ending(["copy", f"{host}/team/app:1", f"{host}/team/new:1", f"{host}/shop/web:1"], desk.folder, environ)
+    assert ending.code == 0, ending.err
+    assert desk.target.storage["team/new"].tags == desk.target.storage["shop/web"].tags == {"1": desk.image.digest}
+
+
 def test_a_password_may_come_by_standard_input(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{SECRET}\n"))
     ending = desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", "--password-stdin", "target", environ={})

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from tests.engine.registry.clients import Server, job
-from towline.registry.job import COPIED, SKIPPED, BlobReport, CopyReport, Moved
+from tests.engine.registry.clients import Server, job, registry_of
+from towline.registry.job import COPIED, SKIPPED, BlobReport, CopyReport, Moved, target_names
 
 
 class Somewhere:
@@ -27,3 +27,9 @@ def test_an_image_has_changed_where_something_was_to_be_done_for_it_or_for_what_
     assert not report(referrers=(report(),)).changed
     assert report(plan=True).changed
     assert report(referrers=(report(), report(plan=True))).changed
+
+
+def test_the_names_that_a_registry_gets_are_those_of_all_jobs_each_once() -> None:
+    place: Server = Somewhere()
+    jobs = [job(place, place, "app:1", "b:1", "a/app:1", "b:2"), job(place, place, "web:1", "a/app:2")]
+    assert target_names(jobs) == {registry_of(place): ("b", "a/app")}

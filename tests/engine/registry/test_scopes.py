@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.registry.scopes import grants, merged
+from towline.registry.scopes import grants, merged, repository_of
 
 ACTIONS = st.sampled_from(["pull", "push", "pull,push", "push,pull", "delete"])
 SCOPES = st.lists(st.builds("repository:{}:{}".format, st.sampled_from("abc"), ACTIONS), max_size=6)
@@ -12,6 +12,11 @@ SCOPES = st.lists(st.builds("repository:{}:{}".format, st.sampled_from("abc"), A
 
 def test_a_scope_grants_each_of_its_actions() -> None:
     assert grants(["repository:a/b:pull,push", "registry:catalog:*"]) == {("repository:a/b", "pull"), ("repository:a/b", "push"), ("registry:catalog", "*")}
+
+
+@pytest.mark.parametrize("name", ["app", "a/b", "library/app"])
+def test_a_scope_is_about_one_repository(name: str) -> None:
+    assert repository_of(f"repository:{name}:pull,push") == name
 
 
 @pytest.mark.parametrize(("lists", "expected"), [

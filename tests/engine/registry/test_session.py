@@ -11,6 +11,7 @@ from towline.exchange import HttpRequest
 from towline.image import Registry
 from towline.registry.faults import Party
 from towline.registry.session import Session
+from towline.secret import Login
 from towline.transport import Transport
 
 
@@ -169,11 +170,31 @@ def test_an_upload_to_a_name_that_leads_inside_is_not_sent(transport: Transport,
 def test_one_token_serves_all_that_is_wanted(target: FakeRegistry, transport: Transport) -> None:
     target.auth = "bearer"
     session = open_session(target, transport, "target")
-    session.want([session.scope("app"), session.scope("other")])
+    session.want(["app", "other"])
     for repository in ("app", "other"):
         send(session, "HEAD", f"/v2/{repository}/manifests/1", scope=repository)
     assert target.scopes == [("repository:app:pull,push", "repository:other:pull,push")]
     assert len([record for record in target.requests if record.status == 401]) == 1
+
+
+@pytest.mark.parametrize("auth", ["basic", "bearer"])
+def test_each_repository_may_have_a_login_of_its_own(target: FakeRegistry, transport: Transport, auth: str) -> None:
+    session = open_session(target, transport, "target")
+    target.auth, target.owners = auth, {"b": ("bee", "other-pass-word")}
+    session.log_in({"b/web": Login(username="bee", password="other-pass-word", origin="auths/b"), "c": None})
+    session.want(["a/app", "b/web"])
+    assert [send(session, "HEAD", f"/v2/{name}/manifests/1", scope=name) for name in ("a/app", "b/web", "a/other")] == [404] * 3
+    assert [session.party_of(name).user.partition(" (")[0] for name in ("a/app", "b/web", "c")] == ["user 'pusher'", "user 'bee'", "a request without a user"]
+    assert [scopes[0] for scopes in target.scopes] == [f"repository:{name}:pull,push" for name in ("a/app", "b/web", "a/other") if auth == "bearer"]
+
+
+def test_who_is_refused_is_the_one_who_works_in_that_repository(target: FakeRegistry, transport: Transport) -> None:
+    session = open_session(target, transport, "target")
+    target.auth, target.owners = "basic", {"b": ("bee", "other-pass-word")}
+    session.log_in({"b/web": Login(username="bee", password="guess-me-not", origin="auths/b")})
+    with pytest.raises(CredentialError, match=r"refuses user 'bee' \(from auths/b\)"):
+        send(session, "HEAD", "/v2/b/web/manifests/1", scope="b/web")
+    assert send(session, "HEAD", "/v2/app/manifests/1") == 404
 
 
 @pytest.mark.parametrize(("size", "tokens"), [(64 << 20, 2), (1 << 20, 1)])

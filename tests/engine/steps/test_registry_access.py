@@ -275,6 +275,47 @@ def test_a_login_for_the_images_path_counts_before_one_for_the_host(place: Place
     assert (ending.code, place.pushed()) == (0, True), ending.err
 
 
+def test_images_in_several_namespaces_have_each_the_login_for_its_own(place: Place) -> None:
+    put(place.image, place.staging, "shop/web", "1.0")
+    place.target.owners = {"shop": ("seller", "other-pass-word")}
+    shop = {"username": "seller", "password": "other-pass-word"}
+    for auths in ({f"{place.target.host}/team": auth(), f"{place.target.host}/shop": shop}, {place.target.host: auth(), f"{place.target.host}/shop/web": shop}):
+        place.target.storage.clear()
+        path = write(place.agent / "docker.json", auths=auths)
+        ending = place.push({"PIPER_dockerConfigJSON": str(path)}, sourceImages=["team/app", "shop/web"])
+        assert ending.code == 0, ending.err
+        assert place.target.storage["team/app"].tags == place.target.storage["shop/web"].tags == {"1.0": place.image.digest}
+        assert "other-pass-word" not in ending.err + json.dumps(ending.result)
+
+
+def test_an_image_whose_namespace_has_no_login_is_named(place: Place) -> None:
+    put(place.image, place.staging, "shop/web", "1.0")
+    path = write(place.agent / "docker.json", auths={f"{place.target.host}/team": auth()})
+    ending = place.push({"PIPER_dockerConfigJSON": str(path)}, sourceImages=["team/app", "shop/web"])
+    assert ending.code == 4
+    assert f"dockerConfigJSON has no login for {place.target.host}/shop/web: it is asked without a user" in ending.err
+    assert ending.err.count("has no login for") == 2  # for the source too
+
+
+def test_the_agents_files_may_each_know_another_namespace(place: Place) -> None:
+    put(place.image, place.staging, "shop/web", "1.0")
+    place.target.owners = {"shop": ("seller", "other-pass-word")}
+    write(place.agent / ".docker" / "config.json", auths={f"{place.target.host}/team": auth()})
+    write(place.agent / ".config" / "containers" / "auth.json", auths={f"{place.target.host}/shop": {"username": "seller", "password": "other-pass-word"}})
+    ending = place.push({"HOME": str(place.agent)}, sourceImages=["team/app", "shop/web"])
+    assert ending.code == 0, ending.err
+
+
+def test_a_helper_is_asked_once_for_all_images_of_a_host(place: Place) -> None:
+    put(place.image, place.staging, "team/web", "1.0")
+    known = json.dumps({"Username": "pusher", "Secret": PASSWORD})
+    environ = install(place.agent / "bin", "store", script=f"echo asked >> {place.agent}/asked; echo '{known}'")
+    path = write(place.agent / "docker.json", credHelpers={place.target.host: "store"})
+    ending = place.push({**environ, "PIPER_dockerConfigJSON": str(path)}, sourceImages=["team/app", "team/web"])
+    assert ending.code == 0, ending.err
+    assert (place.agent / "asked").read_text() == "asked\n"
+
+
 def test_all_images_of_a_run_cost_one_token_for_each_registry(place: Place) -> None:
     place.target.auth = "bearer"
     put(make_image(), place.staging, "team/other", "1.0")
