@@ -72,10 +72,10 @@ class GitServer:
         """The address of the repository `name`."""
         return f"{self.origin}/{name}.git"
 
-    def create(self, name: str, files: Mapping[str, bytes | tuple[bytes, int]], branch: str = "main") -> Path:
+    def create(self, name: str, files: Mapping[str, bytes | tuple[bytes, int]], branch: str = "main", *, form: str = "sha1") -> Path:
         """Make a bare repository with one commit of `files` (content, or content and mode such as 0o755 or 0o120000); without files it is empty."""
         folder = self.folder / f"{name}.git"
-        self.git("init", "--quiet", "--bare", f"--initial-branch={branch}", "--template=", str(folder))
+        self.git("init", "--quiet", "--bare", f"--initial-branch={branch}", f"--object-format={form}", "--template=", str(folder))
         for key, value in _SETTINGS.items():
             self.git("config", key, value, repository=folder)
         if files:

@@ -56,7 +56,7 @@ def history(folder: Path, environ: Mapping[str, str]) -> tuple[Commit, ...]:
 
 def described(folder: Path, environ: Mapping[str, str], commit: str) -> Description:
     """What the commit with that id says, empty where the checkout in `folder` does not have it."""
-    if not re.fullmatch(r"[0-9a-fA-F]{40,64}", commit) or not (folder / ".git").exists():
+    if not re.fullmatch(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?", commit) or not (folder / ".git").exists():
         return Description()
     form = "--format=%an%x00%ae%x00%aI%x00%cI%x00%s%x00%b"
     parts = _ask(folder, environ, "-c", f"safe.directory={folder}", *_QUIET, "--max-count=1", form, commit, "--").rstrip("\n").split("\0")

@@ -14,11 +14,17 @@ from towline.git.scope import WHOLE, Scope
 from towline.git.tree import Entry, parse_listing, parse_tree
 from towline.suggest import nearest
 
-_PLAIN = {"HEAD": "ref: refs/heads/none\n", "config": "[core]\n\trepositoryformatversion = 0\n\tbare = true\n", "refs/heads/.keep": "", "objects/.keep": ""}
+_PLAIN = {"HEAD": "ref: refs/heads/none\n", "refs/heads/.keep": "", "objects/.keep": ""}
+_SHA1 = 40
+_CONFIGS = {  # by the length of an object's id
+    _SHA1: "[core]\n\trepositoryformatversion = 0\n\tbare = true\n",
+    64: "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectFormat = sha256\n",
+}
 _FILES = "combine:tree:1+blob:limit=16k"  # of a folder: the small files right in it
 _PAST = 500  # commits: about 100 KB without what they hold (facts 5)
 _TRIES = 3
 _MANY = 100  # folders, from which on one of them holds few of the files
+_NOBODY = {f"GIT_{role}_{part}": "none" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
 _SINGLE = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", "--no-tags", "--no-write-fetch-head")
 
 
@@ -95,6 +101,21 @@ class Copy:
     def unborn(self) -> str:
         """The branch that an empty repository calls its own."""
         return self._git.local("symbolic-ref", "HEAD").decode("utf-8", "surrogateescape").strip().removeprefix("refs/heads/")
+
+    def settle(self) -> None:
+        """Give the plain repository ids as long as those of the server's, which has no commit: before git 2.41 the clone of such a one does not tell.
+
+        So the server is asked whether it would take one. Raises as `Program.ask`.
+        """
+        for length in _CONFIGS:
+            place = self._folder / f"asking-{length}"
+            _prepare(place, length, {})
+            git = self._git.at(place)
+            tree = git.local("mktree").decode().strip()
+            commit = git.local("commit-tree", tree, variables=_NOBODY).decode().strip()
+            if not git.ask("push", "--quiet", "--dry-run", "--", self._remote.url, f"{commit}:refs/heads/none").code:
+                _prepare(self._folder / "plain", length, {})
+                return  # else the push of the commit itself will say why not
 
     def explain(self, branch: str) -> None:
         """Raise Missing where the remote answers and does not have the branch; a remote that does not answer explains nothing."""
@@ -179,7 +200,7 @@ class Copy:
         if not self._cut_off:
             return False
         shutil.rmtree(self._folder / "past", ignore_errors=True)
-        _prepare(self._folder / "past", {})
+        _prepare(self._folder / "past", len(commit), {})
         done = self._before.ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", f"--depth={_PAST}", "--filter=tree:0", "--stdin", "--",
                                 self._remote.url, stdin="".join(f"{oid}\n" for oid in (commit, *along)).encode())
         self._past = "" if done.code else commit
@@ -221,9 +242,9 @@ class Copy:
 
     def _lend(self) -> None:
         """Let the plain repository have the clone's objects, and know where its history ends."""
-        plain = self._folder / "plain"
-        _prepare(plain, {"objects/info/alternates": f"{self.place / 'objects'}\n"})
-        shallow = self.place / "shallow"
+        plain, shallow = self._folder / "plain", self.place / "shallow"
+        length = next(map(len, self.branches().values()), _SHA1)
+        _prepare(plain, length, {"objects/info/alternates": f"{self.place / 'objects'}\n"})
         if shallow.exists():
             shutil.copyfile(shallow, plain / "shallow")
 
@@ -233,9 +254,9 @@ class Copy:
         return "blob:none" if scope.whole else f"combine:blob:none+tree:{max(1, scope.depth)}"
 
 
-def _prepare(folder: Path, more: Mapping[str, str]) -> None:
-    """Make a bare repository at `folder`, without asking git, and files of these names in it."""
-    for name, text in {**_PLAIN, **more}.items():
+def _prepare(folder: Path, length: int, more: Mapping[str, str]) -> None:
+    """Make a bare repository at `folder` whose ids have this length, without asking git, and files of these names in it."""
+    for name, text in {**_PLAIN, "config": _CONFIGS[length], **more}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
 

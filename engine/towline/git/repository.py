@@ -162,6 +162,8 @@ class Repository:
         """
         if not author.name.strip():
             raise ConfigError("a commit needs an author's name", hint="configure the user for the repository")
+        if not tip.commit:
+            self._copy.settle()
         tree = self._tree(tip, changes)
         identity = {f"GIT_{role}_{part}": value.replace("\0", "") for role in ("AUTHOR", "COMMITTER")
                     for part, value in (("NAME", author.name), ("EMAIL", author.email))}
