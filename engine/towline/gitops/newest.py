@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from towline.gitops.provenance import Provenance, compose, parse
+
+_SKEW = timedelta(minutes=10)  # between two clocks
+_SOURCE = re.compile(r"(?:[a-z+]+://)?(?:[^@/]*@)*(?P<host>[^/:]+)(?::[0-9]+(?=/))?[:/]+(?P<path>.+?)(?:\.git)?/*", re.IGNORECASE)
 
 
 def needs_past(message: str, ours: Provenance) -> bool:
@@ -31,7 +34,13 @@ class Newer:
         return f"{self.deployment} is in place: {by}, commit {self.commit[:12]}"
 
 
-def find_newer(history: Iterable[tuple[str, str]], ours: Provenance, files: Collection[bytes]) -> Newer | None:
+def believable(time: str, now: datetime) -> bool:
+    """Whether a commit's time (ISO 8601) can be: one in the future comes from a clock that is wrong, or was made up, and says nothing about the order."""
+    known = _time(time)
+    return known is not None and known <= now + _SKEW
+
+
+def find_newer(history: Iterable[tuple[str, str]], ours: Provenance, files: Collection[bytes], *, now: datetime) -> Newer | None:
     """The last deployment of ours in `history` (id and message, newest first), where it is a later one and `files` still hold it.
 
     Where somebody has taken it back since, by hand for example, it is no longer in place. `history` is read no further than needed.
@@ -39,13 +48,13 @@ def find_newer(history: Iterable[tuple[str, str]], ours: Provenance, files: Coll
     ours = parse(compose("", ours))  # as it would be read again
     same = ((commit, theirs) for commit, message in history if _same(theirs := parse(message), ours))
     commit, theirs = next(same, ("", ours)) if _comparable(ours) else ("", ours)
-    if not commit or not _later(theirs, ours) or not _in_place(theirs, ours, files):
+    if not commit or not _later(theirs, ours, now) or not _in_place(theirs, ours, files):
         return None
     return Newer(deployment=ours.deployment, commit=commit, provenance=theirs)
 
 
 def _comparable(ours: Provenance) -> bool:
-    return bool(_job(ours)[0] or (ours.source and _time(ours)))
+    return bool(_job(ours)[0] or (ours.source and _time(ours.source_time)))
 
 
 def _same(theirs: Provenance, ours: Provenance) -> bool:
@@ -57,26 +66,52 @@ def _names(provenance: Provenance) -> set[str]:
     return set(provenance.deployment.split(", ")) - {""}
 
 
-def _later(theirs: Provenance, ours: Provenance) -> bool:
-    """By number among the builds of one job; builds of others, of another branch for example, by the time of the source commit, in one source repository."""
-    (job, number), (other, later) = _job(ours), _job(theirs)
+def _later(theirs: Provenance, ours: Provenance, now: datetime) -> bool:
+    """Whether theirs is the later build (docs/contract.md, "Trailers").
+
+    Within one job by number, unless the counter has started again: a later commit of the same source was built under the lower number then. Between jobs, of
+    two branches for example, by the commits of the same source. What is unknown makes nothing later.
+    """
+    (job, number), (other, later), commits = _job(ours), _job(theirs), _commits(theirs, ours, now)
     if job and job == other:
-        return later > number
-    now, then = _time(ours), _time(theirs)
-    return ours.source != "" and ours.source == theirs.source and now is not None and then is not None and then > now
+        return later > number and commits >= 0
+    return commits > 0
+
+
+def _commits(theirs: Provenance, ours: Provenance, now: datetime) -> int:
+    """1 where their commit is the later one, -1 where ours is; 0 where both are of one time, or it cannot be told."""
+    times = [_time(one.source_time) for one in (theirs, ours) if believable(one.source_time, now)]
+    if len(times) < 2 or not ours.source or _repository(theirs.source) != _repository(ours.source):
+        return 0
+    then, our = times
+    assert then
+    assert our
+    return (then > our) - (then < our)
+
+
+def _repository(source: str) -> str:
+    """Host and path of a source, the same over https and over SSH."""
+    found = _SOURCE.fullmatch(source)
+    return f"{found['host'].lower()}/{found['path']}" if found else source
 
 
 def _job(provenance: Provenance) -> tuple[str, int]:
-    """The URL of the build's job and the build's number; an empty URL where the two do not belong together."""
+    """What names the build's job, and the build's number; no name where that is unknown.
+
+    The job's URL is that of the build without the number, where it ends in that; else the job has a name on the CI system at the build's URL.
+    """
     number, url = provenance.build_number, provenance.build.rstrip("/")
-    if not re.fullmatch(r"[0-9]{1,18}", number) or not url.endswith(f"/{number}"):
+    if not re.fullmatch(r"[0-9]{1,18}", number):
         return "", 0
-    return url.removesuffix(number), int(number)
+    if url.endswith(f"/{number}"):
+        return url.removesuffix(number), int(number)
+    host = url.partition("://")[2].partition("/")[0]
+    return (f"{provenance.job} {host}", int(number)) if provenance.job and host else ("", 0)
 
 
-def _time(provenance: Provenance) -> datetime | None:
+def _time(text: str) -> datetime | None:
     try:
-        time = datetime.fromisoformat(provenance.source_time)
+        time = datetime.fromisoformat(text)
     except ValueError:
         return None
     return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -7,16 +7,22 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from towline.gitops.trailers import append, last_paragraph
+
 _CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
+_USER_INFO = re.compile(r"(?<=://)[^/\s]*@")
+_SHORT_USER_INFO = re.compile(r"(?:[^@/]*@)+(?=[^@/:]+:)")  # of an address as scp has it
 _LINE = re.compile(r"(Towline-[A-Za-z-]+): (.*)")
 _LONGEST = 1000
 _ARGO = "Argocd-reference-commit"
-_COMMIT = re.compile(r"[0-9a-f]{5,40}")
+_COMMIT = re.compile(r"[0-9a-f]{5,64}")
+_LONGEST_SHA = 40  # that Argo CD takes
 _IMAGES = "images"
+_RESERVED = ("Towline-", _ARGO)
 _TRAILERS = {
     "Towline-Deployment": "deployment", "Towline-Stage": "stage", "Towline-Image": _IMAGES, "Towline-Build": "build",
-    "Towline-Build-Number": "build_number", "Towline-Source": "source", "Towline-Source-Commit": "source_commit",
+    "Towline-Build-Number": "build_number", "Towline-Job": "job", "Towline-Started-By": "started_by",
+    "Towline-Source": "source", "Towline-Source-Commit": "source_commit",
     "Towline-Source-Time": "source_time", "Towline-Request": "request",
 }
 
@@ -33,6 +39,8 @@ class Provenance:
     images: tuple[str, ...] = ()
     build: str = ""
     build_number: str = ""
+    job: str = ""
+    started_by: str = ""
     source: str = ""
     source_commit: str = ""
     source_time: str = ""
@@ -47,6 +55,7 @@ class Provenance:
         lines = []
         for trailer, field in _TRAILERS.items():
             values: tuple[str, ...] = self.images if field == _IMAGES else (getattr(self, field),)
+            values = tuple(map(address, values)) if field == "source" else values
             lines += [f"{trailer}: {value}" for value in map(_clean, values) if value]
         return (*lines, *self._for_argo())
 
@@ -54,21 +63,28 @@ class Provenance:
         """The lines by which Argo CD shows the source commit (its documentation: Source Hydrator, "Commit Tracing")."""
         if not _COMMIT.fullmatch(self.source_commit):
             return
-        url = _clean(self.source)
-        values = {"author": self.source_author, "sha": self.source_commit, "subject": self.source_subject, "body": _quoted(self.source_body),
+        url = _clean(address(self.source))
+        sha = self.source_commit if len(self.source_commit) <= _LONGEST_SHA else ""
+        values = {"author": self.source_author, "sha": sha, "subject": self.source_subject, "body": _quoted(self.source_body),
                   "date": self.source_date, "repourl": url if "://" in url else ""}
         yield from (f"{_ARGO}-{name}: {value}" for name, value in zip(values, map(_clean, values.values()), strict=True) if value)
 
 
+def address(url: str) -> str:
+    """A repository's URL or address without what opens it: user and password, also as scp has them, and what stands in a query or fragment."""
+    short = _SHORT_USER_INFO.match(url) if "://" not in url else None
+    return (url[short.end() :] if short else _USER_INFO.sub("", url)).partition("?")[0].partition("#")[0]
+
+
 def compose(text: str, provenance: Provenance) -> str:
-    """A whole commit message: `text` for people, then the trailers as a paragraph of their own."""
-    return "\n\n".join(part for part in (text.strip(), "\n".join(provenance.trailers())) if part) + "\n"
+    """A whole commit message: `text` for people, in whose last paragraph the trailers stand, beside its own ones where it has any."""
+    return append(text, provenance.trailers(), reserved=_RESERVED)
 
 
 def parse(message: str) -> Provenance:
     """The provenance in a commit message's last paragraph; empty where the commit is none of Towline's."""
     found: dict[str, list[str]] = {}
-    for line in message.strip().rpartition("\n\n")[2].splitlines():
+    for line in last_paragraph(message):
         match = _LINE.fullmatch(line.rstrip())
         if match and match[1] in _TRAILERS:
             found.setdefault(_TRAILERS[match[1]], []).append(match[2])

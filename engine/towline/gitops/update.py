@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from towline.console import Console
 from towline.errors import ConfigError, GitError, GitUnreachable, RenderError, placed
@@ -95,7 +96,8 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
         done = Update(commit="", branch=tip.branch, base=tip.commit, files=tuple(edit.path for edit in edits), attempts=attempts, diff="")
         if edits and not terms.allow_older:
             history = ((commit.id, commit.message) for commit in repository.history(tip))
-            newer = find_newer(history, text.provenance, [edit.old for edit in edits if edit.old is not None])
+            now = datetime.fromtimestamp(repository.deadline.clock.wall(), UTC)
+            newer = find_newer(history, text.provenance, [edit.old for edit in edits if edit.old is not None], now=now)
             if newer:
                 return replace(done, files=(), newer=newer)
         changes = {edit.path: edit.new for edit in edits}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,8 @@ FORMS = {"sha1": 40, "sha256": 64}
 
 
 @pytest.fixture(params=FORMS)
-def form(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield request.param
+def form(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture

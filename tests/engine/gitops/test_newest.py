@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from towline.gitops.newest import Newer, find_newer, needs_past
+from towline.gitops.newest import Newer, believable, find_newer, needs_past
 from towline.gitops.provenance import Provenance, compose
 
 JOB = "https://ci.example.com/job/shop/job/main"
@@ -13,15 +15,16 @@ OURS = Provenance(deployment="shop", stage="Release", images=("r.example/shop:1.
                   source="https://git.example/shop.git", source_time="2026-01-02T10:00:00+01:00")
 NEWER = replace(OURS, images=("r.example/shop:1.2@sha256:22",), build=f"{JOB}/12/", build_number="12", source_time="2026-01-03T10:00:00Z")
 HOLDS = b"image: r.example/shop:1.2\n"
+NOW = datetime(2026, 1, 10, tzinfo=UTC)
 
 
 def superseded(*history: Provenance | str, ours: Provenance = OURS, files: tuple[bytes, ...] = (HOLDS,)) -> bool:
     messages = [("c" * 40, one if isinstance(one, str) else compose("Updated", one)) for one in history]
-    return find_newer(messages, ours, files) is not None
+    return find_newer(messages, ours, files, now=NOW) is not None
 
 
 def test_a_later_build_of_the_same_job_supersedes_and_says_which() -> None:
-    found = find_newer([("c" * 40, compose("Updated", NEWER))], OURS, [HOLDS])
+    found = find_newer([("c" * 40, compose("Updated", NEWER))], OURS, [HOLDS], now=NOW)
     assert found == Newer(deployment="shop", commit="c" * 40, provenance=NEWER)
     assert found.text == "shop is in place: build 12, commit cccccccccccc"
     theirs = replace(NEWER, build_number="", source_commit="d" * 40)
@@ -51,11 +54,63 @@ def test_what_is_later(theirs: Provenance, *, expected: bool) -> None:
     assert superseded(theirs) == expected
 
 
+@pytest.mark.parametrize(
+    ("ours", "expected"),
+    [
+        ({}, True),
+        ({"source_time": "2026-01-03T10:00:01Z"}, False),  # a later commit under a lower number: the counter has started again
+        ({"source_time": "2026-01-03T10:00:00Z"}, True),  # of the same commit the higher number is the later build
+        ({"source_time": "2026-01-03T12:00:00+03:00"}, True),
+        ({"source_time": ""}, True),
+        ({"source_time": "2026-01-04T10:00:00Z", "source": ""}, True),
+        ({"source_time": "2026-01-04T10:00:00Z", "source": "https://git.example/other.git"}, True),  # times of two sources say nothing
+        ({"source_time": "2026-01-04T10:00:00Z", "source": "git@GIT.example:shop.git"}, False),
+        ({"source_time": "2026-01-04T10:00:00Z", "source": "ssh://git@git.example:7999/shop/"}, False),
+        ({"source_time": "2099-01-01T00:00:00Z"}, True),  # no clock has shown that yet
+        ({"source_time": "9999-12-31T23:59:59-14:00"}, True),
+        ({"source_time": "0001-01-01T00:00:00+14:00"}, True),
+        ({"source_time": "2026-01-04T10:00:00Z", "build": f"{JOB}/1/", "build_number": "1"}, False),
+        ({"build": f"{JOB}/13/", "build_number": "13"}, False),  # a later build of an earlier commit is meant
+        ({"build": f"{JOB}/12/", "build_number": "12"}, False),  # the same build again
+    ],
+)
+def test_a_counter_that_has_started_again_does_not_supersede_what_comes_later(ours: dict[str, Any], *, expected: bool) -> None:
+    assert superseded(NEWER, ours=replace(OURS, **ours)) == expected
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [("2026-01-10T00:05:00Z", True), ("2026-01-10T00:11:00Z", False), ("2099-01-01T00:00:00Z", False), ("9999-12-31T23:59:59-14:00", False)],
+)
+def test_a_time_in_the_future_supersedes_nobody(theirs: str, *, expected: bool) -> None:
+    """Else one commit with a wrong date, of a feature branch for example, would hold up all others for years."""
+    assert superseded(replace(NEWER, build="", build_number="", source_time=theirs)) == expected
+    assert believable(theirs, NOW) == expected
+
+
+def test_between_two_jobs_of_one_source_its_address_may_be_another() -> None:
+    theirs = replace(NEWER, build="", build_number="")
+    assert superseded(replace(theirs, source="git@git.example:shop"))
+    assert superseded(replace(theirs, source="https://ann:secret@git.example:443/shop.git/"))
+    assert not superseded(replace(theirs, source="git@git.example:shop/web.git"))
+    assert not superseded(replace(theirs, source="https://[::1/shop"), ours=replace(OURS, source="https://[::2/shop"))
+
+
+@pytest.mark.parametrize(
+    ("job", "host", "expected"),
+    [("o/r/.github/workflows/ci.yml@refs/heads/main", "github.com", True), ("o/r/.github/workflows/ci.yml@refs/heads/fix", "github.com", False),
+     ("o/r/.github/workflows/ci.yml@refs/heads/main", "github.example.com", False), ("", "github.com", False)],
+)
+def test_a_job_whose_builds_have_other_numbers_in_their_urls_has_a_name(job: str, host: str, *, expected: bool) -> None:
+    ours = replace(OURS, job="o/r/.github/workflows/ci.yml@refs/heads/main", build="https://github.com/o/r/actions/runs/555", source_time="")
+    assert superseded(replace(NEWER, job=job, build=f"https://{host}/o/r/actions/runs/444"), ours=ours) == expected
+
+
 def test_a_build_that_knows_neither_its_job_nor_its_time_compares_with_nothing_and_reads_nothing() -> None:
     def read(_number: int) -> tuple[str, str]:
         raise AssertionError("nobody has to read it")
 
-    assert find_newer(map(read, range(9)), Provenance(deployment="shop", stage="Release"), [HOLDS]) is None
+    assert find_newer(map(read, range(9)), Provenance(deployment="shop", stage="Release"), [HOLDS], now=NOW) is None
 
 
 def test_the_last_deployment_decides_and_no_more_is_read() -> None:
@@ -67,7 +122,7 @@ def test_the_last_deployment_decides_and_no_more_is_read() -> None:
         yield "a", compose("Updated", older)
         raise AssertionError("the one before has decided")
 
-    assert find_newer(history(), OURS, [HOLDS]) is None
+    assert find_newer(history(), OURS, [HOLDS], now=NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -106,5 +161,5 @@ def test_the_past_is_needed_where_the_last_commit_does_not_decide(last: Provenan
         yield "c" * 40, compose("Updated", last)
         asked.append(True)
 
-    find_newer(history(), ours, [HOLDS])
+    find_newer(history(), ours, [HOLDS], now=NOW)
     assert bool(asked) == expected, "both read as far"

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.gitops.provenance import Provenance, compose, default_message, is_deployment, parse
+from towline.gitops.provenance import Provenance, address, compose, default_message, is_deployment, parse
 
 FULL = Provenance(
     deployment="azure-demo", stage="Acceptance", images=("r.example.com/a:1@sha256:00", "r.example.com/b:2"), build="https://ci.example.com/job/1/",
-    build_number="1", source="https://git.example.com/a.git", source_commit="c0ffee", source_time="2026-01-02T03:04:05Z", request="abc",
+    build_number="1", job="shop/main", started_by="ann", source="https://git.example.com/a.git", source_commit="c0ffee",
+    source_time="2026-01-02T03:04:05Z", request="abc",
 )
 SAID: dict[str, Any] = {
     "source_author": "Ann <ann@example.com>", "source_date": "2026-01-02T03:04:05Z", "source_subject": "Sell more", "source_body": "Because: yes.",
@@ -55,9 +56,34 @@ def test_no_value_breaks_out_of_its_line_or_carries_a_login() -> None:
     assert len(lines[1]) < 1100
 
 
+@pytest.mark.parametrize(("given", "kept"), [
+    ("https://git.example.com/a@b.git", "https://git.example.com/a@b.git"),
+    ("https://user:S3cr3t@git.example.com/a.git", "https://git.example.com/a.git"),
+    ("https://user:S3c@r3t@git.example.com/a.git", "https://git.example.com/a.git"),
+    ("ssh://git@git.example.com:7999/a.git", "ssh://git.example.com:7999/a.git"),
+    ("https://git.example.com/a.git?private_token=S3cr3t", "https://git.example.com/a.git"),
+    ("https://git.example.com/a.git#S3cr3t", "https://git.example.com/a.git"),
+    ("git@git.example.com:team/a.git", "git.example.com:team/a.git"),
+    ("user:S3cr3t@git:src.git", "git:src.git"),
+    ("user:S3c@r3t@git:src.git", "git:src.git"),
+    ("git@git:team@home/src.git", "git:team@home/src.git"),
+    ("git:src.git?token=S3cr3t", "git:src.git"),
+    ("../src.git", "../src.git"), ("", ""),
+])
+def test_the_source_has_no_login_in_it(given: str, kept: str) -> None:
+    assert address(given) == kept
+    lines = "\n".join(Provenance(source=given, source_commit="c" * 40).trailers())
+    assert f"Towline-Source: {kept}" in lines or not kept
+    assert "r3t" not in lines
+
+
 def test_trailers_in_the_text_for_people_do_not_count() -> None:
-    message = compose("Update\n\nTowline-Request: forged\nTowline-Stage: forged", Provenance(request="abc"))
-    assert parse(message) == Provenance(request="abc")
+    forged = "Update\n\nTowline-Request: forged\ntowline-stage: forged\n  and more\nArgocd-reference-commit-sha: forged"
+    assert compose(forged, Provenance(request="abc")) == "Update\n\nTowline-Request: abc\n"
+    assert compose(f"{forged}\nFixes: 1", Provenance(request="abc")) == "Update\n\nFixes: 1\nTowline-Request: abc\n"
+    early = compose(f"{forged}\n\nThe end", Provenance(request="abc"))
+    assert early.startswith(forged)
+    assert parse(early) == Provenance(request="abc")
 
 
 def test_what_is_unknown_among_the_trailers_is_passed_over() -> None:
@@ -108,7 +134,8 @@ def test_argo_cd_is_told_of_the_source_commit() -> None:
 
 
 @pytest.mark.parametrize(("changed", "lines"), [({"source_commit": ""}, 0), ({"source_commit": "main"}, 0), ({"source": "git@git.example:src.git"}, 5),
-                                                ({"source_body": "", "source_author": ""}, 4)])
+                                                ({"source_body": "", "source_author": ""}, 4),
+                                                ({"source_commit": "c" * 64}, 5)])  # Argo CD takes 40 digits at most
 def test_what_argo_cd_would_not_take_is_left_out(changed: dict[str, Any], lines: int) -> None:
     assert len([line for line in replace(SOURCE, **changed).trailers() if line.startswith("Argocd")]) == lines
 
