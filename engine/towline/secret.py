@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from towline.errors import CredentialError
+from towline import allowed_hosts
+from towline.errors import ConfigError, CredentialError
 
 _SECRET = re.compile(r"password|token|secret|privatekey")
 
@@ -34,9 +35,22 @@ def is_secret(key: str) -> bool:
     return _SECRET.search(key.rpartition("/")[2].lower().translate(_JOINTS)) is not None
 
 
-def admit(host: str, allowed: Sequence[str]) -> None:
-    """Pass where `allowed` is empty or names `host`; raises CredentialError: a credential goes to no other host."""
-    if allowed and host not in allowed:
+def check_host(entry: str) -> None:
+    """Pass where an entry of `credentialHosts` can name a host; raises ConfigError."""
+    try:
+        allowed_hosts.parse(entry)
+    except ValueError as fault:
+        raise ConfigError(f"no host can be {entry!r}", where="credentialHosts", hint=str(fault)) from fault
+
+
+def admit(host: str, allowed: Sequence[str], *, scheme: str = "https") -> None:
+    """Pass where `allowed` is empty or names `host[:port]`, spoken to by `scheme`; raises CredentialError: a credential goes to no other host.
+
+    Raises ConfigError for an entry that no host can match.
+    """
+    for entry in allowed:
+        check_host(entry)
+    if allowed and not allowed_hosts.names(allowed, host, scheme):
         raise CredentialError(
             f"no credential may be sent to {host}", where="credentialHosts", hint=f"the platform team allows: {', '.join(allowed)}"
         )

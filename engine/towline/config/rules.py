@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from towline import allowed_hosts
 from towline.config.merge import DEFAULT, Layer, Setting
 from towline.config.schema import Parameter, Requirement, Rule, StepSchema, as_text
 from towline.config.types import EMPTY, EXPECTED, HOW_TO_WRITE, coerce
@@ -98,6 +99,11 @@ def fitted(parameter: Parameter, setting: Setting, name: str) -> Setting | Fault
             close = nearest(text, parameter.possible_values)
             hint = f"{close} " * close.startswith("did") + f"possible: {', '.join(parameter.possible_values)}"
             return Fault(rule="wrong-value", where=setting.origin, what=f"{name} is {shown(parameter, text)}", hint=hint)
+    for text in value if parameter.format and isinstance(value, list) else ():
+        try:
+            allowed_hosts.parse(text)
+        except ValueError as fault:
+            return Fault(rule="wrong-value", where=setting.origin, what=f"{name} has {shown(parameter, text)}, which no host can be", hint=str(fault))
     if parameter.possible_values and value == "" and parameter.default:  # empty may stand everywhere, and is none of them
         value = parameter.default
     return replace(setting, value=value)

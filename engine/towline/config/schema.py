@@ -12,6 +12,7 @@ from towline.written import WrittenFloat, WrittenInteger
 
 GENERAL, STAGES, STEPS, PARAMETERS = SCOPES = ("GENERAL", "STAGES", "STEPS", "PARAMETERS")
 TYPES = ("string", "boolean", "integer", "list", "map", "object", "objects")  # list and map are of texts; object and objects (a list) are of anything
+FORMATS = ("", "host")
 CREDENTIAL_KINDS = ("usernamePassword", "string", "file", "sshUserPrivateKey")
 
 
@@ -67,6 +68,7 @@ class VaultReference:
 class Parameter:
     """One parameter; `later` says what Towline cannot do yet where it is set, `trusted` that a pull request may not set it.
 
+    `format`, where there is one, is what each text of it has to be: `host` for an entry of a list of hosts.
     Possible values of a list hold for each of its elements, `minimum` is for an integer; it is mandatory also where all of
     `mandatory_if` hold, and never where one of `unless` is set.
     """
@@ -88,6 +90,7 @@ class Parameter:
     secret: bool = False
     trusted: bool = False
     later: str = ""
+    format: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +178,7 @@ def parse(data: object, where: str) -> StepSchema:
     )
 
 
-_PLAIN = {"name", "type", "description", "default", "minimum", "mandatory", "secret", "trusted", "later"}
+_PLAIN = {"name", "type", "description", "default", "minimum", "mandatory", "secret", "trusted", "later", "format"}
 _DERIVED = {"scope", "aliases", "sources", "conditions", "vault", "possibleValues", "mandatoryIf", "unless"}
 
 
@@ -185,6 +188,7 @@ def _parameter(data: object, where: str) -> Parameter:
     _one_of(record.get("type"), TYPES, f"{name}: type", where)
     if "minimum" in record and (record["type"] != "integer" or not isinstance(record["minimum"], int)):
         raise ConfigError(f"{name}: a minimum is for a whole number", where=where)
+    _one_of(record.get("format", ""), FORMATS, f"{name}: format", where)
     return Parameter(
         **{key: record[key] for key in _PLAIN & record.keys()},
         scope=_scope(record, name, where),

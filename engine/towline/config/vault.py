@@ -107,15 +107,16 @@ def _server(settings: Settings, layers: Sequence[Layer]) -> Server:
             raise CredentialError(f"the login for Vault would go over plain http to {host}", where=origin,
                                   hint="use https, or set allowPlainHttp where the platform team trusts that network")
         if not any(layer.trusted and _place(str(layer.values.get(URL, ""))) == (scheme, host) for layer in layers):
-            _admit(host, settings, origin)
+            _admit((scheme, host), settings, origin)
     return Server(url=url, namespace=settings.text("vaultNamespace").strip("/"), origin=origin)
 
 
-def _admit(host: str, settings: Settings, origin: str) -> None:
-    """Pass where the platform team lets credentials go to `host`; whoever names the server would else get the login of every secret."""
+def _admit(place: tuple[str, str], settings: Settings, origin: str) -> None:
+    """Pass where the platform team lets credentials go to `place`, scheme and host; whoever names the server would else get the login of every secret."""
+    scheme, host = place
     if not settings.given("credentialHosts"):
         raise CredentialError(f"{URL} names {host}, and nobody but the project does: the login for Vault is not sent there", where=origin, hint=_HOW_TO_NAME)
-    admit(host, settings.texts("credentialHosts"))
+    admit(host, settings.texts("credentialHosts"), scheme=scheme)
 
 
 def _place(url: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ def basic(login: Login) -> str:
 
 def check_sending(login: Login, scheme: str, host: str, *, allow_plain_http: bool) -> None:
     """Raises CredentialError where `login` must not go to `host[:port]`: over `http://` away from this machine, or to none of the hosts it is for."""
-    admit(host, login.hosts)
+    admit(host, login.hosts, scheme=scheme)
     if scheme != "https" and not is_loopback(host) and not allow_plain_http:
         raise CredentialError(
             f"the password of user {login.username!r} (from {login.origin}) would go over plain http to {host}",

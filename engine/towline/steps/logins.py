@@ -7,7 +7,7 @@ from towline.errors import CredentialError
 from towline.secret import Login, admit
 
 
-def login(settings: Settings, names: tuple[str, str], *, host: str) -> Login | None:
+def login(settings: Settings, names: tuple[str, str], *, host: str, scheme: str) -> Login | None:
     """The login from the parameters called `names` (user, password), None where neither is set.
 
     Raises CredentialError for half a login and for a host that no credential may go to.
@@ -20,6 +20,6 @@ def login(settings: Settings, names: tuple[str, str], *, host: str) -> Login | N
             raise CredentialError(f"{other} is set and {one} is not", where=settings.origin(other),
                                   hint=f"set {one} too, as PIPER_{one} or by a Jenkins credential")
     hosts = settings.texts("credentialHosts")
-    admit(host, hosts)
+    admit(host, hosts, scheme=scheme)
     origin = f"{settings.origin(user)} and {settings.origin(password)}"
     return Login(username=settings.text(user), password=settings.text(password), origin=origin, hosts=hosts)

@@ -67,7 +67,7 @@ def registry_logins(task: Task, registry: Registry, *, role: str, paths: Sequenc
     What is secret in it is masked from here on. Raises CredentialError, ConfigError.
     """
     settings = task.settings
-    own = login(settings, (f"{role}RegistryUser", f"{role}RegistryPassword"), host=registry.host) if role else None
+    own = login(settings, (f"{role}RegistryUser", f"{role}RegistryPassword"), host=registry.host, scheme=registry.scheme) if role else None
     if own is not None:
         found: dict[str, Login | None] = dict.fromkeys(paths, own)
     elif settings.given("dockerConfigJSON"):

@@ -237,6 +237,13 @@ def test_the_platform_team_may_choose_in_its_default_documents() -> None:
     assert (found.texts("credentialHosts"), found.origin("credentialHosts")) == (("target.example",), "team.yml:1")
 
 
+@pytest.mark.parametrize("entry", ["https://target.example", "'*'", "target.example/team", "''"])
+def test_an_entry_of_credential_hosts_that_names_no_host_is_an_error_before_anything_is_sent(entry: str) -> None:
+    found = fault("imagePushToRegistry", inputs(SEED, f"general: {{credentialHosts: [target.example, {entry}]}}"))
+    assert "which no host can be" in found.message
+    assert found.where == "team.yml:1"
+
+
 def test_settings_tell_what_a_pull_request_can_change() -> None:
     login = {"PIPER_targetRegistryUser": "robot", "PIPER_targetRegistryPassword": "x"}
     found = settings("imagePushToRegistry", inputs(environ=login, pipeline_environment=BUILT))

@@ -201,6 +201,8 @@ def test_a_server_that_only_the_project_names_does_not_get_the_login() -> None:
     [
         ("general: {vaultServerUrl: 'https://VAULT.example:443/'}", {}),
         ("general: {credentialHosts: [a, vault.example]}", {}),
+        ("general: {credentialHosts: ['*.example']}", {}),
+        ("general: {credentialHosts: ['vault.example:443']}", {}),
         ("", {"environ": {"PIPER_vaultServerUrl": "https://vault.example"}}),
         ("", {"environ": {"PIPER_credentialHosts": "vault.example"}}),
         ("", {"parameters": {"vaultServerUrl": "https://vault.example"}}),

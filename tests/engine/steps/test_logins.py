@@ -21,18 +21,18 @@ def settings(folder: Path, **environ: str) -> Settings:
 
 
 def test_user_and_password_make_a_login_that_says_where_they_came_from(tmp_path: Path) -> None:
-    found = login(settings(tmp_path, targetRegistryUser="anna", targetRegistryPassword="hidden-word"), NAMES, host="r.example.com")
+    found = login(settings(tmp_path, targetRegistryUser="anna", targetRegistryPassword="hidden-word"), NAMES, host="r.example.com", scheme="https")
     assert found is not None
     assert (found.username, found.password) == ("anna", "hidden-word")
     assert "PIPER_targetRegistryPassword" in found.origin
 
 
 def test_neither_of_them_is_no_login(tmp_path: Path) -> None:
-    assert login(settings(tmp_path), NAMES, host="r.example.com") is None
+    assert login(settings(tmp_path), NAMES, host="r.example.com", scheme="https") is None
 
 
 @pytest.mark.parametrize(("given", "missing"), [("targetRegistryUser", "targetRegistryPassword"), ("targetRegistryPassword", "targetRegistryUser")])
 def test_half_a_login_names_the_other_half(tmp_path: Path, given: str, missing: str) -> None:
     with pytest.raises(CredentialError, match=f"{missing} is not") as fault:
-        login(settings(tmp_path, **{given: "hidden-word"}), NAMES, host="r.example.com")
+        login(settings(tmp_path, **{given: "hidden-word"}), NAMES, host="r.example.com", scheme="https")
     assert "hidden-word" not in str(fault.value) + fault.value.where + fault.value.hint

@@ -31,7 +31,7 @@ def app_login(task: Task, remote: Remote) -> Iterator[Login]:
         raise ConfigError("a GitHub App opens a repository over https only", where=settings.origin("serverUrl"), hint="give the repository's https URL")
     there, app = _place(settings, remote), _app(task)
     hosts = settings.texts("credentialHosts")
-    admit(remote.host, hosts)
+    admit(remote.host, hosts, scheme=remote.scheme)
     network = Network(proxies=Proxies(task.environ), tls=Tls(authorities(task)))
     with Transport(read=20, network=network, hide=console.hide) as transport, \
             token(app, there, transport=transport, environ=task.environ, warn=console.warn) as given:
@@ -68,7 +68,7 @@ def _place(settings: Settings, remote: Remote) -> Place:
 def _check(there: Place, settings: Settings, where: str) -> None:
     """Pass where a credential may go to the API's host."""
     scheme, host = _origin(there)
-    admit(host, settings.texts("credentialHosts"))
+    admit(host, settings.texts("credentialHosts"), scheme=scheme)
     if scheme == "http" and not is_loopback(host) and not settings.flag("allowPlainHttp"):
         raise CredentialError(f"the GitHub App's login does not go to {host} over plain HTTP", where=where,
                               hint="use https, or let a trusted layer of the configuration set allowPlainHttp")

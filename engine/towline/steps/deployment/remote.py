@@ -37,9 +37,10 @@ def _remote(task: Task) -> Remote:
     with placed(settings.origin("serverUrl")):
         plain = parse_remote(url)  # a URL that is none must not come as far as the login
     if plain.scheme == "ssh":
-        admit(plain.host, settings.texts("credentialHosts"))
+        admit(plain.host, settings.texts("credentialHosts"), scheme=plain.scheme)
         return replace(plain, key=_key(task))
-    remote = parse_remote(url, login=login(settings, ("username", "password"), host=plain.host), allow_plain_http=allowed)
+    found = login(settings, ("username", "password"), host=plain.host, scheme=plain.scheme)
+    remote = parse_remote(url, login=found, allow_plain_http=allowed)
     return replace(remote, bearer=mode == "bearer", authorities=bundle(task))
 
 
