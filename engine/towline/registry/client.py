@@ -12,7 +12,8 @@ from towline.errors import ConfigError, DigestMismatch, RegistryError, Transport
 from towline.exchange import HttpRequest, Response
 from towline.image import Registry, parse_digest
 from towline.registry import faults
-from towline.registry.manifest import ACCEPT, LIMIT, OCI_INDEX, Descriptor, Manifest, digest_of, parse_manifest
+from towline.registry.coding import decoded
+from towline.registry.manifest import ACCEPT, LIMIT, OCI_INDEX, SCHEMA_1, Descriptor, Manifest, digest_of, parse_manifest
 from towline.registry.session import Session
 from towline.registry.uploads import Uploads
 from towline.secret import Login
@@ -98,18 +99,30 @@ class RegistryClient:
                 return None
             digest, media_type = response.headers.get("Docker-Content-Digest", ""), response.headers.get("Content-Type", "")
             size = response.headers.get("Content-Length", "")
-        if response.status == 200 and _is_digest(digest) and size.isdecimal():
+        if response.status == 200 and _is_digest(digest) and size.isdecimal() and "Content-Encoding" not in response.headers:
             return Descriptor(digest=digest, size=int(size), media_type=media_type.partition(";")[0].strip().lower())
         found = self.find_manifest(repository, target)  # an answer without the digest, or a registry without HEAD
         return None if found is None else found.descriptor
 
     def find_manifest(self, repository: str, target: str) -> Manifest | None:
-        """The manifest of a tag or digest, checked; None where it is not there. Raises DigestMismatch."""
-        url = self._session.url(repository, f"manifests/{target}")
+        """The manifest of a tag or digest, checked; None where it is not there. Raises DigestMismatch, once it has been read twice."""
+        try:
+            return self._manifest(repository, target)
+        except DigestMismatch:
+            return self._manifest(repository, target)
+
+    def _manifest(self, repository: str, target: str) -> Manifest | None:
+        url, where = self._session.url(repository, f"manifests/{target}"), f"{self.registry}/{repository}"
         status, headers, body = self._fetch(repository, url, ACCEPT, doing=f"for {repository}, manifest {target}")
         if status == 404 or (status == 403 and self.party.role == "target"):
             return None
-        return parse_manifest(body, headers.get("Content-Type", ""), pinned=target if ":" in target else "", where=f"{self.registry}/{repository}")
+        if ":" in target:
+            return parse_manifest(body, headers.get("Content-Type", ""), pinned=target, where=where)
+        said = headers.get("Docker-Content-Digest", "")  # of a manifest of schema 1 it leaves out the signatures
+        if _is_digest(said) and headers.get_content_type() not in SCHEMA_1 and (found := digest_of(body, said)) != said:
+            raise DigestMismatch(f"the manifest of {target} is said to be {said} and arrived as {found}", where=where,
+                                 hint="the registry or a proxy before it serves wrong content")
+        return parse_manifest(body, headers.get("Content-Type", ""), where=where)
 
     def get_manifest(self, repository: str, target: str) -> Manifest:
         """The manifest of a tag or digest, checked; raises RegistryError where it is not there, and DigestMismatch."""
@@ -203,7 +216,7 @@ class RegistryClient:
         """Status, headers and the whole body of a GET; one that is cut is asked for again. With `doing` what is neither there nor missing is a fault."""
         def read(response: Response) -> tuple[int, Message, bytes]:
             if response.status == 200:
-                return 200, response.headers, response.read_capped(LIMIT)
+                return 200, response.headers, decoded(response.read_capped(LIMIT), response.headers, limit=LIMIT, where=str(self.registry))
             if doing and response.status != 404 and (response.status != 403 or self.party.role == "source"):
                 raise faults.unexpected(self._session.party_of(repository), response, doing)
             return response.status, response.headers, b""

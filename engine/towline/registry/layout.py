@@ -195,7 +195,7 @@ def _from_start(found: tuple[int, int]) -> tuple[int, int, int]:
 
 def _ref_names(body: bytes) -> tuple[str, ...]:
     """The tag of each entry of an index that was checked before, empty where it has none."""
-    annotations = [entry.get("annotations") for entry in json.loads(body)["manifests"]]
+    annotations = [entry.get("annotations") for entry in json.loads(body)["manifests"] or []]
     names = [entry.get(_REF_NAME) if isinstance(entry, dict) else None for entry in annotations]
     return tuple(name if isinstance(name, str) else "" for name in names)
 

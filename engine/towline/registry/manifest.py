@@ -68,7 +68,7 @@ def parse_manifest(body: bytes, content_type: str, *, pinned: str = "", where: s
     digest = digest_of(body, pinned or "sha256:")
     if pinned and digest != pinned:
         raise DigestMismatch(f"the manifest {pinned} arrived as {digest}", where=where, hint="the registry or a proxy before it serves wrong content")
-    data = _decoded(body, where)
+    data = _decoded(body, content_type, where)
     media_type = _media_type(data, content_type.partition(";")[0].strip().lower(), where)
     subject = _descriptor(data["subject"], where).digest if data.get("subject") is not None else ""
     if media_type in INDEXES:
@@ -89,7 +89,7 @@ def choose(index: Manifest, platforms: Sequence[Platform]) -> Manifest:
     Attestations are BuildKit's, found by annotations of their entries (moby/buildkit, docs/attestations/attestation-storage.md).
     """
     data = json.loads(index.body)
-    entries = data["manifests"]
+    entries = data["manifests"] or []
     chosen = [entries[position] for position in dict.fromkeys(_position(index, platform) for platform in platforms)]
     digests = {entry["digest"] for entry in chosen}
     kept = chosen + [entry for entry in entries if _attested(entry) in digests]
@@ -145,13 +145,15 @@ def _normal(platform: Platform) -> Platform:
     return replace(platform, variant="") if plain else platform
 
 
-def _decoded(body: bytes, where: str) -> Mapping[str, object]:
+def _decoded(body: bytes, content_type: str, where: str) -> Mapping[str, object]:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
-        raise RegistryError("what the registry sent for a manifest is not a JSON object", where=where)
+        page = "html" in content_type.lower()
+        raise RegistryError(f"what the registry sent for a manifest is {'a web page' if page else 'not a JSON object'}", where=where,
+                            hint="check the registry's URL: what answers there may be a login page or a proxy" if page else "")
     return data
 
 
@@ -167,13 +169,15 @@ def _media_type(data: Mapping[str, object], content_type: str, where: str) -> st
     if isinstance(said, str) and said != media_type:
         raise RegistryError(f"a manifest that says it is {said[:100]!r} came as {content_type!r}", where=where)
     ours, others = ("manifests", ("layers", "config")) if media_type in INDEXES else ("layers", ("manifests",))
-    if ours not in data or any(other in data for other in others):
+    if ours not in data or any(data.get(other) is not None for other in others):
         raise RegistryError(f"a manifest of the type {media_type!r} does not have that type's content", where=where)
     return media_type
 
 
 def _descriptors(data: Mapping[str, object], key: str, where: str) -> tuple[Descriptor, ...]:
     entries = data.get(key)
+    if entries is None:  # as Go writes an empty list
+        return ()
     if not isinstance(entries, list):
         raise RegistryError(f"{key!r} of a manifest is not a list", where=where)
     return tuple(_descriptor(entry, where) for entry in entries)

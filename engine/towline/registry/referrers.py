@@ -55,7 +55,7 @@ def list_under_tag(client: RegistryClient, repository: str, subject: str, referr
     tag = subject.replace(":", "-")
     held = client.find_manifest(repository, tag)
     index: dict[str, Any] = json.loads(held.body) if held is not None and held.media_type == OCI_INDEX else {"schemaVersion": 2, "mediaType": OCI_INDEX}
-    entries: list[Any] = index.get("manifests", [])
+    entries: list[Any] = index.get("manifests") or []
     known = {entry["digest"] for entry in entries}
     fresh = [_entry(referrer) for referrer in referrers if referrer.digest not in known]
     if fresh:

@@ -17,6 +17,7 @@ from towline.errors import CredentialError, RegistryError, TransportError
 from towline.exchange import HttpRequest, Response, origin
 from towline.registry import faults
 from towline.registry.challenge import Challenge, choose
+from towline.registry.coding import decoded
 from towline.registry.credentials import basic, check_sending
 from towline.registry.hosts import may_follow, may_log_in
 from towline.registry.scopes import Grants, grants, merged
@@ -197,7 +198,8 @@ class Authorizer:
                 return None
             if response.status in _REFUSED:
                 raise faults.refused(self.party, "at its token service", faults.diagnose(response).text)
-            return response.status, response.read_capped(faults.BODY) if response.status == 200 else b""
+            body = response.read_capped(faults.BODY) if response.status == 200 else b""
+            return response.status, decoded(body, response.headers, limit=faults.BODY, where=response.where)
 
         try:
             answer = whole(lambda: self._transport.request(request), read, self._transport.clock)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -92,11 +94,54 @@ def test_a_registry_without_head_is_asked_by_get(source: FakeRegistry, puller: R
     assert head.digest == digest
 
 
-def test_a_pinned_manifest_with_a_wrong_byte_is_refused(source: FakeRegistry, puller: RegistryClient) -> None:
+@pytest.mark.parametrize("by_tag", [True, False])
+def test_a_manifest_with_a_wrong_byte_is_read_once_more_and_then_refused(source: FakeRegistry, puller: RegistryClient, *, by_tag: bool) -> None:
     digest = put(make_image(), source, "app", "1")
+    target = "1" if by_tag else digest
     source.fault = on("GET", "manifests", Corrupt(at=-1))
+    assert puller.get_manifest("app", target).digest == digest
+    source.fault = on("GET", "manifests", Corrupt(at=-1), times=2)
     with pytest.raises(DigestMismatch, match=digest):
-        puller.get_manifest("app", digest)
+        puller.get_manifest("app", target)
+    assert source.count("GET") == 4
+
+
+def test_a_digest_that_the_registry_says_of_a_tag_may_be_of_another_algorithm_or_none(source: FakeRegistry, puller: RegistryClient) -> None:
+    image = make_image()
+    for said in (digest_of(image.manifest, "sha512"), "nonsense", ""):
+        source.fault = on("GET", "", Status(code=200, headers={"Content-Type": image.media_type, "Docker-Content-Digest": said}, body=image.manifest))
+        assert puller.get_manifest("app", "1").digest == image.digest
+
+
+def test_a_manifest_of_schema_1_is_told_as_that_though_its_digest_is_of_something_else(source: FakeRegistry, puller: RegistryClient) -> None:
+    headers = {"Content-Type": "application/vnd.docker.distribution.manifest.v1+prettyjws", "Docker-Content-Digest": DIGEST}
+    source.fault = on("GET", "", Status(code=200, headers=headers, body=b'{"schemaVersion": 1}'))
+    with pytest.raises(RegistryError, match="schema 1"):
+        puller.get_manifest("app", "1")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate"])
+def test_a_manifest_that_comes_packed_is_read_and_known_by_the_digest_of_its_content(source: FakeRegistry, puller: RegistryClient, coding: str) -> None:
+    """Whether or not anybody asked for it (crane, skopeo and regctl read it too)."""
+    image = make_image()
+    packed = zlib.compress(image.manifest) if coding == "deflate" else gzip.compress(image.manifest)
+    headers = {"Content-Type": image.media_type, "Docker-Content-Digest": image.digest, "Content-Encoding": coding}
+    source.fault = lambda _: Status(code=200, headers=headers, body=packed)
+    for target in ("1", image.digest):
+        assert puller.get_manifest("app", target).body == image.manifest
+        assert puller.head_manifest("app", target) == puller.get_manifest("app", target).descriptor
+
+
+def test_a_packing_that_is_not_known_is_told(source: FakeRegistry, puller: RegistryClient) -> None:
+    source.fault = on("GET", "", Status(code=200, headers={"Content-Type": OCI_MANIFEST, "Content-Encoding": "br"}, body=b"xyz"))
+    with pytest.raises(RegistryError, match="Content-Encoding 'br'"):
+        puller.find_manifest("app", "1")
+
+
+def test_a_list_of_null_has_no_referrers(source: FakeRegistry, puller: RegistryClient) -> None:
+    kind = "application/vnd.oci.image.index.v1+json"
+    source.fault = on("GET", "referrers", Status(code=200, headers={"Content-Type": kind}, body=b'{"schemaVersion": 2, "manifests": null}'))
+    assert puller.referrers("app", DIGEST) == ()
 
 
 def test_a_manifest_over_four_mebibytes_is_refused(source: FakeRegistry, puller: RegistryClient) -> None:

@@ -106,6 +106,25 @@ def test_an_entry_is_a_descriptor_or_nothing(entry: object) -> None:
             of(data, kind)
 
 
+@pytest.mark.parametrize(("data", "kind"), [({**INDEX, "manifests": None}, OCI_INDEX), ({**INDEX, "layers": None, "config": None}, OCI_INDEX),
+                                            ({**IMAGE, "layers": None}, OCI_MANIFEST), ({**IMAGE, "manifests": None}, OCI_MANIFEST)])
+def test_null_is_an_empty_list(data: dict[str, Any], kind: str) -> None:
+    """As Go writes one: `"manifests": null` is what a registry without referrers may answer."""
+    found = of({**data, "annotations": None, "subject": None}, kind)
+    assert len(found.children) == (len(data["manifests"] or []) if kind == OCI_INDEX else 0)
+    assert [blob.digest for blob in found.blobs] == [BLOB["digest"]] * ((kind == OCI_MANIFEST) + len(data.get("layers") or []))
+
+
+def test_a_platform_of_null_is_none() -> None:
+    assert of({**INDEX, "manifests": [{**BLOB, "platform": None, "annotations": None}]}, OCI_INDEX).children[0].platform is None
+
+
+def test_a_web_page_is_told_as_one() -> None:
+    with pytest.raises(RegistryError, match="is a web page") as caught:
+        parse_manifest(b"<html>log in</html>", "text/html; charset=utf-8")
+    assert "login page" in caught.value.hint
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(RegistryError, match="JSON object"):
