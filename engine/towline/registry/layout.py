@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from towline.errors import ConfigError, DigestMismatch, MachineError, RegistryError
 from towline.image import parse_digest
 from towline.registry.extent import Extent
-from towline.registry.manifest import LIMIT, OCI_IMAGE, OCI_INDEX, Descriptor, Manifest, parse_manifest
+from towline.registry.manifest import LIMIT, OCI_IMAGE, OCI_INDEX, Descriptor, Manifest, parse_manifest, part
 
 _REF_NAME = "org.opencontainers.image.ref.name"
 _HINT = "build or save the image anew"
@@ -91,8 +91,9 @@ class Layout:
         body = files.read("index.json", LIMIT)
         if body is None:
             raise ConfigError("the OCI layout has no index.json", where=name, hint=_HINT)
-        self._index = self._parsed(body, OCI_INDEX)
+        self._index = self._parsed(body, _media_type(body) or OCI_INDEX)
         self._names = _ref_names(body)
+        self._whole: dict[str, Manifest] = {}  # images for several platforms whose index is (a part of) index.json
 
     def __str__(self) -> str:
         return self._name
@@ -112,8 +113,9 @@ class Layout:
 
     def find_manifest(self, repository: str, target: str) -> Manifest | None:  # noqa: ARG002 - a layout is no registry with repositories
         """The same, None where it is not there."""
-        digest = target if is_digest(target) else self._chosen(target or self._target)
-        return None if digest is None else self._manifest(digest)
+        if is_digest(target):
+            return self._whole.get(target) or self._manifest(target)
+        return self._chosen(target or self._target)
 
     def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Extent:  # noqa: ARG002 - as above
         """A blob from its byte `start` on; raises ConfigError where it is not there."""
@@ -153,17 +155,26 @@ class Layout:
         if version.partition(".")[0] != "1":
             raise ConfigError(f"the OCI layout has version {version[:40]!r}, and 1.0.0 is known", where=self._name)
 
-    def _chosen(self, tag: str) -> str | None:
-        """The digest of a tag, or of the only image there is."""
-        entries = zip(self._index.children, self._names, strict=True)
-        digests = list(dict.fromkeys(child.digest for child, name in entries if not tag or name == tag))
+    def _chosen(self, tag: str) -> Manifest | None:
+        """The image of a tag, or the only one there is."""
+        positions = [position for position, name in enumerate(self._names) if not tag or name == tag]
+        digests = list(dict.fromkeys(self._index.children[position].digest for position in positions))
         if len(digests) > 1:
+            return self._flat(tag, positions)
+        if not digests and not tag:
+            raise ConfigError(f"the {self._name} has no image", where=self._name, hint=_HINT)
+        return self._manifest(digests[0]) if digests else None
+
+    def _flat(self, tag: str, positions: Sequence[int]) -> Manifest:
+        """The index of one image whose platforms stand in index.json itself; raises ConfigError for several images."""
+        whole = part(self._index, positions)
+        images = [child for child in whole.children if child.platform is None or child.platform.os != "unknown"]
+        if len({self._names[position] for position in positions}) > 1 or len(set(whole.platforms)) < len(images):
             offers = ", ".join(sorted({name for name in self._names if name})) or "none that has a tag"
             which = f"has more than one image {tag!r}" if tag else "has more than one image, and no tag says which"
             raise ConfigError(f"the {self._name} {which}", where=self._name, hint=f"add :tag; it has: {offers}")
-        if not digests and not tag:
-            raise ConfigError(f"the {self._name} has no image", where=self._name, hint=_HINT)
-        return digests[0] if digests else None
+        self._whole[whole.digest] = whole
+        return whole
 
     def _manifest(self, digest: str) -> Manifest | None:
         body = self._files.read(_path_of(digest), LIMIT)

@@ -88,11 +88,17 @@ def choose(index: Manifest, platforms: Sequence[Platform]) -> Manifest:
 
     Attestations are BuildKit's, found by annotations of their entries (moby/buildkit, docs/attestations/attestation-storage.md).
     """
+    entries = json.loads(index.body)["manifests"] or []
+    chosen = list(dict.fromkeys(_position(index, platform) for platform in platforms))
+    digests = {entries[position]["digest"] for position in chosen}
+    return part(index, chosen + [position for position, entry in enumerate(entries) if _attested(entry) in digests])
+
+
+def part(index: Manifest, positions: Sequence[int]) -> Manifest:
+    """An index of those entries of `index` alone, in this order; everything else in it stays."""
     data = json.loads(index.body)
     entries = data["manifests"] or []
-    chosen = [entries[position] for position in dict.fromkeys(_position(index, platform) for platform in platforms)]
-    digests = {entry["digest"] for entry in chosen}
-    kept = chosen + [entry for entry in entries if _attested(entry) in digests]
+    kept = [entries[position] for position in positions]
     if kept == entries:
         return index
     body = json.dumps({**data, "manifests": kept}, separators=(",", ":"), ensure_ascii=False).encode()

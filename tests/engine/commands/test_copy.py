@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls import Ending
+from tests.fakes import archives
 from tests.fakes.images import ImageParts, make_image, make_index, missing, put, refer_to
 from tests.fakes.registry import FakeRegistry
 from towline.commands.copy import PARAMETERS
@@ -78,6 +79,19 @@ def test_an_image_goes_from_a_folder_to_a_registry(desk: Desk) -> None:
     ending = desk.copy("oci:build/image", f"{desk.target.host}/app:1")
     assert ending.code == 0, ending.err
     assert missing(image, desk.target, "app") == ()
+
+
+@pytest.mark.parametrize("kind", ["oci", "oci-archive"])
+def test_a_layout_that_is_one_image_of_several_platforms_goes_over_whole_or_by_one(desk: Desk, kind: str) -> None:
+    files = archives.layout([("", desk.image)])
+    files |= {"index.json": desk.image.manifest}
+    archives.write(desk.folder / "image", files)
+    (desk.folder / "image.tar").write_bytes(archives.tar_of(files))
+    place = f"oci:{desk.folder}/image" if kind == "oci" else f"oci-archive:{desk.folder}/image.tar"
+    assert desk.copy(place, f"{desk.target.host}/all:1").code == 0
+    assert missing(desk.image, desk.target, "all") == ()
+    ending = desk.copy(place, f"{desk.target.host}/one:1", "--targetArchitecture", "linux/arm64")
+    assert (ending.code, desk.target.storage["one"].tags) == (0, {"1": desk.image.children[1].digest}), ending.err
 
 
 @pytest.mark.parametrize("auth", ["basic", "bearer"])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.archives import layout, tar_of, write
-from tests.fakes.images import ImageParts, index_of, make_image, make_index
+from tests.fakes.images import ImageParts, index_of, make_attested, make_image, make_index
 from towline.errors import ConfigError, DigestMismatch, MachineError, TowlineError
 from towline.registry.extent import Spool
 from towline.registry.layout import Folder, Layout, is_digest
@@ -89,6 +89,41 @@ def test_one_image_with_two_tags_is_one_image(tmp_path: Path) -> None:
 
 def test_one_tag_for_two_images_says_nothing(tmp_path: Path) -> None:
     assert "more than one image '1'" in refused(layout([("1", make_image(seed=1)), ("1", make_image(seed=2))]), tmp_path, "1").message
+
+
+def flat(index: ImageParts, *names: str) -> dict[str, bytes]:
+    """A layout whose index.json is the image's own index, its entries under these names."""
+    files, data = layout([("", index)]), json.loads(index.manifest)
+    del files["blobs/" + index.digest.replace(":", "/")]
+    for entry, name in zip(data["manifests"], names, strict=False):
+        entry["annotations"] = {**entry.get("annotations", {}), "org.opencontainers.image.ref.name": name}
+    return {**files, "index.json": json.dumps(data).encode() if names else index.manifest}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("index", [make_index(), make_index(docker=True), make_attested(), index_of([make_image(), make_image("unknown/unknown", seed=1)])])
+def test_an_index_json_that_is_the_image_of_several_platforms_is_that_image(index: ImageParts, shape: str, tmp_path: Path) -> None:
+    with opened(flat(index), shape, tmp_path) as source:
+        found = source.get_manifest("", "")
+        assert (found.body, found.digest, found.media_type) == (index.manifest, index.digest, index.media_type)
+        assert source.get_manifest("", index.digest) == found
+        assert [source.get_manifest("", child.digest).digest for child in found.children] == [child.digest for child in index.children]
+
+
+def test_platforms_under_one_tag_are_one_image_of_those_alone(tmp_path: Path) -> None:
+    index = make_index(["linux/amd64", "linux/arm64", "linux/s390x"])
+    with opened(flat(index, "1", "1", "2"), "folder", tmp_path) as source:
+        found = source.get_manifest("", "1")
+        assert [child.digest for child in found.children] == [child.digest for child in index.children[:2]]
+        assert source.get_manifest("", found.digest) == found
+        assert source.get_manifest("", "2").digest == index.children[2].digest
+        with pytest.raises(ConfigError, match="more than one image, and no tag says which"):
+            source.get_manifest("", "")
+
+
+@pytest.mark.parametrize("index", [index_of([make_image(seed=1), make_image(seed=2)]), index_of([make_index(), make_image(seed=3)])])
+def test_two_images_for_one_platform_or_for_none_that_is_named_are_two(index: ImageParts, tmp_path: Path) -> None:
+    assert "more than one image" in refused(flat(index), tmp_path).message
 
 
 @pytest.mark.parametrize("shape", SHAPES)
