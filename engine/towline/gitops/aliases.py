@@ -30,13 +30,38 @@ REFUSING = Sharing()
 
 
 def users(root: Node, changed: Node) -> tuple[tuple[Path, Alias], ...]:
-    """The aliases below `root`, with their paths, that would say something else if what stands at `changed` did; also by way of each other."""
-    targets = aliases(root)
-    places, reached = {changed.start.index}, set[int]()
-    while more := {index for index, target in targets.items() if any(_holds(target, place) for place in places)} - reached:
+    """The aliases below `root`, with their paths, that would say something else if what stands at `changed` did; also by way of each other.
+
+    A merge key whose mapping has the changed key itself does not.
+    """
+    targets, own = aliases(root), _own(root)
+    places: set[tuple[int, str | None]] = {(changed.start.index, None)}  # where, and the key by which a merge key brings it in
+    reached = set[tuple[int, str | None]]()
+    while more := {(index, key if index in own else None) for place, merging in places for index, target in targets.items() if _holds(target, place)
+                   for key in [_key(target, place, merging)] if key not in own.get(index, ())} - reached:
         reached |= more
         places = more
-    return tuple((path, alias) for path, alias in _below(root, ()) if alias.start.index in reached) if reached else ()
+    indexes = {index for index, _ in reached}
+    return tuple((path, alias) for path, alias in _below(root, ()) if alias.start.index in indexes) if reached else ()
+
+
+def _own(root: Node) -> dict[int, frozenset[str]]:
+    """For each alias that a merge key takes, the keys of its mapping behind the merge key: they win for every parser."""
+    found: dict[int, frozenset[str]] = {}
+    for node in descendants(root):
+        pairs = node.pairs if isinstance(node, Mapping) else ()
+        for number, (key, value) in enumerate(pairs):
+            if is_merge(key):
+                own = frozenset(key.value for key, _ in pairs[number + 1 :] if isinstance(key, Scalar))
+                found |= {one.start.index: own for one in (value.items if isinstance(value, Sequence) else (value,)) if isinstance(one, Alias)}
+    return found
+
+
+def _key(node: Node, place: int, merging: str | None) -> str | None:
+    """The key of a mapping in whose value a place is: of what a merge key brings in, that of the other mapping; None where it has none."""
+    pairs = node.pairs if isinstance(node, Mapping) else ()
+    found = next((key for key, value in pairs if isinstance(key, Scalar) and _holds(value, place)), None)
+    return None if not isinstance(found, Scalar) else merging if is_merge(found) else found.value
 
 
 def path_of(root: Node, wanted: Node) -> Path:

@@ -165,7 +165,7 @@ def _keys(source: Source, node: Mapping) -> dict[str, int]:
     for number, (key, _) in enumerate(node.pairs):
         if isinstance(key, Alias):
             raise _alias_key(source, key)
-        if isinstance(key, Scalar):
+        if isinstance(key, Scalar) and not source.templated(key.start.index, key.end.index):
             if key.value in numbers:
                 raise _twice(source, key)
             numbers[key.value] = number

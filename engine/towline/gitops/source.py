@@ -22,6 +22,13 @@ _ENDS = "\r\n\x85\u2028\u2029"
 _DOCUMENT = re.compile(rf"[{_ENDS}](?:---|\.\.\.)\s")
 _NO_ACTION = re.compile(rf"[#{{}}]|:\s|[{_ENDS}] *-\s")
 _COMMENT = re.compile(r"(?:^|[\s\ufeff])#")
+# What a template on the same line follows that has a line end of its own: key:{{ .a | nindent 2 }}
+_OPEN = re.compile(r"""^ *(?:- +)*[^\s:#"']+:$|[:-][ \t]+[|>][-+0-9]{0,2}[ \t]*$""")
+# The header of a block scalar, lines with nothing or templates alone, and where the first line of content begins.
+_LEADING = re.compile(
+    r"""(?m)^(?P<indent> *+(?>(?:- ++)*))(?P<key>(?:'[^'\r\n]*+'|"[^"\r\n]*+"|[^\s#](?:[^\r\n#]|(?<=[^ \t])#)*?)?:[ \t]++)?"""
+    r"(?>(?:[&!][^\s]*+[ \t]++)*)[|>][-+]?[ \t]*+(?:(?<=[ \t])#[^\r\n]*+)?(?:\r\n|[\r\n])"
+    r"(?P<blank>(?>(?:[ \t]*+(?:\r\n|[\r\n]))+))(?P<first> *+)(?=[^\s])")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +97,32 @@ def masked(name: str, text: str) -> str:
         line = max(text.rfind("\n", done, first), text.rfind("\r", done, first), done - 1) + 1
         beside = [text[line:first].removeprefix("\ufeff"), text[last : _line_end(text, last)]]
         beside += [text[one.end() : following.start()] for one, following in pairwise(group)]
-        letter = "x" if any(part.strip() for part in beside) else " "
+        alone = not any(part.strip() for part in beside[1:]) and (not beside[0].strip() or _OPEN.search(beside[0]))
+        letter = " " if alone else "x"
         for one in group:
             pieces += [text[done : one.start()], _VISIBLE.sub(letter, one.group())]
             done = one.end()
-    return "".join([*pieces, text[done:]])
+    return _led(text, "".join([*pieces, text[done:]])) if done else text
+
+
+def _led(text: str, hidden: str) -> str:
+    """`hidden` with the templates that lead a block scalar as content: blanks that reach farther than the first line of content are no YAML.
+
+    Such a line keeps its own indentation where the scalar can have it, since to a program that knows no templates it is that of the scalar.
+    """
+    pieces, done = [], 0
+    for found in _LEADING.finditer(hidden):
+        parent = len(found["indent"]) - (0 if found["key"] else 2)
+        first, level, place = len(found["first"]), -1, found.start("blank")
+        for line in found["blank"].splitlines(keepends=True) if first > parent else ():
+            length, written = len(line.rstrip("\r\n")), text[place : place + len(line)]
+            own = len(written) - len(written.lstrip(" "))
+            at = max(own, level) if level >= 0 else own if parent < own <= first else first
+            if written != line and length > at:
+                pieces += [hidden[done:place], " " * at, "x" * (length - at)]
+                level, done = at, place + length
+            place += len(line)
+    return "".join([*pieces, hidden[done:]])
 
 
 def _groups(text: str, found: Iterable[re.Match[str]]) -> Iterator[list[re.Match[str]]]:

@@ -32,6 +32,21 @@ def at(node: Node, *path: str) -> Node:
     return node
 
 
+@pytest.mark.parametrize(("text", "path", "expected"), [
+    ("a: &a {k: 1, l: 2}\nb: {<<: *a, k: 3}\n", ("a", "k"), []),
+    ("a: &a {k: 1, l: 2}\nb: {<<: *a, k: 3}\n", ("a", "l"), ["b.<<"]),
+    ("a: &a {k: 1, l: 2}\nb: {<<: *a, k: 3}\n", ("a",), ["b.<<"]),
+    ("a: &a {k: 1}\nb: {k: 3, <<: *a}\n", ("a", "k"), ["b.<<"]),  # kubectl reads the later one
+    ("a: &a {k: 1}\nb: {<<: [*a, {k: 2}], k: 3}\nc: &c {<<: *a}\nd: {<<: *c, k: 2}\n", ("a", "k"), ["c.<<"]),
+    ("a: &a {k: &k {l: 1}}\nb: {<<: *a, k: {<<: *k, l: 2}}\n", ("a", "k", "l"), []),
+    ("a: &a {k: &k {l: 1}}\nb: {<<: *a, k: {<<: *k}}\n", ("a", "k", "l"), ["b.k.<<"]),
+    ("a: &a\n  k: 1\nb:\n  <<: *a\n  k: 2\nc: *a\n", ("a", "k"), ["c"]),
+])
+def test_a_merge_key_whose_mapping_has_the_key_itself_is_no_user(text: str, path: Path, expected: list[str]) -> None:
+    root = root_of(text)
+    assert [spell(place) for place, _ in users(root, at(root, *map(str, path)))] == expected
+
+
 @pytest.mark.parametrize(("path", "expected"), [
     (("a", "image"), ["b", "c.image", "d.<<", "g[0]", "g[1]", "key"]),
     (("a", "other"), ["b", "d.<<", "g[0]"]),

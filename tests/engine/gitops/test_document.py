@@ -98,6 +98,11 @@ def test_keys_that_stand_twice_elsewhere_do_not_matter() -> None:
     assert change("a: {x: 1, x: 2, y: &k z, *k : 1}\nb: old\n", Edit(path=("b",), value="new")) == "a: {x: 1, x: 2, y: &k z, *k : 1}\nb: new\n"
 
 
+def test_keys_that_are_templates_are_not_the_same_for_being_as_long() -> None:
+    text = "a:\n  {{ .x }}: 1\n  {{ .y }}: 2\n  b: old\n"
+    assert change(text, Edit(path=("a", "b"), value="new")) == text.replace("old", "new")
+
+
 def test_an_alias_is_not_edited_as_a_value_nor_on_the_way() -> None:
     text = "a: &x {b: old}\nc: *x\nd: &y old\ne: *y\n"
     assert refusal(text, Edit(path=("e",), value="new")).where == "x.yaml:4:4"

@@ -34,6 +34,30 @@ def test_templates_are_masked_by_as_many_characters(text: str, masked: str) -> N
     assert len(masked) == len(text)
 
 
+@pytest.mark.parametrize(("text", "masked"), [
+    ("a: |\n  {{- if .x }}\n  b\n  {{- end }}\n", "a: |\n  xxxxxxxxxxxx\n  b\n            \n"),
+    ("a: >-\n  {{- if .x }}\n  b\nc: 1\n", "a: >-\n  xxxxxxxxxxxx\n  b\nc: 1\n"),
+    ("a: |\r\n  {{ if .xxxxx }}\r\n  b\r\n", "a: |\r\n  xxxxxxxxxxxxxxx\r\n  b\r\n"),
+    ("a:\n  b: |-  # why\n{{ if .xxx }}\n      {{ with .y }}\n    c\n", "a:\n  b: |-  # why\n    xxxxxxxxx\n    xxxxxxxxxxxxx\n    c\n"),
+    ("a: |\n  {{ if .x }}\n      b\n", "a: |\n  xxxxxxxxxxx\n      b\n"),  # to a program that knows no templates the text begins in column 3
+    ("- |\n  {{/* a\n  b */}}\n  c\n", "- |\n  xxxxxx\n  xxxxxx\n  c\n"),
+    ("- k: &x !!str |\n     {{ .xxxxx }}\n\n     c\n", "- k: &x !!str |\n     xxxxxxxxxxxx\n\n     c\n"),
+    ("'a # b': |\n {{ .x }}\n c\n", "'a # b': |\n xxxxxxxx\n c\n"),
+    ("a:\n  b: |\n    {{ .x }}\n  c: 1\n", "a:\n  b: |\n            \n  c: 1\n"),
+    ("a: |2\n     {{ .x }}\n  b\n", "a: |2\n             \n  b\n"),
+    ("# a: |\n  {{ .x }}\n  b: 1\n", "# a: |\n          \n  b: 1\n"),
+    ("a: |-{{ .b | nindent 2 }}\nc: 1\n", f"a: |-{' ' * 20}\nc: 1\n"),
+    ("- a:{{ .b | nindent 4 }}\n  c: d:{{ .e }}\n", f"- a:{' ' * 20}\n  c: d:xxxxxxxx\n"),
+])
+def test_a_template_that_leads_a_block_scalar_leaves_it_one(text: str, masked: str) -> None:
+    assert read("x.yaml", text.encode()).masked == masked
+
+
+def test_blanks_that_reach_farther_than_a_block_scalar_are_no_yaml_without_a_template_either() -> None:
+    with pytest.raises(RenderError, match="not YAML"):
+        read("x.yaml", b"a: |\n      \n  b\nc: {{ .d }}\n")
+
+
 def test_a_value_with_a_template_is_shown_as_written() -> None:
     assert shown("a: \"{{ .x }}\"\n'b': c {{ .y }}\n") == ["a", '"{{ .x }}"', "b", "c {{ .y }}"]
 
@@ -63,6 +87,7 @@ def test_what_cannot_be_read_is_refused_with_its_place(data: bytes, where: str, 
     "# " + "{{" * 100_000, "# " + "{{/*" * 50_000, "# " + "{{ .a }}" * 25_000, "{{ .a }} " * 25_000, "{{ .a }}\n" * 25_000, "# {{" + '"' * 200_000,
     "# {{/*" + "*/ " * 70_000, "# {{" + "\\" * 200_000, "# {{" + "`" * 200_000, "# {{" + " " * 200_000,
     "a: '{{" + '\\"' * 100_000 + "\n}}'",
+    "a: |\n  {{ .x }}\n" * 25_000 + "  b", "a: |\n" + "  \n" * 100_000 + "  {{ .x }}\n  b", "# {{ .a }}\n#" + ": | " * 50_000,
 ])
 def test_a_large_file_is_read_once_through(text: str) -> None:
     assert len(read("x.yaml", text.encode()).masked) == len(text)
