@@ -38,7 +38,7 @@ def test_templates_are_masked_by_as_many_characters(text: str, masked: str) -> N
     ("a: |\n  {{- if .x }}\n  b\n  {{- end }}\n", "a: |\n  xxxxxxxxxxxx\n  b\n            \n"),
     ("a: >-\n  {{- if .x }}\n  b\nc: 1\n", "a: >-\n  xxxxxxxxxxxx\n  b\nc: 1\n"),
     ("a: |\r\n  {{ if .xxxxx }}\r\n  b\r\n", "a: |\r\n  xxxxxxxxxxxxxxx\r\n  b\r\n"),
-    ("a:\n  b: |-  # why\n{{ if .xxx }}\n      {{ with .y }}\n    c\n", "a:\n  b: |-  # why\n    xxxxxxxxx\n    xxxxxxxxxxxxx\n    c\n"),
+    ("a:\n  b: |-  # why\n{{ if .xxx }}\n      {{ with .y }}\n    c\n", "a:\n  b: |-  # why\n    xxxxxxxxx\n      xxxxxxxxxxxxx\n    c\n"),
     ("a: |\n  {{ if .x }}\n      b\n", "a: |\n  xxxxxxxxxxx\n      b\n"),  # to a program that knows no templates the text begins in column 3
     ("- |\n  {{/* a\n  b */}}\n  c\n", "- |\n  xxxxxx\n  xxxxxx\n  c\n"),
     ("- k: &x !!str |\n     {{ .xxxxx }}\n\n     c\n", "- k: &x !!str |\n     xxxxxxxxxxxx\n\n     c\n"),
