@@ -57,12 +57,13 @@ class Cut(TransportError):
 
 
 class Response:
-    """Status, headers and a body that is read once; closing it gives the connection back."""
+    """Status, headers and a body that is read once; closing it gives the connection back. `url` is for those who follow redirects."""
 
     def __init__(self, raw: http.client.HTTPResponse, where: str, limit: Limit, finish: Callable[[bool], None]) -> None:
         self.status = raw.status
         self.headers = raw.headers
         self.where = where
+        self.url = ""
         self._raw = raw
         self._limit = limit
         self._finish: Callable[[bool], None] | None = finish

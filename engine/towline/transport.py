@@ -179,7 +179,7 @@ class Transport:
         return self._answer(connection, where, whole=whole)
 
     def _answer(self, connection: Connection, where: str, *, whole: bool) -> Response:
-        """What the host says to a request; one that it did not hear to its end can only be refused."""
+        """What the host says to a request; one that it did not hear to its end can only be refused, or sent elsewhere."""
         try:
             connection.limit.begin(self._read)
             raw = connection.getresponse()
@@ -197,7 +197,7 @@ class Transport:
         if raw.status == http.client.PROXY_AUTHENTICATION_REQUIRED and connection.to_proxy:
             response.close()
             raise refused_by(connection.to_proxy, raw.status, where)
-        if not whole and raw.status < 400:
+        if not whole and raw.status < 300:
             response.close()
             raise TransportError("the connection was closed in the middle of the request", where=where)
         return response

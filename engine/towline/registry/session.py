@@ -17,9 +17,10 @@ from towline.registry.tokens import Authorizer
 from towline.secret import Login
 from towline.transport import Transport
 
-_REDIRECTS = 10
+REDIRECTS = 10
 _LARGE, _MARGIN = 64 * 1024 * 1024, 20.0  # a long upload begins with a token that does not end at once
-_MOVED = frozenset({301, 302, 303, 307, 308})
+_REREAD = frozenset({301, 302, 303})  # for a question; a write keeps its method and its body by 307 and 308 alone (RFC 9110 15.4)
+_MOVED = frozenset({307, 308})
 
 
 class Session:
@@ -76,19 +77,34 @@ class Session:
         return self._auths[self._logins.get(repository_of(next(iter(scopes), "")), self.party.login)]
 
     def send(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
-        """Send it; answers 401 once, follows the redirects of GET and HEAD. Raises RegistryUnreachable, CredentialError, RegistryError.
+        """Send it; answers 401 once, follows redirects. Raises RegistryUnreachable, CredentialError, RegistryError.
 
-        The status is the caller's to judge.
+        The status is the caller's to judge; `url` of the response is the one that has answered.
         """
         try:
-            response = self._authorised(request, scopes)
-            return self._followed(request, response, scopes) if request.method in ("GET", "HEAD") else response
+            return self._followed(request, self._authorised(request, scopes), scopes)
         except TransportError as fault:
             raise faults.unreachable(self.party, fault) from fault
 
+    def moved(self, request: HttpRequest, response: Response) -> str:
+        """Where an answer redirects a request to, empty where it does not; raises RegistryError where that may not be followed."""
+        location = response.headers.get("Location", "")
+        if not location or response.status not in (_MOVED | _REREAD if request.method in ("GET", "HEAD") else _MOVED):
+            return ""
+        url = _joined(request.url, location)
+        if not may_follow(url, self.party.registry):
+            response.close()
+            raise RegistryError(f"the {self.party} redirects to where it may not: {_shown(url)}", where=str(self.party.registry))
+        return url
+
+    def named_by(self, url: str) -> str:
+        """`named_by` of what an answer from `url` names: empty for the registry's own origin, which alone gets a credential where it says so itself."""
+        where = origin(url)
+        return "" if where == self._origin else where
+
     def begin(self, request: HttpRequest, size: int, scopes: tuple[str, ...]) -> Sending:
         """Begin to send a body of `size` bytes, once: what comes back is the caller's to judge, 401 too. Raises RegistryUnreachable, CredentialError."""
-        home = origin(request.url) == self._origin  # an upload location elsewhere: no credential goes there
+        home = self._at_home(request)
         try:
             if home and size >= _LARGE:
                 self._auth(scopes).fresh(scopes, _MARGIN)
@@ -102,8 +118,8 @@ class Session:
         self._auth(scopes).renew(response.headers.get_all("WWW-Authenticate") or [], scopes)
 
     def _authorised(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
-        if origin(request.url) != self._origin:  # an upload location elsewhere: no credential goes there
-            return self._elsewhere(request)
+        if not self._at_home(request):
+            return self.transport.request(replace(request, named_by=self._origin))
         auth = self._auth(scopes)
         sent = auth.header(scopes)
         response = self.transport.request(_with(request, sent))
@@ -116,9 +132,9 @@ class Session:
             raise faults.refused(auth.party, _doing(request), diagnosis.text)
         return self._last_try(_with(request, header), auth.party)
 
-    def _elsewhere(self, request: HttpRequest) -> Response:
-        """Ask a host that the registry named: without a credential, and only at addresses that it may send us to."""
-        return self.transport.request(replace(request, named_by=self._origin))
+    def _at_home(self, request: HttpRequest) -> bool:
+        """Whether a credential may go with it: not to another host that the registry named, nor back here by the word of one."""
+        return not request.named_by and origin(request.url) == self._origin
 
     def _last_try(self, request: HttpRequest, party: faults.Party) -> Response:
         response = self.transport.request(request)
@@ -127,21 +143,18 @@ class Session:
         return response
 
     def _followed(self, request: HttpRequest, response: Response, scopes: tuple[str, ...]) -> Response:
-        """Storage behind a redirect: a new origin gets no Authorization, nor does any after it."""
-        home = True
-        for hop in range(_REDIRECTS + 1):
-            location = response.headers.get("Location")
-            if response.status not in _MOVED or not location:
+        """Storage behind a redirect, or another place of the API: a new origin gets no Authorization, nor does any after it."""
+        for hop in range(REDIRECTS + 1):
+            url = self.moved(request, response)
+            if not url:
+                response.url = request.url
                 return response
             response.close()
-            if hop == _REDIRECTS:
+            if hop == REDIRECTS:
                 break
-            request = replace(request, url=_joined(request.url, location))
-            if not may_follow(request.url, self.party.registry):
-                raise RegistryError(f"the {self.party} redirects to where it may not: {_shown(request.url)}", where=str(self.party.registry))
-            home = home and origin(request.url) == self._origin
-            response = self._authorised(request, scopes) if home else self._elsewhere(request)
-        raise RegistryError(f"the {self.party} redirects more than {_REDIRECTS} times", where=str(self.party.registry))
+            request = replace(request, url=url, named_by=request.named_by or self.named_by(request.url))
+            response = self._authorised(request, scopes)
+        raise RegistryError(f"the {self.party} redirects more than {REDIRECTS} times", where=str(self.party.registry))
 
 
 def _with(request: HttpRequest, authorization: str | None) -> HttpRequest:

@@ -209,9 +209,68 @@ def test_a_long_upload_begins_with_a_token_that_does_not_end_at_once(
         assert len(target.scopes) == tokens
 
 
-def test_a_write_is_not_redirected(source: FakeRegistry, session: Session) -> None:
-    source.fault = on("POST", "", Status(code=307, headers={"Location": "/v2/elsewhere"}))
-    assert send(session, "POST", "/v2/app/blobs/uploads/") == 307
+WRITES = ["POST", "PUT", "PATCH", "DELETE"]
+
+
+@pytest.mark.parametrize("code", [307, 308])
+@pytest.mark.parametrize("method", WRITES)
+def test_a_write_goes_where_it_is_sent_with_its_body_and_at_home_with_its_login(source: FakeRegistry, session: Session, method: str, code: int) -> None:
+    source.auth = "basic"
+    send(session, "HEAD", "/v2/")
+    source.forget()
+    source.fault = on(method, "/a$", Status(code=code, headers={"Location": "/v2/b?x=1"}))
+    with session.send(HttpRequest(method=method, url=session.base + "/v2/a", body=b"body"), ()) as response:
+        assert response.url == session.base + "/v2/b?x=1"
+    assert [(record.path, record.query, record.bytes_in, record.authorization) for record in source.seen(method)] == [
+        ("/v2/a", "", 4, "Basic"), ("/v2/b", "x=1", 4, "Basic")]
+
+
+@pytest.mark.parametrize("code", [301, 302, 303])
+@pytest.mark.parametrize("method", WRITES)
+def test_a_write_is_not_made_a_question(source: FakeRegistry, session: Session, method: str, code: int) -> None:
+    source.fault = on(method, "", Status(code=code, headers={"Location": "/v2/elsewhere"}))
+    assert (send(session, method, "/v2/a"), source.count("GET")) == (code, 0)
+
+
+@pytest.mark.parametrize("method", WRITES)
+def test_a_write_to_another_host_carries_no_authorization_nor_one_back_home(
+    source: FakeRegistry, target: FakeRegistry, session: Session, method: str,
+) -> None:
+    """Facts section 4, "bearer token re-attached after cross-host redirect"."""
+    source.auth = "basic"
+    send(session, "HEAD", "/v2/")
+    source.forget()
+    source.fault = on(method, "/a$", Status(code=307, headers={"Location": target.url + "/v2/b"}))
+    target.fault = on(method, "/b$", Status(code=307, headers={"Location": source.url + "/v2/c"}))
+    send(session, method, "/v2/a", b"body")
+    assert [(record.authorization, record.bytes_in) for record in (*target.requests, *source.requests)] == [("", 4), ("Basic", 4), ("", 4)]
+
+
+def test_an_upload_that_another_host_has_sent_back_home_carries_no_authorization(target: FakeRegistry, transport: Transport) -> None:
+    target.auth = "basic"
+    session = open_session(target, transport, "target")
+    send(session, "HEAD", "/v2/")
+    request = HttpRequest(method="PUT", url=session.base + "/v2/x", named_by="http://127.0.0.1:1")
+    with session.begin(request, 0, ()) as sending, sending.finish():
+        pass
+    assert [record.authorization for record in target.seen("PUT")] == [""]
+
+
+def test_writes_that_are_sent_round_in_a_circle_come_to_an_end(source: FakeRegistry, session: Session) -> None:
+    source.fault = on("PUT", "", Status(code=307, headers={"Location": "/v2/x"}), times=99)
+    with pytest.raises(RegistryError, match="more than 10 times"):
+        send(session, "PUT", "/v2/x", b"body")
+    assert source.count("PUT") == 11
+
+
+@pytest.mark.parametrize("location", ["http://registry.example.com/x", "http://elsewhere.example.com/x", "https://10.0.0.5/x", "https://127.0.0.1/x", "ftp://a/x"])
+def test_a_write_is_not_sent_down_to_http_nor_inside(target: FakeRegistry, transport: Transport, location: str) -> None:
+    party = Party(registry=Registry(scheme="https", host="registry.example.com"), role="target", login=TARGET_LOGIN)
+    session = Session(party, transport, allow_plain_http=False)
+    target.fault = on("PUT", "", Status(code=307, headers={"Location": location}))
+    response = transport.request(HttpRequest(method="PUT", url=target.url + "/x"))
+    with pytest.raises(RegistryError, match="redirects to where it may not"):
+        session.moved(HttpRequest(method="PUT", url="https://registry.example.com/x"), response)
 
 
 def test_a_network_fault_is_an_unreachable_registry_with_its_role(session: Session, source: FakeRegistry) -> None:
