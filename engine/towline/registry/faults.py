@@ -18,6 +18,7 @@ _STAGING = "a staging registry is short-lived: where it is gone, Build has to ru
 _AUTHORITY = ("where an authority of your own has signed it, name that in customTlsCertificateLinks: in the platform team's defaults, "
               "as PIPER_customTlsCertificateLinks on the agent, or in the call of the step")
 _LOGIN = "give a user and a password for it (the page of the step names the parameters), or dockerConfigJSON, or log in with docker on the agent"
+_BODIES = "the registry, or a proxy before it, limits the size of a request: have the limit raised (for nginx client_max_body_size), to 1 MiB at the least"
 _UNPRINTABLE = r"[^\x20-\x7e\u00a0-\uffff]+"  # compiled where there is something to say: it takes as long as loading a module
 _FULL = r'no space left on device|"Err": 28\b'  # ENOSPC in words, and as Go writes it into JSON
 
@@ -49,13 +50,21 @@ class Diagnosis:
     text: str
 
 
-class BrokenOff(Exception):
-    """A blob's way that broke off and may be begun again; `fault` is what it means if not, `wait` the seconds that the registry asks for."""
+ASK, THERE, ANEW = "ask", "there", "anew"  # how an upload that broke off goes on: where the registry says, where it was, from the beginning
 
-    def __init__(self, fault: TowlineError, *, wait: float | None = None) -> None:
+
+class BrokenOff(Exception):
+    """A blob's way that broke off and may be begun again; `fault` is what it means if not, `wait` the seconds that the registry asks for.
+
+    `taught` says that the next try will be another one, since the registry said what it wants; `then` is one of ASK, THERE, ANEW.
+    """
+
+    def __init__(self, fault: TowlineError, *, wait: float | None = None, taught: bool = False, then: str = ASK) -> None:
         super().__init__(fault.message)
         self.fault = fault
         self.wait = wait
+        self.taught = taught
+        self.then = then
 
 
 class Incomplete(Exception):
@@ -113,6 +122,7 @@ def meaning(party: Party, status: int, doing: str, text: str) -> TowlineError:
         return refused(party, doing, text)
     full = status >= 500 and re.search(_FULL, text)
     why, hint = (": its disk is full", "have space made on the registry's disk, then run the step again") if full else ("", "")
+    hint = _BODIES if status == 413 else hint
     return RegistryError(f"the {party} answers {status} when asked {doing}{why}{_because(text)}", where=str(party.registry), hint=hint)
 
 

@@ -14,7 +14,7 @@ from towline.registry.plan import CopyBlob
 from towline.registry.uploads import UploadSession
 from towline.transport import Transport
 
-SECONDS = 0.6  # for all of them: a run that was interrupted ends within two seconds
+SOON, PATIENTLY = 0.6, 5.0  # seconds for all of them: a run that was interrupted ends within two seconds, one that has done its work has more time
 _Left = tuple[Registry, UploadSession]
 
 
@@ -27,34 +27,34 @@ class Leftovers:
         self._under_way: dict[CopyBlob, UploadSession] = {}
         self._given_up: list[_Left] = []
 
-    def begun(self, blob: CopyBlob, upload: UploadSession) -> None:
-        """An upload of `blob` has begun; one before it is not gone on with."""
-        earlier = self._under_way.pop(blob, None)
-        self._given_up += [(blob.place.registry, earlier)] if earlier else []
+    def goes_on(self, blob: CopyBlob, upload: UploadSession) -> None:
+        """The upload of `blob` has begun, or goes on there."""
         self._under_way[blob] = upload
 
-    def goes_on(self, blob: CopyBlob, upload: UploadSession) -> None:
-        """The upload of `blob` goes on there."""
-        self._under_way[blob] = upload
+    def given_up(self, blob: CopyBlob) -> None:
+        """The upload of `blob` is not gone on with, where it had one."""
+        earlier = self._under_way.pop(blob, None)
+        self._given_up += [(blob.place.registry, earlier)] if earlier else []
 
     def ended(self, blob: CopyBlob) -> None:
         """The blob is stored."""
         self._under_way.pop(blob, None)
 
-    def cancel(self) -> None:
-        """Tell the registries, as far as they hear it in time; raises nothing.
+    def cancel(self, seconds: float = SOON) -> None:
+        """Tell the registries, those too whose questions have begun an upload that nobody needs, as far as they hear it in time; raises nothing.
 
         The request is distribution's (its API's "Canceling an Upload"; the OCI spec has none); that takes it at the offset which it has named last, so not
         after a PUT that was cut. By a transport of its own, since that of the run may be closed; in a thread, since looking up a name has no time limit.
         """
-        left = [*self._given_up, *((blob.place.registry, upload) for blob, upload in list(self._under_way.items()))]
+        unused = [(registry, upload) for registry, client in self._targets.items() for upload in client.uploads.unused()]
+        left = [*unused, *self._given_up, *((blob.place.registry, upload) for blob, upload in list(self._under_way.items()))]
         if left:
-            thread = Thread(target=self._tell, args=(left,), daemon=True)
+            thread = Thread(target=self._tell, args=(left, seconds), daemon=True)
             thread.start()
-            thread.join(SECONDS)
+            thread.join(seconds)
 
-    def _tell(self, left: list[_Left]) -> None:
-        with self._transport.afresh(SECONDS) as transport:
+    def _tell(self, left: list[_Left], seconds: float) -> None:
+        with self._transport.afresh(seconds) as transport:
             clients = {registry: self._targets[registry].by(transport) for registry, _ in left}
             in_parallel(lambda one: _cancel(clients[one[0]], one[1]), left)
 

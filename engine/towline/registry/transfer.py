@@ -9,12 +9,13 @@ from threading import Event
 
 from towline.errors import CredentialError, DigestMismatch, Interrupted, RegistryError, RegistryUnreachable
 from towline.image import Registry
+from towline.registry.attempts import ATTEMPTS, Attempts
 from towline.registry.client import RegistryClient
-from towline.registry.faults import BrokenOff, Incomplete
+from towline.registry.faults import ASK, THERE, BrokenOff, Incomplete
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, Moved
-from towline.registry.leftovers import Leftovers
+from towline.registry.leftovers import PATIENTLY, SOON, Leftovers
 from towline.registry.manifest import Manifest
-from towline.registry.parallel import JOBS, Slots, in_parallel
+from towline.registry.parallel import JOBS, Slots, Stopped, in_parallel
 from towline.registry.plan import CopyBlob, Place, Plan, PutManifest
 from towline.registry.progress import Progress
 from towline.registry.referrers import list_under_tag
@@ -24,8 +25,7 @@ from towline.registry.uploads import UploadSession
 from towline.retry import pause
 from towline.transport import Transport, sleep_unless
 
-ATTEMPTS = 5
-_TRIES = 20  # of one upload in all, however often it gets a little further
+_Broken = tuple[CopyBlob, UploadSession, BrokenOff]
 
 
 class Transfer:
@@ -44,13 +44,16 @@ class Transfer:
 
     def perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
         """Do all of it. Raises the errors of the registry family, DigestMismatch among them, and Incomplete where a believed manifest is not whole."""
+        patience = SOON
         try:
-            return self._perform(plans)
+            moved = self._perform(plans)
+            patience = PATIENTLY
         except Interrupted:
             self._transport.close()  # what is under way breaks off, and only then is given up
             raise
         finally:
-            self._leftovers.cancel()
+            self._leftovers.cancel(patience)
+        return moved
 
     def _perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
         blobs = sorted({blob for plan in plans for blob in plan.blobs}, key=lambda blob: (-blob.size, blob.digest))
@@ -93,72 +96,91 @@ class Transfer:
                     self._deliver([(blob, upload)])
         return ways
 
-    def _start(self, blob: CopyBlob, mount_from: str) -> UploadSession | None:
+    def _start(self, blob: CopyBlob, mount_from: str = "") -> UploadSession | None:
+        """A new upload of a blob; None where it is there."""
         upload = self._targets[blob.place.registry].uploads.start(blob.place.repository, blob.digest, blob.size, mount_from)
+        self._leftovers.given_up(blob)
         if upload:
-            self._leftovers.begun(blob, upload)
+            self._leftovers.goes_on(blob, upload)
         return upload
 
     def _deliver(self, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> None:
-        """One blob into several uploads; each that breaks off is gone on with alone."""
-        stream = BlobStream(opened[0][0], self._source, stop=self._stop, clock=self._transport.clock)
-        for blob, upload, broken in self._pour(stream, opened):
-            self._mend(stream, blob, upload, broken)
+        """One blob into several uploads; read and sent once more where its bytes did not fit its digest, on either side."""
+        try:
+            self._send(opened)
+        except DigestMismatch:
+            self._transport.tally.retries += 1
+            self._send([(blob, upload) for blob, _ in opened if (upload := self._start(blob))])
 
-    def _pour(self, stream: BlobStream, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> list[tuple[CopyBlob, UploadSession, BrokenOff]]:
+    def _send(self, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> None:
+        """Each upload that breaks off is gone on with alone."""
+        if opened:
+            stream = BlobStream(opened[0][0], self._source, stop=self._stop, clock=self._transport.clock)
+            for broken in self._pour(stream, opened):
+                self._mend(stream, broken)
+
+    def _pour(self, stream: BlobStream, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> list[_Broken]:
         """Read `stream` once, from where the uploads are, into all of them; those that broke off come back."""
+        broken: dict[CopyBlob, BrokenOff] = {}
+        start = opened[0][1].offset
+        ended = 0 < opened[0][0].size == start  # only an answer was lost: nothing is to be read
         with ExitStack() as stack:
             sinks = {
                 blob: stack.enter_context(self._targets[blob.place.registry].uploads.send(upload, blob.digest, blob.size)) for blob, upload in opened
             }
-            broken: dict[CopyBlob, BrokenOff] = {}
-            for piece in stream.pieces(opened[0][1].offset):
+            try:
+                for piece in () if ended else stream.pieces(start):
+                    for blob in sinks.keys() - broken.keys():
+                        try:
+                            sinks[blob].send(piece)
+                        except BrokenOff as fault:
+                            broken[blob] = fault
+                    self._progress.add(len(piece))
+                    if len(broken) == len(sinks):
+                        break
                 for blob in sinks.keys() - broken.keys():
                     try:
-                        sinks[blob].send(piece)
+                        sinks[blob].finish()
                     except BrokenOff as fault:
                         broken[blob] = fault
-                self._progress.add(len(piece))
-                if len(broken) == len(sinks):
-                    break
-            for blob in sinks.keys() - broken.keys():
-                try:
-                    sinks[blob].finish()
-                except BrokenOff as fault:
-                    broken[blob] = fault
-            for blob, sink in sinks.items():
-                if blob in broken:
+            finally:
+                for blob, sink in sinks.items():
                     self._leftovers.goes_on(blob, sink.upload)
-                else:
-                    self._leftovers.ended(blob)
+            for blob in sinks.keys() - broken.keys():
+                self._leftovers.ended(blob)
             return [(blob, sinks[blob].upload, fault) for blob, fault in broken.items()]
 
-    def _mend(self, stream: BlobStream, blob: CopyBlob, upload: UploadSession, broken: BrokenOff) -> None:
-        """Go on with an upload that broke off from where the registry has it, else begin it anew; ATTEMPTS times in a row without getting further."""
-        client, failures, best = self._targets[blob.place.registry], 0, 0
-        for _ in range(_TRIES):
-            if broken.wait is None:
-                sleep_unless(self._stop, pause(failures, self._transport.clock), self._transport.clock)
-            self._transport.tally.retries += 1
-            try:
-                state = client.uploads.state(upload)
-                if state is not None and state.offset <= stream.hashed:
-                    self._leftovers.goes_on(blob, state)
-                else:
-                    state = self._start(blob, "")
-            except RegistryError as fault:  # a full disk is said when bytes are sent, and no longer when they are asked for
-                raise (fault if isinstance(broken.fault, RegistryUnreachable) else broken.fault) from broken
-            if state is None:  # it is there: only the answer had been lost
-                self._leftovers.ended(blob)
-                return
-            failures, best = (0, state.offset) if state.offset > best else (failures + 1, best)
-            again = self._pour(stream, [(blob, state)])
+    def _mend(self, stream: BlobStream, broken: _Broken) -> None:
+        """Go on with an upload that broke off until its blob is there; raises what broke it off in the end."""
+        attempts = Attempts()
+        while upload := self._next(stream, broken, attempts):
+            again = self._pour(stream, [(broken[0], upload)])
             if not again:
                 return
-            _, upload, broken = again[0]
-            if failures == ATTEMPTS - 1:
-                break
-        raise broken.fault from broken
+            broken = again[0]
+
+    def _next(self, stream: BlobStream, broken: _Broken, attempts: Attempts) -> UploadSession | None:
+        """Where an upload that broke off goes on: where the registry has it, else from the beginning; None where the blob is there after all.
+
+        Raises what broke it off where it has been tried often enough.
+        """
+        (blob, upload, fault), clock = broken, self._transport.clock
+        if fault.wait is None and not fault.taught:
+            sleep_unless(self._stop, pause(attempts.failed, clock), clock)
+        if self._stop.is_set():
+            raise Stopped
+        self._transport.tally.retries += 1
+        try:
+            state = self._targets[blob.place.registry].uploads.state(upload) if fault.then == ASK else upload if fault.then == THERE else None
+            state = state if state and state.offset <= stream.hashed else None
+            if not attempts.again(state.offset if state else 0, taught=fault.taught):
+                raise fault.fault from fault
+            if state is None:
+                return self._start(blob)
+        except RegistryError as later:  # a full disk is said when bytes are sent, and no longer when they are asked for
+            raise (later if isinstance(fault.fault, RegistryUnreachable) else fault.fault) from fault
+        self._leftovers.goes_on(blob, state)
+        return state
 
     def _put(self, puts: Iterable[PutManifest]) -> None:
         in_parallel(self._store, tuple(dict.fromkeys(puts)))

@@ -7,30 +7,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TransportError
+from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable, TransportError
 from towline.exchange import HttpRequest, Response, Sending
 from towline.registry import faults
+from towline.registry.chunk_size import ChunkSize
 from towline.registry.hosts import may_follow, upload_location
-from towline.registry.session import Session
+from towline.registry.session import REDIRECTS, Session
 from towline.transport import RETRIED
 
-_LOST = frozenset({401, 404, 413, 416}) | RETRIED  # an upload that the registry forgot, may take later, or takes in another form
-_LARGEST_CHUNK, _SMALLEST_CHUNK = 64 * 1024 * 1024, 1024 * 1024
+_LOST = frozenset({401, 404, 416}) | RETRIED  # an upload that the registry forgot, or may take later
+_LATER = frozenset({401, 408, 429})
+_DAMAGED = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
+_ON_THE_WAY = "its bytes were right when they were sent, twice: the registry, or something on the way there, damages them; show this to those who run it"
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 
 
 @dataclass(frozen=True, kw_only=True)
 class UploadSession:
-    """An upload that the registry has begun: where the next bytes of the blob go, and how many it has."""
+    """An upload that the registry has begun: where the next bytes of the blob go, and how many it has.
+
+    `named_by` is the origin of another host that named the URL: no credential goes there. `hops` counts the redirects of one request, and `sealed` says
+    that they have led to the URL of the finishing PUT as it stands.
+    """
 
     repository: str
     url: str
     offset: int = 0
+    named_by: str = ""
+    hops: int = 0
+    sealed: bool = False
 
 
 class Uploads:
@@ -40,7 +50,8 @@ class Uploads:
         self.session = session
         self._has_blob = has_blob
         self._mounts_own: bool | None = None
-        self._chunk = 0  # 0: everything in one PUT
+        self.chunks = ChunkSize()
+        self._unused: list[UploadSession] = []
 
     def start(self, repository: str, digest: str, size: int, from_repository: str = "") -> UploadSession | None:
         """Begin the upload of a blob of `size` bytes; None where the repository has it, or could take it over from `from_repository`.
@@ -58,21 +69,26 @@ class Uploads:
             return upload
         if self._has_blob(repository, digest, size):
             self._mounts_own = False if own else self._mounts_own
+            self._unused += [upload] if upload else []
             return None
         return upload or self._plain(repository)
 
     def state(self, upload: UploadSession) -> UploadSession | None:
         """How far the registry has come with an upload that broke off; None where it has nothing of it, or does not say."""
-        request = HttpRequest(method="GET", url=upload.url)
-        with self.session.send(request, (self.session.scope(upload.repository),)) as response:
+        with self.session.send(_at(upload, "GET"), (self.session.scope(upload.repository),)) as response:
             found = _RANGE.fullmatch(response.headers.get("Range", ""))
             if response.status not in (200, 202, 204) or not found or found[1] == "0":
                 return None
-            return UploadSession(repository=upload.repository, url=self._next(upload, response), offset=int(found[1]) + 1)
+            return self.following(upload, response, int(found[1]) + 1)
 
     def cancel(self, upload: UploadSession) -> None:
         """Tell the registry that an upload is given up; it need not know such a request (404, 405). Raises the registry family."""
-        self.session.send(HttpRequest(method="DELETE", url=upload.url), (self.session.scope(upload.repository),)).close()
+        self.session.send(_at(upload, "DELETE"), (self.session.scope(upload.repository),)).close()
+
+    def unused(self) -> list[UploadSession]:
+        """Uploads that a question has begun, and that its answer made needless: they are the caller's to cancel."""
+        unused, self._unused = self._unused, []
+        return unused
 
     def holds(self, repository: str, digest: str, size: int) -> bool:
         """Whether the repository has the blob now."""
@@ -80,16 +96,16 @@ class Uploads:
 
     def send(self, upload: UploadSession, digest: str, size: int) -> BlobUpload:
         """The way into an upload for the bytes of a blob from its offset on."""
-        return BlobUpload(self, upload, digest, size=size, chunk=self._chunk)
+        return BlobUpload(self, upload, digest, size=size)
 
-    def shrink(self, response: Response) -> bool:
-        """Send in smaller pieces from now on, since one was too large (413); False where they are as small as they may be."""
-        said = response.headers.get("OCI-Chunk-Min-Length", "")
-        least = max(_SMALLEST_CHUNK, int(said) if said.isdecimal() and len(said) < 12 else 0)
-        if self._chunk and self._chunk <= least:
-            return False
-        self._chunk = max(least, self._chunk // 4 if self._chunk else _LARGEST_CHUNK)
-        return True
+    def following(self, upload: UploadSession, response: Response, offset: int) -> UploadSession:
+        """Where an upload goes on: its Location changes with every step on some registries, and is left out on others."""
+        registry, location = self.session.party.registry, response.headers.get("Location", "")
+        base = response.url or upload.url
+        url = upload_location(location, base, registry) if location else ""
+        if not url or not may_follow(url, registry):
+            url = base
+        return UploadSession(repository=upload.repository, url=url, offset=offset, named_by=upload.named_by or self.session.named_by(base))
 
     def _mount(self, repository: str, digest: str, from_repository: str) -> tuple[bool, UploadSession | None]:
         """Whether the registry took the question, and the upload where it rather has the bytes; any other answer is left to the plain way."""
@@ -120,18 +136,13 @@ class Uploads:
             return self._begun(repository, response)
 
     def _begun(self, repository: str, response: Response) -> UploadSession:
-        registry = self.session.party.registry
+        registry, asked = self.session.party.registry, response.url or self.session.url(repository, "blobs/uploads/")
         location = response.headers.get("Location", "")
-        url = upload_location(location, self.session.url(repository, "blobs/uploads/"), registry) if location else ""
+        url = upload_location(location, asked, registry) if location else ""
         if not url or not may_follow(url, registry):
             raise RegistryError(f"the {self.session.party} begins an upload without a location that may be used", where=str(registry))
-        return UploadSession(repository=repository, url=url)
-
-    def _next(self, upload: UploadSession, response: Response) -> str:
-        """Where an upload goes on: its Location changes with every step on some registries, and is left out on others."""
-        registry, location = self.session.party.registry, response.headers.get("Location", "")
-        url = upload_location(location, upload.url, registry) if location else ""
-        return url if url and may_follow(url, registry) else upload.url
+        self.chunks.at_least(response.headers.get("OCI-Chunk-Min-Length"))
+        return UploadSession(repository=repository, url=url, named_by=self.session.named_by(asked))
 
     def _post(self, repository: str, query: str, scopes: tuple[str, ...]) -> Response:
         request = HttpRequest(method="POST", url=self.session.url(repository, "blobs/uploads/") + query, repeatable=True)
@@ -144,14 +155,14 @@ class BlobUpload:
     `send` and `finish` raise BrokenOff where the upload may be gone on with (`Uploads.state`) or begun anew, else the errors of the registry family.
     """
 
-    def __init__(self, uploads: Uploads, upload: UploadSession, digest: str, *, size: int, chunk: int) -> None:
+    def __init__(self, uploads: Uploads, upload: UploadSession, digest: str, *, size: int) -> None:
         self.upload = upload
         self._uploads = uploads
         self._session = uploads.session
         self._digest = digest
         self._size = size
-        self._whole = not upload.offset and not chunk
-        self._chunk = size if self._whole else chunk or size
+        self._whole = not upload.offset and uploads.chunks.of(size) == size
+        self._resumed = upload.offset > 0
         self._position = self._end = upload.offset
         self._sending: Sending | None = None
 
@@ -174,8 +185,7 @@ class BlobUpload:
                 self._open()
             response = self._answer()
         else:
-            request = HttpRequest(method="PUT", url=self._sealed())
-            response = self._session.send(request, (self._session.scope(self.upload.repository),))
+            response = self._session.send(_at(self.upload, "PUT", url=self._sealed()), (self._session.scope(self.upload.repository),))
         self._judge(response, (200, 201, 204))
         if not faults.names(response, self._digest) and not self._uploads.holds(self.upload.repository, self._digest, self._size):
             party = self._session.party
@@ -194,11 +204,12 @@ class BlobUpload:
         self.close()
 
     def _open(self) -> None:
-        self._end = min(self._size, self._position + self._chunk)
+        left = self._size - self._position
+        self._end = self._position + (left if self._whole else self._uploads.chunks.of(left))
         headers = {"Content-Type": "application/octet-stream"}
         if not self._whole:
             headers["Content-Range"] = f"{self._position}-{self._end - 1}"
-        request = HttpRequest(method="PUT" if self._whole else "PATCH", url=self._sealed() if self._whole else self.upload.url, headers=headers)
+        request = replace(_at(self.upload, "PUT", url=self._sealed()) if self._whole else _at(self.upload, "PATCH"), headers=headers)
         try:
             self._sending = self._session.begin(request, self._end - self._position, (self._session.scope(self.upload.repository),))
         except RegistryUnreachable as fault:
@@ -216,10 +227,10 @@ class BlobUpload:
 
     def _close_part(self) -> None:
         response = self._answer()
-        upload = UploadSession(repository=self.upload.repository, url=self._uploads._next(self.upload, response), offset=self._position)  # noqa: SLF001 - its other half
+        following = self._uploads.following(self.upload, response, self._position)
         said = _RANGE.fullmatch(response.headers.get("Range", ""))
         self._judge(response, (200, 201, 202, 204))
-        self.upload = upload
+        self.upload, self._resumed = following, False
         if said and int(said[1]) + 1 != self._position:  # ECR drops chunks silently (facts 3.3)
             party = self._session.party
             raise faults.BrokenOff(RegistryError(f"the {party} has {int(said[1]) + 1} bytes of {self._position} that it was sent", where=str(party.registry)))
@@ -235,17 +246,43 @@ class BlobUpload:
 
     def _judge(self, response: Response, fine: tuple[int, ...]) -> None:
         """Pass for a status that is `fine`; else raise what it means, with the wait that the registry asks for."""
-        with response:
-            if response.status in fine:
-                return
-            if response.status == 401:
-                self._session.forget(response, (self._session.scope(self.upload.repository),))
-            wait = self._session.transport.heed(self.upload.url, response)
-            again = response.status in _LOST and (response.status != 413 or self._uploads.shrink(response))
-            meaning = faults.unexpected(self._session.party_of(self.upload.repository), response, f"to store {self._digest} in {self.upload.repository}")
-        if again:
-            raise faults.BrokenOff(meaning, wait=wait)
-        raise meaning
+        status, party = response.status, self._session.party_of(self.upload.repository)
+        if status in fine:
+            response.close()
+            return
+        if status == 401:
+            self._session.forget(response, (self._session.scope(self.upload.repository),))
+        wait = self._session.transport.heed(self.upload.url, response)
+        moved = self._moved(response)
+        diagnosis = faults.diagnose(response)
+        meaning = faults.meaning(party, status, f"to store {self._digest} in {self.upload.repository}", diagnosis.text)
+        if moved is not None:
+            self.upload = moved
+            raise faults.BrokenOff(meaning, taught=True, then=faults.THERE)
+        if _DAMAGED & set(diagnosis.codes):
+            raise DigestMismatch(meaning.message, where=meaning.where, hint=_ON_THE_WAY)
+        if status == 413 and self._uploads.chunks.refused(self._end - self.upload.offset):
+            raise faults.BrokenOff(meaning, wait=wait, taught=True)
+        if self._resumed and 400 <= status < 500 and status not in _LATER:
+            raise faults.BrokenOff(meaning, then=faults.ANEW)  # what it does not take from the middle on, it may take from the beginning
+        raise faults.BrokenOff(meaning, wait=wait) if status in _LOST else meaning
+
+    def _moved(self, response: Response) -> UploadSession | None:
+        """The same place in the upload at another URL, where the answer redirects there; raises RegistryError where that may not be followed."""
+        url = self._session.moved(_at(self.upload, "PUT" if self._whole else "PATCH"), response)
+        if url and self.upload.hops == REDIRECTS:
+            party = self._session.party
+            raise RegistryError(f"the {party} redirects an upload more than {REDIRECTS} times", where=str(party.registry))
+        named_by = self.upload.named_by or self._session.named_by(self.upload.url)
+        return replace(self.upload, url=url, named_by=named_by, sealed=self._whole, hops=self.upload.hops + 1) if url else None
 
     def _sealed(self) -> str:
+        """The URL of the finishing PUT."""
+        if self.upload.sealed:
+            return self.upload.url
         return f"{self.upload.url}{'&' if '?' in self.upload.url else '?'}digest={quote(self._digest, safe='')}"
+
+
+def _at(upload: UploadSession, method: str, *, url: str = "") -> HttpRequest:
+    """A request about an upload."""
+    return HttpRequest(method=method, url=url or upload.url, named_by=upload.named_by)

@@ -63,6 +63,12 @@ def test_a_status_becomes_its_error(target: FakeRegistry, transport: Transport, 
     assert fault.message.endswith("to store it: DENIED: why")
 
 
+def test_a_limit_of_requests_is_told_with_what_to_raise(target: FakeRegistry, transport: Transport, party: Party) -> None:
+    target.fault = on("POST", "", Status(code=413))
+    fault = unexpected(party, transport.request(HttpRequest(method="POST", url=target.url)), "to store it")
+    assert "client_max_body_size" in fault.hint
+
+
 @pytest.mark.parametrize(("status", "detail", "full"), [
     (500, {"DriverName": "filesystem", "Enclosed": {"Op": "write", "Path": "/data", "Err": 28}}, True), (500, {"Err": 28, "Op": "mkdir"}, True),
     (507, "filesystem: write /data: no space left on device", True), (500, {"Op": "write", "Err": 280}, False), (500, "denied by quota", False),

@@ -24,7 +24,7 @@ class Begun:
         blob = blob_of(self.client.registry, number)
         upload = self.client.uploads.start("app", blob.digest, blob.size)
         assert upload is not None
-        self.leftovers.begun(blob, upload)
+        self.leftovers.goes_on(blob, upload)
         return blob, upload
 
     def left(self) -> int:
@@ -56,12 +56,25 @@ def test_what_has_ended_is_left_alone_and_without_anything_left_nothing_is_asked
     assert begun.target.count("DELETE") == 0
 
 
-def test_an_upload_that_another_has_taken_the_place_of_is_cancelled_when_that_one_ends(begun: Begun) -> None:
+def test_an_upload_that_is_given_up_is_cancelled_although_another_of_the_same_blob_ends(begun: Begun) -> None:
     blob, _ = begun.begin(1)
+    begun.leftovers.given_up(blob)
+    begun.leftovers.given_up(blob)
     begun.begin(1)
     begun.leftovers.ended(blob)
     begun.leftovers.cancel()
     assert (begun.left(), begun.target.count("DELETE")) == (1, 1)
+
+
+def test_what_a_question_has_begun_and_nobody_needs_is_cancelled_once(begun: Begun) -> None:
+    begun.target.mount = False
+    blob = blob_of(begun.client.registry, 1)
+    begun.target.create("app").blobs[blob.digest] = b"x"
+    assert begun.client.uploads.start("app", blob.digest, blob.size) is None
+    assert begun.left() == 1
+    begun.leftovers.cancel()
+    begun.leftovers.cancel()
+    assert (begun.left(), begun.target.count("DELETE")) == (0, 1)
 
 
 def test_an_upload_is_cancelled_where_it_has_gone_on(begun: Begun) -> None:

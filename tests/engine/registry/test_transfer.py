@@ -15,12 +15,13 @@ from tests.fakes.registry import Answer, Corrupt, CutAnswer, CutRequest, FakeReg
 from tests.fakes.serve import Request
 from towline.errors import DigestMismatch, Interrupted, RegistryError, RegistryUnreachable
 from towline.registry import stream
+from towline.registry.attempts import ATTEMPTS
 from towline.registry.faults import Incomplete
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, Moved
 from towline.registry.manifest import parse_manifest
 from towline.registry.parallel import JOBS
 from towline.registry.plan import CopyBlob, Place, Plan, PutManifest
-from towline.registry.transfer import ATTEMPTS, Transfer
+from towline.registry.transfer import Transfer
 from towline.transport import Transport
 
 BIG = 3 * 1024 * 1024
@@ -102,10 +103,44 @@ def test_a_wrong_byte_from_the_source_never_completes_an_upload(source: FakeRegi
     digests = {digest for digest in image.blobs if digest in caught.value.message}
     assert len(digests) == 1
     assert f"came from the source registry {source.host} as sha256:" in caught.value.message
-    assert source.count("GET", "blobs") <= len(image.blobs)  # not tried again
+    assert source.count("GET", digests.pop()) == 2  # it is read once more
     assert nothing_at(target, image)
     assert target.storage["app"].blobs == {}
     assert {record.status for record in target.seen("PUT")} <= {0}
+
+
+@pytest.mark.parametrize("at", [0, BIG // 2, -1])
+def test_a_byte_that_is_wrong_once_is_read_once_more(source: FakeRegistry, target: FakeRegistry, pair: Pair, at: int) -> None:
+    blob = blob_of(random.Random(1).randbytes(BIG), source, pair)
+    source.fault = on("GET", "", Corrupt(at=at))
+    assert transfer(pair, blob) == {blob: COPIED}
+    assert digest_of(target.storage["app"].blobs[blob.digest]) == blob.digest
+    assert (source.count("GET"), target.count("POST"), target.storage["app"].uploads) == (2, 2, {})
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_target_that_finds_right_bytes_wrong_gets_them_once_more(source: FakeRegistry, target: FakeRegistry, pair: Pair, times: int) -> None:
+    blob = blob_of(random.Random(1).randbytes(BIG), source, pair)
+    wrong = Status(code=400, body=b'{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match"}]}')
+    target.fault = on("PUT", "", wrong, times=times)
+    if times == 1:
+        assert transfer(pair, blob) == {blob: COPIED}
+    else:
+        with pytest.raises(DigestMismatch, match="DIGEST_INVALID: provided digest did not match"):
+            transfer(pair, blob)
+    assert (target.count("PUT"), target.storage["app"].uploads) == (2, {})
+
+
+def test_bytes_that_are_wrong_when_they_are_read_again_for_the_rest_of_an_upload_are_found(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair,
+) -> None:
+    """They are not hashed again: the target finds them, and all of it is read and sent once more."""
+    target.resumes = True
+    blob = blob_of(random.Random(2).randbytes(BIG), source, pair)
+    target.fault = on("PUT", "", CutRequest(after=1000))
+    source.fault = lambda record: Corrupt(at=5) if "range" in record.headers else None
+    assert transfer(pair, blob) == {blob: COPIED}
+    assert digest_of(target.storage["app"].blobs[blob.digest]) == blob.digest
 
 
 def test_an_empty_blob_that_should_not_be_is_not_stored(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
@@ -176,6 +211,111 @@ def test_a_proxy_that_takes_only_smaller_bodies_gets_chunks(source: FakeRegistry
     stored = [record for record in target.seen("PATCH") if record.status == 202]
     assert {record.bytes_in <= largest for record in stored} == {True}
     assert len(stored) == -(-blob.size // (4 * 1024 * 1024 if largest > 4 * 1024 * 1024 else 1024 * 1024))
+
+
+@pytest.mark.parametrize(("layers", "largest"), [(5, 5), (3, 1), (20, 1)])
+def test_any_number_of_layers_learns_the_largest_body_at_once(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, *, layers: int, largest: int,
+) -> None:
+    mib = 1024 * 1024
+    blobs = [blob_of(random.Random(number).randbytes(5 * mib // 2 if largest == 1 else 6 * mib), source, pair) for number in range(layers)]
+    target.largest_body = largest * mib
+    together = threading.Barrier(min(layers, JOBS), timeout=30)
+    first = iter(range(min(layers, JOBS)))
+
+    def gather(record: Record) -> Fault | None:
+        if record.method == "PUT" and int(record.headers["content-length"]) > target.largest_body and next(first, None) is not None:
+            together.wait()  # none of them knows yet
+        return None
+
+    target.fault = gather
+    transfer(pair, *blobs)
+    assert {digest: digest_of(data) for digest, data in target.storage["app"].blobs.items()} == {blob.digest: blob.digest for blob in blobs}
+    assert max(record.bytes_in for record in target.seen("PATCH") if record.status == 202) == (4 if largest == 5 else 1) * mib
+    assert target.storage["app"].uploads == {}
+
+
+def test_a_limit_that_falls_while_layers_are_on_their_way_is_learned_again(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    blobs = [blob_of(random.Random(number).randbytes(BIG * 2), source, pair) for number in range(4)]
+    target.largest_body = 5 * 1024 * 1024
+
+    def fall(record: Record) -> Fault | None:
+        if target.count("PATCH") > 3:
+            target.largest_body = 1024 * 1024
+        return None
+
+    target.fault = fall
+    transfer(pair, *blobs)
+    assert set(target.storage["app"].blobs) == {blob.digest for blob in blobs}
+    assert {record.bytes_in > 1024 * 1024 for record in target.seen("PATCH") if record.status == 202} == {True, False}
+
+
+def test_an_upload_of_which_only_the_answer_was_lost_is_finished_without_the_source(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    target.resumes = True
+    blob = blob_of(random.Random(5).randbytes(BIG), source, pair)
+    cut, lost = on("PUT", "", CutRequest(after=BIG // 3)), on("PATCH", "", CutAnswer(after=None))
+    target.fault = lambda record: cut(record) or lost(record)
+    transfer(pair, blob)
+    assert digest_of(target.storage["app"].blobs[blob.digest]) == blob.digest
+    assert [(record.bytes_in > 0, record.status) for record in target.seen("PUT")] == [(True, 0), (False, 201)]
+    assert source.count("GET") == 2
+    assert target.count("POST") == 1
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_the_steps_of_learning_are_no_failures(source: FakeRegistry, target: FakeRegistry, pair: Pair, chunk: int) -> None:
+    size = 7 * 1024 * 1024 // 2
+    blob = blob_of(random.Random(6).randbytes(size), source, pair)
+    target.largest_body = 1024 * 1024
+    lost = on("PATCH", "", CutAnswer(after=None), times=ATTEMPTS - 1)
+
+    def lose(record: Record) -> Fault | None:
+        if record.method != "PATCH" or int(record.headers["content-length"]) > target.largest_body:
+            return None
+        came = max(len(upload.data) for upload in target.storage["app"].uploads.values())
+        return lost(record) if came == (chunk - 1) * 1024 * 1024 else None
+
+    target.fault = lose
+    transfer(pair, blob)
+    assert digest_of(target.storage["app"].blobs[blob.digest]) == blob.digest
+
+
+def test_a_large_layer_arrives_over_a_line_that_is_cut_again_and_again(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    target.resumes = True
+    blob = blob_of(random.Random(7).randbytes(30 * 1024 * 1024), source, pair)
+    piece = 1024 * 1024 + 1
+    target.fault = lambda record: CutRequest(after=piece) if int(record.headers.get("content-length", "0")) > piece else None
+    transfer(pair, blob)
+    assert digest_of(target.storage["app"].blobs[blob.digest]) == blob.digest
+    assert target.count("PATCH") + target.count("PUT") > 25
+
+
+def test_a_registry_that_takes_no_rest_of_an_upload_gets_it_anew(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    target.resumes = True
+    blob = blob_of(random.Random(8).randbytes(BIG), source, pair)
+    cut, refused = on("PUT", "", CutRequest(after=BIG // 2)), on("PATCH", "", Status(code=416), times=99)
+    target.fault = lambda record: cut(record) or refused(record)
+    transfer(pair, blob)
+    assert digest_of(target.storage["app"].blobs[blob.digest]) == blob.digest
+    assert (target.count("PATCH"), target.count("POST"), target.storage["app"].uploads) == (1, 2, {})
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_a_redirected_upload_is_read_again_from_where_it_was(source: FakeRegistry, target: FakeRegistry, pair: Pair, method: str) -> None:
+    blob = blob_of(random.Random(9).randbytes(BIG), source, pair)
+    if method == "PATCH":
+        target.largest_body = 1024 * 1024
+    left = iter(range(2))
+
+    def move(record: Record) -> Fault | None:
+        if record.method != method or int(record.headers["content-length"]) > (target.largest_body or BIG) or next(left, None) is None:
+            return None
+        return Status(code=307, headers={"Location": f"{record.path}?{record.query}"})
+
+    target.fault = move
+    transfer(pair, blob)
+    assert digest_of(target.storage["app"].blobs[blob.digest]) == blob.digest
+    assert len([record for record in target.requests if record.status == 307]) == 2
 
 
 def test_a_proxy_that_takes_nothing_is_given_up(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
@@ -250,6 +390,48 @@ def test_an_upload_that_is_not_gone_on_with_is_cancelled_although_the_copy_succe
     target.fault = on("PUT", "", CutRequest(after=BIG // 2))
     transfer(pair, blob_of(bytes(BIG), source, pair))
     assert (target.count("POST"), target.count("DELETE"), target.storage["app"].uploads) == (2, 1, {})
+
+
+def test_what_a_question_has_begun_is_cancelled_where_the_blob_is_there(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    target.mount = False
+    blobs = [blob_of(bytes([number]), source, pair) for number in range(20)]
+    target.create("app").blobs.update({blob.digest: b"x" for blob in blobs})
+    assert set(transfer(pair, *blobs).values()) == {SKIPPED}
+    assert target.storage["app"].uploads == {}
+
+
+def test_an_upload_that_somebody_else_has_made_needless_is_cancelled(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    blob = blob_of(b"x" * 100, source, pair)
+
+    def overtake(record: Record) -> Fault | None:
+        if record.method != "PUT":
+            return None
+        target.storage["app"].blobs[blob.digest] = b"x" * 100
+        return CutRequest(after=0)
+
+    target.fault = overtake
+    transfer(pair, blob)
+    assert (target.count("PUT"), target.storage["app"].uploads) == (1, {})
+
+
+def test_an_upload_in_chunks_is_cancelled_at_the_place_that_was_named_last(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    target.largest_body = 1024 * 1024
+    blob = blob_of(bytes(BIG), source, pair)
+    source.fault = on("GET", "", Status(code=500), times=99)
+    third = threading.Event()
+
+    def fail_later(record: Record) -> Fault | None:
+        chunks = [one for one in target.seen("PATCH") if one.status == 202]
+        if len(chunks) == 2:
+            third.set()
+        return Status(code=418) if third.is_set() and record.method == "PATCH" else None
+
+    source.fault, target.fault = None, fail_later
+    with pytest.raises(RegistryError, match="answers 418"):
+        transfer(pair, blob)
+    last = next(record for record in target.requests if record.status == 418)
+    assert last.query in [record.query for record in target.seen("DELETE")]
+    assert target.storage["app"].uploads == {}
 
 
 def test_a_mounted_blob_moves_no_byte(target: FakeRegistry, pair: Pair) -> None:

@@ -1,0 +1,21 @@
+"""Pure. How often something that breaks off is tried again: as long as it gets further, or another try is another one."""
+
+from __future__ import annotations
+
+ATTEMPTS = 5  # in a row that brought nothing
+_LITTLE, _STEP = 20, 1024 * 1024  # in all that brought less than such a step: a byte each time would be for ever
+
+
+class Attempts:
+    """The tries of one blob; `failed` counts those in a row that brought nothing."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+        self._best = self._little = 0
+
+    def again(self, reached: int, *, taught: bool = False) -> bool:
+        """Whether to try again after a try that got as far as the byte `reached`, or `taught` how the next one is to be made."""
+        gained, self._best = reached - self._best, max(self._best, reached)
+        self.failed = 0 if gained > 0 or taught else self.failed + 1
+        self._little += gained < _STEP
+        return self.failed < ATTEMPTS and self._little <= _LITTLE
