@@ -36,7 +36,8 @@ bench:
 	@.venv/bin/python tests/bench/gitops.py
 
 # What the engine and the demo run with, and what the tests need besides: the second lock holds the first one's versions.
-COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group build --extra helm
+UV = uv
+COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group build --extra helm
 
 lock:
 	$(COMPILE) -o requirements.lock

@@ -12,13 +12,12 @@ import re
 from pathlib import Path
 
 from towline.config.catalog import all_schemas
-from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, Alias, Parameter, Requirement, Rule, StepSchema
+from towline.config.schema import SECTIONS, Alias, Parameter, Requirement, Rule, StepSchema
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "steps"
 HELP = ROOT / "vars"
 MADE = "<!-- Parameters: made from the step's metadata by tools/step_docs.py. -->\n"
-PLACES = {GENERAL: "general", STEPS: "step", STAGES: "stage", PARAMETERS: "call"}
 
 
 def pages() -> dict[str, str]:
@@ -90,7 +89,7 @@ def _row(parameter: Parameter, schema: StepSchema, *, of: str) -> str:
     names = [f"`{parameter.name}`", *(f"also `{alias.name}`{_limits(parameter, alias)}" for alias in parameter.aliases)]
     default = "" if parameter.default is None else f"`{json.dumps(parameter.default, ensure_ascii=False)}`"
     conditional = [f"`{json.dumps(each.default)}` where `{each.parameter}` is `{each.value}`" for each in parameter.conditions]
-    places = ", ".join(place for scope, place in PLACES.items() if scope in parameter.scope) or "nowhere"
+    places = ", ".join(place for scope, place in SECTIONS.items() if scope in parameter.scope) or "nowhere"
     cells = ["<br>".join(names), parameter.type, "<br>".join([default, *conditional]).removeprefix("<br>"), places,
              "<br>".join(_sources(parameter, schema)), of, " ".join([parameter.description, *_notes(parameter)])]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
@@ -98,7 +97,7 @@ def _row(parameter: Parameter, schema: StepSchema, *, of: str) -> str:
 
 def _limits(parameter: Parameter, alias: Alias) -> str:
     """In brackets that an alias is deprecated, and where it does not count although its parameter does."""
-    elsewhere = [place for scope, place in PLACES.items() if scope in parameter.scope and scope not in alias.scope]
+    elsewhere = [place for scope, place in SECTIONS.items() if scope in parameter.scope and scope not in alias.scope]
     limits = ["deprecated"] * alias.deprecated + [f"not in {', '.join(elsewhere)}"] * bool(elsewhere)
     return f" ({', '.join(limits)})" if limits else ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import gc
 import io
@@ -19,33 +18,17 @@ from typing import Any, NoReturn, TextIO
 
 from towline import dispatch
 from towline.commands.call import Call
-from towline.console import Console, Output
-from towline.errors import Interrupted, MachineError, TowlineError, UsageError
+from towline.commands.parser import arguments, chosen, shared, spelled_out, verbosity
+from towline.console import VERBOSE, Console, Output
+from towline.detail import send_to
+from towline.errors import Interrupted, MachineError, TowlineError
 from towline.files import version, write_whole
 from towline.secret import is_secret
-from towline.suggest import nearest
 from towline.wire import Outcome, Request, encode_result, read_request
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INTERRUPTED = tuple(128 + number for number in _SIGNALS)
 _EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-
-
-class Parser(argparse.ArgumentParser):
-    """Raises UsageError where argparse would end the process, with the nearest known flag or word."""
-
-    def error(self, message: str) -> NoReturn:
-        """Turn argparse's complaint into the engine's own kind of fault."""
-        raise UsageError(message, hint=f"see {self.prog} --help")
-
-
-def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
-    """The fault for a word that `parser` does not know, with the flag that was probably meant."""
-    flag = word.partition("=")[0]
-    known = [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001 - argparse has no other list
-    if flag.startswith("--") and is_secret(flag):
-        return UsageError(f"unknown flag {flag}", hint=f"a secret has none, since every process can read it: set PIPER_{flag.removeprefix('--')}")
-    return UsageError(f"unknown flag {flag}" if flag.startswith("-") else f"unexpected word {flag!r}", hint=nearest(flag, known))
 
 
 def entry() -> int:
@@ -76,8 +59,9 @@ def _flushed() -> bool:
 
 def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO, err: TextIO) -> int:
     """Run the command that `words` name and give its exit code; a result file is written on every way out."""
-    console, output = Console(err), Output(out)
-    if list(words) == ["--version"]:  # before argparse is set up: half of what the answer would cost
+    console, output = Console(err, environ), Output(out)
+    words = spelled_out(words)
+    if words == ["--version"]:  # before argparse is set up: half of what the answer would cost
         return _print(f"towline {version()}\n", output, console)
     started = time.monotonic()
     failure = 0
@@ -86,15 +70,17 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
     try:
         request = identity = _request(words)
         taken = _take(environ, request)
-        common, rest = _common(Parser(prog="towline", add_help=False, allow_abbrev=False)).parse_known_args(words)
+        common, rest = shared(words)
         request = identity = replace(request, stage=common.stage or request.stage)
-        parser, module, step = _command(rest)
+        parser, module, step = chosen(rest)
+        console.level = verbosity(rest, module)
+        send_to(console.detail if console.level == VERBOSE else None)
         if not (common.request or request.stage) and hasattr(module, "STAGE"):
             request = identity = replace(request, stage=module.STAGE(taken))
         failure = getattr(module, "FAILURE", 0)
         identity = replace(identity, step=step or identity.step)
         call = Call(request=request, requested=bool(common.request), environ=taken, folder=_here(), console=console, out=output)
-        ending = module.execute(_arguments(parser, rest, common), call)
+        ending = module.execute(arguments(parser, rest, common, module), call)
     except TowlineError as fault:
         ending = fault
     except Exception as fault:  # noqa: BLE001 - the one place that catches everything: a bug must end in a result too
@@ -146,41 +132,6 @@ def _here() -> Path:
         return Path.cwd()
     except FileNotFoundError as fault:
         raise MachineError("the working directory is gone", hint="run it in the workspace") from fault
-
-
-def _common(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """`parser` with the flags of every command; they may stand before its name as well."""
-    parser.add_argument("--request", metavar="FILE", default="", help="the call as JSON (docs/contract.md)")
-    parser.add_argument("--result", metavar="FILE", default="", help="where to write the result as JSON, on every way out")
-    parser.add_argument("--stage", metavar="NAME", default="", help="the stage that the call belongs to")
-    parser.add_argument("--config", metavar="FILE", default="", help="the project's configuration, instead of .pipeline/config.yml")
-    parser.add_argument("--json", action="store_true", help="print the result to standard output")
-    return parser
-
-
-def _command(words: Sequence[str]) -> tuple[argparse.ArgumentParser, Any, str]:
-    """The parser with the chosen command set up, that command's module, the only one loaded, and the step's own name; raises UsageError."""
-    name = next((word for word in words if not word.startswith("-")), "")
-    if name and name not in dispatch.COMMANDS:
-        raise UsageError(f"unknown command {name!r}", hint=nearest(name, dispatch.COMMANDS))
-    parser = Parser(prog="towline", description="Pushes a build's image and writes it into the GitOps repository of each stage.", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"towline {version()}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    parsers = {command: commands.add_parser(command, help=text, description=text, allow_abbrev=False) for command, (_, text) in dispatch.COMMANDS.items()}
-    if not name:
-        parser.parse_args(words)  # prints the help that was asked for, else says that a command is missing
-    module = dispatch.command(name)
-    step = module.configure(_common(parsers[name]), words[list(words).index(name) + 1 :])
-    parser.set_defaults(chosen=parsers[name])
-    return parser, module, step or ""
-
-
-def _arguments(parser: argparse.ArgumentParser, words: Sequence[str], common: argparse.Namespace) -> argparse.Namespace:
-    """The command's arguments with the common ones; raises UsageError for what it does not know."""
-    arguments, rest = parser.parse_known_args(words)
-    if rest:
-        raise unknown(rest[0], arguments.chosen)
-    return argparse.Namespace(**{**vars(arguments), **vars(common)})
 
 
 def _masked(result: Mapping[str, Any], console: Console) -> dict[str, object]:

@@ -5,21 +5,33 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TextIO
 from urllib.parse import quote, quote_plus
 
 from towline.errors import MachineError, TowlineError
 
 MASK = "****"
+QUIET, VERBOSE = "--quiet", "--verbose"
+_RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _SHORTEST, _SHORTEST_LINE = 4, 8
 
 
 class Console:
-    """Writes lines to `stream`; what `hide` was given never gets through."""
+    """Writes lines to `stream`; what `hide` was given never gets through. `level` is QUIET, VERBOSE, or empty for the usual.
 
-    def __init__(self, stream: TextIO) -> None:
+    Of the variables `environ`, NO_COLOR and TERM say how a terminal is written to.
+    """
+
+    def __init__(self, stream: TextIO, environ: Mapping[str, str] = _NOTHING) -> None:
         self._stream = stream
         self._hidden: set[str] = set()
+        self._said_once: set[str] = set()
+        self._coloured = not environ.get("NO_COLOR")  # https://no-color.org: any value but the empty one
+        self._dumb = environ.get("TERM") == "dumb"
+        self.level = ""
 
     def hide(self, secret: str) -> None:
         """Mask `secret` from now on, as it is, URL-quoted, as JSON and in base64; under four characters it would garble every line.
@@ -38,34 +50,57 @@ class Console:
 
     @property
     def terminal(self) -> bool:
-        """Whether a person looks on."""
+        """Whether a person looks on, at a terminal that can write over a line."""
         try:
-            return self._stream.isatty()
+            return self._stream.isatty() and not self._dumb
         except ValueError:  # closed
             return False
 
     def renew(self, text: str) -> None:
         """Show `text` instead of what the terminal's last line shows; the next line of the log takes its place."""
+        if self.level == QUIET:
+            return
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(f"\r\x1b[2K{self.mask(text)}")
             self._stream.flush()
 
     def say(self, text: str) -> None:
         """One line about what happens."""
-        with contextlib.suppress(OSError, ValueError):  # a log that cannot be written must not end the step, nor cost its result
-            print(("\r\x1b[2K" if self.terminal else "") + self.mask(text), file=self._stream, flush=True)
+        if self.level != QUIET:
+            self._write(text)
+
+    def detail(self, text: str) -> None:
+        """One line about what is asked of a host or a program, for those who want to know all of it."""
+        if self.level == VERBOSE:
+            self._write(f"  {text}")
 
     def warn(self, text: str) -> None:
-        """One line about what is probably not meant so."""
-        self.say(f"warning: {text}")
+        """One line about what is probably not meant so, once however often it happens."""
+        self._once("warning", text, _YELLOW)
+
+    def note(self, text: str) -> None:
+        """One line, once, about what only the administrator of an agent or host can mend."""
+        self._once("note", text, "")
 
     def fail(self, fault: TowlineError) -> None:
         """What happened, where, and what to do next."""
-        self.say(f"error: {fault.message}")
+        self._write(f"{self._label('error', _RED)} {fault.message}")
         if fault.where:
-            self.say(f"  where: {fault.where}")
+            self._write(f"  where: {fault.where}")
         if fault.hint:
-            self.say(f"  next:  {fault.hint}")
+            self._write(f"  next:  {fault.hint}")
+
+    def _once(self, kind: str, text: str, colour: str) -> None:
+        if text not in self._said_once and not (kind == "note" and self.level == QUIET):
+            self._said_once.add(text)
+            self._write(f"{self._label(kind, colour)} {text}")
+
+    def _label(self, kind: str, colour: str) -> str:
+        return f"{colour}{kind}:{_PLAIN}" if colour and self._coloured and self.terminal else f"{kind}:"
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a log that cannot be written must not end the step, nor cost its result
+            print(("\r\x1b[2K" if self.terminal else "") + self.mask(text), file=self._stream, flush=True)
 
 
 class Output:

@@ -18,6 +18,7 @@ COMMANDS = {
     "explain": ("towline.commands.explain", "say which value every parameter of a step has, and where it comes from"),
     "lint": ("towline.commands.lint", "say everything that is wrong in the configuration"),
     "schema": ("towline.commands.schema", "print the JSON Schema of .pipeline/config.yml, for editors"),
+    "completion": ("towline.commands.completion", "print the completion of commands and flags for a shell"),
 }
 
 STEPS = {

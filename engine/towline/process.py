@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from towline.detail import detail
 from towline.errors import ConfigError, MachineError, TowlineError
 from towline.files import in_workspace
 
@@ -61,6 +62,7 @@ def run(
         out, err = _exchange(child, stdin, time.monotonic() + seconds)
     finally:
         _end(child)
+    detail(lambda: f"{' '.join(command)} -> exit code {child.returncode}")
     return Completed(code=child.returncode, out=out, err=err)
 
 

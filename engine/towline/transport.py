@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from towline.connections import Connection, Lasting, Network, Route, refused_by
+from towline.detail import detail
 from towline.errors import TransportError
 from towline.exchange import FAULTS, Cut, HttpRequest, Response, Sending, origin, send, send_head, translated
 from towline.retry import Clock, pause, retry_after
@@ -71,7 +72,7 @@ class Transport:
             self._rest(where)
             wait = None
             try:
-                response = self._once(request, where)
+                response = self._told(request, self._once(request, where))
                 if response.status not in RETRIED:
                     return response
                 wait = self.heed(where, response)
@@ -85,7 +86,7 @@ class Transport:
                 sleep_unless(self._closed, pause(attempt, self.clock), self.clock)
             self.tally.retries += 1
         self._rest(where)
-        return self._once(request, where)
+        return self._told(request, self._once(request, where))
 
     def begin(self, request: HttpRequest, size: int) -> Sending:
         """Send the head of a request whose body of `size` bytes follows piece by piece, once. Raises TransportError."""
@@ -200,6 +201,10 @@ class Transport:
         if not whole and raw.status < 300:
             response.close()
             raise TransportError("the connection was closed in the middle of the request", where=where)
+        return response
+
+    def _told(self, request: HttpRequest, response: Response) -> Response:
+        detail(lambda: f"{request.method} {request.url.partition('?')[0]} -> {response.status}")
         return response
 
     def _rest(self, where: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls import Ending, request
+from tests.calls import Ending, configure, request
 from towline import dispatch
 from towline.cli import main
 from towline.files import version
@@ -80,6 +80,77 @@ def test_an_unknown_command_ends_with_2_and_the_nearest_command(workspace: Path)
 
 def test_no_command_at_all_ends_with_2(workspace: Path) -> None:
     assert Ending([], workspace).code == 2
+
+
+@pytest.mark.parametrize(("words", "start"), [
+    ([], "usage: towline [-h]"), (["help"], "usage: towline [-h]"), (["help", "run"], "usage: towline run [-h]"),
+    (["run", "--help"], "usage: towline run [-h]"),
+    (["help", "run", "gitopsUpdateDeployment"], "usage: towline run gitOpsUpdateDeployment "), (["help", "copy"], "usage: towline copy "),
+])
+def test_help_is_to_be_had_as_people_ask_for_it(words: list[str], start: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ending:
+        main(words, environ={}, out=io.StringIO(), err=io.StringIO())
+    assert ending.value.code == 0
+    assert capsys.readouterr().out.startswith(start)
+
+
+def test_the_help_of_run_names_the_steps_that_can_be_run_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--help"], environ={}, out=io.StringIO(), err=io.StringIO())
+    out = capsys.readouterr().out
+    assert -1 < out.index("imagePushToRegistry") < out.index("gitOpsUpdateDeployment") < out.index("kubernetesDeploy")
+
+
+def test_the_help_of_a_step_says_what_is_required_and_what_is_taken_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["help", "run", "gitOpsUpdateDeployment"], environ={}, out=io.StringIO(), err=io.StringIO())
+    text = " ".join(capsys.readouterr().out.split())
+    assert "(required" in text.partition("--serverUrl TEXT")[2].partition(" --")[0]
+    assert "default kubectl" in text.partition("--tool TEXT")[2].partition(" --")[0]
+    assert "PIPER_password" in text
+
+
+def test_version_is_a_word_too() -> None:
+    out = io.StringIO()
+    assert main(["version"], environ={}, out=out, err=io.StringIO()) == 0
+    assert out.getvalue() == f"towline {version()}\n"
+
+
+@pytest.mark.parametrize("words", [
+    ["copy", "a:1", "b.example.com/a:1", "--stage", "Build"], ["--stage", "Build", "schema"], ["lint", "--stage", "Build"], ["schema", "--config", "x.yml"],
+])
+def test_a_flag_that_means_nothing_to_a_command_is_refused(words: list[str], workspace: Path) -> None:
+    ending = Ending(words, workspace)
+    assert ending.code == 2
+    assert ending.message in ("unknown flag --stage", "unknown flag --config")
+
+
+def test_a_misspelt_stage_is_told_before_anything_is_done(workspace: Path) -> None:
+    configure(workspace, "stages:\n  Acceptance:\n    filePath: a.yaml\n")
+    ending = Ending(["run", "gitOpsUpdateDeployment", "--stage", "Acceptence"], workspace)
+    assert (ending.code, ending.message) == (2, "there is no stage 'Acceptence'")
+    assert "'Acceptance'" in ending.hint
+
+
+def test_a_stage_of_the_callers_own_is_a_warning_only(workspace: Path) -> None:
+    configure(workspace, CONFIG)
+    ending = Ending(["run", "imagePushToRegistry", "--stage", "Nightly", "--sourceRegistryUrl", "https://s.example.com"], workspace)
+    assert ending.code == 3
+    assert "warning: nothing is configured for stage 'Nightly'" in ending.err
+
+
+def test_a_missing_stage_is_named_where_the_configuration_has_stages(workspace: Path) -> None:
+    configure(workspace, "stages:\n  Acceptance:\n    filePath: a.yaml\n  Release:\n    filePath: b.yaml\n")
+    ending = Ending(["run", "gitOpsUpdateDeployment", "--serverUrl", "https://git.example.com/r.git"], workspace)
+    assert ending.code == 3
+    assert "no stage is named: --stage takes Acceptance, Release" in ending.hint
+
+
+def test_quiet_leaves_warnings_and_errors(workspace: Path) -> None:
+    configure(workspace, CONFIG)
+    words = ["run", "imagePushToRegistry", "--stage", "Nightly", "--sourceRegistryUrl", "https://s.example.com"]
+    assert [line.partition(":")[0] for line in Ending([*words, "--quiet"], workspace).err.splitlines()] == ["warning", "error", "  next"]
+    assert "imagePushToRegistry: runs in stage Nightly" in Ending(words, workspace).err
 
 
 def test_a_request_that_is_no_json_ends_with_2(workspace: Path) -> None:
@@ -238,3 +309,24 @@ def test_the_end_of_a_session_is_no_matter_under_nohup(workspace: Path) -> None:
     done = subprocess.run(["nohup", sys.executable, "-c", program], cwd=workspace, capture_output=True, check=False)
     assert done.returncode == 0
     assert json.loads((workspace / "result.json").read_text())["summary"] == "went on"
+
+
+def test_an_interruption_while_the_engine_loads_is_no_trace(workspace: Path) -> None:
+    program = """
+import os, runpy, signal, sys
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == "towline.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module("towline", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=workspace, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+def test_the_console_script_and_the_module_are_one_door(workspace: Path) -> None:
+    script = Path(sys.executable).with_name("towline")
+    for words in ([str(script)], [sys.executable, "-m", "towline"]):
+        done = subprocess.run([*words, "version"], cwd=workspace, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, f"towline {version()}\n")

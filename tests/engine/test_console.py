@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from towline.console import MASK, Console
+from towline.console import MASK, QUIET, VERBOSE, Console
 from towline.errors import ConfigError
 
 
@@ -20,6 +20,45 @@ def said(*secrets: str, text: str) -> str:
         console.hide(secret)
     console.say(text)
     return stream.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("environ", "line"), [
+    ({}, "\r\x1b[2K\x1b[33mwarning:\x1b[0m a"), ({"NO_COLOR": "1"}, "\r\x1b[2Kwarning: a"), ({"TERM": "dumb"}, "warning: a"),
+])
+def test_colours_are_for_terminals_that_want_them(environ: dict[str, str], line: str) -> None:
+    stream = Terminal()
+    Console(stream, environ).warn("a")
+    assert stream.getvalue() == f"{line}\n"
+
+
+def test_a_warning_and_a_note_come_once() -> None:
+    stream = io.StringIO()
+    console = Console(stream)
+    for _ in range(3):
+        console.warn("a")
+        console.note("b")
+    assert stream.getvalue() == "warning: a\nnote: b\n"
+
+
+@pytest.mark.parametrize(("level", "text"), [
+    ("", "say\nwarning: warn\nnote: note\nerror: fail\n  next:  mend it\n"), (QUIET, "warning: warn\nerror: fail\n  next:  mend it\n"),
+    (VERBOSE, "say\n  detail\nwarning: warn\nnote: note\nerror: fail\n  next:  mend it\n"),
+])
+def test_how_much_is_said_is_chosen(level: str, text: str) -> None:
+    stream = io.StringIO()
+    console = Console(stream)
+    console.level = level
+    console.say("say")
+    console.detail("detail")
+    console.warn("warn")
+    console.note("note")
+    console.fail(ConfigError("fail", hint="mend it"))
+    assert stream.getvalue() == text
 
 
 SECRET = 'p@ss w/ör"d\\+1'

@@ -48,6 +48,7 @@ PARAMETERS: Mapping[str, tuple[str, str, object]] = {
     "allowPlainHttp": ("boolean", "A credential may go over http to a host that is not loopback.", False),
     "credentialHosts": ("list", "Where set, the only hosts that a credential is sent to.", None),
 }
+SHARED = ("result", "json")  # a copy has neither stage nor project
 _LONGEST = 64 * 1024
 
 
@@ -56,7 +57,7 @@ def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
     parser.add_argument("source", metavar="SOURCE", help="docker://host/name:tag or host/name:tag, oci:FOLDER[:tag], oci-archive:FILE[:tag],"
                         " docker-archive:FILE[:name:tag], docker-daemon:name:tag")
     parser.add_argument("targets", metavar="TARGET", nargs="+", help="docker://host/name:tag or host/name:tag")
-    parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be copied and copy nothing")
     parser.add_argument("--password-stdin", choices=("source", "target"), help="read this side's password from standard input")
     group = parser.add_argument_group("parameters of imagePushToRegistry; passwords by PIPER_sourceRegistryPassword and PIPER_targetRegistryPassword")
     for parameter in _schema().parameters:

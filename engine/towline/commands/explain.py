@@ -11,13 +11,12 @@ from typing import Any
 
 from towline.commands.call import Call
 from towline.commands.orchestrator import stage_of
-from towline.commands.project import documents, given, pipeline_environment
-from towline.config.catalog import load_schema, stage_names
-from towline.config.documents import stage_name
+from towline.commands.project import documents, given, pipeline_environment, unknown_stage
+from towline.config.catalog import load_schema
 from towline.config.layers import Inputs, effective, ordered
 from towline.config.merge import DEFAULT, Setting
 from towline.config.resolve import check
-from towline.config.schema import Parameter, StepSchema
+from towline.config.schema import SECTIONS, Parameter, StepSchema
 from towline.config.types import EMPTY, coerce
 from towline.console import MASK
 from towline.errors import UsageError
@@ -33,6 +32,7 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
     """The step and one of its parameters; the step's own name is given back. Raises UsageError."""
     parser.add_argument("step", metavar="STEP", help="a step by any of its names, one of another library too")
     parser.add_argument("key", metavar="KEY", nargs="?", default="", help="one parameter, by its name or an alias; without it, all of them")
+    parser.add_argument("--set", action="store_true", help="only the parameters that something sets")
     step = next((word for word in words if not word.startswith("-")), "")
     return load_schema(step).name if step else ""
 
@@ -43,7 +43,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     chosen = _chosen(schema, arguments.key)
     inputs = Inputs(stage=call.request.stage, documents=documents(call, arguments.config), pipeline_environment=pipeline_environment(call),
                     environ=call.environ, parameters=given(call), flags={})
-    if hint := _unknown_stage(inputs):
+    if hint := unknown_stage(inputs.stage, inputs.documents):
         call.console.warn(f"nothing is configured for stage {inputs.stage!r}: {hint}")
     for secret in _secrets(schema, inputs):
         call.console.hide(secret)
@@ -52,7 +52,8 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     records = [_record(parameter, settings.get(parameter.name), view) for parameter in chosen]
     faults = [view.mask(str(fault)) for fault in check(schema, inputs)]
     if not call.requested and not arguments.json:
-        pages = [_lines(record) + (_about(parameter) if arguments.key else []) for parameter, record in zip(chosen, records, strict=True)]
+        pages = [_lines(record) + (_about(parameter) if arguments.key else []) for parameter, record in zip(chosen, records, strict=True)
+                 if record["set"] or not arguments.set]
         title = f"{schema.name} in stage {inputs.stage}" if inputs.stage else schema.name
         call.out.write("\n".join([title, "", *(line for page in pages for line in page), *(["", "faults:", *faults] if faults else []), ""]))
     summary = f"{sum(bool(record['set']) for record in records)} of {len(records)} parameters are set"
@@ -69,16 +70,6 @@ def _chosen(schema: StepSchema, key: str) -> tuple[Parameter, ...]:
         names = [name for parameter in schema.parameters for name in (parameter.name, *(alias.name for alias in parameter.aliases))]
         raise UsageError(f"{schema.name} has no parameter {key!r}", hint=nearest(key, names))
     return found
-
-
-def _unknown_stage(inputs: Inputs) -> str:
-    """A hint where no document and no pipeline knows the stage; empty where one does, or none was named."""
-    configured = {name for document in (*inputs.documents.defaults, inputs.documents.project) for name in document.section("stages")}
-    stage = stage_name(inputs.stage)
-    if not stage or stage in configured:
-        return ""
-    known = configured | set(stage_names())
-    return "" if stage in known else nearest(stage, known)
 
 
 def _secrets(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
@@ -157,7 +148,7 @@ def _about(parameter: Parameter) -> list[str]:
     aliases = [f"{alias.name}{' (deprecated)' if alias.deprecated else ''}" for alias in parameter.aliases]
     facts = {
         "type": parameter.type,
-        "scope": ", ".join(parameter.scope),
+        "may stand in": ", ".join(SECTIONS[scope] for scope in parameter.scope),
         "possible": ", ".join(parameter.possible_values),
         "at least": "" if parameter.minimum is None else str(parameter.minimum),
         "also as": ", ".join(aliases),

@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from towline.config.schema import Parameter, StepSchema
+from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.text_form import joined
+from towline.config.types import EMPTY
 
 _VALUES = {"boolean": "true|false", "integer": "N", "list": "A,B|JSON", "map": "K=V,K=V|JSON", "object": "JSON", "objects": "JSON"}
 
@@ -17,8 +18,29 @@ def add_flag(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
     if parameter.secret:
         return  # a secret in argv is readable by every process of the machine: it comes by PIPER_<name>
     alone: dict[str, Any] = {"nargs": "?", "const": "true"} if parameter.type == "boolean" else {}
-    group.add_argument(f"--{parameter.name}", metavar=_VALUES.get(parameter.type, "TEXT"), help=parameter.description.replace("%", "%%"),
+    group.add_argument(f"--{parameter.name}", metavar=_VALUES.get(parameter.type, "TEXT"), help=_help(parameter).replace("%", "%%"),
                        dest=f"parameter:{parameter.name}", action="append", **alone)
+
+
+def secrets_of(schema: StepSchema) -> str:
+    """What help says of the parameters that have no flag; empty where there is none."""
+    names = [f"PIPER_{parameter.name}" for parameter in schema.parameters if parameter.secret]
+    return f"Secrets come by variables alone: {', '.join(names)}." if names else ""
+
+
+def _help(parameter: Parameter) -> str:
+    """What a parameter is, whether it must be set, what it may be, and what it is if it is not set."""
+    facts = []
+    if parameter.mandatory:
+        facts.append("required")
+    for needed in parameter.mandatory_if:
+        values = " or ".join(needed.values) or "set"
+        facts.append(f"required if {needed.parameter} is {values}")
+    if possible := [value for value in parameter.possible_values if value]:
+        facts.append(f"one of {', '.join(possible)}")
+    if parameter.default not in EMPTY:
+        facts.append(f"default {as_text(parameter.default)}")
+    return f"{parameter.description} ({'; '.join(facts)})" if facts else parameter.description
 
 
 def given_flags(arguments: argparse.Namespace, schema: StepSchema) -> Mapping[str, object]:

@@ -25,6 +25,7 @@ from towline.steps.workspace import find_file
 from towline.wire import SUCCESS, Outcome
 from towline.yaml_marks import YamlFault, load
 
+SHARED = ("request", "result", "config", "json")
 _DEPLOYS = "gitOpsUpdateDeployment"
 
 

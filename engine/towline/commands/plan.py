@@ -17,8 +17,9 @@ from towline.suggest import nearest
 from towline.wire import SUCCESS, Outcome
 
 
-def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    """Nothing beyond the common flags."""
+def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
+    """How much is shown."""
+    parser.add_argument("--all", action="store_true", help="also show what is not active, and why")
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
@@ -32,13 +33,24 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         raise ConfigError(f"there is no stage {asked!r}", hint=nearest(asked, names))
     planned = tuple(stage for stage in planned if asked in ("", stage.name))
     if not call.requested and not arguments.json:
-        call.out.write("".join(f"{line}\n" for stage in planned for line in _lines(stage)))
+        whole = arguments.all or bool(asked)
+        lines = [line for stage in planned for line in _lines(stage, whole=whole)] + ([] if whole else _left_out(planned))
+        call.out.write("".join(f"{line}\n" for line in lines))
     active = [stage.name for stage in planned if stage.active != "no"]
     return Outcome(status=SUCCESS, summary=f"active: {', '.join(active) or 'no stage'}", outputs={"stages": [_record(stage) for stage in planned]})
 
 
-def _lines(stage: StagePlan) -> list[str]:
-    return [f"{stage.name}: {stage.active} ({stage.why})", *(f"  {step.name}: {step.active} ({step.why})" for step in stage.steps)]
+def _lines(stage: StagePlan, *, whole: bool) -> list[str]:
+    """A stage and its steps with their reasons; those that are not active only in the whole plan."""
+    if stage.active == "no" and not whole:
+        return []
+    steps = [step for step in stage.steps if whole or step.active != "no"]
+    return [f"{stage.name}: {stage.active} ({stage.why})", *(f"  {step.name}: {step.active} ({step.why})" for step in steps)]
+
+
+def _left_out(planned: Sequence[StagePlan]) -> list[str]:
+    names = [stage.name for stage in planned if stage.active == "no"]
+    return [f"not active: {', '.join(names)} (--all says why)"] if names else []
 
 
 def _record(stage: StagePlan) -> dict[str, object]:

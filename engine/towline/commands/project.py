@@ -7,12 +7,14 @@ import re
 from collections.abc import Mapping
 
 from towline.commands.call import Call
-from towline.config.documents import Document, Documents, parse_document, read_documents, team_file
+from towline.config.catalog import stage_names
+from towline.config.documents import Document, Documents, parse_document, read_documents, stage_name, team_file
 from towline.errors import UsageError
 from towline.files import version
 from towline.pipeline import environment
 from towline.proxies import Proxies
 from towline.secret import is_secret
+from towline.suggest import nearest
 
 TOKENS = "PIPER_gitHubTokens"
 _PARAMETERS, _ENVIRONMENT = "parameters/", "pipelineEnvironment/"
@@ -49,6 +51,24 @@ def for_hosts(call: Call) -> Mapping[str, str]:
 def given(call: Call) -> Mapping[str, object]:
     """The call's parameters with those that travelled as variables; raises UsageError."""
     return {**call.request.parameters, **_secrets(call, _PARAMETERS)}
+
+
+def known_stages(known: Documents) -> frozenset[str]:
+    """Every stage that a document configures or that the General Purpose Pipeline has."""
+    return _configured_stages(known) | frozenset(stage_names())
+
+
+def unknown_stage(stage: str, known: Documents) -> str:
+    """A hint if nobody knows the stage; empty if somebody does, or none is named."""
+    name = stage_name(stage)
+    if not name or name in _configured_stages(known):  # the usual case, for which the pipeline's definition is not read
+        return ""
+    names = known_stages(known)
+    return "" if name in names else nearest(name, names)
+
+
+def _configured_stages(known: Documents) -> frozenset[str]:
+    return frozenset(name for document in (*known.defaults, known.project) for name in document.section("stages"))
 
 
 def pipeline_environment(call: Call) -> Mapping[str, object]:

@@ -5,42 +5,77 @@ from __future__ import annotations
 import argparse
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from towline import dispatch
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
-from towline.commands.flags import add_flag, given_flags
+from towline.commands.flags import add_flag, given_flags, secrets_of
 from towline.commands.orchestrator import stage_of
-from towline.commands.project import documents, given, pipeline_environment
-from towline.config.catalog import VAULT_LOGIN, vault_keys
+from towline.commands.project import documents, given, known_stages, pipeline_environment, unknown_stage
+from towline.config.catalog import VAULT_LOGIN, step_names, vault_keys
+from towline.config.documents import Documents
 from towline.config.layers import Inputs, load_schema
 from towline.config.merge import Layer
 from towline.config.resolve import resolve
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
-from towline.errors import ConfigError, CredentialError, UsageError
+from towline.errors import ConfigError, CredentialError, TowlineError, UsageError
 from towline.pipeline import environment, stages
 from towline.steps.task import Task
+from towline.suggest import close
 from towline.wire import BIND, SKIPPED, Binding, Outcome
 
+_HELP, _NO_STEP = ("-h", "--help"), "-"
+_MISSPELT = 0.8  # a name as near as this is a slip, farther away it may be a stage of the caller's own
 STAGE = stage_of  # where a call in a shell names none, as for Piper's steps
 
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
     """The command's own flags, and one for every parameter of the step that `words` name, whose own name is given back; raises UsageError."""
-    parser.add_argument("step", help="imagePushToRegistry, gitOpsUpdateDeployment, or another name of theirs")
-    parser.add_argument("--if-active", action="store_true", help="obey the stage's flags and conditions; end as skipped where they say no")
-    parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
-    known, _ = parser.parse_known_args([word for word in words if word not in ("-h", "--help")])
+    parser.add_argument("step", metavar="STEP", help="the step, by any of its names")
+    parser.add_argument("--if-active", action="store_true", help="obey the stage's flags and conditions; end as skipped if they say no")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done and do nothing")
+    asked = [word for word in words if word in _HELP]
+    known, _ = parser.parse_known_args([*(word for word in words if word not in _HELP), *([_NO_STEP] if asked else [])])
+    if known.step == _NO_STEP:
+        parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _steps()
+        return ""
     schema = load_schema(known.step)
     dispatch.check_step(schema.name)
     parser.set_defaults(schema=schema)
-    group = parser.add_argument_group(f"parameters of {schema.name}")
+    parser.usage = f"towline run {schema.name} [--stage NAME] [--if-active] [--dry-run] [--PARAMETER VALUE ...]"
+    parser.description = schema.description.replace("%", "%%")
+    _add_parameters(parser, schema)
+    return schema.name
+
+
+def configure_whole(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Every step as a command of its own, for the completion of shells."""
+    del words
+    steps = parser.add_subparsers(dest="step", metavar="STEP")
+    for name in dispatch.STEPS:
+        schema = load_schema(name)
+        one = steps.add_parser(name, help=schema.description)
+        one.add_argument("--if-active", action="store_true", help="obey the stage's flags and conditions")
+        one.add_argument("--dry-run", action="store_true", help="print what would be done and do nothing")
+        _add_parameters(one, schema)
+
+
+def _add_parameters(parser: argparse.ArgumentParser, schema: StepSchema) -> None:
+    group = parser.add_argument_group(f"parameters of {schema.name}", secrets_of(schema))
     for parameter in schema.parameters:
         add_flag(group, parameter)
-    return schema.name
+
+
+def _steps() -> str:
+    """Every step with what it does, those that can be run first."""
+    schemas = {name: load_schema(name).description for name in step_names()}
+    runs = [f"  {name}\n      {schemas[name]}" for name in dispatch.STEPS]
+    others = ", ".join(name for name in schemas if name not in dispatch.STEPS)
+    return "\n".join(["steps that Towline runs ('towline help run STEP' says their parameters):", *runs, "",
+                      f"steps of other libraries, which 'towline explain' and 'towline lint' know: {others}"])
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
@@ -50,6 +85,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         raise UsageError(f"the request is for {call.request.step}, the command line for {schema.name}", hint="name the same step in both")
     given_here = given(call)
     known = documents(call, arguments.config)
+    _check_stage(call, known)
     values = pipeline_environment(call)
     why = "called directly"
     if arguments.if_active:
@@ -60,9 +96,31 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         why = decision.why
     inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ,
                     parameters=given_here, flags=given_flags(arguments, schema))
-    with _vault(schema, inputs, call) as layer:
+    with _stage_hint(call, known), _vault(schema, inputs, call) as layer:
         settings = resolve(schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer))
         return _perform(arguments, call, settings=settings, values=values, why=why)
+
+
+def _check_stage(call: Call, known: Documents) -> None:
+    """Say that nobody knows the stage; raises UsageError in a shell if its name is nearly that of one that is known."""
+    stage = call.request.stage
+    if not (hint := unknown_stage(stage, known)):
+        return
+    if not call.requested and close(stage, known_stages(known), cutoff=_MISSPELT):
+        raise UsageError(f"there is no stage {stage!r}", where="--stage", hint=hint)
+    call.console.warn(f"nothing is configured for stage {stage!r}: {hint}")
+
+
+@contextlib.contextmanager
+def _stage_hint(call: Call, known: Documents) -> Iterator[None]:
+    """Let a fault of the configuration say that no stage was named, whose section may hold what is missing."""
+    try:
+        yield
+    except ConfigError as fault:
+        stages_there = list(known.project.section("stages"))
+        if not call.request.stage and stages_there and not call.requested:
+            fault.hint = "; ".join(part for part in (fault.hint, f"no stage is named: --stage takes {', '.join(stages_there)}") if part)
+        raise
 
 
 def _vault(schema: StepSchema, inputs: Inputs, call: Call) -> contextlib.AbstractContextManager[Layer | None]:
@@ -89,13 +147,26 @@ def _perform(arguments: argparse.Namespace, call: Call, *, settings: Settings, v
         return Outcome(status=BIND, summary="a Jenkins credential is to be bound", bindings=bindings)
     for warning in settings.warnings:  # not before: binding runs the engine once more
         call.console.warn(warning)
-    call.console.say(f"{schema.name}: runs{f' in stage {call.request.stage}' if call.request.stage else ''}: {why}")
+    dry_run = "dry run " if arguments.dry_run else ""
+    call.console.say(f"{schema.name}: {dry_run or 'runs '}{f'in stage {call.request.stage}' if call.request.stage else ''}: {why}")
     started = time.monotonic()
-    outcome: Outcome = dispatch.step(schema.name).run(_task(call, settings, values, dry_run=arguments.dry_run))
-    call.console.say(f"{schema.name}: {outcome.status}: {outcome.summary} ({time.monotonic() - started:.2f} s)")
+    try:
+        outcome: Outcome = dispatch.step(schema.name).run(_task(call, settings, values, dry_run=arguments.dry_run))
+    except TowlineError as fault:
+        _show(call, arguments, fault.outputs)
+        raise
+    _show(call, arguments, outcome.outputs)
+    status = "nothing was done" if dry_run else outcome.status
+    call.console.say(f"{schema.name}: {status}: {outcome.summary} ({time.monotonic() - started:.2f} s)")
     if not call.requested and not arguments.dry_run:
         environment.write(call.folder, outcome.pipeline_environment)
     return replace(outcome, outputs={**outcome.outputs, "why": why})
+
+
+def _show(call: Call, arguments: argparse.Namespace, outputs: Mapping[str, object]) -> None:
+    """Print the diff of a dry run to standard output, where nothing else goes, so that it can be read by a program."""
+    if not arguments.json and outputs.get("diff"):
+        call.out.write(str(outputs["diff"]))
 
 
 def _task(call: Call, settings: Settings, values: Mapping[str, object], *, dry_run: bool) -> Task:

@@ -11,6 +11,8 @@ from towline.config.catalog import all_schemas, stage_names
 from towline.config.describe import json_schema
 from towline.wire import SUCCESS, Outcome
 
+SHARED = ("result", "json")
+
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """Nothing beyond the common flags."""

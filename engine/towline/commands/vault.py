@@ -48,7 +48,7 @@ def _login(known: Mapping[str, str], call: Call) -> Login | None:
     if len(known) == 2:
         return Login(username=known[ROLE], password=known[SECRET], origin=f"{ROLE} and {SECRET}")
     lacking = SECRET if ROLE in known else ROLE
-    call.console.warn(f"Vault is not asked: {', '.join(known)} is set and {lacking} is not")
+    call.console.note(f"Vault is not asked: {', '.join(known)} is set and {lacking} is not")
     return None
 
 

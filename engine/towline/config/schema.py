@@ -11,6 +11,7 @@ from towline.suggest import nearest
 from towline.written import WrittenFloat, WrittenInteger
 
 GENERAL, STAGES, STEPS, PARAMETERS = SCOPES = ("GENERAL", "STAGES", "STEPS", "PARAMETERS")
+SECTIONS = {GENERAL: "general", STEPS: "step", STAGES: "stage", PARAMETERS: "call"}  # as people and the docs say
 TYPES = ("string", "boolean", "integer", "list", "map", "object", "objects")  # list and map are of texts; object and objects (a list) are of anything
 FORMATS = ("", "host")
 CREDENTIAL_KINDS = ("usernamePassword", "string", "file", "sshUserPrivateKey")

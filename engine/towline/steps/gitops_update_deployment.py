@@ -16,7 +16,7 @@ from towline.registry.credentials import basic
 from towline.retry import Clock, Deadline
 from towline.steps.deployment.commit_text import commit_text
 from towline.steps.deployment.remote import opened
-from towline.steps.deployment.report import Deployment, Target, commits, outcome, outputs_of, superseded
+from towline.steps.deployment.report import Deployment, Target, commits, diff_of, outcome, outputs_of, superseded
 from towline.steps.deployment.tools import Planned, plan
 from towline.steps.deployment.watch import Watched
 from towline.steps.task import Task
@@ -40,8 +40,6 @@ def run(task: Task) -> Outcome:
         except TowlineError as fault:
             _keep(task, done, fault, seconds=time.monotonic() - started)
             raise
-        if task.dry_run and not done[-1].update.newer:
-            task.console.say(done[-1].update.diff.rstrip("\n") or f"nothing would change on {done[-1].update.branch}")
     seconds = time.monotonic() - started
     if any(one.update.newer for one in done):
         raise superseded(done, stage=task.stage, dry_run=task.dry_run, seconds=seconds)
@@ -51,6 +49,8 @@ def run(task: Task) -> Outcome:
 def _keep(task: Task, done: Sequence[Deployment], fault: TowlineError, *, seconds: float) -> None:
     """Let a fault tell, and the log say, what was pushed before it."""
     pushed = [one for one in done if one.update.commit]
+    if task.dry_run:
+        fault.outputs = {**fault.outputs, "diff": diff_of(done)}
     if pushed:
         fault.outputs = outputs_of(done, seconds=seconds)
         places = "; ".join(f"{one.repository}: {commits([one])}" for one in pushed)

@@ -161,7 +161,7 @@ def _agents_own(task: Task, registry: Registry, paths: Sequence[str]) -> dict[st
             own = _Configuration(text=text, origin=str(file), trusted=not in_workspace(file, task.folder))
             found.update(_found(task, own, registry, lacking))
         except (ConfigError, CredentialError, MachineError) as fault:
-            task.console.warn(f"{_AGENT} is left out: {fault.message} ({fault.where})")
+            task.console.note(f"{_AGENT} is left out: {fault.message} ({fault.where})")
     return found
 
 

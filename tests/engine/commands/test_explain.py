@@ -93,7 +93,7 @@ def test_a_person_reads_where_each_of_them_stands(workspace: Path) -> None:
 def test_one_parameter_comes_with_what_there_is_to_know_of_it(workspace: Path) -> None:
     out = Ending(["explain", DEPLOY, "deploymentName"], workspace).out
     assert "    also as: helmDeploymentName\n" in out
-    assert "    scope: PARAMETERS, STAGES, STEPS\n" in out
+    assert "    may stand in: call, stage, step\n" in out
     assert "    at least: 1\n" in Ending(["explain", DEPLOY, "pushDeadline"], workspace).out
     assert "    possible: kubectl, helm, kustomize, helm-values\n" in Ending(["explain", DEPLOY, "tool"], workspace).out
     assert "also as: image (deprecated), containerImage\n" in Ending(["explain", DEPLOY, "containerImageNameTag"], workspace).out
@@ -265,3 +265,10 @@ def test_a_number_for_a_text_is_taken_as_it_is_written_wherever_it_stands(worksp
     found = parameters(Ending(["explain", PUSH], workspace, environ))
     named = ("sourceImageTag", "sourceImages", "targetImages", "targetImageTag", "sourceImageNameTags", "targetRegistryUser")
     assert [found[name]["value"] for name in named] == ["010", ["1_000"], {"a": "72225e2"}, "1.10", ["1.20"], "1.30"]
+
+
+def test_only_what_is_set_is_shown_on_demand(workspace: Path) -> None:
+    configure(workspace, "steps:\n  imagePushToRegistry:\n    targetRegistryUrl: https://r.example.com\n")
+    out = Ending(["explain", PUSH, "--set"], workspace).out
+    assert "targetRegistryUrl: https://r.example.com" in out
+    assert "not set" not in out

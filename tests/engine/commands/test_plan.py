@@ -42,6 +42,14 @@ def test_a_person_gets_text(workspace: Path) -> None:
     assert "gitOpsUpdateDeployment: yes" in text
 
 
+def test_a_person_sees_what_is_active_and_the_rest_on_demand(workspace: Path) -> None:
+    short, whole = Ending(["plan"], workspace).out, Ending(["plan", "--all"], workspace).out
+    assert ": no (" not in short
+    assert "\nnot active: " in short
+    assert ": no (" in whole
+    assert {line for line in short.splitlines() if not line.startswith("not active: ")} <= set(whole.splitlines())
+
+
 def test_the_library_gets_no_text(workspace: Path) -> None:
     assert Ending(["plan", *request(workspace)], workspace).out == ""
 

@@ -120,8 +120,8 @@ def test_a_token_goes_before_an_app_role(server: VaultServer, tmp_path: Path) ->
     ({TOKEN: " "}, "vaultPath: secret/team", ""),
     ({TOKEN: "t"}, "vaultPath: secret/team, skipVault: true", ""),
     ({TOKEN: "t"}, "unrelated: x", ""),
-    ({ROLE: "a-role"}, "vaultPath: secret/team", f"warning: Vault is not asked: {ROLE} is set and {SECRET} is not\n"),
-    ({SECRET: "a-secret"}, "vaultPath: secret/team", f"warning: Vault is not asked: {SECRET} is set and {ROLE} is not\n"),
+    ({ROLE: "a-role"}, "vaultPath: secret/team", f"note: Vault is not asked: {ROLE} is set and {SECRET} is not\n"),
+    ({SECRET: "a-secret"}, "vaultPath: secret/team", f"note: Vault is not asked: {SECRET} is set and {ROLE} is not\n"),
 ])
 def test_vault_is_not_asked_without_a_whole_login_or_where_it_is_off(
     server: VaultServer, tmp_path: Path, environ: dict[str, str], general: str, said: str,

@@ -456,10 +456,20 @@ def test_the_stage_leaves_its_facts_in_the_pipeline_environment_new_or_not(place
 
 def test_a_dry_run_prints_the_diff_and_leaves_no_facts(place: Place) -> None:
     ending = place.deploy("--dry-run", **KUBECTL)
-    assert '\n+          image: "registry.example.com/team/app:2.0"\n' in ending.err
+    assert ending.out.startswith("diff --git ")
+    assert '\n+          image: "registry.example.com/team/app:2.0"\n' in ending.out
+    assert "nothing was done: would change app.yaml on main" in ending.err
     assert ending.result["pipelineEnvironment"] == {}
     place.deploy(**KUBECTL)
-    assert "nothing would change on main" in place.deploy("--dry-run", **KUBECTL).err
+    again = place.deploy("--dry-run", **KUBECTL)
+    assert again.out == ""
+    assert "would change nothing on main" in again.err
+
+
+def test_a_dry_run_as_json_has_the_diff_in_its_outputs_alone(place: Place) -> None:
+    ending = place.deploy("--dry-run", "--json", **KUBECTL)
+    assert json.loads(ending.out) == ending.result
+    assert ending.result["outputs"]["diff"].startswith("diff --git ")
 
 
 def test_a_chart_s_own_version_is_deployed_without_any_image(place: Place) -> None:

@@ -266,7 +266,7 @@ def test_an_agents_own_configuration_that_does_not_serve_is_a_warning(place: Pla
     path.write_text(content)
     ending = place.push({"HOME": str(place.agent), "PATH": "/nowhere"})
     assert (ending.code, place.pushed()) == (0, True), ending.err
-    assert "warning: the agent's Docker configuration is left out" in ending.err
+    assert "note: the agent's Docker configuration is left out" in ending.err
 
 
 def test_a_login_for_the_images_path_counts_before_one_for_the_host(place: Place) -> None:

@@ -79,6 +79,11 @@ def outputs_of(done: Sequence[Deployment], *, seconds: float) -> dict[str, objec
     }
 
 
+def diff_of(done: Sequence[Deployment]) -> str:
+    """What a dry run has found, as a patch that git can apply."""
+    return "".join(one.update.diff for one in done)
+
+
 def facts_of(done: Sequence[Deployment], stage: str) -> dict[str, object]:
     """What later steps of the pipeline can read of this stage: what is deployed there, by this run or before it."""
     if not stage:
@@ -95,7 +100,7 @@ def commits(pushed: Sequence[Deployment]) -> str:
 
 def outcome(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float) -> Outcome:
     """The step's outcome where all is well; a dry run leaves no facts."""
-    outputs = {**outputs_of(done, seconds=seconds), **({"diff": "".join(one.update.diff for one in done)} if dry_run else {})}
+    outputs = {**outputs_of(done, seconds=seconds), **({"diff": diff_of(done)} if dry_run else {})}
     changed = [one for one in done if one.update.files]
     files = some([path for one in done for path in one.update.files])
     targets = [target for one in done for target in one.targets]
@@ -114,6 +119,7 @@ def superseded(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds
     """The step's end where one of the deployments found a newer one in place; what is deployed is known all the same."""
     found = next(one for one in done if one.update.newer)
     assert found.update.newer
-    return Superseded(f"a newer deployment of {found.update.newer.text}", where=found.repository, outputs=outputs_of(done, seconds=seconds),
+    outputs = {**outputs_of(done, seconds=seconds), **({"diff": diff_of(done)} if dry_run else {})}
+    return Superseded(f"a newer deployment of {found.update.newer.text}", where=found.repository, outputs=outputs,
                       pipeline_environment={} if dry_run else facts_of(done, stage),
                       hint="nothing is to be done: the newer deployment stays; allowOlder: true goes back on purpose")

@@ -1,0 +1,44 @@
+"""`towline completion bash|zsh`: the completion of commands, steps and flags for a shell, on standard output."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import shtab
+
+from towline.commands.call import Call
+from towline.commands.parser import whole
+from towline.config.catalog import stage_names
+from towline.wire import SUCCESS, Outcome
+
+SHARED = ("result",)
+_SHELLS = ("bash", "zsh")
+_FILES = {"FILE": shtab.FILE, "FOLDER": shtab.DIRECTORY}
+
+
+def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
+    """The shell."""
+    parser.add_argument("shell", metavar="SHELL", choices=_SHELLS, help="bash or zsh; source the output, or write it where the shell looks for it")
+
+
+def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
+    """Print the script for the shell."""
+    parser = whole()
+    _complete(parser)
+    call.out.write(shtab.complete(parser, shell=arguments.shell) + "\n")
+    return Outcome(status=SUCCESS, summary=f"completion for {arguments.shell}")
+
+
+def _complete(parser: argparse.ArgumentParser) -> None:
+    """Say what the flags of a parser, and of those below it, take."""
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other list
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for one in action.choices.values():
+                _complete(one)
+        elif action.metavar in _FILES:
+            action.complete = _FILES[str(action.metavar)]  # type: ignore[attr-defined]
+        elif action.metavar == "true|false":
+            action.choices = ("true", "false")
+        elif "--stage" in action.option_strings:
+            action.choices = stage_names()

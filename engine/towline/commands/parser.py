@@ -1,0 +1,134 @@
+"""The command line: its flags and commands, of which only the one that is called is loaded, and what an unknown word is told."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from towline import dispatch
+from towline.errors import UsageError
+from towline.files import version
+from towline.secret import is_secret
+from towline.suggest import nearest
+
+DESCRIPTION = "Pushes a build's image and writes it into the GitOps repository of each stage."
+_END = "'towline help COMMAND' says more of a command, 'towline help run STEP' of a step."
+SHARED: dict[str, dict[str, Any]] = {
+    "request": {"metavar": "FILE", "default": "", "help": "the call as JSON (docs/contract.md)"},
+    "result": {"metavar": "FILE", "default": "", "help": "where to write the result as JSON, on every way out"},
+    "stage": {"metavar": "NAME", "default": "", "help": "the stage that the call belongs to"},
+    "config": {"metavar": "FILE", "default": "", "help": "the project's configuration, instead of .pipeline/config.yml"},
+    "json": {"action": "store_true", "help": "print the result to standard output"},
+}
+VERBOSITY = {"--verbose": "also log what is asked of hosts and programs", "--quiet": "log warnings and errors only"}
+_ALONE = {"help": "show the help of a command, or of a step", "version": "show the version"}
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises UsageError where argparse would end the process, with the nearest known flag or word."""
+
+    def error(self, message: str) -> NoReturn:
+        """Turn argparse's complaint into the engine's own kind of fault."""
+        raise UsageError(message, hint=f"see {self.prog} --help")
+
+
+def spelled_out(words: Sequence[str]) -> list[str]:
+    """The words of the command line with its short forms written out: nothing at all, `help COMMAND` and `version`."""
+    if not words:
+        return ["--help"]
+    if words[0] == "help":
+        return [*words[1:], "--help"]
+    return ["--version"] if list(words) == ["version"] else list(words)
+
+
+def shared(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The flags that several commands share, which may stand before the command as well, and the other words."""
+    parser = Parser(prog="towline", add_help=False, allow_abbrev=False)
+    for name, words_of in SHARED.items():
+        parser.add_argument(f"--{name}", **words_of)
+    return parser.parse_known_args(words)
+
+
+def chosen(words: Sequence[str]) -> tuple[Parser, Any, str]:
+    """The parser with the chosen command set up, that command's module, the only one loaded, and the step's own name.
+
+    Raises UsageError for an unknown command or step. Prints the help that is asked for and ends the process.
+    """
+    name = next((word for word in words if not word.startswith("-")), "")
+    if name and name not in dispatch.COMMANDS:
+        raise UsageError(f"unknown command {name!r}", hint=nearest(name, [*dispatch.COMMANDS, *_ALONE]))
+    parser, parsers = _commands()
+    if not name:
+        parser.parse_args(words)  # prints the help, else says that a command is missing
+    module = dispatch.command(name)
+    step = module.configure(_with_shared(parsers[name], module), words[list(words).index(name) + 1 :])
+    parser.set_defaults(chosen=parsers[name])
+    return parser, module, step or ""
+
+
+def whole() -> Parser:
+    """The parser with every command set up, for the completion of shells; loads them all."""
+    parser, parsers = _commands()
+    for name in dispatch.COMMANDS:
+        module = dispatch.command(name)
+        getattr(module, "configure_whole", module.configure)(_with_shared(parsers[name], module), [])
+    return parser
+
+
+def arguments(parser: Parser, words: Sequence[str], common: argparse.Namespace, module: Any) -> argparse.Namespace:
+    """The command's arguments with the shared ones; raises UsageError for what it does not know."""
+    if _own_verbosity(module):
+        words = [word for word in words if word not in VERBOSITY]
+    found, rest = parser.parse_known_args(words)
+    if rest:
+        raise unknown(rest[0], found.chosen)
+    for name in SHARED:
+        if getattr(common, name) and name not in _shared_by(module):
+            raise unknown(f"--{name}", found.chosen)
+    return argparse.Namespace(**{**vars(found), **vars(common)})
+
+
+def verbosity(words: Sequence[str], module: Any) -> str:
+    """Which of `--verbose` and `--quiet` is given, else empty; Piper's commands have a flag of their own of that name."""
+    return next((word for word in words if word in VERBOSITY), "") if _own_verbosity(module) else ""
+
+
+def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
+    """The fault for a word that `parser` does not know, with the flag that was probably meant."""
+    flag = word.partition("=")[0]
+    known = [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001 - argparse has no other list
+    if flag.startswith("--") and is_secret(flag):
+        hint = f"a secret has none, since every process can read it: set PIPER_{flag.removeprefix('--')}"
+        return UsageError(f"unknown flag {flag}", hint=hint)
+    return UsageError(f"unknown flag {flag}" if flag.startswith("-") else f"unexpected word {flag!r}", hint=nearest(flag, known))
+
+
+def _commands() -> tuple[Parser, dict[str, Parser]]:
+    """The parser of the whole and one for each command, still without flags."""
+    parser = Parser(prog="towline", description=DESCRIPTION, epilog=_END, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"towline {version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    parsers = {name: commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+               for name, (_, text) in dispatch.COMMANDS.items()}
+    for name, text in _ALONE.items():
+        commands.add_parser(name, help=text, description=text)
+    return parser, parsers
+
+
+def _with_shared(parser: Parser, module: Any) -> Parser:
+    """`parser` with those shared flags that mean something to the command."""
+    for name in _shared_by(module):
+        parser.add_argument(f"--{name}", **SHARED[name])
+    for flag, text in VERBOSITY.items() if _own_verbosity(module) else ():
+        parser.add_argument(flag, action="store_true", help=text)
+    return parser
+
+
+def _shared_by(module: Any) -> Sequence[str]:
+    shared_by: Sequence[str] = getattr(module, "SHARED", tuple(SHARED))
+    return shared_by
+
+
+def _own_verbosity(module: Any) -> bool:
+    return not hasattr(module, "FAILURE")  # the drop-in calls know Piper's --verbose
