@@ -178,16 +178,22 @@ class RegistryClient:
     def put_manifest(self, repository: str, target: str, manifest: Manifest) -> bool:
         """Store a manifest under a tag or its digest; returns whether the registry keeps the list of referrers of its subject (OCI-Subject).
 
-        Raises Incomplete where something that it names is said not to be there, and DigestMismatch where the registry stored something else. What
+        Raises Incomplete where something that it names is said not to be there, and DigestMismatch where the registry stored something else, twice. What
         does not say 201 and the digest may come from somebody else on the way: the registry is asked whether it has it.
         """
+        try:
+            return self._put_manifest(repository, target, manifest)
+        except DigestMismatch:
+            return self._put_manifest(repository, target, manifest)
+
+    def _put_manifest(self, repository: str, target: str, manifest: Manifest) -> bool:
         url, headers = self._session.url(repository, f"manifests/{target}"), {"Content-Type": manifest.media_type}
         with self._session.send(HttpRequest(method="PUT", url=url, headers=headers, body=manifest.body), (self._session.scope(repository),)) as response:
             if response.status not in (200, 201, 202, 204):
                 raise self._refused(repository, target, response)
             stored, subject = response.headers.get("Docker-Content-Digest", ""), response.headers.get("OCI-Subject", "")
         if _is_digest(stored) and stored != digest_of(manifest.body, stored):
-            raise DigestMismatch(f"the {self.party} stored {manifest.digest} as {stored}", where=str(self.registry))
+            raise DigestMismatch(f"the {self.party} stored {manifest.digest} as {stored}", where=str(self.registry), hint=faults.ON_THE_WAY)
         if response.status != 201 or not faults.names(response, manifest.digest):
             self._confirm(repository, target, manifest, response.status)
         return bool(subject)
@@ -206,7 +212,8 @@ class RegistryClient:
                 RegistryError(f"the {self.party} does not take {repository}, manifest {target}: {diagnosis.text}", where=str(self.registry)))
         if status == 404:
             return faults.no_repository(self.party, repository)
-        return faults.meaning(self._session.party_of(repository), status, f"to store {repository}, manifest {target}", diagnosis.text)
+        fault = faults.meaning(self._session.party_of(repository), status, f"to store {repository}, manifest {target}", diagnosis.text)
+        return faults.damaged(fault) if diagnosis.damaged else fault
 
     def _ask(self, method: str, repository: str, rest: str, headers: Mapping[str, str] | None = None) -> Response:
         request = HttpRequest(method=method, url=self._session.url(repository, rest), headers=headers or {})

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TowlineError, TransportError
+from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable, TowlineError, TransportError
 from towline.exchange import Response, UntrustedCertificate
 from towline.image import Registry
 from towline.secret import Login
@@ -19,6 +19,8 @@ _AUTHORITY = ("where an authority of your own has signed it, name that in custom
               "as PIPER_customTlsCertificateLinks on the agent, or in the call of the step")
 _LOGIN = "give a user and a password for it (the page of the step names the parameters), or dockerConfigJSON, or log in with docker on the agent"
 _BODIES = "the registry, or a proxy before it, limits the size of a request: have the limit raised (for nginx client_max_body_size), to 1 MiB at the least"
+ON_THE_WAY = "its bytes were right when they were sent, twice: the registry, or something on the way there, damages them; show this to those who run it"
+_DAMAGED = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
 _UNPRINTABLE = r"[^\x20-\x7e\u00a0-\uffff]+"  # compiled where there is something to say: it takes as long as loading a module
 _FULL = r'no space left on device|"Err": 28\b'  # ENOSPC in words, and as Go writes it into JSON
 
@@ -48,6 +50,11 @@ class Diagnosis:
 
     codes: tuple[str, ...]
     text: str
+
+    @property
+    def damaged(self) -> bool:
+        """Whether what was sent has not arrived as it was sent."""
+        return bool(_DAMAGED & set(self.codes))
 
 
 ASK, THERE, ANEW = "ask", "there", "anew"  # how an upload that broke off goes on: where the registry says, where it was, from the beginning
@@ -124,6 +131,11 @@ def meaning(party: Party, status: int, doing: str, text: str) -> TowlineError:
     why, hint = (": its disk is full", "have space made on the registry's disk, then run the step again") if full else ("", "")
     hint = _BODIES if status == 413 else hint
     return RegistryError(f"the {party} answers {status} when asked {doing}{why}{_because(text)}", where=str(party.registry), hint=hint)
+
+
+def damaged(fault: TowlineError) -> DigestMismatch:
+    """The same fault of something that did not arrive as it was sent."""
+    return DigestMismatch(fault.message, where=fault.where, hint=ON_THE_WAY)
 
 
 def no_repository(party: Party, repository: str) -> RegistryError:

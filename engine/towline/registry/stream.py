@@ -22,10 +22,17 @@ _PIECE = 1024 * 1024
 def read_small(blob: CopyBlob, source: Source, *, clock: Clock) -> bytes:
     """A blob as a whole, checked, such as an image's configuration.
 
-    Raises RegistryError for one of more than 4 MiB, DigestMismatch, and what the source raises.
+    Raises RegistryError for one of more than 4 MiB, DigestMismatch once it has been read twice, and what the source raises.
     """
     if blob.size > _SMALL:
         raise RegistryError(f"the blob {blob.digest} is said to have {blob.size} bytes, too many to be looked into", where=str(source))
+    try:
+        return _read(blob, source, clock)
+    except DigestMismatch:
+        return _read(blob, source, clock)
+
+
+def _read(blob: CopyBlob, source: Source, clock: Clock) -> bytes:
     return b"".join(bytes(piece) for piece in BlobStream(blob, source, stop=Event(), clock=clock).pieces())
 
 

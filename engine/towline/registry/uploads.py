@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable, TransportError
+from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TransportError
 from towline.exchange import HttpRequest, Response, Sending
 from towline.registry import faults
 from towline.registry.chunk_size import ChunkSize
@@ -22,8 +22,6 @@ from towline.transport import RETRIED
 
 _LOST = frozenset({401, 404, 416}) | RETRIED  # an upload that the registry forgot, or may take later
 _LATER = frozenset({401, 408, 429})
-_DAMAGED = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
-_ON_THE_WAY = "its bytes were right when they were sent, twice: the registry, or something on the way there, damages them; show this to those who run it"
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 
 
@@ -259,8 +257,8 @@ class BlobUpload:
         if moved is not None:
             self.upload = moved
             raise faults.BrokenOff(meaning, taught=True, then=faults.THERE)
-        if _DAMAGED & set(diagnosis.codes):
-            raise DigestMismatch(meaning.message, where=meaning.where, hint=_ON_THE_WAY)
+        if diagnosis.damaged:
+            raise faults.damaged(meaning)
         if status == 413 and self._uploads.chunks.refused(self._end - self.upload.offset):
             raise faults.BrokenOff(meaning, wait=wait, taught=True)
         if self._resumed and 400 <= status < 500 and status not in _LATER:

@@ -188,9 +188,29 @@ def test_a_manifest_that_is_cut_is_asked_for_again(source: FakeRegistry, puller:
 
 
 def test_a_registry_that_stores_something_else_is_caught(target: FakeRegistry, pusher: RegistryClient) -> None:
-    target.fault = on("PUT", "", Status(code=201, headers={"Docker-Content-Digest": DIGEST}))
+    target.fault = on("PUT", "", Status(code=201, headers={"Docker-Content-Digest": DIGEST}), times=2)
     with pytest.raises(DigestMismatch, match=f"as {DIGEST}"):
         pusher.put_manifest("app", "1", manifest_of())
+
+
+@pytest.mark.parametrize("fault", [
+    Status(code=201, headers={"Docker-Content-Digest": DIGEST}), Status(code=400, body=b'{"errors":[{"code":"DIGEST_INVALID"}]}'),
+    Status(code=400, body=b'{"errors":[{"code":"SIZE_INVALID"}]}'),
+])
+def test_a_manifest_that_did_not_arrive_as_it_was_sent_is_sent_once_more(target: FakeRegistry, pusher: RegistryClient, fault: Status) -> None:
+    image = make_image()
+    put(image, target, "app")
+    target.forget()
+    target.fault = on("PUT", "", fault)
+    pusher.put_manifest("app", "1", parse_manifest(image.manifest, image.media_type))
+    assert (target.storage["app"].tags, target.count("PUT")) == ({"1": image.digest}, 2)
+
+
+def test_a_manifest_that_never_arrives_as_it_was_sent_is_a_mismatch(target: FakeRegistry, pusher: RegistryClient) -> None:
+    target.fault = on("PUT", "", Status(code=400, body=b'{"errors":[{"code":"DIGEST_INVALID"}]}'), times=9)
+    with pytest.raises(DigestMismatch, match="DIGEST_INVALID") as caught:
+        pusher.put_manifest("app", "1", manifest_of())
+    assert (target.count("PUT"), caught.value.hint.startswith("its bytes were right")) == (2, True)
 
 
 def test_an_incomplete_manifest_is_refused_in_the_registrys_words(target: FakeRegistry, pusher: RegistryClient) -> None:

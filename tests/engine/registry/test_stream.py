@@ -138,6 +138,19 @@ def small(data: bytes, size: int, *cuts: int) -> bytes:
     return read_small(blob, Cut(data, *cuts), clock=FakeClock().clock)
 
 
+def test_a_small_blob_that_is_wrong_once_is_read_once_more() -> None:
+    class Once(Cut):
+        """Wrong the first time."""
+
+        def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Answer:
+            wrong = b"{!" if not self.starts else self.data
+            self.starts.append(start)
+            return Answer(wrong, None)
+
+    blob = CopyBlob(source="app", place=Place(registry=Registry(scheme="https", host="r.example"), repository="app"), digest=digest_of(b"{}"), size=2)
+    assert read_small(blob, Once(b"{}"), clock=FakeClock().clock) == b"{}"
+
+
 def test_a_small_blob_is_read_as_a_whole_and_checked() -> None:
     assert small(b'{"os": "linux"}', 15, 4) == b'{"os": "linux"}'
     with pytest.raises(DigestMismatch, match="short"):
