@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 
 from towline.errors import ConfigError
@@ -14,6 +14,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _PORT = r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
 _HOST = re.compile(rf"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::(?:{_PORT}))?")
 _LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]")
+_HUB = "docker.io"  # what a runtime asks where no registry is named, and its names of one part are those of `library`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,11 +124,31 @@ def parse_registry(text: str) -> tuple[Registry, str]:
 
 def parse_reference(text: str) -> Reference:
     """`host[:port]/name[:tag][@digest]` to a reference over https; raises ConfigError."""
-    host, slash, rest = text.partition("/")
-    if not slash or not ("." in host or ":" in host or host == "localhost"):
+    host, _, rest = text.partition("/")
+    if not has_registry(text):
         raise ConfigError(f"{text!r} names no registry", hint="expected host/name:tag")
     registry, _ = parse_registry(host)
     return Reference(registry=registry, image=parse_image(rest))
+
+
+def has_registry(text: str) -> bool:
+    """Whether the first part of a reference is a registry, as a container runtime reads it."""
+    first, slash, _ = text.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")
+
+
+def parse_familiar(text: str) -> Reference | None:
+    """A reference as a container runtime reads it, the short names of Docker Hub written out; None for a text that is none."""
+    host, _, rest = text.partition("/") if has_registry(text) else (_HUB, "", text)
+    host = _HUB if host == f"index.{_HUB}" else host
+    try:
+        image = parse_image(rest)
+    except ConfigError:
+        return None
+    if not _is_host(host):
+        return None
+    name = f"library/{image.name}" if host == _HUB and "/" not in image.name else image.name
+    return Reference(registry=Registry(scheme="https", host=host), image=replace(image, name=name))
 
 
 def parse_platforms(text: str) -> tuple[Platform, ...]:

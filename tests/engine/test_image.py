@@ -12,8 +12,10 @@ from towline.image import (
     Platform,
     Reference,
     Registry,
+    has_registry,
     is_loopback,
     parse_digest,
+    parse_familiar,
     parse_image,
     parse_platform,
     parse_platforms,
@@ -171,3 +173,20 @@ def test_platforms_have_commas_between_them() -> None:
 def test_what_is_no_platform_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a platform"):
         parse_platform(text)
+
+
+@pytest.mark.parametrize(("text", "whole"), [
+    ("nginx:1", "docker.io/library/nginx:1"), ("team/app", "docker.io/team/app"), ("index.docker.io/nginx", "docker.io/library/nginx"),
+    ("localhost/app:1", "localhost/app:1"), ("host:5000/app:1", "host:5000/app:1"), (f"a.b/c:1@{DIGEST}", f"a.b/c:1@{DIGEST}"),
+])
+def test_a_short_name_is_read_as_a_runtime_does(text: str, whole: str) -> None:
+    assert str(parse_familiar(text)) == whole
+
+
+@pytest.mark.parametrize("text", ["", "App:1", "a.b/", "a b", "https://a.b/c:1", "a.b:99999/c", "{{ .x }}:1", "a.b/c:1/d"])
+def test_what_is_no_reference_is_none(text: str) -> None:
+    assert parse_familiar(text) is None
+
+
+def test_a_registry_is_the_first_part_that_looks_like_a_host() -> None:
+    assert [has_registry(text) for text in ("a.b/c", "a:1/c", "localhost/c", "a/c", "a.b", "localhost")] == [True, True, True, False, False, False]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from towline.gitops.helm import HelmChart, ImageValues, ValuesFile
+from towline.gitops.chart_images import ImageValues
+from towline.gitops.helm import HelmChart, ValuesFile
 from towline.gitops.template import TemplateImage, TemplateVariables, ValuesTemplate
 
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "azure-demo-k8s-go"

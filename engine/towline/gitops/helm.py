@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from towline.errors import ConfigError, MachineError, RenderError
 from towline.gitops.change import Note, Replaced, check_path, match, unnoted
+from towline.gitops.chart_images import ImageValues, base_values, unnamed, values_of
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.pods import pods
 from towline.gitops.render import Limits, document, run
@@ -112,22 +113,13 @@ def renderer(program: str | None) -> Renderer:
     return HelmProgram(program=program) if program else HelmLibrary()
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageValues:
-    """An image as a chart's values have it: `repository`, `tag`, and `digest` where it is not empty."""
-
-    repository: str
-    tag: str
-    digest: str = ""
-
-
 def _unsaid(_text: str) -> None:
     """Nobody listens."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HelmChart:
-    """A Change: the charts that fit `chart_path`, rendered one after the other, become `file_path`; `warn` is told of an image that is not in it.
+    """A Change: the charts that fit `chart_path`, rendered one after the other, become `file_path`.
 
     `values_files` lie over the charts' own values in their order, `images` (by the dotted key of their map, usually `image`) over all of them.
     """
@@ -167,14 +159,14 @@ class HelmChart:
             for number, chart in enumerate(charts):
                 self._write(files, chart, _place(folder, number))
             rendering = Rendering(folder=folder, charts=tuple(_place(folder, number) for number in range(len(charts))), release=self.release,
-                                  namespace=self.namespace or "default", values=(*values, (_IMAGE, json.dumps(self._values()).encode())), cluster=self.cluster)
-            text = self._rendered(rendering, charts)
+                                  namespace=self.namespace or "default", values=values, cluster=self.cluster)
+            base = base_values(files, charts[0], (content for _, content in values))
+            rendering, text = self._fitted(rendering, charts, base)
         if not text.strip():
             raise RenderError(f"chart {self.chart_path!r} renders to nothing", where=self.chart_path,
                               hint="look for a condition that leaves every template out")
         data = text.encode()
         self._noted(files.get(self.file_path, b""), data)
-        self._warn_unused(text)
         return {self.file_path: data}
 
     def _noted(self, old: bytes, new: bytes) -> None:
@@ -183,12 +175,19 @@ class HelmChart:
         for (owner, name), image in after.items():
             self.note(Replaced(file=self.file_path, name=f"{owner}, {name}", old=before.get((owner, name), ""), new=image))
 
-    def _warn_unused(self, text: str) -> None:
-        """Charts may keep their image under another key: what was rendered then runs an old one."""
-        for key, image in self.images.items():
-            if image.repository not in text:
-                self.warn(f"nothing that chart {self.chart_path} renders names {image.repository}, which it is given as {key}.repository and {key}.tag: "
-                          "name the key that it reads in containers")
+    def _fitted(self, rendering: Rendering, charts: Sequence[str], base: Mapping[str, Any]) -> tuple[Rendering, str]:
+        """The rendering with the images among its values, and what it gives; in the form that makes it name them, where one does."""
+        first = _with_images(rendering, values_of(self.images, base))
+        text = self._rendered(first, charts)
+        if missing := unnamed(self.images, text.encode()):
+            other = _with_images(rendering, values_of(self.images, base, missing))
+            try:
+                second = self._rendered(other, charts)
+            except RenderError:
+                return first, text
+            if not unnamed(self.images, second.encode()):
+                return other, second
+        return first, text
 
     def _rendered(self, rendering: Rendering, charts: Sequence[str]) -> str:
         """All charts at once; where that fails, one by one, so that the fault is that of one chart; raises RenderError and MachineError."""
@@ -213,16 +212,6 @@ class HelmChart:
                               hint=nearest(self.chart_path, there) if there else "no folder of the repository holds a Chart.yaml")
         return [f"{one}/" if one else "" for one in found]
 
-    def _values(self) -> dict[str, Any]:
-        """The images as a structure of values."""
-        values: dict[str, Any] = {}
-        for key, image in self.images.items():
-            below = values
-            for part in parse_dotted(key):
-                below = below.setdefault(str(part), {})
-            below.update({name: value for name, value in asdict(image).items() if value})
-        return values
-
     def _check(self) -> None:
         for name, value, longest in (("deploymentName", self.release, 53), ("namespace", self.namespace or "default", 63)):
             if not _NAME.fullmatch(value) or len(value) > longest:
@@ -244,6 +233,11 @@ class HelmChart:
                 target = folder / check_path(path.removeprefix(chart))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
+
+
+def _with_images(rendering: Rendering, values: Mapping[str, Any]) -> Rendering:
+    """The same with `values` over all others."""
+    return replace(rendering, values=(*rendering.values, (_IMAGE, json.dumps(values).encode())))
 
 
 def _place(folder: Path, number: int) -> Path:

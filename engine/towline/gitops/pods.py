@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
+from towline.gitops.plain_data import load
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 
@@ -23,11 +22,13 @@ class Pod:
 
 def pods(data: bytes) -> tuple[Pod, ...]:
     """Every pod specification of a YAML file, in its order; none where it cannot be read, a chart's template for example."""
-    try:
-        documents = list(yaml.load_all(data, Loader=_LOADER))
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return ()
-    return tuple(pod for document in documents for pod in _below(document, "", set()))
+    return pods_of(load(data) or ())
+
+
+def pods_of(documents: Iterable[Any]) -> tuple[Pod, ...]:
+    """Every pod specification of documents that were read, in their order."""
+    seen = set[int]()
+    return tuple(pod for document in documents for pod in _below(document, "", seen))
 
 
 def _below(node: Any, owner: str, seen: set[int]) -> Iterator[Pod]:

@@ -15,6 +15,7 @@ from towline.gitops.update import CommitText, Terms, Update, update
 from towline.registry.credentials import basic
 from towline.retry import Clock, Deadline
 from towline.steps.deployment.commit_text import commit_text
+from towline.steps.deployment.effect import effect_of
 from towline.steps.deployment.remote import opened
 from towline.steps.deployment.report import Deployment, Target, commits, diff_of, outcome, outputs_of, superseded
 from towline.steps.deployment.tools import Planned, plan
@@ -61,7 +62,7 @@ def _target(task: Task, settings: Settings) -> Target:
     watched = Watched(lambda: _check_images(task, planned), require_secret=settings.flag("requirePullSecret"), warn=task.console.warn,
                       validate=_validator(task, settings))
     planned = plan(task, settings, watched.note, watched.warn)
-    watched.watch(planned.change, frozenset(image.reference.registry.host for image in planned.images.values()))
+    watched.watch(planned.change, frozenset(image.reference.registry.host for image in planned.images.values()), effect_of(settings, planned))
     return Target(settings=settings, planned=planned, watched=watched)
 
 

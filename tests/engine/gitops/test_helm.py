@@ -13,7 +13,9 @@ import yaml
 from tests.engine.gitops.charts import CHART_YAML, HELM, as_bytes, chart, fake_helm
 from towline.errors import ConfigError, MachineError, RenderError
 from towline.gitops.change import Replaced
-from towline.gitops.helm import Cluster, HelmChart, HelmLibrary, HelmProgram, ImageValues, Renderer, ValuesFile, renderer
+from towline.gitops.chart_images import ImageValues
+from towline.gitops.helm import Cluster, HelmChart, HelmLibrary, HelmProgram, Renderer, ValuesFile, renderer
+from towline.gitops.pods import pods
 from towline.gitops.render import Limits
 
 
@@ -339,12 +341,21 @@ def test_what_was_rendered_before_and_now_is_noted() -> None:
     assert noted == [Replaced(file="manifest.yaml", name="Deployment demo, app", old="host/app:0.9", new="host/app:1.0")]
 
 
-def test_an_image_that_the_chart_does_not_take_is_said() -> None:
-    said: list[str] = []
-    images = {"image": ImageValues(repository="host/app", tag="1"), "proxy.image": ImageValues(repository="host/proxy", tag="2")}
-    applied(chart(), images=images, warn=said.append)
-    (text,) = said
-    assert text.startswith("nothing that chart chart/app renders names host/proxy, which it is given as proxy.image.repository and proxy.image.tag: ")
+@pytest.mark.parametrize(("values", "template"), [
+    ("image: {registry: docker.io, repository: team/web, tag: '1'}", "{{ .Values.image.registry }}/{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
+    ("image: {registry: docker.io, repository: docker.io/team/web}", "{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
+    ("image: {registry: docker.io, repository: team/web}", "{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
+    ("image: {registry: '', repository: team/web}", "{{ with .Values.image.registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
+    ("global: {imageRegistry: h.io}\nimage: {repository: old}", "{{ .Values.global.imageRegistry }}/{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
+    ("global: {imageRegistry: h.io}\nimage: {repository: old}", "{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
+    ("image: h.io/team/old:1", "{{ .Values.image }}"),
+    ("image: {repository: r, digest: 'sha256:0'}",
+     "{{ .Values.image.repository }}:{{ .Values.image.tag }}{{ with .Values.image.digest }}@{{ . }}{{ end }}"),
+])
+def test_what_is_rendered_is_the_image_whatever_form_the_chart_s_values_have(values: str, template: str) -> None:
+    files = chart(deployment=f"kind: Pod\nspec: {{containers: [{{name: app, image: '{template}'}}]}}\n") | {"chart/app/values.yaml": values}
+    text = applied(files, images={"image": ImageValues(repository="h.io/team/web", tag="2.4.1")})
+    assert [pod.images for pod in pods(text.encode())] == [(("app", "h.io/team/web:2.4.1"),)]
 
 
 def test_a_cluster_s_version_goes_to_the_program_and_the_library_refuses_it(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_pod_can_pull_by_a_secret_or_an_account_of_its_own(more: str, may: boo
     assert [pod.may_pull for pod in pods(f"kind: Pod\nspec:\n  containers: []\n  {more}\n".encode())] == [may]
 
 
-@pytest.mark.parametrize("data", [b"a: [", b"a: {{ .x }}\nb: {{ y }}: z", b"\xff", b"", b"text", b"a: !custom {spec: {containers: []}}"])
+@pytest.mark.parametrize("data", [b"a: [", b"a: {{ .x }}\nb: {{ y }}: z", b"\xff", b"", b"text", b"a: !custom"])
 def test_what_cannot_be_read_has_no_pods(data: bytes) -> None:
     assert pods(data) == ()
 

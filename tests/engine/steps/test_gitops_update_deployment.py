@@ -430,13 +430,21 @@ def test_the_outputs_name_what_stood_there_and_what_stands_there_now(place: Plac
     assert outputs["repositories"][0]["commit"] == outputs["commit"]
 
 
-def test_a_chart_that_does_not_take_the_image_is_a_warning(place: Place) -> None:
-    text = "nothing that chart charts/app renders names registry.example.com/team/app"
+def test_a_chart_that_does_not_take_the_image_is_an_error_or_what_image_check_says(place: Place) -> None:
+    text = "nothing that is read in out/app.yaml names registry.example.com/team/app:2.0"
     assert text not in place.deploy(**HELM).err
-    place.server.add("ops", {"charts/app/templates/pod.yaml": b"kind: ConfigMap\n"})
+    place.server.add("ops", {"charts/app/templates/pod.yaml": b"kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: other/app:1}]}\n"})
+    before = place.commits()
     ending = place.deploy(**HELM)
-    assert ending.code == 0
-    assert f"warning: {text}" in ending.err
+    assert (ending.code, place.commits()) == (3, before)
+    assert ending.message.startswith(f"{text}")
+    assert "it names other/app:1 (Pod p, c)" in ending.message
+    assert "imageCheck: warn" in ending.result["error"]["hint"]
+    warned = place.deploy(**HELM, imageCheck="warn")
+    assert (warned.code, place.commits()) == (0, before + 1)
+    assert f"warning: {text}" in warned.err
+    silent = place.deploy(**HELM, imageCheck="off")
+    assert (silent.code, text in silent.err) == (0, False)
 
 
 def test_helm_names_every_image_that_was_rendered(place: Place) -> None:

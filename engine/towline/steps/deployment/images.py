@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError
-from towline.image import Reference, parse_digest, parse_image, parse_reference, parse_registry
+from towline.image import Reference, has_registry, parse_digest, parse_image, parse_reference, parse_registry
 from towline.suggest import nearest
 
 
@@ -90,7 +90,7 @@ class Images:
         lasts = [image.reference.image.name.rpartition("/")[2] for image in images]
         found = {last: image for last, image in zip(lasts, images, strict=True) if lasts.count(last) == 1}
         found |= {image.reference.image.name: image for image in images}
-        found |= {parse_image(text).name: image for text, image in zip(texts, images, strict=True) if not _has_registry(text)}
+        found |= {parse_image(text).name: image for text, image in zip(texts, images, strict=True) if not has_registry(text)}
         return found | dict(zip(settings.texts("imageNames"), images, strict=False))
 
     def _deployed(self, text: str, digest: str, parameter: str) -> Deployed:
@@ -112,18 +112,13 @@ def _same_place(url: str, pushed: object) -> bool:
     return bool(url) and isinstance(pushed, str) and bool(pushed) and parse_registry(url) == parse_registry(pushed)
 
 
-def _has_registry(text: str) -> bool:
-    first, slash, _ = text.partition("/")
-    return bool(slash) and ("." in first or ":" in first or first == "localhost")
-
-
 def _within(text: str, url: str, *, pushed: bool) -> Reference:
     """`text` as it is where it names a registry, else in the registry at `url`; raises ConfigError.
 
     Of the URL the path counts only where Towline pushed to it: Piper's builders put the whole URL into the environment and then
     push to its host alone.
     """
-    if _has_registry(text):
+    if has_registry(text):
         return parse_reference(text)
     image = parse_image(text)
     if not url:

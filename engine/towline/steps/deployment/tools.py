@@ -9,7 +9,8 @@ from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
 from towline.gitops.aliases import Sharing, silent
 from towline.gitops.change import Change, Note, Together, check_path, unnoted
-from towline.gitops.helm import Cluster, HelmChart, ImageValues, ValuesFile, renderer
+from towline.gitops.chart_images import ImageValues
+from towline.gitops.helm import Cluster, HelmChart, ValuesFile, renderer
 from towline.gitops.image_text import Put, image_put, with_value
 from towline.gitops.kustomize import KustomizeImage
 from towline.gitops.manifest import ContainerImage

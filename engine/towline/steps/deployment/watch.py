@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from towline.errors import ConfigError
 from towline.gitops.change import Change, Note, Replaced
 from towline.gitops.pods import pods
+from towline.steps.deployment.effect import Effect
 from towline.suggest import some
 
 Warn = Callable[[str], None]
@@ -29,6 +30,8 @@ class Watched:
         self._warned: set[str] = set()
         self._validate = validate
         self._change: Change | None = None
+        self._effect: Effect | None = None
+        self._listing: Sequence[str] = ()
 
     @property
     def note(self) -> Note:
@@ -41,9 +44,9 @@ class Watched:
             self._warned.add(text)
             self._warn(text)
 
-    def watch(self, change: Change, hosts: frozenset[str]) -> None:
-        """Stand for `change`, which was made with this one's `note` and writes images of the registries `hosts`."""
-        self._change, self._hosts = change, hosts
+    def watch(self, change: Change, hosts: frozenset[str], effect: Effect | None = None) -> None:
+        """Stand for `change`, which was made with this one's `note`, writes images of the registries `hosts`, and is to have that `effect`."""
+        self._change, self._hosts, self._effect = change, hosts, effect
 
     def holds(self, digest: str) -> bool:
         """Whether a digest stands in what the files are now; none does not."""
@@ -52,14 +55,17 @@ class Watched:
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """What the Change wants."""
         assert self._change is not None
+        self._listing = listing
         return self._change.wants(listing)
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """What the Change makes of the files; raises what `look` does, and ConfigError where a pod could not pull its image and that is required."""
+        """What the Change makes of the files; raises what `look` does, and ConfigError where it has no effect or a pod cannot pull."""
         assert self._change is not None
         self.replaced.clear()
         changed = self._change.apply(files)
         self._contents = {**files, **changed}
+        if self._effect:
+            self._effect.check(self._contents, self._listing, self.warn)
         if self._look_once and any(files.get(path) != data for path, data in changed.items()):
             self._look_once()
             self._look_once = None

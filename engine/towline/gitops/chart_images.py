@@ -1,0 +1,134 @@
+"""Pure. Images as values of a chart: set in the form that the chart's own values have, so that what it renders is the image as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from towline.gitops.dotted import parse_dotted
+from towline.gitops.image_effect import images_in, last_part, names
+from towline.gitops.image_parts import REGISTRY, ImageParts, global_paths, text_at
+from towline.gitops.plain_data import load
+from towline.image import parse_familiar
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageValues:
+    """An image as a chart's values have it: `repository`, `tag`, and `digest` where it is not empty."""
+
+    repository: str
+    tag: str
+    digest: str = ""
+
+    @property
+    def text(self) -> str:
+        """All of it in one."""
+        return f"{self.repository}:{self.tag}{f'@{self.digest}' if self.digest else ''}"
+
+
+def values_of(
+    images: Mapping[str, ImageValues], base: Mapping[str, Any], otherwise: Collection[str] = ()
+) -> dict[str, Any]:
+    """What lies over the values `base` for these images by the dotted keys of their maps; for the keys `otherwise` with the registry in the other form."""
+    values: dict[str, Any] = {}
+    for key, image in images.items():
+        *above, last = [str(step) for step in parse_dotted(key)]
+        below = values
+        for part in above:
+            below = below.setdefault(part, {})
+        there = _at(base, (*above, last))
+        made = (
+            image.text
+            if isinstance(there, str) and there
+            else _map(image, there, _common(base, (*above, last)), other=key in otherwise)
+        )
+        below[last] = {**below.get(last, {}), **made} if isinstance(made, dict) else made
+    return values
+
+
+def unnamed(images: Mapping[str, ImageValues], rendered: bytes) -> list[str]:
+    """The keys of those images that nothing names in what was rendered."""
+    found = images_in(rendered, {last_part(image.repository) for image in images.values()}) or ()
+    wanted = {key: parse_familiar(image.text) for key, image in images.items()}
+    return [
+        key
+        for key, reference in wanted.items()
+        if reference and not any(names(one, reference) for one in found)
+    ]
+
+
+def base_values(files: Mapping[str, bytes], chart: str, over: Iterable[bytes]) -> dict[str, Any]:
+    """The values that a chart has of its own, those of its subcharts under their names, and those of the files `over` it."""
+    parts = [
+        path.removeprefix(chart).split("/")
+        for path in files
+        if path.startswith(chart) and path.endswith("/values.yaml")
+    ]
+    values: dict[str, Any] = {}
+    for path in sorted(
+        (
+            part
+            for part in parts
+            if part[:-1:2] and set(part[:-1:2]) == {"charts"} and len(part) % 2
+        ),
+        key=len,
+        reverse=True,
+    ):
+        values = _merged(values, _nested(path[1:-1:2], _read(files[chart + "/".join(path)])))
+    for data in (files.get(f"{chart}values.yaml", b""), *over):
+        values = _merged(values, _read(data))
+    return values
+
+
+def _map(image: ImageValues, there: Any, common: str, *, other: bool) -> dict[str, str]:
+    """The parts of an image, in the form of what is `there`, or in the other one."""
+    texts = (
+        {key: value for key, value in there.items() if isinstance(value, str)}
+        if isinstance(there, Mapping)
+        else {}
+    )
+    host, _, name = image.repository.partition("/")
+    registry, repository = ImageParts(host=host, name=name).spread(
+        texts.get("repository", ""), texts.get(REGISTRY, ""), common
+    )
+    if other:
+        registry, repository = (
+            (host, name) if repository == image.repository else ("", image.repository)
+        )
+    parts = {REGISTRY: registry, "repository": repository, "tag": image.tag, "digest": image.digest}
+    emptied = {
+        key for key in (REGISTRY, "digest") if texts.get(key) and not parts[key]
+    }  # the chart would go on with the old one
+    return {key: value for key, value in parts.items() if value or key in emptied}
+
+
+def _common(base: Mapping[str, Any], path: tuple[str, ...]) -> str:
+    return next(filter(None, (text_at(base, one) for one in global_paths(path))), "")
+
+
+def _at(values: Any, path: Iterable[str]) -> Any:
+    for key in path:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values
+
+
+def _nested(names: Iterable[str], values: Any) -> Any:
+    for name in reversed(list(names)):
+        values = {name: values}
+    return values
+
+
+def _read(data: bytes) -> dict[str, Any]:
+    documents = load(data) or []
+    return documents[0] if documents and isinstance(documents[0], dict) else {}
+
+
+def _merged(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(weak)
+    for key, value in strong.items():
+        old = merged.get(key)
+        merged[key] = (
+            _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
+    return merged

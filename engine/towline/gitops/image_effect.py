@@ -1,0 +1,210 @@
+"""Pure. Which images a file names, and whether the wanted ones are among them: what was written or rendered is read back, and compared whole.
+
+A place that is read is the image of a container, and any other text that is an image: alone, behind a flag, a name or a scheme, in a list, in YAML inside
+of a text, or spread over the keys of a map as charts and kustomizations have it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from towline.gitops.image_parts import is_digest
+from towline.gitops.plain_data import load, load_template
+from towline.gitops.pods import pods_of
+from towline.image import Reference, has_registry, parse_familiar
+
+_AROUND = re.compile(r"[\s,;=|\"'()\[\]]+|(?<![^\s,;=|\"'(\[])[a-z][a-z0-9+.-]*://")
+_REGISTRY = ("registry", "imageregistry")
+_NAME = ("repository", "name", "image", "newname", "imagerepository", "imagename", "repo")
+_TAG = ("tag", "newtag", "imagetag", "version")
+_DIGEST = ("digest", "sha", "imagedigest")
+WHOLE = "the file"  # the place of what stands in the keys at a file's top
+_NESTED = 3  # texts in texts
+_TEMPLATED = re.compile(r"x{4,}|\{\{")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One image that a file names: at which place, and what it says; `runs` where it is the image of a container."""
+
+    place: str
+    text: str
+    runs: bool = False
+
+    @property
+    def reference(self) -> Reference | None:
+        """The image as a runtime reads it."""
+        return parse_familiar(self.text)
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.place})"
+
+
+def images_in(data: bytes, like: Collection[str]) -> tuple[Found, ...] | None:
+    """The images of containers in a YAML file, then what else it names that has one of the texts `like` in it; None where it cannot be read."""
+    documents = load(data)
+    if documents is None and b"{{" in data:
+        documents = load_template(data)
+    if documents is None:
+        return None
+    running = [
+        Found(place=f"{pod.owner or 'a pod'}, {name}", text=image, runs=True)
+        for pod in pods_of(documents)
+        for name, image in pod.images
+        if image
+    ]
+    others = [found for document in documents for found in _Walk(like).below(document, "", "", 0)]
+    return tuple(dict.fromkeys([*running, *others]))
+
+
+def names(found: Found, wanted: Reference) -> bool:
+    """Whether that is the wanted image, `wanted` with all that is known of it: the same registry and name, and the digest where both have one, else the tag."""
+    there = found.reference
+    ours = parse_familiar(str(wanted))
+    if there is None or ours is None or not _same_name(there, ours):
+        return False
+    if there.image.digest:
+        return there.image.digest == ours.image.digest
+    return bool(ours.image.tag) and there.image.tag == ours.image.tag
+
+
+def strays(found: Iterable[Found], wanted: Reference) -> list[Found]:
+    """Containers that run another version of the wanted image, or its name in another registry."""
+    ours = parse_familiar(str(wanted))
+    return [
+        one
+        for one in found
+        if one.runs
+        and ours
+        and (there := one.reference)
+        and not names(one, wanted)
+        and (
+            _same_name(there, ours)
+            or there.image.name in (ours.image.name, f"{ours.registry.host}/{ours.image.name}")
+        )
+    ]
+
+
+def near(found: Sequence[Found], wanted: Reference) -> list[str]:
+    """What a file names, for people, the likely ones first: containers, and what has the last part of the name in common."""
+    last = last_part(wanted.image.name)
+    likely = [one for one in found if one.text and last in one.text]
+    rest = [one for one in found if one.runs and one not in likely]
+    first: dict[str, Found] = {}
+    for one in (*sorted(likely, key=lambda one: not one.runs), *rest):
+        first.setdefault(one.text, one)
+    return [str(one) for one in first.values()]
+
+
+def last_part(name: str) -> str:
+    """What an image is called without the folders before it."""
+    return name.rpartition("/")[2]
+
+
+def composed(registry: str, name: str, tag: str, digest: str) -> str:
+    """The image that a chart makes of what stands in keys of its own; a name that has its registry already gets no second one."""
+    whole = name if not registry or name.startswith(f"{registry}/") else f"{registry}/{name}"
+    tagged = (
+        f"{whole}:{tag}"
+        if tag and ":" not in whole.rpartition("/")[2] and "@" not in whole
+        else whole
+    )
+    return (
+        f"{tagged}@{digest if ':' in digest else f'sha256:{digest}'}"
+        if digest and "@" not in tagged
+        else tagged
+    )
+
+
+def _same_name(one: Reference, other: Reference) -> bool:
+    return (one.registry.host, one.image.name) == (other.registry.host, other.image.name)
+
+
+class _Walk:
+    """One document; what aliases repeat is read once."""
+
+    def __init__(self, like: Collection[str]) -> None:
+        self._like = like
+        self._seen: set[int] = set()
+
+    def below(self, node: Any, path: str, common: str, depth: int) -> Iterator[Found]:
+        """Images at `path` and below; `common` is the registry that the values give all images of a chart."""
+        if isinstance(node, str):
+            yield from self._text(node, path, depth)
+            return
+        if not isinstance(node, dict | list) or id(node) in self._seen:
+            return
+        self._seen.add(id(node))
+        if isinstance(node, list):
+            for number, item in enumerate(node):
+                yield from self.below(item, f"{path}[{number}]", common, depth)
+            if parameters := _parameters(node):
+                yield from self.below(parameters, path, common, depth)
+            return
+        common = _common(node) or common
+        yield from _spread(node, path, common)
+        for key, value in node.items():
+            yield from self.below(value, f"{path}.{key}".removeprefix("."), common, depth)
+
+    def _text(self, text: str, path: str, depth: int) -> Iterator[Found]:
+        if not any(part in text for part in self._like):
+            return
+        if "\n" in text and depth < _NESTED:
+            for document in load(text.encode(errors="replace")) or ():
+                if isinstance(document, dict | list):
+                    yield from _Walk(self._like).below(document, path, "", depth + 1)
+        for part in _AROUND.split(text):
+            if (reference := parse_familiar(part)) and (
+                reference.image.tag or reference.image.digest
+            ):
+                yield Found(place=path, text=part)
+
+
+def _common(node: Mapping[Any, Any]) -> str:
+    everywhere = node.get("global")
+    registry = everywhere.get("imageRegistry") if isinstance(everywhere, dict) else None
+    return registry if isinstance(registry, str) else ""
+
+
+def _spread(node: Mapping[Any, Any], path: str, common: str) -> Iterator[Found]:
+    """The image whose parts are keys of one map."""
+    texts = {
+        key.lower(): value
+        for key, value in node.items()
+        if isinstance(key, str) and isinstance(value, str)
+    }
+    registry = next((texts[key] for key in _REGISTRY if texts.get(key)), "")
+    tags = [texts[key] for key in _TAG if texts.get(key)]
+    digests = [texts[key] for key in _DIGEST if is_digest(texts.get(key, ""))]
+    called = ("newname",) if texts.get("newname") else _NAME
+    for name in dict.fromkeys(texts[key] for key in called if texts.get(key)):
+        above = common if common and (registry or not has_registry(name)) else registry
+        for tag, digest in product(tags or [""], digests or [""]):
+            text = composed(above, name, tag, digest)
+            reference = None if _TEMPLATED.search(text) else parse_familiar(text)
+            if reference and (reference.image.tag or reference.image.digest):
+                yield Found(place=path or WHOLE, text=text)
+
+
+def _parameters(items: Sequence[Any]) -> dict[str, Any]:
+    """A list of `{name: a.b, value: c}`, as Argo CD gives parameters to Helm, as values; empty for any other list."""
+    values: dict[str, Any] = {}
+    for item in items:
+        if (
+            not isinstance(item, dict)
+            or not isinstance(item.get("name"), str)
+            or not isinstance(item.get("value"), str)
+        ):
+            return {}
+        *above, last = item["name"].split(".")
+        below = values
+        for part in above:
+            below = below.setdefault(part, {})
+            if not isinstance(below, dict):
+                return {}
+        below[last] = item["value"]
+    return values

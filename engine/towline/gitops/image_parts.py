@@ -1,0 +1,89 @@
+"""Pure. An image in the parts that charts have keys for: registry, repository, tag and digest, and how the first two are written beside each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from towline.image import has_registry
+
+REGISTRY = "registry"
+_DIGEST = re.compile(r"(?:sha\d+:)?[0-9a-f]{64,128}")
+_TAG = re.compile(r"[Tt]ag(?![a-z])")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageParts:
+    """An image: `host`, `name` in it, `tag`, `digest`; what is not written is empty. `whole` is all of it in one."""
+
+    host: str
+    name: str
+    tag: str = ""
+    digest: str = ""
+    whole: str = ""
+
+    @property
+    def repository(self) -> str:
+        """`host/name`."""
+        return f"{self.host}/{self.name}"
+
+    def spread(self, repository: str, registry: str, common: str = "") -> tuple[str, str]:
+        """What registry and repository become where they hold these texts now, `common` being what a chart puts before all its images.
+
+        The registry is empty where it is not to be written: where it has no key of its own, or a chart that joins the two would not have run so far.
+        """
+        above = registry or common
+        if registry and repository.startswith(f"{registry}/"):
+            return self.host, self.repository
+        if not above or has_registry(repository):
+            return "", self.repository
+        if self.repository.startswith(f"{above}/"):
+            return registry, self.repository.removeprefix(f"{above}/")
+        return self.host if registry else "", self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagePart:
+    """The `part` of an image that a path asks for."""
+
+    image: ImageParts
+    part: str
+
+    def __str__(self) -> str:
+        return {
+            "image": self.image.whole,
+            "repository": self.image.repository,
+            REGISTRY: self.image.host,
+            "name": self.image.name,
+            "tag": self.image.tag,
+            "digest": self.image.digest,
+        }[self.part]
+
+
+def digest_paths(path: str) -> tuple[str, ...]:
+    """Where a digest would stand beside the tag at a path, in keys that are called like the tag's own; none for what is called otherwise."""
+    found = list(_TAG.finditer(path))
+    start, end = found[-1].span() if found else (0, 0)
+    words = ("digest", "sha") if path[start:end] == "tag" else ("Digest", "Sha")
+    return tuple(f"{path[:start]}{word}{path[end:]}" for word in words) if found else ()
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text is a digest, with or without its algorithm."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def global_paths(parent: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Where the values above a map may name one registry for all images, the nearest first."""
+    return [
+        (*parent[:depth], "global", "imageRegistry") for depth in range(len(parent) - 1, -1, -1)
+    ]
+
+
+def text_at(values: Mapping[str, object], path: tuple[str, ...]) -> str:
+    """The text at a path of plain values; empty where none is."""
+    found: object = values
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, str) else ""

@@ -1,0 +1,64 @@
+"""Pure. The documents of a YAML file as maps, lists and texts, each text as it is written: a tag `1.10` is no number."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import yaml
+
+from towline.errors import RenderError
+from towline.gitops.source import masked
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml where it is there
+    """Knows merge keys and null, nothing else; what a tag says of a value is left out."""
+
+
+def _plain(loader: Any, node: Any) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    return (
+        loader.construct_sequence(node, deep=True)
+        if isinstance(node, yaml.SequenceNode)
+        else loader.construct_scalar(node)
+    )
+
+
+_KNOWN = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:null")
+_Loader.yaml_implicit_resolvers = {
+    sign: kept
+    for sign, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    if (kept := [one for one in known if one[0] in _KNOWN])
+}
+_Loader.yaml_constructors = {
+    None: _plain,
+    **{
+        tag: made
+        for tag, made in yaml.SafeLoader.yaml_constructors.items()
+        if tag in {f"tag:yaml.org,2002:{kind}" for kind in ("null", "map", "seq", "str")}
+    },
+}
+
+
+@lru_cache(maxsize=2)
+def load(data: bytes) -> list[Any] | None:
+    """The documents of a file, to read only: one after the other ask of the same; None where they cannot be read, as those of a chart's template."""
+    return _documents(data)
+
+
+def load_template(data: bytes) -> list[Any] | None:
+    """As `load`, of a chart's template with words in place of `{{ }}`."""
+    try:
+        return _documents(masked("", data.decode()))
+    except (ValueError, RenderError):
+        return None
+
+
+def _documents(text: bytes | str) -> list[Any] | None:
+    try:
+        return [
+            document for document in yaml.load_all(text, Loader=_Loader) if document is not None
+        ]
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from towline.gitops.chart_images import ImageValues, base_values, unnamed, values_of
+
+WEB = ImageValues(repository="h.io/team/web", tag="2")
+
+
+@pytest.mark.parametrize(
+    ("base", "result"),
+    [
+        ({}, {"repository": "h.io/team/web", "tag": "2"}),
+        (
+            {"image": {"registry": "docker.io", "repository": "team/web"}},
+            {"registry": "h.io", "repository": "team/web", "tag": "2"},
+        ),
+        (
+            {"image": {"digest": "sha256:0"}},
+            {"repository": "h.io/team/web", "tag": "2", "digest": ""},
+        ),
+        ({"image": {"registry": "", "digest": ""}}, {"repository": "h.io/team/web", "tag": "2"}),
+        (
+            {"global": {"imageRegistry": "h.io"}, "image": {"repository": "old"}},
+            {"repository": "team/web", "tag": "2"},
+        ),
+        ({"image": "old:1"}, "h.io/team/web:2"),
+        ({"image": ""}, {"repository": "h.io/team/web", "tag": "2"}),
+    ],
+)
+def test_an_image_takes_the_form_that_the_chart_has(base: dict[str, Any], result: object) -> None:
+    assert values_of({"image": WEB}, base) == {"image": result}
+
+
+def test_the_other_form_has_the_registry_apart_or_in_the_repository() -> None:
+    apart = {"image": {"registry": "docker.io", "repository": "team/web"}}
+    assert values_of({"image": WEB}, apart, ["image"]) == {
+        "image": {"registry": "", "repository": "h.io/team/web", "tag": "2"}
+    }
+    assert values_of({"image": WEB}, {}, ["image"]) == {
+        "image": {"registry": "h.io", "repository": "team/web", "tag": "2"}
+    }
+
+
+def test_keys_below_each_other_come_together() -> None:
+    side = ImageValues(repository="h.io/side", tag="3", digest="sha256:1")
+    assert values_of({"a.image": WEB, "a.side.image": side}, {}) == {
+        "a": {
+            "image": {"repository": "h.io/team/web", "tag": "2"},
+            "side": {"image": {"repository": "h.io/side", "tag": "3", "digest": "sha256:1"}},
+        }
+    }
+
+
+def test_the_values_of_subcharts_lie_below_their_names_and_under_the_chart_s() -> None:
+    files = {
+        "c/values.yaml": b"a: 1\nsub: {image: {registry: x}}\n",
+        "c/charts/sub/values.yaml": b"image: {registry: y, tag: '1'}\n",
+        "c/charts/sub/charts/deep/values.yaml": b"z: 1\n",
+        "c/templates/values.yaml": b"no: 1\n",
+        "d/values.yaml": b"other: 1\n",
+        "c/charts/odd/x/values.yaml": b"n: 1",
+    }
+    assert base_values(files, "c/", [b"a: 2\n", b"b: {{ no }}\n"]) == {
+        "a": "2",
+        "sub": {"image": {"registry": "x", "tag": "1"}, "deep": {"z": "1"}},
+    }
+
+
+def test_what_nothing_names_is_told_by_its_key() -> None:
+    rendered = b"kind: Pod\nspec: {containers: [{name: a, image: h.io/team/web:2}]}\n"
+    assert unnamed(
+        {"image": WEB, "side": ImageValues(repository="h.io/side", tag="1")}, rendered
+    ) == ["side"]

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import pytest
+
+from towline.gitops.image_effect import Found, composed, images_in, names, near, strays
+from towline.image import Reference, parse_reference
+
+DIGEST, OTHER = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+WEB = parse_reference("reg.example.com/team/web:2.4.1")
+
+
+def found(text: str) -> tuple[Found, ...]:
+    listed = images_in(text.encode(), {"web"})
+    assert listed is not None
+    return listed
+
+
+def named(text: str, wanted: Reference = WEB) -> bool:
+    return any(names(one, wanted) for one in found(text))
+
+
+POD = "spec: {%s: [{name: a, image: %s}], containers: []}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        POD % ("initContainers", "reg.example.com/team/web:2.4.1"),
+        POD % ("ephemeralContainers", "'reg.example.com/team/web:2.4.1'"),
+        "kind: CronJob\nspec: {jobTemplate: {spec: {template: {spec: {containers: [{image: reg.example.com/team/web:2.4.1}]}}}}}\n",
+        "kind: List\nitems:\n- kind: Pod\n  spec: {containers: [{image: reg.example.com/team/web:2.4.1}]}\n",
+        "kind: Database\nspec:\n  image: reg.example.com/team/web:2.4.1\n",
+        "kind: ConfigMap\ndata: {image: reg.example.com/team/web:2.4.1}\n",
+        f"image: reg.example.com/team/web:2.4.1@{DIGEST}\n".replace(f"@{DIGEST}", ""),
+        "args: [--sidecar=reg.example.com/team/web:2.4.1]\n",
+        "args: ['a=b,web=reg.example.com/team/web:2.4.1,c']\n",
+        "url: docker://reg.example.com/team/web:2.4.1\n",
+        "image: {registry: reg.example.com, repository: team/web, tag: 2.4.1}\n",
+        "image: {registry: reg.example.com, repository: reg.example.com/team/web, tag: 2.4.1}\n",
+        "image: {repository: reg.example.com/team/web, tag: '2.4.1', digest: ''}\n",
+        "imageRepository: reg.example.com/team/web\nimageTag: 2.4.1\n",
+        "global: {imageRegistry: reg.example.com}\nweb: {image: {repository: team/web, tag: 2.4.1}}\n",
+        "images:\n- name: web\n  newName: reg.example.com/team/web\n  newTag: 2.4.1\n",
+        "parameters:\n- {name: image.repository, value: reg.example.com/team/web}\n- {name: image.tag, value: 2.4.1}\n",
+        "values: |\n  image:\n    repository: reg.example.com/team/web\n    tag: 2.4.1\n",
+        "x: &x {repository: reg.example.com/team/web}\nimage: {<<: *x, tag: 2.4.1}\n",
+        "{{- if .a }}\nspec: {containers: [{name: a, image: reg.example.com/team/web:2.4.1}]}\n{{- end }}\n",
+    ],
+)
+def test_the_image_is_found_where_it_is_read(text: str) -> None:
+    assert named(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image: reg.example.com/team/web:2.4.10\n",
+        "image: xreg.example.com/team/web:2.4.1\n",
+        "image: docker.io/reg.example.com/team/web:2.4.1\n",
+        "# reg.example.com/team/web:2.4.1\nimage: other\n",
+        f"image: reg.example.com/team/web:2.4.1@{OTHER}\n",
+        "image: {registry: docker.io, repository: reg.example.com/team/web, tag: 2.4.1}\n",
+        f"image: {{repository: reg.example.com/team/web, tag: 2.4.1, digest: '{OTHER}'}}\n",
+        "global: {imageRegistry: mirror.io}\nimage: {registry: reg.example.com, repository: team/web, tag: 2.4.1}\n",
+        "image: {name: reg.example.com/team/web, version: 1.0.0, repository: x, tag: '2'}\n",
+        "images: [{name: web, newName: reg.example.com/team/web}]\n",
+        "image: team/web:2.4.1\n",
+    ],
+)
+def test_what_only_looks_like_it_is_another_image(text: str) -> None:
+    assert not named(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "same"),
+    [
+        ("web:1", "docker.io/library/web:1", True),
+        ("index.docker.io/team/web:1", "docker.io/team/web:1", True),
+        ("team/web:1", "docker.io/team/web:1", True),
+        ("web:1", "docker.io/team/web:1", False),
+        (f"reg.io/web@{DIGEST}", f"reg.io/web:1@{DIGEST}", True),
+        (f"reg.io/web:1@{OTHER}", f"reg.io/web:1@{DIGEST}", False),
+        ("reg.io/web:1", f"reg.io/web:1@{DIGEST}", True),
+        ("reg.io/web", f"reg.io/web@{DIGEST}", False),
+        ("reg.io:5000/web:1", "reg.io/web:1", False),
+    ],
+)
+def test_references_are_compared_as_a_runtime_reads_them(
+    text: str,
+    wanted: str,
+    same: bool,  # noqa: FBT001 - of a table
+) -> None:
+    assert names(Found(place="", text=text), parse_reference(wanted)) is same
+
+
+def test_what_cannot_be_read_is_none() -> None:
+    assert images_in(b"a: [", {"web"}) is None
+    assert images_in(b"\xff{{", {"web"}) is None
+
+
+def test_containers_of_the_same_name_with_another_image_are_strays_and_others_are_not() -> None:
+    images = [
+        "reg.example.com/team/web:1",
+        "docker.io/reg.example.com/team/web:2.4.1",
+        "team/web:2.4.1",
+        "other/web:1",
+        "reg.example.com/team/cart:1",
+        "reg.example.com/team/web:2.4.1",
+    ]
+    text = "kind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n" + "".join(
+        f"  - {{name: c, image: '{image}'}}\n" for image in images
+    )
+    assert [one.text for one in strays(found(text), WEB)] == images[:3]
+
+
+def test_the_likely_ones_are_named_first() -> None:
+    text = "kind: Pod\nmetadata: {name: p}\nspec:\n  containers: [{name: a, image: x/cart:1}, {name: b, image: y/web:1}]\n"
+    text += "image: {repository: z/web, tag: '2'}\n"
+    assert near(found(text), WEB) == [
+        "y/web:1 (Pod p, b)",
+        "z/web:2 (image)",
+        "x/cart:1 (Pod p, a)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        (("", "a/b", "1", ""), "a/b:1"),
+        (("r", "b", "", DIGEST), f"r/b@{DIGEST}"),
+        (("r", "r/b", "1", "a" * 64), f"r/b:1@sha256:{'a' * 64}"),
+        (("r:5", "b:2", "1", ""), "r:5/b:2"),
+    ],
+)
+def test_parts_come_together_as_charts_join_them(
+    parts: tuple[str, str, str, str], text: str
+) -> None:
+    assert composed(*parts) == text

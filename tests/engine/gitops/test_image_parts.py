@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from towline.gitops.image_parts import (
+    ImagePart,
+    ImageParts,
+    digest_paths,
+    global_paths,
+    is_digest,
+    text_at,
+)
+
+WEB = ImageParts(
+    host="reg.io", name="team/web", tag="2", digest="sha256:0", whole="reg.io/team/web:2"
+)
+
+
+@pytest.mark.parametrize(
+    ("repository", "registry", "common", "result"),
+    [
+        ("old", "", "", ("", "reg.io/team/web")),
+        ("old/web", "docker.io", "", ("reg.io", "team/web")),
+        ("", "docker.io", "", ("reg.io", "team/web")),
+        ("old/web", "reg.io/team", "", ("reg.io/team", "web")),
+        ("docker.io/old", "docker.io", "", ("reg.io", "reg.io/team/web")),
+        ("quay.io/old", "docker.io", "", ("", "reg.io/team/web")),
+        ("old/web", "", "reg.io", ("", "team/web")),
+        ("reg.io/old", "", "reg.io", ("", "reg.io/team/web")),
+        ("old/web", "docker.io", "reg.io", ("reg.io", "team/web")),
+    ],
+)
+def test_registry_and_repository_are_written_as_they_stand_there(
+    repository: str, registry: str, common: str, result: tuple[str, str]
+) -> None:
+    assert WEB.spread(repository, registry, common) == result
+
+
+def test_each_part_is_a_text() -> None:
+    parts = ("image", "repository", "registry", "name", "tag", "digest")
+    assert [str(ImagePart(image=WEB, part=part)) for part in parts] == [
+        "reg.io/team/web:2",
+        "reg.io/team/web",
+        "reg.io",
+        "team/web",
+        "2",
+        "sha256:0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("image.tag", ("image.digest", "image.sha")),
+        ("imageTag", ("imageDigest", "imageSha")),
+        ("p[name=image.tag].value", ("p[name=image.digest].value", "p[name=image.sha].value")),
+        ("tag.image.tag", ("tag.image.digest", "tag.image.sha")),
+        ("stage", ()),
+        ("image", ()),
+    ],
+)
+def test_a_digest_is_looked_for_where_the_tag_is(path: str, found: tuple[str, ...]) -> None:
+    assert digest_paths(path) == found
+
+
+def test_a_digest_has_its_algorithm_or_not() -> None:
+    assert [is_digest(text) for text in (f"sha256:{'0' * 64}", "0" * 64, "sha256:0", "abc")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_one_registry_for_all_images_is_looked_for_upwards() -> None:
+    assert global_paths(("spec", "values", "image")) == [
+        ("spec", "values", "global", "imageRegistry"),
+        ("spec", "global", "imageRegistry"),
+        ("global", "imageRegistry"),
+    ]
+    assert text_at({"a": {"b": "c"}}, ("a", "b")) == "c"
+    assert text_at({"a": {"b": "c"}}, ("a", "b", "c")) == text_at({}, ("a",)) == ""
