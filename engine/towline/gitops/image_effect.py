@@ -13,11 +13,11 @@ from itertools import product
 from typing import Any
 
 from towline.gitops.image_parts import is_digest
+from towline.gitops.image_text import words
 from towline.gitops.plain_data import load, load_template
 from towline.gitops.pods import pods_of
 from towline.image import Reference, has_registry, parse_familiar
 
-_AROUND = re.compile(r"[\s,;=|\"'()\[\]]+|(?<![^\s,;=|\"'(\[])[a-z][a-z0-9+.-]*://")
 _REGISTRY = ("registry", "imageregistry")
 _NAME = ("repository", "name", "image", "newname", "imagerepository", "imagename", "repo")
 _TAG = ("tag", "newtag", "imagetag", "version")
@@ -157,7 +157,7 @@ class _Walk:
             for document in load(text.encode(errors="replace")) or ():
                 if isinstance(document, dict | list):
                     yield from _Walk(self._like).below(document, path, "", depth + 1)
-        for part in _AROUND.split(text):
+        for part in words(text):
             if (reference := parse_familiar(part)) and (
                 reference.image.tag or reference.image.digest
             ):

@@ -87,9 +87,9 @@ def _with_override(text: str, image: str) -> str:
     return f"{items[0].repository}={changed}"
 
 
-def names(text: str, image: str) -> bool:
-    """Whether a text is `image`, or holds it as a word of its own."""
-    return any(item.own == image for item in _items(text))
+def words(text: str) -> list[str]:
+    """The words of a text, without flags, names and schemes before them."""
+    return [item.own for item in _items(text)]
 
 
 def _items(text: str) -> list[_Item]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from towline.errors import RenderError
-from towline.gitops.image_text import image_put, instead, names, with_image, with_value
+from towline.gitops.image_text import image_put, instead, with_image, with_value, words
 
 IMAGE = "host.example:5000/team/web:2.4.1"
 OTHER = f"host.example/team/cart@sha256:{'0' * 64}"
@@ -70,12 +70,12 @@ def test_an_override_of_kustomize_keeps_the_name_that_it_is_for(old: str, new: s
 
 @pytest.mark.parametrize("text", [IMAGE, f"web={IMAGE}", f'["{OTHER}", "{IMAGE}"]', f"docker://{IMAGE}", f"docker run {IMAGE} -p 1"])
 def test_a_text_names_the_images_that_are_words_of_it(text: str) -> None:
-    assert names(text, IMAGE)
-    assert not names(text.replace("2.4.1", "2.4.10"), IMAGE)
-    assert not names(text.replace("/web", "/web-x"), IMAGE)
-    assert not names(text, "web:2.4.1")
+    assert IMAGE in words(text)
+    assert IMAGE not in words(text.replace("2.4.1", "2.4.10"))
+    assert IMAGE not in words(text.replace("/web", "/web-x"))
+    assert "web:2.4.1" not in words(text)
 
 
 @pytest.mark.parametrize("text", ["a" * 300_000, "=" * 300_000, "a=" * 150_000, "a:/" * 100_000, "a," * 50_000, '"' * 300_000])
 def test_a_long_text_is_read_once_through(text: str) -> None:
-    assert not names(text, IMAGE)
+    assert IMAGE not in words(text)
