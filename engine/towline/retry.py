@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
@@ -40,6 +41,17 @@ class Deadline:
 def pause(attempt: int, clock: Clock, *, base: float = 0.2, cap: float = 5.0) -> float:
     """Seconds to wait after failed attempt number `attempt` (from 0): full jitter below base x 2^attempt, capped."""
     return clock.uniform(0.0, min(cap, base * 2.0 ** min(attempt, 30)))
+
+
+def moments(clock: Clock, *, seconds: float = 10.0) -> Iterator[None]:
+    """Now, and again after growing pauses, for `seconds` in all: to ask for what may need a moment to be seen. It is for the caller to leave."""
+    deadline = Deadline.after(seconds, clock)
+    for attempt in itertools.count():
+        yield
+        if not deadline.left:
+            return
+        longest = min(1.0, 0.2 * 2.0 ** min(attempt, 30))
+        clock.sleep(min(deadline.left, clock.uniform(longest / 2, longest)))
 
 
 def retry_after(value: str | None, clock: Clock, *, cap: float = 60.0) -> float | None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.clock import FakeClock
-from towline.retry import Clock, Deadline, pause, retry_after
+from towline.retry import Clock, Deadline, moments, pause, retry_after
 
 
 def test_a_deadline_counts_down_and_ends_at_zero() -> None:
@@ -56,3 +56,17 @@ def test_retry_after_as_a_date_counts_from_the_wall_clock(offset: int, seconds: 
 def test_no_header_breaks_the_reader(value: str) -> None:
     seconds = retry_after(value, FakeClock().clock)
     assert seconds is None or 0.0 <= seconds <= 60.0
+
+
+def test_moments_come_at_once_and_after_growing_pauses_until_their_time_is_over() -> None:
+    fake = FakeClock()
+    begun = fake.time
+    assert len([fake.time for _ in moments(fake.clock, seconds=5.0)]) == len(fake.sleeps) + 1
+    assert fake.sleeps[:5] == [0.2, 0.4, 0.8, 1.0, 1.0]
+    assert fake.time - begun == pytest.approx(5.0)
+
+
+def test_without_seconds_there_is_one_moment() -> None:
+    fake = FakeClock()
+    assert list(moments(fake.clock, seconds=0.0)) == [None]
+    assert fake.sleeps == []

@@ -16,6 +16,7 @@ from towline.registry.coding import decoded
 from towline.registry.manifest import ACCEPT, LIMIT, OCI_INDEX, SCHEMA_1, Descriptor, Manifest, digest_of, parse_manifest
 from towline.registry.session import Session
 from towline.registry.uploads import Uploads
+from towline.retry import moments
 from towline.secret import Login
 from towline.transport import Transport, whole
 
@@ -199,10 +200,12 @@ class RegistryClient:
         return bool(subject)
 
     def _confirm(self, repository: str, target: str, manifest: Manifest, status: int) -> None:
-        """Pass where the registry has the manifest; raises RegistryError."""
-        head = self.head_manifest(repository, target)
-        if head is None or head.digest != digest_of(manifest.body, head.digest):
-            raise RegistryError(f"the {self.party} answers {status} to {repository}, manifest {target}, and does not have it", where=str(self.registry))
+        """Pass where the registry has the manifest, as soon as it says so; raises RegistryError."""
+        for _ in moments(self.transport.clock):
+            head = self.head_manifest(repository, target)
+            if head is not None and head.digest == digest_of(manifest.body, head.digest):
+                return
+        raise RegistryError(f"the {self.party} answers {status} to {repository}, manifest {target}, and does not have it", where=str(self.registry))
 
     def _refused(self, repository: str, target: str, response: Response) -> Exception:
         """What an answer to a manifest means: something it names is missing, there is no such repository, or the registry does not want it."""

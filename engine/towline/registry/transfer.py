@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import groupby
 from threading import Event
 
-from towline.errors import CredentialError, DigestMismatch, Interrupted, RegistryError, RegistryUnreachable
+from towline.errors import DigestMismatch, Interrupted, RegistryError, RegistryUnreachable
 from towline.image import Registry
-from towline.registry.attempts import ATTEMPTS, Attempts
+from towline.registry.attempts import Attempts
 from towline.registry.client import RegistryClient
-from towline.registry.faults import ASK, THERE, BrokenOff, Incomplete
+from towline.registry.faults import ASK, THERE, BrokenOff
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, Moved
 from towline.registry.leftovers import PATIENTLY, SOON, Leftovers
-from towline.registry.manifest import Manifest
 from towline.registry.parallel import JOBS, Slots, Stopped, in_parallel
-from towline.registry.plan import CopyBlob, Place, Plan, PutManifest
+from towline.registry.plan import CopyBlob, Plan
 from towline.registry.progress import Progress
-from towline.registry.referrers import list_under_tag
 from towline.registry.source import Source
+from towline.registry.storing import Storing
 from towline.registry.stream import BlobStream
 from towline.registry.uploads import UploadSession
 from towline.retry import pause
@@ -40,7 +39,7 @@ class Transfer:
         self._slots = Slots(lambda: self._jobs >> transport.pressure)
         self._stop = Event()
         self._leftovers = Leftovers(targets, transport)
-        self._unlisted: list[PutManifest] = []
+        self._storing = Storing(targets, transport.clock)
 
     def perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
         """Do all of it. Raises the errors of the registry family, DigestMismatch among them, and Incomplete where a believed manifest is not whole."""
@@ -63,9 +62,9 @@ class Transfer:
         moved = in_parallel(self._bring, groups, stop=self._stop, tick=self._progress.tick, jobs=self._jobs)
         manifests = sorted({put for plan in plans for put in plan.manifests}, key=lambda put: put.level)
         for _, level in groupby(manifests, key=lambda put: put.level):
-            self._put(level)
-        self._put(put for plan in plans for put in plan.tags)
-        self._list()
+            self._storing.put(level)
+        self._storing.put(put for plan in plans for put in plan.tags)
+        self._storing.list_referrers()
         return {blob: way for ways in moved for blob, way in ways.items()}
 
     def _bring(self, blobs: tuple[CopyBlob, ...]) -> Mapping[CopyBlob, Moved]:
@@ -181,47 +180,3 @@ class Transfer:
             raise (later if isinstance(fault.fault, RegistryUnreachable) else fault.fault) from fault
         self._leftovers.goes_on(blob, state)
         return state
-
-    def _put(self, puts: Iterable[PutManifest]) -> None:
-        in_parallel(self._store, tuple(dict.fromkeys(puts)))
-
-    def _store(self, put: PutManifest) -> None:
-        """Store one manifest; what it names may need a moment to be seen. Raises Incomplete for a believed one."""
-        clock, client = self._transport.clock, self._targets[put.place.registry]
-        for attempt in range(ATTEMPTS):
-            try:
-                listed = client.put_manifest(put.place.repository, put.target, put.manifest)
-            except Incomplete as fault:
-                if put.believed:
-                    raise
-                if attempt == ATTEMPTS - 1:
-                    raise fault.fault from fault
-                clock.sleep(pause(attempt, clock, base=0.5))
-            except (RegistryError, CredentialError) as fault:
-                return self._settle(client, put, fault)
-            else:
-                self._unlisted += [put] if put.manifest.subject and not listed else []
-                return None
-        return None
-
-    def _list(self) -> None:
-        """Keep the list of referrers by hand on registries that do not keep it."""
-        lists: dict[tuple[Place, str], list[Manifest]] = {}
-        for put in self._unlisted:
-            lists.setdefault((put.place, put.manifest.subject), []).append(put.manifest)
-        for (place, subject), referrers in lists.items():
-            list_under_tag(self._targets[place.registry], place.repository, subject, referrers)
-
-    def _settle(self, client: RegistryClient, put: PutManifest, fault: RegistryError | CredentialError) -> None:
-        """A tag that was refused may hold the image all the same, or another one for good: its registry is asked which (ECR refuses both alike, facts 3.3)."""
-        if isinstance(fault, RegistryUnreachable | DigestMismatch) or put.target == put.manifest.digest:
-            raise fault
-        head = client.head_manifest(put.place.repository, put.target)
-        if head is not None and head.digest == put.manifest.digest:
-            return
-        if head is None or isinstance(fault, CredentialError):
-            raise fault
-        raise RegistryError(
-            f"the tag {put.target} of {put.place.repository} holds {head.digest} on the {client} and was not moved to {put.manifest.digest}: {fault.message}",
-            where=str(client.registry), hint="tags are probably immutable there: push under a tag of its own, or delete the old one",
-        ) from fault

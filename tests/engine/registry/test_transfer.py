@@ -16,11 +16,9 @@ from tests.fakes.serve import Request
 from towline.errors import DigestMismatch, Interrupted, RegistryError, RegistryUnreachable
 from towline.registry import stream
 from towline.registry.attempts import ATTEMPTS
-from towline.registry.faults import Incomplete
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, Moved
-from towline.registry.manifest import parse_manifest
 from towline.registry.parallel import JOBS
-from towline.registry.plan import CopyBlob, Place, Plan, PutManifest
+from towline.registry.plan import CopyBlob, Place, Plan
 from towline.registry.transfer import Transfer
 from towline.transport import Transport
 
@@ -522,40 +520,6 @@ def test_a_host_that_asks_for_rest_gets_it_from_everybody(source: FakeRegistry, 
     assert len(target.storage["app"].blobs) == 20
     assert sum(time.sleeps) >= 30
     assert pair.target.transport.pressure == 1
-
-
-def put_of(image: ImageParts, pair: Pair, target: str = "1", *, believed: bool = False) -> Plan:
-    manifest = parse_manifest(image.manifest, image.media_type)
-    return Plan(tags=(PutManifest(place=Place(registry=pair.target.registry, repository="app"), target=target, manifest=manifest, believed=believed),))
-
-
-def test_a_registry_that_does_not_see_its_blobs_at_once_is_given_a_moment(target: FakeRegistry, pair: Pair, time: FakeClock) -> None:
-    image = make_image()
-    put(image, target, "app")
-    target.fault = on("PUT", "", Status(code=404, body=b'{"errors":[{"code":"BLOB_UNKNOWN"}]}'), times=2)
-    perform(pair, put_of(image, pair))
-    assert target.storage["app"].tags == {"1": image.digest}
-    assert time.sleeps == [0.5, 1.0]
-
-
-def test_a_manifest_whose_parts_stay_away_is_given_up(target: FakeRegistry, pair: Pair) -> None:
-    with pytest.raises(RegistryError, match="MANIFEST_BLOB_UNKNOWN"):
-        perform(pair, put_of(make_image(), pair))
-    assert target.count("PUT") == ATTEMPTS
-    with pytest.raises(Incomplete):
-        perform(pair, put_of(make_image(), pair, believed=True))
-
-
-def test_an_immutable_tag_with_the_same_image_is_done_and_with_another_a_clear_error(target: FakeRegistry, pair: Pair) -> None:
-    image, other = make_image(seed=1), make_image(seed=2)
-    put(other, target, "app")
-    put(image, target, "app", "1")
-    target.immutable_tags = True
-    perform(pair, put_of(image, pair))
-    with pytest.raises(RegistryError, match=f"the tag 1 of app holds {image.digest} .* was not moved to {other.digest}") as caught:
-        perform(pair, put_of(other, pair))
-    assert "immutable" in caught.value.hint
-    assert target.storage["app"].tags == {"1": image.digest}
 
 
 def interrupter(ready: threading.Event) -> threading.Thread:

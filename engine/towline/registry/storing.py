@@ -1,0 +1,67 @@
+"""Puts manifests and tags into their registries, each when what it names is there, and lists referrers where a registry does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
+from towline.image import Registry
+from towline.registry.client import RegistryClient
+from towline.registry.faults import Incomplete
+from towline.registry.manifest import Manifest
+from towline.registry.parallel import in_parallel
+from towline.registry.plan import Place, PutManifest
+from towline.registry.referrers import list_under_tag
+from towline.retry import Clock, moments
+
+
+class Storing:
+    """The manifests of one run on their way to `targets`; shared by threads."""
+
+    def __init__(self, targets: Mapping[Registry, RegistryClient], clock: Clock) -> None:
+        self._targets = targets
+        self._clock = clock
+        self._unlisted: list[PutManifest] = []
+
+    def put(self, puts: Iterable[PutManifest]) -> None:
+        """Store these, which do not name one another. Raises the registry family, and Incomplete for a believed one that is not whole."""
+        in_parallel(self._store, tuple(dict.fromkeys(puts)))
+
+    def list_referrers(self) -> None:
+        """Keep the lists of referrers by hand on registries that do not keep them, for all that was put so far."""
+        lists: dict[tuple[Place, str], list[Manifest]] = {}
+        for put in self._unlisted:
+            lists.setdefault((put.place, put.manifest.subject), []).append(put.manifest)
+        in_parallel(lambda one: list_under_tag(self._targets[one[0][0].registry], one[0][0].repository, one[0][1], one[1]), tuple(lists.items()))
+
+    def _store(self, put: PutManifest) -> None:
+        client, missing = self._targets[put.place.registry], None
+        for _ in moments(self._clock):
+            try:
+                listed = client.put_manifest(put.place.repository, put.target, put.manifest)
+            except Incomplete as fault:  # what it names may need a moment to be seen
+                if put.believed:
+                    raise
+                missing = fault
+            except (RegistryError, CredentialError) as fault:
+                return _settle(client, put, fault)
+            else:
+                self._unlisted += [put] if put.manifest.subject and not listed else []
+                return None
+        assert missing is not None
+        raise missing.fault from missing
+
+
+def _settle(client: RegistryClient, put: PutManifest, fault: RegistryError | CredentialError) -> None:
+    """A tag that was refused may hold the image all the same, or another one for good: its registry is asked which (ECR refuses both alike, facts 3.3)."""
+    if isinstance(fault, RegistryUnreachable | DigestMismatch) or put.target == put.manifest.digest:
+        raise fault
+    head = client.head_manifest(put.place.repository, put.target)
+    if head is not None and head.digest == put.manifest.digest:
+        return
+    if head is None or isinstance(fault, CredentialError):
+        raise fault
+    raise RegistryError(
+        f"the tag {put.target} of {put.place.repository} holds {head.digest} on the {client} and was not moved to {put.manifest.digest}: {fault.message}",
+        where=str(client.registry), hint="tags are probably immutable there: push under a tag of its own, or delete the old one",
+    ) from fault
