@@ -39,7 +39,7 @@ PARAMETERS: Mapping[str, tuple[str, str, object]] = {
     "dockerConfigJSON": ("string", "Docker configuration with logins for the registries: its path, or its text.", None),
     "targetArchitecture": ("string", "Copy this platform only, as os/architecture[/variant]; several with commas between.", None),
     "copyReferrers": ("boolean", "Signatures, attestations and SBOMs that refer to the image travel with it.", False),
-    "verify": ("boolean", "Read the image again from the target when it is pushed, and compare.", False),
+    "verify": ("boolean", "Read the image again from the target, and bring again what it has lost.", False),
     "copyDeadline": ("integer", "Seconds that the copy may take (3600).", 3600),
     "customTlsCertificateLinks": ("list", "Certificates in PEM to trust beside the machine's own, each as a URL or as a path.", None),
     "clientCertificates": ("map", "For each registry that asks for one, the path of a client certificate in PEM.", None),
@@ -78,10 +78,10 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         transport = stack.enter_context(Transport(limit=settings.number("copyDeadline"), network=network(task), hide=call.console.hide))
         clients = {registry: registry_client(task, transport, registry, role="target", names=names) for registry, names in target_names([job]).items()}
         copying = Copying(source=stack.enter_context(_opened(task, transport, source)), targets=clients,
-                          progress=Progress(call.console, transport.clock), dry_run=task.dry_run)
+                          progress=Progress(call.console, transport.clock), dry_run=task.dry_run, warn=call.console.warn)
         reports = copy_images([job], copying)
         if settings.flag("verify") and not task.dry_run:
-            verify_images([job], reports, clients)
+            reports = verify_images(reports, copying)
         sent = transport.total
     said = line(reports[0], dry_run=task.dry_run)
     if not arguments.json:

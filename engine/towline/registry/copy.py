@@ -23,12 +23,17 @@ from towline.registry.transfer import Transfer
 
 @dataclass(frozen=True, kw_only=True)
 class Copying:
-    """Between whom: the source, and the target registries by their origin; all requests go by the targets' one transport."""
+    """Between whom: the source, and the target registries by their origin; all requests go by the targets' one transport.
+
+    `doubted` places get all of an image, whatever their tags say; `warn` takes a line for people.
+    """
 
     source: Source
     targets: Mapping[Registry, RegistryClient]
     progress: Progress
     dry_run: bool = False
+    doubted: frozenset[Place] = frozenset()
+    warn: Callable[[str], None] = lambda _: None
 
 
 def copy_images(jobs: Sequence[CopyJob], copying: Copying) -> tuple[CopyReport, ...]:
@@ -106,10 +111,12 @@ class _Look:
         if not self.digest:
             questions.append(self._at_source)
         answers = in_parallel(lambda question: question(), questions)
-        self._pending = tuple(target for target, found in zip(self._job.targets, answers, strict=False) if found != self.digest)
+        doubted = self._copying.doubted
+        self._pending = tuple(target for target, found in zip(self._job.targets, answers, strict=False) if found != self.digest or _place(target) in doubted)
         for target in self._pending:
             _check_digest(target, self.digest)
-        places = {place for target in self._pending if target.target != self.digest and not self._mounts(place := _place(target))}
+        believed = [target for target in self._pending if target.target != self.digest and _place(target) not in doubted]
+        places = {place for target in believed if not self._mounts(place := _place(target))}
         self._held = {place: manifest for place, manifest in zip(places, in_parallel(self._holding, tuple(places)), strict=True) if manifest is not None}
         if any(_place(target) not in self._held for target in self._pending):
             self._read()

@@ -1,66 +1,111 @@
-"""The proof after a copy, on demand: what the targets say that they hold is read again and compared."""
+"""The proof after a copy, on demand: what the targets say that they hold is read again and compared, and what they have lost is brought once more."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from towline.errors import RegistryError
-from towline.image import Reference, Registry
+from towline.errors import ConfigError, RegistryError
+from towline.image import Reference
 from towline.registry.client import RegistryClient
-from towline.registry.job import CopyJob, CopyReport
+from towline.registry.copy import Copying, copy_images
+from towline.registry.job import SKIPPED, CopyReport
 from towline.registry.manifest import Descriptor, Manifest
 from towline.registry.parallel import in_parallel
-from towline.registry.plan import read_tree
-from towline.retry import pause
-
-_ATTEMPTS = 5
+from towline.registry.plan import Place, read_tree
+from towline.retry import moments
 
 
-def verify_images(jobs: Sequence[CopyJob], reports: Sequence[CopyReport], targets: Mapping[Registry, RegistryClient]) -> None:
-    """Read every target's manifests again, and ask for every blob; raises RegistryError where something is missing or another than was copied."""
-    for job, report in zip(jobs, reports, strict=True):
-        for target in job.targets:
-            _Proof(target, targets[target.registry]).check(report.digest)
+class Damaged(RegistryError):
+    """A target that lacks a part of what its tag names."""
+
+
+def verify_images(reports: Sequence[CopyReport], copying: Copying) -> tuple[CopyReport, ...]:
+    """Read every target's manifests again, and ask for every blob; a target that has lost a part gets all of it once more, and is read again.
+
+    What came of it. Raises RegistryError where something is missing or another than was copied.
+    """
+    damaged = _damaged(reports, copying)
+    if not damaged:
+        return tuple(reports)
+    for fault in damaged.values():
+        copying.warn(f"{fault.message}: it is brought again")
+    again = _again(reports, damaged, copying)
+    for fault in _damaged(again, copying).values():
+        raise fault
+    return tuple(_joined(first, second) for first, second in zip(reports, again, strict=True))
+
+
+def _again(reports: Sequence[CopyReport], damaged: Mapping[Reference, Damaged], copying: Copying) -> tuple[CopyReport, ...]:
+    """The copy once more, that believes nothing of the damaged places; raises what that raises, with what it was for."""
+    doubted = frozenset(Place(registry=target.registry, repository=target.image.name) for target in damaged)
+    try:
+        return copy_images([report.job for report in reports], replace(copying, doubted=doubted))
+    except (RegistryError, ConfigError) as fault:
+        what = next(iter(damaged.values())).message
+        raise type(fault)(f"{what}, and it could not be brought again: {fault.message}", where=fault.where, hint=fault.hint) from fault
+
+
+def _damaged(reports: Iterable[CopyReport], copying: Copying) -> Mapping[Reference, Damaged]:
+    """The targets that lack something, with what it is; raises RegistryError for one that holds another image."""
+    found: dict[Reference, Damaged] = {}
+    for report in _everything(reports):
+        for target in report.job.targets:
+            try:
+                _Proof(target, copying.targets[target.registry], seconds=10.0 if report.plan else 0.0).check(report.digest)
+            except Damaged as fault:
+                found[target] = fault
+    return found
+
+
+def _everything(reports: Iterable[CopyReport]) -> Iterator[CopyReport]:
+    for report in reports:
+        yield report
+        yield from report.referrers
+
+
+def _joined(first: CopyReport, second: CopyReport) -> CopyReport:
+    """What a copy and its repair came to together."""
+    blobs = (*first.blobs, *(blob for blob in second.blobs if blob.way.how != SKIPPED or not first.plan))
+    return replace(second, blobs=blobs, tags_set=tuple(dict.fromkeys(first.tags_set + second.tags_set)), plan=first.plan + second.plan,
+                   source_asked=first.source_asked or second.source_asked)
 
 
 @dataclass(frozen=True)
 class _Proof:
-    """One image at one target."""
+    """One image at one target; what was stored just now may need some `seconds` to be seen."""
 
     target: Reference
     client: RegistryClient
+    seconds: float
 
     def check(self, digest: str) -> None:
         """Compare the image with `digest`, and see that all that hangs on it is there."""
         root = self._manifest(self.target.target)
         if root.digest != digest:
-            raise self._wrong(f"is {root.digest}, not {digest}")
+            raise self._wrong(RegistryError, f"is {root.digest}, not {digest}")
         tree = read_tree(self, self.target.image.name, root)
-        sizes = in_parallel(lambda blob: self.client.blob_size(self.target.image.name, blob.digest), tree.blobs)
-        for blob, size in zip(tree.blobs, sizes, strict=True):
-            self._check_blob(blob, size)
+        in_parallel(self._check_blob, tree.blobs)
 
     def find_manifests(self, _repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
         """The manifests of these digests, checked."""
         return in_parallel(self._manifest, digests)
 
-    def _check_blob(self, blob: Descriptor, size: int | None) -> None:
-        if size is None:
-            raise self._wrong(f"lacks the blob {blob.digest}")
-        if size not in (-1, blob.size):  # some registries do not say
-            raise self._wrong(f"has {size} bytes for the blob {blob.digest}, not {blob.size}")
+    def _check_blob(self, blob: Descriptor) -> None:
+        size: int | None = None
+        for _ in moments(self.client.transport.clock, seconds=self.seconds):
+            size = self.client.blob_size(self.target.image.name, blob.digest)
+            if size in (-1, blob.size):  # some registries do not say
+                return
+        raise self._wrong(Damaged, f"lacks the blob {blob.digest}" if size is None else f"has {size} bytes for the blob {blob.digest}, not {blob.size}")
 
     def _manifest(self, target: str) -> Manifest:
-        """A manifest of the target; one that has just been stored may need a moment to be seen."""
-        clock = self.client.transport.clock
-        for attempt in range(_ATTEMPTS):
+        for _ in moments(self.client.transport.clock, seconds=self.seconds):
             found = self.client.find_manifest(self.target.image.name, target)
             if found is not None:
                 return found
-            clock.sleep(pause(attempt, clock, base=0.5))
-        raise self._wrong(f"lacks the manifest {target}")
+        raise self._wrong(Damaged, f"lacks the manifest {target}")
 
-    def _wrong(self, what: str) -> RegistryError:
-        return RegistryError(f"{self.target} was pushed, but {what} when it is read again", where=str(self.target.registry),
-                             hint="run the step again; where it stays so, the registry or a cache before it is at fault")
+    def _wrong(self, kind: type[RegistryError], what: str) -> RegistryError:
+        return kind(f"{self.target} {what} when it is read again", where=str(self.target.registry),
+                    hint="run the step again; where it stays so, the registry or a cache before it is at fault")

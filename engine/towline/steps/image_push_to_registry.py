@@ -38,11 +38,11 @@ def run(task: Task) -> Outcome:
             source=opened.enter_context(_local_source(task)) if local else _source(task, transport, jobs),
             targets={registry: registry_client(task, transport, registry, role="target" if registry == targets[0][0] else "", names=names)
                      for registry, names in target_names(jobs).items()},
-            progress=Progress(task.console, transport.clock), dry_run=task.dry_run,
+            progress=Progress(task.console, transport.clock), dry_run=task.dry_run, warn=task.console.warn,
         )
         reports = copy_images(jobs, copying)
         if settings.flag("verify") and not task.dry_run:
-            verify_images(jobs, reports, copying.targets)
+            reports = verify_images(reports, copying)
     for report in reports if len(reports) > 1 else ():
         task.console.say(f"  {line(report, dry_run=task.dry_run)}")
     return Outcome(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from towline.image import Platform, Reference, Registry, parse_image, parse_registry
@@ -49,9 +50,10 @@ class Pair:
         self.source = client(source, "source", transport, logins[0])
         self.target = client(target, "target", transport, logins[1])
 
-    def copying(self, *, dry_run: bool = False) -> Copying:
+    def copying(self, *, dry_run: bool = False, warn: Callable[[str], None] = print) -> Copying:
         """Between these two."""
-        return Copying(source=self.source, targets={self.target.registry: self.target}, progress=Progress(None, self.target.transport.clock), dry_run=dry_run)
+        progress = Progress(None, self.target.transport.clock)
+        return Copying(source=self.source, targets={self.target.registry: self.target}, progress=progress, dry_run=dry_run, warn=warn)
 
     def copy(self, *images: str, digest: str = "", platforms: tuple[Platform, ...] = (), dry_run: bool = False) -> CopyReport:
         """One job from the first of `images` to the others."""

@@ -2,28 +2,31 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.registry.clients import Pair, job
+from tests.engine.registry.clients import Pair, job, ways
 from tests.fakes.clock import FakeClock
-from tests.fakes.images import ImageParts, make_image, make_index, put
+from tests.fakes.images import ImageParts, make_image, make_index, missing, put
 from tests.fakes.registry import FakeRegistry, Status, on
-from towline.errors import DigestMismatch, RegistryError
+from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
 from towline.registry.copy import copy_images
+from towline.registry.job import CopyReport
 from towline.registry.verify import verify_images
 
 
 class Copied:
-    """An index that was copied, to be read again."""
+    """An index that was copied, to be read again; `warnings` are what is told meanwhile."""
 
     def __init__(self, source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
         self.index: ImageParts = make_index()
         put(self.index, source, "app", "1")
         self.jobs = [job(source, target, "app:1", "app:1", "b/app:2")]
-        self.pair = pair
-        self.reports = copy_images(self.jobs, pair.copying())
+        self.pair, self.warnings = pair, list[str]()
+        self.copying = pair.copying(warn=self.warnings.append)
+        self.reports = copy_images(self.jobs, self.copying)
         target.forget()
+        source.forget()
 
-    def verify(self) -> None:
-        verify_images(self.jobs, self.reports, self.pair.copying().targets)
+    def verify(self) -> CopyReport:
+        return verify_images(self.reports, self.copying)[0]
 
 
 @pytest.fixture
@@ -31,27 +34,66 @@ def copied(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> Copied:
     return Copied(source, target, pair)
 
 
-def test_what_was_copied_is_read_again_and_every_blob_asked_for(copied: Copied, target: FakeRegistry) -> None:
-    copied.verify()
+def test_what_was_copied_is_read_again_and_every_blob_asked_for(copied: Copied, source: FakeRegistry, target: FakeRegistry) -> None:
+    assert copied.verify() == copied.reports[0]
     assert (target.count("GET", "manifests"), target.count("HEAD", "blobs")) == (6, 8)
-    assert target.count("PUT") == 0
+    assert (target.count("PUT"), source.requests, copied.warnings) == (0, (), [])
 
 
 def test_a_tag_that_points_elsewhere_is_found(copied: Copied, target: FakeRegistry) -> None:
     other = put(make_image(seed=9), target, "b/app", "2")
-    with pytest.raises(RegistryError, match=f"b/app:2 was pushed, but is {other}, not {copied.index.digest}"):
+    with pytest.raises(RegistryError, match=f"b/app:2 is {other}, not {copied.index.digest}"):
+        copied.verify()
+    assert target.storage["b/app"].tags == {"2": other}
+
+
+def test_blobs_and_children_that_a_target_has_lost_come_back(copied: Copied, target: FakeRegistry) -> None:
+    again = copy_images(copied.jobs, copied.copying)
+    assert not again[0].changed
+    lost = next(iter(target.storage["app"].blobs))
+    child = copied.index.children[1].digest
+    del target.storage["app"].blobs[lost]
+    del target.storage["app"].manifests[child]
+    del target.storage["b/app"].manifests[child]
+    [report] = verify_images(again, copied.copying)
+    assert (missing(copied.index, target, "app"), missing(copied.index, target, "b/app")) == ((), ())
+    assert (report.changed, sum(ways(report))) == (True, 8)
+    assert len(copied.warnings) == 2
+    assert all("lacks the manifest" in warning or "lacks the blob" in warning for warning in copied.warnings)
+    assert copied.warnings[0].endswith(": it is brought again")
+
+
+def test_a_repair_of_what_was_copied_just_now_counts_with_the_copy(copied: Copied, target: FakeRegistry) -> None:
+    lost = next(iter(target.storage["app"].blobs))
+    del target.storage["app"].blobs[lost]
+    report = copied.verify()
+    copies, mounts, _ = ways(copied.reports[0])
+    assert ways(report) == (copies + 1, mounts, 0)
+    assert report.tags_set == copied.reports[0].tags_set
+
+
+def test_a_blob_that_does_not_come_back_is_told(copied: Copied, target: FakeRegistry) -> None:
+    lost = next(iter(target.storage["app"].blobs))
+    target.fault = on("HEAD", f"/app/blobs/{lost}", Status(code=404), times=999)
+    with pytest.raises(RegistryError, match=f"lacks the blob {lost} when it is read again$"):
         copied.verify()
 
 
-def test_a_blob_that_is_missing_or_shorter_is_found(copied: Copied, target: FakeRegistry) -> None:
+def test_a_shorter_blob_is_found(copied: Copied, target: FakeRegistry) -> None:
     lost = next(iter(target.storage["app"].blobs))
     whole = target.storage["app"].blobs[lost]
     target.storage["app"].blobs[lost] = whole[:-1]
-    with pytest.raises(RegistryError, match=f"has {len(whole) - 1} bytes for the blob {lost}"):
+    with pytest.raises(RegistryError, match=f"has {len(whole) - 1} bytes for the blob {lost}, not {len(whole)}"):
         copied.verify()
+
+
+def test_where_the_source_is_gone_both_faults_are_told(copied: Copied, source: FakeRegistry, target: FakeRegistry) -> None:
+    lost = next(iter(target.storage["app"].blobs))
     del target.storage["app"].blobs[lost]
-    with pytest.raises(RegistryError, match=f"lacks the blob {lost}"):
+    source.stop()
+    with pytest.raises(RegistryUnreachable, match=f"lacks the blob {lost} .* could not be brought again: the source registry .* cannot be reached"):
         copied.verify()
+    source.start()
 
 
 def test_a_child_with_other_bytes_is_found(copied: Copied, target: FakeRegistry) -> None:
@@ -61,13 +103,22 @@ def test_a_child_with_other_bytes_is_found(copied: Copied, target: FakeRegistry)
         copied.verify()
 
 
-def test_a_manifest_that_is_seen_a_moment_later_is_no_fault(copied: Copied, target: FakeRegistry, time: FakeClock) -> None:
-    target.fault = on("GET", "manifests", Status(code=404), times=2)
-    copied.verify()
-    assert time.sleeps == [0.5, 1.0]
+def test_what_is_seen_a_moment_after_it_was_stored_is_no_fault(copied: Copied, target: FakeRegistry, time: FakeClock) -> None:
+    begun = time.time
+    target.fault = lambda record: Status(code=404) if record.method in ("GET", "HEAD") and time.time < begun + 2 else None
+    assert copied.verify() == copied.reports[0]
+    assert 2 <= sum(time.sleeps) < 4
+    assert copied.warnings == []
 
 
-def test_a_manifest_that_stays_away_is(copied: Copied, target: FakeRegistry) -> None:
+def test_what_was_there_before_needs_no_moment(copied: Copied, target: FakeRegistry, time: FakeClock) -> None:
+    again = copy_images(copied.jobs, copied.copying)
+    del target.storage["app"].blobs[next(iter(target.storage["app"].blobs))]
+    verify_images(again, copied.copying)
+    assert time.sleeps == []
+
+
+def test_a_tag_that_stays_away_is_set_again(copied: Copied, target: FakeRegistry) -> None:
     target.storage["app"].tags.clear()
-    with pytest.raises(RegistryError, match="lacks the manifest 1"):
-        copied.verify()
+    copied.verify()
+    assert target.storage["app"].tags == {"1": copied.index.digest}
