@@ -1,6 +1,7 @@
 """The inside of a renderer process for charts: Helm 4 as a library (helm-python-sdk), made to answer as `helm template` does.
 
-Request: `charts` (folders), `release`, `namespace`, `values` (list of [name, YAML text], weakest first), `limits`.
+Request: `charts` (folders), `release`, `namespace`, `values` (list of [name, YAML text], weakest first), `limits`. Without charts the answer
+is Helm's version.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ def render(request: Any) -> str:
     """The charts' documents as `helm template` prints them, one chart after the other; raises Fault."""
     if not helm_sdk_version().startswith("v4."):
         raise Fault(f"the Helm library has version {helm_sdk_version()}, not 4", hint="install the extra `helm` of this Towline", machine=True)
+    if not request["charts"]:
+        return helm_sdk_version()
     try:
         values = _values(request["values"])
         return "".join(_rendered(folder, values, request) for folder in request["charts"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -20,11 +21,15 @@ from towline.gitops.chart_images import ImageValues, base_values, unnamed, value
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.pods import pods
 from towline.gitops.render import Limits, document, run
-from towline.suggest import nearest
+from towline.gitops.steady import settle
+from towline.gitops.timezone import zone
+from towline.suggest import nearest, some
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _PLACE = re.compile(r"[^\s/():\"]+/((?:templates|charts)/[^\s:()\"]+)(?::(\d+))?")
 _IMAGE = "the image of this deployment"
+_FAR = 23 * 3600 + 61  # seconds: another day, hour, minute and second; Python knows no zone that is a day away
+_VERSION = re.compile(r"v[0-9]+[\w.+-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +58,19 @@ class Rendering:
     namespace: str
     values: tuple[tuple[str, bytes], ...]
     cluster: Cluster = Cluster()
+    zone: Path | None = None  # a file of tzfile(5) that says what the local time is
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables for what renders."""
+        return {"TZ": str(self.zone)} if self.zone else {}
 
 
 class Renderer(Protocol):
     """Helm, in whichever form."""
+
+    def version(self) -> str:
+        """What renders, and in which version; raises RenderError and MachineError."""
 
     def render(self, rendering: Rendering) -> str:
         """What `helm template` prints for one chart after the other; raises RenderError (`where` and paths as Helm names them) and MachineError."""
@@ -77,7 +91,11 @@ class HelmLibrary:
                                hint="put `helm` on PATH, or name it in TOWLINE_HELM")
         values = [(name, _text(name, content)) for name, content in rendering.values]
         request = {"charts": [str(chart) for chart in rendering.charts], "release": rendering.release, "namespace": rendering.namespace, "values": values}
-        return document("child_helm", request, limits=self.limits, folder=rendering.folder)
+        return document("child_helm", request, limits=self.limits, folder=rendering.folder, environment=rendering.environment)
+
+    def version(self) -> str:
+        """As in `helm v4.2.3 (library)`; raises MachineError."""
+        return f"helm {document('child_helm', {'charts': []}, limits=self.limits)} (library)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +120,18 @@ class HelmProgram:
     def _template(self, rendering: Rendering, options: list[str], names: Mapping[str, str]) -> str:
         folder = rendering.folder
         request = {"command": [self.program, "template", *options]}
-        ended = run("child_program", request, limits=self.limits, environment={"HOME": str(folder / "home")}, folder=folder)
+        ended = run("child_program", request, limits=self.limits, environment={"HOME": str(folder / "home"), **rendering.environment}, folder=folder)
         if ended.code != 0:
             raise RenderError(_replaced(ended.err.decode(errors="replace").strip() or f"helm ended with code {ended.code}", names))
         return _text("the output of helm", ended.out)
+
+    def version(self) -> str:
+        """As in `helm v3.22.0`; a program that does not say it is `helm` alone; raises RenderError and MachineError."""
+        with TemporaryDirectory(prefix="towline-chart-") as name:
+            request = {"command": [self.program, "version", "--template", "{{.Version}}"]}
+            ended = run("child_program", request, limits=self.limits, environment={"HOME": name}, folder=Path(name))
+        found = _VERSION.match(ended.out.decode(errors="replace").strip()) if not ended.code else None
+        return f"helm {found[0]}" if found else "helm"
 
 
 def renderer(program: str | None) -> Renderer:
@@ -121,6 +147,7 @@ def _unsaid(_text: str) -> None:
 class HelmChart:
     """A Change: the charts that fit `chart_path`, rendered one after the other, become `file_path`.
 
+    Of what it renders differently each time, the repository's stays (`steady`): `say` is told what, and `warn` what could not.
     `values_files` lie over the charts' own values in their order, `images` (by the dotted key of their map, usually `image`) over all of them.
     """
 
@@ -134,6 +161,7 @@ class HelmChart:
     renderer: Renderer = field(default_factory=HelmLibrary)
     note: Note = unnoted
     warn: Callable[[str], None] = _unsaid
+    say: Callable[[str], None] = _unsaid
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """The charts' files, the repository's values files and the file to write, of those in `listing`; raises ConfigError."""
@@ -162,12 +190,27 @@ class HelmChart:
                                   namespace=self.namespace or "default", values=values, cluster=self.cluster)
             base = base_values(files, charts[0], (content for _, content in values))
             rendering, text = self._fitted(rendering, charts, base)
-        if not text.strip():
-            raise RenderError(f"chart {self.chart_path!r} renders to nothing", where=self.chart_path,
-                              hint="look for a condition that leaves every template out")
+            if not text.strip():
+                raise RenderError(f"chart {self.chart_path!r} renders to nothing", where=self.chart_path,
+                                  hint="look for a condition that leaves every template out")
+            text = self._settled(files, text, lambda: self._rendered(_elsewhere(rendering), charts))
         data = text.encode()
         self._noted(files.get(self.file_path, b""), data)
         return {self.file_path: data}
+
+    def _settled(self, files: Mapping[str, bytes], text: str, again: Callable[[], str]) -> str:
+        """What was rendered, with what differs by itself as the repository has it; says which documents these are, never what is in them."""
+        old = files.get(self.file_path, b"").decode(errors="replace")
+        if old == text:
+            return text
+        found = settle(old, text, again)
+        if found.kept:
+            self.say(f"  chart {self.chart_path} renders something else each time, and what {self.file_path} has is kept: {some(found.kept)}; "
+                     "take it out there to renew it")
+        if found.renewed:
+            self.warn(f"chart {self.chart_path} renders something else each time, and what is around it has changed, so that it is new in this commit: "
+                      f"{some(found.renewed)}")
+        return found.text
 
     def _noted(self, old: bytes, new: bytes) -> None:
         """Note the image of every container that was rendered, by what it belongs to."""
@@ -260,6 +303,15 @@ def _located(fault: RenderError, folder: Path, chart: str) -> RenderError:
     else:
         where = f"{chart}{fault.where}" if fault.where == "Chart.yaml" else fault.where or name
     return RenderError(message, where=where, hint=fault.hint or "try it with `helm template`")
+
+
+def _elsewhere(rendering: Rendering) -> Rendering:
+    """The same at another time: of a clock that shows something else in every part, and a second later, for those who count seconds."""
+    if any(b"now" in file.read_bytes() for chart in rendering.charts for file in chart.rglob("*") if file.is_file()):
+        time.sleep(1.0 - time.time() % 1.0)
+    file = rendering.folder / "zone"
+    file.write_bytes(zone(_FAR if time.gmtime().tm_hour else -_FAR))
+    return replace(rendering, zone=file)
 
 
 def _text(name: str, content: bytes) -> str:

@@ -23,7 +23,7 @@ _TRAILERS = {
     "Towline-Deployment": "deployment", "Towline-Stage": "stage", "Towline-Image": _IMAGES, "Towline-Build": "build",
     "Towline-Build-Number": "build_number", "Towline-Job": "job", "Towline-Started-By": "started_by",
     "Towline-Source": "source", "Towline-Source-Commit": "source_commit",
-    "Towline-Source-Time": "source_time", "Towline-Request": "request",
+    "Towline-Source-Time": "source_time", "Towline-Renderer": "renderer", "Towline-Request": "request",
 }
 
 
@@ -48,6 +48,7 @@ class Provenance:
     source_date: str = ""
     source_subject: str = ""
     source_body: str = ""
+    renderer: str = ""
     request: str = ""
 
     def trailers(self) -> tuple[str, ...]:

@@ -60,9 +60,11 @@ def run(
     return ended
 
 
-def document(child: str, request: Mapping[str, Any], *, limits: Limits, folder: Path | None = None) -> str:
+def document(
+    child: str, request: Mapping[str, Any], *, limits: Limits, folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> str:
     """What the module `towline.gitops.<child>` makes of `request`; raises RenderError and MachineError."""
-    ended = run(child, request, limits=limits, folder=folder)
+    ended = run(child, request, limits=limits, folder=folder, environment=environment)
     if ended.code != 0:
         raise MachineError(f"the renderer stopped: {_last_line(ended.err)}", where=child, hint="install Towline again, with the extra `helm` for charts")
     return ended.out.decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -22,11 +22,19 @@ _LINKS = 8  # one after the other
 
 @dataclass(frozen=True, kw_only=True)
 class CommitText:
-    """What a commit says: the text for people, where the deployment comes from, and who signs for it."""
+    """What a commit says: the text for people, where the deployment comes from, and who signs for it.
+
+    `renderer` says what has rendered its files; it is asked where there is a commit to make.
+    """
 
     text: str
     provenance: Provenance
     author: Author
+    renderer: Callable[[], str] = str
+
+    def message(self) -> str:
+        """All of it as the commit has it."""
+        return compose(self.text, replace(self.provenance, renderer=self.renderer()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +112,7 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
         if not edits or terms.dry_run:
             return replace(done, diff=repository.diff(tip, changes) if edits else "")
         attempts += 1
-        made = repository.commit(tip, changes, message=compose(text.text, text.provenance), author=text.author)
+        made = repository.commit(tip, changes, message=text.message(), author=text.author)
         landed = _land(repository, tip, made, request=text.provenance.request, attempt=attempts)
         if isinstance(landed, str):
             return replace(done, commit=landed, attempts=attempts)

@@ -129,4 +129,6 @@ def _paths(settings: Settings) -> tuple[str, ...]:
 def _text(task: Task, group: Sequence[Target]) -> CommitText:
     images = tuple(dict.fromkeys(image for target in group for image in target.images))
     names = tuple(dict.fromkeys(target.settings.text("deploymentName") or target.settings.text("filePath") for target in group))
-    return commit_text(task, group[0].settings, names, images)
+    renderers = [target.planned.renderer for target in group if target.planned.renderer]
+    text = commit_text(task, group[0].settings, names, images)
+    return replace(text, renderer=lambda: ", ".join(dict.fromkeys(renderer.version() for renderer in dict.fromkeys(renderers))))

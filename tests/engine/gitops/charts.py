@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +21,6 @@ spec:
         - name: app
           image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}"
 """
-HELM = os.environ.get("TOWLINE_HELM") or shutil.which("helm")
 
 
 def chart(**templates: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The library's answers, held against what `helm template` does (Helm 4.2.3, tried); `test_helm` holds both against each other where a program is there."""
+"""The library's answers, held against what `helm template` does (Helm 4.2.3, tried); `test_helm_programs` holds both against each other."""
 
 from __future__ import annotations
 

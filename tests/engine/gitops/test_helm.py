@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.engine.gitops.charts import CHART_YAML, HELM, as_bytes, chart, fake_helm
+from tests.engine.gitops.charts import CHART_YAML, as_bytes, chart, fake_helm
 from towline.errors import ConfigError, MachineError, RenderError
 from towline.gitops.change import Replaced
 from towline.gitops.chart_images import ImageValues
-from towline.gitops.helm import Cluster, HelmChart, HelmLibrary, HelmProgram, Renderer, ValuesFile, renderer
+from towline.gitops.helm import Cluster, HelmChart, HelmLibrary, HelmProgram, ValuesFile, renderer
 from towline.gitops.pods import pods
 from towline.gitops.render import Limits
 
@@ -244,55 +243,6 @@ def test_a_program_s_output_must_be_text(tmp_path: Path) -> None:
     assert found.message == "the output of helm is not UTF-8"
 
 
-# Both, against each other
-
-SAME: dict[str, dict[str, str]] = {
-    "plain": chart(),
-    "order": chart(b="kind: Zebra", a="kind: Rollout\n---\nkind: Service\n---kind: Job\n", n="kind: Namespace\n\n\n"),
-    "hooks": chart(h="kind: Pod\nmetadata: {annotations: {helm.sh/hook: test}}\n", g="kind: Job\nmetadata:\n  annotations:\n    helm.sh/hook: pre-install\n",
-                   u="kind: Pod\nmetadata: {annotations: {helm.sh/hook: crd-install}}\n"),
-    "empty": chart(a="---\n\n---\nkind: A\n", b="# only a comment\n", c="{{ if false }}kind: No{{ end }}") | {"chart/app/templates/NOTES.txt": "Hello"},
-    "numbers": chart(a="kind: n\na: {{ .Values.a }} {{ .Values.b }} {{ .Values.c | toJson }}") | {"chart/app/values.yaml": "a: 10000000\nb: 1.0\nc: 0123\n"},
-    "block": chart(a="kind: ConfigMap\ndata:\n  a: |+\n    one\n\n\n", b="kind: ConfigMap\ndata: {a: 'ä\U0001f600'}"),
-    "versions": chart(a='kind: V\nk: {{ .Capabilities.KubeVersion.Minor | int | lt 20 }}\n'
-                        'h: {{ .Capabilities.APIVersions.Has "batch/v1" }}\nr: {{ .Release | toJson }}'),
-    "nothing of its own": chart(deployment=""),
-}
-needs_helm = pytest.mark.skipif(HELM is None, reason="no helm program: set TOWLINE_HELM or put helm 4 on PATH to hold library and program against each other")
-
-
-@needs_helm
-@pytest.mark.parametrize("name", SAME)
-def test_library_and_program_give_the_same_documents(name: str) -> None:
-    """Blank lines, and a separator before a file's first document, change with Helm's minor version."""
-    def given(one: Renderer) -> str | list[object]:
-        try:
-            text = applied(SAME[name], values_files=(ValuesFile(name="v", content=b"extra: {a: 1.5, b: null}\n"),), renderer=one)
-        except RenderError as refusal:
-            return refusal.message
-        return [*re.findall("^# Source: .*", text, re.MULTILINE), *filter(None, yaml.safe_load_all(text))]
-
-    assert given(HelmLibrary()) == given(HelmProgram(program=str(HELM)))
-
-
-BROKEN = {
-    "nil": {"chart/app/templates/bad.yaml": "a: 1\nx: {{ .Values.a.b.c }}"},
-    "yaml": {"chart/app/templates/bad.yaml": "a: b\n\tx: ["},
-    "library": {"chart/app/Chart.yaml": CHART_YAML + "type: library\n"},
-    "version": {"chart/app/Chart.yaml": CHART_YAML + "kubeVersion: '>=1.99.0'\n"},
-    "dependency": {"chart/app/Chart.yaml": CHART_YAML + "dependencies: [{name: redis, version: 1.0.0, repository: 'https://charts.example.com'}]\n"},
-    "values": {"chart/app/values.yaml": "a: [\n"},
-    "head": {"chart/app/templates/bad.yaml": "kind: [a]\n"},
-}
-
-
-@needs_helm
-@pytest.mark.parametrize("name", BROKEN)
-def test_what_the_program_refuses_the_library_refuses_too_at_the_same_file(name: str) -> None:
-    library, program = (fault(chart() | BROKEN[name], renderer=one) for one in (HelmLibrary(), HelmProgram(program=str(HELM))))
-    assert library.where.removesuffix("/Chart.yaml") == program.where
-
-
 # Several charts and images
 
 
@@ -367,3 +317,112 @@ def test_a_cluster_s_version_goes_to_the_program_and_the_library_refuses_it(tmp_
     assert [words[number + 1] for number, word in enumerate(words) if word == "--api-versions"] == ["a/v1", "b/v2/Kind"]
     with pytest.raises(MachineError, match="need the `helm` program"):
         applied(chart(), cluster=cluster, renderer=HelmLibrary())
+
+
+# What differs by itself
+
+RANDOM = {
+    "password": "kind: Secret\nmetadata: {name: s}\nstringData: {pw: {{ randAlphaNum 16 | quote }}}\n",
+    "coded": "kind: Secret\nmetadata: {name: s}\ndata:\n  pw: {{ randAscii 24 | b64enc }}\n  id: {{ uuidv4 | b64enc | quote }}\n",
+    "certificate": """\
+{{ $ca := genCA "ca" 30 }}{{ $c := genSignedCert "a.example.com" nil (list "a.example.com") 30 $ca }}
+kind: Secret
+metadata: {name: s}
+data: {tls.crt: {{ $c.Cert | b64enc }}, tls.key: {{ $c.Key | b64enc }}}
+stringData:
+  ca: |
+{{ $ca.Cert | indent 4 }}
+""",
+    "hash": 'kind: Secret\nmetadata: {name: s}\nstringData: {auth: {{ htpasswd "user" "password" | quote }}}\n',
+    "time": """\
+kind: ConfigMap
+metadata: {name: s}
+data:
+  a: {{ now | date "2006-01-02T15:04:05Z07:00" | quote }}
+  b: {{ now | unixEpoch | quote }}
+  c: {{ now | date "Monday" }}
+  d: {{ now.UTC }}
+""",
+    "order": """\
+kind: ConfigMap
+metadata: {name: s}
+data: {keys: {{ keys .Values.many | join "," | quote }}, values: {{ values .Values.many | toJson | quote }}}
+list: {{ keys .Values.many | toJson }}
+""",
+    "checksum": """\
+{{ $s := randAlphaNum 8 }}
+kind: Secret
+metadata: {name: s}
+stringData: {pw: "{{ $s }}"}
+---
+kind: Deployment
+metadata:
+  name: d
+  annotations: {checksum/secret: {{ sha256sum $s }}, roll: {{ randAlphaNum 5 | quote }}}
+""",
+    "name": "kind: Job\nmetadata: {name: job-{{ randAlphaNum 5 | lower }}}\n",
+}
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_a_second_run_finds_what_the_first_one_has_written_and_a_new_image_changes_nothing_else(name: str) -> None:
+    said: list[str] = []
+    files = chart(random=RANDOM[name]) | {"chart/app/values.yaml": f"many: {json.dumps({f'k{number}': number for number in range(30)})}\n"}
+    first = applied(files)
+    assert first != applied(files), "it is about charts that differ"
+    assert applied(files | {"manifest.yaml": first}, warn=said.append) == first
+    later = applied(files | {"manifest.yaml": first}, image_tag="2.0", warn=said.append)
+    assert later == first.replace("host/app:1.0", "host/app:2.0")
+    replicas = {"chart/app/values.yaml": files["chart/app/values.yaml"] + "replicas: 3\n"}
+    assert applied(files | replicas | {"manifest.yaml": first}, warn=said.append) == first.replace("replicas: 1", "replicas: 3")
+    assert said == []
+
+
+def test_what_is_kept_is_said_without_what_it_holds() -> None:
+    said: list[str] = []
+    files = chart(random=RANDOM["password"])
+    first = applied(files)
+    applied(files | {"manifest.yaml": first}, say=said.append)
+    (text,) = said
+    assert text == ("  chart chart/app renders something else each time, and what manifest.yaml has is kept: "
+                    "Secret s (app/templates/random.yaml); take it out there to renew it")
+
+
+def test_what_is_around_it_and_cannot_be_kept_is_a_warning_without_what_it_holds() -> None:
+    said: list[str] = []
+    files = chart(random='kind: Secret\nmetadata: {name: s}\nstringData: {url: "redis://{{ randAlphaNum 16 }}@one/0"}\n')
+    first = applied(files)
+    moved = {path: text.replace("@one", "@two") for path, text in files.items()}
+    second = applied(moved | {"manifest.yaml": first}, warn=said.append)
+    assert "@two/0" in second
+    (text,) = said
+    assert text == ("chart chart/app renders something else each time, and what is around it has changed, so that it is new in this commit: "
+                    "Secret s (app/templates/random.yaml)")
+    assert applied(moved | {"manifest.yaml": second}) == second
+
+
+def counting(folder: Path, text: str) -> tuple[HelmProgram, Path]:
+    """A program that prints `text` with the number of its call for {}, and the file in which it counts."""
+    count = folder / "calls"
+    count.write_text("")
+    body = f"open({str(count)!r}, 'a').write('x')\nprint({text!r}.replace('{{}}', str(os.path.getsize({str(count)!r}))))"
+    return HelmProgram(program=fake_helm(folder, body)), count
+
+
+@pytest.mark.parametrize(("old", "calls"), [
+    (None, 1), ("kind: A\nx: 1\nspec: {containers: [{image: 'host/app:1.0'}]}\n", 1), ("kind: A\nx: 1\nspec: {containers: [{image: 'host/app:0.9'}]}\n", 1),
+    ("kind: A\nx: '1'\n\n", 2),
+])
+def test_it_is_rendered_once_more_only_if_more_than_the_image_is_another(tmp_path: Path, old: str | None, calls: int) -> None:
+    program, count = counting(tmp_path, "kind: A\nx: 1\nspec: {containers: [{image: 'host/app:1.0'}]}\n")
+    applied(chart() | ({"manifest.yaml": old} if old else {}), renderer=program)
+    assert len(count.read_text()) == calls
+
+
+@pytest.mark.parametrize(("program", "version"), [("print('v3.22.0+g1.2')", "helm v3.22.0+g1.2"), ("print('no version')", "helm"), ("sys.exit(1)", "helm")])
+def test_a_program_says_its_version(tmp_path: Path, program: str, version: str) -> None:
+    assert HelmProgram(program=fake_helm(tmp_path, program)).version() == version
+
+
+def test_the_library_says_the_version_of_helm_in_it() -> None:
+    assert re.fullmatch(r"helm v4\.\d+\.\d+ \(library\)", HelmLibrary().version())

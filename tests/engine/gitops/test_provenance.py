@@ -16,7 +16,7 @@ from towline.gitops.provenance import Provenance, address, compose, default_mess
 FULL = Provenance(
     deployment="azure-demo", stage="Acceptance", images=("r.example.com/a:1@sha256:00", "r.example.com/b:2"), build="https://ci.example.com/job/1/",
     build_number="1", job="shop/main", started_by="ann", source="https://git.example.com/a.git", source_commit="c0ffee",
-    source_time="2026-01-02T03:04:05Z", request="abc",
+    source_time="2026-01-02T03:04:05Z", request="abc", renderer="helm v3.22.0",
 )
 SAID: dict[str, Any] = {
     "source_author": "Ann <ann@example.com>", "source_date": "2026-01-02T03:04:05Z", "source_subject": "Sell more", "source_body": "Because: yes.",

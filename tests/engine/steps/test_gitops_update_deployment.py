@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +129,24 @@ def test_the_commit_says_what_was_deployed_from_where(place: Place) -> None:
     for line in ("Towline-Deployment: shop", "Towline-Stage: Acceptance", f"Towline-Image: registry.example.com/team/app:2.0@{DIGEST}",
                  "Towline-Build: https://ci.example.com/12", "Towline-Build-Number: 12", f"Towline-Source-Commit: {'c' * 40}"):
         assert line in message.splitlines()
+    assert re.search(r"^Towline-Renderer: helm v\d+\.\d+", message, re.MULTILINE)
+
+
+def test_a_commit_that_nothing_was_rendered_for_names_no_renderer(place: Place) -> None:
+    place.deploy(**KUBECTL)
+    assert "Towline-Renderer" not in place.server.git("log", "-1", "--format=%B", "main", repository=place.bare)
+
+
+def test_a_chart_with_a_password_of_its_own_each_time_is_deployed_once_and_its_password_stays(place: Place) -> None:
+    place.server.add("ops", {"charts/app/templates/secret.yaml": b"kind: Secret\nmetadata: {name: s}\nstringData: {pw: {{ randAlphaNum 16 }}}\n"})
+    place.deploy(**HELM)
+    first = place.file("out/app.yaml")
+    (password,) = re.findall(r"pw: (\w{16})", first)
+    again = place.deploy(**HELM)
+    assert again.result["status"] == "unchanged"
+    later = place.deploy(**HELM, containerImageNameTag="app:3.0")
+    assert place.file("out/app.yaml") == first.replace("team/app:2.0", "team/app:3.0")
+    assert password not in again.err + later.err + json.dumps(later.result)
 
 
 def test_an_older_build_ends_as_superseded_and_the_file_stays(place: Place) -> None:

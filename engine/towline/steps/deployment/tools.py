@@ -10,7 +10,7 @@ from towline.errors import ConfigError, placed
 from towline.gitops.aliases import Sharing, silent
 from towline.gitops.change import Change, Note, Together, check_path, unnoted
 from towline.gitops.chart_images import ImageValues
-from towline.gitops.helm import Cluster, HelmChart, ValuesFile, renderer
+from towline.gitops.helm import Cluster, HelmChart, Renderer, ValuesFile, renderer
 from towline.gitops.image_text import Put, image_put, with_value
 from towline.gitops.kustomize import KustomizeImage
 from towline.gitops.manifest import ContainerImage
@@ -30,13 +30,14 @@ _IMAGE = "image"  # where a chart's values usually have it
 class Planned:
     """What is to be written: the Change, and the images by the container or key that they are for.
 
-    `lasting` are as `Together` has them; `renders` is the path of a file that is written as a whole.
+    `lasting` are as `Together` has them; `renders` is the path of a file that is written as a whole, `renderer` is Helm where it writes it.
     """
 
     change: Change
     images: Mapping[str, Deployed]
     lasting: tuple[Change, ...] = ()
     renders: str = ""
+    renderer: Renderer | None = None
 
 
 def plan(task: Task, settings: Settings, note: Note, warn: Callable[[str], None]) -> Planned:
@@ -121,8 +122,10 @@ def _helm(call: _Call) -> Planned:
         renderer=renderer(environ.get("TOWLINE_HELM") or find("helm", environ)),
         note=call.note,
         warn=call.warn,
+        say=call.task.console.say,
     )
-    return Planned(change=change, images=images if settings.given("containers") else {call.deployment: images[_IMAGE]}, renders=call.file)
+    return Planned(change=change, images=images if settings.given("containers") else {call.deployment: images[_IMAGE]}, renders=call.file,
+                   renderer=change.renderer)
 
 
 def _values(call: _Call) -> Planned:
