@@ -8,12 +8,14 @@ RenderError, and nothing is changed (facts/gitops.md section 4). `source` reads 
 from __future__ import annotations
 
 from collections import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from posixpath import commonprefix
 
 from towline.errors import RenderError
 from towline.gitops.aliases import ALL, OWN, REFUSING, Sharing, anchors_lost, is_key, merged, path_of, users
-from towline.gitops.proof import Patch, inserted, proven, removed, replaced
+from towline.gitops.embedded import text_of
+from towline.gitops.proof import Patch, inserted, proven, removed, replaced, rewritten
 from towline.gitops.source import Source
 from towline.gitops.splice import Splice, Value, deletion, filling, insertion, replacement, says
 from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases, is_merge
@@ -24,7 +26,8 @@ class Edit:
     """One wanted value: the text, or the entries, at `path` of document `document` (from 0); None removes the key.
 
     A missing last key is inserted behind the key `after`, else behind the last one; an index equal to a list's length appends an entry.
-    `rename` is the key's new name, for one that is there and holds a text.
+    `rename` is the key's new name, for one that is there and holds a text. `inside` are document and path of the text, and of the text in that one, whose
+    YAML or JSON it is that document and path speak of.
     """
 
     path: Path
@@ -32,11 +35,20 @@ class Edit:
     document: int = 0
     after: str = ""
     rename: str = ""
+    inside: tuple[tuple[int, Path], ...] = ()
 
 
 def edit(source: Source, edits: abc.Sequence[Edit], sharing: Sharing = REFUSING) -> bytes:
     """Make `edits`, whose paths all speak of `source` as it is; the very same bytes where all holds already; raises RenderError."""
-    work = dict.fromkeys(step for one in edits for step in _steps(source, one, sharing))  # what aliases share may be asked for in several places
+    return _edited(source, edits, sharing)[1].encode()
+
+
+def _edited(source: Source, edits: abc.Sequence[Edit], sharing: Sharing) -> tuple[list[Splice], str]:
+    """The characters that change, in their order, and the text that this makes, proven."""
+    work = dict.fromkeys(step for one in edits if not one.inside for step in _steps(source, one, sharing))  # aliases may ask for one place several times
+    for document, path in dict.fromkeys(one.inside[0] for one in edits if one.inside):
+        inner = [replace(one, inside=one.inside[1:]) for one in edits if one.inside[:1] == ((document, path),)]
+        work |= dict.fromkeys(_inside(source, Edit(document=document, path=path, value=""), inner, sharing))
     splices = sorted((splice for splice, _ in work), key=lambda splice: (splice.start, splice.end))
     if any(first.end > second.start for first, second in pairwise(splices)):
         raise RenderError(f"two edits of {source.name} touch the same characters", where=source.name, hint="make them one after the other")
@@ -48,20 +60,45 @@ def edit(source: Source, edits: abc.Sequence[Edit], sharing: Sharing = REFUSING)
     if splices and not proven(source, [patch for _, patch in work], text):
         paths = ", ".join(spell(one.path) for one in edits[:3])
         raise RenderError(f"{source.name} cannot be edited safely at {paths}", where=source.name, hint="write that place in a plainer style")
-    return text.encode()
+    return splices, text
+
+
+def _inside(source: Source, one: Edit, edits: abc.Sequence[Edit], sharing: Sharing) -> list[tuple[Splice, Patch]]:
+    """Edits of the YAML or JSON that the text at the place of `one` is, as changes of the file around; all of them say what the text says then."""
+    root = _root(source, one)
+    place = _find(source, one, root, sharing.policy)
+    text = text_of(source, place.node) if place.node is not None else None
+    if text is None or not isinstance(place.node, Scalar):
+        raise RenderError(f"{spell(one.path)} holds no text that could be edited", where=source.where(place.changed.start),
+                          hint="write it as a block scalar, with | behind the key")
+    splices, wanted = _edited(text.read(), edits, sharing)
+    if splices:
+        _tell(source, one, root, place, sharing)
+    return [(text.outward(splice), rewritten(place.node, wanted)) for splice in splices]
 
 
 def _steps(source: Source, one: Edit, sharing: Sharing) -> list[tuple[Splice, Patch]]:
     """Turn an edit into changed characters and what they are to say; nothing where it holds already."""
+    root = _root(source, one)
+    place = _find(source, one, root, sharing.policy)
+    steps = _changes(source, one, place)
+    if steps:
+        _tell(source, one, root, place, sharing)
+    return steps
+
+
+def _root(source: Source, one: Edit) -> Node:
     root = source.documents[one.document].root if one.document < len(source.documents) else None
     if root is None:
         raise RenderError(f"{source.name} has no document {one.document + 1} with content", where=source.name, hint="check the file")
-    place = _find(source, one, root, sharing.policy)
-    steps = _changes(source, one, place)
-    shared = _shared(source, one, root, place, sharing) if steps and "*" in source.masked else ()
+    return root
+
+
+def _tell(source: Source, one: Edit, root: Node, place: _Place, sharing: Sharing) -> None:
+    """Say which other places a change reaches; raises RenderError where it may not."""
+    shared = _shared(source, one, root, place, sharing) if "*" in source.masked else ()
     if shared:
         sharing.say(f"{source.where(place.changed.start)}: {spell(path_of(root, place.changed))} is shared, and changes for {_listed(shared)}, too")
-    return steps
 
 
 def _changes(source: Source, one: Edit, place: _Place) -> list[tuple[Splice, Patch]]:
@@ -73,11 +110,25 @@ def _changes(source: Source, one: Edit, place: _Place) -> list[tuple[Splice, Pat
         return [(insertion(source, parent, number, key, one.value), inserted(parent, number, key, one.value))]
     if isinstance(one.value, str):
         named = [(parent.pairs[number][0], one.rename)] if one.rename and isinstance(parent, Mapping) else []
-        texts = [(each, value, replacement(source, each, value)) for each, value in (*named, (node, one.value))]
+        texts = [(each, value, _replacement(source, each, value)) for each, value in (*named, (node, one.value))]
         return [(splice, replaced(each, value)) for each, value, splice in texts if splice is not None]
     if not isinstance(parent, Mapping):
         raise RenderError(f"{spell(one.path)} holds something already", where=source.where(node.start), hint="append behind it")
     return [(filling(source, parent, number, one.value), replaced(node, one.value))]
+
+
+def _replacement(source: Source, node: Node, value: str) -> Splice | None:
+    """The characters of a scalar that change: of one with several lines, only those that differ."""
+    several = isinstance(node, Scalar) and node.value.count("\n") == value.count("\n") and ("\n" in value or node.end.line > node.start.line)
+    text = text_of(source, node) if several else None
+    if text is None or not isinstance(node, Scalar) or not text.text == node.value != value:
+        return replacement(source, node, value)
+    first = len(commonprefix([node.value, value]))
+    last = len(commonprefix([node.value[first:][::-1], value[first:][::-1]]))
+    try:
+        return text.outward(Splice(start=first, end=len(node.value) - last, text=value[first : len(value) - last]))
+    except RenderError:  # the style holds no such lines
+        return replacement(source, node, value)
 
 
 @dataclass(frozen=True, kw_only=True)

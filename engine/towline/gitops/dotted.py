@@ -1,7 +1,7 @@
 r"""Pure. Dotted paths of a configuration, `spec.values.image.tag` or `parameters[name=image.tag].value`, and where they lead in a YAML file.
 
 A part is a key, `[0]` an index, `[key=text]` the item of a list that has it. A dot inside of a key is written `\.`; without that a literal dotted key is
-found too, where the nested one is not there (facts/gitops.md section 4.5).
+found too, where the nested one is not there (facts/gitops.md section 4.5). A path leads on into a text that is YAML or JSON itself.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections import abc
 from dataclasses import dataclass
 
 from towline.errors import ConfigError, RenderError
-from towline.gitops.document import own_value, spell
+from towline.gitops.document import Edit, own_value, spell
+from towline.gitops.embedded import text_of
 from towline.gitops.source import Source
+from towline.gitops.splice import Value
 from towline.suggest import close
 from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases, is_merge
 
@@ -32,12 +34,21 @@ Step = str | int | Selector
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """How far a path leads in document `document`: `path` is there and is `node`, `missing` is not."""
+    """How far a path leads in document `document` of `source`: `path` is there and is `node`, `missing` is not.
 
+    `inside` are the texts of the file that it leads through: then `source` is the last of them, as a file of its own.
+    """
+
+    source: Source
     document: int
     path: Path
     node: Node
     missing: tuple[Step, ...]
+    inside: tuple[tuple[int, Path], ...] = ()
+
+    def edit(self, value: Value | None, *below: str, after: str = "") -> Edit:
+        """The edit that gives `value` to the place, or to a key below it."""
+        return Edit(document=self.document, path=(*self.path, *below), value=value, after=after, inside=self.inside)
 
 
 def parse_dotted(text: str) -> tuple[Step, ...]:
@@ -63,8 +74,7 @@ def find(source: Source, steps: tuple[Step, ...], *, follow: bool = False) -> li
 
     Raises ConfigError and RenderError.
     """
-    places = [_Walk(source, number, aliases(document.root) if "*" in source.masked else {}, through=follow).follow(document.root, (), steps)
-              for number, document in enumerate(source.documents) if document.root]
+    places = [place for walk, root in _walks(source, (), through=follow) for place in walk.follow(root, (), steps)]
     whole = [place for place in places if not place.missing]
     if whole or not places:
         return whole
@@ -76,26 +86,54 @@ def find(source: Source, steps: tuple[Step, ...], *, follow: bool = False) -> li
     return near
 
 
+def _walks(source: Source, inside: tuple[tuple[int, Path], ...], *, through: bool) -> abc.Iterator[tuple[_Walk, Node]]:
+    """A walk for each document with content, and its root."""
+    for number, document in enumerate(source.documents):
+        if document.root:
+            yield _Walk(source, number, aliases(document.root) if "*" in source.masked else {}, inside, through=through), document.root
+
+
 @dataclass(frozen=True)
 class _Walk:
     source: Source
     document: int
     targets: abc.Mapping[int, Node]
+    inside: tuple[tuple[int, Path], ...]
     through: bool
 
-    def follow(self, node: Node, path: Path, steps: tuple[Step, ...]) -> Place:
-        """As far as it goes; of a nested and a literal dotted key the one that goes farther, the nested one where both do."""
+    def follow(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[Place]:
+        """As far as it goes; of a nested and a literal dotted key the one that goes farther, the nested one where both do.
+
+        Several places only in documents of one text.
+        """
         if isinstance(node, Alias) and self.through:
             node = self.targets[node.start.index]
-        here = Place(document=self.document, path=path, node=node, missing=steps)
         if isinstance(node, Alias):  # an edit refuses it, and says where the alias stands
-            return Place(document=self.document, path=(*path, *(step for step in steps if not isinstance(step, Selector))), node=node, missing=())
-        if not steps:
-            return here
-        return min([*self._keys(node, path, steps), *self._items(node, path, steps), here], key=lambda place: len(place.missing))
+            return [self._place(node, (*path, *(step for step in steps if not isinstance(step, Selector))), ())]
+        ways = [*self._keys(node, path, steps), *self._items(node, path, steps), *self._text_of(node, path, steps)] if steps else []
+        return min([*(way for way in ways if way), [self._place(node, path, steps)]], key=lambda way: len(way[0].missing))
 
-    def _keys(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[Place]:
-        found: list[Place] = []
+    def _place(self, node: Node, path: Path, missing: tuple[Step, ...]) -> Place:
+        return Place(source=self.source, document=self.document, path=path, node=node, missing=missing, inside=self.inside)
+
+    def _text_of(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[list[Place]]:
+        """Into a text that is YAML or JSON: a single line of prose may look like it, so there at least one step must be found."""
+        text = text_of(self.source, node)
+        if text is None:
+            return []
+        try:
+            inner = text.read()
+        except RenderError:
+            return []
+        if not all(isinstance(one.root, Mapping | Sequence | None) for one in inner.documents):
+            return []
+        places = [place for walk, root in _walks(inner, (*self.inside, (self.document, path)), through=self.through) for place in walk.follow(root, (), steps)]
+        least = min((len(place.missing) for place in places), default=0)
+        sure = text.node.style in "|>" or "\n" in inner.text or any(one.root.flow for one in inner.documents if isinstance(one.root, Mapping | Sequence))
+        return [[place for place in places if len(place.missing) == least]] if least < len(steps) or sure else []
+
+    def _keys(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[list[Place]]:
+        found: list[list[Place]] = []
         for length in range(1, len(steps) + 1 if isinstance(node, Mapping) else 0):
             if not isinstance(steps[length - 1], str):
                 break
@@ -104,7 +142,7 @@ class _Walk:
             found += [self.follow(value, (*path, key), steps[length:])] if value is not None else []
         return found
 
-    def _items(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[Place]:
+    def _items(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[list[Place]]:
         items, first = (node.items if isinstance(node, Sequence) else ()), steps[0]
         if isinstance(first, Selector):
             chosen = [number for number, item in enumerate(items) if self._text(item, first.key) == first.text]
@@ -124,19 +162,31 @@ class _Walk:
         return self.targets[node.start.index] if isinstance(node, Alias) else node
 
 
-def check_missing(source: Source, place: Place, wanted: str) -> tuple[str, ...]:
+def check_missing(place: Place, wanted: str) -> tuple[str, ...]:
     """The keys that are missing for a path called `wanted`, where it is safe to add them; raises ConfigError and RenderError."""
-    first, where = place.missing[0], source.where(place.node.start)
+    source, first = place.source, place.missing[0]
+    where = source.where(place.node.start)
     there = [key.value for key, _ in place.node.pairs if isinstance(key, Scalar)] if isinstance(place.node, Mapping) else []
     if not all(isinstance(step, str) for step in place.missing) or isinstance(place.node, Sequence):
         raise ConfigError(f"{wanted} leads to an item that is not in {source.name}", where=where, hint="add it first, then its value can be set")
     if isinstance(place.node, Scalar) and place.node.value not in ("", "~", "null"):
-        raise ConfigError(f"{wanted} leads through {spell(place.path)}, which holds a text", where=where, hint="correct the path")
+        raise ConfigError(f"{wanted} leads through {spell(place.path)}, which holds a text{_unread(source, place.node)}", where=where, hint="correct the path")
     if near := close(str(first), there, cutoff=0.8):
         raise ConfigError(f"{wanted} is not in {source.name}", where=where, hint=f"did you mean {near!r}? else add {first!r} to the file first")
     if len(place.missing) > 1 and isinstance(place.node, Mapping) and any(is_merge(key) for key, _ in place.node.pairs):
         raise RenderError(f"{first!r} may come from a merge key, which a key of its own would hide", where=where, hint=f"write {first!r} out there")
     return tuple(map(str, place.missing))
+
+
+def _unread(source: Source, node: Scalar) -> str:
+    """Why a text of several lines is not read as YAML, empty if it is."""
+    text = text_of(source, node)
+    try:
+        if text and "\n" in text.text:
+            text.read()
+    except RenderError as fault:
+        return f" ({fault.message})".replace(f"{source.name} is", "it is")
+    return ""
 
 
 def _spelled(steps: tuple[Step, ...]) -> str:

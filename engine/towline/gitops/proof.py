@@ -11,20 +11,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from towline.errors import RenderError
+from towline.gitops.embedded import text_of
 from towline.gitops.scalar import typed
-from towline.gitops.source import Source, masked
+from towline.gitops.source import Source, masked, parsed
 from towline.gitops.splice import Value
-from towline.yaml_marks import Event, Mapping, Node, Scalar, YamlFault, children, outline
+from towline.yaml_marks import Event, Mapping, Node, Scalar, YamlFault, children, descendants, outline
 from towline.yaml_marks import Sequence as Items
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patch:
-    """The events from number `first` to before `last` become `events`, in which a scalar's style stands for how it is read: as `text` or `typed`."""
+    """The events from number `first` to before `last` become `events`, in which a scalar's style stands for how it is read: as `text` or `typed`.
+
+    With `text`, a scalar keeps its style, and has the characters `text` in the file, templates included.
+    """
 
     first: int
     last: int
     events: tuple[Event, ...] = ()
+    text: str | None = None
 
 
 def replaced(node: Node, value: Value) -> Patch:
@@ -32,6 +37,11 @@ def replaced(node: Node, value: Value) -> Patch:
     if isinstance(node, Scalar) and isinstance(value, str):
         return Patch(first=node.number, last=node.number + 1, events=(Event("scalar", value, "text", node.anchor, node.tag),))
     return Patch(first=node.number, last=_behind(node), events=_events(value))
+
+
+def rewritten(node: Scalar, text: str) -> Patch:
+    """A scalar whose YAML or JSON was edited where it stands."""
+    return Patch(first=node.number, last=node.number + 1, events=(Event("scalar", "", node.style, node.anchor, node.tag),), text=text)
 
 
 def removed(key: Node, value: Node) -> Patch:
@@ -50,17 +60,28 @@ def proven(source: Source, patches: Sequence[Patch], text: str) -> bool:
     """Whether `text` says what `source` says with the patches made, and nothing else."""
     old = source.events
     try:
-        new = tuple(outline(masked(source.name, text)))
+        found = parsed(source.name, text) if any(patch.text is not None for patch in patches) else None
+        new = found.events if found else tuple(outline(masked(source.name, text)))
     except (YamlFault, RenderError):
         return False
     done = there = 0
     for patch in sorted(patches, key=lambda patch: (patch.first, patch.last)):
         kept = there + patch.first - done
         behind = kept + len(patch.events)
-        if old[done : patch.first] != new[there:kept] or tuple(map(_meant, new[kept:behind])) != patch.events:
+        if old[done : patch.first] != new[there:kept]:
+            return False
+        if not _holds(found, kept, patch) if found and patch.text is not None else tuple(map(_meant, new[kept:behind])) != patch.events:
             return False
         done, there = patch.last, behind
     return old[done:] == new[there:]
+
+
+def _holds(source: Source, number: int, patch: Patch) -> bool:
+    """Whether the scalar of an event is in the style of before, and its characters are the wanted ones."""
+    nodes = (node for document in source.documents if document.root for node in descendants(document.root))
+    node = next((node for node in nodes if node.number == number), None)
+    text = text_of(source, node) if node else None
+    return text is not None and text.text == patch.text and source.events[number]._replace(value="") == patch.events[0]
 
 
 def _meant(event: Event) -> Event:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -33,13 +33,17 @@ _LEADING = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """`masked` is `text` with every template replaced by as many other characters; positions of `documents` hold for both, `events` is its outline."""
+    """`masked` is `text` with every template replaced by as many other characters; positions of `documents` hold for both, `events` is its outline.
+
+    `around` says where a place is in the file around, if it is the text of a scalar.
+    """
 
     name: str
     text: str
     masked: str
     documents: tuple[Document, ...]
     events: tuple[Event, ...]
+    around: Callable[[Mark], str] | None = None
 
     @property
     def newline(self) -> str:
@@ -49,7 +53,7 @@ class Source:
 
     def where(self, mark: Mark) -> str:
         """`file:line:column` of a place."""
-        return f"{self.name}:{mark.line}:{mark.column}"
+        return self.around(mark) if self.around else f"{self.name}:{mark.line}:{mark.column}"
 
     def written(self, node: Scalar) -> str:
         """A scalar's own characters, quotes included."""
@@ -75,6 +79,11 @@ def read(name: str, data: bytes) -> Source:
         text = data.decode()
     except UnicodeDecodeError as fault:
         raise RenderError(f"{name} is not UTF-8", where=name, hint="save the file as UTF-8") from fault
+    return parsed(name, text)
+
+
+def parsed(name: str, text: str) -> Source:
+    """Parse the text of the file `name`; raises RenderError with file, line and column."""
     if len(text) > MAX_CHARACTERS:
         raise RenderError(f"{name} is longer than {MAX_CHARACTERS} characters", where=f"{name}:1:1", hint="split the file")
     hidden = masked(name, text)

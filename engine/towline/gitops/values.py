@@ -48,35 +48,35 @@ class PathValues:
         return {path: data for path, data in changed.items() if data != files[path]}
 
     def _edits(self, source: Source) -> Iterator[Edit]:
-        missing: dict[tuple[int, Path], tuple[Place, dict[str, Value]]] = {}
+        missing: dict[tuple[object, int, Path], tuple[Place, dict[str, Value]]] = {}
         if not any(document.root for document in source.documents):
             raise ConfigError(f"{source.name} is empty", where=source.name, hint="write {} into it, or the keys that are to be set")
         for text in self.values:
             for place in self._find(source, text):
-                value = self._put(source, place, text)
-                self.note(Replaced(file=source.name, name=text, old=_old(source, place), new=value))
+                value = self._put(place, text)
+                self.note(Replaced(file=source.name, name=text, old=_old(place), new=value))
                 if not place.missing:
-                    yield Edit(document=place.document, path=place.path, value=value)
+                    yield place.edit(value)
                 else:
-                    keys = check_missing(source, place, text)
-                    _put(missing.setdefault((place.document, place.path), (place, {}))[1], keys, value)
+                    keys = check_missing(place, text)
+                    _put(missing.setdefault((place.inside, place.document, place.path), (place, {}))[1], keys, value)
         for place in (place for text in self.emptied for place in self._find(source, text)):
             if not place.missing and (isinstance(place.node, Alias) or (isinstance(place.node, Scalar) and place.node.value)):
-                yield Edit(document=place.document, path=place.path, value="")
-            elif len(place.missing) == 1 and _merges(source, place):
-                yield Edit(document=place.document, path=(*place.path, str(place.missing[0])), value="")  # wins over the merge key's
-        for (document, path), (place, entries) in missing.items():
-            if path and not _keys(place):
-                yield Edit(document=document, path=path, value=entries)
+                yield place.edit("")
+            elif len(place.missing) == 1 and _merges(place):
+                yield place.edit("", str(place.missing[0]))  # wins over the merge key's
+        for place, entries in missing.values():
+            if place.path and not _keys(place):
+                yield place.edit(entries)
             else:
                 yield from self._inserted(place, entries)
 
-    def _put(self, source: Source, place: Place, text: str) -> str:
+    def _put(self, place: Place, text: str) -> str:
         """What is to stand at a place of the path `text`; raises RenderError."""
-        node = _meant(source, place)
-        if place.missing or not isinstance(node, Scalar) or source.templated(node.start.index, node.end.index):
+        node = _meant(place)
+        if place.missing or not isinstance(node, Scalar) or place.source.templated(node.start.index, node.end.index):
             return self.values[text]
-        with placed(source.where(place.node.start)):
+        with placed(place.source.where(place.node.start)):
             return self.puts.get(text, instead)(said(node), self.values[text])
 
     def _find(self, source: Source, text: str) -> list[Place]:
@@ -85,27 +85,28 @@ class PathValues:
     def _inserted(self, place: Place, entries: Mapping[str, Value]) -> Iterator[Edit]:
         """New keys, behind the one of ours that stands there already, else behind the last."""
         steps = [parse_dotted(text) for text in self.values]
-        ours = {one[-1] for one in steps if len(one) == len(place.path) + 1}
+        depth = len(place.path) + sum(len(path) for _, path in place.inside)
+        ours = {one[-1] for one in steps if len(one) == depth + 1}
         there = [key for key in _keys(place) if key in ours]
         for key, value in entries.items():
-            yield Edit(document=place.document, path=(*place.path, key), value=value, after=there[-1] if there else "")
+            yield place.edit(value, key, after=there[-1] if there else "")
 
 
-def _old(source: Source, place: Place) -> str:
+def _old(place: Place) -> str:
     """The text that stands, or is meant, at a place; empty where there is none."""
-    node = _meant(source, place)
-    return source.shown(node) if isinstance(node, Scalar) and not place.missing else ""
+    node = _meant(place)
+    return place.source.shown(node) if isinstance(node, Scalar) and not place.missing else ""
 
 
-def _meant(source: Source, place: Place) -> Node | None:
+def _meant(place: Place) -> Node | None:
     """What stands at a place, or what the alias there stands for."""
-    root = source.documents[place.document].root
+    root = place.source.documents[place.document].root
     return meant(place.node, yaml_marks.aliases(root) if root is not None else {})
 
 
-def _merges(source: Source, place: Place) -> bool:
+def _merges(place: Place) -> bool:
     """Whether a merge key brings in a text for what is missing at a place."""
-    root, node = source.documents[place.document].root, place.node
+    root, node = place.source.documents[place.document].root, place.node
     pairs = node.pairs if isinstance(node, yaml_marks.Mapping) else ()
     found = merged(pairs, str(place.missing[0]), yaml_marks.aliases(root)) if root is not None else None
     return isinstance(found, Scalar) and bool(found.value)

@@ -76,7 +76,7 @@ def test_a_key_is_not_added_where_that_is_probably_not_meant(text: str, dotted: 
     source = read("x.yaml", text.encode())
     (place,) = find(source, parse_dotted(dotted))
     with pytest.raises((ConfigError, RenderError)) as caught:
-        check_missing(source, place, dotted)
+        check_missing(place, dotted)
     assert says in f"{caught.value.message} {caught.value.hint}"
     assert caught.value.where.startswith("x.yaml:")
 
@@ -84,5 +84,5 @@ def test_a_key_is_not_added_where_that_is_probably_not_meant(text: str, dotted: 
 def test_keys_that_may_be_added_are_named() -> None:
     source = read("x.yaml", b"a: {b: 1}\n")
     (place,) = find(source, parse_dotted("a.image.tag"))
-    assert check_missing(source, place, "a.image.tag") == ("image", "tag")
+    assert check_missing(place, "a.image.tag") == ("image", "tag")
     assert not isinstance(place.node, Scalar)

@@ -108,6 +108,15 @@ def test_a_value_may_become_a_part_of_the_text_that_stands_there() -> None:
     assert caught.value.where == "v.yaml:3:6"
 
 
+@pytest.mark.parametrize("text", [
+    "a: |\n  docker run \\\n    h.example/web:1 -p 1\nb: 1\n", "a: >-\n  run\n  h.example/web:1 now\n", 'a: "run\\nh.example/web:1 \\"x\\"\\n"\n',
+    "a: 'run\n\n  h.example/web:1'\n", "a: |+\n  h.example/web:1\n\n\n", "a: |\r\n  h.example/web:1\r\n",
+])
+def test_of_a_text_with_several_lines_only_the_image_changes(text: str) -> None:
+    change = PathValues(pattern="*", values={"a": "h.example/web:2"}, puts={"a": with_image})
+    assert change.apply({"v.yaml": text.encode()})["v.yaml"].decode() == text.replace("web:1", "web:2")
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n"])
 def test_an_empty_file_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is empty"):
