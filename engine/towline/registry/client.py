@@ -173,7 +173,9 @@ class RegistryClient:
         if served and start and int(served[1]) == start:
             return Download(response, self.party)
         if response.status != 200:
-            raise faults.unexpected(self._session.party_of(repository), response, f"for {repository}, blob {digest}")
+            stale = response.status in (401, 403) and faults.elsewhere(self.party, response)  # the storage's leave that the registry gave may have ended
+            fault = faults.unexpected(self._session.party_of(repository), response, f"for {repository}, blob {digest}")
+            raise faults.BrokenOff(fault) if stale else fault
         return Download(response, self.party, skip=start)  # a registry that knows no ranges sends it all again
 
     def put_manifest(self, repository: str, target: str, manifest: Manifest) -> bool:

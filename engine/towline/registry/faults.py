@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable, TowlineError, TransportError
-from towline.exchange import Response, UntrustedCertificate
+from towline.exchange import Response, UntrustedCertificate, origin
 from towline.image import Registry
+from towline.registry.coding import decoded
+from towline.registry.credentials import is_docker_hub
+from towline.registry.refusals import LOGIN, reason
 from towline.secret import Login
 
 BODY = 64 * 1024
@@ -35,6 +38,11 @@ class Party:
 
     def __str__(self) -> str:
         return f"{self.role} registry {self.registry.host}"
+
+    @property
+    def base(self) -> str:
+        """Where its API is: Docker Hub's has a host of its own."""
+        return str(Registry(scheme=self.registry.scheme, host="registry-1.docker.io") if is_docker_hub(self.registry.host) else self.registry)
 
     @property
     def user(self) -> str:
@@ -83,17 +91,40 @@ class Incomplete(Exception):
 
 
 def diagnose(response: Response) -> Diagnosis:
-    """The errors in a response's body (distribution-spec 1.1, error codes), capped; the response is closed."""
+    """What a response's body says (distribution-spec 1.1, error codes), capped; the response is closed."""
     with response:
         try:
-            data = json.loads(response.read_capped(BODY))
-        except (TransportError, ValueError, RecursionError):
-            data = None
+            body = decoded(response.read_capped(BODY), response.headers, limit=BODY, where=response.where)
+        except (TransportError, RegistryError):
+            body = b""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return Diagnosis(codes=(), text=_printable(_plain(body, response.headers.get("Content-Type", ""))))
     errors = data.get("errors") if isinstance(data, dict) else None
     entries = [entry for entry in errors if isinstance(entry, dict)] if isinstance(errors, list) else []
     codes = tuple(str(entry.get("code", "")) for entry in entries)
-    words = "; ".join(f"{entry.get('code', '')}: {entry.get('message', '')}{_detail(entry)}" for entry in entries)
-    return Diagnosis(codes=codes, text=re.sub(_UNPRINTABLE, " ", words)[:_TEXT])
+    words = "; ".join(f"{entry.get('code', '')}: {entry.get('message', '')}{_detail(entry)}".removeprefix(": ") for entry in entries)
+    return Diagnosis(codes=codes, text=_printable(words or _other_words(data)))
+
+
+def _other_words(data: object) -> str:
+    """How token services and proxies say it: in one text."""
+    fields = data if isinstance(data, dict) else {}
+    return next((value for key in ("message", "error_description", "details", "error") if isinstance(value := fields.get(key), str)), "")
+
+
+def _plain(body: bytes, content_type: str) -> str:
+    """A text as it is, and the title of a web page."""
+    text = body.decode("utf-8", "replace")
+    if content_type.lower().startswith("text/plain"):
+        return " ".join(text.split())
+    title = re.search(r"<title>([^<]{1,200})</title>", text, re.IGNORECASE)
+    return f"a web page, {' '.join(title[1].split())!r}" if title else ""
+
+
+def _printable(words: str) -> str:
+    return re.sub(_UNPRINTABLE, " ", words)[:_TEXT]
 
 
 def names(response: Response, digest: str) -> bool:
@@ -119,18 +150,34 @@ def refused(party: Party, doing: str, text: str = "") -> CredentialError:
 
 def unexpected(party: Party, response: Response, doing: str) -> TowlineError:
     """Any other status, with what the registry itself says about it; the response is closed."""
-    status = response.status
-    return meaning(party, status, doing, diagnose(response).text)
+    status, text = response.status, diagnose(response).text
+    if elsewhere(party, response):
+        return RegistryError(f"the {party} keeps it at {response.where}, which answers {status} when asked {doing}{_because(text)}",
+                             where=str(party.registry))
+    return meaning(party, status, doing, text)
+
+
+def elsewhere(party: Party, response: Response) -> bool:
+    """Whether the answer comes from another host that the registry named: storage, which knows nothing of its logins."""
+    return response.where != origin(party.base)
 
 
 def meaning(party: Party, status: int, doing: str, text: str) -> TowlineError:
     """Any other status, with what the registry itself has said about it."""
-    if status in (401, 403):
+    why = reason(status, text)
+    if why is LOGIN:
         return refused(party, doing, text)
-    full = status >= 500 and re.search(_FULL, text)
-    why, hint = (": its disk is full", "have space made on the registry's disk, then run the step again") if full else ("", "")
-    hint = _BODIES if status == 413 else hint
-    return RegistryError(f"the {party} answers {status} when asked {doing}{why}{_because(text)}", where=str(party.registry), hint=hint)
+    what, hint = (f": {why.what}", why.hint) if why else _otherwise(party, status, text)
+    return RegistryError(f"the {party} answers {status} when asked {doing}{what}{_because(text)}", where=str(party.registry), hint=hint)
+
+
+def _otherwise(party: Party, status: int, text: str) -> tuple[str, str]:
+    """What a status means that is no refusal, and what to do next."""
+    if status >= 500 and re.search(_FULL, text):
+        return ": its disk is full", "have space made on the registry's disk, then run the step again"
+    if status == 400 and party.registry.scheme == "http" and "HTTPS" in text:
+        return "", "what answers there speaks TLS: is its URL to begin with https://?"
+    return "", _BODIES if status == 413 else ""
 
 
 def damaged(fault: TowlineError) -> DigestMismatch:

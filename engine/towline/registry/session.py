@@ -8,7 +8,6 @@ from urllib.parse import urljoin
 
 from towline.errors import RegistryError, TransportError
 from towline.exchange import HttpRequest, Response, Sending, origin
-from towline.image import Registry
 from towline.registry import faults
 from towline.registry.credentials import is_docker_hub
 from towline.registry.hosts import may_follow
@@ -32,7 +31,7 @@ class Session:
         self._allow_plain_http = allow_plain_http
         self._auths = {party.login: self._authorizer(party.login)}
         self._logins: dict[str, Login | None] = {}
-        self.base = str(Registry(scheme=party.registry.scheme, host="registry-1.docker.io") if is_docker_hub(party.registry.host) else party.registry)
+        self.base = party.base
         self._origin = origin(self.base)
 
     def scope(self, repository: str) -> str:

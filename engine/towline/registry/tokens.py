@@ -197,7 +197,8 @@ class Authorizer:
             if response.status in _OTHERWISE and not last:
                 return None
             if response.status in _REFUSED:
-                raise faults.refused(self.party, "at its token service", faults.diagnose(response).text)
+                status = response.status if response.status == 403 else 401
+                raise faults.meaning(self.party, status, "at its token service", faults.diagnose(response).text)
             body = response.read_capped(faults.BODY) if response.status == 200 else b""
             return response.status, decoded(body, response.headers, limit=faults.BODY, where=response.where)
 

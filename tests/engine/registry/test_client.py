@@ -356,3 +356,16 @@ def test_a_client_by_another_transport_has_the_same_login(target: FakeRegistry, 
     transport.close()
     with Transport() as other:
         assert mine.by(other).head_manifest("app", "1") is None
+
+
+def test_a_leave_for_the_storage_that_has_ended_is_asked_for_again(source: FakeRegistry, puller: RegistryClient) -> None:
+    """Facts 3.3: a redirect to storage is signed for some minutes; what storage answers after them says nothing about the login."""
+    source.create("app").blobs[DIGEST] = BLOB
+    with FakeRegistry() as storage:
+        storage.create("app").blobs[DIGEST] = BLOB
+        source.redirect_blobs_to = storage.url
+        storage.fault = on("GET", "", Status(code=403, body=b"<Error><Code>AccessDenied</Code></Error>"))
+        with pytest.raises(BrokenOff) as caught:
+            puller.open_blob("app", DIGEST)
+        assert f"keeps it at {storage.url}, which answers 403" in caught.value.fault.message
+        assert read_all(puller, DIGEST) == BLOB

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -17,8 +18,8 @@ def party(target: FakeRegistry) -> Party:
     return Party(registry=registry_of(target), role="target", login=TARGET_LOGIN)
 
 
-def answer(server: FakeRegistry, transport: Transport, status: int, body: bytes) -> Response:
-    server.fault = on("GET", "", Status(code=status, body=body))
+def answer(server: FakeRegistry, transport: Transport, status: int, body: bytes, **headers: str) -> Response:
+    server.fault = on("GET", "", Status(code=status, body=body, headers={name.replace("_", "-"): value for name, value in headers.items()}))
     return transport.request(HttpRequest(method="GET", url=server.url + "/v2/"))
 
 
@@ -45,6 +46,45 @@ def test_beside_an_unknown_error_its_detail_is_taken_over(target: FakeRegistry, 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"errors": 5}', b'{"errors": [5, null]}', b"[" * 50_000, b'{"errors": [' + b" " * 70_000 + b"]}"])
 def test_a_body_that_says_nothing_gives_no_words(target: FakeRegistry, transport: Transport, body: bytes) -> None:
     assert diagnose(answer(target, transport, 400, body)).text == ""
+
+
+@pytest.mark.parametrize(("body", "kind", "told"), [
+    (errors({"status": 403, "message": "rejected"}), "application/json", "rejected"),
+    (b'{"details": "incorrect username or password"}', "application/json", "incorrect username or password"),
+    (b'{"message": "Forbidden"}', "application/json", "Forbidden"), (b"[1]", "application/json", ""),
+    (b"Client sent an HTTP request to an HTTPS server.\n", "text/plain; charset=utf-8", "Client sent an HTTP request to an HTTPS server."),
+    (b"<html><head><title>\n403 Forbidden</title></head></html>", "text/html", "a web page, '403 Forbidden'"), (b"<html></html>", "text/html", ""),
+])
+def test_words_in_other_forms_are_taken_over_too(target: FakeRegistry, transport: Transport, body: bytes, kind: str, told: str) -> None:
+    assert diagnose(answer(target, transport, 400, body, Content_Type=kind)).text == told
+
+
+def test_words_that_come_packed_are_read(target: FakeRegistry, transport: Transport) -> None:
+    body = gzip.compress(errors({"code": "X", "message": "why"}))
+    assert diagnose(answer(target, transport, 400, body, Content_Encoding="gzip")).text == "X: why"
+    assert diagnose(answer(target, transport, 400, body, Content_Encoding="br")).text == ""
+
+
+def test_a_quota_is_no_fault_of_the_login(target: FakeRegistry, transport: Transport, party: Party) -> None:
+    said = "adding 10 MiB would exceed the upper limit of 5 MiB"
+    body = errors({"code": "DENIED", "message": said})
+    fault = unexpected(party, answer(target, transport, 403, body), "to store it")
+    assert type(fault) is RegistryError
+    assert fault.message.endswith(f"answers 403 when asked to store it: a limit of the registry is reached: DENIED: {said}")
+    assert "it is not the login" in fault.hint
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_another_host_says_is_not_about_the_login(target: FakeRegistry, source: FakeRegistry, transport: Transport, party: Party, status: int) -> None:
+    fault = unexpected(party, answer(source, transport, status, b"<Error><Code>AccessDenied</Code></Error>"), "for app, blob x")
+    assert type(fault) is RegistryError
+    assert f"keeps it at {source.url}, which answers {status}" in fault.message
+
+
+def test_tls_behind_http_is_named(target: FakeRegistry, transport: Transport, party: Party) -> None:
+    for kind, body in (("text/plain", b"Client sent an HTTP request to an HTTPS server."),
+                       ("text/html", b"<title>400 The plain HTTP request was sent to HTTPS port</title>")):
+        assert "https://" in unexpected(party, answer(target, transport, 400, body, Content_Type=kind), "for x").hint
 
 
 def test_words_are_capped_and_cannot_start_a_new_line(target: FakeRegistry, transport: Transport) -> None:
