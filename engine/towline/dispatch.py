@@ -33,6 +33,7 @@ SOURCES = {
 
 PARTS = {
     "vault": "towline.commands.vault",
+    "team": "towline.commands.team",
     "vault_client": "towline.vault",
     "docker_daemon": "towline.registry.daemon",
     "local_images": "towline.registry.local",

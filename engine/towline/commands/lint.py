@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from towline.commands import team
 from towline.commands.call import Call
 from towline.commands.project import team_documents
 from towline.config.build_loop import Source, build_loops
-from towline.config.catalog import all_schemas, load_schema, vault_schema
+from towline.config.catalog import load_schema
 from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Reader, find_document, find_project, read_text
 from towline.config.findings import LEVELS, Finding, finding, in_order, unreadable
-from towline.config.lint import PIPELINE, Known, lint, shaped
+from towline.config.lint import Report, lint, shaped
 from towline.config.sarif import sarif
 from towline.errors import ConfigError
 from towline.files import version, write_whole
 from towline.git.checkout import origin
-from towline.pipeline.definition import definition
 from towline.steps.workspace import find_file
 from towline.wire import SUCCESS, Outcome
 from towline.yaml_marks import YamlFault, load
@@ -30,27 +30,49 @@ _DEPLOYS = "gitOpsUpdateDeployment"
 
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001 - every command is given them
-    """The file for code hosts."""
+    """The file for code hosts, and the platform team's files."""
     parser.add_argument("--sarif", metavar="FILE", default="", help="also write the findings as SARIF 2.1.0, for code hosts")
+    parser.add_argument("--defaults", metavar="FILE", action="append", default=[],
+                        help="look at this default document of the platform team instead of the project's files; may be repeated")
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """All findings as outputs, and as lines on standard output for a person; raises ConfigError, which holds them too, where one is an error."""
-    known = _known(team_documents(call))
-    project, findings = _project(call.folder, arguments.config)
-    defaults = list(_defaults(call.folder, project, findings))
-    report = lint(project, defaults, known)
+    report, names = _team(call.folder, arguments.defaults) if arguments.defaults else _own(arguments, call)
     for secret in report.secrets:
         call.console.hide(secret)
-    loops = build_loops([project, *defaults], load_schema(_DEPLOYS), _source(call))
-    found = [_masked(each, call.console.mask) for each in in_order([*findings, *report.findings, *loops], files=[project.name])]
+    found = [_masked(each, call.console.mask) for each in in_order(report.findings, files=names)]
     if arguments.sarif:
         write_whole(call.folder / arguments.sarif, (json.dumps(sarif(found, version=version()), indent=2, ensure_ascii=False) + "\n").encode())
     if not call.requested and not arguments.json:
         call.out.write("".join(f"{each}\n" for each in found))
     ending = _ending(found)
-    call.console.say(ending.summary if (call.folder / project.name).exists() else f"there is no {project.name}; {ending.summary}")
+    call.console.say(ending.summary if (call.folder / names[0]).exists() else f"there is no {names[0]}; {ending.summary}")
     return ending
+
+
+def _own(arguments: argparse.Namespace, call: Call) -> tuple[Report, Sequence[str]]:
+    """What is found in the project's files, with the name of its own."""
+    there = team.known(team_documents(call))
+    project, findings = _project(call.folder, arguments.config)
+    defaults = list(_defaults(call.folder, project, findings))
+    report = lint(project, defaults, there)
+    loops = build_loops([project, *defaults], load_schema(_DEPLOYS), _source(call))
+    return replace(report, findings=(*findings, *report.findings, *loops)), [project.name]
+
+
+def _team(folder: Path, files: Sequence[str]) -> tuple[Report, Sequence[str]]:
+    """What is found in default documents of the platform team, with their names; raises ConfigError for one that is not there."""
+    documents: list[Document] = []
+    findings: list[Finding] = []
+    for name in dict.fromkeys(files):
+        if not (folder / name).is_file():
+            raise ConfigError("the default document that was asked for is not there", where=name, hint="correct the path")
+        document, faults = _read(folder, name, trusted=True)
+        documents += [document] if document else []
+        findings += faults
+    report = team.report(documents, team.known())
+    return replace(report, findings=(*findings, *report.findings)), files
 
 
 def _ending(found: Sequence[Finding]) -> Outcome:
@@ -66,13 +88,6 @@ def _ending(found: Sequence[Finding]) -> Outcome:
 
 def _masked(found: Finding, mask: Callable[[str], str]) -> Finding:
     return replace(found, message=mask(found.message), fix=mask(found.fix))
-
-
-def _known(team: Sequence[Document]) -> Known:
-    pipeline, schemas = definition(), all_schemas()
-    own = {name: schema.name for schema in schemas for name in schema.names}
-    stages = {stage.name: frozenset(own.get(step.name, step.name) for step in stage.steps) for stage in pipeline.stages}
-    return Known(steps=schemas, shared=(vault_schema(), PIPELINE), stages=stages, elsewhere=tuple(team))
 
 
 # ---- files
@@ -114,10 +129,10 @@ def _named(folder: Path, project: Document, findings: list[Finding]) -> Iterator
             yield entry, path
 
 
-def _read(folder: Path, name: str) -> tuple[Document | None, list[Finding]]:
+def _read(folder: Path, name: str, *, trusted: bool = False) -> tuple[Document | None, list[Finding]]:
     """A file as a document with its faults of shape; no document where it cannot be read at all."""
     try:
-        document, faults = shaped(name, load(read_text(folder / name, name)))
+        document, faults = shaped(name, load(read_text(folder / name, name)), trusted=trusted)
     except YamlFault as fault:
         return None, [unreadable(name, f"the YAML cannot be read: {fault.problem}", line=fault.line, column=fault.column)]
     except ConfigError as fault:

@@ -33,6 +33,11 @@ def team_documents(call: Call) -> tuple[Document, ...]:
     return (*(team_file(path) for path in _team_files(call)), *(parse_document(entry.text, entry.name, trusted=True) for entry in call.request.defaults))
 
 
+def has_team_documents(call: Call) -> bool:
+    """Whether the platform team has given any documents."""
+    return bool(_team_files(call) or call.request.defaults)
+
+
 def _team_files(call: Call) -> list[str]:
     return [path for path in call.environ.get("TOWLINE_DEFAULTS", "").split(os.pathsep) if path]
 

@@ -13,7 +13,7 @@ from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.flags import add_flag, given_flags, secrets_of
 from towline.commands.orchestrator import stage_of
-from towline.commands.project import documents, given, known_stages, pipeline_environment, unknown_stage
+from towline.commands.project import documents, given, has_team_documents, known_stages, pipeline_environment, unknown_stage
 from towline.config.catalog import VAULT_LOGIN, step_names, vault_keys
 from towline.config.documents import Documents
 from towline.config.layers import Inputs, load_schema
@@ -96,8 +96,10 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         why = decision.why
     inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ,
                     parameters=given_here, flags=given_flags(arguments, schema))
+    lost: tuple[str, ...] = dispatch.part("team").check(known) if has_team_documents(call) else ()
     with _stage_hint(call, known), _vault(schema, inputs, call) as layer:
         settings = resolve(schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer))
+        settings.warnings = (*settings.warnings, *lost)
         return _perform(arguments, call, settings=settings, values=values, why=why)
 
 

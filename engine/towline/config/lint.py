@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 from towline.config import context
@@ -19,6 +18,7 @@ from towline.config.findings import Finding, finding, in_order
 from towline.config.merge import Setting, prune
 from towline.config.rules import Fault, called, fitted, untrusted
 from towline.config.schema import GENERAL, SCOPES, STAGES, STEPS, Alias, Parameter, StepSchema
+from towline.config.slips import key_slip, slip
 from towline.config.types import EMPTY, respelled
 from towline.secret import is_secret
 from towline.suggest import close
@@ -27,7 +27,6 @@ from towline.yaml_marks import Located
 SECTIONS = ("general", "steps", "stages")
 _TOP = (*SECTIONS, "customDefaults", "hooks")
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
-_NEAR, _SHORTEST, _SLIPS = 0.85, 6, 2
 _FLAG = "runInAllBranches"
 _Path = tuple[str | int, ...]
 
@@ -94,9 +93,9 @@ class _Place:
     steps: frozenset[str]
 
 
-def shaped(name: str, located: Located) -> tuple[Document, tuple[Finding, ...]]:
+def shaped(name: str, located: Located, *, trusted: bool = False) -> tuple[Document, tuple[Finding, ...]]:
     """A file as a document that holds well-formed sections only, and a finding for each other one."""
-    whole = Document(name=name, trusted=False, content={}, marks=located.marks)
+    whole = Document(name=name, trusted=trusted, content={}, marks=located.marks)
     found: list[Finding] = []
     content = dict(_map(located.value, whole, (), found))
     for section in SECTIONS:
@@ -114,13 +113,17 @@ def _map(value: Any, document: Document, path: _Path, found: list[Finding]) -> M
     return {}
 
 
-def lint(project: Document, defaults: Sequence[Document], known: Known) -> Report:
-    """All findings of the project's own document and of the default documents in its workspace, each as `shaped` gives it."""
-    view = _view(known, (project, *defaults, *known.elsewhere))
+def lint(project: Document | None, defaults: Sequence[Document], known: Known) -> Report:
+    """All findings of the project's own document, if one is to be looked at, and of default documents, each as `shaped` gives it.
+
+    What only the platform team may set is looked at in trusted documents alone; elsewhere it is a fault by itself.
+    """
+    documents = (*([project] if project else []), *defaults)
+    view = _view(known, (*documents, *known.elsewhere))
     findings: list[Finding] = []
     secrets: set[str] = set()
     secret, plain = _names(known, secret=True), _names(known, secret=False)
-    for document in (project, *defaults):
+    for document in documents:
         findings += _document(view, document, own=document is project)
         for text in clear_texts(document.content, secret=secret, plain=plain):
             secrets.add(text.text)
@@ -231,7 +234,7 @@ def _step(view: _View, document: Document, name: str, values: Mapping[str, Any])
     path = ("steps", name)
     schema = view.steps.get(view.spellings.get(name, ""))
     if schema is None:
-        near = "" if name in view.spellings else _slip(name, frozenset(view.spellings))
+        near = "" if name in view.spellings else slip(name, frozenset(view.spellings))
         if near:
             yield finding("unknown-step", document, path, message=f"there is no step {name}", fix=f"did you mean {near!r}?")
         return
@@ -272,7 +275,7 @@ def _stage(view: _View, document: Document, name: str, values: Mapping[str, Any]
     flagged = frozenset(view.spellings[key] for key, value in values.items() if key in view.spellings and value is True)
     steps = stages.get(stage_name(name))
     if steps is None and not any(name in document.section("stages") for document in view.known.elsewhere):
-        near = _slip(name, frozenset(stages), cutoff=0.8)
+        near = slip(name, frozenset(stages), cutoff=0.8)
         meant = flagged and near in document.section("stages")  # a stage of the project's own beside the one that it is called like
         if near and not meant and not re.match(rf"{re.escape(near)}[^a-z]", name, re.IGNORECASE):  # `Release 2` is meant so
             yield finding("unknown-stage", document, path, message=f"the pipeline has no stage {name}", fix=f"did you mean {near!r}?")
@@ -325,19 +328,13 @@ def _unread(view: _View, place: _Place, key: str) -> Iterator[Finding]:
                   if not reader.schema.library and place.scope not in reader.parameter.scope]
         found = next((reader for reader in others if reader.schema.name in view.used), None)
         if found is None:
-            near = _slip(key, view.near[place.scope]) if len(key) >= _SHORTEST and not any(key in view.readers[scope] for scope in SCOPES) else ""
-            if near:
+            unread = not any(key in view.readers[scope] for scope in SCOPES)
+            if unread and (near := key_slip(key, view.near[place.scope]) or slip(key, frozenset(view.spellings))):
                 yield finding("unknown-key", place.document, path, message=f"no step that Towline knows reads {key}", fix=f"did you mean {near!r}?")
             return
         schema, other = found.schema, found.parameter
     here = ".".join(map(str, place.path))
     yield finding("wrong-scope", place.document, path, message=f"{schema.name} does not read {key} in {here}", fix=_where(schema, other))
-
-
-@lru_cache(maxsize=8192)
-def _slip(name: str, known: frozenset[str], *, cutoff: float = _NEAR) -> str:
-    """The known name that `name` is a slip of, a few letters away and no word more or less; empty where it is rather a name of its own."""
-    return close(name, (each for each in known if abs(len(each) - len(name)) <= _SLIPS), cutoff=cutoff)
 
 
 def _spelled(schema: StepSchema) -> list[str]:
@@ -354,7 +351,7 @@ def _value(place: _Place, key: str, value: object, readers: Sequence[_Reader]) -
     path, seen = (*place.path, key), set()
     for reader in readers:
         found = _walk(value, reader)
-        for fault in _faults(reader, found) if found is not None else ():
+        for fault in _faults(place, reader, found) if found is not None else ():
             if fault.rule not in seen:
                 seen.add(fault.rule)
                 made = finding(fault.rule, place.document, path, message=fault.what, fix=fault.hint)
@@ -384,9 +381,9 @@ def _maps(place: _Place, path: _Path, value: object, reader: _Reader) -> Iterato
                               fix=f"did you mean {near!r}?" if near else "")
 
 
-def _faults(reader: _Reader, value: object) -> Iterator[Fault]:
+def _faults(place: _Place, reader: _Reader, value: object) -> Iterator[Fault]:
     parameter = reader.parameter
-    if parameter.trusted:
+    if parameter.trusted and not place.document.trusted:
         yield from [] if value in EMPTY else [untrusted(parameter, "")]
         return
     name = called(parameter.name, reader.alias.name if reader.alias else "")

@@ -1,0 +1,60 @@
+"""The platform team's default documents, looked at: as a whole by `towline lint --defaults`, and at each run for what would be lost silently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from towline.config.catalog import all_schemas, vault_schema
+from towline.config.documents import Document, Documents
+from towline.config.findings import in_order
+from towline.config.lint import PIPELINE, Known, Report, lint
+from towline.config.lost_rules import Names, lost_rules
+from towline.errors import ConfigError
+from towline.pipeline.definition import definition
+
+_UNREAD = frozenset({"unknown-section", "unknown-step", "unknown-stage", "unknown-key", "wrong-scope"})
+
+
+def known(elsewhere: Sequence[Document] = ()) -> Known:
+    """What configuration files are held against: every step, every stage, and what the documents `elsewhere` name."""
+    pipeline, schemas = definition(), all_schemas()
+    own = {name: schema.name for schema in schemas for name in schema.names}
+    stages = {stage.name: frozenset(own.get(step.name, step.name) for step in stage.steps) for stage in pipeline.stages}
+    return Known(steps=schemas, shared=(vault_schema(), PIPELINE), stages=stages, elsewhere=tuple(elsewhere))
+
+
+def report(documents: Sequence[Document], there: Known) -> Report:
+    """All findings of default documents that are trusted; a rule that nothing reads is an error, and no other finding says it again."""
+    names = _names(there)
+    lost = [finding for document in documents for finding in lost_rules(document, names)]
+    places = {(finding.file, finding.line, finding.column) for finding in lost}
+    whole = lint(None, documents, there)
+    others = [one for one in whole.findings if one.rule not in _UNREAD or (one.file, one.line, one.column) not in places]
+    return Report(findings=in_order([*lost, *others]), secrets=whole.secrets)
+
+
+def check(documents: Documents) -> tuple[str, ...]:
+    """A line on each key of the platform team's documents that nothing reads and that is nearly one which counts; raises ConfigError for a lost rule."""
+    team = [document for document in documents.defaults if document.trusted]
+    there = known([documents.project])
+    lost = [finding for document in team for finding in lost_rules(document, _names(there))]
+    if lost:
+        more = f" ({len(lost)} such faults)" if len(lost) > 1 else ""
+        raise ConfigError(f"{lost[0].message}{more}", where=lost[0].where, hint=f"{lost[0].fix}; `towline lint --defaults FILE` says all of them")
+    found = report([_without_parameters(document) for document in team], there)
+    return tuple(f"{finding.where}: {finding.message} ({finding.fix})" for finding in found.findings if finding.rule in _UNREAD)
+
+
+def _without_parameters(document: Document) -> Document:
+    """The document with empty sections of steps: what a step does not read in its own section, `resolve` says."""
+    return replace(document, content={**document.content, "steps": {name: {} for name in document.section("steps")}})
+
+
+def _names(there: Known) -> Names:
+    schemas = (*there.steps, *there.shared)
+    keys = {key for schema in schemas for parameter in schema.parameters for key in (parameter.name, *(alias.name for alias in parameter.aliases))}
+    rules = {parameter.name for schema in schemas for parameter in schema.parameters if parameter.trusted}
+    return Names(rules=frozenset(rules), keys=frozenset(keys), steps=frozenset(name for schema in there.steps for name in schema.names),
+                 stages=frozenset(there.stages))
+

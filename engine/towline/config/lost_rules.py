@@ -1,0 +1,81 @@
+"""Pure. Rules of the platform team that do not count: keys that only it may set, misspelt or out of place in its own default documents.
+
+Such a slip is no matter of taste: `credentialHost` lets every credential go everywhere, and nothing else would say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from towline.config.documents import Document, stage_name
+from towline.config.findings import Finding, finding
+from towline.suggest import close
+
+_NEAR, _SLIPS = 0.82, 3
+_SECTIONS = ("general", "steps", "stages")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What there is: the `rules`, keys that only the platform team may set; every key that means something; every spelling of a step; stages."""
+
+    rules: frozenset[str]
+    keys: frozenset[str]
+    steps: frozenset[str]
+    stages: frozenset[str]
+
+
+def lost_rules(document: Document, names: Names) -> Iterator[Finding]:
+    """A finding for each rule in the platform team's `document` that nothing reads."""
+    for key, value in document.content.items():
+        if key in _SECTIONS:
+            continue
+        rule, section = _rule(key, names), close(key, _SECTIONS, cutoff=0.7)
+        if rule:
+            yield _lost(document, (key,), f"{key} stands in no section", f"write {rule} in general")
+        elif section and _held(value, names):
+            yield _lost(document, (key,), f"nothing reads the section {key}", f"did you mean {section!r}?")
+    general: Mapping[str, Any] = document.section("general")
+    yield from _keys(document, ("general",), general, names)
+    yield from _sections(document, "steps", names.steps, names)
+    yield from _sections(document, "stages", names.stages, names)
+
+
+def _sections(document: Document, kind: str, known: frozenset[str], names: Names) -> Iterator[Finding]:
+    sections: Mapping[str, Any] = document.section(kind)
+    for name, values in sections.items():
+        meant = "" if name in known or stage_name(name) in known else _near(name, known)
+        if meant and _held(values, names):
+            yield _lost(document, (kind, name), f"there is no {kind.removesuffix('s')} {name}", f"did you mean {meant!r}?")
+        yield from _keys(document, (kind, name), values or {}, names)
+
+
+def _keys(document: Document, path: tuple[str, ...], values: Mapping[str, Any], names: Names) -> Iterator[Finding]:
+    for key in values:
+        rule = "" if key in names.rules else _rule(key, names)
+        if rule:
+            yield _lost(document, (*path, key), f"nothing reads {key}", f"did you mean {rule!r}?")
+
+
+def _lost(document: Document, path: tuple[str, ...], what: str, fix: str) -> Finding:
+    return finding("lost-rule", document, path, message=f"{what}, and the rule of the platform team in it does not count", fix=fix)
+
+
+def _rule(key: str, names: Names) -> str:
+    """The rule that a key is, or is a slip of."""
+    if key in names.rules:
+        return key
+    return "" if key in names.keys else _near(key, names.rules)
+
+
+def _near(name: str, known: frozenset[str]) -> str:
+    return close(name, (each for each in known if abs(len(each) - len(name)) <= _SLIPS), cutoff=_NEAR)
+
+
+def _held(value: Any, names: Names) -> bool:
+    """Whether a section holds a rule, in itself or in the sections in it."""
+    if not isinstance(value, dict):
+        return False
+    return any(_rule(key, names) or _held(inner, names) for key, inner in value.items())

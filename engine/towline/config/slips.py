@@ -1,0 +1,41 @@
+"""Pure. Which known name was meant by one that nobody reads: a few letters away, and no name that other people's steps have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from towline.suggest import close
+
+_NEAR, _SHORTEST, _SLIPS = 0.85, 6, 2
+# Parameters of Piper's other steps that are one letter away from one of ours.
+_THEIRS = frozenset({"target", "targetArchitectures", "imageName", "containerImages", "userName", "apiVersion", "serverURL", "targetImage"})
+
+
+@lru_cache(maxsize=8192)
+def slip(name: str, known: frozenset[str], *, cutoff: float = _NEAR) -> str:
+    """The known name that `name` is a slip of, a few letters away and no word more or less; empty where it is rather a name of its own."""
+    return close(name, (each for each in known if abs(len(each) - len(name)) <= _SLIPS), cutoff=cutoff)
+
+
+@lru_cache(maxsize=8192)
+def key_slip(name: str, known: frozenset[str]) -> str:
+    """The known key that `name` is one slip away from, where other people's keys may stand, too; empty where there is none."""
+    if len(name) < _SHORTEST or name in _THEIRS:
+        return ""
+    return close(name, one_slip_away(name, known), cutoff=0.5)
+
+
+def one_slip_away(name: str, known: Iterable[str]) -> list[str]:
+    """The known names that differ from `name` by one letter, by two that changed places, or by the case of letters alone."""
+    return [each for each in known if _is_one(name.lower(), each.lower())]
+
+
+def _is_one(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    start = next((at for at, (left, right) in enumerate(zip(one, other, strict=False)) if left != right), min(len(one), len(other)))
+    one, other = one[start:], other[start:]
+    end = next((at for at, (left, right) in enumerate(zip(reversed(one), reversed(other), strict=False)) if left != right), min(len(one), len(other)))
+    one, other = one[: len(one) - end], other[: len(other) - end]
+    return max(len(one), len(other)) <= 1 or (len(one) == len(other) == 2 and one == other[::-1])

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.calls import Ending, configure, request
+
+PUSH = "imagePushToRegistry"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    nobody = "http://127.0.0.1:1"
+    configure(tmp_path, f"steps: {{{PUSH}: {{targetRegistryUrl: '{nobody}', sourceRegistryUrl: '{nobody}', sourceImageNameTags: ['a:1']}}}}")
+    return tmp_path
+
+
+def run(workspace: Path, text: str) -> Ending:
+    team = workspace / "team.yml"
+    team.write_text(text)
+    return Ending(["run", PUSH, "--dry-run"], workspace, {"TOWLINE_DEFAULTS": str(team)})
+
+
+@pytest.mark.parametrize("text", ["general:\n  credentialHost: [a.example]\n", "general: {}\nstages: {Build: {credentialHost: [a.example]}}\n"])
+def test_a_misspelt_rule_of_the_platform_team_ends_each_run(workspace: Path, text: str) -> None:
+    ending = run(workspace, text)
+    assert ending.code == 3
+    assert ending.where.endswith("team.yml:2:3" if "stages" not in text else "team.yml:2:18")
+    assert "credentialHosts" in ending.hint
+    assert "does not count" in ending.message
+
+
+def test_one_in_the_defaults_of_the_call_does_too(workspace: Path) -> None:
+    ending = Ending(["run", PUSH, *request(workspace, step=PUSH, defaults=[{"name": "team.yml", "text": "credentialHosts: [a.example]"}])], workspace)
+    assert (ending.code, ending.where) == (3, "team.yml:1:1")
+    assert "stands in no section" in ending.message
+
+
+def test_other_slips_are_warnings_of_the_run(workspace: Path) -> None:
+    ending = run(workspace, f"general: {{produktiveBranch: main, cfTargets: []}}\nsteps: {{{PUSH}: {{targetRegistryUsr: x}}}}\nstagse: {{}}\n")
+    warnings = [line for line in ending.err.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 3
+    for words in ("did you mean 'productiveBranch'?", "did you mean 'targetRegistryUser'?", "did you mean 'stages'?"):
+        assert sum(words in line for line in warnings) == 1
+
+
+def test_documents_without_a_slip_say_nothing(workspace: Path) -> None:
+    assert "warning" not in run(workspace, "general: {credentialHosts: ['*.example.com'], buildTool: maven, targetArchitectures: [a]}\n").err
+
+
+def lint(workspace: Path, *files: str) -> Ending:
+    return Ending(["lint", *(word for file in files for word in ("--defaults", file))], workspace)
+
+
+def test_lint_looks_at_the_platform_team_s_files_as_a_run_would(workspace: Path) -> None:
+    (workspace / "team.yml").write_text("general:\n  credentialHosts: [https://a.example]\n  allowPlainHttp: true\n")
+    (workspace / "more.yml").write_text("general:\n  credentialHost: [a.example]\n  toool: x\n")
+    ending = lint(workspace, "team.yml", "more.yml")
+    assert ending.code == 3
+    assert [(each["file"], each["line"], each["rule"]) for each in ending.result["outputs"]["findings"]] == [
+        ("team.yml", 2, "wrong-value"), ("more.yml", 2, "lost-rule")]
+    assert "without scheme" in ending.result["outputs"]["findings"][0]["fix"]
+
+
+def test_lint_of_a_file_that_is_fine_or_missing_or_none(workspace: Path) -> None:
+    (workspace / "team.yml").write_text("general: {credentialHosts: [a.example]}\n")
+    assert (lint(workspace, "team.yml").code, lint(workspace, "team.yml").err) == (0, "nothing found\n")
+    assert "not there" in lint(workspace, "missing.yml").message
+    (workspace / "bad.yml").write_text("{")
+    assert lint(workspace, "bad.yml").result["outputs"]["findings"][0]["rule"] == "unreadable-file"
+    assert lint(workspace, str(workspace / "team.yml")).code == 0

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+
+from towline.config.documents import Document
+from towline.config.lint import shaped
+from towline.config.lost_rules import Names, lost_rules
+from towline.yaml_marks import load
+
+NAMES = Names(rules=frozenset({"credentialHosts", "allowPlainHttp"}), keys=frozenset({"credentialHosts", "allowPlainHttp", "tool", "credentialHostel"}),
+              steps=frozenset({"push", "deploy"}), stages=frozenset({"Build", "Release"}))
+
+
+def team(text: str) -> Document:
+    return shaped("team.yml", load(text), trusted=True)[0]
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("general: {credentialHost: [a]}",
+     "nothing reads credentialHost, and the rule of the platform team in it does not count (did you mean 'credentialHosts'?)"),
+    ("general: {credentialhosts: [a]}", "did you mean 'credentialHosts'?"),
+    ("general: {credential_hosts: [a]}", "did you mean 'credentialHosts'?"),
+    ("general: {credentialsHosts: [a]}", "did you mean 'credentialHosts'?"),
+    ("steps: {push: {credentialHots: [a]}}", "did you mean 'credentialHosts'?"),
+    ("stages: {Release: {allowPlainHTTPs: true}}", "did you mean 'allowPlainHttp'?"),
+    ("stages: {Canary: {alowPlainHttp: true}}", "did you mean 'allowPlainHttp'?"),
+    ("credentialHosts: [a]", "credentialHosts stands in no section"),
+    ("credentialHost: [a]", "write credentialHosts in general"),
+    ("genral: {credentialHosts: [a]}", "did you mean 'general'?"),
+    ("step: {push: {credentialHosts: [a]}}", "did you mean 'steps'?"),
+    ("steps: {pushh: {credentialHosts: [a]}}", "there is no step pushh"),
+    ("stages: {Releese: {credentialHost: [a]}}", "there is no stage Releese"),
+])
+def test_a_rule_that_nothing_reads_is_found(text: str, words: str) -> None:
+    found = list(lost_rules(team(text), NAMES))
+    assert {(each.rule, each.level, each.file) for each in found} == {("lost-rule", "error", "team.yml")}
+    assert any(words in f"{each.message} ({each.fix})" for each in found)
+
+
+@pytest.mark.parametrize("text", [
+    "general: {credentialHosts: [a], tool: x, toool: y, credentialHostel: z}",
+    "general: {credentialsId: a, vaultCredentialKeys: [b]}",
+    "steps: {push: {credentialHosts: [a]}, theirs: {credentialHosts: [a]}, pushh: {tool: x}}",
+    "stages: {Canary: {credentialHosts: [a]}, Central Build: {credentialHosts: [a]}, Releese: {tool: x}, Build: }",
+    "genral: {tool: x}\nx-own: {credentialHosts: [a]}\nhooks: {}\ncustomDefaults: [a]",
+    "",
+])
+def test_what_counts_and_what_is_no_rule_is_left_alone(text: str) -> None:
+    assert list(lost_rules(team(text), NAMES)) == []
