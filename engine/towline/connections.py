@@ -5,9 +5,13 @@ Facts section 4 (registry): who is sent somewhere by a server resolves first, ch
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import io
+import select
 import socket
+import sys
+import termios
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 PORTS = {"http": 80, "https": 443}
 _REFUSALS = range(400, 500)
+_RECORDS = 128 * 1024  # what TLS is given at once: it returns only when all of that has left
 
 
 class Lasting(TransportError):
@@ -54,21 +59,35 @@ class Route:
 
 
 class Limit:
-    """What bounds all waits for an answer together: none begins after the deadline. How long one takes is the socket's timeout."""
+    """What bounds all waits for an answer together: none begins after the deadline. How long one takes is the socket's timeout.
+
+    While what was sent is still leaving by `sock`, no answer can come, and time does not count.
+    """
 
     def __init__(self, seconds: float, clock: Clock) -> None:
+        self.sock: socket.socket | None = None
         self._clock = clock
+        self._queued = 0
+        self._seconds = seconds
         self._deadline = Deadline.after(seconds, clock)
 
     def begin(self, seconds: float) -> Deadline:
         """From now on no wait begins after `seconds`."""
+        self._seconds, self._queued = seconds, _unsent(self.sock)
         self._deadline = Deadline.after(seconds, self._clock)
         return self._deadline
 
     def check(self) -> None:
         """Pass while another wait may begin; raises TimeoutError."""
-        if not self._deadline.left:
+        if not self._deadline.left and not self.moved():
             raise TimeoutError
+
+    def moved(self) -> bool:
+        """Whether anything has left since the last look: then time begins anew."""
+        before, self._queued = self._queued, _unsent(self.sock)
+        if self._queued < before:
+            self._deadline = Deadline.after(self._seconds, self._clock)
+        return self._queued < before
 
 
 class Connection(http.client.HTTPConnection):
@@ -83,6 +102,7 @@ class Connection(http.client.HTTPConnection):
         self.response_class = partial(_Answer, limit=self.limit)  # type: ignore[assignment]  # made like the class
         self._network = network
         self._read, self._clock = read, clock
+        self._at_once = _RECORDS if parts.scheme == "https" else sys.maxsize
 
     def connect(self) -> None:
         """Reach the host, through its proxy's tunnel where it speaks TLS. Raises OSError, Lasting, TransportError."""
@@ -94,6 +114,30 @@ class Connection(http.client.HTTPConnection):
             raw.close()
             raise
         self.sock.settimeout(self._read)
+        self.limit.sock = self.sock
+
+    def send(self, data: bytes | memoryview) -> None:  # type: ignore[override]  # what this engine sends
+        """Send all of it; raises TimeoutError where nothing leaves for `read` seconds. socket.sendall would have its time for all of the data."""
+        view = memoryview(data)
+        while view:
+            self._wait_for_room()
+            view = view[self.sock.send(view[: self._at_once]) :]
+
+    def answer(self, seconds: float) -> http.client.HTTPResponse:
+        """The head of the answer, which may take so long from when all has left. Raises OSError, HTTPException."""
+        self.limit.begin(seconds)
+        self.sock.settimeout(seconds)
+        return self.getresponse()
+
+    def _wait_for_room(self) -> None:
+        """A socket has room again when a third of its buffer has left, which takes its time on a slow line."""
+        poller = select.poll()
+        poller.register(self.sock, select.POLLOUT)
+        queued = _unsent(self.sock)
+        while not poller.poll(self._read * 1000):
+            before, queued = queued, _unsent(self.sock)
+            if queued >= before:
+                raise TimeoutError
 
     def target(self, url: str) -> str:
         """What a request for `url` names in its first line: path and query, or all of it where a proxy reads them (RFC 9112 3.2)."""
@@ -148,13 +192,26 @@ class _Bounded(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         """One read; raises TimeoutError where the time is over, or it takes longer than the socket lets it."""
-        self._limit.check()
-        return self._receive(buffer)
+        while True:
+            self._limit.check()
+            try:
+                return self._receive(buffer)
+            except TimeoutError:
+                if not self._limit.moved():
+                    raise
 
     def close(self) -> None:
         """Give the socket's file back."""
         self._file.close()
         super().close()
+
+
+def _unsent(sock: socket.socket | None) -> int:
+    """The bytes that the host has not confirmed, as far as the system says so."""
+    try:
+        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder) if sock else 0
+    except (OSError, ValueError):  # not a socket that counts them, or one that is closed
+        return 0
 
 
 def _tunnel(raw: socket.socket, proxy: Proxy, target: str, limit: Limit) -> None:

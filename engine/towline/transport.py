@@ -23,6 +23,7 @@ _T = TypeVar("_T")
 ATTEMPTS = 5
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _IDLE = 16
+_STORED = 8 * 1024 * 1024  # bytes per second, at which a host has stored a body at the latest: only then it answers
 _CREDENTIALS = frozenset({"authorization", "x-vault-token"})
 
 
@@ -101,7 +102,7 @@ class Transport:
             self._drop(connection)
             raise translated(fault, where) from fault
         return Sending(connection, size, where, drop=lambda: self._drop(connection),
-                       answer=lambda whole: self._answer(connection, where, whole=whole))
+                       answer=lambda whole: self._answer(connection, where, whole=whole, more=size / _STORED))
 
     def heed(self, url: str, response: Response) -> float | None:
         """The seconds that an answer asks to wait (Retry-After), during which nobody sends anything to that host; None where it asks for none."""
@@ -179,11 +180,10 @@ class Transport:
             raise translated(fault, where) from fault
         return self._answer(connection, where, whole=whole)
 
-    def _answer(self, connection: Connection, where: str, *, whole: bool) -> Response:
+    def _answer(self, connection: Connection, where: str, *, whole: bool, more: float = 0.0) -> Response:
         """What the host says to a request; one that it did not hear to its end can only be refused, or sent elsewhere."""
         try:
-            connection.limit.begin(self._read)
-            raw = connection.getresponse()
+            raw = connection.answer(self._read + more)
         except FAULTS as fault:
             self._drop(connection)
             raise translated(fault, where) from fault

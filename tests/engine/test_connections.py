@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Self
@@ -14,10 +16,11 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.names import OUTSIDE, Names
 from tests.fakes.proxy import ProxyServer
 from tests.fakes.serve import Answer, LoopbackServer, Request
-from towline.connections import Network
+from towline.connections import Connection, Network
 from towline.errors import ConfigError, TransportError
-from towline.exchange import HttpRequest, UntrustedCertificate
+from towline.exchange import HttpRequest, UntrustedCertificate, send_head
 from towline.proxies import Proxies
+from towline.retry import Clock
 from towline.tls import ClientCertificate, Tls
 from towline.transport import Transport
 
@@ -281,3 +284,80 @@ def test_a_proxys_answer_that_only_drips_is_given_up() -> None:
         clock=time.clock, network=Network(proxies=Proxies({"ALL_PROXY": f"http://{server.host}"})),
     ) as transport, pytest.raises(TransportError, match="no answer in time"):
         transport.request(HttpRequest(method="POST", url="https://registry.example.com/"))
+
+
+# A line that is slow, and moves
+
+class Slow:
+    """Takes what it is sent in small pieces with a rest after each, `most` bytes of it, and answers when all has come."""
+
+    def __init__(self, size: int, *, most: int | None = None, tls: ssl.SSLContext | None = None) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self._size, self._most, self._tls = size, size if most is None else most, tls
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+
+    def _serve(self) -> None:
+        plain, _ = self._listener.accept()
+        with self._tls.wrap_socket(plain, server_side=True) if self._tls else plain as connection, contextlib.suppress(OSError):
+            head = connection.recv(65536)
+            taken = len(head) - head.index(b"\r\n\r\n") - 4
+            while taken < self._most and (piece := connection.recv(16 * 1024)):
+                taken += len(piece)
+                self._over.wait(0.03)  # 16 KiB each time: about 500 KiB a second
+            if taken < self._size:
+                self._over.wait(60)
+            connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(60)
+        self._listener.close()
+
+
+PATIENCE = 1.5
+BODY = bytes(3 * 512 * 1024)
+
+
+@pytest.fixture(params=["http", "https"])
+def tls(request: pytest.FixtureRequest, authority: Authority) -> ssl.SSLContext | None:
+    return authority.issue("slow", names="IP:127.0.0.1").server() if request.param == "https" else None
+
+
+def waiting(url: str, authority: Authority, *, buffer: int) -> Connection:
+    """A connection that waits for PATIENCE each time, and keeps about so many bytes of what it sends."""
+    network = Network(tls=Tls(authority.certificate.read_text()))
+    connection = Connection(network.route(url.rstrip("/")), network, read=PATIENCE, clock=Clock())
+    connection.connect()
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+    return connection
+
+
+@pytest.mark.parametrize("buffer", [32 * 1024, 4 * 1024 * 1024])
+def test_a_body_that_leaves_slowly_is_waited_for_as_long_as_it_moves(tls: ssl.SSLContext | None, authority: Authority, buffer: int) -> None:
+    """By a small buffer the wait is for room, by a large one for the answer: all has been taken at once, and is still leaving."""
+    with Slow(len(BODY), tls=tls) as server, contextlib.closing(waiting(server.url, authority, buffer=buffer)) as connection:
+        began = time.monotonic()
+        send_head(connection, HttpRequest(method="PUT", url=server.url), len(BODY))
+        connection.send(BODY)
+        assert connection.answer(PATIENCE).status == 201
+        assert time.monotonic() - began > PATIENCE  # else it has shown nothing
+
+
+@pytest.mark.parametrize("buffer", [32 * 1024, 4 * 1024 * 1024])
+def test_a_body_that_moves_no_more_is_given_up(tls: ssl.SSLContext | None, authority: Authority, buffer: int) -> None:
+    with Slow(len(BODY), most=64 * 1024, tls=tls) as server, contextlib.closing(waiting(server.url, authority, buffer=buffer)) as connection:
+        send_head(connection, HttpRequest(method="PUT", url=server.url), len(BODY))
+        with pytest.raises(TimeoutError):
+            sent_and_answered(connection)
+
+
+def sent_and_answered(connection: Connection) -> None:
+    connection.send(BODY)
+    connection.answer(PATIENCE)
