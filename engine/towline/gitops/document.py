@@ -15,9 +15,10 @@ from posixpath import commonprefix
 from towline.errors import RenderError
 from towline.gitops.aliases import ALL, OWN, REFUSING, Sharing, anchors_lost, is_key, merged, path_of, users
 from towline.gitops.embedded import text_of
+from towline.gitops.flow import Value, as_json
 from towline.gitops.proof import Patch, inserted, proven, removed, replaced, rewritten
 from towline.gitops.source import Source
-from towline.gitops.splice import Splice, Value, deletion, filling, insertion, replacement, says
+from towline.gitops.splice import Splice, deletion, filling, insertion, replacement, says
 from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases, is_merge
 
 
@@ -110,25 +111,25 @@ def _changes(source: Source, one: Edit, place: _Place) -> list[tuple[Splice, Pat
         return [(insertion(source, parent, number, key, one.value), inserted(parent, number, key, one.value))]
     if isinstance(one.value, str):
         named = [(parent.pairs[number][0], one.rename)] if one.rename and isinstance(parent, Mapping) else []
-        texts = [(each, value, _replacement(source, each, value)) for each, value in (*named, (node, one.value))]
+        texts = [(each, value, _replacement(source, parent, each, value)) for each, value in (*named, (node, one.value))]
         return [(splice, replaced(each, value)) for each, value, splice in texts if splice is not None]
     if not isinstance(parent, Mapping):
         raise RenderError(f"{spell(one.path)} holds something already", where=source.where(node.start), hint="append behind it")
     return [(filling(source, parent, number, one.value), replaced(node, one.value))]
 
 
-def _replacement(source: Source, node: Node, value: str) -> Splice | None:
+def _replacement(source: Source, parent: Node, node: Node, value: str) -> Splice | None:
     """The characters of a scalar that change: of one with several lines, only those that differ."""
     several = isinstance(node, Scalar) and node.value.count("\n") == value.count("\n") and ("\n" in value or node.end.line > node.start.line)
     text = text_of(source, node) if several else None
     if text is None or not isinstance(node, Scalar) or not text.text == node.value != value:
-        return replacement(source, node, value)
+        return replacement(source, node, value, quoted=as_json(source, parent))
     first = len(commonprefix([node.value, value]))
     last = len(commonprefix([node.value[first:][::-1], value[first:][::-1]]))
     try:
         return text.outward(Splice(start=first, end=len(node.value) - last, text=value[first : len(value) - last]))
     except RenderError:  # the style holds no such lines
-        return replacement(source, node, value)
+        return replacement(source, node, value, quoted=as_json(source, parent))
 
 
 @dataclass(frozen=True, kw_only=True)

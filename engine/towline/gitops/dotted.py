@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from towline.errors import ConfigError, RenderError
 from towline.gitops.document import Edit, own_value, spell
 from towline.gitops.embedded import text_of
+from towline.gitops.flow import Value
 from towline.gitops.source import Source
-from towline.gitops.splice import Value
 from towline.suggest import close
 from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases, is_merge
 

@@ -6,15 +6,17 @@ that costs a fraction of reading the file (tests/bench/edits.py).
 
 from __future__ import annotations
 
+import json
 from collections import abc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from towline.errors import RenderError
 from towline.gitops.embedded import text_of
+from towline.gitops.flow import Value
 from towline.gitops.scalar import typed
-from towline.gitops.source import Source, masked, parsed
-from towline.gitops.splice import Value
+from towline.gitops.source import Source, is_json, masked, parsed
 from towline.yaml_marks import Event, Mapping, Node, Scalar, YamlFault, children, descendants, outline
 from towline.yaml_marks import Sequence as Items
 
@@ -57,12 +59,15 @@ def inserted(parent: Mapping | Items, number: int, key: str, value: Value) -> Pa
 
 
 def proven(source: Source, patches: Sequence[Patch], text: str) -> bool:
-    """Whether `text` says what `source` says with the patches made, and nothing else."""
-    old = source.events
+    """Whether `text` says what `source` says with the patches made, and nothing else; of JSON, to a parser of JSON too."""
+    old, hidden = source.events, ""
     try:
         found = parsed(source.name, text) if any(patch.text is not None for patch in patches) else None
-        new = found.events if found else tuple(outline(masked(source.name, text)))
+        hidden = found.masked if found else masked(source.name, text)
+        new = found.events if found else tuple(outline(hidden))
     except (YamlFault, RenderError):
+        return False
+    if source.strict and not (is_json(hidden) and _read_alike(hidden, new)):
         return False
     done = there = 0
     for patch in sorted(patches, key=lambda patch: (patch.first, patch.last)):
@@ -74,6 +79,38 @@ def proven(source: Source, patches: Sequence[Patch], text: str) -> bool:
             return False
         done, there = patch.last, behind
     return old[done:] == new[there:]
+
+
+def _read_alike(text: str, events: tuple[Event, ...]) -> bool:
+    """Whether a parser of JSON reads what a parser of YAML does; numbers and words as they are written."""
+    root = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=tuple, parse_int=_Word, parse_float=_Word)
+    inner = [event for event in events if not event.kind.startswith(("Stream", "Document"))]
+    return list(_events_of_json(root)) == [Event(one.kind, one.value, "text" if one.style == '"' else "") for one in inner]
+
+
+class _Word(str):
+    """A number of JSON as it is written."""
+
+    __slots__ = ()
+
+
+_WORDS = {True: "true", False: "false", None: "null"}
+
+
+def _events_of_json(value: Any) -> Iterator[Event]:
+    """What a parser of YAML says of JSON; objects are tuples of pairs."""
+    if isinstance(value, tuple):
+        yield Event("MappingStartEvent")
+        for pair in value:
+            yield from (event for part in pair for event in _events_of_json(part))
+        yield Event("MappingEndEvent")
+    elif isinstance(value, list):
+        yield Event("SequenceStartEvent")
+        for item in value:
+            yield from _events_of_json(item)
+        yield Event("SequenceEndEvent")
+    else:
+        yield Event("scalar", str(value) if isinstance(value, str) else _WORDS[value], "" if isinstance(value, _Word | bool | None) else "text")
 
 
 def _holds(source: Source, number: int, patch: Patch) -> bool:

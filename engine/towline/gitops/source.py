@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -29,13 +30,16 @@ _LEADING = re.compile(
     r"""(?m)^(?P<indent> *+(?>(?:- ++)*))(?P<key>(?:'[^'\r\n]*+'|"[^"\r\n]*+"|[^\s#](?:[^\r\n#]|(?<=[^ \t])#)*?)?:[ \t]++)?"""
     r"(?>(?:[&!][^\s]*+[ \t]++)*)[|>][-+]?[ \t]*+(?:(?<=[ \t])#[^\r\n]*+)?(?:\r\n|[\r\n])"
     r"(?P<blank>(?>(?:[ \t]*+(?:\r\n|[\r\n]))+))(?P<first> *+)(?=[^\s])")
+_OBJECT = re.compile("\ufeff?[ \t\r\n]*[{\\[]")
+_ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|.)")
+_HALF = re.compile(r"\\u[dD][89a-fA-F][0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """`masked` is `text` with every template replaced by as many other characters; positions of `documents` hold for both, `events` is its outline.
 
-    `around` says where a place is in the file around, if it is the text of a scalar.
+    A file that is JSON is `strict`: it stays JSON. `around` says where a place is in the file around, if it is the text of a scalar.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Source:
     masked: str
     documents: tuple[Document, ...]
     events: tuple[Event, ...]
+    strict: bool = False
     around: Callable[[Mark], str] | None = None
 
     @property
@@ -87,6 +92,7 @@ def parsed(name: str, text: str) -> Source:
     if len(text) > MAX_CHARACTERS:
         raise RenderError(f"{name} is longer than {MAX_CHARACTERS} characters", where=f"{name}:1:1", hint="split the file")
     hidden = masked(name, text)
+    strict = is_json(hidden) and ('"' in hidden or name.endswith(".json"))
     events: list[Event] = []
     try:
         documents = parse(hidden, events)
@@ -95,11 +101,29 @@ def parsed(name: str, text: str) -> Source:
                 aliases(document.root)
     except YamlFault as fault:
         raise RenderError(f"{name} is not YAML: {fault.problem}", where=f"{name}:{fault.line}:{fault.column}", hint="correct the file") from fault
-    return Source(name=name, text=text, masked=hidden, documents=documents, events=tuple(events))
+    return Source(name=name, text=text, masked=hidden, documents=documents, events=tuple(events), strict=strict)
+
+
+def is_json(text: str) -> bool:
+    """Whether `text` is one object or list of JSON, as RFC 8259 has it."""
+    if not _OBJECT.match(text):
+        return False
+    try:
+        json.loads(text.removeprefix("\ufeff"), parse_int=str, parse_float=str, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(text)
 
 
 def masked(name: str, text: str) -> str:
-    """As many characters, line ends kept: blanks for templates on whose lines nothing else stands, else a word; raises RenderError."""
+    """As many characters, line ends kept: blanks for templates on whose lines nothing else stands, else a word; raises RenderError.
+
+    JSON's halves of a character beyond U+FFFF are words too, since YAML has no such escapes.
+    """
     pieces, done = [], 0
     for group in _groups(text, _templates(name, text)):
         first, last = group[0].start(), group[-1].end()
@@ -111,7 +135,12 @@ def masked(name: str, text: str) -> str:
         for one in group:
             pieces += [text[done : one.start()], _VISIBLE.sub(letter, one.group())]
             done = one.end()
-    return _led(text, "".join([*pieces, text[done:]])) if done else text
+    hidden = _led(text, "".join([*pieces, text[done:]])) if done else text
+    return _ESCAPE.sub(_unhalved, hidden) if _HALF.search(hidden) and is_json(hidden) else hidden
+
+
+def _unhalved(found: re.Match[str]) -> str:
+    return "x" * len(found.group()) if _HALF.match(found.group()) else found.group()
 
 
 def _led(text: str, hidden: str) -> str:

@@ -7,11 +7,10 @@ from collections import abc
 from dataclasses import dataclass
 
 from towline.errors import RenderError
+from towline.gitops.flow import Layout, Value, layout
 from towline.gitops.scalar import rewrite, typed, write
 from towline.gitops.source import Source
 from towline.yaml_marks import BREAK, Alias, Mapping, Node, Scalar, Sequence, descendants, plain
-
-Value = str | abc.Mapping[str, "Value"] | tuple[abc.Mapping[str, "Value"], ...]
 
 _BLANK = re.compile("(?:[ \t\r\n\x85\u2028\u2029]|(?<=[ \t\r\n])#[^\r\n]*)*")
 _DASHES = re.compile(r"[ \t]*(?:-[ \t]+)+")
@@ -27,8 +26,11 @@ class Splice:
     text: str
 
 
-def replacement(source: Source, node: Node, value: str) -> Splice | None:
-    """Change the characters of one scalar, or put it where an alias stands; None where it is that text already; raises RenderError."""
+def replacement(source: Source, node: Node, value: str, *, quoted: bool = False) -> Splice | None:
+    """Change the characters of one scalar, or put it where an alias stands; None where it is that text already; raises RenderError.
+
+    With `quoted` it stands in double quotes if it did in none.
+    """
     if isinstance(node, Alias):
         return Splice(start=node.start.index, end=node.end.index, text=write(value))
     if not isinstance(node, Scalar) or node.tag not in _TEXT_TAGS:
@@ -36,10 +38,13 @@ def replacement(source: Source, node: Node, value: str) -> Splice | None:
     start, end = node.start.index, node.end.index
     blank = _BLANK.match(source.masked, end) if start == end else None
     if source.templated(start, blank.end() if blank else end):
+        if source.strict and "{{" not in source.written(node):
+            raise RenderError(f"{source.written(node)} has escapes that YAML does not know", where=source.where(node.start),
+                              hint="write the characters themselves")
         raise RenderError(f"{source.written(node) or 'the value'} is a template", where=source.where(node.start), hint="change the value that it takes")
-    if says(node, value):
+    if says(node, value) and (node.style or not quoted):
         return None
-    text = rewrite(value, node, source.written(node))
+    text = write(value, '"') if quoted and not node.style else rewrite(value, node, source.written(node))
     glued = start == end and source.text[start - 1 : start] not in (" ", "\t", "\n", "\r", "")
     return Splice(start=start, end=end, text=" " + text if glued else text)
 
@@ -53,21 +58,28 @@ def filling(source: Source, parent: Mapping, number: int, value: Value) -> Splic
     """Put entries where a key has no value yet, or a map into an empty one; raises RenderError where it has one."""
     key, node = parent.pairs[number]
     if isinstance(value, abc.Mapping) and isinstance(node, Mapping) and source.text[node.start.index : node.end.index] == "{}":
-        return Splice(start=node.start.index, end=node.end.index, text=_flow(value))
+        return Splice(start=node.start.index, end=node.end.index, text=_laid(source, parent).text(value))
     if not isinstance(node, Scalar) or node.style or node.tag or node.anchor or plain(node.value) is not None:
         kind = "map" if isinstance(value, abc.Mapping) else "list"
         raise RenderError("what is to be filled holds something already", where=source.where(node.start), hint=f"make it a {kind}")
     if node.value or parent.flow:
-        return Splice(start=node.start.index, end=node.end.index, text=" " * (not node.value) + _flow(value))
+        return Splice(start=node.start.index, end=node.end.index, text=" " * (not node.value) + _laid(source, parent).text(value))
     return _below(source, node.end.index, _block(value, key.start.column - 1, _offset(source)))
+
+
+def _laid(source: Source, parent: Mapping) -> Layout:
+    """The layout of what is written beside a key of `parent`: that of JSON, else on one line."""
+    return layout(source, parent) if parent.flow else Layout()
 
 
 def insertion(source: Source, parent: Mapping | Sequence, number: int, key: str, value: Value) -> Splice:
     """Insert `key: value`, or an item, behind pair or item `number` (-1: there is none yet); raises RenderError."""
     ends = [pair[1].end.index for pair in parent.pairs] if isinstance(parent, Mapping) else [item.end.index for item in parent.items]
     if parent.flow:
-        place = ends[number] if ends else parent.end.index - 1
-        return Splice(start=place, end=place, text=(", " if ends else "") + (f"{write(key)}: " if key else "") + _flow(value))
+        place, style = ends[number] if ends else parent.end.index - 1, layout(source, parent)
+        commented = "#" in source.text[place : source.line_end(place)]  # it stays in its line
+        before = "" if not ends else f",{style.line}" if style.line and not commented else style.comma
+        return Splice(start=place, end=place, text=before + (style.pair(key, value) if key else style.text(value)))
     if isinstance(parent, Sequence):
         gap = parent.items[0].start.index - parent.start.index - 1
         return _below(source, ends[number], _block((value,) if isinstance(value, abc.Mapping) else value, parent.start.column - 1, 0, max(gap, 1)))
@@ -145,16 +157,8 @@ def _block(value: Value, indent: int, offset: int, gap: int = 1) -> list[str]:
     for entry in value:
         dash = " " * (indent + offset) + "-" + " " * gap
         for number, (key, text) in enumerate(entry.items()):
-            lines.append((" " * len(dash) if number else dash) + f"{write(key)}: {_flow(text)}")
+            lines.append((" " * len(dash) if number else dash) + f"{write(key)}: {Layout().text(text)}")
     return lines
-
-
-def _flow(value: Value) -> str:
-    if isinstance(value, str):
-        return write(value)
-    if isinstance(value, abc.Mapping):
-        return "{" + ", ".join(f"{write(key)}: {_flow(inner)}" for key, inner in value.items()) + "}"
-    return "[" + ", ".join(_flow(entry) for entry in value) + "]"
 
 
 def _offset(source: Source) -> int:

@@ -14,10 +14,10 @@ from towline.gitops.aliases import ALL, REFUSING, Sharing, meant, merged
 from towline.gitops.change import Note, Replaced, select, unnoted
 from towline.gitops.document import Edit, edit
 from towline.gitops.dotted import Place, check_missing, find, parse_dotted
+from towline.gitops.flow import Value
 from towline.gitops.image_text import Put, instead
 from towline.gitops.scalar import said
 from towline.gitops.source import Source, read
-from towline.gitops.splice import Value
 from towline.yaml_marks import Alias, Node, Path, Scalar
 
 

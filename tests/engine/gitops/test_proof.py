@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from towline.gitops.proof import Patch, inserted, proven, removed, replaced
+from towline.gitops.proof import Patch, inserted, proven, removed, replaced, rewritten
 from towline.gitops.source import Source, read
-from towline.yaml_marks import Mapping, Sequence
+from towline.yaml_marks import Mapping, Scalar, Sequence
 
 TEXT = "a: old\nb: [1, &x y, *x]\nc: {d: e}\n---\nz: 'q'\n"
 
@@ -66,3 +66,26 @@ def test_pairs_and_items_come_and_go() -> None:
 def test_a_text_that_is_no_yaml_proves_nothing() -> None:
     assert not proven(source(), [], TEXT + "]")
     assert not proven(source(), [Patch(first=0, last=1)], TEXT)
+
+
+@pytest.mark.parametrize(("before", "after", "same"), [
+    ('{"a": "old"}', '{"a": "new"}', True), ('{"a": "old"}', "{'a': \"new\"}", False), ('{"a": "old"}', '{"a": "new" }', True),
+    ('{"a": "old", "b": 1}', '{"a": "new", "b": 1,}', False), ('{"a": "old", "b": 1}', '{"a": "new", "b": 1} # c', False),
+    ('{"a": "old", "b": [1.0, true, null, -2e5, {}]}', '{"a": "new",\n"b":[1.0,true,null,-2e5,{}]}', True), ('{"a": "old"}', '{"a": new}', False),
+])
+def test_json_is_proven_by_a_parser_of_json(before: str, after: str, *, same: bool) -> None:
+    found = source(before)
+    assert proven(found, [replaced(pairs(found).pairs[0][1], "new")], after) == same
+
+
+def test_a_text_that_was_edited_inside_keeps_its_style_and_has_the_wanted_characters() -> None:
+    before = "a: |\n  {{- if .x }}\n  b: old\n  {{- end }}\nc: 1\n"
+    found = source(before)
+    node = pairs(found).pairs[0][1]
+    assert isinstance(node, Scalar)
+    patch = rewritten(node, "{{- if .x }}\nb: new\n{{- end }}\n")
+    after = before.replace("old", "new")
+    assert proven(found, [patch, patch], after)
+    assert not proven(found, [patch], before)
+    for wrong in (after.replace("|", ">"), after.replace("new", "newer"), after.replace(".x", ".y"), after.replace("c: 1", "c: 2"), after.replace("|", "&x |")):
+        assert not proven(found, [patch], wrong)
