@@ -12,6 +12,7 @@ from towline import yaml_marks
 from towline.errors import ConfigError, RenderError
 from towline.gitops.aliases import REFUSING, Sharing, meant, merged
 from towline.gitops.change import Note, Replaced, select, unnoted
+from towline.gitops.choice import ANY, Choice
 from towline.gitops.document import Edit, edit, own_value
 from towline.gitops.source import Source, read
 from towline.yaml_marks import Node, Path, Scalar, plain
@@ -30,6 +31,7 @@ class KustomizeImage:
     digest: str = ""
     note: Note = unnoted
     sharing: Sharing = REFUSING
+    choice: Choice = ANY
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Every file that fits the pattern; raises ConfigError where none does."""

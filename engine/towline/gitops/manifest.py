@@ -6,13 +6,16 @@ Kinds are not listed: whatever holds a pod specification counts, so Deployment, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress, groupby
 
 from towline import yaml_marks
 from towline.errors import ConfigError, placed
 from towline.gitops.aliases import REFUSING, Sharing
+from towline.gitops.beside import resource_at
 from towline.gitops.change import Note, Replaced, select, unnoted
+from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.document import Edit, edit, own_value
 from towline.gitops.image_text import with_image
 from towline.gitops.source import Source, read
@@ -24,13 +27,17 @@ _LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerImage:
-    """Sets the image of `container` to `image` in every file that fits `pattern`, and notes what stood there; a Change."""
+    """Sets the image of `container` to `image` in every file that fits `pattern`, and notes what stood there; a Change.
+
+    Where the name occurs more than once, `choice` says which of them are meant.
+    """
 
     pattern: str
     container: str
     image: str
     note: Note = unnoted
     sharing: Sharing = REFUSING
+    choice: Choice = ANY
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Every file that fits the pattern; raises ConfigError where none does."""
@@ -38,26 +45,39 @@ class ContainerImage:
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit every place where the container stands; raises ConfigError where it stands nowhere, RenderError where an edit is not safe."""
-        changed: dict[str, bytes] = {}
         names: set[str] = set()
+        found: list[tuple[Source, _Container]] = []
         for path, data in sorted(files.items()):
             source = read(path, data)
             containers = tuple(_containers(source))
-            names.update(container.name for container in containers)
-            found = [container for container in containers if container.name == self.container]
-            edits = [Edit(document=one.document, path=(*one.path, "image"), value=self._image(path, one), after="name") for one in found]
-            changed[path] = edit(source, edits, self.sharing)
-            for one in found:
-                self.note(Replaced(file=path, name=self.container, old=one.image, new=self._image(path, one)))
-        if self.container not in names:
+            names.update(one.name for one in containers)
+            found += [(source, one) for one in containers if one.name == self.container]
+        if not found:
             where = ", ".join(sorted(files)) or self.pattern
             raise ConfigError(f"container {self.container!r} is not in {where}", where=where, hint=_hint(self.container, names))
+        candidates = [_candidate(source, one) for source, one in found]
+        chosen = self.choice.among(f"container {self.container!r}", candidates, self.image)
+        changed = dict(self._edited(places) for _, places in groupby(compress(found, chosen), key=lambda one: one[0].name))
         return {path: data for path, data in changed.items() if data != files[path]}
+
+    def _edited(self, places: Iterable[tuple[Source, _Container]]) -> tuple[str, bytes]:
+        """A file's name and what it becomes; raises RenderError."""
+        edits: list[Edit] = []
+        for source, one in places:
+            image = self._image(source.name, one)
+            edits.append(Edit(document=one.document, path=(*one.path, "image"), value=image, after="name"))
+            self.note(Replaced(file=source.name, name=self.container, old=one.image, new=image))
+        return source.name, edit(source, edits, self.sharing)
 
     def _image(self, path: str, container: _Container) -> str:
         """What the container's image becomes, a template as it is: an edit refuses it; raises RenderError."""
         with placed(path):
             return self.image if "{{" in container.image else with_image(container.image, self.image)
+
+
+def _candidate(source: Source, container: _Container) -> Candidate:
+    resource = resource_at(source, container.document, container.path)
+    return Candidate(file=source.name, resource=resource, image=container.image)
 
 
 def _hint(wanted: str, names: set[str]) -> str:

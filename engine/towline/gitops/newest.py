@@ -53,6 +53,12 @@ def find_newer(history: Iterable[tuple[str, str]], ours: Provenance, files: Coll
     return Newer(deployment=ours.deployment, commit=commit, provenance=theirs)
 
 
+def same_deployment(message: str, ours: Provenance) -> Provenance | None:
+    """What a commit's message says of a deployment of ours; None for any other commit."""
+    theirs = parse(message)
+    return theirs if _same(theirs, parse(compose("", ours))) else None
+
+
 def _comparable(ours: Provenance) -> bool:
     return bool(_job(ours)[0] or (ours.source and _time(ours.source_time)))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from towline.console import Console
 from towline.errors import ConfigError, GitError, GitUnreachable, RenderError, placed
@@ -14,6 +15,7 @@ from towline.git.scope import scope_of
 from towline.git.tree import Entry, behind, check_path, is_pointer
 from towline.gitops.change import Change
 from towline.gitops.newest import Newer, find_newer, needs_past
+from towline.gitops.past import Past
 from towline.gitops.provenance import Provenance, compose, parse
 
 _REFUSALS = 3
@@ -41,7 +43,7 @@ class CommitText:
 class Terms:
     """How an update goes about it: pushes at most (0: the deadline alone decides), whether it only shows the diff, who is told.
 
-    With `allow_older` it goes back behind a later build of the same pipeline, too.
+    With `allow_older` it goes back behind a later build of the same pipeline, too. `past` is told where to look for what was deployed before.
     `within` are paths and globs that hold all the change may ask for or write; where they do not, or are empty, the whole tree is fetched.
     """
 
@@ -51,6 +53,7 @@ class Terms:
     within: tuple[str, ...] = ()
     create_branch: bool = False
     allow_older: bool = False
+    past: Past | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +103,8 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
         repository.expect_history(tip)
     attempts = 0
     while True:
+        if terms.past:
+            terms.past.learn(partial(_messages, repository, tip), text.provenance)
         tip, edits = _prepared(repository, tip, change, terms.within)
         done = Update(commit="", branch=tip.branch, base=tip.commit, files=tuple(edit.path for edit in edits), attempts=attempts, diff="")
         if edits and not terms.allow_older:
@@ -122,6 +127,11 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
         if terms.console:
             terms.console.say(f"  {tip.branch} moved meanwhile; again on top of {landed.commit[:12]}")
         tip = landed
+
+
+def _messages(repository: Repository, tip: Tip) -> Iterator[tuple[str, str]]:
+    """The commits up to `tip`, newest first: id and message."""
+    return ((commit.id, commit.message) for commit in repository.history(tip))
 
 
 def _prepared(repository: Repository, tip: Tip, change: Change, within: Iterable[str]) -> tuple[Tip, tuple[Edit, ...]]:

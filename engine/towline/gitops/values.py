@@ -12,6 +12,7 @@ from towline import yaml_marks
 from towline.errors import ConfigError, placed
 from towline.gitops.aliases import ALL, REFUSING, Sharing, meant, merged
 from towline.gitops.change import Note, Replaced, select, unnoted
+from towline.gitops.choice import ANY, Choice
 from towline.gitops.document import Edit, edit
 from towline.gitops.dotted import Place, check_missing, find, parse_dotted
 from towline.gitops.flow import Value
@@ -34,6 +35,7 @@ class PathValues:
     emptied: tuple[str, ...] = ()
     note: Note = unnoted
     sharing: Sharing = REFUSING
+    choice: Choice = ANY
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Every file that fits the pattern; raises ConfigError where none does."""

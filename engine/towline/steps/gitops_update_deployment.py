@@ -11,6 +11,7 @@ from towline.config.settings import Settings
 from towline.errors import ConfigError, MachineError, TowlineError
 from towline.git.repository import Repository
 from towline.gitops.change import Change, Together
+from towline.gitops.past import Past
 from towline.gitops.update import CommitText, Terms, Update, update
 from towline.registry.credentials import basic
 from towline.retry import Clock, Deadline
@@ -31,13 +32,14 @@ def run(task: Task) -> Outcome:
     are left alone, and the fault's outputs name those before it.
     """
     started = time.monotonic()
-    groups = _by_branch([_target(task, settings) for settings in task.settings.each("targets")])
+    past = Past()
+    groups = _by_branch([_target(task, settings, past) for settings in task.settings.each("targets")])
     for group in groups:
         _check_rendered(group)
     done: list[Deployment] = []
     for group in groups:
         try:
-            done.append(Deployment(targets=group, update=_push(task, group)))
+            done.append(Deployment(targets=group, update=_push(task, group, past)))
         except TowlineError as fault:
             _keep(task, done, fault, seconds=time.monotonic() - started)
             raise
@@ -58,10 +60,10 @@ def _keep(task: Task, done: Sequence[Deployment], fault: TowlineError, *, second
         task.console.warn(f"pushed before the fault, and they stay: {places}; the step run again does the rest")
 
 
-def _target(task: Task, settings: Settings) -> Target:
+def _target(task: Task, settings: Settings, past: Past) -> Target:
     watched = Watched(lambda: _check_images(task, planned), require_secret=settings.flag("requirePullSecret"), warn=task.console.warn,
                       validate=_validator(task, settings))
-    planned = plan(task, settings, watched.note, watched.warn)
+    planned = plan(task, settings, watched.note, watched.warn, past)
     watched.watch(planned.change, frozenset(image.reference.registry.host for image in planned.images.values()), effect_of(settings, planned))
     return Target(settings=settings, planned=planned, watched=watched)
 
@@ -104,13 +106,13 @@ def _check_rendered(group: Sequence[Target]) -> None:
         written |= {path} - {""}
 
 
-def _push(task: Task, group: Sequence[Target]) -> Update:
+def _push(task: Task, group: Sequence[Target], past: Past) -> Update:
     settings = group[0].settings
     changes: tuple[Change, ...] = tuple(target.watched for target in group)
     deadline = Deadline.after(settings.number("pushDeadline"), Clock())
     paths = tuple(dict.fromkeys(path for target in group for path in _paths(target.settings)))
     terms = Terms(max_attempts=settings.number("maxPushAttempts"), dry_run=task.dry_run, console=task.console, within=paths,
-                  create_branch=settings.flag("createBranch"), allow_older=settings.flag("allowOlder"))
+                  create_branch=settings.flag("createBranch"), allow_older=settings.flag("allowOlder"), past=past)
     lasting = tuple(one for target in group for one in target.planned.lasting)
     change = changes[0] if len(changes) == 1 else Together(changes=changes, lasting=lasting)
     with opened(replace(task, settings=settings)) as remote:

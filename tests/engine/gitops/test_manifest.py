@@ -10,6 +10,7 @@ import pytest
 from towline.errors import ConfigError, RenderError
 from towline.gitops.aliases import ALL, OWN, Sharing
 from towline.gitops.change import Change, Replaced
+from towline.gitops.choice import Choice
 from towline.gitops.manifest import ContainerImage
 
 KUBECTL = shutil.which("kubectl")
@@ -267,3 +268,26 @@ def test_an_image_in_front_of_a_merge_key_that_has_one_too_is_refused() -> None:
     with pytest.raises(RenderError, match="has that key too") as caught:
         set_image(b"b: &b {image: old}\nspec:\n  containers:\n  - name: a\n    image: x\n    <<: *b\n", "a")
     assert caught.value.where == "x.yaml:5:5"
+
+
+TWO = "".join(
+    f"---\nkind: Deployment\nmetadata: {{name: {name}}}\nspec: {{containers: [{{name: app, image: {image}}}]}}\n"
+    for name, image in (("web", "reg.io/team/web:1"), ("cart", "reg.io/team/cart:1"))
+)
+
+
+def test_a_container_of_the_same_name_that_runs_another_image_is_left_alone() -> None:
+    said: list[str] = []
+    change = ContainerImage(pattern="*", container="app", image="reg.io/team/web:2", choice=Choice(say=said.append))
+    files = {"a.yaml": TWO.encode(), "b.yaml": TWO.replace("name: web", "name: web-b").encode()}
+    changed = change.apply(files)
+    assert changed == {path: data.replace(b"web:1", b"web:2") for path, data in files.items()}
+    assert said[0].endswith("Deployment/cart in a.yaml (reg.io/team/cart:1), Deployment/cart in b.yaml (reg.io/team/cart:1)")
+    assert change.apply(changed) == {}
+
+
+def test_the_resource_chooses_among_containers_of_the_same_name() -> None:
+    change = ContainerImage(pattern="*", container="app", image="x.io/new:1", choice=Choice(resource="Deployment/cart"))
+    assert change.apply({"a.yaml": TWO.encode()}) == {"a.yaml": TWO.replace("reg.io/team/cart:1", "x.io/new:1").encode()}
+    with pytest.raises(ConfigError, match="stands in 2 places"):
+        ContainerImage(pattern="*", container="app", image="x.io/new:1").apply({"a.yaml": TWO.encode()})

@@ -542,3 +542,20 @@ def test_one_target_may_edit_what_another_one_before_it_renders(place: Place) ->
     ending = place.deploy(targets=[rendered, edited])
     assert ending.code == 0, ending.err
     assert "registry.example.com/team/other:3" in place.file("out.yaml")
+
+
+def test_what_was_deployed_here_before_tells_which_container_of_the_name_is_meant(place: Place) -> None:
+    two = "".join(f"---\nkind: Deployment\nmetadata: {{name: {name}}}\nspec: {{containers: [{{name: app, image: old.example.com/{name}:1}}]}}\n"
+                  for name in ("shop", "cart"))
+    place.server.add("ops", {"app.yaml": two.encode()})
+    renamed = place.deploy(**KUBECTL, containerImageNameTag="store:2")
+    assert (renamed.code, "resource: kind/name" in renamed.result["error"]["hint"]) == (3, True)
+    assert place.deploy(**KUBECTL, containerImageNameTag="shop:2", number="1").code == 0
+    place.server.add("ops", {"README.md": b"somebody else"})
+    ending = place.deploy(**KUBECTL, containerImageNameTag="store:2", number="2")
+    assert ending.code == 0, ending.err
+    assert place.file("app.yaml") == two.replace("old.example.com/shop:1", "registry.example.com/team/store:2")
+    assert "left alone where another image stands: Deployment/cart in app.yaml (old.example.com/cart:1)" in ending.err
+    ending = place.deploy(**KUBECTL, containerImageNameTag="other:3", resource="Deployment/cart", number="3")
+    assert "registry.example.com/team/other:3" in place.file("app.yaml")
+    assert "registry.example.com/team/store:2" in place.file("app.yaml")

@@ -10,10 +10,12 @@ from towline.errors import ConfigError, placed
 from towline.gitops.aliases import Sharing, silent
 from towline.gitops.change import Change, Note, Together, check_path, unnoted
 from towline.gitops.chart_images import ImageValues
+from towline.gitops.choice import Choice
 from towline.gitops.helm import Cluster, HelmChart, Renderer, ValuesFile, renderer
 from towline.gitops.image_text import Put, image_put, with_value
 from towline.gitops.kustomize import KustomizeImage
 from towline.gitops.manifest import ContainerImage
+from towline.gitops.past import Past
 from towline.gitops.template import TemplateVariables, ValuesTemplate
 from towline.gitops.values import PathValues
 from towline.process import find
@@ -40,9 +42,10 @@ class Planned:
     renderer: Renderer | None = None
 
 
-def plan(task: Task, settings: Settings, note: Note, warn: Callable[[str], None]) -> Planned:
-    """The Change of the chosen tool; `note` is told what it replaces, `warn` what may go wrong; raises ConfigError."""
-    call = _Call(task=task, settings=settings, images=Images(settings=settings, environment=task.pipeline_environment), note=note, warn=warn)
+def plan(task: Task, settings: Settings, note: Note, warn: Callable[[str], None], past: Past | None = None) -> Planned:
+    """The Change of the chosen tool; `note` is told what it replaces, `warn` what may go wrong, `past` knows what was deployed; raises ConfigError."""
+    images = Images(settings=settings, environment=task.pipeline_environment)
+    call = _Call(task=task, settings=settings, images=images, note=note, warn=warn, past=past or Past())
     return _TOOLS[settings.text("tool")](call)
 
 
@@ -53,6 +56,7 @@ class _Call:
     images: Images
     note: Note
     warn: Callable[[str], None]
+    past: Past
 
     def needed(self, name: str) -> str:
         """A parameter that the chosen tool cannot do without; raises ConfigError."""
@@ -77,10 +81,15 @@ class _Call:
         """What becomes of aliases in the files that are edited."""
         return Sharing(policy=self.settings.text("yamlAliases"), say=self.task.console.say)
 
+    @property
+    def choice(self) -> Choice:
+        """Which of several places that fit are meant."""
+        return Choice(resource=self.settings.text("resource"), past=self.past.images, say=self.task.console.say)
+
     def planned(self, images: Mapping[str, Deployed], changes: Iterable[ContainerImage | KustomizeImage | PathValues]) -> Planned:
         """Edits of files, all of which must hold in the end."""
         every = tuple(changes)
-        lasting = tuple(replace(one, note=unnoted, sharing=replace(one.sharing, say=silent)) for one in every)
+        lasting = tuple(replace(one, note=unnoted, sharing=replace(one.sharing, say=silent), choice=replace(one.choice, say=silent)) for one in every)
         return Planned(change=Together(changes=every, lasting=lasting), images=images, lasting=lasting)
 
     def workspace_file(self, name: str, parameter: str) -> bytes | None:
@@ -96,7 +105,8 @@ def _manifest(call: _Call) -> Planned:
         return call.planned({path: image}, [PathValues(pattern=call.file, values={path: image.written}, puts={path: image_put(path)}, note=call.note,
                                                      sharing=call.sharing)])
     images = call.images.by_container("" if call.settings.given("containers") else call.needed("containerName"))
-    changes = (ContainerImage(pattern=call.file, container=name, image=image.written, note=call.note, sharing=call.sharing) for name, image in images.items())
+    changes = (ContainerImage(pattern=call.file, container=name, image=image.written, note=call.note, sharing=call.sharing, choice=call.choice)
+               for name, image in images.items())
     return call.planned(images, changes)
 
 

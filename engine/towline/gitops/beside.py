@@ -1,0 +1,86 @@
+"""Pure. What stands around a place of a YAML file: the texts beside it, the resource that it belongs to, and the keys that an image may be in."""
+
+from __future__ import annotations
+
+from collections import abc
+from collections.abc import Iterator
+
+from towline.gitops.aliases import meant, merged
+from towline.gitops.document import spell
+from towline.gitops.source import Source
+from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases, is_merge
+
+_IMAGE_KEYS = ("image", "tag", "repository")
+
+
+def texts_at(source: Source, document: int, path: Path) -> dict[str, str]:
+    """The texts in the map at a path, also those that merge keys bring in; nothing where there is no map."""
+    node, targets = _node(source, document, path)
+    if not isinstance(node, Mapping):
+        return {}
+    own = {key.value: meant(value, targets) for key, value in node.pairs if isinstance(key, Scalar)}
+    brought = {key: value for key in _merged_keys(node, targets) - own.keys() if (value := merged(node.pairs, key, targets))}
+    return {key: source.shown(value) for key, value in (brought | own).items() if isinstance(value, Scalar)}
+
+
+def text_at(source: Source, document: int, path: Path) -> str:
+    """The text at a path; empty where there is none."""
+    return texts_at(source, document, path[:-1]).get(str(path[-1]), "")
+
+
+def resource_at(source: Source, document: int, path: Path) -> str:
+    """`kind/name` of the innermost resource that a place belongs to; empty for none."""
+    for length in range(len(path), -1, -1):
+        kind = texts_at(source, document, path[:length]).get("kind", "")
+        name = texts_at(source, document, (*path[:length], "metadata")).get("name", "")
+        if kind and name:
+            return f"{kind}/{name}"
+    return ""
+
+
+def image_paths(source: Source) -> list[str]:
+    """Where texts stand whose key is called image, tag or repository, or ends so, as in imageTag."""
+    found = (spell(path) for document in source.documents if document.root for path in _texts(document.root, ()))
+    return [path for path in dict.fromkeys(found) if path.rpartition(".")[2].lower().endswith(_IMAGE_KEYS)]
+
+
+def _texts(node: Node, path: Path) -> Iterator[Path]:
+    if isinstance(node, Scalar):
+        yield path
+    for key, value in node.pairs if isinstance(node, Mapping) else ():
+        if isinstance(key, Scalar):
+            yield from _texts(value, (*path, key.value))
+    for number, item in enumerate(node.items if isinstance(node, Sequence) else ()):
+        yield from _texts(item, (*path, number))
+
+
+def _node(source: Source, document: int, path: Path) -> tuple[Node | None, abc.Mapping[int, Node]]:
+    """What a path leads to, aliases followed, and what these stand for."""
+    node: Node | None = source.documents[document].root
+    targets = aliases(node) if node is not None and "*" in source.masked else {}
+    for part in path:
+        node = _child(meant(node, targets), part)
+    return meant(node, targets), targets
+
+
+def _child(node: Node | None, part: str | int) -> Node | None:
+    if isinstance(node, Mapping):
+        return next((value for key, value in node.pairs if isinstance(key, Scalar) and key.value == part), None)
+    return node.items[part] if isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items) else None
+
+
+def _merged_keys(node: Mapping, targets: abc.Mapping[int, Node]) -> set[str]:
+    """Every key that merge keys bring in, also by way of each other."""
+    found, left, seen = set[str](), [value for key, value in node.pairs if is_merge(key)], set[int]()
+    while left:
+        one = meant(left.pop(), targets)
+        if one is None or isinstance(one, Alias) or one.start.index in seen:
+            continue
+        seen.add(one.start.index)
+        left += one.items if isinstance(one, Sequence) else ()
+        for key, value in one.pairs if isinstance(one, Mapping) else ():
+            if is_merge(key):
+                left.append(value)
+            elif isinstance(key, Scalar):
+                found.add(key.value)
+    return found

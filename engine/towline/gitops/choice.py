@@ -1,0 +1,91 @@
+"""Pure. Which of several places that fit one name or path an image is for: another image's place is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from towline.errors import ConfigError
+from towline.gitops.image_effect import last_part
+from towline.gitops.image_text import words
+from towline.image import has_registry, parse_familiar
+from towline.suggest import nearest, some
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A place that fits: in which file, of which resource (`kind/name`), and the image that stands there, empty where that is not known."""
+
+    file: str
+    resource: str
+    image: str
+
+    def __str__(self) -> str:
+        owner = f"{self.resource} in " if self.resource else ""
+        return f"{owner}{self.file} ({self.image or 'no image'})"
+
+
+def _nothing() -> Collection[str]:
+    return ()
+
+
+def _silent(_text: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """By what is chosen: the `resource` (`kind/name`) that the configuration names, else the images.
+
+    `past` knows those that were last deployed here, and is asked only if nothing else tells; `say` is told what is left alone.
+    """
+
+    resource: str = ""
+    past: Callable[[], Collection[str]] = _nothing
+    say: Callable[[str], None] = _silent
+
+    def among(self, what: str, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
+        """Whether each of the places is written; raises ConfigError where the named resource is none of theirs, or none can be told."""
+        if self.resource:
+            return self._named(what, candidates)
+        held = [_repository(one.image) for one in candidates]
+        if len(set(held) - {""}) < 2:
+            return [True] * len(candidates)
+        ours, last = _repository(wanted), _last(wanted)
+        kept = [repository == ours or _last(one.image) == last for repository, one in zip(held, candidates, strict=True)]
+        if not any(kept):
+            past = {_repository(image) for image in self.past()} - {""}
+            kept = [repository in past for repository in held]
+        if not any(kept):
+            raise ConfigError(f"{what} stands in {len(candidates)} places with different images, and none of them is {wanted}'s: "
+                              f"{some([str(one) for one in candidates])}", where=candidates[0].file, hint="resource: kind/name chooses one of them")
+        left = [str(one) for one, keep in zip(candidates, kept, strict=True) if not keep]
+        if left:
+            self.say(f"  {what} is left alone where another image stands: {some(left)}")
+        return kept
+
+    def _named(self, what: str, candidates: Sequence[Candidate]) -> list[bool]:
+        kept = [one.resource.lower() == self.resource.lower() for one in candidates]
+        if candidates and not any(kept):
+            raise ConfigError(f"{what} is not in {self.resource}", where=candidates[0].file,
+                              hint=f"resource: {nearest(self.resource, {one.resource for one in candidates if one.resource})}")
+        return kept
+
+
+ANY = Choice()
+
+
+def _repository(text: str) -> str:
+    """The repository of an image, as a runtime reads it; empty for a placeholder, which has neither a registry nor a tag."""
+    found = [one for word in words(text) if not _placeholder(word) and (one := parse_familiar(word))]
+    return f"{found[0].registry.host}/{found[0].image.name}" if found else ""
+
+
+def _placeholder(text: str) -> bool:
+    return not has_registry(text) and ":" not in text and "@" not in text
+
+
+def _last(text: str) -> str:
+    """The last part of an image's name, of a placeholder too."""
+    found = [one for word in words(text) if (one := parse_familiar(word))]
+    return last_part(found[0].image.name) if found else ""

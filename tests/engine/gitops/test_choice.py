@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from towline.errors import ConfigError
+from towline.gitops.choice import Candidate, Choice
+
+NEW = "reg.io/team/web:2"
+
+
+def chosen(*images: str, past: tuple[str, ...] = (), resource: str = "") -> list[int]:
+    """The numbers of the chosen ones."""
+    candidates = [
+        Candidate(file=f"{number}.yaml", resource=f"Deployment/{number}", image=image)
+        for number, image in enumerate(images)
+    ]
+    kept = Choice(resource=resource, past=lambda: past).among("container 'app'", candidates, NEW)
+    return [number for number, keep in enumerate(kept) if keep]
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (("old.io/x:1",), [0]),
+        (("old.io/x:1", "old.io/x:2", "old.io/x@sha256:" + "0" * 64), [0, 1, 2]),
+        (("old.io/x:1", "", "app", "team/app"), [0, 1, 2, 3]),
+        (("x:1", "docker.io/library/x:2", "index.docker.io/x:3"), [0, 1, 2]),
+        (("", ""), [0, 1]),
+        (("reg.io/team/web:1", "reg.io/team/cart:1"), [0]),
+        (("reg.io/team/web:1", "reg.io/team/cart:1", "old.io/web:1", "web"), [0, 2, 3]),
+        (("--x=reg.io/team/web:1", "reg.io/team/cart:1"), [0]),
+        (("reg.io/team/website:1", "reg.io/team/cart:1", "reg.io/team/web:1"), [2]),
+    ],
+)
+def test_all_are_meant_that_run_one_image_else_those_that_run_ours(
+    images: tuple[str, ...], expected: list[int]
+) -> None:
+    assert chosen(*images) == expected
+
+
+def test_what_was_deployed_here_tells_if_nothing_else_does() -> None:
+    images = ("reg.io/shop:1", "reg.io/cart:1")
+    assert chosen(*images, past=("reg.io/shop:0@sha256:" + "0" * 64,)) == [0]
+    assert chosen(*images, "reg.io/web:1", past=("reg.io/shop:0",)) == [2]
+
+
+def test_a_place_that_cannot_be_told_is_an_error_that_names_them_and_the_parameter() -> None:
+    with pytest.raises(ConfigError) as caught:
+        chosen("reg.io/shop:1", "reg.io/cart:1", past=("reg.io/other:1",))
+    assert caught.value.message == (
+        "container 'app' stands in 2 places with different images, and none of them is reg.io/team/web:2's: "
+        "Deployment/0 in 0.yaml (reg.io/shop:1), Deployment/1 in 1.yaml (reg.io/cart:1)"
+    )
+    assert caught.value.hint == "resource: kind/name chooses one of them"
+
+
+def test_the_resource_chooses_whatever_stands_there() -> None:
+    images = ("reg.io/shop:1", "reg.io/cart:1", "reg.io/team/web:1")
+    assert chosen(*images, resource="deployment/1") == [1]
+    with pytest.raises(ConfigError, match="is not in Deployment/9") as caught:
+        chosen(*images, resource="Deployment/9")
+    assert "did you mean 'Deployment/" in caught.value.hint
+
+
+def test_what_is_left_alone_is_said() -> None:
+    said: list[str] = []
+    candidates = [Candidate(file="a", resource="", image=image) for image in (NEW, "x.io/y:1")]
+    Choice(say=said.append).among("image.tag", candidates, NEW)
+    assert said == ["  image.tag is left alone where another image stands: a (x.io/y:1)"]
