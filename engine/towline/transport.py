@@ -54,6 +54,7 @@ class Transport:
         self._idle: dict[Route, list[Connection]] = {}
         self._open: dict[Connection, socket.socket] = {}
         self._closed = threading.Event()
+        self.ending = threading.Event()  # set: nothing begins any more, and nobody rests; what is under way goes on until it is closed
         self._resting: dict[str, float] = {}
         self.pressure = 0  # how often a host has asked for a rest
         self._tallies: dict[int, Tally] = {}
@@ -84,7 +85,7 @@ class Transport:
                 if self._closed.is_set():
                     raise
             if wait is None:
-                sleep_unless(self._closed, pause(attempt, self.clock), self.clock)
+                sleep_unless(self.ending, pause(attempt, self.clock), self.clock)
             self.tally.retries += 1
         self._rest(where)
         return self._told(request, self._once(request, where))
@@ -114,6 +115,14 @@ class Transport:
                 self._resting[where] = max(self._resting.get(where, 0.0), now + wait)
         return wait
 
+    def rests(self, url: str) -> bool:
+        """Whether the host of `url` has asked for a rest that is not over."""
+        return self._resting.get(origin(url), 0.0) > self.clock.now()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep so long, or until it is closed: then the next request says why."""
+        sleep_unless(self.ending, seconds, self.clock)
+
     @property
     def tally(self) -> Tally:
         """What the calling thread has sent so far."""
@@ -133,6 +142,7 @@ class Transport:
 
     def close(self) -> None:
         """Close the idle connections and break those in use; who waits, for a host or for the next try, gets a TransportError, as does any later request."""
+        self.ending.set()
         with self._lock:
             self._closed.set()
             idle, self._idle = [entry for entries in self._idle.values() for entry in entries], {}
@@ -211,7 +221,7 @@ class Transport:
         """Wait as long as the host has asked for; then the next request may go out."""
         self._go_on(where)
         while (left := self._resting.get(where, 0.0) - self.clock.now()) > 0:
-            sleep_unless(self._closed, left, self.clock)
+            sleep_unless(self.ending, left, self.clock)
             self._go_on(where)
         self.tally.requests += 1
 
@@ -254,18 +264,18 @@ class Transport:
         return connection
 
     def _go_on(self, where: str) -> None:
-        if self._closed.is_set():
+        if self.ending.is_set():
             raise TransportError(self._why, where=where)
 
 
-def whole(ask: Callable[[], Response], take: Callable[[Response], _T], clock: Clock) -> _T:
+def whole(ask: Callable[[], Response], take: Callable[[Response], _T], transport: Transport) -> _T:
     """What `take` reads from the answer to `ask`; asked again, ATTEMPTS times in all, where its body is cut. Raises what both raise."""
     for attempt in range(ATTEMPTS - 1):
         try:
             with ask() as response:
                 return take(response)
         except Cut:
-            clock.sleep(pause(attempt, clock))
+            transport.wait(pause(attempt, transport.clock))
     with ask() as response:
         return take(response)
 

@@ -235,7 +235,7 @@ class RegistryClient:
 
         request = HttpRequest(method="GET", url=url, headers={"Accept": accept})
         try:
-            return whole(lambda: self._session.send(request, (self._session.scope(repository),)), read, self.transport.clock)
+            return whole(lambda: self._session.send(request, (self._session.scope(repository),)), read, self.transport)
         except TransportError as fault:
             raise faults.unreachable(self.party, fault) from fault
 

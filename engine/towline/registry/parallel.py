@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from threading import Condition, Event
-from typing import TypeVar
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from functools import partial
+from threading import Condition, Event, Lock, Thread, local
+from typing import Any, TypeVar
 
-JOBS = 8
+JOBS = 8  # how much goes on at once at one host, however deep one pool is in another
 GRACE = 0.5  # a registry's answer that is under way may name an upload that has to be given up; an interrupted run ends within two seconds
 _TICK = 0.2  # seconds
 _Item = TypeVar("_Item")
@@ -19,51 +20,149 @@ class Stopped(Exception):
 
 
 class Slots:
-    """How much may go on at once: as much as `allowed` says at that time, and one at least."""
+    """How much may go on at once: `most`, half of it each time that `pressure` has risen, and one more again after each round that went well."""
 
-    def __init__(self, allowed: Callable[[], int]) -> None:
-        self._allowed = allowed
+    def __init__(self, most: int, pressure: Callable[[], int]) -> None:
+        self._most = self._allowed = most
+        self._pressure = pressure
+        self._seen = self._well = self._taken = 0
         self._changed = Condition()
-        self._taken = 0
 
     def __enter__(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._taken < max(1, self._allowed()))
+            self._changed.wait_for(lambda: self._taken < self._now())
             self._taken += 1
 
     def __exit__(self, *_: object) -> None:
         with self._changed:
             self._taken -= 1
+            self._well += 1
+            if self._well >= self._now():
+                self._allowed, self._well = min(self._most, self._allowed + 1), 0
             self._changed.notify_all()
+
+    def _now(self) -> int:
+        """How much is allowed at this time."""
+        if risen := self._pressure() - self._seen:
+            self._seen += risen
+            self._allowed, self._well = max(1, self._allowed >> risen), 0
+        return self._allowed
+
+
+class _Call(Future[Any]):
+    """Work that waits for a thread, or has one."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        super().__init__()
+        self._work = work
+
+    def run(self) -> None:
+        """Do it, and keep what it returned or raised."""
+        self.set_running_or_notify_cancel()
+        try:
+            self.set_result(self._work())
+        except BaseException as fault:  # noqa: BLE001 - raised again by who waits for it
+            self.set_exception(fault)
+            del self  # which the fault's trace holds
+
+
+_own = local()  # `crew`: the one that a thread belongs to
+
+
+class _Crew:
+    """At most `most` threads, begun as they are needed; they end when nothing is left to do, and none of them holds up the end of the process.
+
+    What one of them has done in parallel is done by the same threads, itself among them: the bound holds however deep that goes.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = Lock()
+        self._waiting: dict[_Call, None] = {}
+        self._threads = 0
+
+    def add(self, calls: Sequence[_Call]) -> None:
+        """Have these done, in this order."""
+        with self._lock:
+            self._waiting.update(dict.fromkeys(calls))
+            new = min(self._most - self._threads, len(calls))
+            self._threads += new
+        for _ in range(new):
+            Thread(target=self._work_off, name="registry", daemon=True).start()
+
+    def drop(self, calls: Sequence[_Call]) -> None:
+        """Those that have not begun never will."""
+        for call in calls:
+            if self._take(call):
+                call.cancel()
+
+    def help(self, calls: Sequence[_Call]) -> None:
+        """Do those that have not begun, in a thread of the crew; ends with the first that fails."""
+        for call in calls:
+            if self._take(call):
+                call.run()
+                if call.exception():
+                    return
+
+    def _work_off(self) -> None:
+        _own.crew = self
+        while call := self._next():
+            call.run()
+
+    def _next(self) -> _Call | None:
+        with self._lock:
+            call = next(iter(self._waiting), None)
+            if call is None:
+                self._threads -= 1
+            else:
+                del self._waiting[call]
+            return call
+
+    def _take(self, call: _Call) -> bool:
+        """Whether it had not begun; nobody else begins it then."""
+        with self._lock:
+            return call in self._waiting and self._waiting.pop(call) is None
 
 
 def in_parallel(
     work: Callable[[_Item], _Result], items: Sequence[_Item], *, stop: Event | None = None, tick: Callable[[], None] | None = None, jobs: int = JOBS
 ) -> list[_Result]:
-    """`work` for each item, at most `jobs` at a time; raises what one of them raised, when all have ended.
+    """`work` for each item, at most `jobs` at a time, or as many as the pool has that it is called in; raises what one of them raised first.
 
-    Sets `stop` on every way out. An interruption comes through at once, or where the work sees `stop` when it has, GRACE seconds later at the latest.
-    `tick` is called now and then while it goes on.
+    After a fault or an interruption `stop` is set, nothing more begins, and what goes on is left behind: where the work sees `stop` it has GRACE seconds
+    to, and the caller ends what it waits for by closing the transport. `tick` is called now and then; what it raises comes through.
     """
-    if not items:
-        return []
-    grace, stop = GRACE if stop else 0.0, stop or Event()
-    pool = ThreadPoolExecutor(max_workers=min(jobs, len(items)), thread_name_prefix="registry")
-    futures: list[Future[_Result]] = []
+    crew: _Crew | None = getattr(_own, "crew", None)
+    calls = [_Call(partial(work, item)) for item in items]
+    here, crew = crew is not None, crew or _Crew(jobs)
+    crew.add(calls)
     try:
-        futures = [pool.submit(work, item) for item in items]
-        while wait(futures, timeout=_TICK if tick else None, return_when=FIRST_EXCEPTION).not_done and tick:
-            if any(future.done() and not future.cancelled() and future.exception() for future in futures):
-                break
-            tick()
-    except BaseException:  # interrupted: the caller ends what the threads wait for by closing the transport
-        stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        wait([future for future in futures if not future.cancelled()], timeout=grace)
+        if here:
+            crew.help(calls)
+        while wait(calls, timeout=_TICK if tick else None, return_when=FIRST_EXCEPTION).not_done and not _fault(calls):
+            (tick or _nothing)()
+    except BaseException:
+        _give_up(crew, calls, stop)
         raise
-    stop.set()
-    pool.shutdown(wait=True, cancel_futures=True)
-    faults = [fault for future in futures if not future.cancelled() and (fault := future.exception()) is not None]
-    for fault in sorted(faults, key=lambda fault: isinstance(fault, Stopped)):
-        raise fault
-    return [future.result() for future in futures]
+    if fault := _fault(calls):
+        _give_up(crew, calls, stop)
+        raise (_fault(calls) or fault) if isinstance(fault, Stopped) else fault
+    return [call.result() for call in calls]
+
+
+def _give_up(crew: _Crew, calls: Sequence[_Call], stop: Event | None) -> None:
+    """Begin nothing more, and give what sees `stop` the time to."""
+    crew.drop(calls)
+    if stop:
+        stop.set()
+        wait([call for call in calls if not call.cancelled()], timeout=GRACE)
+
+
+def _fault(calls: Sequence[_Call]) -> BaseException | None:
+    """What has failed, rather than what that has stopped."""
+    faults = [fault for call in calls if call.done() and not call.cancelled() and (fault := call.exception())]
+    return min(faults, key=lambda fault: isinstance(fault, Stopped), default=None)
+
+
+def _nothing() -> None:
+    """For callers that have nothing to do meanwhile."""

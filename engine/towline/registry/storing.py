@@ -24,8 +24,13 @@ class Storing:
         self._unlisted: list[PutManifest] = []
 
     def put(self, puts: Iterable[PutManifest]) -> None:
-        """Store these, which do not name one another. Raises the registry family, and Incomplete for a believed one that is not whole."""
-        in_parallel(self._store, tuple(dict.fromkeys(puts)))
+        """Store these, which do not name one another. Raises the registry family, and Incomplete for a believed one that is not whole.
+
+        That comes when all of them are done with: the run may go on after it.
+        """
+        for incomplete in in_parallel(self._store, tuple(dict.fromkeys(puts))):
+            if incomplete:
+                raise incomplete
 
     def list_referrers(self) -> None:
         """Keep the lists of referrers by hand on registries that do not keep them, for all that was put so far."""
@@ -34,17 +39,18 @@ class Storing:
             lists.setdefault((put.place, put.manifest.subject), []).append(put.manifest)
         in_parallel(lambda one: list_under_tag(self._targets[one[0][0].registry], one[0][0].repository, one[0][1], one[1]), tuple(lists.items()))
 
-    def _store(self, put: PutManifest) -> None:
+    def _store(self, put: PutManifest) -> Incomplete | None:
         client, missing = self._targets[put.place.registry], None
         for _ in moments(self._clock):
             try:
                 listed = client.put_manifest(put.place.repository, put.target, put.manifest)
             except Incomplete as fault:  # what it names may need a moment to be seen
                 if put.believed:
-                    raise
+                    return fault
                 missing = fault
             except (RegistryError, CredentialError) as fault:
-                return _settle(client, put, fault)
+                _settle(client, put, fault)
+                return None
             else:
                 self._unlisted += [put] if put.manifest.subject and not listed else []
                 return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from threading import Event
 
 from towline.errors import DigestMismatch, RegistryError
@@ -17,6 +18,7 @@ from towline.transport import sleep_unless
 ATTEMPTS = 5
 _SMALL = 4 * 1024 * 1024
 _PIECE = 1024 * 1024
+_AHEAD = 4  # pieces
 
 
 def read_small(blob: CopyBlob, source: Source, *, clock: Clock) -> bytes:
@@ -36,6 +38,19 @@ def _read(blob: CopyBlob, source: Source, clock: Clock) -> bytes:
     return b"".join(bytes(piece) for piece in BlobStream(blob, source, stop=Event(), clock=clock).pieces())
 
 
+def ahead(pieces: Generator[memoryview], resting: Callable[[], bool]) -> Generator[memoryview]:
+    """The same pieces; while the target is `resting`, some of them are read before the first is handed out: a small blob that is damaged is found then."""
+    kept: list[memoryview] = []
+    with closing(pieces):
+        for piece in pieces:
+            kept.append(memoryview(bytes(piece)))
+            if len(kept) == _AHEAD or not resting():
+                break
+        while kept:
+            yield kept.pop(0)
+        yield from pieces
+
+
 class BlobStream:
     """Reads `blob` from `source`; `stop` ends it with Stopped, waits run on `clock`. `retries` counts how often the source was asked again."""
 
@@ -48,7 +63,7 @@ class BlobStream:
         self._buffer = memoryview(bytearray(max(1, min(_PIECE, blob.size))))
         self.hashed = 0
 
-    def pieces(self, start: int = 0) -> Iterator[memoryview]:
+    def pieces(self, start: int = 0) -> Generator[memoryview]:
         """The bytes from `start` (at most `hashed`) on, each piece until the next is asked for; the last one only when the digest of all is right.
 
         A source that breaks off is asked for the rest, ATTEMPTS times in a row without a byte. Raises DigestMismatch and what the source raises.

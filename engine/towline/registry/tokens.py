@@ -203,7 +203,7 @@ class Authorizer:
             return response.status, decoded(body, response.headers, limit=faults.BODY, where=response.where)
 
         try:
-            answer = whole(lambda: self._transport.request(request), read, self._transport.clock)
+            answer = whole(lambda: self._transport.request(request), read, self._transport)
         except TransportError as fault:
             raise faults.unreachable(self.party, fault) from fault
         if answer is None:

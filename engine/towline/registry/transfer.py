@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from itertools import groupby
-from threading import Event
 
-from towline.errors import DigestMismatch, Interrupted, RegistryError, RegistryUnreachable
+from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
 from towline.image import Registry
 from towline.registry.attempts import Attempts
 from towline.registry.client import RegistryClient
-from towline.registry.faults import ASK, THERE, BrokenOff
+from towline.registry.faults import ASK, THERE, BrokenOff, Incomplete
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, Moved
 from towline.registry.leftovers import PATIENTLY, SOON, Leftovers
 from towline.registry.parallel import JOBS, Slots, Stopped, in_parallel
@@ -19,7 +19,7 @@ from towline.registry.plan import CopyBlob, Plan
 from towline.registry.progress import Progress
 from towline.registry.source import Source
 from towline.registry.storing import Storing
-from towline.registry.stream import BlobStream
+from towline.registry.stream import BlobStream, ahead
 from towline.registry.uploads import UploadSession
 from towline.retry import pause
 from towline.transport import Transport, sleep_unless
@@ -35,9 +35,8 @@ class Transfer:
         self._targets = targets
         self._transport = transport
         self._progress = progress
-        self._jobs = JOBS
-        self._slots = Slots(lambda: self._jobs >> transport.pressure)
-        self._stop = Event()
+        self._slots = self._slots_for(JOBS)
+        self._stop = transport.ending
         self._leftovers = Leftovers(targets, transport)
         self._storing = Storing(targets, transport.clock)
 
@@ -47,8 +46,10 @@ class Transfer:
         try:
             moved = self._perform(plans)
             patience = PATIENTLY
-        except Interrupted:
-            self._transport.close()  # what is under way breaks off, and only then is given up
+        except Incomplete:  # planned anew, by the same transport
+            raise
+        except BaseException:
+            self._transport.close()  # what is under way or rests breaks off, and only then is given up
             raise
         finally:
             self._leftovers.cancel(patience)
@@ -57,9 +58,10 @@ class Transfer:
     def _perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
         blobs = sorted({blob for plan in plans for blob in plan.blobs}, key=lambda blob: (-blob.size, blob.digest))
         groups = [tuple(group) for _, group in groupby(blobs, key=lambda blob: blob.digest)]
-        self._jobs = JOBS * 2 if all(blob.mount_from for blob in blobs) else JOBS  # a question is small, and the answer comes late
+        jobs = JOBS * 2 if all(blob.mount_from for blob in blobs) else JOBS  # a question is small, and the answer comes late
+        self._slots = self._slots_for(jobs)
         self._progress.expect(sum(group[0].size for group in groups))
-        moved = in_parallel(self._bring, groups, stop=self._stop, tick=self._progress.tick, jobs=self._jobs)
+        moved = in_parallel(self._bring, groups, stop=self._stop, tick=self._progress.tick, jobs=jobs)
         manifests = sorted({put for plan in plans for put in plan.manifests}, key=lambda put: put.level)
         for _, level in groupby(manifests, key=lambda put: put.level):
             self._storing.put(level)
@@ -109,14 +111,23 @@ class Transfer:
             self._send(opened)
         except DigestMismatch:
             self._transport.tally.retries += 1
+            if self._resting(opened):  # what the source has now does not wait for the target
+                deque(self._stream(opened[0][0]).pieces(), 0)
             self._send([(blob, upload) for blob, _ in opened if (upload := self._start(blob))])
 
     def _send(self, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> None:
         """Each upload that breaks off is gone on with alone."""
         if opened:
-            stream = BlobStream(opened[0][0], self._source, stop=self._stop, clock=self._transport.clock)
+            stream = self._stream(opened[0][0])
             for broken in self._pour(stream, opened):
                 self._mend(stream, broken)
+
+    def _stream(self, blob: CopyBlob) -> BlobStream:
+        return BlobStream(blob, self._source, stop=self._stop, clock=self._transport.clock)
+
+    def _resting(self, opened: Iterable[tuple[CopyBlob, UploadSession]]) -> bool:
+        """Whether one of the uploads has to wait for the rest that its host has asked for."""
+        return any(self._transport.rests(upload.url) for _, upload in opened)
 
     def _pour(self, stream: BlobStream, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> list[_Broken]:
         """Read `stream` once, from where the uploads are, into all of them; those that broke off come back."""
@@ -128,7 +139,8 @@ class Transfer:
                 blob: stack.enter_context(self._targets[blob.place.registry].uploads.send(upload, blob.digest, blob.size)) for blob, upload in opened
             }
             try:
-                for piece in () if ended else stream.pieces(start):
+                pieces = stack.enter_context(closing(ahead(stream.pieces(start), lambda: self._resting(opened))))
+                for piece in () if ended else pieces:
                     for blob in sinks.keys() - broken.keys():
                         try:
                             sinks[blob].send(piece)
@@ -180,3 +192,6 @@ class Transfer:
             raise (later if isinstance(fault.fault, RegistryUnreachable) else fault.fault) from fault
         self._leftovers.goes_on(blob, state)
         return state
+
+    def _slots_for(self, jobs: int) -> Slots:
+        return Slots(jobs, lambda: self._transport.pressure)

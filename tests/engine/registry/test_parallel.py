@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import wait
 from typing import Any
 
 import pytest
 
 import towline.registry.parallel as module
-from towline.registry.parallel import JOBS, Stopped, in_parallel
+from towline.registry.parallel import JOBS, Slots, Stopped, in_parallel
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -93,3 +96,116 @@ def test_an_interruption_leaves_work_the_time_to_see_it(monkeypatch: pytest.Monk
     with pytest.raises(KeyboardInterrupt):
         in_parallel(work, range(JOBS * 2), stop=stop)
     assert sorted(ended) == list(range(JOBS))
+
+
+def test_pools_inside_pools_work_as_many_at_once_as_one(together: Together) -> None:
+    def outer(_: int) -> list[int]:
+        return in_parallel(inner, range(9))
+
+    def inner(number: int) -> int:
+        return sum(in_parallel(together.work, range(number)))
+
+    assert in_parallel(outer, range(10), jobs=4) == [[sum(range(number)) for number in range(9)]] * 10
+    assert together.most == 4
+
+
+def test_a_fault_deep_inside_comes_out_and_what_waits_is_not_waited_for() -> None:
+    over, waiting = threading.Event(), threading.Semaphore(0)
+
+    def inner(number: int) -> None:
+        if number == 0:
+            for _ in range(JOBS - 1):
+                assert waiting.acquire(timeout=30)
+            raise LookupError("deep")
+        waiting.release()
+        assert over.wait(30)
+
+    with pytest.raises(LookupError, match="deep"):
+        in_parallel(lambda numbers: in_parallel(inner, numbers), [[0, *range(1, 50)]])
+    over.set()
+
+
+def test_what_looks_on_may_end_it() -> None:
+    over = threading.Event()
+
+    def impatient() -> None:
+        raise TimeoutError("enough")
+
+    with pytest.raises(TimeoutError, match="enough"):
+        in_parallel(lambda _: over.wait(30), range(3), tick=impatient)
+    over.set()
+
+
+def test_threads_that_still_wait_do_not_hold_up_the_end_of_the_process() -> None:
+    program = """
+import threading
+from towline.registry.parallel import in_parallel
+def work(number):
+    if number: threading.Event().wait()
+    raise LookupError("zero")
+try: in_parallel(work, range(4))
+except LookupError: print("told")
+"""
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True).stdout == "told\n"
+
+
+class Together:
+    """Work that notes how much of it goes on at once; each waits until as many as may be have begun, or nobody else comes."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+        self.lock = threading.Lock()
+
+    def work(self, number: int) -> int:
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        time.sleep(0.001)
+        with self.lock:
+            self.now -= 1
+        return number
+
+
+@pytest.fixture
+def together() -> Together:
+    return Together()
+
+
+def rounds(slots: Slots, pieces: int) -> None:
+    for _ in range(pieces):
+        with slots:
+            pass
+
+
+def test_what_was_halved_under_pressure_comes_back_step_by_step() -> None:
+    asked = 0
+    slots = Slots(8, lambda: asked)
+    assert slots._now() == 8
+    asked += 1
+    assert slots._now() == 4
+    asked += 2
+    assert slots._now() == 1
+    grown = []
+    for allowed in range(1, 9):
+        grown.append(slots._now())
+        rounds(slots, allowed)
+    assert grown == list(range(1, 9))
+    rounds(slots, 100)
+    assert slots._now() == 8
+    asked += 9
+    assert slots._now() == 1
+
+
+def test_a_slot_that_becomes_free_is_taken_by_who_waits() -> None:
+    slots, inside = Slots(1, lambda: 0), threading.Event()
+
+    def enter() -> None:
+        with slots:
+            inside.set()
+
+    with slots:
+        waiting = threading.Thread(target=enter)
+        waiting.start()
+        assert not inside.is_set()
+    waiting.join(30)
+    assert inside.is_set()

@@ -343,10 +343,12 @@ def test_what_ended_an_upload_is_told_although_the_registry_says_less_when_it_is
     target.fault = lambda record: full if record.method == "PUT" else Status(code=500) if target.count("PUT") else None
     with pytest.raises(RegistryError, match=r"asked to store .*: its disk is full"):
         transfer(pair, blob)
-    target.forget()
+
+
+def test_what_a_registry_says_when_it_is_asked_again_is_told_after_a_broken_line(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     target.fault = lambda record: CutRequest(after=0) if record.method == "PUT" else Status(code=500) if target.count("PUT") else None
     with pytest.raises(RegistryError, match="answers 500 when asked"):
-        transfer(pair, blob)
+        transfer(pair, blob_of(b"x", source, pair))
 
 
 def test_a_source_that_always_breaks_off_is_given_up(source: FakeRegistry, pair: Pair) -> None:
@@ -520,6 +522,28 @@ def test_a_host_that_asks_for_rest_gets_it_from_everybody(source: FakeRegistry, 
     assert len(target.storage["app"].blobs) == 20
     assert sum(time.sleeps) >= 30
     assert pair.target.transport.pressure == 1
+
+
+def test_a_fault_does_not_wait_for_what_rests(source: FakeRegistry, target: FakeRegistry) -> None:
+    """The damaged blob is found while its own target rests as well: nothing of it has been sent."""
+    with Transport() as transport:
+        pair = Pair(source, target, transport)
+        blobs = [blob_of(bytes([number]) * BIG, source, pair) for number in range(3)]
+        resting = threading.Event()
+
+        def rest(record: Record) -> Fault | None:
+            if record.method == "POST" and not resting.is_set():
+                resting.set()
+                return Status(code=429, headers={"Retry-After": "600"})
+            return None
+
+        def damage(record: Record) -> Fault | None:
+            assert resting.wait(30)
+            return Corrupt(at=0) if record.path.endswith(blobs[0].digest) else None
+
+        target.fault, source.fault = rest, damage
+        with pytest.raises(DigestMismatch):
+            transfer(pair, *blobs)
 
 
 def interrupter(ready: threading.Event) -> threading.Thread:
