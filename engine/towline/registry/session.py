@@ -112,9 +112,10 @@ class Session:
         except TransportError as fault:
             raise faults.unreachable(self.party, fault) from fault
 
-    def forget(self, response: Response, scopes: tuple[str, ...]) -> None:
-        """Use the token no more that was refused (401) to an upload."""
-        self._auth(scopes).renew(response.headers.get_all("WWW-Authenticate") or [], scopes)
+    def forget(self, request: HttpRequest, response: Response, scopes: tuple[str, ...]) -> None:
+        """Use the token no more that was refused (401) to an upload. What another host wants is not asked for: it gets no credential."""
+        if self._at_home(request):
+            self._auth(scopes).renew(response.headers.get_all("WWW-Authenticate") or [], scopes)
 
     def _authorised(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
         if not self._at_home(request):

@@ -249,7 +249,7 @@ class BlobUpload:
             response.close()
             return
         if status == 401:
-            self._session.forget(response, (self._session.scope(self.upload.repository),))
+            self._session.forget(_at(self.upload, "PUT"), response, (self._session.scope(self.upload.repository),))
         wait = self._session.transport.heed(self.upload.url, response)
         moved = self._moved(response)
         diagnosis = faults.diagnose(response)

@@ -63,11 +63,12 @@ def test_a_registry_that_refuses_every_token_is_not_asked_for_ever(source: FakeR
 
 
 def upload(session: Session, scopes: tuple[str, ...]) -> int:
-    with session.begin(HttpRequest(method="PUT", url=session.base + "/v2/app/blobs/uploads/x?digest=y"), 2, scopes) as sending:
+    request = HttpRequest(method="PUT", url=session.base + "/v2/app/blobs/uploads/x?digest=y")
+    with session.begin(request, 2, scopes) as sending:
         sending.send(b"ab")
         with sending.finish() as response:
             if response.status == 401:
-                session.forget(response, scopes)
+                session.forget(request, response, scopes)
             return response.status
 
 

@@ -112,6 +112,19 @@ def test_an_upload_at_another_host_carries_no_authorization(target: FakeRegistry
     assert [(record.authorization, record.query) for record in source.requests] == [("", "x=1&digest=" + DIGEST.replace(":", "%3A"))]
 
 
+def test_the_challenge_of_another_host_to_an_upload_is_not_answered(target: FakeRegistry, source: FakeRegistry, pusher: RegistryClient) -> None:
+    """Facts section 4, "credentials sent to a realm chosen by the registry": this one would be chosen by whoever it sends us to."""
+    target.username, target.password, target.auth = TARGET_LOGIN.username, SECRET, "bearer"
+    with FakeRegistry() as thief:
+        challenge = f'Bearer realm="{thief.url}/token",service="x",scope="repository:app:pull,push"'
+        source.fault = on("PUT", "", Status(code=401, headers={"WWW-Authenticate": challenge}))
+        pusher.has_blob("app", DIGEST)
+        broken(pusher.uploads, UploadSession(repository="app", url=source.url + "/upload?x=1"))
+        assert (source.count("PUT"), thief.requests) == (1, ())
+    pusher.has_blob("app", DIGEST)  # and the login at home goes on as it was
+    assert len(target.scopes) == 1
+
+
 @pytest.mark.parametrize("fault", [Status(code=503), Status(code=404), Status(code=416), CutRequest(after=10), CutAnswer(after=None)])
 def test_an_upload_that_is_lost_may_be_begun_again(target: FakeRegistry, pusher: RegistryClient, fault: Status | CutRequest | CutAnswer) -> None:
     target.fault = on("PUT", "", fault)
