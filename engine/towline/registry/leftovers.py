@@ -28,7 +28,9 @@ class Leftovers:
         self._given_up: list[_Left] = []
 
     def goes_on(self, blob: CopyBlob, upload: UploadSession) -> None:
-        """The upload of `blob` has begun, or goes on there."""
+        """The upload of `blob` has begun, or goes on there; at the place that redirects it nothing more comes."""
+        earlier = self._under_way.get(blob)
+        self._given_up += [(blob.place.registry, earlier)] if earlier and upload.hops > earlier.hops else []
         self._under_way[blob] = upload
 
     def given_up(self, blob: CopyBlob) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -83,6 +84,14 @@ def test_an_upload_is_cancelled_where_it_has_gone_on(begun: Begun) -> None:
     begun.leftovers.goes_on(blob, moved)
     begun.leftovers.cancel()
     assert [record.query.endswith("&step=2") for record in begun.target.seen("DELETE")] == [True]
+
+
+def test_an_upload_that_is_redirected_is_cancelled_where_it_has_begun_although_it_ends_elsewhere(begun: Begun) -> None:
+    blob, upload = begun.begin(1)
+    begun.leftovers.goes_on(blob, replace(upload, url=f"{begun.target.url}/elsewhere", hops=1))
+    begun.leftovers.ended(blob)
+    begun.leftovers.cancel()
+    assert (begun.left(), begun.target.count("DELETE")) == (0, 1)
 
 
 def test_it_works_although_the_run_s_own_transport_is_closed(begun: Begun, transport: Transport) -> None:
