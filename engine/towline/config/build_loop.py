@@ -7,15 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from towline.config.documents import Document
 from towline.config.findings import Finding, finding
 from towline.config.schema import StepSchema
+from towline.git.source import identity
 
 GUARDS = ("Towline-", "towlinePipeline", "towlineStage")  # what a Jenkinsfile holds that leaves out a deployment's commit, known by its trailers
 _SKIPPED = re.compile(r"\[(skip ci|ci skip)\]", re.IGNORECASE)
-_SCP = re.compile(r"(?:[^@/\s]+@)?([^:/\s]+):(?!//)(.+)")
 _PRODUCTIVE = ("main", "master")
 _FIX = "build by towlinePipeline or towlineStage, which leave such commits out, or deploy to a branch that is not built (docs/lint.md, Build loops)"
 
@@ -30,14 +29,14 @@ class Source:
 
 def build_loops(documents: Sequence[Document], step: StepSchema, source: Source) -> Iterator[Finding]:
     """A finding wherever `step`'s repository is named and is the project's own, unless something in the files guards against a loop."""
-    home = _identity(source.url)
+    home = identity(source.url)
     if not home or any(guard in source.jenkinsfile for guard in GUARDS):
         return
     for document in documents:
         for path in _sections(document, step):
             section = document.section(*path)
             named = next((key for key in _keys(step, "serverUrl", general=path == ("general",)) if isinstance(section.get(key), str)), "")
-            if named and _identity(str(section[named])) == home and not _guarded(documents, step, section):
+            if named and identity(str(section[named])) == home and not _guarded(documents, step, section):
                 yield finding("build-loop", document, (*path, named), fix=_FIX,
                               message="the GitOps repository is the source repository, and each deployment's commit starts a build")
 
@@ -71,18 +70,3 @@ def _everywhere(document: Document) -> bool:
 def _setting(sections: Sequence[Any], key: str) -> str:
     return next((value for section in sections if isinstance(value := section.get(key), str) and value), "")
 
-
-def _identity(url: str) -> str:
-    """Host and path of a repository, the same for https, ssh and `user@host:path`; empty where it is none on a host."""
-    url = url.strip()
-    scp = None if "://" in url else _SCP.fullmatch(url)
-    if scp:
-        host, path = scp[1], scp[2]
-    else:
-        try:
-            parts = urlsplit(url)
-            host, path = parts.hostname or "", parts.path
-        except ValueError:
-            return ""
-    path = unquote(path).strip("/").removesuffix(".git").lower()
-    return f"{host.lower()}/{path}" if host and path else ""

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from towline.git.source import identity
 from towline.gitops.provenance import Provenance, compose, parse
 
 _SKEW = timedelta(minutes=10)  # between two clocks
-_SOURCE = re.compile(r"(?:[a-z+]+://)?(?:[^@/]*@)*(?P<host>[^/:]+)(?::[0-9]+(?=/))?[:/]+(?P<path>.+?)(?:\.git)?/*", re.IGNORECASE)
 
 
 def needs_past(message: str, ours: Provenance) -> bool:
@@ -60,7 +60,7 @@ def same_deployment(message: str, ours: Provenance) -> Provenance | None:
 
 
 def _comparable(ours: Provenance) -> bool:
-    return bool(_job(ours)[0] or (ours.source and _time(ours.source_time)))
+    return bool(_job(ours)[0] or (identity(ours.source) and _time(ours.source_time)))
 
 
 def _same(theirs: Provenance, ours: Provenance) -> bool:
@@ -87,18 +87,12 @@ def _later(theirs: Provenance, ours: Provenance, now: datetime) -> bool:
 def _commits(theirs: Provenance, ours: Provenance, now: datetime) -> int:
     """1 where their commit is the later one, -1 where ours is; 0 where both are of one time, or it cannot be told."""
     times = [_time(one.source_time) for one in (theirs, ours) if believable(one.source_time, now)]
-    if len(times) < 2 or not ours.source or _repository(theirs.source) != _repository(ours.source):
+    if len(times) < 2 or not identity(ours.source) or identity(theirs.source) != identity(ours.source):
         return 0
     then, our = times
     assert then
     assert our
     return (then > our) - (then < our)
-
-
-def _repository(source: str) -> str:
-    """Host and path of a source, the same over https and over SSH."""
-    found = _SOURCE.fullmatch(source)
-    return f"{found['host'].lower()}/{found['path']}" if found else source
 
 
 def _job(provenance: Provenance) -> tuple[str, int]:

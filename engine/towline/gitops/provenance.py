@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from towline.git.source import shown
 from towline.gitops.trailers import append, last_paragraph
 
 _CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _USER_INFO = re.compile(r"(?<=://)[^/\s]*@")
-_SHORT_USER_INFO = re.compile(r"(?:[^@/]*@)+(?=[^@/:]+:)")  # of an address as scp has it
 _LINE = re.compile(r"(Towline-[A-Za-z-]+): (.*)")
 _LONGEST = 1000
 _ARGO = "Argocd-reference-commit"
@@ -56,7 +56,7 @@ class Provenance:
         lines = []
         for trailer, field in _TRAILERS.items():
             values: tuple[str, ...] = self.images if field == _IMAGES else (getattr(self, field),)
-            values = tuple(map(address, values)) if field == "source" else values
+            values = tuple(map(shown, values)) if field == "source" else values
             lines += [f"{trailer}: {value}" for value in map(_clean, values) if value]
         return (*lines, *self._for_argo())
 
@@ -64,17 +64,11 @@ class Provenance:
         """The lines by which Argo CD shows the source commit (its documentation: Source Hydrator, "Commit Tracing")."""
         if not _COMMIT.fullmatch(self.source_commit):
             return
-        url = _clean(address(self.source))
+        url = _clean(shown(self.source))
         sha = self.source_commit if len(self.source_commit) <= _LONGEST_SHA else ""
         values = {"author": self.source_author, "sha": sha, "subject": self.source_subject, "body": _quoted(self.source_body),
                   "date": self.source_date, "repourl": url if "://" in url else ""}
         yield from (f"{_ARGO}-{name}: {value}" for name, value in zip(values, map(_clean, values.values()), strict=True) if value)
-
-
-def address(url: str) -> str:
-    """A repository's URL or address without what opens it: user and password, also as scp has them, and what stands in a query or fragment."""
-    short = _SHORT_USER_INFO.match(url) if "://" not in url else None
-    return (url[short.end() :] if short else _USER_INFO.sub("", url)).partition("?")[0].partition("#")[0]
 
 
 def compose(text: str, provenance: Provenance) -> str:

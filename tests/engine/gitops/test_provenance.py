@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.gitops.provenance import Provenance, address, compose, default_message, is_deployment, parse
+from towline.git.source import shown
+from towline.gitops.provenance import Provenance, compose, default_message, is_deployment, parse
 
 FULL = Provenance(
     deployment="azure-demo", stage="Acceptance", images=("r.example.com/a:1@sha256:00", "r.example.com/b:2"), build="https://ci.example.com/job/1/",
@@ -56,24 +57,10 @@ def test_no_value_breaks_out_of_its_line_or_carries_a_login() -> None:
     assert len(lines[1]) < 1100
 
 
-@pytest.mark.parametrize(("given", "kept"), [
-    ("https://git.example.com/a@b.git", "https://git.example.com/a@b.git"),
-    ("https://user:S3cr3t@git.example.com/a.git", "https://git.example.com/a.git"),
-    ("https://user:S3c@r3t@git.example.com/a.git", "https://git.example.com/a.git"),
-    ("ssh://git@git.example.com:7999/a.git", "ssh://git.example.com:7999/a.git"),
-    ("https://git.example.com/a.git?private_token=S3cr3t", "https://git.example.com/a.git"),
-    ("https://git.example.com/a.git#S3cr3t", "https://git.example.com/a.git"),
-    ("git@git.example.com:team/a.git", "git.example.com:team/a.git"),
-    ("user:S3cr3t@git:src.git", "git:src.git"),
-    ("user:S3c@r3t@git:src.git", "git:src.git"),
-    ("git@git:team@home/src.git", "git:team@home/src.git"),
-    ("git:src.git?token=S3cr3t", "git:src.git"),
-    ("../src.git", "../src.git"), ("", ""),
-])
-def test_the_source_has_no_login_in_it(given: str, kept: str) -> None:
-    assert address(given) == kept
+@pytest.mark.parametrize("given", ["https://user:S3c@r3t@git.example.com/a.git", "user:S3cr3t@git:src.git", "https://git.example.com/a.git?token=S3cr3t"])
+def test_the_source_has_no_login_in_it(given: str) -> None:
     lines = "\n".join(Provenance(source=given, source_commit="c" * 40).trailers())
-    assert f"Towline-Source: {kept}" in lines or not kept
+    assert f"Towline-Source: {shown(given)}" in lines
     assert "r3t" not in lines
 
 
