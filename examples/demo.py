@@ -102,8 +102,17 @@ def servers() -> Iterator[Demo]:
         shutil.copytree(SAMPLE, demo.workspace)
         configuration = demo.workspace / ".pipeline" / "config.yml"
         configuration.write_text(configuration.read_text().replace(SEED_TARGET, target.url).replace(SEED_REPOSITORY, git.url(NAME)))
-        git.create(NAME, {str(path.relative_to(demo.workspace)): path.read_bytes() for path in sorted(demo.workspace.rglob("*")) if path.is_file()})
+        check_out(demo)
+        git.create(NAME, {str(path.relative_to(demo.workspace)): path.read_bytes() for path in sorted(demo.workspace.rglob("*"))
+                          if path.is_file() and ".git" not in path.parts})
         yield demo
+
+
+def check_out(demo: Demo) -> None:
+    """Make the workspace what a build has: a checkout of the productive branch."""
+    git(demo, "init", "--quiet", "--initial-branch=main", str(demo.workspace))
+    git(demo, "-C", str(demo.workspace), "add", "--all")
+    git(demo, "-C", str(demo.workspace), "-c", "user.name=demo", "-c", "user.email=demo@example.com", "commit", "--quiet", "--message=A change to the service")
 
 
 def build(demo: Demo) -> None:

@@ -81,15 +81,15 @@ boolean isSecret(String key) {
     return last.contains('password') || last.contains('token') || last.contains('secret') || last.contains('privatekey') || last == 'dockerconfigjson'
 }
 
-/** What Jenkins knows of the build; a URL loses its user and password. */
+/** What Jenkins knows of the build; a URL loses its user and password. Who started it is a user's id, else what did, in Jenkins' words. */
 Map buildFacts() {
-    Map variables = [number: 'BUILD_NUMBER', url: 'BUILD_URL', job: 'JOB_NAME', branch: 'BRANCH_NAME', changeRequest: 'CHANGE_ID',
+    Map variables = [number: 'BUILD_NUMBER', url: 'BUILD_URL', job: 'JOB_NAME', branch: 'BRANCH_NAME', tag: 'TAG_NAME', changeRequest: 'CHANGE_ID',
                      sourceRepository: 'GIT_URL', sourceCommit: 'GIT_COMMIT']
-    Map facts = [:]
+    List causes = currentBuild.getBuildCauses()
+    Map facts = [startedBy: (causes*.userId + causes*.shortDescription).find { Object said -> said instanceof String } ?: '']
     for (String fact in variables.keySet()) {
-        String value = env.getProperty(variables[fact])
-        if (value) {
-            facts[fact] = value.replaceFirst('://[^/]*@', '://')
+        if (env.getProperty(variables[fact])) {
+            facts[fact] = env.getProperty(variables[fact]).replaceFirst('://[^/]*@', '://')
         }
     }
     return facts

@@ -14,19 +14,21 @@ from towline.written import from_json
 PROTOCOL = 1
 SUCCESS, UNCHANGED, SKIPPED, BIND = "success", "unchanged", "skipped", "bind"
 _SIZE = 16 * 1024 * 1024
-_BUILD = {"number": "number", "url": "url", "job": "job", "branch": "branch", "changeRequest": "change_request",
+_BUILD = {"number": "number", "url": "url", "job": "job", "branch": "branch", "tag": "tag", "changeRequest": "change_request", "startedBy": "started_by",
           "sourceRepository": "source_repository", "sourceCommit": "source_commit", "sourceTime": "source_time"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """The build that calls: what Jenkins knows of it; unknown parts are empty."""
+    """The build that calls: what its CI system knows of it; unknown parts are empty."""
 
     number: str = ""
     url: str = ""
     job: str = ""
     branch: str = ""
+    tag: str = ""
     change_request: str = ""
+    started_by: str = ""
     source_repository: str = ""
     source_commit: str = ""
     source_time: str = ""

@@ -5,7 +5,8 @@ class BridgeTest extends LibraryTest {
 
     @Test void 'the request says what the contract names'() {
         CpsHarness h = answering()
-        jenkins.agent.putAll([BRANCH_NAME: 'main', CHANGE_ID: '3', GIT_URL: 'https://bob:hunter22@git.invalid/a.git', GIT_COMMIT: 'c0ffee'])
+        jenkins.causes = [[shortDescription: 'Started by upstream'], [shortDescription: 'Started by user Ann', userId: 'ann']]
+        jenkins.agent.putAll([BRANCH_NAME: 'main', TAG_NAME: 'v1', CHANGE_ID: '3', GIT_URL: 'https://bob:hunter22@git.invalid/a.git', GIT_COMMIT: 'c0ffee'])
         h.run("""stage('Build') {
             towlineEnvironment.set('container/imageNameTag', 'demo:1')
             towlineEnvironment.set('container/imageNames', ['demo'])
@@ -18,10 +19,20 @@ class BridgeTest extends LibraryTest {
             parameters: [targetRegistryUrl: 'https://target.invalid'],
             pipelineEnvironment: ['container/imageNameTag': 'demo:1', 'container/imageNames': ['demo']],
             secrets: [:],
-            build: [number: '7', url: 'http://jenkins.invalid/job/demo/7/', job: 'demo', branch: 'main', changeRequest: '3',
+            build: [number: '7', url: 'http://jenkins.invalid/job/demo/7/', job: 'demo', branch: 'main', tag: 'v1', changeRequest: '3', startedBy: 'ann',
                     sourceRepository: 'https://git.invalid/a.git', sourceCommit: 'c0ffee'],
             defaults: [[name: 'acme', text: 'general: {}'], [name: 'towline/VERSION', text: version]],
         ]
+    }
+
+    @Test void 'a build that nobody has started says what did'() {
+        CpsHarness h = answering([:], [:])
+        jenkins.causes = [[shortDescription: 'Push event to branch main', userId: 7]]
+        h.run('imagePushToRegistry script: this')
+        jenkins.causes = []
+        h.run('imagePushToRegistry script: this')
+        assert engine.request(0).build.startedBy == 'Push event to branch main'
+        assert engine.request(1).build.startedBy == ''
     }
 
     @Test void 'the stage of the call stands over that of Jenkins'() {

@@ -139,6 +139,7 @@ class Env implements Serializable {
 class CurrentBuild implements Serializable {
     @Override void setProperty(String name, Object value) { CpsHarness.CURRENT.get().steps.build[name] = value }
     @Override Object getProperty(String name) { CpsHarness.CURRENT.get().steps.build[name] }
+    List getBuildCauses() { CpsHarness.CURRENT.get().steps.causes }
 }
 
 /** Jenkins pickles its SCM objects; that no program of ours holds one over a step is the stricter claim. */

@@ -5,6 +5,8 @@ class StepBackend {
     /** Variables of the agent; of the build. */
     final Map<String, String> agent = [:]
     final Map<String, String> build = [BUILD_NUMBER: '7', BUILD_URL: 'http://jenkins.invalid/job/demo/7/', JOB_NAME: 'demo']
+    /** What started the build, as currentBuild.getBuildCauses() has it. */
+    List<Map> causes = []
     /** Jenkins credentials by id: username and password, or text. */
     final Map<String, Map<String, String>> credentials = [:]
     /** What checkout(scm) copies into the workspace, and what it answers; null: a job without a source. */

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from towline import dispatch
+from towline.commands import build
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.project import documents, pipeline_environment
@@ -18,7 +19,8 @@ from towline.wire import SUCCESS, Outcome
 
 
 def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
-    """How much is shown."""
+    """What is built, and how much is shown."""
+    build.configure(parser)
     parser.add_argument("--all", action="store_true", help="also show what is not active, and why")
 
 
@@ -26,7 +28,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """The plan as outputs for the library, and as text on standard output for a person."""
     known = documents(call, arguments.config)
     written = pipeline_environment(call) if call.request.stage else {}  # of a stage that begins now; before that, whatever is there is an older run's
-    planned = stages.plan(known, circumstances(call, written))
+    planned = stages.plan(known, circumstances(call, written, branch=arguments.branch, change_request=arguments.change_request))
     names = [stage.name for stage in planned]
     asked = stage_name(arguments.stage)
     if asked and asked not in names:

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from towline import dispatch
+from towline.commands import build
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.flags import add_flag, given_flags, secrets_of
 from towline.commands.orchestrator import stage_of
 from towline.commands.project import documents, given, has_team_documents, known_stages, pipeline_environment, unknown_stage
 from towline.config.catalog import VAULT_LOGIN, step_names, vault_keys
+from towline.config.conditions import Decision
 from towline.config.documents import Documents
 from towline.config.layers import Inputs, load_schema
 from towline.config.merge import Layer
@@ -23,6 +25,7 @@ from towline.config.schema import StepSchema
 from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, TowlineError, UsageError
 from towline.pipeline import environment, stages
+from towline.pipeline.revision import NONE
 from towline.steps.task import Task
 from towline.suggest import close
 from towline.wire import BIND, SKIPPED, Binding, Outcome
@@ -37,6 +40,7 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
     parser.add_argument("step", metavar="STEP", help="the step, by any of its names")
     parser.add_argument("--if-active", action="store_true", help="obey the stage's flags and conditions; end as skipped if they say no")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done and do nothing")
+    build.configure(parser)
     asked = [word for word in words if word in _HELP]
     known, _ = parser.parse_known_args([*(word for word in words if word not in _HELP), *([_NO_STEP] if asked else [])])
     if known.step == _NO_STEP:
@@ -87,20 +91,29 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     known = documents(call, arguments.config)
     _check_stage(call, known)
     values = pipeline_environment(call)
-    why = "called directly"
-    if arguments.if_active:
-        decision = stages.decide(known, circumstances(call, values), stage=call.request.stage, step=schema.name)
-        if decision.active != "yes":
-            call.console.say(f"{schema.name}: skipped in stage {call.request.stage}: {decision.why}")
-            return Outcome(status=SKIPPED, summary=f"skipped: {decision.why}", outputs={"why": decision.why})
-        why = decision.why
+    decision = _decision(arguments, call, known, values)
+    if decision.active != "yes":
+        call.console.say(f"{schema.name}: skipped{f' in stage {call.request.stage}' if call.request.stage else ''}: {decision.why}")
+        return Outcome(status=SKIPPED, summary=f"skipped: {decision.why}", outputs={"why": decision.why})
     inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ,
                     parameters=given_here, flags=given_flags(arguments, schema))
     lost: tuple[str, ...] = dispatch.part("team").check(known) if has_team_documents(call) else ()
     with _stage_hint(call, known), _vault(schema, inputs, call) as layer:
         settings = resolve(schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer))
         settings.warnings = (*settings.warnings, *lost)
-        return _perform(arguments, call, settings=settings, values=values, why=why)
+        return _perform(arguments, call, settings=settings, values=values, why=decision.why)
+
+
+def _decision(arguments: argparse.Namespace, call: Call, known: Documents, values: Mapping[str, object]) -> Decision:
+    """Whether the step is to run: by the stage's flags and conditions where they are to be obeyed, and never for a change request, unless nothing changes."""
+    name: str = arguments.schema.name
+    if arguments.if_active:
+        given = circumstances(call, values, branch=arguments.branch, change_request=arguments.change_request)
+        return stages.decide(known, given, stage=call.request.stage, step=name)
+    sign = "" if arguments.dry_run else build.change_request(call, arguments.change_request)
+    if sign and stages.publishes(name):
+        return Decision(active="no", why=f"{stages.NOTHING}, and {sign} says that this is one; `--change-request {NONE}` says that it is none")
+    return Decision(active="yes", why="called directly")
 
 
 def _check_stage(call: Call, known: Documents) -> None:
@@ -173,7 +186,7 @@ def _show(call: Call, arguments: argparse.Namespace, outputs: Mapping[str, objec
 
 def _task(call: Call, settings: Settings, values: Mapping[str, object], *, dry_run: bool) -> Task:
     request = call.request
-    return Task(settings=settings, pipeline_environment=values, stage=request.stage, build=request.build, folder=call.folder,
+    return Task(settings=settings, pipeline_environment=values, stage=request.stage, build=build.build_of(call), folder=call.folder,
                 environ=call.environ, console=call.console, dry_run=dry_run)
 
 

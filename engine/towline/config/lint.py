@@ -33,6 +33,7 @@ _Path = tuple[str | int, ...]
 # What Towline itself reads besides steps (pipeline/stages.py).
 PIPELINE = StepSchema(name="pipeline", description="", parameters=(
     Parameter(name="productiveBranch", type="string", description="", scope=(GENERAL, STEPS, STAGES)),
+    Parameter(name="productiveTags", type="list", description="", scope=(GENERAL, STEPS, STAGES), trusted=True),
     Parameter(name="projectExtensionsDirectory", type="string", description="", scope=(GENERAL, STEPS, STAGES)),
 ))
 

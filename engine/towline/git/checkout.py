@@ -13,6 +13,7 @@ from towline.errors import TowlineError
 from towline.process import Overrun, find, run
 
 _SECONDS = 10.0
+_ID = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _HISTORY = 100
 _QUIET = ("-c", "log.showSignature=false", "log")
 
@@ -27,8 +28,9 @@ class Commit:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a commit says of itself: author (RFC 5322), the author's date and the commit's own time (ISO 8601), subject and body; unknown parts are empty."""
+    """What a commit says of itself: id, author (RFC 5322), the author's date and the commit's own time (ISO 8601), subject, body; unknown parts are empty."""
 
+    id: str = ""
     author: str = ""
     date: str = ""
     time: str = ""
@@ -54,16 +56,23 @@ def history(folder: Path, environ: Mapping[str, str]) -> tuple[Commit, ...]:
     return tuple(Commit(id=name, message=message) for name, _, message in entries if name)
 
 
+def head_branch(folder: Path, environ: Mapping[str, str]) -> str:
+    """The branch that HEAD is on in the checkout in `folder`; empty where it is on none, or there is no checkout or no git."""
+    if not (folder / ".git").exists():
+        return ""
+    return _ask(folder, environ, "-c", f"safe.directory={folder}", "symbolic-ref", "--quiet", "--short", "HEAD").strip()
+
+
 def described(folder: Path, environ: Mapping[str, str], commit: str) -> Description:
-    """What the commit with that id says, empty where the checkout in `folder` does not have it."""
-    if not re.fullmatch(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?", commit) or not (folder / ".git").exists():
+    """What the commit with that id says, HEAD where none is named; empty where the checkout in `folder` does not have it."""
+    if (commit and not _ID.fullmatch(commit)) or not (folder / ".git").exists():
         return Description()
-    form = "--format=%an%x00%ae%x00%aI%x00%cI%x00%s%x00%b"
-    parts = _ask(folder, environ, "-c", f"safe.directory={folder}", *_QUIET, "--max-count=1", form, commit, "--").rstrip("\n").split("\0")
-    if len(parts) != 6:
+    form = "--format=%H%x00%an%x00%ae%x00%aI%x00%cI%x00%s%x00%b"
+    parts = _ask(folder, environ, "-c", f"safe.directory={folder}", *_QUIET, "--max-count=1", form, commit or "HEAD", "--").rstrip("\n").split("\0")
+    if len(parts) != 7:
         return Description()
-    name, email, date, time, subject, body = parts
-    return Description(author=_address(name, email), date=date, time=time, subject=subject, body=body.strip())
+    found, name, email, date, time, subject, body = parts
+    return Description(id=found, author=_address(name, email), date=date, time=time, subject=subject, body=body.strip())
 
 
 def _address(name: str, email: str) -> str:

@@ -19,18 +19,20 @@ from towline.gitops import change
 from towline.pipeline.definition import Pipeline, StageDefinition, StepDefinition, definition
 from towline.suggest import nearest
 
-_NOTHING = "a change-request build pushes and deploys nothing"
+NOTHING = "a change-request build pushes and deploys nothing"
 _DEPLOYMENT = "the commit is a deployment that Towline made of what has been built already: building it would deploy it again, and so on"
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
 _INIT_STEPS = ("piperInitRunStageConfiguration", "piperPipelineStageInit")  # Piper's steps that read what holds for all stages
 _PRODUCTIVE = ("master", "main")
+_TAGS = "productiveTags"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:
     """What is known of the build besides its configuration.
 
-    `branch`: empty where nobody knows it, which is taken for the productive one; `orchestrator`: `Jenkins`, `AzureDevOps`, `GitHubActions` or `Unknown`;
+    `branch` and `tag`: both empty for a job that has only one source, which its owner has set and which is the productive one; `unknown`: why nobody knows
+    what is built, empty where it is known; `orchestrator`: `Jenkins`, `AzureDevOps`, `GitHubActions` or `Unknown`;
     `pipeline_environment`: what has been written so far; `extensions`: whether the project's extensions are allowed; `deployment`: whether what is checked
     out is nothing but a deployment that Towline has made.
     """
@@ -38,6 +40,8 @@ class Circumstances:
     workspace: Workspace
     change_request: bool = False
     branch: str = ""
+    tag: str = ""
+    unknown: str = ""
     orchestrator: str = "Jenkins"
     pipeline_environment: Mapping[str, object] = field(default_factory=dict)
     extensions: bool = True
@@ -93,6 +97,11 @@ def decide(documents: Documents, circumstances: Circumstances, *, stage: str, st
     if defined is None:
         return Decision(active="no", why=f"stage {found.name} has no step {step}")
     return _held_back(view, defined) or _left_out(view, found) or _alone(view, found, defined)
+
+
+def publishes(step: str) -> bool:
+    """Whether the step, by its own name, pushes or deploys."""
+    return any(defined.publishes for stage in definition().stages for defined in stage.steps if defined.name == step)
 
 
 def evaluate(documents: Documents, circumstances: Circumstances, *, pipeline: Pipeline) -> Mapping[str, Mapping[str, bool]]:
@@ -180,21 +189,50 @@ def _left_out(view: _View, stage: StageDefinition) -> Decision | None:
     everywhere = stage.change_requests != "" if setting is None else setting.value
     if everywhere is not False or _productive(view):
         return None
-    this = "a change request" if given.change_request else f"branch {given.branch}"
     rule = f"`runInAllBranches: false` ({setting.origin})" if setting else "the productive branch alone (`productiveBranch`) runs it"
-    return Decision(active="no", why=f"stage {stage.name} does not run for {this}: {rule}")
+    return Decision(active="no", why=f"stage {stage.name} does not run for {_what(view)}: {rule}")
+
+
+def _what(view: _View) -> str:
+    """What is built, for people, where it is not the productive branch."""
+    given = view.circumstances
+    if given.change_request:
+        return "a change request"
+    if given.unknown:
+        return f"a branch that nobody knows ({given.unknown}; `--branch` says it)"
+    if not given.tag:
+        return f"branch {given.branch}"
+    own = view.documents.project.section("general").get(_TAGS)
+    return f"tag {given.tag}, which no trusted `{_TAGS}` fits{'; that of the project does not count' if own is not None else ''}"
 
 
 def _productive(view: _View) -> bool:
     given = view.circumstances
-    if given.change_request or not given.branch:
-        return not given.change_request
+    if given.change_request or given.unknown:
+        return False
+    if given.tag:
+        return _productive_tag(view)
+    if not given.branch:
+        return True
     setting = _general(view.documents, "productiveBranch")
     if setting and not (isinstance(setting.value, str) and setting.value):
         raise ConfigError(f"productiveBranch is {setting.value!r}", where=setting.origin, hint="write the branch's name as text")
     names = (str(setting.value),) if setting else _PRODUCTIVE
     with _told_by(setting):
         return given.branch in names or any(change.match(name, [given.branch]) for name in names)
+
+
+def _productive_tag(view: _View) -> bool:
+    """Whether a trusted layer takes the tag for productive: whoever may push a tag could deploy else."""
+    layers = (layer for layer in unfiltered(view.documents, _INIT_STEPS, "Init") if layer.trusted)
+    setting = fold(_only(layer, _TAGS) for layer in layers).get(_TAGS)
+    if setting is None:
+        return False
+    patterns = setting.value if isinstance(setting.value, list) else [setting.value]
+    if not all(isinstance(pattern, str) and pattern for pattern in patterns):
+        raise ConfigError(f"{_TAGS} is {setting.value!r}", where=setting.origin, hint="write globs of tags as text, one or a list of them")
+    with _told_by(setting):
+        return any(view.circumstances.tag == pattern or change.match(str(pattern), [view.circumstances.tag]) for pattern in patterns)
 
 
 def _run_in_all_branches(documents: Documents, stage: str) -> Setting | None:
@@ -286,7 +324,7 @@ def _alone(view: _View, stage: StageDefinition, step: StepDefinition) -> Decisio
 
 def _held_back(view: _View, step: StepDefinition) -> Decision | None:
     """That no flag and no condition can make the step active in this kind of build; None where they can."""
-    return Decision(active="no", why=_NOTHING) if view.circumstances.change_request and step.publishes else None
+    return Decision(active="no", why=NOTHING) if view.circumstances.change_request and step.publishes else None
 
 
 def _fits(view: _View, step: StepDefinition) -> bool:

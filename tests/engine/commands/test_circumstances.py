@@ -23,19 +23,24 @@ def call(folder: Path, environ: dict[str, str], *, requested: bool) -> Call:
 def test_a_build_is_known_by_its_request(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("")
     found = circumstances(call(tmp_path, {"GITHUB_ACTIONS": "true"}, requested=True), {"custom/x": 1})
-    assert (found.branch, found.change_request, found.orchestrator, found.extensions) == ("feature/x", True, "Jenkins", True)
+    assert (found.branch, found.change_request, found.orchestrator, found.extensions) == ("", True, "Jenkins", True)
     assert found.pipeline_environment == {"custom/x": 1}
     assert found.workspace.find("*.txt") == "a.txt"
+    found = circumstances(call(tmp_path, {}, requested=True), {}, change_request="none")
+    assert (found.branch, found.change_request) == ("feature/x", False)
 
 
 def test_a_build_without_request_is_known_by_its_variables(tmp_path: Path) -> None:
-    """A change request must not deploy, whichever system builds it; what a request does not say, the variables do not add."""
+    """A change request must not deploy, whichever system builds it, and whoever forgot to say so."""
     environ = {"JENKINS_URL": "j", "BRANCH_NAME": "PR-7", "CHANGE_ID": "7"}
     bare = replace(call(tmp_path, environ, requested=False), request=Request())
-    found = circumstances(bare, {})
-    assert (found.branch, found.change_request, found.orchestrator) == ("PR-7", True, "Jenkins")
-    found = circumstances(replace(bare, requested=True), {})
-    assert (found.branch, found.change_request) == ("", False)
+    for asked in (bare, replace(bare, requested=True)):
+        found = circumstances(asked, {})
+        assert (found.branch, found.change_request, found.orchestrator) == ("", True, "Jenkins")
+    tagged = circumstances(replace(bare, environ={"GITLAB_CI": "true", "CI_COMMIT_TAG": "v1"}), {})
+    assert (tagged.branch, tagged.tag, tagged.change_request, tagged.orchestrator) == ("", "v1", False, "Unknown")
+    assert circumstances(replace(bare, environ={}), {}).unknown
+    assert circumstances(replace(bare, environ={}), {}, branch="main").branch == "main"
 
 
 @pytest.mark.parametrize(("value", "allowed"), [("true", False), ("false", True), ("", True)])

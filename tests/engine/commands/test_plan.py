@@ -9,6 +9,8 @@ from tests.calls import Ending, configure, request
 ROOT = Path(__file__).resolve().parents[3]
 SEED = (ROOT / "examples/azure-demo-k8s-go/.pipeline/config.yml").read_text()
 
+MAIN = ("--branch", "main")
+
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -18,7 +20,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_seeds_stages_are_active_in_the_pipelines_order_and_say_why(workspace: Path) -> None:
-    stages = Ending(["plan"], workspace).result["outputs"]["stages"]
+    stages = Ending(["plan", *MAIN], workspace).result["outputs"]["stages"]
     assert [stage["name"] for stage in stages if stage["active"] != "no"] == ["Build", "Acceptance", "Performance", "Release"]
     why = {(stage["name"], step["name"]): step["why"] for stage in stages for step in stage["steps"] if step["active"] == "yes"}
     assert ".pipeline/config.yml:3" in why["Build", "imagePushToRegistry"]
@@ -26,18 +28,18 @@ def test_the_seeds_stages_are_active_in_the_pipelines_order_and_say_why(workspac
 
 
 def test_a_step_of_another_library_is_told_from_the_engines_own(workspace: Path) -> None:
-    (build,) = Ending(["plan", "--stage", "Build"], workspace).result["outputs"]["stages"]
+    (build,) = Ending(["plan", "--stage", "Build", *MAIN], workspace).result["outputs"]["stages"]
     engine = {step["name"]: step["engine"] for step in build["steps"] if step["active"] == "yes"}
     assert engine == {"kanikoExecute": False, "imagePushToRegistry": True}
 
 
 def test_the_builder_stands_before_the_push(workspace: Path) -> None:
-    (build,) = Ending(["plan", "--stage", "Build"], workspace).result["outputs"]["stages"]
+    (build,) = Ending(["plan", "--stage", "Build", *MAIN], workspace).result["outputs"]["stages"]
     assert [step["name"] for step in build["steps"] if step["active"] == "yes"] == ["kanikoExecute", "imagePushToRegistry"]
 
 
 def test_a_person_gets_text(workspace: Path) -> None:
-    text = Ending(["plan", "--stage", "Release"], workspace).out
+    text = Ending(["plan", "--stage", "Release", *MAIN], workspace).out
     assert text.startswith("Release: yes")
     assert "gitOpsUpdateDeployment: yes" in text
 
@@ -78,14 +80,50 @@ def test_another_branch_than_the_productive_one_runs_neither_build_nor_deploymen
     assert active("main") == []
 
 
+def test_the_flags_say_what_is_built_whatever_the_variables_say(workspace: Path) -> None:
+    def active(*words: str, **environ: str) -> list[str]:
+        stages = Ending(["plan", *words], workspace, environ).result["outputs"]["stages"]
+        return [stage["name"] for stage in stages if stage["active"] != "no"]
+
+    productive, github = ["Build", "Acceptance", "Performance", "Release"], {"GITHUB_ACTIONS": "true"}
+    assert active() == []
+    assert active(GITHUB_REF="refs/heads/main", **github) == productive
+    assert active("--branch", "x", GITHUB_REF="refs/heads/main", **github) == []
+    assert active("--branch", "refs/heads/main", GITHUB_REF="refs/heads/x", **github) == productive
+    assert active("--branch", "main", GITHUB_HEAD_REF="x", **github) == []
+    assert active("--change-request", "7", GITHUB_REF="refs/heads/main", **github) == []
+    assert active("--change-request", "none", GITHUB_HEAD_REF="x", GITHUB_REF="refs/heads/main", **github) == productive
+
+
+def test_where_nobody_knows_the_branch_nothing_is_deployed_and_the_flag_is_named(workspace: Path) -> None:
+    text = Ending(["plan", "--stage", "Release"], workspace).out
+    assert "does not run for a branch that nobody knows (no variable of a CI system names it; `--branch` says it)" in text
+
+
+def test_a_tag_is_productive_by_the_word_of_a_trusted_layer_alone(workspace: Path) -> None:
+    def text(**more: str) -> str:
+        environ = {"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/tags/v1.2", **more}
+        return Ending(["plan", "--stage", "Release"], workspace, environ).out
+
+    configure(workspace, f"{SEED}\ngeneral:\n  productiveTags: ['v*']\n")
+    assert "tag v1.2, which no trusted `productiveTags` fits; that of the project does not count" in text()
+    team = workspace / "team.yml"
+    for value, expected in (("['v*']", "Release: yes"), ("v1.2", "Release: yes"), ("['w*', v2]", "Release: no")):
+        team.write_text(f"general: {{productiveTags: {value}}}\n")
+        assert expected in text(TOWLINE_DEFAULTS=str(team))
+    team.write_text("general: {productiveTags: [7]}\n")
+    ending = Ending(["plan"], workspace, {"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/tags/v1.2", "TOWLINE_DEFAULTS": str(team)})
+    assert (ending.code, ending.where.endswith("team.yml:1")) == (3, True)
+
+
 def test_the_former_name_of_build_is_a_stage(workspace: Path) -> None:
-    (build,) = Ending(["plan", "--stage", "Central Build"], workspace).result["outputs"]["stages"]
+    (build,) = Ending(["plan", "--stage", "Central Build", *MAIN], workspace).result["outputs"]["stages"]
     assert (build["name"], build["active"]) == ("Build", "yes")
 
 
 def test_files_of_the_workspace_count(workspace: Path) -> None:
     (workspace / "service").mkdir()
     (workspace / "service" / "sonar-project.properties").write_text("")
-    (build,) = Ending(["plan", "--stage", "Build"], workspace).result["outputs"]["stages"]
+    (build,) = Ending(["plan", "--stage", "Build", *MAIN], workspace).result["outputs"]["stages"]
     why = {step["name"]: step["why"] for step in build["steps"] if step["active"] == "yes"}
     assert why["sonarExecuteScan"] == "service/sonar-project.properties fits **/sonar-project.properties"

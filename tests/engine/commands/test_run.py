@@ -30,7 +30,7 @@ def test_a_step_that_its_stage_does_not_activate_is_skipped_and_says_why(workspa
 def test_a_flag_of_the_stage_in_either_spelling_decides(workspace: Path) -> None:
     for spelling in ("gitOpsUpdateDeployment", "gitopsUpdateDeployment"):
         configure(workspace, f"{DEPLOY}stages:\n  Acceptance:\n    filePath: b.yaml\n    {spelling}: false\n")
-        ending = Ending(["run", "gitOpsUpdateDeployment", "--stage", "Acceptance", "--if-active"], workspace)
+        ending = Ending(["run", "gitOpsUpdateDeployment", "--stage", "Acceptance", "--branch", "main", "--if-active"], workspace)
         assert ending.result["status"] == "skipped"
         assert ".pipeline/config.yml:10" in ending.result["outputs"]["why"]
 
@@ -64,6 +64,29 @@ def test_a_change_request_pushes_and_deploys_nothing(workspace: Path) -> None:
     flag = request(workspace, step="imagePushToRegistry", stage="Build", build={"changeRequest": "17"})
     ending = Ending(["run", "imagePushToRegistry", "--if-active", *flag], workspace)
     assert ending.result["status"] == "skipped"
+
+
+@pytest.mark.parametrize("step", ["imagePushToRegistry", "gitOpsUpdateDeployment", "containerPushToRegistry"])
+@pytest.mark.parametrize("words", [[], ["--if-active", "--stage", "Build"]])
+def test_a_change_request_publishes_nothing_also_when_it_calls_the_step_itself(workspace: Path, step: str, words: list[str]) -> None:
+    configure(workspace, "stages: {Build: {imagePushToRegistry: true}}")
+    ending = Ending(["run", step, *words], workspace, {"GITHUB_HEAD_REF": "fix"})
+    assert (ending.code, ending.result["status"]) == (0, "skipped")
+    if not words:
+        assert "GITHUB_HEAD_REF says that this is one; `--change-request none` says that it is none" in ending.result["outputs"]["why"]
+        assert ending.result["outputs"]["why"] in ending.err
+
+
+@pytest.mark.parametrize(("words", "build"), [(["--change-request", "none"], {}), (["--dry-run"], {}), (["--change-request", "none"], {"changeRequest": "7"})])
+def test_what_is_no_change_request_or_changes_nothing_runs(workspace: Path, words: list[str], build: dict[str, str]) -> None:
+    configure(workspace, PUSH)
+    flag = request(workspace, step="imagePushToRegistry", build=build) if build else []
+    assert Ending(["run", "imagePushToRegistry", *words, *flag], workspace, {"GITHUB_HEAD_REF": "fix"}).code == 3  # as far as asking for an image
+
+
+def test_a_change_request_may_be_named(workspace: Path) -> None:
+    ending = Ending(["run", "imagePushToRegistry", "--change-request", "7"], workspace)
+    assert (ending.result["status"], "--change-request 7 says" in ending.result["summary"]) == ("skipped", True)
 
 
 def test_a_jenkins_credential_that_is_not_bound_is_asked_for(workspace: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from towline.git.checkout import Description, described, history, origin
+from towline.git.checkout import Description, described, head_branch, history, origin
 
 URL = "https://git.example/team/app.git"
 ENVIRON = {"PATH": os.environ["PATH"]}
@@ -95,7 +95,9 @@ def committed(checkout: Path, *, author: str = "Zoë Ünal <zoe@example.com>") -
 
 
 def test_a_commit_says_who_when_and_what(checkout: Path) -> None:
-    found = described(checkout, ENVIRON, committed(checkout))
+    commit = committed(checkout)
+    found = described(checkout, ENVIRON, commit)
+    assert (found.id, described(checkout, ENVIRON, "")) == (commit, found)
     assert (found.date, found.subject, found.body) == ("2026-01-02T03:04:05+01:00", "Sell more", "Because\nwe can.")
     assert parseaddr(str(make_header(decode_header(found.author)))) == ("Zoë Ünal", "zoe@example.com")
     assert datetime.fromisoformat(found.time).year >= 2026
@@ -105,10 +107,24 @@ def test_an_address_that_no_mail_has_is_left_out(checkout: Path) -> None:
     assert described(checkout, ENVIRON, committed(checkout, author="Zoë <zoë@example.com>")).author == ""
 
 
-@pytest.mark.parametrize("commit", ["", "HEAD", "--all", "c" * 40, "c" * 39])
+@pytest.mark.parametrize("commit", ["HEAD", "--all", "c" * 40, "c" * 39])
 def test_of_what_is_no_commit_here_nothing_is_known(checkout: Path, commit: str) -> None:
     committed(checkout)
     assert described(checkout, ENVIRON, commit) == Description()
+
+
+def test_head_is_on_a_branch_or_on_none(checkout: Path, tmp_path: Path) -> None:
+    committed(checkout)
+    git(checkout, "checkout", "--quiet", "-B", "feature/x")
+    assert head_branch(checkout, ENVIRON) == "feature/x"
+    git(checkout, "checkout", "--quiet", "--detach")
+    assert head_branch(checkout, ENVIRON) == head_branch(tmp_path / "nowhere", ENVIRON) == ""
+
+
+def test_a_commit_of_sha_256_says_the_same(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--object-format=sha256")
+    commit = committed(tmp_path)
+    assert (len(commit), described(tmp_path, ENVIRON, commit).subject) == (64, "Sell more")
 
 
 def test_without_a_checkout_nothing_is_known(tmp_path: Path) -> None:
