@@ -28,7 +28,10 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """The plan as outputs for the library, and as text on standard output for a person."""
     known = documents(call, arguments.config)
     written = pipeline_environment(call) if call.request.stage else {}  # of a stage that begins now; before that, whatever is there is an older run's
-    planned = stages.plan(known, circumstances(call, written, branch=arguments.branch, change_request=arguments.change_request))
+    given = circumstances(call, written, branch=arguments.branch, change_request=arguments.change_request)
+    if given.unknown:
+        call.console.say(f"nobody knows which branch is built, so what belongs to the productive one is not active: {given.unknown}; --branch says it")
+    planned = stages.plan(known, given)
     names = [stage.name for stage in planned]
     asked = stage_name(arguments.stage)
     if asked and asked not in names:

@@ -102,9 +102,9 @@ def is_deployment(history: Sequence[tuple[str, str]]) -> bool:
     return bool(history)  # a shallow checkout: further back nothing is known
 
 
-def default_message(repository: str, version: str) -> str:
-    """The text for people where the configuration has none: `host/name` of the image and its tag or digest (Piper's words)."""
-    return f"Updated {_clean(repository)} to version {_clean(version)}"
+def default_message(what: str, version: str, *, stage: str = "") -> str:
+    """The text for people where the configuration has none: `host/name` of the image and its tag or digest (Piper's words), and the stage."""
+    return f"Updated {_clean(what)} to version {_clean(version)}{f' in {_clean(stage)}' if stage else ''}"
 
 
 def _quoted(text: str) -> str:

@@ -243,4 +243,5 @@ def _refusal(repository: Repository, tip: Tip, pushed: Pushed) -> GitError:
         return GitUnreachable(f"the push to branch {tip.branch} broke off {_REFUSALS} times: {pushed.text}", where=where, hint="run the step again later")
     return GitError(f"the server refused the push to branch {tip.branch}: {pushed.text}", where=where,
                     hint="the branch may be protected, or a hook of the server objects, and Towline never forces: let this user push to it, "
-                         "or deploy to a branch of its own (branchName, createBranch: true) and open a review request from there")
+                         "or deploy to a branch of its own (branchName, createBranch: true) and open a review request from there; "
+                         "a server that checks who commits wants an address that it knows (authorEmail)")

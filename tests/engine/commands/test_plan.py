@@ -45,7 +45,7 @@ def test_a_person_gets_text(workspace: Path) -> None:
 
 
 def test_a_person_sees_what_is_active_and_the_rest_on_demand(workspace: Path) -> None:
-    short, whole = Ending(["plan"], workspace).out, Ending(["plan", "--all"], workspace).out
+    short, whole = Ending(["plan", *MAIN], workspace).out, Ending(["plan", "--all", *MAIN], workspace).out
     assert ": no (" not in short
     assert "\nnot active: " in short
     assert ": no (" in whole
@@ -96,7 +96,10 @@ def test_the_flags_say_what_is_built_whatever_the_variables_say(workspace: Path)
 
 
 def test_where_nobody_knows_the_branch_nothing_is_deployed_and_the_flag_is_named(workspace: Path) -> None:
-    text = Ending(["plan", "--stage", "Release"], workspace).out
+    ending = Ending(["plan", "--stage", "Release"], workspace)
+    text = ending.out
+    assert "nobody knows which branch is built" in ending.err
+    assert "nobody knows" not in Ending(["plan", *MAIN], workspace).err
     assert "does not run for a branch that nobody knows (no variable of a CI system names it; `--branch` says it)" in text
 
 

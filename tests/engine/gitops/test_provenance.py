@@ -77,8 +77,9 @@ def test_what_is_unknown_among_the_trailers_is_passed_over() -> None:
     assert parse("Update\n\nTowline-Other: x\nSigned-off-by: A\nTowline-Stage: Release\r\n") == Provenance(stage="Release")
 
 
-def test_the_default_text_is_pipers() -> None:
+def test_the_default_text_is_pipers_with_the_stage() -> None:
     assert default_message("r.example.com/demo", "1.0") == "Updated r.example.com/demo to version 1.0"
+    assert default_message("r.example.com/demo", "1.0", stage="Release\nx: y") == "Updated r.example.com/demo to version 1.0 in Release x: y"
 
 
 @given(TEXT, TEXT, st.lists(TEXT, max_size=3), TEXT)

@@ -125,7 +125,7 @@ def test_the_outputs_name_the_commit_the_branch_and_the_files(place: Place) -> N
 def test_the_commit_says_what_was_deployed_from_where(place: Place) -> None:
     place.deploy(**HELM)
     message = place.server.git("log", "-1", "--format=%an%n%B", "main", repository=place.bare)
-    assert message.startswith("deployer\nUpdated registry.example.com/team/app to version 2.0\n")
+    assert message.startswith("deployer\nUpdated registry.example.com/team/app to version 2.0 in Acceptance\n")
     for line in ("Towline-Deployment: shop", "Towline-Stage: Acceptance", f"Towline-Image: registry.example.com/team/app:2.0@{DIGEST}",
                  "Towline-Build: https://ci.example.com/12", "Towline-Build-Number: 12", f"Towline-Source-Commit: {'c' * 40}"):
         assert line in message.splitlines()
@@ -375,7 +375,8 @@ def test_several_containers_get_their_own_images_in_one_commit(place: Place) -> 
                                       .replace("image: proxy:1", "image: registry.example.com/team/proxy:1.1"))
     assert place.commits() == 2
     message = place.server.git("log", "-1", "--format=%B", "main", repository=place.bare)
-    assert message.startswith("Updated registry.example.com/team/app to version 2.0\n\nUpdated registry.example.com/team/proxy to version 1.1\n\nTowline-")
+    assert message.startswith("Updated registry.example.com/team/app to version 2.0 in Acceptance\n\n"
+                              "Updated registry.example.com/team/proxy to version 1.1\n\nTowline-")
     assert message.count("Towline-Image: ") == 2
 
 
@@ -503,7 +504,7 @@ def test_a_chart_s_own_version_is_deployed_without_any_image(place: Place) -> No
     ending = place.deploy(tool="helm-values", filePath="charts/app/Chart.yaml", valuesPaths={"version": "version"}, environment={"artifactVersion": "0.2.0+7"})
     assert ending.code == 0, ending.err
     assert place.file("charts/app/Chart.yaml") == CHART["charts/app/Chart.yaml"].decode().replace("0.1.0", "0.2.0+7")
-    assert place.server.git("log", "-1", "--format=%s", "main", repository=place.bare) == "Updated charts/app/Chart.yaml to version 0.2.0+7\n"
+    assert place.server.git("log", "-1", "--format=%s", "main", repository=place.bare) == "Updated charts/app/Chart.yaml to version 0.2.0+7 in Acceptance\n"
     assert ending.result["outputs"]["digestWritten"] is False
 
 
