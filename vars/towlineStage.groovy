@@ -34,7 +34,7 @@ void runStep(Map parameters, String name, Map step) {
     if (step.engine) {
         towline(script: parameters.script, step: step.name, ifActive: true, parameters: [stageName: name, defaults: parameters.defaults])
     } else if (step.active == 'yes' || isActiveNow(parameters, name, step.name)) {
-        runOther(parameters.script, step.name)
+        runOther(parameters.script, step)
     }
 }
 
@@ -51,13 +51,15 @@ boolean isActiveNow(Map parameters, String name, String step) {
     return false
 }
 
-void runOther(Object script, String step) {
+void runOther(Object script, Map step) {
+    Map given = [script: script]
+    given.putAll(step.parameters ?: [:])
     try {
-        script."$step"(script: script)
+        script."${step.name}"(given)
     } catch (NoSuchMethodError missing) {
-        if (!missing.message.startsWith('No such DSL method \'' + step + '\'')) {
+        if (!missing.message.startsWith('No such DSL method \'' + step.name + '\'')) {
             throw missing
         }
-        error('[towlineStage] ' + step + ' is active, but no library that is loaded offers it; load one that does, or switch the step off')
+        error('[towlineStage] ' + step.name + ' is active, but no library that is loaded offers it; load one that does, or switch the step off')
     }
 }

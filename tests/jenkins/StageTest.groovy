@@ -46,6 +46,13 @@ class StageTest extends LibraryTest {
         assert engine.request(1).pipelineEnvironment == ['container/imageNameTag': 'a:1']
     }
 
+    @Test void 'the step of another library gets what the plan passes on to it'() {
+        CpsHarness h = answering(plan(stage('Release', [step('multicloudDeploy', 'yes', false) + [parameters: [stage: 'Release']]])))
+        h.addVar('multicloudDeploy', "void call(Map p) { echo('multicloud ' + p.keySet() + ' ' + p.stage) }")
+        h.run("towlineStage script: this, name: 'Release'")
+        assert jenkins.log.contains('multicloud [script, stage] Release')
+    }
+
     @Test void 'the step of a plugin is called as well'() {
         CpsHarness h = answering(plan(stage('Build', [step('kanikoExecute', 'yes', false)])))
         boolean ran = false

@@ -59,5 +59,6 @@ def _left_out(planned: Sequence[StagePlan]) -> list[str]:
 
 
 def _record(stage: StagePlan) -> dict[str, object]:
-    steps = [{"name": step.name, "active": step.active, "why": step.why, "engine": step.name in dispatch.STEPS} for step in stage.steps]
+    steps = [{"name": step.name, "active": step.active, "why": step.why, "engine": step.name in dispatch.STEPS,
+              "parameters": dict(step.parameters)} for step in stage.steps]
     return {"name": stage.name, "active": stage.active, "why": stage.why, "steps": steps}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from towline.config.catalog import all_schemas, vault_schema
+from towline.config.catalog import all_schemas, other_steps, vault_schema
 from towline.config.documents import Document, Documents
 from towline.config.findings import in_order
 from towline.config.lint import PIPELINE, Known, Report, lint
@@ -21,7 +21,7 @@ def known(elsewhere: Sequence[Document] = ()) -> Known:
     pipeline, schemas = definition(), all_schemas()
     own = {name: schema.name for schema in schemas for name in schema.names}
     stages = {stage.name: frozenset(own.get(step.name, step.name) for step in stage.steps) for stage in pipeline.stages}
-    return Known(steps=schemas, shared=(vault_schema(), PIPELINE), stages=stages, elsewhere=tuple(elsewhere))
+    return Known(steps=schemas, shared=(vault_schema(), PIPELINE), stages=stages, others=frozenset(other_steps()), elsewhere=tuple(elsewhere))
 
 
 def report(documents: Sequence[Document], there: Known) -> Report:

@@ -66,6 +66,13 @@ def stage_names() -> tuple[str, ...]:
 
 
 @cache
+def other_steps() -> tuple[str, ...]:
+    """Steps of Piper's library that no stage of the General Purpose Pipeline has."""
+    data: Any = read_yaml(resource_text("other_steps.yaml"), "other_steps.yaml").value
+    return tuple(data)
+
+
+@cache
 def _schema(name: str) -> StepSchema:
     return _parsed(_text(name), name)
 

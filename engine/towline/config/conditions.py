@@ -6,6 +6,7 @@ Three answers: yes, no, and undecided, for a condition on what the pipeline may 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -17,6 +18,10 @@ from towline.suggest import nearest
 Answer = Literal["yes", "no", "undecided"]
 _EXCLUDES = "npmScriptsPackageJSONExcludes"
 _MISSING = object()
+_ANSWERED: Mapping[Answer, str] = {"yes": "is", "no": "is not", "undecided": "may become"}
+_LONGEST = 4096
+_BRACES = re.compile(r"(?<!\\)\{(?:\\.|[^{}\\])*\}", re.DOTALL)
+_GLOB = re.compile(r"(?:\\.|\[[!^]?\]?(?:\\.|[^\]\\])+\]|[^\\\[{}])*", re.DOTALL)  # a glob without braces
 
 
 class Workspace(Protocol):
@@ -53,9 +58,10 @@ class Decision:
 class Scene:
     """What a decision may look at.
 
-    `config`: every key that counts for the step in the stage, without scopes, nested nulls kept; `own`: the keys of the stage's own section in the project's
+    `config`: every key that counts for the step in the stage, without scopes; `own`: the keys of the stage's own section in the project's
     configuration, each with its place; `configured`: whether the project has a section for the step; `others`: what is known of the stage's other steps;
-    `planning`: whether the pipeline environment may still grow before the step's turn comes.
+    `planning`: whether the pipeline environment may still grow before the step's turn comes; `bare`: whether nothing but a boolean is a flag, and anything
+    else is no fault either.
     """
 
     stage: str
@@ -67,6 +73,7 @@ class Scene:
     planning: bool
     workspace: Workspace
     others: Mapping[str, Answer]
+    bare: bool = False
 
 
 def parse(data: object, where: str) -> Condition:
@@ -87,18 +94,40 @@ def parse(data: object, where: str) -> Condition:
 def decide(conditions: Sequence[Condition], scene: Scene) -> Decision:
     """Whether the step of `scene` is active: its flag, else the first condition that says yes; without conditions it is; raises ConfigError."""
     flag = scene.config.get(scene.step)
-    if flag is not None and isinstance(flag.value, bool):
-        return Decision(active="yes" if flag.value else "no", why=f"`{scene.step}: {str(flag.value).lower()}` in {flag.layer} ({flag.origin})")
+    value = _switched(flag, scene) if flag else None
+    if flag is not None and value is not None:
+        return Decision(active="yes" if value else "no", why=f"{_said(scene.step, flag)} ({flag.origin})")
     without = Decision(active="yes", why=f"{scene.step} has no condition in stage {scene.stage}")
     decision = _any(conditions, scene) if conditions else without
     return decision if flag is None else replace(decision, why=f"{decision.why}; {_no_flag(scene.step, flag)}")
 
 
-def _no_flag(step: str, setting: Setting) -> str:
-    """That something stands where a flag is expected, but none: only a boolean is one, in Piper too."""
-    value = "..." if isinstance(setting.value, dict | list) else json.dumps(setting.value, ensure_ascii=False)[:80]
-    kind = "a text" if isinstance(setting.value, str) else "neither true nor false"
-    return f"`{step}: {value}` in {setting.layer} ({setting.origin}) does not count, since it is {kind}: write true or false, without quotes"
+def switch(value: object) -> bool | None:
+    """What a flag says: true and false, also in quotes and whatever the case; None for anything else."""
+    text = value.strip().lower() if isinstance(value, str) else ""
+    return value if isinstance(value, bool) else {"true": True, "false": False}.get(text)
+
+
+def _switched(flag: Setting, scene: Scene) -> bool | None:
+    """What a step's flag says; None where it says nothing: it is empty, or no boolean where only these count. Raises ConfigError for what is no flag."""
+    if scene.bare:
+        return flag.value if isinstance(flag.value, bool) else None
+    value = switch(flag.value)
+    if value is None and flag.value not in ("", [], {}):  # Piper's stage runs the step at anything that is not empty: here nothing is lost silently
+        raise ConfigError(f"{_said(scene.step, flag)} is neither true nor false", where=flag.origin,
+                          hint=f"write true or false; parameters go into steps.{scene.step}, or directly into the stage's section")
+    return value
+
+
+def _said(step: str, flag: Setting) -> str:
+    value = "..." if isinstance(flag.value, dict | list) else json.dumps(flag.value, ensure_ascii=False)[:80]
+    return f"`{step}: {value}` in {flag.layer}"
+
+
+def _no_flag(step: str, flag: Setting) -> str:
+    """That something stands where a flag is expected, but none."""
+    kind = "a text" if isinstance(flag.value, str) else "neither true nor false"
+    return f"{_said(step, flag)} ({flag.origin}) does not count, since it is {kind}: write true or false, without quotes"
 
 
 def restrain(before: Decision, conditions: Sequence[Condition], scene: Scene) -> Decision:
@@ -142,13 +171,13 @@ def same(one: object, other: object) -> bool:
 
 def _config(expected: Mapping[str, Any], scene: Scene) -> Decision:
     (key, values), = expected.items()
-    wanted = values if isinstance(values, list) else [values]
+    wanted = values or []
     found = scene.config.get(key)
     if found is None:
         return Decision(active="yes" if None in wanted else "no", why=f"{key} is not set")
     if any(same(value, found.value) for value in wanted):
         return Decision(active="yes", why=f"{key} is {found.value!r} ({found.origin})")
-    return Decision(active="no", why=f"{key} is none of {', '.join(map(repr, wanted))} ({found.origin})")
+    return Decision(active="no", why=f"{key} is none of {', '.join(map(repr, wanted)) or 'no value'} ({found.origin})")
 
 
 def _config_key(path: str, scene: Scene) -> Decision:
@@ -159,7 +188,7 @@ def _config_key(path: str, scene: Scene) -> Decision:
 
 
 def _walk(path: str, scene: Scene) -> tuple[Any, str]:
-    """The value at a path of keys with the place of its first one, `_MISSING` where there is none; a nested null is there (facts 12)."""
+    """The value at a path of keys with the place of its first one, `_MISSING` where there is none."""
     first, *rest = path.split("/")
     found = scene.config.get(first)
     value = _MISSING if found is None else found.value
@@ -193,12 +222,14 @@ def _file_pattern_from_config(key: str, scene: Scene) -> Decision:
 def _npm_script(name: str, scene: Scene) -> Decision:
     found = scene.config.get(_EXCLUDES)
     excludes = found.value if found and isinstance(found.value, list) else []
-    path = scene.workspace.find_script(name, [entry for entry in excludes if isinstance(entry, str)])
+    path = scene.workspace.find_script(name, [entry for entry in excludes if isinstance(entry, str) and entry])
     return Decision(active="yes" if path else "no", why=f"{path} has the script {name}" if path else f"no package.json has the script {name}")
 
 
 def _environment(expected: Mapping[str, Any], scene: Scene) -> Decision:
     for key, value in expected.items():
+        if value is None and not scene.planning and scene.pipeline_environment.get(key) is None:
+            return Decision(active="yes", why=f"{key} is not in the pipeline environment")
         if same(_stripped(scene.pipeline_environment.get(key, _MISSING)), _stripped(value)):
             return Decision(active="yes", why=f"{key} is {value!r} in the pipeline environment")
     return _not_yet(", ".join(expected), "no such value" if len(expected) == 1 else "none of these values", scene)
@@ -230,6 +261,11 @@ def _only_active(_: bool, scene: Scene) -> Decision:  # noqa: FBT001 - every kin
     return Decision(active="yes", why=f"no other step is active in stage {scene.stage}")
 
 
+def _step_active(step: str, scene: Scene) -> Decision:
+    answer = scene.others.get(step, "no")
+    return Decision(active=answer, why=f"{step} {_ANSWERED[answer]} active in stage {scene.stage}")
+
+
 def _inactive(value: bool, scene: Scene) -> Decision:  # noqa: FBT001 - every kind is called alike
     if value is False:
         return Decision(active="yes", why=f"{scene.step} runs in stage {scene.stage} unless it is switched off")
@@ -255,13 +291,25 @@ _KINDS: Mapping[str, Callable[[Any, Scene], Decision]] = {
     "pipelineEnvironmentFilled": _filled,
     "onlyActiveStepInStage": _only_active,
     "inactive": _inactive,
+    "stepActive": _step_active,
     "stageConfigKey": _stage_config_key,
 }
+
+def _is_glob(text: str) -> bool:
+    """Whether a text is a glob: what is open is closed again, and a backslash has something behind it."""
+    if len(text) > _LONGEST:
+        return False
+    while (inner := _BRACES.sub("x", text)) != text:
+        text = inner
+    return _GLOB.fullmatch(text) is not None
+
 
 _TEXT = ("text", lambda value: isinstance(value, str) and bool(value))
 _SHAPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(_KINDS, _TEXT),
-    "config": ("a map of one key", lambda value: isinstance(value, dict) and len(value) == 1),
+    "config": ("a map of one key with a list of values",
+               lambda value: isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), list | None)),
+    "filePattern": ("a glob whose brackets and braces are closed", lambda value: isinstance(value, str) and bool(value) and _is_glob(value)),
     "commonPipelineEnvironment": ("a map of keys and values", lambda value: isinstance(value, dict) and bool(value)),
     "onlyActiveStepInStage": ("true", lambda value: value is True),
     "inactive": ("true or false", lambda value: isinstance(value, bool)),

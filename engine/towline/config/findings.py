@@ -37,7 +37,7 @@ RULES = {rule.name: rule for rule in (
     _rule("lost-rule", "error", "A rule of the platform team stands where nothing reads it, or under a misspelt name.", "correct its name or its place"),
     _rule("secret-in-clear", "error", "A password, token or key stands in the file.", "replace it, and keep the new one in a credential or in Vault"),
     _rule("possible-secret", "warning", "A key that is called like a secret has a text.", "keep a secret elsewhere, and call another key otherwise"),
-    _rule("wrong-flag", "warning", "A flag is neither true nor false, so it switches nothing.", "write true or false without quotes"),
+    _rule("wrong-flag", "error", "A flag is neither true nor false; in quotes, a warning.", "write true or false without quotes"),
     _rule("flag-without-step", "warning", "A stage's section switches a step on that the stage does not have.", "move it to a stage that has the step"),
     _rule("wrong-scope", "warning", "A parameter stands where nothing reads it.", "move it where the finding says"),
     _rule("shadowed", "warning", "Something else in the same file stands over it, always.", "remove one of the two"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from towline.config import context
 from towline.config.clear_text import clear_texts
+from towline.config.conditions import switch
 from towline.config.documents import Document, stage_name
 from towline.config.findings import Finding, finding, in_order
 from towline.config.merge import Setting, prune
@@ -42,12 +43,14 @@ PIPELINE = StepSchema(name="pipeline", description="", parameters=(
 class Known:
     """What a configuration is held against: the steps' schemas, what holds for every step, and the own names of each stage's steps by stage.
 
+    `others` are steps by name that no stage of the pipeline has.
     `elsewhere` are documents that are not looked at themselves, the platform team's: the stages and steps that they configure have a meaning.
     """
 
     steps: tuple[StepSchema, ...]
     shared: tuple[StepSchema, ...]
     stages: Mapping[str, frozenset[str]]
+    others: frozenset[str] = frozenset()
     elsewhere: tuple[Document, ...] = ()
 
 
@@ -150,11 +153,11 @@ def _in_clear(document: Document, path: _Path, rule: str) -> Finding:
 def _view(known: Known, documents: Sequence[Document]) -> _View:
     every = (*known.steps, *known.shared)
     spellings = {name: schema.name for schema in known.steps for name in schema.names}
-    spellings |= {name: name for names in known.stages.values() for name in names if name not in spellings}
+    spellings |= {name: name for names in (*known.stages.values(), known.others) for name in names if name not in spellings}
     readers = {scope: _readers(every, scope) for scope in SCOPES}
     own = [schema for schema in every if not schema.library]
     near = {scope: frozenset({*_readers(own, scope), *spellings, _FLAG}) for scope in SCOPES}
-    flags = [key for document in documents for key, value in document.section("general").items() if value is True]
+    flags = [key for document in documents for key, value in document.section("general").items() if switch(value)]
     used = {spellings[name] for name in (*flags, *(name for document in documents for name in document.section("steps"))) if name in spellings}
     return _View(known=known, readers=readers, steps={schema.name: schema for schema in every}, spellings=spellings, near=near,
                  beside={schema.name: _beside(schema) for schema in known.steps}, used=frozenset({*used, *(schema.name for schema in known.shared)}))
@@ -273,7 +276,7 @@ def _shadowed_spellings(document: Document, schema: StepSchema) -> Iterator[Find
 
 def _stage(view: _View, document: Document, name: str, values: Mapping[str, Any], *, own: bool) -> Iterator[Finding]:
     path, stages = ("stages", name), view.known.stages
-    flagged = frozenset(view.spellings[key] for key, value in values.items() if key in view.spellings and value is True)
+    flagged = frozenset(view.spellings[key] for key, value in values.items() if key in view.spellings and switch(value))
     steps = stages.get(stage_name(name))
     if steps is None and not any(name in document.section("stages") for document in view.known.elsewhere):
         near = slip(name, frozenset(stages), cutoff=0.8)
@@ -281,10 +284,10 @@ def _stage(view: _View, document: Document, name: str, values: Mapping[str, Any]
         if near and not meant and not re.match(rf"{re.escape(near)}[^a-z]", name, re.IGNORECASE):  # `Release 2` is meant so
             yield finding("unknown-stage", document, path, message=f"the pipeline has no stage {name}", fix=f"did you mean {near!r}?")
     for key, value in values.items():
-        step = view.steps.get(view.spellings.get(key, ""))
-        if value is True and steps is not None and step and step.name not in steps:
-            having = ", ".join(stage for stage, held in stages.items() if step.name in held) or "none"
-            yield finding("flag-without-step", document, (*path, key), message=f"stage {name} has no step {step.name}, and the flag {key} switches nothing on",
+        step = view.spellings.get(key, "")
+        if switch(value) and steps is not None and step and step not in steps:
+            having = ", ".join(stage for stage, held in stages.items() if step in held) or "none, but one of the project's own would run it"
+            yield finding("flag-without-step", document, (*path, key), message=f"stage {name} has no step {step}, and the flag {key} switches nothing on",
                           fix=f"stages that have it: {having}")
     taking = (view.used & (steps or frozenset())) | flagged | {shared.name for shared in view.known.shared}
     yield from _section(view, _Place(document=document, path=path, scope=STAGES if own else STEPS, steps=taking), values)
@@ -300,16 +303,24 @@ def _section(view: _View, place: _Place, values: Mapping[str, Any]) -> Iterator[
         if taken:
             yield from _value(place, key, value, taken)
         elif key in view.spellings or key == _FLAG:
-            yield from _flag_value(place, key, value)
+            yield from _flag_value(view, place, key, value)
         elif not _is_free(view, place, key) and (place.path[0] == "steps" or not readers):
             yield from _unread(view, place, key)
 
 
-def _flag_value(place: _Place, key: str, value: object) -> Iterator[Finding]:
-    if value is not None and not isinstance(value, bool):
+def _flag_value(view: _View, place: _Place, key: str, value: object) -> Iterator[Finding]:
+    path, flag = (*place.path, key), switch(value)
+    if flag and place.path[0] == "general" and view.spellings.get(key) in view.known.others:
+        yield finding("flag-without-step", place.document, path, message=f"no stage of the pipeline has a step {key}, and the flag switches nothing on",
+                      fix="let a stage of the project's own have the flag, or call the step in an extension")
+    if flag is not None and isinstance(value, str):
+        there = "Piper's stages take it for true" if key != _FLAG else "Piper does not take it for a flag"
+        message = f"the flag {key} is the text {value!r}, which counts as {str(flag).lower()}: {there}"
+        yield replace(finding("wrong-flag", place.document, path, message=message), level="warning")
+    elif flag is None and value not in EMPTY and view.spellings.get(key) not in view.known.others:
         written = "a map" if isinstance(value, dict) else "a list" if isinstance(value, list) else "a number" if isinstance(value, int | float) else "a text"
         fix = "write the step's parameters in steps, or directly in the stage's section" if isinstance(value, dict) else ""
-        yield finding("wrong-flag", place.document, (*place.path, key), message=f"the flag {key} is {written}, expected true or false", fix=fix)
+        yield finding("wrong-flag", place.document, path, message=f"the flag {key} is {written}, expected true or false", fix=fix)
 
 
 def _unread(view: _View, place: _Place, key: str) -> Iterator[Finding]:

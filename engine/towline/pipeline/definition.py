@@ -7,7 +7,7 @@ is nearly one of those that count.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -21,18 +21,22 @@ from towline.yaml_marks import Mark
 
 CHANGE_REQUESTS = ("", "also", "only")
 _STAGE = ("name", "displayName", "description", "extensionExists", "changeRequests", "steps")
-_STEP = ("name", "description", "orchestrators", "publishes", "conditions", "notActiveConditions")
+_STEP = ("name", "description", "orchestrators", "publishes", "parameters", "conditions", "notActiveConditions")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepDefinition:
-    """A step of a stage; one that `publishes` does not run for a change request; `orchestrators`: where alone it runs, empty for everywhere."""
+    """A step of a stage; one that `publishes` does not run for a change request; `orchestrators`: where alone it runs, empty for everywhere.
+
+    `parameters` are what the stage passes to a step of another library; `$(stage)` stands for the stage's name.
+    """
 
     name: str
     publishes: bool = False
     conditions: tuple[Condition, ...] = ()
     not_active: tuple[Condition, ...] = ()
     orchestrators: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +69,14 @@ def definition() -> Pipeline:
 def parse(text: str, name: str) -> Pipeline:
     """The YAML text of a stage definition to a pipeline; raises ConfigError naming its line in the file `name`."""
     located = read_yaml(text, name)
+    if located.value is None:  # as in Piper: no stage
+        return Pipeline(stages=(), spellings={})
     whole = _Part(value=located.value, path=(), name=name, marks=located.marks)
-    whole.record(("apiVersion", "kind", "metadata", "description", "spec"), required="spec")
+    if "spec" not in whole.record(("apiVersion", "kind", "metadata", "description", "spec")):
+        raise ConfigError("the stage definition has no spec", where=whole.where(), hint="expected spec.stages, as in Piper's own definition")
     spec = whole.below("spec")
+    if spec.value is None:
+        return Pipeline(stages=(), spellings={})
     spec.record(("stages",))
     stages = tuple(_stage(part) for part in spec.entries("stages"))
     return Pipeline(stages=stages, spellings={step.name: _spellings(step.name) for stage in stages for step in stage.steps})
@@ -138,7 +147,15 @@ def _step(part: _Part) -> StepDefinition:
         conditions=_conditions(part, "conditions"),
         not_active=_conditions(part, "notActiveConditions"),
         orchestrators=tuple(str(entry.value) for entry in part.entries("orchestrators")),
+        parameters=_parameters(part),
     )
+
+
+def _parameters(part: _Part) -> Mapping[str, str]:
+    if not part.value.get("parameters"):
+        return {}
+    parameters = part.below("parameters")
+    return {key: parameters.text(key) for key in parameters.record(())}
 
 
 def _conditions(part: _Part, key: str) -> tuple[Condition, ...]:

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from towline.config import conditions
+from towline.config import catalog, conditions
 from towline.config.conditions import ONLY_BY_FLAG, Answer, Decision, Scene, Workspace
 from towline.config.documents import Document, Documents, stage_name
 from towline.config.layers import unfiltered
-from towline.config.merge import Layer, Setting, fold, merge
+from towline.config.merge import Layer, Setting, fold
 from towline.errors import ConfigError, UsageError
 from towline.gitops import change
 from towline.pipeline.definition import Pipeline, StageDefinition, StepDefinition, definition
@@ -25,6 +25,7 @@ _BUILD, _FORMER_BUILD = "Build", "Central Build"
 _INIT_STEPS = ("piperInitRunStageConfiguration", "piperPipelineStageInit")  # Piper's steps that read what holds for all stages
 _PRODUCTIVE = ("master", "main")
 _TAGS = "productiveTags"
+_STAGE = "$(stage)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +51,12 @@ class Circumstances:
 
 @dataclass(frozen=True, kw_only=True)
 class StepPlan:
-    """A step of a planned stage."""
+    """A step of a planned stage, with what the stage passes to one of another library."""
 
     name: str
     active: Answer
     why: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +71,13 @@ class StagePlan:
 
 @dataclass(frozen=True, kw_only=True)
 class _View:
-    """All that a question is answered from; `planning`: the pipeline environment may still grow."""
+    """All that a question is answered from; `planning`: the pipeline environment may still grow; `bare`: as Piper's checkIfStepActive answers."""
 
     documents: Documents
     circumstances: Circumstances
     pipeline: Pipeline
     planning: bool
+    bare: bool = False
 
 
 def plan(documents: Documents, circumstances: Circumstances, *, pipeline: Pipeline | None = None) -> tuple[StagePlan, ...]:
@@ -120,7 +123,8 @@ def check(documents: Documents, circumstances: Circumstances, *, stage: str, ste
 
 def _bare(documents: Documents, circumstances: Circumstances, pipeline: Pipeline) -> _View:
     """A view without the rules for kinds of builds."""
-    return _View(documents=documents, circumstances=replace(circumstances, change_request=False, deployment=False), pipeline=pipeline, planning=False)
+    given = replace(circumstances, change_request=False, deployment=False)
+    return _View(documents=documents, circumstances=given, pipeline=pipeline, planning=False, bare=True)
 
 
 # ---- stages
@@ -133,9 +137,10 @@ def _planned(view: _View, stage: StageDefinition) -> StagePlan:
         decisions = {step.name: _held_back(view, step) or left_out for step in running}
     else:
         decisions = _decisions(view, stage, {step.name: held for step in running if (held := _held_back(view, step))})
-    steps = tuple(StepPlan(name=name, active=decision.active, why=decision.why) for name, decision in decisions.items())
+    given = {step.name: {key: value.replace(_STAGE, stage.name) for key, value in step.parameters.items()} for step in running}
+    steps = tuple(StepPlan(name=name, active=decision.active, why=decision.why, parameters=given[name]) for name, decision in decisions.items())
     decision = left_out or _stage_decision(view, stage, steps)
-    return StagePlan(name=stage.name, active=decision.active, why=decision.why + _unread(view, stage), steps=steps)
+    return StagePlan(name=stage.name, active=decision.active, why=decision.why + _unread(view, stage) + _lost(view, stage), steps=steps)
 
 
 def _stage_decision(view: _View, stage: StageDefinition, steps: tuple[StepPlan, ...]) -> Decision:
@@ -174,6 +179,15 @@ def _unread(view: _View, stage: StageDefinition) -> str:
     former, name = ("stages", _FORMER_BUILD), ("stages", _BUILD)
     both = [document for document in _all(view.documents) if former in document.marks and document.marks[former] != document.marks.get(name)]
     return "".join(f"; stages.{_FORMER_BUILD} is not read beside it ({document.where(*former)})" for document in both)
+
+
+def _lost(view: _View, stage: StageDefinition) -> str:
+    """A note on flags in the stage's sections that switch on a step which the stage does not have."""
+    known = {*catalog.other_steps(), *(name for names in view.pipeline.spellings.values() for name in names)}
+    has = {name for step in stage.steps for name in _spellings(view, step.name)}
+    lost = {key: document.where("stages", stage.name, key) for document in _all(view.documents)
+            for key, value in document.section("stages", stage.name).items() if key in known - has and conditions.switch(value)}
+    return "".join(f"; {key} is no step of stage {stage.name}, and its flag switches nothing on ({where})" for key, where in lost.items())
 
 
 def _left_out(view: _View, stage: StageDefinition) -> Decision | None:
@@ -236,12 +250,15 @@ def _productive_tag(view: _View) -> bool:
 
 
 def _run_in_all_branches(documents: Documents, stage: str) -> Setting | None:
-    """What the stage's own sections say; only a boolean counts."""
+    """What the stage's own sections say; raises ConfigError for what is neither true nor false."""
     found = None
     for document in _all(documents):
-        value = document.section("stages", stage).get("runInAllBranches")
-        if isinstance(value, bool):
-            found = Setting(value=value, origin=document.where("stages", stage, "runInAllBranches"), layer=f"stage {stage}", trusted=document.trusted)
+        given = document.section("stages", stage).get("runInAllBranches")
+        value, where = conditions.switch(given), document.where("stages", stage, "runInAllBranches")
+        if value is None and given not in (None, "", [], {}):
+            raise ConfigError(f"runInAllBranches of stage {stage} is neither true nor false", where=where, hint="write true or false")
+        if value is not None:
+            found = Setting(value=value, origin=where, layer=f"stage {stage}", trusted=document.trusted)
     return found
 
 
@@ -279,13 +296,20 @@ def _own_stages(view: _View) -> list[str]:
 
 def _own_stage(view: _View, name: str, step: str = "") -> StageDefinition:
     """A stage that the pipeline does not have: the steps whose flags stand in its own section, and by these flags only."""
-    keys = {key for document in _all(view.documents) for key in document.section("stages", name)}
-    known = {defined.name: defined for stage in view.pipeline.stages for defined in stage.steps}
+    values = [pair for document in _all(view.documents) for pair in document.section("stages", name).items()]
+    keys, flags = {key for key, _ in values}, {key for key, value in values if conditions.switch(value) is not None}
+    known = {name: StepDefinition(name=name) for name in catalog.other_steps() if name in flags}
+    known |= {defined.name: defined for stage in view.pipeline.stages for defined in stage.steps}
     if step and _own_name(view, step) not in known:
         known[step] = StepDefinition(name=step)
-    found = [StepDefinition(name=each, publishes=defined.publishes, conditions=(ONLY_BY_FLAG,)) for each, defined in known.items()
-             if keys & set(_spellings(view, each))]
+    found = [StepDefinition(name=each, publishes=defined.publishes, conditions=(ONLY_BY_FLAG,), parameters=_everywhere(defined))
+             for each, defined in known.items() if keys & set(_spellings(view, each))]
     return StageDefinition(name=name, change_requests="also", steps=tuple(found))
+
+
+def _everywhere(step: StepDefinition) -> Mapping[str, str]:
+    """What any stage passes to the step: not what one of them says."""
+    return {key: value for key, value in step.parameters.items() if _STAGE in value}
 
 
 def _find_stage(view: _View, name: str, step: str) -> StageDefinition:
@@ -315,7 +339,7 @@ def _alone(view: _View, stage: StageDefinition, step: StepDefinition) -> Decisio
     """The decision on one step; on the others only where it depends on them."""
     if not _fits(view, step):
         return Decision(active="no", why=f"{step.name} runs on {', '.join(step.orchestrators)} only, and this is {view.circumstances.orchestrator}")
-    depends = any(condition.kind == "onlyActiveStepInStage" for condition in (*step.conditions, *step.not_active))
+    depends = any(condition.kind in ("onlyActiveStepInStage", "stepActive") for condition in (*step.conditions, *step.not_active))
     if not depends:
         return _decisions(view, replace(stage, steps=(step,)))[step.name]
     held = {other.name: decision for other in stage.steps if (decision := _held_back(view, other))}
@@ -347,18 +371,15 @@ def _spellings(view: _View, step: str) -> tuple[str, ...]:
 def _scene(view: _View, stage: StageDefinition, step: str, decisions: Mapping[str, Decision]) -> Scene:
     project = view.documents.project
     names = _spellings(view, step)
-    layers = unfiltered(view.documents, names, stage.name)
-    whole: dict[str, object] = {}
-    for layer in layers:  # unlike a step's settings, these keep their nested nulls (facts 12)
-        whole.update({key: merge(whole.get(key), value) for key, value in layer.values.items()})
     return Scene(
         stage=stage.name,
         step=step,
-        config={key: replace(setting, value=whole[key]) for key, setting in fold(layers).items()},
+        config=fold(unfiltered(view.documents, names, stage.name)),
         own={key: project.where("stages", stage.name, key) for key, value in project.section("stages", stage.name).items() if value is not None},
         configured=any(project.section("steps").get(name) is not None for name in names),
         pipeline_environment=view.circumstances.pipeline_environment,
         planning=view.planning,
+        bare=view.bare,
         workspace=view.circumstances.workspace,
         others={name: decision.active for name, decision in decisions.items() if name != step},
     )

@@ -70,10 +70,11 @@ class Files:
     def find_script(self, name: str, excludes: Sequence[str]) -> str:
         """A package.json with the npm script `name`, empty where there is none; raises ConfigError for one that is no JSON object.
 
-        Packages that others made do not count: those below node_modules, gen and tmp, and those that one of the globs `excludes` fits.
+        Packages that others made do not count: those below node_modules, gen and tmp, and those that one of the globs `excludes` fits; one of them
+        that is no path inside the workspace fits none.
         """
         packages = [path for folder in self._walk("", _NO_PACKAGES) for path in folder.entries if path.rpartition("/")[2] == _PACKAGE]
-        excluded = {path for pattern in excludes for path in change.match(_relative(pattern), packages)}
+        excluded = {path for pattern in excludes for path in _matched(pattern, packages)}
         own = (path for path in packages if path not in excluded and self._inside(path) and (self._root / path).is_file())
         return _printable(next((path for path in own if name in self._scripts_of(path)), ""))
 
@@ -138,6 +139,13 @@ def _relative(pattern: str) -> str:
         return change.check_path(pattern.removesuffix("/"))
     except ConfigError as fault:
         raise ConfigError(f"{pattern!r} is no path inside the workspace", hint=hint) from fault
+
+
+def _matched(pattern: str, paths: Sequence[str]) -> Sequence[str]:
+    try:
+        return change.match(_relative(pattern), paths)
+    except ConfigError:
+        return ()
 
 
 def _printable(path: str) -> str:

@@ -35,7 +35,7 @@ def setting(value: object, layer: str = "general") -> Setting:
 
 
 CONFIG: dict[str, object] = {
-    "tool": "helm", "count": 1, "share": 0.5, "off": False, "nested": {"a": {"b": "", "gone": None}}, "none": [], "words": ["a", "b"],
+    "tool": "helm", "count": 1, "share": 0.5, "off": False, "nested": {"a": {"b": ""}}, "none": [], "words": ["a", "b"],
     "map": {"x": 1, "y": [2]}, "file": "there.json", "files": ["gone.json", "there.json"], "missingFile": "gone.json", "number": 7, "blank": "",
     "outside": "/etc/passwd", "up": ["../x", "there.json"], "npmScriptsPackageJSONExcludes": ["old/**", 3],
 }
@@ -65,7 +65,7 @@ def answer(condition: dict[str, Any], scene: Scene = SCENE) -> tuple[str, str]:
     [
         # config
         ({"config": {"tool": ["kubectl", "helm"]}}, "yes", "tool is 'helm' (config.yml:7)"),
-        ({"config": {"tool": "helm"}}, "yes", "tool is 'helm' (config.yml:7)"),
+        ({"config": {"tool": None}}, "no", "tool is none of no value (config.yml:7)"),
         ({"config": {"tool": ["kubectl"]}}, "no", "tool is none of 'kubectl' (config.yml:7)"),
         ({"config": {"count": ["1"]}}, "no", "count is none of '1' (config.yml:7)"),
         ({"config": {"count": [True]}}, "no", "count is none of True (config.yml:7)"),
@@ -85,7 +85,6 @@ def answer(condition: dict[str, Any], scene: Scene = SCENE) -> tuple[str, str]:
         ({"configKey": "none"}, "yes", "none is set (config.yml:7)"),
         ({"configKey": "blank"}, "yes", "blank is set (config.yml:7)"),
         ({"configKey": "nested/a/b"}, "yes", "nested/a/b is set (config.yml:7)"),
-        ({"configKey": "nested/a/gone"}, "yes", "nested/a/gone is set (config.yml:7)"),
         ({"configKey": "nested/a/gone/x"}, "no", "nested/a/gone/x is not set"),
         ({"configKey": "nested/b"}, "no", "nested/b is not set"),
         ({"configKey": "tool/x"}, "no", "tool/x is not set"),
@@ -143,6 +142,21 @@ def test_a_stage_that_names_the_key_does_not_run_a_step_that_the_project_does_no
     unconfigured = replace(SCENE, configured=False)
     why = "stage Acceptance names filePath (config.yml:3), but the project does not configure deploy"
     assert answer({"stageConfigKey": "filePath"}, unconfigured) == ("no", why)
+
+
+def test_a_value_of_the_environment_that_must_not_be_there() -> None:
+    condition = {"commonPipelineEnvironment": {"custom/none": None}}
+    assert answer(condition) == ("yes", "custom/none is not in the pipeline environment")
+    assert answer(condition, replace(SCENE, pipeline_environment={"custom/none": "x"}))[0] == "no"
+    assert answer(condition, replace(SCENE, planning=True))[0] == "undecided"
+
+
+@pytest.mark.parametrize(("others", "active", "why"), [
+    ({}, "no", "other is not active in stage Acceptance"), ({"other": "yes"}, "yes", "other is active in stage Acceptance"),
+    ({"other": "undecided"}, "undecided", "other may become active in stage Acceptance"),
+])
+def test_whether_another_step_is_active(others: dict[str, Any], active: str, why: str) -> None:
+    assert answer({"stepActive": "other"}, replace(SCENE, others=others)) == (active, why)
 
 
 def test_an_npm_script_is_looked_for_without_what_the_project_excludes() -> None:
@@ -214,15 +228,38 @@ def test_a_flag_decides_over_every_condition(flag: bool, active: str, condition:
     assert answer(condition, flagged) == (active, f"`deploy: {str(flag).lower()}` in stage Acceptance (config.yml:7)")
 
 
+def flagged(flag: object, *, bare: bool = False) -> Scene:
+    return replace(SCENE, config={"deploy": setting(flag, "stage Acceptance")}, bare=bare)
+
+
+@pytest.mark.parametrize("condition", [{"inactive": True}, {"inactive": False}])
+@pytest.mark.parametrize(("flag", "active"), [("true", "yes"), ("True", "yes"), (" FALSE ", "no"), ("false", "no")])
+def test_a_flag_in_quotes_is_the_one_that_it_spells(flag: str, active: str, condition: dict[str, Any]) -> None:
+    assert answer(condition, flagged(flag)) == (active, f'`deploy: "{flag}"` in stage Acceptance (config.yml:7)')
+
+
+@pytest.mark.parametrize("flag", ["", [], {}])
+def test_an_empty_flag_says_nothing(flag: object) -> None:
+    assert [answer({"inactive": value}, flagged(flag))[0] for value in (True, False)] == ["no", "yes"]
+
+
+@pytest.mark.parametrize(("flag", "shown"), [("yes", '"yes"'), (1, "1"), (0, "0"), ({"password": "x"}, "..."), (["true"], "...")])
+def test_what_is_no_flag_where_one_is_due_is_an_error_with_its_place(flag: object, shown: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        answer({"inactive": True}, flagged(flag))
+    assert (caught.value.message, caught.value.where) == (f"`deploy: {shown}` in stage Acceptance is neither true nor false", "config.yml:7")
+    assert "steps.deploy" in caught.value.hint
+
+
 @pytest.mark.parametrize(("flag", "shown", "kind"), [
     ("true", '"true"', "a text"), ("false", '"false"', "a text"), ("yes", '"yes"', "a text"), (1, "1", "neither true nor false"),
     ({"password": "x"}, "...", "neither true nor false"),
 ])
 @pytest.mark.parametrize(("condition", "active"), [({"inactive": True}, "no"), ({"inactive": False}, "yes"), (None, "yes")])
-def test_only_a_boolean_is_a_flag_and_what_is_none_is_named(flag: object, shown: str, kind: str, condition: dict[str, Any] | None, active: Answer) -> None:
+def test_for_the_drop_in_only_a_boolean_is_a_flag(flag: object, shown: str, kind: str, condition: dict[str, Any] | None, active: Answer) -> None:
     conditions = [parse(condition, "stages.yaml:4")] if condition else []
     bare = decide(conditions, SCENE)
-    found = decide(conditions, replace(SCENE, config={"deploy": setting(flag, "stage Acceptance")}))
+    found = decide(conditions, flagged(flag, bare=True))
     said = f"`deploy: {shown}` in stage Acceptance (config.yml:7) does not count, since it is {kind}: write true or false, without quotes"
     assert found == Decision(active=active, why=f"{bare.why}; {said}")
 
@@ -261,6 +298,12 @@ def test_what_switches_off_wins_over_what_switches_on(before: Decision, conditio
         {"config": {"a": [1], "b": [2]}},
         {"config": {}},
         {"config": "a"},
+        {"config": {"a": "b"}},
+        {"filePattern": "["},
+        {"filePattern": "{a,b"},
+        {"filePattern": "a\\"},
+        {"filePattern": "a" * 5000},
+        {"stepActive": True},
         {"configKey": "a", "inactive": True},
         {"configKey": ["a"]},
         {"configKey": ""},

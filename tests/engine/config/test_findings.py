@@ -44,7 +44,7 @@ def test_a_finding_stands_at_its_key_or_at_the_nearest_around_it(path: tuple[str
 
 def test_a_finding_reads_as_editors_and_people_read_it() -> None:
     assert str(finding("wrong-flag", DOCUMENT, ("general", "a"), message="a is 1", fix="write true")) == \
-        "c.yml:2:3: warning: a is 1 (write true) [wrong-flag]"
+        "c.yml:2:3: error: a is 1 (write true) [wrong-flag]"
 
 
 def test_a_file_that_is_none_has_a_place_as_well() -> None:

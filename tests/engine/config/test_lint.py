@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from towline.config.catalog import all_schemas, vault_schema
+from towline.config.catalog import all_schemas, other_steps, vault_schema
 from towline.config.documents import Document
 from towline.config.findings import RULES, Finding
 from towline.config.lint import PIPELINE, Known, Report, lint, shaped
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SEED = (ROOT / "tests/engine/config/seed.yml").read_text()
 DEPLOY = "gitOpsUpdateDeployment"
 KNOWN = Known(steps=all_schemas(), shared=(vault_schema(), PIPELINE), elsewhere=(shaped("team.yml", load("stages: {Realease: {}}"))[0],),
-              stages={stage.name: frozenset(step.name for step in stage.steps) for stage in definition().stages})
+              stages={stage.name: frozenset(step.name for step in stage.steps) for stage in definition().stages}, others=frozenset(other_steps()))
 
 
 def report(text: str, *defaults: str) -> Report:
@@ -70,7 +70,7 @@ CLEAN = {
     "keys for the whole pipeline": "general: {productiveBranch: main, projectExtensionsDirectory: x, verbose: false, aVaultSecretName: x}\n"
                                    "stages: {Init: {productiveBranch: m}}",
     "flags": "general: {imagePushToRegistry: false}\nsteps: {imagePushToRegistry: {imagePushToRegistry: true}}\nstages: {Build: {runInAllBranches: true}}",
-    "flags of steps that other libraries run": "stages: {Promote: {mavenBuild: true}, Release: {kubernetesDeploy: true}, Build: {kanikoExecute: true}}",
+    "flags of steps that other libraries run": "stages: {Canary: {mavenBuild: true}, Release: {kubernetesDeploy: true}, Build: {kanikoExecute: true}}",
     "a switch that is off anyway": "stages: {Performance: {imagePushToRegistry: false}}",
     "what one step reads and another does not": "general: {dockerRegistryUrl: 'https://r.example', artifactVersion: 1.5}",
     "aliases": f"steps: {{{DEPLOY}: {{helmChartPath: x, containerImage: 'a:1'}}, imagePushToRegistry: {{artifactVersion: 1, sourceImageTag: 2}}}}",
@@ -116,7 +116,9 @@ def test_other_people_s_names_are_no_slips_of_ours(section: str) -> None:
     keys = ", ".join(f"{name}: x" for name in THEIRS)
     assert found(f"{section}: {{{keys}}}{'}' * section.count('{')}\nsteps: {{imagePushToRegistry: {{}}, {DEPLOY}: {{}}}}") == []
     flags = ", ".join(f"{name}: true" for name in STEPS)
-    assert found(f"{section}: {{{flags}}}{'}' * section.count('{')}\nsteps: {{{', '.join(f'{name}: ' for name in STEPS)}}}") == []
+    others = found(f"{section}: {{{flags}}}{'}' * section.count('{')}\nsteps: {{{', '.join(f'{name}: ' for name in STEPS)}}}")
+    assert {rule for rule, _ in others} <= {"flag-without-step"}
+    assert others == [] or "Canary" not in section
 
 
 # ---- what is one
@@ -177,7 +179,11 @@ TABLE = [
     ("stages: {Build: {imagePushToRegistry: 'yes'}}", "wrong-flag", "the flag imagePushToRegistry is a text, expected true or false (write true or false"),
     ("stages: {Build: {kanikoExecute: {a: b}}}", "wrong-flag", "is a map, expected true or false (write the step's parameters in steps, or directly"),
     ("general: {gitopsUpdateDeployment: 1}", "wrong-flag", "is a number"),
-    ("stages: {Build: {runInAllBranches: 'false'}}", "wrong-flag", "the flag runInAllBranches is a text"),
+    ("stages: {Build: {runInAllBranches: 'false'}}", "wrong-flag", "is the text 'false', which counts as false: Piper does not take it"),
+    ("stages: {Acceptance: {kubernetesDeploy: 'False'}}", "wrong-flag", "is the text 'False', which counts as false: Piper's stages take it for true"),
+    ("stages: {Security: {checkmarxOneExecuteScan: true}}", "flag-without-step", "(stages that have it: none, but one of the project's own would run it)"),
+    ("stages: {Build: {karmaExecuteTests: true}}", "flag-without-step", "(stages that have it: Pull-Request Voting, Additional Unit Tests)"),
+    ("general: {mavenBuild: true}", "flag-without-step", "no stage of the pipeline has a step mavenBuild"),
     ("stages: {Performance: {imagePushToRegistry: true}}", "flag-without-step", "stage Performance has no step imagePushToRegistry, and the flag"),
     ("stages: {Build: {kubernetesDeploy: true}}", "flag-without-step", "(stages that have it: Acceptance, Release)"),
     ("stages: {Build: {gitopsUpdateDeployment: true}}", "flag-without-step", "(stages that have it: Acceptance, Performance, Release)"),
@@ -199,7 +205,7 @@ TABLE = [
 @pytest.mark.parametrize(("text", "rule", "words"), TABLE)
 def test_a_slip_is_found_and_nothing_else(text: str, rule: str, words: str) -> None:
     finding = only(text)
-    assert (finding.rule, finding.level) == (rule, finding.level if rule == "wrong-type" else RULES[rule].level)
+    assert (finding.rule, finding.level) == (rule, finding.level if rule in ("wrong-type", "wrong-flag") else RULES[rule].level)
     assert words in f"{finding.message} ({finding.fix})"
 
 

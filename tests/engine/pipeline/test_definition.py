@@ -76,9 +76,9 @@ def test_towlines_own_keys_say_what_a_change_request_runs() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "part"),
     [
-        ("[]", 1, "spec"),
-        ("", 0, "spec"),
-        ("spec: []\n", 1, "spec"),
+        ("[]", 1, "a map"),
+        ("stages: []\n", 1, "spec"),
+        ("spec: []\n", 1, "a map"),
         ("spec:\n  stages: x\n", 2, "stages must be a list"),
         ("spec:\n  stages: {A: 1}\n", 2, "stages must be a list"),
         ("spec:\n  stages:\n    - steps: []\n", 3, "displayName"),
@@ -119,10 +119,22 @@ def test_a_key_that_is_like_none_that_counts_is_left_alone(key: str) -> None:
 def test_whatever_pushes_or_deploys_is_marked_so() -> None:
     steps = {step.name: step.publishes for stage in definition().stages for step in stage.steps}
     assert {name for name, publishes in steps.items() if publishes} == {
-        "kanikoExecute", "cnbBuild", "imagePushToRegistry", "gitOpsUpdateDeployment", "containerPushToRegistry", "multicloudDeploy", "cloudFoundryDeploy",
-        "kubernetesDeploy",
+        "kanikoExecute", "cnbBuild", "buildExecute", "imagePushToRegistry", "gitOpsUpdateDeployment", "containerPushToRegistry", "multicloudDeploy",
+        "cloudFoundryDeploy", "neoDeploy", "kubernetesDeploy", "nexusUpload", "tmsUpload", "tmsExport", "githubPublishRelease", "transportRequestUploadCTS",
+        "artifactPrepareVersion",
     }
-    assert {name for name, publishes in steps.items() if not publishes} == {"sonarExecuteScan", "healthExecuteCheck", "newmanExecute"}
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "spec: {}\n", "spec:\n", "apiVersion: v1\nspec: {stages: []}\n"])
+def test_a_definition_without_a_stage_is_none_that_is_wrong(text: str) -> None:
+    assert parse(text, "f").stages == ()
+
+
+def test_a_stage_says_what_it_passes_to_another_library_s_step() -> None:
+    (stage,) = parse("spec: {stages: [{displayName: A, steps: [{name: b, parameters: {stage: $(stage), c: d}}]}]}", "f").stages
+    assert stage.steps[0].parameters == {"stage": "$(stage)", "c": "d"}
+    with pytest.raises(ConfigError, match="must be text"):
+        parse("spec: {stages: [{displayName: A, steps: [{name: b, parameters: {c: 1}}]}]}", "f")
 
 
 def test_every_spelling_of_every_step_with_metadata_leads_to_one_step() -> None:

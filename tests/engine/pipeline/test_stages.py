@@ -75,7 +75,7 @@ def test_the_sample_runs_its_four_stages_and_no_other() -> None:
 
 def test_the_samples_build_stage_runs_the_steps_that_it_flags() -> None:
     stage = planned("Build")
-    assert active(stage) == {"kanikoExecute": "yes", "cnbBuild": "no", "sonarExecuteScan": "no", "imagePushToRegistry": "yes"}
+    assert [step for step, answer in active(stage).items() if answer == "yes"] == ["kanikoExecute", "imagePushToRegistry"]
     assert why(stage, "imagePushToRegistry") == "`imagePushToRegistry: true` in stage Build (.pipeline/config.yml:3)"
     assert why(stage, "kanikoExecute") == "`kanikoExecute: true` in stage Build (.pipeline/config.yml:4)"
     assert "only where `cnbBuild: true`" in why(stage, "cnbBuild")
@@ -122,7 +122,7 @@ def test_a_flag_in_the_stage_decides_over_the_file(spelling: str, flag: str, ans
         ("stages: {Build: {imagePushToRegistry: false}}", "general: {imagePushToRegistry: true}", "no"),
         ("general: {imagePushToRegistry: true}\nstages: {Build: {imagePushToRegistry: false}}", "", "no"),
         ("general: {imagePushToRegistry: false}", "stages: {Build: {imagePushToRegistry: true}}", "no"),
-        ("stages: {Build: {imagePushToRegistry: 'true'}}", "", "no"),
+        ("stages: {Build: {imagePushToRegistry: 'true'}}", "", "yes"),
         ("stages: {Release: {imagePushToRegistry: true}}", "", "no"),
     ],
 )
@@ -141,12 +141,13 @@ def test_a_stage_that_the_project_configures_is_active_without_active_steps() ->
 
 
 def test_the_projects_own_stages_come_last_with_the_steps_that_they_flag() -> None:
-    project = "stages: {Preview: {gitopsUpdateDeployment: true, imagePushToRegistry: false, cnbBuild: 'true'}, Empty: {filePath: f}}"
+    preview = "gitopsUpdateDeployment: true, imagePushToRegistry: false, cnbBuild: 'false', mavenBuild: true, containerSaveImage: x"
+    project = f"stages: {{Preview: {{{preview}}}, Empty: {{filePath: f}}}}"
     stages = plan(documents(project, "stages: {Team: {cnbBuild: true}}"), given())
     assert [stage.name for stage in stages] == [*STAGES, "Team", "Preview", "Empty"]
     assert [(stage.name, stage.active, active(stage)) for stage in stages[-3:]] == [
         ("Team", "yes", {"cnbBuild": "yes"}),
-        ("Preview", "yes", {"cnbBuild": "no", "imagePushToRegistry": "no", "gitOpsUpdateDeployment": "yes"}),
+        ("Preview", "yes", {"mavenBuild": "yes", "cnbBuild": "no", "imagePushToRegistry": "no", "gitOpsUpdateDeployment": "yes"}),
         ("Empty", "no", {}),
     ]
 
@@ -226,6 +227,30 @@ def test_without_a_stage_nothing_can_be_decided() -> None:
         ("Acceptance", "stages: {Acceptance: {kubernetesDeploy: true}}", [], {"kubernetesDeploy"}),
         ("Release", "stages: {Release: {deployToKubernetes: true}}", [], {"kubernetesDeploy"}),
         ("Release", "steps: {kubernetesDeploy: {image: x}}", [], set()),
+        ("Release", "general: {cfSpace: dev}\nstages: {Release: {cfTargets: [], kubernetesDeploy: true}}", [], {"multicloudDeploy", "kubernetesDeploy"}),
+        ("Release", "stages: {Release: {multicloudDeploy: true, cloudFoundryDeploy: true, neoDeploy: true}}", [], {"multicloudDeploy"}),
+        ("Release", "stages: {Release: {multicloudDeploy: false, cfSpace: x, neo: {account: y}}}", [], {"cloudFoundryDeploy", "neoDeploy"}),
+        ("Acceptance", "stages: {Acceptance: {neoTargets: [], cfSpace: x, neoDeploy: true}}", [], {"multicloudDeploy"}),
+        ("Release", "steps: {tmsUpload: {nodeName: q}}\nstages: {Release: {tmsExport: true}}", [], {"tmsUpload"}),
+        ("Release", "stages: {Release: {tmsExport: true, transportRequestUploadCTS: true}}", [], {"tmsExport", "transportRequestUploadCTS"}),
+        ("Release", "general: {githubTokenCredentialsId: x}", [], {"githubPublishRelease"}),
+        ("Release", "stages: {Release: {appUrls: []}}", [], {"npmExecuteEndToEndTests"}),
+        ("Build", "stages: {Build: {npmExecuteLint: true, mavenExecuteStaticCodeChecks: true, buildExecute: true}}", [],
+         {"npmExecuteLint", "mavenExecuteStaticCodeChecks", "buildExecute"}),
+        ("Additional Unit Tests", "", ["**/*.bats", "**/karma.conf.js"], {"batsExecuteTests", "karmaExecuteTests"}),
+        ("Additional Unit Tests", "stages: {Additional Unit Tests: {runScripts: [a]}}", [], {"npmExecuteScripts"}),
+        ("Integration", "stages: {Integration: {runScripts: [a]}}", ["integration-tests/pom.xml"], {"npmExecuteScripts", "mavenExecuteIntegration"}),
+        ("Acceptance", "stages: {Acceptance: {gaugeExecuteTests: true, appUrls: []}}", ["**/conf.js"],
+         {"gaugeExecuteTests", "npmExecuteEndToEndTests", "uiVeri5ExecuteTests"}),
+        ("Security", "general: {checkmarxCredentialsId: a, whitesource: {userTokenCredentialsId: b}}\nsteps: {fortifyExecuteScan: {fortifyCredentialsId: c}}",
+         [], {"checkmarxExecuteScan", "fortifyExecuteScan", "whitesourceExecuteScan"}),
+        ("Security", "stages: {Security: {detectExecuteScan: true}}", [], {"detectExecuteScan"}),
+        ("Performance", "steps: {gatlingExecuteTests: {pomPath: p.xml}}", ["p.xml"], {"gatlingExecuteTests"}),
+        ("Compliance", "stages: {Compliance: {sonarExecuteScan: true}}", ["**/sonar-project.properties"], {"sonarExecuteScan"}),
+        ("Compliance", "", ["**/sonar-project.properties"], set()),
+        ("Promote", "general: {dockerRegistryUrl: x}\nsteps: {nexusUpload: {url: y}}", [], {"containerPushToRegistry", "nexusUpload"}),
+        ("Init", "stages: {Init: {transportRequestReqIDFromGit: true}}", [], {"transportRequestReqIDFromGit"}),
+        ("Post", "stages: {Post: {slackSendNotification: true}}", [], {"slackSendNotification"}),
     ],
 )
 def test_the_pipelines_conditions_are_those_of_the_general_purpose_pipeline(stage: str, project: str, files: list[str], expected: set[str]) -> None:
@@ -235,7 +260,8 @@ def test_the_pipelines_conditions_are_those_of_the_general_purpose_pipeline(stag
 
 def test_a_scan_of_a_change_request_runs_in_the_voting_stage_only() -> None:
     stages = plan(documents(""), given("**/sonar-project.properties", change_request=True))
-    assert [(stage.name, active(stage)) for stage in stages if stage.active == "yes"] == [("Pull-Request Voting", {"sonarExecuteScan": "yes"})]
+    running = [(stage.name, step.name) for stage in stages for step in stage.steps if step.active == "yes"]
+    assert running == [("Pull-Request Voting", "sonarExecuteScan")]
 
 
 def test_a_step_asks_for_the_files_of_its_own_conditions_only() -> None:
@@ -262,7 +288,7 @@ def test_a_step_asks_for_the_files_of_its_own_conditions_only() -> None:
         ("steps: {piperPipelineStageInit: {productiveBranch: prod}}", "prod", True),
         ("stages: {Release: {productiveBranch: prod}}", "prod", False),
         ("general: {productiveBranch: prod}\nstages: {Release: {runInAllBranches: true}}", "feature/x", True),
-        ("stages: {Release: {runInAllBranches: 'true'}}", "feature/x", False),
+        ("stages: {Release: {runInAllBranches: 'true'}}", "feature/x", True),
         ("general: {runInAllBranches: true}", "feature/x", False),
     ],
 )
@@ -273,6 +299,12 @@ def test_only_the_productive_branch_releases(project: str, branch: str, runs: bo
     assert (found.active == "yes") == runs
     if not runs:
         assert found.why == f"stage Release does not run for branch {branch}: the productive branch alone (`productiveBranch`) runs it"
+
+
+def test_what_neither_runs_nor_leaves_out_other_branches_is_an_error() -> None:
+    with pytest.raises(ConfigError) as caught:
+        planned("Release", "stages:\n  Release: {runInAllBranches: 'yes'}")
+    assert (caught.value.message, caught.value.where) == ("runInAllBranches of stage Release is neither true nor false", ".pipeline/config.yml:2")
 
 
 def test_another_branch_runs_the_stages_that_every_build_runs_and_the_projects_own() -> None:
@@ -490,9 +522,9 @@ def test_a_decision_sees_the_stage_as_the_plan_does(project: str) -> None:
         assert (decide(documents(project), known, stage="Build", step=step, pipeline=PASSES).active == "yes") == answer, step
 
 
-def test_a_nested_null_is_a_key_that_is_set() -> None:
+def test_a_null_is_no_value_however_deep() -> None:
     pipeline = parse("spec: {stages: [{displayName: A, steps: [{name: a, conditions: [{configKey: x/y}]}, {name: b, conditions: [{configKey: z}]}]}]}", "f")
-    assert on("general: {x: {y: null}, z: null}", pipeline=pipeline) == {"a": "yes", "b": "no"}
+    assert on("general: {x: {y: null}, z: null}", pipeline=pipeline) == {"a": "no", "b": "no"}
     below = parse_document("general: {x: {y: 1}, z: 1}", "team.yml", trusted=True)
     known = Documents(defaults=(below,), project=parse_document("general: {x: {y: null}, z: null}", "c", trusted=False))
     assert active(plan(known, given(), pipeline=pipeline)[0]) == {"a": "yes", "b": "yes"}
@@ -535,3 +567,27 @@ def test_a_commit_that_is_a_deployment_starts_none() -> None:
 def test_a_stage_of_the_project_without_a_known_step_says_so(project: str, why: str) -> None:
     stage = planned("My Stage", project)
     assert (stage.active, stage.why) == ("no", why)
+
+
+# ---- what a stage passes on, and what it does not have
+
+
+def test_a_stage_passes_its_name_and_what_it_is_about_to_steps_of_other_libraries() -> None:
+    project = "stages: {Release: {cfTargets: [], appUrls: []}, Smoke: {multicloudDeploy: true, npmExecuteEndToEndTests: true}}"
+    assert {step.name: step.parameters for step in planned("Release", project).steps if step.active == "yes"} == {
+        "multicloudDeploy": {"stage": "Release"}, "npmExecuteEndToEndTests": {"runScript": "ci-smoke"}}
+    assert {step.name: step.parameters for step in planned("Smoke", project).steps} == {"multicloudDeploy": {"stage": "Smoke"}, "npmExecuteEndToEndTests": {}}
+
+
+def test_one_step_is_decided_with_the_one_that_it_gives_way_to() -> None:
+    project = "general: {cfSpace: dev}\nstages: {Release: {cfTargets: []}}"
+    assert decided("cloudFoundryDeploy", "Release", project).why == "switched off by the stage definition: multicloudDeploy is active in stage Release"
+    assert decided("cloudFoundryDeploy", "Release", "general: {cfSpace: dev}").active == "yes"
+
+
+def test_a_flag_that_switches_nothing_on_is_named_by_its_stage() -> None:
+    flags = "checkmarxOneExecuteScan: true, kanikoBuild: 'true', mavenBuild: false, detectExecuteScan: true, verbose: true"
+    stage = planned("Security", f"stages: {{Security: {{{flags}}}}}")
+    assert stage.why == (
+        "detectExecuteScan is active; checkmarxOneExecuteScan is no step of stage Security, and its flag switches nothing on (.pipeline/config.yml:1)"
+        "; kanikoBuild is no step of stage Security, and its flag switches nothing on (.pipeline/config.yml:1)")
