@@ -23,6 +23,7 @@ _T = TypeVar("_T")
 FAULTS = (OSError, http.client.HTTPException, ValueError)
 _DRAIN = 64 * 1024
 _TRICKLE = 60.0
+_HANDED = 1.0  # seconds after which what has come is handed on, however little
 _URL = re.compile(r"[\x21-\x7e]+")
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"})  # as OpenSSL's versions call it
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
@@ -70,10 +71,7 @@ class Response:
         self._whole = raw.length == 0
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill `buffer` as far as the body goes; 0 at its end. Raises TransportError for a body that is cut, or only trickles.
-
-        A buffer must be full within the time of one wait: a host that sends a byte now and then would hold the step for ever.
-        """
+        """Fill `buffer` as far as the body goes, or with what a slow host sends in a second; 0 at its end. Raises TransportError for a body that is cut."""
         deadline, filled = self._limit.begin(_TRICKLE), 0
         while True:
             try:
@@ -83,10 +81,8 @@ class Response:
                     raise
                 return filled  # what has come is not lost; the next call finds the connection as it is
             filled += got
-            if not got or filled == len(buffer):
+            if not got or filled == len(buffer) or deadline.left <= _TRICKLE - _HANDED:
                 return filled
-            if not deadline.left:
-                raise TransportError(f"the host sent {filled} bytes in {_TRICKLE:.0f} seconds", where=self.where)
 
     def read_capped(self, limit: int, *, seconds: float = 60.0) -> bytes:
         """The whole body; raises TransportError where it is longer than `limit` bytes, or takes longer than `seconds`."""

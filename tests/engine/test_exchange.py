@@ -75,11 +75,11 @@ def test_a_body_that_drips_beyond_its_time_is_refused(server: Echo, transport: T
         response.read_capped(1 << 20, seconds=0.0)
 
 
-def test_a_stream_that_only_trickles_is_given_up(time: FakeClock) -> None:
+def test_a_stream_that_only_trickles_is_handed_on_as_it_comes(time: FakeClock) -> None:
     slow = False
 
     def now() -> float:
-        time.time += 61.0 * slow
+        time.time += 2.0 * slow
         return time.time
 
     script = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"
@@ -87,8 +87,7 @@ def test_a_stream_that_only_trickles_is_given_up(time: FakeClock) -> None:
     with Scripted(script) as server, Transport(clock=clock) as transport, transport.request(HttpRequest(method="GET", url=server.url)) as response:
         slow = True
         assert response.readinto(memoryview(bytearray(2))) == 2  # all that was asked for is there, however long it took
-        with pytest.raises(TransportError, match="sent 2 bytes in 60 seconds"):
-            response.readinto(memoryview(bytearray(10)))
+        assert [response.readinto(memoryview(bytearray(10))) for _ in range(2)] == [2, 0]
 
 
 @pytest.mark.parametrize("read", [lambda response: response.read_capped(1 << 20), drain])
