@@ -59,7 +59,9 @@ class Transport:
         self.pressure = 0  # how often a host has asked for a rest
         self._tallies: dict[int, Tally] = {}
         self._why = "closed: nothing more is sent"
-        self._timer = threading.Timer(limit, self._expire, [limit]) if limit else None
+        self.limit = limit
+        self._expired = 0.0
+        self._timer = threading.Timer(limit, self._expire) if limit else None
         if self._timer:
             self._timer.daemon = True
             self._timer.start()
@@ -153,8 +155,14 @@ class Transport:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(entry, socket.SHUT_RDWR)  # below TLS: SSLSocket's own would let a waiting sender go on in clear
 
-    def _expire(self, limit: float) -> None:
-        self._why = f"all of it has not been done within {limit:.0f} seconds"
+    @property
+    def overdue(self) -> float:
+        """The seconds since it closed itself; 0 while there is time."""
+        return self._expired and self.clock.now() - self._expired
+
+    def _expire(self) -> None:
+        self._why = f"all of it has not been done within {self.limit:.0f} seconds"
+        self._expired = self.clock.now()
         self.close()
 
     def __enter__(self) -> Self:

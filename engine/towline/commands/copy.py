@@ -141,6 +141,6 @@ def _opened(task: Task, transport: Transport, source: Place) -> AbstractContextM
     if isinstance(source, RegistryPlace):
         image = source.reference
         return nullcontext(registry_client(task, transport, image.registry, role="source", names=[image.image.name]))
-    opened: AbstractContextManager[Source] = dispatch.part("local_images").open_source(source, environ=task.environ)
+    opened: AbstractContextManager[Source] = dispatch.part("local_images").open_source(source, environ=task.environ, transport=transport)
     return opened
 

@@ -9,6 +9,7 @@ from functools import partial
 from towline.errors import ConfigError, RegistryUnreachable
 from towline.image import Reference, Registry
 from towline.registry.client import RegistryClient
+from towline.registry.deadline import in_time
 from towline.registry.faults import Incomplete
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, BlobReport, CopyJob, CopyReport, Moved
 from towline.registry.manifest import Manifest, check_platform, choose, select
@@ -19,6 +20,7 @@ from towline.registry.referrers import companions
 from towline.registry.source import Source
 from towline.registry.stream import read_small
 from towline.registry.transfer import Transfer
+from towline.transport import Transport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +43,18 @@ def copy_images(jobs: Sequence[CopyJob], copying: Copying) -> tuple[CopyReport, 
 
     Raises RegistryUnreachable, CredentialError, DigestMismatch, RegistryError, ConfigError (the platform is not there) and what the source raises.
     """
-    looks = [_Look(job, copying) for job in jobs]
-    in_parallel(_Look.ask, looks)
+    looks, check = [_Look(job, copying) for job in jobs], in_time(_transport(copying))
+    in_parallel(_Look.ask, looks, tick=check)
     further = [[_Look(job, copying) for job in look.companions()] for look in looks]
     everything = [*looks, *(look for several in further for look in several)]
-    in_parallel(_Look.ask, everything[len(looks) :])
+    in_parallel(_Look.ask, everything[len(looks) :], tick=check)
     plans = _planned(everything, copying)
     moved: Mapping[CopyBlob, Moved] = {}
     if not copying.dry_run:
         try:
             moved = _perform(plans, copying)
         except Incomplete:  # a target that has lost what its manifests name: nothing is believed any more
-            in_parallel(_Look.doubt, everything)
+            in_parallel(_Look.doubt, everything, tick=check)
             plans = _planned(everything, copying)
             moved = _perform(plans, copying)
     reports = {id(look): look.report(plans[number], moved) for number, look in enumerate(everything)}
@@ -63,9 +65,12 @@ def _perform(plans: Sequence[Sequence[Plan]], copying: Copying) -> Mapping[CopyB
     flat = [plan for entry in plans for plan in entry]
     if not any(plan.blobs or plan.manifests or plan.tags for plan in flat):
         return {}
-    transport = next(iter(copying.targets.values())).transport
     with copying.progress:
-        return Transfer(copying.source, copying.targets, transport, copying.progress).perform(flat)
+        return Transfer(copying.source, copying.targets, _transport(copying), copying.progress).perform(flat)
+
+
+def _transport(copying: Copying) -> Transport:
+    return next(iter(copying.targets.values())).transport
 
 
 def _planned(looks: Iterable[_Look], copying: Copying) -> list[tuple[Plan, ...]]:
@@ -228,7 +233,7 @@ class _Look:
     def _config(self, root: Manifest) -> bytes:
         config = root.blobs[0]
         blob = CopyBlob(source=self._job.repository, place=Place(registry=self._job.targets[0].registry, repository=""), digest=config.digest, size=config.size)
-        return read_small(blob, self._copying.source, clock=next(iter(self._copying.targets.values())).transport.clock)
+        return read_small(blob, self._copying.source, clock=_transport(self._copying).clock)
 
 
 @dataclass(frozen=True)

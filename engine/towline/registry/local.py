@@ -5,24 +5,38 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from towline import dispatch
-from towline.errors import ConfigError
+from towline.errors import ConfigError, placed
 from towline.registry.archive import DockerArchive as ArchiveSource
+from towline.registry.deadline import apart
 from towline.registry.layout import Folder, Layout
 from towline.registry.places import DaemonImage, DockerArchive, LocalPath, LocalPlace, OciArchive, OciFolder
 from towline.registry.source import Source
 from towline.registry.tarball import Tar, open_tar
+from towline.transport import Transport
 
 
 @contextmanager
-def open_source(place: LocalPlace, *, environ: Mapping[str, str], folder: Path | None = None) -> Iterator[Source]:
+def open_source(
+    place: LocalPlace, *, environ: Mapping[str, str], transport: Transport | None = None, folder: Path | None = None,
+) -> Iterator[Source]:
     """What is at `place` as a Source: its image is asked for by the empty target in the empty repository. `folder` is where spools go; nothing stays there.
 
-    `environ` is the machine's, for DOCKER_HOST. Raises ConfigError, MachineError and DigestMismatch.
+    `environ` is the machine's, for DOCKER_HOST; the time of `transport` is that of opening it too. Raises ConfigError, MachineError and DigestMismatch.
     """
+    with ExitStack() as stack:
+        opened = partial(stack.enter_context, _opened(place, environ, folder))
+        with placed(str(place)):
+            source = apart(opened, transport) if transport else opened()
+        yield source
+
+
+@contextmanager
+def _opened(place: LocalPlace, environ: Mapping[str, str], folder: Path | None) -> Iterator[Source]:
     if isinstance(place, OciFolder) or (isinstance(place, LocalPath) and _is_folder(place.path)):
         yield Layout(Folder(place.path), name=f"OCI layout {place.path}", target=place.target)
     elif isinstance(place, DaemonImage):

@@ -11,6 +11,7 @@ from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
 from towline.image import Registry
 from towline.registry.attempts import Attempts
 from towline.registry.client import RegistryClient
+from towline.registry.deadline import in_time
 from towline.registry.faults import ASK, THERE, BrokenOff, Incomplete
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, Moved
 from towline.registry.leftovers import PATIENTLY, SOON, Leftovers
@@ -37,6 +38,7 @@ class Transfer:
         self._progress = progress
         self._slots = self._slots_for(JOBS)
         self._stop = transport.ending
+        self._in_time = in_time(transport)
         self._leftovers = Leftovers(targets, transport)
         self._storing = Storing(targets, transport.clock)
 
@@ -61,13 +63,17 @@ class Transfer:
         jobs = JOBS * 2 if all(blob.mount_from for blob in blobs) else JOBS  # a question is small, and the answer comes late
         self._slots = self._slots_for(jobs)
         self._progress.expect(sum(group[0].size for group in groups))
-        moved = in_parallel(self._bring, groups, stop=self._stop, tick=self._progress.tick, jobs=jobs)
+        moved = in_parallel(self._bring, groups, stop=self._stop, tick=self._look_on, jobs=jobs)
         manifests = sorted({put for plan in plans for put in plan.manifests}, key=lambda put: put.level)
         for _, level in groupby(manifests, key=lambda put: put.level):
             self._storing.put(level)
         self._storing.put(put for plan in plans for put in plan.tags)
         self._storing.list_referrers()
         return {blob: way for ways in moved for blob, way in ways.items()}
+
+    def _look_on(self) -> None:
+        self._progress.tick()
+        self._in_time()
 
     def _bring(self, blobs: tuple[CopyBlob, ...]) -> Mapping[CopyBlob, Moved]:
         """One digest to all its places, with what it took."""

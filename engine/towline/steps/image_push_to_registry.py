@@ -35,7 +35,7 @@ def run(task: Task) -> Outcome:
     jobs = (_local_job(task, targets),) if local else _jobs(task, targets)
     with Transport(limit=settings.number("copyDeadline"), network=network(task), hide=task.console.hide) as transport, ExitStack() as opened:
         copying = Copying(
-            source=opened.enter_context(_local_source(task)) if local else _source(task, transport, jobs),
+            source=opened.enter_context(_local_source(task, transport)) if local else _source(task, transport, jobs),
             targets={registry: registry_client(task, transport, registry, role="target" if registry == targets[0][0] else "", names=names)
                      for registry, names in target_names(jobs).items()},
             progress=Progress(task.console, transport.clock), dry_run=task.dry_run, warn=task.console.warn,
@@ -73,13 +73,13 @@ def _source(task: Task, transport: Transport, jobs: Sequence[CopyJob]) -> Regist
     return registry_client(task, transport, _place(task.settings, "sourceRegistryUrl")[0], role="source", names=names)
 
 
-def _local_source(task: Task) -> AbstractContextManager[Source]:
+def _local_source(task: Task, transport: Transport) -> AbstractContextManager[Source]:
     """The image of this machine that `localDockerImagePath` names; raises ConfigError, what a pull request can change leads to the workspace only."""
     settings = task.settings
     place, where = parse_local_place(settings.text("localDockerImagePath")), settings.origin("localDockerImagePath")
     if not isinstance(place, DaemonImage) and not settings.trusted("localDockerImagePath") and not inside(task.folder, place.path):
         raise ConfigError(f"{place.path} leads out of the workspace", where=where, hint="keep the image in the workspace, or name it in the call of the step")
-    opened: AbstractContextManager[Source] = dispatch.part("local_images").open_source(place, environ=task.environ)
+    opened: AbstractContextManager[Source] = dispatch.part("local_images").open_source(place, environ=task.environ, transport=transport)
     return opened
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import random
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,11 +18,12 @@ from tests.fakes.docker_daemon import DockerDaemon
 from tests.fakes.images import make_image
 from tests.fakes.registry import digest_of
 from towline import dispatch
-from towline.errors import ConfigError
+from towline.errors import ConfigError, MachineError
 from towline.registry.local import open_source
 from towline.registry.manifest import Manifest
 from towline.registry.places import LocalPlace, parse_local_place
 from towline.registry.source import Source
+from towline.transport import Transport
 
 IMAGE = make_image(layers=2)
 SKOPEO = shutil.which("skopeo")
@@ -76,6 +80,44 @@ def test_the_daemons_image_is_opened_by_what_the_machine_says(tmp_path: Path) ->
         with open_source(where, environ=daemon.environ) as source:
             assert len(source.get_manifest("", "").blobs) == 3
             assert str(source) == "image app:1 of the Docker daemon"
+
+
+class Trickle(BaseHTTPRequestHandler):
+    """A daemon that says its version at once, and a byte of its image now and then."""
+
+    protocol_version = "HTTP/1.1"
+    over = threading.Event()
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        if self.path.endswith("/version"):
+            body = json.dumps({"ApiVersion": "1.44", "Version": "25"}).encode()
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while not self.over.wait(0.05):
+                self.wfile.write(b"1\r\nx\r\n")
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
+def test_a_daemon_that_only_trickles_ends_with_the_deadline() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Trickle) as daemon, Transport(limit=0.5) as transport:
+        threading.Thread(target=daemon.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        environ = {"DOCKER_HOST": f"tcp://127.0.0.1:{daemon.server_address[1]}"}
+        opened = open_source(parse_local_place("docker-daemon:app:1"), environ=environ, transport=transport)
+        with pytest.raises(MachineError, match="has not been read within") as caught, opened:
+            raise AssertionError
+        assert caught.value.where == "docker-daemon:app:1"
+        Trickle.over.set()
+        daemon.shutdown()
 
 
 @pytest.mark.parametrize(("text", "said"), [

@@ -5,6 +5,7 @@ import random
 import signal
 import threading
 from dataclasses import replace
+from urllib.parse import unquote
 
 import pytest
 
@@ -13,10 +14,12 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.images import ImageParts, make_image, make_index, missing, put
 from tests.fakes.registry import Answer, Corrupt, CutAnswer, CutRequest, FakeRegistry, Fault, Record, Status, digest_of, on
 from tests.fakes.serve import Request
-from towline.errors import DigestMismatch, Interrupted, RegistryError, RegistryUnreachable
+from towline.errors import ConfigError, DigestMismatch, Interrupted, MachineError, RegistryError, RegistryUnreachable
 from towline.registry import stream
 from towline.registry.attempts import ATTEMPTS
+from towline.registry.client import Download
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, Moved
+from towline.registry.manifest import Manifest
 from towline.registry.parallel import JOBS
 from towline.registry.plan import CopyBlob, Place, Plan
 from towline.registry.transfer import Transfer
@@ -524,22 +527,52 @@ def test_a_host_that_asks_for_rest_gets_it_from_everybody(source: FakeRegistry, 
     assert pair.target.transport.pressure == 1
 
 
+class Stuck:
+    """A source on a disk that no longer answers."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def head_manifest(self, repository: str, target: str) -> None:
+        raise NotImplementedError
+
+    def get_manifest(self, repository: str, target: str) -> Manifest:
+        raise NotImplementedError
+
+    def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Download:
+        self.over.wait(60)
+        raise ConfigError("over")
+
+
+def test_a_disk_that_hangs_ends_with_the_deadline(source: FakeRegistry, target: FakeRegistry) -> None:
+    with Transport(limit=0.3) as transport:
+        pair, stuck = Pair(source, target, transport), Stuck()
+        copying = pair.copying()
+        with pytest.raises(MachineError, match="has not been read within"):
+            Transfer(stuck, copying.targets, transport, copying.progress).perform([Plan(blobs=(blob_of(b"x", source, pair),))])
+        stuck.over.set()
+
+
 def test_a_fault_does_not_wait_for_what_rests(source: FakeRegistry, target: FakeRegistry) -> None:
     """The damaged blob is found while its own target rests as well: nothing of it has been sent."""
     with Transport() as transport:
         pair = Pair(source, target, transport)
         blobs = [blob_of(bytes([number]) * BIG, source, pair) for number in range(3)]
-        resting = threading.Event()
+        reading, resting = threading.Event(), threading.Event()
 
         def rest(record: Record) -> Fault | None:
-            if record.method == "POST" and not resting.is_set():
-                resting.set()
-                return Status(code=429, headers={"Retry-After": "600"})
-            return None
+            if record.method != "POST" or blobs[1].digest not in unquote(record.query):
+                return None
+            assert reading.wait(30)
+            resting.set()
+            return Status(code=429, headers={"Retry-After": "600"})
 
         def damage(record: Record) -> Fault | None:
+            if not record.path.endswith(blobs[0].digest):
+                return None
+            reading.set()
             assert resting.wait(30)
-            return Corrupt(at=0) if record.path.endswith(blobs[0].digest) else None
+            return Corrupt(at=0)
 
         target.fault, source.fault = rest, damage
         with pytest.raises(DigestMismatch):
