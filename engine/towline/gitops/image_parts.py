@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from towline.image import has_registry
 
 REGISTRY = "registry"
+PARTS = ("image", "repository", REGISTRY, "name", "tag", "digest")
 _DIGEST = re.compile(r"(?:sha\d+:)?[0-9a-f]{64,128}")
 _TAG = re.compile(r"[Tt]ag(?![a-z])")
 

@@ -5,20 +5,24 @@ A values file's `image.repository`, a chart's `appVersion`, a HelmRelease's `spe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from towline import yaml_marks
 from towline.errors import ConfigError, placed
 from towline.gitops.aliases import ALL, REFUSING, Sharing, meant, merged
-from towline.gitops.change import Note, Replaced, select, unnoted
+from towline.gitops.change import Note, Replaced, match, select, unnoted
+from towline.gitops.chart_beside import base_of, chart_files
 from towline.gitops.choice import ANY, Choice
-from towline.gitops.document import Edit, edit
+from towline.gitops.document import Edit, edit, spell
 from towline.gitops.dotted import Place, check_missing, find, parse_dotted
 from towline.gitops.flow import Value
+from towline.gitops.image_parts import ImagePart, ImageParts, is_digest
 from towline.gitops.image_text import Put, instead
 from towline.gitops.scalar import said
 from towline.gitops.source import Source, read
+from towline.gitops.value_images import Site, Spot, by_site, candidate, check_read, placed_texts
 from towline.yaml_marks import Alias, Node, Path, Scalar
 
 
@@ -27,59 +31,99 @@ class PathValues:
     """Sets each path of `values` (path -> text) in every file that fits `pattern`, and empties those of `emptied` that hold something; a Change.
 
     It notes what stood there. `puts` are the paths whose value becomes part of the text that stands there (`image_text`); else it is the whole text.
+    Of a part of an image the text is the one that fits what stands beside it (`value_images`), and `choice` says which of several places are meant.
+    A path of which more than the last key is missing is refused, but with `create`, and where the chart beside the file has it.
     """
 
     pattern: str
-    values: Mapping[str, str]
+    values: Mapping[str, str | ImagePart]
     puts: Mapping[str, Put] = field(default_factory=dict)
     emptied: tuple[str, ...] = ()
     note: Note = unnoted
     sharing: Sharing = REFUSING
     choice: Choice = ANY
+    create: bool = False
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
-        """Every file that fits the pattern; raises ConfigError where none does."""
-        return select(self.pattern, listing)
+        """Every file that fits the pattern, and the values of the charts that they lie in; raises ConfigError where none fits."""
+        found = select(self.pattern, listing)
+        return tuple(dict.fromkeys((*found, *(one for path in found for one in chart_files(path, listing)))))
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit and insert; raises ConfigError (a path leads nowhere sensible) and RenderError."""
+        sources = [read(path, files[path]) for path in match(self.pattern, sorted(files))]
+        for source in sources:
+            if not any(document.root for document in source.documents):
+                raise ConfigError(f"{source.name} is empty", where=source.name, hint="write {} into it, or the keys that are to be set")
+        spots = [spot for source in sources for spot in self._spots(source)]
+        left = self._left(spots)
         changed: dict[str, bytes] = {}
-        for path, data in sorted(files.items()):
-            source = read(path, data)
-            changed[path] = edit(source, list(self._edits(source)), self.sharing)
+        for source in sources:
+            ours = [spot for spot in spots if spot.file is source and spot.site not in left]
+            base = base_of(source.name, files)
+            changed[source.name] = edit(source, [*self._edits(ours, base), *self._emptied(source, left)], self.sharing)
         return {path: data for path, data in changed.items() if data != files[path]}
 
-    def _edits(self, source: Source) -> Iterator[Edit]:
+    def _spots(self, source: Source) -> Iterator[Spot]:
+        for text, wanted in self.values.items():
+            yield from (Spot(text=text, file=source, place=place, wanted=wanted) for place in self._find(source, text))
+
+    def _left(self, spots: Sequence[Spot]) -> set[Site]:
+        """The maps in which another image stands than the one that is written there; raises ConfigError where that cannot be told."""
+        images: dict[ImageParts, list[list[Spot]]] = {}
+        for image, group in by_site(spots):
+            images.setdefault(image, []).append(group)
+        left: set[Site] = set()
+        for image, groups in images.items():
+            kept = self.choice.among(groups[0][0].text, [candidate(group) for group in groups], image.whole)
+            left |= {group[0].site for group, keep in zip(groups, kept, strict=True) if not keep}
+        return left
+
+    def _edits(self, spots: Sequence[Spot], base: Mapping[str, Any]) -> Iterator[Edit]:
         missing: dict[tuple[object, int, Path], tuple[Place, dict[str, Value]]] = {}
-        if not any(document.root for document in source.documents):
-            raise ConfigError(f"{source.name} is empty", where=source.name, hint="write {} into it, or the keys that are to be set")
-        for text in self.values:
-            for place in self._find(source, text):
-                value = self._put(place, text)
-                self.note(Replaced(file=source.name, name=text, old=_old(place), new=value))
-                if not place.missing:
-                    yield place.edit(value)
-                else:
-                    keys = check_missing(place, text)
-                    _put(missing.setdefault((place.inside, place.document, place.path), (place, {}))[1], keys, value)
-        for place in (place for text in self.emptied for place in self._find(source, text)):
-            if not place.missing and (isinstance(place.node, Alias) or (isinstance(place.node, Scalar) and place.node.value)):
-                yield place.edit("")
-            elif len(place.missing) == 1 and _merges(place):
-                yield place.edit("", str(place.missing[0]))  # wins over the merge key's
+        texts: dict[int, str] = {}
+        for _, group in by_site(spots):
+            fitting, more = placed_texts(group)
+            texts |= {id(spot): fitting[spot.text] for spot in group}
+            for old, one in more:
+                self.note(Replaced(file=group[0].file.name, name=spell(one.path), old=old, new=str(one.value)))
+                yield one
+        for spot in spots:
+            place, text = spot.place, spot.text
+            value = self._put(place, text, texts.get(id(spot), str(spot.wanted)))
+            self.note(Replaced(file=spot.file.name, name=text, old=_old(place), new=value))
+            if not place.missing:
+                yield place.edit(value)
+                continue
+            keys = check_missing(place, text)
+            if not self.create:
+                check_read(spot, base)
+            _put(missing.setdefault((place.inside, place.document, place.path), (place, {}))[1], keys, value)
         for place, entries in missing.values():
             if place.path and not _keys(place):
                 yield place.edit(entries)
             else:
                 yield from self._inserted(place, entries)
 
-    def _put(self, place: Place, text: str) -> str:
+    def _emptied(self, source: Source, left: Collection[Site]) -> Iterator[Edit]:
+        """What is emptied: a digest that would count beside a new tag."""
+        spots = [Spot(text=text, file=source, place=place, wanted="") for text in self.emptied for place in self._find(source, text)]
+        for spot in spots:
+            place = spot.place
+            if spot.site in left or not (is_digest(spot.old) or "digest" in spot.leaf.lower()):
+                continue
+            if not place.missing and (isinstance(place.node, Alias) or (isinstance(place.node, Scalar) and place.node.value)):
+                yield place.edit("")
+            elif len(place.missing) == 1 and _merges(place):
+                yield place.edit("", str(place.missing[0]))  # wins over the merge key's
+
+    def _put(self, place: Place, text: str, value: str) -> str:
         """What is to stand at a place of the path `text`; raises RenderError."""
         node = _meant(place)
         if place.missing or not isinstance(node, Scalar) or place.source.templated(node.start.index, node.end.index):
-            return self.values[text]
+            return value
         with placed(place.source.where(place.node.start)):
-            return self.puts.get(text, instead)(said(node), self.values[text])
+            return self.puts.get(text, instead)(said(node), value)
 
     def _find(self, source: Source, text: str) -> list[Place]:
         return find(source, parse_dotted(text), follow=self.sharing.policy == ALL)

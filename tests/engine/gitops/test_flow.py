@@ -16,7 +16,7 @@ NARROW = '{"image":{"repository":"r","tag":"1"},"list":[{"a":null}]}'
 
 
 def changed(text: str, values: dict[str, str], name: str = "v.json") -> str:
-    change = PathValues(pattern=name, values=values)
+    change = PathValues(pattern=name, values=values, create=True)
     once = change.apply({name: text.encode()}).get(name, text.encode())
     assert change.apply({name: once}) == {}
     return once.decode()

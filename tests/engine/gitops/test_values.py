@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from towline.errors import ConfigError, RenderError
 from towline.gitops.aliases import ALL, OWN, REFUSE, Sharing
 from towline.gitops.change import Change, Replaced
+from towline.gitops.choice import Choice
+from towline.gitops.image_parts import ImagePart, ImageParts
 from towline.gitops.image_text import with_image
 from towline.gitops.values import PathValues
 
@@ -32,8 +36,9 @@ spec:
 """
 
 
-def changed(text: str, values: dict[str, str], *emptied: str) -> str:
-    return PathValues(pattern="v.yaml", values=values, emptied=emptied).apply({"v.yaml": text.encode()}).get("v.yaml", text.encode()).decode()
+def changed(text: str, values: Mapping[str, str | ImagePart], *emptied: str, create: bool = False) -> str:
+    change = PathValues(pattern="v.yaml", values=values, emptied=emptied, create=create)
+    return change.apply({"v.yaml": text.encode()}).get("v.yaml", text.encode()).decode()
 
 
 def test_it_is_a_change() -> None:
@@ -57,14 +62,14 @@ def test_the_usual_keys_of_a_values_file_change_and_nothing_else() -> None:
     ("image.tag: x\nimage.repository: y\n", 'image.tag: "1.20"\nimage.repository: host.example/app\n'),
 ])
 def test_missing_keys_are_added_in_the_style_that_is_there(text: str, result: str) -> None:
-    assert changed(text, IMAGE) == result
+    assert changed(text, IMAGE, create=True) == result
     assert changed(result, IMAGE) == result
 
 
 def test_keys_below_different_new_maps_come_together() -> None:
-    assert changed("x: 1\n", {"a.b.c": "p", "a.b.d": "q", "a.e": "r"}) == "x: 1\na:\n  b:\n    c: p\n    d: q\n  e: r\n"
+    assert changed("x: 1\n", {"a.b.c": "p", "a.b.d": "q", "a.e": "r"}, create=True) == "x: 1\na:\n  b:\n    c: p\n    d: q\n  e: r\n"
     with pytest.raises(ConfigError, match="a text and a map"):
-        changed("x: 1\n", {"a.b": "p", "a.b.c": "q"})
+        changed("x: 1\n", {"a.b": "p", "a.b.c": "q"}, create=True)
 
 
 def test_a_digest_is_added_behind_the_tag_and_an_old_one_emptied_where_none_is_pinned() -> None:
@@ -170,3 +175,98 @@ def test_a_text_where_a_map_is_needed_says_so() -> None:
     with pytest.raises(RenderError, match="holds something already") as caught:
         changed("image: ''\n", {"image.tag": "b"})
     assert caught.value.hint == "make it a map"
+
+
+# An image in parts
+
+WEB = ImageParts(host="reg.io", name="team/web", tag="2", digest="sha256:0", whole="reg.io/team/web:2")
+USUAL = {f"image.{part}": ImagePart(image=WEB, part=part) for part in ("repository", "tag")}
+
+
+@pytest.mark.parametrize(("text", "result"), [
+    ("image: {registry: docker.io, repository: team/web, tag: '1'}\n", "image: {registry: reg.io, repository: team/web, tag: '2'}\n"),
+    ("image: {registry: docker.io, tag: '1'}\n", "image: {registry: reg.io, tag: '2', repository: team/web}\n"),
+    ("image: {registry: reg.io, repository: old, tag: '1'}\n", "image: {registry: reg.io, repository: team/web, tag: '2'}\n"),
+    ("image: {registry: reg.io/team, repository: web, tag: '1'}\n", "image: {registry: reg.io/team, repository: web, tag: '2'}\n"),
+    ("image: {registry: docker.io, repository: docker.io/old, tag: '1'}\n", "image: {registry: reg.io, repository: reg.io/team/web, tag: '2'}\n"),
+    ("image: {registry: '', repository: old, tag: '1'}\n", "image: {registry: '', repository: reg.io/team/web, tag: '2'}\n"),
+    ("global: {imageRegistry: reg.io}\nimage: {repository: old, tag: '1'}\n", "global: {imageRegistry: reg.io}\nimage: {repository: team/web, tag: '2'}\n"),
+    ("x: &x {registry: docker.io}\nimage:\n  <<: *x\n  repository: old\n  tag: '1'\n",
+     "x: &x {registry: docker.io}\nimage:\n  <<: *x\n  repository: team/web\n  tag: '2'\n  registry: reg.io\n"),
+])
+def test_registry_and_repository_become_the_image_in_the_form_that_is_there(text: str, result: str) -> None:
+    assert changed(text, USUAL) == result
+    assert changed(result, USUAL) == result
+
+
+def test_a_whole_image_beside_its_registry_is_written_without_it() -> None:
+    whole = {"spec.image": ImagePart(image=WEB, part="image")}
+    assert changed("spec: {registry: old.io, image: 'team/web:1'}\n", whole) == "spec: {registry: reg.io, image: 'team/web:2'}\n"
+    assert changed("spec: {registry: old.io, image: 'a.io/web:1'}\n", whole) == "spec: {registry: old.io, image: 'reg.io/team/web:2'}\n"
+
+
+def test_flat_keys_have_their_registry_under_a_name_like_theirs() -> None:
+    flat = {"webRepository": ImagePart(image=WEB, part="repository")}
+    assert changed("webRegistry: a.io\nregistry: b.io\nwebRepository: web\n", flat) == "webRegistry: reg.io\nregistry: b.io\nwebRepository: team/web\n"
+
+
+def test_a_bare_digest_is_emptied_beside_a_new_tag_and_a_commit_s_hash_is_not() -> None:
+    bare = "a" * 64
+    assert changed(f"image: {{tag: '1', sha: {bare}}}\n", {"image.tag": "2"}, "image.sha") == "image: {tag: '2', sha: \"\"}\n"
+    assert changed("image: {tag: '1', sha: abc123}\n", {"image.tag": "2"}, "image.sha") == "image: {tag: '2', sha: abc123}\n"
+
+
+@pytest.mark.parametrize(("text", "values", "message", "hint"), [
+    ("web: {image: {repository: r, tag: t}}\n", USUAL, "image.repository is not in v.yaml, and image is not either", "did you mean 'web.image.repository'?"),
+    ("server: {tag: t}\n", {"image.name": "x"}, "image.name is not in v.yaml", "keys that an image may be in: server.tag. createPaths: true adds it"),
+    ("a: 1\n", {"spec.image": "x"}, "spec.image is not in v.yaml, and spec is not either", "createPaths: true adds it"),
+    ("image: {name: reg.io/team/web, version: '1'}\n", USUAL, "image.repository is not in v.yaml, but image.name is there", "say in valuesPaths"),
+    ("image: {repo: x, ref: '1'}\n", {"image.tag": USUAL["image.tag"]}, "image.tag is not in v.yaml, but image.ref is there", "say in valuesPaths"),
+])
+def test_a_path_that_nobody_reads_is_refused_with_the_likely_ones(text: str, values: Mapping[str, str | ImagePart], message: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        changed(text, values)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert caught.value.where.startswith("v.yaml:1")
+    assert changed(text, values, create=True) != text
+
+
+@pytest.mark.parametrize("text", ["image: {pullPolicy: Always}\n", "image:\n", "image: {tag: a}\n", "image: {name: web, repository: r}\n"])
+def test_a_missing_key_beside_its_like_is_added(text: str) -> None:
+    assert changed(text, USUAL).count("team/web") == 1
+
+
+def test_what_the_chart_beside_has_may_be_set() -> None:
+    files = {"c/Chart.yaml": b"name: c\n", "c/values.yaml": b"image: {repository: r}\n", "c/env/prod.yaml": b"a: 1\n", "prod.yaml": b"a: 1\n"}
+    change = PathValues(pattern="c/env/*.yaml", values=USUAL)
+    assert change.wants(sorted(files)) == ("c/env/prod.yaml", "c/Chart.yaml", "c/values.yaml")
+    assert change.apply(files) == {"c/env/prod.yaml": b'a: 1\nimage:\n  repository: reg.io/team/web\n  tag: "2"\n'}
+    with pytest.raises(ConfigError, match=r"is not in prod\.yaml"):
+        PathValues(pattern="prod.yaml", values=USUAL).apply(files)
+    other = {"other.repository": USUAL["image.repository"]}
+    with pytest.raises(ConfigError, match=r"is not in c/env/prod\.yaml"):
+        PathValues(pattern="c/env/prod.yaml", values=other).apply(files)
+
+
+PROVIDERS = "".join(f"---\nkind: Provider\nmetadata: {{name: {name}}}\nspec: {{package: 'reg.io/team/{name}:1'}}\n" for name in ("web", "cart"))
+PACKAGE = {"spec.package": ImagePart(image=WEB, part="image")}
+
+
+def test_a_path_that_occurs_again_with_another_image_is_left_alone_there() -> None:
+    assert changed(PROVIDERS, PACKAGE) == PROVIDERS.replace("team/web:1", "team/web:2")
+    values = "{values: {image: {registry: reg.io, digest: 'sha256:0', repository: team/"
+    releases = PROVIDERS.replace("{package: 'reg.io/team/", values).replace(":1'", ", tag: '1'}}")
+    made = changed(releases, {f"spec.values.{path}": part for path, part in USUAL.items()}, "spec.values.image.digest")
+    assert made == releases.replace("team/web, tag: '1'", "team/web, tag: '2'").replace("sha256:0", "", 1)
+
+
+def test_the_resource_chooses_where_a_path_occurs_again() -> None:
+    change = PathValues(pattern="v.yaml", values=PACKAGE, choice=Choice(resource="Provider/cart"))
+    assert change.apply({"v.yaml": PROVIDERS.encode()}) == {"v.yaml": PROVIDERS.replace("team/cart:1", "team/web:2").encode()}
+
+
+def test_files_that_have_a_tag_alone_all_get_it() -> None:
+    files = {f"{name}.yaml": f"image: {{tag: '{name}'}}\n".encode() for name in "ab"}
+    tag = {"image.tag": ImagePart(image=WEB, part="tag")}
+    assert set(PathValues(pattern="*.yaml", values=tag).apply(files).values()) == {b"image: {tag: '2'}\n"}

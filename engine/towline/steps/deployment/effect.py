@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from towline.config.settings import Settings
 from towline.errors import ConfigError
 from towline.gitops.change import match
+from towline.gitops.chart_beside import chart_folder
 from towline.gitops.image_effect import WHOLE, images_in, last_part, names, near, strays
 from towline.image import Reference
 from towline.steps.deployment.tools import Planned
@@ -48,7 +49,7 @@ class Effect:
         if any(one is None for one in found.values()):
             return  # what cannot be read is not judged: that an edit says what it should is proven
         every = [one for listed in found.values() for one in listed or ()]
-        unread = self.tool == VALUES and not any(_chart_beside(path, listing) for path in paths)
+        unread = self.tool == VALUES and not any(chart_folder(path, listing) is not None for path in paths)
         for image in self.images:
             for one in strays(every, image) if self.tool == HELM else ():
                 warn(f"{one.place} in {some(paths)} runs {one.text}, not {image}")
@@ -105,10 +106,3 @@ def effect_of(settings: Settings, planned: Planned) -> Effect:
 def _part_of(image: Reference) -> bytes:
     """What of an image changes with each build."""
     return (image.image.tag or image.image.digest).encode()
-
-
-def _chart_beside(path: str, listing: Sequence[str]) -> bool:
-    """Whether a values file lies in a chart's folder, or below."""
-    parts = path.split("/")[:-1]
-    folders = ("".join(f"{part}/" for part in parts[:depth]) for depth in range(len(parts) + 1))
-    return any(f"{folder}Chart.yaml" in listing for folder in folders)

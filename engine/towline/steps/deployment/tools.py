@@ -12,6 +12,7 @@ from towline.gitops.change import Change, Note, Together, check_path, unnoted
 from towline.gitops.chart_images import ImageValues
 from towline.gitops.choice import Choice
 from towline.gitops.helm import Cluster, HelmChart, Renderer, ValuesFile, renderer
+from towline.gitops.image_parts import PARTS, ImagePart, ImageParts, digest_paths
 from towline.gitops.image_text import Put, image_put, with_value
 from towline.gitops.kustomize import KustomizeImage
 from towline.gitops.manifest import ContainerImage
@@ -92,6 +93,14 @@ class _Call:
         lasting = tuple(replace(one, note=unnoted, sharing=replace(one.sharing, say=silent), choice=replace(one.choice, say=silent)) for one in every)
         return Planned(change=Together(changes=every, lasting=lasting), images=images, lasting=lasting)
 
+    def paths(self, images: Mapping[str, Deployed], values: Mapping[str, str | ImagePart], *, puts: Mapping[str, Put]) -> Planned:
+        """Edits of paths in files; of a digest that would count beside a new tag nothing is left."""
+        beside = dict.fromkeys(one for path in values for one in digest_paths(path))
+        emptied = tuple(path for path in beside if path not in values)
+        change = PathValues(pattern=self.file, values=values, puts=puts, emptied=emptied, note=self.note, sharing=self.sharing, choice=self.choice,
+                            create=self.settings.flag("createPaths"))
+        return self.planned(images, [change])
+
     def workspace_file(self, name: str, parameter: str) -> bytes | None:
         """The content of a file of the workspace, None where it is not there."""
         with placed(self.settings.origin(parameter)):
@@ -102,8 +111,7 @@ def _manifest(call: _Call) -> Planned:
     if call.settings.given("imagePath"):
         image = call.images.single()
         path = call.settings.text("imagePath")
-        return call.planned({path: image}, [PathValues(pattern=call.file, values={path: image.written}, puts={path: image_put(path)}, note=call.note,
-                                                     sharing=call.sharing)])
+        return call.paths({path: image}, {path: _part(image, "image")}, puts={path: image_put(path)})
     images = call.images.by_container("" if call.settings.given("containers") else call.needed("containerName"))
     changes = (ContainerImage(pattern=call.file, container=name, image=image.written, note=call.note, sharing=call.sharing, choice=call.choice)
                for name, image in images.items())
@@ -144,29 +152,23 @@ def _values(call: _Call) -> Planned:
     if call.settings.given("valuesPaths"):
         return _values_paths(call)
     images = call.images.by_container(_IMAGE)
-    values: dict[str, str] = {}
+    values: dict[str, str | ImagePart] = {}
     for key, image in images.items():
-        values[f"{key}.repository"] = image.repository
-        values |= {f"{key}.tag": image.tag} if image.tag else {}
-        values |= {f"{key}.digest": image.digest} if image.pinned or not image.tag else {}
-    emptied = tuple(f"{key}.digest" for key in images if f"{key}.digest" not in values)  # the chart would go on with the old one
-    return call.planned(images, [PathValues(pattern=call.file, values=values, puts=dict.fromkeys(values, with_value), emptied=emptied, note=call.note,
-                                            sharing=call.sharing)])
+        values[f"{key}.repository"] = _part(image, "repository")
+        values |= {f"{key}.tag": _part(image, "tag")} if image.tag else {}
+        values |= {f"{key}.digest": _part(image, "digest")} if image.pinned or not image.tag else {}
+    return call.paths(images, values, puts=dict.fromkeys(values, with_value))
 
 
-_PARTS: Mapping[str, Callable[[Deployed], str]] = {
-    "image": lambda image: image.written,
-    "repository": lambda image: image.repository,
-    "registry": lambda image: image.reference.registry.host,
-    "name": lambda image: image.reference.image.name,
-    "tag": lambda image: image.tag,
-    "digest": lambda image: image.digest,
-}
+def _part(image: Deployed, part: str) -> ImagePart:
+    reference = image.reference
+    parts = ImageParts(host=reference.registry.host, name=reference.image.name, tag=image.tag, digest=image.digest, whole=image.written)
+    return ImagePart(image=parts, part=part)
 
 
 def _values_paths(call: _Call) -> Planned:
     """Each path with the part of an image that it asks for: `tag`, or `tag of NAME` where there are several; `version` is the build's own."""
-    values: dict[str, str] = {}
+    values: dict[str, str | ImagePart] = {}
     puts: dict[str, Put] = {}
     images: dict[str, Deployed] = {}
     for path, wanted in call.settings.mapping("valuesPaths").items():
@@ -174,14 +176,14 @@ def _values_paths(call: _Call) -> Planned:
         if part == "version" and not name:
             values[path] = call.needed("artifactVersion")
             continue
-        if part not in _PARTS:
-            raise ConfigError(f"{wanted!r} is no part of an image", where=call.settings.origin("valuesPaths"), hint=nearest(part, [*_PARTS, "version"]))
+        if part not in PARTS:
+            raise ConfigError(f"{wanted!r} is no part of an image", where=call.settings.origin("valuesPaths"), hint=nearest(part, [*PARTS, "version"]))
         images[path] = call.images.named(name, "valuesPaths") if name else call.images.single()
-        values[path] = _PARTS[part](images[path])
+        values[path] = _part(images[path], part)
         puts[path] = image_put(path) if part == "image" else with_value
-        if not values[path]:
+        if not str(values[path]):
             raise ConfigError(f"no {part} is known of {images[path].reference}", where=call.settings.origin("valuesPaths"), hint=f"leave {path} out")
-    return call.planned(images, [PathValues(pattern=call.file, values=values, puts=puts, note=call.note, sharing=call.sharing)])
+    return call.paths(images, values, puts=puts)
 
 
 def _template(call: _Call) -> Planned:

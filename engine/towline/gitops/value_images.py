@@ -1,0 +1,161 @@
+"""Pure. Images at the paths of values: where their parts stand beside each other, which image stood there, and what each part becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from towline.errors import ConfigError
+from towline.gitops.beside import image_paths, resource_at, text_at, texts_at
+from towline.gitops.choice import Candidate
+from towline.gitops.document import Edit, spell
+from towline.gitops.dotted import Place, Step, parse_dotted
+from towline.gitops.image_effect import composed
+from towline.gitops.image_parts import REGISTRY, ImagePart, ImageParts, global_paths
+from towline.gitops.source import Source
+from towline.suggest import close, some
+from towline.yaml_marks import Path
+
+_OTHERWISE = {
+    "repository": ("name", "image", "imagename", "repo", "ref", "reference", "uri", "url", "path"),
+    "tag": ("version", "imagetag", "ref", "reference"),
+}
+_JOINED = ("repository", "image")  # parts that a registry may stand apart from
+
+Site = tuple[str, tuple[tuple[int, Path], ...], int, Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """A place that the dotted path `text` leads to, in the file `file`, and what is wanted there."""
+
+    text: str
+    file: Source
+    place: Place
+    wanted: str | ImagePart
+
+    @property
+    def parent(self) -> Path:
+        """Where the map is that holds the place, as far as it is there."""
+        return self.place.path if self.place.missing else self.place.path[:-1]
+
+    @property
+    def site(self) -> Site:
+        """The map that holds the place."""
+        return self.file.name, self.place.inside, self.place.document, self.parent
+
+    @property
+    def leaf(self) -> str:
+        """The key of the place itself."""
+        return str(self.place.missing[-1] if self.place.missing else self.place.path[-1])
+
+    @property
+    def old(self) -> str:
+        """The text that stands there; empty for none."""
+        whole = not self.place.missing and self.place.path
+        return text_at(self.place.source, self.place.document, self.place.path) if whole else ""
+
+    @property
+    def beside(self) -> dict[str, str]:
+        """The texts beside it."""
+        return texts_at(self.place.source, self.place.document, self.parent)
+
+    @property
+    def resource(self) -> str:
+        """`kind/name` of what it belongs to."""
+        for document, path in self.place.inside[:1]:
+            return resource_at(self.file, document, path)
+        return resource_at(self.place.source, self.place.document, self.parent)
+
+
+def by_site(spots: Iterable[Spot]) -> list[tuple[ImageParts, list[Spot]]]:
+    """The spots that ask for parts of an image, those of one image in one map together."""
+    asked = [(spot.site, spot.wanted.image, spot) for spot in spots if isinstance(spot.wanted, ImagePart)]
+    keys = list(dict.fromkeys((site, image) for site, image, _ in asked))
+    asked.sort(key=lambda one: keys.index(one[:2]))
+    return [(key[1], [spot for *_, spot in group]) for key, group in groupby(asked, key=lambda one: one[:2])]
+
+
+def candidate(spots: Sequence[Spot]) -> Candidate:
+    """The image that stands at spots of one map, as far as its name can be told there."""
+    first = spots[0]
+    return Candidate(file=first.file.name, resource=first.resource, image=_standing(spots))
+
+
+def placed_texts(spots: Sequence[Spot]) -> tuple[dict[str, str], list[tuple[str, Edit]]]:
+    """What spots of one image in one map become, by their paths; and edits of the registry beside them, with the text that stands there."""
+    texts: dict[str, str] = {}
+    more: dict[str, tuple[str, Edit]] = {}
+    for spot in spots:
+        assert isinstance(spot.wanted, ImagePart)
+        image, part = spot.wanted.image, spot.wanted.part
+        texts[spot.text] = str(spot.wanted)
+        if part not in _JOINED:
+            continue
+        key = _registry_key(spot.leaf)
+        apart = spot.beside.get(key, "")
+        registry, rest = image.spread(spot.old, apart, _common(spot))
+        texts[spot.text] = rest + (image.whole.removeprefix(image.repository) if part == "image" else "")
+        if registry and apart and all(other.leaf != key for other in spots):
+            place = spot.place
+            more[key] = apart, Edit(document=place.document, path=(*spot.parent, key), value=registry, inside=place.inside)
+    return texts, list(more.values())
+
+
+def check_read(spot: Spot, base: Mapping[str, Any]) -> None:
+    """Pass where a missing key is one that somebody reads, as far as the file or the chart's own values `base` tell; raises ConfigError."""
+    place, file = spot.place, spot.file.name
+    steps = parse_dotted(spot.text)
+    if _known(base, steps[:-1]):
+        return
+    if len(place.missing) > 1:
+        likely = image_paths(place.source)
+        near = close(spot.text, likely)
+        hint = f"did you mean {near!r}? " if near else f"keys that an image may be in: {some(likely)}. " if likely else ""
+        above = spell((*place.path, *map(str, place.missing[:-1])))
+        raise ConfigError(f"{spot.text} is not in {file}, and {above} is not either",
+                          where=place.source.where(place.node.start), hint=f"{hint}createPaths: true adds it")
+    if others := _instead_of(spot):
+        beside = some([f"{spot.text.removesuffix(spot.leaf)}{key}" for key in others])
+        raise ConfigError(f"{spot.text} is not in {file}, but {beside} is there", where=place.source.where(place.node.start),
+                          hint="say in valuesPaths which key is which part of the image; createPaths: true adds it")
+
+
+def _known(base: Any, steps: Sequence[Step]) -> bool:
+    """Whether the chart's own values have a map at these keys; the top counts for none."""
+    for step in steps:
+        base = base.get(step) if isinstance(base, Mapping) else None
+    return bool(steps) and isinstance(base, Mapping)
+
+
+def _instead_of(spot: Spot) -> list[str]:
+    """Keys beside a missing one by which the image seems to be called there; none where one of the usual keys is there."""
+    usual = {REGISTRY, "repository", "tag", "digest"} & spot.beside.keys()
+    if usual or not isinstance(spot.wanted, ImagePart) or not spot.parent:
+        return []
+    return [key for key, text in spot.beside.items() if text and key.lower() in _OTHERWISE.get(spot.leaf, ())]
+
+
+def _standing(spots: Sequence[Spot]) -> str:
+    by_part = {spot.wanted.part: spot for spot in spots if isinstance(spot.wanted, ImagePart)}
+    beside = spots[0].beside
+    if "image" in by_part:
+        spot = by_part["image"]
+        return composed(beside.get(_registry_key(spot.leaf), ""), spot.old, "", "") if spot.old else ""
+    named = by_part.get("repository") or by_part.get("name")
+    name = named.old if named else next(filter(None, map(beside.get, ("repository", "name", "image"))), "")
+    tag = by_part["tag"].old if "tag" in by_part else beside.get("tag", "")
+    return composed(beside.get(REGISTRY, ""), name, tag or "latest", "") if name else ""
+
+
+def _registry_key(leaf: str) -> str:
+    """Where the registry would stand beside a key: `imageRegistry` beside `imageRepository`, else `registry`."""
+    return leaf.replace("epository", "egistry") if "epository" in leaf else REGISTRY
+
+
+def _common(spot: Spot) -> str:
+    """The registry that the values give all images; empty for none."""
+    texts: Iterator[str] = (text_at(spot.place.source, spot.place.document, path) for path in global_paths(tuple(map(str, spot.parent))))
+    return next(filter(None, texts), "")
