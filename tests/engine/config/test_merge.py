@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from towline.config.merge import Layer, fold, merge, prune
@@ -12,7 +12,6 @@ from towline.config.merge import Layer, fold, merge, prune
 scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
 keys = st.sampled_from("abc")
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=8)
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 maps = st.dictionaries(keys, values, max_size=3)
 
 
@@ -65,7 +64,6 @@ def test_a_merged_map_is_trusted_only_where_all_its_parts_are() -> None:
     assert [found[key].trusted for key in "abc"] == [False, True, True]
 
 
-@unhurried
 @given(st.lists(maps, max_size=4))
 def test_folding_never_changes_its_inputs(inputs: list[dict[str, object]]) -> None:
     before = copy.deepcopy(inputs)
@@ -73,13 +71,11 @@ def test_folding_never_changes_its_inputs(inputs: list[dict[str, object]]) -> No
     assert inputs == before
 
 
-@unhurried
 @given(st.lists(maps, max_size=4))
 def test_no_null_survives(inputs: list[dict[str, object]]) -> None:
     assert not has_null(plain(*inputs))
 
 
-@unhurried
 @given(maps, maps)
 def test_the_later_layer_wins(below: dict[str, object], above: dict[str, object]) -> None:
     folded = plain(below, above)
@@ -88,20 +84,17 @@ def test_the_later_layer_wins(below: dict[str, object], above: dict[str, object]
             assert folded[key] == prune(value)
 
 
-@unhurried
 @given(maps, maps, maps)
 def test_what_has_been_folded_can_be_folded_further(one: dict[str, object], two: dict[str, object], three: dict[str, object]) -> None:
     assert plain(plain(one, two), three) == plain(one, two, three)
 
 
-@unhurried
 @given(maps)
 def test_a_layer_over_itself_changes_nothing(layer_values: dict[str, object]) -> None:
     assert plain(layer_values, layer_values) == plain(layer_values)
     assert prune(prune(layer_values)) == prune(layer_values)
 
 
-@unhurried
 @given(maps, maps)
 def test_what_only_one_layer_has_stays_as_it_is(below: dict[str, object], above: dict[str, object]) -> None:
     folded = plain(below, above)
@@ -110,7 +103,6 @@ def test_what_only_one_layer_has_stays_as_it_is(below: dict[str, object], above:
             assert folded.get(key) == prune(only)[key] if only[key] is not None else key not in folded
 
 
-@unhurried
 @given(st.lists(maps, min_size=1, max_size=4), keys)
 def test_a_setting_remembers_every_layer_that_set_it_in_order(layers: list[dict[str, object]], key: str) -> None:
     numbered = [layer(values, f"{number}") for number, values in enumerate(layers)]
@@ -120,14 +112,12 @@ def test_a_setting_remembers_every_layer_that_set_it_in_order(layers: list[dict[
     assert seen == setters
 
 
-@unhurried
 @given(st.lists(st.tuples(st.dictionaries(keys, st.integers(), min_size=1), st.booleans()), min_size=1, max_size=4))
 def test_a_merged_map_is_trusted_just_where_every_layer_that_is_in_it_is(layers: list[tuple[dict[str, object], bool]]) -> None:
     setting = fold([layer({"a": values}, trusted=trusted) for values, trusted in layers])["a"]
     assert setting.trusted == all(trusted for _, trusted in layers)
 
 
-@unhurried
 @given(values, values)
 def test_merging_maps_keeps_every_key_and_replaces_anything_else(below: object, above: object) -> None:
     merged = merge(below, above)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.git_server import GitServer
+from tests.fakes.gnupg import GnuPG, agents, wait
 from tests.fakes.ssh_server import make_key
 from towline.errors import CredentialError, MachineError
 from towline.git.remote import parse_remote
@@ -17,25 +17,10 @@ from towline.git.repository import Author, Repository
 from towline.git.signing import GPG, SSH, SigningKey, signing
 
 
-def gpg(home: Path, *words: str, stdin: str = "") -> str:
-    """What gpg prints; the agent that it starts in its home is ended."""
-    home.mkdir(mode=0o700, exist_ok=True)
-    own = {"GNUPGHOME": str(home), "PATH": os.environ["PATH"]}
-    try:
-        return subprocess.run(["gpg", "--batch", "--no-tty", *words], input=stdin, env=own, text=True, capture_output=True, check=True).stdout
-    finally:
-        subprocess.run(["gpgconf", "--kill", "gpg-agent"], env=own, check=True)
-
-
-def make_gpg_home(home: Path) -> Path:
-    """A home of gpg with one key."""
-    gpg(home, "--passphrase", "", "--pinentry-mode", "loopback", "--quick-generate-key", "Deployer <deployer@example.com>", "ed25519", "sign", "never")
-    return home
-
-
 @pytest.fixture
-def gpg_home(tmp_path: Path) -> Path:
-    return make_gpg_home(tmp_path / "people")
+def gnupg(tmp_path: Path) -> Iterator[GnuPG]:
+    with GnuPG(tmp_path / "people") as home:
+        yield home
 
 
 def committed(server: GitServer, environ: Mapping[str, str], key: SigningKey) -> Path:
@@ -60,17 +45,20 @@ def test_a_commit_is_signed_by_an_ssh_key(server: GitServer, environ: Mapping[st
     assert list(temporary.iterdir()) == []
 
 
-def test_a_commit_is_signed_by_a_gnupg_key_and_no_agent_stays(
-    server: GitServer, environ: Mapping[str, str], temporary: Path, gpg_home: Path,
-) -> None:
-    secret = gpg(gpg_home, "--export-secret-keys", "--armor", "--passphrase", "", "--pinentry-mode", "loopback")
-    bare = committed(server, environ, SigningKey(private=secret, format=GPG))
-    done = subprocess.run(["git", f"--git-dir={bare}", "verify-commit", "main"], env={**server.environment, "GNUPGHOME": str(gpg_home)}, capture_output=True,
-                          text=True, check=False)
+def test_a_commit_is_signed_by_a_gnupg_key(server: GitServer, environ: Mapping[str, str], temporary: Path, gnupg: GnuPG) -> None:
+    bare = committed(server, environ, SigningKey(private=gnupg.make_key(), format=GPG))
+    done = subprocess.run(["git", f"--git-dir={bare}", "verify-commit", "main"], env={**server.environment, "GNUPGHOME": str(gnupg.home)},
+                          capture_output=True, text=True, check=False)
     assert (done.returncode, 'Good signature from "Deployer <deployer@example.com>"' in done.stderr) == (0, True), done.stderr
     assert list(temporary.iterdir()) == []
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert [words for words in running if "gpg-agent" in words and "towline-git-" in words] == []
+
+
+def test_no_agent_and_no_home_of_gnupg_stays(environ: Mapping[str, str], temporary: Path, gnupg: GnuPG) -> None:
+    with signing(SigningKey(private=gnupg.make_key(), format=GPG), temporary, environ) as by:
+        home = Path(by.variables["GNUPGHOME"])
+        assert len(agents(home)) == 1
+    assert not home.exists()
+    wait(lambda: not agents(home), "its agent has not ended")
 
 
 def test_the_key_is_there_for_its_owner_alone_and_never_in_a_word(environ: Mapping[str, str], temporary: Path, tmp_path: Path) -> None:

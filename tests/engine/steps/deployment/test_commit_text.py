@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.calls import Ending, configure, request
-from tests.engine.git.test_signing import gpg, make_gpg_home
 from tests.fakes.git_server import GitServer
+from tests.fakes.gnupg import GnuPG
 from tests.fakes.ssh_server import make_key
 
 MANIFEST = b"kind: Pod\nspec:\n  serviceAccountName: app\n  containers:\n  - name: app\n    image: r.example/app:1\n"
@@ -185,13 +185,13 @@ def test_the_commit_is_signed_where_a_key_is_set(place: Place) -> None:
 
 @pytest.mark.parametrize("by_file", [True, False])
 def test_a_gnupg_key_signs_as_jenkins_binds_it_a_file_or_a_text(place: Place, tmp_path: Path, by_file: bool) -> None:  # noqa: FBT001 - a table
-    home = make_gpg_home(tmp_path / "people")
-    key = gpg(home, "--export-secret-keys", "--armor", "--passphrase", "", "--pinentry-mode", "loopback")
+    with GnuPG(tmp_path / "people") as home:
+        key = home.make_key()
     (tmp_path / "key.asc").write_text(key)
     ending = place.deploy({"PIPER_signingPrivateKey": str(tmp_path / "key.asc") if by_file else key}, signingFormat="gpg")
     assert ending.code == 0, ending.err
     verify = ["git", f"--git-dir={place.bare}", "verify-commit", "main"]
-    subprocess.run(verify, env={**place.server.environment, "GNUPGHOME": str(home)}, check=True, capture_output=True)
+    subprocess.run(verify, env={**place.server.environment, "GNUPGHOME": str(home.home)}, check=True, capture_output=True)
     assert key.splitlines()[2] not in ending.err + str(ending.result)
 
 
