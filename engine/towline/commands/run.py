@@ -162,8 +162,8 @@ def _perform(arguments: argparse.Namespace, call: Call, *, settings: Settings, v
         return Outcome(status=BIND, summary="a Jenkins credential is to be bound", bindings=bindings)
     for warning in settings.warnings:  # not before: binding runs the engine once more
         call.console.warn(warning)
-    dry_run = "dry run " if arguments.dry_run else ""
-    call.console.say(f"{schema.name}: {dry_run or 'runs '}{f'in stage {call.request.stage}' if call.request.stage else ''}: {why}")
+    doing = "dry run" if arguments.dry_run else "runs"
+    call.console.say(f"{schema.name}: {doing}{f' in stage {call.request.stage}' if call.request.stage else ''}: {why}")
     started = time.monotonic()
     try:
         outcome: Outcome = dispatch.step(schema.name).run(_task(call, settings, values, dry_run=arguments.dry_run))
@@ -171,7 +171,7 @@ def _perform(arguments: argparse.Namespace, call: Call, *, settings: Settings, v
         _show(call, arguments, fault.outputs)
         raise
     _show(call, arguments, outcome.outputs)
-    status = "nothing was done" if dry_run else outcome.status
+    status = "nothing was done" if arguments.dry_run else outcome.status
     call.console.say(f"{schema.name}: {status}: {outcome.summary} ({time.monotonic() - started:.2f} s)")
     if not call.requested and not arguments.dry_run:
         environment.write(call.folder, outcome.pipeline_environment)
