@@ -18,7 +18,7 @@ from towline.retry import Clock, Deadline
 from towline.steps.deployment.commit_text import commit_text
 from towline.steps.deployment.effect import effect_of
 from towline.steps.deployment.remote import opened
-from towline.steps.deployment.report import Deployment, Target, commits, diff_of, outcome, outputs_of, superseded
+from towline.steps.deployment.report import Deployment, Target, commits, diff_of, outcome, outputs_of, replaced_lines, superseded
 from towline.steps.deployment.tools import Planned, plan
 from towline.steps.deployment.watch import Watched
 from towline.steps.task import Task
@@ -43,6 +43,8 @@ def run(task: Task) -> Outcome:
         except TowlineError as fault:
             _keep(task, done, fault, seconds=time.monotonic() - started)
             raise
+        for line in replaced_lines(done[-1]):
+            task.console.say(f"  {line}")
     seconds = time.monotonic() - started
     if any(one.update.newer for one in done):
         raise superseded(done, stage=task.stage, dry_run=task.dry_run, seconds=seconds)

@@ -560,3 +560,9 @@ def test_what_was_deployed_here_before_tells_which_container_of_the_name_is_mean
     ending = place.deploy(**KUBECTL, containerImageNameTag="other:3", resource="Deployment/cart", number="3")
     assert "registry.example.com/team/other:3" in place.file("app.yaml")
     assert "registry.example.com/team/store:2" in place.file("app.yaml")
+
+
+def test_the_log_says_what_is_replaced_by_what_and_nothing_where_nothing_is(place: Place) -> None:
+    lines = place.deploy(**KUBECTL).err.splitlines()
+    assert [line for line in lines if " -> " in line] == ["  app.yaml: app: old.example.com/app:1 -> registry.example.com/team/app:2.0"]
+    assert " -> " not in place.deploy(**KUBECTL).err

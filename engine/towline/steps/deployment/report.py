@@ -15,6 +15,9 @@ from towline.suggest import some
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
 
+_LINES = 10
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """One place to deploy to: its settings, what is written, and the Change that does it."""
@@ -91,6 +94,13 @@ def facts_of(done: Sequence[Deployment], stage: str) -> dict[str, object]:
     place, outputs = f"deployment/{stage.replace('/', '-')}", outputs_of(done, seconds=0.0)
     return {f"{place}/commit": done[0].commit, f"{place}/branch": done[0].update.branch,
             **{f"{place}/{name}": outputs[name] for name in ("repositories", "images", "files")}}
+
+
+def replaced_lines(deployment: Deployment) -> list[str]:
+    """What a deployment replaces by what, a line each for people; of many the first."""
+    changes = [one for target in deployment.targets for one in target.watched.replaced if one.old != one.new] if deployment.update.files else []
+    lines = [f"{one.file}: {one.name}: {one.old or 'nothing'} -> {one.new}" for one in dict.fromkeys(changes)]
+    return lines if len(lines) <= _LINES else [*lines[:_LINES], f"and {len(lines) - _LINES} more"]
 
 
 def commits(pushed: Sequence[Deployment]) -> str:
