@@ -14,7 +14,6 @@ from towline.steps.deployment.watch import Watched
 from towline.suggest import some
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
-
 _LINES = 10
 
 
