@@ -43,7 +43,7 @@ def pause(attempt: int, clock: Clock, *, base: float = 0.2, cap: float = 5.0) ->
     return clock.uniform(0.0, min(cap, base * 2.0 ** min(attempt, 30)))
 
 
-def moments(clock: Clock, *, seconds: float = 10.0) -> Iterator[None]:
+def moments(clock: Clock, *, seconds: float = 10.0, sleep: Callable[[float], None] | None = None) -> Iterator[None]:
     """Now, and again after growing pauses, for `seconds` in all: to ask for what may need a moment to be seen. It is for the caller to leave."""
     deadline = Deadline.after(seconds, clock)
     for attempt in itertools.count():
@@ -51,7 +51,7 @@ def moments(clock: Clock, *, seconds: float = 10.0) -> Iterator[None]:
         if not deadline.left:
             return
         longest = min(1.0, 0.2 * 2.0 ** min(attempt, 30))
-        clock.sleep(min(deadline.left, clock.uniform(longest / 2, longest)))
+        (sleep or clock.sleep)(min(deadline.left, clock.uniform(longest / 2, longest)))
 
 
 def retry_after(value: str | None, clock: Clock, *, cap: float = 60.0) -> float | None:

@@ -16,8 +16,9 @@ from tests.fakes.images import make_image, make_index
 from towline import dispatch
 from towline.errors import ConfigError, DigestMismatch
 from towline.image import Reference, parse_image, parse_platforms
-from towline.registry.copy import Copying, copy_images
+from towline.registry.copy import copy_images
 from towline.registry.job import CopyJob, CopyReport
+from towline.registry.look import Copying
 from towline.registry.places import parse_local_place
 from towline.registry.progress import Progress
 from towline.transport import Transport

@@ -15,8 +15,9 @@ from towline.config.schema import Parameter, StepSchema
 from towline.config.settings import checked_settings
 from towline.config.text_form import typed
 from towline.errors import ConfigError, UsageError
-from towline.registry.copy import Copying, copy_images
+from towline.registry.copy import copy_images
 from towline.registry.job import CopyJob, target_names
+from towline.registry.look import Copying
 from towline.registry.places import Place, RegistryPlace, parse_place
 from towline.registry.progress import Progress
 from towline.registry.report import line, outputs
@@ -25,7 +26,7 @@ from towline.registry.verify import verify_images
 from towline.secret import is_secret
 from towline.steps.registry_access import network, registry_client
 from towline.steps.task import Task
-from towline.steps.wanted_images import wanted_platforms
+from towline.steps.wanted_images import wanted_platforms, wanted_referrers
 from towline.transport import Transport
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
@@ -38,7 +39,7 @@ PARAMETERS: Mapping[str, tuple[str, str, object]] = {
     "targetRegistryPassword": ("string", "Password or token for the target registry.", None),
     "dockerConfigJSON": ("string", "Docker configuration with logins for the registries: its path, or its text.", None),
     "targetArchitecture": ("string", "Copy this platform only, as os/architecture[/variant]; several with commas between.", None),
-    "copyReferrers": ("boolean", "Signatures, attestations and SBOMs that refer to the image travel with it.", False),
+    "copyReferrers": ("boolean", "What refers to the image (signatures, attestations, SBOMs) travels with it (true; set, one that cannot is a fault).", True),
     "verify": ("boolean", "Read the image again from the target, and bring again what it has lost.", False),
     "copyDeadline": ("integer", "Seconds that the copy may take (3600).", 3600),
     "customTlsCertificateLinks": ("list", "Certificates in PEM to trust beside the machine's own, each as a URL or as a path.", None),
@@ -72,7 +73,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     job = CopyJob(
         repository=source.reference.image.name if isinstance(source, RegistryPlace) else "", name=str(source),
         target=source.target if isinstance(source, RegistryPlace) else "", targets=tuple(target.reference for target in targets),
-        platforms=wanted_platforms(settings), referrers=settings.flag("copyReferrers"),
+        platforms=wanted_platforms(settings), referrers=wanted_referrers(settings),
     )
     with ExitStack() as stack:
         transport = stack.enter_context(Transport(limit=settings.number("copyDeadline"), network=network(task), hide=call.console.hide))

@@ -80,6 +80,11 @@ class Settings:
         self._parameter(name)
         return name in self._settings and self._settings[name].value not in EMPTY
 
+    def chosen(self, name: str) -> bool:
+        """Whether somebody has set the parameter, and it is not its default."""
+        self._parameter(name)
+        return name in self._settings and self._settings[name].layer != DEFAULT
+
     def trusted(self, name: str) -> bool:
         """Whether no part of the value comes from what a pull request can change; an unset parameter is trusted."""
         self._parameter(name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from email.message import Message
 from types import TracebackType
 from typing import Self
 
-from towline.errors import ConfigError, DigestMismatch, RegistryError, TransportError
+from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, RegistryUnreachable, TransportError
 from towline.exchange import HttpRequest, Response
 from towline.image import Registry, parse_digest
 from towline.registry import faults
@@ -23,8 +24,9 @@ from towline.transport import Transport, whole
 _MISSING = frozenset({"MANIFEST_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
 _NEXT = re.compile(r"<([^<>]{1,4096})>\s*;\s*rel=\"?next\"?")
+_NO_LIST = frozenset({400, 403, 404, 405, 406, 410, 415, 501})  # how registries say that they know no referrers (facts 3.3)
 _SKIP = 256 * 1024
-_PAGES = 50
+_PAGES, _TAGS = 50, 1000
 
 
 class Download:
@@ -114,8 +116,8 @@ class RegistryClient:
 
     def _manifest(self, repository: str, target: str) -> Manifest | None:
         url, where = self._session.url(repository, f"manifests/{target}"), f"{self.registry}/{repository}"
-        status, headers, body = self._fetch(repository, url, ACCEPT, doing=f"for {repository}, manifest {target}")
-        if status == 404 or (status == 403 and self.party.role == "target"):
+        status, headers, body = self._fetch(repository, url, ACCEPT, f"for {repository}, manifest {target}")
+        if status != 200:
             return None
         if ":" in target:
             return parse_manifest(body, headers.get("Content-Type", ""), pinned=target, where=where)
@@ -134,21 +136,34 @@ class RegistryClient:
             raise RegistryError(f"the image {image} does not exist on the {self.party}", where=str(self.registry), hint=hint)
         return found
 
-    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...]:
-        """What the registry lists as referrers of a manifest, by its own list or by the tag that stands for one; raises RegistryError for an endless one."""
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+        """What the registry lists as referrers of a manifest, None where it keeps no such list; raises RegistryError for an endless one."""
         found: list[Descriptor] = []
         url = self._session.url(repository, f"referrers/{digest}")
-        for _ in range(_PAGES):
-            status, headers, body = self._fetch(repository, url, OCI_INDEX)
-            if status != 200 or headers.get_content_type() != OCI_INDEX:
-                listed = self.find_manifest(repository, digest.replace(":", "-"))
-                return () if listed is None else listed.children
+        for page in range(_PAGES):
+            missing = frozenset() if page else _NO_LIST
+            status, headers, body = self._fetch(repository, url, OCI_INDEX, f"for the referrers of {digest}", missing=missing)
+            if not page and (status != 200 or headers.get_content_type() != OCI_INDEX):
+                return None
             found += parse_manifest(body, OCI_INDEX, where=f"{self.registry}/{repository}").children
             following = _NEXT.search(headers.get("Link", ""))
             if not following:
                 return tuple(found)
             url = self._session.on_this_host(url, following[1])
         raise RegistryError(f"the {self.party} lists referrers of {digest} on more than {_PAGES} pages", where=str(self.registry))
+
+    def tags(self, repository: str) -> frozenset[str] | None:
+        """All tags of a repository where one answer holds them, else None."""
+        url = self._session.url(repository, f"tags/list?n={_TAGS}")
+        try:
+            status, headers, body = self._fetch(repository, url, "application/json", "for its tags")
+            data = json.loads(body) if status == 200 and not _NEXT.search(headers.get("Link", "")) else None
+        except (RegistryError, CredentialError, ValueError, RecursionError) as fault:
+            if isinstance(fault, RegistryUnreachable):
+                raise
+            return None
+        tags = (data.get("tags") or []) if isinstance(data, dict) else None
+        return frozenset(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else None
 
     def has_blob(self, repository: str, digest: str, size: int = -1) -> bool:
         """Whether the repository has the blob, of this size as far as it says one."""
@@ -203,7 +218,7 @@ class RegistryClient:
 
     def _confirm(self, repository: str, target: str, manifest: Manifest, status: int) -> None:
         """Pass where the registry has the manifest, as soon as it says so; raises RegistryError."""
-        for _ in moments(self.transport.clock):
+        for _ in moments(self.transport.clock, sleep=self.transport.wait):
             head = self.head_manifest(repository, target)
             if head is not None and head.digest == digest_of(manifest.body, head.digest):
                 return
@@ -224,12 +239,17 @@ class RegistryClient:
         request = HttpRequest(method=method, url=self._session.url(repository, rest), headers=headers or {})
         return self._session.send(request, (self._session.scope(repository),))
 
-    def _fetch(self, repository: str, url: str, accept: str, *, doing: str = "") -> tuple[int, Message, bytes]:
-        """Status, headers and the whole body of a GET; one that is cut is asked for again. With `doing` what is neither there nor missing is a fault."""
+    def _fetch(
+        self, repository: str, url: str, accept: str, doing: str, *, missing: frozenset[int] = frozenset({404}),
+    ) -> tuple[int, Message, bytes]:
+        """Status, headers and the whole body of a GET; one that is cut is asked for again. What is neither there nor `missing` is a fault.
+
+        A target that forbids the question has nothing to say either.
+        """
         def read(response: Response) -> tuple[int, Message, bytes]:
             if response.status == 200:
                 return 200, response.headers, decoded(response.read_capped(LIMIT), response.headers, limit=LIMIT, where=str(self.registry))
-            if doing and response.status != 404 and (response.status != 403 or self.party.role == "source"):
+            if response.status not in missing and (response.status != 403 or self.party.role != "target"):
                 raise faults.unexpected(self._session.party_of(repository), response, doing)
             return response.status, response.headers, b""
 

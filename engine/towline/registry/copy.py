@@ -2,265 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from towline.errors import ConfigError, RegistryUnreachable
-from towline.image import Reference, Registry
-from towline.registry.client import RegistryClient
+from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.registry.deadline import in_time
 from towline.registry.faults import Incomplete
-from towline.registry.job import COPIED, MOUNTED, SKIPPED, BlobReport, CopyJob, CopyReport, Moved
-from towline.registry.manifest import Manifest, check_platform, choose, select
+from towline.registry.job import CopyJob, CopyReport, Moved
+from towline.registry.look import Copying, Holdings, Look
 from towline.registry.parallel import in_parallel
-from towline.registry.plan import CopyBlob, Place, Plan, Route, Tree, as_data, plan_copy, plan_tags, read_tree
-from towline.registry.progress import Progress
-from towline.registry.referrers import companions
-from towline.registry.source import Source
-from towline.registry.stream import read_small
+from towline.registry.plan import CopyBlob, Plan
 from towline.registry.transfer import Transfer
-from towline.transport import Transport
 
-
-@dataclass(frozen=True, kw_only=True)
-class Copying:
-    """Between whom: the source, and the target registries by their origin; all requests go by the targets' one transport.
-
-    `doubted` places get all of an image, whatever their tags say; `warn` takes a line for people.
-    """
-
-    source: Source
-    targets: Mapping[Registry, RegistryClient]
-    progress: Progress
-    dry_run: bool = False
-    doubted: frozenset[Place] = frozenset()
-    warn: Callable[[str], None] = lambda _: None
+_Plans = Sequence[tuple[Plan, ...]]
 
 
 def copy_images(jobs: Sequence[CopyJob], copying: Copying) -> tuple[CopyReport, ...]:
     """Look, plan all jobs, then perform them as one; what several need moves once. No tag is set before everything else is there.
 
+    What refers to an image goes before its tag; where it may stay behind (TAKEN) that is a warning.
     Raises RegistryUnreachable, CredentialError, DigestMismatch, RegistryError, ConfigError (the platform is not there) and what the source raises.
     """
-    looks, check = [_Look(job, copying) for job in jobs], in_time(_transport(copying))
-    in_parallel(_Look.ask, looks, tick=check)
-    further = [[_Look(job, copying) for job in look.companions()] for look in looks]
-    everything = [*looks, *(look for several in further for look in several)]
-    in_parallel(_Look.ask, everything[len(looks) :], tick=check)
-    plans = _planned(everything, copying)
-    moved: Mapping[CopyBlob, Moved] = {}
-    if not copying.dry_run:
-        try:
-            moved = _perform(plans, copying)
-        except Incomplete:  # a target that has lost what its manifests name: nothing is believed any more
-            in_parallel(_Look.doubt, everything, tick=check)
-            plans = _planned(everything, copying)
-            moved = _perform(plans, copying)
-    reports = {id(look): look.report(plans[number], moved) for number, look in enumerate(everything)}
-    return tuple(replace(reports[id(look)], referrers=tuple(reports[id(one)] for one in several)) for look, several in zip(looks, further, strict=True))
+    looks, check = [Look(job, copying) for job in jobs], in_time(copying.transport)
+    in_parallel(Look.ask, looks, tick=check)
+    along = [[Look(job, copying) for job in look.companions] for look in looks]
+    referring = [look for several in along for look in several]
+    able = in_parallel(lambda look: _asked(look, copying), referring, tick=check)
+    everything = [*looks, *(look for look, there in zip(referring, able, strict=True) if there)]
+    plans, moved, refused = _performed(everything, copying)
+    reports = {look: look.report(plans[number], moved) for number, look in enumerate(everything) if not refused & set(plans[number])}
+    return tuple(replace(reports[look], referrers=tuple(reports[one] for one in several if one in reports)) for look, several in zip(looks, along, strict=True))
 
 
-def _perform(plans: Sequence[Sequence[Plan]], copying: Copying) -> Mapping[CopyBlob, Moved]:
-    flat = [plan for entry in plans for plan in entry]
-    if not any(plan.blobs or plan.manifests or plan.tags for plan in flat):
-        return {}
+def _asked(look: Look, copying: Copying) -> bool:
+    """Whether what refers to an image can travel with it."""
+    try:
+        look.ask()
+    except (RegistryError, CredentialError) as fault:
+        if not look.optional or isinstance(fault, RegistryUnreachable | DigestMismatch):
+            raise
+        copying.warn(f"{look} stays behind: {fault.message}")
+        return False
+    return True
+
+
+def _performed(looks: Sequence[Look], copying: Copying) -> tuple[_Plans, Mapping[CopyBlob, Moved], set[Plan]]:
+    """The plans that were performed, how their blobs moved, and the optional plans that a target has refused."""
+    plans = _planned(looks, copying)
+    if copying.dry_run:
+        return plans, {}, set()
+    try:
+        return plans, *_perform(plans, copying)
+    except Incomplete:  # a target that has lost what its manifests name: nothing is believed any more
+        in_parallel(Look.doubt, looks, tick=in_time(copying.transport))
+        plans = _planned(looks, copying)
+        return plans, *_perform(plans, copying)
+
+
+def _perform(plans: _Plans, copying: Copying) -> tuple[Mapping[CopyBlob, Moved], set[Plan]]:
+    every = [plan for entry in plans for plan in entry]
+    if not any(plan.blobs or plan.manifests or plan.tags for plan in every):
+        return {}, set()
+    transfer = Transfer(copying.source, copying.targets, copying.transport, copying.progress)
     with copying.progress:
-        return Transfer(copying.source, copying.targets, _transport(copying), copying.progress).perform(flat)
+        moved = transfer.perform(every)
+    for what, fault in transfer.refused.items():
+        copying.warn(f"what refers to the image (signatures, attestations, SBOMs) did not arrive as a whole, {what}: {fault.message}")
+    return moved, transfer.left
 
 
-def _transport(copying: Copying) -> Transport:
-    return next(iter(copying.targets.values())).transport
-
-
-def _planned(looks: Iterable[_Look], copying: Copying) -> list[tuple[Plan, ...]]:
+def _planned(looks: Iterable[Look], copying: Copying) -> list[tuple[Plan, ...]]:
     """The plans of each job; what one plan brings, the next finds."""
-    holdings = _Holdings(copying)
+    holdings = Holdings(copying)
     return [look.plans(holdings) for look in looks]
-
-
-@dataclass
-class _Holdings:
-    """What is still to be brought to a place. A real run lets the registries say what they have when they are asked to take it; a dry run asks."""
-
-    copying: Copying
-    promised: set[tuple[Place, str]] = field(default_factory=set)
-
-    def missing(self, place: Place, digests: Sequence[str]) -> frozenset[str]:
-        """Those that no plan has asked for yet, and that a dry run does not find."""
-        wanted = [digest for digest in digests if (place, digest) not in self.promised]
-        if self.copying.dry_run:
-            client = self.copying.targets[place.registry]
-            there = in_parallel(lambda digest: client.has_blob(place.repository, digest), wanted)
-            wanted = [digest for digest, known in zip(wanted, there, strict=True) if not known]
-        self.promised.update((place, digest) for digest in wanted)
-        return frozenset(wanted)
-
-
-class _Look:
-    """What one job finds at its source and targets, asked as late and as little as can be (facts/registry.md section 2.1)."""
-
-    def __init__(self, job: CopyJob, copying: Copying) -> None:
-        self._job = job
-        self._copying = copying
-        self._known = job.digest or (job.target if ":" in job.target else "")  # at the source
-        self._root: Manifest | None = None
-        self._tree: Tree | None = None
-        self._pending: tuple[Reference, ...] = ()
-        self._held: dict[Place, Manifest] = {}
-        self.asked = False
-
-    def ask(self) -> None:
-        """Find out the digest, and which targets do not have it; those that have the image but not the tag are believed to have all of it."""
-        questions: list[Callable[[], str]] = [partial(self._at_target, target) for target in self._job.targets]
-        if not self.digest:
-            questions.append(self._at_source)
-        answers = in_parallel(lambda question: question(), questions)
-        doubted = self._copying.doubted
-        self._pending = tuple(target for target, found in zip(self._job.targets, answers, strict=False) if found != self.digest or _place(target) in doubted)
-        for target in self._pending:
-            _check_digest(target, self.digest)
-        believed = [target for target in self._pending if target.target != self.digest and _place(target) not in doubted]
-        places = {place for target in believed if not self._mounts(place := _place(target))}
-        self._held = {place: manifest for place, manifest in zip(places, in_parallel(self._holding, tuple(places)), strict=True) if manifest is not None}
-        if any(_place(target) not in self._held for target in self._pending):
-            self._read()
-
-    def companions(self) -> tuple[CopyJob, ...]:
-        """Jobs for what refers to the image and its parts at the source, where that is to travel with it."""
-        source = self._copying.source
-        if not self._job.referrers or not isinstance(source, RegistryClient):
-            return ()
-        try:
-            self._read()
-        except RegistryUnreachable:  # a staging registry that is gone is no fault where nothing of it is needed
-            if self._pending:
-                raise
-            return ()
-        assert self._tree is not None
-        return companions(self._job, [manifest.digest for manifest, _ in self._tree.manifests], source)
-
-    def doubt(self) -> None:
-        """Believe no target any more to have what it does not say that it has."""
-        self._held = {}
-        if self._pending:
-            self._read()
-
-    def plans(self, holdings: _Holdings) -> tuple[Plan, ...]:
-        """What is to be done at each place that lacks something."""
-        targets: dict[Place, list[str]] = {}
-        for target in self._pending:
-            targets.setdefault(_place(target), []).append(target.target)
-        return tuple(self._plan(place, tuple(dict.fromkeys(wanted)), holdings) for place, wanted in targets.items())
-
-    def report(self, plans: Sequence[Plan], moved: Mapping[CopyBlob, Moved]) -> CopyReport:
-        """What the plans came to; `moved` is empty where they were not performed."""
-        blobs = [_reported(blob.place, blob.digest, blob.size, moved.get(blob) or _way(MOUNTED if blob.mount_from else COPIED))
-                 for plan in plans for blob in plan.blobs]
-        places = [_place(target) for target in self._pending]
-        root = self._root or next(iter(self._held.values()), None)
-        skipped = [_reported(place, blob.digest, blob.size, _way(SKIPPED)) for place, plan in zip(dict.fromkeys(places), plans, strict=True)
-                   for blob in plan.skipped]
-        return CopyReport(
-            job=self._job, digest=self.digest, whole=self._known if self._known != self.digest else "",
-            platforms=tuple(str(platform) for platform in (root.platforms if root else ())),
-            blobs=(*blobs, *skipped), tags_set=tuple(f"{put.place.repository}:{put.target}" for plan in plans for put in plan.tags),
-            source_asked=self.asked, plan=tuple(entry for plan in plans for entry in as_data(plan)),
-        )
-
-    @property
-    def digest(self) -> str:
-        """The digest that the targets are to have; empty where only the source knows."""
-        return self._root.digest if self._root is not None else self._job.chosen or ("" if self._job.platforms else self._known)
-
-    def _plan(self, place: Place, targets: tuple[str, ...], holdings: _Holdings) -> Plan:
-        if place in self._held:
-            return Plan(tags=plan_tags(self._held[place], place, targets, believed=True))
-        assert self._tree is not None
-        return plan_copy(self._tree, Route(source=self._job.repository, place=place, targets=targets, mounts=self._mounts(place)), holdings)
-
-    def _mounts(self, place: Place) -> bool:
-        """Whether blobs can come from another repository of the place's own registry: then one question to each is all that is needed."""
-        source = self._copying.source
-        return isinstance(source, RegistryClient) and source.registry == place.registry and self._job.repository != place.repository
-
-    def _at_target(self, target: Reference) -> str:
-        """The digest that a target has now."""
-        head = self._copying.targets[target.registry].head_manifest(target.image.name, target.target)
-        return "" if head is None else head.digest
-
-    def _at_source(self) -> str:
-        """The source's digest, of the wanted platforms."""
-        self.asked = True
-        source, job = self._copying.source, self._job
-        root = source.get_manifest(job.repository, self._known or job.target)
-        self._known = root.digest
-        if len(job.platforms) == 1 and root.children:
-            root = source.get_manifest(job.repository, select(root, job.platforms[0]).digest)
-        elif job.platforms and root.children:
-            root = choose(root, job.platforms)
-        elif job.platforms:
-            self._check_platforms(root)
-        self._root = root
-        return root.digest
-
-    def _holding(self, place: Place) -> Manifest | None:
-        """The image's manifest where the target has it, with its children where it is an index."""
-        client = self._copying.targets[place.registry]
-        if self._root is None:
-            root = client.find_manifest(place.repository, self.digest)
-        else:
-            root = self._root if client.head_manifest(place.repository, self.digest) is not None else None
-        children = root.children if root is not None else ()
-        if not all(in_parallel(lambda child: client.head_manifest(place.repository, child.digest) is not None, children)):
-            return None
-        return root
-
-    def _read(self) -> None:
-        """The image with all that hangs on it, from the source."""
-        if self._tree is None:
-            if not self.asked:
-                self._at_source()
-            assert self._root is not None
-            self._tree = read_tree(_Manifests(self._copying.source), self._job.repository, self._root)
-
-    def _check_platforms(self, root: Manifest) -> None:
-        """Raises ConfigError where an image is not for the wanted platforms, as far as its configuration says what it is for."""
-        config = self._config(root)
-        for platform in self._job.platforms:
-            check_platform(config, platform)
-
-    def _config(self, root: Manifest) -> bytes:
-        config = root.blobs[0]
-        blob = CopyBlob(source=self._job.repository, place=Place(registry=self._job.targets[0].registry, repository=""), digest=config.digest, size=config.size)
-        return read_small(blob, self._copying.source, clock=_transport(self._copying).clock)
-
-
-@dataclass(frozen=True)
-class _Manifests:
-    """Several manifests of a source at once."""
-
-    source: Source
-
-    def find_manifests(self, repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
-        """Those of the digests, in their order."""
-        return in_parallel(lambda digest: self.source.get_manifest(repository, digest), digests)
-
-
-def _check_digest(target: Reference, digest: str) -> None:
-    """Raises ConfigError for a target that names a digest other than the one that the image has, before anything moves; of another algorithm it may."""
-    named = target.image.digest
-    if named != digest and named.partition(":")[0] == digest.partition(":")[0]:
-        raise ConfigError(f"the image has the digest {digest}, not that of {target}", hint="name the target by a tag, or by the image's own digest")
-
-
-def _place(target: Reference) -> Place:
-    return Place(registry=target.registry, repository=target.image.name)
-
-
-def _way(how: str) -> Moved:
-    return Moved(how=how, seconds=0.0, requests=0, retries=0)
-
-
-def _reported(place: Place, digest: str, size: int, way: Moved) -> BlobReport:
-    return BlobReport(registry=place.registry.host, repository=place.repository, digest=digest, size=size, way=way)

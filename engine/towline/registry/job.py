@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from towline.image import Platform, Reference, Registry
 
 COPIED, MOUNTED, SKIPPED = "copied", "mounted", "skipped"
+LEFT, TAKEN, DEMANDED = "", "taken", "demanded"  # what refers to an image: stays behind, travels as far as both sides let it, or is a fault if it cannot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class CopyJob:
 
     `digest` is the one the source is known to have, where it is known: targets that have it need no source, and a tag that has moved on does not matter.
     `platforms` takes one platform's image out of an index, or makes an index of several; `chosen` is the digest of that, where it is known from an earlier
-    copy. `referrers` takes what refers to the image along: signatures, attestations, SBOMs.
+    copy. `referrers` is LEFT, TAKEN or DEMANDED: signatures, attestations, SBOMs. `refers` says that this is such a one, with one of these for itself.
     `name` is what reports call the source.
     """
 
@@ -37,7 +38,8 @@ class CopyJob:
     digest: str = ""
     platforms: tuple[Platform, ...] = ()
     chosen: str = ""
-    referrers: bool = False
+    referrers: str = LEFT
+    refers: str = LEFT
 
 
 def target_names(jobs: Iterable[CopyJob]) -> Mapping[Registry, Sequence[str]]:

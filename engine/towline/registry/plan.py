@@ -57,12 +57,17 @@ class Tree:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to be done at one place, in this order, and the blobs that are there already, as far as that is known."""
+    """What is to be done at one place, in this order, and the blobs that are there already, as far as that is known.
+
+    `refers`: it brings what refers to an image, so it goes before the image's tags; `optional`: where it is refused, the image goes without it.
+    """
 
     blobs: tuple[CopyBlob, ...] = ()
     manifests: tuple[PutManifest, ...] = ()
     tags: tuple[PutManifest, ...] = ()
     skipped: tuple[Descriptor, ...] = ()
+    refers: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,22 +3,72 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from towline.errors import RegistryError
 from towline.image import Image, Reference
 from towline.registry.client import RegistryClient
-from towline.registry.job import CopyJob
-from towline.registry.manifest import OCI_INDEX, Manifest, parse_manifest
+from towline.registry.faults import Incomplete
+from towline.registry.job import LEFT, CopyJob
+from towline.registry.manifest import OCI_INDEX, Descriptor, Manifest, parse_manifest
 from towline.registry.parallel import in_parallel
+from towline.retry import moments
 
 _SUFFIXES = ("sig", "att", "sbom")
 _DEPTH, _MOST = 3, 1000
+_ROUNDS, _REST = 8, 0.6  # writes of a list that others write too; seconds in which one who has read it before has written it
 
 
-def companions(job: CopyJob, digests: Iterable[str], source: RegistryClient) -> tuple[CopyJob, ...]:
+class Lists:
+    """What a repository of `source` says about its manifests: its own list of referrers, the tags that stand for one, and cosign's tags.
+
+    Asked as little as can be: one answer with all tags says which of those there are. Shared by threads.
+    """
+
+    def __init__(self, source: RegistryClient, repository: str) -> None:
+        self.source = source
+        self._repository = repository
+        self._tags: frozenset[str] | None = None
+        self._read = self._without = False
+
+    def read_tags(self) -> None:
+        """Ask which tags there are, once."""
+        if not self._read:
+            self._tags, self._read = self.source.tags(self._repository), True
+
+    def referrers(self, digests: Sequence[str]) -> list[Descriptor]:
+        """What refers to any of these, by the registry's list or the tag that stands for it; raises the errors of the registry family."""
+        questions: list[Callable[[], tuple[Descriptor, ...] | None]] = [self.read_tags, *(partial(self._listed, digest) for digest in digests)]
+        _, *own = in_parallel(lambda question: question(), questions)
+        lacking = [tag for digest, found in zip(digests, own, strict=True) if found is None and self._has(tag := tag_of(digest))]
+        by_tag = in_parallel(lambda tag: self.source.find_manifest(self._repository, tag), lacking)
+        return [entry for found in own if found for entry in found] + [entry for found in by_tag if found for entry in found.children]
+
+    def tagged(self, digests: Sequence[str]) -> Mapping[str, str]:
+        """Cosign's tags that there are for these, each with its digest."""
+        tags = [tag for digest in digests for suffix in _SUFFIXES if self._has(tag := f"{tag_of(digest)}.{suffix}")]
+        heads = in_parallel(lambda tag: self.source.head_manifest(self._repository, tag), tags)
+        return {tag: head.digest for tag, head in zip(tags, heads, strict=True) if head is not None}
+
+    def _listed(self, digest: str) -> tuple[Descriptor, ...] | None:
+        found = None if self._without else self.source.referrers(self._repository, digest)
+        self._without = found is None
+        return found
+
+    def _has(self, tag: str) -> bool:
+        """Whether the tag may be there."""
+        return self._tags is None or tag in self._tags
+
+
+def tag_of(digest: str) -> str:
+    """The tag that stands for the list of a manifest's referrers (distribution-spec 1.1, "Referrers Tag Schema")."""
+    return digest.replace(":", "-")
+
+
+def companions(job: CopyJob, digests: Iterable[str], lists: Lists) -> tuple[CopyJob, ...]:
     """A job for everything that the source has about the manifests `digests` of a job's image, and about what was found so, to all places of the job.
 
     Raises the errors of the registry family, RegistryError where there is no end of it.
@@ -26,14 +76,11 @@ def companions(job: CopyJob, digests: Iterable[str], source: RegistryClient) -> 
     found: dict[str, CopyJob] = {}
     level = list(dict.fromkeys(digests))
     for _ in range(_DEPTH):
-        listed = in_parallel(lambda digest: source.referrers(job.repository, digest), level)
-        fresh = [entry.digest for entries in listed for entry in entries if entry.digest not in found]
+        fresh = [entry.digest for entry in lists.referrers(level) if entry.digest not in found]
         found.update({digest: _job(job, digest, "") for digest in fresh})
-        tags = [f"{digest.replace(':', '-')}.{suffix}" for digest in level for suffix in _SUFFIXES]
-        heads = in_parallel(lambda tag: source.head_manifest(job.repository, tag), tags)
-        found.update({tag: _job(job, head.digest, tag) for tag, head in zip(tags, heads, strict=True) if head is not None})
+        found.update({tag: _job(job, digest, tag) for tag, digest in lists.tagged(level).items()})
         if len(found) > _MOST:
-            raise RegistryError(f"more than {_MOST} referrers are listed for the image", where=f"{source.registry}/{job.repository}")
+            raise RegistryError(f"more than {_MOST} referrers are listed for the image", where=f"{lists.source.registry}/{job.repository}")
         level = list(dict.fromkeys(fresh))
         if not level:
             break
@@ -44,23 +91,63 @@ def _job(job: CopyJob, digest: str, tag: str) -> CopyJob:
     """The job for one of them: by its digest, and under its tag where it has one."""
     places = dict.fromkeys((target.registry, target.image.name) for target in job.targets)
     targets = tuple(Reference(registry=registry, image=Image(name=name, tag=tag, digest="" if tag else digest)) for registry, name in places)
-    return replace(job, target=digest, digest=digest, name=f"{job.name}, {tag or digest}", targets=targets, platforms=(), chosen="", referrers=False)
+    return replace(job, target=digest, digest=digest, name=f"{job.name}, {tag or digest}", targets=targets, platforms=(), chosen="",
+                   referrers=LEFT, refers=job.referrers)
 
 
 def list_under_tag(client: RegistryClient, repository: str, subject: str, referrers: Sequence[Manifest]) -> None:
     """Add `referrers` to the index under the tag that stands for the list of a subject's referrers, on a registry that keeps no such list itself.
 
-    (distribution-spec 1.1, "Referrers Tag Schema".) Raises the errors of the registry family.
+    Registries do not compare what they replace: it is looked at again, and written again where somebody else has written it without these.
+    Raises the errors of the registry family.
     """
-    tag = subject.replace(":", "-")
+    tag = tag_of(subject)
     held = client.find_manifest(repository, tag)
-    index: dict[str, Any] = json.loads(held.body) if held is not None and held.media_type == OCI_INDEX else {"schemaVersion": 2, "mediaType": OCI_INDEX}
-    entries: list[Any] = index.get("manifests") or []
-    known = {entry["digest"] for entry in entries}
-    fresh = [_entry(referrer) for referrer in referrers if referrer.digest not in known]
-    if fresh:
-        body = json.dumps({**index, "manifests": entries + fresh}).encode()
-        client.put_manifest(repository, tag, parse_manifest(body, OCI_INDEX))
+    for _ in range(_ROUNDS):
+        index, entries = _index_of(held, client, tag)
+        known = {entry["digest"] for entry in entries}
+        fresh = [_entry(referrer) for referrer in referrers if referrer.digest not in known]
+        if not fresh:
+            return
+        _write(client, repository, tag, parse_manifest(json.dumps({**index, "manifests": entries + fresh}).encode(), OCI_INDEX))
+        held = _seen(client, repository, tag, held)
+    raise RegistryError(f"the list of referrers of {subject} in {repository} does not keep what is added to it on the {client}", where=str(client.registry),
+                        hint="others write it all the time; run the step again")
+
+
+def _index_of(held: Manifest | None, client: RegistryClient, tag: str) -> tuple[dict[str, Any], list[Any]]:
+    """The list as it is, and its entries."""
+    if held is None:
+        return {"schemaVersion": 2, "mediaType": OCI_INDEX}, []
+    if held.media_type != OCI_INDEX:
+        raise RegistryError(f"the tag {tag} on the {client} is no list of referrers, and stays as it is", where=str(client.registry))
+    index: dict[str, Any] = json.loads(held.body)
+    return index, index.get("manifests") or []
+
+
+def _write(client: RegistryClient, repository: str, tag: str, index: Manifest) -> None:
+    """Store the list; what it names may need a moment to be seen."""
+    missing: Incomplete | None = None
+    for _ in moments(client.transport.clock, sleep=client.transport.wait):
+        try:
+            client.put_manifest(repository, tag, index)
+        except Incomplete as fault:
+            missing = fault
+        else:
+            return
+    assert missing is not None
+    raise missing.fault from missing
+
+
+def _seen(client: RegistryClient, repository: str, tag: str, before: Manifest | None) -> Manifest:
+    """What the tag names after it was written, once that is seen, and when those who had read it before have written it too."""
+    clock = client.transport.clock
+    for _ in moments(clock, sleep=client.transport.wait):
+        found = client.find_manifest(repository, tag)
+        if found is not None and (before is None or found.digest != before.digest):
+            client.transport.wait(clock.uniform(_REST / 2, _REST))
+            return client.find_manifest(repository, tag) or found
+    raise RegistryError(f"the tag {tag} of {repository} was written, and the {client} does not show it", where=str(client.registry))
 
 
 def _entry(referrer: Manifest) -> Mapping[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.image import Registry
@@ -12,15 +12,16 @@ from towline.registry.manifest import Manifest
 from towline.registry.parallel import in_parallel
 from towline.registry.plan import Place, PutManifest
 from towline.registry.referrers import list_under_tag
-from towline.retry import Clock, moments
+from towline.retry import moments
+from towline.transport import Transport
 
 
 class Storing:
     """The manifests of one run on their way to `targets`; shared by threads."""
 
-    def __init__(self, targets: Mapping[Registry, RegistryClient], clock: Clock) -> None:
+    def __init__(self, targets: Mapping[Registry, RegistryClient], transport: Transport) -> None:
         self._targets = targets
-        self._clock = clock
+        self._transport = transport
         self._unlisted: list[PutManifest] = []
 
     def put(self, puts: Iterable[PutManifest]) -> None:
@@ -28,20 +29,30 @@ class Storing:
 
         That comes when all of them are done with: the run may go on after it.
         """
-        for incomplete in in_parallel(self._store, tuple(dict.fromkeys(puts))):
+        for incomplete in in_parallel(self.store, tuple(dict.fromkeys(puts))):
             if incomplete:
                 raise incomplete
 
-    def list_referrers(self) -> None:
-        """Keep the lists of referrers by hand on registries that do not keep them, for all that was put so far."""
+    def list_referrers(self) -> Mapping[str, RegistryError | CredentialError]:
+        """Keep the lists of referrers by hand on registries that do not keep them, for all that was put since; those that it failed for."""
         lists: dict[tuple[Place, str], list[Manifest]] = {}
-        for put in self._unlisted:
+        puts, self._unlisted = self._unlisted, []
+        for put in puts:
             lists.setdefault((put.place, put.manifest.subject), []).append(put.manifest)
-        in_parallel(lambda one: list_under_tag(self._targets[one[0][0].registry], one[0][0].repository, one[0][1], one[1]), tuple(lists.items()))
+        faults = in_parallel(lambda one: self._list(*one, lists[one]), tuple(lists))
+        return {f"the list of {subject} in {place.repository}": fault for (place, subject), fault in zip(lists, faults, strict=True) if fault}
 
-    def _store(self, put: PutManifest) -> Incomplete | None:
+    def _list(self, place: Place, subject: str, referrers: Sequence[Manifest]) -> RegistryError | CredentialError | None:
+        try:
+            list_under_tag(self._targets[place.registry], place.repository, subject, referrers)
+        except (RegistryError, CredentialError) as fault:
+            return fault
+        return None
+
+    def store(self, put: PutManifest) -> Incomplete | None:
+        """Store one manifest; raises likewise, and returns Incomplete."""
         client, missing = self._targets[put.place.registry], None
-        for _ in moments(self._clock):
+        for _ in moments(self._transport.clock, sleep=self._transport.wait):
             try:
                 listed = client.put_manifest(put.place.repository, put.target, put.manifest)
             except Incomplete as fault:  # what it names may need a moment to be seen

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import groupby
 
-from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
+from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.image import Registry
 from towline.registry.attempts import Attempts
 from towline.registry.client import RegistryClient
@@ -16,7 +17,7 @@ from towline.registry.faults import ASK, THERE, BrokenOff, Incomplete
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, Moved
 from towline.registry.leftovers import PATIENTLY, SOON, Leftovers
 from towline.registry.parallel import JOBS, Slots, Stopped, in_parallel
-from towline.registry.plan import CopyBlob, Plan
+from towline.registry.plan import CopyBlob, Plan, PutManifest
 from towline.registry.progress import Progress
 from towline.registry.source import Source
 from towline.registry.storing import Storing
@@ -29,7 +30,10 @@ _Broken = tuple[CopyBlob, UploadSession, BrokenOff]
 
 
 class Transfer:
-    """One run from `source` to `targets`, all on one `transport`; the first fault ends it."""
+    """One run from `source` to `targets`, all on one `transport`; the first fault ends it.
+
+    `left` are the optional plans that were not done, `refused` says why, and which lists of referrers could not be kept.
+    """
 
     def __init__(self, source: Source, targets: Mapping[Registry, RegistryClient], transport: Transport, progress: Progress) -> None:
         self._source = source
@@ -40,7 +44,9 @@ class Transfer:
         self._stop = transport.ending
         self._in_time = in_time(transport)
         self._leftovers = Leftovers(targets, transport)
-        self._storing = Storing(targets, transport.clock)
+        self._storing = Storing(targets, transport)
+        self.left: set[Plan] = set()
+        self.refused: dict[str, RegistryError | CredentialError] = {}
 
     def perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
         """Do all of it. Raises the errors of the registry family, DigestMismatch among them, and Incomplete where a believed manifest is not whole."""
@@ -58,22 +64,56 @@ class Transfer:
         return moved
 
     def _perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
-        blobs = sorted({blob for plan in plans for blob in plan.blobs}, key=lambda blob: (-blob.size, blob.digest))
-        groups = [tuple(group) for _, group in groupby(blobs, key=lambda blob: blob.digest)]
-        jobs = JOBS * 2 if all(blob.mount_from for blob in blobs) else JOBS  # a question is small, and the answer comes late
+        firm = [plan for plan in plans if not plan.optional]
+        groups = _by_digest(firm)
+        jobs = JOBS * 2 if all(blob.mount_from for group in groups for blob in group) else JOBS  # a question is small, and the answer comes late
         self._slots = self._slots_for(jobs)
-        self._progress.expect(sum(group[0].size for group in groups))
+        self._progress.expect(sum(group[0].size for group in _by_digest(plans)))
         moved = in_parallel(self._bring, groups, stop=self._stop, tick=self._look_on, jobs=jobs)
-        manifests = sorted({put for plan in plans for put in plan.manifests}, key=lambda put: put.level)
+        manifests = sorted({put for plan in firm for put in plan.manifests}, key=lambda put: put.level)
         for _, level in groupby(manifests, key=lambda put: put.level):
             self._storing.put(level)
-        self._storing.put(put for plan in plans for put in plan.tags)
-        self._storing.list_referrers()
+        images = [put for plan in firm if not plan.refers for put in plan.tags]
+        moved += self._refer(images, [plan for plan in plans if plan.refers])
+        self._storing.put(images)
+        self._list(demanded=True)
         return {blob: way for ways in moved for blob, way in ways.items()}
 
     def _look_on(self) -> None:
         self._progress.tick()
         self._in_time()
+
+    def _refer(self, images: Iterable[PutManifest], plans: Sequence[Plan]) -> list[Mapping[CopyBlob, Moved]]:
+        """What refers to the images, when these are there by their digests, and before they get their tags."""
+        if not plans:
+            return []
+        self._storing.put(replace(put, target=put.manifest.digest) for put in images if not put.believed)
+        self._storing.put(put for plan in plans if not plan.optional for put in plan.tags)
+        moved = in_parallel(self._offer, [plan for plan in plans if plan.optional], tick=self._look_on)
+        self._list(demanded=not any(plan.optional for plan in plans))
+        return moved
+
+    def _offer(self, plan: Plan) -> Mapping[CopyBlob, Moved]:
+        """Do an optional plan as far as its target lets it."""
+        moved: dict[CopyBlob, Moved] = {}
+        try:
+            for blob in plan.blobs:
+                moved.update(self._bring((blob,)))
+            for put in (*plan.manifests, *plan.tags):
+                if incomplete := self._storing.store(put):
+                    raise incomplete.fault
+        except (RegistryError, CredentialError) as fault:
+            if isinstance(fault, RegistryUnreachable | DigestMismatch):
+                raise
+            self.left.add(plan)
+            self.refused[", ".join(f"{put.place.repository}:{put.target}" for put in plan.tags)] = fault
+        return moved
+
+    def _list(self, *, demanded: bool) -> None:
+        faults = self._storing.list_referrers()
+        for fault in faults.values() if demanded else ():
+            raise fault
+        self.refused.update(faults)
 
     def _bring(self, blobs: tuple[CopyBlob, ...]) -> Mapping[CopyBlob, Moved]:
         """One digest to all its places, with what it took."""
@@ -201,3 +241,9 @@ class Transfer:
 
     def _slots_for(self, jobs: int) -> Slots:
         return Slots(jobs, lambda: self._transport.pressure)
+
+
+def _by_digest(plans: Iterable[Plan]) -> list[tuple[CopyBlob, ...]]:
+    """The blobs of plans, the largest first, those of one digest together."""
+    blobs = sorted({blob for plan in plans for blob in plan.blobs}, key=lambda blob: (-blob.size, blob.digest))
+    return [tuple(group) for _, group in groupby(blobs, key=lambda blob: blob.digest)]

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from towline.errors import ConfigError, RegistryError
 from towline.image import Reference
 from towline.registry.client import RegistryClient
-from towline.registry.copy import Copying, copy_images
+from towline.registry.copy import copy_images
 from towline.registry.job import SKIPPED, CopyReport
+from towline.registry.look import Copying
 from towline.registry.manifest import Descriptor, Manifest
 from towline.registry.parallel import in_parallel
 from towline.registry.plan import Place, read_tree
@@ -93,14 +94,14 @@ class _Proof:
 
     def _check_blob(self, blob: Descriptor) -> None:
         size: int | None = None
-        for _ in moments(self.client.transport.clock, seconds=self.seconds):
+        for _ in moments(self.client.transport.clock, seconds=self.seconds, sleep=self.client.transport.wait):
             size = self.client.blob_size(self.target.image.name, blob.digest)
             if size in (-1, blob.size):  # some registries do not say
                 return
         raise self._wrong(Damaged, f"lacks the blob {blob.digest}" if size is None else f"has {size} bytes for the blob {blob.digest}, not {blob.size}")
 
     def _manifest(self, target: str) -> Manifest:
-        for _ in moments(self.client.transport.clock, seconds=self.seconds):
+        for _ in moments(self.client.transport.clock, seconds=self.seconds, sleep=self.client.transport.wait):
             found = self.client.find_manifest(self.target.image.name, target)
             if found is not None:
                 return found

@@ -11,8 +11,9 @@ from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
 from towline.image import Image, Platform, Reference, Registry, parse_registry
 from towline.registry.client import RegistryClient
-from towline.registry.copy import Copying, copy_images
+from towline.registry.copy import copy_images
 from towline.registry.job import CopyJob, CopyReport, target_names
+from towline.registry.look import Copying
 from towline.registry.places import DaemonImage, parse_local_place
 from towline.registry.progress import Progress
 from towline.registry.report import line, outputs, summary
@@ -20,7 +21,7 @@ from towline.registry.source import Source
 from towline.registry.verify import verify_images
 from towline.steps.registry_access import network, registry_client
 from towline.steps.task import Task
-from towline.steps.wanted_images import Wanted, local_targets, wanted_images, wanted_platforms
+from towline.steps.wanted_images import Wanted, local_targets, wanted_images, wanted_platforms, wanted_referrers
 from towline.steps.workspace import inside
 from towline.transport import Transport
 from towline.wire import SUCCESS, UNCHANGED, Outcome
@@ -103,7 +104,7 @@ def _job(task: Task, source: _Place, targets: Sequence[_Place], wanted: Wanted) 
         repository=reference.image.name, target=reference.target, name=str(reference),
         targets=tuple(_reference(place, image) for place in targets for image in wanted.targets),
         digest=wanted.digest, platforms=wanted_platforms(task.settings), chosen=_chosen(task, wanted.digest),
-        referrers=task.settings.flag("copyReferrers"),
+        referrers=wanted_referrers(task.settings),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
 from towline.image import Image, Platform, parse_digest, parse_image, parse_platforms
+from towline.registry.job import DEMANDED, LEFT, TAKEN
 from towline.steps.task import Task
 
 
@@ -43,6 +44,13 @@ def wanted_platforms(settings: Settings) -> tuple[Platform, ...]:
     """The platforms of `targetArchitecture` in their order, none for all that there are; raises ConfigError."""
     with placed(settings.origin("targetArchitecture")):
         return parse_platforms(settings.text("targetArchitecture"))
+
+
+def wanted_referrers(settings: Settings) -> str:
+    """What becomes of what refers to an image: by default it travels along where it can, where `copyReferrers` is set to true it has to."""
+    if not settings.flag("copyReferrers"):
+        return LEFT
+    return DEMANDED if settings.chosen("copyReferrers") else TAKEN
 
 
 def local_targets(task: Task) -> tuple[Image, ...]:

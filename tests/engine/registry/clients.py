@@ -7,8 +7,9 @@ from typing import Protocol
 
 from towline.image import Platform, Reference, Registry, parse_image, parse_registry
 from towline.registry.client import RegistryClient
-from towline.registry.copy import Copying, copy_images
+from towline.registry.copy import copy_images
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, CopyJob, CopyReport
+from towline.registry.look import Copying
 from towline.registry.progress import Progress
 from towline.secret import Login
 from towline.transport import Transport

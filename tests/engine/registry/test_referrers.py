@@ -1,16 +1,24 @@
 from __future__ import annotations
 
+import itertools
 import json
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from tests.engine.registry.clients import Pair, job
-from tests.fakes.images import ImageParts, make_image, make_index, missing, put, refer_to
-from tests.fakes.registry import FakeRegistry, Status, digest_of, on
-from towline.errors import RegistryError
+from tests.engine.registry.clients import Pair, client, job
+from tests.fakes.clock import FakeClock
+from tests.fakes.images import DOCKER_LIST, OCI_INDEX, ImageParts, make_attested, make_image, make_index, missing, put, refer_to
+from tests.fakes.registry import Answer, Corrupt, FakeRegistry, Record, Status, digest_of, on
+from tests.fakes.serve import Request
+from towline.errors import DigestMismatch, RegistryError
 from towline.registry.copy import copy_images
-from towline.registry.job import CopyReport
+from towline.registry.job import DEMANDED, TAKEN, CopyReport
+from towline.registry.manifest import Manifest, parse_manifest
+from towline.registry.referrers import Lists, list_under_tag, tag_of
+from towline.transport import Transport
 
 
 class Signed:
@@ -39,8 +47,13 @@ def list_by_tags(source: FakeRegistry, *referrers: ImageParts) -> None:
         put(ImageParts(manifest=body, media_type="application/vnd.oci.image.index.v1+json", digest=digest_of(body)), source, "app", subject.replace(":", "-"))
 
 
-def copy(pair: Pair, source: FakeRegistry, target: FakeRegistry) -> CopyReport:
-    return copy_images([replace(job(source, target, "app:1", "team/app:1"), referrers=True)], pair.copying())[0]
+def copy(pair: Pair, source: FakeRegistry, target: FakeRegistry, *, referrers: str = DEMANDED, warn: Callable[[str], None] = print) -> CopyReport:
+    return copy_images([replace(job(source, target, "app:1", "team/app:1"), referrers=referrers)], pair.copying(warn=warn))[0]
+
+
+def asked(server: FakeRegistry) -> list[str]:
+    """What a server was asked, each as method and the kind of thing."""
+    return sorted(f"{record.method} {record.path.split('/')[-2]}" for record in server.requests)
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -53,8 +66,8 @@ def test_all_that_refers_to_an_image_travels_with_it(source: FakeRegistry, targe
     report = copy(pair, source, target)
     assert [missing(parts, target, "team/app") for parts in (signed.index, signed.signature, *signed.all)] == [()] * 9
     assert target.storage["team/app"].tags[f"{signed.index.digest.replace(':', '-')}.sig"] == signed.signature.digest
-    assert {entry.digest for entry in pair.target.referrers("team/app", signed.index.digest)} == {one.digest for one in signed.all[2:]}
-    assert [entry.digest for entry in pair.target.referrers("team/app", signed.sbom.digest)] == [signed.all[1].digest]
+    assert {entry.digest for entry in Lists(pair.target, "team/app").referrers([signed.index.digest])} == {one.digest for one in signed.all[2:]}
+    assert [entry.digest for entry in Lists(pair.target, "team/app").referrers([signed.sbom.digest])] == [signed.all[1].digest]
     assert len(report.referrers) == 8
     assert not copy(pair, source, target).changed
 
@@ -78,6 +91,257 @@ def test_a_list_that_is_kept_by_hand_keeps_what_it_has_and_says_what_each_is(sou
     assert rest[0]["annotations"] == {"example": "application/vnd.example.attestation"}
 
 
+@pytest.mark.parametrize("lists", [False, True])
+def test_they_are_there_and_listed_before_the_image_gets_its_tag(source: FakeRegistry, target: FakeRegistry, pair: Pair, *, lists: bool) -> None:
+    source.referrers, target.referrers = True, lists
+    signed = Signed(source)
+    copy(pair, source, target)
+    puts = [record.path.rpartition("/")[2] for record in target.seen("PUT", "manifests")]
+    assert puts[-1] == "1"
+    assert puts.index(signed.index.digest) < min(puts.index(one.digest) for one in signed.all)
+
+
+@pytest.mark.parametrize(("lists", "known", "expected"), [
+    (True, False, ["GET manifests", "GET referrers", "GET tags"]), (False, False, ["GET manifests", "GET referrers", "GET tags"]),
+    (True, True, ["GET referrers", "GET tags"]), (False, True, ["GET referrers", "GET tags"]),
+])
+def test_where_there_are_none_they_cost_two_requests(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, *, lists: bool, known: bool, expected: list[str],
+) -> None:
+    """The list of referrers, and the list of tags: it answers for the tag that stands for the former, and for cosign's."""
+    source.referrers = lists
+    image = make_image()
+    put(image, source, "app", "1")
+    wanted = replace(job(source, target, "app:1", "team/app:1", digest=image.digest if known else ""), referrers=TAKEN)
+    assert copy_images([wanted], pair.copying())[0].changed
+    for server in (source, target):
+        server.forget()
+    assert not copy_images([wanted], pair.copying())[0].changed
+    assert (asked(source), asked(target)) == (expected, ["HEAD manifests"])
+
+
+def test_an_index_is_asked_about_with_each_of_its_platforms_and_without_its_attestations(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    source.referrers = True
+    index = make_attested()
+    put(index, source, "app", "1")
+    copy(pair, source, target)
+    subjects = {record.path.rpartition("/")[2] for record in source.seen("GET", "referrers")}
+    assert subjects == {index.digest, *(child.digest for child in index.children[:2])}
+
+
+def test_within_one_repository_they_are_there_already(source: FakeRegistry, transport: Transport) -> None:
+    source.referrers = True
+    signed = Signed(source)
+    pair = Pair(source, source, transport)
+    copy_images([replace(job(source, source, "app:1", "app:2"), referrers=TAKEN)], pair.copying())
+    assert not source.seen("GET", "referrers|tags")
+    copy_images([replace(job(source, source, "app:1", "b:2"), referrers=TAKEN)], pair.copying())
+    assert missing(signed.sbom, source, "b") == ()
+
+
+@pytest.mark.parametrize("answer", [Status(code=404), Status(code=200, headers={"Link": '<?n=1000&last=x>; rel="next"'}, body=b'{"tags": ["1"]}'),
+                                    Status(code=500), Status(code=403), Status(code=200, body=b"[]"), Status(code=200, body=b'{"tags": 5}')])
+def test_without_a_whole_list_of_tags_each_of_them_is_asked_for(source: FakeRegistry, target: FakeRegistry, pair: Pair, answer: Status) -> None:
+    signed = Signed(source)
+    list_by_tags(source, *signed.all)
+    source.fault = on("GET", "tags/list", answer, times=9)
+    assert len(copy(pair, source, target).referrers) == 8
+
+
+def refuses_referrers(target: FakeRegistry, *, lists: bool = False) -> None:
+    """A target that takes no manifest with a subject, or does not let the list of them be written."""
+    plain = target.answer
+
+    def refusing(request: Request) -> Answer:
+        of_subject = b'"subject"' in request.body and request.method == "PUT" and "manifests" in request.path
+        if (not lists and of_subject) or (lists and request.method == "PUT" and request.path.rpartition("/")[2].startswith("sha256-")):
+            return Answer(status=400, headers={"Content-Type": "application/json"}, body=b'{"errors":[{"code":"MANIFEST_INVALID","message":"not here"}]}')
+        return plain(request)
+    target.answer = refusing  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("lists", [False, True])
+def test_a_target_that_refuses_them_gets_the_image_with_a_warning(source: FakeRegistry, target: FakeRegistry, pair: Pair, *, lists: bool) -> None:
+    source.referrers, image = True, make_image()
+    sbom = refer_to(image)
+    put(image, source, "app", "1")
+    put(sbom, source, "app")
+    refuses_referrers(target, lists=lists)
+    warnings = list[str]()
+    report = copy(pair, source, target, referrers=TAKEN, warn=warnings.append)
+    assert target.storage["team/app"].tags["1"] == image.digest
+    assert missing(image, target, "team/app") == ()
+    assert len(report.referrers) == int(lists)
+    [warning] = warnings
+    assert "MANIFEST_INVALID: not here" in warning
+    assert (image.digest if lists else sbom.digest) in warning
+
+
+@pytest.mark.parametrize("lists", [False, True])
+def test_where_they_are_demanded_that_is_an_error(source: FakeRegistry, target: FakeRegistry, pair: Pair, *, lists: bool) -> None:
+    source.referrers, image = True, make_image()
+    put(image, source, "app", "1")
+    put(refer_to(image), source, "app")
+    refuses_referrers(target, lists=lists)
+    with pytest.raises(RegistryError, match="MANIFEST_INVALID: not here"):
+        copy(pair, source, target)
+    assert "1" not in target.storage["team/app"].tags
+
+
+def test_one_that_is_refused_does_not_keep_the_others_back(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    source.referrers = target.referrers = True
+    signed = Signed(source)
+    target.fault = on("PUT", signed.sbom.digest, Status(code=415), times=9)
+    warnings = list[str]()
+    report = copy(pair, source, target, referrers=TAKEN, warn=warnings.append)
+    assert [missing(parts, target, "team/app") == () for parts in (signed.index, signed.signature, *signed.all)] == [True, True, False, *[True] * 6]
+    assert (len(report.referrers), len(warnings)) == (7, 1)
+
+
+def test_one_that_is_listed_and_not_there_stays_behind(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    image = make_image()
+    sbom, gone = refer_to(image), refer_to(image, "application/vnd.example.gone")
+    put(image, source, "app", "1")
+    put(sbom, source, "app")
+    list_by_tags(source, sbom, gone)
+    warnings = list[str]()
+    report = copy(pair, source, target, referrers=TAKEN, warn=warnings.append)
+    assert [one.digest for one in report.referrers] == [sbom.digest]
+    assert len(warnings) == 1
+    assert gone.digest in warnings[0]
+    with pytest.raises(RegistryError, match="does not exist on the source"):
+        copy(pair, source, target)
+
+
+def test_a_source_that_cannot_say_is_a_warning_and_an_error_where_they_are_demanded(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    put(make_image(), source, "app", "1")
+    source.fault = on("GET", "referrers", Status(code=500), times=99)
+    warnings = list[str]()
+    assert copy(pair, source, target, referrers=TAKEN, warn=warnings.append).changed
+    assert len(warnings) == 1
+    assert "answers 500 when asked for the referrers of" in warnings[0]
+    with pytest.raises(RegistryError, match="answers 500 when asked for the referrers of"):
+        copy(pair, source, target)
+
+
+def test_a_damaged_one_is_an_error_in_any_case(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    source.referrers, image = True, make_image()
+    sbom = refer_to(image, content=b"content")
+    put(image, source, "app", "1")
+    put(sbom, source, "app")
+    source.fault = on("GET", digest_of(b"content"), Corrupt(), times=99)
+    with pytest.raises(DigestMismatch):
+        copy(pair, source, target, referrers=TAKEN)
+
+
+def test_a_dry_run_counts_them(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    source.referrers = True
+    Signed(source)
+    dry = copy_images([replace(job(source, target, "app:1", "team/app:1"), referrers=TAKEN)], pair.copying(dry_run=True))[0]
+    assert (len(dry.referrers), target.storage) == (8, {})
+
+
+# The list that is kept by a tag
+
+def there(target: FakeRegistry, subject: ImageParts, kind: str = "ours") -> ImageParts:
+    """What refers to an image, without being listed."""
+    referrer = refer_to(subject, f"application/vnd.example.{kind}")
+    put(referrer, target, "app")
+    return referrer
+
+
+def put_list(target: FakeRegistry, subject: ImageParts, *referrers: ImageParts, kind: str = OCI_INDEX) -> None:
+    entries = [{"mediaType": one.media_type, "digest": one.digest, "size": len(one.manifest)} for one in referrers]
+    body = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": entries or None}).encode()
+    put(ImageParts(manifest=body, media_type=kind, digest=digest_of(body)), target, "app", tag_of(subject.digest))
+
+
+def listed_by_tag(target: FakeRegistry, subject: ImageParts) -> set[str]:
+    return {entry["digest"] for entry in json.loads(target.manifest("app", tag_of(subject.digest))[2])["manifests"]}
+
+
+def manifest_of(parts: ImageParts) -> Manifest:
+    return parse_manifest(parts.manifest, parts.media_type)
+
+
+def test_two_writers_of_a_list_both_find_theirs_in_it(target: FakeRegistry, transport: Transport, time: FakeClock) -> None:
+    """Both have read it before either writes it, and the later one replaces what the earlier wrote."""
+    image = make_image()
+    both = [there(target, image, str(number)) for number in range(2)]
+    together = threading.Barrier(2, timeout=20)
+    reads = itertools.count()
+
+    def gather(record: Record) -> None:
+        if record.method == "GET" and next(reads) < 2:
+            together.wait()
+    target.fault = gather
+    writers = [threading.Thread(target=list_under_tag, args=(client(target, "target", transport), "app", image.digest, [manifest_of(one)])) for one in both]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(30)
+    assert listed_by_tag(target, image) == {one.digest for one in both}
+
+
+def test_what_another_writer_has_replaced_is_written_again(target: FakeRegistry, pair: Pair, time: FakeClock) -> None:
+    image = make_image()
+    ours, theirs = there(target, image), there(target, image, "theirs")
+    reads = itertools.count()
+
+    def replace_it(record: Record) -> None:
+        if record.method == "GET" and next(reads) == 2:  # after the first look at what was written
+            put_list(target, image, theirs)
+    target.fault = replace_it
+    list_under_tag(pair.target, "app", image.digest, [manifest_of(ours)])
+    assert listed_by_tag(target, image) == {ours.digest, theirs.digest}
+
+
+def test_a_list_that_is_seen_a_moment_after_it_was_written_is_written_once(target: FakeRegistry, pair: Pair, time: FakeClock) -> None:
+    image = make_image()
+    begun = time.time
+    target.fault = lambda record: Status(code=404) if record.method == "GET" and time.time < begun + 2 else None
+    list_under_tag(pair.target, "app", image.digest, [manifest_of(there(target, image))])
+    assert (target.count("PUT"), 2 <= sum(time.sleeps) < 5) == (1, True)
+
+
+def test_what_a_list_names_may_need_a_moment_to_be_seen_or_never_be(target: FakeRegistry, pair: Pair, time: FakeClock) -> None:
+    image, begun = make_image(), time.time
+    unknown = Status(code=400, body=b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}')
+    target.fault = lambda record: unknown if record.method == "PUT" and time.time < begun + 2 else None
+    list_under_tag(pair.target, "app", image.digest, [manifest_of(there(target, image))])
+    target.fault = on("PUT", "", unknown, times=99)
+    with pytest.raises(RegistryError, match="MANIFEST_BLOB_UNKNOWN"):
+        list_under_tag(pair.target, "app", image.digest, [manifest_of(there(target, image, "other"))])
+
+
+def test_a_list_of_null_is_an_empty_one(target: FakeRegistry, pair: Pair) -> None:
+    image = make_image()
+    put_list(target, image)
+    sbom = there(target, image)
+    list_under_tag(pair.target, "app", image.digest, [manifest_of(sbom)])
+    assert listed_by_tag(target, image) == {sbom.digest}
+
+
+def test_a_list_that_never_keeps_what_is_added_is_given_up(target: FakeRegistry, pair: Pair) -> None:
+    image = make_image()
+    others = (there(target, image, str(number)) for number in itertools.count())
+
+    def steal(record: Record) -> None:
+        if record.method == "GET":
+            put_list(target, image, next(others))
+    target.fault = steal
+    with pytest.raises(RegistryError, match="does not keep what is added to it"):
+        list_under_tag(pair.target, "app", image.digest, [manifest_of(there(target, image))])
+
+
+def test_a_tag_that_is_no_list_stays_as_it_is(target: FakeRegistry, pair: Pair) -> None:
+    image = make_image()
+    put_list(target, image, image, kind=DOCKER_LIST)
+    with pytest.raises(RegistryError, match="is no list of referrers, and stays as it is"):
+        list_under_tag(pair.target, "app", image.digest, [manifest_of(there(target, image))])
+    assert target.count("PUT") == 0
+
+
 def test_they_stay_where_they_are_unless_they_are_asked_for(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     source.referrers = True
     signed = Signed(source)
@@ -91,7 +355,7 @@ def test_a_source_that_is_gone_is_no_fault_where_the_image_is_there(source: Fake
     signed = Signed(source)
     put(signed.index, target, "team/app", "1")
     source.stop()
-    wanted = replace(job(source, target, "app:1", "team/app:1", digest=signed.index.digest), referrers=True)
+    wanted = replace(job(source, target, "app:1", "team/app:1", digest=signed.index.digest), referrers=DEMANDED)
     assert not copy_images([wanted], pair.copying())[0].changed
     source.start()
 

@@ -19,7 +19,7 @@ def put_of(image: ImageParts, pair: Pair, target: str = "1", *, believed: bool =
 
 
 def store(pair: Pair, *puts: PutManifest) -> None:
-    Storing({pair.target.registry: pair.target}, pair.target.transport.clock).put(puts)
+    Storing({pair.target.registry: pair.target}, pair.target.transport).put(puts)
 
 
 def test_a_registry_that_does_not_see_its_blobs_at_once_is_given_a_moment(target: FakeRegistry, pair: Pair, time: FakeClock) -> None:

@@ -9,8 +9,8 @@ import pytest
 from tests.calls import Ending
 from tests.engine.steps.places import PASSWORD, Place
 from tests.fakes.archives import layout, write
-from tests.fakes.images import ImageParts, make_image, make_index, put
-from tests.fakes.registry import FakeRegistry
+from tests.fakes.images import ImageParts, make_image, make_index, missing, put, refer_to
+from tests.fakes.registry import FakeRegistry, Status, on
 from tests.fakes.serve import Answer, Request
 
 
@@ -254,6 +254,46 @@ def test_pipers_own_keys_name_the_target_where_that_is_asked_for(place: Place) -
         "container/registryUrl": place.target.url, "container/imageNameTag": "team/app:1.0.0-7", "container/imageNameTags": ["team/app:1.0.0-7"],
         "container/imageNames": ["team/app"], "container/imageDigest": place.image.digest, "container/imageDigests": [place.image.digest],
     }
+
+
+def test_what_refers_to_the_image_travels_along_by_default(place: Place) -> None:
+    sbom, place.staging.referrers = refer_to(place.image), True
+    put(sbom, place.staging, "team/app")
+    assert place.push(parameters={"copyReferrers": False}).code == 0
+    assert sbom.digest not in place.target.storage["team/app"].manifests
+    ending = place.push()
+    assert (ending.result["status"], missing(sbom, place.target, "team/app")) == ("success", ()), ending.err
+    assert [one["digest"] for one in ending.result["outputs"]["images"][0]["referrers"]] == [sbom.digest]
+    assert place.push().result["status"] == "unchanged"
+
+
+@pytest.mark.parametrize("way", ["default", "call", "project"])
+def test_a_target_that_refuses_it_is_a_warning_and_an_error_where_it_was_asked_for(place: Place, way: str) -> None:
+    sbom, place.staging.referrers = refer_to(place.image), True
+    put(sbom, place.staging, "team/app")
+    refused = Status(code=400, body=b'{"errors":[{"code":"MANIFEST_INVALID","message":"no artifacts"}]}')
+    place.target.fault = on("PUT", f"manifests/{sbom.digest}", refused, times=99)
+    if way == "project":
+        place.configure(place.target.url, "    copyReferrers: true\n")
+    ending = place.push(parameters={"copyReferrers": True} if way == "call" else {})
+    tags = place.target.storage["team/app"].tags
+    if way == "default":
+        assert (ending.code, tags) == (0, {"1.0.0-7": place.image.digest})
+        assert "warning: what refers to the image" in ending.err
+        assert "MANIFEST_INVALID: no artifacts" in ending.err
+    else:
+        assert (ending.code, tags, "MANIFEST_INVALID: no artifacts" in ending.message) == (5, {}, True)
+
+
+def test_verify_brings_again_what_the_target_has_lost(place: Place) -> None:
+    place.push()
+    lost = next(iter(place.target.storage["team/app"].blobs))
+    del place.target.storage["team/app"].blobs[lost]
+    assert place.push().result["status"] == "unchanged"
+    ending = place.push(parameters={"verify": True})
+    assert (ending.result["status"], there(place, "team/app", place.image)) == ("success", True), ending.err
+    assert f"lacks the blob {lost} when it is read again: it is brought again" in ending.err
+    assert ending.result["outputs"]["blobs"]["copied"] == 1
 
 
 def test_verify_reads_the_target_again(place: Place) -> None:
