@@ -16,8 +16,9 @@ from towline.config.build_loop import Source, build_loops
 from towline.config.catalog import load_schema
 from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Reader, find_document, find_project, read_text
 from towline.config.findings import LEVELS, Finding, finding, in_order, unreadable
-from towline.config.lint import Report, lint, shaped
+from towline.config.lint import Report, lint
 from towline.config.sarif import sarif
+from towline.config.shape import shaped
 from towline.errors import ConfigError
 from towline.files import version, write_whole
 from towline.git.checkout import origin

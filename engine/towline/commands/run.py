@@ -162,6 +162,8 @@ def _perform(arguments: argparse.Namespace, call: Call, *, settings: Settings, v
         return Outcome(status=BIND, summary="a Jenkins credential is to be bound", bindings=bindings)
     for warning in settings.warnings:  # not before: binding runs the engine once more
         call.console.warn(warning)
+    for note in settings.notes:
+        call.console.note(note)
     doing = "dry run" if arguments.dry_run else "runs"
     call.console.say(f"{schema.name}: {doing}{f' in stage {call.request.stage}' if call.request.stage else ''}: {why}")
     started = time.monotonic()

@@ -86,10 +86,10 @@ def _keys(parameters: Iterable[Parameter], scope: str) -> dict[str, _Json]:
     names: dict[str, _Json] = {}
     aliases: dict[str, _Json] = {}
     for parameter in parameters:
-        names[parameter.name] = _described(parameter)
+        names[parameter.name] = _described(parameter, scope)
         for alias in parameter.aliases:
             if scope in alias.scope:
-                path, described = _nested(alias.name, _alias(parameter, alias))
+                path, described = _nested(alias.name, _alias(parameter, alias, scope))
                 aliases.setdefault(path, described)
     return {**aliases, **names}
 
@@ -102,8 +102,10 @@ def _nested(path: str, described: _Json) -> tuple[str, _Json]:
     return first, described
 
 
-def _described(parameter: Parameter) -> _Json:
-    """A parameter's type, values, default and description."""
+def _described(parameter: Parameter, scope: str) -> _Json:
+    """A parameter's type, values, default and description in sections of a scope."""
+    if parameter.read_by_others and scope == GENERAL:
+        return {"description": f"{parameter.description} Here for other steps: this one takes it from the platform team alone."}
     if parameter.trusted:  # the engine refuses it here, whatever its value
         return {"description": f"{parameter.description} Not in this file: the platform team alone sets it.", "not": {}}
     notes = ["A secret: not in this file, but as a credential or a variable."] * parameter.secret
@@ -119,8 +121,8 @@ def _values(parameter: Parameter) -> _Json:
     return {"enum": [*parameter.possible_values, "", None]}
 
 
-def _alias(parameter: Parameter, alias: Alias) -> _Json:
-    described = _described(parameter)
+def _alias(parameter: Parameter, alias: Alias, scope: str) -> _Json:
+    described = _described(parameter, scope)
     described["description"] = f"{'Deprecated, use' if alias.deprecated else 'Another name of'} {parameter.name}. {parameter.description}"
     return {**described, "deprecated": True} if alias.deprecated else described
 

@@ -141,7 +141,16 @@ def _defaults(schema: StepSchema) -> Layer:
 
 
 def _section(schema: StepSchema, document: Document, scope: str, label: str, *paths: Sequence[str]) -> Layer:
-    return _layer(label, _accepted(schema, scope, _entries(document, *paths)), trusted=document.trusted)
+    found = _accepted(schema, scope, _entries(document, *paths))
+    if scope == GENERAL and not document.trusted:
+        found = {name: entry for name, entry in found.items() if not left_to_others(schema, name)}
+    return _layer(label, found, trusted=document.trusted)
+
+
+def left_to_others(schema: StepSchema, name: str) -> bool:
+    """Whether a key in `general` of a document that a pull request can change is none of the step's: Piper's other steps read it there."""
+    parameter = schema.find(name)
+    return parameter is not None and parameter.read_by_others
 
 
 def _call(schema: StepSchema, name: str, parameters: Mapping[str, object], where: str) -> Layer:

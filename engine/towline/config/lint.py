@@ -23,7 +23,6 @@ from towline.config.slips import key_slip, slip
 from towline.config.types import EMPTY, respelled
 from towline.secret import is_secret
 from towline.suggest import close
-from towline.yaml_marks import Located
 
 SECTIONS = ("general", "steps", "stages")
 _TOP = (*SECTIONS, "customDefaults", "hooks")
@@ -95,26 +94,6 @@ class _Place:
     path: _Path
     scope: str
     steps: frozenset[str]
-
-
-def shaped(name: str, located: Located, *, trusted: bool = False) -> tuple[Document, tuple[Finding, ...]]:
-    """A file as a document that holds well-formed sections only, and a finding for each other one."""
-    whole = Document(name=name, trusted=trusted, content={}, marks=located.marks)
-    found: list[Finding] = []
-    content = dict(_map(located.value, whole, (), found))
-    for section in SECTIONS:
-        inner = _map(content.get(section), whole, (section,), found)
-        content[section] = {key: _map(value, whole, (section, key), found) for key, value in inner.items()} if section != "general" else inner
-    return replace(whole, content=content), tuple(found)
-
-
-def _map(value: Any, document: Document, path: _Path, found: list[Finding]) -> Mapping[str, Any]:
-    if isinstance(value, dict):
-        return value
-    if value is not None:
-        what = ".".join(map(str, path)) or "the configuration"
-        found.append(finding("not-a-map", document, path, message=f"{what} is {'a list' if isinstance(value, list) else 'a text'}, expected a map"))
-    return {}
 
 
 def lint(project: Document | None, defaults: Sequence[Document], known: Known) -> Report:
@@ -395,6 +374,8 @@ def _maps(place: _Place, path: _Path, value: object, reader: _Reader) -> Iterato
 
 def _faults(place: _Place, reader: _Reader, value: object) -> Iterator[Fault]:
     parameter = reader.parameter
+    if parameter.read_by_others and place.path == ("general",) and not place.document.trusted:
+        return
     if parameter.trusted and not place.document.trusted:
         yield from [] if value in EMPTY else [untrusted(parameter, "")]
         return

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from towline.config.context import first_keys, keys
-from towline.config.layers import Documents, Inputs, ordered, settled
+from towline.config.layers import Documents, Inputs, left_to_others, ordered, settled
 from towline.config.rules import Fault, checked
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings, checked_settings
+from towline.config.types import EMPTY
 from towline.errors import UsageError
 from towline.suggest import nearest
 
@@ -23,7 +24,9 @@ def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settin
     _known(schema, inputs)
     layers = ordered(schema, inputs)
     unknown = () if part else tuple(_unknown(schema, inputs.documents))
-    return checked_settings(schema, layers, unknown, settled(schema, layers))
+    found = checked_settings(schema, layers, unknown, settled(schema, layers))
+    found.notes = tuple(_left(schema, inputs.documents))
+    return found
 
 
 def check(schema: StepSchema, inputs: Inputs) -> tuple[Fault, ...]:
@@ -43,6 +46,15 @@ def _known(schema: StepSchema, inputs: Inputs) -> None:
     unknown += [name for name in inputs.parameters if name not in known | keys(schema)]
     if unknown:
         raise UsageError(f"{schema.name} has no parameter {unknown[0]!r}", hint=nearest(unknown[0], (parameter.name for parameter in schema.parameters)))
+
+
+def _left(schema: StepSchema, documents: Documents) -> Iterator[str]:
+    """A line on each key of `general` that is left to steps of other libraries, since a pull request can change it."""
+    for document in (*documents.defaults, documents.project):
+        for key in document.section("general") if not document.trusted else ():
+            if left_to_others(schema, key) and document.section("general")[key] not in EMPTY:
+                yield (f"{document.where('general', key)}: {key} in general is for other steps: {schema.name} takes it from no file "
+                       f"that a pull request can change, but from the platform team's defaults, PIPER_{key} or the call")
 
 
 def _unknown(schema: StepSchema, documents: Documents) -> Iterator[str]:

@@ -69,6 +69,7 @@ class VaultReference:
 class Parameter:
     """One parameter; `later` says what Towline cannot do yet where it is set, `trusted` that a pull request may not set it.
 
+    `read_by_others`: Piper's other steps read the name in `general`, where it is left to them unless the platform team has set it there.
     `format`, where there is one, is what each text of it has to be: `host` for an entry of a list of hosts.
     Possible values of a list hold for each of its elements, `minimum` is for an integer; it is mandatory also where all of
     `mandatory_if` hold, and never where one of `unless` is set.
@@ -92,6 +93,7 @@ class Parameter:
     trusted: bool = False
     later: str = ""
     format: str = ""
+    read_by_others: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +182,7 @@ def parse(data: object, where: str) -> StepSchema:
 
 
 _PLAIN = {"name", "type", "description", "default", "minimum", "mandatory", "secret", "trusted", "later", "format"}
-_DERIVED = {"scope", "aliases", "sources", "conditions", "vault", "possibleValues", "mandatoryIf", "unless"}
+_DERIVED = {"scope", "aliases", "sources", "conditions", "vault", "possibleValues", "mandatoryIf", "unless", "readByOthers"}
 
 
 def _parameter(data: object, where: str) -> Parameter:
@@ -193,6 +195,7 @@ def _parameter(data: object, where: str) -> Parameter:
     return Parameter(
         **{key: record[key] for key in _PLAIN & record.keys()},
         scope=_scope(record, name, where),
+        read_by_others=record.get("readByOthers", False),
         aliases=tuple(_alias(entry, name, where) for entry in record.get("aliases") or []),
         sources=tuple(_source(entry, where) for entry in record.get("sources") or []),
         conditions=tuple(_conditional(entry, where) for entry in record.get("conditions") or []),

@@ -22,6 +22,7 @@ class Settings:
         self._schema = schema
         self._settings = settings
         self._secrets = frozenset(_secrets(schema, layers, settings))
+        self.notes: tuple[str, ...] = ()  # what is as it should be, but may surprise
         self.warnings = tuple(dict.fromkeys((*unknown, *_deprecated(schema, layers))))  # each once, a line for people
 
     def text(self, name: str) -> str:

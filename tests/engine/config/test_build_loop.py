@@ -7,7 +7,7 @@ import pytest
 from towline.config.build_loop import Source, build_loops
 from towline.config.catalog import load_schema
 from towline.config.findings import Finding
-from towline.config.lint import shaped
+from towline.config.shape import shaped
 from towline.yaml_marks import load
 
 STEP = load_schema("gitOpsUpdateDeployment")

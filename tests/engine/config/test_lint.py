@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from towline.config.catalog import all_schemas, other_steps, vault_schema
 from towline.config.documents import Document
 from towline.config.findings import RULES, Finding
-from towline.config.lint import PIPELINE, Known, Report, lint, shaped
+from towline.config.lint import PIPELINE, Known, Report, lint
 from towline.config.schema import SCOPES, parse
+from towline.config.shape import shaped
 from towline.pipeline.definition import definition
 from towline.yaml_marks import load
 
@@ -59,6 +60,7 @@ CLEAN = {
     "the sample": SEED,
     "empty sections": "general:\nsteps:\nstages: {Build: , Release: {}}\ncustomDefaults:",
     "another library's step, whatever stands in it": "steps: {mavenBuild: {goals: [a], flatten: maybe, tool: 3}, piperPublishWarnings: {parserPattern: x}}",
+    "certificates for other steps": "general: {customTlsCertificateLinks: ['https://ca']}\nsteps: {imagePushToRegistry: }",
     "free keys": "general: {buildTool: maven, cfOrg: x, gitSshKeyCredentialsId: y}\nstages: {Integration: {npmExecuteScripts: true, runScripts: [it]}}",
     "Piper's spellings": "steps: {gitopsUpdateDeployment: {tool: kubectl}, deployToKubernetes: {namespace: x}, kanikoBuild: {dockerfile: D}}",
     "a stage of its own": "stages: {Canary: {gitOpsUpdateDeployment: true, filePath: a.yaml}, Acceptance 2: {filePath: b.yaml}, Release-EU: {}}",
@@ -175,6 +177,7 @@ TABLE = [
     (DEPLOYS % "helmChartPath: [x]", "wrong-type", "chartPath (written as helmChartPath) is a list, expected text"),
     (DEPLOYS % "failOnError: true", "unknown-key", "has no parameter failOnError"),
     ("general: {allowPlainHttp: true}", "platform-only", "what a pull request can change (remove it there; it counts in the platform team's"),
+    ("steps: {imagePushToRegistry: {customTlsCertificateLinks: [a]}}", "platform-only", "customTlsCertificateLinks may not be set"),
     ("stages: {Release: {credentialHosts: [a]}}", "platform-only", "credentialHosts may not be set"),
     ("stages: {Build: {imagePushToRegistry: 'yes'}}", "wrong-flag", "the flag imagePushToRegistry is a text, expected true or false (write true or false"),
     ("stages: {Build: {kanikoExecute: {a: b}}}", "wrong-flag", "is a map, expected true or false (write the step's parameters in steps, or directly"),

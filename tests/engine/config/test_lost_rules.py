@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from towline.config.documents import Document
-from towline.config.lint import shaped
 from towline.config.lost_rules import Names, lost_rules
+from towline.config.shape import shaped
 from towline.yaml_marks import load
 
 NAMES = Names(rules=frozenset({"credentialHosts", "allowPlainHttp"}), keys=frozenset({"credentialHosts", "allowPlainHttp", "tool", "credentialHostel"}),

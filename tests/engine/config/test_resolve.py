@@ -244,6 +244,25 @@ def test_an_entry_of_credential_hosts_that_names_no_host_is_an_error_before_anyt
     assert found.where == "team.yml:1"
 
 
+@pytest.mark.parametrize("step", ["imagePushToRegistry", "containerPushToRegistry"])
+def test_a_certificate_in_general_that_other_steps_of_piper_read_is_left_to_them_and_said_so(step: str) -> None:
+    own = "dockerRegistryUrl: 'https://t'" if step == "containerPushToRegistry" else ""
+    project = f"general: {{customTlsCertificateLinks: ['https://ca'], {own}}}\nsteps: {{{step}: {{targetRegistryUrl: 'https://t'}}}}"
+    if own:
+        project = project.replace("targetRegistryUrl: 'https://t'", "")
+    found = settings(step, inputs(project, "general: {customTlsCertificateLinks: ['https://team']}"))
+    assert found.texts("customTlsCertificateLinks") == ("https://team",)
+    (note,) = found.notes
+    assert note.startswith(f".pipeline/config.yml:1: customTlsCertificateLinks in general is for other steps: {step} takes it from no file")
+    assert "PIPER_customTlsCertificateLinks" in note
+
+
+@pytest.mark.parametrize("section", ["steps: {imagePushToRegistry", "general: {}\nsteps: {imagePushToRegistry"])
+def test_a_certificate_in_the_step_s_own_section_is_its_own_and_may_not_stand_there(section: str) -> None:
+    caught = fault("imagePushToRegistry", inputs(f"{section}: {{targetRegistryUrl: 'https://t', customTlsCertificateLinks: ['https://ca']}}}}"))
+    assert "may not be set" in caught.message
+
+
 def test_settings_tell_what_a_pull_request_can_change() -> None:
     login = {"PIPER_targetRegistryUser": "robot", "PIPER_targetRegistryPassword": "x"}
     found = settings("imagePushToRegistry", inputs(environ=login, pipeline_environment=BUILT))
