@@ -52,23 +52,32 @@ def _performed(looks: Sequence[Look], copying: Copying) -> tuple[_Plans, Mapping
     if copying.dry_run:
         return plans, {}, set()
     try:
-        return plans, *_perform(plans, copying)
+        return plans, *_perform(looks, plans, copying)
     except Incomplete:  # a target that has lost what its manifests name: nothing is believed any more
         in_parallel(Look.doubt, looks, tick=in_time(copying.transport))
         plans = _planned(looks, copying)
-        return plans, *_perform(plans, copying)
+        return plans, *_perform(looks, plans, copying)
 
 
-def _perform(plans: _Plans, copying: Copying) -> tuple[Mapping[CopyBlob, Moved], set[Plan]]:
+def _perform(looks: Iterable[Look], plans: _Plans, copying: Copying) -> tuple[Mapping[CopyBlob, Moved], set[Plan]]:
     every = [plan for entry in plans for plan in entry]
     if not any(plan.blobs or plan.manifests or plan.tags for plan in every):
         return {}, set()
     transfer = Transfer(copying.source, copying.targets, copying.transport, copying.progress)
     with copying.progress:
+        copying.progress.expect(_sizes(looks, plans))
         moved = transfer.perform(every)
     for what, fault in transfer.refused.items():
         copying.warn(f"what refers to the image (signatures, attestations, SBOMs) did not arrive as a whole, {what}: {fault.message}")
     return moved, transfer.left
+
+
+def _sizes(looks: Iterable[Look], plans: _Plans) -> Mapping[str, Mapping[str, int]]:
+    """By what an image is called where it comes from, the blobs that may have to move."""
+    sizes: dict[str, dict[str, int]] = {}
+    for look, several in zip(looks, plans, strict=True):
+        sizes.setdefault(str(look), {}).update({blob.digest: blob.size for plan in several for blob in plan.blobs})
+    return sizes
 
 
 def _planned(looks: Iterable[Look], copying: Copying) -> list[tuple[Plan, ...]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Self
 
 from towline.console import Console
@@ -12,37 +14,80 @@ _LINE_EVERY = 10.0
 _MIB = 1024 * 1024
 
 
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """How far an image (`name`; empty: all of them) has come: bytes that are there, of how many, how many came each second, the seconds to go.
+
+    Bytes that have to be sent once more are not there. `rest` is None while nothing has come.
+    """
+
+    name: str
+    done: int
+    total: int
+    rate: float
+    rest: float | None
+
+
 class Progress:
-    """How far bytes have come, for people: a line that renews itself on a terminal, in a build's log one every ten seconds while bytes move."""
+    """How far blobs have come, for people: a line that renews itself on a terminal, in a build's log one every ten seconds while bytes move."""
 
     def __init__(self, console: Console | None, clock: Clock) -> None:
         self._console = console
         self._clock = clock
         self._guard = threading.Lock()
-        self._expected = self._moved = self._shown = 0
+        self._images: dict[str, dict[str, int]] = {}
+        self._done: dict[str, int] = {}
+        self._shown = 0
         self._started = self._last = clock.now()
 
-    def expect(self, size: int) -> None:
-        """So many bytes may have to move from now on."""
+    def expect(self, images: Mapping[str, Mapping[str, int]]) -> None:
+        """These may have to move from now on: sizes by digest, by the image's name; what several images share counts for the first."""
         with self._guard:
-            self._expected, self._moved, self._shown = size, 0, 0
+            self._images, self._done = {}, {}
+            for name, sizes in images.items():
+                self._images[name] = {digest: size for digest, size in sizes.items() if digest not in self._done}
+                self._done.update(dict.fromkeys(sizes, 0))
+            self._shown = 0
             self._started = self._last = self._clock.now()
 
-    def add(self, size: int) -> None:
-        """So many bytes have moved."""
+    def reached(self, digest: str, position: int) -> None:
+        """So many bytes of a blob have come and stay, more than before or less."""
         with self._guard:
-            self._moved += size
+            if digest in self._done:
+                self._done[digest] = position
+
+    def spared(self, digest: str) -> None:
+        """The blob need not move."""
+        with self._guard:
+            self._done.pop(digest, None)
+
+    @property
+    def whole(self) -> State:
+        """How far all of it has come."""
+        with self._guard:
+            return self._state("", {digest: size for sizes in self._images.values() for digest, size in sizes.items()})
+
+    def images(self) -> tuple[State, ...]:
+        """How far each image has come, but for those of which nothing has to move."""
+        with self._guard:
+            states = [self._state(name, sizes) for name, sizes in self._images.items()]
+        return tuple(state for state in states if state.total)
 
     def tick(self) -> None:
         """Show it, where it is time to."""
-        now, moved = self._clock.now(), self._moved
-        if self._console is None or moved == self._shown or now - self._last < (0 if self._console.terminal else _LINE_EVERY):
+        now, state = self._clock.now(), self.whole
+        if self._console is None or state.done == self._shown or now - self._last < (0 if self._console.terminal else _LINE_EVERY):
             return
-        rate = moved / max(now - self._started, 0.001)
-        left = max(0, self._expected - moved)
-        text = f"  {moved / _MIB:.1f} of {self._expected / _MIB:.1f} MiB, {rate / _MIB:.1f} MiB/s, about {left / max(rate, 1):.0f} s left"
-        self._last, self._shown = now, moved
+        rest = "" if state.rest is None else f", about {state.rest:.0f} s left"
+        text = f"  {state.done / _MIB:.1f} of {state.total / _MIB:.1f} MiB, {state.rate / _MIB:.1f} MiB/s{rest}"
+        self._last, self._shown = now, state.done
         self._console.renew(text) if self._console.terminal else self._console.say(text)
+
+    def _state(self, name: str, sizes: Mapping[str, int]) -> State:
+        moving = {digest: size for digest, size in sizes.items() if digest in self._done}
+        done, total = sum(self._done[digest] for digest in moving), sum(moving.values())
+        rate = done / max(self._clock.now() - self._started, 0.001)
+        return State(name=name, done=done, total=total, rate=rate, rest=(total - done) / rate if rate else None)
 
     def __enter__(self) -> Self:
         return self

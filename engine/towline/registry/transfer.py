@@ -68,7 +68,6 @@ class Transfer:
         groups = _by_digest(firm)
         jobs = JOBS * 2 if all(blob.mount_from for group in groups for blob in group) else JOBS  # a question is small, and the answer comes late
         self._slots = self._slots_for(jobs)
-        self._progress.expect(sum(group[0].size for group in _by_digest(plans)))
         moved = in_parallel(self._bring, groups, stop=self._stop, tick=self._look_on, jobs=jobs)
         manifests = sorted({put for plan in firm for put in plan.manifests}, key=lambda put: put.level)
         for _, level in groupby(manifests, key=lambda put: put.level):
@@ -121,6 +120,8 @@ class Transfer:
             tally, started = self._transport.tally, self._transport.clock.now()
             requests, retries = tally.requests, tally.retries
             ways = self._ways(blobs)
+            if COPIED not in ways.values():
+                self._progress.spared(blobs[0].digest)
             seconds = self._transport.clock.now() - started
             return {blob: Moved(how=how, seconds=seconds, requests=tally.requests - requests, retries=tally.retries - retries) for blob, how in ways.items()}
 
@@ -178,8 +179,9 @@ class Transfer:
     def _pour(self, stream: BlobStream, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> list[_Broken]:
         """Read `stream` once, from where the uploads are, into all of them; those that broke off come back."""
         broken: dict[CopyBlob, BrokenOff] = {}
-        start = opened[0][1].offset
+        start = position = opened[0][1].offset
         ended = 0 < opened[0][0].size == start  # only an answer was lost: nothing is to be read
+        self._progress.reached(opened[0][0].digest, start)
         with ExitStack() as stack:
             sinks = {
                 blob: stack.enter_context(self._targets[blob.place.registry].uploads.send(upload, blob.digest, blob.size)) for blob, upload in opened
@@ -192,7 +194,8 @@ class Transfer:
                             sinks[blob].send(piece)
                         except BrokenOff as fault:
                             broken[blob] = fault
-                    self._progress.add(len(piece))
+                    position += len(piece)
+                    self._progress.reached(opened[0][0].digest, position)
                     if len(broken) == len(sinks):
                         break
                 for blob in sinks.keys() - broken.keys():

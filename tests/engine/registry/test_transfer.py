@@ -527,6 +527,25 @@ def test_a_host_that_asks_for_rest_gets_it_from_everybody(source: FakeRegistry, 
     assert pair.target.transport.pressure == 1
 
 
+def test_progress_counts_what_stays(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    target.resumes = True
+    moved, there = blob_of(random.Random(5).randbytes(BIG), source, pair), blob_of(b"there", source, pair)
+    target.create("app").blobs[there.digest] = b"there"
+    target.fault = on("PUT", "", CutRequest(after=BIG - 1000))
+    copying, positions = pair.copying(), list[int]()
+    copying.progress.expect({"app:1": {blob.digest: blob.size for blob in (moved, there)}})
+    real = copying.progress.reached
+
+    def noted(digest: str, position: int) -> None:
+        real(digest, position)
+        positions.append(copying.progress.whole.done)
+
+    copying.progress.reached = noted  # type: ignore[method-assign]
+    Transfer(copying.source, copying.targets, pair.target.transport, copying.progress).perform([Plan(blobs=(moved, there))])
+    assert max(positions) == positions[-1] == copying.progress.whole.done == copying.progress.whole.total == BIG
+    assert positions != sorted(positions)  # what was cut off went back
+
+
 class Stuck:
     """A source on a disk that no longer answers."""
 

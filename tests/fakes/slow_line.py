@@ -1,0 +1,94 @@
+"""A slow line between a client and a server on loopback: so many bytes a second in all, whatever the connections and directions; and what went over it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+
+_PIECE, _BUFFER = 2 * 1024, 16 * 1024
+
+
+class SlowLine:
+    """Stands before `host` (`127.0.0.1:PORT`) from start() to stop(); `moved` bytes of the clients have come to the server, and of it to them."""
+
+    def __init__(self, host: str, *, rate: int) -> None:
+        self.rate = rate
+        self.moved = 0
+        self._upstream = host.rpartition(":")[0], int(host.rpartition(":")[2])
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)  # what is not on the line yet stays with who sends it
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(128)
+        self._loop = asyncio.new_event_loop()
+        self._end = asyncio.Event()
+        self._free = 0.0
+        self._ways: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._run, name="SlowLine")
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`."""
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def start(self) -> Self:
+        """Let connections through."""
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Close the port and every connection."""
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._listener.setblocking(False)
+        accepting = asyncio.create_task(self._accept())
+        await self._end.wait()
+        for task in (accepting, *self._ways):
+            task.cancel()
+        await asyncio.gather(accepting, *self._ways, return_exceptions=True)
+        self._listener.close()
+
+    async def _accept(self) -> None:
+        while True:
+            client, _ = await self._loop.sock_accept(self._listener)
+            way = asyncio.create_task(self._pass(client))
+            self._ways.add(way)
+            way.add_done_callback(self._ways.discard)
+
+    async def _pass(self, client: socket.socket) -> None:
+        """One connection of a client, until one side ends it."""
+        with client, socket.socket() as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            server.setblocking(False)
+            with contextlib.suppress(OSError):
+                await self._loop.sock_connect(server, self._upstream)
+                ways = [asyncio.create_task(self._carry(*pair)) for pair in ((client, server), (server, client))]
+                try:
+                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for way in ways:
+                        way.cancel()
+                    await asyncio.gather(*ways, return_exceptions=True)
+
+    async def _carry(self, sender: socket.socket, receiver: socket.socket) -> None:
+        while piece := await self._loop.sock_recv(sender, _PIECE):
+            now = self._loop.time()
+            self._free = max(now, self._free) + len(piece) / self.rate
+            await asyncio.sleep(self._free - now)
+            await self._loop.sock_sendall(receiver, piece)
+            self.moved += len(piece)
