@@ -65,9 +65,13 @@ class Uploads:
             return None
         if upload is not None and own and self._believed(upload):
             return upload
-        if self._has_blob(repository, digest, size):
+        there = True
+        try:
+            there = self._has_blob(repository, digest, size)
+        finally:
+            self._unused += [upload] if upload and there else []  # where the question fails as well, nobody goes on with it
+        if there:
             self._mounts_own = False if own else self._mounts_own
-            self._unused += [upload] if upload else []
             return None
         return upload or self._plain(repository)
 
@@ -260,7 +264,7 @@ class BlobUpload:
         if diagnosis.damaged:
             raise faults.damaged(meaning)
         if status == 413 and self._uploads.chunks.refused(self._end - self.upload.offset):
-            raise faults.BrokenOff(meaning, wait=wait, taught=True)
+            raise faults.BrokenOff(meaning, wait=wait, taught=True, then=faults.THERE)
         if self._resumed and 400 <= status < 500 and status not in _LATER:
             raise faults.BrokenOff(meaning, then=faults.ANEW)  # what it does not take from the middle on, it may take from the beginning
         raise faults.BrokenOff(meaning, wait=wait) if status in _LOST else meaning

@@ -233,6 +233,7 @@ def test_any_number_of_layers_learns_the_largest_body_at_once(
     transfer(pair, *blobs)
     assert {digest: digest_of(data) for digest, data in target.storage["app"].blobs.items()} == {blob.digest: blob.digest for blob in blobs}
     assert max(record.bytes_in for record in target.seen("PATCH") if record.status == 202) == (4 if largest == 5 else 1) * mib
+    assert target.count("POST") == layers  # what was refused has not been heard: the same upload takes the pieces
     assert target.storage["app"].uploads == {}
 
 

@@ -378,6 +378,14 @@ def test_the_rest_of_an_upload_that_is_refused_may_come_with_all_of_it(target: F
         assert broken(uploads, state)[0].then == ANEW
 
 
+def test_what_has_begun_is_handed_over_where_the_question_after_it_fails(target: FakeRegistry, uploads: Uploads) -> None:
+    target.mount = False
+    target.fault = on("HEAD", "", Status(code=400))
+    with pytest.raises(RegistryError, match="answers 400"):
+        uploads.start("app", DIGEST, len(BLOB))
+    assert len(uploads.unused()) == len(target.storage["app"].uploads) == 1
+
+
 def test_what_a_question_has_begun_is_handed_over_once_where_nobody_needs_it(target: FakeRegistry, uploads: Uploads) -> None:
     target.mount = False
     target.create("app").blobs[DIGEST] = BLOB
