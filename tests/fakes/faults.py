@@ -63,7 +63,14 @@ class Located:
     form: str
 
 
-Fault = Status | CutAnswer | CutRequest | Corrupt | Late | Short | CorruptRequest | Expired | Unseen | Located
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """Fault: the request is redirected by `code` to the place that it names already."""
+
+    code: int = 307
+
+
+Fault = Status | CutAnswer | CutRequest | Corrupt | Late | Short | CorruptRequest | Expired | Unseen | Located | Moved
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -81,12 +88,17 @@ class Position:
         return f"{self.method} {self.what}" + (f" again ({self.nth})" if self.nth else "")
 
 
-def what_of(record: Record) -> str:
-    """What a request is about: its path without what a server makes up for one upload, and the digest that it brings or asks for."""
+def what_of(record: Record, upload: str = "") -> str:
+    """What a request is about: its path without what a server makes up for one upload, and the digest that it brings or asks for, or `upload` is for."""
     query = parse_qs(record.query)
     path = re.sub(r"(?<=/blobs/uploads/).+", "...", record.path)
-    about = query.get("mount", query.get("digest", [""]))[0]
+    about = query.get("mount", query.get("digest", [""]))[0] or upload
     return f"{path} {about}" if about else path
+
+
+def _upload_in(path: str) -> str:
+    """The registry's own name for an upload, out of a path or URL."""
+    return path.partition("?")[0].rpartition("/blobs/uploads/")[2]
 
 
 class Upstream(Protocol):
@@ -97,8 +109,11 @@ class Upstream(Protocol):
         """`127.0.0.1:PORT`."""
 
 
+Choose = Callable[[Position, Record], "Fault | None"]
+
+
 class FaultProxy(LoopbackServer):
-    """Passes everything on to `upstream`; `hit(position, fault)` breaks the one request at that position.
+    """Passes everything on to `upstream`; `hit(position, fault)` breaks the one request at that position, `break_by` those that a function chooses.
 
     `sleep` is how `Late` waits; with `tls` the proxy speaks https. The registry's own address in Location and WWW-Authenticate becomes the proxy's.
     Where the registry asks for logins, `login` makes all requests without one alike: which of several the client sends first is chance.
@@ -125,6 +140,12 @@ class FaultProxy(LoopbackServer):
         return tuple(sorted(self.records))
 
     @property
+    def told(self) -> frozenset[str]:
+        """The uploads whose place the client has been told, by the registry's own name for each."""
+        with self._lock:
+            return frozenset(self._told)
+
+    @property
     def records(self) -> Mapping[Position, Record]:
         """The requests so far by position."""
         counted: Counter[tuple[str, str]] = Counter()
@@ -141,16 +162,23 @@ class FaultProxy(LoopbackServer):
 
     def hit(self, position: Position, fault: Fault) -> None:
         """Break the request at `position`, from now on counted anew."""
-        self._begin((position, fault))
+        self._begin(lambda found, _: fault if found == position else None)
 
-    def _begin(self, target: tuple[Position, Fault] | None) -> None:
+    def break_by(self, choose: Choose) -> None:
+        """Break every request for which `choose` has a fault, from now on counted anew; it is asked about one after the other."""
+        self._begin(choose)
+
+    def _begin(self, choose: Choose | None) -> None:
         self.settle()  # what an earlier client left behind is none of what comes now
         self.forget()
         with self._lock:
-            self._target = target
+            self._by = choose
             self._struck = False
+            self._told: set[str] = set()
+            self._begun: dict[str, str] = {}
             self._counted: Counter[tuple[str, str]] = Counter()
             self._chosen: dict[int, Fault] = {}
+            self._untold: set[int] = set()
             self._expired: set[str] = set()
             self._unseen: Counter[str] = Counter()
 
@@ -178,6 +206,7 @@ class FaultProxy(LoopbackServer):
             self._expired.add(request.headers.get("authorization", ""))
         if isinstance(fault, Unseen) and answer.status < 300:
             self._hide(request, answer, fault.times)
+        self._note(request, answer)
         return self._changed(answer, fault)
 
     def broken(self, request: Request) -> None:
@@ -191,10 +220,14 @@ class FaultProxy(LoopbackServer):
         """The fault of this request, where the server itself performs it; the others are kept for `answer`."""
         with self._lock:
             position = self._position(record, self._counted)
-            if self._target is None or self._target[0] != position:
+            fault = self._by(position, record) if self._by else None
+            if fault is None:
                 return None
             self._struck = True
-            fault = self._target[1]
+            if isinstance(fault, Moved):
+                return Status(code=fault.code, headers={"Location": f"{record.path}?{record.query}"})
+            if isinstance(fault, CutAnswer):
+                self._untold.add(record.number)
             if isinstance(fault, Status | CutAnswer | CutRequest | Corrupt):
                 return fault
             self._chosen[record.number] = fault
@@ -202,9 +235,18 @@ class FaultProxy(LoopbackServer):
 
     def _position(self, record: Record, counted: Counter[tuple[str, str]]) -> Position:
         """The position of the next request; `counted` are those before it."""
-        alike = record.method, STRANGER if self._login and not record.authorization else what_of(record)
+        upload = self._begun.get(_upload_in(record.path), "")
+        alike = record.method, STRANGER if self._login and not record.authorization else what_of(record, upload)
         counted[alike] += 1
         return Position(method=alike[0], what=alike[1], nth=counted[alike] - 1)
+
+    def _note(self, request: Request, answer: Answer) -> None:
+        """Keep in mind which blob an upload is for, and whether the client hears of it."""
+        begun = _upload_in(answer.headers.get("Location", ""))
+        if request.method == "POST" and answer.status == 202 and begun:
+            with self._lock:
+                self._begun[begun] = request.asks("mount")
+                self._told |= {begun} - ({begun} if request.number in self._untold else set())
 
     def _hide(self, request: Request, answer: Answer, times: int) -> None:
         stored = request.asks("digest") or answer.headers.get("Docker-Content-Digest", "")

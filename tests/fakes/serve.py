@@ -310,7 +310,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, answer: Answer, fault: Fault | None, record: Record) -> None:
         """Head and body in one write, as far as the fault lets them."""
         body = bytearray(b"" if self.command == "HEAD" else answer.body)
-        if isinstance(fault, Corrupt) and body:
+        if isinstance(fault, Corrupt) and -len(body) <= fault.at < len(body):
             body[fault.at] ^= 0xFF
         self.close_connection |= isinstance(fault, CutAnswer) or (isinstance(fault, Status) and fault.early)
         headers = {"Content-Length": str(len(answer.body)), **answer.headers}

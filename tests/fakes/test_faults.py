@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.docker_registry import DockerRegistry
-from tests.fakes.faults import STRANGER, CorruptRequest, Expired, Fault, FaultProxy, Late, Located, Position, Short, Unseen
+from tests.fakes.faults import STRANGER, CorruptRequest, Expired, Fault, FaultProxy, Late, Located, Moved, Position, Short, Unseen
 from tests.fakes.images import ImageParts, make_image, make_index, missing, put
 from tests.fakes.registry import Corrupt, CutAnswer, CutRequest, FakeRegistry, Status, digest_of
 
@@ -181,6 +181,35 @@ def test_behind_tls_a_location_may_come_downgraded(registry: FakeRegistry, tmp_p
                 answer.read()
                 places.append(answer.headers["Location"].partition("/v2/")[0])
         assert places == [f"http://{proxy.host}", f"https://{proxy.host}"]
+
+
+def test_a_request_is_sent_to_where_it_is_already(registry: FakeRegistry, proxy: FaultProxy) -> None:
+    position = blob_in(registry)
+    proxy.hit(position, Moved(code=308))
+    answer, _ = call(proxy, "GET", f"{position.what}?x=1")
+    assert (answer.status, answer.headers["Location"]) == (308, f"{position.what}?x=1")
+    assert call(proxy, "GET", position.what)[0].status == 200
+
+
+def test_what_comes_for_an_upload_is_about_the_blob_that_it_was_begun_for(registry: FakeRegistry, proxy: FaultProxy) -> None:
+    answer, _ = call(proxy, "POST", f"/v2/app/blobs/uploads/?mount={DIGEST}&from=app")
+    place = answer.headers["Location"].removeprefix(proxy.url)
+    call(proxy, "PATCH", place, DATA)
+    assert [position.what for position in proxy.positions if position.method == "PATCH"] == [f"/v2/app/blobs/uploads/... {DIGEST}"]
+    assert proxy.told == registry.storage["app"].uploads.keys()
+
+
+def test_an_upload_of_which_the_client_has_not_heard_is_known_as_one(registry: FakeRegistry, proxy: FaultProxy) -> None:
+    proxy.break_by(lambda position, _: CutAnswer(after=None) if position.method == "POST" else None)
+    with pytest.raises((http.client.HTTPException, OSError)):
+        call(proxy, "POST", "/v2/app/blobs/uploads/")
+    assert (len(registry.storage["app"].uploads), proxy.told) == (1, frozenset())
+
+
+def test_every_request_that_is_chosen_is_broken(registry: FakeRegistry, proxy: FaultProxy) -> None:
+    position = blob_in(registry)
+    proxy.break_by(lambda found, _: Status(code=503) if found.nth != 1 else None)
+    assert [call(proxy, "GET", position.what)[0].status for _ in range(3)] == [503, 200, 503]
 
 
 def test_a_position_names_the_digest_and_no_upload() -> None:

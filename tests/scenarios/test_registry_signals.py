@@ -75,3 +75,22 @@ def test_a_signal_in_mid_copy_ends_it_soon_with_a_result_and_nothing_left(
     assert [path.name for path in workspace.iterdir()] == ["result.json"]
     assert list(temporary.iterdir()) == []
     assert target.manifest_digest("team/app", "1.0") == ""
+
+
+def test_a_run_after_one_that_was_killed_sends_what_is_not_there_yet(registries: tuple[DockerRegistry, DockerRegistry], tmp_path: Path) -> None:
+    """Nobody can be told of the uploads of the first: it has no time for that. They are begun anew, and what had been stored is not sent again."""
+    staging, target = registries
+    with DelayProxy(target.host, seconds=ROUND_TRIP) as line:
+        words = [sys.executable, "-m", "towline", "copy", f"docker://{staging.host}/app:1.0", f"docker://{line.host}/team/app:1.0"]
+        with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            while line.seen["PUT", "upload"] < 12:  # of 41, 8 at once: some are stored, others on their way
+                assert child.poll() is None, child.communicate()
+                time.sleep(0.005)
+            child.kill()
+            child.communicate(timeout=30)
+        assert (line.seen["PUT", "manifest"], target.manifest_digest("team/app", "1.0")) == (0, "")
+        line.seconds, before = 0.0, line.seen["PUT", "upload"]
+        again = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert again.returncode == 0, again.stderr
+        assert line.seen["PUT", "upload"] - before < len(IMAGE.blobs)
+    assert target.manifest_digest("team/app", "1.0") == IMAGE.digest

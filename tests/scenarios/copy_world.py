@@ -1,0 +1,196 @@
+"""Copies on a bad day: the faults, what they are to end in, and a source and a target behind proxies that have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from tests.engine.registry.clients import SECRET, SOURCE_LOGIN, TARGET_LOGIN, Pair
+from tests.fakes.clock import FakeClock
+from tests.fakes.faults import STRANGER, CorruptRequest, Expired, Fault, FaultProxy, Late, Located, Moved, Position, Short, Unseen
+from tests.fakes.images import ImageParts, make_index, missing, put
+from tests.fakes.registry import Corrupt, CutAnswer, CutRequest, FakeRegistry, Record, Status
+from towline.errors import RegistryError, TowlineError
+from towline.transport import Transport
+
+NEW, OLD = make_index(size=20_000), make_index(seed=1)
+REPOSITORY = "team/app"
+BEFORE = {"1": "", "latest": OLD.digest}  # the target's tags: one is new, one is moved
+PORTAL = Status(code=200, headers={"Content-Type": "text/html"}, body=b"<html>Please log in</html>")
+
+_HANGS = 60.0  # seconds of the real clock
+
+Make = Callable[[Record], Fault | None]
+
+
+def always(fault: Fault) -> Make:
+    return lambda _: fault
+
+
+def status(code: int, *, early: bool = False, **headers: str) -> Make:
+    return always(Status(code=code, headers={name.replace("_", "-"): value for name, value in headers.items()}, early=early))
+
+
+def in_answer(make: Callable[[int], Fault]) -> Make:
+    """A fault of the answer's body, made from its size; none where there is no body."""
+    return lambda record: make(record.bytes_out) if record.bytes_out else None
+
+
+def in_request(make: Callable[[int], Fault]) -> Make:
+    return lambda record: make(record.bytes_in) if record.bytes_in else None
+
+
+def found_wrong(record: Record) -> Fault | None:
+    """What arrived is said not to be what was sent."""
+    return Status(code=400, body=b'{"errors":[{"code":"DIGEST_INVALID"}]}') if record.method == "PUT" else None
+
+
+def located(form: str) -> Make:
+    return lambda record: Located(form=form) if record.method == "POST" and record.status == 202 else None
+
+
+# What passes by itself: no copy has a reason to end for it.
+PASSING: dict[str, Make] = {
+    "cut before the answer": always(CutAnswer(after=None)),
+    "cut after the answer's head": in_answer(lambda _: CutAnswer(after=0)),
+    "cut in the middle of the answer": in_answer(lambda size: CutAnswer(after=size // 2)),
+    "cut before the request's body": in_request(lambda _: CutRequest(after=0)),
+    "cut in the middle of the request": in_request(lambda size: CutRequest(after=size // 2)),
+    "cut near the end of the request": in_request(lambda size: CutRequest(after=size - 1)),
+    "late by 90 seconds": always(Late(seconds=90)),
+    "408": status(408),
+    "429": status(429),
+    "429 with seconds": status(429, Retry_After="7"),
+    "429 with a date": status(429, Retry_After="Tue, 14 Nov 2023 22:13:40 GMT"),
+    "500": status(500),
+    "502": status(502),
+    "503": status(503),
+    "503 with seconds": status(503, Retry_After="30"),
+    "503 before the body is read": status(503, early=True),
+    "504": status(504),
+    "token expired": lambda record: Expired() if record.authorization == "Bearer" else None,
+    "not seen for a moment": lambda record: Unseen() if record.method == "PUT" else None,
+    "not seen for three moments": lambda record: Unseen(times=3) if record.method == "PUT" else None,
+    "307 to the same place": lambda record: Moved() if record.path.startswith("/v2/") else None,
+    "400 for another digest than was sent": found_wrong,
+    "location relative": located("relative"),
+    "location absolute": located("absolute"),
+}
+# What is wrong for good, or for this one request.
+LASTING: dict[str, Make] = {
+    "answer short by a byte": in_answer(lambda _: Short(by=1)),
+    "half an answer": in_answer(lambda size: Short(by=(size + 1) // 2)),
+    "first byte of the answer wrong": in_answer(lambda _: Corrupt(at=0)),
+    "middle byte of the answer wrong": in_answer(lambda size: Corrupt(at=size // 2)),
+    "last byte of the answer wrong": in_answer(lambda _: Corrupt(at=-1)),
+    "first byte of the request wrong": in_request(lambda _: CorruptRequest(at=0)),
+    "middle byte of the request wrong": in_request(lambda size: CorruptRequest(at=size // 2)),
+    "last byte of the request wrong": in_request(lambda _: CorruptRequest(at=-1)),
+    "302 to nowhere": status(302, Location="https://nowhere.invalid/"),
+    "200 of somebody else": always(PORTAL),
+    "201 without a word": status(201),
+    **{str(code): status(code) for code in (400, 401, 403, 404, 405, 406, 409, 412, 413, 416, 501)},
+    "413 before the body is read": status(413, early=True),
+}
+FAULTS = PASSING | LASTING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One fault at one request of one side."""
+
+    side: str
+    position: Position
+    name: str
+    fault: Fault
+
+    def __str__(self) -> str:
+        return f"{self.side}: {self.name} at {self.position}"
+
+
+class World:
+    """A source and a target, each with a token server and behind a fault proxy; the clock stands still but for the waits."""
+
+    def __init__(self, image: ImageParts = NEW, **options: object) -> None:
+        self.image = image
+        self.source = FakeRegistry(username=SOURCE_LOGIN.username, password=SECRET, auth="bearer")
+        self.target = FakeRegistry(username=TARGET_LOGIN.username, password=SECRET, auth="bearer", **options)  # type: ignore[arg-type]  # by name
+        self.time = FakeClock()
+        servers, sleep = {"source": self.source, "target": self.target}, self.time.clock.sleep
+        self.proxies = {side: FaultProxy(server, sleep=sleep, login=True) for side, server in servers.items()}
+        self._running = (self.source, self.target, *self.proxies.values())
+
+    def __enter__(self) -> Self:
+        for server in self._running:
+            server.start()
+        put(self.image, self.source, "app", "1")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in reversed(self._running):
+            server.stop()
+
+    def copy(self) -> TowlineError | None:
+        """Copy once, onto what was there before; the error that it ended with."""
+        self.target.storage.clear()
+        put(OLD, self.target, REPOSITORY, "latest")
+        with Transport(clock=self.time.clock, limit=_HANGS) as transport:
+            pair = Pair(self.proxies["source"], self.proxies["target"], transport, (SOURCE_LOGIN, TARGET_LOGIN))
+            try:
+                pair.copy("app:1", *(f"{REPOSITORY}:{tag}" for tag in BEFORE))
+            except TowlineError as fault:
+                return fault
+        return None
+
+    def cases(self, faults: dict[str, Make]) -> list[Case]:
+        """Every one of the faults at every request that a copy makes without them."""
+        for proxy in self.proxies.values():
+            proxy.clear()
+        assert self.copy() is None
+        records = {side: {position: record for position, record in proxy.records.items() if position.what != STRANGER or not position.nth}
+                   for side, proxy in self.proxies.items()}  # a second request without a login comes or not, as the threads have it
+        made = [(side, position, name, make(record)) for side in records for position, record in sorted(records[side].items()) for name, make in faults.items()]
+        return [Case(side=side, position=position, name=name, fault=fault) for side, position, name, fault in made if fault is not None]
+
+    def tried(self, case: Case) -> tuple[TowlineError | None, str]:
+        """How the copy ended under the fault, and what is wrong with that; empty where nothing is."""
+        for proxy in self.proxies.values():
+            proxy.clear()
+        self.proxies[case.side].hit(case.position, case.fault)
+        ended = self.copy()
+        if not self.proxies[case.side].struck:
+            return ended, "the request never came"
+        passes = case.name in PASSING or heals(case.side, case.position, case.fault)
+        return ended, self.wrong(ended, passes=passes)
+
+    def wrong(self, ended: TowlineError | None, *, passes: bool) -> str:
+        """What is wrong with how a copy ended, and with what it left; empty where nothing is. `passes` says that it has no reason to fail."""
+        if ended and passes:
+            return f"a copy must live with that: {ended.message}"
+        held = self.target.storage[REPOSITORY]
+        for tag, before in BEFORE.items():
+            now = held.tags.get(tag, "")
+            if now not in ((before, self.image.digest) if ended else (self.image.digest,)):
+                return f"the tag {tag} is {now or 'not there'}"
+            if now == self.image.digest and (absent := missing(self.image, self.target, REPOSITORY)):
+                return f"the tag {tag} shows an image without {', '.join(absent)}"
+        if left := self.proxies["target"].told & held.uploads.keys():
+            return f"{len(left)} uploads are left"
+        return _unclear(ended) if ended else ""
+
+
+def heals(side: str, position: Position, fault: Fault) -> bool:
+    """Whether what was damaged on its way is found by its digest, and read or sent once more."""
+    if side == "source":
+        return isinstance(fault, Corrupt | Short) and position.method == "GET" and position.what.startswith("/v2/")
+    return isinstance(fault, CorruptRequest) and "/blobs/uploads/" in position.what
+
+
+def _unclear(ended: TowlineError) -> str:
+    told = f"{ended.message} {ended.hint} {ended.where}"
+    if SECRET in told:
+        return "the password is in the error"
+    if "has not been done within" in told:
+        return "it hangs"
+    return "" if isinstance(ended, RegistryError) or ended.exit_code == 4 else f"it ends as {type(ended).__name__}: {told}"
