@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 from towline.errors import RegistryError, TransportError
 from towline.exchange import HttpRequest, Response, Sending, origin
 from towline.registry import faults
+from towline.registry.challenge import choose
 from towline.registry.credentials import is_docker_hub
 from towline.registry.hosts import may_follow
 from towline.registry.scopes import repository_of
@@ -123,14 +124,24 @@ class Session:
         auth = self._auth(scopes)
         sent = auth.header(scopes)
         response = self.transport.request(_with(request, sent))
-        if response.status != 401:
+        unasked = response.status == 403 and sent is None and auth.party.login is not None  # a login is there, and nobody has asked for it
+        if response.status != 401 and not unasked:
             return response
         headers = response.headers.get_all("WWW-Authenticate") or []
+        if choose(headers) is None:
+            headers = self._at_the_door()
+        if unasked and not headers:
+            return response
         diagnosis = faults.diagnose(response)
         header = auth.answer(headers, scopes, sent)
         if header is None:
             raise faults.refused(auth.party, _doing(request), diagnosis.text)
         return self._last_try(_with(request, header), auth.party)
+
+    def _at_the_door(self) -> list[str]:
+        """What the registry demands at `/v2/`, where some say it and nowhere else (distribution-spec 1.1, end-1; Docker's token specification)."""
+        with self.transport.request(HttpRequest(method="GET", url=f"{self.base}/v2/")) as response:
+            return (response.headers.get_all("WWW-Authenticate") or []) if response.status == 401 else []
 
     def _at_home(self, request: HttpRequest) -> bool:
         """Whether a credential may go with it: not to another host that the registry named, nor back here by the word of one."""

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.engine.registry.clients import SOURCE_LOGIN, TARGET_LOGIN, registry_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.names import OUTSIDE, Names
-from tests.fakes.registry import FakeRegistry, Status, on
+from tests.fakes.registry import Answer, FakeRegistry, Status, on
+from tests.fakes.serve import Request
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable
 from towline.exchange import HttpRequest
 from towline.image import Registry
@@ -38,6 +41,45 @@ def test_each_kind_of_login_is_found_by_one_challenge(source: FakeRegistry, sess
     refused = [record for record in source.requests if record.status == 401]
     assert len(refused) == (0 if auth == "none" else 1)
     assert len(source.scopes) == (1 if auth == "bearer" else 0)
+
+
+def quiet(server: FakeRegistry, *, status: int = 401) -> None:
+    """A registry that says at /v2/ alone what it wants, and `status` elsewhere."""
+    plain = server.answer
+
+    def answer(request: Request) -> Answer:
+        found = plain(request)
+        if found.status != 401 or request.path in ("/v2/", "/token"):
+            return found
+        return replace(found, status=status, headers={name: value for name, value in found.headers.items() if name != "WWW-Authenticate"})
+    server.answer = answer  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("auth", ["basic", "bearer"])
+def test_a_registry_that_says_what_it_wants_at_its_door_alone_is_asked_there_once(source: FakeRegistry, session: Session, auth: str, status: int) -> None:
+    quiet(source, status=status)
+    source.auth = auth
+    assert [send(session, "HEAD", "/v2/app/manifests/1") for _ in range(3)] == [404] * 3
+    assert source.count("GET", "^/v2/$") == 1
+    source.expire_tokens()
+    if status == 401:
+        assert send(session, "HEAD", "/v2/app/manifests/1") == 404
+
+
+def test_a_registry_that_says_nothing_at_its_door_either_refuses(source: FakeRegistry, session: Session) -> None:
+    source.fault = lambda _: Status(code=401)
+    with pytest.raises(CredentialError, match="refuses user 'builder'"):
+        send(session, "HEAD", "/v2/app/manifests/1")
+    assert len(source.requests) == 2
+    source.fault = lambda record: Status(code=200 if record.path == "/v2/" else 403)
+    assert send(session, "HEAD", "/v2/app/manifests/1") == 403
+
+
+def test_without_a_login_a_403_is_an_answer(source: FakeRegistry, transport: Transport) -> None:
+    session = Session(Party(registry=registry_of(source), role="source", login=None), transport, allow_plain_http=False)
+    source.fault = lambda _: Status(code=403)
+    assert (send(session, "HEAD", "/v2/app/manifests/1"), len(source.requests)) == (403, 1)
 
 
 @pytest.mark.parametrize(("role", "scope"), [("source", "repository:app:pull"), ("target", "repository:app:pull,push")])
