@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from collections.abc import Collection, Mapping
@@ -57,6 +58,19 @@ class Tls:
 def host_key(host: str) -> str:
     """`host[:port]` in the one spelling that settings are compared in: lower case, without the port that https has anyway."""
     return host.lower().removesuffix(":443")
+
+
+def speaks_tls(host: str, port: int, *, seconds: float) -> bool:
+    """Whether what answers at `host` begins with TLS; nothing is believed of it, and nothing is sent there."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.create_connection((host, port), seconds) as raw, context.wrap_socket(raw, server_hostname=host):
+            return True
+    except ssl.SSLError as fault:  # an alert is TLS too: a client certificate may be asked for
+        return "ALERT" in (fault.reason or "")
+    except (OSError, ValueError):
+        return False
 
 
 def _show(context: ssl.SSLContext, client: ClientCertificate) -> None:

@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar
+from urllib.parse import urlsplit
 
-from towline.connections import Connection, Lasting, Network, Route, refused_by
+from towline.connections import PORTS, Connection, Lasting, Network, Route, refused_by
 from towline.detail import detail
 from towline.errors import TransportError
 from towline.exchange import FAULTS, Cut, HttpRequest, Response, Sending, origin, send, send_head, translated
 from towline.retry import Clock, pause, retry_after
+from towline.tls import speaks_tls
 
 _T = TypeVar("_T")
 ATTEMPTS = 5
@@ -90,7 +92,12 @@ class Transport:
                 sleep_unless(self.ending, pause(attempt, self.clock), self.clock)
             self.tally.retries += 1
         self._rest(where)
-        return self._told(request, self._once(request, where))
+        try:
+            return self._told(request, self._once(request, where))
+        except TransportError as fault:
+            if self._is_tls(fault, request, where):
+                raise TransportError("what answers there speaks TLS: is its URL to begin with https://?", where=where) from fault
+            raise
 
     def begin(self, request: HttpRequest, size: int) -> Sending:
         """Send the head of a request whose body of `size` bytes follows piece by piece, once. Raises TransportError."""
@@ -220,6 +227,15 @@ class Transport:
             response.close()
             raise TransportError("the connection was closed in the middle of the request", where=where)
         return response
+
+    def _is_tls(self, fault: TransportError, request: HttpRequest, where: str) -> bool:
+        """Whether a host that ends every exchange over plain http waits for TLS; servers close so, or answer in TLS."""
+        ends = isinstance(fault.__cause__, http.client.BadStatusLine | ConnectionResetError) and not self._closed.is_set()
+        route = self._network.route(where, request.named_by)
+        if not ends or not where.startswith("http:") or route.proxy or route.named_by:
+            return False
+        parts = urlsplit(where)
+        return speaks_tls(parts.hostname or "", parts.port or PORTS["http"], seconds=self._network.connect)
 
     def _told(self, request: HttpRequest, response: Response) -> Response:
         detail(lambda: f"{request.method} {request.url.partition('?')[0]} -> {response.status}")

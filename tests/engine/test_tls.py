@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import socket
 import ssl
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.authority import Authority, Issued, openssl
+from tests.fakes.registry import FakeRegistry
 from towline.errors import ConfigError
-from towline.tls import ClientCertificate, Tls
+from towline.tls import ClientCertificate, Tls, speaks_tls
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +63,20 @@ def test_a_client_certificate_that_cannot_be_used_is_an_error_that_names_it(issu
         client(issued.certificate, key or Authority(tmp_path).issue("other").key).context("registry.example.com")
     assert str(issued.certificate) in caught.value.message
     assert caught.value.where == "PIPER_clientCertificates"
+
+
+@pytest.mark.parametrize("ask", [False, True])
+def test_a_port_that_speaks_tls_is_known_whatever_its_certificate(tmp_path: Path, *, ask: bool) -> None:
+    authority = Authority(tmp_path)
+    server = FakeRegistry()
+    server.tls = authority.issue("nobody").server(clients=authority.certificate if ask else None)
+    with server:
+        assert speaks_tls("127.0.0.1", server.port, seconds=5)
+    assert not speaks_tls("127.0.0.1", server.port, seconds=5)
+
+
+def test_a_port_that_speaks_http_or_nothing_is_none(tmp_path: Path) -> None:
+    with FakeRegistry() as server:
+        assert not speaks_tls("127.0.0.1", server.port, seconds=5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert not speaks_tls("127.0.0.1", silent.getsockname()[1], seconds=0.2)

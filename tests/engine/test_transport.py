@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.echo import BIG, Echo, get, send
+from tests.fakes.authority import Authority
 from tests.fakes.clock import FakeClock
 from tests.fakes.serve import CutAnswer, LoopbackServer, Status, on
 from towline.errors import TransportError
@@ -229,6 +230,14 @@ def test_a_host_that_says_nothing_is_given_up() -> None:
         TransportError, match="no answer in time"
     ):
         transport.request(HttpRequest(method="POST", url=f"http://127.0.0.1:{listener.getsockname()[1]}/"))
+
+
+def test_tls_behind_http_is_named(transport: Transport, time: FakeClock, tmp_path: Path) -> None:
+    server = Echo()
+    server.tls = Authority(tmp_path).issue("127.0.0.1", names="IP:127.0.0.1").server()
+    with server, pytest.raises(TransportError, match=r"what answers there speaks TLS: is its URL to begin with https://\?") as caught:
+        transport.request(HttpRequest(method="GET", url=server.url.replace("https://", "http://")))
+    assert caught.value.where == f"http://{server.host}"
 
 
 def test_a_certificate_that_does_not_verify_is_refused_at_once(transport: Transport, time: FakeClock, tmp_path: Path) -> None:
