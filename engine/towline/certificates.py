@@ -16,12 +16,13 @@ _FORMAT = "expected one or more certificates in PEM; one in DER becomes PEM by: 
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem")
 
 
-def read_certificates(links: Sequence[str], *, folder: Path, where: str, environ: Mapping[str, str]) -> str:
+def read_certificates(links: Sequence[str], *, folder: Path, where: str, environ: Mapping[str, str], guarded: bool = True) -> str:
     """Every certificate behind `links`, as PEM, in their order; `where` is the place of the list. Raises ConfigError that names the link.
 
-    `environ` has tokens and proxies for the hosts of URLs. A path may not lie in the workspace `folder`, whose files a pull request can change.
+    `environ` has tokens and proxies for the hosts of URLs. A path is relative to `folder`; it may not lie in it where that is `guarded`, a workspace
+    whose files a pull request can change.
     """
-    return "".join(_certificates(link, _content(link, folder, where, environ), where) for link in links)
+    return "".join(_certificates(link, _content(link, folder, where, environ, guarded=guarded), where) for link in links)
 
 
 def plain_links(links: Iterable[str]) -> tuple[str, ...]:
@@ -47,16 +48,16 @@ def outside(path: Path, name: str, *, folder: Path, where: str) -> Path:
     return path
 
 
-def _content(link: str, folder: Path, where: str, environ: Mapping[str, str]) -> bytes:
+def _content(link: str, folder: Path, where: str, environ: Mapping[str, str], *, guarded: bool) -> bytes:
     if "://" in link:
         return remote.fetch_bytes(link, environ, where=where)
-    path = outside(folder / link, link, folder=folder, where=where)
+    path = outside(folder / link, link, folder=folder, where=where) if guarded else folder / link
     try:
         with path.open("rb") as file:
             return file.read(_LARGEST + 1)
-    except OSError as fault:
-        what = (fault.strerror or type(fault).__name__).lower()
-        raise ConfigError(f"{link} cannot be read: {what}", where=where, hint="correct the path, or the file's permissions") from fault
+    except (OSError, ValueError) as fault:
+        what = (getattr(fault, "strerror", "") or type(fault).__name__).lower()
+        raise ConfigError(f"{link!r} cannot be read: {what}", where=where, hint="correct the path, or the file's permissions") from fault
 
 
 def _certificates(link: str, content: bytes, where: str) -> str:

@@ -149,3 +149,11 @@ def test_a_machine_without_certificates_is_told_so(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Path, "is_file", lambda _: False)
     with pytest.raises(MachineError, match="certificates"):
         bundle("", {})
+
+
+def test_a_folder_that_is_no_workspace_may_hold_them(authorities: tuple[Authority, Authority], workspace: Path) -> None:
+    (workspace / "ca.pem").write_bytes(authorities[0].certificate.read_bytes())
+    assert len(subjects(read_certificates(["ca.pem"], folder=workspace, where=WHERE, environ={}, guarded=False))) == 1
+    for link in ("none.pem", "nu\0ll"):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            read_certificates([link], folder=workspace, where=WHERE, environ={}, guarded=False)

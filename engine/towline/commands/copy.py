@@ -113,7 +113,7 @@ def _task(arguments: argparse.Namespace, call: Call) -> Task:
     for secret in settings.secrets():
         call.console.hide(secret)
     return Task(settings=settings, pipeline_environment={}, stage="", build=call.request.build, folder=call.folder, environ=call.environ,
-                console=call.console, dry_run=arguments.dry_run)
+                console=call.console, dry_run=arguments.dry_run, project=False)
 
 
 def _layer(name: str, prefix: str, texts: Mapping[str, object]) -> Layer:

@@ -14,7 +14,7 @@ def authorities(task: Task) -> str:
     certificates = dispatch.part("certificates")
     for link in certificates.plain_links(links):
         task.console.warn(f"the certificate at {link} comes over plain http, where it can be exchanged on the way ({where})")
-    text: str = certificates.read_certificates(links, folder=task.folder, where=where, environ=task.environ)
+    text: str = certificates.read_certificates(links, folder=task.folder, where=where, environ=task.environ, guarded=task.project)
     return text
 
 

@@ -13,7 +13,10 @@ from towline.wire import Build
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A step's checked settings, the pipeline environment, the build that calls, the workspace and the machine's variables."""
+    """A step's checked settings, the pipeline environment, the build that calls, the workspace and the machine's variables.
+
+    `project`: the folder is a project's workspace, whose files a pull request can change; `towline copy` works without one.
+    """
 
     settings: Settings
     pipeline_environment: Mapping[str, object]
@@ -23,3 +26,4 @@ class Task:
     environ: Mapping[str, str]
     console: Console
     dry_run: bool
+    project: bool = True

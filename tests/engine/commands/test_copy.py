@@ -11,6 +11,7 @@ import pytest
 
 from tests.calls import Ending
 from tests.fakes import archives
+from tests.fakes.authority import Authority
 from tests.fakes.images import ImageParts, make_image, make_index, missing, put, refer_to
 from tests.fakes.registry import FakeRegistry
 from towline.commands.copy import PARAMETERS
@@ -79,6 +80,22 @@ def test_an_image_goes_from_a_folder_to_a_registry(desk: Desk) -> None:
     ending = desk.copy("oci:build/image", f"{desk.target.host}/app:1")
     assert ending.code == 0, ending.err
     assert missing(image, desk.target, "app") == ()
+
+
+def test_certificates_are_taken_from_where_the_caller_keeps_them(desk: Desk) -> None:
+    """There is no project whose files somebody else could change."""
+    authority = Authority(desk.folder / "certificates")
+    mine = authority.issue("me")
+    desk.target.stop()
+    desk.target.tls = authority.issue("registry").server(clients=authority.certificate)
+    desk.target.start()
+    words = [f"{desk.source.host}/app:1", f"{desk.target.url}/app:1", "--customTlsCertificateLinks", "certificates/tests-ca.pem"]
+    certificate, key = (f"{desk.target.host}=certificates/me.{end}" for end in ("pem", "key"))
+    ending = desk.copy(*words, "--clientCertificates", certificate, "--clientKeys", key)
+    assert (ending.code, desk.target.storage["app"].tags) == (0, {"1": desk.image.digest}), ending.err
+    assert desk.copy(*words, "--clientCertificates", f"{desk.target.host}={mine.certificate}", "--clientKeys", f"{desk.target.host}={mine.key}").code == 0
+    lacking = desk.copy(*words[:-1], "certificates/none.pem")
+    assert (lacking.code, lacking.where, "cannot be read" in lacking.message) == (3, "--customTlsCertificateLinks", True)
 
 
 @pytest.mark.parametrize("kind", ["oci", "oci-archive"])
