@@ -21,8 +21,8 @@ from towline.commands.project import TOKENS, for_hosts
 from towline.config import context, piper_metadata
 from towline.config.catalog import load_schema
 from towline.config.documents import Documents, read_text, read_yaml, stage_name
-from towline.config.layers import PARAMETERS_JSON, Inputs, effective, read_parameters
-from towline.config.merge import merge, prune
+from towline.config.layers import PARAMETERS_JSON, PIPELINE_ENVIRONMENT, Inputs, effective, read_parameters, unfiltered
+from towline.config.merge import DEFAULT, Setting, merge, prune
 from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.types import ZERO
 from towline.errors import ConfigError, UsageError
@@ -35,6 +35,7 @@ _SWITCHES = ("contextConfig", "stageConfig", "setVaultCredentials")
 _TEXTS = ("vaultServerUrl", "vaultNamespace", "vaultPath", "gcpJsonKeyFilePath", "gcsFolderPath", "gcsBucketId", "gcsSubFolder", "stepConfigJSON")
 _USUAL = {"output": "json", "envRootPath": ".pipeline"}
 _OWN = ("request", "result", "stage", "config", "json", "command", "gitHubTokens")
+_ENDING = "VaultSecretName"  # of keys that name one
 _NEVER_FROM_VARIABLES = ("PIPER_vault", "PIPER_gcs", "PIPER_gcp")
 
 
@@ -85,13 +86,17 @@ def _informed(arguments: argparse.Namespace, call: Call) -> Call:
 
 def _step(arguments: argparse.Namespace, call: Call, documents: Documents, stage: str) -> dict[str, Any]:
     schema = _schema(arguments, call)
-    inner = _on(arguments.contextConfig)
-    chosen = context.context(schema) if inner else context.common(schema if arguments.stepMetadata else _filled(schema))
+    inner, built_in = _on(arguments.contextConfig), not arguments.stepMetadata
+    if inner:
+        chosen = context.around(schema, context.context(_without_commands(schema) if built_in else schema))
+    else:
+        chosen = context.common(_filled(schema) if built_in else schema)
     flags = _given(arguments)
-    chosen = replace(chosen, parameters=(*chosen.parameters, *context.accepting(name for name in flags if not chosen.find(name)).parameters))
-    values = {} if inner else piper_flags.pipeline_environment(arguments, call)
-    settings = effective(chosen, Inputs(stage=stage, documents=documents, pipeline_environment=values, environ=call.environ, parameters={}, flags=flags))
-    config = {name: setting.value for name, setting in settings.items()}
+    added = [name for name in (*flags, *_secret_names(schema, documents, stage)) if not chosen.find(name)]
+    chosen = replace(chosen, parameters=(*chosen.parameters, *context.accepting(dict.fromkeys(added)).parameters))
+    inputs = Inputs(stage=stage, documents=documents, pipeline_environment=piper_flags.pipeline_environment(arguments, call),
+                    environ=call.environ, parameters={}, flags=flags)
+    config = {name: setting.value for name, setting in {**effective(chosen, inputs), **_reports(chosen, inputs)}.items()}
     return {name: value for name, value in config.items() if not inner or name not in _chosen(chosen, config)}
 
 
@@ -111,6 +116,23 @@ def _schema(arguments: argparse.Namespace, call: Call) -> StepSchema:
     else:
         text = read_text(call.folder / name, name)
     return piper_metadata.parse(read_yaml(text, name).value, name)
+
+
+def _without_commands(schema: StepSchema) -> StepSchema:
+    """The schema as Piper's binary has it built in: without what its containers are kept running by, which only the metadata's file says."""
+    return replace(schema, containers=tuple({key: value for key, value in one.items() if key not in ("command", "shell")} for one in schema.containers))
+
+
+def _secret_names(schema: StepSchema, documents: Documents, stage: str) -> list[str]:
+    """Keys of the sections that count which name a secret in Vault: any step takes each of them."""
+    layers = unfiltered(documents, schema.names, stage)
+    return [key for layer in layers for key in layer.values if key.endswith(_ENDING) and key != _ENDING]
+
+
+def _reports(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
+    """What files say about reports: it stands over flags and variables."""
+    found = effective(schema, replace(inputs, environ={}, flags={}))
+    return {name: found[name] for name in context.REPORTING if name in found and found[name].layer not in (DEFAULT, PIPELINE_ENVIRONMENT)}
 
 
 def _filled(schema: StepSchema) -> StepSchema:

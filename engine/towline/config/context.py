@@ -6,33 +6,50 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from towline.config.schema import GENERAL, PARAMETERS, SCOPES, Alias, ConditionalDefault, Parameter, StepSchema, as_text
+from towline.config.schema import SCOPES, Alias, ConditionalDefault, Parameter, Source, StepSchema, as_text
+from towline.config.types import EMPTY
 
 _CONTAINER = ("containerCommand", "containerShell", "dockerEnvVars", "dockerImage", "dockerName", "dockerOptions", "dockerPullImage", "dockerVolumeBind",
               "dockerWorkspace", "dockerRegistryUrl", "dockerRegistryCredentialsId")
 _SIDECAR = ("containerName", "containerPortMappings", "dockerName", "sidecarEnvVars", "sidecarImage", "sidecarName", "sidecarOptions", "sidecarPullImage",
             "sidecarReadyCommand", "sidecarVolumeBind", "sidecarWorkspace")
+_FORMER = ("collectTelemetryData",)  # Piper took it once, and configurations still have it
 _VAULT_LOGIN = ("vaultAppRoleTokenCredentialsId", "vaultAppRoleSecretTokenCredentialsId", "vaultTokenCredentialsId")
 _VAULT = ("vaultServerUrl", "vaultNamespace", "vaultBasePath", "vaultPipelineName", "vaultPath", "vaultRootPaths", "skipVault", "vaultDisableOverwrite",
           "vaultTestCredentialPath", "vaultTestCredentialKeys", "vaultTestCredentialEnvPrefix", "vaultCredentialPath", "vaultCredentialKeys",
           "vaultCredentialEnvPrefix")
 _WRAPPED = ("failOnError", "npmScriptsPackageJSONExcludes")  # what wraps the steps of Piper's library
-_REPORTING = {"gcpJsonKeyFilePath": "jsonKeyFilePath", "gcsFolderPath": "", "gcsBucketId": "pipelineId", "gcsSubFolder": ""}
+REPORTING = {"gcpJsonKeyFilePath": "jsonKeyFilePath", "gcsFolderPath": "", "gcsBucketId": "pipelineId", "gcsSubFolder": ""}
+_FOLDER = Source(pipeline_environment="custom/gcsFolderPath")
 
 
 def common(schema: StepSchema) -> StepSchema:
     """The schema with the keys that every step of Piper takes: for Vault, for reports, and `verbose`."""
-    known = {parameter.name for parameter in schema.parameters}
+    return _with(schema, (_free("verbose"), *_around(schema)))
+
+
+def around(schema: StepSchema, inner: StepSchema) -> StepSchema:
+    """The schema `inner` of the step's context with what counts around it as well: the keys for Vault and for reports."""
+    return _with(inner, tuple(_around(schema)))
+
+
+def _around(schema: StepSchema) -> Iterator[Parameter]:
     vault = {parameter.vault.secret for parameter in schema.parameters if parameter.vault}
-    added = [_free("verbose"), _free("collectTelemetryData", scope=(GENERAL, PARAMETERS)), *(_free(name) for name in (*_VAULT, *sorted(vault)))]
-    added += [_free(name, aliases=(alias,) if alias else ()) for name, alias in _REPORTING.items()]
+    yield from (_free(name) for name in (*_VAULT, *sorted(vault)))
+    for name, alias in REPORTING.items():
+        found = _free(name, aliases=(alias,) if alias else ())
+        yield replace(found, sources=(_FOLDER,)) if name == "gcsFolderPath" else found
+
+
+def _with(schema: StepSchema, added: Iterable[Parameter]) -> StepSchema:
+    known = {parameter.name for parameter in schema.parameters}
     return replace(schema, parameters=(*schema.parameters, *(parameter for parameter in added if parameter.name not in known)))
 
 
 def keys(schema: StepSchema) -> frozenset[str]:
     """Every key that means something in the step's own section: its flag, its parameters, and what else may stand there."""
     wrapped = _WRAPPED if schema.library else ()
-    return frozenset({*schema.names, *wrapped, *(key for part in (schema, common(schema), context(schema)) for key in first_keys(part))})
+    return frozenset({*schema.names, *wrapped, *_FORMER, *(key for part in (schema, common(schema), context(schema)) for key in first_keys(part))})
 
 
 def first_keys(schema: StepSchema) -> frozenset[str]:
@@ -60,11 +77,14 @@ def context(schema: StepSchema) -> StepSchema:
         found[entry.name] = replace(_free(entry.name), aliases=aliases)
     if schema.stashes:
         found["stashContent"] = replace(_free("stashContent"), default=list(schema.stashes))
-    for container in (*schema.containers, *schema.sidecars):
+    described = [(container, _own(container)) for container in schema.containers] + [(one, _common(one, "sidecar")) for one in schema.sidecars[:1]]
+    for container, defaults in described:
         chosen = list(_conditions(container))
         for name, _ in chosen:
             found[name] = replace(_free(name), default=own[name].default if name in own else None)
-        for key, value in _defaults(container).items():
+        for key, value in defaults.items():
+            if value in EMPTY:
+                continue
             held = found.get(key) or _free(key)
             added = tuple(ConditionalDefault(parameter=name, value=text, default=value) for name, text in chosen[:1])
             found[key] = replace(held, conditions=(*held.conditions, *added)) if added else replace(held, default=value)
@@ -85,22 +105,26 @@ def _conditions(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield str(param.get("name")), as_text(param.get("value"))
 
 
-def _defaults(container: Mapping[str, Any]) -> dict[str, object]:
-    """What a container of the metadata sets, under the names that a configuration overrides it by."""
+def _own(container: Mapping[str, Any]) -> dict[str, object]:
+    """What the step's own container sets, under the names that a configuration overrides it by."""
+    command = next(iter(container.get("command") or []), None)
+    return {"containerCommand": command, "containerName": container.get("name"), "containerShell": container.get("shell"), **_common(container, "docker")}
+
+
+def _common(container: Mapping[str, Any], prefix: str) -> dict[str, object]:
+    """What a container and a sidecar have in common."""
     policy = container.get("imagePullPolicy")
-    found = {
-        "containerCommand": next(iter(container.get("command") or []), None),
-        "containerName": container.get("name"),
-        "containerShell": container.get("shell"),
-        "dockerEnvVars": {str(entry.get("name")): entry.get("value") for entry in container.get("env") or []},
-        "dockerImage": container.get("image"),
-        "dockerName": container.get("name"),
-        "dockerPullImage": policy != "Never" if policy else None,
-        "dockerWorkspace": container.get("workingDir"),
-        "dockerOptions": [_option(entry) for entry in container.get("options") or []],
-        "dockerVolumeBind": [f"{entry.get('name')}:{entry.get('mountPath')}" for entry in container.get("volumeMounts") or []],
+    mounts = [entry for entry in container.get("volumeMounts") or [] if entry.get("name") == "volume"]  # the one volume that Piper knows
+    return {
+        f"{prefix}EnvVars": {str(entry.get("name")): entry.get("value") for entry in container.get("env") or []},
+        f"{prefix}Image": container.get("image"),
+        f"{prefix}Name": container.get("name"),
+        f"{prefix}PullImage": policy != "Never" if policy else None,
+        f"{prefix}Workspace": container.get("workingDir"),
+        f"{prefix}Options": [_option(entry) for entry in container.get("options") or []],
+        f"{prefix}VolumeBind": [f"volume:{entry.get('mountPath')}" for entry in mounts],
+        f"{prefix}ReadyCommand": container.get("readyCommand") if prefix == "sidecar" else None,
     }
-    return {key: value for key, value in found.items() if value not in (None, "", [], {})}
 
 
 def _option(entry: Mapping[str, Any]) -> str:

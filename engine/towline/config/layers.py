@@ -14,12 +14,14 @@ from towline.config.documents import PROJECT_FILE, Document, Documents, parse_do
 from towline.config.merge import DEFAULT, Layer, Setting, fold
 from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, StepSchema, as_text
 from towline.config.text_form import typed
+from towline.config.types import EMPTY, ZERO
 from towline.errors import ConfigError
 from towline.written import from_json
 
 __all__ = ["PROJECT_FILE", "Document", "Documents", "Inputs", "all_schemas", "effective", "load_schema", "ordered", "parse_document", "read_documents",
            "read_yaml", "settled", "unfiltered"]
 
+PIPELINE_ENVIRONMENT = "pipeline environment"
 PARAMETERS_JSON = "PIPER_parametersJSON"
 _Where = Callable[..., str]
 _Entries = Mapping[str, tuple[object, _Where]]
@@ -179,8 +181,8 @@ def _accepted(schema: StepSchema, scope: str, entries: _Entries) -> Mapping[str,
         if scope in parameter.scope:
             for value in {condition.value for condition in parameter.conditions} & entries.keys():
                 found[value] = _Found(value=entries[value][0], where=entries[value][1]())
-            spellings = {parameter.name: "", **{alias.name: alias.name for alias in parameter.aliases if scope in alias.scope}}
-            walked = (_walk(entries, path.split("/"), alias) for path, alias in spellings.items())
+            paths = {alias.name: alias.name.split("/") for alias in parameter.aliases if scope in alias.scope}
+            walked = (_walk(entries, path, alias) for alias, path in {"": [parameter.name], **paths}.items())  # a name is one key, an alias may be a path
             entry = next((entry for entry in walked if entry is not None), None)
             if entry is not None:
                 found[parameter.name] = entry
@@ -198,15 +200,19 @@ def _walk(entries: _Entries, path: Sequence[str], alias: str) -> _Found | None:
 
 
 def _pipeline(schema: StepSchema, inputs: Inputs, *, over: str) -> Layer:
-    """Per parameter the first non-empty of its sources in the pipeline environment."""
+    """Per parameter the first non-empty of its sources in the pipeline environment; an empty list or map stands over defaults alone, as in Piper."""
     found: dict[str, _Found] = {}
+    empty: dict[str, _Found] = {}
     for parameter in schema.parameters:
         for source in parameter.sources:
             value = inputs.pipeline_environment.get(source.pipeline_environment)
             value = value.strip() if isinstance(value, str) else value
-            if source.over == over and parameter.name not in found and value not in (None, "", [], {}):
-                found[parameter.name] = _Found(value=value, where=f"{source.pipeline_environment} in the pipeline environment")
-    return _layer("pipeline environment", found, trusted=False)
+            place = f"{source.pipeline_environment} in the pipeline environment"
+            if source.over == over and parameter.name not in found and value not in EMPTY:
+                found[parameter.name] = _Found(value=value, where=place)
+            if not over and value in ([], {}) and value == ZERO[parameter.type]:
+                empty.setdefault(parameter.name, _Found(value=value, where=place))
+    return _layer(PIPELINE_ENVIRONMENT, {**empty, **found}, trusted=False)
 
 
 def _variables(schema: StepSchema, environ: Mapping[str, str]) -> Layer:

@@ -122,8 +122,8 @@ def test_the_pipeline_environment_is_read_from_where_it_is_told_to_be(workspace:
 def test_the_context_of_a_step_is_what_it_runs_in(workspace: Path) -> None:
     found = config(workspace, "--stepName", "imagePushToRegistry", "--contextConfig")
     assert found == {
-        "containerCommand": "/busybox/tail -f /dev/null", "containerShell": "/busybox/sh", "contextConfig": True, "dockerEnvVars": {"container": "docker"},
-        "dockerImage": "own:1", "dockerOptions": ["-u 0", "--entrypoint="], "stashContent": ["source"], "stepName": "imagePushToRegistry",
+        "contextConfig": True, "dockerEnvVars": {"container": "docker"}, "dockerImage": "own:1", "dockerOptions": ["-u 0", "--entrypoint="],
+        "stashContent": ["source"], "stepName": "imagePushToRegistry", "vaultServerUrl": "https://vault.example.com",
     }
 
 
@@ -266,3 +266,58 @@ def test_a_number_for_a_text_is_the_one_that_piper_reads(workspace: Path) -> Non
     printed = ending(workspace, "--stepName", "imagePushToRegistry", "--output", "yaml").out
     assert "sourceImageTag: 1.1\n" in printed
     assert "targetImageTag: 8\n" in printed
+
+
+def test_container_and_sidecar_are_two_things(workspace: Path) -> None:
+    (workspace / "two.yaml").write_text("""\
+metadata: {name: two}
+spec:
+  inputs: {params: [{name: a, type: string, scope: [STEPS]}]}
+  containers: [{name: main, image: 'main:1', command: [run], volumeMounts: [{mountPath: /w, name: volume}, {mountPath: /dev/shm, name: dev-shm}]}]
+  sidecars: [{name: db, image: 'db:1', readyCommand: ping, env: [{name: A, value: b}], volumeMounts: [{mountPath: /dev/shm, name: dev-shm}]}]
+""")
+    assert config(workspace, "--stepMetadata", "two.yaml", "--contextConfig") == {
+        "containerCommand": "run", "containerName": "main", "contextConfig": True, "dockerImage": "main:1", "dockerName": "main",
+        "dockerVolumeBind": ["volume:/w"], "sidecarEnvVars": {"A": "b"}, "sidecarImage": "db:1", "sidecarName": "db", "sidecarReadyCommand": "ping",
+        "stepMetadata": "two.yaml", "vaultServerUrl": "https://vault.example.com",
+    }
+
+
+def test_what_keeps_a_container_running_stands_in_the_metadata_s_file_alone(workspace: Path) -> None:
+    (workspace / "kaniko.yaml").write_text("metadata: {name: kanikoExecute}\nspec: {containers: [{image: 'k:1', command: [wait], shell: /sh}]}")
+    built_in = config(workspace, "--stepName", "kanikoExecute", "--contextConfig")
+    assert {"containerCommand", "containerShell"} & built_in.keys() == set()
+    assert config(workspace, "--stepMetadata", "kaniko.yaml", "--contextConfig")["containerShell"] == "/sh"
+
+
+def test_keys_for_vault_and_reports_count_around_every_step_and_files_say_most_of_reports(workspace: Path) -> None:
+    configure(workspace, "general: {vaultServerUrl: 'https://v', oneVaultSecretName: s, VaultSecretName: x, collectTelemetryData: false, gcsBucketId: b}\n"
+                         "stages: {Other: {twoVaultSecretName: t}, Build: {threeVaultSecretName: u}}")
+    folder = workspace / ".pipeline/commonPipelineEnvironment/custom"
+    folder.mkdir(parents=True)
+    (folder / "gcsFolderPath.json").write_text('"2024/run"')
+    expected = {"vaultServerUrl": "https://v", "oneVaultSecretName": "s", "threeVaultSecretName": "u", "gcsBucketId": "b", "gcsFolderPath": "2024/run"}
+    for words in (["--contextConfig"], ["--gcsBucketId", "flag"], []):
+        found = config(workspace, "--stepName", "imagePushToRegistry", "--stageName", "Build", *words)
+        assert {key: found[key] for key in expected} == expected
+        assert {"VaultSecretName", "twoVaultSecretName", "collectTelemetryData"} & found.keys() == set()
+    assert config(workspace, "--stepName", "imagePushToRegistry", "--gcsFolderPath", "flag")["gcsFolderPath"] == "flag"
+
+
+def test_a_stage_s_key_may_hold_a_slash(workspace: Path) -> None:
+    configure(workspace, "stages: {Release: {cloudFoundry/space: dev, cloudFoundry: {space: prod}}}")
+    assert config(workspace, "--stageConfig", "--stageName", "Release") == {"cloudFoundry/space": "dev", "cloudFoundry": {"space": "prod"}, "hooks": None}
+
+
+def test_an_empty_list_of_the_environment_is_a_list(workspace: Path) -> None:
+    (workspace / "names.yaml").write_text("""\
+metadata: {name: demo}
+spec:
+  inputs:
+    params: [{name: names, type: '[]string', default: [one], scope: [STEPS], resourceRef: [{name: commonPipelineEnvironment, param: custom/names}]}]
+""")
+    folder = workspace / ".pipeline/commonPipelineEnvironment/custom"
+    folder.mkdir(parents=True)
+    assert config(workspace, "--stepMetadata", "names.yaml")["names"] == ["one"]
+    (folder / "names.json").write_text("[]")
+    assert config(workspace, "--stepMetadata", "names.yaml")["names"] == []

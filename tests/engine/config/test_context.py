@@ -70,7 +70,8 @@ def test_a_sidecar_makes_its_own_keys_known() -> None:
 def test_every_step_takes_pipers_common_keys_beside_its_own() -> None:
     found = by_name(common(load_schema("imagePushToRegistry")))
     assert {"verbose", "vaultServerUrl", "gcsBucketId", "registryCredentialsVaultSecretName", "targetRegistryUrl"} <= found.keys()
-    assert found["collectTelemetryData"].scope == ("GENERAL", "PARAMETERS")
+    assert "collectTelemetryData" not in found
+    assert "collectTelemetryData" in keys(load_schema("imagePushToRegistry"))
     assert [alias.name for alias in found["gcsBucketId"].aliases] == ["pipelineId"]
 
 

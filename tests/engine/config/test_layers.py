@@ -135,7 +135,12 @@ def test_the_first_source_that_is_not_empty_counts() -> None:
     assert values(given, schema) == {"image": "two"}
 
 
-@pytest.mark.parametrize("empty", ["", None, [], {}])
+def test_an_empty_list_stands_over_the_default_alone() -> None:
+    assert values(replace(inputs(), pipeline_environment={"custom/names": []}))["names"] == []
+    assert values(replace(inputs("general: {names: [a]}"), pipeline_environment={"custom/names": []}))["names"] == ["a"]
+
+
+@pytest.mark.parametrize("empty", ["", None, {}])
 def test_an_empty_source_sets_nothing(empty: object) -> None:
     assert "names" not in values(replace(inputs(), pipeline_environment={"custom/names": empty}))
 
