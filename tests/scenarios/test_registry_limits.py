@@ -1,0 +1,54 @@
+"""Debian's docker-registry behind a proxy that takes small requests only: its uploads go on at the place that it has named last, and at no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.engine.registry.clients import Pair
+from tests.fakes.docker_registry import DockerRegistry
+from tests.fakes.faults import Choose, Fault, FaultProxy, Position
+from tests.fakes.images import make_image, put
+from tests.fakes.registry import CutAnswer, CutRequest, FakeRegistry, Record, Status
+from towline.transport import Transport
+
+MIB = 1024 * 1024
+IMAGE = make_image(size=5 * MIB // 2, layers=8)
+FAULTS: dict[str, Fault | None] = {
+    "nothing else": None, "busy now and then": Status(code=503), "answers are lost now and then": CutAnswer(after=None),
+    "cut now and then": CutRequest(after=MIB // 2),
+}
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[DockerRegistry]:
+    with DockerRegistry(tmp_path / "target") as running:
+        yield running
+
+
+def small_requests(fault: Fault | None) -> Choose:
+    """At most 1 MiB each; every seventh chunk has the fault as well."""
+    chunks = count()
+
+    def choose(_: Position, record: Record) -> Fault | None:
+        if int(record.headers.get("content-length", "0")) > MIB:
+            return Status(code=413, early=True)
+        return fault if record.method == "PATCH" and next(chunks) % 7 == 3 else None
+
+    return choose
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_an_image_arrives_in_small_requests(target: DockerRegistry, name: str) -> None:
+    with FakeRegistry() as source, FaultProxy(target) as proxy, Transport() as transport:
+        put(IMAGE, source, "app", "1")
+        proxy.break_by(small_requests(FAULTS[name]))
+        Pair(source, proxy, transport).copy("app:1", "team/app:1")
+        proxy.settle()
+    assert target.manifest_digest("team/app", "1") == IMAGE.digest
+    assert [target.blob(digest) for digest in IMAGE.blobs] == list(IMAGE.blobs.values())
+    if not isinstance(FAULTS[name], CutAnswer | CutRequest):  # the registry ends no upload at a place other than it has named last, and that was lost
+        assert target.uploads() == []
