@@ -32,7 +32,7 @@ def may_log_in(realm: str, registry: Registry) -> bool:
     return parts.hostname == _name(registry) or (registry.loopback and is_loopback(parts.netloc.rpartition("@")[2]))
 
 
-def upload_location(location: str, base: str, registry: Registry) -> str:
+def absolute(location: str, base: str, registry: Registry) -> str:
     """The absolute URL of a Location header, resolved against `base`; empty where it is none.
 
     A proxy in front may have lost the registry's scheme and port (distribution#970): for the registry's own name these are put back.

@@ -11,7 +11,7 @@ from towline.exchange import HttpRequest, Response, Sending, origin
 from towline.registry import faults
 from towline.registry.challenge import choose
 from towline.registry.credentials import is_docker_hub
-from towline.registry.hosts import may_follow
+from towline.registry.hosts import absolute, may_follow
 from towline.registry.scopes import repository_of
 from towline.registry.tokens import Authorizer
 from towline.secret import Login
@@ -91,7 +91,7 @@ class Session:
         location = response.headers.get("Location", "")
         if not location or response.status not in (_MOVED | _REREAD if request.method in ("GET", "HEAD") else _MOVED):
             return ""
-        url = _joined(request.url, location)
+        url = absolute(location, request.url, self.party.registry)
         if not may_follow(url, self.party.registry):
             response.close()
             raise RegistryError(f"the {self.party} redirects to where it may not: {_shown(url)}", where=str(self.party.registry))

@@ -16,7 +16,7 @@ from towline.errors import CredentialError, RegistryError, RegistryUnreachable, 
 from towline.exchange import HttpRequest, Response, Sending
 from towline.registry import faults
 from towline.registry.chunk_size import ChunkSize
-from towline.registry.hosts import may_follow, upload_location
+from towline.registry.hosts import absolute, may_follow
 from towline.registry.session import REDIRECTS, Session
 from towline.transport import RETRIED
 
@@ -104,7 +104,7 @@ class Uploads:
         """Where an upload goes on: its Location changes with every step on some registries, and is left out on others."""
         registry, location = self.session.party.registry, response.headers.get("Location", "")
         base = response.url or upload.url
-        url = upload_location(location, base, registry) if location else ""
+        url = absolute(location, base, registry) if location else ""
         if not url or not may_follow(url, registry):
             url = base
         return UploadSession(repository=upload.repository, url=url, offset=offset, named_by=upload.named_by or self.session.named_by(base))
@@ -140,7 +140,7 @@ class Uploads:
     def _begun(self, repository: str, response: Response) -> UploadSession:
         registry, asked = self.session.party.registry, response.url or self.session.url(repository, "blobs/uploads/")
         location = response.headers.get("Location", "")
-        url = upload_location(location, asked, registry) if location else ""
+        url = absolute(location, asked, registry) if location else ""
         if not url or not may_follow(url, registry):
             raise RegistryError(f"the {self.session.party} begins an upload without a location that may be used", where=str(registry))
         self.chunks.at_least(response.headers.get("OCI-Chunk-Min-Length"))

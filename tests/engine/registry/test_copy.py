@@ -32,6 +32,22 @@ def test_an_index_arrives_with_all_that_hangs_on_it(transport: Transport, auth: 
     assert (report.tags_set, report.source_asked, report.changed) == (("team/app:1",), True, True)
 
 
+@pytest.mark.parametrize("code", [307, 308])
+def test_an_image_arrives_where_all_writes_are_sent_to_and_no_login_goes_there(transport: Transport, code: int) -> None:
+    """K12: a registry that has moved, and answers questions only."""
+    index = make_index(layers=2)
+    with FakeRegistry() as source, FakeRegistry(username="pusher", password=SECRET, auth="bearer") as old, FakeRegistry(relative_location=True) as new:
+        put(index, source, "app", "1")
+        new.storage = old.storage
+        old.fault = lambda record: Status(code=code, headers={"Location": f"{new.url}{record.path}?{record.query}"}, early=True) if (
+            record.method in ("POST", "PUT", "PATCH")) else None
+        report = Pair(source, old, transport, (None, TARGET_LOGIN)).copy("app:1", "app:1")
+        assert (missing(index, old, "app"), report.tags_set) == ((), ("app:1",))
+        assert {record.authorization for record in new.requests} == {""}
+        assert {record.method for record in new.requests} == {"POST", "PUT"}
+        assert sum(record.bytes_in for record in old.requests) == 0
+
+
 def test_an_image_of_one_platform_arrives(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     image = make_image(layers=3)
     put(image, source, "app", "1")

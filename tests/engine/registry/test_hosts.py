@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towline.image import Registry
-from towline.registry.hosts import may_follow, may_log_in, upload_location
+from towline.registry.hosts import absolute, may_follow, may_log_in
 
 PUBLIC = Registry(scheme="https", host="registry.example.com:8443")
 PLAIN = Registry(scheme="http", host="registry.example.com")
@@ -63,14 +63,14 @@ def test_a_password_may_not_go_to_these(realm: str, registry: Registry) -> None:
     ("1?x", "https://registry.example.com:8443/v2/a/blobs/uploads/1?x"),
     ("https://[::1/", ""),
 ])
-def test_an_upload_location_is_resolved_and_never_downgraded(location: str, expected: str) -> None:
+def test_a_location_is_resolved_and_never_downgraded(location: str, expected: str) -> None:
     """Facts section 4, "upload Location pointing inside the network", and 3.3, a proxy that loses the scheme."""
-    assert upload_location(location, "https://registry.example.com:8443/v2/a/blobs/uploads/", PUBLIC) == expected
+    assert absolute(location, "https://registry.example.com:8443/v2/a/blobs/uploads/", PUBLIC) == expected
 
 
 @given(st.text(max_size=40))
 def test_no_location_breaks_the_rules(text: str) -> None:
-    located = upload_location(text, "https://registry.example.com:8443/v2/", PUBLIC)
+    located = absolute(text, "https://registry.example.com:8443/v2/", PUBLIC)
     assert not may_follow(located, PUBLIC) or located.startswith("https://")
     with contextlib.suppress(ValueError):
         assert may_follow("https://" + text, PUBLIC) in (True, False)

@@ -306,7 +306,7 @@ def test_writes_that_are_sent_round_in_a_circle_come_to_an_end(source: FakeRegis
     assert source.count("PUT") == 11
 
 
-@pytest.mark.parametrize("location", ["http://registry.example.com/x", "http://elsewhere.example.com/x", "https://10.0.0.5/x", "https://127.0.0.1/x", "ftp://a/x"])
+@pytest.mark.parametrize("location", ["http://elsewhere.example.com/x", "https://10.0.0.5/x", "https://127.0.0.1/x", "ftp://a/x"])
 def test_a_write_is_not_sent_down_to_http_nor_inside(target: FakeRegistry, transport: Transport, location: str) -> None:
     party = Party(registry=Registry(scheme="https", host="registry.example.com"), role="target", login=TARGET_LOGIN)
     session = Session(party, transport, allow_plain_http=False)
@@ -314,6 +314,16 @@ def test_a_write_is_not_sent_down_to_http_nor_inside(target: FakeRegistry, trans
     response = transport.request(HttpRequest(method="PUT", url=target.url + "/x"))
     with pytest.raises(RegistryError, match="redirects to where it may not"):
         session.moved(HttpRequest(method="PUT", url="https://registry.example.com/x"), response)
+
+
+@pytest.mark.parametrize("method", ["GET", *WRITES])
+def test_a_redirect_that_a_proxy_places_at_http_stays_with_https_at_the_registrys_own_name(target: FakeRegistry, transport: Transport, method: str) -> None:
+    """distribution#970: what stands behind TLS knows neither scheme nor port that it is asked by."""
+    party = Party(registry=Registry(scheme="https", host="registry.example.com:8443"), role="target", login=TARGET_LOGIN)
+    session = Session(party, transport, allow_plain_http=False)
+    target.fault = on(method, "", Status(code=308, headers={"Location": "http://registry.example.com/y?z=1"}))
+    with transport.request(HttpRequest(method=method, url=target.url + "/x")) as response:
+        assert session.moved(HttpRequest(method=method, url="https://registry.example.com:8443/x"), response) == "https://registry.example.com:8443/y?z=1"
 
 
 def test_a_network_fault_is_an_unreachable_registry_with_its_role(session: Session, source: FakeRegistry) -> None:
