@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from towline.errors import ConfigError, RenderError
 from towline.git import tree
@@ -24,6 +24,19 @@ class Change(Protocol):
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Wanted files, those that exist, to new content; an unchanged one may be left out; raises ConfigError and RenderError."""
+
+
+@runtime_checkable
+class Following(Protocol):
+    """A Change that learns from the files it wants which others it would like to see."""
+
+    def further(self, files: Mapping[str, bytes]) -> Collection[str]:
+        """Paths besides those in `files`; what is not there is left out. Asked again with what was found, until nothing new is named."""
+
+
+def further(change: Change, files: Mapping[str, bytes]) -> set[str]:
+    """What a Change would like to see besides `files`."""
+    return set(change.further(files)) - files.keys() if isinstance(change, Following) else set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +71,10 @@ class Together:
         wanted = {path for change in self.changes for path in change.wants(listing)}
         return [path for path in listing if path in wanted]
 
+    def further(self, files: Mapping[str, bytes]) -> Collection[str]:
+        """Everything that one of them would like to see besides."""
+        return {path for change in self.changes for path in further(change, files)}
+
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """What all of them make of the files; raises RenderError where two write different texts into one place."""
         contents, listing, written = dict(files), sorted(files), list[str]()
@@ -74,7 +91,10 @@ class Together:
 
 def _changed(change: Change, contents: Mapping[str, bytes], listing: Sequence[str]) -> dict[str, bytes]:
     """The files that `change` makes others of."""
-    made = change.apply({path: contents[path] for path in change.wants(listing)})
+    shown = {path: contents[path] for path in change.wants(listing)}
+    while more := further(change, shown) & contents.keys():
+        shown |= {path: contents[path] for path in more}
+    made = change.apply(shown)
     return {path: data for path, data in made.items() if contents.get(path) != data}
 
 

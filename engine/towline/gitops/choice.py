@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from towline.errors import ConfigError
+from towline.gitops.aliases import silent
 from towline.gitops.image_effect import last_part
 from towline.gitops.image_text import words
 from towline.image import has_registry, parse_familiar
@@ -29,10 +30,6 @@ def _nothing() -> Collection[str]:
     return ()
 
 
-def _silent(_text: str) -> None:
-    """Nobody listens."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """By what is chosen: the `resource` (`kind/name`) that the configuration names, else the images.
@@ -42,7 +39,7 @@ class Choice:
 
     resource: str = ""
     past: Callable[[], Collection[str]] = _nothing
-    say: Callable[[str], None] = _silent
+    say: Callable[[str], None] = silent
 
     def among(self, what: str, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
         """Whether each of the places is written; raises ConfigError where the named resource is none of theirs, or none can be told."""

@@ -5,24 +5,32 @@ What `kustomize edit set image` does, without its faults: it sorts the list, mov
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from towline import yaml_marks
 from towline.errors import ConfigError, RenderError
-from towline.gitops.aliases import REFUSING, Sharing, meant, merged
-from towline.gitops.change import Note, Replaced, select, unnoted
+from towline.gitops.aliases import REFUSING, Sharing, meant, merged, silent
+from towline.gitops.beside import resource_at, texts_at
+from towline.gitops.change import Note, Replaced, match, select, unnoted
 from towline.gitops.choice import ANY, Choice
 from towline.gitops.document import Edit, edit, own_value
+from towline.gitops.kustomize_names import image_names, read_further
+from towline.gitops.plain_data import load
 from towline.gitops.source import Source, read
+from towline.suggest import close, nearest, some
 from towline.yaml_marks import Node, Path, Scalar, plain
 
 _KINDS = ("Kustomization", "Component")
+_FLUX = "kustomize.toolkit.fluxcd.io"
 
 
 @dataclass(frozen=True, kw_only=True)
 class KustomizeImage:
-    """Sets new name and new tag, or digest, of image `name` in every kustomization file that fits `pattern`; a Change."""
+    """Sets new name and new tag, or digest, of image `name` in every kustomization file that fits `pattern`; a Change.
+
+    `warn` is told of an image that no resource runs, if an entry for it is added.
+    """
 
     pattern: str
     name: str
@@ -32,33 +40,82 @@ class KustomizeImage:
     note: Note = unnoted
     sharing: Sharing = REFUSING
     choice: Choice = ANY
+    warn: Callable[[str], None] = silent
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Every file that fits the pattern; raises ConfigError where none does."""
         return select(self.pattern, listing)
 
+    def further(self, files: Mapping[str, bytes]) -> Collection[str]:
+        """What a kustomization reads that has no entry for the image yet."""
+        ours = match(self.pattern, sorted(files))
+        return {one for path in ours if not self._has_entry(files[path]) for one in read_further(path, files)}
+
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit or append the image's entry; raises ConfigError for a file that is no kustomization, RenderError where an edit is not safe."""
-        changed = {path: self._edited(path, data) for path, data in sorted(files.items())}
+        changed = {path: self._edited(path, files) for path in match(self.pattern, sorted(files))}
         return {path: data for path, data in changed.items() if data != files[path]}
 
-    def _edited(self, path: str, data: bytes) -> bytes:
-        source = read(path, data)
-        root = _root(source)
-        targets = yaml_marks.aliases(root)
-        images = meant(own_value(source, root, "images", targets), targets)
-        items = [meant(item, targets) for item in images.items] if isinstance(images, yaml_marks.Sequence) else []
-        names = [_value_of(source, item, "name", targets) for item in items]
-        found = [number for number, name in enumerate(names) if isinstance(name, Scalar) and name.value == self.name]
-        for entry in [items[number] for number in found] or [root]:
-            texts = _texts(entry, targets) if found else {}
-            self.note(Replaced(file=path, name=self.name, old=_image(self.name, texts), new=_image(self.name, self._wanted())))
-        if not found:
-            return edit(source, [self._appended(source, images)], self.sharing)
-        for number in found:
-            self._check_merged(source, items[number], targets)
-        edits = [one for number in found for one in self._edits(("images", number), set(_texts(items[number], targets)))]
+    def _has_entry(self, data: bytes) -> bool:
+        """Whether there is an entry for the image, or the file may not be looked into any further."""
+        documents = load(data) or []
+        images = documents[0].get("images") if len(documents) == 1 and isinstance(documents[0], dict) else None
+        return any(isinstance(item, dict) and item.get("name") == self.name for item in images or ()) or len(documents) != 1
+
+    def _edited(self, path: str, files: Mapping[str, bytes]) -> bytes:
+        source = read(path, files[path])
+        places = [self._place(source, number, prefix) for number, prefix in kustomizations(source)]
+        chosen = self._chosen(source, places)
+        edits: list[Edit] = []
+        for place in chosen:
+            for entry in place.found:
+                self._check_merged(source, place.items[entry], place.targets)
+                edits += self._edits(place, entry)
+            if not place.found:
+                edits.append(self._appended(source, place))
+                self._warn_unused(path, files, place)
+            for texts in [_texts(place.items[entry], place.targets) for entry in place.found] or [{}]:
+                self.note(Replaced(file=path, name=self.name, old=_image(self.name, texts), new=_image(self.name, self._wanted())))
         return edit(source, edits, self.sharing)
+
+    def _place(self, source: Source, number: int, prefix: Path) -> _Place:
+        """The images of one document, and which of them have our name."""
+        root = source.documents[number].root
+        targets = yaml_marks.aliases(root) if root is not None else {}
+        node: Node | None = root
+        for key in prefix:
+            node = meant(own_value(source, node, str(key), targets), targets)
+        images = meant(own_value(source, node, "images", targets), targets)
+        items = tuple(meant(item, targets) for item in images.items) if isinstance(images, yaml_marks.Sequence) else ()
+        names = [_value_of(source, item, "name", targets) for item in items]
+        called = tuple(name.value if isinstance(name, Scalar) else "" for name in names)
+        return _Place(document=number, path=(*prefix, "images"), images=images, items=items, names=called, targets=targets,
+                      found=tuple(entry for entry, name in enumerate(called) if name == self.name))
+
+    def _chosen(self, source: Source, places: Sequence[_Place]) -> Sequence[_Place]:
+        """The documents that are meant: those that have the image, else the only one; raises ConfigError."""
+        resources = [resource_at(source, place.document, ()) for place in places]
+        if self.choice.resource:
+            named = [place for place, resource in zip(places, resources, strict=True) if resource.lower() == self.choice.resource.lower()]
+            if not named and len(places) > 1:
+                raise ConfigError(f"{self.choice.resource} is not in {source.name}", where=source.name, hint=nearest(self.choice.resource, resources))
+            places = named or places
+        having = [place for place in places if place.found]
+        if not having and len(places) > 1:
+            raise ConfigError(f"no kustomization of {source.name} has an image called {self.name!r}, and there are {len(places)}", where=source.name,
+                              hint=f"resource: kind/name chooses one: {some(resources)}")
+        return having or places
+
+    def _warn_unused(self, path: str, files: Mapping[str, bytes], place: _Place) -> None:
+        """Say that an entry is added for an image that nothing runs, as far as that can be read."""
+        used = image_names(path, files) if place.path == ("images",) else None
+        near = close(self.name, {*(used or ()), *place.names}, cutoff=0.7)
+        guess = f"; did you mean {near}?" if near else ""
+        if used is None and near:
+            self.warn(f"{path} has no entry for an image called {self.name}, and gets one{guess}")
+        elif used is not None and self.name not in used:
+            self.warn(f"{path} gets an entry for an image called {self.name}, which none of its resources runs; "
+                      f"images that are there: {some(sorted(used)) or 'none'}{guess}")
 
     def _wanted(self) -> dict[str, str]:
         fields = {"newName": self.new_name, "digest": self.digest} if self.digest else {"newName": self.new_name, "newTag": self.new_tag}
@@ -71,34 +128,65 @@ class KustomizeImage:
             raise RenderError(f"{unwanted} of {self.name} comes from a merge key, and would count too", where=source.where(entry.start),
                               hint="take it out of what is merged, or write it out in the entry")
 
-    def _edits(self, place: Path, keys: set[str]) -> list[Edit]:
+    def _edits(self, place: _Place, number: int) -> list[Edit]:
         """Changes of one entry: where a digest takes the place of a tag, or a tag that of a digest, it stands in the same line."""
+        keys = set(_texts(place.items[number], place.targets))
         wanted, unwanted = ("digest", "newTag") if self.digest else ("newTag", "digest")
         after = "newName" if "newName" in keys else "name"
-        edits = [Edit(path=(*place, key), value=value, after=after) for key, value in self._wanted().items()]
+        edits = [place.edit(number, key, value, after=after) for key, value in self._wanted().items()]
         if unwanted not in keys or wanted not in self._wanted():
             return edits
         if wanted in keys:
-            return [*edits, Edit(path=(*place, unwanted), value=None)]
-        return [*edits[:-1], Edit(path=(*place, unwanted), value=self._wanted()[wanted], rename=wanted)]
+            return [*edits, place.edit(number, unwanted, None)]
+        return [*edits[:-1], replace(place.edit(number, unwanted, self._wanted()[wanted]), rename=wanted)]
 
-    def _appended(self, source: Source, images: Node | None) -> Edit:
-        entry = {"name": self.name, **self._wanted()}
+    def _appended(self, source: Source, place: _Place) -> Edit:
+        entry, images = {"name": self.name, **self._wanted()}, place.images
         if isinstance(images, yaml_marks.Sequence):
-            return Edit(path=("images", len(images.items)), value=entry)
+            return Edit(document=place.document, path=(*place.path, len(images.items)), value=entry)
         if images is None or (isinstance(images, Scalar) and not images.style and plain(images.value) is None):
-            return Edit(path=("images",), value=(entry,))
+            return Edit(document=place.document, path=place.path, value=(entry,))
         raise RenderError("images is no list", where=source.where(images.start), hint="make it a list of entries with a name")
 
 
-def _root(source: Source) -> yaml_marks.Mapping:
-    """The mapping of a kustomization file; raises ConfigError."""
-    roots = [document.root for document in source.documents if document.root is not None]
-    root = roots[0] if len(roots) == 1 and len(source.documents) == 1 else None
-    kind = own_value(source, root, "kind", yaml_marks.aliases(root)) if root else None
-    if not isinstance(root, yaml_marks.Mapping) or (isinstance(kind, Scalar) and kind.value not in _KINDS):
-        raise ConfigError(f"{source.name} is no kustomization file", where=source.name, hint="name a file with one document of kind Kustomization")
-    return root
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """The `images` of a kustomization, at `path` of a document: entries and their names, and the numbers of those that are `found`."""
+
+    document: int
+    path: Path
+    images: Node | None
+    items: tuple[Node | None, ...]
+    names: tuple[str, ...]
+    found: tuple[int, ...]
+    targets: Mapping[int, Node]
+
+    def edit(self, number: int, key: str, value: str | None, *, after: str = "") -> Edit:
+        """The edit of a key of an entry."""
+        return Edit(document=self.document, path=(*self.path, number, key), value=value, after=after)
+
+
+def kustomizations(source: Source) -> list[tuple[int, Path]]:
+    """Where kustomizations are in a file: the number of the document, and the path of what holds `images`; raises ConfigError where there is none.
+
+    Kustomize's own file is one document; Flux has its Kustomization as a resource, among others too, with the images in its `spec`.
+    """
+    heads = [_head(source, number) for number in range(len(source.documents))]
+    flux: list[tuple[int, Path]] = [(number, ("spec",)) for number, (kind, group) in enumerate(heads) if (kind, group) == (_KINDS[0], _FLUX)]
+    if flux:
+        return flux
+    if len(heads) != 1 or not isinstance(source.documents[0].root, yaml_marks.Mapping) or heads[0][0] not in (*_KINDS, None):
+        raise ConfigError(f"{source.name} is no kustomization file", where=source.name,
+                          hint="name a file with one document of kind Kustomization, or with Kustomizations of Flux")
+    return [(0, ())]
+
+
+def _head(source: Source, number: int) -> tuple[str | None, str]:
+    """Kind and group of the API of a document; no kind where there is none."""
+    root = source.documents[number].root
+    kind = own_value(source, root, "kind", yaml_marks.aliases(root)) if root is not None else None
+    group = texts_at(source, number, ()).get("apiVersion", "").partition("/")[0]
+    return kind.value if isinstance(kind, Scalar) else None, group
 
 
 def _value_of(source: Source, entry: Node | None, key: str, targets: Mapping[int, Node]) -> Node | None:

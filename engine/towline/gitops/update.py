@@ -13,7 +13,7 @@ from towline.git.reading import OutOfScope
 from towline.git.repository import Author, Pushed, Repository, Tip
 from towline.git.scope import scope_of
 from towline.git.tree import Entry, behind, check_path, is_pointer
-from towline.gitops.change import Change
+from towline.gitops.change import Change, further
 from towline.gitops.newest import Newer, find_newer, needs_past
 from towline.gitops.past import Past
 from towline.gitops.provenance import Provenance, compose, parse
@@ -156,6 +156,11 @@ def prepare(repository: Repository, tip: Tip, change: Change, within: Iterable[s
             raise
     repository.cover(wanted)
     files = _read(repository, entries, wanted)
+    asked: set[str] = set()
+    while more := sorted(further(change, files) - asked):
+        asked |= set(more)
+        repository.cover(more)
+        files |= _read(repository, entries, [path for path in more if path in entries and entries[path].kind == "blob"])
     with placed(repository.remote.url):
         changed = change.apply(files)
     repository.cover(map(check_path, changed))

@@ -11,6 +11,7 @@ import yaml
 from towline.errors import ConfigError, RenderError
 from towline.gitops.aliases import ALL, OWN, REFUSE, Sharing
 from towline.gitops.change import Change, Replaced
+from towline.gitops.choice import Choice
 from towline.gitops.kustomize import KustomizeImage
 
 FIXTURE = Path(__file__).parent / "fixtures" / "kustomization.yaml"
@@ -214,3 +215,72 @@ def test_a_pinned_digest_does_not_become_the_tag_of_another_image(name: str) -> 
     text = b"images:\n- name: a\n  newTag: &t '1'\n- name: b\n  newTag: *t\n"
     with pytest.raises(RenderError, match="newTag is repeated"):
         KustomizeImage(pattern="k", name=name, new_name="", new_tag="", digest=DIGEST, sharing=Sharing(policy=ALL)).apply({"k": text})
+
+
+# Flux
+
+
+FLUX = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: %s}
+spec:
+  path: ./apps/%s
+"""
+SOURCE = "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: flux}\n---\n"
+ENTRY = '  images:\n  - name: web\n    newName: host.example/new\n    newTag: "456"\n'
+
+
+def test_the_images_of_flux_s_kustomization_are_in_its_spec() -> None:
+    text = FLUX % ("web", "web")
+    assert kustomize(text, "web") == text + ENTRY
+    assert kustomize(SOURCE + text + ENTRY.replace("456", "1"), "web") == SOURCE + text + ENTRY
+    pinned = kustomize(text + ENTRY, "web", digest=DIGEST)
+    assert pinned == text + ENTRY.replace('newTag: "456"', f'digest: "{DIGEST}"')
+
+
+def test_of_several_the_one_that_has_the_image_is_meant_or_the_named_one() -> None:
+    one, two = FLUX % ("a", "a"), FLUX % ("b", "b")
+    assert kustomize(f"{one}---\n{two}{ENTRY.replace('456', '1')}", "web") == f"{one}---\n{two}{ENTRY}"
+    with pytest.raises(ConfigError, match=r"no kustomization of k\.yaml has an image called 'web', and there are 2") as caught:
+        kustomize(f"{one}---\n{two}", "web")
+    assert caught.value.hint == "resource: kind/name chooses one: Kustomization/a, Kustomization/b"
+    change = KustomizeImage(pattern="*", name="web", new_name="host.example/new", new_tag="456", choice=Choice(resource="kustomization/b"))
+    assert change.apply({"k.yaml": f"{one}---\n{two}".encode()}) == {"k.yaml": f"{one}---\n{two}{ENTRY}".encode()}
+    other = KustomizeImage(pattern="*", name="web", new_name="n", new_tag="1", choice=Choice(resource="Kustomization/c"))
+    with pytest.raises(ConfigError, match=r"Kustomization/c is not in k\.yaml"):
+        other.apply({"k.yaml": f"{one}---\n{two}".encode()})
+
+
+# An image that nothing runs
+
+
+def said(files: dict[str, str], name: str) -> list[str]:
+    warnings: list[str] = []
+    change = KustomizeImage(pattern="k/kustomization.yaml", name=name, new_name="n", new_tag="1", warn=warnings.append)
+    contents = {path: text.encode() for path, text in files.items()}
+    wanted = {path: contents[path] for path in change.wants(sorted(contents))}
+    while more := set(change.further(wanted)) & contents.keys() - wanted.keys():
+        wanted |= {path: contents[path] for path in more}
+    assert list(change.apply(wanted)) == ["k/kustomization.yaml"]
+    return warnings
+
+
+DEPLOYMENT = "spec: {template: {spec: {containers: [{name: a, image: 'webshop:1'}]}}}\n"
+
+
+def test_an_entry_that_no_resource_needs_is_said_with_the_near_names() -> None:
+    files = {"k/kustomization.yaml": "resources: [../b]\n", "b/kustomization.yaml": "resources: [d.yaml]\n", "b/d.yaml": DEPLOYMENT}
+    (text,) = said(files, "webshp")
+    assert text == ("k/kustomization.yaml gets an entry for an image called webshp, which none of its resources runs; "
+                    "images that are there: webshop; did you mean webshop?")
+    assert said(files, "webshop") == []
+    assert said(files | {"k/kustomization.yaml": "images: [{name: unused}]\nresources: [../b]\n"}, "unused") == []
+
+
+def test_resources_that_cannot_be_read_say_nothing_but_for_a_near_entry() -> None:
+    files = {"k/kustomization.yaml": "resources: ['https://example.com/d.yaml']\n"}
+    assert said(files, "web") == []
+    files["k/kustomization.yaml"] += "images: [{name: webshop}]\n"
+    assert said(files, "webshp") == ["k/kustomization.yaml has no entry for an image called webshp, and gets one; did you mean webshop?"]
+    assert said({"k/kustomization.yaml": FLUX % ("a", "a")}, "web") == []

@@ -566,3 +566,14 @@ def test_the_log_says_what_is_replaced_by_what_and_nothing_where_nothing_is(plac
     lines = place.deploy(**KUBECTL).err.splitlines()
     assert [line for line in lines if " -> " in line] == ["  app.yaml: app: old.example.com/app:1 -> registry.example.com/team/app:2.0"]
     assert " -> " not in place.deploy(**KUBECTL).err
+
+
+def test_what_a_kustomization_reads_tells_whether_its_new_entry_is_needed(place: Place) -> None:
+    place.server.add("ops", {"over/kustomization.yaml": b"resources: [../base]\n", "base/kustomization.yaml": b"resources: [d.yaml]\n",
+                             "base/d.yaml": DEPLOYMENT})
+    call: dict[str, Any] = {"tool": "kustomize", "filePath": "over/kustomization.yaml"}
+    ending = place.deploy(**call, deploymentName="old.example.com/ap", targets=[{}, {"tool": "kubectl", "filePath": "app.yaml", "containerName": "app"}])
+    assert ending.code == 0, ending.err
+    assert "which none of its resources runs; images that are there: old.example.com/app, proxy; did you mean old.example.com/app?" in ending.err
+    assert "gets an entry" not in place.deploy("--dry-run", **call, deploymentName="old.example.com/app").err
+    assert "gets an entry" not in place.deploy("--dry-run", **call, deploymentName="other", imageCheck="off").err

@@ -121,7 +121,8 @@ def _manifest(call: _Call) -> Planned:
 def _kustomize(call: _Call) -> Planned:
     images = call.images.by_container(call.needed("deploymentName"))
     changes = (KustomizeImage(pattern=call.file, name=name, new_name=image.repository, new_tag=image.tag,
-                              digest=image.digest if image.pinned or not image.tag else "", note=call.note, sharing=call.sharing)
+                              digest=image.digest if image.pinned or not image.tag else "", note=call.note, sharing=call.sharing, choice=call.choice,
+                              warn=silent if call.settings.text("imageCheck") == "off" else call.warn)
                for name, image in images.items())
     return call.planned(images, changes)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from towline.errors import ConfigError
-from towline.gitops.change import Change, Note, Replaced
+from towline.gitops.change import Change, Note, Replaced, further
 from towline.gitops.pods import pods
 from towline.steps.deployment.effect import Effect
 from towline.suggest import some
@@ -57,6 +57,11 @@ class Watched:
         assert self._change is not None
         self._listing = listing
         return self._change.wants(listing)
+
+    def further(self, files: Mapping[str, bytes]) -> Collection[str]:
+        """What the Change would like to see besides."""
+        assert self._change is not None
+        return further(self._change, files)
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """What the Change makes of the files; raises what `look` does, and ConfigError where it has no effect or a pod cannot pull."""

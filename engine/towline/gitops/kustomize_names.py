@@ -1,0 +1,112 @@
+"""Pure. Which images the resources of a kustomization run, by the names that an entry of its `images` has to have: read as far as files are there."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from towline.gitops.plain_data import load
+
+_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_REMOTE = re.compile(r"://|//|\?|^(?:git@|git::|github\.com/|gitlab\.com/|bitbucket\.org/)")
+_LISTS = ("resources", "bases", "components", "patchesStrategicMerge")
+_ELSEWHERE = ("helmCharts", "helmChartInflationGenerator", "generators", "transformers", "configurations")
+_VERSION = re.compile(r"(?:@.*|:[^/]*)\Z", re.DOTALL)
+
+
+def read_further(path: str, files: Mapping[str, bytes]) -> set[str]:
+    """Files that the kustomization at `path` reads, itself or by way of those in `files`; some may not be there."""
+    found: set[str] = set()
+    left = [path]
+    while left:
+        one = left.pop()
+        for candidate in _reads(one, files):
+            if candidate not in found:
+                found.add(candidate)
+                left += [candidate] if candidate.endswith(_FILES) else []
+    return found
+
+
+def image_names(path: str, files: Mapping[str, bytes]) -> set[str] | None:
+    """Names of the images that the kustomization at `path` gets from what it reads; None where something of it is not in `files`."""
+    return _names(path, files, frozenset())
+
+
+def _names(path: str, files: Mapping[str, bytes], above: frozenset[str]) -> set[str] | None:
+    data = _kustomization(path, files)
+    if data is None or path in above or any(data.get(key) for key in _ELSEWHERE):
+        return None
+    found = {name for text in _inline(data) for name in _images(load(text.encode()))}
+    for reference in _references(data):
+        if _REMOTE.search(reference):
+            return None
+        place = _beside(path, reference)
+        nested = next((name for name in _folder(place) if name in files), "")
+        if nested:
+            inner = _names(nested, files, above | {path})
+            if inner is None:
+                return None
+            found |= _renamed(inner, _kustomization(nested, files) or {})
+        elif place not in files or (documents := load(files[place])) is None:
+            return None
+        else:
+            found |= set(_images(documents))
+    return found
+
+
+def _reads(path: str, files: Mapping[str, bytes]) -> Iterator[str]:
+    for reference in _references(_kustomization(path, files) or {}):
+        if not _REMOTE.search(reference):
+            place = _beside(path, reference)
+            yield from (place, *_folder(place))
+
+
+def _kustomization(path: str, files: Mapping[str, bytes]) -> dict[str, Any] | None:
+    documents = load(files.get(path, b"")) or []
+    return documents[0] if len(documents) == 1 and isinstance(documents[0], dict) else None
+
+
+def _references(data: Mapping[str, Any]) -> list[str]:
+    listed = [item for key in _LISTS for item in _list(data, key)]
+    patches = [item.get("path") for key in ("patches", "patchesJson6902") for item in _list(data, key) if isinstance(item, dict)]
+    return [one for one in (*listed, *patches) if isinstance(one, str) and one and "\n" not in one]
+
+
+def _inline(data: Mapping[str, Any]) -> list[str]:
+    """Patches that stand in the kustomization itself."""
+    listed = [item for item in _list(data, "patchesStrategicMerge") if isinstance(item, str) and "\n" in item]
+    patches = [item.get("patch") for key in ("patches", "patchesJson6902") for item in _list(data, key) if isinstance(item, dict)]
+    return [one for one in (*listed, *patches) if isinstance(one, str)]
+
+
+def _list(data: Mapping[str, Any], key: str) -> list[Any]:
+    value = data.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _images(node: Any) -> Iterator[str]:
+    """What stands at a key `image`, or is the `value` of a patch, without tag and digest."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if key in ("image", "value") and isinstance(value, str):
+            yield _VERSION.sub("", value)
+        else:
+            yield from _images(value)
+    for item in node if isinstance(node, list) else ():
+        yield from _images(item)
+
+
+def _renamed(names: set[str], data: Mapping[str, Any]) -> set[str]:
+    """The names after the `images` of a kustomization."""
+    entries = [item for item in _list(data, "images") if isinstance(item, dict)]
+    others = {item.get("name"): item.get("newName") for item in entries if item.get("newName")}
+    return {others.get(name) or name for name in names}
+
+
+def _beside(path: str, reference: str) -> str:
+    return posixpath.normpath(posixpath.join(posixpath.dirname(path), reference))
+
+
+def _folder(place: str) -> tuple[str, ...]:
+    return tuple(posixpath.normpath(posixpath.join(place, name)) for name in _FILES)
