@@ -63,6 +63,11 @@ class Program:
         }
         self._opening = access.variables(remote, folder, environ)
 
+    @property
+    def place(self) -> Path:
+        """Where the repository is that it works in."""
+        return self._repository
+
     def at(self, repository: Path) -> Program:
         """The same for another repository."""
         other = copy.copy(self)

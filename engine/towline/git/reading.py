@@ -109,12 +109,12 @@ class Copy:
         """
         for length in _CONFIGS:
             place = self._folder / f"asking-{length}"
-            _prepare(place, length, {})
+            prepare(place, length, {})
             git = self._git.at(place)
             tree = git.local("mktree").decode().strip()
             commit = git.local("commit-tree", tree, variables=_NOBODY).decode().strip()
             if not git.ask("push", "--quiet", "--dry-run", "--", self._remote.url, f"{commit}:refs/heads/none").code:
-                _prepare(self._folder / "plain", length, {})
+                prepare(self._folder / "plain", length, {})
                 return  # else the push of the commit itself will say why not
 
     def explain(self, branch: str) -> None:
@@ -184,6 +184,17 @@ class Copy:
             self._say(f"{self._remote.host} does not give out the history: a newer deployment is noticed only where the last commit is one")
         return self._before, commit if self._past == commit else ""
 
+    def bring_commits(self, oids: Iterable[str]) -> None:
+        """Fetch these commits with all their folders, and nothing that came before them; raises OutOfScope where the server gives out branches only."""
+        words = ("fetch", "--no-tags", "--no-write-fetch-head", "--depth=1", *(["--filter=blob:none"] if self._partial else []), "--stdin", "origin")
+        stdin = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
+        done = self._git.ask(*words, stdin=stdin)
+        if done.code and faults.is_unadvertised(self._git.text(done)):
+            raise OutOfScope("the server gives out whole branches only", where=self._remote.url)
+        if done.code:
+            self._git.insist(*words, stdin=stdin)
+        self._lend()
+
     @property
     def _before(self) -> Program:
         """Where the commits of the past lie."""
@@ -200,7 +211,7 @@ class Copy:
         if not self._cut_off:
             return False
         shutil.rmtree(self._folder / "past", ignore_errors=True)
-        _prepare(self._folder / "past", len(commit), {})
+        prepare(self._folder / "past", len(commit), {})
         done = self._before.ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", f"--depth={_PAST}", "--filter=tree:0", "--stdin", "--",
                                 self._remote.url, stdin="".join(f"{oid}\n" for oid in (commit, *along)).encode())
         self._past = "" if done.code else commit
@@ -244,7 +255,7 @@ class Copy:
         """Let the plain repository have the clone's objects, and know where its history ends."""
         plain, shallow = self._folder / "plain", self.place / "shallow"
         length = next(map(len, self.branches().values()), _SHA1)
-        _prepare(plain, length, {"objects/info/alternates": f"{self.place / 'objects'}\n"})
+        prepare(plain, length, {"objects/info/alternates": f"{self.place / 'objects'}\n"})
         if shallow.exists():
             shutil.copyfile(shallow, plain / "shallow")
 
@@ -254,7 +265,7 @@ class Copy:
         return "blob:none" if scope.whole else f"combine:blob:none+tree:{max(1, scope.depth)}"
 
 
-def _prepare(folder: Path, length: int, more: Mapping[str, str]) -> None:
+def prepare(folder: Path, length: int, more: Mapping[str, str]) -> None:
     """Make a bare repository at `folder` whose ids have this length, without asking git, and files of these names in it."""
     for name, text in {**_PLAIN, "config": _CONFIGS[length], **more}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

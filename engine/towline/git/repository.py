@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from towline.errors import ConfigError, CredentialError
+from towline.git.base import Apart, Ends, find_ends, merged
 from towline.git.checkout import Commit
 from towline.git.folder import PrivateFolder
 from towline.git.lock import alone
@@ -28,12 +29,14 @@ _HISTORY = 1000
 class Tip:
     """A branch, by its short name, and the commit that it pointed to when it was read.
 
-    Of a branch that is still to be made (`new`) the commit is the one that it begins at, empty where the repository has none.
+    Of a branch that is still to be made (`new`) the commit is the one that it begins at, empty where the repository has none. Where it was made here, of the
+    branch and its base, `there` is the commit that the server has for the branch.
     """
 
     branch: str
     commit: str
     new: bool = False
+    there: str = ""
 
     @property
     def reference(self) -> str:
@@ -43,7 +46,12 @@ class Tip:
     @property
     def expected(self) -> str:
         """What the server must still have for the branch when it is pushed to; empty: nothing."""
-        return "" if self.new else self.commit
+        return "" if self.new else self.seen
+
+    @property
+    def seen(self) -> str:
+        """The commit that was read from the server."""
+        return self.there or self.commit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +85,7 @@ class Repository:
         self._environ = environ
         self._private = PrivateFolder(environ)
         self._folder = self._private.path
+        self._say = say
         self._asked: tuple[str, bool] = "", False
         self._contents: dict[str, bytes] = {}
         try:
@@ -165,11 +174,51 @@ class Repository:
         if not tip.commit:
             self._copy.settle()
         tree = self._tree(tip, changes)
+        return self._commit(tree, [tip.commit] if tip.commit else [], message=message, author=author)
+
+    def caught_up(self, tip: Tip, *, author: Author) -> Tip:
+        """The tip with what its base, the branch of the remote's HEAD, has besides, as a commit that is only here; as it is where there is nothing.
+
+        Where the branch has moved meanwhile, its tip of now. Raises Apart (both have changed one place), and as `fetch`.
+        """
+        if tip.new or not tip.commit:
+            return tip
+        for whole in (False, True):
+            ends = find_ends(self._git.at(self._folder / "ends"), url=self.remote.url, branch=tip.reference, tip=tip.commit, whole=whole)
+            if ends is None:
+                self._say(f"{self.remote.host} does not tell where branch {tip.branch} stands to its base, so it stays where it is")
+            if ends is None or not ends.behind:
+                return tip
+            if ends.own != tip.commit:
+                return self.refetch(tip)
+            try:
+                return self._put_together(tip, ends, author)
+            except Apart as fault:
+                if ends.whole:
+                    hint = "merge the base into the branch by hand, or delete the branch once its changes are in the base: the next deployment makes it anew"
+                    raise Apart(f"branch {tip.branch} does not go together with its base: {fault.message}", where=self.remote.url, hint=hint) from fault
+        return tip
+
+    def _put_together(self, tip: Tip, ends: Ends, author: Author) -> Tip:
+        """The branch and its base as one commit, which is the base's where the branch has none of its own."""
+        if not ends.common:
+            raise Apart("they have no commit in common")
+        now = self.fetch(tip.branch, create=True)
+        if now.commit != tip.commit:
+            return now
+        self._copy.bring_commits({ends.base, ends.common} - {ends.own})
+        if ends.common == ends.own:
+            return replace(tip, commit=ends.base, there=ends.own)
+        tree = merged(self._copy.plain, ends, folder=self._folder, read=self._copy.contents, write=self._write)
+        message = f"Bring {tip.branch} up to date with {ends.base[:12]} of its base"
+        return replace(tip, commit=self._commit(tree, [ends.own, ends.base], message=message, author=author), there=ends.own)
+
+    def _commit(self, tree: str, parents: Sequence[str], *, message: str, author: Author) -> str:
+        """Make a commit and give its id; raises CredentialError."""
         identity = {f"GIT_{role}_{part}": value.replace("\0", "") for role in ("AUTHOR", "COMMITTER")
                     for part, value in (("NAME", author.name), ("EMAIL", author.email))}
         text = message.replace("\0", "").strip() + "\n"
-        parent = ["-p", tip.commit] if tip.commit else []
-        words = ("commit-tree", tree, *parent)
+        words = ("commit-tree", tree, *(word for parent in parents for word in ("-p", parent)))
         if author.key is None:
             return self._copy.plain.local(*words, stdin=text.encode(), variables=identity).decode().strip()
         return self._sign(words, text, identity, author.key)
@@ -187,7 +236,7 @@ class Repository:
 
     def push(self, commit: str, tip: Tip) -> Pushed:
         """Move the branch from `tip` to `commit`, its child, where it has not moved meanwhile; raises CredentialError."""
-        negotiated = ["-c", "push.negotiate=true"] if tip.new and tip.commit else []  # else git sends what the server has long had (facts 3.2, 3)
+        negotiated = ["-c", "push.negotiate=true"] if tip.there or (tip.new and tip.commit) else []  # else what the server has long had is sent (facts 3.2, 3)
         done = self._copy.plain.ask(*negotiated, "push", "--porcelain", f"--force-with-lease={tip.reference}:{tip.expected}", "--", self.remote.url,
                               f"{commit}:{tip.reference}")
         reasons = [line.split("\t")[-1] for line in done.out.decode("utf-8", "replace").splitlines() if line.startswith("!")]
@@ -202,7 +251,7 @@ class Repository:
 
     def history(self, tip: Tip) -> Iterator[Commit]:
         """The commits up to `tip`, newest first: those that are here, then, asked for once and only when they are wanted, some hundred before them."""
-        here = _commits(self._copy.plain, tip.commit) if tip.commit else ()
+        here = _commits(self._copy.plain, tip.seen) if tip.commit else ()
         yield from here
         if here:
             past, begin = self._copy.past(here[-1].id)

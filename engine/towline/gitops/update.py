@@ -113,11 +113,16 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
             newer = find_newer(history, text.provenance, [edit.old for edit in edits if edit.old is not None], now=now)
             if newer:
                 return replace(done, files=(), newer=newer)
+        if edits and terms.create_branch:
+            before, tip = tip, repository.caught_up(tip, author=text.author)
+            if tip.seen != before.seen:
+                continue
+            edits = prepare(repository, tip, change, terms.within) if tip.there else edits
         changes = {edit.path: edit.new for edit in edits}
-        if not edits or terms.dry_run:
+        if not done.files or terms.dry_run:
             return replace(done, diff=repository.diff(tip, changes) if edits else "")
         attempts += 1
-        made = repository.commit(tip, changes, message=text.message(), author=text.author)
+        made = repository.commit(tip, changes, message=text.message(), author=text.author) if edits else tip.commit
         landed = _land(repository, tip, made, request=text.provenance.request, attempt=attempts)
         if isinstance(landed, str):
             return replace(done, commit=landed, attempts=attempts)
@@ -234,10 +239,12 @@ def _land(repository: Repository, tip: Tip, made: str, *, request: str, attempt:
         refused = pushed
         repository.wait(attempt + refusal - 1, f"{attempt} times branch {tip.branch} could not be pushed to, and the deadline is over")
         now = repository.refetch(tip)
+        if now.commit == made:
+            return made
         for commit in repository.since(tip, now):
             if commit.id == made or (request and parse(commit.message).request == request):
                 return commit.id
-        if now.commit != tip.commit:
+        if now.seen != tip.seen:
             return now
     raise _refusal(repository, tip, refused)
 

@@ -451,6 +451,101 @@ def test_a_new_branch_whose_answer_was_lost_is_recognised(server: GitServer, rep
     assert done.attempts == 1
 
 
+# ---- a branch of its own and its base
+
+OWN = Terms(create_branch=True)
+
+
+def make_own(server: GitServer, **files: bytes) -> str:
+    git(server, "branch", "stage", "main")
+    return server.add("demo", {"own": b"1", **files}, "stage", message="Own")
+
+
+def subjects(server: GitServer) -> list[str]:
+    return git(server, "log", "--first-parent", "--format=%s", "stage").splitlines()
+
+
+@pytest.mark.parametrize("within", [(), ("apps/demo.yaml",)])
+def test_a_deployment_brings_its_branch_up_to_date_with_the_base(server: GitServer, repository: Repository, within: tuple[str, ...]) -> None:
+    make_own(server)
+    base = server.add("demo", {"theirs": b"1", "apps/other.yaml": b"image: other:2\n"})
+    terms = Terms(create_branch=True, within=within)
+    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
+    assert (done.files, done.attempts) == (("apps/demo.yaml",), 1)
+    assert subjects(server) == ["Updated demo to version 2", f"Bring stage up to date with {base[:12]} of its base", "Own", "Begin"]
+    assert git(server, "diff", "--name-only", "stage~", "stage") == "apps/demo.yaml\n"
+    assert [git(server, "show", f"stage:{path}") for path in ("own", "theirs", "apps/other.yaml")] == ["1", "1", "image: other:2\n"]
+    assert git(server, "merge-base", "stage", "main").strip() == base
+    server.requests.clear()
+    again = update(repository, branch="stage", change=Replace(old=b"demo:2", new=b"demo:3"), text=TEXT, terms=terms)
+    assert git(server, "rev-parse", "stage~").strip() == done.commit
+    assert again.commit == git(server, "rev-parse", "stage").strip()
+
+
+def test_a_branch_that_holds_the_image_already_is_left_alone_whatever_its_base_does(server: GitServer, repository: Repository) -> None:
+    own = make_own(server, **{"apps/demo.yaml": AFTER})
+    server.add("demo", {"theirs": b"1"})
+    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=OWN)
+    assert (done.commit, done.files, git(server, "rev-parse", "stage").strip()) == ("", (), own)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_an_image_that_the_base_has_already_comes_with_it(server: GitServer, repository: Repository, *, cut: bool) -> None:
+    make_own(server)
+    server.add("demo", {"apps/demo.yaml": AFTER})
+    server.fault = Once(SENDING, lambda: "cut") if cut else None
+    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=OWN)
+    assert (done.commit, done.files) == (git(server, "rev-parse", "stage").strip(), ("apps/demo.yaml",))
+    assert git(server, "show", "stage:apps/demo.yaml").encode() == AFTER
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_both_have_changed_is_told_before_anything_is_pushed(server: GitServer, repository: Repository, *, dry_run: bool) -> None:
+    own = make_own(server, **{"apps/other.yaml": b"image: other:own\n"})
+    server.add("demo", {"apps/other.yaml": b"image: other:theirs\n"})
+    with pytest.raises(ConfigError, match=r"branch stage does not go together with its base: both have changed apps/other\.yaml"):
+        update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True, dry_run=dry_run))
+    assert git(server, "rev-parse", "stage").strip() == own
+
+
+def test_a_dry_run_shows_the_change_alone(server: GitServer, repository: Repository) -> None:
+    own = make_own(server)
+    server.add("demo", {"theirs": b"1"})
+    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True, dry_run=True))
+    assert done.diff.count("diff --git") == 1
+    assert git(server, "rev-parse", "stage").strip() == own
+
+
+@pytest.mark.parametrize("branch", ["stage", "main"])
+@pytest.mark.parametrize("moment", [PUSHING, SENDING])
+def test_a_branch_or_a_base_that_moves_before_the_push_keeps_all(server: GitServer, repository: Repository, moment: str, branch: str) -> None:
+    make_own(server)
+    server.add("demo", {"theirs": b"1"})
+    server.fault = Once(moment, lambda: server.add("demo", {"late": b"1"}, branch, message="Late") and None)
+    update(repository, branch="stage", change=Replace(), text=TEXT, terms=OWN)
+    assert {"own", "theirs"} <= set(git(server, "ls-tree", "--name-only", "stage").split())
+    assert ("late" in git(server, "ls-tree", "--name-only", "stage").split()) == (branch == "stage")
+    assert git(server, "show", "stage:apps/demo.yaml").encode() == AFTER
+    server.fault = None
+    update(repository, branch="stage", change=Replace(old=b"demo:2", new=b"demo:3"), text=TEXT, terms=OWN)
+    assert "late" in git(server, "ls-tree", "--name-only", "stage").split()
+    git(server, "fsck", "--strict")
+
+
+def test_a_branch_that_moves_while_its_base_is_looked_at_keeps_both(server: GitServer, repository: Repository) -> None:
+    make_own(server)
+    server.add("demo", {"theirs": b"1"})
+    asked = iter([False, True])
+
+    def between(_method: str, path: str) -> None:
+        if path.endswith("service=git-upload-pack") and next(asked, False):
+            server.add("demo", {"late": b"1"}, "stage", message="Late")
+
+    server.fault = between
+    update(repository, branch="stage", change=Replace(), text=TEXT, terms=OWN)
+    assert {"own", "theirs", "late"} <= set(git(server, "ls-tree", "--name-only", "stage").split())
+
+
 # ---- a newer deployment is in place
 
 JOB = "https://ci.example.com/job/demo"
