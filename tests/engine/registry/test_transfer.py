@@ -14,6 +14,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.images import ImageParts, make_image, make_index, missing, put
 from tests.fakes.registry import Answer, Corrupt, CutAnswer, CutRequest, FakeRegistry, Fault, Record, Status, digest_of, on
 from tests.fakes.serve import Request
+from tests.fakes.slow_line import SlowLine
 from towline.errors import ConfigError, DigestMismatch, Interrupted, MachineError, RegistryError, RegistryUnreachable
 from towline.registry import stream
 from towline.registry.attempts import ATTEMPTS
@@ -526,6 +527,20 @@ def test_a_host_that_asks_for_rest_gets_it_from_everybody(source: FakeRegistry, 
     assert len(target.storage["app"].blobs) == 20
     assert sum(time.sleeps) >= 30
     assert pair.target.transport.pressure == 1
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_line_that_takes_longer_than_any_wait_brings_every_byte_once(source: FakeRegistry, target: FakeRegistry, side: str) -> None:
+    """Each of eight blobs takes five seconds on a line that they share, and no wait may take more than two."""
+    target.relative_location = True
+    slow = source if side == "source" else target
+    with SlowLine(slow.host, rate=128 * 1024) as line, Transport(read=2.0) as transport:
+        pair = Pair(line if side == "source" else source, line if side == "target" else target, transport)
+        blobs = [blob_of(random.Random(number).randbytes(80 * 1024), source, pair) for number in range(JOBS)]
+        assert set(transfer(pair, *blobs).values()) == {COPIED}
+        assert (transport.total.retries, source.count("GET"), target.count("PUT")) == (0, JOBS, JOBS)
+        assert sum(blob.size for blob in blobs) < line.moved < sum(blob.size for blob in blobs) + 20_000
+    assert target.storage["app"].blobs == source.storage["app"].blobs
 
 
 def test_progress_counts_what_stays(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
