@@ -7,8 +7,9 @@ import json
 from collections.abc import Sequence
 
 from towline.commands.call import Call
-from towline.config.catalog import all_schemas, stage_names
+from towline.config.catalog import all_schemas
 from towline.config.describe import json_schema
+from towline.pipeline.definition import definition
 from towline.wire import SUCCESS, Outcome
 
 SHARED = ("result", "json")
@@ -21,7 +22,7 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """The schema as an output, and as text on standard output for a person."""
     schemas = all_schemas()
-    described = json_schema(schemas, stage_names())
+    described = json_schema(schemas, {stage.name: [step.name for step in stage.steps] for stage in definition().stages})
     if not call.requested and not arguments.json:
         call.out.write(json.dumps(described, indent=2, ensure_ascii=False) + "\n")
     return Outcome(status=SUCCESS, summary=f"the configuration of {len(schemas)} steps", outputs={"schema": described})

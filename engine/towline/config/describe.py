@@ -1,12 +1,13 @@
 """Pure. The project's configuration as a JSON Schema (draft 2020-12), made of the steps' metadata: editors complete, explain and check with it.
 
 What the engine accepts is never an error here: keys of other people, other spellings, numbers for texts, nulls. What holds for all layers together
-(whether a mandatory parameter is set at all) no schema of one file can say.
+(whether a mandatory parameter is set at all) no schema of one file can say. A key in a stage's section is judged by the steps that run there: those
+whose flag is true in it, and those that the stage has and that the file configures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from towline.config.schema import GENERAL, STAGES, STEPS, Alias, Parameter, StepSchema
@@ -23,10 +24,12 @@ _TYPES: Mapping[str, _Json] = {
     "object": {"type": ["object", "null"]},
     "objects": {"type": ["array", "null"], "items": {"type": ["object", "null"]}},
 }
+_TRUE: _Json = {"anyOf": [{"const": True}, {"type": "string", "pattern": r"^\s*[Tt][Rr][Uu][Ee]\s*$"}]}
+_WORDS = ("description", "default", "deprecated")
 
 
-def json_schema(schemas: Sequence[StepSchema], stages: Iterable[str]) -> _Json:
-    """The schema of `.pipeline/config.yml` for these steps; `stages` are the names to offer, any other name is a stage as well."""
+def json_schema(schemas: Sequence[StepSchema], stages: Mapping[str, Collection[str]]) -> _Json:
+    """The schema of `.pipeline/config.yml` for these steps; `stages` are the names to offer with their steps, any other name is a stage as well."""
     flags = {name: _flag(schema, name) for schema in schemas for name in schema.names}
     stage = {"$ref": "#/$defs/stage"}
     return {
@@ -43,12 +46,48 @@ def json_schema(schemas: Sequence[StepSchema], stages: Iterable[str]) -> _Json:
             "hooks": {"description": "Settings for notifications.", "type": ["object", "null"]},
         },
         "additionalProperties": True,
+        "allOf": [_configured(schema, stages) for schema in schemas],
         "$defs": {
-            "general": _section("What holds for every step and stage.", {**_shared(schemas, GENERAL), **flags}),
-            "stage": _section("What holds in this stage only, and which steps run in it.", {**_shared(schemas, STAGES), **flags}),
+            "general": _section("What holds for every step and stage.", {**_told(schemas, GENERAL), **_judged(schemas), **flags}),
+            "stage": {**_section("What holds in this stage only, and which steps run in it.", {**_told(schemas, STAGES), **flags}),
+                      "allOf": [{"if": {"anyOf": _flagged(schema)}, "then": _in_stage(schema)} for schema in schemas]},
+            **{f"{schema.name} in a stage": {"properties": _bare(_keys(schema.parameters, STAGES))} for schema in schemas},
             **{schema.name: _section(schema.description, _own(schema)) for schema in schemas},
         },
     }
+
+
+def _configured(schema: StepSchema, stages: Mapping[str, Collection[str]]) -> _Json:
+    """That where the file configures a step, the sections of the stages that have it are judged by it."""
+    sections: _Json = {"required": ["steps"], "properties": {"steps": {"type": "object", "anyOf": [{"required": [name]} for name in schema.names]}}}
+    switched: _Json = {"required": ["general"], "properties": {"general": {"anyOf": _flagged(schema)}}}
+    having = {name: _in_stage(schema) for name, steps in stages.items() if schema.name in steps}
+    return {"if": {"type": "object", "anyOf": [sections, switched]}, "then": {"properties": {"stages": {"properties": having}}}}
+
+
+def _flagged(schema: StepSchema) -> list[_Json]:
+    """What a section is in which one of the step's flags is true."""
+    return [{"type": "object", "required": [name], "properties": {name: _TRUE}} for name in schema.names]
+
+
+def _in_stage(schema: StepSchema) -> _Json:
+    return {"$ref": f"#/$defs/{schema.name} in a stage"}
+
+
+def _bare(described: Mapping[str, _Json]) -> dict[str, _Json]:
+    """What values may be, without the words about them."""
+    return {key: {word: value for word, value in each.items() if word not in _WORDS} for key, each in described.items()}
+
+
+def _told(schemas: Sequence[StepSchema], scope: str) -> dict[str, _Json]:
+    """The keys that any step reads in a section of a scope, with the words about them alone."""
+    return {key: {word: each[word] for word in ("description", "deprecated") if word in each} for key, each in _shared(schemas, scope).items()}
+
+
+def _judged(schemas: Sequence[StepSchema]) -> dict[str, _Json]:
+    """The keys of the general section that a step of the engine's own reads: what other libraries' steps read alone, these judge."""
+    own = {key for schema in schemas if not schema.library for key in _keys(schema.parameters, GENERAL)}
+    return {key: each for key, each in _shared(schemas, GENERAL).items() if key in own}
 
 
 _ANY_STEP: _Json = {"type": ["object", "null"]}
@@ -65,27 +104,29 @@ def _step(schema: StepSchema, name: str) -> _Json:
 
 def _flag(schema: StepSchema, name: str) -> _Json:
     spelling = "" if name == schema.name else f" Another spelling of {schema.name}."
-    return {"description": f"Whether {schema.name} runs; without it, conditions decide.{spelling} {schema.description}", "type": ["boolean", "null"]}
+    return {"description": f"Whether {schema.name} runs; without it, conditions decide.{spelling} {schema.description}", **_TYPES["boolean"],
+            "pattern": r"^\s*([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|)\s*$"}
 
 
 def _own(schema: StepSchema) -> dict[str, _Json]:
-    """The keys of a step's own section; a parameter's name counts before another one's alias."""
-    return _keys((parameter for parameter in schema.parameters if STEPS in parameter.scope), STEPS)
+    """The keys of a step's own section."""
+    return _keys(schema.parameters, STEPS)
 
 
 def _shared(schemas: Sequence[StepSchema], scope: str) -> dict[str, _Json]:
     """The keys of a section that every step reads; where steps read one key as different things, each of these fits."""
     found: dict[str, list[_Json]] = {}
     for schema in schemas:
-        for key, described in _keys((parameter for parameter in schema.parameters if scope in parameter.scope), scope).items():
+        for key, described in _keys(schema.parameters, scope).items():
             found.setdefault(key, []).append({**described, "description": f"{schema.name}: {described['description']}"})
     return {key: _any_of(described) for key, described in found.items()}
 
 
 def _keys(parameters: Iterable[Parameter], scope: str) -> dict[str, _Json]:
+    """The keys that a step reads in sections of a scope; a parameter's name counts before another one's alias."""
     names: dict[str, _Json] = {}
     aliases: dict[str, _Json] = {}
-    for parameter in parameters:
+    for parameter in (one for one in parameters if scope in one.scope):
         names[parameter.name] = _described(parameter, scope)
         for alias in parameter.aliases:
             if scope in alias.scope:
@@ -129,7 +170,7 @@ def _alias(parameter: Parameter, alias: Alias, scope: str) -> _Json:
 
 def _any_of(described: Sequence[_Json]) -> _Json:
     """One description of a key that several steps read."""
-    values = [{key: value for key, value in each.items() if key not in ("description", "default", "deprecated")} for each in described]
+    values = [{key: value for key, value in each.items() if key not in _WORDS} for each in described]
     text = "\n".join(each["description"] for each in described)
     different = [value for number, value in enumerate(values) if value not in values[:number]]
     deprecated = {"deprecated": True} if all(each.get("deprecated") for each in described) else {}

@@ -8,16 +8,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from towline.config.catalog import all_schemas, stage_names
+from towline.config.catalog import all_schemas
 from towline.config.describe import json_schema
 from towline.config.documents import parse_document
 from towline.config.merge import prune
 from towline.config.schema import SCOPES, TYPES, parse
 from towline.config.types import coerce
+from towline.pipeline.definition import definition
 
 ROOT = Path(__file__).resolve().parents[3]
 SEED = (ROOT / "examples/azure-demo-k8s-go/.pipeline/config.yml").read_text()
-SCHEMA = json_schema(all_schemas(), stage_names())
+STAGES = {stage.name: [step.name for step in stage.steps] for stage in definition().stages}
+SCHEMA = json_schema(all_schemas(), STAGES)
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 
@@ -60,6 +62,12 @@ def test_the_seeds_configuration_fits() -> None:
     "steps: {imagePushToRegistry: {targetImageTag: 1.10, sourceImages: [app, 7, null], tagLatest: 'TRUE', targetImages: {app: 1, other: }}}",
     "steps: {gitopsUpdateDeployment: {pushDeadline: '30', helmDeploymentName: app, image: 'app:1', tool: ''}}",
     "stages: {Release: {imagePushToRegistry: false, gitopsUpdateDeployment: true, kanikoBuild: true}}",
+    "stages: {Release: {cloudFoundryDeploy: true, deployTool: mtaDeployPlugin}, Canary: {tool: helmm}, Build: {tool: helmm}}",
+    "general: {deployTool: mtaDeployPlugin, additionalParameters: x}",
+    "steps: {kubernetesDeploy: {}}\nstages: {Build: {deployTool: mtaDeployPlugin}, Canary: {deployTool: x}}",
+    "stages: {Release: {kubernetesDeploy: false, deployTool: mtaDeployPlugin, tool: helmm}}",
+    "stages: {Release: {kubernetesDeploy: 'False', gitopsUpdateDeployment: ' true ', cnbBuild: ''}}",
+    "general: {customTlsCertificateLinks: ['https://ca']}",
     "steps: {cnbBuild: {buildEnvVars: {A: {b: [1]}}, multipleImages: [{path: a}, null]}}",
 ])
 def test_what_the_engine_takes_is_no_error(text: str) -> None:
@@ -70,8 +78,11 @@ def test_what_the_engine_takes_is_no_error(text: str) -> None:
     ("steps: {gitOpsUpdateDeployment: {tool: helmm}}", "steps/gitOpsUpdateDeployment/tool"),
     ("steps: {gitopsUpdateDeployment: {tool: helmm}}", "steps/gitopsUpdateDeployment/tool"),
     ("steps: {kanikoBuild: {readImageDigest: maybe}}", "steps/kanikoBuild/readImageDigest"),
-    ("stages: {Release: {tool: helmm}}", "stages/Release/tool"),
-    ("stages: {'A stage of ours': {tool: helmm}}", "stages/A stage of ours/tool"),
+    ("steps: {gitOpsUpdateDeployment: }\nstages: {Release: {tool: helmm}, Build: {tool: x}}", "stages/Release/tool"),
+    ("general: {gitopsUpdateDeployment: true}\nstages: {Release: {tool: helmm}}", "stages/Release/tool"),
+    ("stages: {'A stage of ours': {gitOpsUpdateDeployment: true, tool: helmm}}", "stages/A stage of ours/tool"),
+    ("stages: {Release: {kubernetesDeploy: 'true', deployTool: mtaDeployPlugin}}", "stages/Release/deployTool"),
+    ("stages: {Release: {gitOpsUpdateDeployment: true, credentialHosts: [a]}}", "stages/Release/credentialHosts"),
     ("steps: {gitOpsUpdateDeployment: {pushDeadline: soon}}", "steps/gitOpsUpdateDeployment/pushDeadline"),
     ("steps: {gitOpsUpdateDeployment: {pushDeadline: 0}}", "steps/gitOpsUpdateDeployment/pushDeadline"),
     ("steps: {gitOpsUpdateDeployment: {pushDeadline: 1.5}}", "steps/gitOpsUpdateDeployment/pushDeadline"),
@@ -83,7 +94,7 @@ def test_what_the_engine_takes_is_no_error(text: str) -> None:
     ("steps: {kubernetesDeploy: {force: sometimes}}", "steps/kubernetesDeploy/force"),
     ("steps: {gitOpsUpdateDeployment: {credentialHosts: [a.example]}}", "steps/gitOpsUpdateDeployment/credentialHosts"),
     ("general: {allowPlainHttp: false}", "general/allowPlainHttp"),
-    ("stages: {Build: {imagePushToRegistry: 'false'}}", "stages/Build/imagePushToRegistry"),
+    ("stages: {Build: {imagePushToRegistry: 'yes'}}", "stages/Build/imagePushToRegistry"),
     ("general: {containerRegistryUrl: [a]}", "general/containerRegistryUrl"),
     ("customDefaults: team.yml", "customDefaults"),
     ("customDefaults: [team.yml, 7]", "customDefaults/1"),
@@ -106,7 +117,7 @@ VALUES = st.recursive(SCALARS | st.text(max_size=4), lambda inner: st.lists(inne
 @example(value=[{"a": [None]}, None])
 def test_a_value_fits_where_the_engine_takes_it(kind: str, value: object) -> None:
     metadata = {"name": "paint", "description": "d", "parameters": [{"name": "colour", "type": kind, "description": "d", "scope": list(SCOPES)}]}
-    schema = json_schema([parse(metadata, "f")], [])
+    schema = json_schema([parse(metadata, "f")], {})
     fits = Draft202012Validator(schema).is_valid({"steps": {"paint": {"colour": value}}})
     assert fits == (value is None or taken(prune(value), kind))
 
@@ -123,7 +134,7 @@ def described(scope: str, *parameters: dict[str, Any]) -> Any:
     """The schema of one section for made-up parameters that may stand everywhere."""
     steps = [parse({"name": f"step{number}", "description": "d", "parameters": [{"description": "Colour.", "scope": list(SCOPES), **parameter}]}, "f")
              for number, parameter in enumerate(parameters)]
-    return json_schema(steps, [])["$defs"][scope]["properties"]
+    return json_schema(steps, {})["$defs"][scope]["properties"]
 
 
 def test_a_parameter_is_described_with_type_default_and_possible_values() -> None:
@@ -146,11 +157,11 @@ def test_both_spellings_of_a_step_are_offered_as_section_and_as_flag() -> None:
     sections, flags = SCHEMA["properties"]["steps"]["properties"], SCHEMA["$defs"]["stage"]["properties"]
     assert sections["gitopsUpdateDeployment"]["$ref"] == sections["gitOpsUpdateDeployment"]["$ref"]
     assert "Another spelling of gitOpsUpdateDeployment" in sections["gitopsUpdateDeployment"]["description"]
-    assert flags["gitopsUpdateDeployment"]["type"] == flags["gitOpsUpdateDeployment"]["type"] == ["boolean", "null"]
+    assert flags["gitopsUpdateDeployment"]["type"] == flags["gitOpsUpdateDeployment"]["type"] == ["boolean", "string", "null"]
 
 
 def test_the_pipelines_stages_are_offered() -> None:
-    assert list(SCHEMA["properties"]["stages"]["properties"]) == list(stage_names())
+    assert list(SCHEMA["properties"]["stages"]["properties"]) == list(STAGES)
 
 
 def test_a_key_stands_only_where_it_counts() -> None:
@@ -162,7 +173,7 @@ def test_a_key_stands_only_where_it_counts() -> None:
 
 
 def test_a_key_that_steps_read_as_different_things_may_be_each_of_them() -> None:
-    shared = described("stage", {"name": "colour", "type": "list"}, {"name": "colour", "type": "string"}, {"name": "colour", "type": "list"})["colour"]
+    shared = described("general", {"name": "colour", "type": "list"}, {"name": "colour", "type": "string"}, {"name": "colour", "type": "list"})["colour"]
     assert [each["type"] for each in shared["anyOf"]] == [["array", "null"], ["string", "number", "null"]]
     assert shared["description"] == "step0: Colour.\nstep1: Colour.\nstep2: Colour."
 
@@ -178,7 +189,7 @@ def test_a_name_counts_before_another_parameter_s_alias() -> None:
         {"name": "colour", "type": "list", "description": "d", "scope": list(SCOPES), "aliases": [{"name": "paint"}]},
         {"name": "paint", "type": "boolean", "description": "d", "scope": list(SCOPES)},
     ]}, "f")
-    assert "boolean" in json_schema([step], [])["$defs"]["s"]["properties"]["paint"]["type"]
+    assert "boolean" in json_schema([step], {})["$defs"]["s"]["properties"]["paint"]["type"]
 
 
 def test_an_alias_with_slashes_is_a_map_in_a_map() -> None:
@@ -188,7 +199,7 @@ def test_an_alias_with_slashes_is_a_map_in_a_map() -> None:
 
 
 def test_possible_values_of_a_list_hold_for_each_of_them() -> None:
-    colour = described("stage", {"name": "colour", "type": "list", "possibleValues": ["red", "blue"]})["colour"]
+    colour = described("general", {"name": "colour", "type": "list", "possibleValues": ["red", "blue"]})["colour"]
     assert Draft202012Validator(colour).is_valid(["red", "blue"])
     assert not Draft202012Validator(colour).is_valid(["red", "pink"])
 
