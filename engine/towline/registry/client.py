@@ -173,11 +173,18 @@ class RegistryClient:
     def blob_size(self, repository: str, digest: str) -> int | None:
         """The bytes of a blob, -1 where the registry does not say, None where it is not there; a target that forbids the question is taken not to have it."""
         with self._ask("HEAD", repository, f"blobs/{digest}") as response:
-            if response.status == 200:
-                size = response.headers.get("Content-Length", "")
-                return int(size) if size.isdecimal() else -1
-            if response.status in (404, 405) or (response.status == 403 and self.party.role == "target"):
-                return None
+            if response.status != 403 or not faults.elsewhere(self.party, response):
+                return self._size(response, repository, digest)
+        with self._ask("GET", repository, f"blobs/{digest}") as response:  # the leave for storage may be for GET alone
+            return self._size(response, repository, digest)
+
+    def _size(self, response: Response, repository: str, digest: str) -> int | None:
+        if response.status == 200:
+            size = response.headers.get("Content-Length", "")
+            return int(size) if size.isdecimal() and "Content-Encoding" not in response.headers else -1
+        forbidden = response.status == 403 and self.party.role == "target" and not faults.elsewhere(self.party, response)
+        if response.status in (404, 405) or forbidden:
+            return None
         raise faults.unexpected(self._session.party_of(repository), response, f"for {repository}, blob {digest}")
 
     def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Download:

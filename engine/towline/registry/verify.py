@@ -14,6 +14,7 @@ from towline.registry.look import Copying
 from towline.registry.manifest import Descriptor, Manifest
 from towline.registry.parallel import in_parallel
 from towline.registry.plan import Place, read_tree
+from towline.registry.referrers import Lists
 from towline.retry import moments
 
 
@@ -53,7 +54,7 @@ def _damaged(reports: Iterable[CopyReport], copying: Copying) -> Mapping[Referen
     for report in _everything(reports):
         for target in report.job.targets:
             try:
-                _Proof(target, copying.targets[target.registry], seconds=10.0 if report.plan else 0.0).check(report.digest)
+                _Proof(target, copying.targets[target.registry], seconds=10.0 if report.plan else 0.0).check(report.digest, listed=bool(report.job.refers))
             except Damaged as fault:
                 found[target] = fault
     return found
@@ -80,13 +81,21 @@ class _Proof:
     client: RegistryClient
     seconds: float
 
-    def check(self, digest: str) -> None:
-        """Compare the image with `digest`, and see that all that hangs on it is there."""
+    def check(self, digest: str, *, listed: bool = False) -> None:
+        """Compare the image with `digest`, and see that all that hangs on it is there; and that it is `listed` as a referrer, where it is one."""
         root = self._manifest(self.target.target)
         if root.digest != digest:
             raise self._wrong(RegistryError, f"is {root.digest}, not {digest}")
         tree = read_tree(self, self.target.image.name, root)
         in_parallel(self._check_blob, tree.blobs)
+        if listed and root.subject:
+            self._check_listed(root)
+
+    def _check_listed(self, referrer: Manifest) -> None:
+        for _ in moments(self.client.transport.clock, seconds=self.seconds, sleep=self.client.transport.wait):
+            if referrer.digest in {entry.digest for entry in Lists(self.client, self.target.image.name).referrers([referrer.subject])}:
+                return
+        raise self._wrong(Damaged, f"is not listed as a referrer of {referrer.subject}")
 
     def find_manifests(self, _repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
         """The manifests of these digests, checked."""

@@ -369,3 +369,18 @@ def test_a_leave_for_the_storage_that_has_ended_is_asked_for_again(source: FakeR
             puller.open_blob("app", DIGEST)
         assert f"keeps it at {storage.url}, which answers 403" in caught.value.fault.message
         assert read_all(puller, DIGEST) == BLOB
+
+
+def test_storage_that_may_be_asked_by_get_alone_is_asked_so(target: FakeRegistry, pusher: RegistryClient) -> None:
+    """A signature of S3 is for one method; a HEAD that is sent on to it is refused whatever is there."""
+    target.create("app").blobs[DIGEST] = BLOB
+    with FakeRegistry() as storage:
+        storage.create("app").blobs[DIGEST] = BLOB
+        target.fault = lambda record: Status(code=307, headers={"Location": f"{storage.url}{record.path}"}) if "blobs" in record.path else None
+        storage.fault = lambda record: Status(code=403) if record.method == "HEAD" else None
+        assert pusher.blob_size("app", DIGEST) == len(BLOB)
+        storage.storage.clear()
+        assert not pusher.has_blob("app", DIGEST)
+        storage.fault = lambda _: Status(code=403)
+        with pytest.raises(RegistryError, match=f"keeps it at {storage.url}, which answers 403"):
+            pusher.has_blob("app", DIGEST)

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from tests.engine.registry.clients import Pair, job, ways
 from tests.fakes.clock import FakeClock
-from tests.fakes.images import ImageParts, make_image, make_index, missing, put
-from tests.fakes.registry import FakeRegistry, Status, on
+from tests.fakes.images import OCI_INDEX, ImageParts, make_image, make_index, missing, put, refer_to
+from tests.fakes.registry import FakeRegistry, Status, digest_of, on
 from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
 from towline.registry.copy import copy_images
-from towline.registry.job import CopyReport
+from towline.registry.job import TAKEN, CopyReport
+from towline.registry.referrers import Lists, tag_of
 from towline.registry.verify import verify_images
 
 
@@ -122,3 +126,28 @@ def test_a_tag_that_stays_away_is_set_again(copied: Copied, target: FakeRegistry
     target.storage["app"].tags.clear()
     copied.verify()
     assert target.storage["app"].tags == {"1": copied.index.digest}
+
+
+@pytest.mark.parametrize("lists", [False, True])
+def test_what_refers_to_the_image_is_read_again_too_and_must_be_listed(source: FakeRegistry, target: FakeRegistry, pair: Pair, *, lists: bool) -> None:
+    source.referrers, target.referrers = True, lists
+    image = make_image()
+    sbom, other = refer_to(image, content=b"sbom"), refer_to(image, "application/vnd.example.other", content=b"other")
+    for one in (image, sbom, other):
+        put(one, source, "app", "1" if one is image else "")
+    copying = pair.copying()
+    reports = copy_images([replace(job(source, target, "app:1", "b/app:1"), referrers=TAKEN)], copying)
+    assert verify_images(reports, copying) == reports
+    del target.storage["b/app"].blobs[digest_of(b"sbom")]
+    if not lists:  # as another writer leaves it, who had read the list before
+        list_of(target, "b/app", image, other)
+    again = verify_images(copy_images([report.job for report in reports], copying), copying)
+    assert missing(sbom, target, "b/app") == ()
+    assert {entry.digest for entry in Lists(pair.target, "b/app").referrers([image.digest])} == {sbom.digest, other.digest}
+    assert again[0].changed
+
+
+def list_of(target: FakeRegistry, repository: str, subject: ImageParts, *referrers: ImageParts) -> None:
+    entries = [{"mediaType": one.media_type, "digest": one.digest, "size": len(one.manifest)} for one in referrers]
+    body = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
+    put(ImageParts(manifest=body, media_type=OCI_INDEX, digest=digest_of(body)), target, repository, tag_of(subject.digest))

@@ -11,11 +11,13 @@ from towline.registry.client import RegistryClient
 from towline.registry.manifest import Manifest, check_platform, select
 from towline.registry.plan import CopyBlob, Place
 from towline.registry.stream import read_small
+from towline.retry import moments
 from towline.steps.deployment.images import Deployed
 from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
 from towline.transport import Transport
 
+_SEEN = 4.0  # seconds until what this build has pushed is seen, at the latest
 _SECONDS = 60  # for all images: a deployment does not wait for a registry that only confirms it
 
 
@@ -56,8 +58,12 @@ def _known(task: Task, key: str, host: str) -> Registry | None:
 
 def _check(client: RegistryClient, image: Deployed, platform: str) -> None:
     name, target, where = image.reference.image.name, image.tag or image.digest, str(image.reference.registry)
-    manifest = client.find_manifest(name, target) if platform else None
-    found = client.head_manifest(name, target) if manifest is None else manifest.descriptor
+    manifest, found = None, None
+    for _ in moments(client.transport.clock, seconds=_SEEN if image.digest else 0.0, sleep=client.transport.wait):
+        manifest = client.find_manifest(name, target) if platform else None
+        found = client.head_manifest(name, target) if manifest is None else manifest.descriptor
+        if found is not None and image.digest in ("", found.digest):
+            break
     if found is None:
         raise ConfigError(f"{image.reference} does not exist", where=where,
                           hint="let imagePushToRegistry push it first, or correct the image; checkImage: false leaves this out")

@@ -11,7 +11,8 @@ import pytest
 
 from tests.engine.steps.deployment.test_images import images
 from tests.fakes.images import ImageParts, make_image, make_index, put
-from tests.fakes.registry import FakeRegistry, digest_of
+from tests.fakes.registry import Answer, FakeRegistry, digest_of
+from tests.fakes.serve import Request
 from towline.console import Console
 from towline.errors import ConfigError, DigestMismatch
 from towline.steps.deployment.registry_check import check
@@ -66,6 +67,24 @@ def test_a_missing_image_says_what_to_do(look: Look) -> None:
 def test_a_tag_that_somebody_has_pushed_over_is_a_mismatch(look: Look) -> None:
     with pytest.raises(DigestMismatch, match="by now"):
         look(**WITH_LOGIN, digest=f"sha256:{'0' * 64}")
+
+
+@pytest.mark.parametrize("platform", ["", "linux/arm64"])
+def test_what_was_pushed_just_now_may_need_a_moment_to_be_seen(look: Look, platform: str) -> None:
+    older = put(make_image(seed=5), look.registry, "team/app", "older")
+    tags, plain, asked = look.registry.storage["team/app"].tags, look.registry.answer, iter(range(99))
+
+    def late(request: Request) -> Answer:
+        """First nothing is there, then what the tag named before, and then what was pushed."""
+        if "manifests/2.0" in request.path and "authorization" in request.headers:
+            number = next(asked)
+            tags["2.0"] = look.digest if number > 2 else older
+            if number == 0:
+                return Answer(status=404)
+        return plain(request)
+    look.registry.answer = late  # type: ignore[method-assign]
+    look(**WITH_LOGIN, imagePlatform=platform)
+    assert look.log.getvalue() == ""
 
 
 def test_the_wanted_platform_must_be_there(look: Look) -> None:
