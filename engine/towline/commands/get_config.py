@@ -33,7 +33,7 @@ from towline.yaml_marks import plain
 FAILURE = 1
 _SWITCHES = ("contextConfig", "stageConfig", "setVaultCredentials")
 _TEXTS = ("vaultServerUrl", "vaultNamespace", "vaultPath", "gcpJsonKeyFilePath", "gcsFolderPath", "gcsBucketId", "gcsSubFolder", "stepConfigJSON")
-_USUAL = {"output": "json", "envRootPath": ".pipeline"}
+_USUAL = "json"
 _OWN = ("request", "result", "stage", "config", "json", "command", "gitHubTokens")
 _ENDING = "VaultSecretName"  # of keys that name one
 _NEVER_FROM_VARIABLES = ("PIPER_vault", "PIPER_gcs", "PIPER_gcp")
@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  #
     parser.add_argument("--contextConfig", metavar="BOOL", nargs="?", const="true", help="what the step runs in (container, stashes) instead of parameters")
     parser.add_argument("--stageConfig", metavar="BOOL", nargs="?", const="true", help="what general and the stage's section hold, for no step")
     parser.add_argument("--stageConfigAcceptedParams", metavar="A,B", action="append", help="with --stageConfig, the keys to show; without it, all of them")
-    parser.add_argument("--output", metavar="FORMAT", default="json", help="json, yaml or yml (json)")
+    parser.add_argument("--output", metavar="FORMAT", help="json, yaml or yml (json)")
     parser.add_argument("--outputFile", metavar="FILE", default="", help="write to this file instead of standard output")
     parser.add_argument("--gitHubTokens", metavar="HOST:TOKEN", action="append", help="tokens for documents over http; better as PIPER_gitHubTokens")
     parser.add_argument("--setVaultCredentials", metavar="BOOL", nargs="?", const="true", help="without effect: nothing is asked of Vault here")
@@ -57,13 +57,14 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  #
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Print the configuration of a step, of its context, or of a stage; raises UsageError and ConfigError."""
-    if arguments.output not in ("json", "yaml", "yml"):
-        raise UsageError(f"there is no output format {arguments.output!r}", hint="expected json, yaml or yml")
+    output = _USUAL if arguments.output is None else arguments.output
+    if output not in (_USUAL, "yaml", "yml"):
+        raise UsageError(f"there is no output format {output!r}", hint="expected json, yaml or yml")
     call = _informed(arguments, call)
     documents = piper_flags.documents(arguments, call)
     stage = piper_flags.stage(arguments, call)
     config = _stage(arguments, call, documents, stage) if _on(arguments.stageConfig) else _step(arguments, call, documents, stage)
-    text = _text(_as_piper_prints(config), arguments.output)
+    text = _text(_as_piper_prints(config), output)
     if arguments.outputFile:
         write_whole(call.folder / arguments.outputFile, text.encode(), mode=0o600)
     else:
@@ -156,7 +157,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, object]:
     """The flags that were set, which are printed as well (facts 12), but for tokens."""
     found: dict[str, object] = {}
     for name, value in vars(arguments).items():
-        if name not in _OWN and isinstance(value, str | list) and value and _USUAL.get(name) != value:
+        if name not in _OWN and isinstance(value, str | list) and value:
             found[name] = _entries(value) if isinstance(value, list) else value == "true" if value in ("true", "false") else value
     return found
 

@@ -15,6 +15,8 @@ from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Docu
 from towline.config.layers import PARAMETERS_JSON
 from towline.pipeline import environment
 
+_ROOT = ".pipeline"
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags to `parser`; what has no meaning here is taken and left alone."""
@@ -23,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--customConfig", metavar="FILE", default="", help=f"the project's configuration ({PROJECT_FILE}); it may be missing")
     parser.add_argument("--defaultConfig", metavar="A,B", action="append", help=f"default documents, weakest first ({DEFAULTS_FILE})")
     parser.add_argument("--ignoreCustomDefaults", metavar="BOOL", nargs="?", const="true", default="", help="leave out what customDefaults names")
-    parser.add_argument("--envRootPath", metavar="FOLDER", default=".pipeline", help="where commonPipelineEnvironment is (.pipeline)")
+    parser.add_argument("--envRootPath", metavar="FOLDER", help="where commonPipelineEnvironment is (.pipeline)")
     for name in ("--verbose", "--noTelemetry"):
         parser.add_argument(*(["-v", name] if name == "--verbose" else [name]), metavar="BOOL", nargs="?", const="true", help="without effect")
     for name in ("--correlationID", "--logFormat"):
@@ -52,7 +54,7 @@ def documents(arguments: argparse.Namespace, call: Call) -> Documents:
 
 def pipeline_environment(arguments: argparse.Namespace, call: Call) -> dict[str, object]:
     """The pipeline environment below `--envRootPath`; raises ConfigError, MachineError."""
-    return environment.read(call.folder, f"{arguments.envRootPath}/{PurePath(environment.FOLDER).name}")
+    return environment.read(call.folder, f"{arguments.envRootPath or _ROOT}/{PurePath(environment.FOLDER).name}")
 
 
 def ignores_custom_defaults(arguments: argparse.Namespace) -> bool:

@@ -268,6 +268,11 @@ def test_a_number_for_a_text_is_the_one_that_piper_reads(workspace: Path) -> Non
     assert "targetImageTag: 8\n" in printed
 
 
+@pytest.mark.parametrize(("name", "value"), [("output", "json"), ("envRootPath", ".pipeline")])
+def test_a_flag_that_says_what_holds_anyway_is_printed_as_any_other(workspace: Path, name: str, value: str) -> None:
+    assert config(workspace, "--stepMetadata", "paint.yaml", f"--{name}", value)[name] == value
+
+
 def test_container_and_sidecar_are_two_things(workspace: Path) -> None:
     (workspace / "two.yaml").write_text("""\
 metadata: {name: two}
