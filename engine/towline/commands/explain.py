@@ -16,7 +16,7 @@ from towline.config.catalog import load_schema
 from towline.config.layers import Inputs, effective, ordered
 from towline.config.merge import DEFAULT, Setting
 from towline.config.resolve import check
-from towline.config.schema import SECTIONS, Parameter, StepSchema
+from towline.config.schema import SECTIONS, Parameter, StepSchema, as_text
 from towline.config.types import EMPTY, coerce
 from towline.console import MASK
 from towline.errors import UsageError
@@ -78,7 +78,7 @@ def _secrets(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
         for name, value in layer.values.items():
             parameter = schema.find(name)
             if parameter and parameter.secret and isinstance(value, str | int | float):
-                yield str(value)
+                yield as_text(value)
 
 
 def _aliases(schema: StepSchema, inputs: Inputs) -> dict[tuple[str, str], str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from towline.config.schema import as_text
 from towline.secret import is_secret
 
 # What a key is called that holds no secret, but where one is: `githubTokenCredentialsId`, `docker-config` of dockerConfigFileVaultSecretName.
@@ -53,7 +54,7 @@ def _walk(value: Any, path: tuple[str | int, ...], names: _Names, rule: str = ""
         for number, inner in enumerate(value):
             yield from _walk(inner, (*path, number), names, rule)
     elif isinstance(value, str) or (rule == "secret-in-clear" and isinstance(value, int | float) and not isinstance(value, bool)):
-        yield from _judged(str(value), path, rule)
+        yield from _judged(as_text(value), path, rule)
 
 
 def _judged(text: str, path: tuple[str | int, ...], rule: str) -> Iterator[ClearText]:

@@ -12,6 +12,7 @@ from towline.config.merge import DEFAULT, Layer, Setting
 from towline.config.schema import Parameter, Requirement, Rule, StepSchema, as_text
 from towline.config.types import EMPTY, EXPECTED, HOW_TO_WRITE, coerce
 from towline.suggest import nearest
+from towline.written import text_of
 
 _FILE = ".pipeline/config.yml"
 
@@ -128,6 +129,8 @@ def shown(parameter: Parameter, value: object) -> str:
     if isinstance(value, list | dict):
         kind = "list" if isinstance(value, list) else "map"
         return f"a {kind} with more than texts in it" if parameter.type == kind else f"a {kind}"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return text_of(value)
     return re.sub(r"://[^/@\s]*@", "://", json.dumps(value, ensure_ascii=False))[:80]
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from towline.config.merge import DEFAULT, Layer, Setting, fold, prune
 from towline.config.rules import Fault, checked, how_to_set
-from towline.config.schema import Parameter, StepSchema
+from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.types import EMPTY, ZERO
 from towline.errors import ConfigError, CredentialError
 from towline.suggest import nearest
@@ -150,4 +150,4 @@ def _secrets(schema: StepSchema, layers: Sequence[Layer], settings: Mapping[str,
         if parameter.secret:
             values = [layer.values.get(parameter.name) for layer in layers]
             values += [settings[parameter.name].value] if parameter.name in settings else []
-            yield from (str(value) for value in values if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "")
+            yield from (as_text(value) for value in values if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "")

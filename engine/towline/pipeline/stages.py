@@ -14,6 +14,7 @@ from towline.config.conditions import ONLY_BY_FLAG, Answer, Decision, Scene, Wor
 from towline.config.documents import Document, Documents, stage_name
 from towline.config.layers import unfiltered
 from towline.config.merge import Layer, Setting, fold
+from towline.config.schema import as_text
 from towline.errors import ConfigError, UsageError
 from towline.gitops import change
 from towline.pipeline.definition import Pipeline, StageDefinition, StepDefinition, definition
@@ -166,7 +167,7 @@ def _extension(view: _View, stage: StageDefinition) -> str:
     if not stage.extensible or not view.circumstances.extensions:
         return ""
     setting = _general(view.documents, "projectExtensionsDirectory")
-    folder = str(setting.value).rstrip("/") if setting and setting.value else ".pipeline/extensions"
+    folder = as_text(setting.value).rstrip("/") if setting and setting.value else ".pipeline/extensions"
     names = (stage.name, _FORMER_BUILD) if stage.name == _BUILD else (stage.name,)
     with _told_by(setting):
         return next(filter(None, (view.circumstances.workspace.find(f"{folder}/{name}.groovy") for name in names)), "")

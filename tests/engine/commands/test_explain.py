@@ -143,6 +143,12 @@ def test_a_number_that_is_a_secret_is_masked_elsewhere_too(workspace: Path) -> N
     assert parameters(Ending(["explain", DEPLOY], workspace))["commitMessage"]["value"] == "after ****"
 
 
+def test_a_secret_that_is_a_number_is_masked_as_it_is_written(workspace: Path) -> None:
+    own = "password: 0755123.10, commitMessage: after 0755123.10 and 0x7F55123"
+    configure(workspace, f"steps: {{{DEPLOY}: {{{own}}}}}\nstages: {{Release: {{password: 0x7F55123}}}}")
+    assert parameters(Ending(["explain", DEPLOY, "--stage", "Release"], workspace))["commitMessage"]["value"] == "after **** and ****"
+
+
 def test_a_fault_does_not_show_a_secret(workspace: Path) -> None:
     configure(workspace, f"steps: {{{DEPLOY}: {{pushDeadline: {SECRET}}}}}")
     ending = Ending(["explain", DEPLOY], workspace, {"PIPER_password": SECRET})
