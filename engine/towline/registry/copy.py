@@ -43,7 +43,7 @@ def _asked(look: Look, copying: Copying) -> bool:
             raise
         copying.warn(f"{look} stays behind: {fault.message}")
         return False
-    return True
+    return look.goes
 
 
 def _performed(looks: Sequence[Look], copying: Copying) -> tuple[_Plans, Mapping[CopyBlob, Moved], set[Plan]]:

@@ -17,8 +17,10 @@ from towline.registry.progress import Progress
 from towline.registry.referrers import Lists, companions
 from towline.registry.source import Source
 from towline.registry.stream import read_small
+from towline.retry import moments
 from towline.transport import Transport
 
+_SEEN = 4.0  # seconds until what a build has pushed is seen in its registry, at the latest
 _BRIEF = 10.0  # seconds for a source that is needed for nothing but the question what refers to an image
 
 
@@ -98,10 +100,31 @@ class Look:
         if not self.digest:
             questions += [self._at_source, *([self._lists.read_tags] if self._lists else [])]
         in_parallel(lambda question: question(), questions)
+        self._leave()
         doubted = self._copying.doubted
         self._pending = tuple(target for target in self._job.targets if self._digest_at(target) != self.digest or place_of(target) in doubted)
         for target in self._pending:
             _check_digest(target, self.digest)
+
+    def _leave(self) -> None:
+        """Let targets have what they hold under a tag of cosign's, where that is more than what the source has: signatures of others are not replaced."""
+        others = [target for target in self._job.targets if self._job.refers and target.image.tag and self._digest_at(target) not in ("", self.digest)]
+        left = {target for target, lost in zip(others, in_parallel(self._would_lose, others), strict=True) if lost}
+        self._job = replace(self._job, targets=tuple(target for target in self._job.targets if target not in left))
+
+    def _would_lose(self, target: Reference) -> bool:
+        """Whether the target's manifest has layers (each a signature) that the source's has not; told, unless the source's has nothing more."""
+        ours = self._copying.source.get_manifest(self._job.repository, self.digest)
+        theirs = self._copying.targets[target.registry].find_manifest(target.image.name, target.target)
+        mine, there = ({blob.digest for blob in manifest.blobs[1:]} if manifest else set() for manifest in (ours, theirs))
+        if there <= mine:
+            return False
+        if not mine <= there:
+            what = f"{target} holds other content than {self._job.name}, and stays as it is"
+            if self._job.refers == DEMANDED:
+                raise RegistryError(what, where=str(target.registry), hint="copy it by hand, or leave it with copyReferrers: false")
+            self._copying.warn(what)
+        return True
 
     def _prepare(self) -> None:
         """Read what the pending targets need."""
@@ -121,9 +144,10 @@ class Look:
             else:
                 self.companions = self._briefly()
             self._referred = True
-        except RegistryUnreachable:  # a staging registry that is gone is no fault where nothing of it is needed
+        except RegistryUnreachable as fault:  # a staging registry that is gone is no fault where nothing of it is needed
             if self._pending:
                 raise
+            self._copying.warn(f"what refers to {self._job.name} (signatures, attestations, SBOMs) was not looked for: {fault.message}")
         except (RegistryError, CredentialError) as fault:
             if self._job.referrers == DEMANDED or isinstance(fault, DigestMismatch):
                 raise
@@ -181,6 +205,11 @@ class Look:
         )
 
     @property
+    def goes(self) -> bool:
+        """Whether there is a target for it."""
+        return bool(self._job.targets)
+
+    @property
     def optional(self) -> bool:
         """Whether it refers to an image, and that goes without it where it must."""
         return self._job.refers == TAKEN
@@ -215,7 +244,7 @@ class Look:
         """Find the source's image, of the wanted platforms."""
         self.asked = True
         source, job = self._copying.source, self._job
-        root = source.get_manifest(job.repository, self._known or job.target)
+        root = self._wanted()
         self._known = root.digest
         if len(job.platforms) == 1 and root.children:
             root = source.get_manifest(job.repository, select(root, job.platforms[0]).digest)
@@ -224,6 +253,15 @@ class Look:
         elif job.platforms:
             self._check_platforms(root)
         self._root = root
+
+    def _wanted(self) -> Manifest:
+        """What the source has of that name; what a build has pushed just now, and is known by its digest, may need a moment to be seen."""
+        source, job = self._copying.source, self._job
+        if job.digest and not job.refers and isinstance(source, RegistryClient):
+            for _ in moments(source.transport.clock, seconds=_SEEN, sleep=source.transport.wait):
+                if (found := source.find_manifest(job.repository, self._known)) is not None:
+                    return found
+        return source.get_manifest(job.repository, self._known or job.target)
 
     def _holding(self, place: Place) -> Manifest | None:
         """The image's manifest where the target has it, with its children where it is an index."""

@@ -18,6 +18,7 @@ from towline.registry import faults
 from towline.registry.chunk_size import ChunkSize
 from towline.registry.hosts import absolute, may_follow
 from towline.registry.session import REDIRECTS, Session
+from towline.retry import moments
 from towline.transport import RETRIED
 
 _LOST = frozenset({401, 404, 416}) | RETRIED  # an upload that the registry forgot, or may take later
@@ -93,8 +94,9 @@ class Uploads:
         return unused
 
     def holds(self, repository: str, digest: str, size: int) -> bool:
-        """Whether the repository has the blob now."""
-        return self._has_blob(repository, digest, size)
+        """Whether the repository has the blob, as soon as it says so."""
+        transport = self.session.transport
+        return any(self._has_blob(repository, digest, size) for _ in moments(transport.clock, sleep=transport.wait))
 
     def send(self, upload: UploadSession, digest: str, size: int) -> BlobUpload:
         """The way into an upload for the bytes of a blob from its offset on."""

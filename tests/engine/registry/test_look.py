@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from tests.engine.registry.clients import Pair, job
+from tests.fakes.clock import FakeClock
 from tests.fakes.images import ImageParts, make_image, make_index, put, refer_to
 from tests.fakes.registry import FakeRegistry, Status, on
-from towline.errors import ConfigError, RegistryUnreachable
+from towline.errors import ConfigError, RegistryError, RegistryUnreachable
 from towline.image import parse_platforms
 from towline.registry.job import DEMANDED, TAKEN, CopyJob
 from towline.registry.look import Holdings, Look, place_of
@@ -89,6 +90,16 @@ def test_a_source_that_is_gone_is_no_fault_where_the_image_is_there(source: Fake
         with pytest.raises(RegistryUnreachable):
             planned(Look(wanted(source, target, "app:1", "b:1", digest=image.digest, referrers=referrers), pair.copying()), pair)
     source.start()
+
+
+def test_what_a_build_has_pushed_just_now_may_need_a_moment_to_be_seen(source: FakeRegistry, target: FakeRegistry, pair: Pair, time: FakeClock) -> None:
+    digest, begun = put(make_image(), source, "app"), time.time
+    source.fault = lambda _: Status(code=404) if time.time < begun + 2 else None
+    [plan] = planned(Look(job(source, target, "app:1", "app:1", digest=digest), pair.copying()), pair)
+    assert plan.tags[0].manifest.digest == digest
+    with pytest.raises(RegistryError, match="does not exist on the source"):
+        planned(Look(job(source, target, "app:1", "app:1", digest=make_index(seed=9).digest), pair.copying()), pair)
+    assert sum(time.sleeps) == pytest.approx(6, abs=1)
 
 
 def test_a_list_that_cannot_be_had_is_told(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:

@@ -18,6 +18,7 @@ from towline.registry.copy import copy_images
 from towline.registry.job import DEMANDED, TAKEN, CopyReport
 from towline.registry.manifest import Manifest, parse_manifest
 from towline.registry.referrers import Lists, list_under_tag, tag_of
+from towline.registry.verify import verify_images
 from towline.transport import Transport
 
 
@@ -211,6 +212,37 @@ def test_one_that_is_listed_and_not_there_stays_behind(source: FakeRegistry, tar
     assert gone.digest in warnings[0]
     with pytest.raises(RegistryError, match="does not exist on the source"):
         copy(pair, source, target)
+
+
+def signatures(*names: str) -> ImageParts:
+    """What cosign keeps under its tag: an image with a layer for each signature."""
+    singles = [make_image(files={name: name.encode()}) for name in names]
+    layers = [layer for single in singles for layer in json.loads(single.manifest)["layers"]]
+    body = json.dumps({**json.loads(singles[0].manifest), "layers": layers}).encode()
+    blobs = {digest: data for single in singles for digest, data in single.blobs.items()}
+    return ImageParts(manifest=body, media_type=singles[0].media_type, digest=digest_of(body), blobs=blobs)
+
+
+@pytest.mark.parametrize(("ours", "theirs", "kept", "told"), [
+    (("a",), ("a",), "same", False), (("a", "b"), ("a",), "ours", False), (("a",), ("a", "b"), "theirs", False), (("a",), ("b",), "theirs", True),
+])
+def test_signatures_that_the_target_has_more_of_are_not_replaced(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, *, ours: tuple[str, ...], theirs: tuple[str, ...], kept: str, told: bool,
+) -> None:
+    image = make_image()
+    tag = f"{tag_of(image.digest)}.sig"
+    put(image, source, "app", "1")
+    put(signatures(*ours), source, "app", tag)
+    put(signatures(*theirs), target, "team/app", tag)
+    warnings = list[str]()
+    report = copy(pair, source, target, referrers=TAKEN, warn=warnings.append)
+    expected = {"same": signatures(*ours), "ours": signatures(*ours), "theirs": signatures(*theirs)}[kept]
+    assert target.storage["team/app"].tags == {"1": image.digest, tag: expected.digest}
+    assert [f"{tag} holds other content" in one for one in warnings] == [True] * told
+    assert verify_images([report], pair.copying()) == (report,)
+    if told:
+        with pytest.raises(RegistryError, match="holds other content than"):
+            copy(pair, source, target)
 
 
 def test_a_source_that_cannot_say_is_a_warning_and_an_error_where_they_are_demanded(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
