@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
+import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TextIO
@@ -15,6 +17,8 @@ from towline.errors import MachineError, TowlineError
 MASK = "****"
 QUIET, VERBOSE = "--quiet", "--verbose"
 _RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
+_CLEAR, _UP = "\r\x1b[2K", "\x1b[1A"
+_WIDTH = 80
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _SHORTEST, _SHORTEST_LINE = 4, 8
 
@@ -31,6 +35,8 @@ class Console:
         self._said_once: set[str] = set()
         self._coloured = not environ.get("NO_COLOR")  # https://no-color.org: any value but the empty one
         self._dumb = environ.get("TERM") == "dumb"
+        self._guard = threading.Lock()
+        self._renewed = 0  # lines that are there for a while only
         self.level = ""
 
     def hide(self, secret: str) -> None:
@@ -56,13 +62,22 @@ class Console:
         except ValueError:  # closed
             return False
 
-    def renew(self, text: str) -> None:
-        """Show `text` instead of what the terminal's last line shows; the next line of the log takes its place."""
+    @property
+    def width(self) -> int:
+        """How many characters a line of the terminal has."""
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or _WIDTH
+        except (OSError, ValueError):  # no terminal, or one that does not say
+            return _WIDTH
+
+    def renew(self, *lines: str) -> None:
+        """Show `lines` instead of those that the last call shows; the next line of the log takes their place."""
         if self.level == QUIET:
             return
-        with contextlib.suppress(OSError, ValueError):
-            self._stream.write(f"\r\x1b[2K{self.mask(text)}")
+        with contextlib.suppress(OSError, ValueError), self._guard:
+            self._stream.write(self._cleared() + self.mask("\n".join(lines)))
             self._stream.flush()
+            self._renewed = len(lines)
 
     def say(self, text: str) -> None:
         """One line about what happens."""
@@ -99,8 +114,13 @@ class Console:
         return f"{colour}{kind}:{_PLAIN}" if colour and self._coloured and self.terminal else f"{kind}:"
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # a log that cannot be written must not end the step, nor cost its result
-            print(("\r\x1b[2K" if self.terminal else "") + self.mask(text), file=self._stream, flush=True)
+        with contextlib.suppress(OSError, ValueError), self._guard:  # a log that cannot be written must not end the step, nor cost its result
+            print(self._cleared() + self.mask(text), file=self._stream, flush=True)
+
+    def _cleared(self) -> str:
+        """What empties the lines that `renew` has shown and goes to the first of them; nothing where no person looks on."""
+        above, self._renewed = max(self._renewed - 1, 0), 0
+        return _CLEAR + f"{_UP}{_CLEAR}" * above if self.terminal else ""
 
 
 class Output:

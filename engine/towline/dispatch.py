@@ -41,6 +41,7 @@ PARTS = {
     "credential_helper": "towline.registry.credential_helper",
     "validate": "towline.gitops.validate",
     "app_login": "towline.steps.deployment.app_login",
+    "progress_lines": "towline.registry.progress_lines",
     "registry_check": "towline.steps.deployment.registry_check",
 }
 

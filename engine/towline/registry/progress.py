@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from towline import dispatch
 from towline.console import Console
 from towline.retry import Clock
 
@@ -29,7 +30,10 @@ class State:
 
 
 class Progress:
-    """How far blobs have come, for people: a line that renews itself on a terminal, in a build's log one every ten seconds while bytes move."""
+    """How far blobs have come, for people: on a terminal a line for each image that renews itself, in a build's log one for all of them every ten seconds.
+
+    A line comes only while bytes move.
+    """
 
     def __init__(self, console: Console | None, clock: Clock) -> None:
         self._console = console
@@ -78,10 +82,12 @@ class Progress:
         now, state = self._clock.now(), self.whole
         if self._console is None or state.done == self._shown or now - self._last < (0 if self._console.terminal else _LINE_EVERY):
             return
-        rest = "" if state.rest is None else f", about {state.rest:.0f} s left"
-        text = f"  {state.done / _MIB:.1f} of {state.total / _MIB:.1f} MiB, {state.rate / _MIB:.1f} MiB/s{rest}"
         self._last, self._shown = now, state.done
-        self._console.renew(text) if self._console.terminal else self._console.say(text)
+        if self._console.terminal:
+            self._console.renew(*dispatch.part("progress_lines").lines(self.images(), width=self._console.width))
+            return
+        rest = "" if state.rest is None else f", about {state.rest:.0f} s left"
+        self._console.say(f"  {state.done / _MIB:.1f} of {state.total / _MIB:.1f} MiB, {state.rate / _MIB:.1f} MiB/s{rest}")
 
     def _state(self, name: str, sizes: Mapping[str, int]) -> State:
         moving = {digest: size for digest, size in sizes.items() if digest in self._done}
@@ -94,4 +100,4 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         if self._console is not None and self._console.terminal and self._shown:
-            self._console.renew("")
+            self._console.renew()

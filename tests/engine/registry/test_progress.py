@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 from tests.fakes.clock import FakeClock
 from towline.console import Console
@@ -36,20 +37,37 @@ def test_a_build_log_gets_a_line_every_ten_seconds_while_bytes_move(time: FakeCl
     ]
 
 
-def test_a_terminal_gets_one_line_that_renews_itself_and_goes(time: FakeClock) -> None:
+def test_a_terminal_gets_a_line_for_each_image_that_renews_itself_and_goes(time: FakeClock) -> None:
     log = Terminal()
     console = Console(log)
     with Progress(console, time.clock) as progress:
-        progress.expect(images(4))
+        progress.expect(images(4, 4))
         for number in range(2):
-            progress.reached("sha256:0", (number + 1) * MIB)
+            for image in range(2):
+                progress.reached(f"sha256:{image}", (number + 1) * MIB)
             time.time += 1
             progress.tick()
         console.say("a line of the log")
-    assert log.getvalue().count("\n") == 1
-    assert [line.strip() for line in log.getvalue().replace("\n", "\r").split("\r\x1b[2K")] == [
-        "", "1.0 of 4.0 MiB, 1.0 MiB/s, about 3 s left", "2.0 of 4.0 MiB, 1.0 MiB/s, about 2 s left", "a line of the log", "",
-    ]
+    shown = log.getvalue()
+    assert shown.count("app-0:1 ") == shown.count("app-1:1 ") == 2
+    assert [part.count("\x1b[1A") for part in shown.split("app-0:1")] == [0, 1, 1]  # back up over the line of the second image, and once more for the log's
+    assert screen(shown) == ["a line of the log", ""]
+
+
+def screen(written: str) -> list[str]:
+    """The lines of a terminal after `written`."""
+    rows, at = [""], 0
+    for piece in re.findall(r"\x1b\[2K|\x1b\[1A|\r|\n|[^\x1b\r\n]+", written):
+        if piece == "\x1b[2K":
+            rows[at] = ""
+        elif piece == "\x1b[1A":
+            at -= 1
+        elif piece == "\n":
+            at += 1
+            rows += [""] * (at == len(rows))
+        elif piece != "\r":
+            rows[at] += piece
+    return rows[: at + 1]
 
 
 def test_nothing_is_said_where_nothing_moves_or_nobody_listens(time: FakeClock) -> None:
