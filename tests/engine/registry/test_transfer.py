@@ -133,6 +133,23 @@ def test_a_target_that_finds_right_bytes_wrong_gets_them_once_more(source: FakeR
     assert (target.count("PUT"), target.storage["app"].uploads) == (2, {})
 
 
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_of_two_targets_the_one_that_finds_right_bytes_wrong_gets_them_once_more(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, wrong: int,
+) -> None:
+    blob = blob_of(random.Random(1).randbytes(BIG), source, pair)
+    with FakeRegistry() as other:
+        second = client(other, "target", pair.target.transport)
+        further = replace(blob, place=Place(registry=second.registry, repository="app"))
+        (target, other)[wrong].fault = on("PUT", "", Status(code=400, body=b'{"errors":[{"code":"DIGEST_INVALID"}]}'))
+        copying = pair.copying()
+        Transfer(copying.source, {**copying.targets, second.registry: second}, second.transport, copying.progress).perform([Plan(blobs=(blob, further))])
+        for server in (target, other):
+            assert {digest: digest_of(data) for digest, data in server.storage["app"].blobs.items()} == {blob.digest: blob.digest}
+            assert server.storage["app"].uploads == {}
+    assert source.count("GET") == 2
+
+
 def test_bytes_that_are_wrong_when_they_are_read_again_for_the_rest_of_an_upload_are_found(
     source: FakeRegistry, target: FakeRegistry, pair: Pair,
 ) -> None:

@@ -320,6 +320,48 @@ def test_an_upload_that_is_begun_elsewhere_goes_on_there(target: FakeRegistry, u
     assert target.storage["real/app"].blobs == {DIGEST: BLOB}
 
 
+def elsewhere(target: FakeRegistry, source: FakeRegistry, pusher: RegistryClient) -> None:
+    """The registry begins uploads at another host, which keeps what it gets in the same storage and asks for no login."""
+    target.username, target.password, target.auth = TARGET_LOGIN.username, SECRET, "basic"
+    source.storage = target.storage
+    pusher.has_blob("app", DIGEST)
+    target.forget()
+    target.fault = on("POST", "", Status(code=307, headers={"Location": source.url + "/v2/app/blobs/uploads/"}))
+
+
+def test_an_upload_that_is_begun_at_another_host_is_placed_relative_to_that(
+    target: FakeRegistry, source: FakeRegistry, pusher: RegistryClient,
+) -> None:
+    elsewhere(target, source, pusher)
+    source.relative_location = True
+    store(pusher.uploads)
+    assert target.storage["app"].blobs == {DIGEST: BLOB}
+    assert ([record.method for record in source.requests], target.count("PUT")) == (["POST", "PUT"], 0)
+
+
+def test_an_upload_that_another_host_places_back_home_carries_no_authorization(
+    target: FakeRegistry, source: FakeRegistry, pusher: RegistryClient,
+) -> None:
+    elsewhere(target, source, pusher)
+    source.fault = on("POST", "", Status(code=202, headers={"Location": target.url + "/v2/app/manifests/latest"}))
+    upload = pusher.uploads.start("app", DIGEST, len(BLOB))
+    assert upload is not None
+    broken(pusher.uploads, upload)  # 401
+    assert [record.authorization for record in target.seen("PUT")] == [""]
+
+
+def test_a_step_of_an_upload_that_another_host_places_back_home_carries_no_authorization(
+    target: FakeRegistry, source: FakeRegistry, pusher: RegistryClient,
+) -> None:
+    elsewhere(target, source, pusher)
+    body = bytes(2 * 1024 * 1024)
+    pusher.uploads.chunks.refused(len(body))
+    source.fault = on("PATCH", "", Status(code=202, headers={"Location": target.url + "/v2/app/blobs/uploads/1"}))
+    upload = UploadSession(repository="app", url=source.url + "/upload")
+    broken(pusher.uploads, upload, body)  # 401
+    assert ([record.authorization for record in target.seen("PATCH")], source.count("PATCH")) == ([""], 1)
+
+
 def moved(to: FakeRegistry, *methods: str, times: int = 1) -> Chooser:
     """Redirects the first uploads by these methods to the same place at another host, or at the same one."""
     left = iter(range(times))
