@@ -21,6 +21,7 @@ from towline.errors import TransportError
 
 _T = TypeVar("_T")
 FAULTS = (OSError, http.client.HTTPException, ValueError)
+UNHEARD = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)  # the host listens no more; it may have said why
 _DRAIN = 64 * 1024
 _TRICKLE = 60.0
 _HANDED = 1.0  # seconds after which what has come is handed on, however little
@@ -162,7 +163,7 @@ class Sending:
         try:
             if self._heard:
                 self._connection.send(piece)
-        except (BrokenPipeError, ConnectionResetError):
+        except UNHEARD:
             self._heard = False
         except FAULTS as fault:
             raise translated(fault, self._where) from fault
@@ -203,7 +204,7 @@ def send(connection: Connection, request: HttpRequest) -> bool:
     size = len(request.body) if request.body or request.method in ("POST", "PUT", "PATCH") else None
     try:
         send_head(connection, request, size)
-    except (BrokenPipeError, ConnectionResetError):
+    except UNHEARD:
         return False
     return True
 
@@ -228,7 +229,7 @@ def translated(fault: Exception, where: str) -> TransportError:
         return TransportError("its name cannot be resolved", where=where)
     if isinstance(fault, TimeoutError):
         return TransportError("no answer in time", where=where)
-    if isinstance(fault, http.client.RemoteDisconnected | http.client.IncompleteRead | ConnectionResetError | BrokenPipeError):
+    if isinstance(fault, (http.client.RemoteDisconnected, http.client.IncompleteRead, *UNHEARD)):
         return TransportError("the connection was closed early", where=where)
     if isinstance(fault, ssl.SSLError):
         if fault.reason in _NO_TLS:

@@ -15,7 +15,7 @@ from tests.fakes.authority import Authority
 from tests.fakes.clock import FakeClock
 from tests.fakes.names import OUTSIDE, Names
 from tests.fakes.proxy import ProxyServer
-from tests.fakes.serve import Answer, LoopbackServer, Request
+from tests.fakes.serve import Answer, LoopbackServer, Request, Status
 from towline.connections import Connection, Network
 from towline.errors import ConfigError, TransportError
 from towline.exchange import HttpRequest, UntrustedCertificate, send_head
@@ -284,6 +284,32 @@ def test_a_proxys_answer_that_only_drips_is_given_up() -> None:
         clock=time.clock, network=Network(proxies=Proxies({"ALL_PROXY": f"http://{server.host}"})),
     ) as transport, pytest.raises(TransportError, match="no answer in time"):
         transport.request(HttpRequest(method="POST", url="https://registry.example.com/"))
+
+
+# A host that answers before it has heard all
+
+class Hasty(Echo):
+    """Refuses every body before it has read it, and hangs up."""
+
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
+        super().__init__()
+        self.tls = tls
+        self.fault = lambda _: Status(code=413, early=True)
+
+
+def test_an_early_refusal_is_heard_over_tls_too(tls: ssl.SSLContext | None, authority: Authority) -> None:
+    heard: list[str] = []
+    with Hasty(tls) as server, reaching(tls=Tls(authority.certificate.read_text())) as transport:
+        while len(heard) < 5:
+            with transport.begin(HttpRequest(method="PUT", url=server.url), 64 << 20) as sending:
+                try:
+                    all(sending.send(bytes(1 << 20)) for _ in range(64))
+                    with sending.finish() as response:
+                        heard.append(str(response.status))
+                except TransportError as fault:  # a reset can overtake the answer
+                    heard.append(str(fault))
+    assert set(heard) <= {"413", "the connection was closed early"}
+    assert "413" in heard
 
 
 # A line that is slow, and moves

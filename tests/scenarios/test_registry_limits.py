@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.engine.registry.clients import Pair
+from tests.fakes.authority import Authority
 from tests.fakes.docker_registry import DockerRegistry
 from tests.fakes.faults import Choose, Fault, FaultProxy, Position
 from tests.fakes.images import make_image, put
 from tests.fakes.registry import CutAnswer, CutRequest, FakeRegistry, Record, Status
+from towline.connections import Network
+from towline.tls import Tls
 from towline.transport import Transport
 
 MIB = 1024 * 1024
@@ -52,3 +55,15 @@ def test_an_image_arrives_in_small_requests(target: DockerRegistry, name: str) -
     assert [target.blob(digest) for digest in IMAGE.blobs] == list(IMAGE.blobs.values())
     if not isinstance(FAULTS[name], CutAnswer | CutRequest):  # the registry ends no upload at a place other than it has named last, and that was lost
         assert target.uploads() == []
+
+
+def test_a_limit_is_learned_over_tls_although_the_proxy_hangs_up(target: DockerRegistry, tmp_path: Path) -> None:
+    """It has said 413 before it did: what it said is heard, although the rest of the body could not be sent any more."""
+    authority = Authority(tmp_path)
+    network = Network(tls=Tls(authority.certificate.read_text()))
+    image = make_image(size=20 * MIB, layers=3)
+    with FakeRegistry() as source, FaultProxy(target, tls=authority.issue("proxy", names="IP:127.0.0.1").server()) as proxy, Transport(network=network) as line:
+        put(image, source, "app", "1")
+        proxy.break_by(small_requests(None))
+        Pair(source, proxy, line).copy("app:1", "team/app:1")
+    assert target.manifest_digest("team/app", "1") == image.digest
