@@ -39,7 +39,9 @@ place.with_suffix(".new").write_text(yaml.dump(data, Dumper=yaml.CSafeDumper, so
 RENDER = """
 import gc, pathlib, sys
 gc.set_threshold(50_000, 20, 20)
-from towline.gitops.helm import HelmChart, HelmProgram, HelmLibrary, ImageValues
+from towline.gitops.chart_images import ImageValues
+from towline.gitops.helm import HelmChart
+from towline.gitops.renderers import HelmLibrary, HelmProgram
 root = pathlib.Path(sys.argv[1])
 files = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 change = HelmChart(chart_path="charts/*", file_path="out.yaml", release="r", images={"image": ImageValues(repository="h/app", tag="2")},

@@ -29,19 +29,38 @@ class GnuPG:
 
     def run(self, *words: str, stdin: str = "") -> str:
         """What gpg prints."""
-        command = ["gpg", "--batch", "--no-tty", "--passphrase", "", "--pinentry-mode", "loopback", *words]
-        return subprocess.run(command, input=stdin, env=self._environment, text=True, capture_output=True, check=True).stdout
+        command = [
+            "gpg",
+            "--batch",
+            "--no-tty",
+            "--passphrase",
+            "",
+            "--pinentry-mode",
+            "loopback",
+            *words,
+        ]
+        return subprocess.run(
+            command, input=stdin, env=self._environment, text=True, capture_output=True, check=True
+        ).stdout
 
     def make_key(self) -> str:
         """The text of a new private key without a passphrase, which stays in the home."""
-        self.run("--quick-generate-key", "Deployer <deployer@example.com>", "ed25519", "sign", "never")
+        self.run(
+            "--quick-generate-key", "Deployer <deployer@example.com>", "ed25519", "sign", "never"
+        )
         return self.run("--export-secret-keys", "--armor")
 
 
 def agents(home: Path) -> list[str]:
     """The command lines of the agents that run for a home; one that is about to end counts."""
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return [words for words in running if words.startswith("gpg-agent ") and f"--homedir {home} " in f"{words} "]
+    running = subprocess.run(
+        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    return [
+        words
+        for words in running
+        if words.startswith("gpg-agent ") and f"--homedir {home} " in f"{words} "
+    ]
 
 
 def wait(done: Callable[[], bool], otherwise: str) -> None:

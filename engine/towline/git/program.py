@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from towline.errors import GitError, GitUnreachable, MachineError
+from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
 from towline.git import access, faults
 from towline.git.remote import Remote
 from towline.process import Completed, Overrun, find, run
@@ -43,6 +43,10 @@ _SETTINGS = """\
 """
 _CONTROL = re.compile(r"[^\S\n]|[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
+
+
+class TooLarge(ConfigError):
+    """What git gives is more than this process takes."""
 
 
 class Program:
@@ -135,4 +139,7 @@ class Program:
         try:
             return run(command, environment={**self._environment, **variables}, stdin=stdin, seconds=self.deadline.left)
         except Overrun as fault:
+            if fault.what == "output cap":
+                raise TooLarge(f"git {words[0]} gives more of this repository than can be taken", where=self._remote.url,
+                               hint="keep what is deployed in a repository of its own") from fault
             raise self.unreachable(f"git {words[0]} ran into its {fault.what}") from fault

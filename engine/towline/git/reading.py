@@ -166,6 +166,12 @@ class Copy:
             raise GitError(f"the repository does not give out object {lost[0]}", where=self._remote.host)
         return {oid: content for oid, (_, content) in found.items()}
 
+    def sizes(self, oids: Iterable[str]) -> dict[str, int]:
+        """How many bytes the objects have that are here."""
+        stdin = "".join(f"{oid}\n" for oid in oids).encode()
+        lines = self.plain.local("cat-file", "--batch-check", stdin=stdin).decode().splitlines()
+        return {oid: int(size) for oid, _, size in (line.split(" ") for line in lines if line.count(" ") == 2)}
+
     def expect_past(self, commit: str) -> None:
         """Let the commits before `commit` come along with the next contents that are not here: `past` asks nothing then."""
         self._due = commit

@@ -13,13 +13,14 @@ from towline.git.base import Apart, Ends, find_ends, merged
 from towline.git.checkout import Commit
 from towline.git.folder import PrivateFolder
 from towline.git.lock import alone
-from towline.git.program import Program
+from towline.git.program import Program, TooLarge
 from towline.git.reading import Copy, Missing, OutOfScope
 from towline.git.remote import Remote
 from towline.git.scope import WHOLE, Scope
 from towline.git.signing import SigningKey, signing
 from towline.git.tree import Entry, rewrite
 from towline.retry import Clock, Deadline
+from towline.suggest import some
 
 _SECONDS = 600.0
 _HISTORY = 1000
@@ -158,10 +159,16 @@ class Repository:
         return self._copy.listing(commit) if commit else ()
 
     def read(self, entries: Iterable[Entry]) -> dict[str, bytes]:
-        """The contents of these files by path; what is not here yet comes in one request (facts 3.2, 7), what is here in none."""
+        """The contents of these files by path; what is not here yet comes in one request (facts 3.2, 7), what is here in none.
+
+        Raises ConfigError where they are too large together.
+        """
         wanted = {entry.path: entry.oid for entry in entries}
         if unknown := set(wanted.values()) - self._contents.keys():
-            self._contents |= self._copy.contents(unknown)
+            try:
+                self._contents |= self._copy.contents(unknown)
+            except TooLarge as fault:
+                raise self._too_large({path: oid for path, oid in wanted.items() if oid in unknown}) from fault
         return {path: self._contents[oid] for path, oid in wanted.items()}
 
     def commit(self, tip: Tip, changes: Mapping[str, bytes], *, message: str, author: Author) -> str:
@@ -264,6 +271,15 @@ class Repository:
     def wait(self, attempt: int, over: str) -> None:
         """Pause after failed attempt number `attempt` (from 0); raises GitUnreachable with the text `over` where the deadline leaves no time for it."""
         self._git.wait(attempt, over)
+
+    def _too_large(self, wanted: Mapping[str, str]) -> ConfigError:
+        """The fault of files that are too large together: which ones make it so."""
+        sizes = self._copy.sizes(set(wanted.values()))
+        largest = sorted(wanted, key=lambda path: -sizes.get(wanted[path], 0))
+        shown = some([f"{path} ({sizes.get(wanted[path], 0) / 2**20:.1f} MiB)" for path in largest], most=3)
+        total = sum(sizes.values()) / 2**20
+        return ConfigError(f"{len(wanted)} files are wanted, and they are too large together ({total:.1f} MiB): {shown}", where=self.remote.url,
+                           hint="name fewer files; what a chart does not use can stand in its .helmignore, or outside of its folder")
 
     def _tree(self, tip: Tip, changes: Mapping[str, bytes]) -> str:
         self.cover(changes)

@@ -28,15 +28,15 @@ class Change(Protocol):
 
 @runtime_checkable
 class Following(Protocol):
-    """A Change that learns from the files it wants which others it would like to see."""
+    """A Change that learns from the files it wants which others it needs, or would like to see: a chart's dependencies, what a kustomization reads."""
 
-    def further(self, files: Mapping[str, bytes]) -> Collection[str]:
-        """Paths besides those in `files`; what is not there is left out. Asked again with what was found, until nothing new is named."""
+    def further(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
+        """Paths besides those in `files`; what is not there is left out. Asked again with what was found, until nothing new is named; raises ConfigError."""
 
 
-def further(change: Change, files: Mapping[str, bytes]) -> set[str]:
-    """What a Change would like to see besides `files`."""
-    return set(change.further(files)) - files.keys() if isinstance(change, Following) else set()
+def further(change: Change, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
+    """What a Change would like to see besides `files`; raises ConfigError."""
+    return set(change.further(listing, files)) - files.keys() if isinstance(change, Following) else set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +71,9 @@ class Together:
         wanted = {path for change in self.changes for path in change.wants(listing)}
         return [path for path in listing if path in wanted]
 
-    def further(self, files: Mapping[str, bytes]) -> Collection[str]:
+    def further(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """Everything that one of them would like to see besides."""
-        return {path for change in self.changes for path in further(change, files)}
+        return {path for change in self.changes for path in further(change, listing, files)}
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """What all of them make of the files; raises RenderError where two write different texts into one place."""
@@ -92,7 +92,7 @@ class Together:
 def _changed(change: Change, contents: Mapping[str, bytes], listing: Sequence[str]) -> dict[str, bytes]:
     """The files that `change` makes others of."""
     shown = {path: contents[path] for path in change.wants(listing)}
-    while more := further(change, shown) & contents.keys():
+    while more := further(change, listing, shown) & contents.keys():
         shown |= {path: contents[path] for path in more}
     made = change.apply(shown)
     return {path: data for path, data in made.items() if contents.get(path) != data}

@@ -10,17 +10,18 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
-from towline.errors import ConfigError, MachineError, RenderError
+from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Note, Replaced, check_path, match, unnoted
+from towline.gitops.chart_files import besides, structure, tree
 from towline.gitops.chart_images import ImageValues, base_values, unnamed, values_of
 from towline.gitops.dotted import parse_dotted
+from towline.gitops.packed_chart import unpacked
 from towline.gitops.pods import pods
-from towline.gitops.render import Limits, document, run
+from towline.gitops.renderers import Cluster, HelmLibrary, Renderer, Rendering, replaced
 from towline.gitops.steady import settle
 from towline.gitops.timezone import zone
 from towline.suggest import nearest, some
@@ -29,7 +30,6 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9]
 _PLACE = re.compile(r"[^\s/():\"]+/((?:templates|charts)/[^\s:()\"]+)(?::(\d+))?")
 _IMAGE = "the image of this deployment"
 _FAR = 23 * 3600 + 61  # seconds: another day, hour, minute and second; Python knows no zone that is a day away
-_VERSION = re.compile(r"v[0-9]+[\w.+-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,105 +38,6 @@ class ValuesFile:
 
     name: str
     content: bytes | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cluster:
-    """What a chart may ask of the cluster: the Kubernetes version and API versions that Helm is to assume; empty where its own will do."""
-
-    kube_version: str = ""
-    api_versions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rendering:
-    """Charts on disk, below a `folder` of this rendering alone, and what they are rendered with; `values` are (name, YAML), weakest first."""
-
-    folder: Path
-    charts: tuple[Path, ...]
-    release: str
-    namespace: str
-    values: tuple[tuple[str, bytes], ...]
-    cluster: Cluster = Cluster()
-    zone: Path | None = None  # a file of tzfile(5) that says what the local time is
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Variables for what renders."""
-        return {"TZ": str(self.zone)} if self.zone else {}
-
-
-class Renderer(Protocol):
-    """Helm, in whichever form."""
-
-    def version(self) -> str:
-        """What renders, and in which version; raises RenderError and MachineError."""
-
-    def render(self, rendering: Rendering) -> str:
-        """What `helm template` prints for one chart after the other; raises RenderError (`where` and paths as Helm names them) and MachineError."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HelmLibrary:
-    """Helm 4 as a Python package (the extra `helm`), in one renderer process. It knows Kubernetes in the one version that it was built with."""
-
-    limits: Limits = field(default_factory=Limits)
-
-    def render(self, rendering: Rendering) -> str:
-        """What `helm template` of the same version prints; raises RenderError and MachineError."""
-        if find_spec("helm_python") is None:
-            raise MachineError("neither a `helm` program nor the Helm library is there", hint="install Towline with the extra `helm`, or put `helm` on PATH")
-        if rendering.cluster != Cluster():
-            raise MachineError("kubeVersion and apiVersions need the `helm` program: the library knows one version of Kubernetes only",
-                               hint="put `helm` on PATH, or name it in TOWLINE_HELM")
-        values = [(name, _text(name, content)) for name, content in rendering.values]
-        request = {"charts": [str(chart) for chart in rendering.charts], "release": rendering.release, "namespace": rendering.namespace, "values": values}
-        return document("child_helm", request, limits=self.limits, folder=rendering.folder, environment=rendering.environment)
-
-    def version(self) -> str:
-        """As in `helm v4.2.3 (library)`; raises MachineError."""
-        return f"helm {document('child_helm', {'charts': []}, limits=self.limits)} (library)"
-
-
-@dataclass(frozen=True, kw_only=True)
-class HelmProgram:
-    """The `helm` program (3 or 4) at an absolute path, with a home and caches of its own below the rendering's folder."""
-
-    program: str
-    limits: Limits = field(default_factory=Limits)
-
-    def render(self, rendering: Rendering) -> str:
-        """What `helm template` prints; raises RenderError and MachineError."""
-        options, names = ["--namespace", rendering.namespace], {}
-        options += ["--kube-version", rendering.cluster.kube_version] if rendering.cluster.kube_version else []
-        options += [word for version in rendering.cluster.api_versions for word in ("--api-versions", version)]
-        for number, (name, content) in enumerate(rendering.values):
-            path = rendering.folder / f"values-{number}.yaml"
-            path.write_bytes(content)
-            names[str(path)] = name
-            options += ["--values", str(path)]
-        return "".join(self._template(rendering, [rendering.release, str(chart), *options], names) for chart in rendering.charts)
-
-    def _template(self, rendering: Rendering, options: list[str], names: Mapping[str, str]) -> str:
-        folder = rendering.folder
-        request = {"command": [self.program, "template", *options]}
-        ended = run("child_program", request, limits=self.limits, environment={"HOME": str(folder / "home"), **rendering.environment}, folder=folder)
-        if ended.code != 0:
-            raise RenderError(_replaced(ended.err.decode(errors="replace").strip() or f"helm ended with code {ended.code}", names))
-        return _text("the output of helm", ended.out)
-
-    def version(self) -> str:
-        """As in `helm v3.22.0`; a program that does not say it is `helm` alone; raises RenderError and MachineError."""
-        with TemporaryDirectory(prefix="towline-chart-") as name:
-            request = {"command": [self.program, "version", "--template", "{{.Version}}"]}
-            ended = run("child_program", request, limits=self.limits, environment={"HOME": name}, folder=Path(name))
-        found = _VERSION.match(ended.out.decode(errors="replace").strip()) if not ended.code else None
-        return f"helm {found[0]}" if found else "helm"
-
-
-def renderer(program: str | None) -> Renderer:
-    """The program where its path is given, else the library."""
-    return HelmProgram(program=program) if program else HelmLibrary()
 
 
 def _unsaid(_text: str) -> None:
@@ -157,7 +58,7 @@ class HelmChart:
     images: Mapping[str, ImageValues]
     namespace: str = "default"
     values_files: tuple[ValuesFile, ...] = ()
-    cluster: Cluster = Cluster()
+    cluster: Cluster = field(default_factory=Cluster)
     renderer: Renderer = field(default_factory=HelmLibrary)
     note: Note = unnoted
     warn: Callable[[str], None] = _unsaid
@@ -175,20 +76,25 @@ class HelmChart:
         for name in values:
             if name not in listing:
                 raise ConfigError(f"values file {name!r} is neither in the workspace nor in the repository", hint=nearest(name, listing))
-        wanted = {self.file_path, *values}
-        return [path for path in listing if path.startswith(charts) or path in wanted]
+        wanted = {self.file_path, *values, *(path.removesuffix("/") for path in charts), *(path for chart in charts for path in structure(chart, listing))}
+        return [path for path in listing if path in wanted]
+
+    def further(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Sequence[str]:
+        """What the charts' own files make necessary: files that a template asks for, charts of the repository that they depend on; raises ConfigError."""
+        return list(dict.fromkeys(path for chart in self._charts(listing) for path in besides(chart, listing, files)))
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """`file_path` as the charts render now; raises RenderError and MachineError."""
         charts = self._charts(sorted(files))
+        trees = [self._tree(files, chart) for chart in charts]
         values = tuple((one.name, files[one.name] if one.content is None else one.content) for one in self.values_files)
         with TemporaryDirectory(prefix="towline-chart-") as name:
             folder = Path(name)
-            for number, chart in enumerate(charts):
-                self._write(files, chart, _place(folder, number))
+            for number, one in enumerate(trees):
+                _write(one, _place(folder, number))
             rendering = Rendering(folder=folder, charts=tuple(_place(folder, number) for number in range(len(charts))), release=self.release,
                                   namespace=self.namespace or "default", values=values, cluster=self.cluster)
-            base = base_values(files, charts[0], (content for _, content in values))
+            base = base_values(trees[0], "", (content for _, content in values))
             rendering, text = self._fitted(rendering, charts, base)
             if not text.strip():
                 raise RenderError(f"chart {self.chart_path!r} renders to nothing", where=self.chart_path,
@@ -248,6 +154,7 @@ class HelmChart:
         path = self.chart_path.removeprefix("./").strip("/")
         path = "" if path in ("", ".") else check_path(path)
         known = {file.removesuffix("Chart.yaml").rstrip("/") for file in listing if file == "Chart.yaml" or file.endswith("/Chart.yaml")}
+        known |= {file for file in listing if file.endswith(".tgz")} if path.endswith(".tgz") else set()
         found = [path] if path in known else _outermost(set(match(path, sorted(known)))) if path else []
         if not found:
             there = [one or "." for one in _outermost(known)]
@@ -269,13 +176,24 @@ class HelmChart:
                 raise ConfigError(f"{key!r} is no key of a chart's values", where="containers",
                                   hint="expected keys with dots between them, app.image for example")
 
-    def _write(self, files: Mapping[str, bytes], chart: str, folder: Path) -> None:
-        """A chart's files below `folder`; what this Change writes itself is no part of the chart."""
-        for path, content in files.items():
-            if path.startswith(chart) and path != self.file_path:
-                target = folder / check_path(path.removeprefix(chart))
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
+    def _tree(self, files: Mapping[str, bytes], chart: str) -> Mapping[str, bytes]:
+        """A chart's files, unpacked and with what it depends on; what this Change writes itself is no part of it. Raises ConfigError and RenderError."""
+        packed = chart.removesuffix("/")
+        if packed in files:
+            return unpacked(packed, files[packed])
+        found = tree(chart, files, without=self.file_path)
+        if found.missing:
+            raise RenderError(f"charts/ lacks what Chart.yaml depends on: {', '.join(one.name for one in found.missing)}", where=f"{chart}Chart.yaml",
+                              hint="run `helm dependency build` and commit charts/")
+        return found.files
+
+
+def _write(files: Mapping[str, bytes], folder: Path) -> None:
+    """The files below `folder`."""
+    for path, content in files.items():
+        target = folder / check_path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
 
 
 def _with_images(rendering: Rendering, values: Mapping[str, Any]) -> Rendering:
@@ -296,7 +214,7 @@ def _outermost(charts: set[str]) -> list[str]:
 def _located(fault: RenderError, folder: Path, chart: str) -> RenderError:
     """`fault` with the repository's paths instead of Helm's, and the template's line as its place."""
     name = chart.rstrip("/") or "."
-    message = _short(_replaced(fault.message, {f"{folder}/": chart, str(folder): name}))
+    message = _short(replaced(fault.message, {f"{folder}/": chart, str(folder): name}))
     place = _PLACE.search(fault.where) or _PLACE.search(message)
     if place:
         where = f"{chart}{place.group(1)}" + (f":{place.group(2)}" if place.group(2) else "")
@@ -312,19 +230,6 @@ def _elsewhere(rendering: Rendering) -> Rendering:
     file = rendering.folder / "zone"
     file.write_bytes(zone(_FAR if time.gmtime().tm_hour else -_FAR))
     return replace(rendering, zone=file)
-
-
-def _text(name: str, content: bytes) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as fault:
-        raise RenderError(f"{name} is not UTF-8", where=name, hint="save it as UTF-8") from fault
-
-
-def _replaced(text: str, names: Mapping[str, str]) -> str:
-    for path, name in names.items():
-        text = text.replace(path, name)
-    return text
 
 
 def _short(text: str) -> str:

@@ -46,7 +46,7 @@ class KustomizeImage:
         """Every file that fits the pattern; raises ConfigError where none does."""
         return select(self.pattern, listing)
 
-    def further(self, files: Mapping[str, bytes]) -> Collection[str]:
+    def further(self, _listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """What a kustomization reads that has no entry for the image yet."""
         ours = match(self.pattern, sorted(files))
         return {one for path in ours if not self._has_entry(files[path]) for one in read_further(path, files)}

@@ -8,7 +8,10 @@ from typing import Any
 import yaml
 
 from towline.errors import RenderError
+from towline.gitops.nesting import deeper
 from towline.gitops.source import masked
+
+_DEEP = 900  # levels; Python itself knows a thousand
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml where it is there
@@ -56,6 +59,8 @@ def load_template(data: bytes) -> list[Any] | None:
 
 
 def _documents(text: bytes | str) -> list[Any] | None:
+    if deeper(text if isinstance(text, str) else text.decode("utf-8", "replace"), _DEEP):
+        return None
     try:
         return [
             document for document in yaml.load_all(text, Loader=_Loader) if document is not None

@@ -11,6 +11,8 @@ from functools import cached_property
 
 import yaml
 
+from towline.gitops.nesting import deeper
+
 Path = tuple[str | int, ...]
 """Keys and places in lists that lead to a node; the root is empty."""
 
@@ -18,7 +20,6 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _SOURCE = re.compile(r"^# Source: (.+?)\s*$", re.MULTILINE)
 _DEEP = 200  # levels, of which each takes stack in what reads and in what compares them
-_OPENING = re.compile(r"[\[{]|- ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +42,12 @@ class Document:
     @cached_property
     def root(self) -> yaml.Node | None:
         """Its outline; None for one that is empty, or that is only known as a text: it is no YAML, repeats parts by aliases, or is nested too deep."""
-        if _too_deep(self.text):
+        if deeper(self.text, _DEEP):
             return None
         try:
-            found = yaml.compose(self.text.rstrip() + "\n", Loader=_LOADER)  # of Helm's versions some cut blank lines off
+            found = yaml.compose(
+                self.text.rstrip() + "\n", Loader=_LOADER
+            )  # of Helm's versions some cut blank lines off
         except (yaml.YAMLError, ValueError):
             return None
         return None if found is None or ("*" in self.text and _repeats(found)) else found
@@ -52,7 +55,9 @@ class Document:
     @property
     def empty(self) -> bool:
         """Whether nothing but separators, comments and blank lines is in it."""
-        return not any(line.strip() and not line.startswith(("#", "---")) for line in self.text.splitlines())
+        return not any(
+            line.strip() and not line.startswith(("#", "---")) for line in self.text.splitlines()
+        )
 
     @cached_property
     def source(self) -> str:
@@ -63,7 +68,15 @@ class Document:
     @cached_property
     def identity(self) -> Identity:
         """What it describes."""
-        api, kind, namespace, name = (_text(self.root, *path) for path in (("apiVersion",), ("kind",), ("metadata", "namespace"), ("metadata", "name")))
+        api, kind, namespace, name = (
+            _text(self.root, *path)
+            for path in (
+                ("apiVersion",),
+                ("kind",),
+                ("metadata", "namespace"),
+                ("metadata", "name"),
+            )
+        )
         return Identity(api=api, kind=kind, namespace=namespace, name=name)
 
     @property
@@ -76,9 +89,16 @@ class Document:
 def documents(text: str) -> list[Document]:
     """The documents of a stream in their order, those without content left out."""
     starts = sorted({0, *(found.start() for found in _SEPARATOR.finditer(text))})
-    found = [Document(text=text[start:end]) for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+    found = [
+        Document(text=text[start:end])
+        for start, end in zip(starts, [*starts[1:], len(text)], strict=True)
+    ]
     heads = ["", *(one.text if one.empty and one.source else "" for one in found)]
-    return [replace(one, head="" if one.source else head) for one, head in zip(found, heads, strict=False) if not one.empty]
+    return [
+        replace(one, head="" if one.source else head)
+        for one, head in zip(found, heads, strict=False)
+        if not one.empty
+    ]
 
 
 def paired(before: Iterable[Document], now: Sequence[Document]) -> list[Document | None]:
@@ -93,14 +113,21 @@ def paired(before: Iterable[Document], now: Sequence[Document]) -> list[Document
     left = defaultdict[Identity, deque[Document]](deque)
     for one in (one for same_text in texts.values() for one in same_text):
         left[one.identity].append(one)
-    return [partner or (left[one.identity].popleft() if left and left.get(one.identity) else None) for one, partner in zip(now, found, strict=True)]
+    return [
+        partner or (left[one.identity].popleft() if left and left.get(one.identity) else None)
+        for one, partner in zip(now, found, strict=True)
+    ]
 
 
 def same(one: Document, other: Document) -> bool:
     """Whether nothing that reads YAML tells them apart: comments, blank lines and the kind of quotes do not count."""
     if one.text.rstrip() == other.text.rstrip():
         return True
-    return one.root is not None and other.root is not None and next(differences(one.root, other.root), None) is None
+    return (
+        one.root is not None
+        and other.root is not None
+        and next(differences(one.root, other.root), None) is None
+    )
 
 
 def differences(one: yaml.Node | None, other: yaml.Node | None, path: Path = ()) -> Iterator[Path]:
@@ -112,13 +139,21 @@ def differences(one: yaml.Node | None, other: yaml.Node | None, path: Path = ())
             return
         for key, child in below[0].items():
             yield from differences(child, below[1][key], (*path, key))
-    elif isinstance(one, yaml.SequenceNode) and isinstance(other, yaml.SequenceNode) and len(one.value) == len(other.value):
+    elif (
+        isinstance(one, yaml.SequenceNode)
+        and isinstance(other, yaml.SequenceNode)
+        and len(one.value) == len(other.value)
+    ):
         if _reordered(one, other):
             yield path
             return
         for place, (left, right) in enumerate(zip(one.value, other.value, strict=True)):
             yield from differences(left, right, (*path, place))
-    elif not (isinstance(one, yaml.ScalarNode) and isinstance(other, yaml.ScalarNode) and _scalar(one) == _scalar(other)):
+    elif not (
+        isinstance(one, yaml.ScalarNode)
+        and isinstance(other, yaml.ScalarNode)
+        and _scalar(one) == _scalar(other)
+    ):
         yield path
 
 
@@ -128,7 +163,9 @@ def at(root: yaml.Node | None, path: Path) -> yaml.Node | None:
     for part in path:
         if isinstance(node, yaml.MappingNode):
             node = _entries(node).get(str(part))
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        elif (
+            isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value)
+        ):
             node = node.value[part]
         else:
             return None
@@ -157,7 +194,11 @@ def replaced(document: Document, wanted: Mapping[Path, tuple[str, object]]) -> D
         line_end = "\n" if document.text[start:end].endswith("\n") else ""
         for text in (written, json.dumps(data(value), ensure_ascii=False) + line_end):
             made = replace(document, text=document.text[:start] + text + document.text[end:])
-            if text and set(differences(document.root, made.root)) <= {path} and data(at(made.root, path)) == data(value):
+            if (
+                text
+                and set(differences(document.root, made.root)) <= {path}
+                and data(at(made.root, path)) == data(value)
+            ):
                 document = made
                 break
     return document
@@ -183,7 +224,10 @@ def items(node: yaml.Node) -> Sequence[yaml.Node]:
 
 
 def _entries(node: yaml.MappingNode) -> dict[str, yaml.Node]:
-    return {key.value if isinstance(key, yaml.ScalarNode) else repr(plain(key)): value for key, value in node.value}
+    return {
+        key.value if isinstance(key, yaml.ScalarNode) else repr(plain(key)): value
+        for key, value in node.value
+    }
 
 
 def _reordered(one: yaml.SequenceNode, other: yaml.SequenceNode) -> bool:
@@ -211,24 +255,9 @@ def _repeats(root: yaml.Node) -> bool:
             if id(node) in seen:
                 return True
             seen.add(id(node))
-            waiting += [child for pair in node.value for child in pair] if isinstance(node, yaml.MappingNode) else node.value
+            waiting += (
+                [child for pair in node.value for child in pair]
+                if isinstance(node, yaml.MappingNode)
+                else node.value
+            )
     return False
-
-
-def _too_deep(text: str) -> bool:
-    """Whether an outline could not be made of it without a risk for the stack."""
-    if len(_OPENING.findall(text)) + max(map(_indentation, text.splitlines()), default=0) < _DEEP:
-        return False
-    depth = 0
-    try:
-        for event in yaml.parse(text, Loader=_LOADER):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > _DEEP:
-                return True
-    except yaml.YAMLError:
-        return True
-    return False
-
-
-def _indentation(line: str) -> int:
-    return len(line) - len(line.lstrip(" "))

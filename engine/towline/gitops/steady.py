@@ -7,19 +7,27 @@ the part is known from another place (a password, and the address that holds it)
 from __future__ import annotations
 
 import base64
-import binascii
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import yaml
 
-from towline.gitops.rendered import Document, Path, at, data, differences, documents, entries, items, paired, plain, replaced, same
+from towline.gitops.likeness import decoded, fits, held, reordered
+from towline.gitops.rendered import (
+    Document,
+    Path,
+    at,
+    data,
+    differences,
+    documents,
+    entries,
+    paired,
+    replaced,
+    same,
+)
 
-_WORD = re.compile(r"[A-Za-z0-9]+")
-_DIGITS = re.compile(r"[0-9]+")
 _CHECKSUM = re.compile(r"[0-9a-fA-F]{32,128}")
 _NAME: Path = ("metadata", "name")
 _RENDERINGS = 4  # once more, and again where an order may have come out the same by chance: that of two keys does in three of four cases
@@ -44,15 +52,27 @@ def settle(old: str, first: str, again: Callable[[], str]) -> Settled:
     if not before:
         return Settled(text=first)
     partners = paired(before, now)
-    if len(before) == len(now) and all(one is partner and same(one, new) for one, partner, new in zip(before, partners, now, strict=True)):
+    if len(before) == len(now) and all(
+        one is partner and same(one, new)
+        for one, partner, new in zip(before, partners, now, strict=True)
+    ):
         return Settled(text=old)
-    if len(before) == len(now) and all(partner and _only_images(partner, one) for one, partner in zip(now, partners, strict=True)):
-        return Settled(text=_joined([_text(one, partner) for one, partner in zip(now, partners, strict=True)]))
+    if len(before) == len(now) and all(
+        partner and _only_images(partner, one) for one, partner in zip(now, partners, strict=True)
+    ):
+        return Settled(
+            text=_joined([_text(one, partner) for one, partner in zip(now, partners, strict=True)])
+        )
     others: list[list[Document]] = []
     while True:
         others.append(documents(again()))
         if loose := _loose(now, others[-1]):
-            return Settled(text=_joined([_text(one, partner) for one, partner in zip(now, partners, strict=True)]), renewed=loose)
+            return Settled(
+                text=_joined(
+                    [_text(one, partner) for one, partner in zip(now, partners, strict=True)]
+                ),
+                renewed=loose,
+            )
         pieces = list(_pieces(before, now, others))
         if len(others) == _RENDERINGS or not any(piece.only_reordered for piece in pieces):
             return _settled(pieces)
@@ -60,9 +80,16 @@ def settle(old: str, first: str, again: Callable[[], str]) -> Settled:
 
 def _loose(now: Sequence[Document], second: Sequence[Document]) -> tuple[str, ...]:
     """The templates that render other documents each time, where some do."""
-    if [(one.source, one.identity.kind) for one in now] == [(one.source, one.identity.kind) for one in second]:
+    if [(one.source, one.identity.kind) for one in now] == [
+        (one.source, one.identity.kind) for one in second
+    ]:
         return ()
-    return tuple(sorted({one.source for one in now if one not in second} | {one.source for one in second if one not in now}))
+    return tuple(
+        sorted(
+            {one.source for one in now if one not in second}
+            | {one.source for one in second if one not in now}
+        )
+    )
 
 
 def _text(one: Document, partner: Document | None) -> str:
@@ -72,7 +99,10 @@ def _text(one: Document, partner: Document | None) -> str:
 
 def _joined(texts: Sequence[str]) -> str:
     """Documents as one stream."""
-    separated = (text if not number or text.startswith("---") else f"---\n{text}" for number, text in enumerate(texts))
+    separated = (
+        text if not number or text.startswith("---") else f"---\n{text}"
+        for number, text in enumerate(texts)
+    )
     return "".join(text if text.endswith("\n") else f"{text}\n" for text in separated)
 
 
@@ -82,11 +112,14 @@ def _only_images(old: Document, new: Document) -> bool:
         return True
     if old.root is None or new.root is None:
         return False
-    leaves = [(at(old.root, path), at(new.root, path), path) for path in differences(old.root, new.root)]
-    if not all(isinstance(one, yaml.ScalarNode) and isinstance(other, yaml.ScalarNode) for one, other, _ in leaves):
-        return False
-    swaps = [swap for one, other, path in leaves if path[-1:] == ("image",) for swap in _swaps(one.value, other.value)]  # type: ignore[union-attr]
-    return all(any(one.value.replace(*swap) == other.value for swap in swaps) for one, other, _ in leaves)  # type: ignore[union-attr]
+    leaves, swaps = list[tuple[str, str]](), list[tuple[str, str]]()
+    for path in differences(old.root, new.root):
+        one, other = at(old.root, path), at(new.root, path)
+        if not isinstance(one, yaml.ScalarNode) or not isinstance(other, yaml.ScalarNode):
+            return False
+        leaves.append((one.value, other.value))
+        swaps += _swaps(*leaves[-1]) if path[-1:] == ("image",) else ()
+    return all(any(one.replace(*swap) == other for swap in swaps) for one, other in leaves)
 
 
 def _swaps(old: str, new: str) -> Iterator[tuple[str, str]]:
@@ -128,56 +161,21 @@ class _Part:
     @property
     def reordered(self) -> bool:
         """Whether the renderings have the same in another order."""
-        return _reordered(self.first, self.second)
+        return reordered(self.first, self.second)
 
     def fits(self) -> bool:
         """Whether the repository's may stay: what both renderings have in common, it has too."""
         if self.old is None or type(self.old) is not type(self.first):
             return False
         if self.texts is not None:
-            return _fits(*_decoded(*self.texts, self.old.value))
-        first, second, old = (_held(node) for node in (self.first, self.second, self.old))
-        return old == first if first == second else (first & second) <= old and (bool(entries(self.first)) or old.total() == first.total())
-
-
-def _reordered(one: yaml.Node | None, other: yaml.Node | None) -> bool:
-    """Whether two lists, or two texts, hold the same in another order."""
-    if isinstance(one, yaml.ScalarNode) and isinstance(other, yaml.ScalarNode):
-        return _same_words(one.value, other.value)
-    if not isinstance(one, yaml.SequenceNode) or not isinstance(other, yaml.SequenceNode):
-        return False
-    return plain(one) != plain(other) and _held(one) == _held(other)
-
-
-def _held(node: yaml.Node) -> Counter[object]:
-    """What a list or a map holds, whatever its order."""
-    return Counter(map(plain, items(node))) + Counter((key, plain(value)) for key, value in entries(node).items())
-
-
-def _fits(first: str, second: str, old: str) -> bool:
-    """Whether the words that both texts have at one place stand there in the old one as well; texts that cannot be told apart so fit."""
-    words, others, there = (_WORD.findall(text) for text in (first, second, old))
-    if _same_words(first, second):
-        return sorted(there) == sorted(words)
-    if _DIGITS.sub("0", first) == _DIGITS.sub("0", second):  # a time, a number
-        return _DIGITS.sub("0", old) == _DIGITS.sub("0", first)
-    if not len(words) == len(others) == len(there):
-        return True
-    return all(one == known for one, other, known in zip(words, others, there, strict=True) if one == other and len(one) > 1)
-
-
-def _same_words(one: str, other: str) -> bool:
-    words, others = _WORD.findall(one), _WORD.findall(other)
-    return len(words) > 1 and words != others and sorted(words) == sorted(others)
-
-
-def _decoded(*texts: str) -> Sequence[str]:
-    """The texts as they are, or what they hold in base64 where all of them hold texts so."""
-    try:
-        found = [base64.b64decode(text, validate=True).decode() for text in texts]
-    except (binascii.Error, ValueError):
-        return texts
-    return found if all(text and text.isprintable() for text in found) else texts
+            return fits(*decoded(*self.texts, self.old.value))
+        first, second, old = (held(node) for node in (self.first, self.second, self.old))
+        return (
+            old == first
+            if first == second
+            else (first & second) <= old
+            and (bool(entries(self.first)) or old.total() == first.total())
+        )
 
 
 @dataclass(kw_only=True)
@@ -198,22 +196,40 @@ class _Piece:
         """Whether something else has changed in it."""
         if self.partner is None or self.partner.root is None or self.one.root is None:
             return self.partner is None or not same(self.partner, self.one)
-        return not set(differences(self.partner.root, self.one.root)) <= {part.path for part in self.parts}
+        return not set(differences(self.partner.root, self.one.root)) <= {
+            part.path for part in self.parts
+        }
 
     @property
     def only_reordered(self) -> bool:
         """Whether something of it is another order than the repository's, and has not been seen to differ by itself."""
-        if self.partner is None or self.partner.root is None or self.one.root is None or not self.moved:
+        if (
+            self.partner is None
+            or self.partner.root is None
+            or self.one.root is None
+            or not self.moved
+        ):
             return False
-        paths = set(differences(self.partner.root, self.one.root)) - {part.path for part in self.parts}
-        return any(_reordered(at(self.partner.root, path), at(self.one.root, path)) for path in paths)
+        paths = set(differences(self.partner.root, self.one.root)) - {
+            part.path for part in self.parts
+        }
+        return any(
+            reordered(at(self.partner.root, path), at(self.one.root, path)) for path in paths
+        )
 
     @cached_property
     def made(self) -> Document:
         """The document as it is to be, with what is wanted at its parts."""
         if self.named and not self.moved and self.partner:
             return self.partner
-        return replaced(self.one, {part.path: self._written(part.wanted) for part in self.parts if part.wanted is not None})
+        return replaced(
+            self.one,
+            {
+                part.path: self._written(part.wanted)
+                for part in self.parts
+                if part.wanted is not None
+            },
+        )
 
     def holds(self, part: _Part) -> bool:
         """Whether it has what is wanted there."""
@@ -225,7 +241,9 @@ class _Piece:
         return self.partner.text[wanted.start_mark.index : wanted.end_mark.index], wanted
 
 
-def _pieces(before: Sequence[Document], now: Sequence[Document], others: Sequence[Sequence[Document]]) -> Iterator[_Piece]:
+def _pieces(
+    before: Sequence[Document], now: Sequence[Document], others: Sequence[Sequence[Document]]
+) -> Iterator[_Piece]:
     """Each document with its partner and its parts; one whose name differs by itself has the next of its kind and template for a partner."""
     partners = paired(before, now)
     taken = {id(partner) for partner in partners}
@@ -234,15 +252,27 @@ def _pieces(before: Sequence[Document], now: Sequence[Document], others: Sequenc
         found = _differing(one, [other[number] for other in others])
         partner = known
         if _NAME in found:
-            alike = (other for other in left if (other.source, other.identity.kind) == (one.source, one.identity.kind))
+            alike = (
+                other
+                for other in left
+                if (other.source, other.identity.kind) == (one.source, one.identity.kind)
+            )
             partner = known or next(alike, None)
             left = [other for other in left if other is not partner]
         root = partner.root if partner else None
-        yield _Piece(one=one, partner=partner, parts=[_Part(path=path, first=first, second=second, old=at(root, path))
-                                                      for path, (first, second) in found.items()])
+        yield _Piece(
+            one=one,
+            partner=partner,
+            parts=[
+                _Part(path=path, first=first, second=second, old=at(root, path))
+                for path, (first, second) in found.items()
+            ],
+        )
 
 
-def _differing(one: Document, others: Sequence[Document]) -> dict[Path, tuple[yaml.Node, yaml.Node]]:
+def _differing(
+    one: Document, others: Sequence[Document]
+) -> dict[Path, tuple[yaml.Node, yaml.Node]]:
     """Where a document differs from one of `others`: what it has, and what the first that has something else has."""
     found: dict[Path, tuple[yaml.Node, yaml.Node]] = {}
     for other in others:
@@ -252,12 +282,22 @@ def _differing(one: Document, others: Sequence[Document]) -> dict[Path, tuple[ya
             first, second = at(one.root, path), at(other.root, path)
             if first is not None and second is not None:
                 found.setdefault(path, (first, second))
-    return {path: nodes for path, nodes in found.items() if not any(path[:length] in found for length in range(len(path)))}
+    return {
+        path: nodes
+        for path, nodes in found.items()
+        if not any(path[:length] in found for length in range(len(path)))
+    }
 
 
 def _settled(pieces: Sequence[_Piece]) -> Settled:
     known, renamed = _names(pieces)
-    loose = [(piece, part) for piece in pieces if not piece.named for part in piece.parts if not part.checksum]
+    loose = [
+        (piece, part)
+        for piece in pieces
+        if not piece.named
+        for part in piece.parts
+        if not part.checksum
+    ]
     for _, part in loose:
         if part.fits() and not (part.texts and any(name in part.texts[0] for name in renamed)):
             part.wanted = part.old
@@ -266,12 +306,33 @@ def _settled(pieces: Sequence[_Piece]) -> Settled:
     for _, part in loose:
         if part.wanted is None and part.texts and not part.reordered:
             part.wanted = _made(part.texts, known)
-    moved = any(piece.moved or any(part.wanted is not part.old for part in piece.parts if not part.noted and not piece.named)
-                for piece in pieces if any(not part.noted for part in piece.parts))
-    for part in (part for piece in pieces for part in piece.parts if part.checksum and not moved and part.fits()):
+    moved = any(
+        piece.moved
+        or any(
+            part.wanted is not part.old
+            for part in piece.parts
+            if not part.noted and not piece.named
+        )
+        for piece in pieces
+        if any(not part.noted for part in piece.parts)
+    )
+    for part in (
+        part
+        for piece in pieces
+        for part in piece.parts
+        if part.checksum and not moved and part.fits()
+    ):
         part.wanted = part.old
-    kept = [piece.made.shown for piece in pieces if any(map(piece.holds, piece.parts)) or (piece.named and not piece.moved)]
-    renewed = [piece.one.shown for piece, part in loose if piece.partner and not part.reordered and not piece.holds(part)]
+    kept = [
+        piece.made.shown
+        for piece in pieces
+        if any(map(piece.holds, piece.parts)) or (piece.named and not piece.moved)
+    ]
+    renewed = [
+        piece.one.shown
+        for piece, part in loose
+        if piece.partner and not part.reordered and not piece.holds(part)
+    ]
     text = _joined([_text(piece.made, piece.partner) for piece in pieces])
     return Settled(text=text, kept=tuple(kept), renewed=tuple(dict.fromkeys(renewed)))
 
@@ -291,13 +352,17 @@ def _names(pieces: Sequence[_Piece]) -> tuple[dict[tuple[str, str], str], set[st
 
 def _values(texts: tuple[str, str], old: str) -> dict[tuple[str, str], str]:
     """A value by what both renderings have instead of it, as it is and as base64 holds it."""
-    forms = [(*texts, old), _decoded(*texts, old)]
-    return {(first, second): known for first, second, known in forms if len(first) >= _TELLING and len(second) >= _TELLING}
+    forms = [(*texts, old), decoded(*texts, old)]
+    return {
+        (first, second): known
+        for first, second, known in forms
+        if len(first) >= _TELLING and len(second) >= _TELLING
+    }
 
 
 def _made(texts: tuple[str, str], known: Mapping[tuple[str, str], str]) -> str | None:
     """A text in which known values stand for those of the renderings; None where both renderings do not come to the same so."""
-    first, second = _decoded(*texts)
+    first, second = decoded(*texts)
     made = _exchanged(first, second, known)
     return made if made is None or first == texts[0] else base64.b64encode(made.encode()).decode()
 

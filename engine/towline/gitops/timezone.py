@@ -7,4 +7,10 @@ import struct
 
 def zone(seconds: int) -> bytes:
     """A zone that is always `seconds` east of UTC."""
-    return b"TZif" + bytes(16) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lBB", seconds, 0, 0) + b"FAR\0"
+    return (
+        b"TZif"
+        + bytes(16)
+        + struct.pack(">6l", 0, 0, 0, 0, 1, 4)
+        + struct.pack(">lBB", seconds, 0, 0)
+        + b"FAR\0"
+    )

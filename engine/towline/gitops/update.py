@@ -153,16 +153,17 @@ def _prepared(repository: Repository, tip: Tip, change: Change, within: Iterable
 def prepare(repository: Repository, tip: Tip, change: Change, within: Iterable[str] = ()) -> tuple[Edit, ...]:
     """What `change` comes to on this tip, unchanged files left out; raises ConfigError (a path that is no editable file)."""
     entries = {entry.path: entry for entry in repository.listing(tip.commit)}
+    listing = sorted(path for path, entry in entries.items() if entry.named)
     with placed(repository.remote.url):
         try:
-            wanted = change.wants(sorted(path for path, entry in entries.items() if entry.named))
+            wanted = change.wants(listing)
         except ConfigError:
             _check_obstacles(entries, within)
             raise
     repository.cover(wanted)
     files = _read(repository, entries, wanted)
     asked: set[str] = set()
-    while more := sorted(further(change, files) - asked):
+    while more := sorted(further(change, listing, files) - asked):
         asked |= set(more)
         repository.cover(more)
         files |= _read(repository, entries, [path for path in more if path in entries and entries[path].kind == "blob"])
@@ -207,10 +208,27 @@ def _followed(repository: Repository, entries: Mapping[str, Entry], wanted: Iter
             with placed(repository.remote.url):
                 path = behind(link.path, targets[link.path])
             repository.cover([path])
+            if path in entries and entries[path].kind == "tree" and _in_chart(name, found):
+                repository.cover([f"{path}/Chart.yaml"])
+                del found[name]
+                found |= _below(name, path, entries)
+                continue
             if path not in entries or entries[path].kind == "tree":
                 raise ConfigError(f"{name} is a symbolic link to {path}, which is no file", where=repository.remote.url, hint="put the files themselves there")
             found[name] = entries[path]
     return [entry if entry.link else replace(entry, path=name) for name, entry in found.items()]
+
+
+def _in_chart(name: str, found: Mapping[str, Entry]) -> bool:
+    """Whether a path lies in a chart that is read: there, folders may be links."""
+    return any(f"{'/'.join(name.split('/')[:depth])}/Chart.yaml".lstrip("/") in found for depth in range(name.count("/") + 1))
+
+
+def _below(name: str, folder: str, entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """What is in a folder, under the name of the link to it; raises ConfigError where the link lies in it."""
+    if f"{name}/".startswith(f"{folder}/"):
+        raise ConfigError(f"{name} is a symbolic link to {folder}, in which it lies itself", hint="put the files themselves there")
+    return {f"{name}{path.removeprefix(folder)}": entry for path, entry in entries.items() if path.startswith(f"{folder}/") and entry.kind != "tree"}
 
 
 def _behind_link(repository: Repository, entry: Entry | None, changed: Mapping[str, bytes], new: bytes) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.engine.git.conftest import Opened
 from tests.fakes.git_server import GitServer
+from towline import process
 from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
 from towline.git.reading import OutOfScope
 from towline.git.remote import parse_remote
@@ -459,3 +460,14 @@ def test_where_no_history_is_given_out_what_is_here_is_all_and_nobody_asks_again
     assert messages(repository, tip) == messages(repository, tip) == ["Another"]
     assert len(server.requests) == read + 3
     assert len(slept) == 3
+
+
+def test_files_that_are_too_large_together_are_named(server: GitServer, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "CAP", 1024 * 1024)
+    server.create("demo", {"small": b"1", **{f"large-{number}": os.urandom(400_000 + number) for number in range(4)}})
+    with Repository(parse_remote(server.url("demo")), environ=environ) as repository:
+        entries = {entry.path: entry for entry in repository.listing(repository.fetch("main").commit)}
+        with pytest.raises(ConfigError, match=r"5 files are wanted, and they are too large together \(1.5 MiB\): large-3 \(0.4 MiB\), large-2") as caught:
+            repository.read(entries.values())
+        assert ".helmignore" in caught.value.hint
+        assert repository.read([entries["small"]]) == {"small": b"1"}

@@ -18,14 +18,26 @@ VERSIONS = {"3": "helm.sh/helm/v3/cmd/helm@v3.22.0", "4": "helm.sh/helm/v4/cmd/h
 def built(major: str) -> str:
     """The path of Helm in that major version; where it has to be built and there is no Go, the test is skipped, and says so."""
     module = VERSIONS[major]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "towline-tests" / f"helm-{module.partition('@')[2]}"
+    cache = (
+        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        / "towline-tests"
+        / f"helm-{module.partition('@')[2]}"
+    )
     if not (cache / "helm").exists():
         go = shutil.which("go")
         if go is None:
-            pytest.skip(f"Go is not on PATH: Helm {major} ({module}) was not built, and the Helm library is not held against it")
+            pytest.skip(
+                f"Go is not on PATH: Helm {major} ({module}) was not built, and the Helm library is not held against it"
+            )
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
-            done = subprocess.run([go, "install", module], env={**os.environ, "GOBIN": folder, "GOFLAGS": ""}, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [go, "install", module],
+                env={**os.environ, "GOBIN": folder, "GOFLAGS": ""},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             assert done.returncode == 0, f"{module} could not be built: {done.stderr[-2000:]}"
             (Path(folder) / "helm").replace(cache / "helm")
     return str(cache / "helm")

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
-import re
 import sys
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from tests.engine.gitops.charts import CHART_YAML, as_bytes, chart, fake_helm
 from towline.errors import ConfigError, MachineError, RenderError
 from towline.gitops.change import Replaced
 from towline.gitops.chart_images import ImageValues
-from towline.gitops.helm import Cluster, HelmChart, HelmLibrary, HelmProgram, ValuesFile, renderer
+from towline.gitops.helm import HelmChart, ValuesFile
 from towline.gitops.pods import pods
 from towline.gitops.render import Limits
+from towline.gitops.renderers import Cluster, HelmLibrary, HelmProgram
 
 
 def change(**given: Any) -> HelmChart:
@@ -204,45 +206,6 @@ def test_without_the_library_and_a_program_the_error_says_how_to_get_either(monk
     assert "PATH" in caught.value.hint
 
 
-# The program
-
-
-def test_a_program_is_taken_where_one_is_named() -> None:
-    assert renderer("/usr/bin/helm") == HelmProgram(program="/usr/bin/helm")
-    assert renderer(None) == HelmLibrary()
-
-
-def test_the_program_is_called_with_files_only_and_a_home_of_its_own(tmp_path: Path) -> None:
-    body = """
-words = sys.argv[1:]
-read = [open(words[at + 1]).read() for at, word in enumerate(words) if word == '--values']
-print(json.dumps([words[:2], words[3:5], read, os.path.exists(words[2] + '/Chart.yaml'), os.environ['HOME'], os.getcwd()]))
-"""
-    text = applied(chart(), namespace="prod", values_files=(ValuesFile(name="v", content=b"a: 1\n"),), renderer=HelmProgram(program=fake_helm(tmp_path, body)))
-    call, namespace, values, there, home, folder = json.loads(text)
-    assert (call, namespace, there) == (["template", "demo"], ["--namespace", "prod"], True)
-    assert values == ["a: 1\n", '{"image": {"repository": "host/app", "tag": "1.0"}}']
-    assert home == f"{folder}/home"
-
-
-def test_the_program_s_words_become_the_error_with_the_repository_s_paths(tmp_path: Path) -> None:
-    body = "sys.exit('Error: failed to parse ' + sys.argv[sys.argv.index('--values') + 1] + ': oh\\n\\nUse --debug flag to render out invalid YAML')"
-    found = fault(chart(), values_files=(ValuesFile(name="env/prod.yaml", content=b""),), renderer=HelmProgram(program=fake_helm(tmp_path, body)))
-    assert (found.message, found.where) == ("failed to parse env/prod.yaml: oh", "chart/app")
-    body = "sys.exit('Error: template: app/templates/bad.yaml:2:13: executing <.Values.a.b>: nil pointer')"  # as Helm 3 says it
-    found = fault(chart(), renderer=HelmProgram(program=fake_helm(tmp_path, body)))
-    assert found.where == "chart/app/templates/bad.yaml:2"
-
-
-def test_a_program_that_says_nothing_is_named_by_its_code(tmp_path: Path) -> None:
-    assert fault(chart(), renderer=HelmProgram(program=fake_helm(tmp_path, "sys.exit(4)"))).message == "helm ended with code 4"
-
-
-def test_a_program_s_output_must_be_text(tmp_path: Path) -> None:
-    found = fault(chart(), renderer=HelmProgram(program=fake_helm(tmp_path, "os.write(1, b'\\xff')")))
-    assert found.message == "the output of helm is not UTF-8"
-
-
 # Several charts and images
 
 
@@ -419,10 +382,61 @@ def test_it_is_rendered_once_more_only_if_more_than_the_image_is_another(tmp_pat
     assert len(count.read_text()) == calls
 
 
-@pytest.mark.parametrize(("program", "version"), [("print('v3.22.0+g1.2')", "helm v3.22.0+g1.2"), ("print('no version')", "helm"), ("sys.exit(1)", "helm")])
-def test_a_program_says_its_version(tmp_path: Path, program: str, version: str) -> None:
-    assert HelmProgram(program=fake_helm(tmp_path, program)).version() == version
+# Where a chart's files come from
 
 
-def test_the_library_says_the_version_of_helm_in_it() -> None:
-    assert re.fullmatch(r"helm v4\.\d+\.\d+ \(library\)", HelmLibrary().version())
+def packed(files: Mapping[str, str]) -> bytes:
+    """The chart in `chart/app`, as `helm package` makes an archive of it."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for path, text in files.items():
+            member = tarfile.TarInfo(path.removeprefix("chart/"))
+            member.size = len(text.encode())
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return archive.getvalue()
+
+
+def read_and_applied(contents: Mapping[str, bytes], **given: Any) -> str:
+    one, listing = change(**given), sorted(contents)
+    files = {path: contents[path] for path in one.wants(listing) if path in contents}
+    while more := [path for path in one.further(listing, files) if path not in files and path in contents]:
+        files |= {path: contents[path] for path in more}
+    return one.apply(files)[one.file_path].decode()
+
+
+def test_a_packed_chart_renders_as_its_folder_does() -> None:
+    files = chart(a='kind: Secret\ntext: {{ .Files.Get "x.txt" }}\n') | {"chart/app/x.txt": "hello"}
+    contents = {"charts/app-1.0.0.tgz": packed(files), "charts/app-0.9.0.tgz": b"", "README.md": b""}
+    assert read_and_applied(contents, chart_path="charts/app-1.0.0.tgz") == applied(files)
+    assert list(change(chart_path="charts/app-1.0.0.tgz").wants(sorted(contents))) == ["charts/app-1.0.0.tgz"]
+    bad = chart(bad="a: 1\nx: {{ .Values.a.b.c }}")
+    with pytest.raises(RenderError) as caught:
+        read_and_applied({"app.tgz": packed(bad)}, chart_path="app.tgz")
+    assert caught.value.where == "app.tgz/templates/bad.yaml:2"
+    with pytest.raises(ConfigError) as missing:
+        change(chart_path="charts/app-2.0.0.tgz").wants(sorted(contents))
+    assert "charts/app-1.0.0.tgz" in missing.value.hint
+
+
+def test_a_chart_of_the_repository_that_another_one_depends_on_is_rendered_with_it() -> None:
+    common = {"libs/common/Chart.yaml": "apiVersion: v2\nname: common\nversion: 1.0.0\n",
+              "libs/common/templates/a.yaml": "kind: Common\nname: {{ .Values.name }}\n", "libs/common/values.yaml": "name: one\n"}
+    depends = CHART_YAML + "dependencies: [{name: common, version: 1.x.x, repository: 'file://../../libs/common'}]\n"
+    files = chart() | common | {"chart/app/Chart.yaml": depends, "chart/app/values.yaml": "common: {name: two}\n"}
+    text = read_and_applied(as_bytes(files))
+    assert "# Source: app/charts/common/templates/a.yaml\nkind: Common\nname: two\n" in text
+
+
+def test_a_dependency_from_elsewhere_is_named_with_what_to_do() -> None:
+    files = chart() | {"chart/app/Chart.yaml": CHART_YAML + "dependencies: [{name: redis, version: 1.0.0, repository: 'https://charts.example.com'}]\n"}
+    with pytest.raises(RenderError, match=r"lacks what Chart[.]yaml depends on: redis") as caught:
+        read_and_applied(as_bytes(files))
+    assert caught.value.where == "chart/app/Chart.yaml"
+    assert "helm dependency build" in caught.value.hint
+
+
+def test_a_chart_at_the_root_of_a_large_repository_does_not_read_the_rest() -> None:
+    files = {name.removeprefix("chart/app/"): text for name, text in chart().items()} | {f"docs/{number}": "" for number in range(10)}
+    one = change(chart_path=".")
+    assert list(one.wants(sorted(files))) == ["Chart.yaml", "templates/deployment.yaml", "values.yaml"]
+    assert "host/app:1.0" in read_and_applied(as_bytes(files), chart_path=".")

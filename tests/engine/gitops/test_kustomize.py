@@ -260,7 +260,7 @@ def said(files: dict[str, str], name: str) -> list[str]:
     change = KustomizeImage(pattern="k/kustomization.yaml", name=name, new_name="n", new_tag="1", warn=warnings.append)
     contents = {path: text.encode() for path, text in files.items()}
     wanted = {path: contents[path] for path in change.wants(sorted(contents))}
-    while more := set(change.further(wanted)) & contents.keys() - wanted.keys():
+    while more := set(change.further(sorted(contents), wanted)) & contents.keys() - wanted.keys():
         wanted |= {path: contents[path] for path in more}
     assert list(change.apply(wanted)) == ["k/kustomization.yaml"]
     return warnings

@@ -13,5 +13,11 @@ from towline.gitops.timezone import zone
 def test_programs_take_it_for_their_local_time(tmp_path: Path, seconds: int) -> None:
     (tmp_path / "zone").write_bytes(zone(seconds))
     program = "import time; print(time.localtime(0).tm_gmtoff)"
-    done = subprocess.run([sys.executable, "-c", program], env={"TZ": str(tmp_path / "zone")}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"TZ": str(tmp_path / "zone")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert int(done.stdout) == seconds

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -577,3 +580,54 @@ def test_what_a_kustomization_reads_tells_whether_its_new_entry_is_needed(place:
     assert "which none of its resources runs; images that are there: old.example.com/app, proxy; did you mean old.example.com/app?" in ending.err
     assert "gets an entry" not in place.deploy("--dry-run", **call, deploymentName="old.example.com/app").err
     assert "gets an entry" not in place.deploy("--dry-run", **call, deploymentName="other", imageCheck="off").err
+
+
+# Where a chart's files come from
+
+
+def test_a_chart_takes_folders_of_the_repository_by_links_and_by_file(place: Place) -> None:
+    common: dict[str, bytes | tuple[bytes, int]] = {
+              "libs/common/Chart.yaml": b"apiVersion: v2\nname: common\nversion: 1.0.0\n", "libs/common/templates/c.yaml": b"kind: Common\n",
+              "libs/other/Chart.yaml": b"apiVersion: v2\nname: other\nversion: 1.0.0\n", "libs/other/templates/o.yaml": b"kind: Other\n",
+              "libs/other/files": (b"../common/templates", 0o120000)}
+    depends = b"dependencies: [{name: common, version: 1.0.0, repository: 'file://../../libs/common'}]\n"
+    common |= {"charts/app/Chart.yaml": CHART["charts/app/Chart.yaml"] + depends, "charts/app/charts/other": (b"../../../libs/other", 0o120000)}
+    place.server.add("ops", common)
+    ending = place.deploy(**HELM)
+    assert ending.code == 0, ending.err
+    sources = re.findall(r"^# Source: (.*)", place.file("out/app.yaml"), re.MULTILINE)
+    assert sources == ["app/templates/pod.yaml", "app/charts/common/templates/c.yaml", "app/charts/other/templates/o.yaml"]
+
+
+@pytest.mark.parametrize(("target", "said"), [
+    (b"../../..", "is a symbolic link that leads out of the repository"), (b"../../../nothing", "which is no file"), (b"..", "in which it lies itself"),
+])
+def test_a_link_in_a_chart_that_leads_nowhere_is_named(place: Place, target: bytes, said: str) -> None:
+    place.server.add("ops", {"charts/app/charts/other": (target, 0o120000)})
+    ending = place.deploy(**HELM)
+    assert (ending.code, ending.result["status"]) == (3, "failure")
+    assert said in ending.err
+    assert "charts/app/charts/other" in ending.err
+
+
+def test_a_chart_at_the_root_of_a_repository_does_not_take_the_rest_along(place: Place) -> None:
+    chart = {path.removeprefix("charts/app/"): content for path, content in CHART.items()}
+    place.server.add("ops", {**chart, "docs/large.bin": os.urandom(1_000_000), "templates/all.yaml": b"kind: All\n"})
+    before = len(place.server.requests)
+    ending = place.deploy(**HELM | {"chartPath": "."})
+    assert ending.code == 0, ending.err
+    assert "kind: All" in place.file("out/app.yaml")
+    assert sum(request.sent for request in place.server.requests[before:]) < 500_000
+
+
+def test_a_packed_chart_of_the_repository_is_rendered(place: Place) -> None:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for path, content in CHART.items():
+            member = tarfile.TarInfo(path.removeprefix("charts/"))
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    place.server.add("ops", {"packed/app-0.1.0.tgz": archive.getvalue()})
+    ending = place.deploy(**HELM | {"chartPath": "packed/app-0.1.0.tgz"})
+    assert ending.code == 0, ending.err
+    assert "'registry.example.com/team/app:2.0'" in place.file("out/app.yaml")

@@ -11,12 +11,13 @@ from towline.gitops.aliases import Sharing, silent
 from towline.gitops.change import Change, Note, Together, check_path, unnoted
 from towline.gitops.chart_images import ImageValues
 from towline.gitops.choice import Choice
-from towline.gitops.helm import Cluster, HelmChart, Renderer, ValuesFile, renderer
+from towline.gitops.helm import HelmChart, ValuesFile
 from towline.gitops.image_parts import PARTS, ImagePart, ImageParts, digest_paths
 from towline.gitops.image_text import Put, image_put, with_value
 from towline.gitops.kustomize import KustomizeImage
 from towline.gitops.manifest import ContainerImage
 from towline.gitops.past import Past
+from towline.gitops.renderers import Cluster, Renderer, renderer
 from towline.gitops.template import TemplateVariables, ValuesTemplate
 from towline.gitops.values import PathValues
 from towline.process import find

@@ -58,10 +58,10 @@ class Watched:
         self._listing = listing
         return self._change.wants(listing)
 
-    def further(self, files: Mapping[str, bytes]) -> Collection[str]:
+    def further(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """What the Change would like to see besides."""
         assert self._change is not None
-        return further(self._change, files)
+        return further(self._change, listing, files)
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """What the Change makes of the files; raises what `look` does, and ConfigError where it has no effect or a pod cannot pull."""

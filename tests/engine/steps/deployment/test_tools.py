@@ -11,7 +11,8 @@ from tests.engine.steps.deployment.test_images import ONE, PUSHED, TWO, images
 from towline.console import Console
 from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Replaced
-from towline.gitops.helm import Cluster, HelmChart
+from towline.gitops.helm import HelmChart
+from towline.gitops.renderers import Cluster
 from towline.steps.deployment.tools import Planned, plan
 from towline.steps.task import Task
 from towline.wire import Build

@@ -1,0 +1,220 @@
+"""Pure. The files of a chart in a repository: which of them a rendering can use, and the charts that it depends on, from `file://` and from elsewhere."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from towline.errors import ConfigError
+from towline.git.tree import is_path
+from towline.gitops.plain_data import load
+
+_OWN = frozenset(
+    (
+        "Chart.yaml",
+        "Chart.lock",
+        "requirements.yaml",
+        "requirements.lock",
+        "values.yaml",
+        "values.schema.json",
+        ".helmignore",
+    )
+)
+_FOLDERS = frozenset(("templates", "charts"))
+_FEW = 300  # files, up to which a chart's folder is read as a whole: it holds little else
+_DEPTH = 10  # charts, each of which depends on the next
+_LOCAL = "file://"
+_SUBCHART = re.compile(r"charts/([^/]+)/Chart\.yaml")
+_PACKED = re.compile(r"charts/([^/]+)\.tgz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dependency:
+    """What a Chart.yaml depends on; `lies` is where the chart belongs that has it, `locked` the version that its Chart.lock has (empty: none)."""
+
+    name: str
+    version: str
+    repository: str
+    lies: str = ""
+    locked: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """A chart as it is rendered: its files by their path in it, and the dependencies that are still to be brought to `charts/`."""
+
+    files: Mapping[str, bytes]
+    missing: tuple[Dependency, ...] = ()
+
+
+def structure(chart: str, listing: Sequence[str]) -> list[str]:
+    """The paths below `chart` (a folder with a slash, empty for the root) that are read first: all, or of many those that every rendering uses."""
+    below = [path for path in listing if path.startswith(chart)]
+    return (
+        below
+        if chart and len(below) <= _FEW
+        else [path for path in below if _structural(path.removeprefix(chart))]
+    )
+
+
+def besides(
+    chart: str, listing: Sequence[str], files: Mapping[str, bytes], depth: int = 0
+) -> Iterator[str]:
+    """What a rendering uses besides: other files, where a template may ask for them, and charts from `file://`; raises ConfigError."""
+    here = {
+        path.removeprefix(chart): content
+        for path, content in files.items()
+        if path.startswith(chart)
+    }
+    if any(
+        b"Files" in content or path.endswith(".tgz")
+        for path, content in here.items()
+        if path.partition("/")[0] in _FOLDERS
+    ):
+        ignored = _ignored(here.get(".helmignore", b""))
+        yield from (
+            path
+            for path in listing
+            if path.startswith(chart) and not ignored(path.removeprefix(chart))
+        )
+    for one in _dependencies(here):
+        if one.repository.startswith(_LOCAL) and not _there(here, one) and depth < _DEPTH:
+            folder = _folder(chart, one)
+            yield f"{folder}Chart.yaml"
+            yield from structure(folder, listing)
+            yield from besides(folder, listing, files, depth + 1)
+
+
+def tree(chart: str, files: Mapping[str, bytes], *, without: str = "", depth: int = 0) -> Tree:
+    """The chart in `chart`, with its dependencies from `file://` in `charts/`; `without` is no part of it; raises ConfigError."""
+    found = {
+        path.removeprefix(chart): content
+        for path, content in files.items()
+        if path.startswith(chart) and path != without
+    }
+    missing: list[Dependency] = []
+    for one in _dependencies(found):
+        if not one.repository or _there(found, one):
+            continue
+        if not one.repository.startswith(_LOCAL):
+            missing.append(one)
+            continue
+        folder = _folder(chart, one)
+        if f"{folder}Chart.yaml" not in files or depth == _DEPTH:
+            raise ConfigError(
+                f"the chart depends on {one.name} at {one.repository}, and {folder}Chart.yaml is not in the repository",
+                where=f"{chart}Chart.yaml",
+                hint="correct the path, which begins at the chart's own folder",
+            )
+        below = tree(folder, files, without=without, depth=depth + 1)
+        found |= {f"charts/{one.name}/{path}": content for path, content in below.files.items()}
+        missing += [
+            Dependency(
+                name=dep.name,
+                version=dep.version,
+                repository=dep.repository,
+                locked=dep.locked,
+                lies=f"charts/{one.name}/{dep.lies}",
+            )
+            for dep in below.missing
+        ]
+    return Tree(files=found, missing=tuple(missing))
+
+
+def _structural(path: str) -> bool:
+    return path in _OWN or path.partition("/")[0] in _FOLDERS
+
+
+def _dependencies(files: Mapping[str, bytes]) -> list[Dependency]:
+    """What Chart.yaml, or requirements.yaml of old charts, depends on; what is no list of names is left to Helm to refuse."""
+    locked = {
+        one.get("name"): one.get("version")
+        for name in ("Chart.lock", "requirements.lock")
+        for one in _listed(files.get(name, b""))
+    }
+    listed = [
+        one for name in ("Chart.yaml", "requirements.yaml") for one in _listed(files.get(name, b""))
+    ]
+    named = [(_text(one.get("name")), one) for one in listed]
+    return [
+        Dependency(
+            name=name,
+            version=_text(one.get("version")),
+            repository=_text(one.get("repository")),
+            locked=_text(locked.get(name)),
+        )
+        for name, one in named
+        if is_path(name) and "/" not in name
+    ]
+
+
+def _listed(data: bytes) -> list[dict[str, object]]:
+    documents = load(data) or [None]
+    listed = documents[0].get("dependencies") if isinstance(documents[0], dict) else None
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _there(files: Mapping[str, bytes], wanted: Dependency) -> bool:
+    """Whether `charts/` has it, as a folder or packed."""
+    for path, content in files.items():
+        if (packed := _PACKED.fullmatch(path)) and (
+            packed[1] == wanted.name or packed[1].startswith(f"{wanted.name}-")
+        ):
+            return True
+        if _SUBCHART.fullmatch(path):
+            documents = load(content) or [None]
+            if isinstance(documents[0], dict) and documents[0].get("name") == wanted.name:
+                return True
+    return False
+
+
+def _folder(chart: str, wanted: Dependency) -> str:
+    """Where a chart from `file://` lies, with a slash; raises ConfigError where that is not inside the repository."""
+    path = posixpath.normpath(posixpath.join(chart, wanted.repository.removeprefix(_LOCAL)))
+    if path == "." or not is_path(path):
+        raise ConfigError(
+            f"the chart depends on {wanted.name} at {wanted.repository}, which is not inside the repository",
+            where=f"{chart}Chart.yaml",
+            hint="keep that chart in the repository, or in charts/",
+        )
+    return f"{path}/"
+
+
+def _ignored(rules: bytes) -> Callable[[str], bool]:
+    """Whether a `.helmignore` leaves a path of the chart out for certain; rules that take back others are not counted."""
+    patterns = [line.strip() for line in rules.decode("utf-8", "replace").splitlines()]
+    patterns = [
+        line.replace("[^", "[!")
+        for line in patterns
+        if line and not line.startswith(("#", "!")) and "**" not in line and "\\" not in line
+    ]
+
+    def ignored(path: str) -> bool:
+        parts = path.split("/")
+        return any(
+            _fits(pattern, parts[:length], folder=length < len(parts))
+            for pattern in patterns
+            for length in range(1, len(parts) + 1)
+        )
+
+    return ignored
+
+
+def _fits(pattern: str, parts: Sequence[str], *, folder: bool) -> bool:
+    if pattern.endswith("/"):
+        if not folder:
+            return False
+        pattern = pattern.removesuffix("/")
+    if "/" not in pattern:
+        return fnmatch.fnmatchcase(parts[-1], pattern)
+    wanted = pattern.removeprefix("/").split("/")
+    return len(wanted) == len(parts) and all(
+        fnmatch.fnmatchcase(part, one) for part, one in zip(parts, wanted, strict=True)
+    )
