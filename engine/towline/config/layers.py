@@ -210,7 +210,7 @@ def _pipeline(schema: StepSchema, inputs: Inputs, *, over: str) -> Layer:
             place = f"{source.pipeline_environment} in the pipeline environment"
             if source.over == over and parameter.name not in found and value not in EMPTY:
                 found[parameter.name] = _Found(value=value, where=place)
-            if not over and value in ([], {}) and value == ZERO[parameter.type]:
+            if not over and value in ([], {}) and value == ZERO[parameter.type] and parameter.default not in EMPTY:
                 empty.setdefault(parameter.name, _Found(value=value, where=place))
     return _layer(PIPELINE_ENVIRONMENT, {**empty, **found}, trusted=False)
 

@@ -136,11 +136,14 @@ def test_the_first_source_that_is_not_empty_counts() -> None:
 
 
 def test_an_empty_list_stands_over_the_default_alone() -> None:
-    assert values(replace(inputs(), pipeline_environment={"custom/names": []}))["names"] == []
-    assert values(replace(inputs("general: {names: [a]}"), pipeline_environment={"custom/names": []}))["names"] == ["a"]
+    usual = replace(SCHEMA, parameters=tuple(replace(one, default=["b"]) if one.name == "names" else one for one in SCHEMA.parameters))
+    empty: dict[str, object] = {"custom/names": []}
+    assert values(inputs(), usual)["names"] == ["b"]
+    assert values(replace(inputs(), pipeline_environment=empty), usual)["names"] == []
+    assert values(replace(inputs("general: {names: [a]}"), pipeline_environment=empty), usual)["names"] == ["a"]
 
 
-@pytest.mark.parametrize("empty", ["", None, {}])
+@pytest.mark.parametrize("empty", ["", None, [], {}])
 def test_an_empty_source_sets_nothing(empty: object) -> None:
     assert "names" not in values(replace(inputs(), pipeline_environment={"custom/names": empty}))
 
