@@ -12,7 +12,7 @@ import re
 from collections import abc
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import yaml
 
@@ -36,12 +36,37 @@ _COLON = re.compile(rf"(?>(?:{_BLANK}|{_COMMENT})*):", re.DOTALL)
 _STANDARD = "tag:yaml.org,2002:"
 
 
-class Mark(NamedTuple):
-    """A place in a text: `index` counts characters from 0 (a byte order mark is one), `line` and `column` from 1."""
+class Mark(int):
+    """A place in a text: `index` counts characters from 0 (a byte order mark is one), `line` and `column` from 1.
 
-    index: int  # type: ignore[assignment]  # nobody searches a place for a number
-    line: int
-    column: int
+    One number holds all three, since a large file has millions of places.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, index: int, line: int, column: int) -> Self:  # noqa: D102
+        return int.__new__(cls, column << 64 | line << 32 | index)
+
+    def __repr__(self) -> str:
+        return f"Mark({self.index}, {self.line}, {self.column})"
+
+    @property
+    def index(self) -> int:
+        """Characters before it."""
+        return self & 0xFFFFFFFF
+
+    @property
+    def line(self) -> int:
+        """Its line."""
+        return self >> 32 & 0xFFFFFFFF
+
+    @property
+    def column(self) -> int:
+        """Its column."""
+        return self >> 64
+
+
+START = Mark(0, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +160,30 @@ class YamlFault(ValueError):
         self.problem, self.line, self.column = problem, line, column
 
 
-def parse(text: str, events: list[Event] | None = None) -> tuple[Document, ...]:
-    """Every document of `text` with positions, and its outline into `events`; raises YamlFault, also where a limit on size, nodes or depth is exceeded."""
-    return tuple(_Composer(text, events).documents())
+class YamlLimit(YamlFault):
+    """A text that goes over a limit."""
 
 
-def outline(text: str) -> list[Event]:
+class Limits(NamedTuple):
+    """How many characters and nodes a text may have."""
+
+    characters: int
+    nodes: int
+
+
+def parse(text: str, events: list[Event] | None = None, *, begin: Mark = START, number: int = 0, limits: Limits | None = None) -> tuple[Document, ...]:
+    """Every document of `text` with positions, and its outline into `events`; raises YamlFault, YamlLimit where a limit on size, nodes or depth is exceeded.
+
+    Where `text` is a part of another one, it begins there at `begin`, and with event `number`.
+    """
+    composer = _Composer(text, events, begin=begin, limits=limits)
+    composer.number += number
+    return tuple(composer.documents())
+
+
+def outline(text: str, *, begin: Mark = START, limits: Limits | None = None) -> Iterator[Event]:
     """Every event of `text` without its position: two texts with the same outline say the same, in the same styles; raises YamlFault."""
-    return [_event(event) for event in _Composer(text).stream]
+    return (_event(event) for event in _Composer(text, begin=begin, limits=limits).stream)
 
 
 def _event(event: Any) -> Event:
@@ -205,15 +246,17 @@ def _number(text: str) -> int | float | str:
 class _Composer:
     """Events of one text to nodes; recursion is bounded by MAX_DEPTH."""
 
-    def __init__(self, text: str, events: list[Event] | None = None) -> None:
-        self.shift = 1 if text.startswith("\ufeff") else 0
-        self.text = text[self.shift :]
+    def __init__(self, text: str, events: list[Event] | None = None, *, begin: Mark = START, limits: Limits | None = None) -> None:
+        mark = int(text.startswith("\ufeff"))
+        self.shift, self.line = begin.index + mark, begin.line
+        self.text = text[mark:]
         self.nodes, self.number, self.events = 0, -1, events  # the number is that of the last event
-        if len(text) > MAX_CHARACTERS:
-            raise YamlFault(f"longer than {MAX_CHARACTERS} characters", 1, 1)
+        self.limits = limits or Limits(MAX_CHARACTERS, MAX_NODES)
+        if len(text) > self.limits.characters:
+            raise YamlLimit(f"longer than {self.limits.characters} characters", 1, 1)
         if bad := _UNPRINTABLE.search(self.text.replace("\ufeff", "\0")):  # nor a byte order mark inside of the text
             before = self.text[: bad.start()]
-            raise YamlFault(f"character U+{ord(self.text[bad.start()]):04X} is not allowed", before.count("\n") + 1, len(before) - before.rfind("\n"))
+            raise YamlFault(f"character U+{ord(self.text[bad.start()]):04X} is not allowed", before.count("\n") + self.line, len(before) - before.rfind("\n"))
         self.stream = self._events()
 
     def _events(self) -> Iterator[Any]:
@@ -225,10 +268,11 @@ class _Composer:
                 yield event
         except yaml.MarkedYAMLError as fault:
             place, begin = fault.problem_mark or fault.context_mark, fault.context_mark
-            began = f" {fault.context}, which begins on line {begin.line + 1}" if place and begin and begin.line < place.line else ""
-            raise YamlFault(f"{fault.problem or 'not YAML'}{began}", place.line + 1 if place else 1, place.column + 1 if place else 1) from fault
+            began = f" {fault.context}, which begins on line {begin.line + self.line}" if place and begin and begin.line < place.line else ""
+            line, column = (place.line, place.column) if place else (0, 0)
+            raise YamlFault(f"{fault.problem or 'not YAML'}{began}", line + self.line, column + 1) from fault
         except (yaml.YAMLError, ValueError, OverflowError) as fault:  # the Python parser lets escapes beyond Unicode fall through
-            raise YamlFault(str(fault) or "not YAML", 1, 1) from fault
+            raise YamlFault(str(fault) or "not YAML", self.line, 1) from fault
 
     def documents(self) -> Iterator[Document]:
         for event in self.stream:
@@ -240,13 +284,13 @@ class _Composer:
                 yield Document(None if empty else root, self.mark(event.start_mark), self.mark(ending.end_mark) if ending.explicit else last)
 
     def mark(self, place: Any) -> Mark:
-        return Mark(place.index + self.shift, place.line + 1, place.column + 1)
+        return Mark(place.index + self.shift, place.line + self.line, place.column + 1)
 
     def node(self, event: Any, depth: int) -> Node:
         self.nodes += 1
-        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
-            problem = f"nested deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"more than {MAX_NODES} nodes"
-            raise YamlFault(problem, event.start_mark.line + 1, event.start_mark.column + 1)
+        if depth > MAX_DEPTH or self.nodes > self.limits.nodes:
+            problem = f"nested deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"more than {self.limits.nodes} nodes"
+            raise YamlLimit(problem, event.start_mark.line + self.line, event.start_mark.column + 1)
         if isinstance(event, yaml.ScalarEvent):
             return self.scalar(event)
         if isinstance(event, yaml.AliasEvent):

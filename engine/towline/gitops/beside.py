@@ -57,7 +57,7 @@ def _texts(node: Node, path: Path) -> Iterator[Path]:
 def _node(source: Source, document: int, path: Path) -> tuple[Node | None, abc.Mapping[int, Node]]:
     """What a path leads to, aliases followed, and what these stand for."""
     node: Node | None = source.documents[document].root
-    targets = aliases(node) if node is not None and "*" in source.masked else {}
+    targets = aliases(node) if node is not None and source.documents.aliased else {}
     for part in path:
         node = _child(meant(node, targets), part)
     return meant(node, targets), targets

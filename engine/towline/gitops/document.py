@@ -97,7 +97,7 @@ def _root(source: Source, one: Edit) -> Node:
 
 def _tell(source: Source, one: Edit, root: Node, place: _Place, sharing: Sharing) -> None:
     """Say which other places a change reaches; raises RenderError where it may not."""
-    shared = _shared(source, one, root, place, sharing) if "*" in source.masked else ()
+    shared = _shared(source, one, root, place, sharing) if source.documents.aliased else ()
     if shared:
         sharing.say(f"{source.where(place.changed.start)}: {spell(path_of(root, place.changed))} is shared, and changes for {_listed(shared)}, too")
 
@@ -149,7 +149,7 @@ def _find(source: Source, one: Edit, root: Node, policy: str) -> _Place:
         parent = _behind(source, one, root, _child(source, parent, part)[1], policy)
     number, found = _child(source, parent, one.path[-1])
     if isinstance(one.path[-1], str):
-        own_value(source, parent, one.path[-1], aliases(root) if "*" in source.masked else {})  # two parsers must read it alike
+        own_value(source, parent, one.path[-1], aliases(root) if source.documents.aliased else {})  # two parsers must read it alike
     assert isinstance(parent, Mapping | Sequence)
     if isinstance(found, Alias) and one.value is not None:
         meant = aliases(root)[found.start.index]

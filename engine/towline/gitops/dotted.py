@@ -90,7 +90,7 @@ def _walks(source: Source, inside: tuple[tuple[int, Path], ...], *, through: boo
     """A walk for each document with content, and its root."""
     for number, document in enumerate(source.documents):
         if document.root:
-            yield _Walk(source, number, aliases(document.root) if "*" in source.masked else {}, inside, through=through), document.root
+            yield _Walk(source, number, aliases(document.root) if source.documents.aliased else {}, inside, through=through), document.root
 
 
 @dataclass(frozen=True)

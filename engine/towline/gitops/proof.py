@@ -7,17 +7,19 @@ that costs a fraction of reading the file (tests/bench/edits.py).
 from __future__ import annotations
 
 import json
-from collections import abc
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import abc, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise, zip_longest
 from typing import Any
 
 from towline.errors import RenderError
+from towline.gitops.documents import LIMITS
 from towline.gitops.embedded import text_of
 from towline.gitops.flow import Value
 from towline.gitops.scalar import typed
-from towline.gitops.source import Source, is_json, masked, parsed
-from towline.yaml_marks import Event, Mapping, Node, Scalar, YamlFault, children, descendants, outline
+from towline.gitops.source import Source, is_json, masked
+from towline.yaml_marks import Event, Mapping, Mark, Node, Scalar, YamlFault, children, descendants, outline, parse
 from towline.yaml_marks import Sequence as Items
 
 
@@ -60,25 +62,68 @@ def inserted(parent: Mapping | Items, number: int, key: str, value: Value) -> Pa
 
 def proven(source: Source, patches: Sequence[Patch], text: str) -> bool:
     """Whether `text` says what `source` says with the patches made, and nothing else; of JSON, to a parser of JSON too."""
-    old, hidden = source.events, ""
     try:
-        found = parsed(source.name, text) if any(patch.text is not None for patch in patches) else None
-        hidden = found.masked if found else masked(source.name, text)
-        new = found.events if found else tuple(outline(hidden))
+        after = _After(text, masked(source.name, text))
+        return _proven(source, patches, after)
     except (YamlFault, RenderError):
         return False
-    if source.strict and not (is_json(hidden) and _read_alike(hidden, new)):
+
+
+@dataclass(frozen=True)
+class _After:
+    """A file after the edit, as `Source` has it before."""
+
+    text: str
+    masked: str
+
+
+def _proven(source: Source, patches: Sequence[Patch], after: _After) -> bool:
+    """A part that no patch changes is the same characters."""
+    before, starts = source.documents, source.documents.starts_in(after.masked)
+    if len(starts) != len(before.starts):
         return False
+    for part, (start, end) in enumerate(pairwise((*starts, len(after.masked)))):
+        first, last = before.numbers[part], before.numbers[part + 1]
+        own = [replace(patch, first=patch.first - first, last=patch.last - first) for patch in patches if first <= patch.first < last]
+        if not own and before.piece(part) != after.masked[start:end]:
+            return False
+        if own and not _told(source, _Part(before.events(part), own, start, end), after):
+            return False
+    return True
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The events of a part, the patches that speak of them, and where it is afterwards."""
+
+    events: Iterable[Event]
+    patches: Sequence[Patch]
+    start: int
+    end: int
+
+
+def _told(source: Source, part: _Part, after: _After) -> bool:
+    """Whether the events of a part are those of before, but for what its patches change."""
+    piece = after.masked[part.start : part.end]
+    new: Iterable[Event] = outline(piece, limits=LIMITS)
+    if source.strict:
+        new = tuple(new)
+        if not (is_json(piece) and _read_alike(piece, new)):
+            return False
+    before, behind = iter(part.events), iter(new)
     done = there = 0
-    for patch in sorted(patches, key=lambda patch: (patch.first, patch.last)):
-        kept = there + patch.first - done
-        behind = kept + len(patch.events)
-        if old[done : patch.first] != new[there:kept]:
+    for patch in dict.fromkeys(sorted(part.patches, key=lambda patch: (patch.first, patch.last))):
+        if any(old != now for old, now in zip_longest(islice(before, patch.first - done), islice(behind, patch.first - done))):
             return False
-        if not _holds(found, kept, patch) if found and patch.text is not None else tuple(map(_meant, new[kept:behind])) != patch.events:
+        there += patch.first - done
+        made = tuple(islice(behind, len(patch.events)))
+        if patch.text is None and tuple(map(_meant, made)) != patch.events:
             return False
-        done, there = patch.last, behind
-    return old[done:] == new[there:]
+        if patch.text is not None and not (made[0]._replace(value="") == patch.events[0] and _holds(source, part, there, patch.text, after=after)):
+            return False
+        deque(islice(before, patch.last - patch.first), maxlen=0)
+        done, there = patch.last, there + len(patch.events)
+    return all(old == now for old, now in zip_longest(before, behind))
 
 
 def _read_alike(text: str, events: tuple[Event, ...]) -> bool:
@@ -113,12 +158,13 @@ def _events_of_json(value: Any) -> Iterator[Event]:
         yield Event("scalar", str(value) if isinstance(value, str) else _WORDS[value], "" if isinstance(value, _Word | bool | None) else "text")
 
 
-def _holds(source: Source, number: int, patch: Patch) -> bool:
-    """Whether the scalar of an event is in the style of before, and its characters are the wanted ones."""
-    nodes = (node for document in source.documents if document.root for node in descendants(document.root))
+def _holds(source: Source, part: _Part, number: int, text: str, *, after: _After) -> bool:
+    """Whether the characters of the scalar that is event `number` of a part are the wanted ones, templates included."""
+    documents = parse(after.masked[part.start : part.end], begin=Mark(part.start, 1, 1), limits=LIMITS)
+    nodes = (node for document in documents if document.root for node in descendants(document.root))
     node = next((node for node in nodes if node.number == number), None)
-    text = text_of(source, node) if node else None
-    return text is not None and text.text == patch.text and source.events[number]._replace(value="") == patch.events[0]
+    found = text_of(replace(source, text=after.text, masked=after.masked), node) if node else None
+    return found is not None and found.text == text
 
 
 def _meant(event: Event) -> Event:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from towline.errors import RenderError
-from towline.yaml_marks import BREAK, MAX_CHARACTERS, Document, Event, Mark, Scalar, YamlFault, aliases, parse
+from towline.gitops.documents import LIMITS, Documents
+from towline.yaml_marks import BREAK, Mark, Scalar
 
 # Atomic, as everything here: read once forwards. A backslash outside of a text is that of a YAML string around the template: "{{ f \"x\" }}".
 # Not possessive: a `(?:a|b)*+` of CPython before 3.11.5 loses its place (python/cpython#106052), and Debian 12 has 3.11.2.
@@ -37,7 +38,7 @@ _HALF = re.compile(r"\\u[dD][89a-fA-F][0-9A-Fa-f]{2}")
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """`masked` is `text` with every template replaced by as many other characters; positions of `documents` hold for both, `events` is its outline.
+    """`masked` is `text` with every template replaced by as many other characters; positions of `documents` hold for both.
 
     A file that is JSON is `strict`: it stays JSON. `around` says where a place is in the file around, if it is the text of a scalar.
     """
@@ -45,8 +46,7 @@ class Source:
     name: str
     text: str
     masked: str
-    documents: tuple[Document, ...]
-    events: tuple[Event, ...]
+    documents: Documents
     strict: bool = False
     around: Callable[[Mark], str] | None = None
 
@@ -89,19 +89,11 @@ def read(name: str, data: bytes) -> Source:
 
 def parsed(name: str, text: str) -> Source:
     """Parse the text of the file `name`; raises RenderError with file, line and column."""
-    if len(text) > MAX_CHARACTERS:
-        raise RenderError(f"{name} is longer than {MAX_CHARACTERS} characters", where=f"{name}:1:1", hint="split the file")
+    if len(text) > LIMITS.characters:
+        raise RenderError(f"{name} is too large: longer than {LIMITS.characters} characters", where=f"{name}:1:1", hint="split the file")
     hidden = masked(name, text)
     strict = is_json(hidden) and ('"' in hidden or name.endswith(".json"))
-    events: list[Event] = []
-    try:
-        documents = parse(hidden, events)
-        for document in documents:
-            if document.root and "*" in hidden:
-                aliases(document.root)
-    except YamlFault as fault:
-        raise RenderError(f"{name} is not YAML: {fault.problem}", where=f"{name}:{fault.line}:{fault.column}", hint="correct the file") from fault
-    return Source(name=name, text=text, masked=hidden, documents=documents, events=tuple(events), strict=strict)
+    return Source(name=name, text=text, masked=hidden, documents=Documents(name, hidden), strict=strict)
 
 
 def is_json(text: str) -> bool:

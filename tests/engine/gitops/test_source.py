@@ -4,7 +4,7 @@ import pytest
 
 from towline.errors import RenderError
 from towline.gitops.source import read
-from towline.yaml_marks import Scalar, descendants
+from towline.yaml_marks import Limits, Scalar, descendants
 
 
 def shown(text: str) -> list[str]:
@@ -94,7 +94,7 @@ def test_a_large_file_is_read_once_through(text: str) -> None:
 
 
 def test_the_size_is_checked_before_any_template_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("towline.gitops.source.MAX_CHARACTERS", 10)
+    monkeypatch.setattr("towline.gitops.source.LIMITS", Limits(10, 10))
     with pytest.raises(RenderError, match="longer than 10 characters"):
         read("x.yaml", b"# {{ a\n---\n# }}\n")
 
