@@ -28,7 +28,7 @@ from towline.config.types import ZERO
 from towline.errors import ConfigError, UsageError
 from towline.files import write_whole
 from towline.wire import SUCCESS, Outcome
-from towline.yaml_marks import plain
+from towline.yaml_plain import plain
 
 FAILURE = 1
 _SWITCHES = ("contextConfig", "stageConfig", "setVaultCredentials")

@@ -19,7 +19,8 @@ from towline.gitops.kustomize_names import image_names, read_further
 from towline.gitops.plain_data import load
 from towline.gitops.source import Source, read
 from towline.suggest import close, nearest, some
-from towline.yaml_marks import Node, Path, Scalar, plain
+from towline.yaml_marks import Node, Path, Scalar
+from towline.yaml_plain import plain
 
 _KINDS = ("Kustomization", "Component")
 _FLUX = "kustomize.toolkit.fluxcd.io"

@@ -7,7 +7,8 @@ import re
 
 import yaml
 
-from towline.yaml_marks import BREAK, Scalar, plain
+from towline.yaml_marks import BREAK, Scalar
+from towline.yaml_plain import plain
 
 _PLAIN = re.compile(r"(?:--?(?=[A-Za-z]))?[A-Za-z0-9_./](?:[A-Za-z0-9_./@+=~-]|:(?!\s|$)| (?=[A-Za-z0-9_./]))*")
 _LETTERS = frozenset("yYnN")

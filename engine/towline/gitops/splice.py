@@ -10,7 +10,8 @@ from towline.errors import RenderError
 from towline.gitops.flow import Layout, Value, layout
 from towline.gitops.scalar import rewrite, typed, write
 from towline.gitops.source import Source
-from towline.yaml_marks import BREAK, Alias, Mapping, Node, Scalar, Sequence, descendants, plain
+from towline.yaml_marks import BREAK, Alias, Mapping, Node, Scalar, Sequence, descendants
+from towline.yaml_plain import plain
 
 _BLANK = re.compile("(?:[ \t\r\n\x85\u2028\u2029]|(?<=[ \t\r\n])#[^\r\n]*)*")
 _DASHES = re.compile(r"[ \t]*(?:-[ \t]+)+")

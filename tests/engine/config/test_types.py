@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from towline.config.schema import TYPES
 from towline.config.types import EXPECTED, HOW_TO_WRITE, ZERO, coerce
-from towline.yaml_marks import plain
+from towline.yaml_plain import plain
 
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
