@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.engine.registry.clients import SECRET, TARGET_LOGIN, client, registry_of
 from tests.fakes.clock import FakeClock
-from tests.fakes.images import OCI_MANIFEST, make_image, make_index, put
+from tests.fakes.images import OCI_MANIFEST, make_image, make_index, put, refer_to
 from tests.fakes.registry import Answer, Corrupt, CutAnswer, FakeRegistry, Status, digest_of, on
 from tests.fakes.serve import LoopbackServer, Request
 from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
@@ -136,6 +136,16 @@ def test_a_packing_that_is_not_known_is_told(source: FakeRegistry, puller: Regis
     source.fault = on("GET", "", Status(code=200, headers={"Content-Type": OCI_MANIFEST, "Content-Encoding": "br"}, body=b"xyz"))
     with pytest.raises(RegistryError, match="Content-Encoding 'br'"):
         puller.find_manifest("app", "1")
+
+
+def test_a_list_whose_next_page_is_missing_is_none_that_ends_there(source: FakeRegistry, puller: RegistryClient) -> None:
+    source.referrers, image = True, make_image()
+    for number in range(3):
+        put(refer_to(image, f"application/vnd.example.{number}"), source, "app")
+    assert len(puller.referrers("app", image.digest) or ()) == 3
+    source.fault = lambda record: Status(code=404) if "from=2" in record.query else None
+    with pytest.raises(RegistryError, match="answers 404 when asked for the referrers of"):
+        puller.referrers("app", image.digest)
 
 
 def test_a_list_of_null_has_no_referrers(source: FakeRegistry, puller: RegistryClient) -> None:
