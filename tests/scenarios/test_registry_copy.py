@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
 from tests.engine.registry.clients import Pair, job, ways
 from tests.fakes.docker_registry import DockerRegistry
-from tests.fakes.images import ImageParts, index_of, make_attested, make_image, make_index, put
+from tests.fakes.images import ImageParts, index_of, make_attested, make_image, make_index, put, refer_to
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.token_server import TokenServer
 from towline.errors import CredentialError, DigestMismatch, RegistryUnreachable
 from towline.image import parse_platforms
 from towline.registry.copy import copy_images
 from towline.registry.faults import Incomplete
+from towline.registry.job import DEMANDED
+from towline.registry.parallel import in_parallel
+from towline.registry.referrers import tag_of
+from towline.registry.verify import verify_images
 from towline.secret import Login
 from towline.transport import Transport
 
@@ -202,3 +208,34 @@ def test_the_fake_and_the_real_registry_understand_each_other(start: Start, tran
         assert ways(report) == (6, 0, 0)
         assert fake.storage["back/app"].tags == {"1": index.digest}
     assert arrived(index, real)
+
+
+def test_what_refers_to_an_image_is_listed_by_a_tag_and_two_copies_at_once_both_find_theirs(tmp_path: Path, transport: Transport) -> None:
+    image = make_image(size=1000)
+    about = [refer_to(image, f"application/vnd.example.{number}", content=f"{number}".encode()) for number in range(2)]
+    with FakeRegistry(referrers=True) as one, FakeRegistry(referrers=True) as other, DockerRegistry(tmp_path / "target") as target:
+        for source, referrer in zip((one, other), about, strict=True):
+            put(image, source, "app", "1")
+            put(referrer, source, "app")
+        pairs = [Pair(source, target, transport) for source in (one, other)]
+        wishes = [replace(job(source, target, "app:1", "app:1"), referrers=DEMANDED) for source in (one, other)]
+        in_parallel(lambda number: copy_images([wishes[number]], pairs[number].copying()), [0, 1])
+        index = json.loads(target.blob(target.manifest_digest("app", tag_of(image.digest))))
+        assert {entry["digest"] for entry in index["manifests"]} == {referrer.digest for referrer in about}
+        assert all(not copy_images([wish], pair.copying())[0].changed for wish, pair in zip(wishes, pairs, strict=True))
+
+
+def test_a_blob_that_the_registry_has_lost_comes_back_where_the_copy_is_verified(tmp_path: Path, transport: Transport) -> None:
+    index = make_index(size=1000)
+    with FakeRegistry() as source, DockerRegistry(tmp_path / "target") as target:
+        put(index, source, "app", "1")
+        pair = Pair(source, target, transport)
+        pair.copy("app:1", "app:1")
+        lost = next(iter(index.all_blobs()))
+        with closing(HTTPConnection(target.host, timeout=30)) as connection:
+            connection.request("DELETE", f"/v2/app/blobs/{lost}")
+            assert connection.getresponse().status == 202
+        again = copy_images([job(source, target, "app:1", "app:1")], pair.copying())
+        assert (again[0].changed, pair.target.has_blob("app", lost)) == (False, False)
+        [report] = verify_images(again, pair.copying())
+        assert (report.changed, pair.target.has_blob("app", lost)) == (True, True)
