@@ -27,7 +27,7 @@ def build_of(call: Call) -> Build:
     return Build(
         number=given.number or facts.number, url=given.url or facts.url, job=given.job or facts.job, branch=facts.branch, tag=facts.tag,
         change_request=change_of(_variables(call)), source_repository=given.source_repository or facts.source,
-        source_commit=given.source_commit or facts.commit, source_time=given.source_time, started_by=given.started_by or facts.started_by,
+        source_commit=given.source_commit or facts.commit, source_time=given.source_time or facts.time, started_by=given.started_by or facts.started_by,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from towline.commands import team
+from towline.commands.build import build_of
 from towline.commands.call import Call
 from towline.commands.project import team_documents
 from towline.config.build_loop import Source, build_loops
@@ -146,5 +147,5 @@ def _source(call: Call) -> Source:
     content = None
     with contextlib.suppress(ConfigError):
         content = find_file(call.folder, "Jenkinsfile", where="Jenkinsfile")
-    url = call.request.build.source_repository or origin(call.folder, call.environ)
+    url = build_of(call).source_repository or origin(call.folder, call.environ)
     return Source(url=url, jenkinsfile=(content or b"").decode("utf-8", "replace"))

@@ -46,6 +46,7 @@ class Facts:
     url: str = ""
     job: str = ""
     source: str = ""
+    time: str = ""
     started_by: str = ""
 
 
@@ -62,6 +63,7 @@ class _System:
     url: tuple[str, ...] = ()
     job: tuple[str, ...] = ()
     source: tuple[str, ...] = ()
+    time: tuple[str, ...] = ()
     started_by: tuple[str, ...] = ()
 
 
@@ -83,7 +85,7 @@ _SYSTEMS = (
     ),
     _System(
         name="GitLab", known_by=("GITLAB_CI",), branch=("{CI_COMMIT_BRANCH}",), tag=("{CI_COMMIT_TAG}",), commit=("{CI_COMMIT_SHA}",),
-        number=("{CI_PIPELINE_ID}",), url=("{CI_PIPELINE_URL}",), job=("{CI_PROJECT_PATH}",), source=("{CI_PROJECT_URL}",),
+        number=("{CI_PIPELINE_ID}",), url=("{CI_PIPELINE_URL}",), job=("{CI_PROJECT_PATH}",), source=("{CI_PROJECT_URL}",), time=("{CI_COMMIT_TIMESTAMP}",),
         started_by=("{GITLAB_USER_LOGIN}",),
     ),
     _System(

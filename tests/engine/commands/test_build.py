@@ -43,8 +43,10 @@ def test_the_library_says_what_jenkins_knows_and_jenkins_variables_the_rest(tmp_
 
 
 def test_a_call_in_a_shell_is_known_by_its_ci_system(tmp_path: Path) -> None:
-    environ = {"GITLAB_CI": "true", "CI_COMMIT_TAG": "v1", "CI_PIPELINE_ID": "12", "CI_COMMIT_SHA": "1" * 40, "CI_PROJECT_URL": "https://gitlab.com/t/a"}
-    assert build_of(call(tmp_path, environ)) == Build(number="12", tag="v1", source_commit="1" * 40, source_repository="https://gitlab.com/t/a")
+    environ = {"GITLAB_CI": "true", "CI_COMMIT_TAG": "v1", "CI_PIPELINE_ID": "12", "CI_COMMIT_SHA": "1" * 40, "CI_PROJECT_URL": "https://gitlab.com/t/a",
+               "CI_COMMIT_TIMESTAMP": "2026-01-02T03:04:05+00:00"}
+    assert build_of(call(tmp_path, environ)) == Build(number="12", tag="v1", source_commit="1" * 40, source_repository="https://gitlab.com/t/a",
+                                                          source_time="2026-01-02T03:04:05+00:00")
     assert build_of(call(tmp_path, {})) == Build()
 
 

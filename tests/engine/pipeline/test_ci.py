@@ -27,7 +27,7 @@ AZURE = {
 GITLAB = {
     "GITLAB_CI": "true", "CI_COMMIT_BRANCH": "main", "CI_COMMIT_SHA": SHA, "CI_PIPELINE_ID": "12", "CI_PIPELINE_URL": "https://gitlab.com/t/shop/-/pipelines/12",
     "CI_PROJECT_PATH": "t/shop", "CI_PROJECT_URL": "https://gitlab.com/t/shop", "GITLAB_USER_LOGIN": "ann", "CI_PIPELINE_SOURCE": "push",
-    "CI_REPOSITORY_URL": "https://gitlab-ci-token:s3cret@gitlab.com/t/shop.git",
+    "CI_COMMIT_TIMESTAMP": "2026-01-02T03:04:05+00:00", "CI_REPOSITORY_URL": "https://gitlab-ci-token:s3cret@gitlab.com/t/shop.git",
 }
 BITBUCKET = {
     "BITBUCKET_BUILD_NUMBER": "12", "BITBUCKET_BRANCH": "main", "BITBUCKET_COMMIT": SHA, "BITBUCKET_REPO_FULL_NAME": "t/shop",
@@ -65,7 +65,7 @@ EVERY: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "AzureDevOps": (AZURE, {"branch_by": "BUILD_SOURCEBRANCH", "number": "1234", "url": "https://dev.azure.com/team/My%20Shop/_build/results?buildId=1234",
                             "job": "My Shop/ci", "source": "https://team@dev.azure.com/team/shop/_git/shop", "started_by": "Ann Example"}),
     "GitLab": (GITLAB, {"branch_by": "CI_COMMIT_BRANCH", "number": "12", "url": "https://gitlab.com/t/shop/-/pipelines/12", "job": "t/shop",
-                        "source": "https://gitlab.com/t/shop", "started_by": "ann"}),
+                        "source": "https://gitlab.com/t/shop", "started_by": "ann", "time": "2026-01-02T03:04:05+00:00"}),
     "Bitbucket": (BITBUCKET, {"branch_by": "BITBUCKET_BRANCH", "number": "12", "url": "https://bitbucket.org/t/shop/pipelines/results/12", "job": "t/shop",
                               "source": "https://bitbucket.org/t/shop", "started_by": "{a-b}"}),
     "CircleCI": (CIRCLE, {"branch_by": "CIRCLE_BRANCH", "url": "https://circleci.com/gh/t/shop/12", "job": "t/shop/deploy",
