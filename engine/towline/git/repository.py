@@ -196,8 +196,6 @@ class Repository:
                 self._say(f"{self.remote.host} does not tell where branch {tip.branch} stands to its base, so it stays where it is")
             if ends is None or not ends.behind:
                 return tip
-            if ends.own != tip.commit:
-                return self.refetch(tip)
             try:
                 return self._put_together(tip, ends, author)
             except Apart as fault:
@@ -211,7 +209,7 @@ class Repository:
         if not ends.common:
             raise Apart("they have no commit in common")
         now = self.fetch(tip.branch, create=True)
-        if now.commit != tip.commit:
+        if now.commit != tip.commit or ends.own != tip.commit:
             return now
         self._copy.bring_commits({ends.base, ends.common} - {ends.own})
         if ends.common == ends.own:

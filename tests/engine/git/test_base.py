@@ -77,9 +77,10 @@ def test_both_go_into_one_commit_and_nothing_of_either_is_lost(server: GitServer
     assert (again.commit, again.there) == (commit, "")
 
 
-def test_a_file_that_both_edit_keeps_the_mode_that_one_has_given_it(server: GitServer, bare: Path, opened: Opened) -> None:
-    server.add("demo", {"long": (LINES.replace(b"line 1", b"own line"), 0o755)}, "stage")
-    server.add("demo", {"long": LINES.replace(b"line 7", b"their line")})
+@pytest.mark.parametrize(("own", "theirs"), [(0o755, 0o644), (0o644, 0o755), (0o755, 0o755)])
+def test_a_file_that_both_edit_keeps_the_mode_that_one_has_given_it(server: GitServer, bare: Path, opened: Opened, *, own: int, theirs: int) -> None:
+    server.add("demo", {"long": (LINES.replace(b"line 1", b"own line"), own)}, "stage")
+    server.add("demo", {"long": (LINES.replace(b"line 7", b"their line"), theirs)})
     repository = opened()
     pushed(repository, caught_up(repository))
     assert server.git("ls-tree", "stage", "long", repository=bare).startswith("100755")

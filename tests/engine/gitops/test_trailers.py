@@ -31,6 +31,7 @@ def git_finds(message: str) -> list[str]:
     "chore: deploy\n\n(cherry picked from commit 0123456789abcdef)\nit is\na backport",
     f"chore: deploy\n\none\ntwo\nthree\nfour\n{SIGNED}",  # but not where most of it is text
     "chore: deploy\n\nRefs #12\nCo-authored-by: Ann <ann@example.com>",
+    f"chore: deploy\n\none\n  two\n\tthree\n  four\n{SIGNED}",
     f"chore: deploy\n{SIGNED}",  # the title's paragraph
     f"chore: deploy\r\n\r\nBecause.\r\n\r\n{SIGNED}\r\n",
     f"chore: deploy\n \t\n{SIGNED}",

@@ -520,7 +520,7 @@ def test_a_dry_run_shows_the_change_alone(server: GitServer, repository: Reposit
 @pytest.mark.parametrize("moment", [PUSHING, SENDING])
 def test_a_branch_or_a_base_that_moves_before_the_push_keeps_all(server: GitServer, repository: Repository, moment: str, branch: str) -> None:
     make_own(server)
-    server.add("demo", {"theirs": b"1"})
+    server.add("demo", {"theirs": b"2", "theirs-too": b"3" * 999})
     server.fault = Once(moment, lambda: server.add("demo", {"late": b"1"}, branch, message="Late") and None)
     update(repository, branch="stage", change=Replace(), text=TEXT, terms=OWN)
     assert {"own", "theirs"} <= set(git(server, "ls-tree", "--name-only", "stage").split())
@@ -534,7 +534,7 @@ def test_a_branch_or_a_base_that_moves_before_the_push_keeps_all(server: GitServ
 
 def test_a_branch_that_moves_while_its_base_is_looked_at_keeps_both(server: GitServer, repository: Repository) -> None:
     make_own(server)
-    server.add("demo", {"theirs": b"1"})
+    server.add("demo", {"theirs": b"2", "theirs-too": b"3" * 999})
     asked = iter([False, True])
 
     def between(_method: str, path: str) -> None:
