@@ -19,8 +19,16 @@ def texts_at(source: Source, document: int, path: Path) -> dict[str, str]:
     if not isinstance(node, Mapping):
         return {}
     own = {key.value: meant(value, targets) for key, value in node.pairs if isinstance(key, Scalar)}
-    brought = {key: value for key in _merged_keys(node, targets) - own.keys() if (value := merged(node.pairs, key, targets))}
-    return {key: source.shown(value) for key, value in (brought | own).items() if isinstance(value, Scalar)}
+    brought = {
+        key: value
+        for key in _merged_keys(node, targets) - own.keys()
+        if (value := merged(node.pairs, key, targets))
+    }
+    return {
+        key: source.shown(value)
+        for key, value in (brought | own).items()
+        if isinstance(value, Scalar)
+    }
 
 
 def text_at(source: Source, document: int, path: Path) -> str:
@@ -40,8 +48,17 @@ def resource_at(source: Source, document: int, path: Path) -> str:
 
 def image_paths(source: Source) -> list[str]:
     """Where texts stand whose key is called image, tag or repository, or ends so, as in imageTag."""
-    found = (spell(path) for document in source.documents if document.root for path in _texts(document.root, ()))
-    return [path for path in dict.fromkeys(found) if path.rpartition(".")[2].lower().endswith(_IMAGE_KEYS)]
+    found = (
+        spell(path)
+        for document in source.documents
+        if document.root
+        for path in _texts(document.root, ())
+    )
+    return [
+        path
+        for path in dict.fromkeys(found)
+        if path.rpartition(".")[2].lower().endswith(_IMAGE_KEYS)
+    ]
 
 
 def _texts(node: Node, path: Path) -> Iterator[Path]:
@@ -65,13 +82,24 @@ def _node(source: Source, document: int, path: Path) -> tuple[Node | None, abc.M
 
 def _child(node: Node | None, part: str | int) -> Node | None:
     if isinstance(node, Mapping):
-        return next((value for key, value in node.pairs if isinstance(key, Scalar) and key.value == part), None)
-    return node.items[part] if isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items) else None
+        return next(
+            (value for key, value in node.pairs if isinstance(key, Scalar) and key.value == part),
+            None,
+        )
+    return (
+        node.items[part]
+        if isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items)
+        else None
+    )
 
 
 def _merged_keys(node: Mapping, targets: abc.Mapping[int, Node]) -> set[str]:
     """Every key that merge keys bring in, also by way of each other."""
-    found, left, seen = set[str](), [value for key, value in node.pairs if is_merge(key)], set[int]()
+    found, left, seen = (
+        set[str](),
+        [value for key, value in node.pairs if is_merge(key)],
+        set[int](),
+    )
     while left:
         one = meant(left.pop(), targets)
         if one is None or isinstance(one, Alias) or one.start.index in seen:

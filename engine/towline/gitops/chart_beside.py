@@ -20,7 +20,11 @@ def chart_folder(path: str, listing: Collection[str]) -> str | None:
 def chart_files(path: str, listing: Collection[str]) -> tuple[str, ...]:
     """The files, of those in `listing`, that say what the chart's own values are."""
     folder = chart_folder(path, listing)
-    return tuple(one for one in (f"{folder}{_CHART}", f"{folder}{_VALUES}") if folder is not None and one in listing)
+    return tuple(
+        one
+        for one in (f"{folder}{_CHART}", f"{folder}{_VALUES}")
+        if folder is not None and one in listing
+    )
 
 
 def base_of(path: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:

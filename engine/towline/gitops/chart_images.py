@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from towline.gitops.dotted import parse_dotted
@@ -79,6 +80,25 @@ def base_values(files: Mapping[str, bytes], chart: str, over: Iterable[bytes]) -
     for data in (files.get(f"{chart}values.yaml", b""), *over):
         values = _merged(values, _read(data))
     return values
+
+
+def image_keys(files: Mapping[str, bytes]) -> list[str]:
+    """Keys of the values of charts by which images seem to be called, those of subcharts below their names."""
+    found: dict[str, None] = {}
+    for path, data in sorted(files.items()):
+        *folders, name = path.split("/")
+        if name == "values.yaml":
+            subcharts = [folder for above, folder in pairwise(folders) if above == "charts"]
+            found |= dict.fromkeys(_keys_below(_nested(subcharts, _read(data)), ()))
+    return list(found)
+
+
+def _keys_below(values: Any, path: tuple[str, ...]) -> Iterator[str]:
+    for key, value in values.items() if isinstance(values, Mapping) else ():
+        if (isinstance(value, Mapping) and {"repository", "registry"} & value.keys()) or (key.lower().endswith("image") and isinstance(value, str) and value):
+            yield ".".join((*path, key))
+        else:
+            yield from _keys_below(value, (*path, key))
 
 
 def _map(image: ImageValues, there: Any, common: str, *, other: bool) -> dict[str, str]:

@@ -49,13 +49,25 @@ class Choice:
         if len(set(held) - {""}) < 2:
             return [True] * len(candidates)
         ours, last = _repository(wanted), _last(wanted)
-        kept = [repository == ours or _last(one.image) == last for repository, one in zip(held, candidates, strict=True)]
+        alike = [
+            repository
+            for repository, one in zip(held, candidates, strict=True)
+            if _last(one.image) == last
+        ]
+        kept = [
+            repository == ours or (repository in alike and not _beside_another(repository, alike))
+            for repository in held
+        ]
         if not any(kept):
             past = {_repository(image) for image in self.past()} - {""}
             kept = [repository in past for repository in held]
         if not any(kept):
-            raise ConfigError(f"{what} stands in {len(candidates)} places with different images, and none of them is {wanted}'s: "
-                              f"{some([str(one) for one in candidates])}", where=candidates[0].file, hint="resource: kind/name chooses one of them")
+            raise ConfigError(
+                f"{what} stands in {len(candidates)} places with different images, and none of them is {wanted}'s: "
+                f"{some([str(one) for one in candidates])}",
+                where=candidates[0].file,
+                hint="resource: kind/name chooses one of them",
+            )
         left = [str(one) for one, keep in zip(candidates, kept, strict=True) if not keep]
         if left:
             self.say(f"  {what} is left alone where another image stands: {some(left)}")
@@ -64,8 +76,11 @@ class Choice:
     def _named(self, what: str, candidates: Sequence[Candidate]) -> list[bool]:
         kept = [one.resource.lower() == self.resource.lower() for one in candidates]
         if candidates and not any(kept):
-            raise ConfigError(f"{what} is not in {self.resource}", where=candidates[0].file,
-                              hint=f"resource: {nearest(self.resource, {one.resource for one in candidates if one.resource})}")
+            raise ConfigError(
+                f"{what} is not in {self.resource}",
+                where=candidates[0].file,
+                hint=f"resource: {nearest(self.resource, {one.resource for one in candidates if one.resource})}",
+            )
         return kept
 
 
@@ -74,8 +89,16 @@ ANY = Choice()
 
 def _repository(text: str) -> str:
     """The repository of an image, as a runtime reads it; empty for a placeholder, which has neither a registry nor a tag."""
-    found = [one for word in words(text) if not _placeholder(word) and (one := parse_familiar(word))]
+    found = [
+        one for word in words(text) if not _placeholder(word) and (one := parse_familiar(word))
+    ]
     return f"{found[0].registry.host}/{found[0].image.name}" if found else ""
+
+
+def _beside_another(repository: str, others: Collection[str]) -> bool:
+    """Whether one of the same registry but of another path is among `others`: team-a/api and team-b/api are two images."""
+    host = repository.partition("/")[0]
+    return any(other != repository and other.partition("/")[0] == host for other in others)
 
 
 def _placeholder(text: str) -> bool:

@@ -69,10 +69,10 @@ def parse_dotted(text: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def find(source: Source, steps: tuple[Step, ...], *, follow: bool = False) -> list[Place]:
+def find(source: Source, steps: tuple[Step, ...], *, follow: bool = False, optional: bool = False) -> list[Place]:
     """Every document's place that `steps` lead to whole, with `follow` by way of aliases; else the one that they lead farthest in.
 
-    Raises ConfigError and RenderError.
+    With `optional` all of those, if they are several. Raises ConfigError and RenderError.
     """
     places = [place for walk, root in _walks(source, (), through=follow) for place in walk.follow(root, (), steps)]
     whole = [place for place in places if not place.missing]
@@ -80,7 +80,7 @@ def find(source: Source, steps: tuple[Step, ...], *, follow: bool = False) -> li
         return whole
     least = min(len(place.missing) for place in places)
     near = [place for place in places if len(place.missing) == least]
-    if len(near) > 1:
+    if len(near) > 1 and not optional:
         raise ConfigError(f"{_spelled(steps)} is in no document of {source.name}, and could be added to {len(near)} of them", where=source.name,
                           hint="write it into the one that it belongs to")
     return near

@@ -12,7 +12,13 @@ from towline.gitops.plain_data import load
 _FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _REMOTE = re.compile(r"://|//|\?|^(?:git@|git::|github\.com/|gitlab\.com/|bitbucket\.org/)")
 _LISTS = ("resources", "bases", "components", "patchesStrategicMerge")
-_ELSEWHERE = ("helmCharts", "helmChartInflationGenerator", "generators", "transformers", "configurations")
+_ELSEWHERE = (
+    "helmCharts",
+    "helmChartInflationGenerator",
+    "generators",
+    "transformers",
+    "configurations",
+)
 _VERSION = re.compile(r"(?:@.*|:[^/]*)\Z", re.DOTALL)
 
 
@@ -70,14 +76,28 @@ def _kustomization(path: str, files: Mapping[str, bytes]) -> dict[str, Any] | No
 
 def _references(data: Mapping[str, Any]) -> list[str]:
     listed = [item for key in _LISTS for item in _list(data, key)]
-    patches = [item.get("path") for key in ("patches", "patchesJson6902") for item in _list(data, key) if isinstance(item, dict)]
+    patches = [
+        item.get("path")
+        for key in ("patches", "patchesJson6902")
+        for item in _list(data, key)
+        if isinstance(item, dict)
+    ]
     return [one for one in (*listed, *patches) if isinstance(one, str) and one and "\n" not in one]
 
 
 def _inline(data: Mapping[str, Any]) -> list[str]:
     """Patches that stand in the kustomization itself."""
-    listed = [item for item in _list(data, "patchesStrategicMerge") if isinstance(item, str) and "\n" in item]
-    patches = [item.get("patch") for key in ("patches", "patchesJson6902") for item in _list(data, key) if isinstance(item, dict)]
+    listed = [
+        item
+        for item in _list(data, "patchesStrategicMerge")
+        if isinstance(item, str) and "\n" in item
+    ]
+    patches = [
+        item.get("patch")
+        for key in ("patches", "patchesJson6902")
+        for item in _list(data, key)
+        if isinstance(item, dict)
+    ]
     return [one for one in (*listed, *patches) if isinstance(one, str)]
 
 

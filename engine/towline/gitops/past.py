@@ -28,4 +28,8 @@ class Past:
         return next(self._deployed(), ())
 
     def _deployed(self) -> Iterator[tuple[str, ...]]:
-        return (theirs.images for _, message in self._history() if (theirs := same_deployment(message, self._ours)))
+        return (
+            theirs.images
+            for _, message in self._history()
+            if (theirs := same_deployment(message, self._ours))
+        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -14,6 +15,7 @@ from towline.gitops.document import Edit, spell
 from towline.gitops.dotted import Place, Step, parse_dotted
 from towline.gitops.image_effect import composed
 from towline.gitops.image_parts import REGISTRY, ImagePart, ImageParts, global_paths
+from towline.gitops.image_parts import text_at as plain_text_at
 from towline.gitops.source import Source
 from towline.suggest import close, some
 from towline.yaml_marks import Path
@@ -22,9 +24,52 @@ _OTHERWISE = {
     "repository": ("name", "image", "imagename", "repo", "ref", "reference", "uri", "url", "path"),
     "tag": ("version", "imagetag", "ref", "reference"),
 }
+_MOST = 1000  # parameters of one list
 _JOINED = ("repository", "image")  # parts that a registry may stand apart from
 
 Site = tuple[str, tuple[tuple[int, Path], ...], int, Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Around:
+    """The texts of a map by their keys, and the paths of these; or the parameters of a list that have the beginning of their names in common."""
+
+    path: Path
+    texts: Mapping[str, str]
+    paths: Mapping[str, Path]
+
+    def called(self, path: Path) -> str:
+        """The key of what stands at a path."""
+        return next((key for key, one in self.paths.items() if one == path), str(path[-1]))
+
+
+def around(place: Place, parent: Path) -> Around:
+    """What a map holds, or a list of `{name: image.tag, value: ...}` in the place of one, as Argo CD gives parameters to Helm."""
+    source, document = place.source, place.document
+    own = texts_at(source, document, parent)
+    if (
+        place.path[-1:] != ("value",)
+        or "name" not in own
+        or not parent
+        or not isinstance(parent[-1], int)
+    ):
+        return Around(path=parent, texts=own, paths={key: (*parent, key) for key in own})
+    first = own["name"].rpartition(".")[0]
+    items: dict[str, int] = {}
+    for number in range(_MOST):
+        name = texts_at(source, document, (*parent[:-1], number)).get("name")
+        if name is None:
+            break
+        before, _, last = name.rpartition(".")
+        items |= {last: number} if before == first else {}
+    paths: dict[str, Path] = {
+        last: (*parent[:-1], number, "value") for last, number in items.items()
+    }
+    return Around(
+        path=(*parent[:-1], first),
+        texts={last: text_at(source, document, path) for last, path in paths.items()},
+        paths=paths,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,15 +86,24 @@ class Spot:
         """Where the map is that holds the place, as far as it is there."""
         return self.place.path if self.place.missing else self.place.path[:-1]
 
+    @cached_property
+    def around(self) -> Around:
+        """What stands beside it."""
+        return around(self.place, self.parent)
+
     @property
     def site(self) -> Site:
-        """The map that holds the place."""
-        return self.file.name, self.place.inside, self.place.document, self.parent
+        """The map that holds the place, or what is one."""
+        return self.file.name, self.place.inside, self.place.document, self.around.path
 
     @property
     def leaf(self) -> str:
         """The key of the place itself."""
-        return str(self.place.missing[-1] if self.place.missing else self.place.path[-1])
+        return (
+            str(self.place.missing[-1])
+            if self.place.missing
+            else self.around.called(self.place.path)
+        )
 
     @property
     def old(self) -> str:
@@ -58,9 +112,9 @@ class Spot:
         return text_at(self.place.source, self.place.document, self.place.path) if whole else ""
 
     @property
-    def beside(self) -> dict[str, str]:
+    def beside(self) -> Mapping[str, str]:
         """The texts beside it."""
-        return texts_at(self.place.source, self.place.document, self.parent)
+        return self.around.texts
 
     @property
     def resource(self) -> str:
@@ -72,10 +126,15 @@ class Spot:
 
 def by_site(spots: Iterable[Spot]) -> list[tuple[ImageParts, list[Spot]]]:
     """The spots that ask for parts of an image, those of one image in one map together."""
-    asked = [(spot.site, spot.wanted.image, spot) for spot in spots if isinstance(spot.wanted, ImagePart)]
+    asked = [
+        (spot.site, spot.wanted.image, spot) for spot in spots if isinstance(spot.wanted, ImagePart)
+    ]
     keys = list(dict.fromkeys((site, image) for site, image, _ in asked))
     asked.sort(key=lambda one: keys.index(one[:2]))
-    return [(key[1], [spot for *_, spot in group]) for key, group in groupby(asked, key=lambda one: one[:2])]
+    return [
+        (key[1], [spot for *_, spot in group])
+        for key, group in groupby(asked, key=lambda one: one[:2])
+    ]
 
 
 def candidate(spots: Sequence[Spot]) -> Candidate:
@@ -84,24 +143,80 @@ def candidate(spots: Sequence[Spot]) -> Candidate:
     return Candidate(file=first.file.name, resource=first.resource, image=_standing(spots))
 
 
-def placed_texts(spots: Sequence[Spot]) -> tuple[dict[str, str], list[tuple[str, Edit]]]:
-    """What spots of one image in one map become, by their paths; and edits of the registry beside them, with the text that stands there."""
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """A registry that is to stand under `key` beside a spot, and the text that stands there now; empty for none."""
+
+    spot: Spot
+    key: str
+    old: str
+    new: str
+
+    @property
+    def edit(self) -> Edit:
+        """The edit that writes it, into a map that is there."""
+        place, around = self.spot.place, self.spot.around
+        path = around.paths.get(self.key, (*self.spot.parent, self.key))
+        return Edit(
+            document=place.document,
+            path=path,
+            value=self.new,
+            inside=place.inside,
+            after=self.spot.leaf,
+        )
+
+
+def placed_texts(
+    spots: Sequence[Spot], base: Mapping[str, Any]
+) -> tuple[dict[str, str], list[Beside]]:
+    """What spots of one image in one map become, by their paths, and the registries beside them; `base` are the values of the chart around."""
     texts: dict[str, str] = {}
-    more: dict[str, tuple[str, Edit]] = {}
+    more: dict[str, Beside] = {}
     for spot in spots:
         assert isinstance(spot.wanted, ImagePart)
         image, part = spot.wanted.image, spot.wanted.part
         texts[spot.text] = str(spot.wanted)
         if part not in _JOINED:
             continue
-        key = _registry_key(spot.leaf)
-        apart = spot.beside.get(key, "")
-        registry, rest = image.spread(spot.old, apart, _common(spot))
-        texts[spot.text] = rest + (image.whole.removeprefix(image.repository) if part == "image" else "")
-        if registry and apart and all(other.leaf != key for other in spots):
-            place = spot.place
-            more[key] = apart, Edit(document=place.document, path=(*spot.parent, key), value=registry, inside=place.inside)
+        key, below = _registry_key(spot.leaf), _texts_of(base, spot)
+        apart = spot.beside.get(key, below.get(key, ""))
+        registry, rest = image.spread(
+            spot.old or below.get(spot.leaf, ""), apart, _common(spot, base)
+        )
+        texts[spot.text] = rest + (
+            image.whole.removeprefix(image.repository) if part == "image" else ""
+        )
+        if registry and registry != apart and all(other.leaf != key for other in spots):
+            more[key] = Beside(spot=spot, key=key, old=spot.beside.get(key, ""), new=registry)
     return texts, list(more.values())
+
+
+def _texts_of(base: Mapping[str, Any], spot: Spot) -> dict[str, str]:
+    """The texts that the chart's own values have in the map of a spot."""
+    found: Any = base
+    for step in parse_dotted(spot.text)[:-1]:
+        found = found.get(step) if isinstance(found, Mapping) and isinstance(step, str) else None
+    return (
+        {key: text for key, text in found.items() if isinstance(text, str)}
+        if isinstance(found, Mapping)
+        else {}
+    )
+
+
+def check_map(spot: Spot) -> None:
+    """Pass where a part of an image is not wanted inside of a text, which may be the whole image; raises ConfigError."""
+    place = spot.place
+    text = (
+        text_at(place.source, place.document, place.path)
+        if place.missing and place.path and isinstance(spot.wanted, ImagePart)
+        else ""
+    )
+    if text:
+        raise ConfigError(
+            f"{spot.text} leads through {spell(place.path)}, which holds a text",
+            where=place.source.where(place.node.start),
+            hint=f"if that is the whole image, write it by valuesPaths: {{{spell(place.path)}: image}}",
+        )
 
 
 def check_read(spot: Spot, base: Mapping[str, Any]) -> None:
@@ -113,14 +228,26 @@ def check_read(spot: Spot, base: Mapping[str, Any]) -> None:
     if len(place.missing) > 1:
         likely = image_paths(place.source)
         near = close(spot.text, likely)
-        hint = f"did you mean {near!r}? " if near else f"keys that an image may be in: {some(likely)}. " if likely else ""
+        hint = (
+            f"did you mean {near!r}? "
+            if near
+            else f"keys that an image may be in: {some(likely)}. "
+            if likely
+            else ""
+        )
         above = spell((*place.path, *map(str, place.missing[:-1])))
-        raise ConfigError(f"{spot.text} is not in {file}, and {above} is not either",
-                          where=place.source.where(place.node.start), hint=f"{hint}createPaths: true adds it")
+        raise ConfigError(
+            f"{spot.text} is not in {file}, and {above} is not either",
+            where=place.source.where(place.node.start),
+            hint=f"{hint}createPaths: true adds it",
+        )
     if others := _instead_of(spot):
         beside = some([f"{spot.text.removesuffix(spot.leaf)}{key}" for key in others])
-        raise ConfigError(f"{spot.text} is not in {file}, but {beside} is there", where=place.source.where(place.node.start),
-                          hint="say in valuesPaths which key is which part of the image; createPaths: true adds it")
+        raise ConfigError(
+            f"{spot.text} is not in {file}, but {beside} is there",
+            where=place.source.where(place.node.start),
+            hint="say in valuesPaths which key is which part of the image; createPaths: true adds it",
+        )
 
 
 def _known(base: Any, steps: Sequence[Step]) -> bool:
@@ -135,7 +262,11 @@ def _instead_of(spot: Spot) -> list[str]:
     usual = {REGISTRY, "repository", "tag", "digest"} & spot.beside.keys()
     if usual or not isinstance(spot.wanted, ImagePart) or not spot.parent:
         return []
-    return [key for key, text in spot.beside.items() if text and key.lower() in _OTHERWISE.get(spot.leaf, ())]
+    return [
+        key
+        for key, text in spot.beside.items()
+        if text and key.lower() in _OTHERWISE.get(spot.leaf, ())
+    ]
 
 
 def _standing(spots: Sequence[Spot]) -> str:
@@ -143,9 +274,15 @@ def _standing(spots: Sequence[Spot]) -> str:
     beside = spots[0].beside
     if "image" in by_part:
         spot = by_part["image"]
-        return composed(beside.get(_registry_key(spot.leaf), ""), spot.old, "", "") if spot.old else ""
+        return (
+            composed(beside.get(_registry_key(spot.leaf), ""), spot.old, "", "") if spot.old else ""
+        )
     named = by_part.get("repository") or by_part.get("name")
-    name = named.old if named else next(filter(None, map(beside.get, ("repository", "name", "image"))), "")
+    name = (
+        named.old
+        if named
+        else next(filter(None, map(beside.get, ("repository", "name", "image"))), "")
+    )
     tag = by_part["tag"].old if "tag" in by_part else beside.get("tag", "")
     return composed(beside.get(REGISTRY, ""), name, tag or "latest", "") if name else ""
 
@@ -155,7 +292,8 @@ def _registry_key(leaf: str) -> str:
     return leaf.replace("epository", "egistry") if "epository" in leaf else REGISTRY
 
 
-def _common(spot: Spot) -> str:
+def _common(spot: Spot, base: Mapping[str, Any]) -> str:
     """The registry that the values give all images; empty for none."""
-    texts: Iterator[str] = (text_at(spot.place.source, spot.place.document, path) for path in global_paths(tuple(map(str, spot.parent))))
-    return next(filter(None, texts), "")
+    paths = global_paths(tuple(map(str, spot.parent)))
+    own = (text_at(spot.place.source, spot.place.document, path) for path in paths)
+    return next(filter(None, own), plain_text_at(base, paths[-1]) if paths else "")

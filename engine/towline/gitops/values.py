@@ -15,14 +15,14 @@ from towline.gitops.aliases import ALL, REFUSING, Sharing, meant, merged
 from towline.gitops.change import Note, Replaced, match, select, unnoted
 from towline.gitops.chart_beside import base_of, chart_files
 from towline.gitops.choice import ANY, Choice
-from towline.gitops.document import Edit, edit, spell
+from towline.gitops.document import Edit, edit
 from towline.gitops.dotted import Place, check_missing, find, parse_dotted
 from towline.gitops.flow import Value
 from towline.gitops.image_parts import ImagePart, ImageParts, is_digest
 from towline.gitops.image_text import Put, instead
 from towline.gitops.scalar import said
 from towline.gitops.source import Source, read
-from towline.gitops.value_images import Site, Spot, by_site, candidate, check_read, placed_texts
+from towline.gitops.value_images import Beside, Site, Spot, by_site, candidate, check_map, check_read, placed_texts
 from towline.yaml_marks import Alias, Node, Path, Scalar
 
 
@@ -75,19 +75,21 @@ class PathValues:
             images.setdefault(image, []).append(group)
         left: set[Site] = set()
         for image, groups in images.items():
-            kept = self.choice.among(groups[0][0].text, [candidate(group) for group in groups], image.whole)
+            candidates = [candidate(group) for group in groups]
+            kept = self.choice.among(groups[0][0].text, candidates, image.whole)
+            if all(kept) and not any(one.image for one in candidates) and len({one.file for one in candidates}) < len(candidates):
+                self.choice.say(f"  {groups[0][0].text} stands in {len(candidates)} places, and all are set; resource: kind/name chooses one")
             left |= {group[0].site for group, keep in zip(groups, kept, strict=True) if not keep}
         return left
 
     def _edits(self, spots: Sequence[Spot], base: Mapping[str, Any]) -> Iterator[Edit]:
         missing: dict[tuple[object, int, Path], tuple[Place, dict[str, Value]]] = {}
         texts: dict[int, str] = {}
+        registries: list[Beside] = []
         for _, group in by_site(spots):
-            fitting, more = placed_texts(group)
+            fitting, more = placed_texts(group, base)
             texts |= {id(spot): fitting[spot.text] for spot in group}
-            for old, one in more:
-                self.note(Replaced(file=group[0].file.name, name=spell(one.path), old=old, new=str(one.value)))
-                yield one
+            registries += more
         for spot in spots:
             place, text = spot.place, spot.text
             value = self._put(place, text, texts.get(id(spot), str(spot.wanted)))
@@ -95,10 +97,19 @@ class PathValues:
             if not place.missing:
                 yield place.edit(value)
                 continue
+            check_map(spot)
             keys = check_missing(place, text)
             if not self.create:
                 check_read(spot, base)
             _put(missing.setdefault((place.inside, place.document, place.path), (place, {}))[1], keys, value)
+        for one in registries:
+            place = one.spot.place
+            self.note(Replaced(file=one.spot.file.name, name=f"{one.spot.text.removesuffix(one.spot.leaf)}{one.key}", old=one.old, new=one.new))
+            new = missing.get((place.inside, place.document, place.path)) if place.missing else None
+            if new:
+                _put(new[1], (*map(str, place.missing[:-1]), one.key), one.new)
+            else:
+                yield one.edit
         for place, entries in missing.values():
             if place.path and not _keys(place):
                 yield place.edit(entries)
@@ -107,7 +118,7 @@ class PathValues:
 
     def _emptied(self, source: Source, left: Collection[Site]) -> Iterator[Edit]:
         """What is emptied: a digest that would count beside a new tag."""
-        spots = [Spot(text=text, file=source, place=place, wanted="") for text in self.emptied for place in self._find(source, text)]
+        spots = [Spot(text=text, file=source, place=place, wanted="") for text in self.emptied for place in self._find(source, text, optional=True)]
         for spot in spots:
             place = spot.place
             if spot.site in left or not (is_digest(spot.old) or "digest" in spot.leaf.lower()):
@@ -125,8 +136,8 @@ class PathValues:
         with placed(place.source.where(place.node.start)):
             return self.puts.get(text, instead)(said(node), value)
 
-    def _find(self, source: Source, text: str) -> list[Place]:
-        return find(source, parse_dotted(text), follow=self.sharing.policy == ALL)
+    def _find(self, source: Source, text: str, *, optional: bool = False) -> list[Place]:
+        return find(source, parse_dotted(text), follow=self.sharing.policy == ALL, optional=optional)
 
     def _inserted(self, place: Place, entries: Mapping[str, Value]) -> Iterator[Edit]:
         """New keys, behind the one of ours that stands there already, else behind the last."""

@@ -13,7 +13,9 @@ items:
     image: {<<: [*a, *b], tag: "1", map: {}}
 - &c {kind: Pod}
 """
-SOURCE = read("f", ("x: [&a {registry: r, tag: '0'}, &b {registry: no, <<: {sha: s}}]\n" + TEXT).encode())
+SOURCE = read(
+    "f", ("x: [&a {registry: r, tag: '0'}, &b {registry: no, <<: {sha: s}}]\n" + TEXT).encode()
+)
 
 
 def test_texts_stand_beside_each_other_or_are_brought_in_by_merge_keys() -> None:
@@ -25,10 +27,16 @@ def test_texts_stand_beside_each_other_or_are_brought_in_by_merge_keys() -> None
 
 
 def test_a_resource_is_the_innermost_with_a_kind_and_a_name() -> None:
-    assert resource_at(SOURCE, 0, ("items", 0, "spec", "scaleTargetRef", "name")) == "Deployment/web"
+    assert (
+        resource_at(SOURCE, 0, ("items", 0, "spec", "scaleTargetRef", "name")) == "Deployment/web"
+    )
     assert resource_at(SOURCE, 0, ("items", 1, "spec")) == ""
 
 
 def test_places_that_an_image_may_be_in_are_known_by_their_keys() -> None:
     text = "web: {image: a, imageTag: b, other: c}\nlist: [{repository: d, stage: e}]\nimage: {pullPolicy: f}\n"
-    assert image_paths(read("f", text.encode())) == ["web.image", "web.imageTag", "list[0].repository"]
+    assert image_paths(read("f", text.encode())) == [
+        "web.image",
+        "web.imageTag",
+        "list[0].repository",
+    ]

@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from towline.gitops.chart_images import ImageValues, base_values, unnamed, values_of
+from towline.gitops.chart_images import (
+    ImageValues,
+    base_values,
+    image_keys,
+    unnamed,
+    values_of,
+)
 
 WEB = ImageValues(repository="h.io/team/web", tag="2")
 
@@ -74,3 +80,12 @@ def test_what_nothing_names_is_told_by_its_key() -> None:
     assert unnamed(
         {"image": WEB, "side": ImageValues(repository="h.io/side", tag="1")}, rendered
     ) == ["side"]
+
+
+def test_keys_that_images_seem_to_be_called_by_are_known() -> None:
+    files = {
+        "c/values.yaml": b"web: {image: {repository: a, tag: b}, sideImage: 'x:1', n: 1}\nimage: {pullPolicy: Always}\n",
+        "c/charts/sub/values.yaml": b"image: {registry: a}\n",
+        "c/templates/x.yaml": b"no: {repository: a}\n",
+    }
+    assert image_keys(files) == ["sub.image", "web.image", "web.sideImage"]

@@ -29,6 +29,8 @@ def chosen(*images: str, past: tuple[str, ...] = (), resource: str = "") -> list
         (("reg.io/team/web:1", "reg.io/team/cart:1"), [0]),
         (("reg.io/team/web:1", "reg.io/team/cart:1", "old.io/web:1", "web"), [0, 2, 3]),
         (("--x=reg.io/team/web:1", "reg.io/team/cart:1"), [0]),
+        (("reg.io/team/web:1", "reg.io/other/web:1", "reg.io/cart:1"), [0]),
+        (("reg.io/other/web:1", "reg.io/cart:1"), [0]),
         (("reg.io/team/website:1", "reg.io/team/cart:1", "reg.io/team/web:1"), [2]),
     ],
 )
@@ -52,6 +54,13 @@ def test_a_place_that_cannot_be_told_is_an_error_that_names_them_and_the_paramet
         "Deployment/0 in 0.yaml (reg.io/shop:1), Deployment/1 in 1.yaml (reg.io/cart:1)"
     )
     assert caught.value.hint == "resource: kind/name chooses one of them"
+
+
+def test_two_images_of_one_registry_with_the_same_last_part_are_not_told_apart_by_it() -> None:
+    images = ("reg.io/a/web:1", "reg.io/b/web:1")
+    with pytest.raises(ConfigError, match="stands in 2 places"):
+        chosen(*images)
+    assert chosen(*images, past=("reg.io/b/web:0",)) == [1]
 
 
 def test_the_resource_chooses_whatever_stands_there() -> None:

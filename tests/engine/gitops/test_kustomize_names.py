@@ -34,7 +34,13 @@ def test_the_names_are_those_that_an_overlay_sees() -> None:
 def test_what_is_read_is_asked_for_step_by_step() -> None:
     first = {"over/kustomization.yaml": FILES["over/kustomization.yaml"]}
     asked = read_further("over/kustomization.yaml", first)
-    assert {"base", "base/kustomization.yml", "over/own.yaml", "part/Kustomization", "over/q.yaml"} <= asked
+    assert {
+        "base",
+        "base/kustomization.yml",
+        "over/own.yaml",
+        "part/Kustomization",
+        "over/q.yaml",
+    } <= asked
     more = first | {"base/kustomization.yml": FILES["base/kustomization.yml"]}
     assert read_further("over/kustomization.yaml", more) - asked >= {"base/d.yaml"}
     assert read_further("nowhere", {}) == set()
@@ -59,6 +65,9 @@ def test_what_cannot_be_read_as_a_whole_is_none(text: str) -> None:
 
 
 def test_a_circle_ends() -> None:
-    files = {f"{one}/kustomization.yaml": f"resources: [../{other}]\n".encode() for one, other in ("ab", "ba")}
+    files = {
+        f"{one}/kustomization.yaml": f"resources: [../{other}]\n".encode()
+        for one, other in ("ab", "ba")
+    }
     assert image_names("a/kustomization.yaml", files) is None
     assert "b/kustomization.yaml" in read_further("a/kustomization.yaml", files)

@@ -7,12 +7,16 @@ from towline.gitops.image_parts import ImagePart, ImageParts
 from towline.gitops.source import read
 from towline.gitops.value_images import Spot, by_site, candidate, placed_texts
 
-WEB = ImageParts(host="reg.io", name="team/web", tag="2", digest="sha256:0", whole="reg.io/team/web:2")
+WEB = ImageParts(
+    host="reg.io", name="team/web", tag="2", digest="sha256:0", whole="reg.io/team/web:2"
+)
 
 
 def spots(text: str, **parts: str) -> list[Spot]:
     source = read("f", text.encode())
-    asked = {path.replace("_", "."): ImagePart(image=WEB, part=part) for path, part in parts.items()}
+    asked = {
+        path.replace("_", "."): ImagePart(image=WEB, part=part) for path, part in parts.items()
+    }
     return [
         Spot(text=path, file=source, place=place, wanted=part)
         for path, part in asked.items()
@@ -52,13 +56,56 @@ def test_spots_of_one_map_come_together_and_their_registry_is_set_once() -> None
         ["a.repository", "a.tag"],
         ["b.repository"],
     ]
-    texts, more = placed_texts(groups[0][1])
+    texts, more = placed_texts(groups[0][1], {})
     assert texts == {"a.repository": "team/web", "a.tag": "2"}
-    assert [(old, edit.path, edit.value) for old, edit in more] == [
+    assert [(one.old, one.edit.path, one.edit.value) for one in more] == [
         ("h.io", ("a", "registry"), "reg.io")
     ]
 
 
 def test_a_registry_that_is_asked_for_itself_is_not_set_twice() -> None:
-    group = spots("a: {registry: h.io, repository: x}", a_repository="repository", a_registry="registry")
-    assert placed_texts(group) == ({"a.repository": "team/web", "a.registry": "reg.io"}, [])
+    group = spots(
+        "a: {registry: h.io, repository: x}", a_repository="repository", a_registry="registry"
+    )
+    assert placed_texts(group, {}) == ({"a.repository": "team/web", "a.registry": "reg.io"}, [])
+
+
+def test_the_chart_s_own_values_tell_the_form_where_the_file_does_not() -> None:
+    base = {"a": {"registry": "docker.io", "repository": "old"}}
+    texts, more = placed_texts(spots("a: {tag: '1'}", a_repository="repository"), base)
+    assert texts == {"a.repository": "team/web"}
+    assert [(one.old, one.edit.path, one.edit.value) for one in more] == [
+        ("", ("a", "registry"), "reg.io")
+    ]
+    common = {"global": {"imageRegistry": "reg.io"}, "a": {"repository": "old"}}
+    assert placed_texts(spots("a: {tag: '1'}", a_repository="repository"), common) == (
+        {"a.repository": "team/web"},
+        [],
+    )
+
+
+def test_parameters_of_a_list_are_a_map_by_their_names() -> None:
+    values = {
+        "image.registry": "a.io",
+        "image.repository": "web",
+        "x.registry": "b.io",
+        "image.tag": "'1'",
+    }
+    text = "p:\n" + "".join(
+        f"- {{name: {name}, value: {value}}}\n" for name, value in values.items()
+    )
+    source = read("f", text.encode())
+    asked = {
+        f"p[name=image.{part}].value": ImagePart(image=WEB, part=part)
+        for part in ("repository", "tag")
+    }
+    group = [
+        Spot(text=path, file=source, place=place, wanted=part)
+        for path, part in asked.items()
+        for place in find(source, parse_dotted(path))
+    ]
+    assert len(by_site(group)) == 1
+    assert candidate(group).image == "a.io/web:1"
+    texts, (registry,) = placed_texts(group, {})
+    assert list(texts.values()) == ["team/web", "2"]
+    assert registry.edit.path == ("p", 0, "value")

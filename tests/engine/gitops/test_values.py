@@ -192,7 +192,7 @@ USUAL = {f"image.{part}": ImagePart(image=WEB, part=part) for part in ("reposito
     ("image: {registry: '', repository: old, tag: '1'}\n", "image: {registry: '', repository: reg.io/team/web, tag: '2'}\n"),
     ("global: {imageRegistry: reg.io}\nimage: {repository: old, tag: '1'}\n", "global: {imageRegistry: reg.io}\nimage: {repository: team/web, tag: '2'}\n"),
     ("x: &x {registry: docker.io}\nimage:\n  <<: *x\n  repository: old\n  tag: '1'\n",
-     "x: &x {registry: docker.io}\nimage:\n  <<: *x\n  repository: team/web\n  tag: '2'\n  registry: reg.io\n"),
+     "x: &x {registry: docker.io}\nimage:\n  <<: *x\n  repository: team/web\n  registry: reg.io\n  tag: '2'\n"),
 ])
 def test_registry_and_repository_become_the_image_in_the_form_that_is_there(text: str, result: str) -> None:
     assert changed(text, USUAL) == result
@@ -242,6 +242,8 @@ def test_what_the_chart_beside_has_may_be_set() -> None:
     change = PathValues(pattern="c/env/*.yaml", values=USUAL)
     assert change.wants(sorted(files)) == ("c/env/prod.yaml", "c/Chart.yaml", "c/values.yaml")
     assert change.apply(files) == {"c/env/prod.yaml": b'a: 1\nimage:\n  repository: reg.io/team/web\n  tag: "2"\n'}
+    apart = files | {"c/values.yaml": b"image: {registry: docker.io, repository: r}\n"}
+    assert change.apply(apart) == {"c/env/prod.yaml": b'a: 1\nimage:\n  repository: team/web\n  tag: "2"\n  registry: reg.io\n'}
     with pytest.raises(ConfigError, match=r"is not in prod\.yaml"):
         PathValues(pattern="prod.yaml", values=USUAL).apply(files)
     other = {"other.repository": USUAL["image.repository"]}
@@ -270,3 +272,21 @@ def test_files_that_have_a_tag_alone_all_get_it() -> None:
     files = {f"{name}.yaml": f"image: {{tag: '{name}'}}\n".encode() for name in "ab"}
     tag = {"image.tag": ImagePart(image=WEB, part="tag")}
     assert set(PathValues(pattern="*.yaml", values=tag).apply(files).values()) == {b"image: {tag: '2'}\n"}
+
+
+def test_an_optional_digest_is_looked_for_in_each_document() -> None:
+    text = "".join(f"---\nkind: A\nmetadata: {{name: {name}}}\nimage: {{repository: reg.io/team/{name}, tag: '1'}}\n" for name in ("web", "cart"))
+    assert changed(text, USUAL, "image.digest", "image.sha") == text.replace("'1'", "'2'", 1)
+
+
+def test_a_part_inside_of_a_whole_image_is_refused_with_the_way_to_write_it() -> None:
+    with pytest.raises(ConfigError, match="leads through image, which holds a text") as caught:
+        changed("image: reg.io/team/web:1\n", USUAL)
+    assert caught.value.hint == "if that is the whole image, write it by valuesPaths: {image: image}"
+
+
+def test_places_of_which_no_image_is_known_are_all_set_and_said() -> None:
+    said: list[str] = []
+    change = PathValues(pattern="v.yaml", values={"image.tag": USUAL["image.tag"]}, choice=Choice(say=said.append))
+    assert change.apply({"v.yaml": b"image: {tag: '0'}\n---\nimage: {tag: '1'}\n"}) == {"v.yaml": b"image: {tag: '2'}\n---\nimage: {tag: '2'}\n"}
+    assert said == ["  image.tag stands in 2 places, and all are set; resource: kind/name chooses one"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,24 +10,28 @@ from towline.config.settings import Settings
 from towline.errors import ConfigError
 from towline.gitops.change import match
 from towline.gitops.chart_beside import chart_folder
-from towline.gitops.image_effect import WHOLE, images_in, last_part, names, near, strays
+from towline.gitops.chart_images import image_keys
+from towline.gitops.image_effect import WHOLE, Found, images_in, last_part, names, near, strays
 from towline.image import Reference
 from towline.steps.deployment.tools import Planned
 from towline.suggest import some
 
 WARN, OFF = "warn", "off"
+_PARAMETER = re.compile(r"(.*)\[name=([^\]]*)\]\.value")
 HELM, VALUES = "helm", "helm-values"
 _LOOK = {
-    HELM: "name the key of its values from which the chart takes the image in containers, web.image for example",
+    HELM: "name in containers the key of its values from which the chart takes the image",
     VALUES: "say in containers or valuesPaths where the chart takes the image from",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """What is looked for in the files that fit `pattern`: each of `images`, with its digest where that is known; `level` is that of imageCheck.
+    """What is looked for in the files that fit `pattern`: each of `images`, with its known digest.
 
-    Values are read by a chart: of them it counts what stands at `places` (paths of maps), and it is an error only where that chart lies beside them.
+    `level` is that of imageCheck. Values are read by a chart: of them it counts what stands at
+    `places` (paths of maps), and it is an error only if that chart lies beside them and the
+    image was written as a `whole`, not its tag alone.
     """
 
     pattern: str
@@ -34,53 +39,45 @@ class Effect:
     tool: str
     level: str
     places: tuple[str, ...] = ()
+    whole: bool = True
 
     def check(
         self, contents: Mapping[str, bytes], listing: Sequence[str], warn: Callable[[str], None]
     ) -> None:
-        """Look at what the files are in the end; raises ConfigError, or warns, where an image is nowhere."""
+        """Look at what the files are in the end; raises ConfigError if an image is nowhere."""
         if self.level == OFF or not self.images:
             return
         paths = match(self.pattern, sorted(contents))
-        found = {
-            path: images_in(contents[path], {last_part(image.image.name) for image in self.images})
-            for path in paths
-        }
-        if any(one is None for one in found.values()):
-            return  # what cannot be read is not judged: that an edit says what it should is proven
-        every = [one for listed in found.values() for one in listed or ()]
-        unread = self.tool == VALUES and not any(chart_folder(path, listing) is not None for path in paths)
+        like = {last_part(image.image.name) for image in self.images}
+        found = [images_in(contents[path], like) for path in paths]
+        every = [one for listed in found for one in listed or ()]
         for image in self.images:
             for one in strays(every, image) if self.tool == HELM else ():
-                warn(f"{one.place} in {some(paths)} runs {one.text}, not {image}")
-            if any(names(one, image) for one in every):
-                continue
-            there = (
-                near(every, image)
-                if self.tool != VALUES
-                else [str(one) for one in every if one.place in self.places]
-            )
-            if (
-                there
-                or self.tool != VALUES
-                or not any(_part_of(image) in contents[path] for path in paths)
-            ):
-                self._nowhere(
-                    f"nothing that is read in {some(paths)} names {image}",
-                    there,
-                    warn if unread or self.level == WARN else None,
-                )
+                warn(f"{one.place} in {some(paths)} runs {one.text}, not {_shown(image)}")
+            if any(names(one, image) for one in every) or None in found:
+                continue  # what cannot be read is not judged: an edit is proven by itself
+            there = self._instead(every, image)
+            if there or self.tool != VALUES or not _holds_part(image, contents, paths):
+                beside = any(chart_folder(path, listing) is not None for path in paths)
+                sure = self.tool != VALUES or (beside and self.whole)
+                message = f"nothing that is read in {some(paths)} names {_shown(image)}"
+                told = f"{message}: it names {some(there)}" if there else f"{message}, nor any image"
+                if sure and self.level != WARN:
+                    hint = f"{self._hint(contents)}; imageCheck: warn makes it a warning"
+                    raise ConfigError(told, where=self.pattern, hint=hint)
+                warn(f"{told} ({self._hint(contents)})")
 
-    def _nowhere(
-        self, message: str, there: Sequence[str], warn: Callable[[str], None] | None
-    ) -> None:
-        told = f"{message}: {f'it names {some(there)}' if there else 'no image is named there'}"
-        hint = _LOOK.get(self.tool, "correct the place")
-        if warn is None:
-            raise ConfigError(
-                told, where=self.pattern, hint=f"{hint}; imageCheck: warn makes it a warning"
-            )
-        warn(f"{told} ({hint})")
+    def _instead(self, found: Sequence[Found], image: Reference) -> list[str]:
+        """What is named instead, where the image should be."""
+        if self.tool != VALUES:
+            return near(found, image)
+        return [str(one) for one in found if one.place in self.places]
+
+    def _hint(self, contents: Mapping[str, bytes]) -> str:
+        """What to do about it."""
+        keys = image_keys(contents) if self.tool == HELM else []
+        likely = f"; its values have {some(keys)}" if keys else ""
+        return _LOOK.get(self.tool, "correct the place") + likely
 
 
 def effect_of(settings: Settings, planned: Planned) -> Effect:
@@ -89,20 +86,30 @@ def effect_of(settings: Settings, planned: Planned) -> Effect:
         replace(one.reference, image=replace(one.reference.image, digest=one.digest))
         for one in planned.images.values()
     )
-    paths = (
-        [path.rpartition(".")[0] or WHOLE for path in planned.images]
-        if settings.given("valuesPaths")
-        else planned.images
-    )
+    parts = {part.partition(" of ")[0] for part in settings.mapping("valuesPaths").values()}
     return Effect(
         pattern=settings.text("filePath"),
         images=tuple(images),
         tool=settings.text("tool"),
         level=settings.text("imageCheck"),
-        places=tuple(paths),
+        places=tuple(map(_map_of, planned.images)) if parts else tuple(planned.images),
+        whole=not parts or bool(parts & {"image", "repository"}),
     )
 
 
-def _part_of(image: Reference) -> bytes:
-    """What of an image changes with each build."""
-    return (image.image.tag or image.image.digest).encode()
+def _map_of(path: str) -> str:
+    """The map that a path of valuesPaths leads into, also by the name of a parameter in a list."""
+    named = _PARAMETER.fullmatch(path)
+    return (f"{named[1]}.{named[2]}" if named else path).rpartition(".")[0] or WHOLE
+
+
+def _shown(image: Reference) -> str:
+    """An image for people: by its tag, if it has one."""
+    known = image.image
+    return str(replace(image, image=replace(known, digest="" if known.tag else known.digest)))
+
+
+def _holds_part(image: Reference, contents: Mapping[str, bytes], paths: Sequence[str]) -> bool:
+    """Whether what changes of an image with each build stands in one of the files at all."""
+    part = (image.image.tag or image.image.digest).encode()
+    return any(part in contents[path] for path in paths)

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from towline.errors import ConfigError
+from towline.gitops.image_effect import WHOLE
 from towline.image import parse_reference
-from towline.steps.deployment.effect import Effect
+from towline.steps.deployment.effect import Effect, _map_of
 
 WEB = parse_reference("reg.io/team/web:2")
 POD = "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: %s}]}\n"
@@ -37,13 +38,13 @@ def test_an_image_that_is_nowhere_is_an_error_that_says_what_is_there() -> None:
         "*.yaml",
         "correct the place; imageCheck: warn makes it a warning",
     )
-    with pytest.raises(ConfigError, match="no image is named there"):
+    with pytest.raises(ConfigError, match="nor any image"):
         said("a: b\n")
 
 
 def test_the_level_makes_it_a_warning_or_nothing() -> None:
     assert said("a: b\n", level="warn") == [
-        "nothing that is read in a.yaml names reg.io/team/web:2: no image is named there (correct the place)"
+        "nothing that is read in a.yaml names reg.io/team/web:2, nor any image (correct the place)"
     ]
     assert said("a: b\n", level="off") == said("a: b\n", images=()) == []
 
@@ -85,3 +86,36 @@ def test_of_values_it_counts_what_stands_where_the_image_was_written(
     if wrong:
         with pytest.raises(ConfigError, match="nothing that is read"):
             said(text, listing=["Chart.yaml"], **values)
+
+
+def test_values_of_which_the_tag_alone_is_written_are_a_warning_at_most() -> None:
+    text = "image: {repository: mirror.io/web, tag: '2'}\n"
+    values: dict[str, Any] = {"tool": "helm-values", "places": ("image",), "whole": False}
+    assert len(said(text, listing=["Chart.yaml"], **values)) == 1
+
+
+def test_one_file_that_cannot_be_read_leaves_it_open_unless_another_one_tells() -> None:
+    effect = Effect(pattern="*", images=(WEB,), tool="kubectl", level="error")
+    effect.check({"a": b"[", "b": b"x: y\n"}, (), print)
+    effect.check({"a": b"x: reg.io/team/web:2\n", "b": b"x: y\n"}, (), print)
+
+
+def test_the_keys_that_the_chart_s_values_have_are_named() -> None:
+    effect = Effect(pattern="out", images=(WEB,), tool="helm", level="error")
+    files = {"c/values.yaml": b"web: {image: {repository: a}}\n", "out": b"a: 1\n"}
+    with pytest.raises(ConfigError) as caught:
+        effect.check(files, (), print)
+    assert "its values have web.image; imageCheck" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("a.image.tag", "a.image"),
+        ("tag", WHOLE),
+        ("p[name=image.tag].value", "p.image"),
+        ("p[name=tag].value", "p"),
+    ],
+)
+def test_the_map_of_a_path_is_known_by_its_place(path: str, place: str) -> None:
+    assert _map_of(path) == place
