@@ -1,5 +1,9 @@
 /** The whole pipeline of a project: plan once, then every stage that is active, in order, on one agent. */
 void call(Map parameters = [:]) {
+    List unknown = parameters.keySet().minus(['script', 'nodeLabel', 'defaults']) as List
+    if (unknown) {   // a misspelt `defaults` would leave out the rules of the platform team
+        error('[towlinePipeline] there is no parameter ' + unknown[0] + ', but script, nodeLabel and defaults')
+    }
     Object script = parameters.script
     node(parameters.nodeLabel ?: '') {
         withEnv(checkOut(script)) {

@@ -1,5 +1,9 @@
 /** Runs one stage: every step that the plan does not rule out. Its own steps settle what is undecided themselves (--if-active). */
 void call(Map parameters = [:]) {
+    List unknown = parameters.keySet().minus(['script', 'name', 'stageName', 'plan', 'defaults']) as List
+    if (unknown) {   // a misspelt `defaults` would leave out the rules of the platform team
+        error('[towlineStage] there is no parameter ' + unknown[0] + ', but script, name, stageName, plan and defaults')
+    }
     String name = parameters.name ?: parameters.stageName ?: env.STAGE_NAME
     if (!name) {
         error('[towlineStage] which stage? Call it with name: as in towlineStage script: this, name: \'Build\'')

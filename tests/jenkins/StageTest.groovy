@@ -53,6 +53,12 @@ class StageTest extends LibraryTest {
         assert jenkins.log.contains('multicloud [script, stage] Release')
     }
 
+    @Test void 'a parameter that there is not is an error before anything runs'() {
+        assert failure(answering(), "towlineStage script: this, name: 'Build', default: ['team.yml']").contains('no parameter default, but script')
+        assert failure(answering(), "towlinePipeline script: this, default: ['team.yml']").contains('no parameter default, but script')
+        assert calls() == []
+    }
+
     @Test void 'the step of a plugin is called as well'() {
         CpsHarness h = answering(plan(stage('Build', [step('kanikoExecute', 'yes', false)])))
         boolean ran = false

@@ -14,6 +14,7 @@ from towline.config.merge import DEFAULT, Layer
 from towline.config.schema import Parameter, StepSchema
 from towline.config.settings import checked_settings
 from towline.config.text_form import typed
+from towline.config.variables import check_variables
 from towline.errors import ConfigError, UsageError
 from towline.registry.copy import copy_images
 from towline.registry.job import CopyJob, target_names
@@ -103,6 +104,7 @@ def _schema() -> StepSchema:
 
 def _task(arguments: argparse.Namespace, call: Call) -> Task:
     schema, environ = _schema(), _environ(arguments, call)
+    check_variables(environ, ["credentialHosts"], PARAMETERS)
     variables = {name: environ[f"PIPER_{name}"] for name in PARAMETERS if environ.get(f"PIPER_{name}")}
     layers = (
         Layer(name=DEFAULT, trusted=True, values={name: default for name, (_, _, default) in PARAMETERS.items() if default is not None}),

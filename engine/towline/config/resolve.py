@@ -10,6 +10,7 @@ from towline.config.rules import Fault, checked
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings, checked_settings
 from towline.config.types import EMPTY
+from towline.config.variables import check_variables
 from towline.errors import UsageError
 from towline.suggest import nearest
 
@@ -22,6 +23,7 @@ def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settin
     Where nothing but a login lacks something, that is a CredentialError. `part`: the schema is but a part of what the step's own sections may hold.
     """
     _known(schema, inputs)
+    check_variables(inputs.environ, [parameter.name for parameter in schema.parameters if parameter.trusted], first_keys(schema))
     layers = ordered(schema, inputs)
     unknown = () if part else tuple(_unknown(schema, inputs.documents))
     found = checked_settings(schema, layers, unknown, settled(schema, layers))

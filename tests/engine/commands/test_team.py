@@ -71,3 +71,9 @@ def test_lint_of_a_file_that_is_fine_or_missing_or_none(workspace: Path) -> None
     (workspace / "bad.yml").write_text("{")
     assert lint(workspace, "bad.yml").result["outputs"]["findings"][0]["rule"] == "unreadable-file"
     assert lint(workspace, str(workspace / "team.yml")).code == 0
+
+
+@pytest.mark.parametrize("words", [["run", PUSH, "--dry-run"], ["copy", "127.0.0.1:1/a:1", "127.0.0.1:1/b:1"]])
+def test_a_misspelt_variable_of_a_rule_ends_a_run_before_anything_is_asked(workspace: Path, words: list[str]) -> None:
+    ending = Ending(words, workspace, {"PIPER_credentialHost": "a.example"})
+    assert (ending.code, ending.where) == (3, "PIPER_credentialHost")

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from towline.config.variables import check_variables
+from towline.errors import ConfigError
+
+RULES = ["credentialHosts", "allowPlainHttp"]
+KEYS = [*RULES, "tool", "credentialHostel"]
+
+
+@pytest.mark.parametrize(("name", "meant"), [
+    ("PIPER_credentialHost", "PIPER_credentialHosts"), ("PIPER_CREDENTIALHOSTS", "PIPER_credentialHosts"), ("TOWLINE_DEFAULT", "TOWLINE_DEFAULTS"),
+    ("TOWLINE_DEFAULTs", "TOWLINE_DEFAULTS"), ("PIPER_allowPlainHTTP", "PIPER_allowPlainHttp"),
+])
+def test_a_variable_that_is_nearly_one_of_a_rule_is_an_error(name: str, meant: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_variables({"PATH": "x", name: "a.example"}, RULES, KEYS)
+    assert (caught.value.where, caught.value.hint) == (name, f"did you mean {meant}?")
+
+
+@pytest.mark.parametrize("name", [
+    "PIPER_credentialHosts", "TOWLINE_DEFAULTS", "TOWLINE_ENGINE", "TOWLINE_HELM", "TOWLINE_SECRET_1", "PIPER_tool", "PIPER_vaultToken",
+    "PIPER_credentialHostel",
+    "PIPER_vaultAppRoleSecretID", "PIPER_targetRegistryPassword", "PIPER_gitHubTokens", "PIPER_VAULTCREDENTIAL_HOST", "credentialHost",
+])
+def test_other_variables_are_left_alone(name: str) -> None:
+    check_variables({name: "x"}, RULES, KEYS)
+
+
+def test_an_empty_variable_holds_no_rule() -> None:
+    check_variables({"PIPER_credentialHost": ""}, RULES, KEYS)
