@@ -159,7 +159,7 @@ def _find(source: Source, one: Edit, root: Node, policy: str) -> _Place:
             found = _behind(source, one, root, found, policy)
     if found is None and isinstance(parent, Mapping):
         keys = [key.value if isinstance(key, Scalar) else "" for key, _ in parent.pairs]
-        number = keys.index(one.after) if one.after in keys else len(keys) - 1
+        number = keys.index(one.after) if one.after and one.after in keys else len(keys) - 1
         number = max([number, *(place for place, (key, _) in enumerate(parent.pairs) if is_merge(key))])  # in front of it, kubectl would not see it
     return _Place(parent=parent, number=number, node=found, changed=parent if found is None or one.value is None else found)
 

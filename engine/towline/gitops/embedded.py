@@ -68,13 +68,17 @@ class Text:
                 raise RenderError("a text in single quotes cannot hold another line", where=self.source.where(self.node.start),
                                   hint="write it as a block scalar, with | behind the key")
             return Splice(start=start, end=end, text=text.replace("'", "''"))
-        whole = self._begins_line(splice.start) and (text.endswith("\n") or not text) and self._begins_line(splice.end)
-        if not whole:
-            first, *middle, last = text.split("\n") if "\n" in text else (text, "")
-            lines = [first, *(self.indent + line if line else "" for line in middle), *([self.indent + last] if "\n" in text else [])]
-            return Splice(start=start, end=end, text=self.source.newline.join(lines))
-        lines = [self.indent + line if line else line for line in text.split("\n")[:-1]]
-        return Splice(start=self._line(start), end=self._line(end), text="".join(line + self.source.newline for line in lines))
+        return self._of_lines(splice, start, end)
+
+    def _of_lines(self, splice: Splice, start: int, end: int) -> Splice:
+        """In a block scalar: whole lines with their indentation, else from character to character."""
+        begun = self._begins_line(splice.start)
+        ended = self._begins_line(splice.end) and (splice.text.endswith("\n") or (begun and not splice.text))
+        first, *more = splice.text.split("\n")
+        if begun and ended:
+            start, first = self._line(start), self.indent + first if first else ""
+        lines = [first, *(self.indent + line if line else "" for line in more[:-1]), *("" if ended else self.indent + line for line in more[-1:])]
+        return Splice(start=start, end=self._line(end) if ended else end, text=self.source.newline.join(lines))
 
     def _begins_line(self, place: int) -> bool:
         return self.text[place - 1 : place] == "\n" if place else True

@@ -126,6 +126,7 @@ def test_a_missing_key_is_added_beside_its_siblings_in_a_block_scalar(style: str
     ("a: |\n    {{- if .z }}\n  b: 1\n{{- end }}\n  c: 2\n", "a.c", "a: |\n    {{- if .z }}\n  b: 1\n{{- end }}\n  c: n-1\n"),
     ("a: |\n  ---\n  x: 1\n  ---\n  y: 1\n", "a.y", "a: |\n  ---\n  x: 1\n  ---\n  y: n-1\n"),
     ("a: |\n  v: &v 1\n  x: 1\n  y: *v\n", "a.x", "a: |\n  v: &v 1\n  x: n-1\n  y: *v\n"),
+    ("a: |\r\n  b: 1\r\n  c: >-\r\n    d\r\n\r\n      e\r\n\r\n# end", "a.c", "a: |\r\n  b: 1\r\n  c: >-\r\n    n-1\r\n\r\n# end"),
     ("a: |\n  run: |\n    c\n    d\n\n\nb: 1\n", "a.z", "a: |\n  run: |\n    c\n    d\n  z: n-1\n\n\nb: 1\n"),
 ])
 def test_other_styles_and_texts_of_texts_are_edited_alike(file: str, path: str, after: str) -> None:
