@@ -145,9 +145,12 @@ class Response:
 
 
 class Sending:
-    """A body on its way to a host, piece by piece; left without `finish` it is broken off, so that half of it never stands for the whole."""
+    """A body on its way to a host, piece by piece; left without `finish` it is broken off, so that half of it never stands for the whole.
 
-    def __init__(self, connection: Connection, size: int, where: str, *, answer: Callable[[bool], Response], drop: Callable[[], None]) -> None:
+    Without a `size` it goes in chunks (RFC 9112 7.1), and `finish` says where it ends.
+    """
+
+    def __init__(self, connection: Connection, size: int | None, where: str, *, answer: Callable[[bool], Response], drop: Callable[[], None]) -> None:
         self._connection = connection
         self._left = size
         self._where = where
@@ -157,12 +160,17 @@ class Sending:
 
     def send(self, piece: bytes | memoryview) -> bool:
         """Send the next piece; False where the host has stopped listening, and has perhaps said why. Raises TransportError."""
-        self._left -= len(piece)
-        if self._left < 0:
-            raise TransportError("the body is longer than was announced", where=self._where)
+        if self._left is not None:
+            self._left -= len(piece)
+            if self._left < 0:
+                raise TransportError("the body is longer than was announced", where=self._where)
+            return self._put(piece)
+        return self._put(b"%x\r\n" % len(piece), piece, b"\r\n") if piece else self._heard
+
+    def _put(self, *parts: bytes | memoryview) -> bool:
         try:
-            if self._heard:
-                self._connection.send(piece)
+            for part in parts if self._heard else ():
+                self._connection.send(part)
         except UNHEARD:
             self._heard = False
         except FAULTS as fault:
@@ -173,6 +181,8 @@ class Sending:
         """The host's answer, an early refusal too; raises TransportError where there is none, or where the body was not sent to its end."""
         if self._heard and self._left:
             raise TransportError(f"the body is {self._left} bytes shorter than was announced", where=self._where)
+        if self._left is None:
+            self._put(b"0\r\n\r\n")
         self._drop = None
         return self._answer(self._heard)
 

@@ -99,8 +99,8 @@ class Transport:
                 raise TransportError("what answers there speaks TLS: is its URL to begin with https://?", where=where) from fault
             raise
 
-    def begin(self, request: HttpRequest, size: int) -> Sending:
-        """Send the head of a request whose body of `size` bytes follows piece by piece, once. Raises TransportError."""
+    def begin(self, request: HttpRequest, size: int | None) -> Sending:
+        """Send the head of a request whose body of `size` bytes (None: chunked) follows piece by piece, once. Raises TransportError."""
         where = origin(request.url)
         self._hide_credentials(request.headers)
         self._rest(where)
@@ -112,7 +112,7 @@ class Transport:
             self._drop(connection)
             raise translated(fault, where) from fault
         return Sending(connection, size, where, drop=lambda: self._drop(connection),
-                       answer=lambda whole: self._answer(connection, where, whole=whole, more=size / _STORED))
+                       answer=lambda whole: self._answer(connection, where, whole=whole, more=(size or 0) / _STORED))
 
     def heed(self, url: str, response: Response) -> float | None:
         """The seconds that an answer asks to wait (Retry-After), during which nobody sends anything to that host; None where it asks for none."""

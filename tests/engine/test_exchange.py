@@ -58,6 +58,23 @@ def test_an_upload_whose_pieces_do_not_make_its_size_never_ends_well(server: Ech
     assert [record.status for record in server.requests] in ([], [0])
 
 
+def test_an_upload_of_unknown_size_goes_in_chunks(server: Echo, transport: Transport) -> None:
+    headers = {"Transfer-Encoding": "chunked"}
+    for pieces in ([b"ab", b"", b"c" * 70_000], []):
+        with transport.begin(HttpRequest(method="PATCH", url=server.url, headers=headers), None) as sending:
+            assert all(sending.send(piece) for piece in pieces)
+            with sending.finish() as response:
+                assert response.read_capped(1 << 20) == (b"".join(pieces) or BIG)
+    assert "content-length" not in server.requests[0].headers
+
+
+def test_an_upload_in_chunks_that_is_left_never_ends_well(server: Echo, transport: Transport) -> None:
+    with transport.begin(HttpRequest(method="PATCH", url=server.url, headers={"Transfer-Encoding": "chunked"}), None) as sending:
+        assert sending.send(b"12")
+    assert get(transport, server.url) == BIG
+    assert [record.status for record in server.requests if record.method == "PATCH"] in ([], [0])
+
+
 def test_an_upload_that_is_left_ends_the_connection(server: Echo, transport: Transport) -> None:
     with transport.begin(HttpRequest(method="PUT", url=server.url), 4) as sending:
         assert sending.send(b"12")

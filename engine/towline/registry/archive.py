@@ -13,6 +13,7 @@ from typing import Self
 from towline.errors import ConfigError, DigestMismatch
 from towline.registry.compress import LIBRARY, Packer, hashed
 from towline.registry.extent import Extent, Spool
+from towline.registry.growing import Follower, Growing
 from towline.registry.layout import Layout, is_digest
 from towline.registry.manifest import DOCKER_IMAGE, LIMIT, OCI_IMAGE, Descriptor, Manifest, digest_of, parse_manifest
 from towline.registry.places import local_name
@@ -63,6 +64,7 @@ class DockerArchive:
         self._layout = Layout(tar, name=name) if "index.json" in tar and "oci-layout" in tar else None
         self._spool = Spool(folder)
         self._packer = Packer(library)
+        self.followers: list[Follower] = []
         self._lock = Lock()
         self._manifests: dict[str, Manifest] = {}
         self._made: dict[Saved, Manifest] = {}
@@ -139,7 +141,7 @@ class DockerArchive:
         own = self._own(digest_of(body))
         if own is not None and self._is_ready(own):
             return own
-        layers = self._all_layers(saved, diff_ids)
+        layers = self._all_layers(saved, diff_ids, digest_of(body))
         self._blobs[digest_of(body)] = _Layer(digest=digest_of(body), size=len(body), packing="", member=saved.config)
         return _manifest(body, layers, oci=own is not None and own.media_type == OCI_IMAGE)
 
@@ -154,11 +156,11 @@ class DockerArchive:
         layout, layers = self._layout, own.blobs[1:]
         return all(layer.media_type.endswith(("gzip", "zstd")) for layer in layers) and all(layout.has_blob(blob.digest) for blob in own.blobs)
 
-    def _all_layers(self, saved: Saved, diff_ids: tuple[str, ...]) -> list[_Layer]:
-        return [self._layer(name, diff_id, f"layer {number} ({name[:100]})")
+    def _all_layers(self, saved: Saved, diff_ids: tuple[str, ...], config: str) -> list[_Layer]:
+        return [self._layer(name, diff_id, f"layer {number} ({name[:100]})", config=config)
                 for number, (name, diff_id) in enumerate(zip(saved.layers, diff_ids, strict=True), start=1)]
 
-    def _layer(self, name: str, diff_id: str, shown: str) -> _Layer:
+    def _layer(self, name: str, diff_id: str, shown: str, *, config: str) -> _Layer:
         """A layer for the registry; one that is packed already goes as it is, one that was met before is not packed again."""
         member = self._tar.find(name)
         extent = self._tar.open(name)
@@ -166,7 +168,7 @@ class DockerArchive:
             raise ConfigError(f"the {self._name} lacks {shown}", where=self._name, hint=_HINT)
         if member not in self._layers:
             packing = _packing(self._tar, name)
-            self._layers[member] = self._as_it_is(name, member, packing) if packing else self._pack(extent, diff_id)
+            self._layers[member] = self._as_it_is(name, member, packing) if packing else self._pack(extent, diff_id, config)
         plain, layer = self._layers[member]
         if plain and plain != diff_id:
             raise DigestMismatch(f"{shown} of the {self._name} is {plain}, and the image's configuration says {diff_id}", where=self._name, hint=_HINT)
@@ -180,10 +182,15 @@ class DockerArchive:
         self._check_name(name, digest)
         return "", _Layer(digest=digest, size=member.size, packing=packing, member=name)
 
-    def _pack(self, extent: Extent, diff_id: str) -> tuple[str, _Layer]:
-        offset = self._spool.size
-        packed = self._packer.pack(extent, self._spool.append, algorithm=diff_id.partition(":")[0])
-        return packed.plain, _Layer(digest=packed.digest, size=packed.size, packing="gzip", offset=offset)
+    def _pack(self, extent: Extent, diff_id: str, config: str) -> tuple[str, _Layer]:
+        growing, packed = Growing(self._spool, config=config, plain=diff_id), None
+        for follower in self.followers:
+            follower.begin(growing)
+        try:
+            packed = self._packer.pack(extent, growing.append, algorithm=diff_id.partition(":")[0])
+        finally:
+            growing.end(packed)
+        return packed.plain, _Layer(digest=packed.digest, size=packed.size, packing="gzip", offset=growing.offset)
 
     def _read(self, name: str, what: str, limit: int) -> bytes:
         body = self._tar.read(name, limit)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.registry.deadline import in_time
+from towline.registry.early import Early
 from towline.registry.faults import Incomplete
 from towline.registry.job import CopyJob, CopyReport, Moved
 from towline.registry.look import Copying, Holdings, Look
@@ -23,13 +24,18 @@ def copy_images(jobs: Sequence[CopyJob], copying: Copying) -> tuple[CopyReport, 
     What refers to an image goes before its tag; where it may stay behind (TAKEN) that is a warning.
     Raises RegistryUnreachable, CredentialError, DigestMismatch, RegistryError, ConfigError (the platform is not there) and what the source raises.
     """
+    with Early(jobs, copying) as early:
+        return _copied(jobs, copying, early)
+
+
+def _copied(jobs: Sequence[CopyJob], copying: Copying, early: Early) -> tuple[CopyReport, ...]:
     looks, check = [Look(job, copying) for job in jobs], in_time(copying.transport)
     in_parallel(Look.ask, looks, tick=check)
     along = [[Look(job, copying) for job in look.companions] for look in looks]
     referring = [look for several in along for look in several]
     able = in_parallel(lambda look: _asked(look, copying), referring, tick=check)
     everything = [*looks, *(look for look, there in zip(referring, able, strict=True) if there)]
-    plans, moved, refused = _performed(everything, copying)
+    plans, moved, refused = _performed(everything, copying, early)
     reports = {look: look.report(plans[number], moved) for number, look in enumerate(everything) if not refused & set(plans[number])}
     return tuple(replace(reports[look], referrers=tuple(reports[one] for one in several if one in reports)) for look, several in zip(looks, along, strict=True))
 
@@ -46,24 +52,24 @@ def _asked(look: Look, copying: Copying) -> bool:
     return look.goes
 
 
-def _performed(looks: Sequence[Look], copying: Copying) -> tuple[_Plans, Mapping[CopyBlob, Moved], set[Plan]]:
+def _performed(looks: Sequence[Look], copying: Copying, early: Early) -> tuple[_Plans, Mapping[CopyBlob, Moved], set[Plan]]:
     """The plans that were performed, how their blobs moved, and the optional plans that a target has refused."""
     plans = _planned(looks, copying)
     if copying.dry_run:
         return plans, {}, set()
     try:
-        return plans, *_perform(looks, plans, copying)
+        return plans, *_perform(looks, plans, copying, early)
     except Incomplete:  # a target that has lost what its manifests name: nothing is believed any more
         in_parallel(Look.doubt, looks, tick=in_time(copying.transport))
         plans = _planned(looks, copying)
-        return plans, *_perform(looks, plans, copying)
+        return plans, *_perform(looks, plans, copying, early)
 
 
-def _perform(looks: Iterable[Look], plans: _Plans, copying: Copying) -> tuple[Mapping[CopyBlob, Moved], set[Plan]]:
+def _perform(looks: Iterable[Look], plans: _Plans, copying: Copying, early: Early) -> tuple[Mapping[CopyBlob, Moved], set[Plan]]:
     every = [plan for entry in plans for plan in entry]
     if not any(plan.blobs or plan.manifests or plan.tags for plan in every):
         return {}, set()
-    transfer = Transfer(copying.source, copying.targets, copying.transport, copying.progress)
+    transfer = Transfer(copying.source, copying.targets, copying.transport, copying.progress, early=early)
     with copying.progress:
         copying.progress.expect(_sizes(looks, plans))
         moved = transfer.perform(every)

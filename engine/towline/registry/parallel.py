@@ -150,6 +150,12 @@ def in_parallel(
     return [call.result() for call in calls]
 
 
+def beside(work: Callable[[], object]) -> None:
+    """Have `work` done, which keeps its faults for itself, by the pool that this is called in when it has a thread for it, else by a thread of its own."""
+    crew: _Crew = getattr(_own, "crew", None) or _Crew(1)
+    crew.add([_Call(work)])
+
+
 def _give_up(crew: _Crew, calls: Sequence[_Call], stop: Event | None) -> None:
     """Begin nothing more, and give what sees `stop` the time to."""
     crew.drop(calls)

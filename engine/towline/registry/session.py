@@ -102,11 +102,14 @@ class Session:
         where = origin(url)
         return "" if where == self._origin else where
 
-    def begin(self, request: HttpRequest, size: int, scopes: tuple[str, ...]) -> Sending:
-        """Begin to send a body of `size` bytes, once: what comes back is the caller's to judge, 401 too. Raises RegistryUnreachable, CredentialError."""
+    def begin(self, request: HttpRequest, size: int | None, scopes: tuple[str, ...]) -> Sending:
+        """Begin to send a body of `size` bytes (None: chunked), once: what comes back is the caller's to judge, 401 too.
+
+        Raises RegistryUnreachable, CredentialError.
+        """
         home = self._at_home(request)
         try:
-            if home and size >= _LARGE:
+            if home and (size is None or size >= _LARGE):
                 self._auth(scopes).fresh(scopes, _MARGIN)
             sent = _with(request, self._auth(scopes).header(scopes)) if home else replace(request, named_by=self._origin)
             return self.transport.begin(sent, size)

@@ -13,6 +13,7 @@ from towline.image import Registry
 from towline.registry.attempts import Attempts
 from towline.registry.client import RegistryClient
 from towline.registry.deadline import in_time
+from towline.registry.early import Early
 from towline.registry.faults import ASK, THERE, BrokenOff, Incomplete
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, Moved
 from towline.registry.leftovers import PATIENTLY, SOON, Leftovers
@@ -35,11 +36,14 @@ class Transfer:
     `left` are the optional plans that were not done, `refused` says why, and which lists of referrers could not be kept.
     """
 
-    def __init__(self, source: Source, targets: Mapping[Registry, RegistryClient], transport: Transport, progress: Progress) -> None:
+    def __init__(
+        self, source: Source, targets: Mapping[Registry, RegistryClient], transport: Transport, progress: Progress, *, early: Early | None = None,
+    ) -> None:
         self._source = source
         self._targets = targets
         self._transport = transport
         self._progress = progress
+        self._early = early
         self._slots = self._slots_for(JOBS)
         self._stop = transport.ending
         self._in_time = in_time(transport)
@@ -127,6 +131,8 @@ class Transfer:
 
     def _ways(self, blobs: tuple[CopyBlob, ...]) -> Mapping[CopyBlob, str]:
         """Read once, sent to each registry that lacks it, mounted in that registry's further repositories; how each place came to it."""
+        if self._early:
+            blobs = tuple(sorted(blobs, key=self._early.has, reverse=True))
         firsts = {blob.place.registry: blob for blob in reversed(blobs)}
         ways: dict[CopyBlob, str] = {}
         opened = []
@@ -145,8 +151,9 @@ class Transfer:
         return ways
 
     def _start(self, blob: CopyBlob, mount_from: str = "") -> UploadSession | None:
-        """A new upload of a blob; None where it is there."""
-        upload = self._targets[blob.place.registry].uploads.start(blob.place.repository, blob.digest, blob.size, mount_from)
+        """An upload of a blob, which has all its bytes already where it was sent early; None where it is there."""
+        upload = self._early.take(blob) if self._early else None
+        upload = upload or self._targets[blob.place.registry].uploads.start(blob.place.repository, blob.digest, blob.size, mount_from)
         self._leftovers.given_up(blob)
         if upload:
             self._leftovers.goes_on(blob, upload)

@@ -88,8 +88,16 @@ class Uploads:
         """Tell the registry that an upload is given up; it need not know such a request (404, 405). Raises the registry family."""
         self.session.send(_at(upload, "DELETE"), (self.session.scope(upload.repository),)).close()
 
+    def begin(self, repository: str) -> UploadSession:
+        """The upload of a blob whose digest is not known yet. Raises the registry family."""
+        return self._plain(repository)
+
+    def give_up(self, upload: UploadSession) -> None:
+        """An upload that nobody needs any more: one of the `unused`."""
+        self._unused += [upload]
+
     def unused(self) -> list[UploadSession]:
-        """Uploads that a question has begun, and that its answer made needless: they are the caller's to cancel."""
+        """Uploads that have begun and that nobody needs, such as those of a question: they are the caller's to cancel."""
         unused, self._unused = self._unused, []
         return unused
 

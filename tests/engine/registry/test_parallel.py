@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import towline.registry.parallel as module
-from towline.registry.parallel import JOBS, Slots, Stopped, in_parallel
+from towline.registry.parallel import JOBS, Slots, Stopped, beside, in_parallel
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -209,3 +209,20 @@ def test_a_slot_that_becomes_free_is_taken_by_who_waits() -> None:
         assert not inside.is_set()
     waiting.join(30)
     assert inside.is_set()
+
+
+def test_what_is_done_beside_has_a_thread_of_the_pool_or_its_own() -> None:
+    names: list[str] = []
+    for outside in (True, False):
+        done = threading.Event()
+
+        def work(done: threading.Event = done) -> None:
+            names.append(threading.current_thread().name)
+            done.set()
+
+        if outside:
+            beside(work)
+        else:
+            in_parallel(lambda _, work=work: beside(work), [1], jobs=1)  # type: ignore[misc]
+        assert done.wait(30)
+    assert names == ["registry"] * 2

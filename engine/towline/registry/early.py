@@ -1,0 +1,191 @@
+"""Uploads that begin while their blob is still being packed, before anybody knows its digest, in the way in which docker pushes.
+
+POST, a PATCH whose length is not known, and when the digest is, the PUT that names it: until then nothing is stored. It is done for time alone: where
+anything goes wrong the upload is given up, and the blob goes the usual way.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from threading import Event, Lock
+from typing import Self
+
+from towline.errors import TowlineError, TransportError
+from towline.exchange import HttpRequest
+from towline.registry.client import RegistryClient
+from towline.registry.growing import Growing, Packs
+from towline.registry.job import CopyJob
+from towline.registry.leftovers import Leftovers
+from towline.registry.look import Copying, place_of
+from towline.registry.parallel import GRACE, beside
+from towline.registry.plan import CopyBlob, Place
+from towline.registry.stream import read_small
+from towline.registry.uploads import UploadSession
+from towline.retry import Clock, Deadline
+
+_WORTH = 4 * 1024 * 1024  # bytes: a smaller blob is packed before its upload has begun
+_PIECE = 1024 * 1024
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+
+
+class Early:
+    """What is sent early at the first place of each target registry; shared by threads. Outside its context nothing is begun, and left ones are given up."""
+
+    def __init__(self, jobs: Sequence[CopyJob], copying: Copying) -> None:
+        places = {target.registry: place_of(target) for job in jobs for target in reversed(job.targets)}
+        tags = [target.image.tag for job in jobs for target in job.targets if target.image.tag]
+        self._copying = copying
+        self._packs = copying.source if isinstance(copying.source, Packs) and not copying.dry_run else None
+        self._targets = {place: _Target(copying.targets[registry], place, tags) for registry, place in places.items()}
+        self._ways: list[_Way] = []
+
+    def begin(self, growing: Growing) -> None:
+        """Packing of a layer begins."""
+        for target in self._targets.values():
+            way = _Way(growing, target)
+            self._ways.append(way)
+            beside(way.go)
+
+    def take(self, blob: CopyBlob) -> UploadSession | None:
+        """The upload that has all bytes of the blob, waited for while it gets further; None where there is none. It is the caller's then."""
+        for way in self._ways:
+            if way.target.place == blob.place and way.growing.packed and way.growing.packed.digest == blob.digest:
+                self._ways.remove(way)
+                return way.taken()
+        return None
+
+    def has(self, blob: CopyBlob) -> bool:
+        """Whether the blob may have been sent to its place."""
+        return blob.place in self._targets and any(way.growing.packed and way.growing.packed.digest == blob.digest for way in self._ways)
+
+    def __enter__(self) -> Self:
+        if self._packs:
+            self._packs.followers.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._packs:
+            self._packs.followers.remove(self)
+        for way in self._ways:
+            way.drop()
+        deadline = Deadline.after(GRACE, Clock())
+        if [way for way in self._ways if way.given_up(deadline.left)]:
+            Leftovers(self._copying.targets, self._copying.transport).cancel()
+
+
+class _Target:
+    """A place, and what it is likely to have: the layers of the images that have the wanted tags there, and of the one with the last tag."""
+
+    def __init__(self, client: RegistryClient, place: Place, tags: Sequence[str]) -> None:
+        self.client, self.place = client, place
+        self._tags = tags
+        self._lock = Lock()
+        self._likely: tuple[frozenset[str], frozenset[str]] | None = None
+
+    def likely(self, growing: Growing) -> bool:
+        """Whether it probably has the layer: then its digest is waited for, and asked about, before anything is sent."""
+        with self._lock:
+            if self._likely is None:
+                self._likely = self._found()
+            configs, layers = self._likely
+        return growing.config in configs or growing.plain in layers
+
+    def _found(self) -> tuple[frozenset[str], frozenset[str]]:
+        configs, layers = set[str](), set[str]()
+        try:
+            there = sorted(tag for tag in self.client.tags(self.place.repository) or () if _TAG.fullmatch(tag))
+            for tag in dict.fromkeys([*self._tags, *there[-1:]]):
+                manifest = self.client.find_manifest(self.place.repository, tag)
+                if manifest is not None and manifest.blobs:
+                    configs.add(manifest.blobs[0].digest)
+                    layers.update(self._layers(manifest.blobs[0].digest, manifest.blobs[0].size))
+        except TowlineError:  # who cannot be asked is not known to have anything
+            pass
+        return frozenset(configs), frozenset(layers)
+
+    def _layers(self, digest: str, size: int) -> Sequence[str]:
+        blob = CopyBlob(source=self.place.repository, place=self.place, digest=digest, size=size)
+        try:
+            data = json.loads(read_small(blob, self.client, clock=self.client.transport.clock))
+            return [entry for entry in data["rootfs"]["diff_ids"] if isinstance(entry, str)]
+        except (ValueError, RecursionError, KeyError, TypeError):
+            return []
+
+
+class _Way:
+    """A layer on its way to a target."""
+
+    def __init__(self, growing: Growing, target: _Target) -> None:
+        self.growing, self.target = growing, target
+        self._uploads = target.client.uploads
+        self._lock = Lock()
+        self._started, self._wanted = False, True
+        self._over = Event()
+        self._begun: UploadSession | None = None
+        self._whole: UploadSession | None = None
+
+    def go(self) -> None:
+        """Send it as far as it is there, until it is there as a whole, or something speaks against it."""
+        with self._lock:
+            if not self._wanted:
+                return
+            self._started = True
+        try:
+            if self.growing.wait(_WORTH) >= _WORTH and not self.target.likely(self.growing):
+                self._send()
+        except (TowlineError, TransportError, ValueError):  # the usual way will tell; ValueError: the spool was closed
+            pass
+        finally:
+            self._over.set()
+
+    def taken(self) -> UploadSession | None:
+        """The upload that has all bytes, when it has."""
+        with self._lock:
+            self._wanted = self._started
+        if not self._wanted:
+            return None
+        self._over.wait()
+        if self._whole is None:
+            self._give_up()
+        return self._whole
+
+    def drop(self) -> None:
+        """Nobody wants it any more."""
+        with self._lock:
+            self._wanted = False
+
+    def given_up(self, seconds: float) -> bool:
+        """Whether an upload had begun, which is given up when it has ended, or after so many seconds."""
+        if self._started:
+            self._over.wait(seconds)
+            self._give_up()
+        return self._begun is not None
+
+    def _give_up(self) -> None:
+        if self._begun:
+            self._uploads.give_up(self._whole or self._begun)
+
+    def _send(self) -> None:
+        session, repository = self.target.client.uploads.session, self.target.place.repository
+        self._begun = upload = self._uploads.begin(repository)
+        request = HttpRequest(method="PATCH", url=upload.url, named_by=upload.named_by,
+                              headers={"Content-Type": "application/octet-stream", "Transfer-Encoding": "chunked"})
+        view, position, asked = memoryview(bytearray(_PIECE)), 0, False
+        with session.begin(request, None, (session.scope(repository),)) as sending:
+            while got := self.growing.readinto(view, position):
+                packed = self.growing.packed
+                if packed and not asked and packed.size - position >= _WORTH:
+                    asked = True
+                    if self._uploads.holds(repository, packed.digest, packed.size):
+                        return
+                if not self._wanted or not sending.send(view[:got]):
+                    return
+                position += got
+            if self.growing.packed is None:
+                return
+            with sending.finish() as response:
+                following = self._uploads.following(upload, response, position)
+                if response.status in (200, 201, 202, 204) and response.headers.get("Range", "0-").endswith(("-", f"-{position - 1}")):
+                    self._whole = following

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.registry.clients import client, job
+from tests.fakes.archives import config_of, old_save, plain_layers, tar
+from tests.fakes.images import ImageParts, make_image
+from tests.fakes.registry import CutAnswer, CutRequest, FakeRegistry, Fault, Record, Status, digest_of, on
+from towline.errors import DigestMismatch
+from towline.registry.archive import DockerArchive
+from towline.registry.compress import Packed
+from towline.registry.copy import copy_images
+from towline.registry.early import Early
+from towline.registry.extent import Spool
+from towline.registry.growing import Follower, Growing
+from towline.registry.job import COPIED, CopyJob, CopyReport
+from towline.registry.look import Copying
+from towline.registry.plan import CopyBlob, Place
+from towline.registry.progress import Progress
+from towline.registry.tarball import Tar
+from towline.transport import Transport
+
+MIB = 1024 * 1024
+DATA = random.Random(1).randbytes(10 * MIB)
+PACKED = Packed(plain=digest_of(b"plain"), digest=digest_of(DATA), size=len(DATA))
+LARGE = make_image(files={"large": random.Random(2).randbytes(6 * MIB)}, layers=2)
+
+
+class Packing:
+    """A source that packs; nothing is asked of it here."""
+
+    def __init__(self) -> None:
+        self.followers: list[Follower] = []
+
+
+class Desk:
+    """A target, what is sent early to it, and a blob that is being packed."""
+
+    def __init__(self, target: FakeRegistry, transport: Transport, spool: Spool) -> None:
+        self.target, self.client = target, client(target, "target", transport)
+        self.source = Packing()
+        self.copying = Copying(source=self.source, targets={self.client.registry: self.client}, progress=Progress(None, transport.clock))  # type: ignore[arg-type]
+        self.growing = Growing(spool, config=digest_of(b"{}"), plain=PACKED.plain)
+        self.sending, self.asked = threading.Event(), threading.Event()
+        target.fault = self.seen
+
+    def seen(self, record: Record) -> None:
+        """Notes that an early upload is under way."""
+        if record.method == "PATCH":
+            self.sending.set()
+        if "/manifests/" in record.path:
+            self.asked.set()
+
+    def early(self) -> Early:
+        return Early([job(self.target, self.target, "app:1", "app:1", "app:2")], self.copying)
+
+    @property
+    def blob(self) -> CopyBlob:
+        return CopyBlob(source="", place=Place(registry=self.client.registry, repository="app"), digest=PACKED.digest, size=PACKED.size)
+
+
+@pytest.fixture
+def desk(target: FakeRegistry, transport: Transport) -> Iterator[Desk]:
+    with Spool(None) as spool:
+        yield Desk(target, transport, spool)
+
+
+def test_a_layer_is_sent_while_it_is_packed_and_stored_when_its_digest_is_known(desk: Desk) -> None:
+    with desk.early() as early:
+        for follower in desk.source.followers:
+            follower.begin(desk.growing)
+        desk.growing.append(DATA[: 5 * MIB])
+        assert desk.sending.wait(30)
+        assert early.take(desk.blob) is None  # nobody knows its digest
+        desk.growing.append(DATA[5 * MIB :])
+        desk.growing.end(PACKED)
+        assert early.has(desk.blob)
+        upload = early.take(desk.blob)
+        assert upload is not None
+        assert (upload.offset, early.has(desk.blob)) == (len(DATA), False)
+        assert desk.target.storage["app"].blobs == {}
+        with desk.client.uploads.send(upload, PACKED.digest, PACKED.size) as sink:
+            sink.finish()
+    (patch,) = desk.target.seen("PATCH")
+    assert (patch.headers["transfer-encoding"], "content-range" in patch.headers, patch.bytes_in) == ("chunked", False, len(DATA))
+    assert desk.target.storage["app"].blobs == {PACKED.digest: DATA}
+    assert (desk.target.count("DELETE"), desk.source.followers) == (0, [])
+
+
+def test_a_small_layer_is_left_to_the_usual_way(desk: Desk) -> None:
+    with desk.early() as early:
+        early.begin(desk.growing)
+        desk.growing.append(DATA[: 3 * MIB])
+        desk.growing.end(PACKED)
+        assert early.take(desk.blob) is None
+    assert desk.target.requests == ()
+
+
+def test_packing_that_fails_leaves_nothing_behind(desk: Desk) -> None:
+    with desk.early() as early:
+        early.begin(desk.growing)
+        desk.growing.append(DATA[: 5 * MIB])
+        assert desk.sending.wait(30)
+        desk.growing.end(None)
+    desk.target.settle()
+    assert (desk.target.storage["app"].uploads, desk.target.storage["app"].blobs) == ({}, {})
+
+
+def test_what_nobody_takes_leaves_nothing_behind(desk: Desk) -> None:
+    with desk.early() as early:
+        early.begin(desk.growing)
+        desk.growing.append(DATA)
+        desk.growing.end(PACKED)
+        assert desk.sending.wait(30)
+    desk.target.settle()
+    assert (desk.target.storage["app"].uploads, desk.target.storage["app"].blobs) == ({}, {})
+
+
+@pytest.mark.parametrize("fault", [
+    Status(code=413), Status(code=404), Status(code=500), Status(code=413, early=True), CutRequest(after=MIB), CutAnswer(after=None),
+])
+def test_an_upload_that_is_refused_or_cut_is_given_up(desk: Desk, fault: Fault) -> None:
+    refuse = on("PATCH", "", fault)
+
+    def refused(record: Record) -> Fault | None:
+        desk.seen(record)
+        return refuse(record)
+
+    desk.target.fault = refused
+    with desk.early() as early:
+        early.begin(desk.growing)
+        desk.growing.append(DATA)
+        desk.growing.end(PACKED)
+        assert desk.sending.wait(30)
+        assert early.take(desk.blob) is None
+        assert len(desk.client.uploads.unused()) == 1
+
+
+def test_a_target_that_cannot_be_asked_is_no_fault(desk: Desk) -> None:
+    desk.target.fault = lambda record: Status(code=403)
+    with desk.early() as early:
+        early.begin(desk.growing)
+        desk.growing.append(DATA)
+        desk.growing.end(PACKED)
+        assert early.take(desk.blob) is None
+
+
+def test_a_layer_that_turns_out_to_be_there_is_not_sent_on(desk: Desk) -> None:
+    desk.target.create("app").blobs[PACKED.digest] = DATA
+    desk.growing.append(DATA)
+    desk.growing.end(PACKED)
+    with desk.early() as early:
+        early.begin(desk.growing)
+        assert desk.sending.wait(30)
+        assert early.take(desk.blob) is None
+        assert (desk.target.count("HEAD"), len(desk.client.uploads.unused())) == (1, 1)
+
+
+def held(target: FakeRegistry, tag: str, config: bytes) -> None:
+    """An image of that configuration at the target."""
+    manifest = json.dumps({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [],
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "size": len(config), "digest": digest_of(config)},
+    }).encode()
+    target.create("app").blobs[digest_of(config)] = config
+    target.storage["app"].manifests[digest_of(manifest)] = ("application/vnd.oci.image.manifest.v1+json", manifest)
+    target.storage["app"].tags[tag] = digest_of(manifest)
+
+
+@pytest.mark.parametrize(("tag", "config"), [
+    ("1", b"{}"), ("9-last", b"{}"), ("2", json.dumps({"rootfs": {"diff_ids": [PACKED.plain]}}).encode()),
+])
+def test_a_layer_that_the_target_is_likely_to_have_waits_for_its_digest(desk: Desk, tag: str, config: bytes) -> None:
+    held(desk.target, tag, config)
+    with desk.early() as early:
+        early.begin(desk.growing)
+        desk.growing.append(DATA)
+        desk.growing.end(PACKED)
+        assert desk.asked.wait(30)
+        assert early.take(desk.blob) is None
+    assert (desk.target.count("POST"), desk.target.count("PATCH")) == (0, 0)
+
+
+@pytest.mark.parametrize("config", [b"[]", b"{", json.dumps({"rootfs": {"diff_ids": [1, "sha256:other"]}}).encode()])
+def test_an_image_that_tells_nothing_is_no_reason_to_wait(desk: Desk, config: bytes) -> None:
+    held(desk.target, "1", config)
+    with desk.early() as early:
+        early.begin(desk.growing)
+        desk.growing.append(DATA)
+        desk.growing.end(PACKED)
+        assert desk.sending.wait(30)
+        assert early.take(desk.blob) is not None
+
+
+# Whole copies
+
+def copied(archive: bytes, target: FakeRegistry, transport: Transport, *tags: str, folder: Path, dry_run: bool = False) -> CopyReport:
+    place = client(target, "target", transport)
+    targets = job(target, target, "app:1", *(f"app:{tag}" for tag in tags)).targets
+    with Spool(folder) as spool:
+        spool.append(archive)
+        with DockerArchive(Tar(spool.fileno(), spool.size, where="app.tar"), name="Docker archive app.tar", folder=folder) as source:
+            copying = Copying(source=source, targets={place.registry: place}, progress=Progress(None, transport.clock), dry_run=dry_run)
+            return copy_images([CopyJob(repository="", target="", name="app.tar", targets=targets)], copying)[0]
+
+
+def archive_of(image: ImageParts) -> bytes:
+    return tar(old_save([(["app:1"], image)]))
+
+
+@pytest.mark.parametrize("fault", [None, Status(code=413), Status(code=500), CutRequest(after=5 * MIB), CutAnswer(after=None)])
+def test_an_archive_arrives_whole_whatever_becomes_of_what_was_sent_early(
+    target: FakeRegistry, transport: Transport, tmp_path: Path, fault: Fault | None,
+) -> None:
+    target.fault = on("PATCH", "", fault) if fault else None
+    report = copied(archive_of(LARGE), target, transport, "1", "2", folder=tmp_path)
+    assert set(target.storage["app"].tags.values()) == {report.digest}
+    manifest = json.loads(target.storage["app"].manifests[report.digest][1])
+    for part in (manifest["config"], *manifest["layers"]):
+        assert digest_of(target.storage["app"].blobs[part["digest"]]) == part["digest"]
+    assert target.storage["app"].blobs[manifest["config"]["digest"]] == config_of(LARGE)
+    assert target.storage["app"].uploads == {}
+    assert report.count(COPIED) == len({part["digest"] for part in manifest["layers"]}) + 1
+
+
+def test_the_second_time_no_blob_moves(target: FakeRegistry, transport: Transport, tmp_path: Path) -> None:
+    first = copied(archive_of(LARGE), target, transport, "1", folder=tmp_path)
+    for tags in (["1"], ["1", "2"]):
+        target.forget()
+        assert copied(archive_of(LARGE), target, transport, *tags, folder=tmp_path).digest == first.digest
+        assert (target.count("PATCH"), target.count("PUT", "/blobs/"), target.storage["app"].uploads) == (0, 0, {})
+
+
+def test_a_damaged_layer_is_stored_nowhere(target: FakeRegistry, transport: Transport, tmp_path: Path) -> None:
+    layer = plain_layers(LARGE)[0]
+    archive = bytearray(archive_of(LARGE))
+    archive[archive.index(layer) + len(layer) // 2] ^= 1
+    with pytest.raises(DigestMismatch):
+        copied(bytes(archive), target, transport, "1", folder=tmp_path)
+    held = target.storage.get("app")
+    assert held is None or (held.blobs, held.uploads, held.tags) == ({}, {}, {})
+
+
+def test_a_dry_run_sends_nothing(target: FakeRegistry, transport: Transport, tmp_path: Path) -> None:
+    copied(archive_of(LARGE), target, transport, "1", folder=tmp_path, dry_run=True)
+    assert {record.method for record in target.requests} == {"HEAD"}
+
+
+def test_an_image_of_the_same_layers_under_another_configuration_sends_no_layer(target: FakeRegistry, transport: Transport, tmp_path: Path) -> None:
+    copied(archive_of(LARGE), target, transport, "1", folder=tmp_path)
+    target.forget()
+    other = make_image("linux/arm64", files={"large": random.Random(2).randbytes(6 * MIB)}, layers=2)
+    assert [hashlib.sha256(layer).digest() for layer in plain_layers(other)] == [hashlib.sha256(layer).digest() for layer in plain_layers(LARGE)]
+    copied(archive_of(other), target, transport, "2", folder=tmp_path)
+    assert (target.count("PATCH"), sum(record.bytes_in for record in target.seen("PUT", "/blobs/"))) == (0, len(config_of(other)))
+
