@@ -42,6 +42,7 @@ PARTS = {
     "validate": "towline.gitops.validate",
     "app_login": "towline.steps.deployment.app_login",
     "progress_lines": "towline.registry.progress_lines",
+    "chart_repositories": "towline.steps.deployment.chart_repositories",
     "registry_check": "towline.steps.deployment.registry_check",
 }
 

@@ -40,7 +40,7 @@ def fetch_bytes(url: str, environ: Mapping[str, str], *, where: str, clock: Cloc
     try:
         token = _token(url, parse_tokens(environ.get(VARIABLE, "")), where)
         with Transport(clock=_until(Deadline.after(_SECONDS, clock)), read=20.0, network=Network(proxies=Proxies(environ))) as transport:
-            return _get(transport, url, token, where)
+            return get(transport, url, _headers(url, token), where, largest=_LARGEST)
     except TransportError as fault:
         raise ConfigError(f"{shown(url)} cannot be read: {fault}", where=where, hint="correct the URL, or see whether its host answers") from fault
 
@@ -80,14 +80,15 @@ def _token(url: str, tokens: Mapping[str, str], where: str) -> str:
     return token
 
 
-def _get(transport: Transport, url: str, token: str, where: str) -> bytes:
-    headers, first = _headers(url, token), origin(url)
+def get(transport: Transport, url: str, headers: Mapping[str, str], where: str, *, largest: int) -> bytes:
+    """What is at `url`, at most `largest` bytes; the headers go to its own host alone, not behind a redirect. Raises ConfigError and TransportError."""
+    first, known = origin(url), bool(headers)
     for _ in range(_REDIRECTS + 1):
         with transport.request(HttpRequest(method="GET", url=urldefrag(url).url, headers=headers, named_by=first)) as response:
             if response.status == 200:
-                return response.read_capped(_LARGEST, seconds=_SECONDS)
+                return response.read_capped(largest, seconds=_SECONDS)
             if response.status not in _MOVED:
-                how = "correct the URL or its host's token" if token else f"correct the URL, or give a token for its host in {VARIABLE}"
+                how = "correct the URL or its host's token" if known else f"correct the URL, or give a token for its host in {VARIABLE}"
                 raise ConfigError(f"{shown(url)} answers {response.status}", where=where, hint=how)
             url, headers = _onward(url, response.headers.get("Location") or "", where), {}
     raise ConfigError(f"{shown(url)} redirects more than {_REDIRECTS} times", where=where, hint="give the URL that it ends at")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from towline.errors import ConfigError
 from towline.git.tree import is_path
+from towline.gitops.chart_lock import check_lock
 from towline.gitops.plain_data import load
 
 _OWN = frozenset(
@@ -121,6 +122,8 @@ def tree(chart: str, files: Mapping[str, bytes], *, without: str = "", depth: in
             )
             for dep in below.missing
         ]
+    if any(not one.lies for one in missing):
+        _check_lock(found, where=f"{chart}Chart.lock")
     return Tree(files=found, missing=tuple(missing))
 
 
@@ -151,9 +154,20 @@ def _dependencies(files: Mapping[str, bytes]) -> list[Dependency]:
     ]
 
 
-def _listed(data: bytes) -> list[dict[str, object]]:
+def _check_lock(files: Mapping[str, bytes], *, where: str) -> None:
+    """Pass where there is no lock, or it was made for these dependencies; raises ConfigError."""
+    for lock, chart in (("Chart.lock", "Chart.yaml"), ("requirements.lock", "requirements.yaml")):
+        if lock in files:
+            check_lock(_listed(files.get(chart, b"")), _mapping(files[lock]), where=where)
+
+
+def _mapping(data: bytes) -> dict[str, object]:
     documents = load(data) or [None]
-    listed = documents[0].get("dependencies") if isinstance(documents[0], dict) else None
+    return documents[0] if isinstance(documents[0], dict) else {}
+
+
+def _listed(data: bytes) -> list[dict[str, object]]:
+    listed = _mapping(data).get("dependencies")
     return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Note, Replaced, check_path, match, unnoted
-from towline.gitops.chart_files import besides, structure, tree
+from towline.gitops.chart_files import Dependency, besides, structure, tree
 from towline.gitops.chart_images import ImageValues, base_values, unnamed, values_of
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.packed_chart import unpacked
@@ -50,6 +50,7 @@ class HelmChart:
 
     Of what it renders differently each time, the repository's stays (`steady`): `say` is told what, and `warn` what could not.
     `values_files` lie over the charts' own values in their order, `images` (by the dotted key of their map, usually `image`) over all of them.
+    `fetch` brings a packed chart that the Chart.yaml it is told depends on.
     """
 
     chart_path: str
@@ -63,6 +64,7 @@ class HelmChart:
     note: Note = unnoted
     warn: Callable[[str], None] = _unsaid
     say: Callable[[str], None] = _unsaid
+    fetch: Callable[[Dependency, str], bytes] | None = None
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """The charts' files, the repository's values files and the file to write, of those in `listing`; raises ConfigError."""
@@ -182,10 +184,12 @@ class HelmChart:
         if packed in files:
             return unpacked(packed, files[packed])
         found = tree(chart, files, without=self.file_path)
-        if found.missing:
-            raise RenderError(f"charts/ lacks what Chart.yaml depends on: {', '.join(one.name for one in found.missing)}", where=f"{chart}Chart.yaml",
+        where = f"{chart}Chart.yaml"
+        if found.missing and self.fetch is None:
+            raise RenderError(f"charts/ lacks what Chart.yaml depends on: {', '.join(one.name for one in found.missing)}", where=where,
                               hint="run `helm dependency build` and commit charts/")
-        return found.files
+        fetched = {f"{one.lies}charts/{one.name}-{number}.tgz": self.fetch(one, where) for number, one in enumerate(found.missing) if self.fetch}
+        return {**found.files, **fetched}
 
 
 def _write(files: Mapping[str, bytes], folder: Path) -> None:

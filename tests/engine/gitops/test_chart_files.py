@@ -158,18 +158,31 @@ def test_charts_that_depend_on_each_other_come_to_an_end() -> None:
         tree("a/", as_bytes(files))
 
 
+LOCK = (
+    "dependencies: [{name: redis, repository: 'http://127.0.0.1:18971', version: 18.1.2}]\n"
+    "digest: sha256:5c02b5691ea4429d80d71f107f4b291f5b338c9e0adb3bbc9b8af193daf42508\n"
+)
+
+
+def test_a_lock_for_other_dependencies_is_refused() -> None:
+    files = as_bytes({"c/Chart.yaml": depends("name: redis, version: ^19, repository: 'https://x'"), "c/Chart.lock": LOCK})
+    with pytest.raises(ConfigError, match="made for other dependencies") as caught:
+        tree("c/", files)
+    assert caught.value.where == "c/Chart.lock"
+
+
 def test_what_comes_from_elsewhere_is_missing_with_the_version_that_is_locked() -> None:
     files = {
         "c/requirements.yaml": "dependencies: [{name: old, version: '1', repository: '@stable'}, {name: none}, {name: ../x, repository: y}, 5]\n",
-        "c/Chart.lock": "dependencies: [{name: redis, version: 18.1.2}]\n",
-        "c/Chart.yaml": depends("name: redis, version: ^18, repository: 'https://x'"),
+        "c/Chart.lock": LOCK,
+        "c/Chart.yaml": depends("name: redis, version: 18.x.x, repository: 'http://127.0.0.1:18971'"),
         "l/Chart.yaml": depends("name: c, repository: 'file://../c'"),
     }
     assert [
         (one.lies, one.name, one.version, one.locked, one.repository)
         for one in tree("l/", as_bytes(files)).missing
     ] == [
-        ("charts/c/", "redis", "^18", "18.1.2", "https://x"),
+        ("charts/c/", "redis", "18.x.x", "18.1.2", "http://127.0.0.1:18971"),
         ("charts/c/", "old", "1", "", "@stable"),
     ]
 

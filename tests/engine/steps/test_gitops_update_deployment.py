@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.calls import Ending, configure, request
+from tests.engine.steps.deployment.test_chart_repositories import Shelf, packed
 from tests.fakes.git_server import GitServer
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.serve import Answer, LoopbackServer, Request
@@ -631,3 +632,18 @@ def test_a_packed_chart_of_the_repository_is_rendered(place: Place) -> None:
     ending = place.deploy(**HELM | {"chartPath": "packed/app-0.1.0.tgz"})
     assert ending.code == 0, ending.err
     assert "'registry.example.com/team/app:2.0'" in place.file("out/app.yaml")
+
+
+def test_a_chart_that_another_one_depends_on_comes_from_a_host_that_a_trusted_layer_allows(place: Place) -> None:
+    with Shelf() as shelf:
+        shelf.offer(packed(more=b"x"))
+        depends = f"dependencies: [{{name: redis, version: 18.1.2, repository: '{shelf.url}/charts'}}]\n"
+        place.server.add("ops", {"charts/app/Chart.yaml": CHART["charts/app/Chart.yaml"] + depends.encode()})
+        place.configure(f"    chartRepositories: [{shelf.host}]\n")
+        ending = place.deploy(**HELM)
+        assert ending.code != 0, "what the project says does not count"
+        assert len(shelf.requests) == 0
+        place.configure("")
+        ending = place.deploy(**HELM, environ={"PIPER_chartRepositories": shelf.host})
+        assert ending.code == 0, ending.err
+        assert f"chart redis 18.1.2 from {shelf.url}/charts" in ending.err

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+from towline import dispatch
 from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
 from towline.gitops.aliases import Sharing, silent
 from towline.gitops.change import Change, Note, Together, check_path, unnoted
+from towline.gitops.chart_files import Dependency
 from towline.gitops.chart_images import ImageValues
 from towline.gitops.choice import Choice
 from towline.gitops.helm import HelmChart, ValuesFile
@@ -143,9 +146,23 @@ def _helm(call: _Call) -> Planned:
         note=call.note,
         warn=call.warn,
         say=call.task.console.say,
+        fetch=_fetcher(call.task),
     )
     return Planned(change=change, images=images if settings.given("containers") else {call.deployment: images[_IMAGE]}, renders=call.file,
                    renderer=change.renderer)
+
+
+def _fetcher(task: Task) -> Callable[[Dependency, str], bytes]:
+    """What brings charts from elsewhere; the network is loaded with the first."""
+    repositories: list[Any] = []
+
+    def fetch(wanted: Dependency, where: str) -> bytes:
+        if not repositories:
+            repositories.append(dispatch.part("chart_repositories").ChartRepositories(task))
+        data: bytes = repositories[0].fetch(wanted, where=where)
+        return data
+
+    return fetch
 
 
 def _values(call: _Call) -> Planned:

@@ -1,0 +1,82 @@
+"""Pure. Which version of a dependency is meant: the one that Chart.lock has, where it was made for what Chart.yaml says now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+from towline.errors import ConfigError
+
+_EXACT = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
+_FIELDS = (
+    "name",
+    "version",
+    "repository",
+    "condition",
+    "tags",
+    "enabled",
+    "import-values",
+    "alias",
+)
+_ALWAYS = frozenset(("name", "repository"))
+_ESCAPED = {
+    "<": "\\u003c",
+    ">": "\\u003e",
+    "&": "\\u0026",
+    "\u2028": "\\u2028",
+    "\u2029": "\\u2029",
+}
+_UPDATE = "run `helm dependency update` and commit Chart.lock"
+
+
+def lock_digest(
+    wanted: Sequence[Mapping[str, object]], locked: Sequence[Mapping[str, object]]
+) -> str:
+    """What Helm writes as `digest` into a lock with the dependencies `locked` for those that a chart has (Helm: internal/resolver, HashReq)."""
+    text = json.dumps(
+        [[_ordered(one) for one in wanted], [_ordered(one) for one in locked]],
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
+    for sign, escaped in _ESCAPED.items():
+        text = text.replace(sign, escaped)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def exact(name: str, version: str, locked: str, *, where: str) -> str:
+    """The one version that is meant; raises ConfigError where that is a range and nothing says which one of it."""
+    if locked:
+        return locked
+    if not _EXACT.fullmatch(version):
+        raise ConfigError(
+            f"the chart depends on {name} in a version that fits {version!r}, and no Chart.lock says which",
+            where=where,
+            hint=_UPDATE,
+        )
+    return version
+
+
+def check_lock(
+    wanted: Sequence[Mapping[str, object]], lock: Mapping[str, object], *, where: str
+) -> None:
+    """Pass where the lock was made for these dependencies; raises ConfigError."""
+    locked = lock.get("dependencies")
+    there = [one for one in locked if isinstance(one, Mapping)] if isinstance(locked, list) else []
+    if lock.get("digest") != lock_digest(wanted, there):
+        raise ConfigError(
+            "Chart.lock was made for other dependencies than Chart.yaml has now",
+            where=where,
+            hint=_UPDATE,
+        )
+
+
+def _ordered(dependency: Mapping[str, object]) -> dict[str, object]:
+    """A dependency as Helm's own structure of it becomes JSON."""
+    dependency = {**dependency, "enabled": dependency.get("enabled") == "true"}
+    return {
+        field: dependency.get(field, "")
+        for field in _FIELDS
+        if field in _ALWAYS or dependency.get(field)
+    }

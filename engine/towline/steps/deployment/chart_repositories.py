@@ -1,0 +1,245 @@
+"""Charts that a chart depends on, fetched before it is rendered: from the repositories and registries that the platform team names, and no others."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from threading import Event
+from urllib.parse import urljoin, urlsplit
+
+from towline import allowed_hosts
+from towline.config.remote import get, shown
+from towline.connections import Network
+from towline.errors import ConfigError, DigestMismatch, RegistryUnreachable, RenderError, TransportError, placed
+from towline.gitops.chart_files import Dependency
+from towline.gitops.chart_lock import exact
+from towline.gitops.packed_chart import unpacked
+from towline.gitops.plain_data import load
+from towline.image import Registry, is_loopback, parse_registry
+from towline.registry.client import RegistryClient
+from towline.registry.credentials import basic, check_sending
+from towline.registry.manifest import Descriptor
+from towline.registry.plan import CopyBlob, Place
+from towline.registry.stream import BlobStream
+from towline.steps.registry_access import network, registry_login
+from towline.steps.task import Task
+from towline.transport import Transport
+
+_MOST = 64 * 1024 * 1024
+_SECONDS = 300
+_CONTENT = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+_WHERE = "chartRepositories"
+
+
+class ChartRepositories:
+    """Where charts come from; what was fetched once is not fetched again, since a moved branch has the chart rendered anew."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._network: Network | None = None
+        self._fetched: dict[tuple[str, str, str], bytes] = {}
+
+    def fetch(self, wanted: Dependency, *, where: str) -> bytes:
+        """The packed chart; `where` is the Chart.yaml that wants it.
+
+        Raises ConfigError (a host that is not allowed, a version that is not there), RenderError and what a registry raises.
+        """
+        self._check(wanted, where)
+        version = exact(wanted.name, wanted.version, wanted.locked, where=where)
+        key = (wanted.repository, wanted.name, version)
+        if key not in self._fetched:
+            self._task.console.say(
+                f"  chart {wanted.name} {version} from {shown(wanted.repository)}"
+            )
+            self._network = self._network or network(self._task)
+            with (
+                Transport(
+                    read=20, limit=_SECONDS, network=self._network, hide=self._task.console.hide
+                ) as transport,
+                placed(where),
+            ):
+                data = (
+                    self._from_registry(transport, *key)
+                    if wanted.repository.startswith("oci://")
+                    else self._from_index(transport, *key)
+                )
+            _check_chart(data, wanted.name, version, where)
+            self._fetched[key] = data
+        return self._fetched[key]
+
+    def _check(self, wanted: Dependency, where: str) -> None:
+        """Pass where a trusted layer allows the host; raises ConfigError."""
+        settings = self._task.settings
+        scheme, host = _place(wanted.repository)
+        what = f"charts/ lacks {wanted.name}, which the chart depends on"
+        if not host:
+            raise ConfigError(
+                f"{what}, and {wanted.repository!r} is no URL of a repository",
+                where=where,
+                hint="write https:// or oci:// with a host",
+            )
+        allowed = settings.texts(_WHERE)
+        if not allowed_hosts.names(allowed, host, scheme):
+            raise ConfigError(
+                f"{what}, and {host} is not allowed as a source",
+                where=where,
+                hint="run `helm dependency build` and commit charts/, or let a trusted layer name the host in chartRepositories"
+                + (f" (it names {', '.join(allowed)})" if allowed else ""),
+            )
+        if scheme != "https" and not is_loopback(host) and not settings.flag("allowPlainHttp"):
+            raise ConfigError(
+                f"{what}, and {host} would be asked over plain http",
+                where=where,
+                hint="write https",
+            )
+
+    def _from_index(self, transport: Transport, repository: str, name: str, version: str) -> bytes:
+        """From a repository with an index.yaml, held against the digest in it."""
+        base = f"{repository.rstrip('/')}/"
+        entry = _entry(self._get(transport, f"{base}index.yaml", base), name, version)
+        if entry is None:
+            raise ConfigError(
+                f"{shown(repository)} has no chart {name} in version {version}",
+                hint="correct the version, or run `helm dependency update`",
+            )
+        urls, digest = entry.get("urls"), str(entry.get("digest") or "").removeprefix("sha256:")
+        url = (
+            urljoin(base, urls[0])
+            if isinstance(urls, list) and urls and isinstance(urls[0], str)
+            else ""
+        )
+        if urlsplit(url).scheme not in ("http", "https") or (
+            base.startswith("https:") and not url.startswith("https:")
+        ):
+            raise ConfigError(
+                f"the index of {shown(repository)} has no URL for {name} {version} that could be asked",
+                hint="name the chart's OCI registry",
+            )
+        data = self._get(transport, url, base)
+        if digest and hashlib.sha256(data).hexdigest() != digest:
+            raise DigestMismatch(
+                f"{shown(url)} is not what the index of {shown(repository)} says",
+                hint="the repository or a proxy before it serves wrong content",
+            )
+        return data
+
+    def _get(self, transport: Transport, url: str, base: str) -> bytes:
+        """What is at `url`, with the login for the repository's host where it is on it."""
+        headers = {}
+        parts = urlsplit(url)
+        if parts.netloc == urlsplit(base).netloc:
+            registry = Registry(scheme=parts.scheme, host=parts.netloc)
+            found = registry_login(self._task, registry, role="", path="")
+            if found:
+                check_sending(
+                    found,
+                    registry.scheme,
+                    registry.host,
+                    allow_plain_http=self._task.settings.flag("allowPlainHttp"),
+                )
+                headers = {"Authorization": basic(found)}
+        try:
+            return get(transport, url, headers, "", largest=_MOST)
+        except ConfigError as fault:
+            hint = "correct the URL, or give its host a login in dockerConfigJSON"
+            raise ConfigError(fault.message, where=fault.where, hint=hint) from fault
+        except TransportError as fault:
+            raise RegistryUnreachable(
+                f"{shown(url)} cannot be reached: {fault}",
+                where=fault.where,
+                hint="see whether the host answers, or commit charts/",
+            ) from fault
+
+    def _from_registry(
+        self, transport: Transport, repository: str, name: str, version: str
+    ) -> bytes:
+        """From an OCI registry: the chart's layer, held against its digest."""
+        _, host = _place(repository)
+        scheme = "http" if is_loopback(host) else "https"
+        registry, path = parse_registry(f"{scheme}://{repository.removeprefix('oci://')}/{name}")
+        client = RegistryClient(
+            registry,
+            role="source",
+            login=registry_login(self._task, registry, role="", path=path),
+            transport=transport,
+            allow_plain_http=self._task.settings.flag("allowPlainHttp"),
+        )
+        tag = version.replace("+", "_")
+        manifest = client.find_manifest(path, tag)
+        layer = (
+            next((one for one in manifest.blobs if one.media_type == _CONTENT), None)
+            if manifest
+            else None
+        )
+        if layer is None:
+            raise ConfigError(
+                f"{repository}/{name}:{tag} is {'no chart' if manifest else 'not there'}",
+                hint="correct the version, or run `helm dependency update`",
+            )
+        return _layer(client, Place(registry=registry, repository=path), layer)
+
+
+def _place(repository: str) -> tuple[str, str]:
+    """Scheme and `host[:port]` of a repository's URL, both empty for another one; a registry is asked over https, on this machine over http."""
+    parts = urlsplit(repository)
+    if (
+        parts.scheme not in ("https", "http", "oci")
+        or not parts.hostname
+        or "@" in parts.netloc
+        or parts.query
+        or parts.fragment
+    ):
+        return "", ""
+    scheme = (
+        "http"
+        if parts.scheme == "oci" and is_loopback(parts.netloc)
+        else parts.scheme.replace("oci", "https")
+    )
+    return scheme, parts.netloc
+
+
+def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
+    """What an index.yaml has of one version of a chart; of a large one only the lines of that chart are read."""
+    found = re.search(
+        rb"^  " + re.escape(name).encode() + rb":[^\S\n]*\n((?:  [ -].*\n?|[^\S\n]*\n)+)",
+        index,
+        re.MULTILINE,
+    )
+    documents = (load(b"entries:\n" + found[0]) if found else None) or load(index) or [None]
+    entries = documents[0].get("entries") if isinstance(documents[0], dict) else None
+    listed = entries.get(name) if isinstance(entries, dict) else None
+    versions = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return next(
+        (
+            one
+            for one in versions
+            if str(one.get("version", "")).removeprefix("v") == version.removeprefix("v")
+        ),
+        None,
+    )
+
+
+def _layer(client: RegistryClient, place: Place, layer: Descriptor) -> bytes:
+    if layer.size > _MOST:
+        raise RenderError(
+            f"the chart in {place.repository} has {layer.size} bytes, which is too many"
+        )
+    blob = CopyBlob(source=place.repository, place=place, digest=layer.digest, size=layer.size)
+    return b"".join(
+        bytes(piece)
+        for piece in BlobStream(blob, client, stop=Event(), clock=client.transport.clock).pieces()
+    )
+
+
+def _check_chart(data: bytes, name: str, version: str, where: str) -> None:
+    """Pass where the archive holds this chart; raises RenderError."""
+    documents = load(unpacked(name, data)["Chart.yaml"]) or [None]
+    there = documents[0] if isinstance(documents[0], dict) else {}
+    if there.get("name") != name or str(there.get("version", "")).removeprefix(
+        "v"
+    ) != version.removeprefix("v"):
+        raise RenderError(
+            f"instead of chart {name} {version} came {there.get('name')} {there.get('version')}",
+            where=where,
+            hint="the repository serves another chart under this name",
+        )
