@@ -24,6 +24,7 @@ _LOGIN = "give a user and a password for it (the page of the step names the para
 _BODIES = "the registry, or a proxy before it, limits the size of a request: have the limit raised (for nginx client_max_body_size), to 1 MiB at the least"
 ON_THE_WAY = "its bytes were right when they were sent, twice: the registry, or something on the way there, damages them; show this to those who run it"
 _DAMAGED = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
+_PAGE, _BEFORE = "a web page", "a web page came, so it may have been a proxy or a firewall before the registry"
 _UNPRINTABLE = r"[^\x20-\x7e\u00a0-\uffff]+"  # compiled where there is something to say: it takes as long as loading a module
 _FULL = r'no space left on device|"Err": 28\b'  # ENOSPC in words, and as Go writes it into JSON
 
@@ -120,7 +121,7 @@ def _plain(body: bytes, content_type: str) -> str:
     if content_type.lower().startswith("text/plain"):
         return " ".join(text.split())
     title = re.search(r"<title>([^<]{1,200})</title>", text, re.IGNORECASE)
-    return f"a web page, {' '.join(title[1].split())!r}" if title else ""
+    return f"{_PAGE}, {' '.join(title[1].split())!r}" if title else ""
 
 
 def _printable(words: str) -> str:
@@ -145,6 +146,7 @@ def refused(party: Party, doing: str, text: str = "") -> CredentialError:
     """401, 403 or a login that the token service turned down."""
     source = party.login.origin if party.login and party.login.origin else f"the parameters of the {party.role} registry"
     hint = f"check user and password in {source}, and what that user may do" if party.login else _LOGIN
+    hint += f"; {_BEFORE}" if text.startswith(_PAGE) else ""
     return CredentialError(f"the {party} refuses {party.user} {doing}{_because(text)}", where=str(party.registry), hint=hint)
 
 

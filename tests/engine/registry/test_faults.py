@@ -74,6 +74,13 @@ def test_a_quota_is_no_fault_of_the_login(target: FakeRegistry, transport: Trans
     assert "it is not the login" in fault.hint
 
 
+def test_a_web_page_that_forbids_is_perhaps_a_proxy_s(target: FakeRegistry, transport: Transport, party: Party) -> None:
+    fault = unexpected(party, answer(target, transport, 403, b"<title>403 Forbidden</title>", Content_Type="text/html"), "for x")
+    assert type(fault) is CredentialError
+    assert fault.message.endswith("for x: a web page, '403 Forbidden'")
+    assert "a proxy or a firewall" in fault.hint
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_what_another_host_says_is_not_about_the_login(target: FakeRegistry, source: FakeRegistry, transport: Transport, party: Party, status: int) -> None:
     fault = unexpected(party, answer(source, transport, status, b"<Error><Code>AccessDenied</Code></Error>"), "for app, blob x")
