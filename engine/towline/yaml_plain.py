@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 
-from towline.written import written
+from towline.written import dated, written
 
 
 def plain(text: str) -> object:
     """Resolve what the plain (unquoted) scalar `text` means: None, bool, int, float or the text itself (go-yaml 3, `resolve`).
 
-    A number knows how it is written (written.py).
+    A number or date knows how it is written (written.py).
     """
     value = _WORDS[text] if text in _WORDS else _number(text) if text[0].isdigit() or text[0] in ".+-" else text
-    return value if value is None or isinstance(value, str | bool) else written(value, text)
+    if isinstance(value, str):
+        return dated(value)
+    return value if value is None or isinstance(value, bool) else written(value, text)
 
 
 _WORDS: dict[str, bool | float | None] = {

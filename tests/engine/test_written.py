@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.written import from_json, spelling, text_of, written
+from towline.written import WrittenDate, from_json, spelling, text_of, written
 from towline.yaml_marks import load
 
 
@@ -34,6 +34,23 @@ def test_texts_and_truth_values_stay_what_they_are() -> None:
 @pytest.mark.parametrize(("text", "usual"), [("1.0", "1"), ("1", "1"), ("1e21", "1e+21"), ("1.5", "1.5"), ("-0.0", "0")])
 def test_the_usual_spelling_is_what_is_left_of_a_number(text: str, usual: str) -> None:
     assert spelling(float(text) if set(text) & set(".e") else int(text)) == usual
+
+
+@pytest.mark.parametrize(("text", "read"), [
+    ("2024-01-01", "2024-01-01T00:00:00Z"), ("2001-1-1", "2001-01-01T00:00:00Z"), ("2000-02-29", "2000-02-29T00:00:00Z"),
+    ("2024-12-31", "2024-12-31T00:00:00Z"), ("2024-01-01 10:20:30", "a time"), ("2024-01-01T10:20:30Z", "a time"),
+])
+def test_a_date_is_its_text_and_knows_what_piper_takes_it_for(text: str, read: str) -> None:
+    value = load(text).value
+    assert isinstance(value, WrittenDate)
+    assert (str(value), value.read, json.dumps(value)) == (text, read, f'"{text}"')
+    assert type(str(value)) is str
+
+
+@pytest.mark.parametrize("text", ["2024-02-30", "2023-02-29", "1900-02-29", "2024-13-01", "2024-00-01", "2024-01-32",
+                                  "24-01-01", "2024-01", "12:30:45", "'2024-01-01'", "v2024-01-01"])
+def test_what_is_no_date_is_a_plain_text(text: str) -> None:
+    assert type(load(text).value) is str
 
 
 def test_numbers_of_json_know_it_too() -> None:

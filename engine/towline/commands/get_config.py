@@ -199,6 +199,8 @@ def _as_piper_prints(value: Any) -> Any:
         return [_as_piper_prints(inner) for inner in value]
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) < 1e21 else float(value)
+    if isinstance(value, str):
+        return str(value)
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

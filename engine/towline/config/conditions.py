@@ -162,7 +162,7 @@ def same(one: object, other: object) -> bool:
         return len(one) == len(other) and all(map(same, one, other))
     numbers = (int, float)
     if isinstance(one, bool) or isinstance(other, bool) or not (isinstance(one, numbers) and isinstance(other, numbers)):
-        return type(one) is type(other) and one == other
+        return one == other and (type(one) is type(other) or isinstance(one, str))
     return one == other
 
 

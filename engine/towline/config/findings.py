@@ -32,7 +32,7 @@ RULES = {rule.name: rule for rule in (
     _rule("custom-defaults", "error", "An entry of customDefaults is no text, or names a file that is not in the workspace.", "correct the path"),
     _rule("wrong-type", "error", "A parameter has a value of another type.", "write the type that is named"),
     _rule("wrong-value", "error", "A parameter has a value that is none of its possible ones, or too small.", "take one of those"),
-    _rule("number-as-text", "warning", "A number stands where a text is due, and YAML reads another one than is written.", "put it in quotes"),
+    _rule("number-as-text", "warning", "A number or date stands where a text is due, and YAML reads another one than is written.", "put it in quotes"),
     _rule("platform-only", "error", "A parameter is set that a pull request must not change.", "let the platform team set it"),
     _rule("lost-rule", "error", "A rule of the platform team stands where nothing reads it, or under a misspelt name.", "correct its name or its place"),
     _rule("secret-in-clear", "error", "A password, token or key stands in the file.", "replace it, and keep the new one in a credential or in Vault"),

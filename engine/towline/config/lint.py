@@ -386,13 +386,13 @@ def _faults(place: _Place, reader: _Reader, value: object) -> Iterator[Fault]:
 
 
 def _respelled(reader: _Reader, value: object) -> str:
-    """That a number of the value is a text for the reader, and other readers of the file spell it otherwise; empty where none is."""
-    written, read = next(respelled(_walk(value, reader), reader.parameter.type), ("", ""))
+    """That a number or date of the value is a text for the reader, and other readers of the file spell it otherwise; empty where none is."""
+    written, what, read = next(respelled(_walk(value, reader), reader.parameter.type), ("", "", ""))
     if not written:
         return ""
     name = called(reader.parameter.name, reader.alias.name if reader.alias else "")
     taken = f", and so does {reader.schema.name}" if reader.schema.library else f": Towline takes {written}, Piper {read}"
-    return f"{name} is {written}, a number that YAML reads as {read}{taken}"
+    return f"{name} is {written}, {what} that YAML reads as {read}{taken}"
 
 
 def _walk(value: Any, reader: _Reader) -> object:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from towline.written import WrittenFloat, WrittenInteger, spelling, text_of
+from towline.written import WrittenDate, WrittenFloat, WrittenInteger, spelling, text_of
 
 EMPTY: tuple[object, ...] = (None, "", [], {})
 ZERO: Mapping[str, object] = {"string": "", "boolean": False, "integer": 0, "list": [], "map": {}, "object": {}, "objects": []}
@@ -39,17 +39,19 @@ def coerce(value: Any, kind: str) -> object:
     raise ValueError(kind)
 
 
-def respelled(value: Any, kind: str) -> Iterator[tuple[str, str]]:
-    """Every number where the kind of value wants a text, which other readers spell otherwise: as written, and as they do."""
+def respelled(value: Any, kind: str) -> Iterator[tuple[str, str, str]]:
+    """Every number or date where the kind of value wants a text, which other readers spell otherwise: as written, and as they do."""
     inner = value.values() if kind == "map" and isinstance(value, dict) else value if kind == "list" and isinstance(value, list) else ()
     for each in inner if kind in ("list", "map") else [value] if kind == "string" else []:
         if isinstance(each, WrittenFloat | WrittenInteger):
-            yield text_of(each), spelling(each)
+            yield text_of(each), "a number", spelling(each)
+        elif isinstance(each, WrittenDate):
+            yield str(each), "a date", each.read
 
 
 def _text(value: object) -> str:
     if isinstance(value, str):
-        return value
+        return str(value)
     if isinstance(value, WrittenFloat | WrittenInteger):
         return value.text
     text = repr(_whole(value) if isinstance(value, float) and value.is_integer() else value)

@@ -152,6 +152,8 @@ TABLE = [
     ("steps: {imagePushToRegistry: {sourceImages: [a, 72225e2]}}", "number-as-text", "sourceImages is 72225e2, a number that YAML reads as 7222500"),
     ("steps: {imagePushToRegistry: {targetImages: {a: 1_000}}}", "number-as-text", "targetImages is 1_000, a number that YAML reads as 1000"),
     (DEPLOYS % "targets: [{filePath: a, branchName: 0x1F}]", "number-as-text", "branchName is 0x1F, a number that YAML reads as 31"),
+    ("steps: {imagePushToRegistry: {sourceImageTag: 2024-01-01}}", "number-as-text",
+     "sourceImageTag is 2024-01-01, a date that YAML reads as 2024-01-01T00:00:00Z: Towline takes 2024-01-01, Piper 2024-01-01T00:00:00Z"),
     ("steps: {kubernetesDeploy: {namespace: 1.10}}", "number-as-text", "namespace is 1.10, a number that YAML reads as 1.1, and so does kubernetesDeploy"),
     (DEPLOYS % "tol: helm", "unknown-key", "gitOpsUpdateDeployment has no parameter tol (did you mean 'tool'?)"),
     (DEPLOYS % "quux: 1", "unknown-key", "(`towline explain gitOpsUpdateDeployment` lists those that it has)"),
