@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from towline import allowed_hosts
 from towline.config.merge import DEFAULT, Layer, Setting
-from towline.config.schema import Parameter, Requirement, Rule, StepSchema, as_text
+from towline.config.schema import PARAMETERS, Parameter, Requirement, Rule, StepSchema, as_text
 from towline.config.types import EMPTY, EXPECTED, HOW_TO_WRITE, coerce
 from towline.suggest import nearest
 from towline.written import text_of
@@ -63,9 +63,9 @@ def _untrusted(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[Fault]:
 
 def untrusted(parameter: Parameter, where: str) -> Fault:
     """The fault of a trusted parameter that stands where a pull request can change it."""
+    of_steps = f", as PIPER_{parameter.name} on the agent, or as {parameter.name} in the call of the step" if PARAMETERS in parameter.scope else ""
     return Fault(rule="platform-only", where=where, what=f"{parameter.name} may not be set by what a pull request can change",
-                 hint="remove it there; it counts in the platform team's defaults (TOWLINE_DEFAULTS on the agent, or defaults of the call), "
-                      f"as PIPER_{parameter.name} on the agent, or as {parameter.name} in the call of the step")
+                 hint=f"remove it there; it counts in the platform team's defaults (TOWLINE_DEFAULTS on the agent, or defaults of the call){of_steps}")
 
 
 # ---- one value

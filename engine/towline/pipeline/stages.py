@@ -243,11 +243,10 @@ def _productive_tag(view: _View) -> bool:
     setting = fold(_only(layer, _TAGS) for layer in layers).get(_TAGS)
     if setting is None:
         return False
-    patterns = setting.value if isinstance(setting.value, list) else [setting.value]
-    if not all(isinstance(pattern, str) and pattern for pattern in patterns):
-        raise ConfigError(f"{_TAGS} is {setting.value!r}", where=setting.origin, hint="write globs of tags as text, one or a list of them")
+    if not isinstance(setting.value, list) or not all(isinstance(pattern, str) and pattern for pattern in setting.value):
+        raise ConfigError(f"{_TAGS} is {setting.value!r}", where=setting.origin, hint="write globs of tags as a list of texts")
     with _told_by(setting):
-        return any(view.circumstances.tag == pattern or change.match(str(pattern), [view.circumstances.tag]) for pattern in patterns)
+        return any(view.circumstances.tag == pattern or change.match(pattern, [view.circumstances.tag]) for pattern in setting.value)
 
 
 def _run_in_all_branches(documents: Documents, stage: str) -> Setting | None:

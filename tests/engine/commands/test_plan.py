@@ -111,12 +111,13 @@ def test_a_tag_is_productive_by_the_word_of_a_trusted_layer_alone(workspace: Pat
     configure(workspace, f"{SEED}\ngeneral:\n  productiveTags: ['v*']\n")
     assert "tag v1.2, which no trusted `productiveTags` fits; that of the project does not count" in text()
     team = workspace / "team.yml"
-    for value, expected in (("['v*']", "Release: yes"), ("v1.2", "Release: yes"), ("['w*', v2]", "Release: no")):
+    for value, expected in (("['v*']", "Release: yes"), ("[v1.2]", "Release: yes"), ("['w*', v2]", "Release: no")):
         team.write_text(f"general: {{productiveTags: {value}}}\n")
         assert expected in text(TOWLINE_DEFAULTS=str(team))
-    team.write_text("general: {productiveTags: [7]}\n")
-    ending = Ending(["plan"], workspace, {"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/tags/v1.2", "TOWLINE_DEFAULTS": str(team)})
-    assert (ending.code, ending.where.endswith("team.yml:1")) == (3, True)
+    for value in ("[7]", "v*", "['']"):
+        team.write_text(f"general: {{productiveTags: {value}}}\n")
+        ending = Ending(["plan"], workspace, {"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/tags/v1.2", "TOWLINE_DEFAULTS": str(team)})
+        assert (ending.code, ending.where.endswith("team.yml:1")) == (3, True)
 
 
 def test_the_former_name_of_build_is_a_stage(workspace: Path) -> None:

@@ -169,6 +169,8 @@ TABLE = [
     (DEPLOYS % "pushDeadline: soon", "wrong-type", 'pushDeadline is "soon", expected a whole number (write digits only)'),
     (DEPLOYS % "helmValues: values.yaml", "wrong-type", "expected a list of texts"),
     ("general: {skipVault: maybe}", "wrong-type", 'skipVault is "maybe", expected true or false'),
+    ("general: {productiveTags: ['v*']}", "platform-only",
+     "it counts in the platform team's defaults (TOWLINE_DEFAULTS on the agent, or defaults of the call))"),
     ("general: {productiveBranch: [main]}", "wrong-type", "productiveBranch is a list, expected text"),
     ("steps: {gitOpsUpdateDeployment: {}}\nstages: {Release: {filePath: [a]}}", "wrong-type", "filePath is a list, expected text"),
     ("stages: {Central Build: {imagePushToRegistry: true, sourceImages: app}}", "wrong-type", "sourceImages is"),
