@@ -259,14 +259,14 @@ class BlobUpload:
     def _judge(self, response: Response, fine: tuple[int, ...]) -> None:
         """Pass for a status that is `fine`; else raise what it means, with the wait that the registry asks for."""
         status, party = response.status, self._session.party_of(self.upload.repository)
-        if status in fine:
-            response.close()
-            return
-        if status == 401:
-            self._session.forget(_at(self.upload, "PUT"), response, (self._session.scope(self.upload.repository),))
-        wait = self._session.transport.heed(self.upload.url, response)
-        moved = self._moved(response)
-        diagnosis = faults.diagnose(response)
+        with response:
+            if status in fine:
+                return
+            if status == 401:
+                self._session.forget(_at(self.upload, "PUT"), response, (self._session.scope(self.upload.repository),))
+            wait = self._session.transport.heed(self.upload.url, response)
+            moved = self._moved(response)
+            diagnosis = faults.diagnose(response)
         meaning = faults.meaning(party, status, f"to store {self._digest} in {self.upload.repository}", diagnosis.text)
         if moved is not None:
             self.upload = moved
