@@ -90,9 +90,13 @@ class Look:
         Then what refers to the image, beside the questions that the image itself still needs.
         """
         self._look()
-        beside = self._lists is not None and self._root is not None
-        in_parallel(lambda question: question(), [self._prepare, *([self._refer] if beside else [])])
-        if not beside:
+        beside: list[Callable[[], object]] = []
+        if self._lists and self._root is not None:
+            beside = [self._refer]
+        elif self._lists and self._pending:  # which platforms there are says the manifest
+            beside = [partial(self._lists.begin, self.digest)]
+        in_parallel(lambda question: question(), [self._prepare, *beside])
+        if beside != [self._refer]:
             self._refer()
 
     def _look(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from towline.errors import RegistryError
+from towline.errors import CredentialError, RegistryError
 from towline.image import Image, Reference
 from towline.registry.client import RegistryClient
 from towline.registry.faults import Incomplete
@@ -33,19 +34,27 @@ class Lists:
         self._repository = repository
         self._tags: frozenset[str] | None = None
         self._read = self._without = False
+        self._begun: dict[str, list[Descriptor]] = {}
 
     def read_tags(self) -> None:
         """Ask which tags there are, once."""
         if not self._read:
             self._tags, self._read = self.source.tags(self._repository), True
 
+    def begin(self, digest: str) -> None:
+        """Ask for what is known to be wanted, beside other questions; what fails here is asked for again when it is wanted."""
+        with contextlib.suppress(RegistryError, CredentialError):
+            self._begun[digest] = self.referrers([digest])
+
     def referrers(self, digests: Sequence[str]) -> list[Descriptor]:
         """What refers to any of these, by the registry's list or the tag that stands for it; raises the errors of the registry family."""
+        begun = [entry for digest in digests for entry in self._begun.get(digest, ())]
+        digests = [digest for digest in digests if digest not in self._begun]
         questions: list[Callable[[], tuple[Descriptor, ...] | None]] = [self.read_tags, *(partial(self._listed, digest) for digest in digests)]
         _, *own = in_parallel(lambda question: question(), questions)
         lacking = [tag for digest, found in zip(digests, own, strict=True) if found is None and self._has(tag := tag_of(digest))]
         by_tag = in_parallel(lambda tag: self.source.find_manifest(self._repository, tag), lacking)
-        return [entry for found in own if found for entry in found] + [entry for found in by_tag if found for entry in found.children]
+        return begun + [entry for found in own if found for entry in found] + [entry for found in by_tag if found for entry in found.children]
 
     def tagged(self, digests: Sequence[str]) -> Mapping[str, str]:
         """Cosign's tags that there are for these, each with its digest."""

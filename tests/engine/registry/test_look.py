@@ -74,6 +74,17 @@ def test_what_refers_to_an_image_and_its_platforms_becomes_jobs(source: FakeRegi
         assert [str(target.image) for target in look.companions[0].targets] == [f"{name}@{look.companions[0].digest}" for name in ("team/app", "app")]
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_each_manifest_is_asked_about_once(source: FakeRegistry, target: FakeRegistry, pair: Pair, image: ImageParts, *, known: bool) -> None:
+    source.referrers = True
+    put(refer_to(image), source, "app")
+    look = Look(wanted(source, target, "app:1", "team/app:1", digest=image.digest if known else ""), pair.copying())
+    look.ask()
+    subjects = [record.path.rpartition("/")[2] for record in source.seen("GET", "referrers")]
+    assert sorted(subjects) == sorted([image.digest, *(child.digest for child in image.children), look.companions[0].digest])
+    assert (source.count("GET", "tags/list"), source.count("GET", "manifests")) == (1, 3)
+
+
 def test_one_platform_is_asked_about_alone(source: FakeRegistry, target: FakeRegistry, pair: Pair, image: ImageParts) -> None:
     source.referrers = True
     for one in (refer_to(image), sbom := refer_to(image.children[1], "application/vnd.example.signature")):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -128,6 +129,24 @@ def test_without_a_login_basic_cannot_be_answered_and_a_token_is_asked_for_witho
     assert anonymous.answer(["Basic"], [PUSH], None) is None
     assert anonymous.answer(bearer(service), [PUSH], None) == "Bearer token-0"
     assert service.requests[0].authorization == ""
+
+
+def test_a_token_that_comes_packed_is_read(authorizer: Authorizer, service: TokenService) -> None:
+    service.fault = on("GET", "", Status(code=200, headers={"Content-Encoding": "gzip"}, body=gzip.compress(b'{"token": "packed"}')))
+    assert authorizer.answer(bearer(service), [PUSH], None) == "Bearer packed"
+
+
+def test_a_limit_at_the_token_service_is_no_fault_of_the_login(authorizer: Authorizer, service: TokenService) -> None:
+    body = b'{"errors": [{"code": "DENIED", "message": "registry contains 1 repositories, limit is 1"}]}'
+    service.fault = on("GET", "", Status(code=403, body=body), times=9)
+    with pytest.raises(RegistryError, match="at its token service: a limit of the registry is reached: DENIED: registry contains 1"):
+        authorizer.answer(bearer(service), [PUSH], None)
+
+
+def test_a_token_that_ended_is_replaced_where_the_registry_does_not_say_again_what_it_wants(authorizer: Authorizer, service: TokenService) -> None:
+    first = authorizer.answer(bearer(service), [PUSH], None)
+    assert authorizer.answer([], [PUSH], first) is None
+    assert authorizer.header([PUSH]) not in (None, first)
 
 
 def test_access_token_is_a_token_too(authorizer: Authorizer, service: TokenService) -> None:
