@@ -29,6 +29,6 @@ def apart(work: Callable[[], _Result], transport: Transport) -> _Result:
 def _check(transport: Transport) -> None:
     if transport.overdue > GRACE:
         raise MachineError(
-            f"the image on this machine has not been read within {transport.limit:.0f} seconds",
-            hint="see whether its disk, or the Docker daemon, still answers; copyDeadline says how long a copy may take",
+            f"all of it has not been done within {transport.limit:.0f} seconds, and a disk, a daemon or a host on the way no longer answers",
+            hint="see which of them it is; copyDeadline says how long a copy may take",
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.image import Registry
 from towline.registry.client import RegistryClient
+from towline.registry.deadline import in_time
 from towline.registry.faults import Incomplete
 from towline.registry.manifest import Manifest
 from towline.registry.parallel import in_parallel
@@ -29,7 +30,7 @@ class Storing:
 
         That comes when all of them are done with: the run may go on after it.
         """
-        for incomplete in in_parallel(self.store, tuple(dict.fromkeys(puts))):
+        for incomplete in in_parallel(self.store, tuple(dict.fromkeys(puts)), tick=in_time(self._transport)):
             if incomplete:
                 raise incomplete
 
@@ -39,7 +40,7 @@ class Storing:
         puts, self._unlisted = self._unlisted, []
         for put in puts:
             lists.setdefault((put.place, put.manifest.subject), []).append(put.manifest)
-        faults = in_parallel(lambda one: self._list(*one, lists[one]), tuple(lists))
+        faults = in_parallel(lambda one: self._list(*one, lists[one]), tuple(lists), tick=in_time(self._transport))
         return {f"the list of {subject} in {place.repository}": fault for (place, subject), fault in zip(lists, faults, strict=True) if fault}
 
     def _list(self, place: Place, subject: str, referrers: Sequence[Manifest]) -> RegistryError | CredentialError | None:

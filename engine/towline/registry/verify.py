@@ -9,6 +9,7 @@ from towline.errors import ConfigError, RegistryError
 from towline.image import Reference
 from towline.registry.client import RegistryClient
 from towline.registry.copy import copy_images
+from towline.registry.deadline import in_time
 from towline.registry.job import SKIPPED, CopyReport
 from towline.registry.look import Copying
 from towline.registry.manifest import Descriptor, Manifest
@@ -87,7 +88,7 @@ class _Proof:
         if root.digest != digest:
             raise self._wrong(RegistryError, f"is {root.digest}, not {digest}")
         tree = read_tree(self, self.target.image.name, root)
-        in_parallel(self._check_blob, tree.blobs)
+        in_parallel(self._check_blob, tree.blobs, tick=in_time(self.client.transport))
         if listed and root.subject:
             self._check_listed(root)
 
@@ -99,7 +100,7 @@ class _Proof:
 
     def find_manifests(self, _repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
         """The manifests of these digests, checked."""
-        return in_parallel(self._manifest, digests)
+        return in_parallel(self._manifest, digests, tick=in_time(self.client.transport))
 
     def _check_blob(self, blob: Descriptor) -> None:
         size: int | None = None

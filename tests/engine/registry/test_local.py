@@ -113,7 +113,7 @@ def test_a_daemon_that_only_trickles_ends_with_the_deadline() -> None:
         threading.Thread(target=daemon.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         environ = {"DOCKER_HOST": f"tcp://127.0.0.1:{daemon.server_address[1]}"}
         opened = open_source(parse_local_place("docker-daemon:app:1"), environ=environ, transport=transport)
-        with pytest.raises(MachineError, match="has not been read within") as caught, opened:
+        with pytest.raises(MachineError, match="has not been done within") as caught, opened:
             raise AssertionError
         assert caught.value.where == "docker-daemon:app:1"
         Trickle.over.set()
