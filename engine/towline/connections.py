@@ -129,6 +129,11 @@ class Connection(http.client.HTTPConnection):
         self.sock.settimeout(seconds)
         return self.getresponse()
 
+    @property
+    def unsent(self) -> int:
+        """The bytes that were sent and have not come to the other side, as far as the system says so."""
+        return _unsent(self.limit.sock)
+
     def _wait_for_room(self) -> None:
         """A socket has room again when a third of its buffer has left, which takes its time on a slow line."""
         poller = select.poll()

@@ -24,6 +24,7 @@ FAULTS = (OSError, http.client.HTTPException, ValueError)
 UNHEARD = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)  # the host listens no more; it may have said why
 _DRAIN = 64 * 1024
 _TRICKLE = 60.0
+_SLOWEST = 1024  # bytes a second
 _HANDED = 1.0  # seconds after which what has come is handed on, however little
 _URL = re.compile(r"[\x21-\x7e]+")
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"})  # as OpenSSL's versions call it
@@ -86,14 +87,15 @@ class Response:
                 return filled
 
     def read_capped(self, limit: int, *, seconds: float = 60.0) -> bytes:
-        """The whole body; raises TransportError where it is longer than `limit` bytes, or takes longer than `seconds`."""
+        """The whole body; raises TransportError where it is longer than `limit` bytes, or takes longer than `seconds` and one more for each KiB that came."""
         deadline, body = self._limit.begin(seconds), bytearray()
         while piece := self._piece(_DRAIN):
             body += piece
             if len(body) > limit:
                 raise TransportError(f"the answer is longer than {limit} bytes", where=self.where)
             if not deadline.left:
-                raise TransportError(f"the answer takes longer than {seconds:.0f} seconds", where=self.where)
+                raise TransportError(f"the answer takes longer than {seconds:.0f} seconds, and brings less than a KiB in each", where=self.where)
+            deadline = self._limit.begin(deadline.left + len(piece) / _SLOWEST)
         return bytes(body)
 
     def _piece(self, size: int) -> bytes:
@@ -176,6 +178,11 @@ class Sending:
         except FAULTS as fault:
             raise translated(fault, self._where) from fault
         return self._heard
+
+    @property
+    def unsent(self) -> int:
+        """How much of what was sent has not come to the host yet."""
+        return self._connection.unsent
 
     def finish(self) -> Response:
         """The host's answer, an early refusal too; raises TransportError where there is none, or where the body was not sent to its end."""

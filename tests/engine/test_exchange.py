@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -56,6 +57,34 @@ def test_an_upload_whose_pieces_do_not_make_its_size_never_ends_well(server: Ech
     with pytest.raises(TransportError):
         send(transport, server.url, b"1234", size=size)
     assert [record.status for record in server.requests] in ([], [0])
+
+
+def test_what_the_host_has_not_taken_yet_is_known() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, Transport() as transport:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with transport.begin(HttpRequest(method="PUT", url=url), len(BIG)) as sending:
+            accepted, _ = listener.accept()
+            with accepted:
+                accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                assert sending.send(BIG)
+                assert 0 < sending.unsent <= len(BIG) + 1000
+                taken = 0
+                while taken < len(BIG):
+                    taken += len(accepted.recv(1 << 20))
+                assert sending.unsent < len(BIG) // 2
+
+
+def test_a_slow_body_is_read_while_it_brings_a_kibibyte_a_second(time: FakeClock) -> None:
+    def now() -> float:
+        time.time += 1.0
+        return time.time
+
+    pieces = [b"x" * 8192] * 40
+    script = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(b"2000\r\n" + piece + b"\r\n" for piece in pieces) + b"0\r\n\r\n"
+    clock = replace(time.clock, now=now)
+    with Scripted(script) as server, Transport(clock=clock) as transport, transport.request(HttpRequest(method="GET", url=server.url)) as response:
+        assert response.read_capped(1 << 20) == b"".join(pieces)
+    assert time.time > 1000 + 120
 
 
 def test_an_upload_of_unknown_size_goes_in_chunks(server: Echo, transport: Transport) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -41,24 +41,25 @@ class Progress:
         self._guard = threading.Lock()
         self._images: dict[str, dict[str, int]] = {}
         self._done: dict[str, int] = {}
+        self._under_way: dict[str, Callable[[], int]] = {}
         self._shown = 0
         self._started = self._last = clock.now()
 
     def expect(self, images: Mapping[str, Mapping[str, int]]) -> None:
         """These may have to move from now on: sizes by digest, by the image's name; what several images share counts for the first."""
         with self._guard:
-            self._images, self._done = {}, {}
+            self._images, self._done, self._under_way = {}, {}, {}
             for name, sizes in images.items():
                 self._images[name] = {digest: size for digest, size in sizes.items() if digest not in self._done}
                 self._done.update(dict.fromkeys(sizes, 0))
             self._shown = 0
             self._started = self._last = self._clock.now()
 
-    def reached(self, digest: str, position: int) -> None:
-        """So many bytes of a blob have come and stay, more than before or less."""
+    def reached(self, digest: str, position: int, under_way: Callable[[], int] = int) -> None:
+        """So many bytes of a blob have come and stay, more than before or less; `under_way` says how many of them have not come yet."""
         with self._guard:
             if digest in self._done:
-                self._done[digest] = position
+                self._done[digest], self._under_way[digest] = position, under_way
 
     def spared(self, digest: str) -> None:
         """The blob need not move."""
@@ -91,9 +92,13 @@ class Progress:
 
     def _state(self, name: str, sizes: Mapping[str, int]) -> State:
         moving = {digest: size for digest, size in sizes.items() if digest in self._done}
-        done, total = sum(self._done[digest] for digest in moving), sum(moving.values())
+        done, total = sum(self._come(digest) for digest in moving), sum(moving.values())
         rate = done / max(self._clock.now() - self._started, 0.001)
         return State(name=name, done=done, total=total, rate=rate, rest=(total - done) / rate if rate else None)
+
+    def _come(self, digest: str) -> int:
+        position = self._done[digest]
+        return max(0, position - self._under_way[digest]()) if position else 0
 
     def __enter__(self) -> Self:
         return self

@@ -202,7 +202,7 @@ class Transfer:
                         except BrokenOff as fault:
                             broken[blob] = fault
                     position += len(piece)
-                    self._progress.reached(opened[0][0].digest, position)
+                    self._progress.reached(opened[0][0].digest, position, lambda: max(sink.unsent for sink in sinks.values()))
                     if len(broken) == len(sinks):
                         break
                 for blob in sinks.keys() - broken.keys():
@@ -213,6 +213,7 @@ class Transfer:
             finally:
                 for blob, sink in sinks.items():
                     self._leftovers.goes_on(blob, sink.upload)
+            self._progress.reached(opened[0][0].digest, position)
             for blob in sinks.keys() - broken.keys():
                 self._leftovers.ended(blob)
             return [(blob, sinks[blob].upload, fault) for blob, fault in broken.items()]

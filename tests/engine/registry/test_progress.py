@@ -107,3 +107,16 @@ def test_what_need_not_move_is_neither_done_nor_to_do(time: FakeClock) -> None:
         progress.spared(digest)
     progress.reached("3", 7)
     assert [(state.name, state.done, state.total) for state in progress.images()] == [("a", 50, 100)]
+
+
+def test_bytes_on_the_way_have_not_come(time: FakeClock) -> None:
+    progress, queued = Progress(None, time.clock), [30]
+    progress.expect({"a": {"1": 100}})
+    progress.reached("1", 100, lambda: queued[0])
+    assert progress.whole.done == 70
+    queued[0] = 10
+    assert progress.whole.done == 90
+    progress.reached("1", 5, lambda: 30)
+    assert progress.whole.done == 0
+    progress.reached("1", 100)
+    assert progress.whole.done == 100

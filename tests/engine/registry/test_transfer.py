@@ -4,6 +4,7 @@ import itertools
 import random
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -569,11 +570,11 @@ def test_progress_counts_what_stays(source: FakeRegistry, target: FakeRegistry, 
     copying.progress.expect({"app:1": {blob.digest: blob.size for blob in (moved, there)}})
     real = copying.progress.reached
 
-    def noted(digest: str, position: int) -> None:
-        real(digest, position)
+    def noted(digest: str, position: int, under_way: Callable[[], int] = int) -> None:
+        real(digest, position, under_way)
         positions.append(copying.progress.whole.done)
 
-    copying.progress.reached = noted  # type: ignore[method-assign]
+    copying.progress.reached = noted  # type: ignore[method-assign]  # what it would have shown
     Transfer(copying.source, copying.targets, pair.target.transport, copying.progress).perform([Plan(blobs=(moved, there))])
     assert max(positions) == positions[-1] == copying.progress.whole.done == copying.progress.whole.total == BIG
     assert positions != sorted(positions)  # what was cut off went back
@@ -600,7 +601,7 @@ def test_a_disk_that_hangs_ends_with_the_deadline(source: FakeRegistry, target: 
     with Transport(limit=0.3) as transport:
         pair, stuck = Pair(source, target, transport), Stuck()
         copying = pair.copying()
-        with pytest.raises(MachineError, match="has not been read within"):
+        with pytest.raises(MachineError, match="has not been done within"):
             Transfer(stuck, copying.targets, transport, copying.progress).perform([Plan(blobs=(blob_of(b"x", source, pair),))])
         stuck.over.set()
 
