@@ -39,7 +39,10 @@ def parse(text: str) -> Entry:
         raise ValueError(next((hint for sign, hint in _HINTS.items() if sign in text), _USE))
     if found["below"] and re.fullmatch(r"[0-9.]+", found["name"]):
         raise ValueError("an address has nothing below it: " + _USE)
-    name = str(IPv6Address(found["address"])) if found["address"] else found["name"].lower().removesuffix(".")
+    try:
+        name = str(IPv6Address(found["address"])) if found["address"] else found["name"].lower().removesuffix(".")
+    except ValueError:
+        raise ValueError(_USE) from None
     return Entry(name=name, below=bool(found["below"]), port=port)
 
 

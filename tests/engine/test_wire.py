@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from towline.config.types import coerce
 from towline.errors import ConfigError, Interrupted, Superseded, UsageError
 from towline.wire import BIND, Binding, Build, Document, Outcome, Request, encode_result, parse_request, read_request
 
@@ -150,3 +151,10 @@ def test_what_was_found_all_the_same_is_in_the_result_of_a_fault() -> None:
     ending = ConfigError("two faults", outputs={"findings": ["one", "two"]}, pipeline_environment={"deployment/Release/branch": "main"})
     result = encode_result(Request(), ending, seconds=0, version="1")
     assert (result["outputs"], result["pipelineEnvironment"]) == ({"findings": ["one", "two"]}, {"deployment/Release/branch": "main"})
+
+
+def test_a_number_of_the_call_knows_how_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "request.json").write_text('{"protocol": 1, "parameters": {"sourceImageTag": 1.10}, "pipelineEnvironment": {"artifactVersion": 1.20}}')
+    request = read_request(tmp_path / "request.json")
+    assert coerce(request.parameters["sourceImageTag"], "string") == "1.10"
+    assert coerce(request.pipeline_environment["artifactVersion"], "string") == "1.20"

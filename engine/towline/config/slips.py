@@ -8,8 +8,7 @@ from functools import lru_cache
 from towline.suggest import close
 
 _NEAR, _SHORTEST, _SLIPS = 0.85, 6, 2
-# Parameters of Piper's other steps that are one letter away from one of ours.
-_THEIRS = frozenset({"target", "targetArchitectures", "imageName", "containerImages", "userName", "apiVersion", "serverURL", "targetImage"})
+_THEIRS = frozenset({"target", "targetArchitectures"})  # parameters of Piper's mtaBuild and golangBuild, one letter away from one of ours
 
 
 @lru_cache(maxsize=8192)
