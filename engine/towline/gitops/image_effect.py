@@ -44,21 +44,36 @@ class Found:
         return f"{self.text} ({self.place})"
 
 
+def containers_in(data: bytes) -> tuple[Found, ...] | None:
+    """The images of containers in a YAML file; None if it cannot be read."""
+    documents = _read(data)
+    return None if documents is None else _running(documents)
+
+
 def images_in(data: bytes, like: Collection[str]) -> tuple[Found, ...] | None:
-    """The images of containers in a YAML file, then what else it names that has one of the texts `like` in it; None where it cannot be read."""
-    documents = load(data)
-    if documents is None and b"{{" in data:
-        documents = load_template(data)
+    """The images of containers in a YAML file, then all it names with one of the texts `like` in it.
+
+    None if it cannot be read.
+    """
+    documents = _read(data)
     if documents is None:
         return None
-    running = [
-        Found(place=f"{pod.owner or 'a pod'}, {name}", text=image, runs=True)
+    others = [found for document in documents for found in _Walk(like).below(document, "", "", 0)]
+    return tuple(dict.fromkeys([*_running(documents), *others]))
+
+
+def _read(data: bytes) -> list[Any] | None:
+    documents = load(data)
+    return load_template(data) if documents is None and b"{{" in data else documents
+
+
+def _running(documents: list[Any]) -> tuple[Found, ...]:
+    images = (
+        (f"{pod.owner or 'a pod'}, {name}", image)
         for pod in pods_of(documents)
         for name, image in pod.images
-        if image
-    ]
-    others = [found for document in documents for found in _Walk(like).below(document, "", "", 0)]
-    return tuple(dict.fromkeys([*running, *others]))
+    )
+    return tuple(Found(place=place, text=image, runs=True) for place, image in images if image)
 
 
 def names(found: Found, wanted: Reference) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,7 @@ _OTHERWISE = {
     "tag": ("version", "imagetag", "ref", "reference"),
 }
 _MOST = 1000  # parameters of one list
+_OPEN = re.compile(r"\{\{|\$[({A-Z]")  # a template, or a variable that is filled in later
 _JOINED = ("repository", "image")  # parts that a registry may stand apart from
 
 Site = tuple[str, tuple[tuple[int, Path], ...], int, Path]
@@ -180,6 +182,9 @@ def placed_texts(
             continue
         key, below = _registry_key(spot.leaf), _texts_of(base, spot)
         apart = spot.beside.get(key, below.get(key, ""))
+        if _OPEN.search(apart):  # its value is known elsewhere, and that a chart joins the two is
+            texts[spot.text] = str(spot.wanted).removeprefix(f"{image.host}/")
+            continue
         registry, rest = image.spread(
             spot.old or below.get(spot.leaf, ""), apart, _common(spot, base)
         )

@@ -205,6 +205,12 @@ def test_a_whole_image_beside_its_registry_is_written_without_it() -> None:
     assert changed("spec: {registry: old.io, image: 'a.io/web:1'}\n", whole) == "spec: {registry: old.io, image: 'reg.io/team/web:2'}\n"
 
 
+@pytest.mark.parametrize("registry", ["'{{ .Values.global.registry }}'", "${REGISTRY}", "$(REGISTRY)"])
+def test_a_registry_that_is_filled_in_later_stays(registry: str) -> None:
+    text = f"image: {{registry: \"{registry}\", repository: team/old, tag: '1'}}\n"
+    assert changed(text, USUAL) == text.replace("team/old", "team/web").replace("'1'", "'2'")
+
+
 def test_flat_keys_have_their_registry_under_a_name_like_theirs() -> None:
     flat = {"webRepository": ImagePart(image=WEB, part="repository")}
     assert changed("webRegistry: a.io\nregistry: b.io\nwebRepository: web\n", flat) == "webRegistry: reg.io\nregistry: b.io\nwebRepository: team/web\n"

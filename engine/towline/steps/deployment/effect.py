@@ -11,7 +11,16 @@ from towline.errors import ConfigError
 from towline.gitops.change import match
 from towline.gitops.chart_beside import chart_folder
 from towline.gitops.chart_images import image_keys
-from towline.gitops.image_effect import WHOLE, Found, images_in, last_part, names, near, strays
+from towline.gitops.image_effect import (
+    WHOLE,
+    Found,
+    containers_in,
+    images_in,
+    last_part,
+    names,
+    near,
+    strays,
+)
 from towline.image import Reference
 from towline.steps.deployment.tools import Planned
 from towline.suggest import some
@@ -49,7 +58,12 @@ class Effect:
             return
         paths = match(self.pattern, sorted(contents))
         like = {last_part(image.image.name) for image in self.images}
-        found = [images_in(contents[path], like) for path in paths]
+        found = [containers_in(contents[path]) for path in paths]
+        if not all(
+            any(names(one, image) for listed in found for one in listed or ())
+            for image in self.images
+        ):
+            found = [images_in(contents[path], like) for path in paths]
         every = [one for listed in found for one in listed or ()]
         for image in self.images:
             for one in strays(every, image) if self.tool == HELM else ():
@@ -61,7 +75,9 @@ class Effect:
                 beside = any(chart_folder(path, listing) is not None for path in paths)
                 sure = self.tool != VALUES or (beside and self.whole)
                 message = f"nothing that is read in {some(paths)} names {_shown(image)}"
-                told = f"{message}: it names {some(there)}" if there else f"{message}, nor any image"
+                told = (
+                    f"{message}: it names {some(there)}" if there else f"{message}, nor any image"
+                )
                 if sure and self.level != WARN:
                     hint = f"{self._hint(contents)}; imageCheck: warn makes it a warning"
                     raise ConfigError(told, where=self.pattern, hint=hint)
