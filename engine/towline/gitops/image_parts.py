@@ -11,6 +11,7 @@ from towline.image import has_registry
 REGISTRY = "registry"
 PARTS = ("image", "repository", REGISTRY, "name", "tag", "digest")
 _DIGEST = re.compile(r"(?:sha\d+:)?[0-9a-f]{64,128}")
+_PARAMETER = re.compile(r"(.*)\[name=([^\]]*)\]\.value")
 _TAG = re.compile(r"[Tt]ag(?![a-z])")
 
 
@@ -60,6 +61,12 @@ class ImagePart:
             "tag": self.image.tag,
             "digest": self.image.digest,
         }[self.part]
+
+
+def map_of(path: str) -> str:
+    """The map that a dotted path leads into, also by the name of a parameter in a list; empty for the top."""
+    named = _PARAMETER.fullmatch(path)
+    return (f"{named[1]}.{named[2]}" if named else path).rpartition(".")[0]
 
 
 def digest_paths(path: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from towline.gitops.choice import ANY, Choice
 from towline.gitops.document import Edit, edit
 from towline.gitops.dotted import Place, check_missing, find, parse_dotted
 from towline.gitops.flow import Value
-from towline.gitops.image_parts import ImagePart, ImageParts, is_digest
+from towline.gitops.image_parts import ImagePart, ImageParts, is_digest, map_of
 from towline.gitops.image_text import Put, instead
 from towline.gitops.scalar import said
 from towline.gitops.source import Source, read
@@ -70,11 +70,11 @@ class PathValues:
 
     def _left(self, spots: Sequence[Spot]) -> set[Site]:
         """The maps in which another image stands than the one that is written there; raises ConfigError where that cannot be told."""
-        images: dict[ImageParts, list[list[Spot]]] = {}
+        places: dict[tuple[ImageParts, str], list[list[Spot]]] = {}
         for image, group in by_site(spots):
-            images.setdefault(image, []).append(group)
+            places.setdefault((image, map_of(group[0].text)), []).append(group)
         left: set[Site] = set()
-        for image, groups in images.items():
+        for (image, _), groups in places.items():
             candidates = [candidate(group) for group in groups]
             kept = self.choice.among(groups[0][0].text, candidates, image.whole)
             if all(kept) and not any(one.image for one in candidates) and len({one.file for one in candidates}) < len(candidates):

@@ -8,6 +8,7 @@ from towline.gitops.image_parts import (
     digest_paths,
     global_paths,
     is_digest,
+    map_of,
     text_at,
 )
 
@@ -80,3 +81,11 @@ def test_one_registry_for_all_images_is_looked_for_upwards() -> None:
     ]
     assert text_at({"a": {"b": "c"}}, ("a", "b")) == "c"
     assert text_at({"a": {"b": "c"}}, ("a", "b", "c")) == text_at({}, ("a",)) == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [("a.image.tag", "a.image"), ("tag", ""), ("p[name=image.tag].value", "p.image"), ("p[name=tag].value", "p")],
+)
+def test_the_map_of_a_path_is_known_by_its_place(path: str, place: str) -> None:
+    assert map_of(path) == place

@@ -296,3 +296,9 @@ def test_places_of_which_no_image_is_known_are_all_set_and_said() -> None:
     change = PathValues(pattern="v.yaml", values={"image.tag": USUAL["image.tag"]}, choice=Choice(say=said.append))
     assert change.apply({"v.yaml": b"image: {tag: '0'}\n---\nimage: {tag: '1'}\n"}) == {"v.yaml": b"image: {tag: '2'}\n---\nimage: {tag: '2'}\n"}
     assert said == ["  image.tag stands in 2 places, and all are set; resource: kind/name chooses one"]
+
+
+def test_two_paths_that_are_named_are_both_set_whatever_stands_there() -> None:
+    both = {f"{name}.{path}": part for name in ("web", "job") for path, part in USUAL.items()}
+    text = "web: {image: {repository: reg.io/team/web, tag: '1'}}\njob: {image: {repository: reg.io/team/job, tag: '1'}}\n"
+    assert changed(text, both) == text.replace("team/job", "team/web").replace("'1'", "'2'")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,12 +20,12 @@ from towline.gitops.image_effect import (
     near,
     strays,
 )
+from towline.gitops.image_parts import map_of
 from towline.image import Reference
 from towline.steps.deployment.tools import Planned
 from towline.suggest import some
 
 WARN, OFF = "warn", "off"
-_PARAMETER = re.compile(r"(.*)\[name=([^\]]*)\]\.value")
 HELM, VALUES = "helm", "helm-values"
 _LOOK = {
     HELM: "name in containers the key of its values from which the chart takes the image",
@@ -108,15 +107,9 @@ def effect_of(settings: Settings, planned: Planned) -> Effect:
         images=tuple(images),
         tool=settings.text("tool"),
         level=settings.text("imageCheck"),
-        places=tuple(map(_map_of, planned.images)) if parts else tuple(planned.images),
+        places=tuple(map_of(path) or WHOLE for path in planned.images) if parts else tuple(planned.images),
         whole=not parts or bool(parts & {"image", "repository"}),
     )
-
-
-def _map_of(path: str) -> str:
-    """The map that a path of valuesPaths leads into, also by the name of a parameter in a list."""
-    named = _PARAMETER.fullmatch(path)
-    return (f"{named[1]}.{named[2]}" if named else path).rpartition(".")[0] or WHOLE
 
 
 def _shown(image: Reference) -> str:

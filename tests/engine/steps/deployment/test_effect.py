@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from towline.errors import ConfigError
-from towline.gitops.image_effect import WHOLE
 from towline.image import parse_reference
-from towline.steps.deployment.effect import Effect, _map_of
+from towline.steps.deployment.effect import Effect
 
 WEB = parse_reference("reg.io/team/web:2")
 POD = "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: %s}]}\n"
@@ -106,16 +105,3 @@ def test_the_keys_that_the_chart_s_values_have_are_named() -> None:
     with pytest.raises(ConfigError) as caught:
         effect.check(files, (), print)
     assert "its values have web.image; imageCheck" in caught.value.hint
-
-
-@pytest.mark.parametrize(
-    ("path", "place"),
-    [
-        ("a.image.tag", "a.image"),
-        ("tag", WHOLE),
-        ("p[name=image.tag].value", "p.image"),
-        ("p[name=tag].value", "p"),
-    ],
-)
-def test_the_map_of_a_path_is_known_by_its_place(path: str, place: str) -> None:
-    assert _map_of(path) == place
