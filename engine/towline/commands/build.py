@@ -11,23 +11,49 @@ from towline.pipeline.ci import change_of, facts_of
 from towline.pipeline.revision import NONE, Checkout, Revision, revision
 from towline.wire import Build
 
-_VARIABLES = {"number": "BUILD_NUMBER", "url": "BUILD_URL", "job": "JOB_NAME", "branch": "BRANCH_NAME", "tag": "TAG_NAME", "change_request": "CHANGE_ID",
-              "source_repository": "GIT_URL", "source_commit": "GIT_COMMIT", "started_by": "BUILD_USER_ID"}
+_VARIABLES = {
+    "number": "BUILD_NUMBER",
+    "url": "BUILD_URL",
+    "job": "JOB_NAME",
+    "branch": "BRANCH_NAME",
+    "tag": "TAG_NAME",
+    "change_request": "CHANGE_ID",
+    "source_repository": "GIT_URL",
+    "source_commit": "GIT_COMMIT",
+    "started_by": "BUILD_USER_ID",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags that stand over what the CI system says."""
-    parser.add_argument("--branch", metavar="NAME", default="", help="the branch that is built, whatever the CI system says")
-    parser.add_argument("--change-request", metavar="ID", default="", help=f"the change request that is built, or `{NONE}`, whatever the CI system says")
+    parser.add_argument(
+        "--branch",
+        metavar="NAME",
+        default="",
+        help="the branch that is built, whatever the CI system says",
+    )
+    parser.add_argument(
+        "--change-request",
+        metavar="ID",
+        default="",
+        help=f"the change request that is built, or `{NONE}`, whatever the CI system says",
+    )
 
 
 def build_of(call: Call) -> Build:
     """What is known of the build; unknown parts are empty."""
     given, facts = call.request.build, facts_of(_variables(call), _system(call))
     return Build(
-        number=given.number or facts.number, url=given.url or facts.url, job=given.job or facts.job, branch=facts.branch, tag=facts.tag,
-        change_request=change_of(_variables(call)), source_repository=given.source_repository or facts.source,
-        source_commit=given.source_commit or facts.commit, source_time=given.source_time or facts.time, started_by=given.started_by or facts.started_by,
+        number=given.number or facts.number,
+        url=given.url or facts.url,
+        job=given.job or facts.job,
+        branch=facts.branch,
+        tag=facts.tag,
+        change_request=change_of(_variables(call)),
+        source_repository=given.source_repository or facts.source,
+        source_commit=given.source_commit or facts.commit,
+        source_time=given.source_time or facts.time,
+        started_by=given.started_by or facts.started_by,
     )
 
 
@@ -37,13 +63,20 @@ def change_request(call: Call, named: str = "") -> str:
     return "" if named == NONE else sign
 
 
-def revision_of(call: Call, *, branch: str = "", named: str = "") -> tuple[Revision, tuple[tuple[str, str], ...]]:
+def revision_of(
+    call: Call, *, branch: str = "", named: str = ""
+) -> tuple[Revision, tuple[tuple[str, str], ...]]:
     """What is built, by the flags `branch` and `named` (a change request) before all else, and the checkout's last commits: id and message, newest first."""
     facts = facts_of(_variables(call), _system(call))
     commits = tuple((commit.id, commit.message) for commit in history(call.folder, call.environ))
     asked = not (branch or facts.branch or facts.tag)
-    checkout = Checkout(commits=[commit for commit, _ in commits], branch=head_branch(call.folder, call.environ) if asked else "")
-    return revision(facts, checkout, change_request=change_request(call, named), branch=branch), commits
+    checkout = Checkout(
+        commits=[commit for commit, _ in commits],
+        branch=head_branch(call.folder, call.environ) if asked else "",
+    )
+    return revision(
+        facts, checkout, change_request=change_request(call, named), branch=branch
+    ), commits
 
 
 def _system(call: Call) -> str:

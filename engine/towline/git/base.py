@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towline.errors import ConfigError
+from towline.git import faults
 from towline.git.program import Program
 from towline.git.reading import prepare
 from towline.suggest import some
 
 _BASE, _OWN = "refs/towline/base", "refs/towline/own"
 _PAST, _WHOLE = 500, 2147483647  # commits of each, at first; as git has a depth without an end
+_TRIES = 3
 _FILES = ("100644", "100755")
 
 Read = Callable[[Iterable[str]], Mapping[str, bytes]]
 Write = Callable[[Iterable[bytes]], list[str]]
 
-_Stages = dict[int, tuple[str, str]]  # mode and object id of a path in the common commit (1), in the branch (2), in its base (3)
+_Stages = dict[
+    int, tuple[str, str]
+]  # mode and object id of a path in the common commit (1), in the branch (2), in its base (3)
 
 
 class Apart(ConfigError):
@@ -48,9 +52,23 @@ def find_ends(git: Program, *, url: str, branch: str, tip: str, whole: bool) -> 
     """
     shutil.rmtree(git.place, ignore_errors=True)
     prepare(git.place, len(tip), {})
-    words = ("--quiet", "--no-tags", "--no-write-fetch-head", f"--depth={_WHOLE if whole else _PAST}", "--filter=tree:0")
-    if git.ask("fetch", *words, "--", url, f"+HEAD:{_BASE}", f"+{branch}:{_OWN}").code:
-        return None
+    words = (
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--no-write-fetch-head",
+        f"--depth={_WHOLE if whole else _PAST}",
+        "--filter=tree:0",
+        "--",
+        url,
+    )
+    for attempt in range(_TRIES):
+        done = git.ask(*words, f"+HEAD:{_BASE}", f"+{branch}:{_OWN}")
+        if not done.code:
+            break
+        if attempt + 1 == _TRIES or faults.is_about_filter(git.text(done)):
+            return None
+        git.wait(attempt, git.text(done))
     own, base = (git.local("rev-parse", name).decode().strip() for name in (_OWN, _BASE))
     found = git.check("merge-base", own, base)
     common = "" if found.code else found.out.decode().split()[0]
@@ -65,16 +83,34 @@ def merged(git: Program, ends: Ends, *, folder: Path, read: Read, write: Write) 
     """
     index = {"GIT_INDEX_FILE": str(folder / "index")}
     (folder / "index").unlink(missing_ok=True)
-    git.local("read-tree", "-i", "-m", "--aggressive", ends.common, ends.own, ends.base, variables=index)
+    git.local(
+        "read-tree", "-i", "-m", "--aggressive", ends.common, ends.own, ends.base, variables=index
+    )
     open_paths = _unmerged(git.local("ls-files", "--unmerged", "-z", variables=index))
-    contents = read({oid for stages in open_paths.values() if _are_files(stages) for _, oid in stages.values()})
-    both = {path: _both(git, folder, [contents[stages[number][1]] for number in (2, 1, 3)]) if _are_files(stages) else None
-            for path, stages in open_paths.items()}
+    contents = read(
+        {oid for stages in open_paths.values() if _are_files(stages) for _, oid in stages.values()}
+    )
+    both = {
+        path: _both(git, folder, [contents[stages[number][1]] for number in (2, 1, 3)])
+        if _are_files(stages)
+        else None
+        for path, stages in open_paths.items()
+    }
     if apart := sorted(path for path, content in both.items() if content is None):
-        raise Apart(f"both have changed {some(apart)} since their last common commit {ends.common[:12]}")
-    found = zip(both, write(content for content in both.values() if content is not None), strict=True)
+        raise Apart(
+            f"both have changed {some(apart)} since their last common commit {ends.common[:12]}"
+        )
+    found = zip(
+        both, write(content for content in both.values() if content is not None), strict=True
+    )
     lines = "".join(f"{_mode(open_paths[path])} {oid}\t{path}\0" for path, oid in found)
-    git.local("update-index", "-z", "--index-info", stdin=lines.encode("utf-8", "surrogateescape"), variables=index)
+    git.local(
+        "update-index",
+        "-z",
+        "--index-info",
+        stdin=lines.encode("utf-8", "surrogateescape"),
+        variables=index,
+    )
     return git.local("write-tree", "--missing-ok", variables=index).decode().strip()
 
 

@@ -29,4 +29,8 @@ def identity(url: str) -> str:
 def shown(url: str) -> str:
     """The URL without user and password, also as scp has them, and without a query and a fragment, which may hold a token."""
     short = _SCP_USER_INFO.match(url) if "://" not in url else None
-    return (url[short.end() :] if short else _USER_INFO.sub("", url)).partition("?")[0].partition("#")[0]
+    return (
+        (url[short.end() :] if short else _USER_INFO.sub("", url))
+        .partition("?")[0]
+        .partition("#")[0]
+    )

@@ -113,7 +113,7 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
             newer = find_newer(history, text.provenance, [edit.old for edit in edits if edit.old is not None], now=now)
             if newer:
                 return replace(done, files=(), newer=newer)
-        if edits and terms.create_branch:
+        if edits and branch and terms.create_branch:
             before, tip = tip, repository.caught_up(tip, author=text.author)
             if tip.seen != before.seen:
                 continue

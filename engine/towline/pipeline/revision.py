@@ -29,7 +29,9 @@ class Revision:
     unknown: str = ""
 
 
-def revision(facts: Facts, checkout: Checkout, *, change_request: str = "", branch: str = "") -> Revision:
+def revision(
+    facts: Facts, checkout: Checkout, *, change_request: str = "", branch: str = ""
+) -> Revision:
     """What is built, by the first that says it: a change request, the branch that was named, the CI's own one, a job of Jenkins, git.
 
     `change_request` is the sign of one (`none`: there is none), `branch` what a caller names.
@@ -41,17 +43,27 @@ def revision(facts: Facts, checkout: Checkout, *, change_request: str = "", bran
     if facts.branch or facts.tag:
         named = f"{facts.branch_by or facts.system} names {'tag' if facts.tag else 'branch'} {facts.tag or facts.branch}"
         other = _other_commit(facts, checkout)
-        return Revision(unknown=f"{named}, but {other}") if other else Revision(branch=facts.branch, tag=facts.tag)
+        return (
+            Revision(unknown=f"{named}, but {other}")
+            if other
+            else Revision(branch=facts.branch, tag=facts.tag)
+        )
     if facts.system == _JENKINS:
         return Revision()
     if checkout.branch:
         return Revision(branch=checkout.branch)
-    return Revision(unknown="no variable of a CI system names it, and HEAD is on none" if checkout.commits else "no variable of a CI system names it")
+    return Revision(
+        unknown="no variable of a CI system names it, and HEAD is on none"
+        if checkout.commits
+        else "no variable of a CI system names it"
+    )
 
 
 def _other_commit(facts: Facts, checkout: Checkout) -> str:
     """That something else is checked out than what the CI system names; a commit that a step has made on top of it, for a version, is none."""
-    known = [commit.lower() for commit in (checkout.commits[:1] if facts.exact else checkout.commits)]
+    known = [
+        commit.lower() for commit in (checkout.commits[:1] if facts.exact else checkout.commits)
+    ]
     if not facts.commit or not known or facts.commit.lower() in known:
         return ""
     return f"HEAD is {known[0][:12]}, and the branch is that of {facts.commit[:12]}"

@@ -151,6 +151,20 @@ def test_the_repositorys_own_branch_has_no_base(server: GitServer, bare: Path, o
     assert bare.exists()
 
 
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_server_that_fails_is_asked_again_and_then_the_branch_stays(server: GitServer, bare: Path, opened: Opened, slept: list[float], times: int) -> None:
+    assert bare.exists()
+    server.add("demo", {"own": b"1"}, "stage")
+    base = server.add("demo", {"theirs": b"2"})
+    repository = opened()
+    tip = repository.fetch("stage", create=True)
+    left = iter([503] * times)
+    server.fault = lambda _method, _path: next(left, None)
+    found = repository.caught_up(tip, author=AUTHOR)
+    assert (bool(found.there), len(slept)) == ((True, 1) if times == 1 else (False, 2))
+    assert base in server.git("rev-parse", "main", repository=bare)
+
+
 @pytest.mark.parametrize("setting", [("uploadpack.allowFilter", "false"), ("uploadpackfilter.tree.allow", "false")])
 def test_a_server_that_leaves_out_nothing_tells_it_as_well_or_the_branch_stays(server: GitServer, bare: Path, opened: Opened, setting: tuple[str, str]) -> None:
     server.git("config", *setting, repository=bare)

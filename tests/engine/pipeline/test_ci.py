@@ -80,11 +80,14 @@ EVERY: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 }
 
 
+EXACT = ("Bitbucket", "CircleCI", "Travis", "Buildkite")  # which do not say what has started a build
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_a_build_of_a_branch_says_what_it_is_of_and_where_it_comes_from(name: str) -> None:
     environ, known = EVERY[name]
     assert system_of(environ) == name
-    assert facts_of(environ) == Facts(system=name, branch="main", commit=SHA, **known)
+    assert facts_of(environ) == Facts(system=name, branch="main", commit=SHA, exact=name in EXACT, **known)
     assert change_of(environ) == ""
 
 
@@ -169,6 +172,10 @@ def test_what_is_no_sign(environ: dict[str, str]) -> None:
     ({**GITHUB, "GITHUB_EVENT_NAME": "workflow_run"}, {"exact": True}),
     ({**GITHUB, "GITHUB_EVENT_NAME": "issue_comment"}, {"exact": True}),
     ({**GITHUB, "GITHUB_EVENT_NAME": "schedule"}, {"exact": False}),
+    ({**AZURE, "BUILD_REASON": "ResourceTrigger"}, {"exact": True}),
+    ({**GITLAB, "CI_PIPELINE_SOURCE": "trigger"}, {"exact": True}),
+    ({**DRONE, "DRONE_BUILD_EVENT": "promote"}, {"exact": True}),
+    ({**WOODPECKER, "CI_PIPELINE_EVENT": "deployment"}, {"exact": True}),
     ({**GITHUB, "JENKINS_URL": "x"}, {"system": "GitHubActions"}),
     ({**JENKINS, "BITBUCKET_BUILD_NUMBER": "1"}, {"system": "Jenkins"}),
     ({**WOODPECKER, "CI_PIPELINE_NUMBER": "", "CI_BUILD_NUMBER": "9"}, {"number": "9"}),
