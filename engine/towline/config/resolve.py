@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from towline.config.context import first_keys, keys
-from towline.config.layers import Documents, Inputs, left_to_others, ordered, settled
+from towline.config.layers import PARAMETERS_JSON, Documents, Inputs, left_to_others, ordered, read_parameters, settled
 from towline.config.rules import Fault, checked
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings, checked_settings
 from towline.config.types import EMPTY
-from towline.config.variables import check_variables
+from towline.config.variables import check_parameters, check_variables
 from towline.errors import UsageError
 from towline.suggest import nearest
 
@@ -23,7 +23,7 @@ def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settin
     Where nothing but a login lacks something, that is a CredentialError. `part`: the schema is but a part of what the step's own sections may hold.
     """
     _known(schema, inputs)
-    check_variables(inputs.environ, [parameter.name for parameter in schema.parameters if parameter.trusted], first_keys(schema))
+    _check_rules(schema, inputs.environ)
     layers = ordered(schema, inputs)
     unknown = () if part else tuple(_unknown(schema, inputs.documents))
     found = checked_settings(schema, layers, unknown, settled(schema, layers))
@@ -36,6 +36,13 @@ def check(schema: StepSchema, inputs: Inputs) -> tuple[Fault, ...]:
     _known(schema, inputs)
     layers = ordered(schema, inputs)
     return checked(schema, layers, settled(schema, layers))[1]
+
+
+def _check_rules(schema: StepSchema, environ: Mapping[str, str]) -> None:
+    """Pass where no variable, and no parameter in PIPER_parametersJSON, misspells what only the platform team sets; raises ConfigError."""
+    rules, known = [parameter.name for parameter in schema.parameters if parameter.trusted], first_keys(schema)
+    check_variables(environ, rules, known)
+    check_parameters(read_parameters(environ.get(PARAMETERS_JSON, "")), rules, known, PARAMETERS_JSON)
 
 
 def _known(schema: StepSchema, inputs: Inputs) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from towline.errors import ConfigError
 from towline.suggest import close
 
-_NEAR, _SLIPS = 0.88, 3
+_NEAR, _NEAR_VARIABLE, _SLIPS = 0.82, 0.88, 3  # variables have a prefix in common
 _PREFIX, _DOCUMENTS = "PIPER_", "TOWLINE_DEFAULTS"
 
 
@@ -20,7 +20,20 @@ def check_variables(environ: Mapping[str, str], rules: Collection[str], keys: Co
     for name, value in environ.items():
         if not value or not name.startswith((_PREFIX, "TOWLINE_")) or name in rights or name.removeprefix(_PREFIX) in keys:
             continue
-        meant = close(name, (right for right in rights if abs(len(right) - len(name)) <= _SLIPS), cutoff=_NEAR)
-        if meant:
-            raise ConfigError(f"nothing reads the variable {name}, and the rule of the platform team in it does not count", where=name,
-                              hint=f"did you mean {meant}?")
+        if meant := _near(name, rights, _NEAR_VARIABLE):
+            raise _lost(f"the variable {name}", meant, where=name)
+
+
+def check_parameters(names: Iterable[str], rules: Collection[str], keys: Collection[str], where: str) -> None:
+    """Pass where none of the `names` of parameters that are left alone is nearly one of the `rules`; raises ConfigError."""
+    for name in names:
+        if name not in keys and (meant := _near(name, rules, _NEAR)):
+            raise _lost(name, meant, where=where)
+
+
+def _near(name: str, known: Iterable[str], cutoff: float) -> str:
+    return close(name, (one for one in known if abs(len(one) - len(name)) <= _SLIPS), cutoff=cutoff)
+
+
+def _lost(what: str, meant: str, *, where: str) -> ConfigError:
+    return ConfigError(f"nothing reads {what}, and the rule of the platform team in it does not count", where=where, hint=f"did you mean {meant}?")

@@ -77,3 +77,8 @@ def test_lint_of_a_file_that_is_fine_or_missing_or_none(workspace: Path) -> None
 def test_a_misspelt_variable_of_a_rule_ends_a_run_before_anything_is_asked(workspace: Path, words: list[str]) -> None:
     ending = Ending(words, workspace, {"PIPER_credentialHost": "a.example"})
     assert (ending.code, ending.where) == (3, "PIPER_credentialHost")
+
+
+def test_a_misspelt_rule_among_the_parameters_as_json_does_too(workspace: Path) -> None:
+    ending = Ending(["run", PUSH, "--dry-run"], workspace, {"PIPER_parametersJSON": '{"credentialHost": ["a.example"], "dockerImage": "x"}'})
+    assert (ending.code, ending.where) == (3, "PIPER_parametersJSON")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.config.variables import check_variables
+from towline.config.variables import check_parameters, check_variables
 from towline.errors import ConfigError
 
 RULES = ["credentialHosts", "allowPlainHttp"]
@@ -30,3 +30,10 @@ def test_other_variables_are_left_alone(name: str) -> None:
 
 def test_an_empty_variable_holds_no_rule() -> None:
     check_variables({"PIPER_credentialHost": ""}, RULES, KEYS)
+
+
+def test_a_parameter_that_is_left_alone_and_nearly_a_rule_is_an_error() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_parameters(["tool", "credentialHost"], RULES, KEYS, "PIPER_parametersJSON")
+    assert (caught.value.where, caught.value.hint) == ("PIPER_parametersJSON", "did you mean credentialHosts?")
+    check_parameters(["credentialHosts", "credentialHostel", "dockerImage", "stageName", "credentialsId"], RULES, KEYS, "PIPER_parametersJSON")
