@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from tests.calls import Ending, configure, request
 from tests.fakes.docker_registry import DockerRegistry
 from tests.fakes.images import ImageParts, make_index, put
+from tests.fakes.registry import FakeRegistry
 from tests.fakes.token_server import TokenServer
 
 BUILDER, PUSHER = ("builder", "staging-pass-word"), ("pusher", "target-pass-wörd")
@@ -102,3 +105,30 @@ def test_an_account_that_may_not_push_is_named_and_the_other_does_not_step_in(by
     assert (ending.code, by_token.arrived(INDEX)) == (4, False), ending.err
     assert f"'{PUSHER[0]}'" in ending.message
     assert (BUILDER[0], "repository:released/app:pull,push") not in tokens.granted
+
+
+@pytest.mark.parametrize("kind", ["token", "password"])
+def test_images_of_several_teams_are_pushed_in_one_step_each_by_its_own_account(tmp_path: Path, workspace: Path, kind: str) -> None:
+    """They share their layers, which neither account may mount from the other's repository."""
+    accounts = {"team-a": ("a-bot", "a-pass-word"), "team-b": ("b-bot", "b-pass-word")}
+    with ExitStack() as stack:
+        source = stack.enter_context(FakeRegistry())
+        folder = tmp_path / "target"
+        if kind == "token":
+            tokens = stack.enter_context(TokenServer(tmp_path / "token", username="nobody", password="no-pass-word"))
+            tokens.others, tokens.owners = dict(accounts.values()), {team: user for team, (user, _) in accounts.items()}
+            target = stack.enter_context(DockerRegistry(folder, token_realm=tokens.realm, token_certificate=tokens.certificate))
+        else:
+            server = DockerRegistry(folder, username="nobody", password="no-pass-word")
+            server.others = dict(accounts.values())
+            target = stack.enter_context(server)
+        for team in accounts:
+            put(INDEX, source, f"{team}/app", "1.0")
+        configure(workspace, f"steps:\n  imagePushToRegistry:\n    targetRegistryUrl: {target.url}\n    sourceImages: [team-a/app, team-b/app]\n")
+        auths = {f"{target.host}/{team}": {"username": user, "password": password} for team, (user, password) in accounts.items()}
+        flag = request(workspace, step="imagePushToRegistry", pipelineEnvironment={"container/registryUrl": source.url, "artifactVersion": "1.0"})
+        environ = {"PIPER_dockerConfigJSON": json.dumps({"auths": auths})}
+        endings = [Ending(["run", "imagePushToRegistry", *flag], workspace, environ) for _ in range(2)]
+        assert [ending.result["status"] for ending in endings] == ["success", "unchanged"], endings[0].err
+        assert {target.manifest_digest(f"{team}/app", "1.0") for team in accounts} == {INDEX.digest}
+        assert not any(password in ending.err + str(ending.result) for ending in endings for _, password in accounts.values())
