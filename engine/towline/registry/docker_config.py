@@ -45,6 +45,13 @@ def find_logins(text: str, registry: Registry, *, path: str = "", origin: str) -
     )
 
 
+def keys_for(text: str, registry: Registry, *, origin: str) -> tuple[str, ...]:
+    """The keys that are for the registry or for a path of it; raises ConfigError likewise."""
+    data = _parsed(text, origin)
+    keys = [*_map(data, "auths", origin), *_map(data, "credHelpers", origin)]
+    return tuple(dict.fromkeys(key for key in keys if _host(key.rpartition("://")[2].partition("/")[0]) == _host(registry.host)))
+
+
 def _parsed(text: str, origin: str) -> Mapping[str, object]:
     try:
         data = json.loads(text)

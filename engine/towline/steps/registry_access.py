@@ -13,7 +13,7 @@ from towline.files import in_workspace
 from towline.image import Registry, parse_registry
 from towline.proxies import Proxies
 from towline.registry.client import RegistryClient
-from towline.registry.docker_config import Helper, find_logins
+from towline.registry.docker_config import Helper, find_logins, keys_for
 from towline.secret import Login
 from towline.steps.authorities import authorities
 from towline.steps.logins import login
@@ -105,11 +105,13 @@ def _host(task: Task, name: str, text: str) -> str:
 def _configured(task: Task, registry: Registry, paths: Sequence[str]) -> dict[str, Login | None]:
     """The logins that `dockerConfigJSON` has, for which images it has none is said."""
     origin = task.settings.origin("dockerConfigJSON")
-    found = _found(task, _configuration(task, origin), registry, paths)
+    configuration = _configuration(task, origin)
+    found = _found(task, configuration, registry, paths)
     lacking = [path for path in paths if found[path] is None]
     if lacking:
         what = registry.host if len(lacking) == len(paths) else ", ".join(f"{registry.host}/{path}" for path in lacking)
-        task.console.say(f"  dockerConfigJSON has no login for {what}: it is asked without a user ({origin})")
+        others = ", ".join(keys_for(configuration.text, registry, origin=origin))
+        task.console.say(f"  dockerConfigJSON has no login for {what}{f', but for {others}' if others else ''}: it is asked without a user ({origin})")
     return found
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from towline.errors import ConfigError
 from towline.image import Registry
-from towline.registry.docker_config import Helper, find_logins
+from towline.registry.docker_config import Helper, find_logins, keys_for
 from towline.secret import BEARER, IDENTITY, Login
 
 HOST = "registry.example.com:5000"
@@ -66,6 +66,11 @@ def test_another_host_port_or_path_is_another_registry(key: str) -> None:
 ])
 def test_of_keys_with_a_path_the_longest_that_holds_the_image_counts(path: str, expected: list[str]) -> None:
     assert users(keys(HOST, f"{HOST}/team", f"{HOST}/team/app", f"{HOST}/tea"), path=path) == expected
+
+
+def test_the_keys_of_a_registry_are_those_of_all_its_paths() -> None:
+    config = {**keys(f"{HOST}/team", "other.example.com", HOST), "credHelpers": {f"{HOST}/shop": "store", HOST: "store", "other.example.com/team": "store"}}
+    assert keys_for(json.dumps(config), Registry(scheme="https", host=HOST), origin="x") == (f"{HOST}/team", HOST, f"{HOST}/shop")
 
 
 def test_an_image_of_docker_hubs_own_is_below_library() -> None:

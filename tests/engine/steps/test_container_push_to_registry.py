@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,15 @@ class Promotion:
         put(self.image, tested, "team/app", "1.0.0-7")
         configure(folder, f"general:\n  dockerRegistryUrl: {releases.url}\n")
 
-    def push(self, *words: str, parameters: dict[str, object] | None = None, **environment: object) -> Ending:
+    def push(
+        self, *words: str, parameters: dict[str, object] | None = None, environ: dict[str, str] | None = None, **environment: object,
+    ) -> Ending:
         known = {"container/targetRegistryUrl": self.tested.url, "container/targetImageNameTag": "team/app:1.0.0-7",
                  "container/registryUrl": "https://staging.example.com", "container/imageNameTag": "team/app:1.0.0-7", "artifactVersion": "1.0.0+7",
                  **environment}
         flag = request(self.folder, step="containerPushToRegistry", pipelineEnvironment=known, parameters=parameters or {})
         login = {"PIPER_dockerRegistryUser": "releaser", "PIPER_dockerRegistryPassword": PASSWORD}
-        return Ending(["run", "containerPushToRegistry", *flag, *words], self.folder, login)
+        return Ending(["run", "containerPushToRegistry", *flag, *words], self.folder, login if environ is None else environ)
 
 
 @pytest.fixture
@@ -104,6 +107,18 @@ def test_what_refers_to_the_image_goes_along_unless_it_is_not_wanted(promotion: 
     assert sbom.digest not in promotion.releases.storage["team/app"].manifests
     promotion.push()
     assert sbom.digest in promotion.releases.storage["team/app"].manifests
+
+
+def test_each_image_is_released_by_the_account_of_its_namespace(promotion: Promotion) -> None:
+    worker = make_image(seed=1)
+    put(worker, promotion.tested, "shop/worker", "1.0.0-7")
+    promotion.releases.owners = {"team": ("team-bot", "team-pass-word"), "shop": ("shop-bot", "shop-pass-word")}
+    auths = {f"{promotion.releases.host}/{space}": {"username": user, "password": password} for space, (user, password) in promotion.releases.owners.items()}
+    pushed: dict[str, Any] = {"container/targetImageNameTags": ["team/app:1.0.0-7", "shop/worker:1.0.0-7"],
+                              "container/targetImageDigests": [promotion.image.digest, worker.digest]}
+    ending = promotion.push(environ={"PIPER_dockerConfigJSON": json.dumps({"auths": auths})}, **pushed)
+    assert ending.code == 0, ending.err
+    assert [promotion.releases.storage[name].tags for name in ("team/app", "shop/worker")] == [{"1.0.0-7": promotion.image.digest}, {"1.0.0-7": worker.digest}]
 
 
 def test_a_path_in_the_url_does_not_count_and_that_is_said(promotion: Promotion) -> None:

@@ -293,7 +293,8 @@ def test_an_image_whose_namespace_has_no_login_is_named(place: Place) -> None:
     path = write(place.agent / "docker.json", auths={f"{place.target.host}/team": auth()})
     ending = place.push({"PIPER_dockerConfigJSON": str(path)}, sourceImages=["team/app", "shop/web"])
     assert ending.code == 4
-    assert f"dockerConfigJSON has no login for {place.target.host}/shop/web: it is asked without a user" in ending.err
+    host = place.target.host
+    assert f"dockerConfigJSON has no login for {host}/shop/web, but for {host}/team: it is asked without a user" in ending.err
     assert ending.err.count("has no login for") == 2  # for the source too
 
 

@@ -119,9 +119,10 @@ def test_a_configuration_that_cannot_be_read_is_a_warning(look: Look, strange: d
     assert "could not be checked" in look.log.getvalue()
 
 
-def test_a_docker_configuration_s_login_will_do(look: Look) -> None:
+@pytest.mark.parametrize("path", ["", "/team", "/team/app"])
+def test_a_docker_configuration_s_login_will_do(look: Look, path: str) -> None:
     auth = base64.b64encode(":".join(LOGIN).encode()).decode()
-    (look.folder / "config.json").write_text(json.dumps({"auths": {look.registry.url.partition("//")[2]: {"auth": auth}}}))
+    (look.folder / "config.json").write_text(json.dumps({"auths": {f"{look.registry.host}{path}": {"auth": auth}}}))
     look(dockerConfigJSON="config.json")
     assert look.registry.count("HEAD", "manifests/2.0") >= 1
 
