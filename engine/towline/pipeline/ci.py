@@ -1,7 +1,4 @@
-"""Pure. What the variables of CI systems say about a build: what it is of, and where it comes from (docs/contract.md, "CI systems").
-
-A fact is a list of texts with variables in braces, of which the first counts whose variables are all set.
-"""
+"""Pure. What the variables of CI systems say about a build: what it is of, and where it comes from (docs/contract.md, "CI systems")."""
 
 from __future__ import annotations
 
@@ -9,38 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
+from towline.pipeline.ci_systems import CHANGE_REF, EVENTS, MERGED, REFS, SIGNS, SYSTEMS
+
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _BRANCH_REF, _TAG_REF = "refs/heads/", "refs/tags/"
-
-# Variables that only a build of a change request has: Jenkins with its plugins, then the others.
-_SIGNS = """
-CHANGE_ID ghprbPullId GERRIT_CHANGE_NUMBER gitlabMergeRequestIid GITHUB_PR_NUMBER
-BITBUCKET_PULL_REQUEST_ID pullRequestId
-GITHUB_HEAD_REF SYSTEM_PULLREQUEST_PULLREQUESTID CI_MERGE_REQUEST_IID CI_EXTERNAL_PULL_REQUEST_IID
-BITBUCKET_PR_ID CIRCLE_PULL_REQUEST CIRCLE_PR_NUMBER CI_COMMIT_PULL_REQUEST DRONE_PULL_REQUEST
-TRAVIS_PULL_REQUEST BUILDKITE_PULL_REQUEST APPVEYOR_PULL_REQUEST_NUMBER SEMAPHORE_GIT_PR_NUMBER
-CIRRUS_PR CF_PULL_REQUEST_NUMBER
-""".split()
-_EVENTS = {
-    "GITHUB_EVENT_NAME": r"pull_request.*|merge_group",
-    "BUILD_REASON": "PullRequest",
-    "CI_PIPELINE_SOURCE": "(merge_request|external_pull_request)_event",
-    "CI_PIPELINE_EVENT": "pull_request.*",
-    "CI_BUILD_EVENT": "pull_request.*",
-    "DRONE_BUILD_EVENT": "pull_request",
-    "TRAVIS_EVENT_TYPE": "pull_request",
-}
-_CHANGE_REF = r"refs/(pull|pull-requests|merge-requests|changes)/.*|pull/[0-9]+(/.*)?|pr/[0-9]+"
-_REFS = dict.fromkeys(
-    """
-    GITHUB_REF BUILD_SOURCEBRANCH CI_COMMIT_REF DRONE_COMMIT_REF CIRCLE_BRANCH
-    CODEBUILD_WEBHOOK_TRIGGER
-    """.split(),
-    _CHANGE_REF,
-)
-# What is built for that event has become part of its branch.
-_MERGED = {"GERRIT_CHANGE_NUMBER": ("GERRIT_EVENT_TYPE", "change-merged")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,170 +35,12 @@ class Facts:
     started_by: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _System:
-    """How a CI system is known, by one of some variables (`NAME=value`: by that value), and its facts.
-
-    `own`: signs of a build that checks out the very branch that it is of, a push for example; there a step may have made a commit of its own on top.
-    """
-
-    name: str
-    known_by: tuple[str, ...]
-    own: tuple[str, ...] = ()
-    branch: tuple[str, ...] = ()
-    tag: tuple[str, ...] = ()
-    commit: tuple[str, ...] = ()
-    number: tuple[str, ...] = ()
-    url: tuple[str, ...] = ()
-    job: tuple[str, ...] = ()
-    source: tuple[str, ...] = ()
-    time: tuple[str, ...] = ()
-    started_by: tuple[str, ...] = ()
-
-
-_SYSTEMS = (
-    _System(
-        name="AzureDevOps",
-        known_by=("AZURE_HTTP_USER_AGENT", "TF_BUILD"),
-        own=(
-            "BUILD_REASON=IndividualCI",
-            "BUILD_REASON=BatchedCI",
-            "BUILD_REASON=Manual",
-            "BUILD_REASON=Schedule",
-        ),
-        branch=("{BUILD_SOURCEBRANCH}",),
-        commit=("{BUILD_SOURCEVERSION}",),
-        number=("{BUILD_BUILDID}",),
-        url=(
-            "{SYSTEM_TEAMFOUNDATIONCOLLECTIONURI}{SYSTEM_TEAMPROJECT}/_build/results?buildId={BUILD_BUILDID}",
-        ),
-        job=("{SYSTEM_TEAMPROJECT}/{BUILD_DEFINITIONNAME}",),
-        source=("{BUILD_REPOSITORY_URI}",),
-        started_by=("{BUILD_REQUESTEDFOR}",),
-    ),
-    _System(
-        name="GitHubActions",
-        known_by=("GITHUB_ACTION", "GITHUB_ACTIONS"),
-        own=tuple(
-            f"GITHUB_EVENT_NAME={event}"
-            for event in ("push", "schedule", "workflow_dispatch", "release", "create")
-        ),
-        branch=("{GITHUB_REF}",),
-        commit=("{GITHUB_SHA}",),
-        number=("{GITHUB_RUN_NUMBER}",),
-        url=("{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}",),
-        job=("{GITHUB_WORKFLOW_REF}", "{GITHUB_REPOSITORY}/{GITHUB_WORKFLOW}@{GITHUB_REF}"),
-        source=("{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}",),
-        started_by=("{GITHUB_TRIGGERING_ACTOR}", "{GITHUB_ACTOR}"),
-    ),
-    _System(
-        name="Jenkins",
-        known_by=("JENKINS_HOME", "JENKINS_URL"),
-        own=("BRANCH_NAME",),
-        branch=("{BRANCH_NAME}",),
-        commit=("{GIT_COMMIT}",),
-        number=("{BUILD_NUMBER}",),
-        url=("{BUILD_URL}",),
-        job=("{JOB_NAME}",),
-        source=("{GIT_URL}",),
-        started_by=("{BUILD_USER_ID}",),
-    ),
-    _System(
-        name="GitLab",
-        known_by=("GITLAB_CI",),
-        own=tuple(f"CI_PIPELINE_SOURCE={event}" for event in ("push", "schedule", "web")),
-        branch=("{CI_COMMIT_BRANCH}",),
-        tag=("{CI_COMMIT_TAG}",),
-        commit=("{CI_COMMIT_SHA}",),
-        number=("{CI_PIPELINE_ID}",),
-        url=("{CI_PIPELINE_URL}",),
-        job=("{CI_PROJECT_PATH}",),
-        source=("{CI_PROJECT_URL}",),
-        time=("{CI_COMMIT_TIMESTAMP}",),
-        started_by=("{GITLAB_USER_LOGIN}",),
-    ),
-    _System(
-        name="Bitbucket",
-        known_by=("BITBUCKET_BUILD_NUMBER",),
-        branch=("{BITBUCKET_BRANCH}",),
-        tag=("{BITBUCKET_TAG}",),
-        commit=("{BITBUCKET_COMMIT}",),
-        number=("{BITBUCKET_BUILD_NUMBER}",),
-        url=("{BITBUCKET_GIT_HTTP_ORIGIN}/pipelines/results/{BITBUCKET_BUILD_NUMBER}",),
-        job=("{BITBUCKET_REPO_FULL_NAME}",),
-        source=("{BITBUCKET_GIT_HTTP_ORIGIN}",),
-        started_by=("{BITBUCKET_STEP_TRIGGERER_UUID}",),
-    ),
-    _System(  # its numbers count jobs: a later one may be of an earlier commit, that somebody has kept waiting
-        name="CircleCI",
-        known_by=("CIRCLECI",),
-        branch=("{CIRCLE_BRANCH}",),
-        tag=("{CIRCLE_TAG}",),
-        commit=("{CIRCLE_SHA1}",),
-        url=("{CIRCLE_BUILD_URL}",),
-        job=("{CIRCLE_PROJECT_USERNAME}/{CIRCLE_PROJECT_REPONAME}/{CIRCLE_JOB}",),
-        source=("{CIRCLE_REPOSITORY_URL}",),
-        started_by=("{CIRCLE_USERNAME}",),
-    ),
-    _System(
-        name="Woodpecker",
-        known_by=("CI=woodpecker",),
-        own=tuple(
-            f"CI_PIPELINE_EVENT={event}" for event in ("push", "tag", "release", "cron", "manual")
-        ),
-        branch=("{CI_COMMIT_BRANCH}",),
-        tag=("{CI_COMMIT_TAG}",),
-        commit=("{CI_COMMIT_SHA}",),
-        number=("{CI_PIPELINE_NUMBER}", "{CI_BUILD_NUMBER}"),
-        url=("{CI_PIPELINE_URL}", "{CI_BUILD_LINK}"),
-        job=("{CI_REPO}",),
-        source=("{CI_REPO_CLONE_URL}", "{CI_REPO_URL}", "{CI_REPO_LINK}"),
-        started_by=("{CI_PIPELINE_AUTHOR}",),
-    ),
-    _System(
-        name="Drone",
-        known_by=("DRONE",),
-        own=tuple(f"DRONE_BUILD_EVENT={event}" for event in ("push", "tag", "cron")),
-        branch=("{DRONE_BRANCH}",),
-        tag=("{DRONE_TAG}",),
-        commit=("{DRONE_COMMIT_SHA}", "{DRONE_COMMIT}"),
-        number=("{DRONE_BUILD_NUMBER}",),
-        url=("{DRONE_BUILD_LINK}",),
-        job=("{DRONE_REPO}",),
-        source=("{DRONE_GIT_HTTP_URL}", "{DRONE_REMOTE_URL}"),
-        started_by=("{DRONE_BUILD_TRIGGER}",),
-    ),
-    _System(
-        name="Travis",
-        known_by=("TRAVIS",),
-        branch=("{TRAVIS_BRANCH}",),
-        tag=("{TRAVIS_TAG}",),
-        commit=("{TRAVIS_COMMIT}",),
-        number=("{TRAVIS_BUILD_NUMBER}",),
-        url=("{TRAVIS_BUILD_WEB_URL}",),
-        job=("{TRAVIS_REPO_SLUG}",),
-    ),
-    _System(
-        name="Buildkite",
-        known_by=("BUILDKITE",),
-        branch=("{BUILDKITE_BRANCH}",),
-        tag=("{BUILDKITE_TAG}",),
-        commit=("{BUILDKITE_COMMIT}",),
-        number=("{BUILDKITE_BUILD_NUMBER}",),
-        url=("{BUILDKITE_BUILD_URL}",),
-        job=("{BUILDKITE_PIPELINE_SLUG}",),
-        source=("{BUILDKITE_REPO}",),
-        started_by=("{BUILDKITE_BUILD_CREATOR}",),
-    ),
-)
-
-
 def system_of(environ: Mapping[str, str]) -> str:
     """The CI system whose variables are set, empty where there is none; `false` counts as not set (facts 12)."""
     return next(
         (
             system.name
-            for system in _SYSTEMS
+            for system in SYSTEMS
             if any(_holds(environ, sign) for sign in system.known_by)
         ),
         "",
@@ -243,7 +55,7 @@ def change_of(environ: Mapping[str, str]) -> str:
 def facts_of(environ: Mapping[str, str], name: str = "") -> Facts:
     """What the system `name`, else the one whose variables are set, says of its build."""
     system = next(
-        (system for system in _SYSTEMS if system.name == (name or system_of(environ))), None
+        (system for system in SYSTEMS if system.name == (name or system_of(environ))), None
     )
     if system is None:
         return Facts()
@@ -274,13 +86,13 @@ def facts_of(environ: Mapping[str, str], name: str = "") -> Facts:
 
 
 def _signs(environ: Mapping[str, str]) -> Iterator[str]:
-    for name in _SIGNS:
-        merged, value = _MERGED.get(name, ("", ""))
+    for name in SIGNS:
+        merged, value = MERGED.get(name, ("", ""))
         if environ.get(name, "") not in ("", "false") and not (
             merged and environ.get(merged) == value
         ):
             yield name
-    for name, pattern in (_EVENTS | _REFS).items():
+    for name, pattern in (EVENTS | dict.fromkeys(REFS, CHANGE_REF)).items():
         if re.fullmatch(pattern, environ.get(name, "")):
             yield name
 
