@@ -13,6 +13,7 @@ from typing import Protocol
 from towline.errors import MachineError, RenderError
 from towline.gitops.render import Limits, document, run
 
+_OUTPUT = 48 * 1024 * 1024  # bytes: manifests of some charts have more than ten million
 _VERSION = re.compile(r"v[0-9]+[\w.+-]*")
 
 
@@ -56,7 +57,7 @@ class Renderer(Protocol):
 class HelmLibrary:
     """Helm 4 as a Python package (the extra `helm`), in one renderer process. It knows Kubernetes in the one version that it was built with."""
 
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=lambda: Limits(output=_OUTPUT))
 
     def render(self, rendering: Rendering) -> str:
         """What `helm template` of the same version prints; raises RenderError and MachineError."""
@@ -95,7 +96,7 @@ class HelmProgram:
     """The `helm` program (3 or 4) at an absolute path, with a home and caches of its own below the rendering's folder."""
 
     program: str
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=lambda: Limits(output=_OUTPUT))
 
     def render(self, rendering: Rendering) -> str:
         """What `helm template` prints; raises RenderError and MachineError."""

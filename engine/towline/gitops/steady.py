@@ -80,9 +80,7 @@ def settle(old: str, first: str, again: Callable[[], str]) -> Settled:
 
 def _loose(now: Sequence[Document], second: Sequence[Document]) -> tuple[str, ...]:
     """The templates that render other documents each time, where some do."""
-    if [(one.source, one.identity.kind) for one in now] == [
-        (one.source, one.identity.kind) for one in second
-    ]:
+    if len(now) == len(second) and all(_alike(*twins) for twins in zip(now, second, strict=True)):
         return ()
     return tuple(
         sorted(
@@ -90,6 +88,13 @@ def _loose(now: Sequence[Document], second: Sequence[Document]) -> tuple[str, ..
             | {one.source for one in second if one not in now}
         )
     )
+
+
+def _alike(one: Document, other: Document) -> bool:
+    """Whether two documents are of one kind and template."""
+    if one.source != other.source:
+        return False
+    return one.text == other.text or one.identity.kind == other.identity.kind
 
 
 def _text(one: Document, partner: Document | None) -> str:
@@ -194,28 +199,30 @@ class _Piece:
     @cached_property
     def moved(self) -> bool:
         """Whether something else has changed in it."""
-        if self.partner is None or self.partner.root is None or self.one.root is None:
-            return self.partner is None or not same(self.partner, self.one)
-        return not set(differences(self.partner.root, self.one.root)) <= {
-            part.path for part in self.parts
-        }
+        if self.partner is None:
+            return True
+        if same(self.partner, self.one):
+            return False
+        if self.partner.root is None or self.one.root is None:
+            return True
+        return next(self._elsewhere(self.partner.root, self.one.root), None) is not None
+
+    def _elsewhere(self, old: yaml.Node, new: yaml.Node) -> Iterator[Path]:
+        """Where something has changed outside of what differs by itself."""
+        paths = {part.path for part in self.parts}
+        for path in differences(old, new):
+            if not any(path[:length] in paths for length in range(len(path) + 1)):
+                yield path
 
     @property
     def only_reordered(self) -> bool:
         """Whether something of it is another order than the repository's, and has not been seen to differ by itself."""
-        if (
-            self.partner is None
-            or self.partner.root is None
-            or self.one.root is None
-            or not self.moved
-        ):
+        if self.partner is None or not self.moved:
             return False
-        paths = set(differences(self.partner.root, self.one.root)) - {
-            part.path for part in self.parts
-        }
-        return any(
-            reordered(at(self.partner.root, path), at(self.one.root, path)) for path in paths
-        )
+        old, new = self.partner.root, self.one.root
+        if old is None or new is None:
+            return False
+        return any(reordered(at(old, path), at(new, path)) for path in self._elsewhere(old, new))
 
     @cached_property
     def made(self) -> Document:
@@ -259,7 +266,7 @@ def _pieces(
             )
             partner = known or next(alike, None)
             left = [other for other in left if other is not partner]
-        root = partner.root if partner else None
+        root = partner.root if partner and found else None
         yield _Piece(
             one=one,
             partner=partner,
@@ -276,7 +283,7 @@ def _differing(
     """Where a document differs from one of `others`: what it has, and what the first that has something else has."""
     found: dict[Path, tuple[yaml.Node, yaml.Node]] = {}
     for other in others:
-        if one.root is None or other.root is None or same(one, other):
+        if same(one, other) or one.root is None or other.root is None:
             continue
         for path in differences(one.root, other.root):
             first, second = at(one.root, path), at(other.root, path)

@@ -440,3 +440,11 @@ def test_a_chart_at_the_root_of_a_large_repository_does_not_read_the_rest() -> N
     one = change(chart_path=".")
     assert list(one.wants(sorted(files))) == ["Chart.yaml", "templates/deployment.yaml", "values.yaml"]
     assert "host/app:1.0" in read_and_applied(as_bytes(files), chart_path=".")
+
+
+def test_a_rendering_of_more_than_ten_million_bytes_is_written_and_found_again() -> None:
+    files = chart(big='{{ range $i := until 1500 }}\n---\nkind: ConfigMap\nmetadata: {name: c{{ $i }}}\ndata: {a: "{{ repeat 1200 "0123456" }}"}\n{{ end }}')
+    first = applied(files)
+    assert len(first) > 12_000_000
+    later = applied(files | {"manifest.yaml": first}, image_tag="2.0")
+    assert later == first.replace("host/app:1.0", "host/app:2.0")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+import yaml
 
 from towline.gitops.steady import Settled, settle
 
@@ -237,3 +239,26 @@ def test_blocks_stay_as_they_were_written() -> None:
         secret(key.format(word, host)) for word, host in ((A, "one"), (B, "two"), (C, "two"))
     )
     assert settle(old, first, lambda: second).text == secret(key.format(A, "two"))
+
+
+def test_of_a_large_rendering_only_what_differs_is_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = "".join(secret(f"n: {number}", f"n{number}") for number in range(300))
+    looked = [0]
+    real = yaml.compose
+
+    def counted(*words: Any, **more: Any) -> Any:
+        looked[0] += 1
+        return real(*words, **more)
+
+    monkeypatch.setattr(yaml, "compose", counted)
+    old, first, second = (many + secret(f"pw: {word}") for word in (A, B, C))
+    assert settle(old, first, lambda: second).text == old
+    assert looked[0] < 20
+
+
+def test_what_changes_inside_of_a_list_that_differs_by_itself_is_not_what_is_around_it() -> None:
+    old, first, second = (
+        secret(f"v: [{words}]\nw: x") for words in ("c, a, b", "a, b, c", "b, c, a")
+    )
+    found = settle(old, first, lambda: second)
+    assert (found.text, found.renewed) == (old, ())
