@@ -21,7 +21,8 @@ from towline.gitops import change
 _MOST = 2_000_000
 _LARGEST = 8 * 1024 * 1024
 _NEVER = frozenset({".git"})
-_NO_PACKAGES = _NEVER | {"node_modules", "gen", "tmp"}
+_MODULES = "node_modules"
+_NO_PACKAGES = _NEVER | {_MODULES, "gen", "tmp"}
 _PACKAGE = "package.json"
 _MAGIC = re.compile(r"[*?\[{]")
 _SPECIAL = re.compile(r"[*?\[\]{},/]")
@@ -62,7 +63,10 @@ class Files:
         self._entries = 0
 
     def find(self, pattern: str) -> str:
-        """The nearest file or folder that fits the glob, empty where none does; raises ConfigError for a pattern that leads out of the workspace."""
+        """The nearest file or folder that fits the glob, empty where none does; none in node_modules, unless the glob names that.
+
+        Raises ConfigError for a pattern that leads out of the workspace.
+        """
         if pattern not in self._found:
             self._found[pattern] = _printable(self._search(pattern))
         return self._found[pattern]
@@ -88,7 +92,8 @@ class Files:
         start = clean[: magic.start()].rpartition("/")[0]
         deepest = None if "**" in clean else clean.count("/")
         tail = _SPECIAL.split(clean)[-1]
-        for folder in self._walk(start, _NEVER, deepest):
+        pruned = _NEVER if _MODULES in clean else _NEVER | {_MODULES}  # what an installation brings must not make a step active later on
+        for folder in self._walk(start, pruned, deepest):
             near = [path for path in folder.entries if path.endswith(tail)]
             found = next((path for path in change.match(clean, near) if self._inside(path)), "") if near else ""
             if found:

@@ -107,6 +107,13 @@ def test_the_folder_of_git_is_never_looked_into(tmp_path: Path) -> None:
     assert set(scan.reads) == {".", "sub"}
 
 
+def test_what_an_installation_brings_fits_no_glob_that_does_not_name_it(tmp_path: Path) -> None:
+    root = tree(tmp_path, "node_modules/a/conf.js", "app/node_modules/b/karma.conf.js")
+    assert [Files(root).find(pattern) for pattern in ("**/conf.js", "**/karma.conf.js", "*/a/conf.js")] == ["", "", ""]
+    assert Files(root).find("node_modules/*/conf.js") == "node_modules/a/conf.js"
+    assert Files(root).find("**/node_modules/b/*.js") == "app/node_modules/b/karma.conf.js"
+
+
 def test_a_link_out_of_the_workspace_counts_for_nothing(tmp_path: Path) -> None:
     outside = tree(tmp_path / "outside", "secret.txt", "folder/secret.txt")
     root = tree(tmp_path / "workspace", "own.md")
