@@ -13,7 +13,7 @@ from threading import Event, Lock
 from typing import Self
 
 from towline.errors import TowlineError, TransportError
-from towline.exchange import HttpRequest
+from towline.exchange import HttpRequest, Sending
 from towline.registry.client import RegistryClient
 from towline.registry.growing import Growing, Packs
 from towline.registry.job import CopyJob
@@ -40,20 +40,24 @@ class Early:
         self._packs = copying.source if isinstance(copying.source, Packs) and not copying.dry_run else None
         self._targets = {place: _Target(copying.targets[registry], place, tags) for registry, place in places.items()}
         self._ways: list[_Way] = []
+        self._began = False
 
     def begin(self, growing: Growing) -> None:
         """Packing of a layer begins."""
         for target in self._targets.values():
             way = _Way(growing, target)
             self._ways.append(way)
+            self._began = True
             beside(way.go)
 
     def take(self, blob: CopyBlob) -> UploadSession | None:
         """The upload that has all bytes of the blob, waited for while it gets further; None where there is none. It is the caller's then."""
         for way in self._ways:
             if way.target.place == blob.place and way.growing.packed and way.growing.packed.digest == blob.digest:
+                self._copying.progress.reached(blob.digest, blob.size, lambda way=way: way.under_way)  # type: ignore[misc]  # the loop's own
+                upload = way.taken()
                 self._ways.remove(way)
-                return way.taken()
+                return upload
         return None
 
     def has(self, blob: CopyBlob) -> bool:
@@ -68,10 +72,12 @@ class Early:
     def __exit__(self, *_: object) -> None:
         if self._packs:
             self._packs.followers.remove(self)
-        for way in self._ways:
+        ways, deadline = list(self._ways), Deadline.after(GRACE, Clock())
+        for way in ways:
             way.drop()
-        deadline = Deadline.after(GRACE, Clock())
-        if [way for way in self._ways if way.given_up(deadline.left)]:
+        for way in ways:
+            way.give_up(deadline.left)
+        if self._began:  # who waited for one may have given it up just now
             Leftovers(self._copying.targets, self._copying.transport).cancel()
 
 
@@ -122,6 +128,8 @@ class _Way:
         self._uploads = target.client.uploads
         self._lock = Lock()
         self._started, self._wanted = False, True
+        self._position = 0
+        self._sending: Sending | None = None
         self._over = Event()
         self._begun: UploadSession | None = None
         self._whole: UploadSession | None = None
@@ -140,6 +148,11 @@ class _Way:
         finally:
             self._over.set()
 
+    @property
+    def under_way(self) -> int:
+        """How many bytes of the whole have not come to the target."""
+        return (self.growing.packed.size if self.growing.packed else 0) - self._position + (self._sending.unsent if self._sending else 0)
+
     def taken(self) -> UploadSession | None:
         """The upload that has all bytes, when it has."""
         with self._lock:
@@ -148,7 +161,7 @@ class _Way:
             return None
         self._over.wait()
         if self._whole is None:
-            self._give_up()
+            self.give_up(0)
         return self._whole
 
     def drop(self) -> None:
@@ -156,16 +169,13 @@ class _Way:
         with self._lock:
             self._wanted = False
 
-    def given_up(self, seconds: float) -> bool:
-        """Whether an upload had begun, which is given up when it has ended, or after so many seconds."""
+    def give_up(self, seconds: float) -> None:
+        """Nobody goes on with its upload: when it has ended, or after so many seconds."""
         if self._started:
             self._over.wait(seconds)
-            self._give_up()
-        return self._begun is not None
-
-    def _give_up(self) -> None:
-        if self._begun:
-            self._uploads.give_up(self._whole or self._begun)
+        begun, self._begun = self._whole or self._begun, None
+        if begun:
+            self._uploads.give_up(begun)
 
     def _send(self) -> None:
         session, repository = self.target.client.uploads.session, self.target.place.repository
@@ -174,15 +184,16 @@ class _Way:
                               headers={"Content-Type": "application/octet-stream", "Transfer-Encoding": "chunked"})
         view, position, asked = memoryview(bytearray(_PIECE)), 0, False
         with session.begin(request, None, (session.scope(repository),)) as sending:
+            self._sending = sending
             while got := self.growing.readinto(view, position):
                 packed = self.growing.packed
                 if packed and not asked and packed.size - position >= _WORTH:
                     asked = True
-                    if self._uploads.holds(repository, packed.digest, packed.size):
+                    if self.target.client.has_blob(repository, packed.digest, packed.size):
                         return
                 if not self._wanted or not sending.send(view[:got]):
                     return
-                position += got
+                position = self._position = position + got
             if self.growing.packed is None:
                 return
             with sending.finish() as response:

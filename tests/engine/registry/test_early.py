@@ -13,6 +13,7 @@ from tests.engine.registry.clients import client, job
 from tests.fakes.archives import config_of, old_save, plain_layers, tar
 from tests.fakes.images import ImageParts, make_image
 from tests.fakes.registry import CutAnswer, CutRequest, FakeRegistry, Fault, Record, Status, digest_of, on
+from tests.fakes.slow_line import SlowLine
 from towline.errors import DigestMismatch
 from towline.registry.archive import DockerArchive
 from towline.registry.compress import Packed
@@ -22,9 +23,11 @@ from towline.registry.extent import Spool
 from towline.registry.growing import Follower, Growing
 from towline.registry.job import COPIED, CopyJob, CopyReport
 from towline.registry.look import Copying
+from towline.registry.parallel import in_parallel
 from towline.registry.plan import CopyBlob, Place
 from towline.registry.progress import Progress
 from towline.registry.tarball import Tar
+from towline.retry import Clock
 from towline.transport import Transport
 
 MIB = 1024 * 1024
@@ -111,6 +114,56 @@ def test_packing_that_fails_leaves_nothing_behind(desk: Desk) -> None:
         desk.growing.end(None)
     desk.target.settle()
     assert (desk.target.storage["app"].uploads, desk.target.storage["app"].blobs) == ({}, {})
+
+
+def test_what_is_still_on_its_way_is_waited_for_and_counts_as_it_comes(desk: Desk) -> None:
+    with SlowLine(desk.target.host, rate=4 * MIB) as line, Transport() as transport:
+        desk.target.relative_location = True
+        desk.client = client(line, "target", transport)
+        desk.copying = Copying(source=desk.source, targets={desk.client.registry: desk.client}, progress=Progress(None, Clock()))  # type: ignore[arg-type]
+        progress, wanted = desk.copying.progress, desk.blob
+        progress.expect({"app": {wanted.digest: wanted.size}})
+        with Early([job(desk.target, line, "app:1", "app:1")], desk.copying) as early:
+            early.begin(desk.growing)
+            desk.growing.append(DATA)
+            desk.growing.end(PACKED)
+            assert desk.sending.wait(30)
+            seen: list[int] = []
+
+            def look_on() -> None:
+                seen.append(progress.whole.done)
+
+            [upload] = in_parallel(lambda _: early.take(wanted), [1], tick=look_on)
+        assert upload is not None
+        assert upload.offset == len(DATA)
+    assert any(0 < done < len(DATA) for done in seen)
+    assert seen == sorted(seen)
+
+
+def test_an_interruption_leaves_no_upload_that_is_waited_for(desk: Desk) -> None:
+    """What is taken by a thread that waits for it is given up all the same, since nobody else knows it."""
+    held, over = threading.Event(), threading.Event()
+
+    def hold(record: Record) -> Fault | None:
+        if record.method == "PATCH":
+            held.set()
+            assert over.wait(30)
+        return None
+
+    desk.target.fault = hold
+    with desk.early() as early:
+        early.begin(desk.growing)
+        desk.growing.append(DATA)
+        desk.growing.end(PACKED)
+        assert held.wait(30)
+        taking = threading.Thread(target=early.take, args=[desk.blob], daemon=True)
+        taking.start()
+        desk.client.transport.close()
+    over.set()
+    taking.join(30)
+    assert not taking.is_alive()
+    desk.target.settle()
+    assert desk.target.count("DELETE") == 1
 
 
 def test_what_nobody_takes_leaves_nothing_behind(desk: Desk) -> None:
