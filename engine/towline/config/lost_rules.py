@@ -49,7 +49,8 @@ def _sections(document: Document, kind: str, known: frozenset[str], names: Names
         meant = "" if name in known or stage_name(name) in known else _near(name, known)
         if meant and _held(values, names):
             yield _lost(document, (kind, name), f"there is no {kind.removesuffix('s')} {name}", f"did you mean {meant!r}?")
-        yield from _keys(document, (kind, name), values or {}, names)
+        if kind == "stages" or name in known or meant:  # another step's own section is its own
+            yield from _keys(document, (kind, name), values or {}, names)
 
 
 def _keys(document: Document, path: tuple[str, ...], values: Mapping[str, Any], names: Names) -> Iterator[Finding]:

@@ -40,7 +40,7 @@ def test_a_rule_that_nothing_reads_is_found(text: str, words: str) -> None:
 @pytest.mark.parametrize("text", [
     "general: {credentialHosts: [a], tool: x, toool: y, credentialHostel: z}",
     "general: {credentialsId: a, vaultCredentialKeys: [b]}",
-    "steps: {push: {credentialHosts: [a]}, theirs: {credentialHosts: [a]}, pushh: {tool: x}}",
+    "steps: {push: {credentialHosts: [a]}, theirs: {credentialHosts: [a], credentialHost: b}, pushh: {tool: x}}",
     "stages: {Canary: {credentialHosts: [a]}, Central Build: {credentialHosts: [a]}, Releese: {tool: x}, Build: }",
     "genral: {tool: x}\nx-own: {credentialHosts: [a]}\nhooks: {}\ncustomDefaults: [a]",
     "",
