@@ -36,6 +36,7 @@ class HttpRequest:
     """What is sent to an absolute URL; `repeatable` says of a POST that sending it twice does no harm.
 
     `named_by` is the origin of the server that named the URL, where that was not us: the host's addresses are checked for it.
+    With `seconds` its answer is waited for no longer, and it is sent once: what it asks can be had in another way.
     """
 
     method: str
@@ -44,11 +45,12 @@ class HttpRequest:
     body: bytes = b""
     repeatable: bool = False
     named_by: str = ""
+    seconds: float = 0.0
 
     @property
     def again(self) -> bool:
         """Whether it may be sent more than once."""
-        return self.repeatable or self.method in _IDEMPOTENT
+        return not self.seconds and (self.repeatable or self.method in _IDEMPOTENT)
 
 
 class UntrustedCertificate(Lasting):

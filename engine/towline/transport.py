@@ -203,7 +203,7 @@ class Transport:
         except FAULTS as fault:
             self._drop(connection)
             raise translated(fault, where) from fault
-        return self._answer(connection, where, whole=whole)
+        return self._answer(connection, where, whole=whole, more=min(request.seconds - self._read, 0.0) if request.seconds else 0.0)
 
     def _answer(self, connection: Connection, where: str, *, whole: bool, more: float = 0.0) -> Response:
         """What the host says to a request; one that it did not hear to its end can only be refused, or sent elsewhere."""
@@ -262,6 +262,7 @@ class Transport:
         with self._lock:
             entries = self._idle.setdefault(connection.route, [])
             if len(entries) < _IDLE and connection.sock is not None and not self._closed.is_set():
+                connection.sock.settimeout(self._read)
                 entries.append(connection)
                 return
         self._drop(connection)

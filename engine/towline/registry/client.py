@@ -9,7 +9,7 @@ from email.message import Message
 from types import TracebackType
 from typing import Self
 
-from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, RegistryUnreachable, TransportError
+from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, TransportError
 from towline.exchange import HttpRequest, Response
 from towline.image import Registry, parse_digest
 from towline.registry import faults
@@ -27,6 +27,7 @@ _NEXT = re.compile(r"<([^<>]{1,4096})>\s*;\s*rel=\"?next\"?")
 _NO_LIST = frozenset({400, 403, 404, 405, 406, 410, 415, 501})  # how registries say that they know no referrers (facts 3.3)
 _SKIP = 256 * 1024
 _PAGES, _TAGS = 50, 1000
+_SOON = 5.0  # seconds for a list of tags: some registries make it anew from thousands of them
 
 
 class Download:
@@ -153,14 +154,16 @@ class RegistryClient:
         raise RegistryError(f"the {self.party} lists referrers of {digest} on more than {_PAGES} pages", where=str(self.registry))
 
     def tags(self, repository: str) -> frozenset[str] | None:
-        """All tags of a repository where one answer holds them, else None."""
+        """All tags of a repository where one answer holds them and comes soon, else None."""
         url = self._session.url(repository, f"tags/list?n={_TAGS}")
+        request = HttpRequest(method="GET", url=url, headers={"Accept": "application/json"}, seconds=_SOON)
         try:
-            status, headers, body = self._fetch(repository, url, "application/json", "for its tags")
-            data = json.loads(body) if status == 200 and not _NEXT.search(headers.get("Link", "")) else None
-        except (RegistryError, CredentialError, ValueError, RecursionError) as fault:
-            if isinstance(fault, RegistryUnreachable):
-                raise
+            with self._session.send(request, (self._session.scope(repository),)) as response:
+                if response.status != 200 or _NEXT.search(response.headers.get("Link", "")):
+                    return None
+                body = decoded(response.read_capped(LIMIT, seconds=_SOON), response.headers, limit=LIMIT, where=response.where)
+            data = json.loads(body)
+        except (RegistryError, CredentialError, TransportError, ValueError, RecursionError):
             return None
         tags = (data.get("tags") or []) if isinstance(data, dict) else None
         return frozenset(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else None

@@ -148,8 +148,8 @@ class Look:
             else:
                 self.companions = self._briefly()
             self._referred = True
-        except RegistryUnreachable as fault:  # a staging registry that is gone is no fault where nothing of it is needed
-            if self._pending:
+        except RegistryUnreachable as fault:  # a staging registry that is gone is a fault where something of it is needed, and that will tell
+            if self._pending and self._job.referrers == DEMANDED:
                 raise
             self._copying.warn(f"what refers to {self._job.name} (signatures, attestations, SBOMs) was not looked for: {fault.message}")
         except (RegistryError, CredentialError) as fault:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import threading
 import zlib
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tests.engine.registry.clients import SECRET, TARGET_LOGIN, client, registry_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import OCI_MANIFEST, make_image, make_index, put, refer_to
-from tests.fakes.registry import Answer, Corrupt, CutAnswer, FakeRegistry, Status, digest_of, on
+from tests.fakes.registry import Answer, Corrupt, CutAnswer, FakeRegistry, Fault, Status, digest_of, on
 from tests.fakes.serve import LoopbackServer, Request
 from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.image import Registry
@@ -136,6 +137,40 @@ def test_a_packing_that_is_not_known_is_told(source: FakeRegistry, puller: Regis
     source.fault = on("GET", "", Status(code=200, headers={"Content-Type": OCI_MANIFEST, "Content-Encoding": "br"}, body=b"xyz"))
     with pytest.raises(RegistryError, match="Content-Encoding 'br'"):
         puller.find_manifest("app", "1")
+
+
+def test_all_tags_are_those_of_one_answer(source: FakeRegistry, puller: RegistryClient) -> None:
+    for tag in ("1", "2"):
+        put(make_image(), source, "app", tag)
+    assert puller.tags("app") == frozenset({"1", "2"})
+    for body in (b'{"name": "app", "tags": null}', b'{"tags": [null, 5]}'):
+        source.fault = on("GET", "tags/list", Status(code=200, body=body))
+        assert puller.tags("app") == frozenset()
+
+
+@pytest.mark.parametrize("fault", [Status(code=404), Status(code=500), Status(code=401), Status(code=200, headers={"Link": '<?n=1>; rel="next"'}, body=b"{}"),
+                                   Status(code=200, body=b"[1"), Status(code=200, body=b" " * (4 * 1024 * 1024 + 1)), CutAnswer(after=None)])
+def test_a_list_of_tags_that_cannot_be_had_is_asked_for_once(source: FakeRegistry, puller: RegistryClient, time: FakeClock, fault: Fault) -> None:
+    source.fault = on("GET", "tags/list", fault, times=9)
+    assert puller.tags("app") is None
+    assert (source.count("GET", "tags/list"), time.sleeps) == (1, [])
+
+
+def test_a_list_of_tags_that_takes_long_is_not_waited_for(source: FakeRegistry, puller: RegistryClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("towline.registry.client._SOON", 0.2)
+    enough = threading.Event()
+    plain = source.answer
+
+    def slow(request: Request) -> Answer:
+        if request.path.endswith("tags/list"):
+            enough.wait(30)
+        return plain(request)
+    source.answer = slow  # type: ignore[method-assign]
+    digest = put(make_image(), source, "app", "1")
+    assert puller.tags("app") is None
+    assert not enough.is_set()
+    enough.set()
+    assert puller.get_manifest("app", "1").digest == digest
 
 
 def test_a_list_whose_next_page_is_missing_is_none_that_ends_there(source: FakeRegistry, puller: RegistryClient) -> None:

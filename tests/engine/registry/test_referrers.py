@@ -11,9 +11,9 @@ import pytest
 from tests.engine.registry.clients import Pair, client, job
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import DOCKER_LIST, OCI_INDEX, ImageParts, make_attested, make_image, make_index, missing, put, refer_to
-from tests.fakes.registry import Answer, Corrupt, FakeRegistry, Record, Status, digest_of, on
+from tests.fakes.registry import Answer, Corrupt, CutAnswer, FakeRegistry, Record, Status, digest_of, on
 from tests.fakes.serve import Request
-from towline.errors import DigestMismatch, RegistryError
+from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
 from towline.registry.copy import copy_images
 from towline.registry.job import DEMANDED, TAKEN, CopyReport
 from towline.registry.manifest import Manifest, parse_manifest
@@ -254,6 +254,17 @@ def test_a_source_that_cannot_say_is_a_warning_and_an_error_where_they_are_deman
     assert "answers 500 when asked for the referrers of" in warnings[0]
     with pytest.raises(RegistryError, match="answers 500 when asked for the referrers of"):
         copy(pair, source, target)
+
+
+def test_a_proxy_that_cuts_the_question_off_does_not_keep_the_image_back(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    put(make_image(), source, "app", "1")
+    source.fault = lambda record: CutAnswer(after=None) if "referrers" in record.path or "tags/list" in record.path else None
+    warnings = list[str]()
+    assert copy(pair, source, target, referrers=TAKEN, warn=warnings.append).changed
+    assert len(warnings) == 1
+    assert "was not looked for: the source registry" in warnings[0]
+    with pytest.raises(RegistryUnreachable):
+        copy_images([replace(job(source, target, "app:1", "b:1"), referrers=DEMANDED)], pair.copying())
 
 
 def test_a_damaged_one_is_an_error_in_any_case(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
