@@ -186,9 +186,10 @@ class Repository:
     def caught_up(self, tip: Tip, *, author: Author) -> Tip:
         """The tip with what its base, the branch of the remote's HEAD, has besides, as a commit that is only here; as it is where there is nothing.
 
-        Where the branch has moved meanwhile, its tip of now. Raises Apart (both have changed one place), and as `fetch`.
+        Where the branch has moved meanwhile, its tip of now. A branch that was not asked for by name, or not with `create`, has no base.
+        Raises Apart (both have changed one place), and as `fetch`.
         """
-        if tip.new or not tip.commit:
+        if tip.new or tip.there or not all(self._asked):
             return tip
         for whole in (False, True):
             ends = find_ends(self._git.at(self._folder / "ends"), url=self.remote.url, branch=tip.reference, tip=tip.commit, whole=whole)

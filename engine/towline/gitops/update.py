@@ -105,21 +105,16 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
     while True:
         if terms.past:
             terms.past.learn(partial(_messages, repository, tip), text.provenance)
-        tip, edits = _prepared(repository, tip, change, terms.within)
-        done = Update(commit="", branch=tip.branch, base=tip.commit, files=tuple(edit.path for edit in edits), attempts=attempts, diff="")
+        tip, edits, files = _changes(repository, tip, change, author=text.author, terms=terms)
+        done = Update(commit="", branch=tip.branch, base=tip.seen, files=files, attempts=attempts, diff="")
         if edits and not terms.allow_older:
             history = ((commit.id, commit.message) for commit in repository.history(tip))
             now = datetime.fromtimestamp(repository.deadline.clock.wall(), UTC)
             newer = find_newer(history, text.provenance, [edit.old for edit in edits if edit.old is not None], now=now)
             if newer:
                 return replace(done, files=(), newer=newer)
-        if edits and branch and terms.create_branch:
-            before, tip = tip, repository.caught_up(tip, author=text.author)
-            if tip.seen != before.seen:
-                continue
-            edits = prepare(repository, tip, change, terms.within) if tip.there else edits
         changes = {edit.path: edit.new for edit in edits}
-        if not done.files or terms.dry_run:
+        if not files or terms.dry_run:
             return replace(done, diff=repository.diff(tip, changes) if edits else "")
         attempts += 1
         made = repository.commit(tip, changes, message=text.message(), author=text.author) if edits else tip.commit
@@ -137,6 +132,36 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
 def _messages(repository: Repository, tip: Tip) -> Iterator[tuple[str, str]]:
     """The commits up to `tip`, newest first: id and message."""
     return ((commit.id, commit.message) for commit in repository.history(tip))
+
+
+def _changes(repository: Repository, tip: Tip, change: Change, *, author: Author, terms: Terms) -> tuple[Tip, tuple[Edit, ...], tuple[str, ...]]:
+    """What the change comes to: the tip that it is made on, the edits there, and the paths of what it changes on the branch as the server has it.
+
+    Where it changes something, and where it finds no place, a branch of its own gets what its base has besides first; edits may be none then.
+    """
+    while True:
+        edits: tuple[Edit, ...] = ()
+        fault: ConfigError | RenderError | None = None
+        try:
+            tip, edits = _prepared(repository, tip, change, terms.within)
+        except (ConfigError, RenderError) as caught:
+            fault = caught
+        on_base = repository.caught_up(tip, author=author) if edits or fault else tip
+        if fault and on_base == tip:
+            raise fault
+        if on_base.seen == tip.seen:
+            break
+        tip = on_base
+    files = tuple(edit.path for edit in edits)
+    if on_base.there:
+        edits = prepare(repository, on_base, change, terms.within)
+        files = files or tuple(edit.path for edit in edits) or tuple(change.wants(_named(repository, on_base)))
+    return on_base, edits, files
+
+
+def _named(repository: Repository, tip: Tip) -> list[str]:
+    """The paths of everything in scope with a name that is text, sorted."""
+    return sorted(entry.path for entry in repository.listing(tip.commit) if entry.named)
 
 
 def _prepared(repository: Repository, tip: Tip, change: Change, within: Iterable[str]) -> tuple[Tip, tuple[Edit, ...]]:

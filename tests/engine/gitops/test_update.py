@@ -499,6 +499,32 @@ def test_an_image_that_the_base_has_already_comes_with_it(server: GitServer, rep
     assert git(server, "show", "stage:apps/demo.yaml").encode() == AFTER
 
 
+class Strict(Replace):
+    """A change that does not do without its files."""
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        if missing := set(self.paths) - set(listing):
+            raise ConfigError(f"there is no {missing}")
+        return super().wants(listing)
+
+
+@pytest.mark.parametrize(("content", "subject"), [(BEFORE, "Updated demo to version 2"), (AFTER, "")])
+@pytest.mark.parametrize("within", [(), ("apps/new.yaml",)])
+def test_a_file_that_the_base_alone_has_comes_first(
+    server: GitServer, repository: Repository, *, content: bytes, subject: str, within: tuple[str, ...],
+) -> None:
+    make_own(server)
+    change = Strict(paths=("apps/new.yaml",))
+    terms = Terms(create_branch=True, within=within)
+    with pytest.raises(ConfigError, match="there is no"):
+        update(repository, branch="stage", change=change, text=TEXT, terms=terms)
+    base = server.add("demo", {"apps/new.yaml": content})
+    done = update(repository, branch="stage", change=change, text=TEXT, terms=terms)
+    assert (done.commit, done.files) == (git(server, "rev-parse", "stage").strip(), ("apps/new.yaml",))
+    assert git(server, "show", "stage:apps/new.yaml").encode() == AFTER
+    assert subjects(server)[:2] == ([subject] if subject else []) + [f"Bring stage up to date with {base[:12]} of its base"] + ([] if subject else ["Own"])
+
+
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_what_both_have_changed_is_told_before_anything_is_pushed(server: GitServer, repository: Repository, *, dry_run: bool) -> None:
     own = make_own(server, **{"apps/other.yaml": b"image: other:own\n"})
