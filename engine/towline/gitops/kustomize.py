@@ -110,7 +110,8 @@ class KustomizeImage:
     def _warn_unused(self, path: str, files: Mapping[str, bytes], place: _Place) -> None:
         """Say that an entry is added for an image that nothing runs, as far as that can be read."""
         used = image_names(path, files) if place.path == ("images",) else None
-        near = close(self.name, {*(used or ()), *place.names}, cutoff=0.7)
+        renamed = [name for name, item in zip(place.names, place.items, strict=True) if _texts(item, place.targets).get("newName") == self.new_name]
+        near = renamed[0] if renamed else close(self.name, {*(used or ()), *place.names}, cutoff=0.7)
         guess = f"; did you mean {near}?" if near else ""
         if used is None and near:
             self.warn(f"{path} has no entry for an image called {self.name}, and gets one{guess}")
