@@ -136,3 +136,11 @@ def test_parts_come_together_as_charts_join_them(
     parts: tuple[str, str, str, str], text: str
 ) -> None:
     assert composed(*parts) == text
+
+
+def test_what_aliases_repeat_is_read_once_and_a_circle_ends() -> None:
+    nest = "a0: &a0 [x/web:1]\n" + "".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 20)
+    )
+    assert [one.text for one in found(nest)] == ["x/web:1"]
+    assert [one.text for one in found("a: &a [*a, x/web:1]\n")] == ["x/web:1"]

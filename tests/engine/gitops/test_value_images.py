@@ -109,3 +109,8 @@ def test_parameters_of_a_list_are_a_map_by_their_names() -> None:
     texts, (registry,) = placed_texts(group, {})
     assert list(texts.values()) == ["team/web", "2"]
     assert registry.edit.path == ("p", 0, "value")
+
+
+def test_a_registry_that_is_right_is_left() -> None:
+    group = spots("a: {registry: reg.io, repository: x}", a_repository="repository")
+    assert placed_texts(group, {}) == ({"a.repository": "team/web"}, [])
