@@ -102,6 +102,7 @@ class Connection(http.client.HTTPConnection):
         self.response_class = partial(_Answer, limit=self.limit)  # type: ignore[assignment]  # made like the class
         self._network = network
         self._read, self._clock = read, clock
+        self._given = 0
         self._at_once = _RECORDS if parts.scheme == "https" else sys.maxsize
 
     def connect(self) -> None:
@@ -121,7 +122,8 @@ class Connection(http.client.HTTPConnection):
         view = memoryview(data)
         while view:
             self._wait_for_room()
-            view = view[self.sock.send(view[: self._at_once]) :]
+            sent = self.sock.send(view[: self._at_once])
+            view, self._given = view[sent:], self._given + sent
 
     def answer(self, seconds: float) -> http.client.HTTPResponse:
         """The head of the answer, which may take so long from when all has left. Raises OSError, HTTPException."""
@@ -130,9 +132,9 @@ class Connection(http.client.HTTPConnection):
         return self.getresponse()
 
     @property
-    def unsent(self) -> int:
-        """The bytes that were sent and have not come to the other side, as far as the system says so."""
-        return _unsent(self.limit.sock)
+    def come(self) -> int:
+        """The bytes that were ever sent and have come to the other side, as far as the system says so."""
+        return -_unsent(self.limit.sock) + self._given
 
     def _wait_for_room(self) -> None:
         """A socket has room again when a third of its buffer has left, which takes its time on a slow line."""

@@ -161,6 +161,7 @@ class Sending:
         self._answer = answer
         self._drop: Callable[[], None] | None = drop
         self._heard = True
+        self._before = connection.come
 
     def send(self, piece: bytes | memoryview) -> bool:
         """Send the next piece; False where the host has stopped listening, and has perhaps said why. Raises TransportError."""
@@ -182,9 +183,9 @@ class Sending:
         return self._heard
 
     @property
-    def unsent(self) -> int:
-        """How much of what was sent has not come to the host yet."""
-        return self._connection.unsent
+    def come(self) -> int:
+        """How many bytes have come to the host."""
+        return max(0, self._connection.come - self._before)
 
     def finish(self) -> Response:
         """The host's answer, an early refusal too; raises TransportError where there is none, or where the body was not sent to its end."""

@@ -54,7 +54,7 @@ class Early:
         """The upload that has all bytes of the blob, waited for while it gets further; None where there is none. It is the caller's then."""
         for way in self._ways:
             if way.target.place == blob.place and way.growing.packed and way.growing.packed.digest == blob.digest:
-                self._copying.progress.reached(blob.digest, blob.size, lambda way=way: way.under_way)  # type: ignore[misc]  # the loop's own
+                self._copying.progress.moves(blob.digest, lambda way=way: way.come)  # type: ignore[misc]  # the loop's own
                 upload = way.taken()
                 self._ways.remove(way)
                 return upload
@@ -128,7 +128,6 @@ class _Way:
         self._uploads = target.client.uploads
         self._lock = Lock()
         self._started, self._wanted = False, True
-        self._position = 0
         self._sending: Sending | None = None
         self._over = Event()
         self._begun: UploadSession | None = None
@@ -149,9 +148,9 @@ class _Way:
             self._over.set()
 
     @property
-    def under_way(self) -> int:
-        """How many bytes of the whole have not come to the target."""
-        return (self.growing.packed.size if self.growing.packed else 0) - self._position + (self._sending.unsent if self._sending else 0)
+    def come(self) -> int:
+        """How many bytes have come to the target."""
+        return self._sending.come if self._sending else 0
 
     def taken(self) -> UploadSession | None:
         """The upload that has all bytes, when it has."""
@@ -193,7 +192,7 @@ class _Way:
                         return
                 if not self._wanted or not sending.send(view[:got]):
                     return
-                position = self._position = position + got
+                position += got
             if self.growing.packed is None:
                 return
             with sending.finish() as response:

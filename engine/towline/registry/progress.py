@@ -40,26 +40,29 @@ class Progress:
         self._clock = clock
         self._guard = threading.Lock()
         self._images: dict[str, dict[str, int]] = {}
-        self._done: dict[str, int] = {}
-        self._under_way: dict[str, Callable[[], int]] = {}
+        self._done: dict[str, Callable[[], int]] = {}
         self._shown = 0
         self._started = self._last = clock.now()
 
     def expect(self, images: Mapping[str, Mapping[str, int]]) -> None:
         """These may have to move from now on: sizes by digest, by the image's name; what several images share counts for the first."""
         with self._guard:
-            self._images, self._done, self._under_way = {}, {}, {}
+            self._images, self._done = {}, {}
             for name, sizes in images.items():
                 self._images[name] = {digest: size for digest, size in sizes.items() if digest not in self._done}
-                self._done.update(dict.fromkeys(sizes, 0))
+                self._done.update(dict.fromkeys(sizes, int))
             self._shown = 0
             self._started = self._last = self._clock.now()
 
-    def reached(self, digest: str, position: int, under_way: Callable[[], int] = int) -> None:
-        """So many bytes of a blob have come and stay, more than before or less; `under_way` says how many of them have not come yet."""
+    def reached(self, digest: str, position: int) -> None:
+        """So many bytes of a blob have come and stay, more than before or less."""
+        self.moves(digest, lambda: position)
+
+    def moves(self, digest: str, come: Callable[[], int]) -> None:
+        """From now on `come` says how many bytes of a blob have come and stay."""
         with self._guard:
             if digest in self._done:
-                self._done[digest], self._under_way[digest] = position, under_way
+                self._done[digest] = come
 
     def spared(self, digest: str) -> None:
         """The blob need not move."""
@@ -92,13 +95,9 @@ class Progress:
 
     def _state(self, name: str, sizes: Mapping[str, int]) -> State:
         moving = {digest: size for digest, size in sizes.items() if digest in self._done}
-        done, total = sum(self._come(digest) for digest in moving), sum(moving.values())
+        done, total = sum(min(self._done[digest](), size) for digest, size in moving.items()), sum(moving.values())
         rate = done / max(self._clock.now() - self._started, 0.001)
         return State(name=name, done=done, total=total, rate=rate, rest=(total - done) / rate if rate else None)
-
-    def _come(self, digest: str) -> int:
-        position = self._done[digest]
-        return max(0, position - self._under_way[digest]()) if position else 0
 
     def __enter__(self) -> Self:
         return self

@@ -186,13 +186,13 @@ class Transfer:
     def _pour(self, stream: BlobStream, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> list[_Broken]:
         """Read `stream` once, from where the uploads are, into all of them; those that broke off come back."""
         broken: dict[CopyBlob, BrokenOff] = {}
-        start = position = opened[0][1].offset
+        start = opened[0][1].offset
         ended = 0 < opened[0][0].size == start  # only an answer was lost: nothing is to be read
-        self._progress.reached(opened[0][0].digest, start)
         with ExitStack() as stack:
             sinks = {
                 blob: stack.enter_context(self._targets[blob.place.registry].uploads.send(upload, blob.digest, blob.size)) for blob, upload in opened
             }
+            self._progress.moves(opened[0][0].digest, lambda: min(sink.come for sink in sinks.values()))
             try:
                 pieces = stack.enter_context(closing(ahead(stream.pieces(start), lambda: self._resting(opened))))
                 for piece in () if ended else pieces:
@@ -201,8 +201,6 @@ class Transfer:
                             sinks[blob].send(piece)
                         except BrokenOff as fault:
                             broken[blob] = fault
-                    position += len(piece)
-                    self._progress.reached(opened[0][0].digest, position, lambda: max(sink.unsent for sink in sinks.values()))
                     if len(broken) == len(sinks):
                         break
                 for blob in sinks.keys() - broken.keys():
@@ -213,7 +211,8 @@ class Transfer:
             finally:
                 for blob, sink in sinks.items():
                     self._leftovers.goes_on(blob, sink.upload)
-            self._progress.reached(opened[0][0].digest, position)
+            if not broken:
+                self._progress.reached(opened[0][0].digest, opened[0][0].size)
             for blob in sinks.keys() - broken.keys():
                 self._leftovers.ended(blob)
             return [(blob, sinks[blob].upload, fault) for blob, fault in broken.items()]

@@ -177,7 +177,7 @@ class BlobUpload:
         self._resumed = upload.offset > 0
         self._position = self._end = upload.offset
         self._sending: Sending | None = None
-        self._line: Sending | None = None
+        self._line: tuple[int, Sending] | None = None
 
     def send(self, piece: memoryview | bytes) -> None:
         """Send the next bytes."""
@@ -192,9 +192,10 @@ class BlobUpload:
                 self._close_part()
 
     @property
-    def unsent(self) -> int:
-        """How much of what was sent has not come to the registry yet."""
-        return self._line.unsent if self._line else 0
+    def come(self) -> int:
+        """How many bytes of the blob have come to the registry."""
+        position, sending = self._line or (self.upload.offset, None)
+        return position + sending.come if sending else position
 
     def finish(self) -> None:
         """All bytes are sent: let the registry store the blob."""
@@ -229,7 +230,8 @@ class BlobUpload:
             headers["Content-Range"] = f"{self._position}-{self._end - 1}"
         request = replace(_at(self.upload, "PUT", url=self._sealed()) if self._whole else _at(self.upload, "PATCH"), headers=headers)
         try:
-            self._sending = self._line = self._session.begin(request, self._end - self._position, (self._session.scope(self.upload.repository),))
+            self._sending = self._session.begin(request, self._end - self._position, (self._session.scope(self.upload.repository),))
+            self._line = self._position, self._sending
         except RegistryUnreachable as fault:
             raise faults.BrokenOff(fault) from fault
 

@@ -109,14 +109,12 @@ def test_what_need_not_move_is_neither_done_nor_to_do(time: FakeClock) -> None:
     assert [(state.name, state.done, state.total) for state in progress.images()] == [("a", 50, 100)]
 
 
-def test_bytes_on_the_way_have_not_come(time: FakeClock) -> None:
-    progress, queued = Progress(None, time.clock), [30]
+def test_what_moves_says_itself_how_far_it_has_come(time: FakeClock) -> None:
+    progress, come = Progress(None, time.clock), [30]
     progress.expect({"a": {"1": 100}})
-    progress.reached("1", 100, lambda: queued[0])
-    assert progress.whole.done == 70
-    queued[0] = 10
-    assert progress.whole.done == 90
-    progress.reached("1", 5, lambda: 30)
-    assert progress.whole.done == 0
-    progress.reached("1", 100)
+    progress.moves("1", lambda: come[0])
+    assert progress.whole.done == 30
+    come[0] = 108  # heads of chunks and all
     assert progress.whole.done == 100
+    progress.reached("1", 5)
+    assert progress.whole.done == 5
