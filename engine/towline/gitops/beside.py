@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from towline.gitops.aliases import meant, merged
 from towline.gitops.document import spell
 from towline.gitops.source import Source
-from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases, is_merge
+from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, is_merge
 
 _IMAGE_KEYS = ("image", "tag", "repository")
 
@@ -74,7 +74,7 @@ def _texts(node: Node, path: Path) -> Iterator[Path]:
 def _node(source: Source, document: int, path: Path) -> tuple[Node | None, abc.Mapping[int, Node]]:
     """What a path leads to, aliases followed, and what these stand for."""
     node: Node | None = source.documents[document].root
-    targets = aliases(node) if node is not None and source.documents.aliased else {}
+    targets = source.targets(node)
     for part in path:
         node = _child(meant(node, targets), part)
     return meant(node, targets), targets

@@ -59,8 +59,9 @@ def _edited(source: Source, edits: abc.Sequence[Edit], sharing: Sharing) -> tupl
         done = splice.end
     text = "".join([*pieces, source.text[done:]])
     if splices and not proven(source, [patch for _, patch in work], text):
-        paths = ", ".join(spell(one.path) for one in edits[:3])
-        raise RenderError(f"{source.name} cannot be edited safely at {paths}", where=source.name, hint="write that place in a plainer style")
+        paths = ", ".join(spell((*(part for _, path in one.inside for part in path), *one.path)) for one in edits[:3])
+        folded = "; a text with > is folded, with | it is not" if any(one.inside for one in edits) else ""
+        raise RenderError(f"{source.name} cannot be edited safely at {paths}", where=source.name, hint=f"write that place in a plainer style{folded}")
     return splices, text
 
 
@@ -99,7 +100,7 @@ def _tell(source: Source, one: Edit, root: Node, place: _Place, sharing: Sharing
     """Say which other places a change reaches; raises RenderError where it may not."""
     shared = _shared(source, one, root, place, sharing) if source.documents.aliased else ()
     if shared:
-        sharing.say(f"{source.where(place.changed.start)}: {spell(path_of(root, place.changed))} is shared, and changes for {_listed(shared)}, too")
+        sharing.say(f"{source.where(place.changed.start)}: {spell(path_of(root, place.changed))} is shared, and changes for {_listed(source, shared)}, too")
 
 
 def _changes(source: Source, one: Edit, place: _Place) -> list[tuple[Splice, Patch]]:
@@ -149,7 +150,7 @@ def _find(source: Source, one: Edit, root: Node, policy: str) -> _Place:
         parent = _behind(source, one, root, _child(source, parent, part)[1], policy)
     number, found = _child(source, parent, one.path[-1])
     if isinstance(one.path[-1], str):
-        own_value(source, parent, one.path[-1], aliases(root) if source.documents.aliased else {})  # two parsers must read it alike
+        own_value(source, parent, one.path[-1], source.targets(root))  # two parsers must read it alike
     assert isinstance(parent, Mapping | Sequence)
     if isinstance(found, Alias) and one.value is not None:
         meant = aliases(root)[found.start.index]
@@ -173,7 +174,7 @@ def _shared(source: Source, one: Edit, root: Node, place: _Place, sharing: Shari
     if found and is_key(root, place.changed):
         raise RenderError(f"{spell(one.path)} is a key too, by an alias or its anchor", where=source.where(place.changed.start), hint="write the key out")
     if found and (sharing.policy != ALL or one.rename):
-        by = f"{'aliases' if found[1:] else 'an alias'} in {_listed(found)}"
+        by = f"{'aliases' if found[1:] else 'an alias'} in {_listed(source, found)}"
         raise RenderError(f"{spell(one.path)} is repeated by {by}, which would change too", where=source.where(place.changed.start),
                           hint=_hint(own=False))
     return found
@@ -187,17 +188,18 @@ def _behind(source: Source, one: Edit, root: Node, node: Node | None, policy: st
     if policy == ALL:
         return target
     others = [(path, alias) for path, alias in users(root, target) if alias is not node]
-    raise RenderError(f"{spell(one.path)} stands behind the alias *{node.name} of what is in line {target.start.line} ({spell(path_of(root, target))})"
-                      + (f" and repeated in {_listed(others)}" if others else ""), where=source.where(node.start), hint=_hint(own=isinstance(target, Scalar)))
+    raise RenderError(f"{spell(one.path)} stands behind the alias *{node.name} of what is in line {source.line(target.start)} ({spell(path_of(root, target))})"
+                      + (f" and repeated in {_listed(source, others)}" if others else ""),
+                      where=source.where(node.start), hint=_hint(own=isinstance(target, Scalar)))
 
 
 def _hint(*, own: bool) -> str:
     return "write the value out where the alias stands; yamlAliases: all changes it for all of them" + (", own in this one place" if own else "")
 
 
-def _listed(found: abc.Sequence[tuple[Path, Alias]]) -> str:
+def _listed(source: Source, found: abc.Sequence[tuple[Path, Alias]]) -> str:
     """Aliases for people: `line 4 (e) and line 6 (f.g)`."""
-    *first, last = [f"line {alias.start.line} ({spell(path)})" for path, alias in found]
+    *first, last = [f"line {source.line(alias.start)} ({spell(path)})" for path, alias in found]
     return f"{', '.join(first)} and {last}" if first else last
 
 

@@ -16,7 +16,7 @@ from towline.gitops.embedded import text_of
 from towline.gitops.flow import Value
 from towline.gitops.source import Source
 from towline.suggest import close
-from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases, is_merge
+from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, is_merge
 
 _PART = re.compile(r"\[(?P<index>[0-9]{1,6})\]|\[(?P<key>[^\[\]=]+)=(?P<text>[^\[\]]*)\]|(?P<dot>^|\.)?(?P<name>(?:[^\\.\[\]]|\\.)+)")
 
@@ -90,7 +90,7 @@ def _walks(source: Source, inside: tuple[tuple[int, Path], ...], *, through: boo
     """A walk for each document with content, and its root."""
     for number, document in enumerate(source.documents):
         if document.root:
-            yield _Walk(source, number, aliases(document.root) if source.documents.aliased else {}, inside, through=through), document.root
+            yield _Walk(source, number, source.targets(document.root), inside, through=through), document.root
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class KustomizeImage:
     def _place(self, source: Source, number: int, prefix: Path) -> _Place:
         """The images of one document, and which of them have our name."""
         root = source.documents[number].root
-        targets = yaml_marks.aliases(root) if root is not None else {}
+        targets = source.targets(root)
         node: Node | None = root
         for key in prefix:
             node = meant(own_value(source, node, str(key), targets), targets)
@@ -186,7 +186,7 @@ def kustomizations(source: Source) -> list[tuple[int, Path]]:
 def _head(source: Source, number: int) -> tuple[str | None, str]:
     """Kind and group of the API of a document; no kind where there is none."""
     root = source.documents[number].root
-    kind = own_value(source, root, "kind", yaml_marks.aliases(root)) if root is not None else None
+    kind = own_value(source, root, "kind", source.targets(root)) if root is not None else None
     group = texts_at(source, number, ()).get("apiVersion", "").partition("/")[0]
     return kind.value if isinstance(kind, Scalar) else None, group
 

@@ -155,5 +155,5 @@ def _containers(source: Source) -> Iterator[_Container]:
     """Every container of a file."""
     for number, document in enumerate(source.documents):
         if document.root is not None:
-            walk = _Walk(source=source, targets=yaml_marks.aliases(document.root))
+            walk = _Walk(source=source, targets=source.targets(document.root))
             yield from (_Container(document=number, path=path, name=name, image=image) for path, name, image in walk.containers(document.root, ()))

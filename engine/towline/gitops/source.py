@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 from towline.errors import RenderError
 from towline.gitops.documents import LIMITS, Documents
-from towline.yaml_marks import BREAK, Mark, Scalar
+from towline.yaml_marks import BREAK, Mark, Node, Scalar, aliases
 
 # Atomic, as everything here: read once forwards. A backslash outside of a text is that of a YAML string around the template: "{{ f \"x\" }}".
 # Not possessive: a `(?:a|b)*+` of CPython before 3.11.5 loses its place (python/cpython#106052), and Debian 12 has 3.11.2.
@@ -60,6 +60,10 @@ class Source:
         """`file:line:column` of a place."""
         return self.around(mark) if self.around else f"{self.name}:{mark.line}:{mark.column}"
 
+    def line(self, mark: Mark) -> int:
+        """The line of a place in the file."""
+        return int(self.where(mark).rsplit(":", 2)[1])
+
     def written(self, node: Scalar) -> str:
         """A scalar's own characters, quotes included."""
         return self.text[node.start.index : node.end.index]
@@ -67,6 +71,10 @@ class Source:
     def shown(self, node: Scalar) -> str:
         """A scalar's value, or its characters where a template stands in them."""
         return self.written(node) if self.templated(node.start.index, node.end.index) else node.value
+
+    def targets(self, root: Node | None) -> Mapping[int, Node]:
+        """What the aliases below a root stand for, by where they begin; a file without any is not walked through."""
+        return aliases(root) if root is not None and self.documents.aliased else {}
 
     def templated(self, start: int, end: int) -> bool:
         """Whether a template stands between two places."""

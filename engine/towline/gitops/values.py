@@ -158,14 +158,14 @@ def _old(place: Place) -> str:
 def _meant(place: Place) -> Node | None:
     """What stands at a place, or what the alias there stands for."""
     root = place.source.documents[place.document].root
-    return meant(place.node, yaml_marks.aliases(root) if root is not None else {})
+    return meant(place.node, place.source.targets(root))
 
 
 def _merges(place: Place) -> bool:
     """Whether a merge key brings in a text for what is missing at a place."""
     root, node = place.source.documents[place.document].root, place.node
     pairs = node.pairs if isinstance(node, yaml_marks.Mapping) else ()
-    found = merged(pairs, str(place.missing[0]), yaml_marks.aliases(root)) if root is not None else None
+    found = merged(pairs, str(place.missing[0]), place.source.targets(root)) if root is not None else None
     return isinstance(found, Scalar) and bool(found.value)
 
 

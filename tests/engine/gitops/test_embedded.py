@@ -146,8 +146,9 @@ def test_a_text_that_is_no_yaml_is_not_written_over(file: str, path: str, says: 
 
 @pytest.mark.parametrize(("file", "path", "says"), [
     ("a: 'b:\n\n  c: 1'\n", "a.d", "single quotes cannot"),
-    ("a: |\n  v: &v 1\n  x: *v\n", "a.x", "behind the alias"),
-    ("a: |\n  b: |\n    c", "a.d", "safely"),
+    ("a: |\n  v: &v 1\n  x: *v\n", "a.x", "behind the alias .v of what is in line 2"),
+    ("a: >\n  b: 1\n\n  c: 2\n", "a.z", r"safely at a\.z"),
+    ("a: |\n  b: |\n    c", "a.d", "safely at d"),
 ])
 def test_what_a_style_cannot_hold_or_would_change_by_the_way_is_refused(file: str, path: str, says: str) -> None:
     with pytest.raises(RenderError, match=says) as caught:
