@@ -229,14 +229,14 @@ class Repository:
             return self._copy.plain.local(*words, stdin=text.encode(), variables=identity).decode().strip()
         return self._sign(words, text, identity, author.key)
 
-    def diff(self, tip: Tip, changes: Mapping[str, bytes]) -> str:
+    def diff(self, tip: Tip, changes: Mapping[str, bytes], *, before: Mapping[str, bytes] | None = None) -> str:
         """What a commit of `changes` on top of `tip` would change, as a patch that git can apply; bytes that are no text are replaced; raises as `commit`.
 
-        The files that are there already must have been read.
+        The files that are there already must have been read. `before` stands for what some of them hold: then the patch is to be read alone.
         """
         old = [entry.oid for entry in self.listing(tip.commit) if entry.path in changes]
         self._write(self._contents[oid] for oid in old if oid in self._contents)  # what came with the history is not in here
-        base = tip.commit or self._make_trees([[]])[0]
+        base = self._tree(tip, before) if before else tip.commit or self._make_trees([[]])[0]
         words = ("diff-tree", "-r", "--patch", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv", base, self._tree(tip, changes))
         return self._copy.plain.local(*words).decode("utf-8", "replace")
 

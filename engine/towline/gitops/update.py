@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +17,7 @@ from towline.gitops.change import Change, further
 from towline.gitops.newest import Newer, find_newer, needs_past
 from towline.gitops.past import Past
 from towline.gitops.provenance import Provenance, compose, parse
+from towline.gitops.secret_values import Marks, shown
 
 _REFUSALS = 3
 _LINKS = 8  # one after the other
@@ -115,7 +116,7 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
                 return replace(done, files=(), newer=newer)
         changes = {edit.path: edit.new for edit in edits}
         if not files or terms.dry_run:
-            return replace(done, diff=repository.diff(tip, changes) if edits else "")
+            return replace(done, diff=_shown(repository, tip, edits) if edits else "")
         attempts += 1
         made = repository.commit(tip, changes, message=text.message(), author=text.author) if edits else tip.commit
         landed = _land(repository, tip, made, request=text.provenance.request, attempt=attempts)
@@ -127,6 +128,14 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
         if terms.console:
             terms.console.say(f"  {tip.branch} moved meanwhile; again on top of {landed.commit[:12]}")
         tip = landed
+
+
+def _shown(repository: Repository, tip: Tip, edits: Sequence[Edit]) -> str:
+    """What the edits change, without the values of Secrets."""
+    marks = Marks()
+    before = shown({edit.path: edit.old for edit in edits if edit.old is not None}, marks)
+    after = {edit.path: edit.new for edit in edits}
+    return repository.diff(tip, after | shown(after, marks), before=before)
 
 
 def _messages(repository: Repository, tip: Tip) -> Iterator[tuple[str, str]]:

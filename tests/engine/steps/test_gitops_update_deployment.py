@@ -647,3 +647,17 @@ def test_a_chart_that_another_one_depends_on_comes_from_a_host_that_a_trusted_la
         ending = place.deploy(**HELM, environ={"PIPER_chartRepositories": shelf.host})
         assert ending.code == 0, ending.err
         assert f"chart redis 18.1.2 from {shelf.url}/charts" in ending.err
+
+
+def test_a_dry_run_shows_that_a_secret_changes_and_not_what_it_holds(place: Place) -> None:
+    place.server.add("ops", {"charts/app/templates/secret.yaml": b"kind: Secret\nmetadata: {name: s}\nstringData: {pw: hidden-{{ .Values.image.tag }}}\n"})
+    first = place.deploy("--dry-run", **HELM)
+    assert first.code == 0, first.err
+    place.deploy(**HELM)
+    assert "hidden-2.0" in place.file("out/app.yaml")
+    later = place.deploy("--dry-run", **HELM, containerImageNameTag="app:3.0")
+    for ending in (first, later):
+        assert "hidden" not in ending.out + ending.err + json.dumps(ending.result)
+    diff = later.result["outputs"]["diff"].splitlines()
+    assert [line for line in diff if "stringData" in line] == ['-stringData: {pw: "****1"}', '+stringData: {pw: "****2"}']
+    assert any(line.startswith("+") and "team/app:3.0" in line for line in diff)
