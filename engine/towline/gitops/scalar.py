@@ -11,15 +11,21 @@ from towline.yaml_marks import BREAK, Scalar
 from towline.yaml_plain import plain
 
 _PLAIN = re.compile(r"(?:--?(?=[A-Za-z]))?[A-Za-z0-9_./](?:[A-Za-z0-9_./@+=~-]|:(?!\s|$)| (?=[A-Za-z0-9_./]))*")
+# Numbers of the core schema, however large (YAML 1.2.2, section 10.3.2), and dates with one digit for a month or a day, as go-yaml takes them.
+_OTHERS = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+                     r"|[0-9]{4}-[0-9][0-9]?-[0-9][0-9]?(?:[Tt \t].*)?")
 _LETTERS = frozenset("yYnN")
 _ESCAPED = re.compile("[\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _BLOCK = re.compile(r"([|>])[-+0-9]*([ \t]+#[^\r\n]*)?[ \t]*")
 
 
 def typed(text: str) -> bool:
-    """Whether a parser of YAML 1.1 or 1.2 reads the plain scalar `text` as something else than text: 1.20, 1e3, 0123, 12:30:45, on, null."""
+    """Whether a parser of YAML 1.1 or 1.2 reads the plain scalar `text` as something else than text: 1.20, 1e3, 0123, 12:30:45, on, null.
+
+    7e12345, too large for go-yaml, is a number for others.
+    """
     old = yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], [])
-    return not isinstance(plain(text), str) or text in _LETTERS or any(pattern.match(text) for _, pattern in old)
+    return not isinstance(plain(text), str) or text in _LETTERS or _OTHERS.fullmatch(text) is not None or any(pattern.match(text) for _, pattern in old)
 
 
 def said(node: Scalar) -> str:

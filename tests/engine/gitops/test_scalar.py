@@ -8,9 +8,15 @@ from hypothesis import strategies as st
 from towline import yaml_marks
 from towline.gitops.scalar import rewrite, typed, write
 
-NUMBERS = ["1.20", "1e3", "0123", "0800", "12:30:45", "1:30", "0x1F", "0o17", "1_000", "12345678", "1234567e8", "2020-01-01", ".5", "-1", "+1"]
+NUMBERS = [
+    "1.10", "010", "72225e2", "0x10", "2024-1-1", "2001-12-14 21:59:43", "7e12345", "1" * 500, "1e999", "+.5", "1.", "1.20", "1e3", "0123", "0800", "12:30:45",
+    "1:30", "0x1F", "0o17", "1_000", "12345678", "1234567e8", "2020-01-01", ".5", "-1", "+1",
+]
 WORDS = ["on", "Off", "yes", "NO", "y", "N", "true", "False", "null", "~", "", ".inf", ".NaN", "<<", "="]
-TEXTS = ["app", "host.example:5000/a/b:1.2.3@sha256:00ff", "v1.20", "1.2.3", "a b", "a=b", "sha256:12", "/x", "latest", "1.2.3-rc.1+4", "--image=a/b:1", "-c"]
+TEXTS = [
+    "2024-1-1-a", "7e12345f", "app", "host.example:5000/a/b:1.2.3@sha256:00ff", "v1.20", "1.2.3", "a b", "a=b", "sha256:12", "/x", "latest", "1.2.3-rc.1+4",
+    "--image=a/b:1", "-c",
+]
 QUOTED = [
     "a: b", "a #b", "- a", "*a", "&a", "!a", "@a", "{a}", "a,b", "it's", 'say "x"', " a", "a ", "a:", "é", "a\nb", "a\tb", "\x07", "\x85", "\ufeff", "😀",
     "%a", "a\\b", "---",
