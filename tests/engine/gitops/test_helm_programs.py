@@ -12,6 +12,7 @@ import pytest
 
 from tests.engine.gitops.charts import CHART_YAML, as_bytes, chart
 from tests.engine.gitops.helm_programs import HERE, NO_HELM, VERSIONS, built
+from tests.engine.gitops.test_helm import RANDOM
 from towline.errors import RenderError
 from towline.gitops.chart_images import ImageValues
 from towline.gitops.helm import HelmChart, ValuesFile
@@ -145,8 +146,20 @@ def test_what_the_program_refuses_the_library_refuses_too_at_the_same_file(
     )
     assert isinstance(library, RenderError)
     assert isinstance(other, RenderError)
-    assert library.where.removesuffix("/Chart.yaml") == other.where
+    assert library.where.removesuffix("/Chart.yaml") == other.where.removesuffix("/Chart.yaml")
 
 
 def test_the_program_says_its_version(program: str) -> None:
     assert re.match(r"helm v[34]\.", HelmProgram(program=program).version())
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_what_differs_by_itself_stays_whichever_of_them_renders(
+    name: str, program: str, cluster: Cluster
+) -> None:
+    many = "many: {a: 1, b: 2, c: 3, d: 4}\n"
+    files = chart(random=RANDOM[name]) | {"chart/app/values.yaml": many}
+    old = rendered(files, HelmLibrary())
+    assert rendered(files, HelmProgram(program=program), cluster, old=old) == old
+    old = rendered(files, HelmProgram(program=program), cluster)
+    assert rendered(files, HelmLibrary(), old=old) == old
