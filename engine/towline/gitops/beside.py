@@ -10,7 +10,7 @@ from towline.gitops.document import spell
 from towline.gitops.source import Source
 from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, is_merge
 
-_IMAGE_KEYS = ("image", "tag", "repository")
+_IMAGE_KEYS = ("tag", "repository")
 
 
 def texts_at(source: Source, document: int, path: Path) -> dict[str, str]:
@@ -47,18 +47,17 @@ def resource_at(source: Source, document: int, path: Path) -> str:
 
 
 def image_paths(source: Source) -> list[str]:
-    """Where texts stand whose key is called image, tag or repository, or ends so, as in imageTag."""
-    found = (
-        spell(path)
-        for document in source.documents
-        if document.root
-        for path in _texts(document.root, ())
-    )
+    """Where texts stand whose key speaks of an image, or is a tag or a repository, as imageName and webTag."""
+    roots = [document.root for document in source.documents if document.root]
+    paths = dict.fromkeys(spell(path) for root in roots for path in _texts(root, ()))
+    keys = {path: path.rpartition(".")[2].lower() for path in paths}
     return [
-        path
-        for path in dict.fromkeys(found)
-        if path.rpartition(".")[2].lower().endswith(_IMAGE_KEYS)
+        path for path, key in keys.items() if key.endswith(_IMAGE_KEYS) or _speaks_of_image(key)
     ]
+
+
+def _speaks_of_image(key: str) -> bool:
+    return "image" in key and "pull" not in key
 
 
 def _texts(node: Node, path: Path) -> Iterator[Path]:

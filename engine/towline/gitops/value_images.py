@@ -13,9 +13,9 @@ from towline.errors import ConfigError
 from towline.gitops.beside import image_paths, resource_at, text_at, texts_at
 from towline.gitops.choice import Candidate
 from towline.gitops.document import Edit, spell
-from towline.gitops.dotted import Place, Step, parse_dotted
+from towline.gitops.dotted import Place, parse_dotted
 from towline.gitops.image_effect import composed
-from towline.gitops.image_parts import REGISTRY, ImagePart, ImageParts, global_paths
+from towline.gitops.image_parts import REGISTRY, ImagePart, ImageParts, global_paths, map_of
 from towline.gitops.image_parts import text_at as plain_text_at
 from towline.gitops.source import Source
 from towline.suggest import close, some
@@ -180,7 +180,7 @@ def placed_texts(
         texts[spot.text] = str(spot.wanted)
         if part not in _JOINED:
             continue
-        key, below = _registry_key(spot.leaf), _texts_of(base, spot)
+        key, below = _registry_key(spot.leaf), _texts_of(_map_in(base, spot) or {})
         apart = spot.beside.get(key, below.get(key, ""))
         if _OPEN.search(apart):  # its value is known elsewhere, and that a chart joins the two is
             texts[spot.text] = str(spot.wanted).removeprefix(f"{image.host}/")
@@ -196,16 +196,17 @@ def placed_texts(
     return texts, list(more.values())
 
 
-def _texts_of(base: Mapping[str, Any], spot: Spot) -> dict[str, str]:
-    """The texts that the chart's own values have in the map of a spot."""
+def _map_in(base: Mapping[str, Any], spot: Spot) -> Mapping[str, Any] | None:
+    """What the chart's own values have for the map of a spot; None for no map, and for the top."""
     found: Any = base
-    for step in parse_dotted(spot.text)[:-1]:
+    steps = parse_dotted(spot.text)[:-1]
+    for step in steps:
         found = found.get(step) if isinstance(found, Mapping) and isinstance(step, str) else None
-    return (
-        {key: text for key, text in found.items() if isinstance(text, str)}
-        if isinstance(found, Mapping)
-        else {}
-    )
+    return found if steps and isinstance(found, Mapping) else None
+
+
+def _texts_of(values: Mapping[str, Any]) -> dict[str, str]:
+    return {key: text for key, text in values.items() if isinstance(text, str)}
 
 
 def check_map(spot: Spot) -> None:
@@ -216,7 +217,7 @@ def check_map(spot: Spot) -> None:
         if place.missing and place.path and isinstance(spot.wanted, ImagePart)
         else ""
     )
-    if text:
+    if text not in ("", "~", "null"):
         raise ConfigError(
             f"{spot.text} leads through {spell(place.path)}, which holds a text",
             where=place.source.where(place.node.start),
@@ -227,10 +228,8 @@ def check_map(spot: Spot) -> None:
 def check_read(spot: Spot, base: Mapping[str, Any]) -> None:
     """Pass where a missing key is one that somebody reads, as far as the file or the chart's own values `base` tell; raises ConfigError."""
     place, file = spot.place, spot.file.name
-    steps = parse_dotted(spot.text)
-    if _known(base, steps[:-1]):
-        return
-    if len(place.missing) > 1:
+    below = _map_in(base, spot)
+    if len(place.missing) > 1 and below is None:
         likely = image_paths(place.source)
         near = close(spot.text, likely)
         hint = (
@@ -246,7 +245,7 @@ def check_read(spot: Spot, base: Mapping[str, Any]) -> None:
             where=place.source.where(place.node.start),
             hint=f"{hint}createPaths: true adds it",
         )
-    if others := _instead_of(spot):
+    if others := _instead_of(spot, below or {}):
         beside = some([f"{spot.text.removesuffix(spot.leaf)}{key}" for key in others])
         raise ConfigError(
             f"{spot.text} is not in {file}, but {beside} is there",
@@ -255,22 +254,17 @@ def check_read(spot: Spot, base: Mapping[str, Any]) -> None:
         )
 
 
-def _known(base: Any, steps: Sequence[Step]) -> bool:
-    """Whether the chart's own values have a map at these keys; the top counts for none."""
-    for step in steps:
-        base = base.get(step) if isinstance(base, Mapping) else None
-    return bool(steps) and isinstance(base, Mapping)
-
-
-def _instead_of(spot: Spot) -> list[str]:
-    """Keys beside a missing one by which the image seems to be called there; none where one of the usual keys is there."""
-    usual = {REGISTRY, "repository", "tag", "digest"} & spot.beside.keys()
-    if usual or not isinstance(spot.wanted, ImagePart) or not spot.parent:
+def _instead_of(spot: Spot, below: Mapping[str, Any]) -> list[str]:
+    """Keys beside a missing one, or in the chart's own map `below`, by which the image seems to be called."""
+    texts = {**_texts_of(below), **spot.beside}
+    if spot.leaf in below or not isinstance(spot.wanted, ImagePart) or not map_of(spot.text):
         return []
+    usual = {REGISTRY, "repository", "tag", "digest"} & texts.keys()
+    others = _OTHERWISE.get(spot.leaf, ())
     return [
         key
-        for key, text in spot.beside.items()
-        if text and key.lower() in _OTHERWISE.get(spot.leaf, ())
+        for key, text in texts.items()
+        if text and key.lower() in others and (not usual or (spot.leaf in _JOINED and "/" in text))
     ]
 
 

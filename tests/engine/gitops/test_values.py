@@ -227,6 +227,7 @@ def test_a_bare_digest_is_emptied_beside_a_new_tag_and_a_commit_s_hash_is_not() 
     ("server: {tag: t}\n", {"image.name": "x"}, "image.name is not in v.yaml", "keys that an image may be in: server.tag. createPaths: true adds it"),
     ("a: 1\n", {"spec.image": "x"}, "spec.image is not in v.yaml, and spec is not either", "createPaths: true adds it"),
     ("image: {name: reg.io/team/web, version: '1'}\n", USUAL, "image.repository is not in v.yaml, but image.name is there", "say in valuesPaths"),
+    ("image: {name: reg.io/team/web, tag: '1'}\n", USUAL, "image.repository is not in v.yaml, but image.name is there", "say in valuesPaths"),
     ("image: {repo: x, ref: '1'}\n", {"image.tag": USUAL["image.tag"]}, "image.tag is not in v.yaml, but image.ref is there", "say in valuesPaths"),
 ])
 def test_a_path_that_nobody_reads_is_refused_with_the_likely_ones(text: str, values: Mapping[str, str | ImagePart], message: str, hint: str) -> None:
@@ -238,7 +239,9 @@ def test_a_path_that_nobody_reads_is_refused_with_the_likely_ones(text: str, val
     assert changed(text, values, create=True) != text
 
 
-@pytest.mark.parametrize("text", ["image: {pullPolicy: Always}\n", "image:\n", "image: {tag: a}\n", "image: {name: web, repository: r}\n"])
+@pytest.mark.parametrize("text", [
+    "image: {pullPolicy: Always}\n", "image:\n", "image: ~\n", "image: {tag: a}\n", "image: {tag: a, name: web}\n", "image: {name: web, repository: r}\n",
+])
 def test_a_missing_key_beside_its_like_is_added(text: str) -> None:
     assert changed(text, USUAL).count("team/web") == 1
 
@@ -248,6 +251,9 @@ def test_what_the_chart_beside_has_may_be_set() -> None:
     change = PathValues(pattern="c/env/*.yaml", values=USUAL)
     assert change.wants(sorted(files)) == ("c/env/prod.yaml", "c/Chart.yaml", "c/values.yaml")
     assert change.apply(files) == {"c/env/prod.yaml": b'a: 1\nimage:\n  repository: reg.io/team/web\n  tag: "2"\n'}
+    called = files | {"c/values.yaml": b"image: {name: team/web, tag: t}\n"}
+    with pytest.raises(ConfigError, match=r"image\.repository is not in c/env/prod\.yaml, but image\.name is there"):
+        change.apply(called)
     apart = files | {"c/values.yaml": b"image: {registry: docker.io, repository: r}\n"}
     assert change.apply(apart) == {"c/env/prod.yaml": b'a: 1\nimage:\n  repository: team/web\n  tag: "2"\n  registry: reg.io\n'}
     with pytest.raises(ConfigError, match=r"is not in prod\.yaml"):
