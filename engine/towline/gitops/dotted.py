@@ -63,7 +63,7 @@ def parse_dotted(text: str) -> tuple[Step, ...]:
             steps.append(re.sub(r"\\(.)", r"\1", found["name"]))
         else:
             steps.append(int(found["index"]) if found["index"] else Selector(key=found["key"], text=found["text"]))
-    if not steps or done != len(text) or text[0] in ".[":
+    if not steps or done != len(text) or text[0] == ".":
         raise ConfigError(f"{text!r} is no path into a file",
                           hint=r"expected keys with dots between them, a\.b for a key with a dot, [0] or [key=text] for an item")
     return tuple(steps)

@@ -15,12 +15,13 @@ def found(text: str, dotted: str) -> list[tuple[int, Path, int]]:
 @pytest.mark.parametrize(("text", "steps"), [
     ("a", ("a",)), ("a.b-c.d_1", ("a", "b-c", "d_1")), (r"a\.b.c", ("a.b", "c")), ("a[0].b", ("a", 0, "b")), ("a[0][12]", ("a", 0, 12)),
     ("a[name=x.y/z].b", ("a", Selector(key="name", text="x.y/z"), "b")), ("a[k=]", ("a", Selector(key="k", text=""))), ("é b.c", ("é b", "c")),
+    ("[1].b", (1, "b")), ("[k=x][0]", (Selector(key="k", text="x"), 0)),
 ])
 def test_a_path_is_keys_indexes_and_selectors(text: str, steps: tuple[object, ...]) -> None:
     assert parse_dotted(text) == steps
 
 
-@pytest.mark.parametrize("text", ["", ".", "a.", ".a", "a..b", "[0]", "a[", "a[x]", "a[0]b", "a]", "a[0", "a\\"])
+@pytest.mark.parametrize("text", ["", ".", "a.", ".a", "a..b", "[]", "[0]a", "a[", "a[x]", "a[0]b", "a]", "a[0", "a\\"])
 def test_what_is_no_path_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="no path"):
         parse_dotted(text)

@@ -81,6 +81,7 @@ def test_json_stays_json_in_its_layout(text: str, name: str) -> None:
     ('{\n  "a": {}\n}', {"a.b": "x", "a.c.d": "z"}, '{\n  "a": {\n    "b": "x",\n    "c": {\n      "d": "z"\n    }\n  }\n}'),
     ('{"a": null, "b": true, "c": 1.10}', {"a.x": "v", "b": "true", "c": "1.10"}, '{"a": {"x": "v"}, "b": "true", "c": "1.10"}'),
     ('[{"a": 1}, {"a": 2}]', {"x": "v"}, ""),
+    ('[{"a": 1}, {"n": "x"}]', {"[0].a": "v", "[n=x].b": "w"}, '[{"a": "v"}, {"n": "x", "b": "w"}]'),
     ('{"a": "\\ud83d\\ude00 \\/", "b": "\\\\ud83d", "c": 1}', {"c": "v"}, '{"a": "\\ud83d\\ude00 \\/", "b": "\\\\ud83d", "c": "v"}'),
     ('{"a": "1"}', {"a": 'é😀\x7f"\\'}, '{"a": "é😀\\u007f\\"\\\\"}'),
     ('{"values": "image:\\n  tag: 1\\n"}', {"values.image.tag": "v"}, '{"values": "image:\\n  tag: v\\n"}'),
