@@ -28,6 +28,7 @@ from towline.suggest import nearest, some
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _PLACE = re.compile(r"[^\s/():\"]+/((?:templates|charts)/[^\s:()\"]+)(?::(\d+))?")
+_NOW = re.compile(rb"\bnow\b")
 _IMAGE = "the image of this deployment"
 _FAR = 23 * 3600 + 61  # seconds: another day, hour, minute and second; Python knows no zone that is a day away
 
@@ -229,11 +230,16 @@ def _located(fault: RenderError, folder: Path, chart: str) -> RenderError:
 
 def _elsewhere(rendering: Rendering) -> Rendering:
     """The same at another time: of a clock that shows something else in every part, and a second later, for those who count seconds."""
-    if any(b"now" in file.read_bytes() for chart in rendering.charts for file in chart.rglob("*") if file.is_file()):
+    if any(_asks_for_the_time(file) for chart in rendering.charts for file in chart.rglob("*") if file.is_file()):
         time.sleep(1.0 - time.time() % 1.0)
     file = rendering.folder / "zone"
     file.write_bytes(zone(_FAR if time.gmtime().tm_hour else -_FAR))
     return replace(rendering, zone=file)
+
+
+def _asks_for_the_time(file: Path) -> bool:
+    """Whether a template may; what is packed is not looked into."""
+    return file.suffix == ".tgz" or ("templates" in file.parts and _NOW.search(file.read_bytes()) is not None)
 
 
 def _short(text: str) -> str:

@@ -262,3 +262,10 @@ def test_what_changes_inside_of_a_list_that_differs_by_itself_is_not_what_is_aro
     )
     found = settle(old, first, lambda: second)
     assert (found.text, found.renewed) == (old, ())
+
+
+def test_documents_that_are_gone_and_another_order_of_documents_are_written() -> None:
+    one, two, three = (secret(f"pw: {word}", name) for word, name in ((A, "one"), (A, "two"), (B, "one")))
+    assert settle(one + two, one, lambda: one).text == one
+    assert settle(one + two, two + one, lambda: two + one).text == two + one
+    assert settle(two + one, three, lambda: secret(f"pw: {C}", "one")).text == one
