@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from towline.errors import RenderError
 from towline.gitops.render import Limits, document
+from towline.gitops.source import is_json
 from towline.yaml_marks import YamlFault, parse
 
 
@@ -66,6 +67,9 @@ class ValuesTemplate:
         except YamlFault as fault:
             raise RenderError(f"the template gives no YAML: {fault.problem}", where=f"{self.file_path}:{fault.line}:{fault.column}",
                               hint=f"pass values through the filter `yaml` in {self.template_name}") from fault
+        if self.file_path.endswith(".json") and not is_json(text):
+            raise RenderError(f"the template gives no JSON for {self.file_path}", where=self.template_name,
+                              hint=f"write it as JSON, values through the filter `tojson`, or let {self.file_path} end with .yaml")
         if all(one.root is None for one in documents):
             raise RenderError("the template gives an empty file", where=self.template_name, hint="look for a condition that leaves everything out")
         return {self.file_path: text.encode()}

@@ -87,3 +87,11 @@ def test_the_template_that_comes_along_gives_values_for_a_chart() -> None:
         'image:\n  repository: "registry.example.com:5000/team/app"\n  tag: "1.20"\n'
     )
     assert yaml.safe_load(applied(text, variables=variables(digest=DIGEST)))["image"]["digest"] == DIGEST
+
+
+def test_a_file_that_is_called_json_becomes_json() -> None:
+    text = '{"tag": {{ image.tag | tojson }}}\n'
+    assert change(text, file_path="env/v.json").apply({}) == {"env/v.json": b'{"tag": "1.0"}\n'}
+    found = fault("tag: {{ image.tag | tojson }}\n", file_path="env/v.json")
+    assert found.message == "the template gives no JSON for env/v.json"
+    assert "tojson" in found.hint
