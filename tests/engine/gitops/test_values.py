@@ -9,7 +9,7 @@ from towline.gitops.aliases import ALL, OWN, REFUSE, Sharing
 from towline.gitops.change import Change, Replaced
 from towline.gitops.choice import Choice
 from towline.gitops.image_parts import ImagePart, ImageParts
-from towline.gitops.image_text import with_image
+from towline.gitops.image_text import with_image, with_value
 from towline.gitops.values import PathValues
 
 IMAGE = {"image.repository": "host.example/app", "image.tag": "1.20"}
@@ -308,3 +308,12 @@ def test_two_paths_that_are_named_are_both_set_whatever_stands_there() -> None:
     both = {f"{name}.{path}": part for name in ("web", "job") for path, part in USUAL.items()}
     text = "web: {image: {repository: reg.io/team/web, tag: '1'}}\njob: {image: {repository: reg.io/team/job, tag: '1'}}\n"
     assert changed(text, both) == text.replace("team/job", "team/web").replace("'1'", "'2'")
+
+
+def test_a_tag_goes_where_the_repository_of_its_document_goes() -> None:
+    source = "kind: OCIRepository\nspec: {url: 'oci://reg.io/team/%s', ref: {tag: '%s'}}\n"
+    paths = {"spec.ref.tag": USUAL["image.tag"], "spec.url": USUAL["image.repository"]}
+    change = PathValues(pattern="*", values=paths, puts=dict.fromkeys(paths, with_value))
+    one, other, done = (source % which for which in (("web", "1"), ("cart", "1"), ("web", "2")))
+    assert change.apply({"v": f"{other}---\n{one}".encode()}) == {"v": f"{other}---\n{done}".encode()}
+    assert change.apply({"v": other.encode(), "w": one.encode()}) == {"w": done.encode()}
