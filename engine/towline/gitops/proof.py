@@ -107,12 +107,9 @@ class _Part:
 def _told(source: Source, part: _Part, after: _After) -> bool:
     """Whether the events of a part are those of before, but for what its patches change."""
     piece = after.masked[part.start : part.end]
-    new: Iterable[Event] = outline(piece, limits=LIMITS)
-    if source.strict:
-        new = tuple(new)
-        if not (is_json(piece) and _read_alike(piece, new)):
-            return False
-    before, behind = iter(part.events), iter(new)
+    if source.strict and not (is_json(piece) and _read_alike(piece)):
+        return False
+    before, behind = iter(part.events), outline(piece, limits=LIMITS)
     done = there = 0
     for patch in dict.fromkeys(sorted(part.patches, key=lambda patch: (patch.first, patch.last))):
         if not _alike(before, behind, patch.first - done):
@@ -138,11 +135,12 @@ def _alike(first: Iterator[Event], second: Iterator[Event], count: int) -> bool:
     return True
 
 
-def _read_alike(text: str, events: tuple[Event, ...]) -> bool:
+def _read_alike(text: str) -> bool:
     """Whether a parser of JSON reads what a parser of YAML does; numbers and words as they are written."""
     root = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=tuple, parse_int=_Word, parse_float=_Word)
-    inner = [event for event in events if not event.kind.startswith(("Stream", "Document"))]
-    return list(_events_of_json(root)) == [Event(one.kind, one.value, "text" if one.style == '"' else "") for one in inner]
+    inner = (event for event in outline(text, limits=LIMITS) if not event.kind.startswith(("Stream", "Document")))
+    told = (Event(one.kind, one.value, "text" if one.style == '"' else "") for one in inner)
+    return _alike(_events_of_json(root), told, LIMITS.characters)
 
 
 class _Word(str):
