@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from towline.connections import Network
@@ -40,7 +41,7 @@ def fetch_bytes(url: str, environ: Mapping[str, str], *, where: str, clock: Cloc
     try:
         token = _token(url, parse_tokens(environ.get(VARIABLE, "")), where)
         with Transport(clock=_until(Deadline.after(_SECONDS, clock)), read=20.0, network=Network(proxies=Proxies(environ))) as transport:
-            return get(transport, url, _headers(url, token), where, largest=_LARGEST)
+            return get(transport, HttpRequest(method="GET", url=url, headers=_headers(url, token)), where, largest=_LARGEST)
     except TransportError as fault:
         raise ConfigError(f"{shown(url)} cannot be read: {fault}", where=where, hint="correct the URL, or see whether its host answers") from fault
 
@@ -80,18 +81,19 @@ def _token(url: str, tokens: Mapping[str, str], where: str) -> str:
     return token
 
 
-def get(transport: Transport, url: str, headers: Mapping[str, str], where: str, *, largest: int) -> bytes:
-    """What is at `url`, at most `largest` bytes; the headers go to its own host alone, not behind a redirect. Raises ConfigError and TransportError."""
-    first, known = origin(url), bool(headers)
+def get(transport: Transport, request: HttpRequest, where: str, *, largest: int) -> bytes:
+    """What a GET brings, at most `largest` bytes; its headers go to its own host alone, not behind a redirect. Raises ConfigError and TransportError."""
+    known, request = bool(request.headers), replace(request, named_by=request.named_by or origin(request.url))
     for _ in range(_REDIRECTS + 1):
-        with transport.request(HttpRequest(method="GET", url=urldefrag(url).url, headers=headers, named_by=first)) as response:
+        url = request.url
+        with transport.request(replace(request, url=urldefrag(url).url)) as response:
             if response.status == 200:
                 return response.read_capped(largest, seconds=_SECONDS)
             if response.status not in _MOVED:
                 how = "correct the URL or its host's token" if known else f"correct the URL, or give a token for its host in {VARIABLE}"
                 raise ConfigError(f"{shown(url)} answers {response.status}", where=where, hint=how)
-            url, headers = _onward(url, response.headers.get("Location") or "", where), {}
-    raise ConfigError(f"{shown(url)} redirects more than {_REDIRECTS} times", where=where, hint="give the URL that it ends at")
+            request = replace(request, url=_onward(url, response.headers.get("Location") or "", where), headers={})
+    raise ConfigError(f"{shown(request.url)} redirects more than {_REDIRECTS} times", where=where, hint="give the URL that it ends at")
 
 
 def _headers(url: str, token: str) -> Mapping[str, str]:

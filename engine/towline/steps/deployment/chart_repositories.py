@@ -11,6 +11,7 @@ from towline import allowed_hosts
 from towline.config.remote import get, shown
 from towline.connections import Network
 from towline.errors import ConfigError, DigestMismatch, RegistryUnreachable, RenderError, TransportError, placed
+from towline.exchange import HttpRequest, origin
 from towline.gitops.chart_files import Dependency
 from towline.gitops.chart_lock import exact
 from towline.gitops.packed_chart import unpacked
@@ -18,6 +19,7 @@ from towline.gitops.plain_data import load
 from towline.image import Registry, is_loopback, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.credentials import basic, check_sending
+from towline.registry.hosts import may_follow
 from towline.registry.manifest import Descriptor
 from towline.registry.plan import CopyBlob, Place
 from towline.registry.stream import BlobStream
@@ -108,9 +110,7 @@ class ChartRepositories:
             if isinstance(urls, list) and urls and isinstance(urls[0], str)
             else ""
         )
-        if urlsplit(url).scheme not in ("http", "https") or (
-            base.startswith("https:") and not url.startswith("https:")
-        ):
+        if not may_follow(url, Registry(scheme=urlsplit(base).scheme, host=urlsplit(base).netloc)):
             raise ConfigError(
                 f"the index of {shown(repository)} has no URL for {name} {version} that could be asked",
                 hint="name the chart's OCI registry",
@@ -139,7 +139,8 @@ class ChartRepositories:
                 )
                 headers = {"Authorization": basic(found)}
         try:
-            return get(transport, url, headers, "", largest=_MOST)
+            request = HttpRequest(method="GET", url=url, headers=headers, named_by=origin(base))
+            return get(transport, request, "", largest=_MOST)
         except ConfigError as fault:
             hint = "correct the URL, or give its host a login in dockerConfigJSON"
             raise ConfigError(fault.message, where=fault.where, hint=hint) from fault

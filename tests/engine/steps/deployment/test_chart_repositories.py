@@ -14,11 +14,19 @@ from typing import Any
 import pytest
 
 from tests.engine.steps.deployment.test_images import images
+from tests.fakes.names import OUTSIDE, Names
 from tests.fakes.registry import FakeRegistry, digest_of
 from tests.fakes.serve import Answer, LoopbackServer, Request
 from towline.config.catalog import load_schema
 from towline.console import Console
-from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryUnreachable, RenderError
+from towline.errors import (
+    ConfigError,
+    CredentialError,
+    DigestMismatch,
+    RegistryUnreachable,
+    RenderError,
+    TowlineError,
+)
 from towline.gitops.chart_files import Dependency
 from towline.steps.deployment.chart_repositories import ChartRepositories
 from towline.steps.task import Task
@@ -309,10 +317,48 @@ def test_a_chart_comes_from_an_oci_registry_with_a_login(tmp_path: Path) -> None
         )
 
 
-def test_a_repository_that_does_not_answer_names_the_chart_that_wants_it(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_repository_that_does_not_answer_names_the_chart_that_wants_it(
+    shelf: Shelf, tmp_path: Path
+) -> None:
     shelf.answers["/charts/index.yaml"] = Answer(status=403)
-    found = fault(ConfigError, Fetcher(tmp_path, chartRepositories=[shelf.host]), f"{shelf.url}/charts")
+    found = fault(
+        ConfigError, Fetcher(tmp_path, chartRepositories=[shelf.host]), f"{shelf.url}/charts"
+    )
     assert (found.message, found.where) == (f"{shelf.url}/charts/index.yaml answers 403", WHERE)
     assert "dockerConfigJSON" in found.hint
-    closed = fault(RegistryUnreachable, Fetcher(tmp_path, chartRepositories=["127.0.0.1:1"]), "http://127.0.0.1:1")
-    assert (closed.message, closed.where) == ("http://127.0.0.1:1/index.yaml cannot be reached: connection refused", "http://127.0.0.1:1")
+    closed = fault(
+        RegistryUnreachable,
+        Fetcher(tmp_path, chartRepositories=["127.0.0.1:1"]),
+        "http://127.0.0.1:1",
+    )
+    assert (closed.message, closed.where) == (
+        "http://127.0.0.1:1/index.yaml cannot be reached: connection refused",
+        "http://127.0.0.1:1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "dialled"),
+    [
+        ("http://files.example.com/x.tgz", ["charts.example.com", OUTSIDE]),
+        ("http://inside.example.com/x.tgz", ["charts.example.com"]),
+        ("http://10.0.0.1/x.tgz", ["charts.example.com"]),
+    ],
+)
+def test_an_index_from_outside_does_not_lead_into_a_private_network(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, dialled: list[str]
+) -> None:
+    shelf.answers["/x.tgz"] = Answer(status=200, body=packed())
+    shelf.offer(packed(), url=url)
+    known = {
+        "charts.example.com": OUTSIDE,
+        "files.example.com": OUTSIDE,
+        "inside.example.com": "10.0.0.1",
+    }
+    names = Names(monkeypatch, known, port=int(shelf.host.rpartition(":")[2]))
+    fetch = Fetcher(tmp_path, chartRepositories=["charts.example.com"], allowPlainHttp=True)
+    if "files" in url:
+        assert fetch("http://charts.example.com/charts") == packed()
+    else:
+        fault(TowlineError, fetch, "http://charts.example.com/charts")
+    assert list(dict.fromkeys(names.dialled)) == dialled
