@@ -107,12 +107,13 @@ class Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         """Reach the host, through its proxy's tunnel where it speaks TLS. Raises OSError, Lasting, TransportError."""
-        raw = self._reach()
+        self.sock = raw = self._reach()  # from here on it can be broken off, by who sees it there
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.sock = self._secured(raw) if urlsplit(self.route.where).scheme == "https" else raw
+            if urlsplit(self.route.where).scheme == "https":
+                self._secure(raw)
         except BaseException:
-            raw.close()
+            self.close()
             raise
         self.sock.settimeout(self._read)
         self.limit.sock = self.sock
@@ -167,11 +168,12 @@ class Connection(http.client.HTTPConnection):
                 fault = unreachable
         raise fault
 
-    def _secured(self, raw: socket.socket) -> socket.socket:
+    def _secure(self, raw: socket.socket) -> None:
         if self.route.proxy:
             _tunnel(raw, self.route.proxy, f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}", Limit(self._network.connect, self._clock))
         context = self._network.tls.context(self.route.where.partition("://")[2])
-        return context.wrap_socket(raw, server_hostname=self.host)
+        self.sock = secured = context.wrap_socket(raw, server_hostname=self.host, do_handshake_on_connect=False)
+        secured.do_handshake()
 
 
 class _Answer(http.client.HTTPResponse):

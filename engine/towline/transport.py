@@ -55,6 +55,7 @@ class Transport:
         self._lock = threading.Lock()
         self._idle: dict[Route, list[Connection]] = {}
         self._open: dict[Connection, socket.socket] = {}
+        self._dialled: set[Connection] = set()  # not open yet
         self._closed = threading.Event()
         self.ending = threading.Event()  # set: nothing begins any more, and nobody rests; what is under way goes on until it is closed
         self._resting: dict[str, float] = {}
@@ -156,6 +157,7 @@ class Transport:
             self._closed.set()
             idle, self._idle = [entry for entries in self._idle.values() for entry in entries], {}
             used = [entry for connection, entry in self._open.items() if connection not in idle]
+            used += [connection.sock for connection in self._dialled if connection.sock]
         for connection in idle:
             self._drop(connection)
         for entry in used:
@@ -276,10 +278,16 @@ class Transport:
         """A new connection along the route."""
         self._go_on(route.where)
         connection = Connection(route, self._network, read=self._read, clock=self.clock)
+        with self._lock:
+            self._dialled.add(connection)
         try:
             connection.connect()
         except FAULTS as fault:
+            self._go_on(route.where)
             raise translated(fault, route.where) from fault
+        finally:
+            with self._lock:
+                self._dialled.remove(connection)
         with self._lock:
             self._open[connection] = connection.sock
             late = self._closed.is_set()  # close() does not know it yet

@@ -208,6 +208,26 @@ def test_what_takes_longer_than_all_of_it_may_is_ended() -> None:
             transport.request(HttpRequest(method="GET", url=f"http://127.0.0.1:{listener.getsockname()[1]}/"))
 
 
+def test_a_host_that_trickles_while_it_is_greeted_is_broken_off_too() -> None:
+    """Each byte of a TLS record of 16 KiB comes well within the time of one wait."""
+    over = threading.Event()
+
+    def trickle(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"\x16\x03\x03\x40\x00")
+            while not over.wait(0.02):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, Transport(limit=0.3) as transport:
+        greeting = threading.Thread(target=trickle, args=[listener])
+        greeting.start()
+        with pytest.raises(TransportError, match="has not been done within"):
+            transport.request(HttpRequest(method="POST", url=f"https://127.0.0.1:{listener.getsockname()[1]}/"))
+        over.set()
+        greeting.join(30)
+
+
 def test_another_one_of_the_kind_works_when_the_first_is_closed_and_ends_by_itself(server: Echo, transport: Transport) -> None:
     transport.close()
     with transport.afresh(60) as other:
