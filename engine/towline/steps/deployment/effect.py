@@ -91,6 +91,8 @@ class Effect:
     def _hint(self, contents: Mapping[str, bytes]) -> str:
         """What to do about it."""
         keys = image_keys(contents) if self.tool == HELM else []
+        if self.tool == VALUES and not self.places:
+            return "name it in the template"
         likely = f"; its values have {some(keys)}" if keys else ""
         return _LOOK.get(self.tool, "correct the place") + likely
 
@@ -107,9 +109,18 @@ def effect_of(settings: Settings, planned: Planned) -> Effect:
         images=tuple(images),
         tool=settings.text("tool"),
         level=settings.text("imageCheck"),
-        places=tuple(map_of(path) or WHOLE for path in planned.images) if parts else tuple(planned.images),
+        places=_places(settings, planned),
         whole=not parts or bool(parts & {"image", "repository"}),
     )
+
+
+def _places(settings: Settings, planned: Planned) -> tuple[str, ...]:
+    """The maps of values that the images were written into; none for a template, which may do as it likes."""
+    if settings.given("valuesTemplate"):
+        return ()
+    if settings.given("valuesPaths"):
+        return tuple(map_of(path) or WHOLE for path in planned.images)
+    return tuple(planned.images)
 
 
 def _shown(image: Reference) -> str:

@@ -89,7 +89,7 @@ class _Call:
     @property
     def choice(self) -> Choice:
         """Which of several places that fit are meant."""
-        return Choice(resource=self.settings.text("resource"), past=self.past.images, say=self.task.console.say)
+        return Choice(resource=self.settings.text("resource"), past=self.past.images, say=_once(self.task.console.say))
 
     def planned(self, images: Mapping[str, Deployed], changes: Iterable[ContainerImage | KustomizeImage | PathValues]) -> Planned:
         """Edits of files, all of which must hold in the end."""
@@ -109,6 +109,18 @@ class _Call:
         """The content of a file of the workspace, None where it is not there."""
         with placed(self.settings.origin(parameter)):
             return find_file(self.task.folder, check_path(name), where=self.settings.origin(parameter))
+
+
+def _once(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Says each text once, however often a Change is made again."""
+    said: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    return tell
 
 
 def _manifest(call: _Call) -> Planned:

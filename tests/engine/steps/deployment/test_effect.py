@@ -105,3 +105,8 @@ def test_the_keys_that_the_chart_s_values_have_are_named() -> None:
     with pytest.raises(ConfigError) as caught:
         effect.check(files, (), print)
     assert "its values have web.image; imageCheck" in caught.value.hint
+
+
+def test_a_template_that_does_not_name_the_image_is_a_warning_about_the_template() -> None:
+    (text,) = said("x: 1\n", tool="helm-values")
+    assert text.endswith("nor any image (name it in the template)")

@@ -13,7 +13,7 @@ from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Replaced
 from towline.gitops.helm import HelmChart
 from towline.gitops.renderers import Cluster
-from towline.steps.deployment.tools import Planned, plan
+from towline.steps.deployment.tools import Planned, _once, plan
 from towline.steps.task import Task
 from towline.wire import Build
 
@@ -152,3 +152,10 @@ def test_two_images_for_what_aliases_share_are_refused_and_one_is_not(tmp_path: 
 ])
 def test_a_path_that_is_none_is_refused_with_the_place_of_its_parameter(tmp_path: Path, parameters: dict[str, Any]) -> None:
     assert refusal(tmp_path, **parameters).where == "parameter of the call"
+
+
+def test_what_is_left_alone_is_said_once_however_often_the_change_is_made(capsys: pytest.CaptureFixture[str]) -> None:
+    say = _once(print)
+    for text in ("a", "a", "b"):
+        say(text)
+    assert capsys.readouterr().out == "a\nb\n"
