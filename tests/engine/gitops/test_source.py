@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from towline.errors import RenderError
 from towline.gitops.source import read
-from towline.yaml_marks import Limits, Scalar, descendants
+from towline.yaml_marks import Limits, Mapping, Scalar, descendants
 
 
 def shown(text: str) -> list[str]:
@@ -118,3 +120,19 @@ def test_a_template_that_is_not_closed_hides_nothing(text: str, where: str) -> N
         read("x.yaml", text.encode())
     assert caught.value.where == where
     assert caught.value.hint
+
+
+def test_a_file_without_aliases_has_none_to_follow() -> None:
+    source = read("x.yaml", b"a: &x 1\nb: 2\n")
+    assert source.targets(source.documents[0].root) == source.targets(None) == {}
+    source = read("x.yaml", b"a: &x 1\nb: *x\n")
+    assert list(source.targets(source.documents[0].root)) == [11]
+
+
+def test_the_line_of_a_place_is_that_of_the_file_around() -> None:
+    source = read("x.yaml", b"a: 1\nb: 2\n")
+    root = source.documents[0].root
+    assert isinstance(root, Mapping)
+    mark = root.pairs[1][1].start
+    assert source.line(mark) == 2
+    assert replace(source, around=lambda _: "dir:1/x.yaml:7:3").line(mark) == 7
