@@ -50,11 +50,12 @@ class Slots:
 
 
 class _Call(Future[Any]):
-    """Work that waits for a thread, or has one."""
+    """Work that waits for a thread, or has one; `together` are those of which none begins any more when one of them has failed."""
 
-    def __init__(self, work: Callable[[], object]) -> None:
+    def __init__(self, work: Callable[[], object], together: Sequence[_Call] = ()) -> None:
         super().__init__()
         self._work = work
+        self.together = together
 
     def run(self) -> None:
         """Do it, and keep what it returned or raised."""
@@ -100,14 +101,19 @@ class _Crew:
         """Do those that have not begun, in a thread of the crew; ends with the first that fails."""
         for call in calls:
             if self._take(call):
-                call.run()
+                self._do(call)
                 if call.exception():
                     return
 
     def _work_off(self) -> None:
         _own.crew = self
         while call := self._next():
-            call.run()
+            self._do(call)
+
+    def _do(self, call: _Call) -> None:
+        call.run()
+        if call.exception():  # who waits for it may be slow to wake, and the rest would begin meanwhile
+            self.drop(call.together)
 
     def _next(self) -> _Call | None:
         with self._lock:
@@ -133,7 +139,8 @@ def in_parallel(
     to, and the caller ends what it waits for by closing the transport. `tick` is called now and then; what it raises comes through.
     """
     crew: _Crew | None = getattr(_own, "crew", None)
-    calls = [_Call(partial(work, item)) for item in items]
+    calls: list[_Call] = []
+    calls += [_Call(partial(work, item), calls) for item in items]
     here, crew = crew is not None, crew or _Crew(jobs)
     crew.add(calls)
     try:
