@@ -85,7 +85,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         if settings.flag("verify") and not task.dry_run:
             reports = verify_images(reports, copying)
         sent = transport.total
-    said = line(reports[0], dry_run=task.dry_run)
+    said = f"{'nothing was done: ' if task.dry_run else ''}{line(reports[0], dry_run=task.dry_run)}"
     if not arguments.json:
         call.out.write(f"{said}\n")
     return Outcome(status=SUCCESS if reports[0].changed else UNCHANGED, summary=said,

@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, CopyReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Words:
+    """How a line speaks of what was done, or of what a dry run has left to do."""
+
+    pushed: str
+    moved: str
+    copied: str
+    mounted: str
+    skipped: str
+
+
+_DONE = _Words(pushed="pushed", moved="moved", copied="copied", mounted="mounted", skipped="skipped")
+_TO_DO = _Words(pushed="to push", moved="to move", copied="to copy", mounted="to mount", skipped="to skip")
 
 
 def line(report: CopyReport, *, dry_run: bool) -> str:
@@ -17,10 +33,10 @@ def line(report: CopyReport, *, dry_run: bool) -> str:
         return f"{tags}: {report.digest}{platforms}: {why}"
     if not report.count(COPIED) + report.count(MOUNTED) + report.count(SKIPPED):
         return f"{tags}: {report.digest}{platforms}: the target {'will get' if dry_run else 'got'} the tag, it holds the image already"
-    done = "to move" if dry_run else "moved"
-    blobs = f"{report.count(COPIED)} blobs copied, {report.count(MOUNTED)} mounted, {report.count(SKIPPED)} skipped"
+    words = _TO_DO if dry_run else _DONE
+    blobs = f"{report.count(COPIED)} blobs {words.copied}, {report.count(MOUNTED)} {words.mounted}, {report.count(SKIPPED)} {words.skipped}"
     along = f", with {len(report.referrers)} that refer to it" if report.referrers else ""
-    return f"{tags}: {report.digest}{platforms}{along}: {report.size(COPIED)} bytes {done}, {report.size(SKIPPED)} skipped ({blobs})"
+    return f"{tags}: {report.digest}{platforms}{along}: {report.size(COPIED)} bytes {words.moved}, {report.size(SKIPPED)} {words.skipped} ({blobs})"
 
 
 def summary(reports: Sequence[CopyReport], *, dry_run: bool) -> str:
@@ -29,7 +45,8 @@ def summary(reports: Sequence[CopyReport], *, dry_run: bool) -> str:
         return line(reports[0], dry_run=dry_run)
     changed = sum(report.changed for report in reports)
     moved, skipped = (sum(report.size(how) for report in reports) for how in (COPIED, SKIPPED))
-    return f"{changed} of {len(reports)} images {'to push' if dry_run else 'pushed'}, {moved} bytes, {skipped} skipped"
+    words = _TO_DO if dry_run else _DONE
+    return f"{changed} of {len(reports)} images {words.pushed}, {moved} bytes {words.moved}, {skipped} {words.skipped}"
 
 
 def outputs(reports: Sequence[CopyReport], *, dry_run: bool) -> Mapping[str, object]:

@@ -12,7 +12,7 @@ def test_a_line_says_what_moved_and_what_did_not() -> None:
     whole = replace(report(COPIED, MOUNTED, SKIPPED, SKIPPED, plan=True), platforms=("linux/amd64", "linux/arm64"))
     assert line(whole, dry_run=False) == (
         "registry.example/app:1: sha256:0 (linux/amd64, linux/arm64): 10 bytes moved, 20 skipped (1 blobs copied, 1 mounted, 2 skipped)")
-    assert "10 bytes to move" in line(whole, dry_run=True)
+    assert line(whole, dry_run=True).endswith(": 10 bytes to move, 20 to skip (1 blobs to copy, 1 to mount, 2 to skip)")
 
 
 def test_what_was_chosen_out_of_an_index_is_said() -> None:
@@ -37,7 +37,8 @@ def test_what_refers_to_an_image_is_named_with_it() -> None:
 
 def test_several_images_are_counted() -> None:
     several = [report(COPIED, plan=True), report(), report(SKIPPED, plan=True)]
-    assert summary(several, dry_run=False) == "2 of 3 images pushed, 10 bytes, 10 skipped"
+    assert summary(several, dry_run=False) == "2 of 3 images pushed, 10 bytes moved, 10 skipped"
+    assert summary(several, dry_run=True) == "2 of 3 images to push, 10 bytes to move, 10 to skip"
     assert summary(several[:1], dry_run=False) == line(several[0], dry_run=False)
 
 
