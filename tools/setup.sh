@@ -68,9 +68,9 @@ install() {
     { .venv/bin/python -m pip install --disable-pip-version-check --retries 2 --progress-bar off "$@" 2>&1 || echo "pip failed"; } |
         tee .venv/towline-setup.log | sed -n 's/^Collecting \([^ ;]*\)==\([^ ;]*\).*/    \1 \2/p'
     if [ "$(tail -n 1 .venv/towline-setup.log)" = "pip failed" ]; then
-        tail -n 6 .venv/towline-setup.log >&2
-        echo "towline: the packages could not be installed (all that pip said: .venv/towline-setup.log). If this machine reaches an index" >&2
-        echo "towline: by a mirror alone, paste this with its address: PIP_INDEX_URL=https://mirror.example.com/simple make $goal" >&2
+        grep '^ERROR' .venv/towline-setup.log | tail -n 2 >&2
+        echo "towline: the packages could not be installed (.venv/towline-setup.log has all that pip said); behind a mirror, paste this with its address:" >&2
+        echo "    PIP_INDEX_URL=https://mirror.example.com/simple make $goal" >&2
         exit 1
     fi
 }

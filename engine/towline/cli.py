@@ -60,14 +60,14 @@ def _flushed() -> bool:
 def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO, err: TextIO) -> int:
     """Run the command that `words` name and give its exit code; a result file is written on every way out."""
     console, output = Console(err, environ), Output(out)
-    words = spelled_out(words)
-    if words == ["--version"]:  # before argparse is set up: half of what the answer would cost
+    if list(words) in (["--version"], ["version"]):  # before argparse is set up: half of what the answer would cost
         return _print(f"towline {version()}\n", output, console)
     started = time.monotonic()
     failure = 0
     identity = Request()
     ending: Outcome | TowlineError
     try:
+        words = spelled_out(words)
         request = identity = _request(words)
         taken = _take(environ, request)
         common, rest = shared(words)

@@ -112,8 +112,11 @@ class Transport:
         except FAULTS as fault:
             self._drop(connection)
             raise translated(fault, where) from fault
-        return Sending(connection, size, where, drop=lambda: self._drop(connection),
-                       answer=lambda whole: self._answer(connection, where, whole=whole, more=(size or 0) / _STORED))
+
+        def answer(whole: bool) -> Response:  # noqa: FBT001 - a callback with one answer
+            return self._told(request, self._answer(connection, where, whole=whole, more=(size or 0) / _STORED))
+
+        return Sending(connection, size, where, drop=lambda: self._drop(connection), answer=answer)
 
     def heed(self, url: str, response: Response) -> float | None:
         """The seconds that an answer asks to wait (Retry-After), during which nobody sends anything to that host; None where it asks for none."""

@@ -105,9 +105,27 @@ def test_the_help_of_a_step_says_what_is_required_and_what_is_taken_otherwise(ca
     with pytest.raises(SystemExit):
         main(["help", "run", "gitOpsUpdateDeployment"], environ={}, out=io.StringIO(), err=io.StringIO())
     text = " ".join(capsys.readouterr().out.split())
-    assert "(required" in text.partition("--serverUrl TEXT")[2].partition(" --")[0]
+    assert "(required unless targets is set)" in text.partition("--filePath TEXT")[2].partition(" --")[0]
     assert "default kubectl" in text.partition("--tool TEXT")[2].partition(" --")[0]
     assert "PIPER_password" in text
+
+
+@pytest.mark.parametrize("word", ["version", "help"])
+def test_help_has_help_of_its_own(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ending:
+        main(["help", word], environ={}, out=io.StringIO(), err=io.StringIO())
+    assert (ending.value.code, capsys.readouterr().out.startswith(f"usage: towline {word}")) == (0, True)
+
+
+def test_version_stands_alone(workspace: Path) -> None:
+    for words in (["version", "x"], ["version", "--json"]):
+        ending = Ending(words, workspace)
+        assert ending.code == 2
+        assert "did you mean 'version'" not in ending.hint
+
+
+def test_a_word_too_many_is_told_where_words_stand(workspace: Path) -> None:
+    assert "words stand before the flags" in Ending(["explain", "imagePushToRegistry", "--set", "targetRegistryUrl"], workspace).hint
 
 
 def test_version_is_a_word_too() -> None:
@@ -132,11 +150,13 @@ def test_a_misspelt_stage_is_told_before_anything_is_done(workspace: Path) -> No
     assert "'Acceptance'" in ending.hint
 
 
-def test_a_stage_of_the_callers_own_is_a_warning_only(workspace: Path) -> None:
+def test_a_stage_of_the_callers_own_is_a_warning_only_and_none_where_the_call_says_more(workspace: Path) -> None:
     configure(workspace, CONFIG)
-    ending = Ending(["run", "imagePushToRegistry", "--stage", "Nightly", "--sourceRegistryUrl", "https://s.example.com"], workspace)
+    words = ["run", "imagePushToRegistry", "--stage", "Nightly"]
+    ending = Ending(words, workspace)
     assert ending.code == 3
     assert "warning: nothing is configured for stage 'Nightly'" in ending.err
+    assert "Nightly'" not in Ending([*words, "--sourceRegistryUrl", "https://s.example.com"], workspace).err
 
 
 def test_a_missing_stage_is_named_where_the_configuration_has_stages(workspace: Path) -> None:
@@ -148,7 +168,7 @@ def test_a_missing_stage_is_named_where_the_configuration_has_stages(workspace: 
 
 def test_quiet_leaves_warnings_and_errors(workspace: Path) -> None:
     configure(workspace, CONFIG)
-    words = ["run", "imagePushToRegistry", "--stage", "Nightly", "--sourceRegistryUrl", "https://s.example.com"]
+    words = ["run", "imagePushToRegistry", "--stage", "Nightly"]
     assert [line.partition(":")[0] for line in Ending([*words, "--quiet"], workspace).err.splitlines()] == ["warning", "error", "  next"]
     assert "imagePushToRegistry: runs in stage Nightly" in Ending(words, workspace).err
 

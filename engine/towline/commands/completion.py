@@ -9,7 +9,7 @@ import shtab
 
 from towline.commands.call import Call
 from towline.commands.parser import whole
-from towline.config.catalog import stage_names
+from towline.config.catalog import stage_names, step_names
 from towline.wire import SUCCESS, Outcome
 
 SHARED = ("result",)
@@ -41,4 +41,6 @@ def _complete(parser: argparse.ArgumentParser) -> None:
         elif action.metavar == "true|false":
             action.choices = ("true", "false")
         elif "--stage" in action.option_strings:
-            action.choices = stage_names()
+            action.choices = [name for name in stage_names() if " " not in name]  # a shell would take the words one by one
+        elif action.metavar == "STEP" and not action.choices:
+            action.choices = step_names()

@@ -22,6 +22,14 @@ def add_flag(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
                        dest=f"parameter:{parameter.name}", action="append", **alone)
 
 
+def offer_values(parser: argparse.ArgumentParser, schema: StepSchema) -> None:
+    """Have the flags of parameters with known values offer these to a shell; a run checks them with better words than argparse's."""
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other list
+        parameter = schema.find(action.dest.removeprefix("parameter:"))
+        if parameter and parameter.possible_values and action.dest.startswith("parameter:"):
+            action.choices = [value for value in parameter.possible_values if value]
+
+
 def secrets_of(schema: StepSchema) -> str:
     """What help says of the parameters that have no flag; empty where there is none."""
     names = [f"PIPER_{parameter.name}" for parameter in schema.parameters if parameter.secret]
@@ -31,11 +39,10 @@ def secrets_of(schema: StepSchema) -> str:
 def _help(parameter: Parameter) -> str:
     """What a parameter is, whether it must be set, what it may be, and what it is if it is not set."""
     facts = []
-    if parameter.mandatory:
-        facts.append("required")
-    for needed in parameter.mandatory_if:
-        values = " or ".join(needed.values) or "set"
-        facts.append(f"required if {needed.parameter} is {values}")
+    needed = " and ".join(f"{one.parameter} is {' or '.join(one.values) or 'set'}" for one in parameter.mandatory_if)
+    if parameter.mandatory or needed:
+        spared = f" unless {' or '.join(parameter.unless)} is set" if parameter.unless else ""
+        facts.append(f"required{f' if {needed}' if needed else ''}{spared}")
     if possible := [value for value in parameter.possible_values if value]:
         facts.append(f"one of {', '.join(possible)}")
     if parameter.default not in EMPTY:

@@ -34,12 +34,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def spelled_out(words: Sequence[str]) -> list[str]:
-    """The words of the command line with its short forms written out: nothing at all, `help COMMAND` and `version`."""
+    """The words of the command line with its short forms written out: nothing at all, and `help COMMAND`; raises UsageError for more than help takes."""
     if not words:
         return ["--help"]
-    if words[0] == "help":
-        return [*words[1:], "--help"]
-    return ["--version"] if list(words) == ["version"] else list(words)
+    if words[0] != "help":
+        return list(words)
+    if len(words) > (3 if words[1:2] == ["run"] else 2):
+        raise UsageError(f"unexpected word {words[-1]!r}", hint="'towline help COMMAND' and 'towline help run STEP' take no more")
+    return [*words[1:], "--help"]
 
 
 def shared(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -56,11 +58,12 @@ def chosen(words: Sequence[str]) -> tuple[Parser, Any, str]:
     Raises UsageError for an unknown command or step. Prints the help that is asked for and ends the process.
     """
     name = next((word for word in words if not word.startswith("-")), "")
-    if name and name not in dispatch.COMMANDS:
+    if name and name not in dispatch.COMMANDS and name not in _ALONE:
         raise UsageError(f"unknown command {name!r}", hint=nearest(name, [*dispatch.COMMANDS, *_ALONE]))
     parser, parsers = _commands()
-    if not name:
-        parser.parse_args(words)  # prints the help, else says that a command is missing
+    if not name or name in _ALONE:
+        parser.parse_args(words)  # prints the help, else says that a command is missing or what is too much
+        raise UsageError(f"'{name}' stands alone", hint=_END)
     module = dispatch.command(name)
     step = module.configure(_with_shared(parsers[name], module), words[list(words).index(name) + 1 :])
     parser.set_defaults(chosen=parsers[name])
@@ -72,7 +75,11 @@ def whole() -> Parser:
     parser, parsers = _commands()
     for name in dispatch.COMMANDS:
         module = dispatch.command(name)
-        getattr(module, "configure_whole", module.configure)(_with_shared(parsers[name], module), [])
+        below = getattr(module, "configure_whole", module.configure)(_with_shared(parsers[name], module), [])
+        for one in below or ():
+            _with_shared(one, module)
+    parsers["help"].add_argument("topic", metavar="COMMAND", choices=[*dispatch.COMMANDS])
+    parsers["help"].add_argument("step", metavar="STEP", nargs="?", choices=[*dispatch.STEPS])
     return parser
 
 
@@ -101,18 +108,19 @@ def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
     if flag.startswith("--") and is_secret(flag):
         hint = f"a secret has none, since every process can read it: set PIPER_{flag.removeprefix('--')}"
         return UsageError(f"unknown flag {flag}", hint=hint)
-    return UsageError(f"unknown flag {flag}" if flag.startswith("-") else f"unexpected word {flag!r}", hint=nearest(flag, known))
+    if not flag.startswith("-"):
+        return UsageError(f"unexpected word {flag!r}", hint=f"see {parser.prog} --help; words stand before the flags")
+    return UsageError(f"unknown flag {flag}", hint=nearest(flag, known))
 
 
 def _commands() -> tuple[Parser, dict[str, Parser]]:
-    """The parser of the whole and one for each command, still without flags."""
+    """The parser of the whole and by its name one for each command, still without flags."""
     parser = Parser(prog="towline", description=DESCRIPTION, epilog=_END, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"towline {version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     parsers = {name: commands.add_parser(name, help=text, description=text, allow_abbrev=False)
                for name, (_, text) in dispatch.COMMANDS.items()}
-    for name, text in _ALONE.items():
-        commands.add_parser(name, help=text, description=text)
+    parsers |= {name: commands.add_parser(name, help=text, description=text) for name, text in _ALONE.items()}
     return parser, parsers
 
 

@@ -12,7 +12,7 @@ from towline import dispatch
 from towline.commands import build
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
-from towline.commands.flags import add_flag, given_flags, secrets_of
+from towline.commands.flags import add_flag, given_flags, offer_values, secrets_of
 from towline.commands.orchestrator import stage_of
 from towline.commands.project import documents, given, has_team_documents, known_stages, pipeline_environment, unknown_stage
 from towline.config.catalog import VAULT_LOGIN, step_names, vault_keys
@@ -38,9 +38,7 @@ STAGE = stage_of  # where a call in a shell names none, as for Piper's steps
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
     """The command's own flags, and one for every parameter of the step that `words` name, whose own name is given back; raises UsageError."""
     parser.add_argument("step", metavar="STEP", help="the step, by any of its names")
-    parser.add_argument("--if-active", action="store_true", help="obey the stage's flags and conditions; end as skipped if they say no")
-    parser.add_argument("--dry-run", action="store_true", help="print what would be done and do nothing")
-    build.configure(parser)
+    _add_own(parser)
     asked = [word for word in words if word in _HELP]
     known, _ = parser.parse_known_args([*(word for word in words if word not in _HELP), *([_NO_STEP] if asked else [])])
     if known.step == _NO_STEP:
@@ -55,16 +53,25 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
     return schema.name
 
 
-def configure_whole(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    """Every step as a command of its own, for the completion of shells."""
+def configure_whole(parser: argparse.ArgumentParser, words: Sequence[str]) -> list[argparse.ArgumentParser]:
+    """Every step as a command of its own, for the completion of shells; gives the parsers of the steps."""
     del words
     steps = parser.add_subparsers(dest="step", metavar="STEP")
+    made = []
     for name in dispatch.STEPS:
         schema = load_schema(name)
         one = steps.add_parser(name, help=schema.description)
-        one.add_argument("--if-active", action="store_true", help="obey the stage's flags and conditions")
-        one.add_argument("--dry-run", action="store_true", help="print what would be done and do nothing")
+        _add_own(one)
         _add_parameters(one, schema)
+        offer_values(one, schema)
+        made.append(one)
+    return made
+
+
+def _add_own(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--if-active", action="store_true", help="obey the stage's flags and conditions; end as skipped if they say no")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done and do nothing")
+    build.configure(parser)
 
 
 def _add_parameters(parser: argparse.ArgumentParser, schema: StepSchema) -> None:
@@ -89,14 +96,15 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         raise UsageError(f"the request is for {call.request.step}, the command line for {schema.name}", hint="name the same step in both")
     given_here = given(call)
     known = documents(call, arguments.config)
-    _check_stage(call, known)
+    flags = given_flags(arguments, schema)
+    _check_stage(call, known, told=bool(flags or given_here))
     values = pipeline_environment(call)
     decision = _decision(arguments, call, known, values)
     if decision.active != "yes":
         call.console.say(f"{schema.name}: skipped{f' in stage {call.request.stage}' if call.request.stage else ''}: {decision.why}")
         return Outcome(status=SKIPPED, summary=f"skipped: {decision.why}", outputs={"why": decision.why})
     inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ,
-                    parameters=given_here, flags=given_flags(arguments, schema))
+                    parameters=given_here, flags=flags)
     lost: tuple[str, ...] = dispatch.part("team").check(known) if has_team_documents(call) else ()
     with _stage_hint(call, known), _vault(schema, inputs, call) as layer:
         settings = resolve(schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer))
@@ -116,14 +124,18 @@ def _decision(arguments: argparse.Namespace, call: Call, known: Documents, value
     return Decision(active="yes", why="called directly")
 
 
-def _check_stage(call: Call, known: Documents) -> None:
-    """Say that nobody knows the stage; raises UsageError in a shell if its name is nearly that of one that is known."""
+def _check_stage(call: Call, known: Documents, *, told: bool) -> None:
+    """Say that nobody knows the stage, unless the call was `told` parameters of its own.
+
+    Raises UsageError in a shell if the name is nearly that of one that is known.
+    """
     stage = call.request.stage
     if not (hint := unknown_stage(stage, known)):
         return
     if not call.requested and close(stage, known_stages(known), cutoff=_MISSPELT):
         raise UsageError(f"there is no stage {stage!r}", where="--stage", hint=hint)
-    call.console.warn(f"nothing is configured for stage {stage!r}: {hint}")
+    if not told:
+        call.console.warn(f"nothing is configured for stage {stage!r}: {hint}")
 
 
 @contextlib.contextmanager

@@ -43,36 +43,46 @@ def origin(folder: Path, environ: Mapping[str, str]) -> str:
 
     Only the one file is read: nothing of the machine's settings, and nothing that it includes.
     """
-    settings = folder / ".git" / "config"
-    return _ask(folder, environ, "config", "--file", str(settings), "--no-includes", "--get", "remote.origin.url").strip() if settings.is_file() else ""
+    root = _root(folder)
+    settings = root / ".git" / "config" if root else None
+    if settings is None or not settings.is_file():
+        return ""
+    return _ask(folder, environ, "config", "--file", str(settings), "--no-includes", "--get", "remote.origin.url").strip()
 
 
 def history(folder: Path, environ: Mapping[str, str]) -> tuple[Commit, ...]:
     """The commit that is checked out in `folder` and its first parents, as far as they are there, newest first; empty where there is no checkout or no git."""
-    if not (folder / ".git").exists():
+    if not (root := _root(folder)):
         return ()
-    words = ("-c", f"safe.directory={folder}", *_QUIET, "--first-parent", f"--max-count={_HISTORY}", "--format=%H%n%B%x00")
+    words = ("-c", f"safe.directory={root}", *_QUIET, "--first-parent", f"--max-count={_HISTORY}", "--format=%H%n%B%x00")
     entries = [entry.strip("\n").partition("\n") for entry in _ask(folder, environ, *words).split("\0")]
     return tuple(Commit(id=name, message=message) for name, _, message in entries if name)
 
 
 def head_branch(folder: Path, environ: Mapping[str, str]) -> str:
     """The branch that HEAD is on in the checkout in `folder`; empty where it is on none, or there is no checkout or no git."""
-    if not (folder / ".git").exists():
+    if not (root := _root(folder)):
         return ""
-    return _ask(folder, environ, "-c", f"safe.directory={folder}", "symbolic-ref", "--quiet", "--short", "HEAD").strip()
+    return _ask(folder, environ, "-c", f"safe.directory={root}", "symbolic-ref", "--quiet", "--short", "HEAD").strip()
 
 
 def described(folder: Path, environ: Mapping[str, str], commit: str) -> Description:
     """What the commit with that id says, HEAD where none is named; empty where the checkout in `folder` does not have it."""
-    if (commit and not _ID.fullmatch(commit)) or not (folder / ".git").exists():
+    root = _root(folder)
+    if (commit and not _ID.fullmatch(commit)) or not root:
         return Description()
     form = "--format=%H%x00%an%x00%ae%x00%aI%x00%cI%x00%s%x00%b"
-    parts = _ask(folder, environ, "-c", f"safe.directory={folder}", *_QUIET, "--max-count=1", form, commit or "HEAD", "--").rstrip("\n").split("\0")
+    parts = _ask(folder, environ, "-c", f"safe.directory={root}", *_QUIET, "--max-count=1", form, commit or "HEAD", "--").rstrip("\n").split("\0")
     if len(parts) != 7:
         return Description()
     found, name, email, date, time, subject, body = parts
     return Description(id=found, author=_address(name, email), date=date, time=time, subject=subject, body=body.strip())
+
+
+def _root(folder: Path) -> Path | None:
+    """The folder with `.git` that `folder` is or lies in, as git finds it: a project may be a part of its repository; None where there is none."""
+    absolute = folder.absolute()
+    return next((place for place in (absolute, *absolute.parents) if (place / ".git").exists()), None)
 
 
 def _address(name: str, email: str) -> str:

@@ -9,7 +9,6 @@ from tqdm.std import tqdm
 from towline.registry.progress import State
 
 _MOST = 12  # a terminal is not high
-_FORMAT = "  {{desc}} {{percentage:3.0f}}%|{{bar}}| {{n_fmt}}/{{total_fmt}}{{unit}} {rate}iB/s {{remaining}} left"
 
 
 def lines(states: Sequence[State], *, width: int) -> list[str]:
@@ -21,11 +20,19 @@ def lines(states: Sequence[State], *, width: int) -> list[str]:
 
 def _line(state: State, *, width: int) -> str:
     elapsed = state.done / state.rate if state.rate else 0.0
-    rate = tqdm.format_sizeof(state.rate, divisor=1024) if state.rate else "?"  # the library's own text of it counts in thousands
+    rest = tqdm.format_interval(state.rest) if state.rest is not None else "?"
+    # The library's own text of a rate counts in thousands, and of bytes leaves out the unit.
+    facts = f"{_bytes(state.done)}/{_bytes(state.total)} {_bytes(state.rate)}/s {rest} left"
+    name = _short(state.name, max(8, min(width // 3, width - len(facts) - 14)))
     return str(tqdm.format_meter(
-        state.done, state.total, elapsed, ncols=width - 1, prefix=_short(state.name, width // 3), unit="iB", unit_scale=True, unit_divisor=1024,
-        rate=state.rate or None, bar_format=_FORMAT.format(rate=rate),
+        state.done, state.total, elapsed, ncols=width - 1, prefix=name, bar_format=f"  {{desc}} {{percentage:3.0f}}%|{{bar}}| {facts}",
     ))
+
+
+def _bytes(number: float) -> str:
+    """`number` bytes in the binary units of IEC 80000-13."""
+    short = tqdm.format_sizeof(number, divisor=1024)
+    return f"{short[:-1]}{short[-1].upper()}iB" if short[-1].isalpha() else f"{short}B"
 
 
 def _short(name: str, most: int) -> str:

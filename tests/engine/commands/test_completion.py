@@ -38,6 +38,12 @@ def test_bash_offers_commands_steps_flags_and_stages(workspace: Path) -> None:
     assert offered(workspace, *push, "--targetRegistryU") == {"--targetRegistryUrl", "--targetRegistryUser"}
     assert offered(workspace, *push, "--targetRegistryP") == set()
     assert "Acceptance" in offered(workspace, "towline", "plan", "--stage", "Acc")
+    assert offered(workspace, *push, "--sta") == {"--stage"}
+    assert offered(workspace, *push, "--dry") == {"--dry-run"}
+    assert "helm-values" in offered(workspace, "towline", "run", "gitOpsUpdateDeployment", "--tool", "helm")
+    assert "gitOpsUpdateDeployment" in offered(workspace, "towline", "explain", "gitO")
+    assert offered(workspace, "towline", "help", "ru") == {"run"}
+    assert "Additional" not in offered(workspace, "towline", "plan", "--stage", "Ad")
 
 
 def test_zsh_gets_a_script_of_its_own(workspace: Path) -> None:

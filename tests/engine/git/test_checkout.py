@@ -36,10 +36,18 @@ def test_a_checkout_without_a_remote_comes_from_nowhere(checkout: Path) -> None:
     assert origin(checkout, ENVIRON) == ""
 
 
-def test_a_folder_without_a_checkout_comes_from_nowhere_whatever_is_around_it(checkout: Path) -> None:
+def test_a_part_of_a_checkout_is_as_the_whole(checkout: Path) -> None:
     git(checkout, "remote", "add", "origin", URL)
+    git(checkout, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--allow-empty", "-m", "start")
     (checkout / "inner").mkdir()
-    assert origin(checkout / "inner", ENVIRON) == ""
+    assert origin(checkout / "inner", ENVIRON) == URL
+    assert head_branch(checkout / "inner", ENVIRON) == head_branch(checkout, ENVIRON) != ""
+    assert history(checkout / "inner", ENVIRON) == history(checkout, ENVIRON) != ()
+    assert described(checkout / "inner", ENVIRON, "") == described(checkout, ENVIRON, "")
+
+
+def test_a_folder_without_a_checkout_comes_from_nowhere(tmp_path: Path) -> None:
+    assert origin(tmp_path, ENVIRON) == ""
 
 
 def test_without_a_git_program_nothing_is_known(checkout: Path, tmp_path: Path) -> None:

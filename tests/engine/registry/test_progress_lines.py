@@ -17,12 +17,18 @@ def state(name: str = "team/app:1", done: int = 30 * MIB, total: int = 120 * MIB
 def test_a_line_has_name_bytes_rate_and_the_time_to_go() -> None:
     [line] = lines([state()], width=100)
     assert line.startswith("  team/app:1  25%|")
-    assert line.endswith("| 30.0M/120MiB 10.0MiB/s 00:09 left")
+    assert line.endswith("| 30.0MiB/120MiB 10.0MiB/s 00:09 left")
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 200])
-def test_a_line_fits_the_terminal(width: int) -> None:
-    assert all(len(line) < width for line in lines([state(), state("registry.example.com/a/very/long/name/of/an/image/app:1.0.0-rc.1+b")], width=width))
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_line_fits_the_terminal_and_gives_up_the_name_first(width: int) -> None:
+    for line in lines([state(), state("registry.example.com/a/very/long/name/of/an/image/app:1.0.0-rc.1+b", done=1023 * MIB, total=10000 * MIB)], width=width):
+        assert len(line) < width
+        assert line.endswith(" left")
+
+
+def test_a_terminal_that_is_too_narrow_for_it_gets_a_line_that_does_not_wrap() -> None:
+    assert all(len(line) < 30 for line in lines([state()], width=30))
 
 
 def test_a_long_name_keeps_its_end() -> None:
@@ -40,4 +46,4 @@ def test_only_images_on_their_way_have_a_line_and_of_many_the_first() -> None:
 
 def test_nothing_known_of_the_rate_is_no_fault() -> None:
     [line] = lines([State(name="app:1", done=0, total=MIB, rate=0.0, rest=None)], width=80)
-    assert "0.00/1.00MiB" in line
+    assert "0.00B/1.00MiB 0.00B/s ? left" in line
