@@ -89,7 +89,7 @@ def _row(parameter: Parameter, schema: StepSchema, *, of: str) -> str:
     names = [f"`{parameter.name}`", *(f"also `{alias.name}`{_limits(parameter, alias)}" for alias in parameter.aliases)]
     default = "" if parameter.default is None else f"`{json.dumps(parameter.default, ensure_ascii=False)}`"
     conditional = [f"`{json.dumps(each.default)}` where `{each.parameter}` is `{each.value}`" for each in parameter.conditions]
-    places = ", ".join(place for scope, place in SECTIONS.items() if scope in parameter.scope) or "nowhere"
+    places = ", ".join(parameter.places) or "nowhere"
     cells = ["<br>".join(names), parameter.type, "<br>".join([default, *conditional]).removeprefix("<br>"), places,
              "<br>".join(_sources(parameter, schema)), of, " ".join([parameter.description, *_notes(parameter)])]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
@@ -97,7 +97,7 @@ def _row(parameter: Parameter, schema: StepSchema, *, of: str) -> str:
 
 def _limits(parameter: Parameter, alias: Alias) -> str:
     """In brackets that an alias is deprecated, and where it does not count although its parameter does."""
-    elsewhere = [place for scope, place in SECTIONS.items() if scope in parameter.scope and scope not in alias.scope]
+    elsewhere = [place for scope, place in SECTIONS.items() if place in parameter.places and scope not in alias.scope]
     limits = ["deprecated"] * alias.deprecated + [f"not in {', '.join(elsewhere)}"] * bool(elsewhere)
     return f" ({', '.join(limits)})" if limits else ""
 

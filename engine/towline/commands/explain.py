@@ -15,8 +15,8 @@ from towline.commands.project import documents, given, pipeline_environment, unk
 from towline.config.catalog import load_schema
 from towline.config.layers import Inputs, effective, ordered
 from towline.config.merge import DEFAULT, Setting
-from towline.config.resolve import check
-from towline.config.schema import SECTIONS, Parameter, StepSchema, as_text
+from towline.config.resolve import check, secrets_in_files
+from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.types import EMPTY, coerce
 from towline.console import MASK
 from towline.errors import UsageError
@@ -51,13 +51,15 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     view = _View(mask=call.console.mask, aliases=_aliases(schema, inputs))
     records = [_record(parameter, settings.get(parameter.name), view) for parameter in chosen]
     faults = [view.mask(str(fault)) for fault in check(schema, inputs)]
+    warnings = [view.mask(warning) for warning in secrets_in_files(schema, inputs)]
     if not call.requested and not arguments.json:
         pages = [_lines(record) + (_about(parameter) if arguments.key else []) for parameter, record in zip(chosen, records, strict=True)
                  if record["set"] or not arguments.set]
         title = f"{schema.name} in stage {inputs.stage}" if inputs.stage else schema.name
-        call.out.write("\n".join([title, "", *(line for page in pages for line in page), *(["", "faults:", *faults] if faults else []), ""]))
+        notes = [line for title, found in (("faults:", faults), ("warnings:", warnings)) if found for line in ("", title, *found)]
+        call.out.write("\n".join([title, "", *([line for page in pages for line in page] or ["nothing is set"]), *notes, ""]))
     summary = f"{sum(bool(record['set']) for record in records)} of {len(records)} parameters are set"
-    return Outcome(status=SUCCESS, summary=summary, outputs={"parameters": records, "faults": faults})
+    return Outcome(status=SUCCESS, summary=summary, outputs={"parameters": records, "faults": faults, "warnings": warnings})
 
 
 def _chosen(schema: StepSchema, key: str) -> tuple[Parameter, ...]:
@@ -148,7 +150,7 @@ def _about(parameter: Parameter) -> list[str]:
     aliases = [f"{alias.name}{' (deprecated)' if alias.deprecated else ''}" for alias in parameter.aliases]
     facts = {
         "type": parameter.type,
-        "may stand in": ", ".join(SECTIONS[scope] for scope in parameter.scope),
+        "may stand in": ", ".join(parameter.places),
         "possible": ", ".join(parameter.possible_values),
         "at least": "" if parameter.minimum is None else str(parameter.minimum),
         "also as": ", ".join(aliases),

@@ -34,6 +34,12 @@ def clear_texts(content: Mapping[str, Any], *, secret: frozenset[str], plain: fr
     return _walk(content, (), _Names(secret=secret, plain=plain))
 
 
+def in_clear(name: str, value: object) -> bool:
+    """Whether the value of a secret parameter is the secret itself: no placeholder, and of a key not the path of its file."""
+    text = as_text(value)
+    return not _PLACEHOLDER.fullmatch(text) and (not name.endswith("Key") or "PRIVATE KEY" in text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Names:
     secret: frozenset[str]

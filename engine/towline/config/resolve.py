@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from towline.config.clear_text import in_clear
 from towline.config.context import first_keys, keys
-from towline.config.layers import PARAMETERS_JSON, Documents, Inputs, left_to_others, ordered, read_parameters, settled
-from towline.config.rules import Fault, checked
+from towline.config.layers import PARAMETERS_JSON, PIPELINE_ENVIRONMENT, Documents, Inputs, left_to_others, ordered, read_parameters, settled
+from towline.config.rules import Fault, checked, how_to_set
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings, checked_settings
 from towline.config.types import EMPTY
@@ -27,6 +28,7 @@ def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settin
     layers = ordered(schema, inputs)
     unknown = () if part else tuple(_unknown(schema, inputs.documents))
     found = checked_settings(schema, layers, unknown, settled(schema, layers))
+    found.warnings = (*found.warnings, *secrets_in_files(schema, inputs))
     found.notes = tuple(_left(schema, inputs.documents))
     return found
 
@@ -36,6 +38,17 @@ def check(schema: StepSchema, inputs: Inputs) -> tuple[Fault, ...]:
     _known(schema, inputs)
     layers = ordered(schema, inputs)
     return checked(schema, layers, settled(schema, layers))[1]
+
+
+def secrets_in_files(schema: StepSchema, inputs: Inputs) -> tuple[str, ...]:
+    """A line on each secret that stands in a file which a pull request can change: it counts, and whoever reads the file has it."""
+    secret = [parameter for parameter in schema.parameters if parameter.secret]
+    files = [layer for layer in ordered(schema, inputs) if not layer.trusted and layer.name != PIPELINE_ENVIRONMENT]
+    return tuple(
+        f"{layer.origin(parameter.name)}: {parameter.name} is a secret, and whoever can read this file has it; "
+        f"replace it, take the new one out of the file, and {how_to_set(schema, parameter)}"
+        for parameter in secret for layer in files if in_clear(parameter.name, layer.values.get(parameter.name) or "")
+    )
 
 
 def _check_rules(schema: StepSchema, environ: Mapping[str, str]) -> None:

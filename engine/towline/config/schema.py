@@ -95,6 +95,11 @@ class Parameter:
     format: str = ""
     read_by_others: bool = False
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The sections that it belongs into, as people say them; a secret belongs into none of a file."""
+        return tuple(place for scope, place in SECTIONS.items() if scope in self.scope and (not self.secret or scope == PARAMETERS))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:

@@ -93,7 +93,7 @@ def test_a_person_reads_where_each_of_them_stands(workspace: Path) -> None:
 def test_one_parameter_comes_with_what_there_is_to_know_of_it(workspace: Path) -> None:
     out = Ending(["explain", DEPLOY, "deploymentName"], workspace).out
     assert "    also as: helmDeploymentName\n" in out
-    assert "    may stand in: call, stage, step\n" in out
+    assert "    may stand in: step, stage, call\n" in out
     assert "    at least: 1\n" in Ending(["explain", DEPLOY, "pushDeadline"], workspace).out
     assert "    possible: kubectl, helm, kustomize, helm-values\n" in Ending(["explain", DEPLOY, "tool"], workspace).out
     assert "also as: image (deprecated), containerImage\n" in Ending(["explain", DEPLOY, "containerImageNameTag"], workspace).out
@@ -271,6 +271,20 @@ def test_a_number_for_a_text_is_taken_as_it_is_written_wherever_it_stands(worksp
     found = parameters(Ending(["explain", PUSH], workspace, environ))
     named = ("sourceImageTag", "sourceImages", "targetImages", "targetImageTag", "sourceImageNameTags", "targetRegistryUser")
     assert [found[name]["value"] for name in named] == ["010", ["1_000"], {"a": "72225e2"}, "1.10", ["1.20"], "1.30"]
+
+
+def test_a_secret_in_a_file_is_marked_and_the_page_says_that_it_belongs_into_none(workspace: Path) -> None:
+    configure(workspace, f"steps: {{{DEPLOY}: {{password: {SECRET}}}}}")
+    ending = Ending(["explain", DEPLOY, "password"], workspace)
+    assert "    may stand in: call\n" in ending.out
+    assert "\nwarnings:\n.pipeline/config.yml:1: password is a secret" in ending.out
+    assert [text.partition(" is")[0] for text in ending.result["outputs"]["warnings"]] == [".pipeline/config.yml:1: password"]
+    assert SECRET not in ending.out + ending.err
+
+
+def test_a_page_without_anything_set_says_so(workspace: Path) -> None:
+    configure(workspace, "")
+    assert Ending(["explain", PUSH, "sourceImage", "--set"], workspace).out.startswith(f"{PUSH}\n\nnothing is set\n")
 
 
 def test_only_what_is_set_is_shown_on_demand(workspace: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from towline.config.catalog import load_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs
-from towline.config.resolve import check, resolve
+from towline.config.resolve import check, resolve, secrets_in_files
 from towline.config.schema import StepSchema, parse
 from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, UsageError
@@ -306,6 +306,30 @@ def test_a_secret_counts_as_one_in_every_layer() -> None:
 
 
 AGED: dict[str, Any] = {"type": "string", "aliases": [{"name": "old/one", "deprecated": True}, {"name": "other"}]}
+
+
+@pytest.mark.parametrize(("written", "warned"), [
+    ("steps: {gitOpsUpdateDeployment: {password: open-sesame}}", True),
+    ("stages: {Release: {password: 12345}}", True),
+    ("steps: {gitOpsUpdateDeployment: {password: '${DEPLOY_TOKEN}'}}", False),
+    ("steps: {gitOpsUpdateDeployment: {gitSshPrivateKey: keys/deploy}}", False),
+    ("steps: {gitOpsUpdateDeployment: {password: ''}}", False),
+])
+def test_a_secret_in_a_file_of_the_project_is_warned_of(written: str, warned: bool) -> None:  # noqa: FBT001 - a column of the table
+    given = inputs(written, stage="Release")
+    said = secrets_in_files(load_schema("gitOpsUpdateDeployment"), given)
+    assert [line.split(" is a secret", 1)[0] for line in said] == [".pipeline/config.yml:1: password"] * warned
+    assert not any("open-sesame" in line or "12345" in line for line in said)
+    assert all("set PIPER_password, or name a Jenkins credential in" in line for line in said)
+
+
+def test_a_run_is_told_of_a_secret_in_a_file_and_not_of_one_elsewhere() -> None:
+    login = {"targetRegistryUser": "me", "targetRegistryPassword": "open-sesame"}
+    project = "steps: {imagePushToRegistry: {targetRegistryUrl: https://r.example, targetRegistryUser: me, targetRegistryPassword: open-sesame}}"
+    bare = "steps: {imagePushToRegistry: {targetRegistryUrl: https://r.example}}"
+    found = settings("imagePushToRegistry", inputs(project, pipeline_environment=BUILT))
+    assert [line.partition(":1: ")[2].partition(" is")[0] for line in found.warnings] == ["targetRegistryPassword"]
+    assert settings("imagePushToRegistry", inputs(bare, pipeline_environment=BUILT, parameters=login)).warnings == ()
 
 
 def test_a_deprecated_alias_is_warned_about_once_for_each_place_and_still_counts() -> None:
