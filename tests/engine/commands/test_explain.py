@@ -284,7 +284,7 @@ def test_a_secret_in_a_file_is_marked_and_the_page_says_that_it_belongs_into_non
 
 def test_a_page_without_anything_set_says_so(workspace: Path) -> None:
     configure(workspace, "")
-    assert Ending(["explain", PUSH, "sourceImage", "--set"], workspace).out.startswith(f"{PUSH}\n\nnothing is set\n")
+    assert Ending(["explain", PUSH, "verify", "--set"], workspace).out.startswith(f"{PUSH}\n\nnothing is set\n")
 
 
 def test_only_what_is_set_is_shown_on_demand(workspace: Path) -> None:
