@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from functools import cache
 from pathlib import Path
 
@@ -45,6 +46,19 @@ def in_workspace(path: Path, folder: Path) -> bool:
     return any(place.is_relative_to(home) for place in places for home in homes)
 
 
+def misfit(path: Path, most: int) -> str:
+    """Why what is at `path` is no file that can be read whole, as the end of a sentence; empty if it is one. Raises OSError and ValueError as `stat` does."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return "is not there"
+    if stat.S_ISDIR(status.st_mode):
+        return "is a folder"
+    if not stat.S_ISREG(status.st_mode):
+        return "is no regular file"
+    return f"is larger than {most >> 20} MiB" if status.st_size > most else ""
+
+
 def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write `data` beside `path`, flush it to disk and rename it there; raises MachineError."""
     beside = path.with_name(f".{os.urandom(8).hex()}.tmp")  # not the process id: in a container every run may have the same
@@ -57,7 +71,18 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             os.fsync(stream.fileno())
         beside.replace(path)
     except OSError as fault:
-        raise MachineError(f"cannot write {path.name}: {fault.strerror}", where=str(path), hint="free space or fix the folder's permissions") from fault
+        what, hint = _why(path, fault)
+        raise MachineError(f"cannot write {path.name}: {what}", where=str(path), hint=hint) from fault
     finally:
         with contextlib.suppress(OSError):  # after the rename there is nothing left to remove
             beside.unlink()
+
+
+def _why(path: Path, fault: OSError) -> tuple[str, str]:
+    """Why a file cannot be written, and what to do about it."""
+    if isinstance(fault, IsADirectoryError):
+        return "there is a folder of that name", "name a file"
+    if isinstance(fault, FileExistsError | NotADirectoryError):
+        above = next((folder for folder in path.parents if folder.is_file()), path.parent)
+        return f"{above} is no folder", "name a file in a folder"
+    return str(fault.strerror), "free space or fix the folder's permissions"

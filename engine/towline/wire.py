@@ -83,10 +83,11 @@ def read_request(path: Path) -> Request:
     """The request in the file at `path`; raises UsageError."""
     try:
         if path.stat().st_size > _SIZE:
-            raise UsageError(f"the request is larger than {_SIZE} bytes", where=str(path))
+            raise UsageError(f"the request is larger than {_SIZE >> 20} MiB", where=str(path))
         data = from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:
-        raise UsageError(f"cannot read the request: {fault}", where=str(path), hint="the library writes it; see docs/contract.md") from fault
+        why = fault.strerror if isinstance(fault, OSError) else f"it is no JSON ({fault})"
+        raise UsageError(f"cannot read the request: {why}", where=str(path), hint="the library writes it; see docs/contract.md") from fault
     return parse_request(data)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from towline.errors import MachineError
-from towline.files import in_workspace, resource_text, version, write_whole
+from towline.files import in_workspace, misfit, resource_text, version, write_whole
 from towline.process import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,6 +113,17 @@ def test_readers_see_one_of_the_writers_files_whole(tmp_path: Path) -> None:
     assert names(tmp_path) == ["result.json"]
 
 
+@pytest.mark.parametrize(("path", "what"), [("file/result.json", "file is no folder"), ("file/deep/r.json", "file is no folder"),
+                                            ("folder", "there is a folder of that name")])
+def test_a_file_that_cannot_be_where_it_is_to_be_says_why(tmp_path: Path, path: str, what: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder" / "in").mkdir(parents=True)
+    with pytest.raises(MachineError) as caught:
+        write_whole(tmp_path / path, b"x")
+    assert caught.value.message.endswith(what)
+    assert caught.value.hint.startswith("name a file")
+
+
 @pytest.mark.parametrize(("path", "inside"), [
     ("workspace/a", True), ("workspace", True), ("other/../workspace/a", True), ("out/a", False), ("workspace/out/a", True), ("in/a", True),
     ("workspaces/a", False), ("workspace/../a", False), ("gone/a", False),
@@ -128,3 +139,11 @@ def test_what_a_pull_request_can_change_is_what_lies_in_the_workspace_or_leads_t
 
 def test_a_workspace_that_is_the_whole_machine_makes_nothing_suspect() -> None:
     assert not in_workspace(Path("/usr/bin/env"), Path("/"))
+
+
+def test_what_is_no_file_to_be_read_whole_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 11)
+    os.mkfifo(tmp_path / "pipe")
+    found = [misfit(tmp_path / name, 10) for name in ("file", "gone", "file/below", ".", "pipe")]
+    assert found == ["is larger than 0 MiB", "is not there", "is not there", "is a folder", "is no regular file"]
+    assert misfit(tmp_path / "file", 11) == ""

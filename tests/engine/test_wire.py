@@ -104,11 +104,18 @@ def test_a_missing_file_is_named_with_its_path(tmp_path: Path) -> None:
     assert caught.value.where == str(tmp_path / "no.json")
 
 
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff"])
+def test_what_is_no_json_is_called_so(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "request.json").write_bytes(text)
+    with pytest.raises(UsageError, match="cannot read the request: it is no JSON"):
+        read_request(tmp_path / "request.json")
+
+
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "request.json"
     path.touch()
     os.truncate(path, 17 * 1024 * 1024)
-    with pytest.raises(UsageError, match="larger than 16777216 bytes"):
+    with pytest.raises(UsageError, match="larger than 16 MiB"):
         read_request(path)
 
 

@@ -15,7 +15,7 @@ from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.project import for_hosts
 from towline.errors import ConfigError, UsageError
-from towline.files import write_whole
+from towline.files import misfit, write_whole
 from towline.pipeline import definition, stages
 from towline.pipeline.definition import Pipeline
 from towline.wire import SUCCESS, Outcome
@@ -66,11 +66,11 @@ def _pipeline(name: str, call: Call) -> Pipeline:
         return definition.parse(remote.fetch(name, for_hosts(call), where="--stageConfig"), remote.shown(name))
     path = call.folder / name
     try:
-        if path.is_file() and path.stat().st_size <= _LARGEST:
-            return definition.parse(path.read_text(encoding="utf-8"), name)
+        if why := misfit(path, _LARGEST):
+            raise ConfigError(f"the stage definition {why}", where=name, hint="correct --stageConfig")
+        return definition.parse(path.read_text(encoding="utf-8"), name)
     except (OSError, UnicodeDecodeError) as fault:
         raise ConfigError("the stage definition cannot be read", where=name, hint="correct the file or its permissions") from fault
-    raise ConfigError(f"the stage definition is no file of at most {_LARGEST} bytes", where=name, hint="correct --stageConfig")
 
 
 def _write(call: Call, name: str, value: Mapping[str, object]) -> None:

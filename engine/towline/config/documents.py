@@ -9,7 +9,7 @@ from typing import Any
 
 from towline import dispatch
 from towline.errors import ConfigError
-from towline.files import resource_text
+from towline.files import misfit, resource_text
 from towline.yaml_marks import MAX_CHARACTERS, MAX_NODES, Located, Mark, YamlFault, load
 
 PROJECT_FILE = ".pipeline/config.yml"
@@ -203,7 +203,7 @@ def team_file(path: str) -> Document:
     """A default document of the platform team by its absolute path; raises ConfigError."""
     if not Path(path).is_absolute():
         raise ConfigError("a relative path would name a file of the project", where=f"TOWLINE_DEFAULTS: {path}", hint="give absolute paths")
-    return _file(Path(path), path, trusted=True)
+    return parse_document(read_text(Path(path), path, hint="correct TOWLINE_DEFAULTS"), path, trusted=True)
 
 
 def custom_defaults(project: Document, reader: Reader) -> Iterable[Document]:
@@ -236,11 +236,11 @@ def _file(path: Path, name: str, *, trusted: bool) -> Document:
     return parse_document(read_text(path, name), name, trusted=trusted)
 
 
-def read_text(path: Path, name: str) -> str:
+def read_text(path: Path, name: str, *, hint: str = "correct the path") -> str:
     """The text of a file of at most 8 MiB; raises ConfigError under its `name`."""
     try:
-        if not path.is_file() or path.stat().st_size > _LARGEST:
-            raise ConfigError(f"not a file of at most {_LARGEST} bytes", where=name, hint="correct the path")
+        if why := misfit(path, _LARGEST):
+            raise ConfigError(f"the file {why}", where=name, hint=hint)
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"

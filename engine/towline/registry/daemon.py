@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -42,7 +43,13 @@ def _fill(spool: Spool, name: str, environ: Mapping[str, str]) -> None:
     except docker.errors.APIError as fault:
         raise MachineError(f"the Docker daemon does not give the image {name!r}: {str(fault.explanation)[:300]}", where="docker-daemon") from fault
     except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as fault:
-        raise MachineError(f"the Docker daemon cannot be asked for {name!r}: {str(fault)[:300]}", where="docker-daemon", hint=_HINT) from fault
+        why = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+        raise MachineError(f"the Docker daemon at {_shown(where)} cannot be asked for {name!r}: {why[:300]}", where="docker-daemon", hint=_HINT) from fault
+
+
+def _shown(where: str) -> str:
+    """Where the daemon is, without user info."""
+    return re.sub(r"//[^/]*@", "//", where)
 
 
 def _check_socket(where: str) -> None:

@@ -38,6 +38,7 @@ def open_source(
 @contextmanager
 def _opened(place: LocalPlace, environ: Mapping[str, str], folder: Path | None) -> Iterator[Source]:
     if isinstance(place, OciFolder) or (isinstance(place, LocalPath) and _is_folder(place.path)):
+        _check_folder(place.path)
         yield Layout(Folder(place.path), name=f"OCI layout {place.path}", target=place.target)
     elif isinstance(place, DaemonImage):
         with dispatch.part("docker_daemon").export(place.name, environ=environ, folder=folder) as spool:
@@ -60,6 +61,17 @@ def _of_tar(place: OciArchive | DockerArchive | LocalPath, tar: Tar, folder: Pat
         saved = "; docker-archive:FILE names what docker save wrote" if "manifest.json" in tar else ""
         raise ConfigError("the archive holds no image that is known", where=place.path, hint=f"an OCI archive has a file oci-layout, this one has none{saved}")
     yield Layout(tar, name=f"OCI archive {place.path}", target=place.target)
+
+
+def _check_folder(path: str) -> None:
+    """Pass where there is a folder, which a layout may be in; raises ConfigError."""
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 - a place's path is text
+    except (OSError, ValueError) as fault:
+        why = fault.strerror if isinstance(fault, OSError) and not isinstance(fault, FileNotFoundError) else "the folder is not there"
+        raise ConfigError(f"there is no OCI layout at {path}: {why}", hint="correct the path") from fault
+    if not is_folder:
+        raise ConfigError(f"there is no OCI layout at {path}: it is no folder", hint=f"for an archive write oci-archive:{path}")
 
 
 def _is_folder(path: str) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 
 from towline.errors import ConfigError
+from towline.files import misfit
 from towline.steps.task import Task
 
 _LARGEST = 4 * 1024 * 1024
@@ -37,9 +37,8 @@ def named_file(task: Task, parameter: str) -> bytes:
 def read_file(path: Path, name: str, where: str) -> bytes:
     """The content of a file of at most 4 MiB, `name` in messages; raises ConfigError."""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
-            raise ConfigError(f"{name} is not a file of at most {_LARGEST} bytes", where=where, hint="correct the path")
+        if why := misfit(path, _LARGEST):
+            raise ConfigError(f"{name} cannot be read: it {why}", where=where, hint="correct the path")
         return path.read_bytes()
     except (OSError, ValueError) as fault:  # ValueError: a null byte in a trusted layer's path
         raise ConfigError(f"{name} cannot be read", where=where, hint="correct the path or the file's permissions") from fault

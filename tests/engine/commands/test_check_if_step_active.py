@@ -155,7 +155,7 @@ def test_without_a_definition_the_usual_file_counts_and_else_towlines_own(worksp
 
 
 @pytest.mark.parametrize(
-    ("content", "part"), [(None, "no file"), (b"\xff\xfe", "cannot be read"), (b"spec: {stages: [{}]}", "displayName"), (b"stages: {}", "spec")]
+    ("content", "part"), [(None, "is not there"), (b"\xff\xfe", "cannot be read"), (b"spec: {stages: [{}]}", "displayName"), (b"stages: {}", "spec")]
 )
 def test_a_definition_that_cannot_be_read_is_named(workspace: Path, content: bytes | None, part: str) -> None:
     if content is not None:

@@ -148,7 +148,7 @@ def test_a_pipe_is_never_opened(workspace: Path) -> None:
 def test_a_file_beyond_all_measure_is_not_read(workspace: Path) -> None:
     with (put(workspace, "") / ".pipeline/config.yml").open("r+b") as stream:
         stream.truncate(9 * 1024 * 1024)
-    assert "at most" in fault_of(workspace).message
+    assert "larger than 8 MiB" in fault_of(workspace).message
 
 
 @pytest.mark.parametrize("path", ["/nowhere/team.yml", "relative.yml"])
@@ -157,6 +157,17 @@ def test_the_platform_teams_files_are_there_and_not_the_projects(workspace: Path
     with pytest.raises(ConfigError) as caught:
         read_documents(workspace, team_files=[path])
     assert path in caught.value.where
+
+
+def test_what_is_no_file_says_what_it_is(workspace: Path) -> None:
+    with pytest.raises(ConfigError, match="the file is not there") as caught:
+        read_documents(workspace, team_files=["/nowhere/team.yml"])
+    assert caught.value.hint == "correct TOWLINE_DEFAULTS"
+    with pytest.raises(ConfigError, match="the file is no regular file"):
+        read_documents(workspace, config="/dev/null")
+    (workspace / ".pipeline" / "config.yml").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="the file is a folder"):
+        read_documents(workspace)
 
 
 def test_a_place_without_a_mark_is_that_of_what_is_around_it() -> None:

@@ -55,6 +55,14 @@ def layers(source: Source, manifest: Manifest) -> object:
     return json.loads(body)["rootfs"]["diff_ids"]
 
 
+@pytest.mark.parametrize(("path", "why"), [("nosuch", "the folder is not there"), ("old.tar", "it is no folder"), ("old.tar/x", "Not a directory")])
+def test_a_layout_that_is_not_there_says_why(place: Path, path: str, why: str) -> None:
+    with pytest.raises(ConfigError) as caught, open_source(parsed(f"oci:{path}", place), environ={}):
+        pass
+    assert caught.value.message == f"there is no OCI layout at {place}/{path}: {why}"
+    assert "anew" not in caught.value.hint
+
+
 @pytest.mark.parametrize(("text", "name"), [
     ("layout", "OCI layout"), ("oci:layout", "OCI layout"), ("oci:layout:1", "OCI layout"), ("oci.tar", "OCI archive"), ("oci.tar.gz", "OCI archive"),
     ("oci-archive:oci.tar:1", "OCI archive"), ("oci-archive:new.tar", "OCI archive"), ("dotted.tar", "OCI archive"), ("old.tar", "Docker archive"),
@@ -121,7 +129,7 @@ def test_a_daemon_that_only_trickles_ends_with_the_deadline() -> None:
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    ("none.tar", "No such file"), ("oci:none", "no OCI layout"), ("oci:old.tar", "Not a directory"), ("oci-archive:old.tar", "docker-archive:FILE"),
+    ("none.tar", "No such file"), ("oci:none", "no OCI layout"), ("oci:old.tar", "it is no folder"), ("oci-archive:old.tar", "docker-archive:FILE"),
     ("docker-archive:oci.tar", "oci-archive:FILE"), ("other.tar", "oci-layout"), ("cut.tar.gz", "cut off"), ("text.tar", "no tar archive"),
     ("docker-archive:layout", "neither a file"),
 ])

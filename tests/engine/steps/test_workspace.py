@@ -38,7 +38,7 @@ def test_what_leads_out_of_the_workspace_is_refused(workspace: Path, name: str) 
 
 def test_a_folder_is_no_file(workspace: Path) -> None:
     (workspace / "folder").mkdir()
-    with pytest.raises(ConfigError, match="is not a file"):
+    with pytest.raises(ConfigError, match="folder cannot be read: it is a folder"):
         find_file(workspace, "folder", where="")
 
 
