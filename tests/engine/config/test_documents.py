@@ -142,7 +142,7 @@ def test_default_documents_together_are_bounded_as_one_alone(workspace: Path, te
 
 def test_a_pipe_is_never_opened(workspace: Path) -> None:
     os.mkfifo(workspace / ".pipeline/config.yml")
-    assert "not a file" in fault_of(workspace).message
+    assert "no regular file" in fault_of(workspace).message
 
 
 def test_a_file_beyond_all_measure_is_not_read(workspace: Path) -> None:
