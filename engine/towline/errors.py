@@ -92,7 +92,7 @@ class RegistryError(TowlineError):
 
     exit_code = 5
     category = "service"
-    usual_hint = "run the step again; where it stays so, show this message to those who run the registry"
+    usual_hint = "run it again; where it stays so, show this message to those who run the registry"
 
 
 class RegistryUnreachable(RegistryError):
@@ -152,7 +152,7 @@ class Interrupted(TowlineError):
     status = "aborted"
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__("interrupted", hint="run the step again: doing it twice is doing it once")
+        super().__init__("interrupted", hint="run it again: doing it twice is doing it once")
         self.exit_code = 128 + signal_number
 
 

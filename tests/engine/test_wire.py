@@ -145,7 +145,7 @@ def test_what_a_step_did_is_in_its_result() -> None:
 @pytest.mark.parametrize(("ending", "status", "error"), [
     (ConfigError("no", where="f:1", hint="do"), "failure", {"category": "config", "message": "no", "where": "f:1", "hint": "do"}),
     (Superseded("newer"), "superseded", {"category": "custom", "message": "newer", "where": "", "hint": Superseded.usual_hint}),
-    (Interrupted(15), "aborted", {"category": "custom", "message": "interrupted", "where": "", "hint": "run the step again: doing it twice is doing it once"}),
+    (Interrupted(15), "aborted", {"category": "custom", "message": "interrupted", "where": "", "hint": "run it again: doing it twice is doing it once"}),
 ])
 def test_a_fault_is_a_result_too(ending: ConfigError, status: str, error: dict[str, str]) -> None:
     result = encode_result(Request(step="s"), ending, seconds=0, version="1")

@@ -60,8 +60,8 @@ class RegistryClient:
     Every method raises RegistryUnreachable, CredentialError (which registry, which user, where the user came from) and RegistryError.
     """
 
-    def __init__(self, registry: Registry, *, role: str, login: Login | None, transport: Transport, allow_plain_http: bool = False) -> None:
-        self.party = faults.Party(registry=registry, role=role, login=login)
+    def __init__(self, party: faults.Party, *, transport: Transport, allow_plain_http: bool = False) -> None:
+        self.party = party
         self._session = Session(self.party, transport, allow_plain_http=allow_plain_http)
         self.uploads = Uploads(self._session, self.has_blob)
         self._allow_plain_http = allow_plain_http
@@ -82,8 +82,7 @@ class RegistryClient:
 
     def by(self, transport: Transport) -> RegistryClient:
         """A client for the same registry, in the same role and with the same logins, by another transport."""
-        party = self.party
-        other = RegistryClient(party.registry, role=party.role, login=party.login, transport=transport, allow_plain_http=self._allow_plain_http)
+        other = RegistryClient(self.party, transport=transport, allow_plain_http=self._allow_plain_http)
         other.log_in(self._logins)
         return other
 
@@ -132,9 +131,8 @@ class RegistryClient:
         """The manifest of a tag or digest, checked; raises RegistryError where it is not there, and DigestMismatch."""
         found = self.find_manifest(repository, target)
         if found is None:
-            hint = "was the tag cleaned up? a staging registry is short-lived: Build has to run again" if self.party.role == "source" else ""
-            image = f"{repository}{'@' if ':' in target else ':'}{target}"
-            raise RegistryError(f"the image {image} does not exist on the {self.party}", where=str(self.registry), hint=hint)
+            tags = frozenset() if ":" in target or self.party.step else self.tags(repository) or frozenset()
+            raise faults.no_image(self.party, repository, target, tags=tags)
         return found
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -14,6 +15,7 @@ from towline.registry.coding import decoded
 from towline.registry.credentials import is_docker_hub
 from towline.registry.refusals import LOGIN, reason
 from towline.secret import Login
+from towline.suggest import nearest
 
 BODY = 64 * 1024
 _TEXT = 600
@@ -31,11 +33,15 @@ _FULL = r'no space left on device|"Err": 28\b'  # ENOSPC in words, and as Go wri
 
 @dataclass(frozen=True, kw_only=True)
 class Party:
-    """A registry in its role (`source` and `target` of a copy, or of an `image` that is looked for) and who logs in there."""
+    """A registry in its role (`source` and `target` of a copy, or of an `image` that is looked for) and who logs in there.
+
+    `step`: a build's step asks; else it is a person, by `towline copy`.
+    """
 
     registry: Registry
     role: str
     login: Login | None
+    step: bool = True
 
     def __str__(self) -> str:
         return f"{self.role} registry {self.registry.host}"
@@ -136,7 +142,7 @@ def names(response: Response, digest: str) -> bool:
 def unreachable(party: Party, fault: TransportError) -> RegistryUnreachable:
     """A network fault: the registry, or the host it sent us to, did not answer until the retries were used up."""
     elsewhere = f" (at {fault.where})" if fault.where and fault.where != str(party.registry) else ""
-    hint = _STAGING if party.role == "source" else "check the registry's URL and the network, then run the step again"
+    hint = _STAGING if party.role == "source" and party.step else "check the registry's URL and the network, then run it again"
     if isinstance(fault, UntrustedCertificate):
         hint = _AUTHORITY
     return RegistryUnreachable(f"the {party} cannot be reached{elsewhere}: {fault}", where=str(party.registry), hint=hint)
@@ -145,9 +151,18 @@ def unreachable(party: Party, fault: TransportError) -> RegistryUnreachable:
 def refused(party: Party, doing: str, text: str = "") -> CredentialError:
     """401, 403 or a login that the token service turned down."""
     source = party.login.origin if party.login and party.login.origin else f"the parameters of the {party.role} registry"
-    hint = f"check user and password in {source}, and what that user may do" if party.login else _LOGIN
+    hint = f"check user and password in {source}, and what that user may do" if party.login else _login(party)
     hint += f"; {_BEFORE}" if text.startswith(_PAGE) else ""
     return CredentialError(f"the {party} refuses {party.user} {doing}{_because(text)}", where=str(party.registry), hint=hint)
+
+
+def _login(party: Party) -> str:
+    """How to log in where nobody does."""
+    side = party.role
+    return _LOGIN if party.step else (
+        f"give --{side}RegistryUser, and its password by --password-stdin {side} or PIPER_{side}RegistryPassword; "
+        "or --dockerConfigJSON; or log in with docker on this machine"
+    )
 
 
 def unexpected(party: Party, response: Response, doing: str) -> TowlineError:
@@ -176,7 +191,7 @@ def meaning(party: Party, status: int, doing: str, text: str) -> TowlineError:
 def _otherwise(party: Party, status: int, text: str) -> tuple[str, str]:
     """What a status means that is no refusal, and what to do next."""
     if status >= 500 and re.search(_FULL, text):
-        return ": its disk is full", "have space made on the registry's disk, then run the step again"
+        return ": its disk is full", "have space made on the registry's disk, then run it again"
     if status == 400 and party.registry.scheme == "http" and "HTTPS" in text:
         return "", "what answers there speaks TLS: is its URL to begin with https://?"
     return "", _BODIES if status == 413 else ""
@@ -185,6 +200,14 @@ def _otherwise(party: Party, status: int, text: str) -> tuple[str, str]:
 def damaged(fault: TowlineError) -> DigestMismatch:
     """The same fault of something that did not arrive as it was sent."""
     return DigestMismatch(fault.message, where=fault.where, hint=ON_THE_WAY)
+
+
+def no_image(party: Party, repository: str, target: str, *, tags: Iterable[str] = ()) -> RegistryError:
+    """404 for a manifest; `tags` are those that the repository has, as far as they are known."""
+    hint = ("was the tag cleaned up? a staging registry is short-lived: Build has to run again" if party.role == "source"
+            else "") if party.step else "; ".join(part for part in ("check its name and tag", nearest(target, tags) if tags else "") if part)
+    image = f"{repository}{'@' if ':' in target else ':'}{target}"
+    return RegistryError(f"the image {image} does not exist on the {party}", where=str(party.registry), hint=hint)
 
 
 def no_repository(party: Party, repository: str) -> RegistryError:

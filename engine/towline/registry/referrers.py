@@ -121,7 +121,7 @@ def list_under_tag(client: RegistryClient, repository: str, subject: str, referr
         _write(client, repository, tag, parse_manifest(json.dumps({**index, "manifests": entries + fresh}).encode(), OCI_INDEX))
         held = _seen(client, repository, tag, held)
     raise RegistryError(f"the list of referrers of {subject} in {repository} does not keep what is added to it on the {client}", where=str(client.registry),
-                        hint="others write it all the time; run the step again")
+                        hint="others write it all the time; run it again")
 
 
 def _index_of(held: Manifest | None, client: RegistryClient, tag: str) -> tuple[dict[str, Any], list[Any]]:

@@ -22,9 +22,9 @@ _REASONS = (  # the first whose words are there counts: an account that may not 
            hint="wait until it serves again, or log in with an account that may ask more often"),
     Reason(words=r"quota|limit is \d|upper limit|limit (?:has been |was )?(?:reached|exceeded)|exceed\w* .{0,80}limit|not enough (?:free )?(?:space|storage)"
            r"|storage .{0,40}(?:exceed|full)|payment|billing|subscription", what="a limit of the registry is reached",
-           hint="it is not the login: have images deleted there, or the quota raised, then run the step again"),
+           hint="it is not the login: have images deleted there, or the quota raised, then run it again"),
     Reason(words=r"read.?only mode|maintenance|archived", what="the registry takes nothing at present",
-           hint="it is not the login: ask those who run the registry when it does, then run the step again"),
+           hint="it is not the login: ask those who run the registry when it does, then run it again"),
     Reason(words=r"vulnerab|\bscan|\bxray\b|quarantin|malware|\bCVE\b|not signed|unsigned", what="a check of the registry holds the image back",
            hint="it is not the login: see the registry's report on the image, and have it scanned, corrected or excepted there"),
     LOGIN,

@@ -119,4 +119,4 @@ class _Proof:
 
     def _wrong(self, kind: type[RegistryError], what: str) -> RegistryError:
         return kind(f"{self.target} {what} when it is read again", where=str(self.target.registry),
-                    hint="run the step again; where it stays so, the registry or a cache before it is at fault")
+                    hint="run it again; where it stays so, the registry or a cache before it is at fault")

@@ -14,6 +14,7 @@ from towline.image import Registry, parse_registry
 from towline.proxies import Proxies
 from towline.registry.client import RegistryClient
 from towline.registry.docker_config import Helper, find_logins, keys_for
+from towline.registry.faults import Party
 from towline.secret import Login
 from towline.steps.authorities import authorities
 from towline.steps.logins import login
@@ -49,7 +50,8 @@ def registry_client(task: Task, transport: Transport, registry: Registry, *, rol
 
     Without a `role` it is a further target, which the login of the first one is not meant for.
     """
-    client = RegistryClient(registry, role=role or "target", login=None, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp"))
+    party = Party(registry=registry, role=role or "target", login=None, step=task.project)
+    client = RegistryClient(party, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp"))
     client.log_in(registry_logins(task, registry, role=role, paths=names))
     client.want(names)
     return client

@@ -183,6 +183,19 @@ def test_what_is_no_place_says_what_one_is(desk: Desk, *, source: str, target: s
     assert (ending.code, words in ending.message, bool(ending.hint)) == (code, True, True), ending.message
 
 
+def test_a_person_without_a_build_is_told_what_a_person_can_do(desk: Desk) -> None:
+    put(desk.image, desk.source, "app", "1.2.3")
+    target = f"{desk.target.host}/app:1"
+    typo = desk.copy(f"{desk.source.host}/app:1.2.4", target)
+    assert typo.hint == "check its name and tag; did you mean '1.2.3'?"
+    unread = desk.copy(target, target)  # its login is the target's, not the source's
+    assert unread.hint.startswith("give --sourceRegistryUser, and its password by --password-stdin source or PIPER_sourceRegistryPassword; ")
+    gone = desk.copy("http://127.0.0.1:1/app:1", target, "--copyDeadline", "1")
+    assert gone.hint == "check the registry's URL and the network, then run it again"
+    words = (typo.hint, unread.hint, gone.hint)
+    assert not any(word in hint for word in ("Build", "step", "staging", "page") for hint in words)
+
+
 def test_a_missing_image_and_a_wrong_password_have_their_exit_codes(desk: Desk) -> None:
     assert desk.copy(f"{desk.source.host}/app:none", f"{desk.target.host}/app:1").code == 5
     assert desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", environ={"PIPER_targetRegistryPassword": "guess-me-not"}).code == 4

@@ -8,6 +8,7 @@ from typing import Protocol
 from towline.image import Platform, Reference, Registry, parse_image, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.copy import copy_images
+from towline.registry.faults import Party
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, CopyJob, CopyReport
 from towline.registry.look import Copying
 from towline.registry.progress import Progress
@@ -32,7 +33,7 @@ def registry_of(server: Server) -> Registry:
 
 
 def client(server: Server, role: str, transport: Transport, login: Login | None = None) -> RegistryClient:
-    return RegistryClient(registry_of(server), role=role, login=login, transport=transport)
+    return RegistryClient(Party(registry=registry_of(server), role=role, login=login), transport=transport)
 
 
 def job(source: Server, target: Server, *images: str, digest: str = "", platforms: tuple[Platform, ...] = ()) -> CopyJob:

@@ -19,7 +19,7 @@ from tests.fakes.serve import LoopbackServer, Request
 from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.image import Registry
 from towline.registry.client import RegistryClient
-from towline.registry.faults import BrokenOff, Incomplete
+from towline.registry.faults import BrokenOff, Incomplete, Party
 from towline.registry.manifest import Manifest, parse_manifest
 from towline.transport import Transport
 
@@ -377,14 +377,15 @@ def test_a_password_does_not_go_over_plain_http_to_another_machine(transport: Tr
             return Answer(status=401, headers={"WWW-Authenticate": "Basic"})
 
     with Challenger() as server:
-        session = RegistryClient(Registry(scheme="http", host=server.host.replace("127.0.0.1", "0")), role="target", login=TARGET_LOGIN, transport=transport)
+        registry = Registry(scheme="http", host=server.host.replace("127.0.0.1", "0"))
+        session = RegistryClient(Party(registry=registry, role="target", login=TARGET_LOGIN), transport=transport)
         with pytest.raises(CredentialError, match="over plain http"):
             session.has_blob("app", DIGEST)
         assert {record.authorization for record in server.requests} == {""}
 
 
 def test_docker_hubs_own_images_have_a_prefix(transport: Transport) -> None:
-    hub = RegistryClient(Registry(scheme="https", host="docker.io"), role="source", login=None, transport=transport)
+    hub = RegistryClient(Party(registry=Registry(scheme="https", host="docker.io"), role="source", login=None), transport=transport)
     assert hub._session.url("alpine", "manifests/3") == "https://registry-1.docker.io/v2/library/alpine/manifests/3"
     assert (hub._session.scope("alpine"), hub._session.scope("team/app")) == ("repository:library/alpine:pull", "repository:team/app:pull")
 

@@ -19,6 +19,7 @@ from towline.gitops.plain_data import load
 from towline.image import Registry, is_loopback, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.credentials import basic, check_sending
+from towline.registry.faults import Party
 from towline.registry.hosts import may_follow
 from towline.registry.manifest import Descriptor
 from towline.registry.plan import CopyBlob, Place
@@ -158,10 +159,9 @@ class ChartRepositories:
         _, host = _place(repository)
         scheme = "http" if is_loopback(host) else "https"
         registry, path = parse_registry(f"{scheme}://{repository.removeprefix('oci://')}/{name}")
+        login = registry_login(self._task, registry, role="", path=path)
         client = RegistryClient(
-            registry,
-            role="source",
-            login=registry_login(self._task, registry, role="", path=path),
+            Party(registry=registry, role="source", login=login),
             transport=transport,
             allow_plain_http=self._task.settings.flag("allowPlainHttp"),
         )

@@ -8,6 +8,7 @@ from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, placed
 from towline.image import Platform, Registry, parse_platform, parse_registry
 from towline.registry.client import RegistryClient
+from towline.registry.faults import Party
 from towline.registry.manifest import Manifest, check_platform, select
 from towline.registry.plan import CopyBlob, Place
 from towline.registry.stream import read_small
@@ -46,7 +47,8 @@ def _client(task: Task, settings: Settings, image: Deployed, transport: Transpor
     found = registry_login(task, registry, role="target" if pushed and not promoted else "", path=image.reference.image.name)
     if found is None and not settings.flag("checkImage"):
         return None
-    return RegistryClient(registry, role="image", login=found, transport=transport, allow_plain_http=settings.flag("allowPlainHttp"))
+    party = Party(registry=registry, role="image", login=found)
+    return RegistryClient(party, transport=transport, allow_plain_http=settings.flag("allowPlainHttp"))
 
 
 def _known(task: Task, key: str, host: str) -> Registry | None:
