@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from towline.errors import ConfigError, GitError
@@ -84,6 +85,12 @@ class Copy:
             self._say(f"{self._remote.host} knows no partial clones: the branch was fetched with all its files")
         self._lend()
         return self.branches()
+
+    def extend(self, folders: Iterable[str]) -> None:
+        """Have these folders in scope, too: `listing` fetches by name what of them is not here."""
+        if more := set(folders) - set(self.scope.lists):
+            self.scope = replace(self.scope, lists=tuple(sorted({*self.scope.lists, *more})))
+            self._listed = "", ()
 
     def fetch(self, reference: str) -> str:
         """Fetch a branch once more by its full name, with every commit since, and give its tip; raises as `clone` does."""
@@ -226,10 +233,15 @@ class Copy:
     def _cut(self, commit: str) -> tuple[Entry, ...]:
         """What the scope says: the levels one by one, the trees below it as a whole."""
         levels = self._levels(commit)
-        missing = [name for name, known in levels.items() if known is None]
-        wanted = [entry.oid for known in levels.values() for entry in known or () if entry.kind == "tree" and entry.path in (*missing, *self.scope.trees)]
-        if wanted:
+        brought: set[str] = set()
+        while True:  # once, but for folders in folders that are not here either
+            missing = [name for name, known in levels.items() if known is None]
+            wanted = {entry.oid for known in levels.values() for entry in known or ()
+                      if entry.kind == "tree" and entry.path in (*missing, *self.scope.trees)} - brought
+            if not wanted:
+                break
             self.bring(wanted, along="blob:none" if self.scope.trees else _FILES if all(_is_one_of_many(name, levels) for name in missing) else "tree:0")
+            brought |= wanted
             levels = self._levels(commit)
         found = {entry.path: entry for known in levels.values() for entry in known or ()}
         trees = [f"{folder}/" for folder in self.scope.trees if folder in found and found[folder].kind == "tree"]

@@ -154,6 +154,10 @@ class Repository:
             if not self._copy.scope.covers(path):
                 raise OutOfScope(f"{path} is outside of what was fetched", where=self.remote.url)
 
+    def extend(self, paths: Iterable[str]) -> None:
+        """Have the folders of `paths` listed, too."""
+        self._copy.extend({path.rpartition("/")[0] for path in paths if not self._copy.scope.covers(path)})
+
     def listing(self, commit: str) -> tuple[Entry, ...]:
         """Everything of the commit's tree that is in scope, folders too; empty for no commit."""
         return self._copy.listing(commit) if commit else ()

@@ -34,9 +34,22 @@ class Following(Protocol):
         """Paths besides those in `files`; what is not there is left out. Asked again with what was found, until nothing new is named; raises ConfigError."""
 
 
+@runtime_checkable
+class Glancing(Protocol):
+    """A Change that looks at files only to tell what it is worth: it does without those that cannot be read."""
+
+    def glances(self, files: Mapping[str, bytes]) -> Collection[str]:
+        """Paths that it would like to see besides `files`; asked again with what was found, until nothing new is named."""
+
+
 def further(change: Change, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
     """What a Change would like to see besides `files`; raises ConfigError."""
     return set(change.further(listing, files)) - files.keys() if isinstance(change, Following) else set()
+
+
+def glances(change: Change, files: Mapping[str, bytes]) -> set[str]:
+    """Paths that a Change would like to look at besides `files`, if they can be read."""
+    return set(change.glances(files)) - files.keys() if isinstance(change, Glancing) else set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +88,10 @@ class Together:
         """Everything that one of them would like to see besides."""
         return {path for change in self.changes for path in further(change, listing, files)}
 
+    def glances(self, files: Mapping[str, bytes]) -> Collection[str]:
+        """Everything that one of them would like to look at."""
+        return {path for change in self.changes for path in glances(change, files)}
+
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """What all of them make of the files; raises RenderError where two write different texts into one place."""
         contents, listing, written = dict(files), sorted(files), list[str]()
@@ -92,7 +109,7 @@ class Together:
 def _changed(change: Change, contents: Mapping[str, bytes], listing: Sequence[str]) -> dict[str, bytes]:
     """The files that `change` makes others of."""
     shown = {path: contents[path] for path in change.wants(listing)}
-    while more := further(change, listing, shown) & contents.keys():
+    while more := (further(change, listing, shown) | glances(change, shown)) & contents.keys():
         shown |= {path: contents[path] for path in more}
     made = change.apply(shown)
     return {path: data for path, data in made.items() if contents.get(path) != data}

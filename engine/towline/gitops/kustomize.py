@@ -15,10 +15,11 @@ from towline.gitops.beside import resource_at, texts_at
 from towline.gitops.change import Note, Replaced, match, select, unnoted
 from towline.gitops.choice import ANY, Choice
 from towline.gitops.document import Edit, edit, own_value
-from towline.gitops.kustomize_names import image_names, read_further
+from towline.gitops.kustomize_names import image_names
+from towline.gitops.kustomize_use import Use, alike, images_for, looks
 from towline.gitops.plain_data import load
 from towline.gitops.source import Source, read
-from towline.suggest import close, nearest, some
+from towline.suggest import nearest, some
 from towline.yaml_marks import Node, Path, Scalar
 from towline.yaml_plain import plain
 
@@ -30,7 +31,8 @@ _FLUX = "kustomize.toolkit.fluxcd.io"
 class KustomizeImage:
     """Sets new name and new tag, or digest, of image `name` in every kustomization file that fits `pattern`; a Change.
 
-    `warn` is told of an image that no resource runs, if an entry for it is added.
+    `warn` is told of an entry for an image that no resource runs; with `strict` it is an error if
+    the entry was there and is to get another image. Neither is looked for without `judged`.
     """
 
     pattern: str
@@ -42,28 +44,37 @@ class KustomizeImage:
     sharing: Sharing = REFUSING
     choice: Choice = ANY
     warn: Callable[[str], None] = silent
+    judged: bool = True
+    strict: bool = False
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Every file that fits the pattern; raises ConfigError where none does."""
         return select(self.pattern, listing)
 
-    def further(self, _listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
-        """What a kustomization reads that has no entry for the image yet."""
-        ours = match(self.pattern, sorted(files))
-        return {one for path in ours if not self._has_entry(files[path]) for one in read_further(path, files)}
+    def glances(self, files: Mapping[str, bytes]) -> Collection[str]:
+        """What the kustomizations read."""
+        ours = match(self.pattern, sorted(files)) if self.judged else ()
+        return {one for path in ours for one in looks(path, files)}
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit or append the image's entry; raises ConfigError for a file that is no kustomization, RenderError where an edit is not safe."""
-        changed = {path: self._edited(path, files) for path in match(self.pattern, sorted(files))}
+        uses: list[Use] = []
+        changed = {path: self._edited(path, files, uses) for path in match(self.pattern, sorted(files))}
+        self._judge(uses)
         return {path: data for path, data in changed.items() if data != files[path]}
 
-    def _has_entry(self, data: bytes) -> bool:
-        """Whether there is an entry for the image, or the file may not be looked into any further."""
-        documents = load(data) or []
-        images = documents[0].get("images") if len(documents) == 1 and isinstance(documents[0], dict) else None
-        return any(isinstance(item, dict) and item.get("name") == self.name for item in images or ()) or len(documents) != 1
+    def _judge(self, uses: Sequence[Use]) -> None:
+        """Say which entries nothing runs; raises ConfigError if there is no other, and one was to change."""
+        if self.strict and all(use.none for use in uses):
+            for use in uses:
+                if use.sure:
+                    raise ConfigError(use.told, where=use.path, hint="name in deploymentName or containers the image as the resources have it; "
+                                      "imageCheck: warn makes it a warning")
+        for use in uses:
+            if use.told:
+                self.warn(use.told)
 
-    def _edited(self, path: str, files: Mapping[str, bytes]) -> bytes:
+    def _edited(self, path: str, files: Mapping[str, bytes], uses: list[Use]) -> bytes:
         source = read(path, files[path])
         places = [self._place(source, number, prefix) for number, prefix in kustomizations(source)]
         chosen = self._chosen(source, places)
@@ -74,7 +85,8 @@ class KustomizeImage:
                 edits += self._edits(place, entry)
             if not place.found:
                 edits.append(self._appended(source, place))
-                self._warn_unused(path, files, place)
+            if self.judged:
+                uses.append(self._use(source, files, place))
             for texts in [_texts(place.items[entry], place.targets) for entry in place.found] or [{}]:
                 self.note(Replaced(file=path, name=self.name, old=_image(self.name, texts), new=_image(self.name, self._wanted())))
         return edit(source, edits, self.sharing)
@@ -107,17 +119,20 @@ class KustomizeImage:
                               hint=f"resource: kind/name chooses one: {some(resources)}")
         return having or places
 
-    def _warn_unused(self, path: str, files: Mapping[str, bytes], place: _Place) -> None:
-        """Say that an entry is added for an image that nothing runs, as far as that can be read."""
-        used = image_names(path, files) if place.path == ("images",) else None
-        renamed = [name for name, item in zip(place.names, place.items, strict=True) if _texts(item, place.targets).get("newName") == self.new_name]
-        near = renamed[0] if renamed else close(self.name, {*(used or ()), *place.names}, cutoff=0.7)
-        guess = f"; did you mean {near}?" if near else ""
-        if used is None and near:
-            self.warn(f"{path} has no entry for an image called {self.name}, and gets one{guess}")
-        elif used is not None and self.name not in used:
-            self.warn(f"{path} gets an entry for an image called {self.name}, which none of its resources runs; "
-                      f"images that are there: {some(sorted(used)) or 'none'}{guess}")
+    def _use(self, source: Source, files: Mapping[str, bytes], place: _Place) -> Use:
+        """Whether what the kustomization reads runs the image, as far as that can be read."""
+        path = source.name
+        documents, own = load(files[path]) or [], place.path == ("images",)
+        shown = documents[place.document] if len(documents) == len(source.documents) else None
+        images = image_names(path, files) if own else images_for(shown, files)
+        entries = [(name, _texts(item, place.targets)) for name, item in zip(place.names, place.items, strict=True)]
+        before = [texts.get("newName", "") for _, texts in entries[: max(place.found, default=len(entries))]]
+        known = None if images is None else {*images, *filter(None, before)}  # entries work one after the other
+        renamed = [name for name, texts in entries if name != self.name and texts.get("newName") == self.new_name]
+        ours = [texts for name, texts in entries if name == self.name]
+        return Use(path=path, name=self.name, images=known, own=own, added=not ours,
+                   changed=any(_image(self.name, texts) != _image(self.name, self._wanted()) for texts in ours),
+                   near=renamed[0] if renamed else alike(self.name, {*(images or ()), *place.names}))
 
     def _wanted(self) -> dict[str, str]:
         fields = {"newName": self.new_name, "digest": self.digest} if self.digest else {"newName": self.new_name, "newTag": self.new_tag}

@@ -9,7 +9,7 @@ from typing import Any
 
 from towline.gitops.plain_data import load
 
-_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _REMOTE = re.compile(r"://|//|\?|^(?:git@|git::|github\.com/|gitlab\.com/|bitbucket\.org/)")
 _LISTS = ("resources", "bases", "components", "patchesStrategicMerge")
 _ELSEWHERE = (
@@ -31,12 +31,17 @@ def read_further(path: str, files: Mapping[str, bytes]) -> set[str]:
         for candidate in _reads(one, files):
             if candidate not in found:
                 found.add(candidate)
-                left += [candidate] if candidate.endswith(_FILES) else []
+                left += [candidate] if candidate.endswith(FILES) else []
     return found
 
 
 def image_names(path: str, files: Mapping[str, bytes]) -> set[str] | None:
-    """Names of the images that the kustomization at `path` gets from what it reads; None where something of it is not in `files`."""
+    """Names of the images that the kustomization at `path` gets from what it reads; None where something of it is not in `files`.
+
+    A component is None: it is for the resources of those that take it in.
+    """
+    if (_kustomization(path, files) or {}).get("kind") == "Component":
+        return None
     return _names(path, files, frozenset())
 
 
@@ -44,7 +49,12 @@ def _names(path: str, files: Mapping[str, bytes], above: frozenset[str]) -> set[
     data = _kustomization(path, files)
     if data is None or path in above or any(data.get(key) for key in _ELSEWHERE):
         return None
-    found = {name for text in _inline(data) for name in _images(load(text.encode()))}
+    if above and data.get("replacements"):  # what they copy may be an image
+        return None
+    patches = [load(text.encode()) for text in _inline(data)]
+    if None in patches:
+        return None
+    found = set(_images(patches))
     for reference in _references(data):
         if _REMOTE.search(reference):
             return None
@@ -54,7 +64,10 @@ def _names(path: str, files: Mapping[str, bytes], above: frozenset[str]) -> set[
             inner = _names(nested, files, above | {path})
             if inner is None:
                 return None
-            found |= _renamed(inner, _kustomization(nested, files) or {})
+            read = _kustomization(nested, files) or {}
+            found |= _renamed(inner, read)
+            if read.get("kind") == "Component":  # its images are for what is around it, too
+                found |= _renamed(found, read)
         elif place not in files or (documents := load(files[place])) is None:
             return None
         else:
@@ -118,10 +131,11 @@ def _images(node: Any) -> Iterator[str]:
 
 
 def _renamed(names: set[str], data: Mapping[str, Any]) -> set[str]:
-    """The names after the `images` of a kustomization."""
-    entries = [item for item in _list(data, "images") if isinstance(item, dict)]
-    others = {item.get("name"): item.get("newName") for item in entries if item.get("newName")}
-    return {others.get(name) or name for name in names}
+    """The names after the `images` of a kustomization, one entry after the other."""
+    for item in _list(data, "images"):
+        if isinstance(item, dict) and isinstance(new := item.get("newName"), str) and new:
+            names = {new if name == item.get("name") else name for name in names}
+    return names
 
 
 def _beside(path: str, reference: str) -> str:
@@ -129,4 +143,4 @@ def _beside(path: str, reference: str) -> str:
 
 
 def _folder(place: str) -> tuple[str, ...]:
-    return tuple(posixpath.normpath(posixpath.join(place, name)) for name in _FILES)
+    return tuple(posixpath.normpath(posixpath.join(place, name)) for name in FILES)

@@ -12,8 +12,8 @@ from towline.errors import ConfigError, GitError, GitUnreachable, RenderError, p
 from towline.git.reading import OutOfScope
 from towline.git.repository import Author, Pushed, Repository, Tip
 from towline.git.scope import scope_of
-from towline.git.tree import Entry, behind, check_path, is_pointer
-from towline.gitops.change import Change, further
+from towline.git.tree import Entry, behind, check_path, is_path, is_pointer
+from towline.gitops.change import Change, further, glances
 from towline.gitops.newest import Newer, find_newer, needs_past
 from towline.gitops.past import Past
 from towline.gitops.provenance import Provenance, compose, parse
@@ -201,6 +201,7 @@ def prepare(repository: Repository, tip: Tip, change: Change, within: Iterable[s
         asked |= set(more)
         repository.cover(more)
         files |= _read(repository, entries, [path for path in more if path in entries and entries[path].kind == "blob"])
+    files |= _glanced(repository, tip, change, files)
     with placed(repository.remote.url):
         changed = change.apply(files)
     repository.cover(map(check_path, changed))
@@ -209,6 +210,24 @@ def prepare(repository: Repository, tip: Tip, change: Change, within: Iterable[s
                   if old.get(path) != new and not _behind_link(repository, entries.get(path), changed, new))
     _check_places(repository, (entries[edit.path] for edit in edits if edit.path in entries))
     return edits
+
+
+def _glanced(repository: Repository, tip: Tip, change: Change, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What the change would like to look at besides `files`, of that what can be read as it is; raises OutOfScope."""
+    found: dict[str, bytes] = {}
+    asked: set[str] = set()
+    while more := {path for path in glances(change, {**files, **found}) if is_path(path)} - asked:
+        asked |= more
+        repository.extend(more)
+        there = [entry for entry in repository.listing(tip.commit) if entry.path in more and entry.named and not entry.obstacle]
+        try:
+            read = repository.read(there)
+        except OutOfScope:
+            raise
+        except ConfigError:  # too large to be looked at
+            break
+        found |= {path: data for path, data in read.items() if not is_pointer(data)}
+    return found
 
 
 def _check_obstacles(entries: Mapping[str, Entry], paths: Iterable[str]) -> None:

@@ -250,39 +250,3 @@ def test_of_several_the_one_that_has_the_image_is_meant_or_the_named_one() -> No
     other = KustomizeImage(pattern="*", name="web", new_name="n", new_tag="1", choice=Choice(resource="Kustomization/c"))
     with pytest.raises(ConfigError, match=r"Kustomization/c is not in k\.yaml"):
         other.apply({"k.yaml": f"{one}---\n{two}".encode()})
-
-
-# An image that nothing runs
-
-
-def said(files: dict[str, str], name: str) -> list[str]:
-    warnings: list[str] = []
-    change = KustomizeImage(pattern="k/kustomization.yaml", name=name, new_name="n", new_tag="1", warn=warnings.append)
-    contents = {path: text.encode() for path, text in files.items()}
-    wanted = {path: contents[path] for path in change.wants(sorted(contents))}
-    while more := set(change.further(sorted(contents), wanted)) & contents.keys() - wanted.keys():
-        wanted |= {path: contents[path] for path in more}
-    assert list(change.apply(wanted)) == ["k/kustomization.yaml"]
-    return warnings
-
-
-DEPLOYMENT = "spec: {template: {spec: {containers: [{name: a, image: 'webshop:1'}]}}}\n"
-
-
-def test_an_entry_that_no_resource_needs_is_said_with_the_near_names() -> None:
-    files = {"k/kustomization.yaml": "resources: [../b]\n", "b/kustomization.yaml": "resources: [d.yaml]\n", "b/d.yaml": DEPLOYMENT}
-    (text,) = said(files, "webshp")
-    assert text == ("k/kustomization.yaml gets an entry for an image called webshp, which none of its resources runs; "
-                    "images that are there: webshop; did you mean webshop?")
-    assert said(files, "webshop") == []
-    assert said(files | {"k/kustomization.yaml": "images: [{name: unused}]\nresources: [../b]\n"}, "unused") == []
-
-
-def test_resources_that_cannot_be_read_say_nothing_but_for_a_near_entry() -> None:
-    files = {"k/kustomization.yaml": "resources: ['https://example.com/d.yaml']\n"}
-    assert said(files, "web") == []
-    files["k/kustomization.yaml"] += "images: [{name: webshop}]\n"
-    assert said(files, "webshp") == ["k/kustomization.yaml has no entry for an image called webshp, and gets one; did you mean webshop?"]
-    assert said({"k/kustomization.yaml": FLUX % ("a", "a")}, "web") == []
-    (text,) = said({"k/kustomization.yaml": "resources: [gone.yaml]\nimages: [{name: placeholder, newName: n}]\n"}, "web")
-    assert text.endswith("did you mean placeholder?")

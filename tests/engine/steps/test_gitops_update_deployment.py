@@ -583,6 +583,32 @@ def test_what_a_kustomization_reads_tells_whether_its_new_entry_is_needed(place:
     assert "gets an entry" not in place.deploy("--dry-run", **call, deploymentName="other", imageCheck="off").err
 
 
+def test_an_entry_that_nothing_runs_is_said_with_every_run_and_the_next_image_for_it_is_an_error(place: Place) -> None:
+    place.server.add("ops", {"over/a/kustomization.yaml": b"resources: [../../base/deep/er, ../../pods]\n", "pods/kustomization.yaml": b"resources: [p]\n",
+                             "base/deep/er/kustomization.yaml": b"resources: [d.yaml]\n", "base/deep/er/d.yaml": DEPLOYMENT, "pods/p": b"kind: Pod\n"})
+    call: dict[str, Any] = {"tool": "kustomize", "filePath": "over/a/kustomization.yaml", "deploymentName": "ap"}
+    text = "an entry for an image called ap, which none of its resources runs; images that are there: old.example.com/app, proxy"
+    added = place.deploy(**call)
+    assert (added.result["status"], added.err.count(text)) == ("success", 1)
+    for words in ((), ("--dry-run",)):
+        again = place.deploy(*words, **call)
+        assert (again.code, again.err.count(text), place.commits()) == (0, 1, 3), again.err
+    assert text not in place.deploy(**call, imageCheck="off").err
+    new: dict[str, Any] = {"environment": {**SEVERAL, "container/targetImageNameTag": "app:3.0", "container/targetImageNameTags": ["app:3.0"]}}
+    for words in ((), ("--dry-run",)):
+        ending = place.deploy(*words, **call, **new)
+        assert (ending.code, ending.where, text in ending.message, place.commits()) == (3, "over/a/kustomization.yaml", True, 3)
+    warned = place.deploy(**call, **new, imageCheck="warn")
+    assert (warned.result["status"], warned.err.count(text), place.commits()) == ("success", 1, 4)
+
+
+@pytest.mark.parametrize("content", [(b"../nowhere", 0o120000), b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"])
+def test_what_cannot_be_looked_at_stops_no_deployment(place: Place, content: bytes | tuple[bytes, int]) -> None:
+    place.server.add("ops", {"k/a.yaml": content})
+    ending = place.deploy(tool="kustomize", filePath="k/kustomization.yaml", deploymentName="app")
+    assert (ending.result["status"], "none of its" in ending.err) == ("success", False), ending.err
+
+
 # Where a chart's files come from
 
 

@@ -30,6 +30,7 @@ from towline.steps.task import Task
 from towline.steps.workspace import find_file
 from towline.suggest import nearest
 
+_Edit = ContainerImage | KustomizeImage | PathValues
 _IMAGE = "image"  # where a chart's values usually have it
 
 
@@ -91,10 +92,10 @@ class _Call:
         """Which of several places that fit are meant."""
         return Choice(resource=self.settings.text("resource"), past=self.past.images, say=_once(self.task.console.say))
 
-    def planned(self, images: Mapping[str, Deployed], changes: Iterable[ContainerImage | KustomizeImage | PathValues]) -> Planned:
+    def planned(self, images: Mapping[str, Deployed], changes: Iterable[_Edit]) -> Planned:
         """Edits of files, all of which must hold in the end."""
         every = tuple(changes)
-        lasting = tuple(replace(one, note=unnoted, sharing=replace(one.sharing, say=silent), choice=replace(one.choice, say=silent)) for one in every)
+        lasting = tuple(_again(one) for one in every)
         return Planned(change=Together(changes=every, lasting=lasting), images=images, lasting=lasting)
 
     def paths(self, images: Mapping[str, Deployed], values: Mapping[str, str | ImagePart], *, puts: Mapping[str, Put]) -> Planned:
@@ -109,6 +110,12 @@ class _Call:
         """The content of a file of the workspace, None where it is not there."""
         with placed(self.settings.origin(parameter)):
             return find_file(self.task.folder, check_path(name), where=self.settings.origin(parameter))
+
+
+def _again(change: _Edit) -> _Edit:
+    """The same edit, of which nothing is told."""
+    quiet = replace(change, note=unnoted, sharing=replace(change.sharing, say=silent), choice=replace(change.choice, say=silent))
+    return replace(quiet, judged=False) if isinstance(quiet, KustomizeImage) else quiet
 
 
 def _once(say: Callable[[str], None]) -> Callable[[str], None]:
@@ -136,9 +143,10 @@ def _manifest(call: _Call) -> Planned:
 
 def _kustomize(call: _Call) -> Planned:
     images = call.images.by_container(call.needed("deploymentName"))
+    level = call.settings.text("imageCheck")
     changes = (KustomizeImage(pattern=call.file, name=name, new_name=image.repository, new_tag=image.tag,
                               digest=image.digest if image.pinned or not image.tag else "", note=call.note, sharing=call.sharing, choice=call.choice,
-                              warn=silent if call.settings.text("imageCheck") == "off" else call.warn)
+                              warn=call.warn, judged=level != "off", strict=level == "error")
                for name, image in images.items())
     return call.planned(images, changes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from towline.errors import ConfigError
-from towline.gitops.change import Change, Note, Replaced, further
+from towline.gitops.change import Change, Note, Replaced, further, glances
 from towline.gitops.pods import pods
 from towline.steps.deployment.effect import Effect
 from towline.suggest import some
@@ -62,6 +62,11 @@ class Watched:
         """What the Change would like to see besides."""
         assert self._change is not None
         return further(self._change, listing, files)
+
+    def glances(self, files: Mapping[str, bytes]) -> Collection[str]:
+        """What the Change would like to look at."""
+        assert self._change is not None
+        return glances(self._change, files)
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """What the Change makes of the files; raises what `look` does, and ConfigError where it has no effect or a pod cannot pull."""
