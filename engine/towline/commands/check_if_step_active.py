@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  #
     parser.add_argument("--stageOutputFile", metavar="FILE", default="", help="write which stages are active, as JSON, and ask for nothing")
     parser.add_argument("--stepOutputFile", metavar="FILE", default="", help="write which steps are active, as JSON, and ask for nothing")
     parser.add_argument("--useV1", metavar="BOOL", nargs="?", const="true", help="without effect: there is no other format")
-    piper_flags.configure(parser)
+    piper_flags.configure(parser, parameters="only their stageName counts here")
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 
 from towline import dispatch
 from towline.commands.call import Call
@@ -40,9 +41,9 @@ PARAMETERS: Mapping[str, tuple[str, str, object]] = {
     "targetRegistryPassword": ("string", "Password or token for the target registry.", None),
     "dockerConfigJSON": ("string", "Docker configuration with logins for the registries: its path, or its text.", None),
     "targetArchitecture": ("string", "Copy this platform only, as os/architecture[/variant]; several with commas between.", None),
-    "copyReferrers": ("boolean", "What refers to the image (signatures, attestations, SBOMs) travels with it (true; set, one that cannot is a fault).", True),
+    "copyReferrers": ("boolean", "What refers to the image (signatures, attestations, SBOMs) travels with it; if one cannot, that is a warning, and with this flag set to true a fault.", True),
     "verify": ("boolean", "Read the image again from the target, and bring again what it has lost.", False),
-    "copyDeadline": ("integer", "Seconds that the copy may take (3600).", 3600),
+    "copyDeadline": ("integer", "Seconds that the copy may take.", 3600),
     "customTlsCertificateLinks": ("list", "Certificates in PEM to trust beside the machine's own, each as a URL or as a path.", None),
     "clientCertificates": ("map", "For each registry that asks for one, the path of a client certificate in PEM.", None),
     "clientKeys": ("map", "For each registry of clientCertificates, the path of the key in PEM.", None),
@@ -70,6 +71,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Parse the places, copy, and say what happened."""
     task = _task(arguments, call)
     settings, source = task.settings, parse_place(arguments.source)
+    _check_source(arguments, source)
     targets = [_registry(text) for text in arguments.targets]
     job = CopyJob(
         repository=source.reference.image.name if isinstance(source, RegistryPlace) else "", name=str(source),
@@ -108,7 +110,7 @@ def _task(arguments: argparse.Namespace, call: Call) -> Task:
     variables = {name: environ[f"PIPER_{name}"] for name in PARAMETERS if environ.get(f"PIPER_{name}")}
     layers = (
         Layer(name=DEFAULT, trusted=True, values={name: default for name, (_, _, default) in PARAMETERS.items() if default is not None}),
-        _layer("variables", "PIPER_", variables),
+        _layer("variables", "PIPER_", variables, stdin=f"{arguments.password_stdin}RegistryPassword"),
         _layer("flags", "--", given_flags(arguments, schema)),
     )
     settings = checked_settings(schema, layers)
@@ -118,9 +120,10 @@ def _task(arguments: argparse.Namespace, call: Call) -> Task:
                 console=call.console, dry_run=arguments.dry_run, project=False)
 
 
-def _layer(name: str, prefix: str, texts: Mapping[str, object]) -> Layer:
+def _layer(name: str, prefix: str, texts: Mapping[str, object], *, stdin: str = "") -> Layer:
+    """A layer of texts; `stdin` is the key whose value came by standard input."""
     values = {key: typed(PARAMETERS[key][0], text) for key, text in texts.items()}
-    return Layer(name=name, trusted=True, values=values, origins={key: f"{prefix}{key}" for key in texts})
+    return Layer(name=name, trusted=True, values=values, origins={key: "standard input" if key == stdin else f"{prefix}{key}" for key in texts})
 
 
 def _environ(arguments: argparse.Namespace, call: Call) -> dict[str, str]:
@@ -133,11 +136,21 @@ def _environ(arguments: argparse.Namespace, call: Call) -> dict[str, str]:
     return {**call.environ, f"PIPER_{arguments.password_stdin}RegistryPassword": password}
 
 
+def _check_source(arguments: argparse.Namespace, source: Place) -> None:
+    """Pass where no login is given for a source that has none; raises UsageError."""
+    given = "--sourceRegistryUser" if getattr(arguments, "parameter:sourceRegistryUser", None) else ""
+    given = given or ("--password-stdin source" if arguments.password_stdin == "source" else "")
+    if given and not isinstance(source, RegistryPlace):
+        raise UsageError(f"{given} is for a source in a registry, and {source} is none", hint="leave it out")
+
+
 def _registry(text: str) -> RegistryPlace:
+    """The place that a target is, with the tag that it gets."""
     place = parse_place(text)
     if not isinstance(place, RegistryPlace):
         raise ConfigError(f"{text!r} is no registry, and images are copied to registries only", hint="expected docker://host/name:tag")
-    return place
+    image = place.reference.image
+    return place if image.tag or image.digest else RegistryPlace(reference=replace(place.reference, image=replace(image, tag=place.target)))
 
 
 def _opened(task: Task, transport: Transport, source: Place) -> AbstractContextManager[Source]:

@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  #
     parser.add_argument("--setVaultCredentials", metavar="BOOL", nargs="?", const="true", help="without effect: nothing is asked of Vault here")
     for name in _TEXTS:
         parser.add_argument(f"--{name}", metavar="TEXT", help="printed as it is" if name != "stepConfigJSON" else "without effect")
-    piper_flags.configure(parser)
+    piper_flags.configure(parser, parameters="they stand over the files, and in the place of PIPER_parametersJSON")
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:

@@ -18,10 +18,10 @@ from towline.pipeline import environment
 _ROOT = ".pipeline"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the flags to `parser`; what has no meaning here is taken and left alone."""
+def configure(parser: argparse.ArgumentParser, *, parameters: str) -> None:
+    """Add the flags to `parser`; what has no meaning here is taken and left alone. `parameters` says what those of the call do to the answer."""
     parser.add_argument("--stageName", metavar="NAME", default="", help="the stage, where --stage does not name it")
-    parser.add_argument("--parametersJSON", metavar="JSON", default="", help="parameters of the call; only their stageName counts here")
+    parser.add_argument("--parametersJSON", metavar="JSON", default="", help=f"parameters of the call; {parameters}")
     parser.add_argument("--customConfig", metavar="FILE", default="", help=f"the project's configuration ({PROJECT_FILE}); it may be missing")
     parser.add_argument("--defaultConfig", metavar="A,B", action="append", help=f"default documents, weakest first ({DEFAULTS_FILE})")
     parser.add_argument("--ignoreCustomDefaults", metavar="BOOL", nargs="?", const="true", default="", help="leave out what customDefaults names")

@@ -196,6 +196,34 @@ def test_a_person_without_a_build_is_told_what_a_person_can_do(desk: Desk) -> No
     assert not any(word in hint for word in ("Build", "step", "staging", "page") for hint in words)
 
 
+def test_a_password_from_standard_input_is_said_to_be_from_there(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("guess-me-not\n"))
+    ending = desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", "--password-stdin", "target", environ={})
+    assert ending.code == 4
+    assert "(from --targetRegistryUser and standard input)" in ending.message
+    assert "standard input" in ending.hint
+    assert "PIPER_" not in ending.message + ending.hint
+
+
+@pytest.mark.parametrize(("flag", "called"), [("--sourceRegistryUser me", "--sourceRegistryUser"), ("--password-stdin source", "--password-stdin source")])
+def test_a_login_for_a_source_that_has_none_is_refused(desk: Desk, flag: str, called: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("some-secret\n"))
+    layout(desk.folder / "image", make_image())
+    ending = desk.copy("oci:image", f"{desk.target.host}/app:1", *flag.split())
+    assert (ending.code, ending.message) == (2, f"{called} is for a source in a registry, and oci:image is none")
+
+
+def test_a_target_without_a_tag_gets_latest_and_the_line_says_so(desk: Desk) -> None:
+    ending = desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/new")
+    assert ending.out.startswith(f"{desk.target.host}/new:latest: ")
+    assert desk.target.storage["new"].tags == {"latest": desk.image.digest}
+    assert ending.result["outputs"]["images"][0]["tags"] == ["latest"]
+
+
+def test_a_description_leaves_the_default_to_help() -> None:
+    assert not any(f"({default})" in text for _, text, default in PARAMETERS.values())
+
+
 def test_a_missing_image_and_a_wrong_password_have_their_exit_codes(desk: Desk) -> None:
     assert desk.copy(f"{desk.source.host}/app:none", f"{desk.target.host}/app:1").code == 5
     assert desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", environ={"PIPER_targetRegistryPassword": "guess-me-not"}).code == 4

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls import configure
-from towline.commands import piper_flags
+from towline.commands import check_if_step_active, get_config, piper_flags
 from towline.commands.call import Call
 from towline.config.documents import Documents
 from towline.console import Console, Output
@@ -17,7 +17,7 @@ from towline.wire import Request
 
 def parsed(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    piper_flags.configure(parser)
+    piper_flags.configure(parser, parameters="they count")
     return argparse.Namespace(**vars(parser.parse_args(words)), config="")
 
 
@@ -81,3 +81,10 @@ def test_the_pipeline_environment_lies_below_its_root(tmp_path: Path) -> None:
         (tmp_path / root / "commonPipelineEnvironment" / "place").write_text(root)
     assert piper_flags.pipeline_environment(parsed(), call(tmp_path)) == {"place": ".pipeline"}
     assert piper_flags.pipeline_environment(parsed("--envRootPath", "other"), call(tmp_path)) == {"place": "other"}
+
+
+def test_help_says_what_each_command_makes_of_the_parameters() -> None:
+    for module, said in ((get_config, "they stand over the files"), (check_if_step_active, "only their stageName counts here")):
+        parser = argparse.ArgumentParser()
+        module.configure(parser, [])
+        assert f"parameters of the call; {said}" in " ".join(parser.format_help().split())
