@@ -41,7 +41,11 @@ PARAMETERS: Mapping[str, tuple[str, str, object]] = {
     "targetRegistryPassword": ("string", "Password or token for the target registry.", None),
     "dockerConfigJSON": ("string", "Docker configuration with logins for the registries: its path, or its text.", None),
     "targetArchitecture": ("string", "Copy this platform only, as os/architecture[/variant]; several with commas between.", None),
-    "copyReferrers": ("boolean", "What refers to the image (signatures, attestations, SBOMs) travels with it; if one cannot, that is a warning, and with this flag set to true a fault.", True),
+    "copyReferrers": (
+        "boolean",
+        "What refers to the image (signatures, attestations, SBOMs) travels with it; one that cannot is a warning, or a fault if this is set.",
+        True,
+    ),
     "verify": ("boolean", "Read the image again from the target, and bring again what it has lost.", False),
     "copyDeadline": ("integer", "Seconds that the copy may take.", 3600),
     "customTlsCertificateLinks": ("list", "Certificates in PEM to trust beside the machine's own, each as a URL or as a path.", None),
@@ -101,7 +105,7 @@ def _schema() -> StepSchema:
                   minimum=1 if name == "copyDeadline" else None)
         for name, (kind, description, default) in PARAMETERS.items()
     )
-    return StepSchema(name="copy", description="", parameters=parameters)
+    return StepSchema(name="copy", description="", parameters=parameters, flags=True)
 
 
 def _task(arguments: argparse.Namespace, call: Call) -> Task:
@@ -138,8 +142,8 @@ def _environ(arguments: argparse.Namespace, call: Call) -> dict[str, str]:
 
 def _check_source(arguments: argparse.Namespace, source: Place) -> None:
     """Pass where no login is given for a source that has none; raises UsageError."""
-    given = "--sourceRegistryUser" if getattr(arguments, "parameter:sourceRegistryUser", None) else ""
-    given = given or ("--password-stdin source" if arguments.password_stdin == "source" else "")
+    side = arguments.password_stdin
+    given = "--sourceRegistryUser" if getattr(arguments, "parameter:sourceRegistryUser", None) else "--password-stdin source" if side == "source" else ""
     if given and not isinstance(source, RegistryPlace):
         raise UsageError(f"{given} is for a source in a registry, and {source} is none", hint="leave it out")
 

@@ -91,7 +91,7 @@ def _steps() -> str:
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Resolve, decide whether the step is active, let it run, and keep what it says about the pipeline."""
-    schema: StepSchema = arguments.schema
+    schema: StepSchema = replace(arguments.schema, flags=not call.requested)
     if call.request.step and call.request.step not in schema.names:
         raise UsageError(f"the request is for {call.request.step}, the command line for {schema.name}", hint="name the same step in both")
     given_here = given(call)

@@ -178,7 +178,8 @@ def how_to_set(schema: StepSchema, parameter: Parameter) -> str:
     """Every way in which a parameter can get its value; a secret one never by a file of the project."""
     places = {"STEPS": f"steps.{schema.name}", "STAGES": "the stage's section", "GENERAL": "general"}
     where = " or ".join(place for scope, place in places.items() if scope in parameter.scope)
-    ways = [f"set {parameter.name} in {where} of {_FILE}, or as PIPER_{parameter.name}" if where and not parameter.secret else f"set PIPER_{parameter.name}"]
+    ways = [f"give --{parameter.name}"] if schema.flags and not parameter.secret else []
+    ways += [f"set {parameter.name} in {where} of {_FILE}, or as PIPER_{parameter.name}" if where and not parameter.secret else f"set PIPER_{parameter.name}"]
     ways += [f"name a Jenkins credential in {entry.name}" for entry in schema.credentials if parameter.name in entry.parameters.values()]
     ways += [f"keep it in Vault (secret {parameter.vault.default or parameter.vault.secret})"] if parameter.vault else []
     ways += [f"let an earlier step leave {source.pipeline_environment} in the pipeline environment" for source in parameter.sources[:1]]

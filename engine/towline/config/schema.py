@@ -127,7 +127,8 @@ class Rule:
 class StepSchema:
     """A step under its own name, with every parameter in the order of its metadata.
 
-    `library` marks a step that another library runs. `containers`, `sidecars` (Piper's shape) and `stashes` are for the context configuration only.
+    `library` marks a step that another library runs; `flags`: in this call, parameters that are no secrets may be given as flags.
+    `containers`, `sidecars` (Piper's shape) and `stashes` are for the context configuration only.
     """
 
     name: str
@@ -137,6 +138,7 @@ class StepSchema:
     credentials: tuple[Credential, ...] = field(default=())
     rules: tuple[Rule, ...] = ()
     library: bool = False
+    flags: bool = False
     containers: tuple[Mapping[str, Any], ...] = ()
     sidecars: tuple[Mapping[str, Any], ...] = ()
     stashes: tuple[str, ...] = ()

@@ -76,6 +76,10 @@ class Settings:
         setting = self._settings[name]
         return setting.origin if setting.layer != DEFAULT else f"the default of {name}, since nothing sets it ({how_to_set(self._schema, parameter)})"
 
+    def how_to_set(self, name: str) -> str:
+        """Every way in which the parameter can get its value, for hints."""
+        return how_to_set(self._schema, self._parameter(name))
+
     def given(self, name: str) -> bool:
         """Whether the parameter has a value that is not empty."""
         self._parameter(name)

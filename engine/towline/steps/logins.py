@@ -17,8 +17,7 @@ def login(settings: Settings, names: tuple[str, str], *, host: str, scheme: str)
         return None
     for one, other in ((user, password), (password, user)):
         if not settings.given(one):
-            raise CredentialError(f"{other} is set and {one} is not", where=settings.origin(other),
-                                  hint=f"set {one} too, as PIPER_{one} or by a Jenkins credential")
+            raise CredentialError(f"{other} is set and {one} is not", where=settings.origin(other), hint=settings.how_to_set(one))
     hosts = settings.texts("credentialHosts")
     admit(host, hosts, scheme=scheme)
     origin = f"{settings.origin(user)} and {settings.origin(password)}"

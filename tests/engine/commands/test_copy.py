@@ -224,6 +224,12 @@ def test_a_description_leaves_the_default_to_help() -> None:
     assert not any(f"({default})" in text for _, text, default in PARAMETERS.values())
 
 
+def test_half_a_login_says_how_a_person_gives_the_other_half(desk: Desk) -> None:
+    passwords = {f"PIPER_{side}RegistryPassword": SECRET for side in ("source", "target")}
+    ending = desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", environ=passwords)
+    assert (ending.code, ending.hint) == (4, "give --sourceRegistryUser, or set PIPER_sourceRegistryUser")
+
+
 def test_a_missing_image_and_a_wrong_password_have_their_exit_codes(desk: Desk) -> None:
     assert desk.copy(f"{desk.source.host}/app:none", f"{desk.target.host}/app:1").code == 5
     assert desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", environ={"PIPER_targetRegistryPassword": "guess-me-not"}).code == 4

@@ -232,7 +232,7 @@ def test_a_file_takes_the_output_and_is_for_its_owner_only(workspace: Path) -> N
     [
         ([], "no step is named"),
         (["--stepName", "unheardOf"], "unknown step"),
-        (["--stepMetadata", "missing.yaml"], "not a file"),
+        (["--stepMetadata", "missing.yaml"], "the file is not there"),
         (["--stepName", "imagePushToRegistry", "--output", "xml"], "no output format 'xml'"),
         (["--stepName", "imagePushToRegistry", "--parametersJSON", "{"], "no JSON object"),
         (["--unheardOf"], "unknown flag"),

@@ -131,6 +131,15 @@ def test_a_bound_credential_is_not_asked_for_again(workspace: Path) -> None:
     assert "no image" in ending.message
 
 
+def test_what_is_not_set_may_be_given_as_a_flag_in_a_shell_alone(workspace: Path) -> None:
+    configure(workspace, "general: {}")
+    words = ["run", "gitOpsUpdateDeployment", "--containerName", "app", "--filePath", "a.yaml"]
+    ending = Ending(words, workspace)
+    assert (ending.message, ending.hint.startswith("give --serverUrl, or set serverUrl in ")) == ("serverUrl is not set", True)
+    asked = Ending([*words, *request(workspace, step="gitOpsUpdateDeployment")], workspace)
+    assert (asked.message, asked.hint.startswith("set serverUrl in ")) == ("serverUrl is not set", True)
+
+
 def test_a_secret_has_no_flag(workspace: Path) -> None:
     assert Ending(["run", "imagePushToRegistry", "--targetRegistryPassword", "x"], workspace).code == 2
 
