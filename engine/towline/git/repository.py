@@ -30,14 +30,16 @@ _HISTORY = 1000
 class Tip:
     """A branch, by its short name, and the commit that it pointed to when it was read.
 
-    Of a branch that is still to be made (`new`) the commit is the one that it begins at, empty where the repository has none. Where it was made here, of the
-    branch and its base, `there` is the commit that the server has for the branch.
+    Of a branch that is still to be made (`new`) the commit is the one that it begins at, the tip
+    of branch `base`; both are empty if there is none. If the commit was made here, of the branch
+    and its base, `there` is the commit that the server has for the branch.
     """
 
     branch: str
     commit: str
     new: bool = False
     there: str = ""
+    base: str = ""
 
     @property
     def reference(self) -> str:
@@ -123,7 +125,8 @@ class Repository:
             if not create or not branch:
                 raise
             found = self._copy.clone("", scope)
-            return Tip(branch=branch, commit=next(iter(found.values()), ""), new=True)
+            base, commit = next(iter(found.items()), ("", ""))
+            return Tip(branch=branch, commit=commit, new=True, base=base)
         if not found and create:
             return Tip(branch=branch or self._copy.unborn(), commit="", new=True)
         if len(found) != 1 or (branch and branch not in found):

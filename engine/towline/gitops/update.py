@@ -115,6 +115,8 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
             if newer:
                 return replace(done, files=(), newer=newer)
         changes = {edit.path: edit.new for edit in edits}
+        if tip.new and files and not attempts:
+            _say_new(tip, terms)
         if not files or terms.dry_run:
             return replace(done, diff=_shown(repository, tip, edits) if edits else "")
         attempts += 1
@@ -128,6 +130,14 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
         if terms.console:
             terms.console.say(f"  {tip.branch} moved meanwhile; again on top of {landed.commit[:12]}")
         tip = landed
+
+
+def _say_new(tip: Tip, terms: Terms) -> None:
+    """Say that a branch is made, and from what."""
+    if terms.console:
+        made = "would be made" if terms.dry_run else "is made"
+        begin = f"from {tip.base}, commit {tip.commit[:12]}" if tip.commit else "with the first commit of the repository, which is empty"
+        terms.console.say(f"  branch {tip.branch} is not there: it {made} {begin}")
 
 
 def _shown(repository: Repository, tip: Tip, edits: Sequence[Edit]) -> str:
