@@ -20,7 +20,7 @@ from towline.steps.deployment.effect import effect_of
 from towline.steps.deployment.remote import opened
 from towline.steps.deployment.report import Deployment, Target, commits, diff_of, outcome, outputs_of, replaced_lines, superseded
 from towline.steps.deployment.tools import Planned, plan
-from towline.steps.deployment.watch import Watched
+from towline.steps.deployment.watch import Watched, lacking_lines
 from towline.steps.task import Task
 from towline.wire import Outcome
 
@@ -37,18 +37,26 @@ def run(task: Task) -> Outcome:
     for group in groups:
         _check_rendered(group)
     done: list[Deployment] = []
-    for group in groups:
-        try:
-            done.append(Deployment(targets=group, update=_push(task, group, past)))
-        except TowlineError as fault:
-            _keep(task, done, fault, seconds=time.monotonic() - started)
-            raise
-        for line in replaced_lines(done[-1]):
-            task.console.say(f"  {line}")
+    try:
+        _push_each(task, groups, past, done)
+    except TowlineError as fault:
+        _keep(task, done, fault, seconds=time.monotonic() - started)
+        raise
+    finally:
+        for line in lacking_lines(target.watched.lacking for group in groups for target in group):
+            task.console.warn(line)
     seconds = time.monotonic() - started
     if any(one.update.newer for one in done):
         raise superseded(done, stage=task.stage, dry_run=task.dry_run, seconds=seconds)
     return outcome(done, stage=task.stage, dry_run=task.dry_run, seconds=seconds)
+
+
+def _push_each(task: Task, groups: Sequence[tuple[Target, ...]], past: Past, done: list[Deployment]) -> None:
+    """Push to one branch after the other; `done` has those that went well."""
+    for group in groups:
+        done.append(Deployment(targets=group, update=_push(task, group, past)))
+        for line in replaced_lines(done[-1]):
+            task.console.say(f"  {line}")
 
 
 def _keep(task: Task, done: Sequence[Deployment], fault: TowlineError, *, seconds: float) -> None:

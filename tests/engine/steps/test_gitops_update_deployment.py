@@ -428,6 +428,16 @@ def test_a_pod_that_cannot_pull_is_a_warning_and_where_required_an_error(place: 
     assert (ending.code, ending.where, place.commits()) == (3, "app.yaml", 1)
 
 
+def test_pods_that_cannot_pull_are_one_warning_of_a_run_and_none_where_nothing_changes(place: Place) -> None:
+    place.server.create("other", {"app.yaml": DEPLOYMENT})
+    call: dict[str, Any] = {**HELM, "targets": [{}, {"filePath": "out/b.yaml"}, {"serverUrl": place.server.url("other"), **KUBECTL, "tool": "kubectl"}]}
+    first = place.deploy(**call)
+    assert (first.code, first.err.count("imagePullSecrets nor")) == (0, 1), first.err
+    assert "Pod shop in out/app.yaml, Pod shop in out/b.yaml, Deployment in app.yaml name neither" in first.err
+    again = place.deploy(**call)
+    assert (again.result["status"], again.err.count("imagePullSecrets")) == ("unchanged", 0)
+
+
 def test_an_image_that_is_not_in_its_registry_is_not_deployed(place: Place) -> None:
     with FakeRegistry(username="puller", password="pull-pass-word") as registry:
         environment = {**SEVERAL, "container/targetRegistryUrl": f"{registry.url}/team"}

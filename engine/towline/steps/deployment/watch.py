@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from towline.errors import ConfigError
 from towline.gitops.change import Change, Note, Replaced, further, glances
@@ -11,6 +11,8 @@ from towline.steps.deployment.effect import Effect
 from towline.suggest import some
 
 Warn = Callable[[str], None]
+Lacking = dict[str, list[str]]
+"""Pods that cannot pull their image, as it seems: what to do about it, and where they are."""
 _NEITHER = "neither imagePullSecrets nor a service account"
 
 
@@ -28,6 +30,7 @@ class Watched:
         self._require_secret = require_secret
         self._warn = warn
         self._warned: set[str] = set()
+        self.lacking: Lacking = {}
         self._validate = validate
         self._change: Change | None = None
         self._effect: Effect | None = None
@@ -79,15 +82,16 @@ class Watched:
         if self._look_once and any(files.get(path) != data for path, data in changed.items()):
             self._look_once()
             self._look_once = None
-        self._check_pods(changed)
-        for path, data in changed.items():
-            if self._validate and files.get(path) != data:
+        new = {path: data for path, data in changed.items() if files.get(path) != data}
+        self.lacking = self._lacking(new)
+        for path, data in new.items():
+            if self._validate:
                 self._validate(path, data)
         return changed
 
-    def _check_pods(self, changed: Mapping[str, bytes]) -> None:
-        """Every pod that runs an image of one of the registries names a pull secret or a service account, or it is said which ones do not."""
-        lacking: dict[str, list[str]] = {}
+    def _lacking(self, changed: Mapping[str, bytes]) -> Lacking:
+        """Pods that run an image of one of the registries and name no pull secret and no service account; raises ConfigError where they must."""
+        lacking: Lacking = {}
         for path, data in changed.items():
             for pod in pods(data) if b"containers" in data else ():
                 hosts = sorted(host for host in self._hosts if any(image.startswith(f"{host}/") for _, image in pod.images))
@@ -99,5 +103,14 @@ class Watched:
                 if self._require_secret:
                     raise ConfigError(f"{place} names {_NEITHER}", where=path, hint=hint)
                 lacking.setdefault(hint, []).append(place)
+        return lacking
+
+
+def lacking_lines(every: Iterable[Lacking]) -> list[str]:
+    """The pods of several targets that cannot pull their images, for people: a line for each thing to do."""
+    together: Lacking = {}
+    for lacking in every:
         for hint, places in lacking.items():
-            self.warn(f"{some(places)} {'name' if places[1:] else 'names'} {_NEITHER}: {hint}")
+            together.setdefault(hint, []).extend(places)
+    places_of = {hint: list(dict.fromkeys(places)) for hint, places in together.items()}
+    return [f"{some(places)} {'name' if places[1:] else 'names'} {_NEITHER}: {hint}" for hint, places in places_of.items()]

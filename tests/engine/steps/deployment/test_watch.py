@@ -1,13 +1,25 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pytest
 
 from towline.errors import ConfigError
 from towline.gitops.manifest import ContainerImage
-from towline.steps.deployment.watch import Watched
+from towline.steps.deployment.watch import Watched, lacking_lines
 
 POD = b"kind: Pod\nmetadata: {name: web}\nspec:\n  containers: [{name: app, image: old/app:1}]\n"
 NEW = "reg.example.com:5000/app:2"
+
+
+class Whole:
+    """A Change that writes every file as it is, as one that renders does."""
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        return listing
+
+    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        return dict(files)
 
 
 def watched(warnings: list[str], *, require: bool = False, host: str = "reg.example.com:5000") -> Watched:
@@ -27,14 +39,23 @@ def test_it_does_what_the_change_does_and_remembers_the_last_time() -> None:
     assert not change.holds("")
 
 
-def test_a_pod_without_a_pull_secret_is_a_warning_said_once() -> None:
-    warnings: list[str] = []
-    change = watched(warnings)
+def test_pods_without_a_pull_secret_are_one_line_for_all_targets() -> None:
+    changes = [watched([]), watched([])]
+    for change in changes:
+        for _ in range(2):
+            change.apply({"a.yaml": POD})
+    changes[1].apply({"b.yaml": POD})
+    (line,) = lacking_lines(change.lacking for change in changes)
+    assert line.startswith("Pod web in a.yaml, Pod web in b.yaml name neither")
+    assert "the cluster needs the secret of reg.example.com:5000" in line
+    assert len(lacking_lines([changes[0].lacking, {"another": ["x"]}])) == 2
+
+
+def test_nothing_is_said_of_what_stays_as_it_is() -> None:
+    change = watched([], require=True, host="old")
+    change.watch(Whole(), frozenset(["old"]))
     change.apply({"a.yaml": POD})
-    change.apply({"a.yaml": POD})
-    assert len(warnings) == 1
-    assert "Pod web in a.yaml" in warnings[0]
-    assert "the cluster needs the secret of reg.example.com:5000" in warnings[0]
+    assert lacking_lines([change.lacking]) == []
 
 
 def test_or_an_error_where_it_is_required() -> None:
@@ -47,9 +68,9 @@ def test_or_an_error_where_it_is_required() -> None:
     (POD + b"  imagePullSecrets: [{name: s}]\n", "reg.example.com:5000"), (POD, "other.example.com"), (POD, "reg.example.com"),
 ])
 def test_a_pod_that_may_pull_or_runs_another_registrys_image_is_fine(data: bytes, host: str) -> None:
-    warnings: list[str] = []
-    watched(warnings, require=True, host=host).apply({"a.yaml": data})
-    assert warnings == []
+    change = watched([], require=True, host=host)
+    change.apply({"a.yaml": data})
+    assert change.lacking == {}
 
 
 def test_it_is_looked_once_and_only_before_something_changes() -> None:
@@ -67,9 +88,8 @@ def test_it_is_looked_once_and_only_before_something_changes() -> None:
 
 
 def test_many_pods_are_one_warning_that_names_the_first() -> None:
-    warnings: list[str] = []
-    change = watched(warnings)
+    change = watched([])
     for _ in range(2):
         change.apply({f"{number:03}.yaml": POD for number in range(300)})
-    (warning,) = warnings
+    (warning,) = lacking_lines([change.lacking])
     assert warning.startswith("Pod web in 000.yaml, Pod web in 001.yaml, Pod web in 002.yaml, Pod web in 003.yaml, Pod web in 004.yaml and 295 more name nei")
