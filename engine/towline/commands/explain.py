@@ -11,7 +11,7 @@ from typing import Any
 
 from towline.commands.call import Call
 from towline.commands.orchestrator import stage_of
-from towline.commands.project import documents, given, pipeline_environment, unknown_stage
+from towline.commands.project import documents, given, pipeline_environment, tell_of_files, unknown_stage
 from towline.config.catalog import load_schema
 from towline.config.layers import Inputs, effective, ordered
 from towline.config.merge import DEFAULT, Setting
@@ -43,6 +43,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     chosen = _chosen(schema, arguments.key)
     inputs = Inputs(stage=call.request.stage, documents=documents(call, arguments.config), pipeline_environment=pipeline_environment(call),
                     environ=call.environ, parameters=given(call), flags={})
+    tell_of_files(call, inputs.documents)
     if hint := unknown_stage(inputs.stage, inputs.documents):
         call.console.warn(f"nothing is configured for stage {inputs.stage!r}: {hint}")
     for secret in _secrets(schema, inputs):

@@ -9,11 +9,11 @@ from towline import dispatch
 from towline.commands import build
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
-from towline.commands.project import documents, pipeline_environment
+from towline.commands.project import documents, pipeline_environment, tell_of_files
 from towline.config.documents import stage_name
-from towline.errors import ConfigError
+from towline.errors import UsageError
 from towline.pipeline import stages
-from towline.pipeline.stages import StagePlan
+from towline.pipeline.stages import StagePlan, StepPlan
 from towline.suggest import nearest
 from towline.wire import SUCCESS, Outcome
 
@@ -27,15 +27,18 @@ def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """The plan as outputs for the library, and as text on standard output for a person."""
     known = documents(call, arguments.config)
+    tell_of_files(call, known)
     written = pipeline_environment(call) if call.request.stage else {}  # of a stage that begins now; before that, whatever is there is an older run's
     given = circumstances(call, written, branch=arguments.branch, change_request=arguments.change_request)
     if given.unknown:
-        call.console.say(f"nobody knows which branch is built, so what belongs to the productive one is not active: {given.unknown}; --branch says it")
+        call.console.say(f"nobody knows which branch is built, so what belongs to the productive one is not active: {given.unknown}; name it with --branch")
+    if sign := build.change_request(call, arguments.change_request):
+        call.console.say(f"{sign} says that a change request is built, which pushes and deploys nothing; stages of the productive branch are not active")
     planned = stages.plan(known, given)
     names = [stage.name for stage in planned]
     asked = stage_name(arguments.stage)
     if asked and asked not in names:
-        raise ConfigError(f"there is no stage {asked!r}", hint=nearest(asked, names))
+        raise UsageError(f"there is no stage {asked!r}", where="--stage", hint=nearest(asked, names))
     planned = tuple(stage for stage in planned if asked in ("", stage.name))
     if not call.requested and not arguments.json:
         whole = arguments.all or bool(asked)
@@ -50,7 +53,12 @@ def _lines(stage: StagePlan, *, whole: bool) -> list[str]:
     if stage.active == "no" and not whole:
         return []
     steps = [step for step in stage.steps if whole or step.active != "no"]
-    return [f"{stage.name}: {stage.active} ({stage.why})", *(f"  {step.name}: {step.active} ({step.why})" for step in steps)]
+    return [f"{stage.name}: {stage.active} ({stage.why})", *(_step(step, stage) for step in steps)]
+
+
+def _step(step: StepPlan, stage: StagePlan) -> str:
+    """A step with its reason, unless that is the stage's, which stands above it."""
+    return f"  {step.name}: {step.active}" + (f" ({step.why})" if step.why != stage.why else "")
 
 
 def _left_out(planned: Sequence[StagePlan]) -> list[str]:

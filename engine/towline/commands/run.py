@@ -14,7 +14,7 @@ from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.flags import add_flag, given_flags, offer_values, secrets_of
 from towline.commands.orchestrator import stage_of
-from towline.commands.project import documents, given, has_team_documents, known_stages, pipeline_environment, unknown_stage
+from towline.commands.project import documents, given, has_team_documents, known_stages, pipeline_environment, tell_of_files, unknown_stage
 from towline.config.catalog import VAULT_LOGIN, step_names, vault_keys
 from towline.config.conditions import Decision
 from towline.config.documents import Documents
@@ -96,6 +96,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         raise UsageError(f"the request is for {call.request.step}, the command line for {schema.name}", hint="name the same step in both")
     given_here = given(call)
     known = documents(call, arguments.config)
+    tell_of_files(call, known)
     flags = given_flags(arguments, schema)
     _check_stage(call, known, told=bool(flags or given_here))
     values = pipeline_environment(call)

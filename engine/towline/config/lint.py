@@ -19,13 +19,11 @@ from towline.config.findings import Finding, finding, in_order
 from towline.config.merge import Setting, prune
 from towline.config.rules import Fault, called, fitted, untrusted
 from towline.config.schema import GENERAL, SCOPES, STAGES, STEPS, Alias, Parameter, StepSchema
-from towline.config.slips import key_slip, slip
+from towline.config.slips import SECTIONS, key_slip, section_slip, slip
 from towline.config.types import EMPTY, respelled
 from towline.secret import is_secret
 from towline.suggest import close
 
-SECTIONS = ("general", "steps", "stages")
-_TOP = (*SECTIONS, "customDefaults", "hooks")
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
 _FLAG = "runInAllBranches"
 _Path = tuple[str | int, ...]
@@ -193,8 +191,8 @@ def _top(view: _View, document: Document, *, own: bool) -> Iterator[Finding]:
         if key == "customDefaults" and not own:
             yield finding("wrong-scope", document, (key,), message="customDefaults of a default document is not followed",
                           fix="name the file in the project's own configuration")
-        elif key not in _TOP and not key.startswith(("x-", ".", "_")):
-            meant, place = close(key, _TOP, cutoff=0.7), _belongs(view, key)
+        elif key not in SECTIONS and not key.startswith(("x-", ".", "_")):
+            meant, place = section_slip(key), _belongs(view, key)
             fix = f"did you mean {meant!r}?" if meant else f"indent it below {place}" if place else ""
             yield finding("unknown-section" if fix else "unread-section", document, (key,), message=f"nothing reads the section {key}", fix=fix)
 

@@ -7,8 +7,14 @@ from functools import lru_cache
 
 from towline.suggest import close
 
-_NEAR, _SHORTEST, _SLIPS = 0.85, 6, 2
+SECTIONS = ("general", "steps", "stages", "customDefaults", "hooks")
+_NEAR, _NEAR_SECTION, _SHORTEST, _SLIPS = 0.85, 0.7, 6, 2
 _THEIRS = frozenset({"target", "targetArchitectures"})  # parameters of Piper's mtaBuild and golangBuild, one letter away from one of ours
+
+
+def section_slip(key: str) -> str:
+    """The section of a document that `key` is probably meant to be; empty if it is one, or rather a name of its own."""
+    return "" if key in SECTIONS or key.startswith(("x-", ".", "_")) else close(key, SECTIONS, cutoff=_NEAR_SECTION)
 
 
 @lru_cache(maxsize=8192)

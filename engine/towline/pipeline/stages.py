@@ -214,7 +214,7 @@ def _what(view: _View) -> str:
     if given.change_request:
         return "a change request"
     if given.unknown:
-        return f"a branch that nobody knows ({given.unknown}; `--branch` says it)"
+        return f"a branch that nobody knows ({given.unknown}; name it with `--branch`)"
     if not given.tag:
         return f"branch {given.branch}"
     own = view.documents.project.section("general").get(_TAGS)

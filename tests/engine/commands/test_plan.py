@@ -52,13 +52,25 @@ def test_a_person_sees_what_is_active_and_the_rest_on_demand(workspace: Path) ->
     assert {line for line in short.splitlines() if not line.startswith("not active: ")} <= set(whole.splitlines())
 
 
+def test_a_reason_that_is_the_stage_s_is_said_once(workspace: Path) -> None:
+    lines = Ending(["plan", "--all"], workspace).out.splitlines()
+    assert "  imagePushToRegistry: no" in lines
+    assert not any("a branch that nobody knows" in line for line in lines if line.startswith("  "))
+
+
+def test_a_change_request_is_said_to_be_why_little_is_active(workspace: Path) -> None:
+    ending = Ending(["plan", "--change-request", "5"], workspace)
+    assert "--change-request 5 says that a change request is built, which pushes and deploys nothing" in ending.err
+    assert "a change request is built" not in Ending(["plan", *MAIN], workspace).err
+
+
 def test_the_library_gets_no_text(workspace: Path) -> None:
     assert Ending(["plan", *request(workspace)], workspace).out == ""
 
 
 def test_a_stage_that_is_not_there_gets_the_nearest_name(workspace: Path) -> None:
     ending = Ending(["plan", "--stage", "Releese"], workspace)
-    assert ending.code == 3
+    assert (ending.code, ending.where) == (2, "--stage")  # as of a run
     assert "'Release'" in ending.hint
 
 
@@ -100,7 +112,7 @@ def test_where_nobody_knows_the_branch_nothing_is_deployed_and_the_flag_is_named
     text = ending.out
     assert "nobody knows which branch is built" in ending.err
     assert "nobody knows" not in Ending(["plan", *MAIN], workspace).err
-    assert "does not run for a branch that nobody knows (no variable of a CI system names it; `--branch` says it)" in text
+    assert "does not run for a branch that nobody knows (no variable of a CI system names it; name it with `--branch`)" in text
 
 
 def test_a_tag_is_productive_by_the_word_of_a_trusted_layer_alone(workspace: Path) -> None:

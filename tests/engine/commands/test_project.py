@@ -93,3 +93,27 @@ def test_passwords_of_proxies_and_tokens_of_hosts_are_masked_whatever_is_asked_f
     assert "https_proxy" in ending.message + ending.where
     assert "pass-word" not in ending.err + json.dumps(ending.result)
     assert "token-of-host" not in ending.err + json.dumps(ending.result)
+
+
+CALLS = (["run", "imagePushToRegistry"], ["plan"], ["explain", "imagePushToRegistry"])
+
+
+@pytest.mark.parametrize("words", CALLS)
+def test_a_folder_without_a_configuration_is_said_to_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = "there is no .pipeline/config.yml here"
+    assert told in Ending(words, tmp_path).err
+    assert told not in Ending([*words, *request(tmp_path, step="imagePushToRegistry" if "plan" not in words else "")], tmp_path).err
+    configure(tmp_path, "")
+    assert told not in Ending(words, tmp_path).err
+    (tmp_path / ".pipeline" / "config.yml").rename(tmp_path / ".pipeline" / "config.yaml")
+    assert told not in Ending(words, tmp_path).err
+
+
+@pytest.mark.parametrize("words", CALLS)
+def test_a_misspelt_section_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    configure(tmp_path, "general: {}\nstage:\n  Release: {imagePushToRegistry: true}\nx-stages: {}\nteam: {}\n")
+    ending = Ending(words, tmp_path)
+    warnings = [line for line in ending.err.splitlines() if "nothing reads the section" in line]
+    assert warnings == ["warning: .pipeline/config.yml:2: nothing reads the section stage (did you mean 'stages'?)"]

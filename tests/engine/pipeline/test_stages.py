@@ -344,7 +344,7 @@ def test_a_productive_branch_that_is_no_name_is_a_fault_with_its_line(value: str
 
 
 @pytest.mark.parametrize(("known", "what"), [
-    ({"unknown": "HEAD is on none"}, "a branch that nobody knows (HEAD is on none; `--branch` says it)"),
+    ({"unknown": "HEAD is on none"}, "a branch that nobody knows (HEAD is on none; name it with `--branch`)"),
     ({"tag": "v1"}, "tag v1, which no trusted `productiveTags` fits"),
 ])
 def test_what_is_of_no_known_branch_is_not_productive(known: dict[str, Any], what: str) -> None:
