@@ -19,6 +19,7 @@ from towline.gitops.change import Note, Replaced, check_path, match, unnoted
 from towline.gitops.chart_files import Dependency, besides, structure, tree
 from towline.gitops.chart_images import ImageValues, base_values, unnamed, values_of
 from towline.gitops.dotted import parse_dotted
+from towline.gitops.losses import losses
 from towline.gitops.packed_chart import unpacked
 from towline.gitops.pods import pods
 from towline.gitops.renderers import Cluster, HelmLibrary, Renderer, Rendering, replaced
@@ -103,8 +104,10 @@ class HelmChart:
                 raise RenderError(f"chart {self.chart_path!r} renders to nothing", where=self.chart_path,
                                   hint="look for a condition that leaves every template out")
             text = self._settled(files, text, lambda: self._rendered(_elsewhere(rendering), charts))
-        data = text.encode()
-        self._noted(files.get(self.file_path, b""), data)
+        data, old = text.encode(), files.get(self.file_path, b"")
+        self._noted(old, data)
+        if gone := losses(old, data):
+            self.warn(f"no longer in {self.file_path}, which chart {self.chart_path} writes as a whole: {some(gone)}")
         return {self.file_path: data}
 
     def _settled(self, files: Mapping[str, bytes], text: str, again: Callable[[], str]) -> str:

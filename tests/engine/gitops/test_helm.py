@@ -254,6 +254,15 @@ def test_what_was_rendered_before_and_now_is_noted() -> None:
     assert noted == [Replaced(file="manifest.yaml", name="Deployment demo, app", old="host/app:0.9", new="host/app:1.0")]
 
 
+def test_what_a_rendering_drops_from_a_file_that_was_there_is_said() -> None:
+    warnings: list[str] = []
+    old = "kind: Service\nmetadata: {name: shop}\n---\nkind: Secret\nmetadata: {name: login}\nstringData: {password: hidden-value}\n"
+    new = applied(chart() | {"manifest.yaml": old}, warn=warnings.append)
+    assert warnings == ["no longer in manifest.yaml, which chart chart/app writes as a whole: Service/shop, Secret/login"]
+    applied(chart() | {"manifest.yaml": new}, warn=warnings.append, image_tag="2")
+    assert len(warnings) == 1
+
+
 @pytest.mark.parametrize(("values", "template"), [
     ("image: {registry: docker.io, repository: team/web, tag: '1'}", "{{ .Values.image.registry }}/{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
     ("image: {registry: docker.io, repository: docker.io/team/web}", "{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
