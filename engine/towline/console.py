@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TextIO
 from urllib.parse import quote, quote_plus
 
-from towline.errors import MachineError, TowlineError
+from towline.errors import MachineError, Negative, TowlineError
 
 MASK = "****"
 QUIET, VERBOSE = "--quiet", "--verbose"
@@ -98,7 +98,10 @@ class Console:
         self._once("note", text, "")
 
     def fail(self, fault: TowlineError) -> None:
-        """What happened, where, and what to do next."""
+        """What happened, where, and what to do next; of an answer that is no, the answer alone."""
+        if isinstance(fault, Negative):
+            self.say(fault.message)
+            return
         self._write(f"{self._label('error', _RED)} {fault.message}")
         if fault.where:
             self._write(f"  where: {fault.where}")

@@ -3,6 +3,7 @@
 TowlineError                 1  undefined
   UsageError                 2  config          flags, request, version skew
   ConfigError                3  config          configuration, or something that it names does not exist
+    Negative                 3  config          no fault: the answer to a question is no
   CredentialError            4  config          missing or refused, whichever host
     VaultUnreachable         4  infrastructure
   RegistryError              5  service         the registry answered, but not with what is needed
@@ -70,6 +71,10 @@ class ConfigError(TowlineError):
     exit_code = 3
     category = "config"
     usual_hint = "correct it there"
+
+
+class Negative(ConfigError):
+    """An answer that is no, which scripts read off the exit code; told as an answer and not as a fault."""
 
 
 class CredentialError(TowlineError):

@@ -14,7 +14,7 @@ from towline.commands import piper_flags
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.project import for_hosts
-from towline.errors import ConfigError, UsageError
+from towline.errors import ConfigError, Negative, UsageError
 from towline.files import misfit, write_whole
 from towline.pipeline import definition, stages
 from towline.pipeline.definition import Pipeline
@@ -50,8 +50,8 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         raise UsageError("what is active depends on the stage, and none is named", hint="name it with --stage")
     decision = stages.check(known, given, stage=stage, step=arguments.step, pipeline=pipeline)
     if decision.active != "yes":
-        raise ConfigError(f"{arguments.step} is not active in stage {stage}: {decision.why}",
-                          hint="this is the answer, no fault; `towline plan` says what every stage and step depends on")
+        raise Negative(f"{arguments.step} is not active in stage {stage}: {decision.why}",
+                       hint="this is the answer, no fault; `towline plan` says what every stage and step depends on")
     call.console.say(f"{arguments.step} is active in stage {stage}: {decision.why}")
     return Outcome(status=SUCCESS, summary=f"active: {decision.why}", outputs={"why": decision.why})
 

@@ -16,7 +16,7 @@ from towline.config.schema import Parameter, StepSchema
 from towline.config.settings import checked_settings
 from towline.config.text_form import typed
 from towline.config.variables import check_variables
-from towline.errors import ConfigError, UsageError
+from towline.errors import ConfigError, UsageError, placed
 from towline.registry.copy import copy_images
 from towline.registry.job import CopyJob, target_names
 from towline.registry.look import Copying
@@ -74,9 +74,12 @@ def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Parse the places, copy, and say what happened."""
     task = _task(arguments, call)
-    settings, source = task.settings, parse_place(arguments.source)
+    settings = task.settings
+    with placed("SOURCE"):  # the text itself may hold a password
+        source = parse_place(arguments.source)
     _check_source(arguments, source)
-    targets = [_registry(text) for text in arguments.targets]
+    with placed("TARGET"):
+        targets = [_registry(text) for text in arguments.targets]
     job = CopyJob(
         repository=source.reference.image.name if isinstance(source, RegistryPlace) else "", name=str(source),
         target=source.target if isinstance(source, RegistryPlace) else "", targets=tuple(target.reference for target in targets),

@@ -15,7 +15,7 @@ from towline.commands.call import Call
 from towline.commands.project import team_documents
 from towline.config.build_loop import Source, build_loops
 from towline.config.catalog import load_schema
-from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Reader, find_document, find_project, read_text
+from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Reader, find_document, find_project, read_text, yaml_fix
 from towline.config.findings import LEVELS, Finding, finding, in_order, unreadable
 from towline.config.lint import Report, lint
 from towline.config.sarif import sarif
@@ -136,7 +136,7 @@ def _read(folder: Path, name: str, *, trusted: bool = False) -> tuple[Document |
     try:
         document, faults = shaped(name, load(read_text(folder / name, name)), trusted=trusted)
     except YamlFault as fault:
-        return None, [unreadable(name, f"the YAML cannot be read: {fault.problem}", line=fault.line, column=fault.column)]
+        return None, [unreadable(name, f"the YAML cannot be read: {fault.problem}", fix=yaml_fix(fault), line=fault.line, column=fault.column)]
     except ConfigError as fault:
         return None, [unreadable(name, fault.message, fix=fault.hint)]
     return document, list(faults)

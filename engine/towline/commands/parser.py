@@ -30,6 +30,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Turn argparse's complaint into the engine's own kind of fault."""
+        flag, _, complaint = message.removeprefix("argument ").partition(": ")
+        if complaint.startswith("ignored explicit argument"):
+            raise UsageError(f"{flag} takes no value", hint="give it to switch it on, leave it out otherwise")
+        if complaint == "expected one argument" and flag.startswith("-"):
+            raise UsageError(f"{flag} lacks its value", hint=f"write {flag} VALUE")
         raise UsageError(message, hint=f"see {self.prog} --help")
 
 

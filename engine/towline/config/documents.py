@@ -80,8 +80,13 @@ def read_yaml(text: str, name: str) -> Located:
     try:
         return load(text)
     except YamlFault as fault:
-        raise ConfigError(f"the YAML cannot be read: {fault.problem}", where=f"{name}:{fault.line}:{fault.column}",
-                          hint=_TABS if "cannot start any token" in fault.problem else "") from fault
+        where = f"{name}:{fault.line}:{fault.column}"
+        raise ConfigError(f"the YAML cannot be read: {fault.problem}", where=where, hint=yaml_fix(fault)) from fault
+
+
+def yaml_fix(fault: YamlFault) -> str:
+    """What to do about a fault of YAML; empty if its words say all that is known."""
+    return _TABS if "cannot start any token" in fault.problem else ""
 
 
 def parse_document(text: str, name: str, *, trusted: bool) -> Document:

@@ -11,7 +11,7 @@ from towline.config.rules import Fault, checked, how_to_set
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings, checked_settings
 from towline.config.types import EMPTY
-from towline.config.variables import check_parameters, check_variables
+from towline.config.variables import check_parameters, check_variables, misspelt
 from towline.errors import UsageError
 from towline.suggest import nearest
 
@@ -28,7 +28,7 @@ def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settin
     layers = ordered(schema, inputs)
     unknown = () if part else tuple(_unknown(schema, inputs.documents))
     found = checked_settings(schema, layers, unknown, settled(schema, layers))
-    found.warnings = (*found.warnings, *secrets_in_files(schema, inputs))
+    found.warnings = (*found.warnings, *secrets_in_files(schema, inputs), *_variables(schema, inputs.environ))
     found.notes = tuple(_left(schema, inputs.documents))
     return found
 
@@ -49,6 +49,11 @@ def secrets_in_files(schema: StepSchema, inputs: Inputs) -> tuple[str, ...]:
         f"replace it, take the new one out of the file, and {how_to_set(schema, parameter)}"
         for parameter in secret for layer in files if in_clear(parameter.name, layer.values.get(parameter.name) or "")
     )
+
+
+def _variables(schema: StepSchema, environ: Mapping[str, str]) -> Iterator[str]:
+    """A line on each variable that is nearly the one of a parameter."""
+    return misspelt(environ, (parameter.name for parameter in schema.parameters), first_keys(schema) | keys(schema))
 
 
 def _check_rules(schema: StepSchema, environ: Mapping[str, str]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from towline.config.slips import key_slip
 from towline.errors import ConfigError
 from towline.suggest import close
 
@@ -22,6 +23,15 @@ def check_variables(environ: Mapping[str, str], rules: Collection[str], keys: Co
             continue
         if meant := _near(name, rights, _NEAR_VARIABLE):
             raise _lost(f"the variable {name}", meant, where=name)
+
+
+def misspelt(environ: Mapping[str, str], names: Iterable[str], keys: Collection[str]) -> Iterator[str]:
+    """A line on each variable that is one slip away from that of a parameter, one of `names`, and that nothing reads; `keys` are all that are read."""
+    known = frozenset(names)
+    for variable, value in environ.items():
+        name = variable.removeprefix(_PREFIX)
+        if value and name != variable and name not in keys and (meant := key_slip(name, known)):
+            yield f"nothing reads the variable {variable} (did you mean {_PREFIX}{meant}?)"
 
 
 def check_parameters(names: Iterable[str], rules: Collection[str], keys: Collection[str], where: str) -> None:

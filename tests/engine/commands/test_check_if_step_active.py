@@ -51,7 +51,9 @@ def test_the_exit_code_is_the_answer(workspace: Path, stage: str, step: str, cod
     ending = ask(workspace, stage=stage, step=step)
     assert ending.code == code
     assert ("is active in stage" in ending.err) == (code == 0)
-    assert ("error:" in ending.err) == (code == 1)
+    assert ("is not active in stage" in ending.err) == (code == 1)
+    assert "error:" not in ending.err
+    assert "next:" not in ending.err
 
 
 def test_an_answer_says_why(workspace: Path) -> None:

@@ -230,6 +230,14 @@ def test_half_a_login_says_how_a_person_gives_the_other_half(desk: Desk) -> None
     assert (ending.code, ending.hint) == (4, "give --sourceRegistryUser, or set PIPER_sourceRegistryUser")
 
 
+@pytest.mark.parametrize(("source", "target", "where"), [
+    ("r.example/Team/Shop:1", "r.example/a:1", "SOURCE"), ("r.example/a:1", "r.example/Team/Shop:1", "TARGET"),
+])
+def test_what_is_no_image_says_which_word_it_is(desk: Desk, source: str, target: str, where: str) -> None:
+    ending = desk.copy(source, target)
+    assert (ending.code, ending.where, ending.message) == (3, where, "'Team/Shop:1' is not an image name")
+
+
 def test_a_missing_image_and_a_wrong_password_have_their_exit_codes(desk: Desk) -> None:
     assert desk.copy(f"{desk.source.host}/app:none", f"{desk.target.host}/app:1").code == 5
     assert desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", environ={"PIPER_targetRegistryPassword": "guess-me-not"}).code == 4

@@ -259,3 +259,9 @@ def test_the_configurations_that_are_said_to_work_have_no_error(workspace: Path)
         for name in files:
             (workspace / name).unlink()
     assert judged >= 20
+
+
+def test_a_tab_is_told_how_to_mend(workspace: Path) -> None:
+    configure(workspace, "general:\n\ta: 1\n")
+    (found,) = Ending(["lint"], workspace).result["outputs"]["findings"]
+    assert (found["line"], found["fix"].startswith("indent with spaces only")) == (2, True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.calls import Ending
 from towline import dispatch
 from towline.commands.parser import shared, spelled_out, verbosity, whole
 from towline.errors import UsageError
@@ -36,3 +39,13 @@ def test_verbosity_is_not_that_of_pipers_commands() -> None:
 def test_the_whole_has_every_command() -> None:
     text = whole().format_help()
     assert all(name in text for name in (*dispatch.COMMANDS, "help", "version"))
+
+
+@pytest.mark.parametrize(("words", "message", "hint"), [
+    (["run", "imagePushToRegistry", "--dry-run=false"], "--dry-run takes no value", "leave it out otherwise"),
+    (["plan", "--stage"], "--stage lacks its value", "write --stage VALUE"),
+    (["run", "imagePushToRegistry", "--targetRegistryUrl"], "--targetRegistryUrl lacks its value", "write --targetRegistryUrl VALUE"),
+])
+def test_a_flag_with_a_value_too_many_or_too_few_is_named(tmp_path: Path, words: list[str], message: str, hint: str) -> None:
+    ending = Ending(words, tmp_path)
+    assert (ending.code, ending.message, hint in ending.hint) == (2, message, True)

@@ -332,6 +332,11 @@ def test_a_run_is_told_of_a_secret_in_a_file_and_not_of_one_elsewhere() -> None:
     assert settings("imagePushToRegistry", inputs(bare, pipeline_environment=BUILT, parameters=login)).warnings == ()
 
 
+def test_a_variable_that_is_nearly_a_parameter_s_is_warned_of() -> None:
+    found = settings("imagePushToRegistry", inputs(pipeline_environment=BUILT, environ={"PIPER_targetImageTags": "x", "PIPER_verbose": "true"}))
+    assert found.warnings == ("nothing reads the variable PIPER_targetImageTags (did you mean PIPER_targetImageTag?)",)
+
+
 def test_a_deprecated_alias_is_warned_about_once_for_each_place_and_still_counts() -> None:
     project = "general:\n  old:\n    one: a\nsteps:\n  s:\n    old:\n      one: b\n"
     found = resolve(described(**AGED), inputs(project, parameters={"old": {"one": "c"}}))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.config.variables import check_parameters, check_variables
+from towline.config.variables import check_parameters, check_variables, misspelt
 from towline.errors import ConfigError
 
 RULES = ["credentialHosts", "allowPlainHttp"]
@@ -26,6 +26,15 @@ def test_a_variable_that_is_nearly_one_of_a_rule_is_an_error(name: str, meant: s
 ])
 def test_other_variables_are_left_alone(name: str) -> None:
     check_variables({name: "x"}, RULES, KEYS)
+
+
+@pytest.mark.parametrize(("name", "meant"), [
+    ("PIPER_filePth", "PIPER_filePath"), ("PIPER_filepath", "PIPER_filePath"), ("PIPER_filePath", ""), ("PIPER_deadline", ""), ("filePth", ""),
+    ("PIPER_file", ""),
+])
+def test_a_variable_that_is_one_slip_away_from_a_parameter_is_named(name: str, meant: str) -> None:
+    said = list(misspelt({name: "x", "PIPER_filePahth": ""}, ["filePath", "tool"], ["filePath", "tool", "deadline"]))
+    assert said == ([f"nothing reads the variable {name} (did you mean {meant}?)"] if meant else [])
 
 
 def test_an_empty_variable_holds_no_rule() -> None:

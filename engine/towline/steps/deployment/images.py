@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from towline.config.settings import Settings
-from towline.errors import ConfigError
+from towline.errors import ConfigError, placed
 from towline.image import Reference, has_registry, parse_digest, parse_image, parse_reference, parse_registry
 from towline.suggest import nearest
 
@@ -96,7 +96,8 @@ class Images:
     def _deployed(self, text: str, digest: str, parameter: str) -> Deployed:
         settings, environment = self.settings, self.environment
         url = settings.text("containerRegistryUrl")
-        reference = _within(text, url, pushed=_same_place(url, environment.get("container/targetRegistryUrl")))
+        with placed(settings.origin(parameter)):
+            reference = _within(text, url, pushed=_same_place(url, environment.get("container/targetRegistryUrl")))
         known = reference.image.digest or (parse_digest(digest) if digest else _pushed_digest(text, environment))
         if not reference.image.tag and not reference.image.digest:
             raise ConfigError(f"{text!r} has neither a tag nor a digest", where=settings.origin(parameter), hint="expected name:tag")

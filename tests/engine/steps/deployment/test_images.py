@@ -91,7 +91,9 @@ def test_the_builder_s_digest_counts_where_nothing_was_pushed_further() -> None:
 ])
 def test_a_text_that_is_no_image_is_refused(text: str, says: str) -> None:
     environment = {**PUSHED, "container/targetImageNameTag": ""}
-    assert says in fault(images(environment, containerImageNameTag=text)).message
+    found = fault(images(environment, containerImageNameTag=text))
+    assert says in found.message
+    assert found.where == "parameter of the call"
 
 
 def test_a_digest_alone_is_written_as_it_is() -> None:
