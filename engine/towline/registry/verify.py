@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from towline.errors import ConfigError, RegistryError
+from towline.errors import ConfigError, DigestMismatch, RegistryError
 from towline.image import Reference
 from towline.registry.client import RegistryClient
 from towline.registry.copy import copy_images
@@ -18,9 +18,16 @@ from towline.registry.plan import Place, read_tree
 from towline.registry.referrers import Lists
 from towline.retry import moments
 
+_KEPT = ("the registry keeps the content that it has, so copying cannot heal it: "
+         "have that digest deleted there, and in a cache before it, then run it again")
+
 
 class Damaged(RegistryError):
-    """A target that lacks a part of what its tag names."""
+    """A target that lacks a part of what its tag names, or has other content for it."""
+
+
+class Spoiled(Damaged):
+    """One that has other content for it: a registry that takes content for known by its digest may keep that, whatever it is sent."""
 
 
 def verify_images(reports: Sequence[CopyReport], copying: Copying) -> tuple[CopyReport, ...]:
@@ -35,7 +42,7 @@ def verify_images(reports: Sequence[CopyReport], copying: Copying) -> tuple[Copy
         copying.warn(f"{fault.message}: it is brought again")
     again = _again(reports, damaged, copying)
     for fault in _damaged(again, copying).values():
-        raise fault
+        raise _unhealed(fault)
     return tuple(_joined(first, second) for first, second in zip(reports, again, strict=True))
 
 
@@ -47,6 +54,13 @@ def _again(reports: Sequence[CopyReport], damaged: Mapping[Reference, Damaged], 
     except (RegistryError, ConfigError) as fault:
         what = next(iter(damaged.values())).message
         raise type(fault)(f"{what}, and it could not be brought again: {fault.message}", where=fault.where, hint=fault.hint) from fault
+
+
+def _unhealed(fault: Damaged) -> RegistryError:
+    """What stays wrong although it was sent again."""
+    if not isinstance(fault, Spoiled):
+        return fault
+    return DigestMismatch(f"{fault.message}, although it was brought again", where=fault.where, hint=_KEPT)
 
 
 def _damaged(reports: Iterable[CopyReport], copying: Copying) -> Mapping[Reference, Damaged]:
@@ -108,11 +122,16 @@ class _Proof:
             size = self.client.blob_size(self.target.image.name, blob.digest)
             if size in (-1, blob.size):  # some registries do not say
                 return
-        raise self._wrong(Damaged, f"lacks the blob {blob.digest}" if size is None else f"has {size} bytes for the blob {blob.digest}, not {blob.size}")
+        if size is None:
+            raise self._wrong(Damaged, f"lacks the blob {blob.digest}")
+        raise self._wrong(Spoiled, f"has {size} bytes for the blob {blob.digest}, not {blob.size}")
 
     def _manifest(self, target: str) -> Manifest:
         for _ in moments(self.client.transport.clock, seconds=self.seconds, sleep=self.client.transport.wait):
-            found = self.client.find_manifest(self.target.image.name, target)
+            try:
+                found = self.client.find_manifest(self.target.image.name, target)
+            except DigestMismatch as fault:
+                raise self._wrong(Spoiled, f"has other content for the manifest {target}") from fault
             if found is not None:
                 return found
         raise self._wrong(Damaged, f"lacks the manifest {target}")

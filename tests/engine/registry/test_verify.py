@@ -8,7 +8,7 @@ import pytest
 from tests.engine.registry.clients import Pair, job, ways
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import OCI_INDEX, ImageParts, make_image, make_index, missing, put, refer_to
-from tests.fakes.registry import FakeRegistry, Status, digest_of, on
+from tests.fakes.registry import FakeRegistry, Record, Status, digest_of, on
 from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
 from towline.registry.copy import copy_images
 from towline.registry.job import TAKEN, CopyReport
@@ -100,11 +100,36 @@ def test_where_the_source_is_gone_both_faults_are_told(copied: Copied, source: F
     source.start()
 
 
-def test_a_child_with_other_bytes_is_found(copied: Copied, target: FakeRegistry) -> None:
-    child = copied.index.children[0]
-    target.storage["app"].manifests[child.digest] = (child.media_type, child.manifest + b" ")
-    with pytest.raises(DigestMismatch):
+def spoil(target: FakeRegistry, digest: str, repository: str = "app") -> None:
+    """Give a manifest of the target other content."""
+    media_type, body = target.storage[repository].manifests[digest]
+    target.storage[repository].manifests[digest] = (media_type, body + b" ")
+
+
+@pytest.mark.parametrize("part", ["root", "child"])
+def test_a_manifest_with_other_content_is_brought_again(copied: Copied, target: FakeRegistry, part: str) -> None:
+    digest = copied.index.digest if part == "root" else copied.index.children[0].digest
+    spoil(target, digest)
+    again = copy_images(copied.jobs, copied.copying)
+    [report] = verify_images(again, copied.copying)
+    assert (missing(copied.index, target, "app"), report.changed) == ((), True)
+    [warning] = copied.warnings
+    assert "has other content for the manifest" in warning
+    assert warning.endswith(": it is brought again")
+
+
+def test_a_manifest_that_a_registry_keeps_as_it_is_cannot_be_healed_by_copying(copied: Copied, target: FakeRegistry) -> None:
+    child = copied.index.children[0].digest
+    spoil(target, child)
+    kept = dict(target.storage["app"].manifests)
+
+    def keep(_: Record) -> None:
+        target.storage["app"].manifests[child] = kept[child]
+
+    target.fault = keep
+    with pytest.raises(DigestMismatch, match=f"other content for the manifest {child} .*, although it was brought again") as caught:
         copied.verify()
+    assert "copying cannot heal it" in caught.value.hint
 
 
 def test_what_is_seen_a_moment_after_it_was_stored_is_no_fault(copied: Copied, target: FakeRegistry, time: FakeClock) -> None:
