@@ -11,7 +11,7 @@ import binascii
 import re
 from collections import abc
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import yaml
@@ -147,10 +147,14 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """Plain Python data, and where each mapping entry (its key) and each list item stands, by its path from the root `()`."""
+    """Plain Python data, and where each mapping entry (its key) and each list item stands, by its path from the root `()`.
+
+    `unread`: where something stands behind the first document; None if nothing does.
+    """
 
     value: object
     marks: abc.Mapping[Path, Mark]
+    unread: Mark | None = None
 
 
 class YamlFault(ValueError):
@@ -197,12 +201,21 @@ def _event(event: Any) -> Event:
 def load(text: str) -> Located:
     """Read the first document of `text` as plain Python data in Piper's dialect; an empty one is None; raises YamlFault.
 
-    Not read further than the first document. yes/no/on/off and dates stay text; keys are text as written; duplicate keys fail; aliases and `<<` are expanded.
+    Of what follows that, `unread` says where it begins. yes/no/on/off and dates stay text; keys are text as written; duplicate keys fail; aliases and `<<`
+    are expanded.
     """
-    first = next(_Composer(text).documents(), None)
-    if first is None or first.root is None:
-        return Located(value=None, marks={})
-    return _Constructor(first.root).located()
+    documents = _Composer(text).documents()
+    first = next(documents, None)
+    found = _Constructor(first.root).located() if first and first.root is not None else Located(value=None, marks={})
+    return replace(found, unread=_unread(documents))
+
+
+def _unread(documents: Iterator[Document]) -> Mark | None:
+    """Where the next of `documents` that holds something begins, or what is none; None if neither follows."""
+    try:
+        return next((document.start for document in documents if document.root is not None), None)
+    except YamlFault as fault:
+        return Mark(0, fault.line, fault.column)
 
 
 class _Composer:

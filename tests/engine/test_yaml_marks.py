@@ -161,6 +161,23 @@ def test_a_key_that_stands_twice_is_a_fault_at_the_second(text: str) -> None:
     assert line == 3
 
 
+@pytest.mark.parametrize(("text", "place"), [
+    ("a: 1\n---\nb: 2\n", (2, 1)), ("---\na: 1\n---\n---\nb: 2\n", (4, 1)), ("---\n---\nb: 2\n", (2, 1)), ("a: 1\n...\nb: 2\n", (3, 1)),
+    ("{a: 1} {b: 2}", (1, 8)), ("a: 1\n--- {b\n", (3, 1)), ("a: 1\n---\n? [b]\n: 1\n", (2, 1)),
+])
+def test_where_something_stands_behind_the_first_document_is_said(text: str, place: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    for loader in (yaml_marks._LOADER, yaml.SafeLoader):
+        monkeypatch.setattr(yaml_marks, "_LOADER", loader)
+        unread = yaml_marks.load(text).unread
+        assert unread
+        assert (unread.line, unread.column) == place
+
+
+@pytest.mark.parametrize("text", ["", "a: 1", "---\na: 1\n---\n", "a: 1\n...\n", "# one\n---\na: 1\n---\n# two\n", "---\n---\n"])
+def test_nothing_stands_behind_a_first_document_that_is_followed_by_empty_ones(text: str) -> None:
+    assert yaml_marks.load(text).unread is None
+
+
 @pytest.mark.parametrize("text", ["? [a]\n: b\n", "? {a: 1}\n: b\n", "x: &x [1]\n*x : b\n"])
 def test_a_collection_as_key_is_a_fault(text: str) -> None:
     assert "must be a scalar" in fault(text)[0]

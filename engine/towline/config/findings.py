@@ -28,6 +28,8 @@ def _rule(name: str, level: Level, meaning: str, fix: str) -> Rule:
 
 RULES = {rule.name: rule for rule in (
     _rule("unreadable-file", "error", "The file is no YAML, no UTF-8, or too large.", "correct it at the place that is named"),
+    _rule("second-document", "error", "Something stands behind the first YAML document; in the project's files, a warning.",
+          "write all of it as one document, or the other one as a file of its own"),
     _rule("not-a-map", "error", "A section is a text or a list.", "write `key: value` lines below it"),
     _rule("custom-defaults", "error", "An entry of customDefaults is no text, or names a file that is not in the workspace.", "correct the path"),
     _rule("wrong-type", "error", "A parameter has a value of another type.", "write the type that is named"),

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from towline.config.documents import Document
+from towline.config.documents import UNREAD, Document
 from towline.config.findings import Finding, finding
 from towline.yaml_marks import Located
 
 _SECTIONS = ("general", "steps", "stages")
+_BEHIND = ("", "second document")  # no key of a configuration stands there
 _Path = tuple[str | int, ...]
 
 
@@ -18,6 +19,10 @@ def shaped(name: str, located: Located, *, trusted: bool = False) -> tuple[Docum
     """A file as a document that holds well-formed sections only, and a finding for each other one."""
     whole = Document(name=name, trusted=trusted, content={}, marks=located.marks)
     found: list[Finding] = []
+    if located.unread:
+        whole = replace(whole, marks={**located.marks, _BEHIND: located.unread})
+        made = finding("second-document", whole, _BEHIND, message=UNREAD)
+        found.append(made if trusted else replace(made, level="warning"))  # Piper does not read it, and says nothing
     content = dict(_map(located.value, whole, (), found))
     for section in _SECTIONS:
         inner = _map(content.get(section), whole, (section,), found)

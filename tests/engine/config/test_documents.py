@@ -95,6 +95,24 @@ def test_custom_defaults_that_cannot_be_read_name_the_line_that_asks_for_them(wo
     assert fault.where == f".pipeline/config.yml:{line}"
 
 
+TWO = "---\ngeneral: {}\n---\ngeneral: {credentialHosts: [a.example]}\n"
+
+
+def test_a_second_document_of_the_platform_team_is_an_error_and_no_rule_that_is_off(workspace: Path, tmp_path: Path) -> None:
+    team = put(tmp_path, TWO, "team.yml") / "team.yml"
+    with pytest.raises(ConfigError, match="something stands behind it") as by_file:
+        read_documents(workspace, team_files=[str(team)])
+    with pytest.raises(ConfigError, match="something stands behind it") as by_text:
+        read_documents(workspace, team_documents=[("of the call", TWO)])
+    assert (by_file.value.where, by_text.value.where) == (f"{team}:3", "of the call:3")
+
+
+def test_a_second_document_of_the_project_is_not_read_as_in_piper(workspace: Path) -> None:
+    put(workspace, "general: {a: 1}\n---\ngeneral: {a: 2}\n", "one.yml")
+    documents = read_documents(put(workspace, "customDefaults: [one.yml]\n--- {b\n"))
+    assert [documents.project.content, documents.defaults[-1].content] == [{"customDefaults": ["one.yml"]}, {"general": {"a": 1}}]
+
+
 @pytest.mark.parametrize(
     ("text", "message", "line"),
     [

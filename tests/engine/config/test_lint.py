@@ -216,8 +216,16 @@ def test_a_slip_is_found_and_nothing_else(text: str, rule: str, words: str) -> N
     assert words in f"{finding.message} ({finding.fix})"
 
 
+def test_a_second_document_is_an_error_where_a_rule_may_stand_and_a_warning_in_the_project() -> None:
+    text = "---\ngeneral: {}\n---\ngeneral: {credentialHosts: [a.example]}\n"
+    for trusted, level in ((True, "error"), (False, "warning")):
+        found = shaped("c.yml", load(text), trusted=trusted)[1]
+        assert [(each.rule, each.level, each.where) for each in found] == [("second-document", level, "c.yml:3:1")]
+
+
 def test_every_rule_of_single_files_stands_in_the_table() -> None:
-    assert RULES.keys() - {rule for _, rule, _ in TABLE} == {"unreadable-file", "custom-defaults", "build-loop", "lost-rule"}
+    assert RULES.keys() - {rule for _, rule, _ in TABLE} == {"unreadable-file", "custom-defaults", "build-loop", "lost-rule",
+                                                              "second-document"}
 
 
 def test_all_findings_come_at_once_in_the_order_of_their_places() -> None:
