@@ -49,8 +49,13 @@ class Uploads:
         self.session = session
         self._has_blob = has_blob
         self._mounts_own: bool | None = None
+        self._doubted: set[str] = set()
         self.chunks = ChunkSize()
         self._unused: list[UploadSession] = []
+
+    def doubt(self, repository: str) -> None:
+        """Believe of this repository only that it has the blobs that it says the right size of: what a mount gives it may be what is wrong there."""
+        self._doubted.add(repository)
 
     def start(self, repository: str, digest: str, size: int, from_repository: str = "") -> UploadSession | None:
         """Begin the upload of a blob of `size` bytes; None where the repository has it, or could take it over from `from_repository`.
@@ -58,7 +63,7 @@ class Uploads:
         One POST asks both: a registry that mounts a blob from the very repository it is for says 201 where it is there. Raises the registry family.
         """
         own = not from_repository
-        if own and self._mounts_own is False:
+        if repository in self._doubted or (own and self._mounts_own is False):
             return None if self._has_blob(repository, digest, size) else self._plain(repository)
         answered, upload = self._mount(repository, digest, from_repository or repository)
         if answered and upload is None:

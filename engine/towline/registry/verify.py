@@ -49,6 +49,8 @@ def verify_images(reports: Sequence[CopyReport], copying: Copying) -> tuple[Copy
 def _again(reports: Sequence[CopyReport], damaged: Mapping[Reference, Damaged], copying: Copying) -> tuple[CopyReport, ...]:
     """The copy once more, that believes nothing of the damaged places; raises what that raises, with what it was for."""
     doubted = frozenset(Place(registry=target.registry, repository=target.image.name) for target in damaged)
+    for place in doubted:
+        copying.targets[place.registry].uploads.doubt(place.repository)
     try:
         return copy_images([report.job for report in reports], replace(copying, doubted=doubted))
     except (RegistryError, ConfigError) as fault:

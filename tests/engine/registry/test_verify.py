@@ -11,7 +11,7 @@ from tests.fakes.images import OCI_INDEX, ImageParts, make_image, make_index, mi
 from tests.fakes.registry import FakeRegistry, Record, Status, digest_of, on
 from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
 from towline.registry.copy import copy_images
-from towline.registry.job import TAKEN, CopyReport
+from towline.registry.job import COPIED, TAKEN, CopyReport
 from towline.registry.referrers import Lists, tag_of
 from towline.registry.verify import verify_images
 
@@ -83,12 +83,39 @@ def test_a_blob_that_does_not_come_back_is_told(copied: Copied, target: FakeRegi
         copied.verify()
 
 
-def test_a_shorter_blob_is_found(copied: Copied, target: FakeRegistry) -> None:
+def test_a_shorter_blob_is_sent_again_and_none_beside_it(copied: Copied, target: FakeRegistry) -> None:
     lost = next(iter(target.storage["app"].blobs))
     whole = target.storage["app"].blobs[lost]
     target.storage["app"].blobs[lost] = whole[:-1]
-    with pytest.raises(RegistryError, match=f"has {len(whole) - 1} bytes for the blob {lost}, not {len(whole)}"):
+    [report] = verify_images(copy_images(copied.jobs, copied.copying), copied.copying)
+    assert (missing(copied.index, target, "app"), report.count(COPIED), report.size(COPIED)) == ((), 1, len(whole))
+    [warning] = copied.warnings
+    assert f"has {len(whole) - 1} bytes for the blob {lost}, not {len(whole)}" in warning
+
+
+def test_a_shorter_blob_is_sent_even_where_it_could_be_mounted(target: FakeRegistry, pair: Pair) -> None:
+    image = make_image()
+    put(image, target, "staging/app", "1")
+    copying = replace(pair.copying(), source=pair.target)
+    jobs = [job(target, target, "staging/app:1", "app:1")]
+    copy_images(jobs, copying)
+    lost = next(iter(target.storage["app"].blobs))
+    target.storage["app"].blobs[lost] = target.storage["app"].blobs[lost][:-1]
+    [report] = verify_images(copy_images(jobs, copying), copying)
+    assert (missing(image, target, "app"), report.count(COPIED)) == ((), 1)
+
+
+def test_a_blob_that_a_registry_keeps_as_it_is_cannot_be_healed_by_copying(copied: Copied, target: FakeRegistry) -> None:
+    lost = next(iter(target.storage["app"].blobs))
+    short = target.storage["app"].blobs[lost][:-1]
+
+    def keep(_: Record) -> None:
+        target.storage["app"].blobs[lost] = short
+
+    target.fault = keep
+    with pytest.raises(DigestMismatch, match=f"has {len(short)} bytes for the blob {lost}, .*, although it was brought again") as caught:
         copied.verify()
+    assert "copying cannot heal it" in caught.value.hint
 
 
 def test_where_the_source_is_gone_both_faults_are_told(copied: Copied, source: FakeRegistry, target: FakeRegistry) -> None:
