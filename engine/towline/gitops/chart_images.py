@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from towline.gitops.dotted import parse_dotted
-from towline.gitops.image_effect import images_in, last_part, names
+from towline.gitops.image_effect import images_in, is_read, last_part
 from towline.gitops.image_parts import REGISTRY, ImageParts, global_paths, text_at
 from towline.gitops.plain_data import load
 from towline.image import parse_familiar
@@ -49,14 +49,10 @@ def values_of(
 
 
 def unnamed(images: Mapping[str, ImageValues], rendered: bytes) -> list[str]:
-    """The keys of those images that nothing names in what was rendered."""
+    """The keys of those images that nothing reads in what was rendered."""
     found = images_in(rendered, {last_part(image.repository) for image in images.values()}) or ()
     wanted = {key: parse_familiar(image.text) for key, image in images.items()}
-    return [
-        key
-        for key, reference in wanted.items()
-        if reference and not any(names(one, reference) for one in found)
-    ]
+    return [key for key, reference in wanted.items() if reference and not is_read(found, reference)]
 
 
 def base_values(files: Mapping[str, bytes], chart: str, over: Iterable[bytes]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ _TAG = ("tag", "newtag", "imagetag", "version")
 _DIGEST = ("digest", "sha", "imagedigest")
 WHOLE = "the file"  # the place of what stands in the keys at a file's top
 _NESTED = 3  # texts in texts
+_NOTES = ("annotations", "labels")  # of metadata: neither a cluster nor a renderer runs what they say
+_COMMON_NOTES = ("commonAnnotations", "commonLabels", "matchLabels")
 _TEMPLATED = re.compile(r"x{4,}|\{\{")
 
 
@@ -104,6 +106,12 @@ def strays(found: Iterable[Found], wanted: Reference) -> list[Found]:
     ]
 
 
+def is_read(found: Collection[Found], wanted: Reference) -> bool:
+    """Whether what was rendered has the wanted image: a container runs it, or, where none runs another of its name, some place names it."""
+    named = [one for one in found if names(one, wanted)]
+    return bool(named) and (any(one.runs for one in named) or not strays(found, wanted))
+
+
 def near(found: Sequence[Found], wanted: Reference) -> list[str]:
     """What a file names, for people, the likely ones first: containers, and what has the last part of the name in common."""
     last = last_part(wanted.image.name)
@@ -163,7 +171,8 @@ class _Walk:
         common = _common(node) or common
         yield from _spread(node, path, common)
         for key, value in node.items():
-            yield from self.below(value, f"{path}.{key}".removeprefix("."), common, depth)
+            if not _is_note(path, key):
+                yield from self.below(value, f"{path}.{key}".removeprefix("."), common, depth)
 
     def _text(self, text: str, path: str, depth: int) -> Iterator[Found]:
         if not any(part in text for part in self._like):
@@ -177,6 +186,12 @@ class _Walk:
                 reference.image.tag or reference.image.digest
             ):
                 yield Found(place=path, text=part)
+
+
+def _is_note(path: str, key: object) -> bool:
+    """Whether a key holds what is only told of a resource."""
+    of_metadata = path.rpartition(".")[2] == "metadata"
+    return key in _COMMON_NOTES or (of_metadata and key in _NOTES)
 
 
 def _common(node: Mapping[Any, Any]) -> str:

@@ -82,6 +82,12 @@ def test_what_nothing_names_is_told_by_its_key() -> None:
     ) == ["side"]
 
 
+def test_a_text_beside_a_container_that_runs_another_version_is_no_image_that_is_named() -> None:
+    rendered = b"kind: Pod\nspec: {containers: [{name: a, image: docker.io/h.io/team/web:2}]}\n"
+    note = b"---\nkind: ConfigMap\ndata: {web: 'h.io/team/web:2'}\n"
+    assert unnamed({"image": WEB}, rendered + note) == ["image"]
+
+
 def test_keys_that_images_seem_to_be_called_by_are_known() -> None:
     files = {
         "c/values.yaml": b"web: {image: {repository: a, tag: b}, sideImage: 'x:1', n: 1}\nimage: {pullPolicy: Always}\n",

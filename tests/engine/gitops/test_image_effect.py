@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.gitops.image_effect import Found, composed, images_in, names, near, strays
+from towline.gitops.image_effect import Found, composed, images_in, is_read, names, near, strays
 from towline.image import Reference, parse_reference
 
 DIGEST, OTHER = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
@@ -65,6 +65,11 @@ def test_the_image_is_found_where_it_is_read(text: str) -> None:
         "image: {name: reg.example.com/team/web, version: 1.0.0, repository: x, tag: '2'}\n",
         "images: [{name: web, newName: reg.example.com/team/web}]\n",
         "image: team/web:2.4.1\n",
+        "kind: Pod\nmetadata: {annotations: {was: reg.example.com/team/web:2.4.1}}\n",
+        "kind: D\nspec: {template: {metadata: {annotations: {a: reg.example.com/team/web:2.4.1}}}}\n",
+        "metadata:\n  annotations:\n    last-applied: |\n      a: reg.example.com/team/web:2.4.1\n",
+        "commonAnnotations: {was: reg.example.com/team/web:2.4.1}\n",
+        "metadata: {labels: {registry: reg.example.com, name: team/web, version: 2.4.1}}\n",
     ],
 )
 def test_what_only_looks_like_it_is_another_image(text: str) -> None:
@@ -111,6 +116,26 @@ def test_containers_of_the_same_name_with_another_image_are_strays_and_others_ar
         f"  - {{name: c, image: '{image}'}}\n" for image in images
     )
     assert [one.text for one in strays(found(text), WEB)] == images[:3]
+
+
+@pytest.mark.parametrize(
+    ("pods", "read"),
+    [
+        (["docker.io/reg.example.com/team/web:2.4.1"], False),
+        (["reg.example.com/team/web:2.4.1", "reg.example.com/team/web:1"], True),
+        (["other:1"], True),
+        ([], True),
+    ],
+)
+def test_another_text_counts_only_where_no_container_runs_another_version(
+    pods: list[str],
+    read: bool,  # noqa: FBT001 - of a table
+) -> None:
+    text = "kind: ConfigMap\ndata: {web: reg.example.com/team/web:2.4.1}\n" + "".join(
+        f"---\nkind: Pod\nspec: {{containers: [{{image: '{image}'}}]}}\n" for image in pods
+    )
+    assert is_read(found(text), WEB) is read
+    assert not is_read(found("a: b\n"), WEB)
 
 
 def test_the_likely_ones_are_named_first() -> None:

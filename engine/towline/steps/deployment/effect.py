@@ -15,6 +15,7 @@ from towline.gitops.image_effect import (
     Found,
     containers_in,
     images_in,
+    is_read,
     last_part,
     names,
     near,
@@ -65,15 +66,18 @@ class Effect:
             found = [images_in(contents[path], like) for path in paths]
         every = [one for listed in found for one in listed or ()]
         for image in self.images:
-            for one in strays(every, image) if self.tool == HELM else ():
+            wrong = strays(every, image) if self.tool == HELM else []
+            for one in wrong:
                 warn(f"{one.place} in {some(paths)} runs {one.text}, not {_shown(image)}")
-            if any(names(one, image) for one in every) or None in found:
+            named = any(names(one, image) for one in every)
+            if (named and (not wrong or is_read(every, image))) or None in found:
                 continue  # what cannot be read is not judged: an edit is proven by itself
-            there = self._instead(every, image)
+            there = [str(one) for one in wrong] if named else self._instead(every, image)
             if there or self.tool != VALUES or not _holds_part(image, contents, paths):
                 beside = any(chart_folder(path, listing) is not None for path in paths)
                 sure = self.tool != VALUES or (beside and self.whole)
-                message = f"nothing that is read in {some(paths)} names {_shown(image)}"
+                read = "no container" if named else "nothing that is read"
+                message = f"{read} in {some(paths)} names {_shown(image)}"
                 told = (
                     f"{message}: it names {some(there)}" if there else f"{message}, nor any image"
                 )

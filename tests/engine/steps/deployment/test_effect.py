@@ -66,6 +66,24 @@ def test_of_a_chart_every_container_is_looked_at() -> None:
     assert said(text) == []
 
 
+def test_of_a_chart_another_text_is_not_enough_while_a_container_runs_another_version() -> None:
+    text = POD % "docker.io/reg.io/team/web:2" + "---\nkind: ConfigMap\ndata: {web: 'reg.io/team/web:2'}\n"
+    with pytest.raises(ConfigError) as caught:
+        said(text, tool="helm")
+    assert (
+        caught.value.message
+        == "no container in a.yaml names reg.io/team/web:2: it names docker.io/reg.io/team/web:2 (Pod p, c)"
+    )
+    assert len(said(text, tool="helm", level="warn")) == 2
+    assert said(text) == []
+
+
+def test_an_annotation_is_not_read() -> None:
+    text = POD.replace("name: p", "name: p, annotations: {was: 'reg.io/team/web:2'}") % "x/web:2"
+    with pytest.raises(ConfigError, match=r"nothing that is read .* names x/web:2"):
+        said(text, tool="helm")
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
