@@ -152,7 +152,7 @@ class _Walk:
 
     def __init__(self, like: Collection[str]) -> None:
         self._like = like
-        self._seen: set[int] = set()
+        self._seen: dict[int, Any] = {}  # held, since what is freed leaves its id to others
 
     def below(self, node: Any, path: str, common: str, depth: int) -> Iterator[Found]:
         """Images at `path` and below; `common` is the registry that the values give all images of a chart."""
@@ -161,7 +161,7 @@ class _Walk:
             return
         if not isinstance(node, dict | list) or id(node) in self._seen:
             return
-        self._seen.add(id(node))
+        self._seen[id(node)] = node
         if isinstance(node, list):
             for number, item in enumerate(node):
                 yield from self.below(item, f"{path}[{number}]", common, depth)

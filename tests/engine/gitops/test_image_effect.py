@@ -169,3 +169,14 @@ def test_what_aliases_repeat_is_read_once_and_a_circle_ends() -> None:
     )
     assert [one.text for one in found(nest)] == ["x/web:1"]
     assert [one.text for one in found("a: &a [*a, x/web:1]\n")] == ["x/web:1"]
+
+
+def test_each_list_of_parameters_is_read_however_many_there_are() -> None:
+    names = [f"x/web{number}" for number in range(9)]
+    text = "sources:\n" + "".join(
+        "- helm:\n    parameters:\n"
+        f"    - {{name: app.image.repository, value: {name}}}\n"
+        "    - {name: app.image.tag, value: '1'}\n"
+        for name in names
+    )
+    assert [one.text for one in found(text)] == [f"{name}:1" for name in names]
