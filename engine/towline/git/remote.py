@@ -16,7 +16,7 @@ _HOST = re.compile(rf"{_HOST_NAME}(?::[0-9]{{1,5}})?")
 _USER = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*)")
 _SHORT = re.compile(rf"(?:(?P<user>[^@:/]*)@)?(?P<host>{_HOST_NAME}):(?P<path>.+)", re.IGNORECASE | re.DOTALL)
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f?#\\]")
-_SUPPORTED = "expected https://host/path, ssh://git@host/path or git@host:path"
+_SUPPORTED = "expected https://host/path, ssh://git@host/path or git@host:path; to a server on this machine, http://127.0.0.1:port/path too"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,3 +98,11 @@ def test_a_login_with_a_line_break_is_refused_by_its_origin(password: str) -> No
 
 def test_a_remote_shown_as_a_whole_hides_the_password() -> None:
     assert "s3cret" not in repr(parse_remote("https://git.example.com/a.git", login=LOGIN))
+
+
+@pytest.mark.parametrize("text", ["git://git.example.com/r", "/srv/git/r.git", "file:///srv/git/r.git"])
+def test_what_is_no_address_says_that_a_server_on_this_machine_needs_no_tls(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_remote(text)
+    assert "http://127.0.0.1:port/path" in caught.value.hint
+    assert parse_remote("http://127.0.0.1:3000/me/r.git").url == "http://127.0.0.1:3000/me/r.git"
