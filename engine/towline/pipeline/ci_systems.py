@@ -59,6 +59,7 @@ class System:
     """How a CI system is known, by one of some variables (`NAME=value`: by that value), and its facts.
 
     `own`: signs of a build that checks out the very branch that it is of, a push for example; there a step may have made a commit of its own on top.
+    On GitHub a workflow checks out what it likes: one that a person starts, or a schedule, often another branch than the one that it runs for.
     """
 
     name: str
@@ -98,10 +99,7 @@ SYSTEMS = (
     System(
         name="GitHubActions",
         known_by=("GITHUB_ACTION", "GITHUB_ACTIONS"),
-        own=tuple(
-            f"GITHUB_EVENT_NAME={event}"
-            for event in ("push", "schedule", "workflow_dispatch", "release", "create")
-        ),
+        own=tuple(f"GITHUB_EVENT_NAME={event}" for event in ("push", "release", "create")),
         branch=("{GITHUB_REF}",),
         commit=("{GITHUB_SHA}",),
         number=("{GITHUB_RUN_NUMBER}",),

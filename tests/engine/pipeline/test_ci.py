@@ -171,7 +171,12 @@ def test_what_is_no_sign(environ: dict[str, str]) -> None:
     ({**GITHUB, "GITHUB_TRIGGERING_ACTOR": ""}, {"started_by": "bob"}),
     ({**GITHUB, "GITHUB_EVENT_NAME": "workflow_run"}, {"exact": True}),
     ({**GITHUB, "GITHUB_EVENT_NAME": "issue_comment"}, {"exact": True}),
-    ({**GITHUB, "GITHUB_EVENT_NAME": "schedule"}, {"exact": False}),
+    ({**GITHUB, "GITHUB_EVENT_NAME": "workflow_dispatch"}, {"exact": True}),  # an input may name what is checked out
+    ({**GITHUB, "GITHUB_EVENT_NAME": "schedule"}, {"exact": True}),  # always of the default branch, whatever is built each night
+    ({**GITHUB, "GITHUB_EVENT_NAME": "release"}, {"exact": False}),
+    ({**GITLAB, "CI_PIPELINE_SOURCE": "schedule"}, {"exact": False}),
+    ({**GITLAB, "CI_PIPELINE_SOURCE": "web"}, {"exact": False}),
+    ({**AZURE, "BUILD_REASON": "Manual"}, {"exact": False}),
     ({**AZURE, "BUILD_REASON": "ResourceTrigger"}, {"exact": True}),
     ({**GITLAB, "CI_PIPELINE_SOURCE": "trigger"}, {"exact": True}),
     ({**DRONE, "DRONE_BUILD_EVENT": "promote"}, {"exact": True}),
