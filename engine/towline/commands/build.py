@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from towline.commands.call import Call
 from towline.git.checkout import head_branch, history
-from towline.pipeline.ci import change_of, facts_of
-from towline.pipeline.revision import NONE, Checkout, Revision, revision
+from towline.pipeline.ci import NONE, change_of, facts_of, names_change
+from towline.pipeline.revision import Checkout, Revision, revision
 from towline.wire import Build
 
 _VARIABLES = {
@@ -60,7 +60,7 @@ def build_of(call: Call) -> Build:
 def change_request(call: Call, named: str = "") -> str:
     """What says that a change request is built: the flag `named`, else a variable or the request; empty where nothing does."""
     sign = f"--change-request {named}" if named else change_of(_variables(call))
-    return "" if named == NONE else sign
+    return "" if named and not names_change(named) else sign
 
 
 def revision_of(

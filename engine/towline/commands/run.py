@@ -25,7 +25,7 @@ from towline.config.schema import StepSchema
 from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, TowlineError, UsageError
 from towline.pipeline import environment, stages
-from towline.pipeline.revision import NONE
+from towline.pipeline.ci import NONE
 from towline.steps.task import Task
 from towline.suggest import close
 from towline.wire import BIND, SKIPPED, Binding, Outcome

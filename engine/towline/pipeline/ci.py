@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 
 from towline.pipeline.ci_systems import CHANGE_REF, EVENTS, MERGED, REFS, SIGNS, SYSTEMS
 
+NONE = "none"  # what says that no change request is built
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _BRANCH_REF, _TAG_REF = "refs/heads/", "refs/tags/"
@@ -45,6 +46,11 @@ def system_of(environ: Mapping[str, str]) -> str:
         ),
         "",
     )
+
+
+def names_change(text: str) -> bool:
+    """Whether the text of a flag, a field or a variable names a change request: not if it is empty, `false` or `none`."""
+    return text.lower() not in ("", "false", NONE)
 
 
 def change_of(environ: Mapping[str, str]) -> str:
@@ -88,9 +94,7 @@ def facts_of(environ: Mapping[str, str], name: str = "") -> Facts:
 def _signs(environ: Mapping[str, str]) -> Iterator[str]:
     for name in SIGNS:
         merged, value = MERGED.get(name, ("", ""))
-        if environ.get(name, "") not in ("", "false") and not (
-            merged and environ.get(merged) == value
-        ):
+        if names_change(environ.get(name, "")) and not (merged and environ.get(merged) == value):
             yield name
     for name, pattern in (EVENTS | dict.fromkeys(REFS, CHANGE_REF)).items():
         if re.fullmatch(pattern, environ.get(name, "")):

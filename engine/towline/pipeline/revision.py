@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from towline.pipeline.ci import Facts
+from towline.pipeline.ci import Facts, names_change
 
-NONE = "none"  # what --change-request says where none is built
 _JENKINS = "Jenkins"
 
 
@@ -34,9 +33,9 @@ def revision(
 ) -> Revision:
     """What is built, by the first that says it: a change request, the branch that was named, the CI's own one, a job of Jenkins, git.
 
-    `change_request` is the sign of one (`none`: there is none), `branch` what a caller names.
+    `change_request` is the sign of one (`none` and `false`: there is none), `branch` what a caller names.
     """
-    if change_request not in ("", NONE):
+    if names_change(change_request):
         return Revision(change_request=change_request)
     if branch:
         return Revision(branch=branch.removeprefix("refs/heads/"))

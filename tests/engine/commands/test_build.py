@@ -57,6 +57,10 @@ def test_a_call_in_a_shell_is_known_by_its_ci_system(tmp_path: Path) -> None:
     ({"CHANGE_ID": "7"}, None, "", "CHANGE_ID"),
     ({"CHANGE_ID": "7"}, Build(change_request="7"), "none", ""),
     ({}, None, "7", "--change-request 7"),
+    ({"CHANGE_ID": "7"}, None, "false", ""),
+    ({}, Build(change_request="none"), "", ""),
+    ({"CHANGE_ID": "7"}, Build(change_request="false"), "", ""),  # what the request says stands over Jenkins' variables
+    ({"ghprbPullId": "7"}, Build(change_request="none"), "", "ghprbPullId"),
 ])
 def test_a_change_request_is_known_by_the_flag_the_request_or_a_variable(
     tmp_path: Path, environ: dict[str, str], build: Build | None, named: str, sign: str,

@@ -151,7 +151,8 @@ def test_any_sign_of_a_change_request_makes_it_one(environ: dict[str, str], sign
 
 
 @pytest.mark.parametrize("environ", [
-    {}, {"CHANGE_ID": ""}, {"CHANGE_ID": "false"}, {"GITHUB_EVENT_NAME": "push"}, {"CODEBUILD_WEBHOOK_TRIGGER": "branch/main"},
+    {}, {"CHANGE_ID": ""}, {"CHANGE_ID": "false"}, {"CHANGE_ID": "none"}, {"BUILDKITE_PULL_REQUEST": "False"}, {"GITHUB_EVENT_NAME": "push"},
+    {"CODEBUILD_WEBHOOK_TRIGGER": "branch/main"},
     {**JENKINS, "GERRIT_CHANGE_NUMBER": "7", "GERRIT_EVENT_TYPE": "change-merged"},  # it is part of the branch now
     {**GITHUB, "GITHUB_EVENT_NAME": "workflow_run"}, {**GITHUB, "GITHUB_REF": "refs/heads/pull/7"}, {**CIRCLE, "CIRCLE_BRANCH": "pull/request-fixes"},
 ])

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from towline.pipeline.ci import Facts
-from towline.pipeline.revision import NONE, Checkout, Revision, revision
+from towline.pipeline.ci import NONE, Facts
+from towline.pipeline.revision import Checkout, Revision, revision
 
 ONE, TWO, THREE = "1" * 40, "2" * 40, "3" * 40
 BRANCH = Facts(system="GitHubActions", branch="main", branch_by="GITHUB_REF", commit=ONE)
@@ -19,6 +19,7 @@ JOB = Facts(system="Jenkins", commit=ONE)
     (BRANCH, Checkout(commits=[ONE]), {"change_request": "CHANGE_ID"}, Revision(change_request="CHANGE_ID")),
     (BRANCH, Checkout(commits=[ONE]), {"change_request": "CHANGE_ID", "branch": "main"}, Revision(change_request="CHANGE_ID")),
     (BRANCH, Checkout(commits=[ONE]), {"change_request": NONE}, Revision(branch="main")),
+    (BRANCH, Checkout(commits=[ONE]), {"change_request": "false"}, Revision(branch="main")),
     # then what the caller says
     (BRANCH, Checkout(commits=[TWO]), {"branch": "refs/heads/x"}, Revision(branch="x")),
     (TAG, Checkout(), {"branch": "main"}, Revision(branch="main")),
