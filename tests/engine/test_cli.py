@@ -350,3 +350,8 @@ def test_the_console_script_and_the_module_are_one_door(workspace: Path) -> None
     for words in ([str(script)], [sys.executable, "-m", "towline"]):
         done = subprocess.run([*words, "version"], cwd=workspace, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (0, f"towline {version()}\n")
+
+
+def test_a_dash_is_no_step(workspace: Path) -> None:
+    ending = Ending(["run", "-"], workspace)
+    assert (ending.code, "unknown step" in ending.message) == (2, True)

@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
     _add_own(parser)
     asked = [word for word in words if word in _HELP]
     known, _ = parser.parse_known_args([*(word for word in words if word not in _HELP), *([_NO_STEP] if asked else [])])
-    if known.step == _NO_STEP:
+    if asked and known.step == _NO_STEP:
         parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _steps()
         return ""
     schema = load_schema(known.step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
 import json
@@ -39,7 +40,7 @@ CONTENT = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 
 def packed(name: str = "redis", version: str = "18.1.2", more: bytes = b"") -> bytes:
     archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+    with gzip.GzipFile(fileobj=archive, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
         for path, content in {
             "Chart.yaml": f"apiVersion: v2\nname: {name}\nversion: {version}\n".encode(),
             "more": more,
