@@ -88,16 +88,21 @@ class Document:
 
 def documents(text: str) -> list[Document]:
     """The documents of a stream in their order, those without content left out."""
-    starts = sorted({0, *(found.start() for found in _SEPARATOR.finditer(text))})
-    found = [
-        Document(text=text[start:end])
-        for start, end in zip(starts, [*starts[1:], len(text)], strict=True)
-    ]
+    found = cut(text)
     heads = ["", *(one.text if one.empty and one.source else "" for one in found)]
     return [
         replace(one, head="" if one.source else head)
         for one, head in zip(found, heads, strict=False)
         if not one.empty
+    ]
+
+
+def cut(text: str) -> list[Document]:
+    """A stream cut at its separators: all of it, what is empty as well."""
+    starts = sorted({0, *(found.start() for found in _SEPARATOR.finditer(text))})
+    return [
+        Document(text=text[start:end])
+        for start, end in zip(starts, [*starts[1:], len(text)], strict=True)
     ]
 
 

@@ -1,4 +1,7 @@
-"""Pure. Secrets in what is shown: each value of a Secret becomes a mark, the same one for the same value, so that a diff still tells what changes."""
+"""Pure. Secrets in what is shown: each value of a Secret becomes a mark, the same one for the same.
+
+So a diff still tells what changes; a document that cannot be told for certain is hidden whole.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,18 @@ from dataclasses import dataclass, field, replace
 
 import yaml
 
-from towline.gitops.rendered import Path, at, documents, entries, replaced
+from towline.gitops.rendered import Document, Path, at, cut, data, entries, items, replaced
 
 _MASK = "****"
-_SECRET = re.compile(r"\bkind['\"]?\s*:\s*['\"]?(?:Secret|List|SecretList)\b")
-_FIELDS = ("data", "stringData")
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_KINDS = ("Secret", "SecretGenerator")
+_OPEN = ("apiVersion", "kind", "type", "immutable", "group", "version")  # of these only what is one text
+_NAMES = ("name", "namespace", "valuesKey", "targetPath", "optional", "key", "behavior")
+_ESCAPED = r"kind\W+\"[^\"\n]{0,99}\\|\\[xuU][^\"\n]{0,99}\"\s*:|stringData|secretGenerator"
+_WORD = re.compile(rf"(?:\b|\\[nrt])Secret(?:List|Generator)?\b|{_ESCAPED}")
+_HELD = re.compile(rf"kind\W+(?:\w+\W+){{0,6}}[nrt]?Secret(?:List|Generator)?\b|{_ESCAPED}")
+_MOST = 300  # values of one document, for each of which it is read anew
+_COMMENT = re.compile(r"#(?! Source: \S+/templates/\S+$).*$", re.MULTILINE)
 
 
 @dataclass
@@ -26,51 +35,96 @@ class Marks:
         """The mark of a value."""
         return self._known.setdefault(value, f"{_MASK}{len(self._known) + 1}")
 
+    def made(self, text: str) -> bool:
+        """Whether `text` is such a mark, or empty."""
+        return not text or text in self._known.values()
+
 
 def shown(contents: Mapping[str, bytes], marks: Marks) -> dict[str, bytes]:
-    """The files with marks in place of the values of their Secrets; those that hold none are left out."""
+    """The files with marks in place of the values of their Secrets; those without are left out."""
     found = {}
-    for path, data in contents.items():
-        text = data.decode(errors="replace")
-        if _SECRET.search(text):
-            found[path] = _shown(text, marks).encode()
-    return {path: data for path, data in found.items() if data != contents[path]}
+    for path, content in contents.items():
+        text = content.decode(errors="replace")
+        if "\0" in text:  # UTF-16, for one
+            found[path] = f"# not shown, since it is no text: {marks.of(text)}\n".encode()
+        elif _WORD.search(text):
+            found[path] = "".join(_shown(one, marks) for one in cut(text)).encode()
+    return {
+        path: masked
+        for path, masked in found.items()
+        if masked != contents[path].decode(errors="replace").encode()
+    }
 
 
-def _shown(text: str, marks: Marks) -> str:
-    for one in documents(text):
-        if not _SECRET.search(one.text):
-            continue
-        if one.root is None:
-            text = text.replace(
-                one.text, f"---\n# a Secret that cannot be read: {marks.of(one.text)}\n"
-            )
-            continue
-        made = one
-        for path, value in _values(one.root, ()):
-            made = replaced(made, {path: ("", marks.of(value))})
-        if any(not value.startswith(_MASK) for _, value in _values(made.root, ())):
-            made = replace(
-                made, text=f"---\n# a Secret that cannot be shown: {marks.of(one.text)}\n"
-            )
-        text = text.replace(one.text, made.text)
-    return text
+def _shown(one: Document, marks: Marks) -> str:
+    """The text of a document as it may be shown."""
+    if not _WORD.search(one.text):
+        return one.text
+    if one.empty:
+        return _COMMENT.sub(lambda found: f"# {marks.of(found[0])}", one.text)
+    if one.root is None or not _plain_keys(one.root):
+        return f"---\n# a Secret that cannot be read: {marks.of(one.text)}\n"
+    made, wanted = one, list(_hidden(one.root, ()))
+    for path, value in wanted[:_MOST]:
+        made = replaced(made, {path: ("", marks.of(value))})
+    commented = "\n".join(_COMMENT.findall(one.text))
+    if wanted or _HELD.search(commented):
+        text = _COMMENT.sub(lambda found: f"# {marks.of(found[0])}", made.text)
+        made = _without_change(made, text)
+    if made.root is None or not all(marks.made(value) for _, value in _hidden(made.root, ())):
+        return f"---\n# a Secret that cannot be shown: {marks.of(one.text)}\n"
+    return made.text
 
 
-def _values(node: yaml.Node | None, path: Path) -> Iterator[tuple[Path, str]]:
-    """The values of a Secret, or of the Secrets in a list, that hold something, with their places."""
-    if node is None:
+def _without_change(one: Document, text: str) -> Document:
+    """`one` with this text; without any root where that is not the same to what reads YAML."""
+    made = replace(one, text=text)
+    same = made.root is not None and one.root is not None and data(made.root) == data(one.root)
+    return made if same else replace(one, text="")
+
+
+def _hidden(node: yaml.Node | None, path: Path, how: str = "") -> Iterator[tuple[Path, str]]:
+    """What is not to be shown of a node, with its places: the Secrets in it, and texts that hold one.
+
+    `how` is `secret` where the node is one, of which only names are shown, and `all` for all of it.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        if node.value and (how or _HELD.search(node.value)):
+            yield path, node.value
         return
-    kind = at(node, ("kind",))
-    if isinstance(kind, yaml.ScalarNode) and kind.value == "Secret":
-        for name in _FIELDS:
-            held = at(node, (name,))
-            for key, value in entries(held).items() if held else ():
-                if isinstance(value, yaml.ScalarNode) and value.value:
-                    yield (*path, name, key), value.value
-        applied = at(node, ("metadata", "annotations", _APPLIED))
-        if isinstance(applied, yaml.ScalarNode):
-            yield (*path, "metadata", "annotations", _APPLIED), applied.value
-    items = at(node, ("items",))
-    for number, item in enumerate(items.value if isinstance(items, yaml.SequenceNode) else ()):
-        yield from _values(item, (*path, "items", number))
+    for number, item in enumerate(items(node) if node else ()):
+        yield from _hidden(item, (*path, number), how)
+    here = entries(node) if node else {}
+    kind = _text(node, "kind")
+    if not how and (kind in _KINDS or "stringData" in here):
+        how = "secret"
+    for key, value in here.items():
+        below = how
+        if how == "secret" and (
+            key == "metadata" or (key in (*_OPEN, *_NAMES) and isinstance(value, yaml.ScalarNode))
+        ):
+            below = ""
+        elif how == "secret" or key == _APPLIED:
+            below = "all"
+        elif not how and (key == "secretGenerator" or (kind == "SecretList" and key == "items")):
+            below = "secret"
+        elif not how and key != "target" and _text(node, "target", "kind") in _KINDS:
+            below = "all"
+        yield from _hidden(value, (*path, key), below)
+
+
+def _text(node: yaml.Node | None, *path: str) -> str:
+    found = at(node, path)
+    return found.value if isinstance(found, yaml.ScalarNode) else ""
+
+
+def _plain_keys(node: yaml.Node) -> bool:
+    """Whether each key stands once, and is a text that holds nothing itself."""
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        return (
+            len(set(keys)) == len(node.value)
+            and not any("\n" in key or ("kind" in key and _HELD.search(key)) for key in keys)
+            and all(_plain_keys(value) for _, value in node.value)
+        )
+    return all(_plain_keys(item) for item in items(node))

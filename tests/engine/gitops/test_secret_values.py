@@ -39,9 +39,9 @@ def test_the_values_of_a_secret_become_marks_and_nothing_else_changes() -> None:
     for part in ("old-pass", "c2VjcmV0", "b2xk"):
         assert part not in text
     assert 'stringData:\n  pw: "****2"\n  empty: ""\n  pem: "****3"\n' in text
-    assert 'data: {a: "****1", b: "****1"}' in text
+    assert 'data: {a: "****4", b: "****4"}' in text
     head, tail = (
-        SECRET.split("    kubectl", maxsplit=1)[0],
+        SECRET.split(" # note", maxsplit=1)[0],
         SECRET[SECRET.index("---\nkind: Deployment") :],
     )
     assert text.startswith(head)
@@ -70,6 +70,38 @@ def test_the_same_value_has_the_same_mark_in_both_files() -> None:
         "kind: SecretList\nitems: [{kind: Secret, data: {a: hidden}}]\n",
         "---\r\nkind: Secret\r\nstringData:\r\n  a: hidden\r\n",
         "'kind' : 'Secret'\ndata:\n  a: >-\n    hidden\n    more\n",
+        "kind: Secret\nstringData: {a: hidden, a: x}\n",
+        "kind: Secret\nstringData: {a: hidden}\nstringData: {a: x}\n",
+        "kind: Secret\ndata: {a: x}\nstringData:\n  a: {b: {c: [hidden]}}\n",
+        "kind: Secret\nstringData:\n  ? {a: hidden}\n  : x\n",
+        "kind: Secret\nStringdata: {a: hidden}\ntype: {a: hidden}\n",
+        "kind: &s Secret\nstringData: {a: hidden}\n",
+        "kind: !!str Secret\nstringData: {a: hidden}\n",
+        "kind: !<tag:yaml.org,2002:str> Secret\ndata: {a: {{ x }}hidden}\n",
+        'kind: "Secr\\u0065t"\ndata: {a: hidden}\n',
+        '"k\\u0069nd": "Secr\\u0065t"\ndata: {a: hidden}\n',
+        "? kind\n: Secret\ndata:\n  a: hidden\n",
+        "kind: Secret\nstringData:\n  a: !!binary hidden\n  b: &x hidden\n",
+        'kind: Secret\nstringData: {a: "****hidden"}\n',
+        "kind: SecretList\nitems: [{data: {a: hidden}}]\n",
+        "- kind: Secret\n  data: {a: hidden}\n",
+        "metadata: {name: a}\nstringData: {a: hidden}\n",
+        "kind: Secret\n# was: hidden\ndata: {a: x} # hidden\n",
+        "kind: Secret\ndata: {a: x}# hidden\n",
+        "kind: Secret\nmetadata: {annotations: {a: 'x # hidden'}} # hidden\ndata: {a: x}\n",
+        "# kind: Secret\n# data: {a: hidden}\n---\nkind: ConfigMap\n",
+        "kind: ConfigMap\n# kind: Secret\n# data: {a: hidden}\n",
+        "kind: ConfigMap\n...\nkind: Secret\ndata: {a: hidden}\n",
+        "kind: ConfigMap\rmetadata: {}\r---\rkind: Secret\rdata: {a: hidden}\r",
+        "kind: ConfigMap\ndata:\n  a: |\n    kind: Secret\n    data: {a: hidden}\n",
+        'kind: A\ndata: {a: "{\\"kind\\":\\"Secret\\",\\"data\\":{\\"a\\":\\"hidden\\"}}"}\n',
+        'kind: ConfigMap\n"{kind: Secret, data: {a: hidden}}": x\n',
+        "kind: Kustomization\nsecretGenerator: [{name: a, literals: [b=hidden]}]\n",
+        "kind: SecretGenerator\nliterals: [b=hidden]\n",
+        "patches:\n- target: {kind: Secret}\n  patch: '[{op: add, path: /data/a, value: hidden}]'\n",
+        "patches:\n- patch: |-\n    kind: Secret\n    data: {a: hidden}\n",
+        "values:\n  extra:\n  - {kind: Secret, data: {a: hidden}}\n",
+        "a: &a {b: hidden}\nb: *a\nkind: Secret\n",
     ],
 )
 def test_a_secret_in_any_form_is_not_shown(text: str) -> None:
@@ -83,8 +115,34 @@ def test_a_secret_in_any_form_is_not_shown(text: str) -> None:
         "kind: ExternalSecret\ndata: {a: stays}\n",
         "kind: SecretProviderClass\ndata: {a: stays}\n",
         "kind: ConfigMap\ndata: {a: stays}\n",
-        "resources: []\npatches:\n- target: {kind: Secret}\n  data: stays\n",
+        "kind: HelmRelease # of a Secret\nspec: {valuesFrom: [{kind: Secret, name: stays}]}\n",
+        "kind: Application\nspec: {ignoreDifferences: [{group: '', kind: Secret, name: stays}]}\n",
+        "kind: Deployment\nspec: {a: [{secretKeyRef: {name: stays, key: stays}}]}\n",
+        "kind: ConfigMap\ndata:\n  a: |\n    run \\\n      --it\n",
     ],
 )
 def test_what_is_no_secret_stays_as_it_is(text: str) -> None:
     assert shown({"f": text.encode()}, Marks()) == {}
+
+
+def test_a_document_beside_a_secret_that_cannot_be_read_stays_and_a_file_that_is_no_text_is_hidden() -> (
+    None
+):
+    rest = "kind: Deployment\nspec: {image: 'a:1'}\n"
+    text = masked(f"{rest}---\nkind: Secret\ndata: [hidden\n---\n{rest}")
+    assert text.startswith(rest)
+    assert text.endswith(f"---\n{rest}")
+    wide = "kind: Secret\ndata: {a: hidden}\n".encode("utf-16")
+    assert b"h\0i\0d" not in shown({"f": wide}, Marks())["f"]
+
+
+def test_of_a_chart_rendered_the_template_is_named_and_a_text_of_a_list_only_is_hidden() -> None:
+    head = "---\n# Source: app/templates/s.yaml\nkind: Secret\nmetadata: {name: s}\n"
+    assert masked(f"{head}data: {{a: hidden}}\n") == f'{head}data: {{a: "****1"}}\n'
+    generator = "images: [{name: app, newTag: '1'}]\nsecretGenerator: [{name: a, literals: [%s]}]\n"
+    assert masked(generator % "b=hidden") == generator % '"****1"'
+
+
+def test_a_secret_with_very_many_values_is_hidden_whole() -> None:
+    many = "".join(f"  k{number}: hidden{number}\n" for number in range(400))
+    assert masked(f"kind: Secret\ndata:\n{many}").startswith("---\n# a Secret that cannot be shown")
