@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from itertools import count
 
+import pytest
+
 from towline.registry.attempts import ATTEMPTS, Attempts
 
 MIB = 1024 * 1024
@@ -31,12 +33,17 @@ def test_what_was_taught_is_no_failure() -> None:
     assert attempts.failed == 1
 
 
-def test_a_large_blob_may_be_cut_often_where_each_try_brings_a_good_piece() -> None:
+@pytest.mark.parametrize("step", [1, 1000, 600_000, MIB])
+def test_a_large_blob_may_be_cut_often_if_each_try_gets_further(step: int) -> None:
     attempts = Attempts()
-    assert all(attempts.again(reached) for reached in range(MIB, 1000 * MIB, MIB))
+    assert all(attempts.again(reached) for reached in range(step, 1000 * step, step))
 
 
-def test_a_little_each_time_or_a_lesson_each_time_comes_to_an_end() -> None:
-    by_bytes, by_lessons = Attempts(), Attempts()
-    assert next(number for number in count(1) if not by_bytes.again(number)) == 21
-    assert next(number for number in count(1) if not by_lessons.again(0, taught=True)) == 21
+def test_a_lesson_each_time_comes_to_an_end() -> None:
+    attempts = Attempts()
+    assert next(number for number in count(1) if not attempts.again(0, taught=True)) == 21
+
+
+def test_lessons_on_the_way_do_not_end_what_gets_further() -> None:
+    attempts = Attempts()
+    assert all(attempts.again(reached, taught=True) for reached in range(1, 1000))

@@ -303,8 +303,8 @@ def test_the_steps_of_learning_are_no_failures(source: FakeRegistry, target: Fak
 
 def test_a_large_layer_arrives_over_a_line_that_is_cut_again_and_again(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     target.resumes = True
-    blob = blob_of(random.Random(7).randbytes(30 * 1024 * 1024), source, pair)
-    piece = 1024 * 1024 + 1
+    blob = blob_of(random.Random(7).randbytes(20 * 1024 * 1024), source, pair)
+    piece = 600_000
     target.fault = lambda record: CutRequest(after=piece) if int(record.headers.get("content-length", "0")) > piece else None
     transfer(pair, blob)
     assert digest_of(target.storage["app"].blobs[blob.digest]) == blob.digest
@@ -345,13 +345,13 @@ def test_a_proxy_that_takes_nothing_is_given_up(source: FakeRegistry, target: Fa
         transfer(pair, blob_of(bytes(BIG), source, pair))
 
 
-def test_a_registry_that_gets_only_a_little_further_each_time_is_given_up(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+def test_a_registry_that_gets_a_little_further_each_time_has_all_of_it_in_the_end(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     target.resumes = True
-    blob = blob_of(random.Random(3).randbytes(BIG), source, pair)
-    target.fault = lambda record: CutRequest(after=1000) if record.method in ("PUT", "PATCH") else None
-    with pytest.raises(RegistryUnreachable):
-        transfer(pair, blob)
-    assert target.count("PATCH") + target.count("PUT") == 21
+    blob = blob_of(random.Random(3).randbytes(100_000), source, pair)
+    target.fault = lambda record: CutRequest(after=1000) if int(record.headers.get("content-length", "0")) > 1000 else None
+    transfer(pair, blob)
+    assert digest_of(target.storage["app"].blobs[blob.digest]) == blob.digest
+    assert target.count("PATCH") + target.count("PUT") >= 100
 
 
 def test_a_registry_that_loses_every_upload_is_given_up(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
