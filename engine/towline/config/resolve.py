@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from towline.config.catalog import all_schemas
 from towline.config.clear_text import in_clear
 from towline.config.context import first_keys, keys
 from towline.config.layers import PARAMETERS_JSON, PIPELINE_ENVIRONMENT, Documents, Inputs, left_to_others, ordered, read_parameters, settled
@@ -52,8 +53,12 @@ def secrets_in_files(schema: StepSchema, inputs: Inputs) -> tuple[str, ...]:
 
 
 def _variables(schema: StepSchema, environ: Mapping[str, str]) -> Iterator[str]:
-    """A line on each variable that is nearly the one of a parameter."""
-    return misspelt(environ, (parameter.name for parameter in schema.parameters), first_keys(schema) | keys(schema))
+    """A line on each variable that is nearly the one of a parameter, and no other step's own."""
+    near = list(misspelt(environ, (parameter.name for parameter in schema.parameters), first_keys(schema) | keys(schema)))
+    steps = all_schemas() if near else ()  # read where there is one alone: it takes as long as a whole start
+    for name, meant in near:
+        if not any(step.find(name) for step in steps):
+            yield f"nothing reads the variable PIPER_{name} (did you mean PIPER_{meant}?)"
 
 
 def _check_rules(schema: StepSchema, environ: Mapping[str, str]) -> None:

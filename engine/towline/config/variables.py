@@ -25,13 +25,13 @@ def check_variables(environ: Mapping[str, str], rules: Collection[str], keys: Co
             raise _lost(f"the variable {name}", meant, where=name)
 
 
-def misspelt(environ: Mapping[str, str], names: Iterable[str], keys: Collection[str]) -> Iterator[str]:
-    """A line on each variable that is one slip away from that of a parameter, one of `names`, and that nothing reads; `keys` are all that are read."""
+def misspelt(environ: Mapping[str, str], names: Iterable[str], keys: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Each name that a variable has and that is one slip away from a parameter, one of `names`, and this one; `keys` are all that are read."""
     known = frozenset(names)
     for variable, value in environ.items():
         name = variable.removeprefix(_PREFIX)
         if value and name != variable and name not in keys and (meant := key_slip(name, known)):
-            yield f"nothing reads the variable {variable} (did you mean {_PREFIX}{meant}?)"
+            yield name, meant
 
 
 def check_parameters(names: Iterable[str], rules: Collection[str], keys: Collection[str], where: str) -> None:

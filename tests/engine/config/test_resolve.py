@@ -333,7 +333,8 @@ def test_a_run_is_told_of_a_secret_in_a_file_and_not_of_one_elsewhere() -> None:
 
 
 def test_a_variable_that_is_nearly_a_parameter_s_is_warned_of() -> None:
-    found = settings("imagePushToRegistry", inputs(pipeline_environment=BUILT, environ={"PIPER_targetImageTags": "x", "PIPER_verbose": "true"}))
+    others = {"PIPER_verbose": "true", "PIPER_sourceImage": "of containerPushToRegistry"}
+    found = settings("imagePushToRegistry", inputs(pipeline_environment=BUILT, environ={"PIPER_targetImageTags": "x", **others}))
     assert found.warnings == ("nothing reads the variable PIPER_targetImageTags (did you mean PIPER_targetImageTag?)",)
 
 

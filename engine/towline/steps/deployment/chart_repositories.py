@@ -161,7 +161,7 @@ class ChartRepositories:
         registry, path = parse_registry(f"{scheme}://{repository.removeprefix('oci://')}/{name}")
         login = registry_login(self._task, registry, role="", path=path)
         client = RegistryClient(
-            Party(registry=registry, role="source", login=login),
+            Party(registry=registry, role="chart", login=login),
             transport=transport,
             allow_plain_http=self._task.settings.flag("allowPlainHttp"),
         )

@@ -336,6 +336,13 @@ def test_a_repository_that_does_not_answer_names_the_chart_that_wants_it(
         "http://127.0.0.1:1/index.yaml cannot be reached: connection refused",
         "http://127.0.0.1:1",
     )
+    packed_there = fault(
+        RegistryUnreachable,
+        Fetcher(tmp_path, chartRepositories=["127.0.0.1:1"]),
+        "oci://127.0.0.1:1/charts",
+    )
+    assert packed_there.message.startswith("the chart registry 127.0.0.1:1 cannot be reached")
+    assert "staging" not in packed_there.hint
 
 
 @pytest.mark.parametrize(
