@@ -10,7 +10,7 @@ from towline.image import Reference
 from towline.registry.client import RegistryClient
 from towline.registry.copy import copy_images
 from towline.registry.deadline import in_time
-from towline.registry.job import SKIPPED, CopyReport
+from towline.registry.job import SKIPPED, TAKEN, CopyReport
 from towline.registry.look import Copying
 from towline.registry.manifest import Descriptor, Manifest
 from towline.registry.parallel import in_parallel
@@ -33,7 +33,8 @@ class Spoiled(Damaged):
 def verify_images(reports: Sequence[CopyReport], copying: Copying) -> tuple[CopyReport, ...]:
     """Read every target's manifests again, and ask for every blob; a target that has lost a part gets all of it once more, and is read again.
 
-    What came of it. Raises RegistryError where something is missing or another than was copied.
+    What came of it; what refers to an image and may stay behind is left out, with a warning, where a target has taken it and does not keep it.
+    Raises RegistryError where something is missing or another than was copied.
     """
     damaged = _damaged(reports, copying)
     if not damaged:
@@ -41,9 +42,21 @@ def verify_images(reports: Sequence[CopyReport], copying: Copying) -> tuple[Copy
     for fault in damaged.values():
         copying.warn(f"{fault.message}: it is brought again")
     again = _again(reports, damaged, copying)
-    for fault in _damaged(again, copying).values():
-        raise _unhealed(fault)
-    return tuple(_joined(first, second) for first, second in zip(reports, again, strict=True))
+    dropped = _dropped(again, _damaged(again, copying), copying)
+    joined = (_joined(first, second) for first, second in zip(reports, again, strict=True))
+    return tuple(replace(report, referrers=tuple(one for one in report.referrers if not dropped & set(one.job.targets))) for report in joined)
+
+
+def _dropped(reports: Sequence[CopyReport], damaged: Mapping[Reference, Damaged], copying: Copying) -> frozenset[Reference]:
+    """Those that are damaged still, and may be; raises RegistryError for any other."""
+    images = {target for report in reports for target in report.job.targets}
+    may = {target for report in _everything(reports) if report.job.refers == TAKEN for target in report.job.targets} - images
+    for target, fault in damaged.items():
+        if target not in may or isinstance(fault, Spoiled):
+            raise _unhealed(fault)
+    for fault in damaged.values():
+        copying.warn(f"what refers to the image (signatures, attestations, SBOMs) was taken and is not kept: {fault.message}")
+    return frozenset(damaged)
 
 
 def _again(reports: Sequence[CopyReport], damaged: Mapping[Reference, Damaged], copying: Copying) -> tuple[CopyReport, ...]:

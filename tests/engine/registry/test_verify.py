@@ -8,12 +8,14 @@ import pytest
 from tests.engine.registry.clients import Pair, job, ways
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import OCI_INDEX, ImageParts, make_image, make_index, missing, put, refer_to
-from tests.fakes.registry import FakeRegistry, Record, Status, digest_of, on
+from tests.fakes.registry import Answer, FakeRegistry, Record, Status, digest_of, on
+from tests.fakes.serve import Request
 from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
 from towline.registry.copy import copy_images
-from towline.registry.job import COPIED, TAKEN, CopyReport
+from towline.registry.job import COPIED, DEMANDED, TAKEN, CopyReport
 from towline.registry.referrers import Lists, tag_of
 from towline.registry.verify import verify_images
+from towline.transport import Transport
 
 
 class Copied:
@@ -198,6 +200,38 @@ def test_what_refers_to_the_image_is_read_again_too_and_must_be_listed(source: F
     assert missing(sbom, target, "b/app") == ()
     assert {entry.digest for entry in Lists(pair.target, "b/app").referrers([image.digest])} == {sbom.digest, other.digest}
     assert again[0].changed
+
+
+class Dropping(FakeRegistry):
+    """A registry that takes what refers to an image, and does not keep it."""
+
+    def _put_manifest(self, request: Request, name: str, target: str) -> Answer:
+        answer = super()._put_manifest(request, name, target)
+        if b'"subject"' in request.body:
+            del self.storage[name].manifests[target]
+        return answer
+
+
+@pytest.mark.parametrize("mode", [TAKEN, DEMANDED])
+def test_a_target_that_takes_what_refers_to_the_image_and_drops_it_is_a_warning_unless_it_is_demanded(
+    source: FakeRegistry, transport: Transport, mode: str,
+) -> None:
+    source.referrers = True
+    image = make_image()
+    put(image, source, "app", "1")
+    sbom = refer_to(image)
+    put(sbom, source, "app")
+    warnings = list[str]()
+    with Dropping(referrers=True) as target:
+        copying = Pair(source, target, transport).copying(warn=warnings.append)
+        reports = copy_images([replace(job(source, target, "app:1", "app:1"), referrers=mode)], copying)
+        if mode == DEMANDED:
+            with pytest.raises(RegistryError, match=f"lacks the manifest {sbom.digest}"):
+                verify_images(reports, copying)
+            return
+        [report] = verify_images(reports, copying)
+        assert (missing(image, target, "app"), target.storage["app"].tags, report.referrers) == ((), {"1": image.digest}, ())
+    assert f"was taken and is not kept: {target.host}/app@{sbom.digest} lacks the manifest {sbom.digest}" in warnings[-1]
 
 
 def list_of(target: FakeRegistry, repository: str, subject: ImageParts, *referrers: ImageParts) -> None:
