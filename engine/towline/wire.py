@@ -13,6 +13,7 @@ from towline.written import from_json
 
 PROTOCOL = 1
 SUCCESS, UNCHANGED, SKIPPED, BIND = "success", "unchanged", "skipped", "bind"
+_WRITTEN = "the library writes it; see docs/contract.md"
 _SIZE = 16 * 1024 * 1024
 _BUILD = {"number": "number", "url": "url", "job": "job", "branch": "branch", "tag": "tag", "changeRequest": "change_request", "startedBy": "started_by",
           "sourceRepository": "source_repository", "sourceCommit": "source_commit", "sourceTime": "source_time"}
@@ -84,10 +85,13 @@ def read_request(path: Path) -> Request:
     try:
         if path.stat().st_size > _SIZE:
             raise UsageError(f"the request is larger than {_SIZE >> 20} MiB", where=str(path))
-        data = from_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if not text.strip():
+            raise UsageError("cannot read the request: it is empty", where=str(path), hint=_WRITTEN)
+        data = from_json(text)
     except (OSError, ValueError, RecursionError) as fault:
         why = fault.strerror if isinstance(fault, OSError) else f"it is no JSON ({fault})"
-        raise UsageError(f"cannot read the request: {why}", where=str(path), hint="the library writes it; see docs/contract.md") from fault
+        raise UsageError(f"cannot read the request: {why}", where=str(path), hint=_WRITTEN) from fault
     return parse_request(data)
 
 

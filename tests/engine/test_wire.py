@@ -104,10 +104,10 @@ def test_a_missing_file_is_named_with_its_path(tmp_path: Path) -> None:
     assert caught.value.where == str(tmp_path / "no.json")
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"\xff"])
-def test_what_is_no_json_is_called_so(tmp_path: Path, text: bytes) -> None:
+@pytest.mark.parametrize(("text", "why"), [(b"", "empty"), (b"\n", "empty"), (b"{", "no JSON"), (b"\xff", "no JSON")])
+def test_what_is_no_json_is_called_so(tmp_path: Path, text: bytes, why: str) -> None:
     (tmp_path / "request.json").write_bytes(text)
-    with pytest.raises(UsageError, match="cannot read the request: it is no JSON"):
+    with pytest.raises(UsageError, match=f"cannot read the request: it is {why}"):
         read_request(tmp_path / "request.json")
 
 

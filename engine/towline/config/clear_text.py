@@ -17,6 +17,7 @@ _SHAPES = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{22}|\bglpat-[A-Za-z0-9_-]{20}|\bhv[sb]\.[A-Za-z0-9_-]{24}"
     r"|\bAKIA[0-9A-Z]{16}\b|\bxox[abpr]-[A-Za-z0-9-]{10}",
 )
+_PATH = 60  # characters; the shortest private key has more, also without its PEM lines
 _USER_INFO = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^/@:\s]*:([^/@\s]+)@")
 
 
@@ -35,9 +36,9 @@ def clear_texts(content: Mapping[str, Any], *, secret: frozenset[str], plain: fr
 
 
 def in_clear(name: str, value: object) -> bool:
-    """Whether the value of a secret parameter is the secret itself: no placeholder, and of a key not the path of its file."""
+    """Whether the value of what is called `name` is the secret itself: no placeholder, and of a private key not the path of its file."""
     text = as_text(value)
-    return not _PLACEHOLDER.fullmatch(text) and (not name.endswith("Key") or "PRIVATE KEY" in text)
+    return not _PLACEHOLDER.fullmatch(text) and (not name.endswith("PrivateKey") or len(text) > _PATH or "PRIVATE KEY" in text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,5 +71,5 @@ def _judged(text: str, path: tuple[str | int, ...], rule: str) -> Iterator[Clear
         yield ClearText(path=path, rule="secret-in-clear", text=text)
     elif login and not _PLACEHOLDER.fullmatch(login[1]):
         yield ClearText(path=path, rule="secret-in-clear", text=login[1])
-    elif rule and not _PLACEHOLDER.fullmatch(text):
+    elif rule and in_clear(next((part for part in reversed(path) if isinstance(part, str)), ""), text):
         yield ClearText(path=path, rule=rule, text=text)

@@ -7,7 +7,7 @@ import pytest
 from towline.config.clear_text import ClearText, clear_texts
 
 SURE, POSSIBLE = "secret-in-clear", "possible-secret"
-SECRET, PLAIN = frozenset({"password", "privateKeyId"}), frozenset({"containerRegistrySecret"})
+SECRET, PLAIN = frozenset({"password", "privateKeyId", "gitSshPrivateKey"}), frozenset({"containerRegistrySecret"})
 
 
 def found(value: dict[str, Any]) -> list[tuple[str, str]]:
@@ -36,6 +36,8 @@ def test_what_looks_like_a_token_or_key_is_one_wherever_it_stands(text: str, aro
     ({"password": ["x", {"y": "z"}]}, [(SURE, "x"), (SURE, "z")]),
     ({"deeper": [{"password": "x"}]}, [(SURE, "x")]),
     ({"privateKeyId": "x"}, []),
+    ({"gitSshPrivateKey": "keys/deploy"}, []),
+    ({"gitSshPrivateKey": "M" * 64}, [(SURE, "M" * 64)]),
     ({"apiToken": "x"}, [(POSSIBLE, "x")]),
     ({"NPM_TOKEN": "x", "db-password": "y", "clientSecret": "z", "private_key": "p"}, [(POSSIBLE, "x"), (POSSIBLE, "y"), (POSSIBLE, "z"), (POSSIBLE, "p")]),
     ({"apiToken": 3}, []),
