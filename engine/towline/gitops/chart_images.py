@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from towline.gitops.dotted import parse_dotted
-from towline.gitops.image_effect import images_in, is_read, last_part
+from towline.gitops.image_effect import Found, elsewhere, images_in, is_read, last_part
 from towline.gitops.image_parts import REGISTRY, ImageParts, global_paths, text_at
 from towline.gitops.plain_data import load
-from towline.image import parse_familiar
+from towline.image import Reference, parse_familiar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +50,27 @@ def values_of(
 
 def unnamed(images: Mapping[str, ImageValues], rendered: bytes) -> list[str]:
     """The keys of those images that nothing reads in what was rendered."""
+    found, wanted = _looked_for(images, rendered)
+    return [key for key, reference in wanted.items() if not is_read(found, reference)]
+
+
+def misnamed(images: Mapping[str, ImageValues], rendered: bytes) -> list[str]:
+    """The keys of those images that nothing reads, or that some place has behind another registry."""
+    found, wanted = _looked_for(images, rendered)
+    return [
+        key
+        for key, reference in wanted.items()
+        if not is_read(found, reference) or elsewhere(found, reference)
+    ]
+
+
+def _looked_for(
+    images: Mapping[str, ImageValues], rendered: bytes
+) -> tuple[Sequence[Found], dict[str, Reference]]:
+    """What was rendered names, and what it should name by the images' keys."""
     found = images_in(rendered, {last_part(image.repository) for image in images.values()}) or ()
     wanted = {key: parse_familiar(image.text) for key, image in images.items()}
-    return [key for key, reference in wanted.items() if reference and not is_read(found, reference)]
+    return found, {key: reference for key, reference in wanted.items() if reference}
 
 
 def base_values(files: Mapping[str, bytes], chart: str, over: Iterable[bytes]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Note, Replaced, check_path, match, unnoted
 from towline.gitops.chart_files import Dependency, besides, structure, tree
-from towline.gitops.chart_images import ImageValues, base_values, unnamed, values_of
+from towline.gitops.chart_images import ImageValues, base_values, misnamed, unnamed, values_of
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.losses import losses
 from towline.gitops.packed_chart import unpacked
@@ -31,6 +31,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9]
 _PLACE = re.compile(r"[^\s/():\"]+/((?:templates|charts)/[^\s:()\"]+)(?::(\d+))?")
 _NOW = re.compile(rb"\bnow\b")
 _IMAGE = "the image of this deployment"
+_Part = tuple[Rendering, Sequence[str]]  # what is rendered at once, and how the repository calls these charts
 _FAR = 23 * 3600 + 61  # seconds: another day, hour, minute and second; Python knows no zone that is a day away
 
 
@@ -98,12 +99,12 @@ class HelmChart:
                 _write(one, _place(folder, number))
             rendering = Rendering(folder=folder, charts=tuple(_place(folder, number) for number in range(len(charts))), release=self.release,
                                   namespace=self.namespace or "default", values=values, cluster=self.cluster)
-            base = base_values(trees[0], "", (content for _, content in values))
-            rendering, text = self._fitted(rendering, charts, base)
+            over = [content for _, content in values]
+            fitted, text = self._fitted(rendering, charts, [base_values(one, "", over) for one in trees])
             if not text.strip():
                 raise RenderError(f"chart {self.chart_path!r} renders to nothing", where=self.chart_path,
                                   hint="look for a condition that leaves every template out")
-            text = self._settled(files, text, lambda: self._rendered(_elsewhere(rendering), charts))
+            text = self._settled(files, text, lambda: self._once_more(rendering, fitted))
         data, old = text.encode(), files.get(self.file_path, b"")
         self._noted(old, data)
         if gone := losses(old, data):
@@ -130,19 +131,46 @@ class HelmChart:
         for (owner, name), image in after.items():
             self.note(Replaced(file=self.file_path, name=f"{owner}, {name}", old=before.get((owner, name), ""), new=image))
 
-    def _fitted(self, rendering: Rendering, charts: Sequence[str], base: Mapping[str, Any]) -> tuple[Rendering, str]:
-        """The rendering with the images among its values, and what it gives; in the form that makes it name them, where one does."""
-        first = _with_images(rendering, values_of(self.images, base))
-        text = self._rendered(first, charts)
-        if missing := unnamed(self.images, text.encode()):
-            other = _with_images(rendering, values_of(self.images, base, missing))
-            try:
-                second = self._rendered(other, charts)
-            except RenderError:
-                return first, text
-            if not unnamed(self.images, second.encode()):
-                return other, second
-        return first, text
+    def _fitted(
+        self, rendering: Rendering, charts: Sequence[str], bases: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[_Part], str]:
+        """The renderings with the images among their values, and what they give: each chart in the form that makes it name them, where one does.
+
+        Charts of one form are rendered at once, and one by one only if one of them then has an image by another name.
+        """
+        forms = [values_of(self.images, base) for base in bases]
+        if all(form == forms[0] for form in forms):
+            first = _with_images(rendering, forms[0])
+            text = self._rendered(first, charts)
+            if not misnamed(self.images, text.encode()):
+                return [(first, charts)], text
+            if len(charts) == 1:
+                return self._in_another_form(rendering, charts, bases[0], (first, text))
+        each = [
+            self._fitted(replace(rendering, charts=(place,)), [chart], [base])
+            for place, chart, base in zip(rendering.charts, charts, bases, strict=True)
+        ]
+        return [part for parts, _ in each for part in parts], "".join(text for _, text in each)
+
+    def _in_another_form(
+        self, rendering: Rendering, charts: Sequence[str], base: Mapping[str, Any], first: tuple[Rendering, str]
+    ) -> tuple[list[_Part], str]:
+        """One chart with the images that it does not name in the other form, where it names more of them then; else what it gave at `first`."""
+        before, text = first
+        missing = unnamed(self.images, text.encode())
+        other = _with_images(rendering, values_of(self.images, base, missing))
+        try:
+            second = self._rendered(other, charts) if missing else text
+        except RenderError:
+            second = text
+        if set(unnamed(self.images, second.encode())) < set(missing):
+            return [(other, charts)], second
+        return [(before, charts)], text
+
+    def _once_more(self, whole: Rendering, parts: Sequence[_Part]) -> str:
+        """What the charts give at another time."""
+        zone = _elsewhere(whole).zone
+        return "".join(self._rendered(replace(one, zone=zone), charts) for one, charts in parts)
 
     def _rendered(self, rendering: Rendering, charts: Sequence[str]) -> str:
         """All charts at once; where that fails, one by one, so that the fault is that of one chart; raises RenderError and MachineError."""

@@ -106,6 +106,17 @@ def strays(found: Iterable[Found], wanted: Reference) -> list[Found]:
     ]
 
 
+def elsewhere(found: Iterable[Found], wanted: Reference) -> list[Found]:
+    """Places with the wanted image's name and version, that are another image all the same: of another registry, or none at all."""
+    image = wanted.image
+    ends = [f"/{image.name}{mark}{part}" for mark, part in ((":", image.tag), ("@", image.digest))]
+    return [
+        one
+        for one in found
+        if any(end in f"/{one.text}" for end in ends if end[-1] not in ":@") and not names(one, wanted)
+    ]
+
+
 def is_read(found: Collection[Found], wanted: Reference) -> bool:
     """Whether what was rendered has the wanted image: a container runs it, or, where none runs another of its name, some place names it."""
     named = [one for one in found if names(one, wanted)]

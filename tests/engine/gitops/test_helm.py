@@ -17,7 +17,7 @@ from towline.gitops.chart_images import ImageValues
 from towline.gitops.helm import HelmChart, ValuesFile
 from towline.gitops.pods import pods
 from towline.gitops.render import Limits
-from towline.gitops.renderers import Cluster, HelmLibrary, HelmProgram
+from towline.gitops.renderers import Cluster, HelmLibrary, HelmProgram, Rendering
 
 
 def change(**given: Any) -> HelmChart:
@@ -220,6 +220,54 @@ def test_every_chart_that_fits_is_rendered_one_after_the_other() -> None:
     sources = [line for line in text.splitlines() if line.startswith("# Source")]
     assert sources == ["# Source: a/templates/deployment.yaml", "# Source: b/templates/deployment.yaml"]
     assert text.count("---\n") == 2
+
+
+class Counting(HelmLibrary):
+    """The library, and how often it was asked."""
+
+    asked = 0
+
+    def render(self, rendering: Rendering) -> str:
+        """As ever."""
+        type(self).asked += 1
+        return super().render(rendering)
+
+
+JOINED = "{{ .Values.image.registry }}/{{ .Values.image.repository }}:{{ .Values.image.tag }}"
+ALONE = "{{ .Values.image.repository }}:{{ .Values.image.tag }}"
+APART = "image: {registry: docker.io, repository: lib/x}"
+
+
+@pytest.mark.parametrize(
+    ("forms", "processes"),
+    [
+        ([("image: {repository: x}", ALONE), (APART, JOINED)], 2),
+        ([(APART, JOINED), ("image: {repository: x}", ALONE)], 2),
+        ([(APART, JOINED), (APART, ALONE)], 4),
+        ([("image: {repository: x}", ALONE), ("image: {repository: y}", JOINED)], 4),
+        ([(APART, JOINED), (APART, JOINED), ("image: {registry: docker.io, repository: y}", JOINED)], 1),
+    ],
+)
+def test_each_chart_gets_the_image_in_its_own_form(forms: list[tuple[str, str]], processes: int) -> None:
+    files: dict[str, str] = {}
+    for name, (values, template) in zip("abc", forms, strict=False):
+        pod = f"kind: Pod\nmetadata: {{name: {name}}}\nspec: {{containers: [{{name: c, image: '{template}'}}]}}\n"
+        files |= charts(name) | {f"charts/{name}/values.yaml": values, f"charts/{name}/templates/deployment.yaml": pod}
+    Counting.asked = 0
+    text = applied(files, chart_path="charts/*", renderer=Counting(), images={"image": ImageValues(repository="h.io/team/web", tag="2.4.1")})
+    assert [pod.images for pod in pods(text.encode())] == [(("c", "h.io/team/web:2.4.1"),)] * len(forms)
+    assert Counting.asked == processes
+
+
+def test_a_chart_that_runs_one_of_the_images_gets_that_one_in_its_form() -> None:
+    pod = "kind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: c, image: '{}'}}]}}\n"
+    files: dict[str, str] = {}
+    for name, template in (("a", ALONE), ("b", ALONE.replace("image", "side"))):
+        files |= charts(name) | {f"charts/{name}/values.yaml": f"{APART}\n{APART.replace('image', 'side')}",
+                                 f"charts/{name}/templates/deployment.yaml": pod.format(template)}
+    images = {"image": ImageValues(repository="h.io/web", tag="1"), "side": ImageValues(repository="h.io/side", tag="2")}
+    text = applied(files, chart_path="charts/*", images=images)
+    assert [image for pod in pods(text.encode()) for _, image in pod.images] == ["h.io/web:1", "h.io/side:2"]
 
 
 def test_the_chart_that_fails_among_several_is_named() -> None:
