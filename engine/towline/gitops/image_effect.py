@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -26,16 +26,21 @@ WHOLE = "the file"  # the place of what stands in the keys at a file's top
 _NESTED = 3  # texts in texts
 _NOTES = ("annotations", "labels")  # of metadata: neither a cluster nor a renderer runs what they say
 _COMMON_NOTES = ("commonAnnotations", "commonLabels", "matchLabels")
+_SECRETS = ("Secret", "SecretList")
 _TEMPLATED = re.compile(r"x{4,}|\{\{")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """One image that a file names: at which place, and what it says; `runs` where it is the image of a container."""
+    """One image that a file names: at which place, and what it says; `runs` where it is the image of a container.
+
+    A text of a Secret (`secret`) may be the image, but is never shown: it may be a password that looks like one.
+    """
 
     place: str
     text: str
     runs: bool = False
+    secret: bool = False
 
     @property
     def reference(self) -> Reference | None:
@@ -43,7 +48,7 @@ class Found:
         return parse_familiar(self.text)
 
     def __str__(self) -> str:
-        return f"{self.text} ({self.place})"
+        return f"{'a text of a Secret' if self.secret else self.text} ({self.place})"
 
 
 def containers_in(data: bytes) -> tuple[Found, ...] | None:
@@ -126,6 +131,7 @@ def is_read(found: Collection[Found], wanted: Reference) -> bool:
 def near(found: Sequence[Found], wanted: Reference) -> list[str]:
     """What a file names, for people, the likely ones first: containers, and what has the last part of the name in common."""
     last = last_part(wanted.image.name)
+    found = [one for one in found if not one.secret]
     likely = [one for one in found if one.text and last in one.text]
     rest = [one for one in found if one.runs and one not in likely]
     first: dict[str, Found] = {}
@@ -161,8 +167,9 @@ def _same_name(one: Reference, other: Reference) -> bool:
 class _Walk:
     """One document; what aliases repeat is read once."""
 
-    def __init__(self, like: Collection[str]) -> None:
+    def __init__(self, like: Collection[str], *, secret: bool = False) -> None:
         self._like = like
+        self._secret = secret
         self._seen: dict[int, Any] = {}  # held, since what is freed leaves its id to others
 
     def below(self, node: Any, path: str, common: str, depth: int) -> Iterator[Found]:
@@ -172,6 +179,9 @@ class _Walk:
             return
         if not isinstance(node, dict | list) or id(node) in self._seen:
             return
+        if not self._secret and isinstance(node, dict) and node.get("kind") in _SECRETS:
+            yield from _Walk(self._like, secret=True).below(node, path, common, depth)
+            return
         self._seen[id(node)] = node
         if isinstance(node, list):
             for number, item in enumerate(node):
@@ -180,23 +190,26 @@ class _Walk:
                 yield from self.below(parameters, path, common, depth)
             return
         common = _common(node) or common
-        yield from _spread(node, path, common)
+        yield from (replace(one, secret=self._secret) for one in _spread(node, path, common))
         for key, value in node.items():
             if not _is_note(path, key):
-                yield from self.below(value, f"{path}.{key}".removeprefix("."), common, depth)
+                walk = _Walk(self._like, secret=True) if key == "secretGenerator" else self
+                yield from walk.below(value, f"{path}.{key}".removeprefix("."), common, depth)
 
     def _text(self, text: str, path: str, depth: int) -> Iterator[Found]:
         if not any(part in text for part in self._like):
             return
+        secret = self._secret or "Secret" in text or "secretGenerator" in text
         if "\n" in text and depth < _NESTED:
             for document in load(text.encode(errors="replace")) or ():
                 if isinstance(document, dict | list):
-                    yield from _Walk(self._like).below(document, path, "", depth + 1)
+                    walk = _Walk(self._like, secret=secret)
+                    yield from walk.below(document, path, "", depth + 1)
         for part in words(text):
             if (reference := parse_familiar(part)) and (
                 reference.image.tag or reference.image.digest
             ):
-                yield Found(place=path, text=part)
+                yield Found(place=path, text=part, secret=secret)
 
 
 def _is_note(path: str, key: object) -> bool:

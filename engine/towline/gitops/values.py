@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from towline import yaml_marks
-from towline.errors import ConfigError, placed
+from towline.console import MASK
+from towline.errors import ConfigError, RenderError, placed
 from towline.gitops.aliases import ALL, REFUSING, Sharing, meant, merged
 from towline.gitops.change import Note, Replaced, match, select, unnoted
 from towline.gitops.chart_beside import base_of, chart_files
 from towline.gitops.choice import ANY, Choice
-from towline.gitops.document import Edit, edit
+from towline.gitops.document import Edit, edit, own_value
 from towline.gitops.dotted import Place, check_missing, find, parse_dotted
 from towline.gitops.flow import Value
 from towline.gitops.image_parts import ImagePart, ImageParts, is_digest, map_of
@@ -24,6 +25,8 @@ from towline.gitops.scalar import said
 from towline.gitops.source import Source, read
 from towline.gitops.value_images import Beside, Site, Spot, by_site, candidate, check_map, check_read, placed_texts
 from towline.yaml_marks import Alias, Node, Path, Scalar
+
+_SECRET_KEYS = ("data", "stringData")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +104,8 @@ class PathValues:
             registries += more
         for spot in spots:
             place, text = spot.place, spot.text
-            value = self._put(place, text, texts.get(id(spot), str(spot.wanted)))
-            self.note(Replaced(file=spot.file.name, name=text, old=_old(place), new=value))
+            value = self._put(spot, texts.get(id(spot), str(spot.wanted)))
+            self.note(Replaced(file=spot.file.name, name=text, old=MASK if _hidden(spot) else _old(place), new=value))
             if not place.missing:
                 yield place.edit(value)
                 continue
@@ -137,13 +140,18 @@ class PathValues:
             elif len(place.missing) == 1 and _merges(place):
                 yield place.edit("", str(place.missing[0]))  # wins over the merge key's
 
-    def _put(self, place: Place, text: str, value: str) -> str:
-        """What is to stand at a place of the path `text`; raises RenderError."""
-        node = _meant(place)
+    def _put(self, spot: Spot, value: str) -> str:
+        """What is to stand at a place; raises RenderError, which does not show what a Secret holds."""
+        place, node = spot.place, _meant(spot.place)
         if place.missing or not isinstance(node, Scalar) or place.source.templated(node.start.index, node.end.index):
             return value
         with placed(place.source.where(place.node.start)):
-            return self.puts.get(text, instead)(said(node), value)
+            try:
+                return self.puts.get(spot.text, instead)(said(node), value)
+            except RenderError as fault:
+                if _hidden(spot):
+                    raise RenderError("what the Secret holds there is more than what is written", hint=fault.hint) from None
+                raise
 
     def _find(self, source: Source, text: str, *, optional: bool = False) -> list[Place]:
         return find(source, parse_dotted(text), follow=self.sharing.policy == ALL, optional=optional)
@@ -156,6 +164,13 @@ class PathValues:
         there = [key for key in _keys(place) if key in ours]
         for key, value in entries.items():
             yield place.edit(value, key, after=there[-1] if there else "")
+
+
+def _hidden(spot: Spot) -> bool:
+    """Whether a place may hold what a Secret keeps."""
+    kinds = [own_value(spot.file, one.root, "kind", spot.file.targets(one.root)) for one in spot.file.documents if one.root is not None]
+    held = any(step in _SECRET_KEYS for step in parse_dotted(spot.text))
+    return held and any(isinstance(kind, Scalar) and kind.value in ("Secret", "SecretList", "List") for kind in kinds)
 
 
 def _old(place: Place) -> str:

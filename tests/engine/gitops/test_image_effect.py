@@ -180,3 +180,32 @@ def test_each_list_of_parameters_is_read_however_many_there_are() -> None:
         for name in names
     )
     assert [one.text for one in found(text)] == [f"{name}:1" for name in names]
+
+
+SECRETS = """
+kind: Secret
+stringData: {auth: "web:hunter2", url: "x.example.com/web:s3cr3t-token"}
+---
+kind: List
+items: [{kind: Secret, stringData: {auth: "web:hunter2"}}]
+---
+kind: ConfigMap
+data: {inner: "kind: Secret\\nstringData: {auth: 'web:hunter2'}\\n"}
+---
+secretGenerator: [{name: web, literals: ["auth=web:hunter2"]}]
+"""
+
+
+def test_what_a_secret_holds_is_never_shown() -> None:
+    found = images_in(SECRETS.encode(), {"web"})
+    assert found
+    assert all(one.secret for one in found)
+    shown = " ".join([*map(str, found), *near(found, WEB)])
+    assert "hunter2" not in shown
+    assert "s3cr3t" not in shown
+
+
+def test_an_image_in_a_secret_counts_as_named() -> None:
+    found = images_in(b"kind: Secret\nstringData: {image: 'reg.example.com/team/web:2.4.1'}\n", {"web"})
+    assert found
+    assert names(found[0], WEB)

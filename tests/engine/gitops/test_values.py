@@ -317,3 +317,19 @@ def test_a_tag_goes_where_the_repository_of_its_document_goes() -> None:
     one, other, done = (source % which for which in (("web", "1"), ("cart", "1"), ("web", "2")))
     assert change.apply({"v": f"{other}---\n{one}".encode()}) == {"v": f"{other}---\n{done}".encode()}
     assert change.apply({"v": other.encode(), "w": one.encode()}) == {"w": done.encode()}
+
+
+@pytest.mark.parametrize("text", ["kind: Secret\nstringData: {auth: 'web:hunter2'}\n", "kind: List\nitems: [{kind: Secret, stringData: {auth: 'web:hunter2'}}]\n"])
+def test_what_a_secret_held_is_not_noted(text: str) -> None:
+    noted: list[Replaced] = []
+    path = "stringData.auth" if text.startswith("kind: Secret") else "items[0].stringData.auth"
+    PathValues(pattern="s.yaml", values={path: "2.4.1"}, note=noted.append).apply({"s.yaml": text.encode()})
+    assert "hunter2" not in str(noted)
+
+
+def test_a_secret_s_text_is_not_quoted_in_a_fault() -> None:
+    change = PathValues(pattern="s.yaml", values={"stringData.auth": "r.example.com/web:2"}, puts={"stringData.auth": with_image})
+    with pytest.raises(RenderError) as caught:
+        change.apply({"s.yaml": b"kind: Secret\nstringData: {auth: 'a b hunter2'}\n"})
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in caught.value.hint
