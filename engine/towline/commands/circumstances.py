@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from towline.commands.build import revision_of
 from towline.commands.call import Call
 from towline.commands.orchestrator import orchestrator
+from towline.config.layers import agent_layer
+from towline.config.pipeline_keys import PIPELINE
 from towline.gitops.provenance import is_deployment
 from towline.pipeline.stages import Circumstances
 from towline.pipeline.workspace import Files
@@ -22,6 +24,7 @@ def circumstances(call: Call, values: Mapping[str, object], *, branch: str = "",
         tag=built.tag,
         unknown=built.unknown,
         orchestrator="Jenkins" if call.requested else orchestrator(call.environ),
+        agent=agent_layer(PIPELINE, call.environ),
         pipeline_environment=values,
         extensions=call.environ.get("PIPER_DISABLE_EXTENSIONS") != "true",
         deployment=is_deployment(commits),

@@ -15,14 +15,17 @@ from towline.commands.call import Call
 from towline.commands.project import team_documents
 from towline.config.build_loop import Source, build_loops
 from towline.config.catalog import load_schema
-from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Reader, find_document, find_project, read_text, yaml_fix
+from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Documents, Reader, find_document, find_project, read_text, yaml_fix
 from towline.config.findings import LEVELS, Finding, finding, in_order, unreadable
+from towline.config.layers import agent_layer
 from towline.config.lint import Report, lint
+from towline.config.pipeline_keys import PIPELINE
 from towline.config.sarif import sarif
 from towline.config.shape import shaped
 from towline.errors import ConfigError
 from towline.files import version, write_whole
 from towline.git.checkout import origin
+from towline.pipeline.productive import Rules
 from towline.steps.workspace import find_file
 from towline.wire import SUCCESS, Outcome
 from towline.yaml_marks import YamlFault, load
@@ -55,11 +58,13 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 
 def _own(arguments: argparse.Namespace, call: Call) -> tuple[Report, Sequence[str]]:
     """What is found in the project's files, with the name of its own."""
-    there = team.known(team_documents(call))
+    teams = team_documents(call)
+    there = team.known(teams)
     project, findings = _project(call.folder, arguments.config)
     defaults = list(_defaults(call.folder, project, findings))
     report = lint(project, defaults, there)
-    loops = build_loops([project, *defaults], load_schema(_DEPLOYS), _source(call))
+    rules = Rules(documents=Documents(defaults=(*teams, *defaults), project=project), agent=agent_layer(PIPELINE, call.environ))
+    loops = build_loops([project, *defaults], load_schema(_DEPLOYS), _source(call, rules))
     return replace(report, findings=(*findings, *report.findings, *loops)), [project.name]
 
 
@@ -142,10 +147,10 @@ def _read(folder: Path, name: str, *, trusted: bool = False) -> tuple[Document |
     return document, list(faults)
 
 
-def _source(call: Call) -> Source:
+def _source(call: Call, rules: Rules) -> Source:
     """The project's own repository, as the build or else the checkout names it."""
     content = None
     with contextlib.suppress(ConfigError):
         content = find_file(call.folder, "Jenkinsfile", where="Jenkinsfile")
     url = build_of(call).source_repository or origin(call.folder, call.environ)
-    return Source(url=url, jenkinsfile=(content or b"").decode("utf-8", "replace"))
+    return Source(url=url, rules=rules, jenkinsfile=(content or b"").decode("utf-8", "replace"))

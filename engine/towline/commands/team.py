@@ -8,8 +8,9 @@ from dataclasses import replace
 from towline.config.catalog import all_schemas, other_steps, vault_schema
 from towline.config.documents import Document, Documents
 from towline.config.findings import in_order
-from towline.config.lint import PIPELINE, Known, Report, lint
+from towline.config.lint import Known, Report, lint
 from towline.config.lost_rules import Names, lost_rules
+from towline.config.pipeline_keys import PIPELINE
 from towline.errors import ConfigError
 from towline.pipeline.definition import definition
 

@@ -5,25 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from towline.config.documents import Document
 from towline.config.findings import Finding, finding
 from towline.config.schema import StepSchema
+from towline.errors import ConfigError
 from towline.git.source import identity
+from towline.pipeline.productive import Rules, productive_branch
 
 GUARDS = ("Towline-", "towlinePipeline", "towlineStage")  # what a Jenkinsfile holds that leaves out a deployment's commit, known by its trailers
 _SKIPPED = re.compile(r"\[(skip ci|ci skip)\]", re.IGNORECASE)
-_PRODUCTIVE = ("main", "master")
 _FIX = "build by towlinePipeline or towlineStage, which leave such commits out, or deploy to a branch that is not built (docs/lint.md, Build loops)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The project's own repository: its URL, empty where nobody knows it, and the text of its Jenkinsfile."""
+    """The project's own repository: its URL, empty where nobody knows it, the text of its Jenkinsfile, and what says which of its branches deploy."""
 
     url: str
+    rules: Rules
     jenkinsfile: str = ""
 
 
@@ -36,7 +37,7 @@ def build_loops(documents: Sequence[Document], step: StepSchema, source: Source)
         for path in _sections(document, step):
             section = document.section(*path)
             named = next((key for key in _keys(step, "serverUrl", general=path == ("general",)) if isinstance(section.get(key), str)), "")
-            if named and identity(str(section[named])) == home and not _guarded(documents, step, section):
+            if named and identity(str(section[named])) == home and not _guarded(documents, step, section, source.rules):
                 yield finding("build-loop", document, (*path, named), fix=_FIX,
                               message="the GitOps repository is the source repository, and each deployment's commit starts a build")
 
@@ -52,15 +53,21 @@ def _keys(step: StepSchema, name: str, *, general: bool = False) -> list[str]:
     return [name, *(alias.name for alias in parameter.aliases if not general or "GENERAL" in alias.scope)] if parameter else [name]
 
 
-def _guarded(documents: Sequence[Document], step: StepSchema, section: Any) -> bool:
+def _guarded(documents: Sequence[Document], step: StepSchema, section: Any, rules: Rules) -> bool:
     """Whether commits ask not to be built, or go to a branch whose builds do not deploy."""
     sections = [section, *(document.section("steps", name) for document in documents for name in step.names)]
     if _SKIPPED.search(_setting(sections, "commitMessage")):
         return True
     branch = _setting(sections, "branchName")
-    productive = _setting([document.section("general") for document in documents], "productiveBranch")
-    deploys = fnmatchcase(branch, productive) if productive else branch in _PRODUCTIVE
-    return bool(branch) and not deploys and not any(_everywhere(document) for document in documents)
+    return bool(branch) and not _deploys(rules, branch) and not any(_everywhere(document) for document in documents)
+
+
+def _deploys(rules: Rules, branch: str) -> bool:
+    """Whether builds of the branch deploy, or nobody knows it: a setting that is none is a finding of its own."""
+    try:
+        return productive_branch(rules, branch)
+    except ConfigError:
+        return True
 
 
 def _everywhere(document: Document) -> bool:

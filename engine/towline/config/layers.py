@@ -23,6 +23,7 @@ __all__ = ["PROJECT_FILE", "Document", "Documents", "Inputs", "all_schemas", "ef
 
 PIPELINE_ENVIRONMENT = "pipeline environment"
 PARAMETERS_JSON = "PIPER_parametersJSON"
+NOTHING_SET = Layer(name="variables", trusted=True, values={})
 _Where = Callable[..., str]
 _Entries = Mapping[str, tuple[object, _Where]]
 
@@ -71,7 +72,7 @@ def ordered(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
         _pipeline(schema, inputs, over=GENERAL),
         _section(schema, project, STEPS, f"step {schema.name}", *_step_paths(schema.names)),
         _section(schema, project, STAGES, f"stage {stage}", ["stages", stage]),
-        _variables(schema, inputs.environ),
+        agent_layer(schema, inputs.environ),
         _call(schema, "parameters JSON", read_parameters(inputs.environ.get(PARAMETERS_JSON, "")), PARAMETERS_JSON),
         _call(schema, "call", inputs.parameters, "parameter of the call"),
         _layer("flags", {name: _Found(value=typed(_kind(schema, name), text), where=f"--{name}") for name, text in inputs.flags.items()}, trusted=True),
@@ -215,7 +216,8 @@ def _pipeline(schema: StepSchema, inputs: Inputs, *, over: str) -> Layer:
     return _layer(PIPELINE_ENVIRONMENT, {**empty, **found}, trusted=False)
 
 
-def _variables(schema: StepSchema, environ: Mapping[str, str]) -> Layer:
+def agent_layer(schema: StepSchema, environ: Mapping[str, str]) -> Layer:
+    """What the variables PIPER_<parameter> of the agent say; trusted."""
     found = {}
     for parameter in schema.parameters:
         variable = f"PIPER_{parameter.name}"

@@ -28,14 +28,6 @@ _BUILD, _FORMER_BUILD = "Build", "Central Build"
 _FLAG = "runInAllBranches"
 _Path = tuple[str | int, ...]
 
-# What Towline itself reads besides steps (pipeline/stages.py).
-PIPELINE = StepSchema(name="pipeline", description="", parameters=(
-    Parameter(name="productiveBranch", type="string", description="", scope=(GENERAL, STEPS, STAGES)),
-    Parameter(name="productiveTags", type="list", description="", scope=(GENERAL, STEPS, STAGES), trusted=True),
-    Parameter(name="projectExtensionsDirectory", type="string", description="", scope=(GENERAL, STEPS, STAGES)),
-))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Known:
     """What a configuration is held against: the steps' schemas, what holds for every step, and the own names of each stage's steps by stage.

@@ -5,27 +5,23 @@ Steps are decided by flags and conditions (config/conditions), stages by their s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from towline.config import catalog, conditions
 from towline.config.conditions import ONLY_BY_FLAG, Answer, Decision, Scene, Workspace
 from towline.config.documents import Document, Documents, stage_name
-from towline.config.layers import unfiltered
+from towline.config.layers import NOTHING_SET, unfiltered
 from towline.config.merge import Layer, Setting, fold
 from towline.config.schema import as_text
 from towline.errors import ConfigError, UsageError
-from towline.gitops import change
 from towline.pipeline.definition import Pipeline, StageDefinition, StepDefinition, definition
+from towline.pipeline.productive import TAGS, Rules, productive_branch, productive_tag, told_by
 from towline.suggest import nearest
 
 NOTHING = "a change-request build pushes and deploys nothing"
 _DEPLOYMENT = "the commit is a deployment that Towline made of what has been built already: building it would deploy it again, and so on"
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
-_INIT_STEPS = ("piperInitRunStageConfiguration", "piperPipelineStageInit")  # Piper's steps that read what holds for all stages
-_PRODUCTIVE = ("master", "main")
-_TAGS = "productiveTags"
 _STAGE = "$(stage)"
 
 
@@ -34,9 +30,9 @@ class Circumstances:
     """What is known of the build besides its configuration.
 
     `branch` and `tag`: both empty for a job that has only one source, which its owner has set and which is the productive one; `unknown`: why nobody knows
-    what is built, empty where it is known; `orchestrator`: `Jenkins`, `AzureDevOps`, `GitHubActions` or `Unknown`;
-    `pipeline_environment`: what has been written so far; `extensions`: whether the project's extensions are allowed; `deployment`: whether what is checked
-    out is nothing but a deployment that Towline has made.
+    what is built, empty where it is known; `orchestrator`: `Jenkins`, `AzureDevOps`, `GitHubActions` or `Unknown`; `agent`: what its variables say for the
+    whole pipeline; `pipeline_environment`: what has been written so far; `extensions`: whether the project's extensions are allowed; `deployment`: whether
+    what is checked out is nothing but a deployment that Towline has made.
     """
 
     workspace: Workspace
@@ -45,6 +41,7 @@ class Circumstances:
     tag: str = ""
     unknown: str = ""
     orchestrator: str = "Jenkins"
+    agent: Layer = NOTHING_SET
     pipeline_environment: Mapping[str, object] = field(default_factory=dict)
     extensions: bool = True
     deployment: bool = False
@@ -166,10 +163,10 @@ def _extension(view: _View, stage: StageDefinition) -> str:
     """The file of the project that extends the stage; empty where there is none, or the definition or the agent forbids it."""
     if not stage.extensible or not view.circumstances.extensions:
         return ""
-    setting = _general(view.documents, "projectExtensionsDirectory")
+    setting = _rules(view).setting("projectExtensionsDirectory")
     folder = as_text(setting.value).rstrip("/") if setting and setting.value else ".pipeline/extensions"
     names = (stage.name, _FORMER_BUILD) if stage.name == _BUILD else (stage.name,)
-    with _told_by(setting):
+    with told_by(setting):
         return next(filter(None, (view.circumstances.workspace.find(f"{folder}/{name}.groovy") for name in names)), "")
 
 
@@ -217,8 +214,8 @@ def _what(view: _View) -> str:
         return f"a branch that nobody knows ({given.unknown}; name it with `--branch`)"
     if not given.tag:
         return f"branch {given.branch}"
-    own = view.documents.project.section("general").get(_TAGS)
-    return f"tag {given.tag}, which no trusted `{_TAGS}` fits{'; that of the project does not count' if own is not None else ''}"
+    own = view.documents.project.section("general").get(TAGS)
+    return f"tag {given.tag}, which no trusted `{TAGS}` fits{'; that of the project does not count' if own is not None else ''}"
 
 
 def _productive(view: _View) -> bool:
@@ -226,27 +223,14 @@ def _productive(view: _View) -> bool:
     if given.change_request or given.unknown:
         return False
     if given.tag:
-        return _productive_tag(view)
+        return productive_tag(_rules(view), given.tag)
     if not given.branch:
         return True
-    setting = _general(view.documents, "productiveBranch")
-    if setting and not (isinstance(setting.value, str) and setting.value):
-        raise ConfigError(f"productiveBranch is {setting.value!r}", where=setting.origin, hint="write the branch's name as text")
-    names = (str(setting.value),) if setting else _PRODUCTIVE
-    with _told_by(setting):
-        return given.branch in names or any(change.match(name, [given.branch]) for name in names)
+    return productive_branch(_rules(view), given.branch)
 
 
-def _productive_tag(view: _View) -> bool:
-    """Whether a trusted layer takes the tag for productive: whoever may push a tag could deploy else."""
-    layers = (layer for layer in unfiltered(view.documents, _INIT_STEPS, "Init") if layer.trusted)
-    setting = fold(_only(layer, _TAGS) for layer in layers).get(_TAGS)
-    if setting is None:
-        return False
-    if not isinstance(setting.value, list) or not all(isinstance(pattern, str) and pattern for pattern in setting.value):
-        raise ConfigError(f"{_TAGS} is {setting.value!r}", where=setting.origin, hint="write globs of tags as a list of texts")
-    with _told_by(setting):
-        return any(view.circumstances.tag == pattern or change.match(pattern, [view.circumstances.tag]) for pattern in setting.value)
+def _rules(view: _View) -> Rules:
+    return Rules(documents=view.documents, agent=view.circumstances.agent)
 
 
 def _run_in_all_branches(documents: Documents, stage: str) -> Setting | None:
@@ -260,24 +244,6 @@ def _run_in_all_branches(documents: Documents, stage: str) -> Setting | None:
         if value is not None:
             found = Setting(value=value, origin=where, layer=f"stage {stage}", trusted=document.trusted)
     return found
-
-
-def _general(documents: Documents, key: str) -> Setting | None:
-    """A setting that holds for the whole pipeline."""
-    return fold(_only(layer, key) for layer in unfiltered(documents, _INIT_STEPS, "Init")).get(key)
-
-
-def _only(layer: Layer, key: str) -> Layer:
-    return replace(layer, values={key: layer.values[key]} if key in layer.values else {})
-
-
-@contextmanager
-def _told_by(setting: Setting | None) -> Iterator[None]:
-    """A fault inside is one of the setting's value, and says where that stands."""
-    try:
-        yield
-    except ConfigError as fault:
-        raise ConfigError(fault.message, where=setting.origin if setting else "", hint=fault.hint) from fault
 
 
 def _all(documents: Documents) -> tuple[Document, ...]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,24 @@ def test_a_tag_is_productive_by_the_word_of_a_trusted_layer_alone(workspace: Pat
         team.write_text(f"general: {{productiveTags: {value}}}\n")
         ending = Ending(["plan"], workspace, {"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/tags/v1.2", "TOWLINE_DEFAULTS": str(team)})
         assert (ending.code, ending.where.endswith("team.yml:1")) == (3, True)
+
+
+def test_the_variables_of_the_agent_stand_over_the_project_for_plan_and_run_alike(workspace: Path) -> None:
+    configure(workspace, f"{SEED}\ngeneral:\n  productiveBranch: main\n  productiveTags: [w*]\n")
+
+    def answers(ref: str, **more: str) -> tuple[bool, bool]:
+        environ = {"PATH": os.environ["PATH"], "GITHUB_ACTIONS": "true", "GITHUB_REF": ref, "PIPER_serverUrl": "http://127.0.0.1:9/x.git", **more}
+        planned = Ending(["plan", "--stage", "Release"], workspace, environ).out
+        ran = Ending(["run", "gitOpsUpdateDeployment", "--stage", "Release", "--if-active", "--dry-run"], workspace, environ)
+        return planned.startswith("Release: yes"), "does not run for" not in ran.err
+
+    assert answers("refs/tags/v1", PIPER_productiveTags="v*") == (True, True)
+    assert answers("refs/tags/v1", PIPER_productiveTags="x*,v1") == (True, True)
+    assert answers("refs/tags/v1", PIPER_productiveTags="x*") == answers("refs/tags/w1") == (False, False)
+    assert answers("refs/heads/prod", PIPER_productiveBranch="prod") == (True, True)
+    assert answers("refs/heads/main", PIPER_productiveBranch="prod") == (False, False)
+    ending = Ending(["plan"], workspace, {"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/tags/v1", "PIPER_productiveTags": '[""]'})
+    assert (ending.code, ending.where) == (3, "PIPER_productiveTags")
 
 
 def test_the_former_name_of_build_is_a_stage(workspace: Path) -> None:

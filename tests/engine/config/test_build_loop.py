@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from towline.config.build_loop import Source, build_loops
 from towline.config.catalog import load_schema
+from towline.config.documents import Documents
 from towline.config.findings import Finding
+from towline.config.layers import agent_layer
+from towline.config.pipeline_keys import PIPELINE
 from towline.config.shape import shaped
+from towline.pipeline.productive import Rules
 from towline.yaml_marks import load
 
 STEP = load_schema("gitOpsUpdateDeployment")
@@ -15,9 +20,10 @@ HOME = "https://git.example/team/app.git"
 VARS = Path(__file__).resolve().parents[3] / "vars"
 
 
-def loops(*texts: str, url: str = HOME, jenkinsfile: str = "") -> list[Finding]:
+def loops(*texts: str, url: str = HOME, jenkinsfile: str = "", environ: Mapping[str, str] | None = None) -> list[Finding]:
     documents = [shaped(f"{number}.yml", load(text))[0] for number, text in enumerate(texts)]
-    return list(build_loops(documents, STEP, Source(url=url, jenkinsfile=jenkinsfile)))
+    rules = Rules(documents=Documents(defaults=tuple(documents[1:]), project=documents[0]), agent=agent_layer(PIPELINE, environ or {}))
+    return list(build_loops(documents, STEP, Source(url=url, rules=rules, jenkinsfile=jenkinsfile)))
 
 
 def step(more: str = "", url: str = HOME) -> str:
@@ -89,6 +95,13 @@ def test_what_guards_against_a_loop_is_seen(text: str) -> None:
 ])
 def test_what_does_not_guard_is_no_guard(text: str) -> None:
     assert [each.rule for each in loops(text)] == ["build-loop"]
+
+
+def test_the_branch_that_deploys_is_the_one_that_a_build_goes_by() -> None:
+    project = "general: {productiveBranch: main}\n" + step(", branchName: main")
+    assert loops(project, environ={"PIPER_productiveBranch": "trunk"}) == []
+    assert loops("general: {productiveBranch: 'release/*'}\n" + step(", branchName: release/1/0")) == []
+    assert len(loops("stages: {Init: {productiveBranch: trunk}}\n" + step(", branchName: trunk"), "general: {productiveBranch: main}")) == 1
 
 
 def test_a_jenkinsfile_that_looks_for_the_trailers_guards_all() -> None:

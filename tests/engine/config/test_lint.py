@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from towline.config.catalog import all_schemas, other_steps, vault_schema
 from towline.config.documents import Document
 from towline.config.findings import RULES, Finding
-from towline.config.lint import PIPELINE, Known, Report, lint
+from towline.config.lint import Known, Report, lint
+from towline.config.pipeline_keys import PIPELINE
 from towline.config.schema import SCOPES, parse
 from towline.config.shape import shaped
 from towline.pipeline.definition import definition

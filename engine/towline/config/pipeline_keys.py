@@ -1,0 +1,17 @@
+"""Pure. What Towline reads of a configuration for the pipeline as a whole, besides its steps: where it may stand, and its types."""
+
+from __future__ import annotations
+
+from towline.config.schema import GENERAL, STAGES, STEPS, Parameter, StepSchema
+
+_SCOPE = (GENERAL, STEPS, STAGES)
+
+PIPELINE = StepSchema(
+    name="pipeline",
+    description="",
+    parameters=(
+        Parameter(name="productiveBranch", type="string", description="", scope=_SCOPE),
+        Parameter(name="productiveTags", type="list", description="", scope=_SCOPE, trusted=True),
+        Parameter(name="projectExtensionsDirectory", type="string", description="", scope=_SCOPE),
+    ),
+)
