@@ -319,7 +319,10 @@ def test_a_tag_goes_where_the_repository_of_its_document_goes() -> None:
     assert change.apply({"v": other.encode(), "w": one.encode()}) == {"w": done.encode()}
 
 
-@pytest.mark.parametrize("text", ["kind: Secret\nstringData: {auth: 'web:hunter2'}\n", "kind: List\nitems: [{kind: Secret, stringData: {auth: 'web:hunter2'}}]\n"])
+@pytest.mark.parametrize("text", [
+    "kind: Secret\nstringData: {auth: 'web:hunter2'}\n",
+    "kind: List\nitems: [{kind: Secret, stringData: {auth: 'web:hunter2'}}]\n",
+])
 def test_what_a_secret_held_is_not_noted(text: str) -> None:
     noted: list[Replaced] = []
     path = "stringData.auth" if text.startswith("kind: Secret") else "items[0].stringData.auth"
