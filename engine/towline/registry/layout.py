@@ -93,6 +93,7 @@ class Layout:
             raise ConfigError("the OCI layout has no index.json", where=name, hint=_HINT)
         self._index = self._parsed(body, _media_type(body) or OCI_INDEX)
         self._names = _ref_names(body)
+        self._artifacts = _artifacts(body)
         self._whole: dict[str, Manifest] = {}  # images for several platforms whose index is (a part of) index.json
 
     def __str__(self) -> str:
@@ -132,6 +133,12 @@ class Layout:
         with extent:
             return True
 
+    def referring(self) -> int:
+        """How many entries of index.json refer to another manifest, beside the image that is meant."""
+        meant = self._chosen(self._target)
+        positions = range(len(self._index.children) if meant is not None else 0)
+        return len({self._index.children[position].digest for position in positions if self._subject(position)} - {meant.digest if meant else ""})
+
     def images(self, limit: int = 1000) -> Iterator[Manifest]:
         """The images below the index, nested ones too, as far as they are there; at most `limit` manifests are looked at."""
         waiting, seen = list(self._index.children), set[str]()
@@ -158,12 +165,28 @@ class Layout:
     def _chosen(self, tag: str) -> Manifest | None:
         """The image of a tag, or the only one there is."""
         positions = [position for position, name in enumerate(self._names) if not tag or name == tag]
-        digests = list(dict.fromkeys(self._index.children[position].digest for position in positions))
+        if len(self._digests(positions)) > 1:
+            positions = [position for position in positions if self._is_image(position)] or positions
+        digests = self._digests(positions)
         if len(digests) > 1:
             return self._flat(tag, positions)
         if not digests and not tag:
             raise ConfigError(f"the {self._name} has no image", where=self._name, hint=_HINT)
         return self._manifest(digests[0]) if digests else None
+
+    def _digests(self, positions: Sequence[int]) -> list[str]:
+        return list(dict.fromkeys(self._index.children[position].digest for position in positions))
+
+    def _is_image(self, position: int) -> bool:
+        """Whether an entry may be what is meant: one that refers to another is not, and none with the type of an artifact and no tag."""
+        return not self._subject(position) and (not self._artifacts[position] or bool(self._names[position]))
+
+    def _subject(self, position: int) -> str:
+        """The digest that an entry's manifest refers to, empty where it refers to none or cannot be read: that is told if the entry is what is meant."""
+        found = None
+        with contextlib.suppress(ConfigError, DigestMismatch, MachineError):
+            found = self._manifest(self._index.children[position].digest)
+        return "" if found is None else found.subject
 
     def _flat(self, tag: str, positions: Sequence[int]) -> Manifest:
         """The index of one image whose platforms stand in index.json itself; raises ConfigError for several images."""
@@ -209,6 +232,11 @@ def _ref_names(body: bytes) -> tuple[str, ...]:
     annotations = [entry.get("annotations") for entry in json.loads(body)["manifests"] or []]
     names = [entry.get(_REF_NAME) if isinstance(entry, dict) else None for entry in annotations]
     return tuple(name if isinstance(name, str) else "" for name in names)
+
+
+def _artifacts(body: bytes) -> tuple[bool, ...]:
+    """Whether each entry of such an index says that it is an artifact of some type."""
+    return tuple(bool(entry.get("artifactType")) for entry in json.loads(body)["manifests"] or [])
 
 
 def _media_type(body: bytes) -> str:

@@ -275,3 +275,14 @@ def test_a_copy_loads_no_configuration(desk: Desk) -> None:
     assert "towline.registry.copy" in loaded
     assert not loaded & {"yaml", "towline.config.documents", "towline.registry.archive", "docker", "towline.config.catalog"}
     assert desk.source.storage["b"].tags == {"1": desk.image.digest}
+
+
+def test_what_refers_to_an_image_in_a_layout_stays_behind_with_a_word(desk: Desk) -> None:
+    archives.write(desk.folder / "image", archives.layout([("1", desk.image), ("", refer_to(desk.image))]))
+    ending = desk.copy("oci:image", f"{desk.target.host}/app:1")
+    assert (ending.code, missing(desk.image, desk.target, "app")) == (0, ())
+    assert "holds 1 that refer to an image (signatures, attestations, SBOMs), and they stay behind" in ending.err
+    desk.target.forget()
+    assert desk.copy("oci:image", f"{desk.target.host}/app:2", "--copyReferrers").code == 3
+    assert desk.target.requests == ()
+    assert "stay behind" not in desk.copy("oci:image", f"{desk.target.host}/app:3", "--copyReferrers=false").err

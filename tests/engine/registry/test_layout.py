@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.archives import layout, tar_of, write
-from tests.fakes.images import ImageParts, index_of, make_attested, make_image, make_index
+from tests.fakes.images import ImageParts, index_of, make_attested, make_image, make_index, refer_to
 from towline.errors import ConfigError, DigestMismatch, MachineError, TowlineError
 from towline.registry.extent import Spool
 from towline.registry.layout import Folder, Layout, is_digest
@@ -124,6 +124,58 @@ def test_platforms_under_one_tag_are_one_image_of_those_alone(tmp_path: Path) ->
 @pytest.mark.parametrize("index", [index_of([make_image(seed=1), make_image(seed=2)]), index_of([make_index(), make_image(seed=3)])])
 def test_two_images_for_one_platform_or_for_none_that_is_named_are_two(index: ImageParts, tmp_path: Path) -> None:
     assert "more than one image" in refused(flat(index), tmp_path).message
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("tag", ["", "1.0"])
+def test_what_refers_to_an_image_is_none_itself(shape: str, tag: str, tmp_path: Path) -> None:
+    image = make_image()
+    files = layout([("", refer_to(image)), (tag, image), (tag, refer_to(image, content=b"other"))])
+    with opened(files, shape, tmp_path) as source:
+        assert source.get_manifest("", tag).digest == source.get_manifest("", "").digest == image.digest
+        assert source.referring() == 2
+
+
+def test_an_artifact_without_a_tag_is_no_image_beside_one(tmp_path: Path) -> None:
+    image, chart = make_image(), make_image(seed=5)
+    entries = json.loads(layout([("", image), ("", chart)])["index.json"])["manifests"]
+    files = edited(layout([("", image), ("", chart)]), manifests=[entries[0], {**entries[1], "artifactType": "application/vnd.example.chart"}])
+    with opened(files, "folder", tmp_path) as source:
+        assert (source.get_manifest("", "").digest, source.referring()) == (image.digest, 0)
+
+
+def test_an_artifact_with_a_tag_of_its_own_may_be_what_is_meant(tmp_path: Path) -> None:
+    chart = make_image(seed=5)
+    files = layout([("1", make_image()), ("2", chart)])
+    entries = json.loads(files["index.json"])["manifests"]
+    files = edited(files, manifests=[entries[0], {**entries[1], "artifactType": "application/vnd.example.chart"}])
+    assert "has more than one image" in refused(files, tmp_path).message
+    with opened(files, "folder", tmp_path) as source:
+        assert source.get_manifest("", "2").digest == chart.digest
+
+
+def test_what_refers_to_another_is_copied_where_it_is_all_there_is(tmp_path: Path) -> None:
+    signature = refer_to(make_image())
+    with opened(layout([("", signature)]), "folder", tmp_path) as source:
+        assert (source.get_manifest("", "").digest, source.referring()) == (signature.digest, 0)
+
+
+def test_platforms_beside_what_refers_to_them_are_one_image(tmp_path: Path) -> None:
+    index = make_index()
+    files = layout([("", index), ("", refer_to(index))])
+    files = edited(files, manifests=[*json.loads(index.manifest)["manifests"], json.loads(files["index.json"])["manifests"][1]])
+    with opened(files, "folder", tmp_path) as source:
+        found = source.get_manifest("", "")
+        assert [child.digest for child in found.children] == [child.digest for child in index.children]
+        assert source.referring() == 1
+
+
+def test_a_damaged_entry_beside_the_image_is_no_hindrance(tmp_path: Path) -> None:
+    image, other = make_image(), refer_to(make_image(seed=3))
+    files = layout([("1", image), ("2", other)])
+    files["blobs/" + other.digest.replace(":", "/")] = b"{}"
+    source = Layout(Folder(str(write(tmp_path, files))), name="OCI layout app", target="1")
+    assert (source.get_manifest("", "").digest, source.referring()) == (image.digest, 0)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

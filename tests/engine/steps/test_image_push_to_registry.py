@@ -157,6 +157,15 @@ def test_an_image_of_this_machine_goes_to_every_name_that_it_is_to_have(place: P
     assert place.staging.requests == ()
 
 
+def test_what_refers_to_a_local_image_stays_behind_with_a_word(place: Place) -> None:
+    image = make_image(seed=3)
+    write(place.folder / "image", layout([("", image), ("", refer_to(image))]))
+    ending = local(place)
+    assert (ending.code, place.target.storage["team/app"].tags) == (0, {"1.0.0-7": image.digest})
+    assert "holds 1 that refer to an image" in ending.err
+    assert "holds 1 that refer to an image" in local(place, copyReferrers=True).message
+
+
 def test_without_names_of_its_own_a_local_image_is_called_as_the_build_called_it(place: Place) -> None:
     image = make_image(seed=3)
     write(place.folder / "image", layout([("", image)]))
