@@ -31,7 +31,7 @@ def report(documents: Sequence[Document], there: Known) -> Report:
     lost = [finding for document in documents for finding in lost_rules(document, names)]
     places = {(finding.file, finding.line, finding.column) for finding in lost}
     whole = lint(None, documents, there)
-    others = [one for one in whole.findings if one.rule not in _UNREAD or (one.file, one.line, one.column) not in places]
+    others = [one for one in whole.findings if one.rule not in {*_UNREAD, "unread-section"} or (one.file, one.line, one.column) not in places]
     return Report(findings=in_order([*lost, *others]), secrets=whole.secrets)
 
 

@@ -6,7 +6,6 @@ another library runs is a warning at most: that library judges.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +18,7 @@ from towline.config.findings import Finding, finding, in_order
 from towline.config.merge import Setting, prune
 from towline.config.rules import Fault, called, fitted, untrusted
 from towline.config.schema import GENERAL, SCOPES, STAGES, STEPS, Alias, Parameter, StepSchema
-from towline.config.slips import SECTIONS, key_slip, section_slip, slip
+from towline.config.slips import SECTIONS, key_slip, section_slip, slip, stage_slip
 from towline.config.types import EMPTY, respelled
 from towline.secret import is_secret
 from towline.suggest import close
@@ -248,9 +247,9 @@ def _stage(view: _View, document: Document, name: str, values: Mapping[str, Any]
     flagged = frozenset(view.spellings[key] for key, value in values.items() if key in view.spellings and switch(value))
     steps = stages.get(stage_name(name))
     if steps is None and not any(name in document.section("stages") for document in view.known.elsewhere):
-        near = slip(name, frozenset(stages), cutoff=0.8)
+        near = stage_slip(name, frozenset(stages))
         meant = flagged and near in document.section("stages")  # a stage of the project's own beside the one that it is called like
-        if near and not meant and not re.match(rf"{re.escape(near)}[^a-z]", name, re.IGNORECASE):  # `Release 2` is meant so
+        if near and not meant:
             yield finding("unknown-stage", document, path, message=f"the pipeline has no stage {name}", fix=f"did you mean {near!r}?")
     for key, value in values.items():
         step = view.spellings.get(key, "")

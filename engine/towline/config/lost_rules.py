@@ -11,6 +11,7 @@ from typing import Any
 
 from towline.config.documents import Document, stage_name
 from towline.config.findings import Finding, finding
+from towline.config.slips import stage_slip
 from towline.suggest import close
 
 _NEAR, _SLIPS = 0.82, 3
@@ -37,6 +38,8 @@ def lost_rules(document: Document, names: Names) -> Iterator[Finding]:
             yield _lost(document, (key,), f"{key} stands in no section", f"write {rule} in general")
         elif section and _held(value, names):
             yield _lost(document, (key,), f"nothing reads the section {key}", f"did you mean {section!r}?")
+        elif not key.startswith(("x-", ".", "_")) and (rule := _exact(value, names)):
+            yield _lost(document, (key,), f"no step reads {rule} in the section {key}", "move it to general, or begin the section's name with x-")
     general: Mapping[str, Any] = document.section("general")
     yield from _keys(document, ("general",), general, names)
     yield from _sections(document, "steps", names.steps, names)
@@ -46,7 +49,8 @@ def lost_rules(document: Document, names: Names) -> Iterator[Finding]:
 def _sections(document: Document, kind: str, known: frozenset[str], names: Names) -> Iterator[Finding]:
     sections: Mapping[str, Any] = document.section(kind)
     for name, values in sections.items():
-        meant = "" if name in known or stage_name(name) in known else _near(name, known)
+        slip = _near if kind == "steps" else stage_slip
+        meant = "" if name in known or stage_name(name) in known else slip(name, known)
         if meant and _held(values, names):
             yield _lost(document, (kind, name), f"there is no {kind.removesuffix('s')} {name}", f"did you mean {meant!r}?")
         if kind == "stages" or name in known or meant:  # another step's own section is its own
@@ -69,6 +73,12 @@ def _rule(key: str, names: Names) -> str:
     if key in names.rules:
         return key
     return "" if key in names.keys else _near(key, names.rules)
+
+
+def _exact(value: Any, names: Names) -> str:
+    """The first rule, by its very name, in a section that belongs to others, or in the maps in it; empty if there is none."""
+    inner = value.items() if isinstance(value, dict) else ()
+    return next((found for key, below in inner if (found := key if key in names.rules else _exact(below, names))), "")
 
 
 def _near(name: str, known: frozenset[str]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
 from towline.suggest import close
 
 SECTIONS = ("general", "steps", "stages", "customDefaults", "hooks")
-_NEAR, _NEAR_SECTION, _SHORTEST, _SLIPS = 0.85, 0.7, 6, 2
+_NEAR, _NEAR_STAGE, _NEAR_SECTION, _SHORTEST, _SLIPS = 0.85, 0.8, 0.7, 6, 2
 _THEIRS = frozenset({"target", "targetArchitectures"})  # parameters of Piper's mtaBuild and golangBuild, one letter away from one of ours
 
 
@@ -21,6 +22,12 @@ def section_slip(key: str) -> str:
 def slip(name: str, known: frozenset[str], *, cutoff: float = _NEAR) -> str:
     """The known name that `name` is a slip of, a few letters away and no word more or less; empty where it is rather a name of its own."""
     return close(name, (each for each in known if abs(len(each) - len(name)) <= _SLIPS), cutoff=cutoff)
+
+
+def stage_slip(name: str, known: frozenset[str]) -> str:
+    """The known stage that `name` is a slip of; empty where it is rather a stage of its own, such as `Release 2`."""
+    near = slip(name, known, cutoff=_NEAR_STAGE)
+    return "" if re.match(rf"{re.escape(near)}[^a-z]", name, re.IGNORECASE) else near
 
 
 @lru_cache(maxsize=8192)

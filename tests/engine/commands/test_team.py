@@ -64,6 +64,15 @@ def test_lint_looks_at_the_platform_team_s_files_as_a_run_would(workspace: Path)
     assert "without scheme" in ending.result["outputs"]["findings"][0]["fix"]
 
 
+def test_a_rule_in_a_section_of_others_or_of_a_misspelt_stage_ends_a_run_and_is_one_finding(workspace: Path) -> None:
+    text = "stages: {Biuld: {credentialHosts: [a]}}\nhooks: {credentialHosts: [a]}\nteam: {credentialHosts: [a]}\n"
+    (workspace / "team.yml").write_text(text)
+    assert [(each["line"], each["rule"]) for each in lint(workspace, "team.yml").result["outputs"]["findings"]] == [
+        (1, "lost-rule"), (2, "lost-rule"), (3, "lost-rule")]
+    for line in text.splitlines():
+        assert (run(workspace, line).code, run(workspace, line).result["error"]["category"]) == (3, "config")
+
+
 def test_lint_of_a_file_that_is_fine_or_missing_or_none(workspace: Path) -> None:
     (workspace / "team.yml").write_text("general: {credentialHosts: [a.example]}\n")
     assert (lint(workspace, "team.yml").code, lint(workspace, "team.yml").err) == (0, "nothing found\n")

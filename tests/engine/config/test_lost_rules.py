@@ -30,6 +30,9 @@ def team(text: str) -> Document:
     ("step: {push: {credentialHosts: [a]}}", "did you mean 'steps'?"),
     ("steps: {pushh: {credentialHosts: [a]}}", "there is no step pushh"),
     ("stages: {Releese: {credentialHost: [a]}}", "there is no stage Releese"),
+    ("stages: {Biuld: {credentialHosts: [a]}}", "there is no stage Biuld"),  # four letters of five
+    ("hooks: {credentialHosts: [a]}", "no step reads credentialHosts in the section hooks"),
+    ("team: {a: {allowPlainHttp: false}}", "move it to general, or begin the section's name with x-"),
 ])
 def test_a_rule_that_nothing_reads_is_found(text: str, words: str) -> None:
     found = list(lost_rules(team(text), NAMES))
@@ -43,6 +46,8 @@ def test_a_rule_that_nothing_reads_is_found(text: str, words: str) -> None:
     "steps: {push: {credentialHosts: [a]}, theirs: {credentialHosts: [a], credentialHost: b}, pushh: {tool: x}}",
     "stages: {Canary: {credentialHosts: [a]}, Central Build: {credentialHosts: [a]}, Releese: {tool: x}, Build: }",
     "genral: {tool: x}\nx-own: {credentialHosts: [a]}\nhooks: {}\ncustomDefaults: [a]",
+    "hooks: {credentialHost: [a], ours: {tool: x}}\nteam: [credentialHosts]\n.x: {credentialHosts: [a]}",
+    "stages: {Release 2: {credentialHosts: [a]}}",
     "",
 ])
 def test_what_counts_and_what_is_no_rule_is_left_alone(text: str) -> None:
