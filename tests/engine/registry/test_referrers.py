@@ -15,7 +15,7 @@ from tests.fakes.registry import Answer, Corrupt, CutAnswer, FakeRegistry, Recor
 from tests.fakes.serve import Request
 from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
 from towline.registry.copy import copy_images
-from towline.registry.job import DEMANDED, TAKEN, CopyReport
+from towline.registry.job import DEMANDED, LEFT, TAKEN, CopyReport
 from towline.registry.manifest import Manifest, parse_manifest
 from towline.registry.referrers import Lists, list_under_tag, tag_of
 from towline.registry.verify import verify_images
@@ -119,6 +119,21 @@ def test_where_there_are_none_they_cost_two_requests(
         server.forget()
     assert not copy_images([wanted], pair.copying())[0].changed
     assert (asked(source), asked(target)) == (expected, ["HEAD manifests"])
+
+
+@pytest.mark.parametrize("referrers", [True, False])
+def test_of_an_index_each_platform_is_asked_for(source: FakeRegistry, target: FakeRegistry, pair: Pair, *, referrers: bool) -> None:
+    """One list of referrers for the index and for each of its N platforms, and the list of tags; held already, the index is read for that."""
+    source.referrers = True
+    index = make_index()
+    put(index, source, "app", "1")
+    wanted = replace(job(source, target, "app:1", "team/app:1", digest=index.digest), referrers=TAKEN if referrers else LEFT)
+    copy_images([wanted], pair.copying())
+    along = ["GET referrers"] * (len(index.children) + 1) + ["GET tags"] if referrers else []
+    assert [one for one in asked(source) if one.split()[1] in ("referrers", "tags")] == along
+    source.forget()
+    assert not copy_images([wanted], pair.copying())[0].changed
+    assert asked(source) == (["GET manifests", *along] if referrers else [])
 
 
 def test_an_index_is_asked_about_with_each_of_its_platforms_and_without_its_attestations(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
