@@ -32,6 +32,9 @@ _REASONS = (  # the first whose words are there counts: an account that may not 
            hint="it is not the login: have the agent's address allowed there"),
     Reason(words=r"polic(?:y|ies)|immutable|disallowed|blocked", what="a rule of the registry forbids it",
            hint="it is not the login: show this message to those who run the registry"),
+    Reason(words=r"(?:not|n't) (?:be )?support|unsupported|MANIFEST_INVALID", what="the registry does not support it",
+           hint="it is not the login: ask those who run the registry what kinds of content it takes; "
+                "what refers to an image may stay behind where copyReferrers is left out"),
 )
 _DECIDED = frozenset({400, 402, 403, 405, 409, 412, 423, 429, 451})  # what registries use for it; 401 is always the login
 

@@ -433,3 +433,18 @@ def test_a_list_without_an_end_is_given_up(source: FakeRegistry, pair: Pair) -> 
     source.fault = on("GET", "referrers", Status(code=200, headers=headers, body=body), times=999)
     with pytest.raises(RegistryError, match="more than 50 pages"):
         pair.source.referrers("app", make_image().digest)
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_target_that_does_not_support_artifacts_is_not_told_as_a_login(source: FakeRegistry, target: FakeRegistry, pair: Pair, status: int) -> None:
+    source.referrers = True
+    image = make_image()
+    put(image, source, "app", "1")
+    sbom = refer_to(image)
+    put(sbom, source, "app")
+    words = json.dumps({"errors": [{"code": "MANIFEST_INVALID", "message": "artifact not supported"}]}).encode()
+    target.fault = on("PUT", f"/manifests/{sbom.digest}", Status(code=status, headers={"Content-Type": "application/json"}, body=words))
+    with pytest.raises(RegistryError, match=f"answers {status} .*the registry does not support it: MANIFEST_INVALID: artifact not supported") as caught:
+        copy(pair, source, target)
+    assert "user" not in caught.value.hint
+    assert target.storage["team/app"].tags == {}

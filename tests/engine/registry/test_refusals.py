@@ -21,6 +21,11 @@ WORDS = {
     "a rule of the registry forbids it": [
         "DENIED: The operation is disallowed on this registry, repository or image", "DENIED: blocked by policy 42",
         "PRECONDITION: Failed to process request due to 'app:1' configured as immutable.",
+        "DENIED: by policy, this media type is not supported",
+    ],
+    "the registry does not support it": [
+        "MANIFEST_INVALID: artifact not supported", "UNSUPPORTED: The operation is unsupported.", "DENIED: clients don't support artifacts of this type",
+        "MANIFEST_INVALID: manifest invalid",
     ],
 }
 
@@ -39,6 +44,7 @@ def test_what_registries_say_is_no_login(what: str, words: str, status: int) -> 
     "User: arn:aws:iam::1:user/x is not authorized to perform: ecr:InitiateLayerUpload because no identity-based policy allows the action",
     "denied: Your authorization token has expired. Reauthenticate and try again.", "DENIED: installation not allowed to Create organization package",
     'DENIED: Permission "artifactregistry.repositories.uploadArtifacts" denied on resource', "your account has been blocked",
+    "UNAUTHORIZED: authentication with a token is not supported",
 ])
 def test_everything_else_that_is_forbidden_is_the_login(words: str) -> None:
     assert reason(403, words) is LOGIN
