@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from towline.errors import ConfigError, GitError
@@ -86,11 +85,11 @@ class Copy:
         self._lend()
         return self.branches()
 
-    def extend(self, folders: Iterable[str]) -> None:
-        """Have these folders in scope, too: `listing` fetches by name what of them is not here."""
-        if more := set(folders) - set(self.scope.lists):
-            self.scope = replace(self.scope, lists=tuple(sorted({*self.scope.lists, *more})))
-            self._listed = "", ()
+    def extend(self, more: Scope) -> None:
+        """Have `more` in scope, too: `listing` fetches by name what of it is not here."""
+        wider = Scope(lists=tuple(sorted({*self.scope.lists, *more.lists})), trees=tuple(sorted({*self.scope.trees, *more.trees})))
+        if wider != self.scope:
+            self.scope, self._listed = wider, ("", ())
 
     def fetch(self, reference: str) -> str:
         """Fetch a branch once more by its full name, with every commit since, and give its tip; raises as `clone` does."""

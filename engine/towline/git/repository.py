@@ -16,7 +16,7 @@ from towline.git.lock import alone
 from towline.git.program import Program, TooLarge
 from towline.git.reading import Copy, Missing, OutOfScope
 from towline.git.remote import Remote
-from towline.git.scope import WHOLE, Scope
+from towline.git.scope import WHOLE, Scope, scope_of
 from towline.git.signing import SigningKey, signing
 from towline.git.tree import Entry, rewrite
 from towline.retry import Clock, Deadline
@@ -158,8 +158,9 @@ class Repository:
                 raise OutOfScope(f"{path} is outside of what was fetched", where=self.remote.url)
 
     def extend(self, paths: Iterable[str]) -> None:
-        """Have the folders of `paths` listed, too."""
-        self._copy.extend({path.rpartition("/")[0] for path in paths if not self._copy.scope.covers(path)})
+        """Have the folders of `paths` listed, too; one with a slash behind it with all that is below it."""
+        if more := [f"{path}**" if path.endswith("/") else path for path in paths if not self._copy.scope.covers(f"{path}x")]:
+            self._copy.extend(scope_of(more))
 
     def listing(self, commit: str) -> tuple[Entry, ...]:
         """Everything of the commit's tree that is in scope, folders too; empty for no commit."""

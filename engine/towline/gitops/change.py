@@ -38,8 +38,11 @@ class Following(Protocol):
 class Glancing(Protocol):
     """A Change that looks at files only to tell what it is worth: it does without those that cannot be read."""
 
-    def glances(self, files: Mapping[str, bytes]) -> Collection[str]:
-        """Paths that it would like to see besides `files`; asked again with what was found, until nothing new is named."""
+    def glances(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
+        """Paths, and folders with a slash behind them, that it would like to see besides `files`.
+
+        Asked again with what was found, and what is in these folders then, until nothing new is named.
+        """
 
 
 def further(change: Change, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
@@ -47,9 +50,9 @@ def further(change: Change, listing: Sequence[str], files: Mapping[str, bytes]) 
     return set(change.further(listing, files)) - files.keys() if isinstance(change, Following) else set()
 
 
-def glances(change: Change, files: Mapping[str, bytes]) -> set[str]:
+def glances(change: Change, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
     """Paths that a Change would like to look at besides `files`, if they can be read."""
-    return set(change.glances(files)) - files.keys() if isinstance(change, Glancing) else set()
+    return set(change.glances(listing, files)) - files.keys() if isinstance(change, Glancing) else set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +91,9 @@ class Together:
         """Everything that one of them would like to see besides."""
         return {path for change in self.changes for path in further(change, listing, files)}
 
-    def glances(self, files: Mapping[str, bytes]) -> Collection[str]:
+    def glances(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """Everything that one of them would like to look at."""
-        return {path for change in self.changes for path in glances(change, files)}
+        return {path for change in self.changes for path in glances(change, listing, files)}
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """What all of them make of the files; raises RenderError where two write different texts into one place."""
@@ -109,7 +112,7 @@ class Together:
 def _changed(change: Change, contents: Mapping[str, bytes], listing: Sequence[str]) -> dict[str, bytes]:
     """The files that `change` makes others of."""
     shown = {path: contents[path] for path in change.wants(listing)}
-    while more := (further(change, listing, shown) | glances(change, shown)) & contents.keys():
+    while more := (further(change, listing, shown) | glances(change, listing, shown)) & contents.keys():
         shown |= {path: contents[path] for path in more}
     made = change.apply(shown)
     return {path: data for path, data in made.items() if contents.get(path) != data}

@@ -51,7 +51,7 @@ class KustomizeImage:
         """Every file that fits the pattern; raises ConfigError where none does."""
         return select(self.pattern, listing)
 
-    def glances(self, files: Mapping[str, bytes]) -> Collection[str]:
+    def glances(self, _listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """What the kustomizations read."""
         ours = match(self.pattern, sorted(files)) if self.judged else ()
         return {one for path in ours for one in looks(path, files)}

@@ -81,18 +81,18 @@ def images_for(document: Any, files: Mapping[str, bytes]) -> Collection[str] | N
     root = next((name for name in _of_flux(document) if name in files), "")
     if not root or any(_spec(document).get(key) for key in _MORE):
         return None
-    used = image_names(root, files)
-    if used is None or any("$" in name for name in used):  # Flux fills variables in
-        return None
-    return _renamed_by(load(files[root]), used)
+    used = names_after(root, files)
+    return None if used is None or any("$" in name for name in used) else used  # Flux fills variables in
 
 
-def _renamed_by(documents: list[Any] | None, used: Collection[str]) -> set[str]:
-    """The names with those that a kustomization gives them itself."""
-    images = documents[0].get("images") if documents else None
+def names_after(path: str, files: Mapping[str, bytes]) -> set[str] | None:
+    """Names of the images that the kustomization at `path` gets and gives; None if unknown."""
+    used = image_names(path, files)
+    documents = load(files.get(path, b""))
+    images = documents[0].get("images") if used is not None and documents else None
     entries = [item for item in images or () if isinstance(item, dict)]
     new = {item["newName"] for item in entries if isinstance(item.get("newName"), str)}
-    return {*used, *new}
+    return None if used is None else used | new
 
 
 def _of_flux(document: Any) -> tuple[str, ...]:

@@ -226,7 +226,7 @@ def _glanced(repository: Repository, tip: Tip, change: Change, files: Mapping[st
     """What the change would like to look at besides `files`, of that what can be read as it is; raises OutOfScope."""
     found: dict[str, bytes] = {}
     asked: set[str] = set()
-    while more := {path for path in glances(change, {**files, **found}) if is_path(path)} - asked:
+    while more := _besides(repository, tip, change, {**files, **found}) - asked:
         asked |= more
         repository.extend(more)
         there = [entry for entry in repository.listing(tip.commit) if entry.path in more and entry.named and not entry.obstacle]
@@ -238,6 +238,11 @@ def _glanced(repository: Repository, tip: Tip, change: Change, files: Mapping[st
             break
         found |= {path: data for path, data in read.items() if not is_pointer(data)}
     return found
+
+
+def _besides(repository: Repository, tip: Tip, change: Change, files: Mapping[str, bytes]) -> set[str]:
+    """What the change would like to look at, paths inside of the repository alone."""
+    return {path for path in glances(change, _named(repository, tip), files) if is_path(path.removesuffix("/"))}
 
 
 def _check_obstacles(entries: Mapping[str, Entry], paths: Iterable[str]) -> None:

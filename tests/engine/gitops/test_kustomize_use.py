@@ -13,7 +13,7 @@ def said(files: dict[str, str], name: str, pattern: str = "k/kustomization.yaml"
     change = KustomizeImage(pattern=pattern, name=name, new_name="n", new_tag="1", warn=warnings.append, **given)
     contents = {path: text.encode() for path, text in files.items()}
     wanted = {path: contents[path] for path in change.wants(sorted(contents))}
-    while more := set(change.glances(wanted)) & contents.keys() - wanted.keys():
+    while more := set(change.glances([], wanted)) & contents.keys() - wanted.keys():
         wanted |= {path: contents[path] for path in more}
     change.apply(wanted)
     return warnings

@@ -612,6 +612,29 @@ def test_an_entry_that_nothing_runs_is_said_with_every_run_and_the_next_image_fo
     assert (warned.result["status"], warned.err.count(text), place.commits()) == ("success", 1, 4)
 
 
+def test_values_that_the_chart_beside_them_does_not_read_are_said_with_every_run(place: Place) -> None:
+    place.server.add("ops", {"charts/app/env/prod.yaml": b"replicas: 1\n"})
+    call: dict[str, Any] = {"tool": "helm-values", "filePath": "charts/app/env/prod.yaml", "createPaths": True}
+    text = "has the image in img, which the chart does not read: its templates read image"
+    for status in ("success", "unchanged"):
+        ending = place.deploy(**call, containers={"img": "app"})
+        assert (ending.result["status"], ending.err.count(text)) == (status, 1), ending.err
+    assert "does not read" not in place.deploy(**call, containers={"img": "app"}, imageCheck="off").err
+    assert "does not read" not in place.deploy(**call, containers={"image": "app"}).err
+
+
+def test_an_override_of_argo_for_an_image_that_its_kustomization_does_not_run_is_said(place: Place) -> None:
+    application = (b"apiVersion: argoproj.io/v1alpha1\nkind: Application\nspec:\n  source:\n    repoURL: %s\n    path: base/app\n"
+                   b"    kustomize: {images: ['ap=x:1']}\n" % place.server.url("ops").encode())
+    place.server.add("ops", {"argo.yaml": application, "base/app/kustomization.yaml": b"resources: [d.yaml]\n", "base/app/d.yaml": DEPLOYMENT})
+    call: dict[str, Any] = {"filePath": "argo.yaml", "imagePath": "spec.source.kustomize.images[0]"}
+    text = "argo.yaml has an entry for an image called ap, which no resource of base/app runs; images that are there: old.example.com/app, proxy"
+    for status in ("success", "unchanged"):
+        ending = place.deploy(**call)
+        assert (ending.result["status"], ending.err.count(text)) == (status, 1), ending.err
+    assert text not in place.deploy(**call, imageCheck="off").err
+
+
 @pytest.mark.parametrize("content", [(b"../nowhere", 0o120000), b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"])
 def test_what_cannot_be_looked_at_stops_no_deployment(place: Place, content: bytes | tuple[bytes, int]) -> None:
     place.server.add("ops", {"k/a.yaml": content})

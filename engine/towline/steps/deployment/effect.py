@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError
+from towline.git.source import identity
+from towline.gitops import argo_images, chart_reads
 from towline.gitops.change import match
 from towline.gitops.chart_beside import chart_folder
 from towline.gitops.chart_images import image_keys
+from towline.gitops.dotted import parse_dotted
 from towline.gitops.image_effect import (
     WHOLE,
     Found,
@@ -24,7 +27,7 @@ from towline.gitops.image_effect import (
 from towline.gitops.image_parts import map_of
 from towline.image import Reference
 from towline.steps.deployment.tools import Planned
-from towline.suggest import some
+from towline.suggest import close, some
 
 WARN, OFF = "warn", "off"
 HELM, VALUES = "helm", "helm-values"
@@ -40,7 +43,9 @@ class Effect:
 
     `level` is that of imageCheck. Values are read by a chart: of them it counts what stands at
     `places` (paths of maps), and it is an error only if that chart lies beside them and the
-    image was written as a `whole`, not its tag alone.
+    image was written as a `whole`, not its tag alone. `keys` are those at the top of the values
+    that it was written below, some `new` if paths may be created. `repository` is the identity
+    of the one that is changed.
     """
 
     pattern: str
@@ -49,6 +54,49 @@ class Effect:
     level: str
     places: tuple[str, ...] = ()
     whole: bool = True
+    keys: tuple[str, ...] = ()
+    new_keys: bool = False
+    repository: str = ""
+
+    def glances(self, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
+        """What else tells whether something reads the images."""
+        found: set[str] = set()
+        if self.level == OFF or not self.images:
+            return found
+        for path in match(self.pattern, sorted(files)):
+            found |= argo_images.looks(files[path], files, self._is_ours)
+            if self.tool == VALUES and self.keys:
+                found |= chart_reads.looks(path, self.keys, files, new=self.new_keys)
+        folders = tuple(one for one in found if one.endswith("/templates/") or one == "templates/")
+        return found | {path for path in listing if path.startswith(folders)}
+
+    def check_readers(
+        self, contents: Mapping[str, bytes], listing: Sequence[str], warn: Callable[[str], None]
+    ) -> None:
+        """Say of values and overrides that name an image that nothing reads them."""
+        if self.level == OFF:
+            return
+        for path in match(self.pattern, sorted(contents)):
+            if self.tool == VALUES and self.keys:
+                lost, read = chart_reads.unread(path, self.keys, contents, listing)
+                for key in lost:
+                    near = close(key, read)
+                    guess = f"; did you mean {near}?" if near else ""
+                    told = f"its templates read {some(sorted(read)) or 'no values'}{guess}"
+                    warn(f"{path} has the image in {key}, which the chart does not read: {told}")
+            for one in argo_images.overrides(contents[path], self._is_ours):
+                there = argo_images.images_there(one, contents)
+                ours = any(names(Found(place=path, text=one.image), image) for image in self.images)
+                if ours and there is not None and one.name not in there:
+                    warn(
+                        f"{path} has an entry for an image called {one.name}, which no resource of "
+                        f"{one.folder} runs; images that are there: "
+                        f"{some(sorted(there)) or 'none'}"
+                    )
+
+    def _is_ours(self, url: str) -> bool:
+        """Whether a URL is that of the repository that is changed."""
+        return bool(self.repository) and identity(url) == self.repository
 
     def check(
         self, contents: Mapping[str, bytes], listing: Sequence[str], warn: Callable[[str], None]
@@ -115,7 +163,18 @@ def effect_of(settings: Settings, planned: Planned) -> Effect:
         level=settings.text("imageCheck"),
         places=_places(settings, planned),
         whole=not parts or bool(parts & {"image", "repository"}),
+        keys=_keys(settings, planned),
+        new_keys=settings.flag("createPaths"),
+        repository=identity(settings.text("serverUrl")),
     )
+
+
+def _keys(settings: Settings, planned: Planned) -> tuple[str, ...]:
+    """The keys at the top of values that the images are written below; none for a template."""
+    if settings.given("valuesTemplate"):
+        return ()
+    first = (parse_dotted(path)[0] for path in planned.images)
+    return tuple(dict.fromkeys(key for key in first if isinstance(key, str)))
 
 
 def _places(settings: Settings, planned: Planned) -> tuple[str, ...]:

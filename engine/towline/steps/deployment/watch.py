@@ -66,10 +66,12 @@ class Watched:
         assert self._change is not None
         return further(self._change, listing, files)
 
-    def glances(self, files: Mapping[str, bytes]) -> Collection[str]:
+    def glances(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """What the Change would like to look at."""
         assert self._change is not None
-        return glances(self._change, files)
+        self._listing = listing
+        ours = self._effect.glances(listing, files) if self._effect else set()
+        return ours | glances(self._change, listing, files)
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """What the Change makes of the files; raises what `look` does, and ConfigError where it has no effect or a pod cannot pull."""
@@ -79,6 +81,7 @@ class Watched:
         self._contents = {**files, **changed}
         if self._effect:
             self._effect.check(self._contents, self._listing, self.warn)
+            self._effect.check_readers(self._contents, self._listing, self.warn)
         if self._look_once and any(files.get(path) != data for path, data in changed.items()):
             self._look_once()
             self._look_once = None

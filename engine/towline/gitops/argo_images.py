@@ -1,0 +1,73 @@
+"""Pure. The `kustomize.images` of Argo CD's Applications, held against the kustomization of the same repository that they are for."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from towline.gitops.kustomize_names import FILES, read_further
+from towline.gitops.kustomize_use import names_after
+from towline.gitops.plain_data import load
+
+_VERSION = re.compile(r"(?:@.*|:[^/]*)\Z", re.DOTALL)
+_MORE = ("patches", "components")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Override:
+    """One entry: the name of the image that it replaces, and by which `image`; `roots` are the files that may be the kustomization of `folder`."""
+
+    name: str
+    image: str
+    folder: str
+    roots: tuple[str, ...]
+
+
+def overrides(data: bytes, is_ours: Callable[[str], bool]) -> list[Override]:
+    """The entries in a file that are for a repository whose URL `is_ours`."""
+    if b"argoproj.io" not in data or b"kustomize" not in data:
+        return []
+    return [one for document in load(data) or () for one in _below(document, is_ours)]
+
+
+def looks(data: bytes, files: Mapping[str, bytes], is_ours: Callable[[str], bool]) -> set[str]:
+    """What the kustomizations read that a file's entries are for, and these themselves."""
+    roots = {root for one in overrides(data, is_ours) for root in one.roots}
+    return roots.union(*(read_further(root, files) for root in roots))
+
+
+def images_there(override: Override, files: Mapping[str, bytes]) -> set[str] | None:
+    """The names of the images that an entry may be for; None if they cannot be told."""
+    root = next((name for name in override.roots if name in files), "")
+    return names_after(root, files) if root else None
+
+
+def _below(document: Any, is_ours: Callable[[str], bool]) -> Iterator[Override]:
+    if isinstance(document, dict) and str(document.get("apiVersion")).startswith("argoproj.io/"):
+        spec = _map(document, "spec")
+        inner = _map(_map(spec, "template"), "spec")
+        several = [one for each in (spec, inner) for one in each.get("sources") or ()]
+        for source in (_map(spec, "source"), _map(inner, "source"), *several):
+            if isinstance(source, dict) and is_ours(str(source.get("repoURL"))):
+                yield from _of(source)
+
+
+def _of(source: Mapping[str, Any]) -> Iterator[Override]:
+    kustomize, path = _map(source, "kustomize"), source.get("path")
+    images = kustomize.get("images")
+    if not isinstance(path, str) or "{" in path or any(kustomize.get(key) for key in _MORE):
+        return
+    folder = posixpath.normpath(path.lstrip("/") or ".")
+    roots = tuple(posixpath.normpath(posixpath.join(folder, name)) for name in FILES)
+    for text in images if isinstance(images, list) else ():
+        if isinstance(text, str) and "{" not in text:
+            name, _, image = text.rpartition("=")
+            yield Override(name=name or _VERSION.sub("", image), image=image, folder=folder, roots=roots)
+
+
+def _map(node: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = node.get(key)
+    return value if isinstance(value, dict) else {}

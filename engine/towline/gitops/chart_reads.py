@@ -1,0 +1,69 @@
+"""Pure. Which values the templates of a chart beside a values file read, as far as that can be told from their text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from towline.gitops.chart_beside import base_of, chart_folder
+from towline.gitops.plain_data import load
+
+_VALUES = re.compile(rb"\bValues\b(?:\.([A-Za-z_]\w*))?")
+_TEXTS = re.compile(rb"\b(?:tpl|Files)\b")  # by which a value may read others, or a file itself
+
+
+def looks(path: str, keys: Collection[str], files: Mapping[str, bytes], *, new: bool) -> set[str]:
+    """The folders of the chart that tell whether it reads `keys` of the values file `path`.
+
+    None where the chart's own values have them all; these themselves only if keys may be `new`.
+    """
+    folder = chart_folder(path, files)
+    if folder is None or not _is_values(path, folder, files):
+        return set()
+    own = path == f"{folder}values.yaml"
+    if not new if own else set(keys) <= base_of(path, files).keys():
+        return set()
+    return {f"{folder}templates/", f"{folder}charts/"}
+
+
+def unread(
+    path: str, keys: Collection[str], files: Mapping[str, bytes], listing: Collection[str]
+) -> tuple[list[str], set[str]]:
+    """Those of `keys`, at the top of a values file, that nothing in its chart reads, and what it reads instead."""
+    folder = chart_folder(path, files)
+    if folder is None or not _is_values(path, folder, files):
+        return [], set()
+    reads = _reads(folder, files, listing)
+    if reads is None:
+        return [], set()
+    known = {*reads, "global", *base_of(path, files)}
+    return [key for key in keys if key not in known], reads
+
+
+def _reads(
+    folder: str, files: Mapping[str, bytes], listing: Collection[str]
+) -> set[str] | None:
+    """What the templates read; None if not all of them is known, or a chart in the chart may."""
+    templates = [path for path in listing if path.startswith(f"{folder}templates/")]
+    chart = load(files.get(f"{folder}Chart.yaml", b"")) or [{}]
+    if (
+        not templates
+        or any(path not in files for path in templates)
+        or any(path.startswith(f"{folder}charts/") for path in listing)
+        or f"{folder}requirements.yaml" in listing
+        or not isinstance(chart[0], dict)
+        or chart[0].get("dependencies")
+    ):
+        return None
+    found = [match for path in templates for match in _VALUES.finditer(files[path])]
+    if not all(match[1] for match in found) or any(_TEXTS.search(files[one]) for one in templates):
+        return None
+    return {match[1].decode() for match in found}
+
+
+def _is_values(path: str, folder: str, files: Mapping[str, bytes]) -> bool:
+    """Whether a file in a chart holds values, as far as its place and its content tell."""
+    inside = path.removeprefix(folder)
+    documents = load(files.get(path, b"")) or []
+    plain = len(documents) == 1 and isinstance(documents[0], dict) and "kind" not in documents[0]
+    return plain and inside != "Chart.yaml" and not inside.startswith(("templates/", "charts/"))
