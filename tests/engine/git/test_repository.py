@@ -260,7 +260,7 @@ def test_a_temporary_folder_that_cannot_be_made_is_a_fault_of_the_machine(tmp_pa
 
 def test_a_branch_that_is_not_there_is_made_where_that_is_wanted(server: GitServer, bare: Path, repository: Repository) -> None:
     tip = repository.fetch("stage/new", create=True)
-    assert tip == Tip(branch="stage/new", commit=server.git("rev-parse", "main", repository=bare).strip(), new=True)
+    assert tip == Tip(branch="stage/new", commit=server.git("rev-parse", "main", repository=bare).strip(), new=True, base="main")
     commit = pushed(repository, tip, {"README": b"new\n"})
     assert server.git("log", "--format=%H", "stage/new", repository=bare).split() == [commit, tip.commit]
     assert server.git("rev-parse", "main", repository=bare).strip() == tip.commit
