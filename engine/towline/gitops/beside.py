@@ -36,6 +36,12 @@ def text_at(source: Source, document: int, path: Path) -> str:
     return texts_at(source, document, path[:-1]).get(str(path[-1]), "")
 
 
+def where_at(source: Source, document: int, path: Path) -> str:
+    """The line of what stands at a path; empty where nothing does."""
+    node, _ = _node(source, document, path)
+    return source.where(node.start) if node else ""
+
+
 def resource_at(source: Source, document: int, path: Path) -> str:
     """`kind/name` of the innermost resource that a place belongs to; empty for none."""
     for length in range(len(path), -1, -1):

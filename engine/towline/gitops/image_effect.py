@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from towline.gitops.image_parts import is_digest
+from towline.gitops.image_parts import before, is_digest
 from towline.gitops.image_text import words
 from towline.gitops.plain_data import load, load_template
 from towline.gitops.pods import pods_of
-from towline.image import Reference, has_registry, parse_familiar
+from towline.image import Reference, parse_familiar
 
 _REGISTRY = ("registry", "imageregistry")
 _NAME = ("repository", "name", "image", "newname", "imagerepository", "imagename", "repo")
@@ -236,7 +236,7 @@ def _spread(node: Mapping[Any, Any], path: str, common: str) -> Iterator[Found]:
     digests = [texts[key] for key in _DIGEST if is_digest(texts.get(key, ""))]
     called = ("newname",) if texts.get("newname") else _NAME
     for name in dict.fromkeys(texts[key] for key in called if texts.get(key)):
-        above = common if common and (registry or not has_registry(name)) else registry
+        above = before(name, registry, common)
         for tag, digest in product(tags or [""], digests or [""]):
             text = composed(above, name, tag, digest)
             reference = None if _TEMPLATED.search(text) else parse_familiar(text)

@@ -38,6 +38,8 @@ class ImageParts:
         above = registry or common
         if registry and repository.startswith(f"{registry}/"):
             return self.host, self.repository
+        if common and registry and self.repository.startswith(f"{common}/"):
+            return common, self.repository.removeprefix(f"{common}/")
         if not above or has_registry(repository):
             return "", self.repository
         if self.repository.startswith(f"{above}/"):
@@ -87,6 +89,11 @@ def global_paths(parent: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [
         (*parent[:depth], "global", "imageRegistry") for depth in range(len(parent) - 1, -1, -1)
     ]
+
+
+def before(name: str, registry: str, common: str) -> str:
+    """What a chart puts before a name: `common`, what it has for all images, over the `registry` beside the name; a name with a host needs neither."""
+    return common if common and (registry or not has_registry(name)) else registry
 
 
 def text_at(values: Mapping[str, object], path: tuple[str, ...]) -> str:

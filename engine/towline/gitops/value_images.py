@@ -10,12 +10,19 @@ from itertools import groupby
 from typing import Any
 
 from towline.errors import ConfigError
-from towline.gitops.beside import image_paths, resource_at, text_at, texts_at
+from towline.gitops.beside import image_paths, resource_at, text_at, texts_at, where_at
 from towline.gitops.choice import Candidate
 from towline.gitops.document import Edit, spell
 from towline.gitops.dotted import Place, parse_dotted
 from towline.gitops.image_effect import composed
-from towline.gitops.image_parts import REGISTRY, ImagePart, ImageParts, global_paths, map_of
+from towline.gitops.image_parts import (
+    REGISTRY,
+    ImagePart,
+    ImageParts,
+    before,
+    global_paths,
+    map_of,
+)
 from towline.gitops.image_parts import text_at as plain_text_at
 from towline.gitops.source import Source
 from towline.suggest import close, some
@@ -169,9 +176,13 @@ class Beside:
 
 
 def placed_texts(
-    spots: Sequence[Spot], base: Mapping[str, Any]
+    spots: Sequence[Spot], base: Mapping[str, Any], others: Sequence[Spot] = ()
 ) -> tuple[dict[str, str], list[Beside]]:
-    """What spots of one image in one map become, by their paths, and the registries beside them; `base` are the values of the chart around."""
+    """What spots of one image in one map become, by their paths, and the registries beside them.
+
+    `base` are the values of the chart around, `others` all that is written into the file.
+    Raises ConfigError where the values have another registry for all images.
+    """
     texts: dict[str, str] = {}
     more: dict[str, Beside] = {}
     for spot in spots:
@@ -185,9 +196,9 @@ def placed_texts(
         if _OPEN.search(apart):  # its value is known elsewhere, and that a chart joins the two is
             texts[spot.text] = str(spot.wanted).removeprefix(f"{image.host}/")
             continue
-        registry, rest = image.spread(
-            spot.old or below.get(spot.leaf, ""), apart, _common(spot, base)
-        )
+        common = _common(spot, base, others)
+        registry, rest = image.spread(spot.old or below.get(spot.leaf, ""), apart, common)
+        _check_common(spot, before(rest, registry or apart, common), rest, common)
         texts[spot.text] = rest + (
             image.whole.removeprefix(image.repository) if part == "image" else ""
         )
@@ -291,8 +302,38 @@ def _registry_key(leaf: str) -> str:
     return leaf.replace("epository", "egistry") if "epository" in leaf else REGISTRY
 
 
-def _common(spot: Spot, base: Mapping[str, Any]) -> str:
-    """The registry that the values give all images; empty for none."""
+def _common(spot: Spot, base: Mapping[str, Any], others: Sequence[Spot]) -> str:
+    """The registry that the values give all images once `others` are written; empty for none."""
     paths = global_paths(tuple(map(str, spot.parent)))
-    own = (text_at(spot.place.source, spot.place.document, path) for path in paths)
+    own = (_becomes(spot, path, others) for path in paths)
     return next(filter(None, own), plain_text_at(base, paths[-1]) if paths else "")
+
+
+def _becomes(spot: Spot, path: Path, others: Sequence[Spot]) -> str:
+    """What stands in a spot's document at a path in the end."""
+    place = spot.place
+    wanted = (spot.file.name, place.inside, place.document, path)
+    for one in others:
+        whole = (*one.place.path, *map(str, one.place.missing))
+        if (one.file.name, one.place.inside, one.place.document, whole) == wanted:
+            return str(one.wanted)
+    return text_at(place.source, place.document, path)
+
+
+def _check_common(spot: Spot, above: str, rest: str, common: str) -> None:
+    """Pass where the registry `above` the image makes it the wanted one, if it is the `common` one; raises ConfigError."""
+    assert isinstance(spot.wanted, ImagePart)
+    image = spot.wanted.image
+    there = composed(above, rest, "", "")
+    if not common or above != common or _OPEN.search(common) or there == image.repository:
+        return
+    paths = global_paths(tuple(map(str, spot.parent)))
+    place = spot.place
+    own = [path for path in paths if text_at(place.source, place.document, path)]
+    key = spell((own or paths[-1:])[0])
+    raise ConfigError(
+        f"{key} is {common}, so that a chart would run {there}, not {image.repository}",
+        where=where_at(place.source, place.document, own[0]) if own else spot.file.name,
+        hint=f"set {key} to {image.host} (valuesPaths may have {{{key}: registry}}), or, "
+        f"if the chart does not put it before this image, give {spot.text} a host in the file",
+    )

@@ -99,7 +99,7 @@ class PathValues:
         texts: dict[int, str] = {}
         registries: list[Beside] = []
         for _, group in by_site(spots):
-            fitting, more = placed_texts(group, base)
+            fitting, more = placed_texts(group, base, spots)
             texts |= {id(spot): fitting[spot.text] for spot in group}
             registries += more
         for spot in spots:

@@ -5,6 +5,7 @@ import pytest
 from towline.gitops.image_parts import (
     ImagePart,
     ImageParts,
+    before,
     digest_paths,
     global_paths,
     is_digest,
@@ -29,6 +30,7 @@ WEB = ImageParts(
         ("old/web", "", "reg.io", ("", "team/web")),
         ("reg.io/old", "", "reg.io", ("", "reg.io/team/web")),
         ("old/web", "docker.io", "reg.io", ("reg.io", "team/web")),
+        ("old/web", "docker.io", "reg.io/team", ("reg.io/team", "web")),
     ],
 )
 def test_registry_and_repository_are_written_as_they_stand_there(
@@ -81,6 +83,23 @@ def test_one_registry_for_all_images_is_looked_for_upwards() -> None:
     ]
     assert text_at({"a": {"b": "c"}}, ("a", "b")) == "c"
     assert text_at({"a": {"b": "c"}}, ("a", "b", "c")) == text_at({}, ("a",)) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "registry", "common", "result"),
+    [
+        ("web", "", "", ""),
+        ("web", "a.io", "", "a.io"),
+        ("web", "a.io", "b.io", "b.io"),
+        ("web", "", "b.io", "b.io"),
+        ("c.io/web", "", "b.io", ""),
+        ("c.io/web", "a.io", "b.io", "b.io"),
+    ],
+)
+def test_the_registry_for_all_images_wins_where_a_chart_puts_one_before_a_name(
+    name: str, registry: str, common: str, result: str
+) -> None:
+    assert before(name, registry, common) == result
 
 
 @pytest.mark.parametrize(

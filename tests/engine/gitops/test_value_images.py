@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from towline.errors import ConfigError
 from towline.gitops.dotted import find, parse_dotted
 from towline.gitops.image_parts import ImagePart, ImageParts
 from towline.gitops.source import read
@@ -82,6 +83,13 @@ def test_the_chart_s_own_values_tell_the_form_where_the_file_does_not() -> None:
         {"a.repository": "team/web"},
         [],
     )
+
+
+def test_a_registry_for_all_images_in_the_chart_s_own_values_is_refused_as_the_file_s() -> None:
+    base = {"global": {"imageRegistry": "docker.io"}, "a": {"repository": "old"}}
+    with pytest.raises(ConfigError, match=r"global.imageRegistry is docker.io") as caught:
+        placed_texts(spots("a: {tag: '1'}", a_repository="repository"), base)
+    assert caught.value.where == "f"
 
 
 def test_parameters_of_a_list_are_a_map_by_their_names() -> None:

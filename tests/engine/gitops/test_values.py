@@ -199,6 +199,39 @@ def test_registry_and_repository_become_the_image_in_the_form_that_is_there(text
     assert changed(result, USUAL) == result
 
 
+@pytest.mark.parametrize(("text", "where", "key", "there"), [
+    ("global: {imageRegistry: docker.io}\nimage: {repository: old, tag: '1'}\n", "v.yaml:1:25", "global.imageRegistry", "docker.io/team/web"),
+    ("global: {imageRegistry: docker.io}\nimage: {registry: a.io, repository: old}\n", "v.yaml:1:25", "global.imageRegistry", "docker.io/team/web"),
+    ("global: {imageRegistry: a.io}\nimage: {registry: reg.io, repository: reg.io/old}\n", "v.yaml:1:25", "global.imageRegistry", "a.io/reg.io/team/web"),
+])
+def test_a_registry_for_all_images_that_makes_it_another_one_is_refused(text: str, where: str, key: str, there: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        changed(text, USUAL)
+    assert f"a chart would run {there}, not reg.io/team/web" in caught.value.message
+    assert caught.value.message.startswith(key)
+    assert caught.value.where == where
+    assert f"set {key} to reg.io" in caught.value.hint
+
+
+@pytest.mark.parametrize(("text", "result"), [
+    ("global: {imageRegistry: docker.io}\nimage: {repository: quay.io/old, tag: '1'}\n",
+     "global: {imageRegistry: docker.io}\nimage: {repository: reg.io/team/web, tag: '2'}\n"),
+    ("global: {imageRegistry: '{{ registry }}'}\nimage: {repository: old, tag: '1'}\n",
+     "global: {imageRegistry: '{{ registry }}'}\nimage: {repository: team/web, tag: '2'}\n"),
+    ("global: {imageRegistry: reg.io/team}\nimage: {registry: docker.io, repository: old, tag: '1'}\n",
+     "global: {imageRegistry: reg.io/team}\nimage: {registry: reg.io/team, repository: web, tag: '2'}\n"),
+])
+def test_a_registry_for_all_images_that_does_not_stays(text: str, result: str) -> None:
+    assert changed(text, USUAL) == result
+
+
+def test_a_registry_for_all_images_may_be_written_with_them() -> None:
+    asked = USUAL | {"global.imageRegistry": ImagePart(image=WEB, part="registry")}
+    text = "global: {imageRegistry: docker.io}\nimage: {repository: old, tag: '1'}\n"
+    assert changed(text, asked) == "global: {imageRegistry: reg.io}\nimage: {repository: team/web, tag: '2'}\n"
+    assert changed("global: {x: 1}\n" + text.split("\n", 1)[1], asked) == "global: {x: 1, imageRegistry: reg.io}\nimage: {repository: team/web, tag: '2'}\n"
+
+
 def test_a_whole_image_beside_its_registry_is_written_without_it() -> None:
     whole = {"spec.image": ImagePart(image=WEB, part="image")}
     assert changed("spec: {registry: old.io, image: 'team/web:1'}\n", whole) == "spec: {registry: reg.io, image: 'team/web:2'}\n"
