@@ -76,7 +76,7 @@ class Look:
         self._heads: dict[Reference, Descriptor | None] = {}
         source, home = copying.source, {place_of(target) for target in job.targets}
         elsewhere = isinstance(source, RegistryClient) and home != {Place(registry=source.registry, repository=job.repository)}
-        self._lists = Lists(source, job.repository) if job.referrers and isinstance(source, RegistryClient) and elsewhere else None
+        self._lists = self._lists_of(source) if job.referrers and isinstance(source, RegistryClient) and elsewhere else None
         self._referred = False
         self.companions: tuple[CopyJob, ...] = ()
         self.asked = False
@@ -148,6 +148,9 @@ class Look:
             else:
                 self.companions = self._briefly()
             self._referred = True
+            if self._lists.refused:
+                what = f"what refers to {self._job.name} (signatures, attestations, SBOMs)"
+                self._copying.warn(f"{what} stays behind, except what a tag names: {self._lists.refused.message}")
         except RegistryUnreachable as fault:  # a staging registry that is gone is a fault where something of it is needed, and that will tell
             if self._pending and self._job.referrers == DEMANDED:
                 raise
@@ -157,12 +160,15 @@ class Look:
                 raise
             self._copying.warn(f"what refers to {self._job.name} (signatures, attestations, SBOMs) stays behind: {fault.message}")
 
+    def _lists_of(self, source: RegistryClient) -> Lists:
+        return Lists(source, self._job.repository, lenient=self._job.referrers == TAKEN)
+
     def _briefly(self) -> tuple[CopyJob, ...]:
         """The same where the source is needed for nothing else: it is not waited for long."""
         assert self._lists is not None
         source = self._lists.source
         with source.transport.afresh(_BRIEF) as transport:
-            self._lists = Lists(source.by(transport), self._job.repository)
+            self._lists = self._lists_of(source.by(transport))
             return companions(self._job, self._subjects(), self._lists)
 
     def _subjects(self) -> tuple[str, ...]:

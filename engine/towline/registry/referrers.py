@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from towline.errors import CredentialError, RegistryError
+from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.image import Image, Reference
 from towline.registry.client import RegistryClient
 from towline.registry.faults import Incomplete
@@ -27,13 +27,16 @@ class Lists:
     """What a repository of `source` says about its manifests: its own list of referrers, the tags that stand for one, and cosign's tags.
 
     Asked as little as can be: one answer with all tags says which of those there are. Shared by threads.
+    A `lenient` one goes on with the tags where the registry refuses its own list, and keeps the reason in `refused`.
     """
 
-    def __init__(self, source: RegistryClient, repository: str) -> None:
+    def __init__(self, source: RegistryClient, repository: str, *, lenient: bool = False) -> None:
         self.source = source
         self._repository = repository
         self._tags: frozenset[str] | None = None
         self._read = self._without = False
+        self._lenient = lenient
+        self.refused: RegistryError | CredentialError | None = None
         self._begun: dict[str, list[Descriptor]] = {}
 
     def read_tags(self) -> None:
@@ -63,7 +66,13 @@ class Lists:
         return {tag: head.digest for tag, head in zip(tags, heads, strict=True) if head is not None}
 
     def _listed(self, digest: str) -> tuple[Descriptor, ...] | None:
-        found = None if self._without else self.source.referrers(self._repository, digest)
+        found = None
+        try:
+            found = None if self._without else self.source.referrers(self._repository, digest)
+        except (RegistryError, CredentialError) as fault:
+            if not self._lenient or isinstance(fault, RegistryUnreachable | DigestMismatch):
+                raise
+            self.refused = fault
         self._without = found is None
         return found
 

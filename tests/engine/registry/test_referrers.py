@@ -13,7 +13,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.images import DOCKER_LIST, OCI_INDEX, ImageParts, make_attested, make_image, make_index, missing, put, refer_to
 from tests.fakes.registry import Answer, Corrupt, CutAnswer, FakeRegistry, Record, Status, digest_of, on
 from tests.fakes.serve import Request
-from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
+from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.registry.copy import copy_images
 from towline.registry.job import DEMANDED, LEFT, TAKEN, CopyReport
 from towline.registry.manifest import Manifest, parse_manifest
@@ -448,3 +448,25 @@ def test_a_target_that_does_not_support_artifacts_is_not_told_as_a_login(source:
         copy(pair, source, target)
     assert "user" not in caught.value.hint
     assert target.storage["team/app"].tags == {}
+
+
+@pytest.mark.parametrize("status", [401, 500])
+@pytest.mark.parametrize("mode", [TAKEN, DEMANDED])
+def test_where_the_list_of_referrers_is_refused_cosigns_tags_travel_all_the_same(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, status: int, mode: str,
+) -> None:
+    source.referrers = True
+    signed = Signed(source)
+    source.fault = on("GET", "referrers", Status(code=status), times=999)
+    warnings = list[str]()
+    if mode == DEMANDED:
+        with pytest.raises((RegistryError, CredentialError)):
+            copy(pair, source, target, referrers=mode)
+        assert target.storage.get("team/app") is None
+        return
+    report = copy(pair, source, target, referrers=mode, warn=warnings.append)
+    assert missing(signed.signature, target, "team/app") == ()
+    assert set(target.storage["team/app"].tags) == {"1", f"{tag_of(signed.index.digest)}.sig"}
+    assert len(report.referrers) == 1
+    [warning] = warnings
+    assert "stays behind, except what a tag names: the source registry" in warning
