@@ -45,22 +45,7 @@ class Choice:
         """Whether each of the places is written; raises ConfigError where the named resource is none of theirs, or none can be told."""
         if self.resource:
             return self._named(what, candidates)
-        held = [_repository(one.image) for one in candidates]
-        if len(set(held) - {""}) < 2:
-            return [True] * len(candidates)
-        ours, last = _repository(wanted), _last(wanted)
-        alike = [
-            repository
-            for repository, one in zip(held, candidates, strict=True)
-            if _last(one.image) == last
-        ]
-        kept = [
-            repository == ours or (repository in alike and not _beside_another(repository, alike))
-            for repository in held
-        ]
-        if not any(kept):
-            past = {_repository(image) for image in self.past()} - {""}
-            kept = [repository in past for repository in held]
+        kept = self._kept(candidates, wanted)
         if not any(kept):
             raise ConfigError(
                 f"{what} stands in {len(candidates)} places with different images, and none of them is {wanted}'s: "
@@ -72,6 +57,26 @@ class Choice:
         if left:
             self.say(f"  {what} is left alone where another image stands: {some(left)}")
         return kept
+
+    def _kept(self, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
+        """Whether each place is ours: by its repository, else by its name's last part, else by what was deployed here before."""
+        held = [_repository(one.image) for one in candidates]
+        called = [_last(one.image) == _last(wanted) for one in candidates]
+        if len(set(held) - {""}) < 2 and not any(called):
+            return [True] * len(candidates)
+        alike = {one for one, like in zip(held, called, strict=True) if like} - {""}
+        meant = _meant(alike, _repository(wanted))
+        if alike - meant or not any(called):
+            past = {_repository(image) for image in self.past()} - {""}
+            meant |= past & (alike if meant else set(held))
+        kept = [
+            repository in meant or (like and not repository)
+            for like, repository in zip(called, held, strict=True)
+        ]
+        only = all(keep for one, keep in zip(candidates, kept, strict=True) if one.image)
+        return [
+            keep or (only and not one.image) for one, keep in zip(candidates, kept, strict=True)
+        ]
 
     def _named(self, what: str, candidates: Sequence[Candidate]) -> list[bool]:
         kept = [one.resource.lower() == self.resource.lower() for one in candidates]
@@ -95,10 +100,12 @@ def _repository(text: str) -> str:
     return f"{found[0].registry.host}/{found[0].image.name}" if found else ""
 
 
-def _beside_another(repository: str, others: Collection[str]) -> bool:
-    """Whether one of the same registry but of another path is among `others`: team-a/api and team-b/api are two images."""
-    host = repository.partition("/")[0]
-    return any(other != repository and other.partition("/")[0] == host for other in others)
+def _meant(alike: Collection[str], ours: str) -> set[str]:
+    """Those of repositories with the last part in common that are `ours`, else of its whole name in other registries, else the only one."""
+    if ours in alike:
+        return {ours}
+    named = {one for one in alike if one.partition("/")[2] == ours.partition("/")[2]}
+    return named or (set(alike) if len(alike) == 1 else set())
 
 
 def _placeholder(text: str) -> bool:

@@ -27,7 +27,15 @@ def chosen(*images: str, past: tuple[str, ...] = (), resource: str = "") -> list
         (("x:1", "docker.io/library/x:2", "index.docker.io/x:3"), [0, 1, 2]),
         (("", ""), [0, 1]),
         (("reg.io/team/web:1", "reg.io/team/cart:1"), [0]),
-        (("reg.io/team/web:1", "reg.io/team/cart:1", "old.io/web:1", "web"), [0, 2, 3]),
+        (("reg.io/team/web:1", "reg.io/team/cart:1", "old.io/web:1", "web"), [0, 3]),
+        (("reg.io/team/web:1", "quay.io/vendor/web:3"), [0]),
+        (("mirror.io/team/web:1", "quay.io/vendor/web:3"), [0]),
+        (("mirror.io/team/web:1", "old.io/team/web:3", "team/web"), [0, 1, 2]),
+        (("quay.io/vendor/web:3", "web"), [0, 1]),
+        (("web", "cart"), [0]),
+        (("web", "cart", "", "old.io/cart:1"), [0]),
+        (("web", ""), [0, 1]),
+        (("reg.io/team/web:1", "cart", "team/cart", "CHANGE_ME", ""), [0]),
         (("--x=reg.io/team/web:1", "reg.io/team/cart:1"), [0]),
         (("reg.io/team/web:1", "reg.io/other/web:1", "reg.io/cart:1"), [0]),
         (("reg.io/other/web:1", "reg.io/cart:1"), [0]),
@@ -61,6 +69,18 @@ def test_two_images_of_one_registry_with_the_same_last_part_are_not_told_apart_b
     with pytest.raises(ConfigError, match="stands in 2 places"):
         chosen(*images)
     assert chosen(*images, past=("reg.io/b/web:0",)) == [1]
+
+
+def test_an_earlier_place_of_our_image_is_ours_beside_the_present_one() -> None:
+    images = ("reg.io/team/web:1", "old.io/shop/web:1", "quay.io/vendor/web:3")
+    assert chosen(*images, past=("old.io/shop/web:1",)) == [0, 1]
+
+
+def test_other_registries_with_the_last_part_in_common_are_not_told_apart_by_it() -> None:
+    images = ("old.io/shop/web:1", "quay.io/vendor/web:3")
+    with pytest.raises(ConfigError, match="stands in 2 places"):
+        chosen(*images)
+    assert chosen(*images, past=("old.io/shop/web:0",)) == [0]
 
 
 def test_the_resource_chooses_whatever_stands_there() -> None:
