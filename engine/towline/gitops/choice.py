@@ -46,12 +46,13 @@ class Choice:
         if self.resource:
             return self._named(what, candidates)
         kept = self._kept(candidates, wanted)
-        if not any(kept):
+        if candidates and not any(kept):
+            named = all(one.resource for one in candidates)
             raise ConfigError(
                 f"{what} stands in {len(candidates)} places with different images, and none of them is {wanted}'s: "
                 f"{some([str(one) for one in candidates])}",
                 where=candidates[0].file,
-                hint="resource: kind/name chooses one of them",
+                hint=f"{'resource: kind/name' if named else 'a filePath that fits one file'} chooses one of them",
             )
         left = [str(one) for one, keep in zip(candidates, kept, strict=True) if not keep]
         if left:

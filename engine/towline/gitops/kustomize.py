@@ -13,8 +13,9 @@ from towline.errors import ConfigError, RenderError
 from towline.gitops.aliases import REFUSING, Sharing, meant, merged, silent
 from towline.gitops.beside import resource_at, texts_at
 from towline.gitops.change import Note, Replaced, match, select, unnoted
-from towline.gitops.choice import ANY, Choice
+from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.document import Edit, edit, own_value
+from towline.gitops.image_effect import last_part
 from towline.gitops.kustomize_names import image_names
 from towline.gitops.kustomize_use import Use, alike, images_for, looks
 from towline.gitops.plain_data import load
@@ -59,7 +60,10 @@ class KustomizeImage:
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit or append the image's entry; raises ConfigError for a file that is no kustomization, RenderError where an edit is not safe."""
         uses: list[Use] = []
-        changed = {path: self._edited(path, files, uses) for path in match(self.pattern, sorted(files))}
+        changed = {
+            source.name: self._edited(source, places, files, uses)
+            for source, places in self._chosen([read(path, files[path]) for path in match(self.pattern, sorted(files))])
+        }
         self._judge(uses)
         return {path: data for path, data in changed.items() if data != files[path]}
 
@@ -74,12 +78,9 @@ class KustomizeImage:
             if use.told:
                 self.warn(use.told)
 
-    def _edited(self, path: str, files: Mapping[str, bytes], uses: list[Use]) -> bytes:
-        source = read(path, files[path])
-        places = [self._place(source, number, prefix) for number, prefix in kustomizations(source)]
-        chosen = self._chosen(source, places)
+    def _edited(self, source: Source, places: Sequence[_Place], files: Mapping[str, bytes], uses: list[Use]) -> bytes:
         edits: list[Edit] = []
-        for place in chosen:
+        for place in places:
             for entry in place.found:
                 self._check_merged(source, place.items[entry], place.targets)
                 edits += self._edits(place, entry)
@@ -88,7 +89,7 @@ class KustomizeImage:
             if self.judged:
                 uses.append(self._use(source, files, place))
             for texts in [_texts(place.items[entry], place.targets) for entry in place.found] or [{}]:
-                self.note(Replaced(file=path, name=self.name, old=_image(self.name, texts), new=_image(self.name, self._wanted())))
+                self.note(Replaced(file=source.name, name=self.name, old=_image(self.name, texts), new=_image(self.name, self._wanted())))
         return edit(source, edits, self.sharing)
 
     def _place(self, source: Source, number: int, prefix: Path) -> _Place:
@@ -102,22 +103,49 @@ class KustomizeImage:
         items = tuple(meant(item, targets) for item in images.items) if isinstance(images, yaml_marks.Sequence) else ()
         names = [_value_of(source, item, "name", targets) for item in items]
         called = tuple(name.value if isinstance(name, Scalar) else "" for name in names)
-        return _Place(document=number, path=(*prefix, "images"), images=images, items=items, names=called, targets=targets,
+        resource = resource_at(source, number, ())
+        return _Place(document=number, resource=resource, path=(*prefix, "images"), images=images, items=items, names=called, targets=targets,
                       found=tuple(entry for entry, name in enumerate(called) if name == self.name))
 
-    def _chosen(self, source: Source, places: Sequence[_Place]) -> Sequence[_Place]:
-        """The documents that are meant: those that have the image, else the only one; raises ConfigError."""
-        resources = [resource_at(source, place.document, ()) for place in places]
-        if self.choice.resource:
-            named = [place for place, resource in zip(places, resources, strict=True) if resource.lower() == self.choice.resource.lower()]
-            if not named and len(places) > 1:
-                raise ConfigError(f"{self.choice.resource} is not in {source.name}", where=source.name, hint=nearest(self.choice.resource, resources))
-            places = named or places
+    def _chosen(self, sources: Sequence[Source]) -> list[tuple[Source, Sequence[_Place]]]:
+        """The kustomizations of each file that are meant, without the entries that are for another image; raises ConfigError."""
+        every: Sequence[tuple[Source, list[_Place]]] = [
+            (source, [self._place(source, number, prefix) for number, prefix in kustomizations(source)]) for source in sources
+        ]
+        every = self._named(every) if self.choice.resource else every
+        having = [(source, self._having(source, places)) for source, places in every if places]
+        found = [(source, place, entry) for source, places in having for place in places for entry in place.found]
+        kept = [True] * len(found)
+        if not self.choice.resource:
+            kept = self.choice.among(f"image {self.name!r}", [self._candidate(*one) for one in found], _image(self.name, self._wanted()))
+        ours = {(source.name, place.document, entry) for (source, place, entry), keep in zip(found, kept, strict=True) if keep}
+        return [(source, [left for place in places if (left := place.of([entry for entry in place.found if (source.name, place.document, entry) in ours]))])
+                for source, places in having]
+
+    def _named(self, every: Sequence[tuple[Source, list[_Place]]]) -> Sequence[tuple[Source, list[_Place]]]:
+        """Those of the resource that is chosen, in all files; a single one, or those that have no names, it cannot choose. Raises ConfigError."""
+        named = [(source, [place for place in places if place.resource.lower() == self.choice.resource.lower()]) for source, places in every]
+        known = [place.resource for _, places in every for place in places]
+        if any(places for _, places in named):
+            return named
+        if len(known) > 1 and any(known):
+            where = every[0][0].name
+            raise ConfigError(f"{self.choice.resource} is not in {where}", where=where, hint=nearest(self.choice.resource, [one for one in known if one]))
+        return every
+
+    def _having(self, source: Source, places: Sequence[_Place]) -> Sequence[_Place]:
+        """The documents of a file that have the image, else the only one; raises ConfigError."""
         having = [place for place in places if place.found]
         if not having and len(places) > 1:
             raise ConfigError(f"no kustomization of {source.name} has an image called {self.name!r}, and there are {len(places)}", where=source.name,
-                              hint=f"resource: kind/name chooses one: {some(resources)}")
+                              hint=f"resource: kind/name chooses one: {some([place.resource for place in places])}")
         return having or places
+
+    def _candidate(self, source: Source, place: _Place, entry: int) -> Candidate:
+        """An entry with the image that it makes; of a bare placeholder as `name` that is not known."""
+        texts = _texts(place.items[entry], place.targets)
+        telling = texts.get("newName") or "/" in self.name or last_part(self.name) == last_part(self.new_name)
+        return Candidate(file=source.name, resource=place.resource, image=_image(self.name, texts) if telling else "")
 
     def _use(self, source: Source, files: Mapping[str, bytes], place: _Place) -> Use:
         """Whether what the kustomization reads runs the image, as far as that can be read."""
@@ -171,12 +199,17 @@ class _Place:
     """The `images` of a kustomization, at `path` of a document: entries and their names, and the numbers of those that are `found`."""
 
     document: int
+    resource: str
     path: Path
     images: Node | None
     items: tuple[Node | None, ...]
     names: tuple[str, ...]
     found: tuple[int, ...]
     targets: Mapping[int, Node]
+
+    def of(self, found: Sequence[int]) -> _Place | None:
+        """The same for some of the `found` only; None where of several none is left."""
+        return replace(self, found=tuple(found)) if found or not self.found else None
 
     def edit(self, number: int, key: str, value: str | None, *, after: str = "") -> Edit:
         """The edit of a key of an entry."""

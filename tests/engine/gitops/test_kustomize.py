@@ -250,3 +250,41 @@ def test_of_several_the_one_that_has_the_image_is_meant_or_the_named_one() -> No
     other = KustomizeImage(pattern="*", name="web", new_name="n", new_tag="1", choice=Choice(resource="Kustomization/c"))
     with pytest.raises(ConfigError, match=r"Kustomization/c is not in k\.yaml"):
         other.apply({"k.yaml": f"{one}---\n{two}".encode()})
+
+
+APP = "  images: [{name: app, newName: %s, newTag: '1'}]\n"
+
+
+def set_app(files: dict[str, str], resource: str = "") -> tuple[dict[str, str], list[str]]:
+    said: list[str] = []
+    choice = Choice(say=said.append, resource=resource)
+    change = KustomizeImage(pattern="**", name="app", new_name="host.example/team/web", new_tag="2", judged=False, choice=choice)
+    data = {path: text.encode() for path, text in files.items()}
+    return {path: text.decode() for path, text in change.apply(data).items()}, said
+
+
+def test_the_entry_of_another_image_under_the_same_name_is_left_alone() -> None:
+    web, cart = FLUX % ("web", "web") + APP % "host.example/team/web", FLUX % ("cart", "cart") + APP % "host.example/team/cart"
+    changed, said = set_app({"k.yaml": f"{web}---\n{cart}"})
+    assert changed == {"k.yaml": f"{web.replace(chr(39) + '1', chr(39) + '2')}---\n{cart}"}
+    assert said == ["  image 'app' is left alone where another image stands: Kustomization/cart in k.yaml (host.example/team/cart:1)"]
+    with pytest.raises(ConfigError, match="image 'app' stands in 2 places with different images"):
+        set_app({"k.yaml": f"{web.replace('team/web', 'team/shop')}---\n{cart}"})
+
+
+def test_over_a_pattern_the_entries_of_other_images_are_left_alone_and_placeholders_only_beside_them() -> None:
+    def entry(fields: str) -> str:
+        return f"resources: [d.yaml]\nimages:\n- name: app\n  {fields}\n"
+
+    web, cart = entry("newName: host.example/team/web\n  newTag: '1'"), entry("newName: host.example/team/cart\n  newTag: '1'")
+    new = web.replace("'1'", "'2'")
+    assert set_app({"web/k.yaml": web, "cart/k.yaml": cart})[0] == {"web/k.yaml": new}
+    assert set(set_app({"web/k.yaml": web, "prod/k.yaml": entry("newTag: '1'")})[0]) == {"web/k.yaml", "prod/k.yaml"}
+    assert set(set_app({"web/k.yaml": web, "cart/k.yaml": cart, "prod/k.yaml": entry("newTag: '1'")})[0]) == {"web/k.yaml"}
+
+
+def test_the_named_resource_chooses_in_all_files_of_a_pattern() -> None:
+    files = {f"{name}.yaml": FLUX % (name, name) + APP % f"host.example/team/{name}" for name in ("web", "cart")}
+    assert set(set_app(files, resource="Kustomization/cart")[0]) == {"cart.yaml"}
+    with pytest.raises(ConfigError, match="Kustomization/other is not in"):
+        set_app(files, resource="Kustomization/other")
