@@ -49,7 +49,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     for secret in _secrets(schema, inputs):
         call.console.hide(secret)
     settings = effective(schema, inputs)
-    view = _View(mask=call.console.mask, aliases=_aliases(schema, inputs))
+    view = _View(schema=schema, mask=call.console.mask, aliases=_aliases(schema, inputs))
     records = [_record(parameter, settings.get(parameter.name), view) for parameter in chosen]
     faults = [view.mask(str(fault)) for fault in check(schema, inputs)]
     warnings = [view.mask(warning) for warning in secrets_in_files(schema, inputs)]
@@ -91,8 +91,9 @@ def _aliases(schema: StepSchema, inputs: Inputs) -> dict[tuple[str, str], str]:
 
 @dataclass(frozen=True, kw_only=True)
 class _View:
-    """How values are looked at: masked, and with the aliases that stand in their places."""
+    """How values of a step are looked at: masked, and with the aliases that stand in their places."""
 
+    schema: StepSchema
     mask: Callable[[str], str]
     aliases: Mapping[tuple[str, str], str]
 
@@ -106,13 +107,27 @@ def _record(parameter: Parameter, setting: Setting | None, view: _View) -> dict[
 
 
 def _place(parameter: Parameter, setting: Setting, view: _View) -> dict[str, object]:
-    try:
-        value = coerce(setting.value, parameter.type)
-    except ValueError:
-        value = setting.value  # a fault; shown as it was written
+    value = _taken(setting.value, parameter.type)
+    if parameter.type == "objects" and not view.schema.library and isinstance(value, list):
+        value = [_over(item, view.schema.over(parameter.name)) for item in value]
     shown = MASK if parameter.secret and value not in EMPTY else _open(value, view.mask)
     alias = view.aliases.get((parameter.name, setting.origin), "")
     return {"value": shown, "layer": setting.layer, "origin": _open(setting.origin, view.mask), "alias": alias, "trusted": setting.trusted}
+
+
+def _over(item: object, own: Mapping[str, Parameter]) -> object:
+    """A map that stands over the step's other parameters, with values as these have them."""
+    if not isinstance(item, dict):
+        return item
+    return {key: _taken(inner, own[key].type) if key in own else inner for key, inner in item.items()}
+
+
+def _taken(value: object, kind: str) -> object:
+    """A value as the step gets it; one with a fault as it was written."""
+    try:
+        return coerce(value, kind)
+    except ValueError:
+        return value
 
 
 def _open(value: object, mask: Callable[[str], str]) -> object:

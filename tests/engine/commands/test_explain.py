@@ -50,6 +50,15 @@ def test_an_unset_parameter_shows_its_default_and_says_so(workspace: Path) -> No
     assert "branchName: not set\n" in ending.out
 
 
+def test_a_target_s_value_is_shown_as_the_run_takes_it(workspace: Path) -> None:
+    configure(workspace, "steps: {gitOpsUpdateDeployment: {targets: [{branchName: 1.10, filePath: a.yaml, forcePush: 'true'}, {branchName: [odd]}]}}")
+    ending = Ending(["explain", DEPLOY, "targets"], workspace)
+    assert parameters(ending)["targets"]["value"] == [{"branchName": "1.10", "filePath": "a.yaml", "forcePush": True}, {"branchName": ["odd"]}]
+    assert '"branchName": "1.10"' in ending.out
+    configure(workspace, "steps: {gitOpsUpdateDeployment: {targets: [odd]}}")
+    assert parameters(Ending(["explain", DEPLOY, "targets"], workspace))["targets"]["value"] == ["odd"]
+
+
 EVERYWHERE = """
 customDefaults: [team.yml]
 general: {containerRegistryUrl: https://general.example}
