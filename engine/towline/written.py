@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final, Self
 
@@ -48,6 +49,14 @@ class WrittenDate(str):
         return found
 
 
+class RepeatedKey(ValueError):
+    """JSON text in which an object has the `key` twice: one of the two values would be lost without a word."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the key {key!r} stands twice in one object")
+        self.key = key
+
+
 Number = int | float
 _FEBRUARY, _DAYS = 2, (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # by hand: each start of the engine would pay for the module
 _DATE = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})((?:[Tt]| +)[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]*)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?")
@@ -86,8 +95,18 @@ def text_of(value: Number) -> str:
 
 
 def from_json(text: str | bytes, *, strict: bool = True) -> Any:
-    """JSON text to data whose numbers know how they were written; raises ValueError and RecursionError as `json.loads` does."""
-    return json.loads(text, strict=strict, parse_float=partial(_read, float), parse_int=partial(_read, int))
+    """JSON text to data whose numbers know how they were written; raises ValueError and RecursionError as `json.loads` does, and RepeatedKey."""
+    return json.loads(text, strict=strict, parse_float=partial(_read, float), parse_int=partial(_read, int), object_pairs_hook=unique)
+
+
+def unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Keys and values as a map; raises RepeatedKey."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise RepeatedKey(key)
+        found[key] = value
+    return found
 
 
 def _read(kind: type[Number], text: str) -> Number:

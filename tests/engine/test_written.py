@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.written import WrittenDate, from_json, spelling, text_of, written
+from towline.written import RepeatedKey, WrittenDate, from_json, spelling, text_of, written
 from towline.yaml_marks import load
 
 
@@ -75,3 +75,8 @@ def test_what_is_no_number_has_its_word() -> None:
     assert isinstance(value, float)
     assert math.isnan(value)
     assert text_of(value) == ".nan"
+
+
+def test_json_in_which_a_key_stands_twice_is_a_fault_at_any_depth() -> None:
+    with pytest.raises(RepeatedKey, match="'b' stands twice"):
+        from_json('{"a": [{"b": 1, "c": {"b": 1}, "b": 1}]}')

@@ -16,7 +16,7 @@ from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, StepSchema
 from towline.config.text_form import typed
 from towline.config.types import EMPTY, ZERO
 from towline.errors import ConfigError
-from towline.written import from_json
+from towline.written import RepeatedKey, from_json
 
 __all__ = ["PROJECT_FILE", "Document", "Documents", "Inputs", "all_schemas", "effective", "load_schema", "ordered", "parse_document", "read_documents",
            "read_yaml", "settled", "unfiltered"]
@@ -101,6 +101,8 @@ def read_parameters(text: str) -> Mapping[str, object]:
         return {}
     try:
         parameters = from_json(text)
+    except RepeatedKey as fault:
+        raise ConfigError(f"the parameters have the key {fault.key} twice", where=PARAMETERS_JSON, hint="remove one of the two") from fault
     except (ValueError, RecursionError):
         parameters = None
     if not isinstance(parameters, dict):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from towline import allowed_hosts
 from towline.config.merge import DEFAULT, Layer, Setting
 from towline.config.schema import PARAMETERS, Parameter, Requirement, Rule, StepSchema, as_text
+from towline.config.text_form import repeated
 from towline.config.types import EMPTY, EXPECTED, HOW_TO_WRITE, coerce
 from towline.suggest import nearest
 from towline.written import text_of
@@ -88,7 +89,8 @@ def fitted(parameter: Parameter, setting: Setting, name: str) -> Setting | Fault
     try:
         value = coerce(setting.value, parameter.type)
     except ValueError:
-        what = f"{name} is {shown(parameter, setting.value)}, expected {EXPECTED[parameter.type]}"
+        twice = "" if parameter.secret or not isinstance(setting.value, str) else repeated(setting.value)
+        what = f"{name} is {shown(parameter, setting.value)}, expected {EXPECTED[parameter.type]}" + f", each key once ({twice})" * bool(twice)
         return Fault(rule="wrong-type", where=setting.origin, what=what, hint=HOW_TO_WRITE[parameter.type])
     if parameter.later and value not in (*EMPTY, parameter.default):
         return Fault(where=setting.origin, what=f"{name} is set, but Towline cannot do this yet", hint=parameter.later)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from towline.written import from_json
+from towline.written import RepeatedKey, from_json
 
 _SHAPES: dict[str, tuple[str, type]] = {"list": ("[", list), "map": ("{", dict), "object": ("{", dict), "objects": ("[", list)}
 _BRACKETS = re.compile(r"\[[^\[\]]*\]")
@@ -22,7 +22,10 @@ def typed(kind: str, text: object) -> object:
         return text
     sign, shape = _SHAPES[kind]
     if text.strip().startswith(sign):
-        data = _json(text)
+        try:
+            data = _json(text)
+        except RepeatedKey:
+            return text
         if isinstance(data, shape):
             return data
         if sign == "{" or data is not None or _is_flow(text.strip()):  # meant as JSON; to split it would make other texts of it
@@ -41,9 +44,11 @@ def joined(kind: str, texts: Sequence[str]) -> object:
 
 
 def _json(text: str) -> Any:
-    """The data of JSON text, None where it is none."""
+    """The data of JSON text, None where it is none; raises RepeatedKey."""
     try:
         return from_json(text)
+    except RepeatedKey:
+        raise
     except (ValueError, RecursionError):
         return None
 
@@ -54,13 +59,31 @@ def _is_flow(text: str) -> bool:
 
 
 def _split(kind: str, text: str) -> object:
+    parts = _parts(text)
+    if parts is None:
+        return text
+    if kind == "list":
+        return [part for part in parts if part]
+    pairs = [_PAIR.fullmatch(part) for part in parts]
+    found = {pair[1]: pair[2] for pair in pairs if pair}
+    return found if kind == "map" and len(found) == len(pairs) else text
+
+
+def _parts(text: str) -> list[str] | None:
+    """What stands between commas outside of brackets and quotes; None if that cannot be told."""
     kept = _BRACKETS.sub(lambda found: found.group().replace(",", _COMMA), text)
     try:
         rows = list(csv.reader(kept.splitlines(), skipinitialspace=True))
     except csv.Error:
-        return text
-    parts = [part.strip().replace(_COMMA, ",") for row in rows for part in row]
-    if kind == "list":
-        return [part for part in parts if part]
-    pairs = [_PAIR.fullmatch(part) for part in parts]
-    return {pair[1]: pair[2] for pair in pairs if pair} if kind == "map" and all(pairs) else text
+        return None
+    return [part.strip().replace(_COMMA, ",") for row in rows for part in row]
+
+
+def repeated(text: str) -> str:
+    """The key that stands twice in the text of a map, which for that stayed a text; empty if there is none."""
+    try:
+        _json(text)
+    except RepeatedKey as fault:
+        return fault.key
+    keys = [pair[1] for part in _parts(text) or () if (pair := _PAIR.fullmatch(part))]
+    return next((key for number, key in enumerate(keys) if key in keys[:number]), "")

@@ -358,3 +358,9 @@ def test_build_is_one_stage_under_both_of_its_names(stage: str, section: str) ->
     given = replace(inputs(at(f"stages/{section}/colour", "red"), at(f"stages/{section}/names", "[a]")), stage=stage)
     assert (values(given)["colour"], values(given)["names"]) == ("red", ["a"])
     assert fold(unfiltered(given.documents, SCHEMA.names, stage))["colour"].value == "red"
+
+
+def test_parameters_with_a_key_twice_are_an_error_that_names_it() -> None:
+    with pytest.raises(ConfigError) as caught:
+        ordered(SCHEMA, replace(inputs(), environ={"PIPER_parametersJSON": '{"colour": "red", "colour": "blue"}'}))
+    assert (caught.value.message, caught.value.where) == ("the parameters have the key colour twice", "PIPER_parametersJSON")

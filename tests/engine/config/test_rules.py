@@ -39,6 +39,11 @@ def test_a_number_is_not_below_its_minimum(value: object, expected: str) -> None
     assert whats(step(parameter("p", "integer", minimum=1)), p=value) == [expected] * bool(expected)
 
 
+def test_a_map_that_has_a_key_twice_says_which() -> None:
+    assert whats(step(parameter("p", "map")), p="a=1,b=2,a=3") == ['p is "a=1,b=2,a=3", expected a map of texts, each key once (a)']
+    assert whats(step(parameter("p", "map", secret=True)), p="a=1,a=3") == ["p is a secret value that does not fit, expected a map of texts"]
+
+
 @pytest.mark.parametrize(("others", "hint"), [({}, "correct it, or leave it out"), ({"default": 600}, "correct it, or leave it out for 600")])
 def test_a_number_below_its_minimum_says_what_counts_without_it(others: dict[str, Any], hint: str) -> None:
     assert faults(step(parameter("p", "integer", minimum=1, **others)), p=0)[0].hint == hint

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.config.text_form import joined, typed
+from towline.config.text_form import joined, repeated, typed
 from towline.written import text_of
 
 
@@ -47,6 +47,20 @@ def test_a_map_is_json_or_has_equals_signs(text: str, expected: dict[str, str]) 
 ])
 def test_what_is_neither_stays_the_text_and_fits_nothing(kind: str, text: str) -> None:
     assert typed(kind, text) == text
+
+
+@pytest.mark.parametrize(("kind", "text", "key"), [
+    ("map", '{"a": "1", "b": "2", "a": "3"}', "a"), ("map", "a=1,b=2,a=3", "a"), ("map", "p[name=x,y].z=1,p[name=x,y].z=2", "p[name=x,y].z"),
+    ("object", '{"x": {"a": 1, "a": 1}}', "a"), ("objects", '[{"filePath": "a"}, {"filePath": "b", "filePath": "c"}]', "filePath"),
+    ("list", '[{"a": 1, "a": 2}]', "a"),
+])
+def test_a_key_that_stands_twice_fits_nothing_since_one_of_its_values_would_be_lost(kind: str, text: str, key: str) -> None:
+    assert (typed(kind, text), repeated(text)) == (text, key)
+
+
+@pytest.mark.parametrize("text", ["a=1,b=1", '{"a": {"b": 1}, "b": {"a": 1}}', "p[name=a,name=a].x=1", "a", "", "{", '"a'])
+def test_no_key_stands_twice(text: str) -> None:
+    assert repeated(text) == ""
 
 
 def test_maps_of_anything_come_as_json() -> None:
