@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from towline.gitops.plain_data import load
+from towline.gitops.plain_data import mapping
 
 _CHART, _VALUES = "Chart.yaml", "values.yaml"
 
@@ -32,5 +32,4 @@ def base_of(path: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:
     folder = chart_folder(path, files)
     if folder is None or path == f"{folder}{_VALUES}":
         return {}
-    documents = load(files.get(f"{folder}{_VALUES}", b"")) or []
-    return documents[0] if documents and isinstance(documents[0], dict) else {}
+    return mapping(files.get(f"{folder}{_VALUES}", b""))

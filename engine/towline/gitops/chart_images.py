@@ -10,7 +10,7 @@ from typing import Any
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.image_effect import Found, elsewhere, images_in, is_read, last_part
 from towline.gitops.image_parts import REGISTRY, ImageParts, global_paths, text_at
-from towline.gitops.plain_data import load
+from towline.gitops.plain_data import mapping
 from towline.image import Reference, parse_familiar
 
 
@@ -90,9 +90,9 @@ def base_values(files: Mapping[str, bytes], chart: str, over: Iterable[bytes]) -
         key=len,
         reverse=True,
     ):
-        values = _merged(values, _nested(path[1:-1:2], _read(files[chart + "/".join(path)])))
+        values = _merged(values, _nested(path[1:-1:2], mapping(files[chart + "/".join(path)])))
     for data in (files.get(f"{chart}values.yaml", b""), *over):
-        values = _merged(values, _read(data))
+        values = _merged(values, mapping(data))
     return values
 
 
@@ -103,16 +103,20 @@ def image_keys(files: Mapping[str, bytes]) -> list[str]:
         *folders, name = path.split("/")
         if name == "values.yaml":
             subcharts = [folder for above, folder in pairwise(folders) if above == "charts"]
-            found |= dict.fromkeys(_keys_below(_nested(subcharts, _read(data)), ()))
+            found |= dict.fromkeys(_keys_below(_nested(subcharts, mapping(data)), (), set()))
     return list(found)
 
 
-def _keys_below(values: Any, path: tuple[str, ...]) -> Iterator[str]:
+def _keys_below(values: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[str]:
+    """Of a place that aliases repeat the keys are those where it is found first."""
+    if id(values) in seen:
+        return
+    seen.add(id(values))
     for key, value in values.items() if isinstance(values, Mapping) else ():
         if (isinstance(value, Mapping) and {"repository", "registry"} & value.keys()) or (key.lower().endswith("image") and isinstance(value, str) and value):
             yield ".".join((*path, key))
         else:
-            yield from _keys_below(value, (*path, key))
+            yield from _keys_below(value, (*path, key), seen)
 
 
 def _map(image: ImageValues, there: Any, common: str, *, other: bool) -> dict[str, str]:
@@ -151,11 +155,6 @@ def _nested(names: Iterable[str], values: Any) -> Any:
     for name in reversed(list(names)):
         values = {name: values}
     return values
-
-
-def _read(data: bytes) -> dict[str, Any]:
-    documents = load(data) or []
-    return documents[0] if documents and isinstance(documents[0], dict) else {}
 
 
 def _merged(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:

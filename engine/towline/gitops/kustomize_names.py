@@ -19,6 +19,7 @@ _ELSEWHERE = (
     "transformers",
     "configurations",
 )
+_DEEP = 100  # kustomizations, each of which takes in the next
 _VERSION = re.compile(r"(?:@.*|:[^/]*)\Z", re.DOTALL)
 
 
@@ -42,12 +43,29 @@ def image_names(path: str, files: Mapping[str, bytes]) -> set[str] | None:
     """
     if (_kustomization(path, files) or {}).get("kind") == "Component":
         return None
-    return _names(path, files, frozenset())
+    return _names(path, files, frozenset(), {})
 
 
-def _names(path: str, files: Mapping[str, bytes], above: frozenset[str]) -> set[str] | None:
+def _names(
+    path: str,
+    files: Mapping[str, bytes],
+    above: frozenset[str],
+    known: dict[str, set[str] | None],
+) -> set[str] | None:
+    """As `image_names` for what those `above` take in; of each path once, it is then `known`."""
+    if path not in known or path in above:
+        known[path] = _read_names(path, files, above, known)
+    return known[path]
+
+
+def _read_names(
+    path: str,
+    files: Mapping[str, bytes],
+    above: frozenset[str],
+    known: dict[str, set[str] | None],
+) -> set[str] | None:
     data = _kustomization(path, files)
-    if data is None or path in above or any(data.get(key) for key in _ELSEWHERE):
+    if data is None or path in above or len(above) > _DEEP or any(data.get(key) for key in _ELSEWHERE):
         return None
     if above and data.get("replacements"):  # what they copy may be an image
         return None
@@ -61,7 +79,7 @@ def _names(path: str, files: Mapping[str, bytes], above: frozenset[str]) -> set[
         place = _beside(path, reference)
         nested = next((name for name in _folder(place) if name in files), "")
         if nested:
-            inner = _names(nested, files, above | {path})
+            inner = _names(nested, files, above | {path}, known)
             if inner is None:
                 return None
             read = _kustomization(nested, files) or {}
@@ -119,15 +137,22 @@ def _list(data: Mapping[str, Any], key: str) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _images(node: Any) -> Iterator[str]:
-    """What stands at a key `image`, or is the `value` of a patch, without tag and digest."""
-    for key, value in node.items() if isinstance(node, dict) else ():
-        if key in ("image", "value") and isinstance(value, str):
-            yield _VERSION.sub("", value)
-        else:
-            yield from _images(value)
-    for item in node if isinstance(node, list) else ():
-        yield from _images(item)
+def _images(root: Any) -> Iterator[str]:
+    """What stands at a key `image`, or is the `value` of a patch, without tag and digest.
+
+    Each place is read once: aliases repeat places.
+    """
+    seen, waiting = set[int](), [root]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, dict | list) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            if key in ("image", "value") and isinstance(value, str):
+                yield _VERSION.sub("", value)
+            else:
+                waiting.append(value)
 
 
 def _renamed(names: set[str], data: Mapping[str, Any]) -> set[str]:

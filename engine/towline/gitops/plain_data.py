@@ -50,6 +50,12 @@ def load(data: bytes) -> list[Any] | None:
     return _documents(data)
 
 
+def mapping(data: bytes) -> dict[str, Any]:
+    """The first document of a file, to read only; empty where it cannot be read, or is no map."""
+    documents = load(data) or [None]
+    return documents[0] if isinstance(documents[0], dict) else {}
+
+
 def load_template(data: bytes) -> list[Any] | None:
     """As `load`, of a chart's template with words in place of `{{ }}`."""
     try:
@@ -62,8 +68,32 @@ def _documents(text: bytes | str) -> list[Any] | None:
     if deeper(text if isinstance(text, str) else text.decode("utf-8", "replace"), _DEEP):
         return None
     try:
-        return [
+        found = [
             document for document in yaml.load_all(text, Loader=_Loader) if document is not None
         ]
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
+    return None if _too_deep(found) else found
+
+
+def _too_deep(root: list[Any]) -> bool:
+    """Whether aliases make of it more levels than are read, or a circle, which no tool takes."""
+    levels: dict[int, int] = {}
+    above = set[int]()
+    waiting: list[tuple[Any, bool]] = [(root, False)]
+    while waiting:
+        node, done = waiting.pop()
+        if not isinstance(node, dict | list) or id(node) in levels:
+            continue
+        below = list(node.values() if isinstance(node, dict) else node)
+        if done:
+            above.discard(id(node))
+            levels[id(node)] = 1 + max((levels.get(id(one), 0) for one in below), default=0)
+            if levels[id(node)] > _DEEP:
+                return True
+        elif id(node) in above:
+            return True
+        else:
+            above.add(id(node))
+            waiting += [(node, True), *((one, False) for one in below)]
+    return False

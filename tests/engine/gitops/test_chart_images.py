@@ -95,3 +95,9 @@ def test_keys_that_images_seem_to_be_called_by_are_known() -> None:
         "c/templates/x.yaml": b"no: {repository: a}\n",
     }
     assert image_keys(files) == ["sub.image", "web.image", "web.sideImage"]
+
+
+def test_values_that_aliases_repeat_are_looked_through_once() -> None:
+    shared = "".join(f"a{n}: &a{n} {{l: *a{n - 1}, r: *a{n - 1}}}\n" for n in range(1, 60))
+    text = f"a0: &a0 {{image: {{repository: a}}}}\n{shared}"
+    assert image_keys({"values.yaml": text.encode()}) == ["a0.image"]

@@ -71,3 +71,32 @@ def test_a_circle_ends() -> None:
     }
     assert image_names("a/kustomization.yaml", files) is None
     assert "b/kustomization.yaml" in read_further("a/kustomization.yaml", files)
+
+
+def test_a_base_that_many_take_in_is_read_once() -> None:
+    files = {
+        f"k{number}/kustomization.yaml": f"resources: [../k{number + 1}, ../k{number + 1}]\n".encode()
+        for number in range(60)
+    }
+    files |= {"k60/kustomization.yaml": b"resources: [d.yaml]\n", "k60/d.yaml": POD % b"web:1"}
+    assert image_names("k0/kustomization.yaml", files) == {"web", "init"}
+
+
+def test_a_row_of_kustomizations_that_is_too_long_is_none() -> None:
+    files = {
+        f"k{number}/kustomization.yaml": f"resources: [../k{number + 1}]\n".encode()
+        for number in range(2000)
+    }
+    files |= {"k2000/kustomization.yaml": b"resources: []\n"}
+    assert image_names("k0/kustomization.yaml", files) is None
+
+
+def test_aliases_are_read_once_and_in_a_circle_not_at_all() -> None:
+    shared = "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
+    files = {
+        "k/kustomization.yaml": b"resources: [d.yaml]\n",
+        "k/d.yaml": f"a0: &a0 {{image: 'web:1'}}\n{shared}".encode(),
+    }
+    assert image_names("k/kustomization.yaml", files) == {"web"}
+    endless = files | {"k/d.yaml": b"a: &a {b: *a, image: web}\n"}
+    assert image_names("k/kustomization.yaml", endless) is None

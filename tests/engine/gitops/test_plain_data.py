@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.gitops.plain_data import load, load_template
+from towline.gitops.plain_data import load, load_template, mapping
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,12 @@ from towline.gitops.plain_data import load, load_template
 def test_every_text_is_as_it_is_written(text: str, documents: list[object]) -> None:
     assert load(text.encode()) == documents
 
+NESTED = "".join(
+    f"a{n}: &a{n} {'[' * 100}{f'*a{n - 1}' if n else ''}{']' * 100}\n" for n in range(10)
+).encode()
 
-@pytest.mark.parametrize("data", [b"a: [", b"\xff", b"{{ if .x }}\na: b\n", b"? {a: b}\n: c\n"])
+
+@pytest.mark.parametrize("data", [b"a: [", b"\xff", b"{{ if .x }}\na: b\n", b"? {a: b}\n: c\n", b"a: &a {b: *a}\n", b"&a [*a]\n", NESTED])
 def test_what_cannot_be_read_is_none(data: bytes) -> None:
     assert load(data) is None
 
@@ -48,3 +52,12 @@ def test_a_template_is_read_with_words_in_its_place() -> None:
     assert documents[0]["b"] == "c/d:2"
     assert load_template(b"a: {{\nb: }}c\n") is None
     assert load_template(b"\xff") is None
+
+
+def test_what_aliases_repeat_is_read() -> None:
+    assert load(b"a: &a [x]\nb: [*a, *a]\n") == [{"a": ["x"], "b": [["x"], ["x"]]}]
+
+
+def test_the_first_document_is_a_map_or_nothing() -> None:
+    assert mapping(b"a: 1\n---\nb: 2\n") == {"a": "1"}
+    assert [mapping(data) for data in (b"", b"- a\n", b"a: [")] == [{}, {}, {}]

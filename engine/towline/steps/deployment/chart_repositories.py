@@ -15,7 +15,7 @@ from towline.exchange import HttpRequest, origin
 from towline.gitops.chart_files import Dependency
 from towline.gitops.chart_lock import exact
 from towline.gitops.packed_chart import unpacked
-from towline.gitops.plain_data import load
+from towline.gitops.plain_data import mapping
 from towline.image import Registry, is_loopback, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.credentials import basic, check_sending
@@ -206,8 +206,8 @@ def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
         index,
         re.MULTILINE,
     )
-    documents = (load(b"entries:\n" + found[0]) if found else None) or load(index) or [None]
-    entries = documents[0].get("entries") if isinstance(documents[0], dict) else None
+    read = (mapping(b"entries:\n" + found[0]) if found else {}) or mapping(index)
+    entries = read.get("entries")
     listed = entries.get(name) if isinstance(entries, dict) else None
     versions = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     return next(
@@ -234,8 +234,7 @@ def _layer(client: RegistryClient, place: Place, layer: Descriptor) -> bytes:
 
 def _check_chart(data: bytes, name: str, version: str, where: str) -> None:
     """Pass where the archive holds this chart; raises RenderError."""
-    documents = load(unpacked(name, data)["Chart.yaml"]) or [None]
-    there = documents[0] if isinstance(documents[0], dict) else {}
+    there = mapping(unpacked(name, data)["Chart.yaml"])
     if there.get("name") != name or str(there.get("version", "")).removeprefix(
         "v"
     ) != version.removeprefix("v"):
