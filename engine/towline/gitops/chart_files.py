@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from towline.errors import ConfigError
 from towline.git.tree import is_path
 from towline.gitops.chart_lock import check_lock
-from towline.gitops.plain_data import load
+from towline.gitops.plain_data import mapping
 
 _OWN = frozenset(
     (
@@ -27,6 +27,7 @@ _OWN = frozenset(
 _FOLDERS = frozenset(("templates", "charts"))
 _FEW = 300  # files, up to which a chart's folder is read as a whole: it holds little else
 _DEPTH = 10  # charts, each of which depends on the next
+_MOST = 1000  # charts within one
 _LOCAL = "file://"
 _SUBCHART = re.compile(r"charts/([^/]+)/Chart\.yaml")
 _PACKED = re.compile(r"charts/([^/]+)\.tgz")
@@ -61,35 +62,30 @@ def structure(chart: str, listing: Sequence[str]) -> list[str]:
     )
 
 
-def besides(
-    chart: str, listing: Sequence[str], files: Mapping[str, bytes], depth: int = 0
-) -> Iterator[str]:
+def besides(chart: str, listing: Sequence[str], files: Mapping[str, bytes]) -> Iterator[str]:
     """What a rendering uses besides: other files, where a template may ask for them, and charts from `file://`; raises ConfigError."""
-    here = {
-        path.removeprefix(chart): content
-        for path, content in files.items()
-        if path.startswith(chart)
-    }
-    if any(
-        b"Files" in content or path.endswith(".tgz")
-        for path, content in here.items()
-        if path.partition("/")[0] in _FOLDERS
-    ):
-        ignored = _ignored(here.get(".helmignore", b""))
-        yield from (
-            path
-            for path in listing
-            if path.startswith(chart) and not ignored(path.removeprefix(chart))
-        )
-    for one in _dependencies(here):
-        if one.repository.startswith(_LOCAL) and not _there(here, one) and depth < _DEPTH:
-            folder = _folder(chart, one)
-            yield f"{folder}Chart.yaml"
-            yield from structure(folder, listing)
-            yield from besides(folder, listing, files, depth + 1)
+    seen, left = {chart}, [chart]
+    while left:
+        one = left.pop()
+        here = {
+            path.removeprefix(one): content
+            for path, content in files.items()
+            if path.startswith(one)
+        }
+        yield from _asked_for(one, listing, here)
+        for wanted in _dependencies(here):
+            if wanted.repository.startswith(_LOCAL) and not _there(here, wanted):
+                folder = _folder(one, wanted)
+                if folder not in seen:
+                    seen.add(folder)
+                    left.append(folder)
+                    yield f"{folder}Chart.yaml"
+                    yield from structure(folder, listing)
 
 
-def tree(chart: str, files: Mapping[str, bytes], *, without: str = "", depth: int = 0) -> Tree:
+def tree(
+    chart: str, files: Mapping[str, bytes], *, without: str = "", above: tuple[str, ...] = ()
+) -> Tree:
     """The chart in `chart`, with its dependencies from `file://` in `charts/`; `without` is no part of it; raises ConfigError."""
     found = {
         path.removeprefix(chart): content
@@ -104,14 +100,21 @@ def tree(chart: str, files: Mapping[str, bytes], *, without: str = "", depth: in
             missing.append(one)
             continue
         folder = _folder(chart, one)
-        if f"{folder}Chart.yaml" not in files or depth == _DEPTH:
+        _check_above(chart, folder, (*above, chart))
+        if f"{folder}Chart.yaml" not in files:
             raise ConfigError(
                 f"the chart depends on {one.name} at {one.repository}, and {folder}Chart.yaml is not in the repository",
                 where=f"{chart}Chart.yaml",
                 hint="correct the path, which begins at the chart's own folder",
             )
-        below = tree(folder, files, without=without, depth=depth + 1)
+        below = tree(folder, files, without=without, above=(*above, chart))
         found |= {f"charts/{one.name}/{path}": content for path, content in below.files.items()}
+        if sum(path.endswith("Chart.yaml") for path in found) > _MOST:
+            raise ConfigError(
+                f"its dependencies from {_LOCAL} bring more than {_MOST} charts",
+                where=f"{chart}Chart.yaml",
+                hint="a chart comes once for each chart that depends on it: let fewer of them do",
+            )
         missing += [
             Dependency(
                 name=dep.name,
@@ -125,6 +128,38 @@ def tree(chart: str, files: Mapping[str, bytes], *, without: str = "", depth: in
     if any(not one.lies for one in missing):
         _check_lock(found, where=f"{chart}Chart.lock")
     return Tree(files=found, missing=tuple(missing))
+
+
+def _asked_for(chart: str, listing: Sequence[str], here: Mapping[str, bytes]) -> Iterator[str]:
+    """All files of a chart that it does not ignore, where a template of those `here` may ask for them."""
+    if any(
+        b"Files" in content or path.endswith(".tgz")
+        for path, content in here.items()
+        if path.partition("/")[0] in _FOLDERS
+    ):
+        ignored = _ignored(here.get(".helmignore", b""))
+        yield from (
+            path
+            for path in listing
+            if path.startswith(chart) and not ignored(path.removeprefix(chart))
+        )
+
+
+def _check_above(chart: str, wanted: str, above: tuple[str, ...]) -> None:
+    """Pass where `wanted` may come below `chart`, the last of those `above`; raises ConfigError."""
+    if wanted in above:
+        raise ConfigError(
+            f"the chart in {wanted} depends on itself"
+            + (f", by way of {chart}" if chart != wanted else ""),
+            where=f"{chart}Chart.yaml",
+            hint="take one of these dependencies out",
+        )
+    if len(above) > _DEPTH:
+        raise ConfigError(
+            f"more than {_DEPTH} charts depend on each other in a row, down to {wanted}",
+            where=f"{chart}Chart.yaml",
+            hint="let the chart itself depend on those far down",
+        )
 
 
 def _structural(path: str) -> bool:
@@ -158,16 +193,11 @@ def _check_lock(files: Mapping[str, bytes], *, where: str) -> None:
     """Pass where there is no lock, or it was made for these dependencies; raises ConfigError."""
     for lock, chart in (("Chart.lock", "Chart.yaml"), ("requirements.lock", "requirements.yaml")):
         if lock in files:
-            check_lock(_listed(files.get(chart, b"")), _mapping(files[lock]), where=where)
-
-
-def _mapping(data: bytes) -> dict[str, object]:
-    documents = load(data) or [None]
-    return documents[0] if isinstance(documents[0], dict) else {}
+            check_lock(_listed(files.get(chart, b"")), mapping(files[lock]), where=where)
 
 
 def _listed(data: bytes) -> list[dict[str, object]]:
-    listed = _mapping(data).get("dependencies")
+    listed = mapping(data).get("dependencies")
     return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
@@ -182,10 +212,8 @@ def _there(files: Mapping[str, bytes], wanted: Dependency) -> bool:
             packed[1] == wanted.name or packed[1].startswith(f"{wanted.name}-")
         ):
             return True
-        if _SUBCHART.fullmatch(path):
-            documents = load(content) or [None]
-            if isinstance(documents[0], dict) and documents[0].get("name") == wanted.name:
-                return True
+        if _SUBCHART.fullmatch(path) and mapping(content).get("name") == wanted.name:
+            return True
     return False
 
 

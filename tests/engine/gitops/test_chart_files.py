@@ -136,7 +136,6 @@ def test_what_charts_has_already_is_taken_from_there(there: str) -> None:
         ("file:///etc", "which is not inside the repository"),
         ("file://../..", "is not inside the repository"),
         ("file://../no", "apps/no/Chart.yaml is not in the repository"),
-        ("file://.", "is not in the repository"),
     ],
 )
 def test_a_chart_that_is_not_in_the_repository_is_named(repository: str, said: str) -> None:
@@ -144,7 +143,7 @@ def test_a_chart_that_is_not_in_the_repository_is_named(repository: str, said: s
         {"apps/web/Chart.yaml": depends(f"name: x, version: 1.0.0, repository: '{repository}'")}
     )
     with pytest.raises(ConfigError, match=said) as caught:
-        tree("apps/web/", files, depth=10 if repository == "file://." else 0)
+        tree("apps/web/", files)
     assert caught.value.where == "apps/web/Chart.yaml"
 
 
@@ -154,8 +153,37 @@ def test_charts_that_depend_on_each_other_come_to_an_end() -> None:
         "b/Chart.yaml": depends("name: a, repository: 'file://../a'"),
     }
     assert all_of("a/", files) == sorted(files)
-    with pytest.raises(ConfigError, match="depends on"):
+    with pytest.raises(ConfigError) as caught:
         tree("a/", as_bytes(files))
+    assert caught.value.message == "the chart in a/ depends on itself, by way of b/"
+    assert caught.value.where == "b/Chart.yaml"
+    with pytest.raises(ConfigError, match=r"^the chart in a/ depends on itself$"):
+        tree("a/", as_bytes({"a/Chart.yaml": depends("name: a, repository: 'file://.'")}))
+
+
+def chain(length: int, *, wide: int = 1) -> dict[str, str]:
+    """Charts, each of which depends `wide` times on the next."""
+    return {
+        f"c{number}/Chart.yaml": depends(
+            *(f"name: n{one}, repository: 'file://../c{number + 1}'" for one in range(wide))
+        )
+        for number in range(length)
+    } | {f"c{length}/Chart.yaml": CHART_YAML}
+
+
+def test_a_row_of_charts_that_is_too_long_is_called_that() -> None:
+    assert len(tree("c0/", as_bytes(chain(10))).files) == 11
+    assert len(all_of("c0/", chain(30))) == 31
+    with pytest.raises(ConfigError, match="more than 10 charts depend on each other in a row") as caught:
+        tree("c0/", as_bytes(chain(11)))
+    assert caught.value.where == "c10/Chart.yaml"
+
+
+def test_charts_that_many_depend_on_are_read_once_and_not_brought_in_without_end() -> None:
+    files = chain(10, wide=10)
+    assert all_of("c0/", files) == sorted(files)
+    with pytest.raises(ConfigError, match="bring more than 1000 charts"):
+        tree("c0/", as_bytes(files))
 
 
 LOCK = (
