@@ -23,6 +23,12 @@ _NAME = ("repository", "name", "image", "newname", "imagerepository", "imagename
 _TAG = ("tag", "newtag", "imagetag", "version")
 _DIGEST = ("digest", "sha", "imagedigest")
 WHOLE = "the file"  # the place of what stands in the keys at a file's top
+_WORKLOADS = {
+    ("v1", "Pod"),
+    ("v1", "ReplicationController"),
+    *(("apps/v1", kind) for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")),
+    *(("batch/v1", kind) for kind in ("Job", "CronJob")),
+}
 _NESTED = 3  # texts in texts
 _NOTES = ("annotations", "labels")  # of metadata: neither a cluster nor a renderer runs what they say
 _COMMON_NOTES = ("commonAnnotations", "commonLabels", "matchLabels")
@@ -65,13 +71,29 @@ def images_in(data: bytes, like: Collection[str]) -> tuple[Found, ...] | None:
     documents = _read(data)
     if documents is None:
         return None
-    others = [found for document in documents for found in _Walk(like).below(document, "", "", 0)]
+    others = [
+        found
+        for document in documents
+        for found in _Walk(like).below(document, "", "", 0)
+        if not (_is_workload(document) and _is_dropped(found.place))
+    ]
     return tuple(dict.fromkeys([*_running(documents), *others]))
 
 
 def _read(data: bytes) -> list[Any] | None:
     documents = load(data)
     return load_template(data) if documents is None and b"{{" in data else documents
+
+
+def _is_workload(document: Any) -> bool:
+    """Whether a document is of a kind of which a cluster drops the keys that it does not know."""
+    version = document.get("apiVersion") if isinstance(document, dict) else None
+    return isinstance(version, str) and (version, document.get("kind")) in _WORKLOADS
+
+
+def _is_dropped(place: str) -> bool:
+    """Whether a place of a workload is none where an image is read: all of these are in lists."""
+    return "[" not in place
 
 
 def _running(documents: list[Any]) -> tuple[Found, ...]:

@@ -209,3 +209,19 @@ def test_an_image_in_a_secret_counts_as_named() -> None:
     found = images_in(b"kind: Secret\nstringData: {image: 'reg.example.com/team/web:2.4.1'}\n", {"web"})
     assert found
     assert names(found[0], WEB)
+
+
+@pytest.mark.parametrize(
+    ("path", "read"),
+    [
+        ("{spec: {img: a/b:1}}", False),
+        ("{spec: {template: {spec: {img: a/b:1}}}}", False),
+        ("{metadata: {img: a/b:1}}", False),
+        ("{spec: {template: {spec: {volumes: [{image: {reference: a/b:1}}]}}}}", True),
+        ("{spec: {template: {spec: {containers: [{args: [--img=a/b:1]}]}}}}", True),
+    ],
+)
+def test_of_a_workload_what_a_cluster_drops_is_not_read(path: str, *, read: bool) -> None:
+    known = f"{{apiVersion: apps/v1, kind: Deployment, {path[1:]}".encode()
+    assert bool(images_in(known, {"b"})) is read
+    assert images_in(known.replace(b"apps/v1", b"example.com/v1"), {"b"})

@@ -481,6 +481,14 @@ def test_a_chart_that_does_not_take_the_image_is_an_error_or_what_image_check_sa
     assert (silent.code, text in silent.err) == (0, False)
 
 
+def test_a_key_that_a_workload_does_not_have_is_no_place_that_is_read(place: Place) -> None:
+    place.server.add("ops", {"app.yaml": b"apiVersion: apps/v1\n" + DEPLOYMENT})
+    for path in ("spec.img", "spec.template.spec.img"):
+        ending = place.deploy(filePath="app.yaml", imagePath=path)
+        assert (ending.code, place.commits()) == (3, 2), ending.err
+        assert "it names old.example.com/app:1 (Deployment, app)" in ending.message
+
+
 def test_helm_names_every_image_that_was_rendered(place: Place) -> None:
     assert place.deploy(**HELM).result["outputs"]["changes"] == [
         {"file": "out/app.yaml", "name": "Pod shop, app", "old": "", "new": "registry.example.com/team/app:2.0"}]
