@@ -93,7 +93,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
                           progress=Progress(call.console, transport.clock), dry_run=task.dry_run, warn=call.console.warn)
         check_left(copying.source, job.referrers, call.console.warn)
         reports = copy_images([job], copying)
-        if settings.flag("verify") and not task.dry_run:
+        if settings.flag("verify"):
             reports = verify_images(reports, copying)
         sent = transport.total
     said = f"{'nothing was done: ' if task.dry_run else ''}{line(reports[0], dry_run=task.dry_run)}"

@@ -51,15 +51,15 @@ class Holdings:
     copying: Copying
     promised: set[tuple[Place, str]] = field(default_factory=set)
 
-    def missing(self, place: Place, digests: Sequence[str]) -> frozenset[str]:
-        """Those that no plan has asked for yet, and that a dry run does not find."""
-        wanted = [digest for digest in digests if (place, digest) not in self.promised]
+    def missing(self, place: Place, blobs: Sequence[Descriptor]) -> frozenset[str]:
+        """Those that no plan has asked for yet, and that a dry run does not find; a doubted place has none of another size."""
+        wanted = [blob for blob in blobs if (place, blob.digest) not in self.promised]
         if self.copying.dry_run:
-            client = self.copying.targets[place.registry]
-            there = in_parallel(lambda digest: client.has_blob(place.repository, digest), wanted)
-            wanted = [digest for digest, known in zip(wanted, there, strict=True) if not known]
-        self.promised.update((place, digest) for digest in wanted)
-        return frozenset(wanted)
+            client, doubted = self.copying.targets[place.registry], place in self.copying.doubted
+            there = in_parallel(lambda blob: client.has_blob(place.repository, blob.digest, blob.size if doubted else -1), wanted)
+            wanted = [blob for blob, known in zip(wanted, there, strict=True) if not known]
+        self.promised.update((place, blob.digest) for blob in wanted)
+        return frozenset(blob.digest for blob in wanted)
 
 
 class Look:

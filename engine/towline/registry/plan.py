@@ -90,8 +90,8 @@ class Manifests(Protocol):
 class Holdings(Protocol):
     """Who knows what the targets have, or will have by plans made before."""
 
-    def missing(self, place: Place, digests: Sequence[str]) -> frozenset[str]:
-        """Those of the digests that `place` may have no blob for."""
+    def missing(self, place: Place, blobs: Sequence[Descriptor]) -> frozenset[str]:
+        """The digests of those blobs that `place` may not have."""
 
 
 def read_tree(manifests: Manifests, repository: str, root: Manifest) -> Tree:
@@ -111,7 +111,7 @@ def read_tree(manifests: Manifests, repository: str, root: Manifest) -> Tree:
 
 def plan_copy(tree: Tree, route: Route, holdings: Holdings) -> Plan:
     """The plan that brings `tree` to its place; the root is stored by its targets alone."""
-    missing = holdings.missing(route.place, [blob.digest for blob in tree.blobs])
+    missing = holdings.missing(route.place, tree.blobs)
     needed = sorted((blob for blob in tree.blobs if blob.digest in missing), key=lambda blob: -blob.size)
     mount_from = route.source if route.mounts else ""
     return Plan(

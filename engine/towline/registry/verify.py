@@ -34,14 +34,16 @@ def verify_images(reports: Sequence[CopyReport], copying: Copying) -> tuple[Copy
     """Read every target's manifests again, and ask for every blob; a target that has lost a part gets all of it once more, and is read again.
 
     What came of it; what refers to an image and may stay behind is left out, with a warning, where a target has taken it and does not keep it.
-    Raises RegistryError where something is missing or another than was copied.
+    A dry run reads what is there already, and says what would be brought again. Raises RegistryError where something is missing or another than was copied.
     """
     damaged = _damaged(reports, copying)
     if not damaged:
         return tuple(reports)
     for fault in damaged.values():
-        copying.warn(f"{fault.message}: it is brought again")
+        copying.warn(f"{fault.message}: it {'would be' if copying.dry_run else 'is'} brought again")
     again = _again(reports, damaged, copying)
+    if copying.dry_run:
+        return again
     dropped = _dropped(again, _damaged(again, copying), copying)
     joined = (_joined(first, second) for first, second in zip(reports, again, strict=True))
     return tuple(replace(report, referrers=tuple(one for one in report.referrers if not dropped & set(one.job.targets))) for report in joined)
@@ -82,12 +84,19 @@ def _damaged(reports: Iterable[CopyReport], copying: Copying) -> Mapping[Referen
     """The targets that lack something, with what it is; raises RegistryError for one that holds another image."""
     found: dict[Reference, Damaged] = {}
     for report in _everything(reports):
-        for target in report.job.targets:
+        seconds = 10.0 if report.plan and not copying.dry_run else 0.0
+        for target in _unplanned(report) if copying.dry_run else report.job.targets:
             try:
-                _Proof(target, copying.targets[target.registry], seconds=10.0 if report.plan else 0.0).check(report.digest, listed=bool(report.job.refers))
+                _Proof(target, copying.targets[target.registry], seconds=seconds).check(report.digest, listed=bool(report.job.refers))
             except Damaged as fault:
                 found[target] = fault
     return found
+
+
+def _unplanned(report: CopyReport) -> list[Reference]:
+    """The targets that a dry run has nothing to bring to."""
+    planned = {(entry["registry"], entry["repository"], entry["target"]) for entry in report.plan if "target" in entry}
+    return [target for target in report.job.targets if (target.registry.host, target.image.name, target.target) not in planned]
 
 
 def _everything(reports: Iterable[CopyReport]) -> Iterator[CopyReport]:

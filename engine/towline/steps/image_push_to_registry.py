@@ -44,7 +44,7 @@ def run(task: Task) -> Outcome:
         )
         check_left(copying.source, wanted_referrers(settings), task.console.warn)
         reports = copy_images(jobs, copying)
-        if settings.flag("verify") and not task.dry_run:
+        if settings.flag("verify"):
             reports = verify_images(reports, copying)
     for report in reports if len(reports) > 1 else ():
         task.console.say(f"  {line(report, dry_run=task.dry_run)}")

@@ -28,8 +28,8 @@ class Shelf:
         self.asked += digests
         return [root_of(self.parts[digest]) for digest in digests]
 
-    def missing(self, place: Place, digests: Sequence[str]) -> frozenset[str]:
-        return frozenset(digests if self._missing is None else self._missing)
+    def missing(self, place: Place, blobs: Sequence[Descriptor]) -> frozenset[str]:
+        return frozenset([blob.digest for blob in blobs] if self._missing is None else self._missing)
 
 
 def root_of(parts: ImageParts) -> Manifest:

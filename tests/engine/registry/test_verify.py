@@ -202,6 +202,39 @@ def test_what_refers_to_the_image_is_read_again_too_and_must_be_listed(source: F
     assert again[0].changed
 
 
+@pytest.mark.parametrize("damage", ["lost child", "spoiled child", "lost blob", "short blob"])
+def test_a_dry_run_says_what_would_be_brought_again_and_brings_nothing(copied: Copied, target: FakeRegistry, damage: str) -> None:
+    held, child = target.storage["app"], copied.index.children[0].digest
+    lost = next(iter(held.blobs))
+    if damage == "lost child":
+        del held.manifests[child]
+    elif damage == "spoiled child":
+        spoil(target, child)
+    elif damage == "lost blob":
+        del held.blobs[lost]
+    else:
+        held.blobs[lost] = held.blobs[lost][:-1]
+    dry = replace(copied.copying, dry_run=True)
+    [report] = verify_images(copy_images(copied.jobs, dry), dry)
+    assert {entry["digest"] for entry in report.plan} >= {child if "child" in damage else lost}
+    assert {entry["repository"] for entry in report.plan} == {"app"}
+    assert report.count(COPIED) == ("blob" in damage)
+    assert {record.method for record in target.requests} <= {"GET", "HEAD"}
+    [warning] = copied.warnings
+    assert warning.endswith("when it is read again: it would be brought again")
+
+
+def test_a_dry_run_does_not_read_again_what_it_would_bring_anyway(copied: Copied, target: FakeRegistry) -> None:
+    target.storage["app"].tags.clear()
+    target.storage["app"].manifests.clear()
+    target.storage["app"].blobs.clear()
+    dry = replace(copied.copying, dry_run=True)
+    planned = copy_images(copied.jobs, dry)
+    assert verify_images(planned, dry) == planned
+    assert planned[0].changed
+    assert copied.warnings == []
+
+
 class Dropping(FakeRegistry):
     """A registry that takes what refers to an image, and does not keep it."""
 

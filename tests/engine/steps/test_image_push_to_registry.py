@@ -305,6 +305,18 @@ def test_verify_brings_again_what_the_target_has_lost(place: Place) -> None:
     assert ending.result["outputs"]["blobs"]["copied"] == 1
 
 
+def test_a_dry_run_with_verify_says_what_the_target_has_lost(place: Place) -> None:
+    place.push()
+    lost = next(iter(place.target.storage["team/app"].blobs))
+    del place.target.storage["team/app"].blobs[lost]
+    place.target.forget()
+    ending = place.push("--dry-run", parameters={"verify": True})
+    assert (ending.code, "holds it already" in ending.result["summary"]) == (0, False)
+    assert f"lacks the blob {lost} when it is read again: it would be brought again" in ending.err
+    assert [entry["digest"] for entry in ending.result["outputs"]["plan"] if entry["do"] == "copy blob"] == [lost]
+    assert place.target.count("PUT", "") + place.target.count("POST", "") == 0
+
+
 def test_verify_reads_the_target_again(place: Place) -> None:
     assert place.push(parameters={"verify": True}).code == 0
     place.target.forget()
