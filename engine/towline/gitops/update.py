@@ -117,7 +117,7 @@ def _update(repository: Repository, *, branch: str, change: Change, text: Commit
         changes = {edit.path: edit.new for edit in edits}
         if tip.new and files and not attempts:
             _say_new(tip, terms)
-        if not files or terms.dry_run:
+        if not (edits or tip.there) or terms.dry_run:
             return replace(done, diff=_shown(repository, tip, edits) if edits else "")
         attempts += 1
         made = repository.commit(tip, changes, message=text.message(), author=text.author) if edits else tip.commit
@@ -174,8 +174,16 @@ def _changes(repository: Repository, tip: Tip, change: Change, *, author: Author
     files = tuple(edit.path for edit in edits)
     if on_base.there:
         edits = prepare(repository, on_base, change, terms.within)
-        files = files or tuple(edit.path for edit in edits) or tuple(change.wants(_named(repository, on_base)))
+        files = files or tuple(edit.path for edit in edits) or _brought(repository, on_base, change)
     return on_base, edits, files
+
+
+def _brought(repository: Repository, tip: Tip, change: Change) -> tuple[str, ...]:
+    """What the change looks at and the branch gets from its base: another file than the server has for the branch, or a new one."""
+    before = {(entry.path, entry.mode, entry.oid) for entry in repository.listing(tip.there)}
+    entries = {entry.path: entry for entry in repository.listing(tip.commit)}
+    wanted = [entries[path] for path in change.wants(_named(repository, tip))]
+    return tuple(one.path for one in wanted if (one.path, one.mode, one.oid) not in before)
 
 
 def _named(repository: Repository, tip: Tip) -> list[str]:

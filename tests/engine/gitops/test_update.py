@@ -542,6 +542,32 @@ def test_a_file_that_the_base_alone_has_comes_first(
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
+def test_of_the_files_that_are_looked_at_those_count_that_the_base_brings(server: GitServer, repository: Repository, *, dry_run: bool) -> None:
+    make_own(server, **{"apps/demo.yaml": AFTER})
+    change = Strict(paths=("apps/demo.yaml", "apps/new.yaml"))
+    server.add("demo", {"apps/new.yaml": AFTER})
+    done = update(repository, branch="stage", change=change, text=TEXT, terms=Terms(create_branch=True, dry_run=dry_run))
+    assert (done.files, bool(done.commit)) == (("apps/new.yaml",), not dry_run)
+
+
+class Waiting(Replace):
+    """A change that has a place only once the base has come in, and reads none of it."""
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        if "theirs" not in listing:
+            raise ConfigError("there is no place")
+        return super().wants(listing)
+
+
+def test_a_base_is_pushed_though_no_file_that_is_looked_at_is_another(server: GitServer, repository: Repository) -> None:
+    make_own(server, **{"apps/demo.yaml": AFTER})
+    server.add("demo", {"theirs": b"1"})
+    done = update(repository, branch="stage", change=Waiting(), text=TEXT, terms=OWN)
+    assert (done.files, done.commit) == ((), git(server, "rev-parse", "stage").strip())
+    assert git(server, "show", "stage:theirs") == "1"
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
 def test_what_both_have_changed_is_told_before_anything_is_pushed(server: GitServer, repository: Repository, *, dry_run: bool) -> None:
     own = make_own(server, **{"apps/other.yaml": b"image: other:own\n"})
     server.add("demo", {"apps/other.yaml": b"image: other:theirs\n"})

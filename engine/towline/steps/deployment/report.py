@@ -110,7 +110,7 @@ def commits(pushed: Sequence[Deployment]) -> str:
 def outcome(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float) -> Outcome:
     """The step's outcome where all is well; a dry run leaves no facts."""
     outputs = {**outputs_of(done, seconds=seconds), **({"diff": diff_of(done)} if dry_run else {})}
-    changed = [one for one in done if one.update.files]
+    changed = [one for one in done if one.update.commit]
     files = some([path for one in done for path in one.update.files])
     targets = [target for one in done for target in one.targets]
     images = ", ".join(dict.fromkeys(str(image.reference) for target in targets for image in target.images)) or "the version"
@@ -121,7 +121,7 @@ def outcome(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: f
     if not changed:
         places = ", ".join(dict.fromkeys(target.settings.text("filePath") for target in targets))
         return Outcome(status=UNCHANGED, summary=f"{places} on {branches} holds {images} already", outputs=outputs, pipeline_environment=facts)
-    return Outcome(status=SUCCESS, outputs=outputs, summary=f"{files}: {images}, {commits(changed)}", pipeline_environment=facts)
+    return Outcome(status=SUCCESS, outputs=outputs, summary=f"{files or branches}: {images}, {commits(changed)}", pipeline_environment=facts)
 
 
 def superseded(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float) -> Superseded:

@@ -59,6 +59,14 @@ def test_the_outcome_says_what_came_of_it(update: Update, status: str, summary: 
     assert found.pipeline_environment["deployment/Central-Build/commit"] == (update.commit or update.base)
 
 
+def test_a_commit_that_only_brings_in_the_base_is_told() -> None:
+    update = Update(commit=OURS, branch="stage", base=BASE, files=(), attempts=1, diff="")
+    found = outcome([deployment(update)], stage="", dry_run=False, seconds=0)
+    assert found.status == SUCCESS
+    assert found.summary.startswith("stage: ")
+    assert found.summary.endswith(f", commit {OURS[:12]} on stage")
+
+
 def test_a_dry_run_shows_what_would_change_and_leaves_no_facts() -> None:
     found = outcome([deployment(MADE), deployment(NONE)], stage="Release", dry_run=True, seconds=0)
     assert (found.summary, found.outputs["diff"], found.pipeline_environment) == ("would change app.yaml on main", "+new\n", {})
