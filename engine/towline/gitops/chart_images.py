@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from towline.gitops.dotted import parse_dotted
-from towline.gitops.image_effect import Found, elsewhere, images_in, is_read, last_part
+from towline.gitops.image_effect import Found, composed, elsewhere, images_in, is_read, last_part
 from towline.gitops.image_parts import REGISTRY, ImageParts, global_paths, text_at
 from towline.gitops.plain_data import mapping
 from towline.image import Reference, parse_familiar
@@ -46,6 +46,17 @@ def values_of(
         )
         below[last] = {**below.get(last, {}), **made} if isinstance(made, dict) else made
     return values
+
+
+def standing(base: Mapping[str, Any], key: str) -> str:
+    """The image that the values `base` have at a dotted key; empty where its name is not known."""
+    path = [str(step) for step in parse_dotted(key)]
+    there = _at(base, path)
+    if isinstance(there, str):
+        return there
+    name = text_at(base, (*path, "repository"))
+    registry = text_at(base, (*path, REGISTRY)) or _common(base, tuple(path))
+    return composed(registry, name, "latest", "") if name else ""
 
 
 def unnamed(images: Mapping[str, ImageValues], rendered: bytes) -> list[str]:

@@ -17,7 +17,8 @@ from typing import Any
 from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Note, Replaced, check_path, match, unnoted
 from towline.gitops.chart_files import Dependency, besides, structure, tree
-from towline.gitops.chart_images import ImageValues, base_values, misnamed, unnamed, values_of
+from towline.gitops.chart_images import ImageValues, base_values, misnamed, standing, unnamed, values_of
+from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.losses import losses
 from towline.gitops.packed_chart import unpacked
@@ -48,12 +49,24 @@ def _unsaid(_text: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Form:
+    """The values `base` that a chart has of its own, and the `images` that it is given over them."""
+
+    base: Mapping[str, Any]
+    images: Mapping[str, ImageValues]
+
+    def values(self, otherwise: Sequence[str] = ()) -> dict[str, Any]:
+        """The images as its values; for the keys `otherwise` in the other form."""
+        return values_of(self.images, self.base, otherwise)
+
+
+@dataclass(frozen=True, kw_only=True)
 class HelmChart:
     """A Change: the charts that fit `chart_path`, rendered one after the other, become `file_path`.
 
     Of what it renders differently each time, the repository's stays (`steady`): `say` is told what, and `warn` what could not.
     `values_files` lie over the charts' own values in their order, `images` (by the dotted key of their map, usually `image`) over all of them.
-    `fetch` brings a packed chart that the Chart.yaml it is told depends on.
+    `fetch` brings a packed chart that the Chart.yaml it is told depends on. `choice` says which of several charts an image is for.
     """
 
     chart_path: str
@@ -68,6 +81,7 @@ class HelmChart:
     warn: Callable[[str], None] = _unsaid
     say: Callable[[str], None] = _unsaid
     fetch: Callable[[Dependency, str], bytes] | None = None
+    choice: Choice = ANY
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """The charts' files, the repository's values files and the file to write, of those in `listing`; raises ConfigError."""
@@ -100,7 +114,8 @@ class HelmChart:
             rendering = Rendering(folder=folder, charts=tuple(_place(folder, number) for number in range(len(charts))), release=self.release,
                                   namespace=self.namespace or "default", values=values, cluster=self.cluster)
             over = [content for _, content in values]
-            fitted, text = self._fitted(rendering, charts, [base_values(one, "", over) for one in trees])
+            forms = self._forms(charts, [base_values(one, "", over) for one in trees])
+            fitted, text = self._fitted(rendering, charts, forms)
             if not text.strip():
                 raise RenderError(f"chart {self.chart_path!r} renders to nothing", where=self.chart_path,
                                   hint="look for a condition that leaves every template out")
@@ -131,39 +146,54 @@ class HelmChart:
         for (owner, name), image in after.items():
             self.note(Replaced(file=self.file_path, name=f"{owner}, {name}", old=before.get((owner, name), ""), new=image))
 
+    def _forms(self, charts: Sequence[str], bases: Sequence[Mapping[str, Any]]) -> list[_Form]:
+        """Each chart's own values, and the images that it is given: not those in whose place it has another one, where a chart beside it has ours."""
+        left: set[tuple[int, str]] = set()
+        for key, image in self.images.items():
+            there = {number: text for number, base in enumerate(bases) if (text := standing(base, key))}
+            candidates = [Candidate(file=f"{charts[number]}values.yaml", resource="", image=text) for number, text in there.items()]
+            try:
+                kept = self.choice.among(key, candidates, image.text)
+            except ConfigError as fault:
+                self.warn(f"{fault.message}; all of them are rendered with it")
+                continue
+            left |= {(number, key) for number, keep in zip(there, kept, strict=True) if not keep}
+        return [_Form(base=base, images={key: image for key, image in self.images.items() if (number, key) not in left})
+                for number, base in enumerate(bases)]
+
     def _fitted(
-        self, rendering: Rendering, charts: Sequence[str], bases: Sequence[Mapping[str, Any]]
+        self, rendering: Rendering, charts: Sequence[str], forms: Sequence[_Form]
     ) -> tuple[list[_Part], str]:
         """The renderings with the images among their values, and what they give: each chart in the form that makes it name them, where one does.
 
         Charts of one form are rendered at once, and one by one only if one of them then has an image by another name.
         """
-        forms = [values_of(self.images, base) for base in bases]
-        if all(form == forms[0] for form in forms):
-            first = _with_images(rendering, forms[0])
+        values = forms[0].values()
+        if all(form.values() == values for form in forms[1:]):
+            first = _with_images(rendering, values)
             text = self._rendered(first, charts)
-            if not misnamed(self.images, text.encode()):
+            if not misnamed(forms[0].images, text.encode()):
                 return [(first, charts)], text
             if len(charts) == 1:
-                return self._in_another_form(rendering, charts, bases[0], (first, text))
+                return self._in_another_form(rendering, charts, forms[0], (first, text))
         each = [
-            self._fitted(replace(rendering, charts=(place,)), [chart], [base])
-            for place, chart, base in zip(rendering.charts, charts, bases, strict=True)
+            self._fitted(replace(rendering, charts=(place,)), [chart], [form])
+            for place, chart, form in zip(rendering.charts, charts, forms, strict=True)
         ]
         return [part for parts, _ in each for part in parts], "".join(text for _, text in each)
 
     def _in_another_form(
-        self, rendering: Rendering, charts: Sequence[str], base: Mapping[str, Any], first: tuple[Rendering, str]
+        self, rendering: Rendering, charts: Sequence[str], form: _Form, first: tuple[Rendering, str]
     ) -> tuple[list[_Part], str]:
         """One chart with the images that it does not name in the other form, where it names more of them then; else what it gave at `first`."""
         before, text = first
-        missing = unnamed(self.images, text.encode())
-        other = _with_images(rendering, values_of(self.images, base, missing))
+        missing = unnamed(form.images, text.encode())
+        other = _with_images(rendering, form.values(missing))
         try:
             second = self._rendered(other, charts) if missing else text
         except RenderError:
             second = text
-        if set(unnamed(self.images, second.encode())) < set(missing):
+        if set(unnamed(form.images, second.encode())) < set(missing):
             return [(other, charts)], second
         return [(before, charts)], text
 

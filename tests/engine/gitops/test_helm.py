@@ -14,6 +14,7 @@ from tests.engine.gitops.charts import CHART_YAML, as_bytes, chart, fake_helm
 from towline.errors import ConfigError, MachineError, RenderError
 from towline.gitops.change import Replaced
 from towline.gitops.chart_images import ImageValues
+from towline.gitops.choice import Choice
 from towline.gitops.helm import HelmChart, ValuesFile
 from towline.gitops.pods import pods
 from towline.gitops.render import Limits
@@ -257,6 +258,21 @@ def test_each_chart_gets_the_image_in_its_own_form(forms: list[tuple[str, str]],
     text = applied(files, chart_path="charts/*", renderer=Counting(), images={"image": ImageValues(repository="h.io/team/web", tag="2.4.1")})
     assert [pod.images for pod in pods(text.encode())] == [(("c", "h.io/team/web:2.4.1"),)] * len(forms)
     assert Counting.asked == processes
+
+
+def test_a_chart_with_another_image_under_the_key_keeps_it_beside_one_that_has_ours() -> None:
+    files = charts("cart", "new", "web")
+    for name in ("cart", "web"):
+        files[f"charts/{name}/values.yaml"] = f"image: {{repository: h.io/team/{name}, tag: '1'}}\n"
+    said, told = list[str](), list[str]()
+    given: dict[str, Any] = {"chart_path": "charts/*", "choice": Choice(say=said.append), "warn": told.append}
+    text = applied(files, images={"image": ImageValues(repository="h.io/team/web", tag="2")}, **given)
+    assert [image for pod in pods(text.encode()) for _, image in pod.images] == ["h.io/team/cart:1", "h.io/team/web:2", "h.io/team/web:2"]
+    assert said == ["  image is left alone where another image stands: charts/cart/values.yaml (h.io/team/cart:latest)"]
+    assert told == []
+    text = applied(files, images={"image": ImageValues(repository="h.io/team/shop", tag="2")}, **given)
+    assert text.count("h.io/team/shop:2") == 3
+    assert [line.endswith("; all of them are rendered with it") for line in told] == [True]
 
 
 def test_a_chart_that_runs_one_of_the_images_gets_that_one_in_its_form() -> None:

@@ -167,6 +167,7 @@ def _helm(call: _Call) -> Planned:
         warn=call.warn,
         say=call.task.console.say,
         fetch=_fetcher(call.task),
+        choice=replace(call.choice, resource=""),
     )
     return Planned(change=change, images=images if settings.given("containers") else {call.deployment: images[_IMAGE]}, renders=call.file,
                    renderer=change.renderer)
