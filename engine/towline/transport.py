@@ -61,7 +61,7 @@ class Transport:
         self._resting: dict[str, float] = {}
         self.pressure = 0  # how often a host has asked for a rest
         self._tallies: dict[int, Tally] = {}
-        self._why = "closed: nothing more is sent"
+        self.why = "closed: nothing more is sent"  # once `ending` is set
         self.limit = limit
         self._expired = 0.0
         self._timer = threading.Timer(limit, self._expire) if limit else None
@@ -173,7 +173,7 @@ class Transport:
         return self._expired and self.clock.now() - self._expired
 
     def _expire(self) -> None:
-        self._why = f"all of it has not been done within {self.limit:.0f} seconds"
+        self.why = f"all of it has not been done within {self.limit:.0f} seconds"
         self._expired = self.clock.now()
         self.close()
 
@@ -301,7 +301,7 @@ class Transport:
 
     def _go_on(self, where: str) -> None:
         if self.ending.is_set():
-            raise TransportError(self._why, where=where)
+            raise TransportError(self.why, where=where)
 
 
 def whole(ask: Callable[[], Response], take: Callable[[Response], _T], transport: Transport) -> _T:

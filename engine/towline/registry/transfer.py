@@ -60,8 +60,10 @@ class Transfer:
             patience = PATIENTLY
         except Incomplete:  # planned anew, by the same transport
             raise
-        except BaseException:
+        except BaseException as fault:
             self._transport.close()  # what is under way or rests breaks off, and only then is given up
+            if isinstance(fault, Stopped):  # the time was over while no request was under way that says so
+                raise self._late() from fault
             raise
         finally:
             self._leftovers.cancel(patience)
@@ -229,13 +231,11 @@ class Transfer:
     def _next(self, stream: BlobStream, broken: _Broken, attempts: Attempts) -> UploadSession | None:
         """Where an upload that broke off goes on: where the registry has it, else from the beginning; None where the blob is there after all.
 
-        Raises what broke it off where it has been tried often enough.
+        Raises what broke it off where it has been tried often enough, and where nothing is sent any more, why not.
         """
         (blob, upload, fault), clock = broken, self._transport.clock
         if fault.wait is None and not fault.taught:
             sleep_unless(self._stop, pause(attempts.failed, clock), clock)
-        if self._stop.is_set():
-            raise Stopped
         self._transport.tally.retries += 1
         try:
             state = self._targets[blob.place.registry].uploads.state(upload) if fault.then == ASK else upload if fault.then == THERE else None
@@ -245,9 +245,13 @@ class Transfer:
             if state is None:
                 return self._start(blob)
         except RegistryError as later:  # a full disk is said when bytes are sent, and no longer when they are asked for
-            raise (later if isinstance(fault.fault, RegistryUnreachable) else fault.fault) from fault
+            raise (later if self._stop.is_set() or isinstance(fault.fault, RegistryUnreachable) else fault.fault) from fault
         self._leftovers.goes_on(blob, state)
         return state
+
+    def _late(self) -> RegistryUnreachable:
+        message = f"the copy from the {self._source} was stopped: {self._transport.why}"
+        return RegistryUnreachable(message, where=str(self._source), hint="copyDeadline says how long a copy may take")
 
     def _slots_for(self, jobs: int) -> Slots:
         return Slots(jobs, lambda: self._transport.pressure)

@@ -5,6 +5,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -606,6 +607,49 @@ def test_a_disk_that_hangs_ends_with_the_deadline(source: FakeRegistry, target: 
         with pytest.raises(MachineError, match="has not been done within"):
             Transfer(stuck, copying.targets, transport, copying.progress).perform([Plan(blobs=(blob_of(b"x", source, pair),))])
         stuck.over.set()
+
+
+@pytest.mark.parametrize("blobs", [1, 4])
+@pytest.mark.parametrize("rests", [False, True])
+def test_a_target_that_is_slow_ends_with_the_deadline_which_is_told(source: FakeRegistry, target: FakeRegistry, blobs: int, *, rests: bool) -> None:
+    over = threading.Event()
+
+    def slow(record: Record) -> Fault | None:
+        if record.method == "PUT":
+            return Status(code=503, headers={"Retry-After": "60"}) if rests else Status(code=400) if over.wait(30) else None
+        return None
+
+    target.fault = slow
+    with Transport(limit=0.3) as transport:
+        pair = Pair(source, target, transport)
+        with pytest.raises(RegistryUnreachable, match=r"target registry .* cannot be reached: all of it has not been done within 0 seconds") as caught:
+            transfer(pair, *(blob_of(bytes([number]) * 100, source, pair) for number in range(blobs)))
+        over.set()
+    assert caught.value.where == target.url
+
+
+class Late(Stuck):
+    """A source that answers when the time is over."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__()
+        self.over = transport.ending
+
+    def __str__(self) -> str:
+        return "slow box"
+
+    def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Download:
+        assert self.over.wait(30)
+        return nullcontext()  # type: ignore[return-value]  # nothing is read from it
+
+
+def test_a_time_that_is_over_between_two_pieces_of_a_blob_is_told(source: FakeRegistry, target: FakeRegistry, time: FakeClock) -> None:
+    with Transport(clock=time.clock, limit=0.3) as transport:
+        pair = Pair(source, target, transport)
+        copying = pair.copying()
+        with pytest.raises(RegistryUnreachable, match="the copy from the slow box was stopped: all of it has not been done within 0 seconds") as caught:
+            Transfer(Late(transport), copying.targets, transport, copying.progress).perform([Plan(blobs=(blob_of(b"x", source, pair),))])
+    assert (caught.value.where, "copyDeadline" in caught.value.hint) == ("slow box", True)
 
 
 def test_a_fault_does_not_wait_for_what_rests(source: FakeRegistry, target: FakeRegistry) -> None:
