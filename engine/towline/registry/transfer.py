@@ -172,11 +172,12 @@ class Transfer:
             self._send([(blob, upload) for blob, _ in opened if (upload := self._start(blob))])
 
     def _send(self, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> None:
-        """Each upload that breaks off is gone on with alone."""
+        """Those that have as many bytes, of a blob that was sent early all, together; each upload that breaks off is gone on with alone."""
         if opened:
             stream = self._stream(opened[0][0])
-            for broken in self._pour(stream, opened):
-                self._mend(stream, broken)
+            for _, alike in groupby(sorted(opened, key=_offset), key=_offset):
+                for broken in self._pour(stream, list(alike)):
+                    self._mend(stream, broken)
 
     def _stream(self, blob: CopyBlob) -> BlobStream:
         return BlobStream(blob, self._source, stop=self._stop, clock=self._transport.clock)
@@ -186,7 +187,7 @@ class Transfer:
         return any(self._transport.rests(upload.url) for _, upload in opened)
 
     def _pour(self, stream: BlobStream, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> list[_Broken]:
-        """Read `stream` once, from where the uploads are, into all of them; those that broke off come back."""
+        """Read `stream` once, from where the uploads are, which is the same for all, into all of them; those that broke off come back."""
         broken: dict[CopyBlob, BrokenOff] = {}
         start = opened[0][1].offset
         ended = 0 < opened[0][0].size == start  # only an answer was lost: nothing is to be read
@@ -255,6 +256,10 @@ class Transfer:
 
     def _slots_for(self, jobs: int) -> Slots:
         return Slots(jobs, lambda: self._transport.pressure)
+
+
+def _offset(opened: tuple[CopyBlob, UploadSession]) -> int:
+    return opened[1].offset
 
 
 def _by_digest(plans: Iterable[Plan]) -> list[tuple[CopyBlob, ...]]:

@@ -185,8 +185,11 @@ class BlobUpload:
         self._line: tuple[int, Sending] | None = None
 
     def send(self, piece: memoryview | bytes) -> None:
-        """Send the next bytes."""
+        """Send the next bytes; raises RegistryError where they are more than the blob has."""
         view = memoryview(piece)
+        if len(view) > self._size - self._position:
+            party = self._session.party
+            raise RegistryError(f"the {party} was to be sent more than the {self._size} bytes of the blob {self._digest}", where=str(party.registry))
         while view:
             if self._sending is None:
                 self._open()

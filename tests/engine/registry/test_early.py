@@ -4,7 +4,7 @@ import hashlib
 import json
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -254,12 +254,18 @@ def test_an_image_that_tells_nothing_is_no_reason_to_wait(desk: Desk, config: by
 # Whole copies
 
 def copied(archive: bytes, target: FakeRegistry, transport: Transport, *tags: str, folder: Path, dry_run: bool = False) -> CopyReport:
-    place = client(target, "target", transport)
-    targets = job(target, target, "app:1", *(f"app:{tag}" for tag in tags)).targets
+    return copied_to([target], archive, transport, *tags, folder=folder, dry_run=dry_run)
+
+
+def copied_to(
+    registries: Sequence[FakeRegistry], archive: bytes, transport: Transport, *tags: str, folder: Path, dry_run: bool = False,
+) -> CopyReport:
+    places = [client(registry, "target", transport) for registry in registries]
+    targets = tuple(target for registry in registries for target in job(registry, registry, "app:1", *(f"app:{tag}" for tag in tags)).targets)
     with Spool(folder) as spool:
         spool.append(archive)
         with DockerArchive(Tar(spool.fileno(), spool.size, where="app.tar"), name="Docker archive app.tar", folder=folder) as source:
-            copying = Copying(source=source, targets={place.registry: place}, progress=Progress(None, transport.clock), dry_run=dry_run)
+            copying = Copying(source=source, targets={place.registry: place for place in places}, progress=Progress(None, transport.clock), dry_run=dry_run)
             return copy_images([CopyJob(repository="", target="", name="app.tar", targets=targets)], copying)[0]
 
 
@@ -280,6 +286,24 @@ def test_an_archive_arrives_whole_whatever_becomes_of_what_was_sent_early(
     assert target.storage["app"].blobs[manifest["config"]["digest"]] == config_of(LARGE)
     assert target.storage["app"].uploads == {}
     assert report.count(COPIED) == len({part["digest"] for part in manifest["layers"]}) + 1
+
+
+@pytest.mark.parametrize("refusing", [0, 1])
+@pytest.mark.parametrize("fault", [Status(code=411), CutRequest(after=5 * MIB)])
+def test_of_two_registries_each_gets_a_layer_in_its_own_way(tmp_path: Path, fault: Fault, refusing: int) -> None:
+    """At one of them the layer is there when its digest is known, at the other nothing is."""
+    with FakeRegistry() as one, FakeRegistry() as other, Transport(limit=60) as transport:
+        registries = [one, other]
+        registries[refusing].fault = on("PATCH", "", fault, times=999)
+        report = copied_to(registries, archive_of(LARGE), transport, "1", folder=tmp_path)
+        manifest = json.loads(one.storage["app"].manifests[report.digest][1])
+        digests = {part["digest"] for part in (manifest["config"], *manifest["layers"])}
+        for registry in registries:
+            held = registry.storage["app"]
+            assert {digest_of(data) for data in held.blobs.values()} == set(held.blobs) == digests
+            assert (held.tags, held.uploads) == ({"1": report.digest}, {})
+        layers = len({part["digest"] for part in manifest["layers"]})
+        assert (registries[1 - refusing].count("PATCH"), registries[refusing].count("PUT", "/blobs/")) == (layers, layers + 1)
 
 
 def test_the_second_time_no_blob_moves(target: FakeRegistry, transport: Transport, tmp_path: Path) -> None:

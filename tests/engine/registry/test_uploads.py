@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -230,6 +231,15 @@ def test_any_range_is_a_whole_number_of_bytes_from_the_first_on_or_nothing(targe
         assert state is None or said.strip().removeprefix("bytes=") == f"0-{state.offset - 1}"
 
     holds()
+
+
+@pytest.mark.parametrize("offset", [len(BLOB) - 1, len(BLOB)])
+def test_bytes_beyond_the_end_of_a_blob_are_an_error(target: FakeRegistry, uploads: Uploads, offset: int) -> None:
+    upload = replace(uploads.begin("app"), offset=offset)
+    target.fault = on("PATCH", "", Status(code=418))  # which goes on for ever otherwise
+    with uploads.send(upload, DIGEST, len(BLOB)) as sink, pytest.raises(RegistryError, match=f"more than the {len(BLOB)} bytes of the blob {DIGEST}"):
+        sink.send(BLOB[offset:] + b"x")
+    assert (target.count("PATCH"), target.count("PUT")) == (0, 0)
 
 
 def test_a_body_that_is_too_large_makes_the_next_ones_smaller(target: FakeRegistry, uploads: Uploads) -> None:
