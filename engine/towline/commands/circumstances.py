@@ -9,6 +9,7 @@ from towline.commands.call import Call
 from towline.commands.orchestrator import orchestrator
 from towline.config.layers import agent_layer
 from towline.config.pipeline_keys import PIPELINE
+from towline.config.variables import misspelt
 from towline.gitops.provenance import is_deployment
 from towline.pipeline.stages import Circumstances
 from towline.pipeline.workspace import Files
@@ -16,6 +17,9 @@ from towline.pipeline.workspace import Files
 
 def circumstances(call: Call, values: Mapping[str, object], *, branch: str = "", change_request: str = "") -> Circumstances:
     """The circumstances of a call with the pipeline environment `values`; `branch` and `change_request` stand over what the CI system says."""
+    names = frozenset(parameter.name for parameter in PIPELINE.parameters)
+    for name, meant in misspelt(call.environ, names, names):
+        call.console.warn(f"nothing reads the variable PIPER_{name} (did you mean PIPER_{meant}?)")
     built, commits = revision_of(call, branch=branch, named=change_request)
     return Circumstances(
         workspace=Files(call.folder),

@@ -149,6 +149,7 @@ def test_the_variables_of_the_agent_stand_over_the_project_for_plan_and_run_alik
     assert answers("refs/heads/main", PIPER_productiveBranch="prod") == (False, False)
     ending = Ending(["plan"], workspace, {"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/tags/v1", "PIPER_productiveTags": '[""]'})
     assert (ending.code, ending.where) == (3, "PIPER_productiveTags")
+    assert "did you mean PIPER_productiveTags?" in Ending(["plan"], workspace, {"PIPER_productiveTag": "v*"}).err
 
 
 def test_the_former_name_of_build_is_a_stage(workspace: Path) -> None:
