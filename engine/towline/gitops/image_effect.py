@@ -116,6 +116,18 @@ def names(found: Found, wanted: Reference) -> bool:
     return bool(ours.image.tag) and there.image.tag == ours.image.tag
 
 
+def another(found: Found, wanted: Reference) -> bool:
+    """Whether that is another image of the wanted one's registry, by the last part of its name too, with the tag or digest of the wanted one."""
+    there, ours = found.reference, parse_familiar(str(wanted))
+    return bool(
+        there
+        and ours
+        and there.registry.host == ours.registry.host
+        and last_part(there.image.name) != last_part(ours.image.name)
+        and (there.image.digest or there.image.tag) in (ours.image.digest, ours.image.tag)
+    )
+
+
 def strays(found: Iterable[Found], wanted: Reference) -> list[Found]:
     """Containers that run another version of the wanted image, or its name in another registry."""
     ours = parse_familiar(str(wanted))

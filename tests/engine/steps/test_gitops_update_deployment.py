@@ -558,6 +558,20 @@ def test_two_targets_that_mean_one_place_are_refused_instead_of_the_last_one_win
     assert place.file("app.yaml") == before
 
 
+def test_a_tag_is_not_written_beside_another_image_s_repository(place: Place) -> None:
+    image = "%s: {image: {repository: registry.example.com/team/%s, tag: '1'}}\n"
+    text = image % ("app", "app") + image % ("cart", "cart")
+    place.server.add("ops", {"values.yaml": text.encode()})
+    call: dict[str, Any] = {"tool": "helm-values", "filePath": "values.yaml"}
+    paths = [{"app.image.tag": "tag"}, {"cart.image.tag": "tag"}]
+    for given in ({"valuesPaths": paths[0] | paths[1]}, {"targets": [{"valuesPaths": one} for one in paths]}):
+        ending = place.deploy(**call, **given)
+        assert (ending.code, ending.message.partition(",")[0]) == (
+            3, "cart.image is another image's place: registry.example.com/team/cart:2.0 (cart.image)"), ending.err
+    assert place.file("values.yaml") == text
+    assert place.deploy(**call, valuesPaths=paths[0]).code == 0
+
+
 def test_one_target_may_edit_what_another_one_before_it_renders(place: Place) -> None:
     rendered = {"tool": "helm", "chartPath": "charts/app", "deploymentName": "app", "filePath": "out.yaml"}
     edited = {"tool": "kubectl", "filePath": "out.yaml", "containerName": "app", "containerImageNameTag": "other:3"}

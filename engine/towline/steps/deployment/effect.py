@@ -16,6 +16,7 @@ from towline.gitops.dotted import parse_dotted
 from towline.gitops.image_effect import (
     WHOLE,
     Found,
+    another,
     containers_in,
     images_in,
     is_read,
@@ -26,6 +27,7 @@ from towline.gitops.image_effect import (
 )
 from towline.gitops.image_parts import map_of
 from towline.image import Reference
+from towline.steps.deployment.images import Deployed
 from towline.steps.deployment.tools import Planned
 from towline.suggest import close, some
 
@@ -43,7 +45,8 @@ class Effect:
 
     `level` is that of imageCheck. Values are read by a chart: of them it counts what stands at
     `places` (paths of maps), and it is an error only if that chart lies beside them and the
-    image was written as a `whole`, not its tag alone. `keys` are those at the top of the values
+    image was written as a `whole`, not its tag alone. `placed` says which image is at which of
+    these places: each of them is judged for itself. `keys` are those at the top of the values
     that it was written below, some `new` if paths may be created. `repository` is the identity
     of the one that is changed.
     """
@@ -54,6 +57,7 @@ class Effect:
     level: str
     places: tuple[str, ...] = ()
     whole: bool = True
+    placed: tuple[tuple[str, Reference], ...] = ()
     keys: tuple[str, ...] = ()
     new_keys: bool = False
     repository: str = ""
@@ -107,12 +111,13 @@ class Effect:
         paths = match(self.pattern, sorted(contents))
         like = {last_part(image.image.name) for image in self.images}
         found = [containers_in(contents[path]) for path in paths]
-        if not all(
+        if self.placed or not all(
             any(names(one, image) for listed in found for one in listed or ())
             for image in self.images
         ):
             found = [images_in(contents[path], like) for path in paths]
         every = [one for listed in found for one in listed or ()]
+        self._check_places(every, warn)
         for image in self.images:
             wrong = strays(every, image) if self.tool == HELM else []
             for one in wrong:
@@ -134,6 +139,20 @@ class Effect:
                     raise ConfigError(told, where=self.pattern, hint=hint)
                 warn(f"{told} ({self._hint(contents)})")
 
+    def _check_places(self, found: Sequence[Found], warn: Callable[[str], None]) -> None:
+        """Look at each place that was written; raises ConfigError if one is another image's."""
+        for place, image in self.placed:
+            there = [one for one in found if one.place == place]
+            if any(names(one, image) for one in there):
+                continue  # of several of that path, the others were left alone
+            if others := [str(one) for one in there if another(one, image)]:
+                told = f"{place} is another image's place: {some(others)}, not {_shown(image)}"
+                if self.level != WARN:
+                    hint = "say in valuesPaths which image is meant, as tag of NAME, or leave it out"
+                    hint += "; imageCheck: warn makes it a warning"
+                    raise ConfigError(told, where=self.pattern, hint=hint)
+                warn(told)
+
     def _instead(self, found: Sequence[Found], image: Reference) -> list[str]:
         """What is named instead, where the image should be."""
         if self.tool != VALUES:
@@ -151,10 +170,7 @@ class Effect:
 
 def effect_of(settings: Settings, planned: Planned) -> Effect:
     """The effect that a target is to have."""
-    images = dict.fromkeys(
-        replace(one.reference, image=replace(one.reference.image, digest=one.digest))
-        for one in planned.images.values()
-    )
+    images = dict.fromkeys(_known(one) for one in planned.images.values())
     parts = {part.partition(" of ")[0] for part in settings.mapping("valuesPaths").values()}
     return Effect(
         pattern=settings.text("filePath"),
@@ -162,6 +178,7 @@ def effect_of(settings: Settings, planned: Planned) -> Effect:
         tool=settings.text("tool"),
         level=settings.text("imageCheck"),
         places=_places(settings, planned),
+        placed=_placed(settings, planned),
         whole=not parts or bool(parts & {"image", "repository"}),
         keys=_keys(settings, planned),
         new_keys=settings.flag("createPaths"),
@@ -184,6 +201,18 @@ def _places(settings: Settings, planned: Planned) -> tuple[str, ...]:
     if settings.given("valuesPaths"):
         return tuple(map_of(path) or WHOLE for path in planned.images)
     return tuple(planned.images)
+
+
+def _placed(settings: Settings, planned: Planned) -> tuple[tuple[str, Reference], ...]:
+    """Each place of values with the image, and its known digest, that was written there."""
+    places = _places(settings, planned) if settings.text("tool") == VALUES else ()
+    images = (_known(one) for one in planned.images.values())
+    return tuple(dict.fromkeys(zip(places, images, strict=False)))  # no places: no pairs
+
+
+def _known(one: Deployed) -> Reference:
+    """The image with its known digest."""
+    return replace(one.reference, image=replace(one.reference.image, digest=one.digest))
 
 
 def _shown(image: Reference) -> str:

@@ -111,6 +111,42 @@ def test_values_of_which_the_tag_alone_is_written_are_a_warning_at_most() -> Non
     assert len(said(text, listing=["Chart.yaml"], **values)) == 1
 
 
+TWO = "web: {image: {repository: reg.io/team/web, tag: '2'}}\n"
+
+
+@pytest.mark.parametrize(
+    ("image", "wrong"),
+    [
+        ("{repository: reg.io/team/cart, tag: '2'}", True),
+        ("{registry: reg.io, repository: team/cart, tag: '2'}", True),
+        ("{repository: reg.io/team/cart, tag: '1'}", False),  # it was left alone
+        ("{repository: mirror.io/team/cart, tag: '2'}", False),
+        ("{repository: reg.io/other/web, tag: '2'}", False),
+        ("{name: cart, tag: '2'}", False),
+        ("{tag: '2'}", False),
+    ],
+)
+def test_each_place_of_several_is_judged_for_itself(
+    image: str,
+    wrong: bool,  # noqa: FBT001 - of a table
+) -> None:
+    text = f"{TWO}cart: {{image: {image}}}\n"
+    placed = (("web.image", WEB), ("cart.image", WEB))
+    values: dict[str, Any] = {"tool": "helm-values", "places": ("web.image", "cart.image")}
+    if wrong:
+        with pytest.raises(ConfigError, match=r"cart\.image is another image's place: reg\.io/team"):
+            said(text, placed=placed, **values)
+        assert len(said(text, placed=placed, level="warn", **values)) == 1
+    else:
+        assert said(text, placed=placed, **values) == []
+
+
+def test_where_one_of_several_places_of_a_path_has_the_image_the_others_may_have_theirs() -> None:
+    text = f"image: {{repository: reg.io/team/cart, tag: '2'}}\n---\n{TWO.removeprefix('web: {')[:-2]}"
+    values: dict[str, Any] = {"tool": "helm-values", "places": ("image",)}
+    assert said(text, placed=(("image", WEB),), **values) == []
+
+
 def test_one_file_that_cannot_be_read_leaves_it_open_unless_another_one_tells() -> None:
     effect = Effect(pattern="*", images=(WEB,), tool="kubectl", level="error")
     effect.check({"a": b"[", "b": b"x: y\n"}, (), print)
