@@ -26,11 +26,12 @@ from towline.gitops.pods import pods
 from towline.gitops.renderers import Cluster, HelmLibrary, Renderer, Rendering, replaced
 from towline.gitops.steady import settle
 from towline.gitops.timezone import zone
+from towline.retry import Clock
 from towline.suggest import nearest, some
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _PLACE = re.compile(r"[^\s/():\"]+/((?:templates|charts)/[^\s:()\"]+)(?::(\d+))?")
-_NOW = re.compile(rb"\bnow\b")
+_NOW = re.compile(rb"\b(?:now|ago|date|htmlDate|date_?[iI]n_?[zZ]one|htmlDateInZone)\b")
 _IMAGE = "the image of this deployment"
 _Part = tuple[Rendering, Sequence[str]]  # what is rendered at once, and how the repository calls these charts
 _FAR = 23 * 3600 + 61  # seconds: another day, hour, minute and second; Python knows no zone that is a day away
@@ -82,6 +83,7 @@ class HelmChart:
     say: Callable[[str], None] = _unsaid
     fetch: Callable[[Dependency, str], bytes] | None = None
     choice: Choice = ANY
+    clock: Clock = field(default_factory=Clock)
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """The charts' files, the repository's values files and the file to write, of those in `listing`; raises ConfigError."""
@@ -199,7 +201,7 @@ class HelmChart:
 
     def _once_more(self, whole: Rendering, parts: Sequence[_Part]) -> str:
         """What the charts give at another time."""
-        zone = _elsewhere(whole).zone
+        zone = _elsewhere(whole, self.clock).zone
         return "".join(self._rendered(replace(one, zone=zone), charts) for one, charts in parts)
 
     def _rendered(self, rendering: Rendering, charts: Sequence[str]) -> str:
@@ -289,12 +291,13 @@ def _located(fault: RenderError, folder: Path, chart: str) -> RenderError:
     return RenderError(message, where=where, hint=fault.hint or "try it with `helm template`")
 
 
-def _elsewhere(rendering: Rendering) -> Rendering:
+def _elsewhere(rendering: Rendering, clock: Clock) -> Rendering:
     """The same at another time: of a clock that shows something else in every part, and a second later, for those who count seconds."""
-    if any(_asks_for_the_time(file) for chart in rendering.charts for file in chart.rglob("*") if file.is_file()):
-        time.sleep(1.0 - time.time() % 1.0)
     file = rendering.folder / "zone"
-    file.write_bytes(zone(_FAR if time.gmtime().tm_hour else -_FAR))
+    if not file.exists():  # what is rendered after that is later still
+        if any(_asks_for_the_time(one) for chart in rendering.charts for one in chart.rglob("*") if one.is_file()):
+            clock.sleep(1.0 - clock.wall() % 1.0)
+        file.write_bytes(zone(_FAR if time.gmtime(clock.wall()).tm_hour else -_FAR))
     return replace(rendering, zone=file)
 
 

@@ -19,6 +19,7 @@ from towline.gitops.helm import HelmChart, ValuesFile
 from towline.gitops.pods import pods
 from towline.gitops.render import Limits
 from towline.gitops.renderers import Cluster, HelmLibrary, HelmProgram, Rendering
+from towline.retry import Clock
 
 
 def change(**given: Any) -> HelmChart:
@@ -453,6 +454,18 @@ def test_it_is_rendered_once_more_only_if_more_than_the_image_is_another(tmp_pat
     program, count = counting(tmp_path, "kind: A\nx: 1\nspec: {containers: [{image: 'host/app:1.0'}]}\n")
     applied(chart() | ({"manifest.yaml": old} if old else {}), renderer=program)
     assert len(count.read_text()) == calls
+
+
+@pytest.mark.parametrize(("template", "waits"), [
+    ("{{/* it is now known */}}", 1), ("{{ ago $.Values.x }}", 1), ("{{ htmlDate 0 }}", 1), ("# known, agony, update", 0), ("", 0),
+])
+def test_it_waits_for_the_next_second_once_if_a_template_may_ask_for_the_time(tmp_path: Path, template: str, waits: int) -> None:
+    program, count = counting(tmp_path, "kind: A\nx: '{}'\nlist: [a, b, c]\n")
+    slept: list[float] = []
+    files = chart(random=template) | {"chart/app/README.md": "now", "manifest.yaml": "kind: A\nx: '0'\nlist: [c, b, a]\n"}
+    applied(files, renderer=program, clock=Clock(wall=lambda: 1000.25, sleep=slept.append))
+    assert slept == [0.75] * waits
+    assert len(count.read_text()) > 2
 
 
 # Where a chart's files come from
