@@ -170,7 +170,8 @@ def check_missing(place: Place, wanted: str) -> tuple[str, ...]:
     if not all(isinstance(step, str) for step in place.missing) or isinstance(place.node, Sequence):
         raise ConfigError(f"{wanted} leads to an item that is not in {source.name}", where=where, hint="add it first, then its value can be set")
     if isinstance(place.node, Scalar) and place.node.value not in ("", "~", "null"):
-        raise ConfigError(f"{wanted} leads through {spell(place.path)}, which holds a text{_unread(source, place.node)}", where=where, hint="correct the path")
+        through = spell(place.path) if place.path else "the top of the file"
+        raise ConfigError(f"{wanted} leads through {through}, which holds a text{_unread(source, place.node)}", where=where, hint="correct the path")
     if near := close(str(first), there, cutoff=0.8):
         raise ConfigError(f"{wanted} is not in {source.name}", where=where, hint=f"did you mean {near!r}? else add {first!r} to the file first")
     if len(place.missing) > 1 and isinstance(place.node, Mapping) and any(is_merge(key) for key, _ in place.node.pairs):
