@@ -240,7 +240,7 @@ class Repository:
     def diff(self, tip: Tip, changes: Mapping[str, bytes], *, before: Mapping[str, bytes] | None = None) -> str:
         """What a commit of `changes` on top of `tip` would change, as a patch that git can apply; bytes that are no text are replaced; raises as `commit`.
 
-        The files that are there already must have been read. `before` stands for what some of them hold: then the patch is to be read alone.
+        The files that are there already must have been read. `before` stands for what some of them hold: then git cannot apply the patch, which is to be read.
         """
         old = [entry.oid for entry in self.listing(tip.commit) if entry.path in changes]
         self._write(self._contents[oid] for oid in old if oid in self._contents)  # what came with the history is not in here

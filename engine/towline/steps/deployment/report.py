@@ -82,7 +82,7 @@ def outputs_of(done: Sequence[Deployment], *, seconds: float) -> dict[str, objec
 
 
 def diff_of(done: Sequence[Deployment]) -> str:
-    """What a dry run has found, as a patch that git can apply."""
+    """What a dry run has found, as a patch that git can apply, but for what is masked in it."""
     return "".join(one.update.diff for one in done)
 
 
