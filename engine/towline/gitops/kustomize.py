@@ -157,7 +157,7 @@ class KustomizeImage:
         before = [texts.get("newName", "") for _, texts in entries[: max(place.found, default=len(entries))]]
         known = None if images is None else {*images, *filter(None, before)}  # entries work one after the other
         renamed = [name for name, texts in entries if name != self.name and texts.get("newName") == self.new_name]
-        ours = [texts for name, texts in entries if name == self.name]
+        ours = [entries[number][1] for number in place.found]
         return Use(path=path, name=self.name, images=known, own=own, added=not ours,
                    changed=any(_image(self.name, texts) != _image(self.name, self._wanted()) for texts in ours),
                    near=renamed[0] if renamed else alike(self.name, {*(images or ()), *place.names}))
