@@ -124,6 +124,7 @@ def _plain_keys(node: yaml.Node) -> bool:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         return (
             len(set(keys)) == len(node.value)
+            and "<<" not in keys  # what it brings may make a Secret of this
             and not any("\n" in key or ("kind" in key and _HELD.search(key)) for key in keys)
             and all(_plain_keys(value) for _, value in node.value)
         )

@@ -101,6 +101,7 @@ def test_the_same_value_has_the_same_mark_in_both_files() -> None:
         "patches:\n- target: {kind: Secret}\n  patch: '[{op: add, path: /data/a, value: hidden}]'\n",
         "patches:\n- patch: |-\n    kind: Secret\n    data: {a: hidden}\n",
         "values:\n  extra:\n  - {kind: Secret, data: {a: hidden}}\n",
+        "<<: {kind: Secret}\ndata: {a: hidden}\n",
         "a: &a {b: hidden}\nb: *a\nkind: Secret\n",
     ],
 )
