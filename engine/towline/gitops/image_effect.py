@@ -224,7 +224,8 @@ class _Walk:
                 yield from self.below(parameters, path, common, depth)
             return
         common = _common(node) or common
-        yield from (replace(one, secret=self._secret) for one in _spread(node, path, common))
+        parts = _without_names(node, self._like)
+        yield from (replace(one, secret=self._secret) for one in _spread(parts, path, common))
         for key, value in node.items():
             if not _is_note(path, key):
                 walk = _Walk(self._like, secret=True) if key == "secretGenerator" else self
@@ -256,6 +257,18 @@ def _common(node: Mapping[Any, Any]) -> str:
     everywhere = node.get("global")
     registry = everywhere.get("imageRegistry") if isinstance(everywhere, dict) else None
     return registry if isinstance(registry, str) else ""
+
+
+def _without_names(node: Mapping[Any, Any], like: Collection[str]) -> Mapping[Any, Any]:
+    """A map without what may call something else: a `name` that is no path nor like an image.
+
+    A resource and Chart.yaml are no image at all.
+    """
+    if "apiVersion" in node:
+        return {}
+    name = node.get("name")
+    called = isinstance(name, str) and "/" not in name and name not in like
+    return {key: value for key, value in node.items() if key != "name"} if called else node
 
 
 def _spread(node: Mapping[Any, Any], path: str, common: str) -> Iterator[Found]:

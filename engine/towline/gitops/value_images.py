@@ -32,6 +32,7 @@ _OTHERWISE = {
     "repository": ("name", "image", "imagename", "repo", "ref", "reference", "uri", "url", "path"),
     "tag": ("version", "imagetag", "ref", "reference"),
 }
+_NAMES = ("name", "path", "url", "ref")  # keys that call other things as well
 _MOST = 1000  # parameters of one list
 _OPEN = re.compile(r"\{\{|\$[({A-Z]")  # a template, or a variable that is filled in later
 _JOINED = ("repository", "image")  # parts that a registry may stand apart from
@@ -276,7 +277,13 @@ def _instead_of(spot: Spot, below: Mapping[str, Any]) -> list[str]:
         key
         for key, text in texts.items()
         if text and key.lower() in others and (not usual or (spot.leaf in _JOINED and "/" in text))
+        if spot.leaf != "repository" or key.lower() not in _NAMES or _is_like_image(text)
     ]
+
+
+def _is_like_image(text: str) -> bool:
+    """Whether what a key such as `name` holds may be an image: `frontend`, `/shop` and a URL may not."""
+    return "://" not in text and ("/" in text.strip("/") or ":" in text)
 
 
 def _standing(spots: Sequence[Spot]) -> str:

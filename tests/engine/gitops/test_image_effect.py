@@ -225,3 +225,10 @@ def test_of_a_workload_what_a_cluster_drops_is_not_read(path: str, *, read: bool
     known = f"{{apiVersion: apps/v1, kind: Deployment, {path[1:]}".encode()
     assert bool(images_in(known, {"b"})) is read
     assert images_in(known.replace(b"apps/v1", b"example.com/v1"), {"b"})
+
+
+@pytest.mark.parametrize("text", [
+    "{name: frontend, imageRepo: reg.example.com/team/web, tag: 2.4.1}", "{apiVersion: v2, name: web, version: 0.1.0}",
+])
+def test_what_something_else_is_called_is_no_image(text: str) -> None:
+    assert [str(one) for one in found(text) if one.place == "the file"] == []

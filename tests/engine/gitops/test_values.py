@@ -369,3 +369,11 @@ def test_a_secret_s_text_is_not_quoted_in_a_fault() -> None:
         change.apply({"s.yaml": b"kind: Secret\nstringData: {auth: 'a b hunter2'}\n"})
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in caught.value.hint
+
+
+@pytest.mark.parametrize("beside", ["{name: frontend, replicas: 2}", "{path: /shop}", "{url: 'https://shop.example.com/a'}"])
+def test_a_key_that_calls_something_else_is_no_reason_to_refuse(beside: str) -> None:
+    wanted = ImageParts(host="reg.example.com", name="team/web", tag="2", digest="")
+    values = {f"app.{part}": ImagePart(image=wanted, part=part) for part in ("repository", "tag")}
+    changed = PathValues(pattern="v.yaml", values=values).apply({"v.yaml": f"app: {beside}\n".encode()})
+    assert b"repository: reg.example.com/team/web" in changed["v.yaml"]
