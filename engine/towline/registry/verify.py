@@ -122,7 +122,7 @@ class _Proof:
 
     def check(self, digest: str, *, listed: bool = False) -> None:
         """Compare the image with `digest`, and see that all that hangs on it is there; and that it is `listed` as a referrer, where it is one."""
-        root = self._manifest(self.target.target)
+        root = self._manifest(self.target.target, digest)
         if root.digest != digest:
             raise self._wrong(RegistryError, f"is {root.digest}, not {digest}")
         tree = read_tree(self, self.target.image.name, root)
@@ -150,12 +150,12 @@ class _Proof:
             raise self._wrong(Damaged, f"lacks the blob {blob.digest}")
         raise self._wrong(Spoiled, f"has {size} bytes for the blob {blob.digest}, not {blob.size}")
 
-    def _manifest(self, target: str) -> Manifest:
+    def _manifest(self, target: str, digest: str = "") -> Manifest:
         for _ in moments(self.client.transport.clock, seconds=self.seconds, sleep=self.client.transport.wait):
             try:
                 found = self.client.find_manifest(self.target.image.name, target)
             except DigestMismatch as fault:
-                raise self._wrong(Spoiled, f"has other content for the manifest {target}") from fault
+                raise self._wrong(Spoiled, f"has other content for the manifest {digest or target}") from fault
             if found is not None:
                 return found
         raise self._wrong(Damaged, f"lacks the manifest {target}")

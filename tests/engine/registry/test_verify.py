@@ -143,7 +143,7 @@ def test_a_manifest_with_other_content_is_brought_again(copied: Copied, target: 
     [report] = verify_images(again, copied.copying)
     assert (missing(copied.index, target, "app"), report.changed) == ((), True)
     [warning] = copied.warnings
-    assert "has other content for the manifest" in warning
+    assert f"has other content for the manifest {digest}" in warning
     assert warning.endswith(": it is brought again")
 
 
