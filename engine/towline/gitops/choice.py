@@ -34,12 +34,14 @@ def _nothing() -> Collection[str]:
 class Choice:
     """By what is chosen: the `resource` (`kind/name`) that the configuration names, else the images.
 
-    `past` knows those that were last deployed here, and is asked only if nothing else tells; `say` is told what is left alone.
+    `past` knows those that were last deployed here, and is asked only if nothing else tells; `say` is told what is left alone, and
+    `warn` what is written without being told apart.
     """
 
     resource: str = ""
     past: Callable[[], Collection[str]] = _nothing
     say: Callable[[str], None] = silent
+    warn: Callable[[str], None] = silent
 
     def among(self, what: str, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
         """Whether each of the places is written; raises ConfigError where the named resource is none of theirs, or none can be told."""
@@ -58,6 +60,19 @@ class Choice:
         if left:
             self.say(f"  {what} is left alone where another image stands: {some(left)}")
         return kept
+
+    def untold(self, what: str, candidates: Sequence[Candidate]) -> None:
+        """Warn of places without an image's name, all of which are written, that stand in one file or belong to several resources."""
+        owners = {one.resource for one in candidates} - {""}
+        if len({one.file for one in candidates}) < len(candidates) or len(owners) > 1:
+            there = [
+                f"{one.resource} in {one.file}" if one.resource else one.file for one in candidates
+            ]
+            more = "; resource: kind/name chooses one" if owners else ""
+            self.warn(
+                f"{what} stands in {len(candidates)} places without the image's name, "
+                f"and all are set: {some(list(dict.fromkeys(there)))}{more}"
+            )
 
     def _kept(self, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
         """Whether each place is ours: by its repository, else by its name's last part, else by what was deployed here before."""

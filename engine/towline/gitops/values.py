@@ -77,22 +77,25 @@ class PathValues:
         for image, group in by_site(spots):
             places.setdefault((image, map_of(group[0].text)), []).append(group)
         left: set[Site] = set()
-        open_ones: list[tuple[ImageParts, Site]] = []  # of which only what stands elsewhere in their document can tell
+        open_ones: list[tuple[ImageParts, Spot]] = []  # of which only what stands elsewhere in their document can tell
         kept_in: dict[tuple[object, ...], bool] = {}
         for (image, _), groups in places.items():
             candidates = [candidate(group) for group in groups]
             kept = self.choice.among(groups[0][0].text, candidates, image.whole)
             if all(kept) and len(kept) > 1 and not any(one.image for one in candidates):
-                open_ones += [(image, group[0].site) for group in groups]
+                open_ones += [(image, group[0]) for group in groups]
                 continue
             left |= {group[0].site for group, keep in zip(groups, kept, strict=True) if not keep}
             for group, keep in zip(groups, kept, strict=True):
                 document = (image, *group[0].site[:3])
                 kept_in[document] = kept_in.get(document, False) or keep
-        unknown = [site for image, site in open_ones if (image, *site[:3]) not in kept_in]
-        if len({site[0] for site in unknown}) < len(unknown):  # several in one file
-            self.choice.say(f"  {spots[0].text} stands in {len(unknown)} places, and all are set; resource: kind/name chooses one")
-        return left | {site for image, site in open_ones if not kept_in.get((image, *site[:3]), True)}
+        unknown: dict[str, list[Spot]] = {}
+        for image, spot in open_ones:
+            if (image, *spot.site[:3]) not in kept_in:
+                unknown.setdefault(spot.text, []).append(spot)
+        for text, those in unknown.items():
+            self.choice.untold(text, [candidate([spot]) for spot in those])
+        return left | {spot.site for image, spot in open_ones if not kept_in.get((image, *spot.site[:3]), True)}
 
     def _edits(self, spots: Sequence[Spot], base: Mapping[str, Any]) -> Iterator[Edit]:
         missing: dict[tuple[object, int, Path], tuple[Place, dict[str, Value]]] = {}

@@ -330,11 +330,24 @@ def test_a_part_inside_of_a_whole_image_is_refused_with_the_way_to_write_it() ->
     assert caught.value.hint == "if that is the whole image, write it by valuesPaths: {image: image}"
 
 
-def test_places_of_which_no_image_is_known_are_all_set_and_said() -> None:
+def warned(files: dict[str, str], path: str) -> list[str]:
     said: list[str] = []
-    change = PathValues(pattern="v.yaml", values={"image.tag": USUAL["image.tag"]}, choice=Choice(say=said.append))
-    assert change.apply({"v.yaml": b"image: {tag: '0'}\n---\nimage: {tag: '1'}\n"}) == {"v.yaml": b"image: {tag: '2'}\n---\nimage: {tag: '2'}\n"}
-    assert said == ["  image.tag stands in 2 places, and all are set; resource: kind/name chooses one"]
+    change = PathValues(pattern="*", values={path: USUAL["image.tag"]}, choice=Choice(warn=said.append))
+    assert {text.decode().count("tag: '2'") for text in change.apply({name: text.encode() for name, text in files.items()}).values()} == {
+        text.count("tag:") for text in files.values()}
+    return said
+
+
+def test_places_of_which_no_image_is_known_are_all_set_with_a_warning() -> None:
+    said = warned({"v.yaml": "image: {tag: '0'}\n---\nimage: {tag: '1'}\n"}, "image.tag")
+    assert said == ["image.tag stands in 2 places without the image's name, and all are set: v.yaml"]
+    release = "kind: HelmRelease\nmetadata: {name: %s}\nspec: {values: {image: {tag: '1'}}}\n"
+    releases = [release % "web", release % "cart"]
+    said = warned({"r.yaml": "---\n".join(releases)}, "spec.values.image.tag")
+    there = "HelmRelease/web in r.yaml, HelmRelease/cart in r.yaml; resource: kind/name chooses one"
+    assert said == [f"spec.values.image.tag stands in 2 places without the image's name, and all are set: {there}"]
+    assert len(warned({"a.yaml": releases[0], "b.yaml": releases[1]}, "spec.values.image.tag")) == 1
+    assert warned({"a.yaml": releases[0], "b.yaml": releases[0]}, "spec.values.image.tag") == []
 
 
 def test_two_paths_that_are_named_are_both_set_whatever_stands_there() -> None:

@@ -90,7 +90,7 @@ class _Call:
     @property
     def choice(self) -> Choice:
         """Which of several places that fit are meant."""
-        return Choice(resource=self.settings.text("resource"), past=self.past.images, say=_once(self.task.console.say))
+        return Choice(resource=self.settings.text("resource"), past=self.past.images, say=_once(self.task.console.say), warn=self.warn)
 
     def planned(self, images: Mapping[str, Deployed], changes: Iterable[_Edit]) -> Planned:
         """Edits of files, all of which must hold in the end."""
@@ -114,7 +114,7 @@ class _Call:
 
 def _again(change: _Edit) -> _Edit:
     """The same edit, of which nothing is told."""
-    quiet = replace(change, note=unnoted, sharing=replace(change.sharing, say=silent), choice=replace(change.choice, say=silent))
+    quiet = replace(change, note=unnoted, sharing=replace(change.sharing, say=silent), choice=replace(change.choice, say=silent, warn=silent))
     return replace(quiet, judged=False) if isinstance(quiet, KustomizeImage) else quiet
 
 
