@@ -33,10 +33,10 @@ class Slots:
             self._changed.wait_for(lambda: self._taken < self._now())
             self._taken += 1
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._changed:
             self._taken -= 1
-            self._well += 1
+            self._well += kind is None
             if self._well >= self._now():
                 self._allowed, self._well = min(self._most, self._allowed + 1), 0
             self._changed.notify_all()

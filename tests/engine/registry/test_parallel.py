@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import wait
 from typing import Any
 
@@ -98,7 +97,9 @@ def test_an_interruption_leaves_work_the_time_to_see_it(monkeypatch: pytest.Monk
     assert sorted(ended) == list(range(JOBS))
 
 
-def test_pools_inside_pools_work_as_many_at_once_as_one(together: Together) -> None:
+def test_pools_inside_pools_work_as_many_at_once_as_one() -> None:
+    together = Together(4)
+
     def outer(_: int) -> list[int]:
         return in_parallel(inner, range(9))
 
@@ -150,25 +151,25 @@ except LookupError: print("told")
 
 
 class Together:
-    """Work that notes how much of it goes on at once; each waits until as many as may be have begun, or nobody else comes."""
+    """Work that notes how much of it goes on at once; the first calls wait until as many as may be have begun."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: int) -> None:
         self.now = self.most = 0
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
+        self._first = jobs
+        self._all = threading.Barrier(jobs, timeout=30)
 
     def work(self, number: int) -> int:
-        with self.lock:
+        with self._lock:
             self.now += 1
             self.most = max(self.most, self.now)
-        time.sleep(0.001)
-        with self.lock:
+            self._first -= 1
+            waits = self._first >= 0
+        if waits:
+            self._all.wait()
+        with self._lock:
             self.now -= 1
         return number
-
-
-@pytest.fixture
-def together() -> Together:
-    return Together()
 
 
 def rounds(slots: Slots, pieces: int) -> None:
@@ -194,6 +195,18 @@ def test_what_was_halved_under_pressure_comes_back_step_by_step() -> None:
     assert slots._now() == 8
     asked += 9
     assert slots._now() == 1
+
+
+def test_what_fails_brings_nothing_back_and_frees_its_slot() -> None:
+    asked = 0
+    slots = Slots(8, lambda: asked)
+    asked += 3
+    for _ in range(9):
+        with pytest.raises(LookupError), slots:
+            raise LookupError
+    assert slots._now() == 1
+    rounds(slots, 1)
+    assert slots._now() == 2
 
 
 def test_a_slot_that_becomes_free_is_taken_by_who_waits() -> None:
