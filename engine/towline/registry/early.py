@@ -19,7 +19,7 @@ from towline.registry.growing import Growing, Packs
 from towline.registry.job import CopyJob
 from towline.registry.leftovers import Leftovers
 from towline.registry.look import Copying, place_of
-from towline.registry.parallel import GRACE, beside
+from towline.registry.parallel import GRACE, Stopped, beside
 from towline.registry.plan import CopyBlob, Place
 from towline.registry.stream import read_small
 from towline.registry.uploads import UploadSession
@@ -27,6 +27,7 @@ from towline.retry import Clock, Deadline
 
 _WORTH = 4 * 1024 * 1024  # bytes: a smaller blob is packed before its upload has begun
 _PIECE = 1024 * 1024
+_LOOK = 0.2  # seconds
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
 
@@ -39,6 +40,7 @@ class Early:
         self._copying = copying
         self._packs = copying.source if isinstance(copying.source, Packs) and not copying.dry_run else None
         self._targets = {place: _Target(copying.targets[registry], place, tags) for registry, place in places.items()}
+        self._lock = Lock()
         self._ways: list[_Way] = []
         self._began = False
 
@@ -46,23 +48,37 @@ class Early:
         """Packing of a layer begins."""
         for target in self._targets.values():
             way = _Way(growing, target)
-            self._ways.append(way)
+            with self._lock:
+                self._ways.append(way)
             self._began = True
             beside(way.go)
 
     def take(self, blob: CopyBlob) -> UploadSession | None:
-        """The upload that has all bytes of the blob, waited for while it gets further; None where there is none. It is the caller's then."""
-        for way in self._ways:
-            if way.target.place == blob.place and way.growing.packed and way.growing.packed.digest == blob.digest:
-                self._copying.progress.moves(blob.digest, lambda way=way: way.come)  # type: ignore[misc]  # the loop's own
-                upload = way.taken()
-                self._ways.remove(way)
-                return upload
-        return None
+        """The upload that has all bytes of the blob, waited for while it gets further; None where there is none. It is the caller's then.
+
+        Raises Stopped where the run ends meanwhile: it stays here, and is given up with all others.
+        """
+        way = self._way(blob)
+        if way is None:
+            return None
+        self._copying.progress.moves(blob.digest, lambda: way.come)
+        upload = way.taken(self._copying.transport.ending)
+        with self._lock:
+            self._ways.remove(way)
+        return upload
 
     def has(self, blob: CopyBlob) -> bool:
         """Whether the blob may have been sent to its place."""
-        return blob.place in self._targets and any(way.growing.packed and way.growing.packed.digest == blob.digest for way in self._ways)
+        return self._way(blob) is not None
+
+    def _way(self, blob: CopyBlob) -> _Way | None:
+        ways = self._all()
+        return next((way for way in ways if way.target.place == blob.place and way.growing.packed and way.growing.packed.digest == blob.digest), None)
+
+    def _all(self) -> list[_Way]:
+        """Those of this moment: while one looks through them, others add theirs and take theirs away."""
+        with self._lock:
+            return list(self._ways)
 
     def __enter__(self) -> Self:
         if self._packs:
@@ -72,7 +88,7 @@ class Early:
     def __exit__(self, *_: object) -> None:
         if self._packs:
             self._packs.followers.remove(self)
-        ways, deadline = list(self._ways), Deadline.after(GRACE, Clock())
+        ways, deadline = self._all(), Deadline.after(GRACE, Clock())
         for way in ways:
             way.drop()
         for way in ways:
@@ -152,13 +168,15 @@ class _Way:
         """How many bytes have come to the target."""
         return self._sending.come if self._sending else 0
 
-    def taken(self) -> UploadSession | None:
-        """The upload that has all bytes, when it has."""
+    def taken(self, ending: Event) -> UploadSession | None:
+        """The upload that has all bytes, when it has; raises Stopped where that takes longer than GRACE seconds after `ending` is set."""
         with self._lock:
             self._wanted = self._started
         if not self._wanted:
             return None
-        self._over.wait()
+        while not self._over.wait(_LOOK):
+            if ending.is_set() and not self._over.wait(GRACE):
+                raise Stopped
         if self._whole is None:
             self.give_up(0)
         return self._whole

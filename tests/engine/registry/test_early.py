@@ -4,7 +4,8 @@ import hashlib
 import json
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from towline.registry.extent import Spool
 from towline.registry.growing import Follower, Growing
 from towline.registry.job import COPIED, CopyJob, CopyReport
 from towline.registry.look import Copying
-from towline.registry.parallel import in_parallel
+from towline.registry.parallel import Stopped, in_parallel
 from towline.registry.plan import CopyBlob, Place
 from towline.registry.progress import Progress
 from towline.registry.tarball import Tar
@@ -163,6 +164,61 @@ def test_an_interruption_leaves_no_upload_that_is_waited_for(desk: Desk) -> None
     assert not taking.is_alive()
     desk.target.settle()
     assert desk.target.count("DELETE") == 1
+
+
+def test_what_hangs_beside_the_network_is_not_waited_for_when_the_run_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs, over, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(_: memoryview, __: int) -> int:
+        hangs.set()
+        over.wait(60)
+        return 0
+
+    def take(early: Early) -> None:
+        with pytest.raises(Stopped):
+            early.take(desk.blob)
+        ended.set()
+
+    monkeypatch.setattr(desk.growing, "readinto", hang)
+    with desk.early() as early:
+        early.begin(desk.growing)
+        desk.growing.append(DATA)
+        desk.growing.end(PACKED)
+        assert hangs.wait(30)
+        threading.Thread(target=take, args=[early], daemon=True).start()
+        desk.client.transport.close()
+        stopped = ended.wait(30)
+        over.set()
+    assert stopped
+
+
+class Meanwhile(Growing):
+    """One that is looked at for long: something else happens meanwhile, once."""
+
+    def __init__(self, spool: Spool) -> None:
+        self.happens: list[Callable[[], object]] = []
+        super().__init__(spool, config="", plain="")
+
+    @property
+    def packed(self) -> Packed | None:
+        if self.happens:
+            self.happens.pop()()
+        return self._packed
+
+    @packed.setter
+    def packed(self, packed: Packed | None) -> None:
+        self._packed = packed
+
+
+def test_what_is_taken_by_one_thread_while_another_looks_hides_nothing(desk: Desk, tmp_path: Path) -> None:
+    first, second = (Packed(plain=digest_of(name), digest=digest_of(name), size=1) for name in (b"1", b"2"))
+    with desk.early() as early, Spool(tmp_path) as spool:
+        growing = [Meanwhile(spool) for _ in range(3)]
+        for one, packed in zip(growing, [first, second, PACKED], strict=True):
+            early.begin(one)
+            one.end(packed)
+        growing[1].happens = [lambda: early.take(replace(desk.blob, digest=first.digest))]
+        assert early.has(desk.blob)
 
 
 def test_what_nobody_takes_leaves_nothing_behind(desk: Desk) -> None:
