@@ -91,12 +91,13 @@ class Look:
         """
         self._look()
         beside: list[Callable[[], object]] = []
-        if self._lists and self._root is not None:
+        now = self._lists is not None and self._root is not None
+        if now:
             beside = [self._refer]
         elif self._lists and self._pending:  # which platforms there are says the manifest
             beside = [partial(self._lists.begin, self.digest)]
         in_parallel(lambda question: question(), [self._prepare, *beside])
-        if beside != [self._refer]:
+        if not now:
             self._refer()
 
     def _look(self) -> None:
