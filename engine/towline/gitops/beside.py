@@ -36,6 +36,13 @@ def text_at(source: Source, document: int, path: Path) -> str:
     return texts_at(source, document, path[:-1]).get(str(path[-1]), "")
 
 
+def document_texts(source: Source, document: int) -> Iterator[tuple[Path, str]]:
+    """Every text of a document, with its path; what aliases repeat only where it is written."""
+    root = source.documents[document].root
+    for path, node in _texts(root, ()) if root else ():
+        yield path, source.shown(node)
+
+
 def where_at(source: Source, document: int, path: Path) -> str:
     """The line of what stands at a path; empty where nothing does."""
     node, _ = _node(source, document, path)
@@ -55,7 +62,7 @@ def resource_at(source: Source, document: int, path: Path) -> str:
 def image_paths(source: Source) -> list[str]:
     """Where texts stand whose key speaks of an image, or is a tag or a repository, as imageName and webTag."""
     roots = [document.root for document in source.documents if document.root]
-    paths = dict.fromkeys(spell(path) for root in roots for path in _texts(root, ()))
+    paths = dict.fromkeys(spell(path) for root in roots for path, _ in _texts(root, ()))
     keys = {path: path.rpartition(".")[2].lower() for path in paths}
     return [
         path for path, key in keys.items() if key.endswith(_IMAGE_KEYS) or _speaks_of_image(key)
@@ -66,9 +73,9 @@ def _speaks_of_image(key: str) -> bool:
     return "image" in key and "pull" not in key
 
 
-def _texts(node: Node, path: Path) -> Iterator[Path]:
+def _texts(node: Node, path: Path) -> Iterator[tuple[Path, Scalar]]:
     if isinstance(node, Scalar):
-        yield path
+        yield path, node
     for key, value in node.pairs if isinstance(node, Mapping) else ():
         if isinstance(key, Scalar):
             yield from _texts(value, (*path, key.value))

@@ -237,6 +237,12 @@ def check_map(spot: Spot) -> None:
         )
 
 
+def in_chart(spot: Spot, base: Mapping[str, Any]) -> bool:
+    """Whether the chart's own values have a spot's key."""
+    top = base if len(parse_dotted(spot.text)) == 1 else None
+    return spot.leaf in (top or _map_in(base, spot) or {})
+
+
 def check_read(spot: Spot, base: Mapping[str, Any]) -> None:
     """Pass where a missing key is one that somebody reads, as far as the file or the chart's own values `base` tell; raises ConfigError."""
     place, file = spot.place, spot.file.name

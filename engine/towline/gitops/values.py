@@ -21,9 +21,11 @@ from towline.gitops.dotted import Place, check_missing, find, parse_dotted
 from towline.gitops.flow import Value
 from towline.gitops.image_parts import ImagePart, ImageParts, is_digest, map_of
 from towline.gitops.image_text import Put, instead
+from towline.gitops.missing import held_elsewhere
 from towline.gitops.scalar import said
 from towline.gitops.source import Source, read
-from towline.gitops.value_images import Beside, Site, Spot, by_site, candidate, check_map, check_read, placed_texts
+from towline.gitops.value_images import Beside, Site, Spot, by_site, candidate, check_map, check_read, in_chart, placed_texts
+from towline.suggest import some
 from towline.yaml_marks import Alias, Node, Path, Scalar
 
 _SECRET_KEYS = ("data", "stringData")
@@ -116,6 +118,7 @@ class PathValues:
             keys = check_missing(place, text)
             if not self.create:
                 check_read(spot, base)
+                _check_only(spot, base, spots)
             _put(missing.setdefault((place.inside, place.document, place.path), (place, {}))[1], keys, value)
         for one in registries:
             place = one.spot.place
@@ -167,6 +170,17 @@ class PathValues:
         there = [key for key in _keys(place) if key in ours]
         for key, value in entries.items():
             yield place.edit(value, key, after=there[-1] if there else "")
+
+
+def _check_only(spot: Spot, base: Mapping[str, Any], spots: Sequence[Spot]) -> None:
+    """Pass where a missing key is not one beside those that the image stands under; raises ConfigError."""
+    others = [] if in_chart(spot, base) else held_elsewhere(spot, spots)
+    if others:
+        raise ConfigError(
+            f"{spot.text} is not in {spot.file.name}, but the image stands at {some(others)}",
+            where=spot.place.source.where(spot.place.node.start),
+            hint="write it there (imagePath, valuesPaths), or, if it is read here too, createPaths: true adds it",
+        )
 
 
 def _hidden(spot: Spot) -> bool:

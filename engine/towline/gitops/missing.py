@@ -1,0 +1,72 @@
+"""Pure. Whether a missing key would be one that nobody reads, because the image stands under other keys of the document already."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from towline.gitops.beside import document_texts
+from towline.gitops.document import spell
+from towline.gitops.image_effect import last_part
+from towline.gitops.image_parts import REGISTRY, ImagePart, ImageParts
+from towline.gitops.value_images import Spot
+from towline.image import Reference, parse_familiar
+from towline.yaml_marks import Path
+
+_SIBLINGS = {REGISTRY, "repository", "tag", "digest"}
+_JOINED = ("image", "repository", "name")  # parts that say which image it is
+
+
+def held_elsewhere(spot: Spot, spots: Collection[Spot]) -> list[str]:
+    """The paths that hold the image of a missing key, where none of `spots`, all that is written, is there; empty where it may be added.
+
+    A tag, digest or registry may be added beside the repository, and a repository beside one of these.
+    """
+    if not isinstance(spot.wanted, ImagePart):
+        return []
+    image, part = spot.wanted.image, spot.wanted.part
+    written = [one.place.path for one in spots if _together(one, spot) and not one.place.missing]
+    holding = {
+        path: there
+        for path, text in document_texts(spot.place.source, spot.place.document)
+        if path not in written and "metadata" not in path and (there := _ours(text, image))
+    }
+    beside = {path: there for path, there in holding.items() if path[:-1] == spot.parent}
+    if beside and part in _JOINED:
+        return _spelled(beside)
+    if part == "tag" and (tagged := [path for path, there in beside.items() if there.image.tag]):
+        return _spelled(tagged)
+    if _SIBLINGS & {key for key, text in spot.beside.items() if text}:
+        return []
+    return _spelled(_versions(spot, image) if part == "tag" else []) if beside else _spelled(holding)
+
+
+def _together(one: Spot, other: Spot) -> bool:
+    """Whether two spots are in the same document."""
+    return (one.file.name, one.place.inside, one.place.document) == (
+        other.file.name,
+        other.place.inside,
+        other.place.document,
+    )
+
+
+def _ours(text: str, image: ImageParts) -> Reference | None:
+    """The image that a text is, if it is one of the same repository."""
+    there = parse_familiar(text) if "/" in text else None
+    ours = parse_familiar(image.repository)
+    same = there and ours and (there.registry, there.image.name) == (ours.registry, ours.image.name)
+    return there if same else None
+
+
+def _versions(spot: Spot, image: ImageParts) -> list[Path]:
+    """Keys beside a missing tag that seem to be it: `webVersion` of an image web, or plain `version`."""
+    befores = ("", "image", last_part(image.name).replace("-", "").lower())
+    called = {f"{before}{end}" for before in befores for end in ("version", "tag")}
+    return [
+        path
+        for key, path in spot.around.paths.items()
+        if spot.beside[key] and key.replace("-", "").replace("_", "").lower() in called
+    ]
+
+
+def _spelled(paths: Collection[Path]) -> list[str]:
+    return [spell(path) for path in paths]
