@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from threading import Lock
 from urllib.parse import urljoin
 
 from towline.errors import RegistryError, TransportError
@@ -34,6 +35,8 @@ class Session:
         self._logins: dict[str, Login | None] = {}
         self.base = party.base
         self._origin = origin(self.base)
+        self._asking = Lock()
+        self._demanded: list[str] | None = None
 
     def scope(self, repository: str) -> str:
         """What a token must permit for work in `repository`: pulling, and pushing as well on a target."""
@@ -142,9 +145,17 @@ class Session:
         return self._last_try(_with(request, header), auth.party)
 
     def _at_the_door(self) -> list[str]:
-        """What the registry demands at `/v2/`, where some say it and nowhere else (distribution-spec 1.1, end-1; Docker's token specification)."""
-        with self.transport.request(HttpRequest(method="GET", url=f"{self.base}/v2/")) as response:
-            return (response.headers.get_all("WWW-Authenticate") or []) if response.status == 401 else []
+        """What the registry demands at `/v2/`, where some say it and nowhere else (distribution-spec 1.1, end-1; Docker's token specification).
+
+        Asked once: an answer of 200 or 401 stands for the whole session.
+        """
+        with self._asking:
+            if self._demanded is not None:
+                return self._demanded
+            with self.transport.request(HttpRequest(method="GET", url=f"{self.base}/v2/")) as response:
+                demanded = (response.headers.get_all("WWW-Authenticate") or []) if response.status == 401 else []
+                self._demanded = demanded if response.status in (200, 401) else None
+            return demanded
 
     def _at_home(self, request: HttpRequest) -> bool:
         """Whether a credential may go with it: not to another host that the registry named, nor back here by the word of one."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -7,12 +8,13 @@ import pytest
 from tests.engine.registry.clients import SOURCE_LOGIN, TARGET_LOGIN, registry_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.names import OUTSIDE, Names
-from tests.fakes.registry import Answer, FakeRegistry, Status, on
+from tests.fakes.registry import Answer, FakeRegistry, Record, Status, on
 from tests.fakes.serve import Request
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable
 from towline.exchange import HttpRequest
 from towline.image import Registry
 from towline.registry.faults import Party
+from towline.registry.parallel import in_parallel
 from towline.registry.session import Session
 from towline.secret import Login
 from towline.transport import Transport
@@ -65,6 +67,28 @@ def test_a_registry_that_says_what_it_wants_at_its_door_alone_is_asked_there_onc
     source.expire_tokens()
     if status == 401:
         assert send(session, "HEAD", "/v2/app/manifests/1") == 404
+    assert source.count("GET", "^/v2/$") == 1
+
+
+def test_all_threads_ask_together_at_the_door_once(source: FakeRegistry, session: Session) -> None:
+    together = threading.Barrier(4, timeout=30)
+
+    def refuse_together(record: Record) -> None:
+        if record.path != "/v2/" and not record.authorization:
+            together.wait()
+
+    source.auth, source.fault = "basic", refuse_together
+    quiet(source)
+    assert in_parallel(lambda _: send(session, "HEAD", "/v2/app/manifests/1"), range(4)) == [404] * 4
+    assert source.count("GET", "^/v2/$") == 1
+
+
+def test_a_door_that_does_not_answer_is_asked_again(source: FakeRegistry, session: Session) -> None:
+    quiet(source)
+    source.auth, source.fault = "basic", on("GET", "^/v2/$", Status(code=500), times=5)
+    with pytest.raises(CredentialError):
+        send(session, "HEAD", "/v2/app/manifests/1")
+    assert send(session, "HEAD", "/v2/app/manifests/1") == 404
 
 
 def test_a_registry_that_says_nothing_at_its_door_either_refuses(source: FakeRegistry, session: Session) -> None:
