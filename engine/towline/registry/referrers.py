@@ -59,6 +59,14 @@ class Lists:
         by_tag = in_parallel(lambda tag: self.source.find_manifest(self._repository, tag), lacking)
         return begun + [entry for found in own if found for entry in found] + [entry for found in by_tag if found for entry in found.children]
 
+    def now(self, digest: str) -> Sequence[Descriptor]:
+        """What refers to one at this moment; its tag is asked for itself, since one of just now is in no list that was read before."""
+        own = self._listed(digest)
+        if own is not None:
+            return own
+        found = self.source.find_manifest(self._repository, tag_of(digest))
+        return found.children if found else ()
+
     def tagged(self, digests: Sequence[str]) -> Mapping[str, str]:
         """Cosign's tags that there are for these, each with its digest."""
         tags = [tag for digest in digests for suffix in _SUFFIXES if self._has(tag := f"{tag_of(digest)}.{suffix}")]

@@ -11,7 +11,7 @@ from towline.registry.client import RegistryClient
 from towline.registry.copy import copy_images
 from towline.registry.deadline import in_time
 from towline.registry.job import SKIPPED, TAKEN, CopyReport
-from towline.registry.look import Copying
+from towline.registry.look import Copying, place_of
 from towline.registry.manifest import Descriptor, Manifest
 from towline.registry.parallel import in_parallel
 from towline.registry.plan import Place, read_tree
@@ -83,11 +83,19 @@ def _unhealed(fault: Damaged) -> RegistryError:
 def _damaged(reports: Iterable[CopyReport], copying: Copying) -> Mapping[Reference, Damaged]:
     """The targets that lack something, with what it is; raises RegistryError for one that holds another image."""
     found: dict[Reference, Damaged] = {}
+    whole: set[tuple[Place, str, bool]] = set()
+    lists: dict[Place, Lists] = {}
     for report in _everything(reports):
+        refers = bool(report.job.refers)
         seconds = 10.0 if report.plan and not copying.dry_run else 0.0
         for target in _unplanned(report) if copying.dry_run else report.job.targets:
+            place, client = place_of(target), copying.targets[target.registry]
+            proof = _Proof(target, client, seconds=seconds)
             try:
-                _Proof(target, copying.targets[target.registry], seconds=seconds).check(report.digest, listed=bool(report.job.refers))
+                root = proof.root(report.digest)
+                if (place, root.digest, refers) not in whole:  # else it has been walked through under another tag
+                    proof.check(root, lists.setdefault(place, Lists(client, place.repository)) if refers else None)
+                    whole.add((place, root.digest, refers))
             except Damaged as fault:
                 found[target] = fault
     return found
@@ -120,19 +128,23 @@ class _Proof:
     client: RegistryClient
     seconds: float
 
-    def check(self, digest: str, *, listed: bool = False) -> None:
-        """Compare the image with `digest`, and see that all that hangs on it is there; and that it is `listed` as a referrer, where it is one."""
+    def root(self, digest: str) -> Manifest:
+        """The image's own manifest, compared with `digest`."""
         root = self._manifest(self.target.target, digest)
         if root.digest != digest:
             raise self._wrong(RegistryError, f"is {root.digest}, not {digest}")
+        return root
+
+    def check(self, root: Manifest, lists: Lists | None) -> None:
+        """See that all that hangs on it is there; and that `lists` name it as a referrer, where it is one."""
         tree = read_tree(self, self.target.image.name, root)
         in_parallel(self._check_blob, tree.blobs, tick=in_time(self.client.transport))
-        if listed and root.subject:
-            self._check_listed(root)
+        if lists and root.subject:
+            self._check_listed(root, lists)
 
-    def _check_listed(self, referrer: Manifest) -> None:
+    def _check_listed(self, referrer: Manifest, lists: Lists) -> None:
         for _ in moments(self.client.transport.clock, seconds=self.seconds, sleep=self.client.transport.wait):
-            if referrer.digest in {entry.digest for entry in Lists(self.client, self.target.image.name).referrers([referrer.subject])}:
+            if referrer.digest in {entry.digest for entry in lists.now(referrer.subject)}:
                 return
         raise self._wrong(Damaged, f"is not listed as a referrer of {referrer.subject}")
 

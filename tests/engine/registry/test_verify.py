@@ -46,6 +46,33 @@ def test_what_was_copied_is_read_again_and_every_blob_asked_for(copied: Copied, 
     assert (target.count("PUT"), source.requests, copied.warnings) == (0, (), [])
 
 
+def test_an_image_under_several_tags_of_a_place_is_walked_through_once(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    index = make_index()
+    put(index, source, "app", "1")
+    copying = pair.copying()
+    reports = copy_images([job(source, target, "app:1", "app:1", "app:2", "app:3")], copying)
+    target.forget()
+    assert verify_images(reports, copying) == reports
+    assert (target.count("GET", "manifests"), target.count("HEAD", "blobs")) == (3 + len(index.children), len(index.all_blobs()))
+    target.storage["app"].tags["3"] = other = put(make_image(seed=9), target, "app", "4")
+    with pytest.raises(RegistryError, match=f"app:3 is {other}, not {index.digest}"):
+        verify_images(reports, copying)
+
+
+def test_a_list_of_referrers_that_is_seen_later_is_asked_for_itself(source: FakeRegistry, target: FakeRegistry, pair: Pair, time: FakeClock) -> None:
+    source.referrers = True
+    image = make_image()
+    for one in (image, refer_to(image, content=b"sbom"), refer_to(image, content=b"other")):
+        put(one, source, "app", "1" if one is image else "")
+    copying = pair.copying()
+    reports = copy_images([replace(job(source, target, "app:1", "b/app:1"), referrers=TAKEN)], copying)
+    target.forget()
+    begun = time.time
+    target.fault = lambda record: Status(code=404) if record.path.endswith(tag_of(image.digest)) and time.time < begun + 2 else None
+    assert verify_images(reports, copying) == tuple(reports)
+    assert (target.count("GET", "tags/list"), target.count("GET", "/referrers/")) == (0, 1)
+
+
 def test_a_tag_that_points_elsewhere_is_found(copied: Copied, target: FakeRegistry) -> None:
     other = put(make_image(seed=9), target, "b/app", "2")
     with pytest.raises(RegistryError, match=f"b/app:2 is {other}, not {copied.index.digest}"):
