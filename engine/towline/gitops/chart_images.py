@@ -59,6 +59,17 @@ def standing(base: Mapping[str, Any], key: str) -> str:
     return composed(registry, name, "latest", "") if name else ""
 
 
+def of_another(image: ImageValues, text: str) -> bool:
+    """Whether a text is an image of the same registry that has another name, by its last part too."""
+    ours, theirs = parse_familiar(image.text), parse_familiar(text)
+    return bool(
+        ours
+        and theirs
+        and ours.registry.host == theirs.registry.host
+        and last_part(ours.image.name) != last_part(theirs.image.name)
+    )
+
+
 def unnamed(images: Mapping[str, ImageValues], rendered: bytes) -> list[str]:
     """The keys of those images that nothing reads in what was rendered."""
     found, wanted = _looked_for(images, rendered)

@@ -17,7 +17,7 @@ from typing import Any
 from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Note, Replaced, check_path, match, unnoted
 from towline.gitops.chart_files import Dependency, besides, structure, tree
-from towline.gitops.chart_images import ImageValues, base_values, misnamed, standing, unnamed, values_of
+from towline.gitops.chart_images import ImageValues, base_values, misnamed, of_another, standing, unnamed, values_of
 from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.losses import losses
@@ -153,13 +153,19 @@ class HelmChart:
         left: set[tuple[int, str]] = set()
         for key, image in self.images.items():
             there = {number: text for number, base in enumerate(bases) if (text := standing(base, key))}
-            candidates = [Candidate(file=f"{charts[number]}values.yaml", resource="", image=text) for number, text in there.items()]
+            names = {number: Candidate(file=f"{charts[number]}values.yaml", resource="", image=text) for number, text in there.items()}
+            foreign = {number for number, text in there.items() if of_another(image, text)}
+            if foreign and len(foreign) < len(bases):
+                self.choice.say(f"  {key} is left alone where another image stands: {some([str(names.pop(number)) for number in sorted(foreign)])}")
+                left |= {(number, key) for number in foreign}
             try:
-                kept = self.choice.among(key, candidates, image.text)
+                kept = self.choice.among(key, tuple(names.values()), image.text)
             except ConfigError as fault:
+                if names.keys() <= foreign:
+                    raise ConfigError(fault.message, where=fault.where, hint="name one of the charts in chartPath, or correct their values") from fault
                 self.warn(f"{fault.message}; all of them are rendered with it")
                 continue
-            left |= {(number, key) for number, keep in zip(there, kept, strict=True) if not keep}
+            left |= {(number, key) for number, keep in zip(names, kept, strict=True) if not keep}
         return [_Form(base=base, images={key: image for key, image in self.images.items() if (number, key) not in left})
                 for number, base in enumerate(bases)]
 

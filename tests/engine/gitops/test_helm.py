@@ -271,8 +271,16 @@ def test_a_chart_with_another_image_under_the_key_keeps_it_beside_one_that_has_o
     assert [image for pod in pods(text.encode()) for _, image in pod.images] == ["h.io/team/cart:1", "h.io/team/web:2", "h.io/team/web:2"]
     assert said == ["  image is left alone where another image stands: charts/cart/values.yaml (h.io/team/cart:latest)"]
     assert told == []
-    text = applied(files, images={"image": ImageValues(repository="h.io/team/shop", tag="2")}, **given)
-    assert text.count("h.io/team/shop:2") == 3
+    shop: dict[str, Any] = {"images": {"image": ImageValues(repository="h.io/team/shop", tag="2")}, **given}
+    assert applied(files, **shop).count("h.io/team/shop:2") == 1
+    files["charts/new/values.yaml"] = "image: {repository: placeholder}\n"
+    assert applied(files, **shop).count("h.io/team/shop:2") == 1
+    files["charts/new/values.yaml"] = "image: {repository: h.io/team/new}\n"
+    with pytest.raises(ConfigError, match=r"none of them is h\.io/team/shop:2's") as caught:
+        applied(files, **shop)
+    assert (caught.value.hint, told) == ("name one of the charts in chartPath, or correct their values", [])
+    files = {path: text.replace("h.io/team", "x.io") for path, text in files.items()}
+    assert applied(files, **shop).count("h.io/team/shop:2") == 3
     assert [line.endswith("; all of them are rendered with it") for line in told] == [True]
 
 
