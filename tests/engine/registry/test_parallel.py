@@ -107,7 +107,7 @@ def test_pools_inside_pools_work_as_many_at_once_as_one() -> None:
         return sum(in_parallel(together.work, range(number)))
 
     assert in_parallel(outer, range(10), jobs=4) == [[sum(range(number)) for number in range(9)]] * 10
-    assert together.most == 4
+    assert (together.most, len(together.threads)) == (4, 4)
 
 
 def test_a_fault_deep_inside_comes_out_and_what_waits_is_not_waited_for() -> None:
@@ -151,13 +151,18 @@ except LookupError: print("told")
 
 
 class Together:
-    """Work that notes how much of it goes on at once; the first calls wait until as many as may be have begun."""
+    """Work that notes how much of it goes on at once; the first calls wait until as many as may be have begun, and `threads` are those there are then."""
 
     def __init__(self, jobs: int) -> None:
         self.now = self.most = 0
         self._lock = threading.Lock()
         self._first = jobs
-        self._all = threading.Barrier(jobs, timeout=30)
+        self._before = set(threading.enumerate())
+        self.threads: set[threading.Thread] = set()
+        self._all = threading.Barrier(jobs, action=self._look, timeout=30)
+
+    def _look(self) -> None:
+        self.threads = set(threading.enumerate()) - self._before
 
     def work(self, number: int) -> int:
         with self._lock:
