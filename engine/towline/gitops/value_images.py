@@ -35,6 +35,7 @@ _OTHERWISE = {
 _NAMES = ("name", "path", "url", "ref")  # keys that call other things as well
 _MOST = 1000  # parameters of one list
 _OPEN = re.compile(r"\{\{|\$[({A-Z]")  # a template, or a variable that is filled in later
+_EMPTY = re.compile(r"|~|null|<[^<>]*>|todo|tbd|placeholder|(?:change|replace)[-_ ]?me", re.IGNORECASE)
 _JOINED = ("repository", "image")  # parts that a registry may stand apart from
 
 Site = tuple[str, tuple[tuple[int, Path], ...], int, Path]
@@ -198,7 +199,11 @@ def placed_texts(
             texts[spot.text] = str(spot.wanted).removeprefix(f"{image.host}/")
             continue
         common = _common(spot, base, others)
-        registry, rest = image.spread(spot.old or below.get(spot.leaf, ""), apart, common)
+        there = spot.old or below.get(spot.leaf, "")
+        fits = image.repository.startswith(f"{common}/") or _OPEN.search(common)
+        if not apart and not fits and _EMPTY.fullmatch(there):
+            common = ""  # nothing says yet that the chart puts it before this image: a host of its own
+        registry, rest = image.spread(there, apart, common)
         _check_common(spot, before(rest, registry or apart, common), rest, common)
         texts[spot.text] = rest + (
             image.whole.removeprefix(image.repository) if part == "image" else ""

@@ -216,6 +216,12 @@ def test_a_registry_for_all_images_that_makes_it_another_one_is_refused(text: st
 @pytest.mark.parametrize(("text", "result"), [
     ("global: {imageRegistry: docker.io}\nimage: {repository: quay.io/old, tag: '1'}\n",
      "global: {imageRegistry: docker.io}\nimage: {repository: reg.io/team/web, tag: '2'}\n"),
+    ("global: {imageRegistry: docker.io}\nimage: {repository: '', tag: ''}\n",
+     "global: {imageRegistry: docker.io}\nimage: {repository: 'reg.io/team/web', tag: '2'}\n"),
+    ("global: {imageRegistry: docker.io}\nimage: {repository: PLACEHOLDER, tag: '1'}\n",
+     "global: {imageRegistry: docker.io}\nimage: {repository: reg.io/team/web, tag: '2'}\n"),
+    ("global: {imageRegistry: reg.io}\nimage: {repository: '', tag: '1'}\n",
+     "global: {imageRegistry: reg.io}\nimage: {repository: 'team/web', tag: '2'}\n"),
     ("global: {imageRegistry: '{{ registry }}'}\nimage: {repository: old, tag: '1'}\n",
      "global: {imageRegistry: '{{ registry }}'}\nimage: {repository: team/web, tag: '2'}\n"),
     ("global: {imageRegistry: reg.io/team}\nimage: {registry: docker.io, repository: old, tag: '1'}\n",
