@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from towline.gitops.chart_beside import base_of, chart_folder
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.image_effect import Found, composed, elsewhere, images_in, is_read, last_part
 from towline.gitops.image_parts import REGISTRY, ImageParts, global_paths, text_at
@@ -116,6 +118,14 @@ def base_values(files: Mapping[str, bytes], chart: str, over: Iterable[bytes]) -
     for data in (files.get(f"{chart}values.yaml", b""), *over):
         values = _merged(values, mapping(data))
     return values
+
+
+def over_base(path: str, files: Mapping[str, bytes], like: Collection[str]) -> Sequence[Found]:
+    """The images that a chart gets of its own values and the values file `path` over them; none for a file in no chart, and for these values."""
+    if not base_of(path, files):
+        return ()
+    values = base_values(files, chart_folder(path, files) or "", [files[path]])
+    return images_in(json.dumps(values, default=str).encode(), like) or ()
 
 
 def image_keys(files: Mapping[str, bytes]) -> list[str]:

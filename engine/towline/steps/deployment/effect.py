@@ -11,7 +11,7 @@ from towline.git.source import identity
 from towline.gitops import argo_images, chart_reads
 from towline.gitops.change import match
 from towline.gitops.chart_beside import chart_folder
-from towline.gitops.chart_images import image_keys
+from towline.gitops.chart_images import image_keys, over_base
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.image_effect import (
     WHOLE,
@@ -117,7 +117,8 @@ class Effect:
         ):
             found = [images_in(contents[path], like) for path in paths]
         every = [one for listed in found for one in listed or ()]
-        self._check_places(every, warn)
+        over = [one for path in paths for one in over_base(path, contents, like)]
+        self._check_places([*every, *over] if self.placed else every, warn)
         for image in self.images:
             wrong = strays(every, image) if self.tool == HELM else []
             for one in wrong:

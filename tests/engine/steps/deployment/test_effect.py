@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -139,6 +140,43 @@ def test_each_place_of_several_is_judged_for_itself(
         assert len(said(text, placed=placed, level="warn", **values)) == 1
     else:
         assert said(text, placed=placed, **values) == []
+
+
+@pytest.mark.parametrize(
+    ("base", "wrong"),
+    [
+        ("image: {repository: reg.io/team/cart, tag: '1'}\n", True),
+        ("image: {registry: reg.io, repository: team/cart}\n", True),
+        ("image: {repository: reg.io/team/web}\n", False),
+        ("image: {repository: mirror.io/team/cart}\n", False),
+        ("image: {repository: ''}\nother: {repository: reg.io/team/cart}\n", False),
+        ("", False),
+    ],
+)
+def test_a_tag_in_a_values_file_is_judged_with_the_repository_of_its_chart(
+    base: str,
+    wrong: bool,  # noqa: FBT001 - of a table
+) -> None:
+    effect = Effect(
+        pattern="c/prod.yaml",
+        images=(WEB,),
+        tool="helm-values",
+        level="error",
+        places=("image",),
+        placed=(("image", WEB),),
+        whole=False,
+    )
+    texts = {"c/Chart.yaml": "name: c\n", "c/values.yaml": base, "c/prod.yaml": "image: {tag: '2'}\n"}
+    files = {path: text.encode() for path, text in texts.items()}
+    warnings: list[str] = []
+    if wrong:
+        with pytest.raises(ConfigError, match=r"image is another image's place: reg\.io/team/cart"):
+            effect.check(files, sorted(files), warnings.append)
+        replace(effect, level="warn").check(files, sorted(files), warnings.append)
+        assert len(warnings) == 1
+    else:
+        effect.check(files, sorted(files), warnings.append)
+        assert warnings == []
 
 
 def test_where_one_of_several_places_of_a_path_has_the_image_the_others_may_have_theirs() -> None:
