@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from towline.errors import ConfigError
 from towline.gitops.change import Change, Note, Replaced, further, glances
 from towline.gitops.pods import pods
+from towline.gitops.sops import breaks_mac
 from towline.steps.deployment.effect import Effect
 from towline.suggest import some
 
@@ -88,6 +89,11 @@ class Watched:
         new = {path: data for path, data in changed.items() if files.get(path) != data}
         self.lacking = self._lacking(new)
         for path, data in new.items():
+            if breaks_mac(data):
+                self.warn(
+                    f"{path} is a file of SOPS, whose MAC covers plain values too: sops refuses the edited file "
+                    "(keep the image in a file of its own, or encrypt with mac_only_encrypted: true)"
+                )
             if self._validate:
                 self._validate(path, data)
         return changed

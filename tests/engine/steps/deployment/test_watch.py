@@ -93,3 +93,17 @@ def test_many_pods_are_one_warning_that_names_the_first() -> None:
         change.apply({f"{number:03}.yaml": POD for number in range(300)})
     (warning,) = lacking_lines([change.lacking])
     assert warning.startswith("Pod web in 000.yaml, Pod web in 001.yaml, Pod web in 002.yaml, Pod web in 003.yaml, Pod web in 004.yaml and 295 more name nei")
+
+
+def test_a_file_whose_mac_an_edit_breaks_is_a_warning_and_only_where_it_changes() -> None:
+    warnings: list[str] = []
+    mac = b"sops:\n  mac: ENC[x]\n"
+    change = watched(warnings, host="other")
+    change.apply({"a.yaml": POD + mac, "b.yaml": POD})
+    change.apply({"a.yaml": POD + mac, "b.yaml": POD})
+    (said,) = [one for one in warnings if "SOPS" in one]
+    assert said.startswith("a.yaml is a file of SOPS, whose MAC covers plain values too")
+    assert "mac_only_encrypted" in said
+    warnings.clear()
+    watched(warnings).apply({"a.yaml": POD.replace(b"old/app:1", NEW.encode()) + mac})
+    assert warnings == []
