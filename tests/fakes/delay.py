@@ -8,8 +8,9 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Self
+
+from tests.fakes.loop_thread import LoopThread
 
 _PIECE = 256 * 1024
 _AHEAD = 64
@@ -26,22 +27,19 @@ def kind_of(target: str) -> str:
     return next((kind for kind, pattern in _KINDS if re.fullmatch(pattern, path)), "other")
 
 
-class DelayProxy:
+class DelayProxy(LoopThread):
     """Stands before `host` (`127.0.0.1:PORT`) from start() to stop(); `seconds` is the round trip, and may change while it runs.
 
     Opening a connection costs one as well, as on a real line. Who tries TLS first is answered at once in plain words, so that a guess costs nothing.
     """
 
     def __init__(self, host: str, *, seconds: float = 0.0) -> None:
+        super().__init__()
         self.port = 0
         self._upstream = host.rpartition(":")[0], int(host.rpartition(":")[2])
         self.seconds = seconds
         self._seen: Counter[tuple[str, str]] = Counter()
-        self._ways: set[asyncio.Task[None]] = set()
         self._up = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._end = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="DelayProxy")
 
     @property
     def host(self) -> str:
@@ -60,24 +58,9 @@ class DelayProxy:
 
     def start(self) -> Self:
         """Listen on a free port."""
-        self._thread.start()
+        super().start()
         self._up.wait()
         return self
-
-    def stop(self) -> None:
-        """Close the port and every connection."""
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
 
     async def _serve(self) -> None:
         server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=_PIECE, backlog=128)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import threading
-from types import TracebackType
-from typing import Self
+
+from tests.fakes.loop_thread import LoopThread
 
 _PIECE, _BUFFER = 2 * 1024, 16 * 1024
 
 
-class SlowLine:
+class SlowLine(LoopThread):
     """Stands before `host` (`127.0.0.1:PORT`) from start() to stop(); `moved` bytes of the clients have come to the server, and of it to them."""
 
     def __init__(self, host: str, *, rate: int) -> None:
+        super().__init__()
         self.rate = rate
         self.moved = 0
         self._upstream = host.rpartition(":")[0], int(host.rpartition(":")[2])
@@ -23,36 +23,12 @@ class SlowLine:
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)  # what is not on the line yet stays with who sends it
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(128)
-        self._loop = asyncio.new_event_loop()
-        self._end = asyncio.Event()
         self._free = 0.0
-        self._ways: set[asyncio.Task[None]] = set()
-        self._thread = threading.Thread(target=self._run, name="SlowLine")
 
     @property
     def url(self) -> str:
         """`http://127.0.0.1:PORT`."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def start(self) -> Self:
-        """Let connections through."""
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        """Close the port and every connection."""
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
 
     async def _serve(self) -> None:
         self._listener.setblocking(False)
