@@ -50,12 +50,13 @@ def where_at(source: Source, document: int, path: Path) -> str:
 
 
 def resource_at(source: Source, document: int, path: Path) -> str:
-    """`kind/name` of the innermost resource that a place belongs to; empty for none."""
+    """`kind/namespace/name`, or `kind/name`, of the innermost resource that a place belongs to; empty for none."""
     for length in range(len(path), -1, -1):
         kind = texts_at(source, document, path[:length]).get("kind", "")
-        name = texts_at(source, document, (*path[:length], "metadata")).get("name", "")
+        metadata = texts_at(source, document, (*path[:length], "metadata"))
+        name, namespace = metadata.get("name", ""), metadata.get("namespace", "")
         if kind and name:
-            return f"{kind}/{name}"
+            return f"{kind}/{namespace}/{name}" if namespace else f"{kind}/{name}"
     return ""
 
 

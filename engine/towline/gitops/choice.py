@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from towline.errors import ConfigError
 from towline.gitops.aliases import silent
@@ -15,7 +16,10 @@ from towline.suggest import nearest, some
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A place that fits: in which file, of which resource (`kind/name`), and the image that stands there, empty where that is not known."""
+    """A place that fits: in which file, of which resource, and the image that stands there.
+
+    The resource is `kind/namespace/name`, without a namespace `kind/name`; the image is empty where it is not known.
+    """
 
     file: str
     resource: str
@@ -32,8 +36,9 @@ def _nothing() -> Collection[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """By what is chosen: the `resource` (`kind/name`) that the configuration names, else the images.
+    """By what is chosen: the `resource` that the configuration names, and of several such the images.
 
+    It is `kind/namespace/name`, or `kind/name` in any namespace.
     `past` knows those that were last deployed here, and is asked only if nothing else tells; `say` is told what is left alone, and
     `warn` what is written without being told apart.
     """
@@ -45,18 +50,25 @@ class Choice:
 
     def among(self, what: str, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
         """Whether each of the places is written; raises ConfigError where the named resource is none of theirs, or none can be told."""
-        if self.resource:
-            return self._named(what, candidates)
-        kept = self._kept(candidates, wanted)
-        if candidates and not any(kept):
-            named = all(one.resource for one in candidates)
+        named = [self.names(one.resource) for one in candidates]
+        if self.resource and candidates and not any(named):
             raise ConfigError(
-                f"{what} stands in {len(candidates)} places with different images, and none of them is {wanted}'s: "
-                f"{some([str(one) for one in candidates])}",
+                f"{what} is not in {self.resource}",
                 where=candidates[0].file,
-                hint=f"{'resource: kind/name' if named else 'a filePath that fits one file'} chooses one of them",
+                hint=f"resource: {nearest(self.resource, {one.resource for one in candidates if one.resource})}",
             )
-        left = [str(one) for one, keep in zip(candidates, kept, strict=True) if not keep]
+        meant = list(compress(candidates, named))
+        among = self._kept(meant, wanted)
+        if meant and not any(among):
+            raise ConfigError(
+                f"{what} stands in {len(meant)} places with different images, and none of them is {wanted}'s: "
+                f"{some([str(one) for one in meant])}",
+                where=meant[0].file,
+                hint=_telling(meant),
+            )
+        chosen = iter(among)
+        kept = [name and next(chosen) for name in named]
+        left = [str(one) for one, keep in zip(meant, among, strict=True) if not keep]
         if left:
             self.say(f"  {what} is left alone where another image stands: {some(left)}")
         return kept
@@ -68,7 +80,7 @@ class Choice:
             there = [
                 f"{one.resource} in {one.file}" if one.resource else one.file for one in candidates
             ]
-            more = "; resource: kind/name chooses one" if owners else ""
+            more = f"; {_telling(candidates)}" if owners else ""
             self.warn(
                 f"{what} stands in {len(candidates)} places without the image's name, "
                 f"and all are set: {some(list(dict.fromkeys(there)))}{more}"
@@ -94,18 +106,25 @@ class Choice:
             keep or (only and not one.image) for one, keep in zip(candidates, kept, strict=True)
         ]
 
-    def _named(self, what: str, candidates: Sequence[Candidate]) -> list[bool]:
-        kept = [one.resource.lower() == self.resource.lower() for one in candidates]
-        if candidates and not any(kept):
-            raise ConfigError(
-                f"{what} is not in {self.resource}",
-                where=candidates[0].file,
-                hint=f"resource: {nearest(self.resource, {one.resource for one in candidates if one.resource})}",
-            )
-        return kept
+    def names(self, resource: str) -> bool:
+        """Whether a resource may be the one that is named; each may if none is."""
+        asked, there = self.resource.lower(), resource.lower()
+        kind, _, rest = there.partition("/")
+        return not asked or asked in (there, f"{kind}/{rest.rpartition('/')[2]}")
 
 
 ANY = Choice()
+
+
+def _telling(candidates: Sequence[Candidate]) -> str:
+    """What people can do to tell candidates apart."""
+    owners = [one.resource for one in candidates]
+    if len(set(owners)) == len(owners) and all(owners):
+        apart = any(one.count("/") > 1 for one in owners)
+        return f"resource: kind/{'namespace/' if apart else ''}name chooses one of them"
+    if len({one.file for one in candidates}) == len(candidates):
+        return "a filePath that fits one file chooses one of them"
+    return "put each into a file of its own: then filePath chooses one of them"
 
 
 def _repository(text: str) -> str:

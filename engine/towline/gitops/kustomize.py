@@ -115,16 +115,16 @@ class KustomizeImage:
         every = self._named(every) if self.choice.resource else every
         having = [(source, self._having(source, places)) for source, places in every if places]
         found = [(source, place, entry) for source, places in having for place in places for entry in place.found]
-        kept = [True] * len(found)
-        if not self.choice.resource:
-            kept = self.choice.among(f"image {self.name!r}", [self._candidate(*one) for one in found], _image(self.name, self._wanted()))
+        candidates = [self._candidate(*one) for one in found]
+        choice = replace(self.choice, resource="")  # by which the places are chosen already
+        kept = choice.among(f"image {self.name!r}", candidates, _image(self.name, self._wanted()))
         ours = {(source.name, place.document, entry) for (source, place, entry), keep in zip(found, kept, strict=True) if keep}
         return [(source, [left for place in places if (left := place.of([entry for entry in place.found if (source.name, place.document, entry) in ours]))])
                 for source, places in having]
 
     def _named(self, every: Sequence[tuple[Source, list[_Place]]]) -> Sequence[tuple[Source, list[_Place]]]:
         """Those of the resource that is chosen, in all files; a single one, or those that have no names, it cannot choose. Raises ConfigError."""
-        named = [(source, [place for place in places if place.resource.lower() == self.choice.resource.lower()]) for source, places in every]
+        named = [(source, [place for place in places if self.choice.names(place.resource)]) for source, places in every]
         known = [place.resource for _, places in every for place in places]
         if any(places for _, places in named):
             return named

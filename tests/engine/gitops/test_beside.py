@@ -26,6 +26,11 @@ def test_texts_stand_beside_each_other_or_are_brought_in_by_merge_keys() -> None
     assert texts_at(SOURCE, 0, ("items", 9)) == texts_at(SOURCE, 0, ("kind",)) == {}
 
 
+def test_a_resource_is_named_with_its_namespace_if_it_says_one() -> None:
+    source = read("f", b"kind: Pod\nmetadata: {name: web, namespace: shop}\n")
+    assert resource_at(source, 0, ()) == "Pod/shop/web"
+
+
 def test_a_resource_is_the_innermost_with_a_kind_and_a_name() -> None:
     assert (
         resource_at(SOURCE, 0, ("items", 0, "spec", "scaleTargetRef", "name")) == "Deployment/web"

@@ -91,6 +91,39 @@ def test_the_resource_chooses_whatever_stands_there() -> None:
     assert "did you mean 'Deployment/" in caught.value.hint
 
 
+def of_namespaces(resource: str, *images: str) -> list[int]:
+    candidates = [
+        Candidate(file="d.yaml", resource=f"Deployment/{namespace}/web", image=image)
+        for namespace, image in zip("ab", images, strict=True)
+    ]
+    kept = Choice(resource=resource).among("container 'app'", candidates, NEW)
+    return [number for number, keep in enumerate(kept) if keep]
+
+
+def test_a_resource_is_named_with_its_namespace_or_in_all_of_them() -> None:
+    images = ("reg.io/team/web:1", "reg.io/cart:1")
+    assert of_namespaces("Deployment/b/web", *images) == [1]
+    assert of_namespaces("Deployment/web", *images) == [0]  # the images choose, as without it
+    assert of_namespaces("Deployment/web", "x.io/y:1", "x.io/y:2") == [0, 1]
+    with pytest.raises(ConfigError, match="stands in 2 places with different images") as caught:
+        of_namespaces("Deployment/web", "reg.io/shop:1", "reg.io/cart:1")
+    assert caught.value.hint == "resource: kind/namespace/name chooses one of them"
+    with pytest.raises(ConfigError, match="is not in Deployment/c/web") as caught:
+        of_namespaces("Deployment/c/web", *images)
+    assert "did you mean 'Deployment/" in caught.value.hint
+
+
+def test_what_tells_places_apart_is_named_only_where_it_does() -> None:
+    for files, hint in (("ab", "a filePath that fits one file"), ("aa", "put each into a file")):
+        candidates = [
+            Candidate(file=file, resource="Deployment/web", image=image)
+            for file, image in zip(files, ("reg.io/shop:1", "reg.io/cart:1"), strict=True)
+        ]
+        with pytest.raises(ConfigError) as caught:
+            Choice(resource="Deployment/web").among("container 'app'", candidates, NEW)
+        assert caught.value.hint.startswith(hint)
+
+
 def test_what_is_left_alone_is_said() -> None:
     said: list[str] = []
     candidates = [Candidate(file="a", resource="", image=image) for image in (NEW, "x.io/y:1")]

@@ -291,3 +291,13 @@ def test_the_resource_chooses_among_containers_of_the_same_name() -> None:
     assert change.apply({"a.yaml": TWO.encode()}) == {"a.yaml": TWO.replace("reg.io/team/cart:1", "x.io/new:1").encode()}
     with pytest.raises(ConfigError, match="stands in 2 places"):
         ContainerImage(pattern="*", container="app", image="x.io/new:1").apply({"a.yaml": TWO.encode()})
+
+
+def test_resources_of_one_name_are_told_apart_by_their_namespaces() -> None:
+    text = TWO.replace("name: cart", "name: web, namespace: shop").replace("{name: web}", "{name: web, namespace: team}")
+    for resource, old in (("Deployment/shop/web", "reg.io/team/cart:1"), ("deployment/team/web", "reg.io/team/web:1")):
+        change = ContainerImage(pattern="*", container="app", image="x.io/new:1", choice=Choice(resource=resource))
+        assert change.apply({"a.yaml": text.encode()}) == {"a.yaml": text.replace(old, "x.io/new:1").encode()}
+    change = ContainerImage(pattern="*", container="app", image="x.io/new:1", choice=Choice(resource="Deployment/web"))
+    with pytest.raises(ConfigError, match=r"Deployment/team/web in a\.yaml"):
+        change.apply({"a.yaml": text.encode()})

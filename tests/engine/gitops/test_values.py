@@ -350,7 +350,7 @@ def test_places_of_which_no_image_is_known_are_all_set_with_a_warning() -> None:
     release = "kind: HelmRelease\nmetadata: {name: %s}\nspec: {values: {image: {tag: '1'}}}\n"
     releases = [release % "web", release % "cart"]
     said = warned({"r.yaml": "---\n".join(releases)}, "spec.values.image.tag")
-    there = "HelmRelease/web in r.yaml, HelmRelease/cart in r.yaml; resource: kind/name chooses one"
+    there = "HelmRelease/web in r.yaml, HelmRelease/cart in r.yaml; resource: kind/name chooses one of them"
     assert said == [f"spec.values.image.tag stands in 2 places without the image's name, and all are set: {there}"]
     assert len(warned({"a.yaml": releases[0], "b.yaml": releases[1]}, "spec.values.image.tag")) == 1
     assert warned({"a.yaml": releases[0], "b.yaml": releases[0]}, "spec.values.image.tag") == []
