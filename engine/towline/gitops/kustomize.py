@@ -53,16 +53,16 @@ class KustomizeImage:
         return select(self.pattern, listing)
 
     def glances(self, _listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
-        """What the kustomizations read."""
-        ours = match(self.pattern, sorted(files)) if self.judged else ()
-        return {one for path in ours for one in looks(path, files)}
+        """What the kustomizations read: it tells whether an entry is run, and which of several files is for the image."""
+        ours = match(self.pattern, sorted(files))
+        return {one for path in ours for one in looks(path, files)} if self.judged or len(ours) > 1 else set()
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit or append the image's entry; raises ConfigError for a file that is no kustomization, RenderError where an edit is not safe."""
         uses: list[Use] = []
         changed = {
             source.name: self._edited(source, places, files, uses)
-            for source, places in self._chosen([read(path, files[path]) for path in match(self.pattern, sorted(files))])
+            for source, places in self._chosen([read(path, files[path]) for path in match(self.pattern, sorted(files))], files)
         }
         self._judge(uses)
         return {path: data for path, data in changed.items() if data != files[path]}
@@ -107,13 +107,13 @@ class KustomizeImage:
         return _Place(document=number, resource=resource, path=(*prefix, "images"), images=images, items=items, names=called, targets=targets,
                       found=tuple(entry for entry, name in enumerate(called) if name == self.name))
 
-    def _chosen(self, sources: Sequence[Source]) -> list[tuple[Source, Sequence[_Place]]]:
+    def _chosen(self, sources: Sequence[Source], files: Mapping[str, bytes]) -> list[tuple[Source, Sequence[_Place]]]:
         """The kustomizations of each file that are meant, without the entries that are for another image; raises ConfigError."""
         every: Sequence[tuple[Source, list[_Place]]] = [
             (source, [self._place(source, number, prefix) for number, prefix in kustomizations(source)]) for source in sources
         ]
         every = self._named(every) if self.choice.resource else every
-        having = [(source, self._having(source, places)) for source, places in every if places]
+        having = self._having([(source, places) for source, places in every if places], files)
         found = [(source, place, entry) for source, places in having for place in places for entry in place.found]
         candidates = [self._candidate(*one) for one in found]
         choice = replace(self.choice, resource="")  # by which the places are chosen already
@@ -133,13 +133,33 @@ class KustomizeImage:
             raise ConfigError(f"{self.choice.resource} is not in {where}", where=where, hint=nearest(self.choice.resource, [one for one in known if one]))
         return every
 
-    def _having(self, source: Source, places: Sequence[_Place]) -> Sequence[_Place]:
-        """The documents of a file that have the image, else the only one; raises ConfigError."""
-        having = [place for place in places if place.found]
-        if not having and len(places) > 1:
-            raise ConfigError(f"no kustomization of {source.name} has an image called {self.name!r}, and there are {len(places)}", where=source.name,
-                              hint=f"resource: kind/name chooses one: {some([place.resource for place in places])}")
-        return having or places
+    def _having(
+        self, every: Sequence[tuple[Source, Sequence[_Place]]], files: Mapping[str, bytes]
+    ) -> list[tuple[Source, Sequence[_Place]]]:
+        """The kustomizations with an entry for the image, else those that run it, of each file.
+
+        Files without such are left alone beside others. If all are, it is each file's only
+        kustomization, but for those that are known to run no such image, beside others.
+        Raises ConfigError where a file has several.
+        """
+        having: list[tuple[Source, Sequence[_Place]]] = []
+        unknown: list[tuple[Source, Sequence[_Place]]] = []
+        several = len(every) > 1 or any(len(places) > 1 for _, places in every)
+        for source, places in every:
+            found = [place for place in places if place.found]
+            uses = [self._use(source, files, place) for place in places] if several and not found else []
+            found = found or [place for place, use in zip(places, uses, strict=False) if use.runs]
+            having += [(source, found)] if found else []
+            unknown += [] if uses and all(use.none for use in uses) else [(source, places)]
+        for source, places in [] if having else unknown or every:
+            if len(places) > 1:
+                raise ConfigError(f"no kustomization of {source.name} has an image called {self.name!r}, and there are {len(places)}", where=source.name,
+                                  hint=f"resource: kind/name chooses one: {some([place.resource for place in places])}")
+        chosen = having or unknown or list(every)
+        names = {source.name for source, _ in chosen}
+        if left := [source.name for source, _ in every if source.name not in names]:
+            self.choice.say(f"  image {self.name!r} gets no entry in {some(left)}, where no resource is known to run it, unlike in {some(sorted(names))}")
+        return chosen
 
     def _candidate(self, source: Source, place: _Place, entry: int) -> Candidate:
         """An entry with the image that it makes; of a bare placeholder as `name` that is not known."""

@@ -34,6 +34,11 @@ class Use:
     near: str
 
     @property
+    def runs(self) -> bool:
+        """Whether it is known that something runs the image."""
+        return self.name in (self.images or ())
+
+    @property
     def none(self) -> bool:
         """Whether it is known that nothing runs the image."""
         known = self.images is not None and not _PATTERN.search(self.name)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import difflib
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -288,3 +289,59 @@ def test_the_named_resource_chooses_in_all_files_of_a_pattern() -> None:
     assert set(set_app(files, resource="Kustomization/cart")[0]) == {"cart.yaml"}
     with pytest.raises(ConfigError, match="Kustomization/other is not in"):
         set_app(files, resource="Kustomization/other")
+
+
+POD = "kind: Pod\nspec: {containers: [{name: a, image: '%s:1'}]}\n"
+
+
+def folder(name: str, image: str, entry: str = "") -> dict[str, str]:
+    return {f"{name}/kustomization.yaml": f"resources: [d.yaml]\n{entry}", f"{name}/d.yaml": POD % image}
+
+
+def add_web(files: dict[str, str]) -> tuple[list[str], list[str], list[str]]:
+    """The files that get the image, what is said, and what is warned of."""
+    said: list[str] = []
+    warned: list[str] = []
+    change = KustomizeImage(pattern="*/kustomization.yaml", name="web", new_name="host.example/team/web", new_tag="2")
+    data = {path: text.encode() for path, text in files.items()}
+    changed = replace(change, choice=Choice(say=said.append), warn=warned.append).apply(data)
+    assert all(b"newTag: '2'" in one or b'newTag: "2"' in one for one in changed.values())
+    assert change.apply({**data, **changed}) == {}
+    return sorted(path.partition("/")[0] for path in changed), said, warned
+
+
+ENTRY_OF_WEB = "images: [{name: web, newName: host.example/team/web, newTag: '1'}]\n"
+
+
+def test_of_several_files_only_those_that_have_the_entry_or_run_the_image_are_edited() -> None:
+    web, cart = folder("web", "web", ENTRY_OF_WEB), folder("cart", "cart")
+    changed, said, warned = add_web(web | cart | folder("shop", "web"))
+    assert (changed, warned) == (["shop", "web"], [])
+    (told,) = said
+    assert told == (
+        "  image 'web' gets no entry in cart/kustomization.yaml, where no resource is known to run it, "
+        "unlike in shop/kustomization.yaml, web/kustomization.yaml"
+    )
+    unreadable = {"far/kustomization.yaml": "resources: [https://x.example/y]\n"}
+    assert add_web(web | unreadable)[0] == ["web"]
+    assert add_web(folder("shop", "web") | unreadable)[0] == ["shop"]
+
+
+def test_if_no_file_is_known_to_be_for_the_image_those_that_cannot_be_told_get_it_else_all() -> None:
+    unreadable = {"far/kustomization.yaml": "resources: [https://x.example/y]\n"}
+    changed, said, warned = add_web(folder("cart", "cart") | unreadable)
+    assert changed == ["far"]
+    assert "no entry in cart/" in said[0]
+    changed, said, warned = add_web(folder("cart", "cart") | folder("shop", "shop"))
+    assert (changed, said) == (["cart", "shop"], [])
+    assert len(warned) == 2
+
+
+def test_of_several_kustomizations_in_a_file_the_one_that_runs_the_image_is_meant() -> None:
+    one, two = FLUX % ("a", "a"), FLUX % ("b", "b")
+    files = {"k/kustomization.yaml": f"{one}---\n{two}"}
+    apps = {f"apps/{path}": text for name, image in (("a", "cart"), ("b", "web")) for path, text in folder(name, image).items()}
+    change = KustomizeImage(pattern="k/kustomization.yaml", name="web", new_name="host.example/new", new_tag="456")
+    changed = change.apply({path: text.encode() for path, text in (files | apps).items()})
+    text = changed["k/kustomization.yaml"].decode()
+    assert text.startswith(f"{one}---\n") and "newName: host.example/new" in text
