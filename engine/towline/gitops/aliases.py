@@ -82,6 +82,12 @@ def meant(node: Node | None, targets: abc.Mapping[int, Node]) -> Node | None:
 
 def merged(pairs: abc.Sequence[tuple[Node, Node]], key: str, targets: abc.Mapping[int, Node]) -> Node | None:
     """What the first of the merge keys among `pairs` that has `key` brings in; None where none does. `targets` is what aliases stand for."""
+    values = (value for node in merged_mappings(pairs, targets) for name, value in node.pairs if isinstance(name, Scalar) and name.value == key)
+    return meant(next(values, None), targets)
+
+
+def merged_mappings(pairs: abc.Sequence[tuple[Node, Node]], targets: abc.Mapping[int, Node]) -> Iterator[Mapping]:
+    """The mappings that the merge keys among `pairs` bring in, also by way of each other; of two that have a key the first one counts."""
     left, seen = [value for name, value in reversed(pairs) if is_merge(name)], set[int]()
     while left:
         found = meant(left.pop(), targets)
@@ -91,11 +97,8 @@ def merged(pairs: abc.Sequence[tuple[Node, Node]], key: str, targets: abc.Mappin
         if isinstance(found, Sequence):
             left += reversed(found.items)
         elif isinstance(found, Mapping):
-            own = next((value for name, value in found.pairs if isinstance(name, Scalar) and name.value == key), None)
-            if own is not None:
-                return meant(own, targets)
+            yield found
             left += [value for name, value in reversed(found.pairs) if is_merge(name)]
-    return None
 
 
 def anchors_lost(root: Node, removed: Node) -> bool:

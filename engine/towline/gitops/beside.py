@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import abc
 from collections.abc import Iterator
 
-from towline.gitops.aliases import meant, merged
+from towline.gitops.aliases import meant, merged_mappings
 from towline.gitops.document import spell
 from towline.gitops.source import Source
-from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, is_merge
+from towline.yaml_marks import Mapping, Node, Path, Scalar, Sequence, is_merge
 
 _IMAGE_KEYS = ("tag", "repository")
 
@@ -19,11 +19,11 @@ def texts_at(source: Source, document: int, path: Path) -> dict[str, str]:
     if not isinstance(node, Mapping):
         return {}
     own = {key.value: meant(value, targets) for key, value in node.pairs if isinstance(key, Scalar)}
-    brought = {
-        key: value
-        for key in _merged_keys(node, targets) - own.keys()
-        if (value := merged(node.pairs, key, targets))
-    }
+    brought: dict[str, Node | None] = {}
+    for one in merged_mappings(node.pairs, targets):
+        for key, value in one.pairs:
+            if isinstance(key, Scalar) and not is_merge(key):
+                brought.setdefault(key.value, meant(value, targets))
     return {
         key: source.shown(value)
         for key, value in (brought | own).items()
@@ -104,24 +104,3 @@ def _child(node: Node | None, part: str | int) -> Node | None:
         if isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items)
         else None
     )
-
-
-def _merged_keys(node: Mapping, targets: abc.Mapping[int, Node]) -> set[str]:
-    """Every key that merge keys bring in, also by way of each other."""
-    found, left, seen = (
-        set[str](),
-        [value for key, value in node.pairs if is_merge(key)],
-        set[int](),
-    )
-    while left:
-        one = meant(left.pop(), targets)
-        if one is None or isinstance(one, Alias) or one.start.index in seen:
-            continue
-        seen.add(one.start.index)
-        left += one.items if isinstance(one, Sequence) else ()
-        for key, value in one.pairs if isinstance(one, Mapping) else ():
-            if is_merge(key):
-                left.append(value)
-            elif isinstance(key, Scalar):
-                found.add(key.value)
-    return found

@@ -13,7 +13,7 @@ from itertools import pairwise
 from posixpath import commonprefix
 
 from towline.errors import RenderError
-from towline.gitops.aliases import ALL, OWN, REFUSING, Sharing, anchors_lost, is_key, merged, path_of, users
+from towline.gitops.aliases import ALL, OWN, REFUSING, Sharing, anchors_lost, is_key, meant, merged, merged_mappings, path_of, users
 from towline.gitops.embedded import text_of
 from towline.gitops.flow import Value, as_json
 from towline.gitops.proof import Patch, inserted, proven, removed, replaced, rewritten
@@ -153,10 +153,10 @@ def _find(source: Source, one: Edit, root: Node, policy: str) -> _Place:
         own_value(source, parent, one.path[-1], source.targets(root))  # two parsers must read it alike
     assert isinstance(parent, Mapping | Sequence)
     if isinstance(found, Alias) and one.value is not None:
-        meant = aliases(root)[found.start.index]
-        if isinstance(meant, Scalar) and isinstance(one.value, str) and says(meant, one.value):
-            found = meant
-        elif policy != OWN or not isinstance(meant, Scalar):
+        target = aliases(root)[found.start.index]
+        if isinstance(target, Scalar) and isinstance(one.value, str) and says(target, one.value):
+            found = target
+        elif policy != OWN or not isinstance(target, Scalar):
             found = _behind(source, one, root, found, policy)
     if found is None and isinstance(parent, Mapping):
         keys = [key.value if isinstance(key, Scalar) else "" for key, _ in parent.pairs]
@@ -234,18 +234,28 @@ def own_value(source: Source, node: Node | None, key: str, targets: abc.Mapping[
     value: Node | None = None
     pairs = node.pairs if isinstance(node, Mapping) else ()
     for number, (name, held) in enumerate(pairs):
-        meant = targets[name.start.index] if isinstance(name, Alias) else name
-        if not isinstance(meant, Scalar) or meant.value != key:
+        called = meant(name, targets)
+        if not isinstance(called, Scalar) or called.value != key:
             continue
         if isinstance(name, Alias):
             raise _alias_key(source, name)
         if value is not None:
-            raise _twice(source, meant)
+            raise _twice(source, called)
         value = held
         if merged(pairs[number + 1 :], key, targets) is not None:
             raise RenderError(f"a merge key behind {key!r} has that key too", where=source.where(name.start),
                               hint="write the merge key first: for kubectl the later of the two wins")
     return value
+
+
+def value_of(source: Source, node: Node | None, key: str, targets: abc.Mapping[int, Node]) -> Node | None:
+    """What a mapping has at a key, itself or by a merge key, an alias followed; `targets` is what aliases stand for.
+
+    Raises RenderError where parsers differ.
+    """
+    mappings = [node, *merged_mappings(node.pairs, targets)] if isinstance(node, Mapping) else []
+    values = (own_value(source, one, key, targets) for one in mappings)
+    return meant(next((value for value in values if value is not None), None), targets)
 
 
 def _alias_key(source: Source, key: Alias) -> RenderError:

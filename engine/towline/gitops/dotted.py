@@ -11,6 +11,7 @@ from collections import abc
 from dataclasses import dataclass
 
 from towline.errors import ConfigError, RenderError
+from towline.gitops.aliases import meant
 from towline.gitops.document import Edit, own_value, spell
 from towline.gitops.embedded import text_of
 from towline.gitops.flow import Value
@@ -154,12 +155,9 @@ class _Walk:
         return [self.follow(items[number], (*path, number), steps[1:]) for number in chosen]
 
     def _text(self, item: Node, key: str) -> str | None:
-        value = self._behind(own_value(self.source, self._behind(item), key, self.targets))
+        """A text of an item, which is recognised by it behind an alias too, whether that may be changed or not."""
+        value = meant(own_value(self.source, meant(item, self.targets), key, self.targets), self.targets)
         return value.value if isinstance(value, Scalar) else None
-
-    def _behind(self, node: Node | None) -> Node | None:
-        """What an alias stands for: an item is recognised by it, whether it may be changed or not."""
-        return self.targets[node.start.index] if isinstance(node, Alias) else node
 
 
 def check_missing(place: Place, wanted: str) -> tuple[str, ...]:

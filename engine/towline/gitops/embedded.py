@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from yaml.scanner import Scanner
 
 from towline.errors import RenderError
-from towline.gitops.scalar import write
+from towline.gitops.scalar import TEXT_TAGS, write
 from towline.gitops.source import Source, parsed
 from towline.gitops.splice import Splice
 from towline.yaml_marks import BREAK, Mark, Node, Scalar
@@ -22,7 +22,6 @@ from towline.yaml_marks import BREAK, Mark, Node, Scalar
 _HEADER = re.compile(r"[|>][-+0-9]*(?:[ \t]+#[^\r\n]*)?[ \t]*")
 _ESCAPE = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")
 _QUOTE = re.compile("''")
-_TEXT_TAGS = (None, "!", "tag:yaml.org,2002:str")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ class Text:
 
 def text_of(source: Source, node: Node) -> Text | None:
     """The text of a quoted or block scalar; None for every other node, and where its characters cannot be told."""
-    if not isinstance(node, Scalar) or not node.style or node.tag not in _TEXT_TAGS or not node.value.strip():
+    if not isinstance(node, Scalar) or not node.style or node.tag not in TEXT_TAGS or not node.value.strip():
         return None
     indent = _indent(source, node) if node.style in "|>" else 0
     if indent < 0 or (node.style == ">" and source.templated(node.start.index, node.end.index)):

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 from towline import yaml_marks
 from towline.errors import ConfigError, RenderError
-from towline.gitops.aliases import REFUSING, Sharing, meant, merged, silent
+from towline.gitops.aliases import REFUSING, Sharing, meant, silent
 from towline.gitops.beside import resource_at, texts_at
 from towline.gitops.change import Note, Replaced, match, select, unnoted
 from towline.gitops.choice import ANY, Candidate, Choice
-from towline.gitops.document import Edit, edit, own_value
+from towline.gitops.document import Edit, edit, own_value, value_of
 from towline.gitops.image_effect import last_part
 from towline.gitops.kustomize_names import image_names
 from towline.gitops.kustomize_use import Use, alike, images_for, looks
@@ -101,7 +101,7 @@ class KustomizeImage:
             node = meant(own_value(source, node, str(key), targets), targets)
         images = meant(own_value(source, node, "images", targets), targets)
         items = tuple(meant(item, targets) for item in images.items) if isinstance(images, yaml_marks.Sequence) else ()
-        names = [_value_of(source, item, "name", targets) for item in items]
+        names = [value_of(source, item, "name", targets) for item in items]
         called = tuple(name.value if isinstance(name, Scalar) else "" for name in names)
         resource = resource_at(source, number, ())
         return _Place(document=number, resource=resource, path=(*prefix, "images"), images=images, items=items, names=called, targets=targets,
@@ -189,7 +189,7 @@ class KustomizeImage:
     def _check_merged(self, source: Source, entry: Node | None, targets: Mapping[int, Node]) -> None:
         """Refuse a digest or tag that a merge key brings in, and that would stand beside ours."""
         unwanted = "newTag" if self.digest else "digest"
-        if entry is not None and unwanted not in _texts(entry, targets) and _value_of(source, entry, unwanted, targets) is not None:
+        if entry is not None and unwanted not in _texts(entry, targets) and value_of(source, entry, unwanted, targets) is not None:
             raise RenderError(f"{unwanted} of {self.name} comes from a merge key, and would count too", where=source.where(entry.start),
                               hint="take it out of what is merged, or write it out in the entry")
 
@@ -257,12 +257,6 @@ def _head(source: Source, number: int) -> tuple[str | None, str]:
     kind = own_value(source, root, "kind", source.targets(root)) if root is not None else None
     group = texts_at(source, number, ()).get("apiVersion", "").partition("/")[0]
     return kind.value if isinstance(kind, Scalar) else None, group
-
-
-def _value_of(source: Source, entry: Node | None, key: str, targets: Mapping[int, Node]) -> Node | None:
-    """What an entry has at a key, itself or by a merge key."""
-    own = meant(own_value(source, entry, key, targets), targets)
-    return own if own is not None or not isinstance(entry, yaml_marks.Mapping) else merged(entry.pairs, key, targets)
 
 
 def _texts(entry: Node | None, targets: Mapping[int, Node]) -> dict[str, str]:

@@ -12,15 +12,15 @@ from itertools import compress, groupby
 
 from towline import yaml_marks
 from towline.errors import ConfigError, placed
-from towline.gitops.aliases import REFUSING, Sharing
+from towline.gitops.aliases import REFUSING, Sharing, meant
 from towline.gitops.beside import resource_at
 from towline.gitops.change import Note, Replaced, select, unnoted
 from towline.gitops.choice import ANY, Candidate, Choice
-from towline.gitops.document import Edit, edit, own_value
+from towline.gitops.document import Edit, edit, own_value, value_of
 from towline.gitops.image_text import with_image
 from towline.gitops.source import Source, read
 from towline.suggest import nearest
-from towline.yaml_marks import Alias, Node, Path, Scalar, is_merge
+from towline.yaml_marks import Node, Path, Scalar
 
 _LISTS = ("containers", "initContainers", "ephemeralContainers")
 
@@ -95,48 +95,32 @@ class _Walk:
     source: Source
     targets: Mapping[int, Node]
 
-    def behind(self, node: Node | None) -> Node | None:
-        """What an alias stands for, else the node itself."""
-        return self.targets[node.start.index] if isinstance(node, Alias) else node
-
     def value(self, node: Node | None, key: str) -> Node | None:
-        """The value of a mapping's own key; raises RenderError where that can be read in two ways."""
-        return own_value(self.source, self.behind(node), key, self.targets)
+        """The value of a mapping's own key, aliases followed; raises RenderError where that can be read in two ways."""
+        return meant(own_value(self.source, meant(node, self.targets), key, self.targets), self.targets)
 
     def name(self, entry: Node) -> str | None:
         """A container's name: its own, else the first that its merge keys bring in; None where it has none."""
-        left, seen = [entry], set[int]()
-        while left:
-            node = self.behind(left.pop())
-            if id(node) in seen:
-                continue
-            seen.add(id(node))
-            if isinstance(node, yaml_marks.Sequence):
-                left += reversed(node.items)
-            elif isinstance(node, yaml_marks.Mapping):
-                own = self.behind(self.value(node, "name"))
-                if isinstance(own, Scalar):
-                    return self.source.shown(own)
-                left += [value for key, value in reversed(node.pairs) if is_merge(key)]
-        return None
+        found = value_of(self.source, meant(entry, self.targets), "name", self.targets)
+        return self.source.shown(found) if isinstance(found, Scalar) else None
 
     def image(self, entry: Node) -> str:
         """A container's own image; empty where it has none."""
-        value = self.behind(self.value(entry, "image"))
+        value = self.value(entry, "image")
         return self.source.shown(value) if isinstance(value, Scalar) else ""
 
     def containers(self, node: Node, path: Path) -> Iterator[tuple[Path, str, str]]:
         """Path, name and image of every container below `node`, as they stand in the text; aliases are not followed downwards."""
         specification = self.value(node, "spec")
         for key in _LISTS if specification is not None else ():
-            listed = self.behind(self.value(specification, key))
+            listed = self.value(specification, key)
             for number, entry in enumerate(listed.items if isinstance(listed, yaml_marks.Sequence) else ()):
                 container = self.name(entry)
                 if container is not None:
                     yield (*path, "spec", key, number), container, self.image(entry)
         if isinstance(node, yaml_marks.Mapping):
             for called, value in node.pairs:
-                name = self.behind(called)
+                name = meant(called, self.targets)
                 if isinstance(name, Scalar):
                     yield from self.containers(value, (*path, name.value))
         for number, value in enumerate(node.items if isinstance(node, yaml_marks.Sequence) else ()):

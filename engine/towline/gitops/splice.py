@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 from towline.errors import RenderError
 from towline.gitops.flow import Layout, Value, layout
-from towline.gitops.scalar import rewrite, typed, write
+from towline.gitops.scalar import TEXT_TAGS, rewrite, typed, write
 from towline.gitops.source import Source
 from towline.yaml_marks import BREAK, Alias, Mapping, Node, Scalar, Sequence, descendants
 from towline.yaml_plain import plain
 
 _BLANK = re.compile("(?:[ \t\r\n\x85\u2028\u2029]|(?<=[ \t\r\n])#[^\r\n]*)*")
 _DASHES = re.compile(r"[ \t]*(?:-[ \t]+)+")
-_TEXT_TAGS = (None, "!", "tag:yaml.org,2002:str")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +33,7 @@ def replacement(source: Source, node: Node, value: str, *, quoted: bool = False)
     """
     if isinstance(node, Alias):
         return Splice(start=node.start.index, end=node.end.index, text=write(value))
-    if not isinstance(node, Scalar) or node.tag not in _TEXT_TAGS:
+    if not isinstance(node, Scalar) or node.tag not in TEXT_TAGS:
         raise RenderError("what is to be changed is no text", where=source.where(node.start), hint="make it a text without a tag")
     start, end = node.start.index, node.end.index
     blank = _BLANK.match(source.masked, end) if start == end else None
