@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from towline.gitops.kustomize_names import FILES, read_further
+from towline.gitops.kustomize_names import FILES, read_further, untagged
 from towline.gitops.kustomize_use import names_after
-from towline.gitops.plain_data import load
+from towline.gitops.plain_data import list_at, load, map_at, maps_at
 
-_VERSION = re.compile(r"(?:@.*|:[^/]*)\Z", re.DOTALL)
 _MORE = ("patches", "components")
 
 
@@ -47,27 +45,20 @@ def images_there(override: Override, files: Mapping[str, bytes]) -> set[str] | N
 
 def _below(document: Any, is_ours: Callable[[str], bool]) -> Iterator[Override]:
     if isinstance(document, dict) and str(document.get("apiVersion")).startswith("argoproj.io/"):
-        spec = _map(document, "spec")
-        inner = _map(_map(spec, "template"), "spec")
-        several = [one for each in (spec, inner) for one in each.get("sources") or ()]
-        for source in (_map(spec, "source"), _map(inner, "source"), *several):
-            if isinstance(source, dict) and is_ours(str(source.get("repoURL"))):
+        specs = (map_at(document, "spec"), map_at(document, "spec", "template", "spec"))
+        several = [one for spec in specs for one in maps_at(spec, "sources")]
+        for source in (*(map_at(spec, "source") for spec in specs), *several):
+            if is_ours(str(source.get("repoURL"))):
                 yield from _of(source)
 
 
 def _of(source: Mapping[str, Any]) -> Iterator[Override]:
-    kustomize, path = _map(source, "kustomize"), source.get("path")
-    images = kustomize.get("images")
+    kustomize, path = map_at(source, "kustomize"), source.get("path")
     if not isinstance(path, str) or "{" in path or any(kustomize.get(key) for key in _MORE):
         return
     folder = posixpath.normpath(path.lstrip("/") or ".")
     roots = tuple(posixpath.normpath(posixpath.join(folder, name)) for name in FILES)
-    for text in images if isinstance(images, list) else ():
+    for text in list_at(kustomize, "images"):
         if isinstance(text, str) and "{" not in text:
             name, _, image = text.rpartition("=")
-            yield Override(name=name or _VERSION.sub("", image), image=image, folder=folder, roots=roots)
-
-
-def _map(node: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = node.get(key)
-    return value if isinstance(value, dict) else {}
+            yield Override(name=name or untagged(image), image=image, folder=folder, roots=roots)

@@ -7,11 +7,12 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from towline.errors import ConfigError
 from towline.git.tree import is_path
 from towline.gitops.chart_lock import check_lock
-from towline.gitops.plain_data import mapping
+from towline.gitops.plain_data import mapping, maps_at, text_at
 
 _OWN = frozenset(
     (
@@ -169,23 +170,22 @@ def _structural(path: str) -> bool:
 def _dependencies(files: Mapping[str, bytes]) -> list[Dependency]:
     """What Chart.yaml, or requirements.yaml of old charts, depends on; what is no list of names is left to Helm to refuse."""
     locked = {
-        one.get("name"): one.get("version")
+        text_at(one, "name"): text_at(one, "version")
         for name in ("Chart.lock", "requirements.lock")
         for one in _listed(files.get(name, b""))
     }
     listed = [
         one for name in ("Chart.yaml", "requirements.yaml") for one in _listed(files.get(name, b""))
     ]
-    named = [(_text(one.get("name")), one) for one in listed]
     return [
         Dependency(
             name=name,
-            version=_text(one.get("version")),
-            repository=_text(one.get("repository")),
-            locked=_text(locked.get(name)),
+            version=text_at(one, "version"),
+            repository=text_at(one, "repository"),
+            locked=locked.get(name, ""),
         )
-        for name, one in named
-        if is_path(name) and "/" not in name
+        for one in listed
+        if is_path(name := text_at(one, "name")) and "/" not in name
     ]
 
 
@@ -196,13 +196,8 @@ def _check_lock(files: Mapping[str, bytes], *, where: str) -> None:
             check_lock(_listed(files.get(chart, b"")), mapping(files[lock]), where=where)
 
 
-def _listed(data: bytes) -> list[dict[str, object]]:
-    listed = mapping(data).get("dependencies")
-    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _listed(data: bytes) -> list[dict[str, Any]]:
+    return maps_at(mapping(data), "dependencies")
 
 
 def _there(files: Mapping[str, bytes], wanted: Dependency) -> bool:

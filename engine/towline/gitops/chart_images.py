@@ -11,8 +11,8 @@ from typing import Any
 from towline.gitops.chart_beside import base_of, chart_folder
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.image_effect import Found, composed, elsewhere, images_in, is_read, last_part
-from towline.gitops.image_parts import REGISTRY, ImageParts, global_paths, text_at
-from towline.gitops.plain_data import mapping
+from towline.gitops.image_parts import REGISTRY, ImageParts, global_paths
+from towline.gitops.plain_data import at, mapping, text_at, texts_at
 from towline.image import Reference, parse_familiar
 
 
@@ -40,7 +40,7 @@ def values_of(
         below = values
         for part in above:
             below = below.setdefault(part, {})
-        there = _at(base, (*above, last))
+        there = at(base, *above, last)
         made = (
             image.text
             if isinstance(there, str) and there
@@ -53,11 +53,10 @@ def values_of(
 def standing(base: Mapping[str, Any], key: str) -> str:
     """The image that the values `base` have at a dotted key; empty where its name is not known."""
     path = [str(step) for step in parse_dotted(key)]
-    there = _at(base, path)
-    if isinstance(there, str):
+    if there := text_at(base, *path):
         return there
-    name = text_at(base, (*path, "repository"))
-    registry = text_at(base, (*path, REGISTRY)) or _common(base, tuple(path))
+    name = text_at(base, *path, "repository")
+    registry = text_at(base, *path, REGISTRY) or _common(base, tuple(path))
     return composed(registry, name, "latest", "") if name else ""
 
 
@@ -153,11 +152,7 @@ def _keys_below(values: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[
 
 def _map(image: ImageValues, there: Any, common: str, *, other: bool) -> dict[str, str]:
     """The parts of an image, in the form of what is `there`, or in the other one."""
-    texts = (
-        {key: value for key, value in there.items() if isinstance(value, str)}
-        if isinstance(there, Mapping)
-        else {}
-    )
+    texts = texts_at(there)
     host, _, name = image.repository.partition("/")
     registry, repository = ImageParts(host=host, name=name).spread(
         texts.get("repository", ""), texts.get(REGISTRY, ""), common
@@ -174,13 +169,7 @@ def _map(image: ImageValues, there: Any, common: str, *, other: bool) -> dict[st
 
 
 def _common(base: Mapping[str, Any], path: tuple[str, ...]) -> str:
-    return next(filter(None, (text_at(base, one) for one in global_paths(path))), "")
-
-
-def _at(values: Any, path: Iterable[str]) -> Any:
-    for key in path:
-        values = values.get(key) if isinstance(values, Mapping) else None
-    return values
+    return next(filter(None, (text_at(base, *one) for one in global_paths(path))), "")
 
 
 def _nested(names: Iterable[str], values: Any) -> Any:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from towline.errors import ConfigError
+from towline.gitops.plain_data import maps_at
 
 _EXACT = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 _FIELDS = (
@@ -62,9 +63,7 @@ def check_lock(
     wanted: Sequence[Mapping[str, object]], lock: Mapping[str, object], *, where: str
 ) -> None:
     """Pass where the lock was made for these dependencies; raises ConfigError."""
-    locked = lock.get("dependencies")
-    there = [one for one in locked if isinstance(one, Mapping)] if isinstance(locked, list) else []
-    if lock.get("digest") != lock_digest(wanted, there):
+    if lock.get("digest") != lock_digest(wanted, maps_at(lock, "dependencies")):
         raise ConfigError(
             "Chart.lock was made for other dependencies than Chart.yaml has now",
             where=where,

@@ -14,7 +14,7 @@ from typing import Any
 
 from towline.gitops.image_parts import before, is_digest
 from towline.gitops.image_text import words
-from towline.gitops.plain_data import load, load_template
+from towline.gitops.plain_data import load, load_template, text_at
 from towline.gitops.pods import pods_of
 from towline.image import Reference, parse_familiar
 
@@ -254,9 +254,7 @@ def _is_note(path: str, key: object) -> bool:
 
 
 def _common(node: Mapping[Any, Any]) -> str:
-    everywhere = node.get("global")
-    registry = everywhere.get("imageRegistry") if isinstance(everywhere, dict) else None
-    return registry if isinstance(registry, str) else ""
+    return text_at(node, "global", "imageRegistry")
 
 
 def _without_names(node: Mapping[Any, Any], like: Collection[str]) -> Mapping[Any, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from towline.image import has_registry
@@ -94,11 +93,3 @@ def global_paths(parent: tuple[str, ...]) -> list[tuple[str, ...]]:
 def before(name: str, registry: str, common: str) -> str:
     """What a chart puts before a name: `common`, what it has for all images, over the `registry` beside the name; a name with a host needs neither."""
     return common if common and (registry or not has_registry(name)) else registry
-
-
-def text_at(values: Mapping[str, object], path: tuple[str, ...]) -> str:
-    """The text at a path of plain values; empty where none is."""
-    found: object = values
-    for key in path:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, str) else ""

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from towline.gitops.plain_data import load
+from towline.gitops.plain_data import list_at, load, maps_at, text_at
 
 FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _REMOTE = re.compile(r"://|//|\?|^(?:git@|git::|github\.com/|gitlab\.com/|bitbucket\.org/)")
 _LISTS = ("resources", "bases", "components", "patchesStrategicMerge")
+_PATCHES = ("patches", "patchesJson6902")
 _ELSEWHERE = (
     "helmCharts",
     "helmChartInflationGenerator",
@@ -106,13 +107,8 @@ def _kustomization(path: str, files: Mapping[str, bytes]) -> dict[str, Any] | No
 
 
 def _references(data: Mapping[str, Any]) -> list[str]:
-    listed = [item for key in _LISTS for item in _list(data, key)]
-    patches = [
-        item.get("path")
-        for key in ("patches", "patchesJson6902")
-        for item in _list(data, key)
-        if isinstance(item, dict)
-    ]
+    listed = [item for key in _LISTS for item in list_at(data, key)]
+    patches = [item.get("path") for key in _PATCHES for item in maps_at(data, key)]
     return [one for one in (*listed, *patches) if isinstance(one, str) and one and "\n" not in one]
 
 
@@ -120,21 +116,11 @@ def _inline(data: Mapping[str, Any]) -> list[str]:
     """Patches that stand in the kustomization itself."""
     listed = [
         item
-        for item in _list(data, "patchesStrategicMerge")
+        for item in list_at(data, "patchesStrategicMerge")
         if isinstance(item, str) and "\n" in item
     ]
-    patches = [
-        item.get("patch")
-        for key in ("patches", "patchesJson6902")
-        for item in _list(data, key)
-        if isinstance(item, dict)
-    ]
+    patches = [item.get("patch") for key in _PATCHES for item in maps_at(data, key)]
     return [one for one in (*listed, *patches) if isinstance(one, str)]
-
-
-def _list(data: Mapping[str, Any], key: str) -> list[Any]:
-    value = data.get(key)
-    return value if isinstance(value, list) else []
 
 
 def _images(root: Any) -> Iterator[str]:
@@ -150,15 +136,20 @@ def _images(root: Any) -> Iterator[str]:
         seen.add(id(node))
         for key, value in node.items() if isinstance(node, dict) else enumerate(node):
             if key in ("image", "value") and isinstance(value, str):
-                yield _VERSION.sub("", value)
+                yield untagged(value)
             else:
                 waiting.append(value)
 
 
+def untagged(image: str) -> str:
+    """An image without tag and digest."""
+    return _VERSION.sub("", image)
+
+
 def _renamed(names: set[str], data: Mapping[str, Any]) -> set[str]:
     """The names after the `images` of a kustomization, one entry after the other."""
-    for item in _list(data, "images"):
-        if isinstance(item, dict) and isinstance(new := item.get("newName"), str) and new:
+    for item in maps_at(data, "images"):
+        if new := text_at(item, "newName"):
             names = {new if name == item.get("name") else name for name in names}
     return names
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from towline.gitops.kustomize_names import FILES, image_names, read_further
-from towline.gitops.plain_data import load
+from towline.gitops.plain_data import at, load, maps_at, text_at
 from towline.suggest import close, some
 
 _PATTERN = re.compile(r"[*+?\[\](){}|^$\\@]|:[^/]*\Z")  # kustomize takes names for patterns
@@ -84,7 +84,7 @@ def looks(path: str, files: Mapping[str, bytes]) -> set[str]:
 def images_for(document: Any, files: Mapping[str, bytes]) -> Collection[str] | None:
     """Names of the images that a Kustomization of Flux gets; None where that is not known."""
     root = next((name for name in _of_flux(document) if name in files), "")
-    if not root or any(_spec(document).get(key) for key in _MORE):
+    if not root or any(at(document, "spec", key) for key in _MORE):
         return None
     used = names_after(root, files)
     return None if used is None or any("$" in name for name in used) else used  # Flux fills variables in
@@ -94,21 +94,15 @@ def names_after(path: str, files: Mapping[str, bytes]) -> set[str] | None:
     """Names of the images that the kustomization at `path` gets and gives; None if unknown."""
     used = image_names(path, files)
     documents = load(files.get(path, b""))
-    images = documents[0].get("images") if used is not None and documents else None
-    entries = [item for item in images or () if isinstance(item, dict)]
-    new = {item["newName"] for item in entries if isinstance(item.get("newName"), str)}
+    entries = maps_at(documents[0], "images") if documents else []
+    new = {text_at(item, "newName") for item in entries} - {""}
     return None if used is None else used | new
 
 
 def _of_flux(document: Any) -> tuple[str, ...]:
     """Where the kustomization may lie that a Kustomization of Flux is about."""
-    path = _spec(document).get("path")
-    folder = posixpath.normpath(path.lstrip("/")) if isinstance(path, str) and path else ""
+    path = text_at(document, "spec", "path")
+    folder = posixpath.normpath(path.lstrip("/")) if path else ""
     if not folder or folder.startswith(".."):
         return ()
     return tuple(posixpath.normpath(posixpath.join(folder, name)) for name in FILES)
-
-
-def _spec(document: Any) -> Mapping[str, Any]:
-    spec = document.get("spec") if isinstance(document, dict) else None
-    return spec if isinstance(spec, dict) else {}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from towline.gitops.plain_data import load
+from towline.gitops.plain_data import load, text_at
 from towline.gitops.pods import pods_of
 from towline.suggest import close
 
@@ -51,10 +51,9 @@ def _places(document: Any) -> Iterator[tuple[str, str, str]]:
         for item in items:
             yield from _places(item)
         return
-    metadata = document.get("metadata")
-    kind, about = document.get("kind"), metadata if isinstance(metadata, dict) else {}
-    if isinstance(kind, str) and isinstance(name := about.get("name"), str):
-        yield kind, name, str(about.get("namespace") or "")
+    kind, name = text_at(document, "kind"), text_at(document, "metadata", "name")
+    if kind and name:
+        yield kind, name, text_at(document, "metadata", "namespace")
 
 
 def _without_renamed(

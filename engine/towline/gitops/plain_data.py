@@ -1,7 +1,8 @@
-"""Pure. The documents of a YAML file as maps, lists and texts, each text as it is written: a tag `1.10` is no number."""
+"""Pure. The documents of a YAML file as maps, lists and texts, each text as it is written: a tag `1.10` is no number; and what stands at a path of keys."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -54,6 +55,41 @@ def mapping(data: bytes) -> dict[str, Any]:
     """The first document of a file, to read only; empty where it cannot be read, or is no map."""
     documents = load(data) or [None]
     return documents[0] if isinstance(documents[0], dict) else {}
+
+
+def at(values: Any, *path: object) -> Any:
+    """What maps have at a path of keys; None where nothing is."""
+    for key in path:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values
+
+
+def text_at(values: Any, *path: object) -> str:
+    """The text at a path; empty where none is."""
+    found = at(values, *path)
+    return found if isinstance(found, str) else ""
+
+
+def map_at(values: Any, *path: object) -> Mapping[str, Any]:
+    """The map at a path; empty where none is."""
+    found = at(values, *path)
+    return found if isinstance(found, Mapping) else {}
+
+
+def list_at(values: Any, *path: object) -> list[Any]:
+    """The list at a path; empty where none is."""
+    found = at(values, *path)
+    return found if isinstance(found, list) else []
+
+
+def maps_at(values: Any, *path: object) -> list[dict[str, Any]]:
+    """The maps in the list at a path."""
+    return [one for one in list_at(values, *path) if isinstance(one, dict)]
+
+
+def texts_at(values: Any, *path: object) -> dict[str, str]:
+    """The texts in the map at a path, by their keys."""
+    return {key: text for key, text in map_at(values, *path).items() if isinstance(text, str)}
 
 
 def load_template(data: bytes) -> list[Any] | None:

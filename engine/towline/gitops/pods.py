@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from towline.gitops.plain_data import load
+from towline.gitops.plain_data import load, map_at, maps_at, text_at
 
 _LISTS = ("initContainers", "containers", "ephemeralContainers")
 
@@ -37,18 +37,17 @@ def _below(node: Any, owner: str, seen: set[int]) -> Iterator[Pod]:
         return
     seen.add(id(node))
     if isinstance(node, dict):
-        metadata = node.get("metadata")
-        if isinstance(node.get("kind"), str):
-            owner = f"{node['kind']} {metadata.get('name', '') if isinstance(metadata, dict) else ''}".strip()
-        specification = node.get("spec")
-        if isinstance(specification, dict) and isinstance(specification.get("containers"), list):
+        if kind := text_at(node, "kind"):
+            owner = f"{kind} {text_at(node, 'metadata', 'name')}".strip()
+        specification = map_at(node, "spec")
+        if isinstance(specification.get("containers"), list):
             yield _pod(specification, owner)
     for child in node.values() if isinstance(node, dict) else node:
         yield from _below(child, owner, seen)
 
 
-def _pod(specification: dict[str, Any], owner: str) -> Pod:
-    containers = [one for key in _LISTS for one in specification.get(key) or () if isinstance(one, dict)]
+def _pod(specification: Mapping[str, Any], owner: str) -> Pod:
+    containers = [one for key in _LISTS for one in maps_at(specification, key)]
     account = specification.get("serviceAccountName") or specification.get("serviceAccount")
     return Pod(owner=owner, images=tuple((str(one.get("name", "")), str(one.get("image", ""))) for one in containers),
                may_pull=bool(specification.get("imagePullSecrets")) or account not in (None, "", "default"))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from towline.gitops.plain_data import load
+from towline.gitops.plain_data import load, text_at
 
 
 def breaks_mac(data: bytes) -> bool:
@@ -12,7 +10,6 @@ def breaks_mac(data: bytes) -> bool:
     if b"sops" not in data or b"mac" not in data:
         return False
     for document in load(data) or ():
-        sops = document.get("sops") if isinstance(document, dict) else None
-        if isinstance(sops, Mapping) and sops.get("mac"):
-            return str(sops.get("mac_only_encrypted", "")).lower() != "true"
+        if text_at(document, "sops", "mac"):
+            return text_at(document, "sops", "mac_only_encrypted").lower() != "true"
     return False

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from towline.errors import ConfigError
+from towline.gitops import plain_data
 from towline.gitops.beside import image_paths, resource_at, text_at, texts_at, where_at
 from towline.gitops.choice import Candidate
 from towline.gitops.document import Edit, spell
@@ -23,7 +24,6 @@ from towline.gitops.image_parts import (
     global_paths,
     map_of,
 )
-from towline.gitops.image_parts import text_at as plain_text_at
 from towline.gitops.source import Source
 from towline.suggest import close, some
 from towline.yaml_marks import Path
@@ -193,7 +193,7 @@ def placed_texts(
         texts[spot.text] = str(spot.wanted)
         if part not in _JOINED:
             continue
-        key, below = _registry_key(spot.leaf), _texts_of(_map_in(base, spot) or {})
+        key, below = _registry_key(spot.leaf), plain_data.texts_at(_map_in(base, spot))
         apart = spot.beside.get(key, below.get(key, ""))
         if _OPEN.search(apart):  # its value is known elsewhere, and that a chart joins the two is
             texts[spot.text] = str(spot.wanted).removeprefix(f"{image.host}/")
@@ -215,15 +215,9 @@ def placed_texts(
 
 def _map_in(base: Mapping[str, Any], spot: Spot) -> Mapping[str, Any] | None:
     """What the chart's own values have for the map of a spot; None for no map, and for the top."""
-    found: Any = base
     steps = parse_dotted(spot.text)[:-1]
-    for step in steps:
-        found = found.get(step) if isinstance(found, Mapping) and isinstance(step, str) else None
+    found = plain_data.at(base, *steps)
     return found if steps and isinstance(found, Mapping) else None
-
-
-def _texts_of(values: Mapping[str, Any]) -> dict[str, str]:
-    return {key: text for key, text in values.items() if isinstance(text, str)}
 
 
 def check_map(spot: Spot) -> None:
@@ -279,7 +273,7 @@ def check_read(spot: Spot, base: Mapping[str, Any]) -> None:
 
 def _instead_of(spot: Spot, below: Mapping[str, Any]) -> list[str]:
     """Keys beside a missing one, or in the chart's own map `below`, by which the image seems to be called."""
-    texts = {**_texts_of(below), **spot.beside}
+    texts = {**plain_data.texts_at(below), **spot.beside}
     if spot.leaf in below or not isinstance(spot.wanted, ImagePart) or not map_of(spot.text):
         return []
     usual = {REGISTRY, "repository", "tag", "digest"} & texts.keys()
@@ -324,7 +318,7 @@ def _common(spot: Spot, base: Mapping[str, Any], others: Sequence[Spot]) -> str:
     """The registry that the values give all images once `others` are written; empty for none."""
     paths = global_paths(tuple(map(str, spot.parent)))
     own = (_becomes(spot, path, others) for path in paths)
-    return next(filter(None, own), plain_text_at(base, paths[-1]) if paths else "")
+    return next(filter(None, own), plain_data.text_at(base, *paths[-1]) if paths else "")
 
 
 def _becomes(spot: Spot, path: Path, others: Sequence[Spot]) -> str:

@@ -10,7 +10,6 @@ from towline.gitops.image_parts import (
     global_paths,
     is_digest,
     map_of,
-    text_at,
 )
 
 WEB = ImageParts(
@@ -81,8 +80,6 @@ def test_one_registry_for_all_images_is_looked_for_upwards() -> None:
         ("spec", "global", "imageRegistry"),
         ("global", "imageRegistry"),
     ]
-    assert text_at({"a": {"b": "c"}}, ("a", "b")) == "c"
-    assert text_at({"a": {"b": "c"}}, ("a", "b", "c")) == text_at({}, ("a",)) == ""
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from towline.gitops.plain_data import load, load_template, mapping
+from towline.gitops.plain_data import (
+    at,
+    list_at,
+    load,
+    load_template,
+    map_at,
+    mapping,
+    maps_at,
+    text_at,
+    texts_at,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +71,17 @@ def test_what_aliases_repeat_is_read() -> None:
 def test_the_first_document_is_a_map_or_nothing() -> None:
     assert mapping(b"a: 1\n---\nb: 2\n") == {"a": "1"}
     assert [mapping(data) for data in (b"", b"- a\n", b"a: [")] == [{}, {}, {}]
+
+
+def test_a_path_leads_to_a_text_a_map_or_a_list_and_else_to_nothing() -> None:
+    values = {"a": {"b": "c", "d": ["e", {"f": "g"}], "n": None}}
+    assert at(values, "a", "n") is at(values, "a", "b", "c") is at(None, "a") is None
+    assert text_at(values, "a", "b") == "c"
+    assert text_at(values, "a", "b", "c") == text_at(values, "a") == text_at(["a"], "a") == ""
+    assert map_at(values) == values
+    assert map_at(values, "a", "b") == map_at(values, "x") == {}
+    assert list_at(values, "a", "d") == ["e", {"f": "g"}]
+    assert maps_at(values, "a", "d") == [{"f": "g"}]
+    assert list_at(values, "a") == maps_at("a") == []
+    assert texts_at(values, "a") == {"b": "c"}
+    assert texts_at(values, "a", "b") == {}

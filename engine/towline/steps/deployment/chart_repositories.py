@@ -15,7 +15,7 @@ from towline.exchange import HttpRequest, origin
 from towline.gitops.chart_files import Dependency
 from towline.gitops.chart_lock import exact
 from towline.gitops.packed_chart import unpacked
-from towline.gitops.plain_data import mapping
+from towline.gitops.plain_data import mapping, maps_at
 from towline.image import Registry, is_loopback, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.credentials import basic, check_sending
@@ -207,9 +207,7 @@ def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
         re.MULTILINE,
     )
     read = (mapping(b"entries:\n" + found[0]) if found else {}) or mapping(index)
-    entries = read.get("entries")
-    listed = entries.get(name) if isinstance(entries, dict) else None
-    versions = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    versions = maps_at(read, "entries", name)
     return next(
         (
             one
