@@ -21,7 +21,7 @@ from towline.addresses import kind, may_reach
 from towline.errors import TransportError
 from towline.proxies import Proxies, Proxy
 from towline.retry import Clock, Deadline
-from towline.tls import Tls
+from towline.tls import Tls, lost_closed
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -172,7 +172,8 @@ class Connection(http.client.HTTPConnection):
         if self.route.proxy:
             _tunnel(raw, self.route.proxy, f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}", Limit(self._network.connect, self._clock))
         context = self._network.tls.context(self.route.where.partition("://")[2])
-        self.sock = secured = context.wrap_socket(raw, server_hostname=self.host, do_handshake_on_connect=False)
+        with lost_closed():
+            self.sock = secured = context.wrap_socket(raw, server_hostname=self.host, do_handshake_on_connect=False)
         secured.do_handshake()
 
 

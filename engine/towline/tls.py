@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,12 +66,26 @@ def speaks_tls(host: str, port: int, *, seconds: float) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with socket.create_connection((host, port), seconds) as raw, context.wrap_socket(raw, server_hostname=host):
+        with socket.create_connection((host, port), seconds) as raw, lost_closed(), context.wrap_socket(raw, server_hostname=host):
             return True
     except ssl.SSLError as fault:  # an alert is TLS too: a client certificate may be asked for
         return "ALERT" in (fault.reason or "")
     except (OSError, ValueError):
         return False
+
+
+@contextmanager
+def lost_closed() -> Iterator[None]:
+    """Close the sockets that SSLContext.wrap_socket took and did not give back: it closes them itself only if its last step fails."""
+    try:
+        yield
+    except BaseException as fault:
+        trace = fault.__traceback__
+        while trace:
+            if isinstance(lost := trace.tb_frame.f_locals.get("self"), ssl.SSLSocket):
+                lost.close()
+            trace = trace.tb_next
+        raise
 
 
 def _show(context: ssl.SSLContext, client: ClientCertificate) -> None:

@@ -8,7 +8,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar
@@ -107,11 +107,8 @@ class Transport:
         self._rest(where)
         route = self._network.route(where, request.named_by)
         connection = self._take(route) or self._dial(route)
-        try:
+        with self._dropped(connection, where):
             send_head(connection, request, size)
-        except FAULTS as fault:
-            self._drop(connection)
-            raise translated(fault, where) from fault
 
         def answer(whole: bool) -> Response:  # noqa: FBT001 - a callback with one answer
             return self._told(request, self._answer(connection, where, whole=whole, more=(size or 0) / _STORED))
@@ -203,23 +200,14 @@ class Transport:
         return self._exchange(self._dial(route), request, where)
 
     def _exchange(self, connection: Connection, request: HttpRequest, where: str) -> Response:
-        try:
+        with self._dropped(connection, where):
             whole = send(connection, request)
-        except FAULTS as fault:
-            self._drop(connection)
-            raise translated(fault, where) from fault
         return self._answer(connection, where, whole=whole, more=min(request.seconds - self._read, 0.0) if request.seconds else 0.0)
 
     def _answer(self, connection: Connection, where: str, *, whole: bool, more: float = 0.0) -> Response:
         """What the host says to a request; one that it did not hear to its end can only be refused, or sent elsewhere."""
-        try:
+        with self._dropped(connection, where):
             raw = connection.answer(self._read + more)
-        except FAULTS as fault:
-            self._drop(connection)
-            raise translated(fault, where) from fault
-        except BaseException:  # interrupted: what comes back now must not be taken for the answer to another request
-            self._drop(connection)
-            raise
 
         def finish(reusable: bool) -> None:  # noqa: FBT001 - a callback with one answer
             self._give(connection) if reusable and whole else self._drop(connection)
@@ -271,6 +259,18 @@ class Transport:
                 entries.append(connection)
                 return
         self._drop(connection)
+
+    @contextlib.contextmanager
+    def _dropped(self, connection: Connection, where: str) -> Iterator[None]:
+        """Drop a connection on which something fails or is interrupted: what comes back later is no answer to another request. Raises TransportError."""
+        try:
+            yield
+        except FAULTS as fault:
+            self._drop(connection)
+            raise translated(fault, where) from fault
+        except BaseException:
+            self._drop(connection)
+            raise
 
     def _drop(self, connection: Connection) -> None:
         with self._lock:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -284,6 +285,40 @@ def test_a_proxys_answer_that_only_drips_is_given_up() -> None:
         clock=time.clock, network=Network(proxies=Proxies({"ALL_PROXY": f"http://{server.host}"})),
     ) as transport, pytest.raises(TransportError, match="no answer in time"):
         transport.request(HttpRequest(method="POST", url="https://registry.example.com/"))
+
+
+# Nothing is left open
+
+class Reset(Tls):
+    """TLS with a host that resets the connection just before it begins."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        super().__init__()
+        self._listener = listener
+
+    def context(self, host: str) -> ssl.SSLContext:
+        connection, _ = self._listener.accept()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        return super().context(host)
+
+
+def sockets() -> set[str]:
+    """Those that this process has open; what is closed meanwhile is none."""
+    found = set()
+    for file in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.add(str(file.readlink()))
+    return {name for name in found if name.startswith("socket:")}
+
+
+def test_a_connection_that_is_reset_before_tls_begins_is_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, reaching(tls=Reset(listener)) as transport:
+        before = sockets()
+        with pytest.raises(TransportError) as caught:
+            transport.request(HttpRequest(method="POST", url=f"https://127.0.0.1:{listener.getsockname()[1]}/"))
+        assert sockets() == before
+        assert caught.value.__cause__ is not None  # what it was is still known, and with it what was open
 
 
 # A host that answers before it has heard all

@@ -5,7 +5,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,32 @@ def connections(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> list
         return plain(address, *arguments)  # type: ignore[arg-type]
     monkeypatch.setattr(socket, "create_connection", counted)
     return made
+
+
+class Interrupting(Mapping[str, str]):
+    """Headers that are interrupted when they are read a second time: on their way."""
+
+    read = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.read += 1
+        if self.read == 2:
+            raise KeyboardInterrupt
+        return iter(())
+
+    def __getitem__(self, name: str) -> str:
+        raise KeyError(name)
+
+    def __len__(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("body", [None, 5])
+def test_a_request_that_is_interrupted_on_its_way_leaves_no_connection_open(server: Echo, transport: Transport, body: int | None) -> None:
+    request = HttpRequest(method="PUT", url=server.url, headers=Interrupting())
+    with pytest.raises(KeyboardInterrupt):
+        transport.request(request) if body is None else transport.begin(request, body)
+    assert transport._open == {}
 
 
 def test_one_connection_serves_one_request_after_the_other(server: Echo, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:

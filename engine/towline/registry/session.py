@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from threading import Lock
 from urllib.parse import urljoin
@@ -135,7 +136,10 @@ class Session:
             return response
         headers = response.headers.get_all("WWW-Authenticate") or []
         if choose(headers) is None:
-            headers = self._at_the_door()
+            with ExitStack() as unclosed:
+                unclosed.callback(response.close)
+                headers = self._at_the_door()
+                unclosed.pop_all()
         if unasked and not headers:
             return response
         diagnosis = faults.diagnose(response)

@@ -255,10 +255,9 @@ class BlobUpload:
 
     def _close_part(self) -> None:
         response = self._answer()
-        following = self._uploads.following(self.upload, response, self._position)
-        said = _RANGE.fullmatch(response.headers.get("Range", ""))
         self._judge(response, (200, 201, 202, 204))
-        self.upload, self._resumed = following, False
+        said = _RANGE.fullmatch(response.headers.get("Range", ""))
+        self.upload, self._resumed = self._uploads.following(self.upload, response, self._position), False
         if said and int(said[1]) + 1 != self._position:  # ECR drops chunks silently (facts 3.3)
             party = self._session.party
             raise faults.BrokenOff(RegistryError(f"the {party} has {int(said[1]) + 1} bytes of {self._position} that it was sent", where=str(party.registry)))

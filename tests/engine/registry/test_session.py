@@ -9,7 +9,7 @@ from tests.engine.registry.clients import SOURCE_LOGIN, TARGET_LOGIN, registry_o
 from tests.fakes.clock import FakeClock
 from tests.fakes.names import OUTSIDE, Names
 from tests.fakes.registry import Answer, FakeRegistry, Record, Status, on
-from tests.fakes.serve import Request
+from tests.fakes.serve import CutAnswer, Request
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable
 from towline.exchange import HttpRequest
 from towline.image import Registry
@@ -89,6 +89,16 @@ def test_a_door_that_does_not_answer_is_asked_again(source: FakeRegistry, sessio
     with pytest.raises(CredentialError):
         send(session, "HEAD", "/v2/app/manifests/1")
     assert send(session, "HEAD", "/v2/app/manifests/1") == 404
+
+
+def test_a_door_that_cannot_be_reached_leaves_the_answer_that_led_there_closed(source: FakeRegistry, session: Session) -> None:
+    source.auth = "basic"
+    quiet(source)
+    source.fault = on("GET", "/v2/$", CutAnswer(after=None), times=99)
+    with pytest.raises(RegistryUnreachable):
+        send(session, "GET", "/v2/app/manifests/1")
+    idle = {connection for entries in session.transport._idle.values() for connection in entries}
+    assert session.transport._open.keys() == idle
 
 
 def test_a_registry_that_says_nothing_at_its_door_either_refuses(source: FakeRegistry, session: Session) -> None:
