@@ -125,14 +125,9 @@ class FaultProxy(LoopbackServer):
         super().__init__()
         self._login = login
         self.fault = self._choose
-        self._upstream, self._sleep, self._tls = upstream, sleep, tls
+        self._upstream, self._sleep, self.tls = upstream, sleep, tls
         self._lock = threading.Lock()
         self.clear()
-
-    @property
-    def url(self) -> str:
-        """`http://127.0.0.1:PORT`, or https."""
-        return f"{'https' if self._tls else 'http'}://{self.host}"
 
     @property
     def positions(self) -> tuple[Position, ...]:
@@ -181,13 +176,6 @@ class FaultProxy(LoopbackServer):
             self._untold: set[int] = set()
             self._expired: set[str] = set()
             self._unseen: Counter[str] = Counter()
-
-    def start(self) -> Self:
-        """Listen, with TLS where that was asked for."""
-        super().start()
-        if self._tls and self._listener:  # nobody knows the port yet
-            self._listener.socket = self._tls.wrap_socket(self._listener.socket, server_side=True, do_handshake_on_connect=False)
-        return self
 
     def answer(self, request: Request) -> Answer:
         """The registry's answer, changed by the fault of this request's position."""

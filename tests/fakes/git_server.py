@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from tests.fakes.serve import secured
+
 Fault = Callable[[str, str], "int | str | None"]
 """Asked with method and path before a request is handled. None: go on. A number: answer with this status. "drop": close the
 connection, nothing is handled. "cut": handle it, and break off in the middle of the answer. A URL: redirect there."""
@@ -50,10 +52,8 @@ class GitServer:
         folder.mkdir(parents=True, exist_ok=True)
         self.backend = str(Path(self.git("--exec-path").strip()) / "git-http-backend")
         self.authorization = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode() if username else ""
+        self.tls = tls
         self._server = _Server(self)
-        self._scheme = "https" if tls else "http"
-        if tls:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 
@@ -66,7 +66,7 @@ class GitServer:
     @property
     def origin(self) -> str:
         """Scheme, host and port."""
-        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
 
     def url(self, name: str) -> str:
         """The address of the repository `name`."""
@@ -125,6 +125,10 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.owner = owner
         self._open: set[socket.socket] = set()
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        connection, address = super().get_request()
+        return secured(connection, self.owner.tls), address
 
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
         assert isinstance(request, socket.socket)

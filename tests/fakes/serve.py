@@ -17,6 +17,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from towline.tls import lost_closed
+
 _PIECE, _PATIENCE = 64 * 1024, 30.0
 
 
@@ -245,8 +247,7 @@ class _Listener(ThreadingHTTPServer):
     def get_request(self) -> tuple[Any, Any]:
         """A connection; over TLS its thread shakes hands, at its first read."""
         connection, address = super().get_request()
-        tls = self.owner.tls
-        return (tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) if tls else connection), address
+        return secured(connection, self.owner.tls), address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._live_guard:
@@ -353,6 +354,12 @@ class _Handler(BaseHTTPRequestHandler):
                 raise ConnectionResetError("the client went away")
             size -= len(piece)
             yield piece
+
+
+def secured(connection: socket.socket, tls: ssl.SSLContext | None) -> socket.socket:
+    """The server's side of a connection, over TLS where that is wanted: whoever reads from it first shakes hands."""
+    with lost_closed():
+        return tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) if tls else connection
 
 
 def _reason(status: int) -> str:

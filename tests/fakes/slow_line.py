@@ -23,32 +23,37 @@ class SlowLine(LoopThread):
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)  # what is not on the line yet stays with who sends it
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(128)
+        self.port = self._listener.getsockname()[1]
         self._free = 0.0
 
     @property
     def url(self) -> str:
         """`http://127.0.0.1:PORT`."""
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"http://127.0.0.1:{self.port}"
 
     async def _serve(self) -> None:
         self._listener.setblocking(False)
-        accepting = asyncio.create_task(self._accept())
+        self._loop.add_reader(self._listener, self._accept)
         await self._end.wait()
-        for task in (accepting, *self._ways):
-            task.cancel()
-        await asyncio.gather(accepting, *self._ways, return_exceptions=True)
+        self._loop.remove_reader(self._listener)
         self._listener.close()
+        for way in self._ways:
+            way.cancel()
+        await asyncio.gather(*self._ways, return_exceptions=True)
 
-    async def _accept(self) -> None:
-        while True:
-            client, _ = await self._loop.sock_accept(self._listener)
-            way = asyncio.create_task(self._pass(client))
+    def _accept(self) -> None:
+        """Take a connection, which nothing can get lost of in between: a task of asyncio that is cancelled drops what it was just given."""
+        with contextlib.suppress(OSError):  # the client went away
+            client, _ = self._listener.accept()
+            client.setblocking(False)
+            way = self._loop.create_task(self._pass(client))
             self._ways.add(way)
+            way.add_done_callback(lambda _: client.close())  # one that is cancelled before it has begun closes nothing itself
             way.add_done_callback(self._ways.discard)
 
     async def _pass(self, client: socket.socket) -> None:
         """One connection of a client, until one side ends it."""
-        with client, socket.socket() as server:
+        with socket.socket() as server:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
             server.setblocking(False)
             with contextlib.suppress(OSError):

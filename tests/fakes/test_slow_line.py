@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,3 +22,14 @@ def test_all_connections_share_the_line() -> None:
             assert response.read_capped(len(BIG)) == BIG[:1000]
         assert time.monotonic() - started >= 0.75
         assert 3 * len(BIG) < line.moved < 3 * len(BIG) + 10_000
+
+
+def test_connections_that_come_while_it_ends_are_closed() -> None:
+    with Echo() as server:
+        for _ in range(10):
+            with SlowLine(server.host, rate=1) as line:
+                clients = [socket.create_connection(("127.0.0.1", line.port)) for _ in range(3)]
+            for client in clients:
+                with client, contextlib.suppress(ConnectionResetError):
+                    assert client.recv(1) == b""
+    gc.collect()  # one that is left open is a warning, and that an error
