@@ -64,14 +64,13 @@ def image_paths(source: Source) -> list[str]:
     """Where texts stand whose key speaks of an image, or is a tag or a repository, as imageName and webTag."""
     roots = [document.root for document in source.documents if document.root]
     paths = dict.fromkeys(spell(path) for root in roots for path, _ in _texts(root, ()))
-    keys = {path: path.rpartition(".")[2].lower() for path in paths}
-    return [
-        path for path, key in keys.items() if key.endswith(_IMAGE_KEYS) or _speaks_of_image(key)
-    ]
+    return [path for path in paths if speaks_of_image(path.rpartition(".")[2])]
 
 
-def _speaks_of_image(key: str) -> bool:
-    return "image" in key and "pull" not in key
+def speaks_of_image(key: str) -> bool:
+    """Whether a key is called as an image, or a part of one."""
+    lower = key.lower()
+    return lower.endswith(_IMAGE_KEYS) or ("image" in lower and "pull" not in lower)
 
 
 def _texts(node: Node, path: Path) -> Iterator[tuple[Path, Scalar]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from towline.gitops.plain_data import mapping
+from towline.gitops.plain_data import mapping, text_at
 
 _CHART, _VALUES = "Chart.yaml", "values.yaml"
 
@@ -18,18 +18,60 @@ def chart_folder(path: str, listing: Collection[str]) -> str | None:
 
 
 def chart_files(path: str, listing: Collection[str]) -> tuple[str, ...]:
-    """The files, of those in `listing`, that say what the chart's own values are."""
+    """The files, of those in `listing`, that say what the chart's own values are, and those of charts in it."""
     folder = chart_folder(path, listing)
-    return tuple(
-        one
-        for one in (f"{folder}{_CHART}", f"{folder}{_VALUES}")
-        if folder is not None and one in listing
-    )
+    if folder is None:
+        return ()
+    own = tuple(one for one in (f"{folder}{_CHART}", f"{folder}{_VALUES}") if one in listing)
+    below = (one for one in listing if one.startswith(f"{folder}charts/"))
+    return own + tuple(one for one in below if _subcharts(one.removeprefix(folder)))
 
 
 def base_of(path: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:
-    """The values that the chart of a file has of its own; empty for no chart, and for these values themselves."""
+    """The values that the chart of a file has below those of the file; empty for no chart."""
     folder = chart_folder(path, files)
-    if folder is None or path == f"{folder}{_VALUES}":
+    if folder is None:
         return {}
-    return mapping(files.get(f"{folder}{_VALUES}", b""))
+    own = f"{folder}{_VALUES}"
+    return base_values({one: files[one] for one in files if one != path or path != own}, folder, ())
+
+
+def base_values(files: Mapping[str, bytes], chart: str, over: Iterable[bytes]) -> dict[str, Any]:
+    """The values that a chart has of its own, those of its subcharts under their names, and those of the files `over` it."""
+    paths = [path for path in files if path.startswith(chart)]
+    below = {path: names for path in paths if (names := _subcharts(path.removeprefix(chart)))}
+    values: dict[str, Any] = {}
+    for path, names in sorted(below.items(), key=lambda one: len(one[1]), reverse=True):
+        values = _merged(values, nested(names, mapping(files[path])))
+    for data in (files.get(f"{chart}{_VALUES}", b""), *over):
+        values = _merged(values, mapping(data))
+    return values
+
+
+def chart_name(path: str, files: Mapping[str, bytes]) -> str:
+    """The name of the chart of a file; empty for no chart."""
+    folder = chart_folder(path, files)
+    return "" if folder is None else text_at(mapping(files[f"{folder}{_CHART}"]), "name")
+
+
+def nested(names: Iterable[str], values: Any) -> Any:
+    """`values` under the keys `names`, one in the other."""
+    for name in reversed(list(names)):
+        values = {name: values}
+    return values
+
+
+def _subcharts(path: str) -> list[str]:
+    """The names of the charts in each other of which a path in a chart has the values; empty for any other path."""
+    *folders, name = path.split("/")
+    inside = name == _VALUES and len(folders) % 2 == 0 and set(folders[::2]) == {"charts"}
+    return folders[1::2] if inside else []
+
+
+def _merged(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(weak)
+    for key, value in strong.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _merged(old or {}, value) if both else value
+    return merged

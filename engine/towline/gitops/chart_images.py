@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from towline.gitops.chart_beside import base_of, chart_folder
+from towline.gitops.chart_beside import base_of, base_values, chart_folder, nested
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.image_effect import Found, composed, elsewhere, images_in, is_read, last_part
 from towline.gitops.image_parts import REGISTRY, ImageParts, global_paths
@@ -96,29 +96,6 @@ def _looked_for(
     return found, {key: reference for key, reference in wanted.items() if reference}
 
 
-def base_values(files: Mapping[str, bytes], chart: str, over: Iterable[bytes]) -> dict[str, Any]:
-    """The values that a chart has of its own, those of its subcharts under their names, and those of the files `over` it."""
-    parts = [
-        path.removeprefix(chart).split("/")
-        for path in files
-        if path.startswith(chart) and path.endswith("/values.yaml")
-    ]
-    values: dict[str, Any] = {}
-    for path in sorted(
-        (
-            part
-            for part in parts
-            if part[:-1:2] and set(part[:-1:2]) == {"charts"} and len(part) % 2
-        ),
-        key=len,
-        reverse=True,
-    ):
-        values = _merged(values, _nested(path[1:-1:2], mapping(files[chart + "/".join(path)])))
-    for data in (files.get(f"{chart}values.yaml", b""), *over):
-        values = _merged(values, mapping(data))
-    return values
-
-
 def over_base(path: str, files: Mapping[str, bytes], like: Collection[str]) -> Sequence[Found]:
     """The images that a chart gets of its own values and the values file `path` over them; none for a file in no chart, and for these values."""
     if not base_of(path, files):
@@ -134,7 +111,7 @@ def image_keys(files: Mapping[str, bytes]) -> list[str]:
         *folders, name = path.split("/")
         if name == "values.yaml":
             subcharts = [folder for above, folder in pairwise(folders) if above == "charts"]
-            found |= dict.fromkeys(_keys_below(_nested(subcharts, mapping(data)), (), set()))
+            found |= dict.fromkeys(_keys_below(nested(subcharts, mapping(data)), (), set()))
     return list(found)
 
 
@@ -170,19 +147,3 @@ def _map(image: ImageValues, there: Any, common: str, *, other: bool) -> dict[st
 
 def _common(base: Mapping[str, Any], path: tuple[str, ...]) -> str:
     return next(filter(None, (text_at(base, *one) for one in global_paths(path))), "")
-
-
-def _nested(names: Iterable[str], values: Any) -> Any:
-    for name in reversed(list(names)):
-        values = {name: values}
-    return values
-
-
-def _merged(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(weak)
-    for key, value in strong.items():
-        old = merged.get(key)
-        merged[key] = (
-            _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-        )
-    return merged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -19,11 +20,13 @@ class Candidate:
     """A place that fits: in which file, of which resource, and the image that stands there.
 
     The resource is `kind/namespace/name`, without a namespace `kind/name`; the image is empty where it is not known.
+    `chart` is the name of the chart that the file lies in; empty for none.
     """
 
     file: str
     resource: str
     image: str
+    chart: str = ""
 
     def __str__(self) -> str:
         owner = f"{self.resource} in " if self.resource else ""
@@ -73,14 +76,21 @@ class Choice:
             self.say(f"  {what} is left alone where another image stands: {some(left)}")
         return kept
 
-    def untold(self, what: str, candidates: Sequence[Candidate]) -> None:
-        """Warn of places without an image's name, all of which are written, that stand in one file or belong to several resources."""
+    def untold(self, what: str, candidates: Sequence[Candidate], wanted: str) -> None:
+        """Warn of places without an image's name, all of which are written, where these seem to be of several services.
+
+        They do if they stand in one file, belong to several resources or charts, or if some of their files, and not all, are called as the image.
+        """
         owners = {one.resource for one in candidates} - {""}
-        if len({one.file for one in candidates}) < len(candidates) or len(owners) > 1:
+        charts = {one.chart for one in candidates} - {""}
+        called = {bool(_words_of(one.file) & _words_of(_last(wanted))) for one in candidates}
+        several = len(owners) > 1 or len(charts) > 1 or len(called) > 1
+        if several or len({one.file for one in candidates}) < len(candidates):
             there = [
                 f"{one.resource} in {one.file}" if one.resource else one.file for one in candidates
             ]
             more = f"; {_telling(candidates)}" if owners else ""
+            more = more or ("; filePath can name the ones that are meant" if several else "")
             self.warn(
                 f"{what} stands in {len(candidates)} places without the image's name, "
                 f"and all are set: {some(list(dict.fromkeys(there)))}{more}"
@@ -145,6 +155,11 @@ def _meant(alike: Collection[str], ours: str) -> set[str]:
 
 def _placeholder(text: str) -> bool:
     return not has_registry(text) and ":" not in text and "@" not in text
+
+
+def _words_of(text: str) -> set[str]:
+    """The words of a path or a name."""
+    return set(re.split(r"[^a-z0-9]+", text.lower()))
 
 
 def _last(text: str) -> str:

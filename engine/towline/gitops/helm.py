@@ -16,8 +16,9 @@ from typing import Any
 
 from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Note, Replaced, check_path, match, unnoted
+from towline.gitops.chart_beside import base_values
 from towline.gitops.chart_files import Dependency, besides, structure, tree
-from towline.gitops.chart_images import ImageValues, base_values, misnamed, of_another, standing, unnamed, values_of
+from towline.gitops.chart_images import ImageValues, misnamed, of_another, standing, unnamed, values_of
 from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.losses import losses

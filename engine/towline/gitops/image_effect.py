@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from towline.gitops.image_parts import before, is_digest
+from towline.gitops.image_parts import before, digest_stem, is_digest
 from towline.gitops.image_text import words
 from towline.gitops.plain_data import load, load_template, text_at
 from towline.gitops.pods import pods_of
@@ -21,7 +21,6 @@ from towline.image import Reference, parse_familiar
 _REGISTRY = ("registry", "imageregistry")
 _NAME = ("repository", "name", "image", "newname", "imagerepository", "imagename", "repo")
 _TAG = ("tag", "newtag", "imagetag", "version")
-_DIGEST = ("digest", "sha", "imagedigest")
 WHOLE = "the file"  # the place of what stands in the keys at a file's top
 _WORKLOADS = {
     ("v1", "Pod"),
@@ -278,7 +277,7 @@ def _spread(node: Mapping[Any, Any], path: str, common: str) -> Iterator[Found]:
     }
     registry = next((texts[key] for key in _REGISTRY if texts.get(key)), "")
     tags = [texts[key] for key in _TAG if texts.get(key)]
-    digests = [texts[key] for key in _DIGEST if is_digest(texts.get(key, ""))]
+    digests = [text for key, text in texts.items() if digest_stem(key) == "" and is_digest(text)]
     called = ("newname",) if texts.get("newname") else _NAME
     for name in dict.fromkeys(texts[key] for key in called if texts.get(key)):
         above = before(name, registry, common)

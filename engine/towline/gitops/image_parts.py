@@ -11,7 +11,8 @@ REGISTRY = "registry"
 PARTS = ("image", "repository", REGISTRY, "name", "tag", "digest")
 _DIGEST = re.compile(r"(?:sha\d+:)?[0-9a-f]{64,128}")
 _PARAMETER = re.compile(r"(.*)\[name=([^\]]*)\]\.value")
-_TAG = re.compile(r"[Tt]ag(?![a-z])")
+_DIGEST_KEY = re.compile(r"digest|sha(?:256|512)?")
+_KEY_WORD = re.compile(r"digest|sha(?:256|512)?|image|container|tag|version|repository|repo|name|reference|ref|url|uri|[^a-z0-9]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +71,19 @@ def map_of(path: str) -> str:
     return (f"{named[1]}.{named[2]}" if named else path).rpartition(".")[0]
 
 
-def digest_paths(path: str) -> tuple[str, ...]:
-    """Where a digest would stand beside the tag at a path, in keys that are called like the tag's own; none for what is called otherwise."""
-    found = list(_TAG.finditer(path))
-    start, end = found[-1].span() if found else (0, 0)
-    words = ("digest", "sha") if path[start:end] == "tag" else ("Digest", "Sha")
-    return tuple(f"{path[:start]}{word}{path[end:]}" for word in words) if found else ()
+def stem(key: str) -> str:
+    """What a key is called without the words that say which part of an image it is: `web` of webImageTag."""
+    return _KEY_WORD.sub("", key.lower())
+
+
+def digest_stem(key: str) -> str | None:
+    """The same of a key that is called as a digest: sha256, imageDigest; None for any other."""
+    return stem(key) if _DIGEST_KEY.search(key.lower()) else None
+
+
+def is_null(text: str) -> bool:
+    """Whether a plain text is nothing for YAML."""
+    return text in ("", "~", "null")
 
 
 def is_digest(text: str) -> bool:

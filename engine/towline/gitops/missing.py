@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from towline.gitops.beside import document_texts
+from towline.gitops.beside import document_texts, speaks_of_image
 from towline.gitops.document import spell
 from towline.gitops.image_effect import last_part
-from towline.gitops.image_parts import REGISTRY, ImagePart, ImageParts
+from towline.gitops.image_parts import REGISTRY, ImagePart, ImageParts, digest_stem, is_null, stem
 from towline.gitops.value_images import Spot
 from towline.image import Reference, parse_familiar
 from towline.yaml_marks import Path
@@ -38,6 +38,40 @@ def held_elsewhere(spot: Spot, spots: Collection[Spot]) -> list[str]:
     if _SIBLINGS & {key for key, text in spot.beside.items() if text}:
         return []
     return _spelled(_versions(spot, image) if part == "tag" else []) if beside else _spelled(holding)
+
+
+def lonely(spot: Spot, spots: Collection[Spot]) -> list[str]:
+    """The paths that images of the document stand at, where a missing key is beside no other part of one; empty where it may be added.
+
+    It may where the document has no image at all, in a map that is called as an image, or after this one, and where maps beside have this key.
+    """
+    if not isinstance(spot.wanted, ImagePart) or len(spot.place.missing) > 1:
+        return []
+    steps = (*map(str, spot.parent), spot.leaf)
+    called = {stem(last_part(spot.wanted.image.name))} - {""}
+    if called & {stem(step) for step in steps} or speaks_of_image("".join(steps[-2:-1])):
+        return []
+    if spot.wanted.part == REGISTRY and steps[-2:-1] == ("global",):
+        return []
+    own = stem(spot.leaf)
+    if any(_is_part(key) and stem(key) == own for key, text in spot.beside.items()):
+        return []
+    if any(one.site == spot.site and not one.place.missing for one in spots):
+        return []
+    there = {
+        path
+        for path, text in document_texts(spot.place.source, spot.place.document)
+        if "metadata" not in path and speaks_of_image(str(path[-1])) and not is_null(text)
+    }
+    if any(path[-1] == spot.leaf and path[:-2] == spot.parent[:-1] for path in there if path[1:]):
+        return []
+    return _spelled(sorted(there, key=str))
+
+
+def _is_part(key: str) -> bool:
+    """Whether a key is called as a part of an image."""
+    of_it = speaks_of_image(key) or digest_stem(key) is not None
+    return of_it or key.lower() in (REGISTRY, *_JOINED)
 
 
 def _together(one: Spot, other: Spot) -> bool:

@@ -36,6 +36,7 @@ _NAMES = ("name", "path", "url", "ref")  # keys that call other things as well
 _MOST = 1000  # parameters of one list
 _OPEN = re.compile(r"\{\{|\$[({A-Z]")  # a template, or a variable that is filled in later
 _EMPTY = re.compile(r"|~|null|<[^<>]*>|todo|tbd|placeholder|(?:change|replace)[-_ ]?me", re.IGNORECASE)
+_NO_VALUES: Mapping[str, Any] = {}
 _JOINED = ("repository", "image")  # parts that a registry may stand apart from
 
 Site = tuple[str, tuple[tuple[int, Path], ...], int, Path]
@@ -105,7 +106,13 @@ class Spot:
     @property
     def site(self) -> Site:
         """The map that holds the place, or what is one."""
-        return self.file.name, self.place.inside, self.place.document, self.around.path
+        missing = tuple(map(str, self.place.missing[:-1]))
+        return (
+            self.file.name,
+            self.place.inside,
+            self.place.document,
+            (*self.around.path, *missing),
+        )
 
     @property
     def leaf(self) -> str:
@@ -124,8 +131,13 @@ class Spot:
 
     @property
     def beside(self) -> Mapping[str, str]:
-        """The texts beside it."""
-        return self.around.texts
+        """The texts beside it; none where the map itself is missing."""
+        return {} if len(self.place.missing) > 1 else self.around.texts
+
+    def beside_path(self, key: str) -> str:
+        """The dotted path of a key beside it."""
+        end = f"{self.leaf}].value" if self.text.endswith("].value") else self.leaf
+        return f"{self.text.removesuffix(end)}{key}{end.removeprefix(self.leaf)}"
 
     @property
     def resource(self) -> str:
@@ -148,10 +160,13 @@ def by_site(spots: Iterable[Spot]) -> list[tuple[ImageParts, list[Spot]]]:
     ]
 
 
-def candidate(spots: Sequence[Spot]) -> Candidate:
-    """The image that stands at spots of one map, as far as its name can be told there."""
+def candidate(
+    spots: Sequence[Spot], base: Mapping[str, Any] = _NO_VALUES, chart: str = ""
+) -> Candidate:
+    """The image that stands at spots of one map, as far as its name can be told there, or by the values `base` of the chart around."""
     first = spots[0]
-    return Candidate(file=first.file.name, resource=first.resource, image=_standing(spots))
+    image = _standing(spots, {**plain_data.texts_at(map_in(base, first)), **first.beside})
+    return Candidate(file=first.file.name, resource=first.resource, image=image, chart=chart)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +208,7 @@ def placed_texts(
         texts[spot.text] = str(spot.wanted)
         if part not in _JOINED:
             continue
-        key, below = _registry_key(spot.leaf), plain_data.texts_at(_map_in(base, spot))
+        key, below = _registry_key(spot.leaf), plain_data.texts_at(map_in(base, spot))
         apart = spot.beside.get(key, below.get(key, ""))
         if _OPEN.search(apart):  # its value is known elsewhere, and that a chart joins the two is
             texts[spot.text] = str(spot.wanted).removeprefix(f"{image.host}/")
@@ -213,7 +228,7 @@ def placed_texts(
     return texts, list(more.values())
 
 
-def _map_in(base: Mapping[str, Any], spot: Spot) -> Mapping[str, Any] | None:
+def map_in(base: Mapping[str, Any], spot: Spot) -> Mapping[str, Any] | None:
     """What the chart's own values have for the map of a spot; None for no map, and for the top."""
     steps = parse_dotted(spot.text)[:-1]
     found = plain_data.at(base, *steps)
@@ -239,13 +254,13 @@ def check_map(spot: Spot) -> None:
 def in_chart(spot: Spot, base: Mapping[str, Any]) -> bool:
     """Whether the chart's own values have a spot's key."""
     top = base if len(parse_dotted(spot.text)) == 1 else None
-    return spot.leaf in (top or _map_in(base, spot) or {})
+    return spot.leaf in (top or map_in(base, spot) or {})
 
 
 def check_read(spot: Spot, base: Mapping[str, Any]) -> None:
     """Pass where a missing key is one that somebody reads, as far as the file or the chart's own values `base` tell; raises ConfigError."""
     place, file = spot.place, spot.file.name
-    below = _map_in(base, spot)
+    below = map_in(base, spot)
     if len(place.missing) > 1 and below is None:
         likely = image_paths(place.source)
         near = close(spot.text, likely)
@@ -291,21 +306,16 @@ def _is_like_image(text: str) -> bool:
     return "://" not in text and ("/" in text.strip("/") or ":" in text)
 
 
-def _standing(spots: Sequence[Spot]) -> str:
+def _standing(spots: Sequence[Spot], beside: Mapping[str, str]) -> str:
     by_part = {spot.wanted.part: spot for spot in spots if isinstance(spot.wanted, ImagePart)}
-    beside = spots[0].beside
     if "image" in by_part:
-        spot = by_part["image"]
-        return (
-            composed(beside.get(_registry_key(spot.leaf), ""), spot.old, "", "") if spot.old else ""
-        )
+        leaf = by_part["image"].leaf
+        old = beside.get(leaf, "")
+        return composed(beside.get(_registry_key(leaf), ""), old, "", "") if old else ""
     named = by_part.get("repository") or by_part.get("name")
-    name = (
-        named.old
-        if named
-        else next(filter(None, map(beside.get, ("repository", "name", "image"))), "")
-    )
-    tag = by_part["tag"].old if "tag" in by_part else beside.get("tag", "")
+    keys = (named.leaf,) if named else ("repository", "name", "image")
+    name = next(filter(None, map(beside.get, keys)), "")
+    tag = beside.get(by_part["tag"].leaf if "tag" in by_part else "tag", "")
     return composed(beside.get(REGISTRY, ""), name, tag or "latest", "") if name else ""
 
 

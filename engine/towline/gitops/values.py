@@ -5,35 +5,36 @@ A values file's `image.repository`, a chart's `appVersion`, a HelmRelease's `spe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from towline import yaml_marks
 from towline.console import MASK
 from towline.errors import ConfigError, RenderError, placed
-from towline.gitops.aliases import ALL, REFUSING, Sharing, meant, merged
+from towline.gitops.aliases import ALL, REFUSING, Sharing, meant
 from towline.gitops.change import Note, Replaced, match, select, unnoted
-from towline.gitops.chart_beside import base_of, chart_files
-from towline.gitops.choice import ANY, Choice
+from towline.gitops.chart_beside import base_of, chart_files, chart_name
+from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.document import Edit, edit, own_value
 from towline.gitops.dotted import Place, check_missing, find, parse_dotted
 from towline.gitops.flow import Value
-from towline.gitops.image_parts import ImagePart, ImageParts, is_digest, map_of
+from towline.gitops.image_parts import ImagePart, ImageParts, map_of
 from towline.gitops.image_text import Put, instead
-from towline.gitops.missing import held_elsewhere
+from towline.gitops.missing import held_elsewhere, lonely
 from towline.gitops.scalar import said
 from towline.gitops.source import Source, read
 from towline.gitops.value_images import Beside, Site, Spot, by_site, candidate, check_map, check_read, in_chart, placed_texts
+from towline.gitops.version_beside import check_joined, digests_beside
 from towline.suggest import some
-from towline.yaml_marks import Alias, Node, Path, Scalar
+from towline.yaml_marks import Node, Path, Scalar
 
 _SECRET_KEYS = ("data", "stringData")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PathValues:
-    """Sets each path of `values` (path -> text) in every file that fits `pattern`, and empties those of `emptied` that hold something; a Change.
+    """Sets each path of `values` (path -> text) in every file that fits `pattern`, and the digests beside them; a Change.
 
     It notes what stood there. `puts` are the paths whose value becomes part of the text that stands there (`image_text`); else it is the whole text.
     Of a part of an image the text is the one that fits what stands beside it (`value_images`), and `choice` says which of several places are meant.
@@ -43,7 +44,6 @@ class PathValues:
     pattern: str
     values: Mapping[str, str | ImagePart]
     puts: Mapping[str, Put] = field(default_factory=dict)
-    emptied: tuple[str, ...] = ()
     note: Note = unnoted
     sharing: Sharing = REFUSING
     choice: Choice = ANY
@@ -61,20 +61,21 @@ class PathValues:
             if not any(document.root for document in source.documents):
                 raise ConfigError(f"{source.name} is empty", where=source.name, hint="write {} into it, or the keys that are to be set")
         spots = [spot for source in sources for spot in self._spots(source)]
-        left = self._left(spots)
+        bases = {source.name: base_of(source.name, files) for source in sources}
+        charts = {source.name: chart_name(source.name, files) for source in sources}
+        left = self._left(spots, lambda group: candidate(group, bases[group[0].file.name], charts[group[0].file.name]))
         changed: dict[str, bytes] = {}
         for source in sources:
             ours = [spot for spot in spots if spot.file is source and spot.site not in left]
-            base = base_of(source.name, files)
-            changed[source.name] = edit(source, [*self._edits(ours, base), *self._emptied(source, left)], self.sharing)
+            changed[source.name] = edit(source, [*self._edits(ours, bases[source.name])], self.sharing)
         return {path: data for path, data in changed.items() if data != files[path]}
 
     def _spots(self, source: Source) -> Iterator[Spot]:
         for text, wanted in self.values.items():
             yield from (Spot(text=text, file=source, place=place, wanted=wanted) for place in self._find(source, text))
 
-    def _left(self, spots: Sequence[Spot]) -> set[Site]:
-        """The maps in which another image stands than the one that is written there; raises ConfigError where that cannot be told."""
+    def _left(self, spots: Sequence[Spot], told: Callable[[Sequence[Spot]], Candidate]) -> set[Site]:
+        """The maps in which another image stands, as is `told`, than the one that is written there; raises ConfigError where that cannot be told."""
         places: dict[tuple[ImageParts, str], list[list[Spot]]] = {}
         for image, group in by_site(spots):
             places.setdefault((image, map_of(group[0].text)), []).append(group)
@@ -82,7 +83,7 @@ class PathValues:
         open_ones: list[tuple[ImageParts, Spot]] = []  # of which only what stands elsewhere in their document can tell
         kept_in: dict[tuple[object, ...], bool] = {}
         for (image, _), groups in places.items():
-            candidates = [candidate(group) for group in groups]
+            candidates = [told(group) for group in groups]
             kept = self.choice.among(groups[0][0].text, candidates, image.whole)
             if all(kept) and len(kept) > 1 and not any(one.image for one in candidates):
                 open_ones += [(image, group[0]) for group in groups]
@@ -91,22 +92,23 @@ class PathValues:
             for group, keep in zip(groups, kept, strict=True):
                 document = (image, *group[0].site[:3])
                 kept_in[document] = kept_in.get(document, False) or keep
-        unknown: dict[str, list[Spot]] = {}
+        unknown: dict[tuple[str, str], list[Spot]] = {}
         for image, spot in open_ones:
             if (image, *spot.site[:3]) not in kept_in:
-                unknown.setdefault(spot.text, []).append(spot)
-        for text, those in unknown.items():
-            self.choice.untold(text, [candidate([spot]) for spot in those])
+                unknown.setdefault((spot.text, image.whole), []).append(spot)
+        for (text, wanted), those in unknown.items():
+            self.choice.untold(text, [told([spot]) for spot in those], wanted)
         return left | {spot.site for image, spot in open_ones if not kept_in.get((image, *spot.site[:3]), True)}
 
     def _edits(self, spots: Sequence[Spot], base: Mapping[str, Any]) -> Iterator[Edit]:
         missing: dict[tuple[object, int, Path], tuple[Place, dict[str, Value]]] = {}
         texts: dict[int, str] = {}
-        registries: list[Beside] = []
+        further: list[Beside] = []
         for _, group in by_site(spots):
             fitting, more = placed_texts(group, base, spots)
             texts |= {id(spot): fitting[spot.text] for spot in group}
-            registries += more
+            check_joined(group, base)
+            further += [*more, *digests_beside(group, base)]
         for spot in spots:
             place, text = spot.place, spot.text
             value = self._put(spot, texts.get(id(spot), str(spot.wanted)))
@@ -120,9 +122,9 @@ class PathValues:
                 check_read(spot, base)
                 _check_only(spot, base, spots)
             _put(missing.setdefault((place.inside, place.document, place.path), (place, {}))[1], keys, value)
-        for one in registries:
+        for one in further:
             place = one.spot.place
-            self.note(Replaced(file=one.spot.file.name, name=f"{one.spot.text.removesuffix(one.spot.leaf)}{one.key}", old=one.old, new=one.new))
+            self.note(Replaced(file=one.spot.file.name, name=one.spot.beside_path(one.key), old=MASK if _hidden(one.spot) else one.old, new=one.new))
             new = missing.get((place.inside, place.document, place.path)) if place.missing else None
             if new:
                 _put(new[1], (*map(str, place.missing[:-1]), one.key), one.new)
@@ -133,18 +135,6 @@ class PathValues:
                 yield place.edit(entries)
             else:
                 yield from self._inserted(place, entries)
-
-    def _emptied(self, source: Source, left: Collection[Site]) -> Iterator[Edit]:
-        """What is emptied: a digest that would count beside a new tag."""
-        spots = [Spot(text=text, file=source, place=place, wanted="") for text in self.emptied for place in self._find(source, text, optional=True)]
-        for spot in spots:
-            place = spot.place
-            if spot.site in left or not (is_digest(spot.old) or "digest" in spot.leaf.lower()):
-                continue
-            if not place.missing and (isinstance(place.node, Alias) or (isinstance(place.node, Scalar) and place.node.value)):
-                yield place.edit("")
-            elif len(place.missing) == 1 and _merges(place):
-                yield place.edit("", str(place.missing[0]))  # wins over the merge key's
 
     def _put(self, spot: Spot, value: str) -> str:
         """What is to stand at a place; raises RenderError, which does not show what a Secret holds."""
@@ -174,11 +164,19 @@ class PathValues:
 
 def _check_only(spot: Spot, base: Mapping[str, Any], spots: Sequence[Spot]) -> None:
     """Pass where a missing key is not one beside those that the image stands under; raises ConfigError."""
-    others = [] if in_chart(spot, base) else held_elsewhere(spot, spots)
-    if others:
+    if in_chart(spot, base):
+        return
+    where, file = spot.place.source.where(spot.place.node.start), spot.file.name
+    if others := held_elsewhere(spot, spots):
         raise ConfigError(
-            f"{spot.text} is not in {spot.file.name}, but the image stands at {some(others)}",
-            where=spot.place.source.where(spot.place.node.start),
+            f"{spot.text} is not in {file}, but the image stands at {some(others)}",
+            where=where,
+            hint="write it there (imagePath, valuesPaths), or, if it is read here too, createPaths: true adds it",
+        )
+    if others := lonely(spot, spots):
+        raise ConfigError(
+            f"{spot.text} is not in {file}, and no other part of an image stands beside it; images stand at {some(others)}",
+            where=where,
             hint="write it there (imagePath, valuesPaths), or, if it is read here too, createPaths: true adds it",
         )
 
@@ -200,14 +198,6 @@ def _meant(place: Place) -> Node | None:
     """What stands at a place, or what the alias there stands for."""
     root = place.source.documents[place.document].root
     return meant(place.node, place.source.targets(root))
-
-
-def _merges(place: Place) -> bool:
-    """Whether a merge key brings in a text for what is missing at a place."""
-    root, node = place.source.documents[place.document].root, place.node
-    pairs = node.pairs if isinstance(node, yaml_marks.Mapping) else ()
-    found = merged(pairs, str(place.missing[0]), place.source.targets(root)) if root is not None else None
-    return isinstance(found, Scalar) and bool(found.value)
 
 
 def _keys(place: Place) -> list[str]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from towline.gitops.chart_beside import base_of, chart_files, chart_folder
+from towline.gitops.chart_beside import base_of, base_values, chart_files, chart_folder
 
 FILES = {
     "Chart.yaml": b"",
@@ -25,3 +25,31 @@ def test_the_chart_s_own_values_are_known_if_they_can_be_read() -> None:
     assert base_of("a/b/c.yaml", FILES) == {"image": {"tag": "1"}}
     for path in ("a/values.yaml", "x.yaml", "broken/x.yaml"):
         assert base_of(path, FILES) == {}
+
+
+def test_the_values_of_subcharts_lie_below_their_names_and_under_the_chart_s() -> None:
+    files = {
+        "c/values.yaml": b"a: 1\nsub: {image: {registry: x}}\n",
+        "c/charts/sub/values.yaml": b"image: {registry: y, tag: '1'}\n",
+        "c/charts/sub/charts/deep/values.yaml": b"z: 1\n",
+        "c/templates/values.yaml": b"no: 1\n",
+        "d/values.yaml": b"other: 1\n",
+        "c/charts/odd/x/values.yaml": b"n: 1",
+    }
+    assert base_values(files, "c/", [b"a: 2\n", b"b: {{ no }}\n"]) == {
+        "a": "2",
+        "sub": {"image": {"registry": "x", "tag": "1"}, "deep": {"z": "1"}},
+    }
+
+
+def test_the_values_of_subcharts_lie_below_the_chart_s_own_values_file_too() -> None:
+    files = {
+        "c/Chart.yaml": b"",
+        "c/values.yaml": b"own: 1\n",
+        "c/charts/web/values.yaml": b"image: {tag: '1'}\n",
+    }
+    below = "c/charts/web/values.yaml"
+    listing = [*files, "c/charts/web/templates/values.yaml", "c/x/charts/web/values.yaml"]
+    assert chart_files("c/values.yaml", listing) == ("c/Chart.yaml", "c/values.yaml", below)
+    assert base_of("c/values.yaml", files) == {"web": {"image": {"tag": "1"}}}
+    assert base_of("c/prod.yaml", files) == {"own": "1", "web": {"image": {"tag": "1"}}}

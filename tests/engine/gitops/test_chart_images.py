@@ -6,7 +6,6 @@ import pytest
 
 from towline.gitops.chart_images import (
     ImageValues,
-    base_values,
     image_keys,
     unnamed,
     values_of,
@@ -57,21 +56,6 @@ def test_keys_below_each_other_come_together() -> None:
             "image": {"repository": "h.io/team/web", "tag": "2"},
             "side": {"image": {"repository": "h.io/side", "tag": "3", "digest": "sha256:1"}},
         }
-    }
-
-
-def test_the_values_of_subcharts_lie_below_their_names_and_under_the_chart_s() -> None:
-    files = {
-        "c/values.yaml": b"a: 1\nsub: {image: {registry: x}}\n",
-        "c/charts/sub/values.yaml": b"image: {registry: y, tag: '1'}\n",
-        "c/charts/sub/charts/deep/values.yaml": b"z: 1\n",
-        "c/templates/values.yaml": b"no: 1\n",
-        "d/values.yaml": b"other: 1\n",
-        "c/charts/odd/x/values.yaml": b"n: 1",
-    }
-    assert base_values(files, "c/", [b"a: 2\n", b"b: {{ no }}\n"]) == {
-        "a": "2",
-        "sub": {"image": {"registry": "x", "tag": "1"}, "deep": {"z": "1"}},
     }
 
 

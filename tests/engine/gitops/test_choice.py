@@ -129,3 +129,41 @@ def test_what_is_left_alone_is_said() -> None:
     candidates = [Candidate(file="a", resource="", image=image) for image in (NEW, "x.io/y:1")]
     Choice(say=said.append).among("image.tag", candidates, NEW)
     assert said == ["  image.tag is left alone where another image stands: a (x.io/y:1)"]
+
+
+def untold(**charts: str) -> str:
+    """What is said of files (with _ for a slash) that lie in charts of these names."""
+    said: list[str] = []
+    candidates = [
+        Candidate(file=f"{name.replace('_', '/')}.yaml", resource="", image="", chart=chart)
+        for name, chart in charts.items()
+    ]
+    Choice(warn=said.append).untold("image.tag", candidates, NEW)
+    return "".join(said)
+
+
+@pytest.mark.parametrize(
+    "charts",
+    [
+        {"apps_web_values": "", "apps_cart_values": ""},
+        {"apps_web": "", "apps_web-worker": "", "apps_cart": ""},
+        {"a_values": "a", "b_values": "b"},
+    ],
+)
+def test_files_that_seem_to_be_of_several_services_are_told(charts: dict[str, str]) -> None:
+    said = untold(**charts)
+    assert said.startswith(f"image.tag stands in {len(charts)} places without the image's name, and all are set: ")
+    assert said.endswith("; filePath can name the ones that are meant")
+
+
+@pytest.mark.parametrize(
+    "charts",
+    [
+        {"envs_dev": "", "envs_prod": ""},
+        {"web_dev": "", "web_prod": ""},
+        {"eu_web": "", "us_web": ""},
+        {"dev_values": "umbrella", "prod_values": "umbrella"},
+    ],
+)
+def test_files_that_are_those_of_one_service_in_several_places_are_not(charts: dict[str, str]) -> None:
+    assert untold(**charts) == ""

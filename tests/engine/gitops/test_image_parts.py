@@ -6,10 +6,11 @@ from towline.gitops.image_parts import (
     ImagePart,
     ImageParts,
     before,
-    digest_paths,
+    digest_stem,
     global_paths,
     is_digest,
     map_of,
+    stem,
 )
 
 WEB = ImageParts(
@@ -51,18 +52,24 @@ def test_each_part_is_a_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "found"),
+    ("key", "called"),
     [
-        ("image.tag", ("image.digest", "image.sha")),
-        ("imageTag", ("imageDigest", "imageSha")),
-        ("p[name=image.tag].value", ("p[name=image.digest].value", "p[name=image.sha].value")),
-        ("tag.image.tag", ("tag.image.digest", "tag.image.sha")),
-        ("stage", ()),
-        ("image", ()),
+        *((key, "") for key in ("digest", "sha", "sha256", "imageDigest", "image_sha", "tagDigest")),
+        *((key, "web") for key in ("webDigest", "webImageSha256", "web-digest")),
+        ("digestAlgorithm", "algorithm"),
+        ("shared", "red"),
+        ("tag", None),
+        ("hash", None),
     ],
 )
-def test_a_digest_is_looked_for_where_the_tag_is(path: str, found: tuple[str, ...]) -> None:
-    assert digest_paths(path) == found
+def test_a_key_that_is_called_as_a_digest_says_of_what(key: str, called: str | None) -> None:
+    assert digest_stem(key) == called
+
+
+def test_the_parts_of_one_image_have_keys_of_one_stem() -> None:
+    keys = ("webTag", "webImage", "web_image_tag", "webImageRepository", "web-url")
+    assert {stem(key) for key in keys} == {"web"}
+    assert {stem(key) for key in ("tag", "image", "imageName", "version")} == {""}
 
 
 def test_a_digest_has_its_algorithm_or_not() -> None:

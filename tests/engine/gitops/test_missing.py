@@ -54,3 +54,50 @@ def test_a_missing_key_is_added_where_the_image_is_known_to_belong(text: str, va
 def test_what_the_chart_beside_has_may_be_set_though_the_image_stands_elsewhere() -> None:
     files = {"c/Chart.yaml": b"name: c\n", "c/values.yaml": b"tag: a\n", "c/p.yaml": b"job: reg.io/team/web:1\n"}
     assert PathValues(pattern="c/p.yaml", values=TAG).apply(files) == {"c/p.yaml": b'job: reg.io/team/web:1\ntag: "2"\n'}
+
+
+IMAGE = ImagePart(image=WEB, part="image")
+OTHER = "{image: {repository: x, tag: '1'}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (f"kind: HelmRelease\nspec: {{values: {{web: {OTHER}}}}}\n", "spec.values.tag"),
+        (f"shop: {OTHER}\n", "shop.tag"),
+        ("shopImage: x:1\nport: 1\n", "tag"),
+        ("spec: {sidecar: {image: 'x:1'}, replicas: 1}\n", "spec.tag"),
+    ],
+)
+def test_a_missing_key_beside_nothing_of_an_image_is_refused_where_images_stand_elsewhere(
+    text: str, path: str
+) -> None:
+    values = {path: TAG["tag"]}
+    with pytest.raises(ConfigError, match="no other part of an image stands beside it") as caught:
+        changed(text, values)
+    assert caught.value.where.startswith("v.yaml:")
+    assert "createPaths" in caught.value.hint
+    assert changed(text, values, create=True) != text
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("replicas: 1\n", {"image": IMAGE}),
+        ("spec: {replicas: 1}\n", {"spec.image": IMAGE}),
+        (f"image: {{pullPolicy: Always}}\nside: {OTHER}\n", USUAL),
+        (f"web: {{replicas: 1}}\nside: {OTHER}\n", {"web.tag": TAG["tag"]}),
+        ("shop: {replicas: 1}\nside: {image: 'x:1'}\n", {"shop.image": IMAGE}),
+        ("shop: {imageName: x}\nside: {image: 'x:1'}\n", {"shop.imageTag": TAG["tag"]}),
+        ("cartImage: 'x:1'\n", {"webImage": IMAGE}),
+        ("global: {a: 1}\nimage: {repository: web}\n", {"global.imageRegistry": ImagePart(image=WEB, part="registry")}),
+        (
+            "shop: {version: '1'}\nside: {image: 'x:1'}\n",
+            {"shop.version": TAG["tag"], "shop.path": USUAL["image.repository"]},
+        ),
+    ],
+)
+def test_a_missing_key_is_added_where_it_belongs_or_nothing_else_is_known(
+    text: str, values: Mapping[str, ImagePart]
+) -> None:
+    assert changed(text, values) != text

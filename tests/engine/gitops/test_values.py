@@ -13,6 +13,9 @@ from towline.gitops.image_text import with_image, with_value
 from towline.gitops.values import PathValues
 
 IMAGE = {"image.repository": "host.example/app", "image.tag": "1.20"}
+WEB = ImageParts(host="reg.io", name="team/web", tag="2", digest="sha256:0", whole="reg.io/team/web:2")
+USUAL = {f"image.{part}": ImagePart(image=WEB, part=part) for part in ("repository", "tag")}
+TAG = {"image.tag": USUAL["image.tag"]}
 HELM_RELEASE = """\
 kind: HelmRelease
 spec:
@@ -36,8 +39,8 @@ spec:
 """
 
 
-def changed(text: str, values: Mapping[str, str | ImagePart], *emptied: str, create: bool = False) -> str:
-    change = PathValues(pattern="v.yaml", values=values, emptied=emptied, create=create)
+def changed(text: str, values: Mapping[str, str | ImagePart], *, create: bool = False) -> str:
+    change = PathValues(pattern="v.yaml", values=values, create=create)
     return change.apply({"v.yaml": text.encode()}).get("v.yaml", text.encode()).decode()
 
 
@@ -76,8 +79,8 @@ def test_a_digest_is_added_behind_the_tag_and_an_old_one_emptied_where_none_is_p
     digest = f"sha256:{'a' * 64}"
     text = "image:\n  repository: r\n  tag: t\n  pullPolicy: Always\n"
     assert changed(text, {**IMAGE, "image.digest": digest}).splitlines()[2:5] == ['  tag: "1.20"', f"  digest: {digest}", "  pullPolicy: Always"]
-    assert changed(f"image: {{tag: t, digest: '{digest}'}}\n", {"image.tag": "u"}, "image.digest") == "image: {tag: u, digest: ''}\n"
-    assert changed("image: {tag: t, digest: ''}\n", {"image.tag": "t"}, "image.digest", "other") == "image: {tag: t, digest: ''}\n"
+    assert changed(f"image: {{tag: t, digest: '{digest}'}}\n", TAG) == "image: {tag: '2', digest: ''}\n".replace("'2'", '"2"')
+    assert changed("image: {tag: '2', digest: ''}\n", TAG) == "image: {tag: '2', digest: ''}\n"
 
 
 def test_a_chart_s_own_version_changes() -> None:
@@ -152,23 +155,24 @@ def test_a_value_behind_an_alias_changes_as_the_policy_says(policy: str, path: s
 
 
 def test_an_old_digest_behind_an_alias_does_not_stay_unseen() -> None:
+    text = ALIASES.replace("tag: *v", "tag: '1'")
+
     def emptied(policy: str) -> str:
-        change = PathValues(pattern="v.yaml", values={"image.repository": "new"}, emptied=("image.digest",), sharing=Sharing(policy=policy))
-        return change.apply({"v.yaml": ALIASES.encode()})["v.yaml"].decode()
+        return PathValues(pattern="v.yaml", values=TAG, sharing=Sharing(policy=policy)).apply({"v.yaml": text.encode()})["v.yaml"].decode()
 
     with pytest.raises(RenderError, match=r"image\.digest stands behind the alias"):
         emptied(REFUSE)
-    assert emptied(OWN) == ALIASES.replace("host.example/app", "new").replace("tag: *v, digest: *d", 'tag: *v, digest: ""')
-    assert emptied(ALL) == ALIASES.replace("host.example/app", "new").replace("sha256:old", '""')
+    assert emptied(OWN) == text.replace("tag: '1', digest: *d", "tag: '2', digest: \"\"")
+    assert emptied(ALL) == text.replace("sha256:old", '""').replace("tag: '1', digest", "tag: '2', digest")
 
 
 def test_a_digest_that_a_merge_key_brings_in_is_emptied_by_a_key_of_its_own() -> None:
     text = "x: &x {digest: 'sha256:0'}\nimage:\n  <<: *x\n  tag: a\n"
-    once = text.replace("tag: a", "tag: b") + '  digest: ""\n'
-    assert changed(text, {"image.tag": "b"}, "image.digest") == once
-    assert changed(once, {"image.tag": "b"}, "image.digest") == once
-    empty = text.replace("sha256:0", "")
-    assert changed(empty, {"image.tag": "a"}, "image.digest") == empty
+    once = text.replace("tag: a", 'tag: "2"') + '  digest: ""\n'
+    assert changed(text, TAG) == once
+    assert changed(once, TAG) == once
+    empty = text.replace("sha256:0", "").replace("tag: a", "tag: '2'")
+    assert changed(empty, TAG) == empty
 
 
 def test_a_text_where_a_map_is_needed_says_so() -> None:
@@ -179,8 +183,6 @@ def test_a_text_where_a_map_is_needed_says_so() -> None:
 
 # An image in parts
 
-WEB = ImageParts(host="reg.io", name="team/web", tag="2", digest="sha256:0", whole="reg.io/team/web:2")
-USUAL = {f"image.{part}": ImagePart(image=WEB, part=part) for part in ("repository", "tag")}
 
 
 @pytest.mark.parametrize(("text", "result"), [
@@ -257,8 +259,8 @@ def test_flat_keys_have_their_registry_under_a_name_like_theirs() -> None:
 
 def test_a_bare_digest_is_emptied_beside_a_new_tag_and_a_commit_s_hash_is_not() -> None:
     bare = "a" * 64
-    assert changed(f"image: {{tag: '1', sha: {bare}}}\n", {"image.tag": "2"}, "image.sha") == "image: {tag: '2', sha: \"\"}\n"
-    assert changed("image: {tag: '1', sha: abc123}\n", {"image.tag": "2"}, "image.sha") == "image: {tag: '2', sha: abc123}\n"
+    assert changed(f"image: {{tag: '1', sha: {bare}}}\n", TAG) == "image: {tag: '2', sha: \"\"}\n"
+    assert changed("image: {tag: '1', sha: abc123}\n", TAG) == "image: {tag: '2', sha: abc123}\n"
 
 
 @pytest.mark.parametrize(("text", "values", "message", "hint"), [
@@ -310,7 +312,7 @@ def test_a_path_that_occurs_again_with_another_image_is_left_alone_there() -> No
     assert changed(PROVIDERS, PACKAGE) == PROVIDERS.replace("team/web:1", "team/web:2")
     values = "{values: {image: {registry: reg.io, digest: 'sha256:0', repository: team/"
     releases = PROVIDERS.replace("{package: 'reg.io/team/", values).replace(":1'", ", tag: '1'}}")
-    made = changed(releases, {f"spec.values.{path}": part for path, part in USUAL.items()}, "spec.values.image.digest")
+    made = changed(releases, {f"spec.values.{path}": part for path, part in USUAL.items()})
     assert made == releases.replace("team/web, tag: '1'", "team/web, tag: '2'").replace("sha256:0", "", 1)
 
 
@@ -327,7 +329,7 @@ def test_files_that_have_a_tag_alone_all_get_it() -> None:
 
 def test_an_optional_digest_is_looked_for_in_each_document() -> None:
     text = "".join(f"---\nkind: A\nmetadata: {{name: {name}}}\nimage: {{repository: reg.io/team/{name}, tag: '1'}}\n" for name in ("web", "cart"))
-    assert changed(text, USUAL, "image.digest", "image.sha") == text.replace("'1'", "'2'", 1)
+    assert changed(text, USUAL) == text.replace("'1'", "'2'", 1)
 
 
 def test_a_part_inside_of_a_whole_image_is_refused_with_the_way_to_write_it() -> None:
@@ -396,3 +398,22 @@ def test_a_key_that_calls_something_else_is_no_reason_to_refuse(beside: str) -> 
     values = {f"app.{part}": ImagePart(image=wanted, part=part) for part in ("repository", "tag")}
     changed = PathValues(pattern="v.yaml", values=values).apply({"v.yaml": f"app: {beside}\n".encode()})
     assert b"repository: reg.example.com/team/web" in changed["v.yaml"]
+
+
+def test_the_values_of_the_charts_say_which_image_the_files_over_them_are_for() -> None:
+    chart = "image: {registry: reg.io, repository: team/%s, tag: '1'}\n"
+    files = {f"c/{name}/{file}": text.encode() for name in ("web", "cart") for file, text in
+             (("Chart.yaml", f"name: {name}\n"), ("values.yaml", chart % name), ("prod.yaml", "image: {tag: '1'}\n"))}
+    said: list[str] = []
+    change = PathValues(pattern="c/*/prod.yaml", values=TAG, choice=Choice(say=said.append))
+    assert change.apply(files) == {"c/web/prod.yaml": b"image: {tag: '2'}\n"}
+    assert said == ["  image.tag is left alone where another image stands: c/cart/prod.yaml (reg.io/team/cart:1)"]
+
+
+def test_charts_of_several_names_that_have_a_tag_alone_are_told() -> None:
+    charts = {f"c/{name}/Chart.yaml": f"name: {name}\n" for name in "ab"}
+    said: list[str] = []
+    change = PathValues(pattern="c/*/values.yaml", values=TAG, choice=Choice(warn=said.append))
+    files = {**charts, **{f"c/{name}/values.yaml": "image: {tag: '1'}\n" for name in "ab"}}
+    assert len(change.apply({path: text.encode() for path, text in files.items()})) == 2
+    assert ["filePath" in one for one in said] == [True]

@@ -484,7 +484,7 @@ def test_a_chart_that_does_not_take_the_image_is_an_error_or_what_image_check_sa
 def test_a_key_that_a_workload_does_not_have_is_no_place_that_is_read(place: Place) -> None:
     place.server.add("ops", {"app.yaml": b"apiVersion: apps/v1\n" + DEPLOYMENT})
     for path in ("spec.img", "spec.template.spec.img"):
-        ending = place.deploy(filePath="app.yaml", imagePath=path)
+        ending = place.deploy(filePath="app.yaml", imagePath=path, createPaths=True)
         assert (ending.code, place.commits()) == (3, 2), ending.err
         assert "it names old.example.com/app:1 (Deployment, app)" in ending.message
 

@@ -98,7 +98,7 @@ def facts_of(done: Sequence[Deployment], stage: str) -> dict[str, object]:
 def replaced_lines(deployment: Deployment) -> list[str]:
     """What a deployment replaces by what, a line each for people; of many the first."""
     changes = [one for target in deployment.targets for one in target.watched.replaced if one.old != one.new] if deployment.update.files else []
-    lines = [f"{one.file}: {one.name}: {one.old or 'nothing'} -> {one.new}" for one in dict.fromkeys(changes)]
+    lines = [f"{one.file}: {one.name}: {one.old or 'nothing'} -> {one.new or 'nothing'}" for one in dict.fromkeys(changes)]
     return lines if len(lines) <= _LINES else [*lines[:_LINES], f"and {len(lines) - _LINES} more"]
 
 

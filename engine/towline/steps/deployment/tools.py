@@ -15,7 +15,7 @@ from towline.gitops.chart_files import Dependency
 from towline.gitops.chart_images import ImageValues
 from towline.gitops.choice import Choice
 from towline.gitops.helm import HelmChart, ValuesFile
-from towline.gitops.image_parts import PARTS, ImagePart, ImageParts, digest_paths
+from towline.gitops.image_parts import PARTS, ImagePart, ImageParts
 from towline.gitops.image_text import Put, image_put, with_value
 from towline.gitops.kustomize import KustomizeImage
 from towline.gitops.manifest import ContainerImage
@@ -99,10 +99,8 @@ class _Call:
         return Planned(change=Together(changes=every, lasting=lasting), images=images, lasting=lasting)
 
     def paths(self, images: Mapping[str, Deployed], values: Mapping[str, str | ImagePart], *, puts: Mapping[str, Put]) -> Planned:
-        """Edits of paths in files; of a digest that would count beside a new tag nothing is left."""
-        beside = dict.fromkeys(one for path in values for one in digest_paths(path))
-        emptied = tuple(path for path in beside if path not in values)
-        change = PathValues(pattern=self.file, values=values, puts=puts, emptied=emptied, note=self.note, sharing=self.sharing, choice=self.choice,
+        """Edits of paths in files."""
+        change = PathValues(pattern=self.file, values=values, puts=puts, note=self.note, sharing=self.sharing, choice=self.choice,
                             create=self.settings.flag("createPaths"))
         return self.planned(images, [change])
 
