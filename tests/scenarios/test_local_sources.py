@@ -12,15 +12,16 @@ from tests.engine.registry.clients import client, registry_of
 from tests.fakes.archives import config_of, layout, new_save, old_save, plain_layers, tar, tar_of, write
 from tests.fakes.docker_daemon import DockerDaemon
 from tests.fakes.docker_registry import DockerRegistry
-from tests.fakes.images import make_image, make_index
+from tests.fakes.images import make_image, make_index, refer_to
 from towline import dispatch
 from towline.errors import ConfigError, DigestMismatch
 from towline.image import Reference, parse_image, parse_platforms
 from towline.registry.copy import copy_images
-from towline.registry.job import CopyJob, CopyReport
+from towline.registry.job import DEMANDED, CopyJob, CopyReport
 from towline.registry.look import Copying
 from towline.registry.places import parse_local_place
 from towline.registry.progress import Progress
+from towline.registry.referrers import Lists, tag_of
 from towline.transport import Transport
 
 IMAGE = make_image(layers=3, size=200_000)
@@ -43,10 +44,10 @@ def place(tmp_path: Path) -> Path:
 
 
 def copied(text: str, registry: DockerRegistry, environ: dict[str, str] | None = None, platform: str = "") -> CopyReport:
-    """What the step does with a local image: open it, and let the copy ask for what has no name."""
+    """What the step does with a local image: open it, and let the copy ask for what has no name; what refers to it travels with it."""
     local = parse_local_place(text)
     target = Reference(registry=registry_of(registry), image=parse_image("team/app:1.0"))
-    job = CopyJob(repository="", target="", name=str(local), targets=(target,), platforms=parse_platforms(platform))
+    job = CopyJob(repository="", target="", name=str(local), targets=(target,), platforms=parse_platforms(platform), referrers=DEMANDED)
     with dispatch.part("local_images").open_source(local, environ=environ or {}) as source, Transport() as transport:
         copying = Copying(source=source, targets={target.registry: client(registry, "target", transport)}, progress=Progress(None, transport.clock))
         return copy_images([job], copying)[0]
@@ -68,6 +69,19 @@ def test_an_index_arrives_whole(place: Path, registry: DockerRegistry) -> None:
     assert report.platforms == ("linux/amd64", "linux/arm64")
     assert copied(f"oci:{place}/layout:all", registry, platform="linux/arm64").digest == INDEX.children[1].digest
     assert copied(f"oci:{place}/layout:all", registry, platform="linux/arm64,linux/amd64").platforms == ("linux/arm64", "linux/amd64")
+
+
+def test_what_refers_to_an_image_of_a_layout_arrives_where_only_a_tag_lists_it(tmp_path: Path, registry: DockerRegistry) -> None:
+    sbom, signature, cosign = refer_to(IMAGE), refer_to(IMAGE, "application/vnd.example.signature"), make_image(seed=77)
+    files = layout([("1", IMAGE), ("", sbom), ("", signature), (f"{tag_of(IMAGE.digest)}.sig", cosign)])
+    report = copied(f"oci:{write(tmp_path / 'layout', files)}", registry)
+    assert {one.digest for one in report.referrers} == {sbom.digest, signature.digest, cosign.digest}
+    assert [registry.blob(one.digest) for one in (IMAGE, sbom, signature, cosign)] == [one.manifest for one in (IMAGE, sbom, signature, cosign)]
+    assert registry.manifest_digest("team/app", f"{tag_of(IMAGE.digest)}.sig") == cosign.digest
+    with Transport() as transport:
+        listed = Lists(client(registry, "target", transport), "team/app").referrers([IMAGE.digest])
+    assert {one.digest for one in listed} == {sbom.digest, signature.digest}
+    assert not copied(f"oci:{tmp_path}/layout", registry).changed
 
 
 def test_the_daemons_image_arrives(tmp_path: Path, registry: DockerRegistry) -> None:

@@ -19,7 +19,6 @@ from towline.config.variables import check_variables
 from towline.errors import ConfigError, UsageError, placed
 from towline.registry.copy import copy_images
 from towline.registry.job import CopyJob, target_names
-from towline.registry.left_behind import check_left
 from towline.registry.look import Copying
 from towline.registry.places import Place, RegistryPlace, parse_place
 from towline.registry.progress import Progress
@@ -91,7 +90,6 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         clients = {registry: registry_client(task, transport, registry, role="target", names=names) for registry, names in target_names([job]).items()}
         copying = Copying(source=stack.enter_context(_opened(task, transport, source)), targets=clients,
                           progress=Progress(call.console, transport.clock), dry_run=task.dry_run, warn=call.console.warn)
-        check_left(copying.source, job.referrers, call.console.warn)
         reports = copy_images([job], copying)
         if settings.flag("verify"):
             reports = verify_images(reports, copying)

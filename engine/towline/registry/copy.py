@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.registry.deadline import in_time
 from towline.registry.early import Early
 from towline.registry.faults import Incomplete
@@ -13,6 +12,7 @@ from towline.registry.job import CopyJob, CopyReport, Moved
 from towline.registry.look import Copying, Holdings, Look
 from towline.registry.parallel import in_parallel
 from towline.registry.plan import CopyBlob, Plan
+from towline.registry.referrers import AMISS, spoils
 from towline.registry.transfer import Transfer
 
 _Plans = Sequence[tuple[Plan, ...]]
@@ -44,8 +44,8 @@ def _asked(look: Look, copying: Copying) -> bool:
     """Whether what refers to an image can travel with it."""
     try:
         look.ask()
-    except (RegistryError, CredentialError) as fault:
-        if not look.optional or isinstance(fault, RegistryUnreachable | DigestMismatch):
+    except AMISS as fault:
+        if not look.optional or spoils(fault, copying.source):
             raise
         copying.warn(f"{look} stays behind: {fault.message}")
         return False

@@ -12,9 +12,10 @@ from typing import Protocol
 from towline.errors import ConfigError, DigestMismatch, MachineError, RegistryError
 from towline.image import parse_digest
 from towline.registry.extent import Extent
+from towline.registry.layout_entries import read_entries
+from towline.registry.layout_referrers import LayoutReferrers
 from towline.registry.manifest import LIMIT, OCI_IMAGE, OCI_INDEX, Descriptor, Manifest, parse_manifest, part
 
-_REF_NAME = "org.opencontainers.image.ref.name"
 _HINT = "build or save the image anew"
 
 
@@ -92,8 +93,8 @@ class Layout:
         if body is None:
             raise ConfigError("the OCI layout has no index.json", where=name, hint=_HINT)
         self._index = self._parsed(body, _media_type(body) or OCI_INDEX)
-        self._names = _ref_names(body)
-        self._artifacts = _artifacts(body)
+        self._entries = read_entries(body, self._index.children)
+        self._referrers = LayoutReferrers(self._entries, self._manifest, name=name)
         self._whole: dict[str, Manifest] = {}  # images for several platforms whose index is (a part of) index.json
 
     def __str__(self) -> str:
@@ -107,9 +108,11 @@ class Layout:
     def get_manifest(self, repository: str, target: str) -> Manifest:
         """The manifest of a tag or digest, checked; raises ConfigError where it is not there, and DigestMismatch."""
         found = self.find_manifest(repository, target)
+        if found is None and is_digest(target):
+            raise ConfigError(f"the {self._name} lacks the manifest {target}", where=self._name, hint=_HINT)
         if found is None:
-            offers = ", ".join(sorted({name for name in self._names if name})) or "no image with a tag"
-            raise ConfigError(f"the {self._name} has no image {target or self._target!r}", where=self._name, hint=f"it has: {offers}")
+            raise ConfigError(f"the {self._name} has no image {target or self._target!r}", where=self._name,
+                              hint=f"it has: {self._offers() or 'no image with a tag'}")
         return found
 
     def find_manifest(self, repository: str, target: str) -> Manifest | None:  # noqa: ARG002 - a layout is no registry with repositories
@@ -133,11 +136,13 @@ class Layout:
         with extent:
             return True
 
-    def referring(self) -> int:
-        """How many entries of index.json refer to another manifest, beside the image that is meant."""
-        meant = self._chosen(self._target)
-        positions = range(len(self._index.children) if meant is not None else 0)
-        return len({self._index.children[position].digest for position in positions if self._subject(position)} - {meant.digest if meant else ""})
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...]:  # noqa: ARG002 - as above
+        """What refers to a manifest, as a registry would list it; raises ConfigError where there is no end of it."""
+        return self._referrers.of(digest)
+
+    def tags(self, repository: str) -> frozenset[str]:  # noqa: ARG002 - as above
+        """All tags of index.json, cosign's as they are in a registry."""
+        return frozenset(entry.name for entry in self._entries if entry.name)
 
     def images(self, limit: int = 1000) -> Iterator[Manifest]:
         """The images below the index, nested ones too, as far as they are there; at most `limit` manifests are looked at."""
@@ -164,9 +169,11 @@ class Layout:
 
     def _chosen(self, tag: str) -> Manifest | None:
         """The image of a tag, or the only one there is."""
-        positions = [position for position, name in enumerate(self._names) if not tag or name == tag]
+        positions = [position for position, entry in enumerate(self._entries) if not tag or entry.name == tag]
         if len(self._digests(positions)) > 1:
             positions = [position for position in positions if self._is_image(position)] or positions
+        if len(self._digests(positions)) > 1:
+            positions = self._without_parts(positions)
         digests = self._digests(positions)
         if len(digests) > 1:
             return self._flat(tag, positions)
@@ -179,25 +186,34 @@ class Layout:
 
     def _is_image(self, position: int) -> bool:
         """Whether an entry may be what is meant: one that refers to another is not, and none with the type of an artifact and no tag."""
-        return not self._subject(position) and (not self._artifacts[position] or bool(self._names[position]))
+        entry, found = self._entries[position], self._readable(position)
+        return not (entry.along or (found and found.subject) or (entry.artifact and not entry.name))
 
-    def _subject(self, position: int) -> str:
-        """The digest that an entry's manifest refers to, empty where it refers to none or cannot be read: that is told if the entry is what is meant."""
-        found = None
+    def _without_parts(self, positions: Sequence[int]) -> list[int]:
+        """Those that are no part of another one's index, or have a tag of their own: oras lists an image's platforms beside it."""
+        indexes = [found for position in positions if (found := self._readable(position)) and found.children]
+        parts = {child.digest for index in indexes for child in index.children}
+        return [position for position in positions if self._entries[position].name or self._index.children[position].digest not in parts]
+
+    def _readable(self, position: int) -> Manifest | None:
+        """An entry's manifest, None where it cannot be read: that is told if the entry is what is meant."""
         with contextlib.suppress(ConfigError, DigestMismatch, MachineError):
-            found = self._manifest(self._index.children[position].digest)
-        return "" if found is None else found.subject
+            return self._manifest(self._index.children[position].digest)
+        return None
 
     def _flat(self, tag: str, positions: Sequence[int]) -> Manifest:
         """The index of one image whose platforms stand in index.json itself; raises ConfigError for several images."""
         whole = part(self._index, positions)
         images = [child for child in whole.children if child.platform is None or child.platform.os != "unknown"]
-        if len({self._names[position] for position in positions}) > 1 or len(set(whole.platforms)) < len(images):
-            offers = ", ".join(sorted({name for name in self._names if name})) or "none that has a tag"
+        if len({self._entries[position].name for position in positions}) > 1 or len(set(whole.platforms)) < len(images):
             which = f"has more than one image {tag!r}" if tag else "has more than one image, and no tag says which"
-            raise ConfigError(f"the {self._name} {which}", where=self._name, hint=f"add :tag; it has: {offers}")
+            raise ConfigError(f"the {self._name} {which}", where=self._name,
+                              hint=f"add :tag; it has: {self._offers() or 'none that has a tag'}")
         self._whole[whole.digest] = whole
         return whole
+
+    def _offers(self) -> str:
+        return ", ".join(sorted({entry.name for entry in self._entries if entry.name and not entry.along}))
 
     def _manifest(self, digest: str) -> Manifest | None:
         body = self._files.read(_path_of(digest), LIMIT)
@@ -225,18 +241,6 @@ def _path_of(digest: str) -> str:
 
 def _from_start(found: tuple[int, int]) -> tuple[int, int, int]:
     return found[0], 0, found[1]
-
-
-def _ref_names(body: bytes) -> tuple[str, ...]:
-    """The tag of each entry of an index that was checked before, empty where it has none."""
-    annotations = [entry.get("annotations") for entry in json.loads(body)["manifests"] or []]
-    names = [entry.get(_REF_NAME) if isinstance(entry, dict) else None for entry in annotations]
-    return tuple(name if isinstance(name, str) else "" for name in names)
-
-
-def _artifacts(body: bytes) -> tuple[bool, ...]:
-    """Whether each entry of such an index says that it is an artifact of some type."""
-    return tuple(bool(entry.get("artifactType")) for entry in json.loads(body)["manifests"] or [])
 
 
 def _media_type(body: bytes) -> str:

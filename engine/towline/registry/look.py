@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
+from towline.errors import ConfigError, RegistryError, RegistryUnreachable
 from towline.image import Reference, Registry
 from towline.registry.client import RegistryClient
 from towline.registry.job import COPIED, DEMANDED, MOUNTED, SKIPPED, TAKEN, BlobReport, CopyJob, CopyReport, Moved
@@ -14,7 +14,7 @@ from towline.registry.manifest import IMAGES, INDEXES, Descriptor, Manifest, che
 from towline.registry.parallel import in_parallel
 from towline.registry.plan import CopyBlob, Place, Plan, Route, Tree, as_data, plan_copy, plan_tags, read_tree
 from towline.registry.progress import Progress
-from towline.registry.referrers import Lists, companions
+from towline.registry.referrers import AMISS, Lister, Lists, companions, spoils
 from towline.registry.source import Source
 from towline.registry.stream import read_small
 from towline.retry import moments
@@ -75,8 +75,8 @@ class Look:
         self._held: dict[Place, Manifest] = {}
         self._heads: dict[Reference, Descriptor | None] = {}
         source, home = copying.source, {place_of(target) for target in job.targets}
-        elsewhere = isinstance(source, RegistryClient) and home != {Place(registry=source.registry, repository=job.repository)}
-        self._lists = self._lists_of(source) if job.referrers and isinstance(source, RegistryClient) and elsewhere else None
+        within = isinstance(source, RegistryClient) and home == {Place(registry=source.registry, repository=job.repository)}
+        self._lists = self._lists_of(source) if job.referrers and isinstance(source, Lister) and not within else None
         self._referred = False
         self.companions: tuple[CopyJob, ...] = ()
         self.asked = False
@@ -156,18 +156,20 @@ class Look:
             if self._pending and self._job.referrers == DEMANDED:
                 raise
             self._copying.warn(f"what refers to {self._job.name} (signatures, attestations, SBOMs) was not looked for: {fault.message}")
-        except (RegistryError, CredentialError) as fault:
-            if self._job.referrers == DEMANDED or isinstance(fault, DigestMismatch):
+        except AMISS as fault:
+            if self._job.referrers == DEMANDED or spoils(fault, self._copying.source):
                 raise
             self._copying.warn(f"what refers to {self._job.name} (signatures, attestations, SBOMs) stays behind: {fault.message}")
 
-    def _lists_of(self, source: RegistryClient) -> Lists:
+    def _lists_of(self, source: Lister) -> Lists:
         return Lists(source, self._job.repository, lenient=self._job.referrers == TAKEN)
 
     def _briefly(self) -> tuple[CopyJob, ...]:
-        """The same where the source is needed for nothing else: it is not waited for long."""
+        """The same where the source is needed for nothing else: a registry is not waited for long."""
         assert self._lists is not None
-        source = self._lists.source
+        source = self._copying.source
+        if not isinstance(source, RegistryClient):
+            return companions(self._job, self._subjects(), self._lists)
         with source.transport.afresh(_BRIEF) as transport:
             self._lists = self._lists_of(source.by(transport))
             return companions(self._job, self._subjects(), self._lists)

@@ -7,20 +7,44 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
+from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, RegistryUnreachable, TowlineError
 from towline.image import Image, Reference
 from towline.registry.client import RegistryClient
 from towline.registry.faults import Incomplete
 from towline.registry.job import LEFT, CopyJob
 from towline.registry.manifest import OCI_INDEX, Descriptor, Manifest, parse_manifest
 from towline.registry.parallel import in_parallel
+from towline.registry.source import Source
 from towline.retry import moments
 
 _SUFFIXES = ("sig", "att", "sbom")
 _DEPTH, _MOST = 3, 1000
 _ROUNDS, _REST = 8, 0.6  # writes of a list that others write too; seconds in which one who has read it before has written it
+AMISS = (RegistryError, CredentialError, ConfigError)  # what may be wrong with one that refers to an image
+
+
+@runtime_checkable
+class Lister(Source, Protocol):
+    """A source that knows what refers to its manifests: a registry, or an OCI layout."""
+
+    def find_manifest(self, repository: str, target: str) -> Manifest | None:
+        """The manifest of a tag or digest, checked; None where it is not there."""
+
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+        """What the source itself lists as referrers of a manifest, None where it keeps no such list."""
+
+    def tags(self, repository: str) -> frozenset[str] | None:
+        """All tags, None where that is not known."""
+
+
+def spoils(fault: TowlineError, source: Source) -> bool:
+    """Whether a fault (one of AMISS) of one that refers to an image and may stay behind speaks against the copy of the image itself.
+
+    A registry that is not reached, or sends other content than a digest says, does so; a damaged file of a layout speaks for that file alone.
+    """
+    return isinstance(fault, RegistryUnreachable) or (isinstance(fault, DigestMismatch) and isinstance(source, RegistryClient))
 
 
 class Lists:
@@ -30,7 +54,7 @@ class Lists:
     A `lenient` one goes on with the tags where the registry refuses its own list, and keeps the reason in `refused`.
     """
 
-    def __init__(self, source: RegistryClient, repository: str, *, lenient: bool = False) -> None:
+    def __init__(self, source: Lister, repository: str, *, lenient: bool = False) -> None:
         self.source = source
         self._repository = repository
         self._tags: frozenset[str] | None = None
@@ -46,7 +70,7 @@ class Lists:
 
     def begin(self, digest: str) -> None:
         """Ask for what is known to be wanted, beside other questions; what fails here is asked for again when it is wanted."""
-        with contextlib.suppress(RegistryError, CredentialError):
+        with contextlib.suppress(*AMISS):
             self._begun[digest] = self.referrers([digest])
 
     def referrers(self, digests: Sequence[str]) -> list[Descriptor]:
@@ -106,7 +130,7 @@ def companions(job: CopyJob, digests: Iterable[str], lists: Lists) -> tuple[Copy
         found.update({digest: _job(job, digest, "") for digest in fresh})
         found.update({tag: _job(job, digest, tag) for tag, digest in lists.tagged(level).items()})
         if len(found) > _MOST:
-            raise RegistryError(f"more than {_MOST} referrers are listed for the image", where=f"{lists.source.registry}/{job.repository}")
+            raise RegistryError(f"more than {_MOST} referrers are listed for the image", where=job.name)
         level = list(dict.fromkeys(fresh))
         if not level:
             break

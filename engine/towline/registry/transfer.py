@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import groupby
 
-from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
+from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable, TowlineError
 from towline.image import Registry
 from towline.registry.attempts import Attempts
 from towline.registry.client import RegistryClient
@@ -20,6 +20,7 @@ from towline.registry.leftovers import PATIENTLY, SOON, Leftovers
 from towline.registry.parallel import JOBS, Slots, Stopped, in_parallel
 from towline.registry.plan import CopyBlob, Plan, PutManifest
 from towline.registry.progress import Progress
+from towline.registry.referrers import AMISS, spoils
 from towline.registry.source import Source
 from towline.registry.storing import Storing
 from towline.registry.stream import BlobStream, ahead
@@ -50,7 +51,7 @@ class Transfer:
         self._leftovers = Leftovers(targets, transport)
         self._storing = Storing(targets, transport)
         self.left: set[Plan] = set()
-        self.refused: dict[str, RegistryError | CredentialError] = {}
+        self.refused: dict[str, TowlineError] = {}
 
     def perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
         """Do all of it. Raises the errors of the registry family, DigestMismatch among them, and Incomplete where a believed manifest is not whole."""
@@ -107,8 +108,8 @@ class Transfer:
             for put in (*plan.manifests, *plan.tags):
                 if incomplete := self._storing.store(put):
                     raise incomplete.fault
-        except (RegistryError, CredentialError) as fault:
-            if isinstance(fault, RegistryUnreachable | DigestMismatch):
+        except AMISS as fault:
+            if spoils(fault, self._source):
                 raise
             self.left.add(plan)
             self.refused[", ".join(f"{put.place.repository}:{put.target}" for put in plan.tags)] = fault

@@ -13,7 +13,6 @@ from towline.image import Image, Platform, Reference, Registry, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.copy import copy_images
 from towline.registry.job import CopyJob, CopyReport, target_names
-from towline.registry.left_behind import check_left
 from towline.registry.look import Copying
 from towline.registry.places import DaemonImage, parse_local_place
 from towline.registry.progress import Progress
@@ -42,7 +41,6 @@ def run(task: Task) -> Outcome:
                      for registry, names in target_names(jobs).items()},
             progress=Progress(task.console, transport.clock), dry_run=task.dry_run, warn=task.console.warn,
         )
-        check_left(copying.source, wanted_referrers(settings), task.console.warn)
         reports = copy_images(jobs, copying)
         if settings.flag("verify"):
             reports = verify_images(reports, copying)
@@ -91,7 +89,7 @@ def _local_job(task: Task, targets: Sequence[_Place]) -> CopyJob:
     return CopyJob(
         repository="", target="", name=task.settings.text("localDockerImagePath"),
         targets=tuple(_reference(place, image) for place in targets for image in local_targets(task)),
-        platforms=wanted_platforms(task.settings),
+        platforms=wanted_platforms(task.settings), referrers=wanted_referrers(task.settings),
     )
 
 

@@ -277,12 +277,17 @@ def test_a_copy_loads_no_configuration(desk: Desk) -> None:
     assert desk.source.storage["b"].tags == {"1": desk.image.digest}
 
 
-def test_what_refers_to_an_image_in_a_layout_stays_behind_with_a_word(desk: Desk) -> None:
-    archives.write(desk.folder / "image", archives.layout([("1", desk.image), ("", refer_to(desk.image))]))
-    ending = desk.copy("oci:image", f"{desk.target.host}/app:1")
-    assert (ending.code, missing(desk.image, desk.target, "app")) == (0, ())
-    assert "holds 1 that refer to an image (signatures, attestations, SBOMs), and they stay behind" in ending.err
-    desk.target.forget()
-    assert desk.copy("oci:image", f"{desk.target.host}/app:2", "--copyReferrers").code == 3
-    assert desk.target.requests == ()
-    assert "stay behind" not in desk.copy("oci:image", f"{desk.target.host}/app:3", "--copyReferrers=false").err
+def test_what_refers_to_an_image_in_a_layout_travels_with_it(desk: Desk) -> None:
+    sbom = refer_to(desk.image)
+    files = archives.layout([("1", desk.image), ("", sbom)])
+    archives.write(desk.folder / "image", files)
+    assert desk.copy("oci:image", f"{desk.target.host}/app:1", "--copyReferrers=false").code == 0
+    assert missing(sbom, desk.target, "app") != ()
+    ending = desk.copy("oci:image", f"{desk.target.host}/app:2", "--verify")
+    assert (ending.code, ending.err, missing(desk.image, desk.target, "app"), missing(sbom, desk.target, "app")) == (0, "", (), ())
+    (desk.folder / "image" / "blobs" / sbom.digest.replace(":", "/")).unlink()
+    ending = desk.copy("oci:image:1", f"{desk.target.host}/b:3")
+    assert (ending.code, desk.target.storage["b"].tags["3"]) == (0, desk.image.digest)
+    assert f"{sbom.digest} stays behind: the OCI layout image lacks the manifest" in ending.err
+    ending = desk.copy("oci:image:1", f"{desk.target.host}/c:4", "--copyReferrers")
+    assert (ending.code, "c" in desk.target.storage and desk.target.storage["c"].tags) == (3, False)

@@ -130,10 +130,31 @@ def test_two_images_for_one_platform_or_for_none_that_is_named_are_two(index: Im
 @pytest.mark.parametrize("tag", ["", "1.0"])
 def test_what_refers_to_an_image_is_none_itself(shape: str, tag: str, tmp_path: Path) -> None:
     image = make_image()
-    files = layout([("", refer_to(image)), (tag, image), (tag, refer_to(image, content=b"other"))])
-    with opened(files, shape, tmp_path) as source:
+    several = refer_to(image), refer_to(image, content=b"other")
+    with opened(layout([("", several[0]), (tag, image), (tag, several[1])]), shape, tmp_path) as source:
         assert source.get_manifest("", tag).digest == source.get_manifest("", "").digest == image.digest
-        assert source.referring() == 2
+        assert {one.digest for one in source.referrers("", image.digest)} == {one.digest for one in several}
+        assert source.tags("") == frozenset({tag} - {""})
+
+
+@pytest.mark.parametrize("tag", ["", "1.0"])
+def test_lists_of_referrers_and_cosigns_tags_are_no_images_beside_one(tag: str, tmp_path: Path) -> None:
+    image, beside = make_image(), f"sha256-{'a' * 64}"
+    several = layout([(beside, make_index(seed=3)), (tag, image), (f"{beside}.sig", make_image(seed=4)), (f"host/app:{beside}.att", make_image(seed=5))])
+    with opened(several, "folder", tmp_path) as source:
+        assert source.get_manifest("", "").digest == image.digest
+        assert source.get_manifest("", f"{beside}.sig").digest == make_image(seed=4).digest
+        assert source.tags("") == frozenset({tag, beside, f"{beside}.sig", f"{beside}.att"} - {""})
+        with pytest.raises(ConfigError, match="no image '2'") as caught:
+            source.get_manifest("", "2")
+        assert caught.value.hint == f"it has: {tag or 'no image with a tag'}"
+
+
+def test_the_platforms_of_an_index_that_stand_beside_it_are_its_parts(tmp_path: Path) -> None:
+    index = make_index()
+    with opened(layout([("", index), *(("", child) for child in index.children)]), "folder", tmp_path) as source:
+        assert source.get_manifest("", "").digest == index.digest
+    assert "more than one image" in refused(layout([("1", index), *(("2", child) for child in index.children)]), tmp_path / "b").message
 
 
 def test_an_artifact_without_a_tag_is_no_image_beside_one(tmp_path: Path) -> None:
@@ -141,7 +162,7 @@ def test_an_artifact_without_a_tag_is_no_image_beside_one(tmp_path: Path) -> Non
     entries = json.loads(layout([("", image), ("", chart)])["index.json"])["manifests"]
     files = edited(layout([("", image), ("", chart)]), manifests=[entries[0], {**entries[1], "artifactType": "application/vnd.example.chart"}])
     with opened(files, "folder", tmp_path) as source:
-        assert (source.get_manifest("", "").digest, source.referring()) == (image.digest, 0)
+        assert (source.get_manifest("", "").digest, source.referrers("", image.digest)) == (image.digest, ())
 
 
 def test_an_artifact_with_a_tag_of_its_own_may_be_what_is_meant(tmp_path: Path) -> None:
@@ -157,7 +178,7 @@ def test_an_artifact_with_a_tag_of_its_own_may_be_what_is_meant(tmp_path: Path) 
 def test_what_refers_to_another_is_copied_where_it_is_all_there_is(tmp_path: Path) -> None:
     signature = refer_to(make_image())
     with opened(layout([("", signature)]), "folder", tmp_path) as source:
-        assert (source.get_manifest("", "").digest, source.referring()) == (signature.digest, 0)
+        assert source.get_manifest("", "").digest == signature.digest
 
 
 def test_platforms_beside_what_refers_to_them_are_one_image(tmp_path: Path) -> None:
@@ -167,7 +188,7 @@ def test_platforms_beside_what_refers_to_them_are_one_image(tmp_path: Path) -> N
     with opened(files, "folder", tmp_path) as source:
         found = source.get_manifest("", "")
         assert [child.digest for child in found.children] == [child.digest for child in index.children]
-        assert source.referring() == 1
+        assert [one.digest for one in source.referrers("", index.digest)] == [refer_to(index).digest]
 
 
 def test_a_damaged_entry_beside_the_image_is_no_hindrance(tmp_path: Path) -> None:
@@ -175,7 +196,7 @@ def test_a_damaged_entry_beside_the_image_is_no_hindrance(tmp_path: Path) -> Non
     files = layout([("1", image), ("2", other)])
     files["blobs/" + other.digest.replace(":", "/")] = b"{}"
     source = Layout(Folder(str(write(tmp_path, files))), name="OCI layout app", target="1")
-    assert (source.get_manifest("", "").digest, source.referring()) == (image.digest, 0)
+    assert (source.get_manifest("", "").digest, source.referrers("", image.digest)) == (image.digest, ())
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -157,13 +157,19 @@ def test_an_image_of_this_machine_goes_to_every_name_that_it_is_to_have(place: P
     assert place.staging.requests == ()
 
 
-def test_what_refers_to_a_local_image_stays_behind_with_a_word(place: Place) -> None:
+def test_what_refers_to_a_local_image_travels_with_it(place: Place) -> None:
     image = make_image(seed=3)
-    write(place.folder / "image", layout([("", image), ("", refer_to(image))]))
+    sbom = refer_to(image, content=b"what is in it")
+    folder = write(place.folder / "image", layout([("1", image), ("", sbom)]))
+    assert local(place, copyReferrers=False).code == 0
+    assert place.target.storage["team/app"].manifests.keys() == {image.digest}
     ending = local(place)
-    assert (ending.code, place.target.storage["team/app"].tags) == (0, {"1.0.0-7": image.digest})
-    assert "holds 1 that refer to an image" in ending.err
-    assert "holds 1 that refer to an image" in local(place, copyReferrers=True).message
+    assert (ending.code, "WARN" in ending.err, missing(sbom, place.target, "team/app")) == (0, False, ())
+    (folder / "blobs" / sbom.digest.replace(":", "/")).write_bytes(b"{}")
+    ending = local(place, "oci:image:1", targetImages={"app": "other/app"})
+    assert (ending.code, f"{sbom.digest} stays behind" in ending.err) == (0, True)
+    ending = local(place, "oci:image:1", targetImages={"app": "third/app"}, copyReferrers=True)
+    assert (ending.code, "third/app" in place.target.storage) == (5, False)
 
 
 def test_without_names_of_its_own_a_local_image_is_called_as_the_build_called_it(place: Place) -> None:
