@@ -6,6 +6,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
@@ -36,6 +37,28 @@ class Deadline:
     def left(self) -> float:
         """Seconds left, never below zero."""
         return max(0.0, self.end - self.clock.now())
+
+
+class Turns:
+    """The seconds of one of several that work in turns: they pass only while it is its turn."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._spent = 0.0
+        self._began: float | None = None
+
+    def now(self) -> float:
+        """Seconds that it has worked so far."""
+        return self._spent + (0.0 if self._began is None else self._now() - self._began)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Its turn, while the block runs."""
+        self._began = self._now()
+        try:
+            yield
+        finally:
+            self._spent, self._began = self.now(), None
 
 
 def pause(attempt: int, clock: Clock, *, base: float = 0.2, cap: float = 5.0) -> float:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.clock import FakeClock
-from towline.retry import Clock, Deadline, moments, pause, retry_after
+from towline.retry import Clock, Deadline, Turns, moments, pause, retry_after
 
 
 def test_a_deadline_counts_down_and_ends_at_zero() -> None:
@@ -18,6 +19,23 @@ def test_a_deadline_counts_down_and_ends_at_zero() -> None:
     assert deadline.left == 6.0
     fake.clock.sleep(60.0)
     assert deadline.left == 0.0
+
+
+def test_of_several_that_work_in_turns_each_one_s_deadline_counts_its_own_turns() -> None:
+    fake = FakeClock()
+    first, second = Turns(fake.clock.now), Turns(fake.clock.now)
+    deadline = Deadline.after(10.0, Clock(now=first.now))
+    with first.turn():
+        fake.clock.sleep(4.0)
+        assert deadline.left == 6.0
+    with second.turn():
+        fake.clock.sleep(60.0)
+    assert deadline.left == 6.0
+    with contextlib.suppress(ValueError), first.turn():
+        fake.clock.sleep(5.0)
+        raise ValueError
+    fake.clock.sleep(60.0)
+    assert (deadline.left, second.now()) == (1.0, 60.0)
 
 
 def test_pauses_double_until_the_cap() -> None:
