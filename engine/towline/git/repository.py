@@ -248,10 +248,15 @@ class Repository:
         words = ("diff-tree", "-r", "--patch", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv", base, self._tree(tip, changes))
         return self._copy.plain.local(*words).decode("utf-8", "replace")
 
-    def push(self, commit: str, tip: Tip) -> Pushed:
-        """Move the branch from `tip` to `commit`, its child, where it has not moved meanwhile; raises CredentialError."""
-        negotiated = ["-c", "push.negotiate=true"] if tip.there or (tip.new and tip.commit) else []  # else what the server has long had is sent (facts 3.2, 3)
-        done = self._copy.plain.ask(*negotiated, "push", "--porcelain", f"--force-with-lease={tip.reference}:{tip.expected}", "--", self.remote.url,
+    def push(self, commit: str, tip: Tip, *, rehearsed: bool = False) -> Pushed:
+        """Move the branch from `tip` to `commit`, its child, where it has not moved meanwhile; raises CredentialError.
+
+        With `rehearsed`, nothing is moved: the server is only asked whether this user may push, and where the branch is.
+        """
+        apart = not rehearsed and (tip.there or (tip.new and tip.commit))
+        negotiated = ["-c", "push.negotiate=true"] if apart else []  # else what the server has long had is sent (facts 3.2, 3)
+        dry = ["--dry-run"] if rehearsed else []
+        done = self._copy.plain.ask(*negotiated, "push", "--porcelain", *dry, f"--force-with-lease={tip.reference}:{tip.expected}", "--", self.remote.url,
                               f"{commit}:{tip.reference}")
         reasons = [line.split("\t")[-1] for line in done.out.decode("utf-8", "replace").splitlines() if line.startswith("!")]
         return Pushed(done=not done.code, refused=bool(reasons), text="\n".join([*reasons, self._git.text(done)]))

@@ -1,4 +1,4 @@
-"""One commit on a branch that others push to as well: read, change, commit, push, and again from the top where the branch moved."""
+"""One commit on a branch that others push to as well: planned in a copy, then pushed, and planned again where the branch moved."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ class Terms:
 class Update:
     """What became of it: the new commit (empty: none was made), its branch and base, changed files, pushes tried; under `dry_run` the unified diff.
 
-    With `newer`, a later build of the same pipeline is in place, and nothing was changed.
+    With `newer`, a later build of the same pipeline is in place, and nothing was changed. With `idle`, the change itself has nothing to do, and the commit
+    only brings the branch up to date with its base.
     """
 
     commit: str
@@ -71,6 +72,7 @@ class Update:
     attempts: int
     diff: str
     newer: Newer | None = None
+    idle: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,54 +84,105 @@ class Edit:
     new: bytes
 
 
-_TERMS = Terms()
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One update of a repository that is open: which branch (empty: the remote's HEAD), what is changed there, and under which text and terms."""
+
+    repository: Repository
+    branch: str
+    change: Change
+    text: CommitText
+    terms: Terms
 
 
-def update(repository: Repository, *, branch: str, change: Change, text: CommitText, terms: Terms = _TERMS) -> Update:
-    """Make `change` on `branch` (empty: the remote's HEAD) as one commit, until it is there or the repository's deadline is over.
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a job comes to: the commit `made` on top of `tip`, which is only here, and empty if nothing is to be pushed; and what has become of it so far."""
 
-    Nothing to change is a success without a commit. Raises ConfigError, CredentialError, GitError (the server refuses), GitUnreachable,
-    and what the change itself raises.
+    tip: Tip
+    update: Update
+    made: str = ""
+
+
+def plan(job: Job) -> Plan:
+    """Read the branch, and make the change and its commit in the copy alone. Nothing to change is a success without a commit.
+
+    Raises ConfigError, CredentialError, GitUnreachable, and what the change itself raises.
     """
-    if terms.dry_run:
-        return _update(repository, branch=branch, change=change, text=text, terms=terms)
-    with repository.alone(branch):
-        return _update(repository, branch=branch, change=change, text=text, terms=terms)
-
-
-def _update(repository: Repository, *, branch: str, change: Change, text: CommitText, terms: Terms) -> Update:
-    tip = repository.fetch(branch, scope=scope_of(terms.within), create=terms.create_branch)
+    repository, terms = job.repository, job.terms
+    tip = repository.fetch(job.branch, scope=scope_of(terms.within), create=terms.create_branch)
     last = next(repository.history(tip), None)
-    if last and not terms.allow_older and needs_past(last.message, text.provenance):
+    if last and not terms.allow_older and needs_past(last.message, job.text.provenance):
         repository.expect_history(tip)
-    attempts = 0
-    while True:
-        if terms.past:
-            terms.past.learn(partial(_messages, repository, tip), text.provenance)
-        tip, edits, files = _changes(repository, tip, change, author=text.author, terms=terms)
-        done = Update(commit="", branch=tip.branch, base=tip.seen, files=files, attempts=attempts, diff="")
-        if edits and not terms.allow_older:
-            history = ((commit.id, commit.message) for commit in repository.history(tip))
-            now = datetime.fromtimestamp(repository.deadline.clock.wall(), UTC)
-            newer = find_newer(history, text.provenance, [edit.old for edit in edits if edit.old is not None], now=now)
-            if newer:
-                return replace(done, files=(), newer=newer)
-        changes = {edit.path: edit.new for edit in edits}
-        if tip.new and files and not attempts:
-            _say_new(tip, terms)
-        if not (edits or tip.there) or terms.dry_run:
-            return replace(done, diff=_shown(repository, tip, edits) if edits else "")
-        attempts += 1
-        made = repository.commit(tip, changes, message=text.message(), author=text.author) if edits else tip.commit
-        landed = _land(repository, tip, made, request=text.provenance.request, attempt=attempts)
+    planned = _planned(job, tip, 0)
+    if planned.tip.new and planned.update.files:
+        _say_new(planned.tip, terms)
+    return planned
+
+
+def again(job: Job, planned: Plan) -> Plan:
+    """The plan on the branch as it is now; raises as `plan` does."""
+    return _planned(job, job.repository.refetch(planned.tip), planned.update.attempts)
+
+
+def check(job: Job, planned: Plan) -> Plan:
+    """A plan with something to push, once the server would let this user push it; made again where the branch has moved. Raises as `push` does."""
+    repository, tip = job.repository, planned.tip
+    refused = Pushed(done=False, refused=False, text="")
+    for attempt in range(_REFUSALS):
+        refused = repository.push(planned.made, tip, rehearsed=True)
+        if refused.done:
+            return planned
+        repository.wait(attempt, f"branch {tip.branch} could not be asked for, and the deadline is over")
+        now = repository.refetch(tip)
+        if _has_moved(tip, now):
+            return _planned(job, now, planned.update.attempts)
+    raise _refusal(repository, tip, refused)
+
+
+def push(job: Job, planned: Plan) -> Update:
+    """Push what is planned, planned again where the branch has moved, until it is there or the repository's deadline is over.
+
+    Raises ConfigError, CredentialError, GitError (the server refuses), GitUnreachable, and what the change itself raises.
+    """
+    repository, terms = job.repository, job.terms
+    while planned.made:
+        tip, attempts = planned.tip, planned.update.attempts + 1
+        landed = _land(repository, tip, planned.made, request=job.text.provenance.request, attempt=attempts)
         if isinstance(landed, str):
-            return replace(done, commit=landed, attempts=attempts)
+            return replace(planned.update, commit=landed, attempts=attempts)
         if attempts == terms.max_attempts:
             raise GitUnreachable(f"branch {tip.branch} kept moving: {attempts} pushes came too late", where=repository.remote.url,
                                  hint="leave maxPushAttempts out: then pushDeadline alone decides")
         if terms.console:
             terms.console.say(f"  {tip.branch} moved meanwhile; again on top of {landed.commit[:12]}")
-        tip = landed
+        planned = _planned(job, landed, attempts)
+    return planned.update
+
+
+def _planned(job: Job, tip: Tip, attempts: int) -> Plan:
+    """What the job comes to on this tip."""
+    repository, text, terms = job.repository, job.text, job.terms
+    if terms.past:
+        terms.past.learn(partial(_messages, repository, tip), text.provenance)
+    tip, edits, done = _changes(job, tip)
+    done = replace(done, attempts=attempts)
+    if newer := _newer(job, tip, edits):
+        return Plan(tip=tip, update=replace(done, files=(), newer=newer))
+    if not (edits or tip.there) or terms.dry_run:
+        return Plan(tip=tip, update=replace(done, diff=_shown(repository, tip, edits) if edits else ""))
+    changes = {edit.path: edit.new for edit in edits}
+    made = repository.commit(tip, changes, message=text.message(), author=text.author) if edits else tip.commit
+    return Plan(tip=tip, update=done, made=made)
+
+
+def _newer(job: Job, tip: Tip, edits: Sequence[Edit]) -> Newer | None:
+    """The later build of the same pipeline that the edits would take back."""
+    if not edits or job.terms.allow_older:
+        return None
+    now = datetime.fromtimestamp(job.repository.deadline.clock.wall(), UTC)
+    before = [edit.old for edit in edits if edit.old is not None]
+    return find_newer(_messages(job.repository, tip), job.text.provenance, before, now=now)
 
 
 def _say_new(tip: Tip, terms: Terms) -> None:
@@ -153,11 +206,12 @@ def _messages(repository: Repository, tip: Tip) -> Iterator[tuple[str, str]]:
     return ((commit.id, commit.message) for commit in repository.history(tip))
 
 
-def _changes(repository: Repository, tip: Tip, change: Change, *, author: Author, terms: Terms) -> tuple[Tip, tuple[Edit, ...], tuple[str, ...]]:
-    """What the change comes to: the tip that it is made on, the edits there, and the paths of what it changes on the branch as the server has it.
+def _changes(job: Job, tip: Tip) -> tuple[Tip, tuple[Edit, ...], Update]:
+    """What the change comes to: the tip that it is made on, the edits there, and what becomes of the branch as the server has it.
 
-    Where it changes something, and where it finds no place, a branch of its own gets what its base has besides first; edits may be none then.
+    A branch of its own gets what its base has besides first; edits may be none then.
     """
+    repository, change, terms = job.repository, job.change, job.terms
     while True:
         edits: tuple[Edit, ...] = ()
         fault: ConfigError | RenderError | None = None
@@ -165,17 +219,18 @@ def _changes(repository: Repository, tip: Tip, change: Change, *, author: Author
             tip, edits = _prepared(repository, tip, change, terms.within)
         except (ConfigError, RenderError) as caught:
             fault = caught
-        on_base = repository.caught_up(tip, author=author) if edits or fault else tip
+        on_base = repository.caught_up(tip, author=job.text.author)
         if fault and on_base == tip:
             raise fault
         if on_base.seen == tip.seen:
             break
         tip = on_base
-    files = tuple(edit.path for edit in edits)
+    files, idle = tuple(edit.path for edit in edits), False
     if on_base.there:
-        edits = prepare(repository, on_base, change, terms.within)
+        on_branch, edits = edits, prepare(repository, on_base, change, terms.within)
         files = files or tuple(edit.path for edit in edits) or _brought(repository, on_base, change)
-    return on_base, edits, files
+        idle = not (on_branch or edits or fault)
+    return on_base, edits, Update(commit="", branch=on_base.branch, base=on_base.seen, files=files, attempts=0, diff="", idle=idle)
 
 
 def _brought(repository: Repository, tip: Tip, change: Change) -> tuple[str, ...]:
@@ -338,9 +393,14 @@ def _land(repository: Repository, tip: Tip, made: str, *, request: str, attempt:
         for commit in repository.since(tip, now):
             if commit.id == made or (request and parse(commit.message).request == request):
                 return commit.id
-        if now.seen != tip.seen:
+        if _has_moved(tip, now):
             return now
     raise _refusal(repository, tip, refused)
+
+
+def _has_moved(tip: Tip, now: Tip) -> bool:
+    """Whether the branch is no longer what it was: also one that is there now, at the commit where it was to begin."""
+    return (now.seen, now.new) != (tip.seen, tip.new)
 
 
 def _refusal(repository: Repository, tip: Tip, pushed: Pushed) -> GitError:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.gitops.updates import update
 from tests.fakes.git_server import GitServer
 from towline.console import Console
 from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, RenderError
 from towline.git.remote import parse_remote
 from towline.git.repository import Author, Repository
 from towline.gitops.provenance import Provenance, compose, parse
-from towline.gitops.update import CommitText, Terms, Update, update
+from towline.gitops.update import CommitText, Terms, Update
 from towline.retry import Clock, Deadline
 
 TEXT = CommitText(text="Updated demo to version 2", provenance=Provenance(stage="Release", request="run-1"), author=Author(name="ann"))
@@ -460,6 +461,13 @@ def test_a_branch_that_somebody_else_makes_meanwhile_keeps_both(server: GitServe
     assert git(server, "log", "--format=%s", "stage").splitlines() == ["Updated demo to version 2", "Theirs", "Begin"]
 
 
+@pytest.mark.parametrize("moment", [PUSHING, SENDING])
+def test_a_branch_that_somebody_else_makes_meanwhile_without_a_commit_is_gone_on_with(server: GitServer, repository: Repository, moment: str) -> None:
+    server.fault = Once(moment, lambda: git(server, "branch", "stage", "main") or None)
+    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True))
+    assert (done.attempts, git(server, "rev-list", "stage").split()) == (2, [done.commit, done.base])
+
+
 def test_a_new_branch_whose_answer_was_lost_is_recognised(server: GitServer, repository: Repository) -> None:
     server.fault = Once(SENDING, lambda: "cut")
     done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True))
@@ -498,11 +506,46 @@ def test_a_deployment_brings_its_branch_up_to_date_with_the_base(server: GitServ
     assert again.commit == git(server, "rev-parse", "stage").strip()
 
 
-def test_a_branch_that_holds_the_image_already_is_left_alone_whatever_its_base_does(server: GitServer, repository: Repository) -> None:
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_branch_that_holds_the_image_already_is_brought_up_to_date_once(server: GitServer, repository: Repository, *, dry_run: bool) -> None:
     own = make_own(server, **{"apps/demo.yaml": AFTER})
-    server.add("demo", {"theirs": b"1"})
+    base = server.add("demo", {"theirs": b"1"})
+    terms = Terms(create_branch=True, dry_run=dry_run)
+    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
+    assert (done.idle, done.files, done.diff, bool(done.commit)) == (True, (), "", not dry_run)
+    if dry_run:
+        assert git(server, "rev-parse", "stage").strip() == own
+        return
+    assert subjects(server) == [f"Bring stage up to date with {base[:12]} of its base", "Own", "Begin"]
+    assert [git(server, "show", f"stage:{path}") for path in ("own", "theirs", "apps/demo.yaml")] == ["1", "1", AFTER.decode()]
+    again = update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
+    assert again == Update(commit="", branch="stage", base=done.commit, files=(), attempts=0, diff="")
+
+
+def test_a_branch_without_commits_of_its_own_moves_on_to_its_base_though_nothing_is_to_be_done(server: GitServer, repository: Repository) -> None:
+    server.add("demo", {"apps/demo.yaml": AFTER})
+    git(server, "branch", "stage", "main")
+    base = server.add("demo", {"theirs": b"1", "apps/demo.yaml": AFTER + b"# more\n"})
     done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=OWN)
-    assert (done.commit, done.files, git(server, "rev-parse", "stage").strip()) == ("", (), own)
+    assert (done.idle, done.commit, git(server, "rev-parse", "stage").strip()) == (True, base, base)
+    assert done.files == ("apps/demo.yaml",)
+
+
+def test_a_base_that_takes_the_image_back_gets_it_again(server: GitServer, repository: Repository) -> None:
+    git(server, "branch", "stage", "main")
+    server.add("demo", {"apps/demo.yaml": AFTER}, "stage")
+    server.git("update-ref", "refs/heads/main", "stage", repository=server.folder / "demo.git")
+    server.add("demo", {"apps/demo.yaml": BEFORE})
+    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=OWN)
+    assert (done.idle, done.files) == (False, ("apps/demo.yaml",))
+    assert git(server, "show", "stage:apps/demo.yaml").encode() == AFTER
+
+
+@pytest.mark.parametrize("branch", ["", "main"])
+def test_a_second_run_on_the_remotes_own_branch_is_unchanged_with_create_branch_too(server: GitServer, repository: Repository, branch: str) -> None:
+    assert update(repository, branch=branch, change=Replace(), text=TEXT, terms=OWN).commit
+    assert update(repository, branch=branch, change=Replace(), text=TEXT, terms=OWN).commit == ""
+    assert git(server, "rev-list", "--count", "main").strip() == "2"
 
 
 @pytest.mark.parametrize("cut", [False, True])
@@ -567,9 +610,12 @@ def test_a_base_is_pushed_though_no_file_that_is_looked_at_is_another(server: Gi
     assert git(server, "show", "stage:theirs") == "1"
 
 
+@pytest.mark.parametrize("deployed", [BEFORE, AFTER])
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_what_both_have_changed_is_told_before_anything_is_pushed(server: GitServer, repository: Repository, *, dry_run: bool) -> None:
-    own = make_own(server, **{"apps/other.yaml": b"image: other:own\n"})
+def test_what_both_have_changed_is_told_before_anything_is_pushed(
+    server: GitServer, repository: Repository, deployed: bytes, *, dry_run: bool,
+) -> None:
+    own = make_own(server, **{"apps/other.yaml": b"image: other:own\n", "apps/demo.yaml": deployed})
     server.add("demo", {"apps/other.yaml": b"image: other:theirs\n"})
     with pytest.raises(ConfigError, match=r"branch stage does not go together with its base: both have changed apps/other\.yaml"):
         update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True, dry_run=dry_run))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from towline.config.settings import Settings
-from towline.errors import Superseded
+from towline.errors import Superseded, TowlineError
 from towline.gitops.update import Update
 from towline.steps.deployment.images import Deployed
 from towline.steps.deployment.tools import Planned
@@ -107,21 +107,53 @@ def commits(pushed: Sequence[Deployment]) -> str:
     return ", ".join(f"commit {one.update.commit[:12]} on {one.update.branch}" for one in pushed)
 
 
+def keep(fault: TowlineError, done: Sequence[Deployment], rest: Sequence[tuple[Target, ...]], *, dry_run: bool, seconds: float) -> None:
+    """Let a fault tell what was pushed before it, of several branches also that none was, and what is left to do; of a dry run, what it has found."""
+    if dry_run:
+        fault.outputs = {**fault.outputs, "diff": diff_of(done)}
+        return
+    pushed = [one for one in done if one.update.commit]
+    if pushed:
+        fault.outputs = outputs_of(done, seconds=seconds)
+        places = "; ".join(f"{one.repository}: {commits([one])}" for one in pushed)
+        left = some([_place(targets) for targets in rest])
+        fault.message = f"{fault.message}; pushed before the fault, and they stay: {places}; not known to be pushed: {left}"
+        fault.hint = f"{fault.hint}; the step run again does the rest"
+    elif len(done) + len(rest) > 1:
+        fault.message = f"{fault.message}; nothing was pushed to any of the {len(done) + len(rest)} branches"
+
+
+def _place(targets: Sequence[Target]) -> str:
+    """The branch of a repository, for people."""
+    url, branch = (targets[0].settings.text(name) for name in ("serverUrl", "branchName"))
+    return f"branch {branch} of {url}" if branch else url
+
+
+def _idle(one: Deployment) -> str:
+    """That a branch got what its base has besides, and nothing else."""
+    return f"branch {one.update.branch} was brought up to date with its base, {commits([one])}"
+
+
 def outcome(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float) -> Outcome:
     """The step's outcome where all is well; a dry run leaves no facts."""
     outputs = {**outputs_of(done, seconds=seconds), **({"diff": diff_of(done)} if dry_run else {})}
-    changed = [one for one in done if one.update.commit]
-    files = some([path for one in done for path in one.update.files])
+    changed = [one for one in done if one.update.commit and not one.update.idle]
+    idle = [one for one in done if one.update.idle]
+    files = some([path for one in done for path in one.update.files if not one.update.idle])
     targets = [target for one in done for target in one.targets]
     images = ", ".join(dict.fromkeys(str(image.reference) for target in targets for image in target.images)) or "the version"
     branches = ", ".join(dict.fromkeys(one.update.branch for one in done))
     if dry_run:
-        return Outcome(status=SUCCESS, summary=f"would change {files or 'nothing'} on {branches}", outputs=outputs)
+        besides = [f"branch {one.update.branch} would be brought up to date with its base" for one in idle]
+        return Outcome(status=SUCCESS, summary="; ".join([f"would change {files or 'nothing'} on {branches}", *besides]), outputs=outputs)
     facts = facts_of(done, stage)
-    if not changed:
+    if changed:
+        summary = f"{files or branches}: {images}, {commits(changed)}"
+    else:
         places = ", ".join(dict.fromkeys(target.settings.text("filePath") for target in targets))
-        return Outcome(status=UNCHANGED, summary=f"{places} on {branches} holds {images} already", outputs=outputs, pipeline_environment=facts)
-    return Outcome(status=SUCCESS, outputs=outputs, summary=f"{files or branches}: {images}, {commits(changed)}", pipeline_environment=facts)
+        summary = f"{places} on {branches} holds {images} already"
+    summary = "; ".join([summary, *map(_idle, idle)])
+    return Outcome(status=SUCCESS if changed or idle else UNCHANGED, outputs=outputs, summary=summary, pipeline_environment=facts)
 
 
 def superseded(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float) -> Superseded:

@@ -8,13 +8,14 @@ from towline.config.catalog import load_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs
 from towline.config.resolve import resolve
+from towline.errors import GitError
 from towline.gitops.change import Together
 from towline.gitops.newest import Newer
 from towline.gitops.provenance import Provenance
 from towline.gitops.update import Update
 from towline.image import parse_reference
 from towline.steps.deployment.images import Deployed
-from towline.steps.deployment.report import Deployment, Target, commits, facts_of, outcome, outputs_of, superseded
+from towline.steps.deployment.report import Deployment, Target, commits, facts_of, keep, outcome, outputs_of, superseded
 from towline.steps.deployment.tools import Planned
 from towline.steps.deployment.watch import Watched
 from towline.wire import SUCCESS, UNCHANGED
@@ -65,6 +66,33 @@ def test_a_commit_that_only_brings_in_the_base_is_told() -> None:
     assert found.status == SUCCESS
     assert found.summary.startswith("stage: ")
     assert found.summary.endswith(f", commit {OURS[:12]} on stage")
+
+
+def test_where_the_change_had_nothing_to_do_that_is_said_beside_what_came_from_the_base() -> None:
+    idle = Update(commit=THEIRS, branch="stage", base=BASE, files=("app.yaml",), attempts=1, diff="", idle=True)
+    found = outcome([deployment(idle)], stage="", dry_run=False, seconds=0)
+    told = "branch stage was brought up to date with its base, commit cccccccccccc on stage"
+    assert (found.status, found.summary) == (SUCCESS, f"app.yaml on stage holds reg.example.com/app:2 already; {told}")
+    found = outcome([deployment(MADE), deployment(idle)], stage="", dry_run=False, seconds=0)
+    assert found.summary == f"app.yaml: reg.example.com/app:2, commit aaaaaaaaaaaa on main; {told}"
+    found = outcome([deployment(idle)], stage="", dry_run=True, seconds=0)
+    assert found.summary == "would change nothing on stage; branch stage would be brought up to date with its base"
+
+
+@pytest.mark.parametrize(("done", "rest", "message"), [
+    ([MADE], [NONE, NONE], ("no; pushed before the fault, and they stay: https://git.example.com/ops: commit aaaaaaaaaaaa on main; "
+                           "not known to be pushed: https://git.example.com/ops, https://git.example.com/ops")),
+    ([NONE], [NONE], "no; nothing was pushed to any of the 2 branches"),
+    ([], [NONE], "no"),
+])
+def test_a_fault_says_what_was_pushed_before_it_and_what_is_left(done: list[Update], rest: list[Update], message: str) -> None:
+    fault = GitError("no", hint="ask")
+    keep(fault, [*map(deployment, done)], [deployment(one).targets for one in rest], dry_run=False, seconds=0)
+    assert (fault.message, fault.hint) == (message, "ask; the step run again does the rest" if MADE in done else "ask")
+    assert bool(fault.outputs) == (MADE in done)
+    dry = GitError("no")
+    keep(dry, [*map(deployment, done)], [deployment(one).targets for one in rest], dry_run=True, seconds=0)
+    assert (dry.message, dry.outputs) == ("no", {"diff": "".join(one.diff for one in done)})
 
 
 def test_a_dry_run_shows_what_would_change_and_leaves_no_facts() -> None:

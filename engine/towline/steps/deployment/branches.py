@@ -1,0 +1,145 @@
+"""The branches that a step deploys to: all of them are read, changed and judged before the first is pushed to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from towline.config.settings import Settings
+from towline.git.repository import Repository
+from towline.gitops.change import Change, Together
+from towline.gitops.past import Past
+from towline.gitops.update import CommitText, Job, Plan, Terms, again, check, plan, push
+from towline.registry.credentials import basic
+from towline.retry import Clock, Deadline, Turns
+from towline.steps.deployment.commit_text import commit_text
+from towline.steps.deployment.remote import opened
+from towline.steps.deployment.report import Deployment, Target
+from towline.steps.task import Task
+
+_OPEN = 16  # repositories that stay open from their plan to their push, each with a folder, two locks and what was read of it; of more, each is opened twice
+
+
+def deploy(task: Task, groups: Sequence[tuple[Target, ...]], past: Past, landed: Callable[[Deployment], None]) -> None:
+    """Plan the change of each branch, ask the servers whether they would take them, and push to one branch after the other.
+
+    `landed` is told of each that went well; in a dry run, of each plan. Raises what a plan, a check or a push does: nothing is pushed after that.
+    """
+    branches = [Branch(task, group, past) for group in groups]
+    with ExitStack() as stack:
+        for branch in branches:
+            stack.callback(branch.close)
+        for branch in (kept := branches[:_OPEN]):
+            branch.open()
+        for branch in sorted(kept, key=lambda branch: branch.place):  # in one order: two runs must not wait for each other
+            branch.lock()
+        changing = False
+        for number, branch in enumerate(branches):
+            branch.prepare(checked=changing)
+            changing = changing or branch.changing
+            if task.dry_run:
+                landed(branch.done())
+            if number >= _OPEN:
+                branch.close()
+        pushed: set[str] = set()
+        for branch in branches if not task.dry_run else ():
+            landed(branch.push(beside=branch.place[0] in pushed))
+            branch.close()
+            pushed |= {branch.place[0]} if branch.changing else set()
+
+
+class Branch:
+    """Targets on one branch of one repository, which is open between `open` and `close`. Its deadline counts its own work alone."""
+
+    def __init__(self, task: Task, targets: tuple[Target, ...], past: Past) -> None:
+        settings = targets[0].settings
+        self.place = settings.text("serverUrl").rstrip("/"), settings.text("branchName")
+        self._targets, self._past, self._task = targets, past, replace(task, settings=settings)
+        self._turns = Turns()
+        self._deadline = Deadline.after(settings.number("pushDeadline"), Clock(now=self._turns.now))
+        self._open = ExitStack()
+        self._job: Job | None = None
+        self._plan: Plan | None = None
+
+    @property
+    def changing(self) -> bool:
+        """Whether something is to be pushed, or was."""
+        return bool(self._plan and self._plan.made)
+
+    def open(self) -> None:
+        """Make the copy's folder; raises as `opened` does, and MachineError."""
+        task, settings = self._task, self._task.settings
+        with self._turns.turn():
+            remote = self._open.enter_context(opened(task))
+            if remote.login:  # git sends it as one, and a server may repeat it
+                task.console.hide(basic(remote.login).removeprefix("Basic "))
+            made = Repository(remote, environ=task.environ, deadline=self._deadline, say=task.console.warn)
+            repository = self._open.enter_context(made)
+            self._job = Job(repository=repository, branch=settings.text("branchName"), change=self._change(), text=self._text(), terms=self._terms())
+
+    def lock(self) -> None:
+        """Hold off other writers of this user on this host until `close`, where that can be done; a dry run holds off nobody."""
+        if self._job and not self._task.dry_run:
+            with self._turns.turn():
+                self._open.enter_context(self._job.repository.alone(self._job.branch))
+
+    def prepare(self, *, checked: bool) -> None:
+        """Plan; with `checked`, ask the server whether it would take what is to be pushed. Raises as `plan` and `check` do."""
+        if not self._job:
+            self.open()
+        with self._turns.turn():
+            self._plan = plan(self._started)
+            if checked and self._plan.made:
+                self._plan = check(self._started, self._plan)
+
+    def push(self, *, beside: bool) -> Deployment:
+        """Push what is planned; `beside`: another branch of the repository was pushed to since, which may be this one's base. Raises as `push` does."""
+        if not self._job:
+            self.open()
+            self.lock()
+            self.prepare(checked=False)
+        with self._turns.turn():
+            assert self._plan
+            if beside and self._started.terms.create_branch:
+                self._plan = again(self._started, self._plan)
+            return Deployment(targets=self._targets, update=push(self._started, self._plan))
+
+    def done(self) -> Deployment:
+        """What the plan comes to."""
+        assert self._plan
+        return Deployment(targets=self._targets, update=self._plan.update)
+
+    def close(self) -> None:
+        """Remove the folder and let others write; a second time does nothing."""
+        self._job = None
+        self._open.close()
+
+    @property
+    def _started(self) -> Job:
+        assert self._job
+        return self._job
+
+    def _change(self) -> Change:
+        changes: tuple[Change, ...] = tuple(target.watched for target in self._targets)
+        lasting = tuple(one for target in self._targets for one in target.planned.lasting)
+        return changes[0] if len(changes) == 1 else Together(changes=changes, lasting=lasting)
+
+    def _terms(self) -> Terms:
+        settings = self._task.settings
+        paths = tuple(dict.fromkeys(path for target in self._targets for path in _paths(target.settings)))
+        return Terms(max_attempts=settings.number("maxPushAttempts"), dry_run=self._task.dry_run, console=self._task.console, within=paths,
+                     create_branch=settings.flag("createBranch"), allow_older=settings.flag("allowOlder"), past=self._past)
+
+    def _text(self) -> CommitText:
+        images = tuple(dict.fromkeys(image for target in self._targets for image in target.images))
+        names = tuple(dict.fromkeys(target.settings.text("deploymentName") or target.settings.text("filePath") for target in self._targets))
+        renderers = [target.planned.renderer for target in self._targets if target.planned.renderer]
+        text = commit_text(self._task, self._task.settings, names, images)
+        return replace(text, renderer=lambda: ", ".join(dict.fromkeys(renderer.version() for renderer in dict.fromkeys(renderers))))
+
+
+def _paths(settings: Settings) -> tuple[str, ...]:
+    """Paths and globs that hold all that any of the tools asks for or writes."""
+    chart = settings.text("chartPath").strip("/")
+    return (settings.text("filePath"), *([f"{chart}/**"] if chart else []), *settings.texts("helmValues"))
