@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from towline.gitops.chart_beside import base_of, base_values, chart_folder, nested
+from towline.gitops.chart_reads import puts_common
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.image_effect import Found, composed, elsewhere, images_in, is_read, last_part
 from towline.gitops.image_parts import REGISTRY, ImageParts, global_paths
@@ -101,7 +102,8 @@ def over_base(path: str, files: Mapping[str, bytes], like: Collection[str]) -> S
     if not base_of(path, files):
         return ()
     values = base_values(files, chart_folder(path, files) or "", [files[path]])
-    return images_in(json.dumps(values, default=str).encode(), like) or ()
+    joined = puts_common(path, files) is not False
+    return images_in(json.dumps(values, default=str).encode(), like, joined=joined) or ()
 
 
 def image_keys(files: Mapping[str, bytes]) -> list[str]:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Collection, Mapping
 
 from towline.gitops.chart_beside import base_of, chart_folder
-from towline.gitops.plain_data import load
+from towline.gitops.plain_data import load, mapping, maps_at, text_at
 
 _VALUES = re.compile(rb"\bValues\b(?:\.([A-Za-z_]\w*))?")
+_JOINS = re.compile(rb"\bimageRegistry\b|[\"'.]common\.images?\.")
 _TEXTS = re.compile(rb"\b(?:tpl|Files)\b")  # by which a value may read others, or a file itself
 
 
@@ -38,6 +39,37 @@ def unread(
         return [], set()
     known = {*reads, "global", *base_of(path, files)}
     return [key for key in keys if key not in known], reads
+
+
+def common_looks(path: str, files: Mapping[str, bytes], listing: Collection[str]) -> set[str]:
+    """The files that tell whether the chart of a values file puts the registry that its values have for all images before them."""
+    folder = chart_folder(path, files)
+    if folder is None or not any(b"imageRegistry" in files.get(one, b"") for one in (path, f"{folder}values.yaml")):
+        return set()
+    wanted = {f"{folder}templates/", f"{folder}charts/"}
+    return wanted | {one for one in listing if one.startswith(tuple(wanted)) and _is_template(one)}
+
+
+def puts_common(path: str, files: Mapping[str, bytes]) -> bool | None:
+    """Whether it does; None if that is not known, as of a chart whose own charts are elsewhere."""
+    folder = chart_folder(path, files)
+    if folder is None:
+        return None
+    inside = (f"{folder}templates/", f"{folder}charts/")
+    templates = [one for one in files if one.startswith(inside) and _is_template(one)]
+    if any(_JOINS.search(files[one]) for one in templates):
+        return True
+    wanted = maps_at(mapping(files[f"{folder}Chart.yaml"]), "dependencies")
+    there = all(
+        any(one.startswith(f"{folder}charts/{text_at(each, 'name')}/") for one in templates)
+        for each in wanted
+    )
+    old = f"{folder}requirements.yaml" in files
+    return False if templates and there and not old else None
+
+
+def _is_template(path: str) -> bool:
+    return path.startswith("templates/") or "/templates/" in path
 
 
 def _reads(

@@ -62,10 +62,12 @@ def containers_in(data: bytes) -> tuple[Found, ...] | None:
     return None if documents is None else _running(documents)
 
 
-def images_in(data: bytes, like: Collection[str]) -> tuple[Found, ...] | None:
+def images_in(
+    data: bytes, like: Collection[str], *, joined: bool = True
+) -> tuple[Found, ...] | None:
     """The images of containers in a YAML file, then all it names with one of the texts `like` in it.
 
-    None if it cannot be read.
+    They begin with the registry that values have for all images, unless these are not `joined`. None if the file cannot be read.
     """
     documents = _read(data)
     if documents is None:
@@ -73,7 +75,7 @@ def images_in(data: bytes, like: Collection[str]) -> tuple[Found, ...] | None:
     others = [
         found
         for document in documents
-        for found in _Walk(like).below(document, "", "", 0)
+        for found in _Walk(like, joined=joined).below(document, "", "", 0)
         if not (_is_workload(document) and _is_dropped(found.place))
     ]
     return tuple(dict.fromkeys([*_running(documents), *others]))
@@ -200,8 +202,11 @@ def _same_name(one: Reference, other: Reference) -> bool:
 class _Walk:
     """One document; what aliases repeat is read once."""
 
-    def __init__(self, like: Collection[str], *, secret: bool = False) -> None:
+    def __init__(
+        self, like: Collection[str], *, secret: bool = False, joined: bool = True
+    ) -> None:
         self._like = like
+        self._joined = joined
         self._secret = secret
         self._seen: dict[int, Any] = {}  # held, since what is freed leaves its id to others
 
@@ -213,7 +218,7 @@ class _Walk:
         if not isinstance(node, dict | list) or id(node) in self._seen:
             return
         if not self._secret and isinstance(node, dict) and node.get("kind") in _SECRETS:
-            yield from _Walk(self._like, secret=True).below(node, path, common, depth)
+            yield from _Walk(self._like, secret=True, joined=self._joined).below(node, path, common, depth)
             return
         self._seen[id(node)] = node
         if isinstance(node, list):
@@ -222,12 +227,12 @@ class _Walk:
             if parameters := _parameters(node):
                 yield from self.below(parameters, path, common, depth)
             return
-        common = _common(node) or common
+        common = (_common(node) or common) if self._joined else ""
         parts = _without_names(node, self._like)
         yield from (replace(one, secret=self._secret) for one in _spread(parts, path, common))
         for key, value in node.items():
             if not _is_note(path, key):
-                walk = _Walk(self._like, secret=True) if key == "secretGenerator" else self
+                walk = _Walk(self._like, secret=True, joined=self._joined) if key == "secretGenerator" else self
                 yield from walk.below(value, f"{path}.{key}".removeprefix("."), common, depth)
 
     def _text(self, text: str, path: str, depth: int) -> Iterator[Found]:
@@ -237,7 +242,7 @@ class _Walk:
         if "\n" in text and depth < _NESTED:
             for document in load(text.encode(errors="replace")) or ():
                 if isinstance(document, dict | list):
-                    walk = _Walk(self._like, secret=secret)
+                    walk = _Walk(self._like, secret=secret, joined=self._joined)
                     yield from walk.below(document, path, "", depth + 1)
         for part in words(text):
             if (reference := parse_familiar(part)) and (

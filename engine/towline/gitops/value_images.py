@@ -11,7 +11,7 @@ from typing import Any
 
 from towline.errors import ConfigError
 from towline.gitops import plain_data
-from towline.gitops.beside import image_paths, resource_at, text_at, texts_at, where_at
+from towline.gitops.beside import image_paths, resource_at, text_at, texts_at
 from towline.gitops.choice import Candidate
 from towline.gitops.document import Edit, spell
 from towline.gitops.dotted import Place, parse_dotted
@@ -20,8 +20,6 @@ from towline.gitops.image_parts import (
     REGISTRY,
     ImagePart,
     ImageParts,
-    before,
-    global_paths,
     map_of,
 )
 from towline.gitops.source import Source
@@ -104,15 +102,16 @@ class Spot:
         return around(self.place, self.parent)
 
     @property
+    def map_path(self) -> Path:
+        """Where the map is, or would be, that holds the place."""
+        return (*self.parent, *map(str, self.place.missing[:-1]))
+
+    @property
     def site(self) -> Site:
         """The map that holds the place, or what is one."""
-        missing = tuple(map(str, self.place.missing[:-1]))
-        return (
-            self.file.name,
-            self.place.inside,
-            self.place.document,
-            (*self.around.path, *missing),
-        )
+        missing = self.map_path[len(self.parent) :]
+        path = (*self.around.path, *missing)
+        return self.file.name, self.place.inside, self.place.document, path
 
     @property
     def leaf(self) -> str:
@@ -190,42 +189,6 @@ class Beside:
             inside=place.inside,
             after=self.spot.leaf,
         )
-
-
-def placed_texts(
-    spots: Sequence[Spot], base: Mapping[str, Any], others: Sequence[Spot] = ()
-) -> tuple[dict[str, str], list[Beside]]:
-    """What spots of one image in one map become, by their paths, and the registries beside them.
-
-    `base` are the values of the chart around, `others` all that is written into the file.
-    Raises ConfigError where the values have another registry for all images.
-    """
-    texts: dict[str, str] = {}
-    more: dict[str, Beside] = {}
-    for spot in spots:
-        assert isinstance(spot.wanted, ImagePart)
-        image, part = spot.wanted.image, spot.wanted.part
-        texts[spot.text] = str(spot.wanted)
-        if part not in _JOINED:
-            continue
-        key, below = _registry_key(spot.leaf), plain_data.texts_at(map_in(base, spot))
-        apart = spot.beside.get(key, below.get(key, ""))
-        if _OPEN.search(apart):  # its value is known elsewhere, and that a chart joins the two is
-            texts[spot.text] = str(spot.wanted).removeprefix(f"{image.host}/")
-            continue
-        common = _common(spot, base, others)
-        there = spot.old or below.get(spot.leaf, "")
-        fits = image.repository.startswith(f"{common}/") or _OPEN.search(common)
-        if not apart and not fits and _EMPTY.fullmatch(there):
-            common = ""  # nothing says yet that the chart puts it before this image: a host of its own
-        registry, rest = image.spread(there, apart, common)
-        _check_common(spot, before(rest, registry or apart, common), rest, common)
-        texts[spot.text] = rest + (
-            image.whole.removeprefix(image.repository) if part == "image" else ""
-        )
-        if registry and registry != apart and all(other.leaf != key for other in spots):
-            more[key] = Beside(spot=spot, key=key, old=spot.beside.get(key, ""), new=registry)
-    return texts, list(more.values())
 
 
 def map_in(base: Mapping[str, Any], spot: Spot) -> Mapping[str, Any] | None:
@@ -311,7 +274,7 @@ def _standing(spots: Sequence[Spot], beside: Mapping[str, str]) -> str:
     if "image" in by_part:
         leaf = by_part["image"].leaf
         old = beside.get(leaf, "")
-        return composed(beside.get(_registry_key(leaf), ""), old, "", "") if old else ""
+        return composed(beside.get(registry_key(leaf), ""), old, "", "") if old else ""
     named = by_part.get("repository") or by_part.get("name")
     keys = (named.leaf,) if named else ("repository", "name", "image")
     name = next(filter(None, map(beside.get, keys)), "")
@@ -319,43 +282,6 @@ def _standing(spots: Sequence[Spot], beside: Mapping[str, str]) -> str:
     return composed(beside.get(REGISTRY, ""), name, tag or "latest", "") if name else ""
 
 
-def _registry_key(leaf: str) -> str:
+def registry_key(leaf: str) -> str:
     """Where the registry would stand beside a key: `imageRegistry` beside `imageRepository`, else `registry`."""
     return leaf.replace("epository", "egistry") if "epository" in leaf else REGISTRY
-
-
-def _common(spot: Spot, base: Mapping[str, Any], others: Sequence[Spot]) -> str:
-    """The registry that the values give all images once `others` are written; empty for none."""
-    paths = global_paths(tuple(map(str, spot.parent)))
-    own = (_becomes(spot, path, others) for path in paths)
-    return next(filter(None, own), plain_data.text_at(base, *paths[-1]) if paths else "")
-
-
-def _becomes(spot: Spot, path: Path, others: Sequence[Spot]) -> str:
-    """What stands in a spot's document at a path in the end."""
-    place = spot.place
-    wanted = (spot.file.name, place.inside, place.document, path)
-    for one in others:
-        whole = (*one.place.path, *map(str, one.place.missing))
-        if (one.file.name, one.place.inside, one.place.document, whole) == wanted:
-            return str(one.wanted)
-    return text_at(place.source, place.document, path)
-
-
-def _check_common(spot: Spot, above: str, rest: str, common: str) -> None:
-    """Pass where the registry `above` the image makes it the wanted one, if it is the `common` one; raises ConfigError."""
-    assert isinstance(spot.wanted, ImagePart)
-    image = spot.wanted.image
-    there = composed(above, rest, "", "")
-    if not common or above != common or _OPEN.search(common) or there == image.repository:
-        return
-    paths = global_paths(tuple(map(str, spot.parent)))
-    place = spot.place
-    own = [path for path in paths if text_at(place.source, place.document, path)]
-    key = spell((own or paths[-1:])[0])
-    raise ConfigError(
-        f"{key} is {common}, so that a chart would run {there}, not {image.repository}",
-        where=where_at(place.source, place.document, own[0]) if own else spot.file.name,
-        hint=f"set {key} to {image.host} (valuesPaths may have {{{key}: registry}}), or, "
-        f"if the chart does not put it before this image, give {spot.text} a host in the file",
-    )

@@ -5,7 +5,7 @@ A values file's `image.repository`, a chart's `appVersion`, a HelmRelease's `spe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from towline.errors import ConfigError, RenderError, placed
 from towline.gitops.aliases import ALL, REFUSING, Sharing, meant
 from towline.gitops.change import Note, Replaced, match, select, unnoted
 from towline.gitops.chart_beside import base_of, chart_files, chart_name
+from towline.gitops.chart_reads import common_looks, puts_common
 from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.document import Edit, edit, own_value
 from towline.gitops.dotted import Place, check_missing, find, parse_dotted
@@ -22,9 +23,10 @@ from towline.gitops.flow import Value
 from towline.gitops.image_parts import ImagePart, ImageParts, map_of
 from towline.gitops.image_text import Put, instead
 from towline.gitops.missing import held_elsewhere, lonely
+from towline.gitops.registry_beside import doubts, placed_texts
 from towline.gitops.scalar import said
 from towline.gitops.source import Source, read
-from towline.gitops.value_images import Beside, Site, Spot, by_site, candidate, check_map, check_read, in_chart, placed_texts
+from towline.gitops.value_images import Beside, Site, Spot, by_site, candidate, check_map, check_read, in_chart
 from towline.gitops.version_beside import check_joined, digests_beside
 from towline.suggest import some
 from towline.yaml_marks import Node, Path, Scalar
@@ -54,6 +56,10 @@ class PathValues:
         found = select(self.pattern, listing)
         return tuple(dict.fromkeys((*found, *(one for path in found for one in chart_files(path, listing)))))
 
+    def glances(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
+        """The templates of the charts, where these may put a registry before all images."""
+        return {one for path in match(self.pattern, sorted(files)) for one in common_looks(path, files, listing)}
+
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit and insert; raises ConfigError (a path leads nowhere sensible) and RenderError."""
         sources = [read(path, files[path]) for path in match(self.pattern, sorted(files))]
@@ -67,7 +73,7 @@ class PathValues:
         changed: dict[str, bytes] = {}
         for source in sources:
             ours = [spot for spot in spots if spot.file is source and spot.site not in left]
-            changed[source.name] = edit(source, [*self._edits(ours, bases[source.name])], self.sharing)
+            changed[source.name] = edit(source, [*self._edits(ours, bases[source.name], joined=puts_common(source.name, files))], self.sharing)
         return {path: data for path, data in changed.items() if data != files[path]}
 
     def _spots(self, source: Source) -> Iterator[Spot]:
@@ -100,12 +106,14 @@ class PathValues:
             self.choice.untold(text, [told([spot]) for spot in those], wanted)
         return left | {spot.site for image, spot in open_ones if not kept_in.get((image, *spot.site[:3]), True)}
 
-    def _edits(self, spots: Sequence[Spot], base: Mapping[str, Any]) -> Iterator[Edit]:
+    def _edits(self, spots: Sequence[Spot], base: Mapping[str, Any], *, joined: bool | None) -> Iterator[Edit]:
         missing: dict[tuple[object, int, Path], tuple[Place, dict[str, Value]]] = {}
         texts: dict[int, str] = {}
         further: list[Beside] = []
         for _, group in by_site(spots):
-            fitting, more = placed_texts(group, base, spots)
+            fitting, more = placed_texts(group, base, spots, joined=joined)
+            for doubt in doubts(group, base, spots) if joined is None else ():
+                self.choice.warn(doubt)
             texts |= {id(spot): fitting[spot.text] for spot in group}
             check_joined(group, base)
             further += [*more, *digests_beside(group, base)]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.gitops.chart_reads import looks, unread
+from towline.gitops.chart_reads import common_looks, looks, puts_common, unread
 
 CHART = {
     "c/Chart.yaml": b"name: app\n",
@@ -53,3 +53,30 @@ def test_the_templates_are_looked_at_only_where_they_may_tell_something() -> Non
     assert looks("c/values.yaml", ["replicas"], CHART, new=True) == folders
     assert looks("c/templates/a.yaml", ["image"], CHART, new=True) == set()
     assert looks("d/prod.yaml", ["image"], {**CHART, "d/prod.yaml": b"a: b\n"}, new=True) == set()
+
+
+def joined(more: dict[str, bytes]) -> bool | None:
+    return puts_common("c/prod.yaml", {**CHART, **more})
+
+
+def test_whether_a_chart_puts_a_registry_before_all_images_is_read_in_all_its_templates() -> None:
+    reads = b"{{ (.Values.global).imageRegistry }}"
+    below = {"c/Chart.yaml": b"dependencies: [{name: x}]\n", "c/charts/x/templates/a": b"a"}
+    assert joined({}) is False
+    assert joined({"c/templates/b": reads}) is joined({**below, "c/charts/x/templates/b": reads})
+    assert joined({"c/templates/b": reads}) is True
+    assert joined({"c/charts/x/README.md": reads}) is joined(below) is False
+    assert joined({"c/Chart.yaml": b"dependencies: [{name: x}]\n"}) is None
+    assert puts_common("d/prod.yaml", CHART) is None
+
+
+def test_its_templates_are_looked_at_only_where_values_have_such_a_registry() -> None:
+    listing = [*CHART, "c/charts/x/templates/a", "c/charts/x/README.md", "d/templates/b"]
+    assert common_looks("c/prod.yaml", CHART, listing) == set()
+    files = {**CHART, "c/values.yaml": b"global: {imageRegistry: x}\n"}
+    assert common_looks("c/prod.yaml", files, listing) == {
+        "c/charts/",
+        "c/charts/x/templates/a",
+        "c/templates/",
+        "c/templates/a.yaml",
+    }

@@ -115,7 +115,9 @@ class Effect:
             any(names(one, image) for listed in found for one in listed or ())
             for image in self.images
         ):
-            found = [images_in(contents[path], like) for path in paths]
+            joined = [chart_reads.puts_common(path, contents) is not False for path in paths]
+            read = zip(paths, joined, strict=True)
+            found = [images_in(contents[path], like, joined=one) for path, one in read]
         every = [one for listed in found for one in listed or ()]
         over = [one for path in paths for one in over_base(path, contents, like)]
         self._check_places([*every, *over] if self.placed else every, warn)
@@ -130,8 +132,8 @@ class Effect:
             if there or self.tool != VALUES or not _holds_part(image, contents, paths):
                 beside = any(chart_folder(path, listing) is not None for path in paths)
                 sure = self.tool != VALUES or (beside and self.whole)
-                read = "no container" if named else "nothing that is read"
-                message = f"{read} in {some(paths)} names {_shown(image)}"
+                reader = "no container" if named else "nothing that is read"
+                message = f"{reader} in {some(paths)} names {_shown(image)}"
                 told = (
                     f"{message}: it names {some(there)}" if there else f"{message}, nor any image"
                 )

@@ -1,0 +1,120 @@
+"""Pure. What the parts of an image become at paths of values whose registry stands in a key of its own, beside the name or for all images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from towline.errors import ConfigError
+from towline.gitops import plain_data
+from towline.gitops.beside import text_at, where_at
+from towline.gitops.document import spell
+from towline.gitops.image_effect import composed
+from towline.gitops.image_parts import ImagePart, ImageParts, before, global_paths
+from towline.gitops.value_images import Beside, Spot, map_in, registry_key
+from towline.yaml_marks import Path
+
+_OPEN = re.compile(r"\{\{|\$[({A-Z]")  # a template, or a variable that is filled in later
+_EMPTY = re.compile(r"|~|null|<[^<>]*>|todo|tbd|placeholder|(?:change|replace)[-_ ]?me", re.IGNORECASE)
+_JOINED = ("repository", "image")  # parts that a registry may stand apart from
+
+
+def placed_texts(
+    spots: Sequence[Spot],
+    base: Mapping[str, Any],
+    others: Sequence[Spot] = (),
+    *,
+    joined: bool | None = None,
+) -> tuple[dict[str, str], list[Beside]]:
+    """What spots of one image in one map become, by their paths, and the registries beside them.
+
+    `base` are the values of the chart around, `others` all that is written into the file, `joined` says whether this chart puts a registry that the
+    values have for all images before theirs; None if that is not known.
+    Raises ConfigError where the values have another registry for all images.
+    """
+    texts: dict[str, str] = {}
+    more: dict[str, Beside] = {}
+    for spot in spots:
+        assert isinstance(spot.wanted, ImagePart)
+        image, part = spot.wanted.image, spot.wanted.part
+        texts[spot.text] = str(spot.wanted)
+        if part not in _JOINED:
+            continue
+        key, below = registry_key(spot.leaf), plain_data.texts_at(map_in(base, spot))
+        apart = spot.beside.get(key, below.get(key, ""))
+        if _OPEN.search(apart):  # its value is known elsewhere, and that a chart joins the two is
+            texts[spot.text] = str(spot.wanted).removeprefix(f"{image.host}/")
+            continue
+        there = spot.old or below.get(spot.leaf, "")
+        common = "" if joined is False else _common(spot, base, others)
+        if joined is None and _is_untold(image, apart, there, common):
+            common = ""  # nothing says yet that the chart puts it before this image: a host of its own
+        registry, rest = image.spread(there, apart, common)
+        _check_common(spot, before(rest, registry or apart, common), rest, common)
+        texts[spot.text] = rest + (
+            image.whole.removeprefix(image.repository) if part == "image" else ""
+        )
+        if registry and registry != apart and all(other.leaf != key for other in spots):
+            more[key] = Beside(spot=spot, key=key, old=spot.beside.get(key, ""), new=registry)
+    return texts, list(more.values())
+
+
+def doubts(spots: Sequence[Spot], base: Mapping[str, Any], others: Sequence[Spot]) -> list[str]:
+    """What a chart that nobody knows would run of those that get a name with a host below another registry for all images."""
+    found: list[str] = []
+    for spot in spots:
+        if not isinstance(spot.wanted, ImagePart) or spot.wanted.part not in _JOINED:
+            continue
+        image, below = spot.wanted.image, plain_data.texts_at(map_in(base, spot))
+        key, common = registry_key(spot.leaf), _common(spot, base, others)
+        there = spot.old or below.get(spot.leaf, "")
+        if common and _is_untold(image, spot.beside.get(key, below.get(key, "")), there, common):
+            found.append(
+                f"{spot.text} was empty, and gets {image.repository}; a chart that puts global.imageRegistry "
+                f"before it would run {common}/{image.repository} (valuesPaths can set it: registry)"
+            )
+    return found
+
+
+def _is_untold(image: ImageParts, apart: str, there: str, common: str) -> bool:
+    """Whether nothing tells that the registry for all images, which is another one, is put before what stands there."""
+    fits = image.repository.startswith(f"{common}/") or _OPEN.search(common)
+    return not apart and not fits and _EMPTY.fullmatch(there) is not None
+
+
+def _common(spot: Spot, base: Mapping[str, Any], others: Sequence[Spot]) -> str:
+    """The registry that the values give all images once `others` are written; empty for none."""
+    paths = global_paths(tuple(map(str, spot.map_path)))
+    own = (_becomes(spot, path, others) for path in paths)
+    return next(filter(None, own), plain_data.text_at(base, *paths[-1]) if paths else "")
+
+
+def _becomes(spot: Spot, path: Path, others: Sequence[Spot]) -> str:
+    """What stands in a spot's document at a path in the end."""
+    place = spot.place
+    wanted = (spot.file.name, place.inside, place.document, path)
+    for one in others:
+        whole = (*one.place.path, *map(str, one.place.missing))
+        if (one.file.name, one.place.inside, one.place.document, whole) == wanted:
+            return str(one.wanted)
+    return text_at(place.source, place.document, path)
+
+
+def _check_common(spot: Spot, above: str, rest: str, common: str) -> None:
+    """Pass where the registry `above` the image makes it the wanted one, if it is the `common` one; raises ConfigError."""
+    assert isinstance(spot.wanted, ImagePart)
+    image = spot.wanted.image
+    there = composed(above, rest, "", "")
+    if not common or above != common or _OPEN.search(common) or there == image.repository:
+        return
+    paths = global_paths(tuple(map(str, spot.map_path)))
+    place = spot.place
+    own = [path for path in paths if text_at(place.source, place.document, path)]
+    key = spell((own or paths[-1:])[0])
+    raise ConfigError(
+        f"{key} is {common}, so that a chart would run {there}, not {image.repository}",
+        where=where_at(place.source, place.document, own[0]) if own else spot.file.name,
+        hint=f"set {key} to {image.host} (valuesPaths may have {{{key}: registry}}), or, "
+        f"if the chart does not put it before this image, give {spot.text} a host in the file",
+    )
