@@ -9,16 +9,37 @@ _STEP = 4
 
 
 class ChunkSize:
-    """What has been learned of one registry; shared by threads."""
+    """What has been learned of one registry; shared by threads.
+
+    After a refusal requests are small, and grow step by step, one at a time: what is refused has to be sent again, and is less this way than from above.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._size = 0  # 0: any
+        self._size = 0  # what was taken, or is the least; 0: any
+        self._refused = 0  # the least that was
         self._least = SMALLEST
+        self._proven = False
+        self._trial = 0  # a request with so many is under way, to see whether they are taken
 
     def of(self, size: int) -> int:
         """How many of `size` bytes to send in one request."""
-        return min(size, self._size) if self._size else size
+        with self._lock:
+            if not self._size:
+                return size
+            larger = self._size * _STEP
+            if self._trial or not self._proven or larger > min(size, LARGEST) or larger >= self._refused:
+                return min(size, self._size)
+            self._trial = larger
+            return larger
+
+    def fits(self, size: int) -> bool:
+        """Whether so many may go in one request, for all that is known."""
+        return not self._size or size <= self._size
+
+    def least(self, size: int, wanted: int) -> int:
+        """How many of `size` bytes to send where it is to be `wanted`: no fewer than the registry says."""
+        return min(size, wanted if self._least == SMALLEST else self._least)
 
     def at_least(self, said: str | None) -> None:
         """Heed the registry's word on how small a chunk may be (OCI-Chunk-Min-Length); the last one of a blob may be smaller."""
@@ -26,6 +47,13 @@ class ChunkSize:
             with self._lock:
                 self._least = max(SMALLEST, int(said))
                 self._size = max(self._size, self._least) if self._size else 0
+
+    def taken(self, sent: int) -> None:
+        """A request with `sent` bytes was not too large."""
+        with self._lock:
+            if self._size and sent >= self._size:
+                self._size, self._proven = sent, True
+            self._trial = 0 if sent == self._trial else self._trial
 
     def refused(self, sent: int) -> bool:
         """A request with `sent` bytes was too large; whether fewer may be tried.
@@ -35,14 +63,8 @@ class ChunkSize:
         with self._lock:
             if sent <= self._least:
                 return False
+            self._refused = min(self._refused or sent, sent)
+            self._trial = 0 if sent == self._trial else self._trial
             if not self._size or sent <= self._size:
-                self._size = max(self._least, _below(sent))
+                self._size, self._proven = self._least, False
             return True
-
-
-def _below(sent: int) -> int:
-    """The next smaller step."""
-    size = LARGEST
-    while size >= sent:
-        size //= _STEP
-    return size

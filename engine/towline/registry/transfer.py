@@ -173,12 +173,15 @@ class Transfer:
             self._send([(blob, upload) for blob, _ in opened if (upload := self._start(blob))])
 
     def _send(self, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> None:
-        """Those that have as many bytes, of a blob that was sent early all, together; each upload that breaks off is gone on with alone."""
-        if opened:
-            stream = self._stream(opened[0][0])
-            for _, alike in groupby(sorted(opened, key=_offset), key=_offset):
-                for broken in self._pour(stream, list(alike)):
-                    self._mend(stream, broken)
+        """Those that have as many bytes, of a blob that was sent early all, together; so are those that break off, until all are there.
+
+        Raises what broke one of them off in the end.
+        """
+        attempts = {blob: Attempts() for blob, _ in opened}
+        stream = self._stream(opened[0][0]) if opened else None
+        while opened and stream:
+            broken = [one for _, alike in groupby(sorted(opened, key=_offset), key=_offset) for one in self._pour(stream, list(alike))]
+            opened = [(one[0], upload) for one in broken if (upload := self._next(stream, one, attempts[one[0]]))]
 
     def _stream(self, blob: CopyBlob) -> BlobStream:
         return BlobStream(blob, self._source, stop=self._stop, clock=self._transport.clock)
@@ -220,15 +223,6 @@ class Transfer:
             for blob in sinks.keys() - broken.keys():
                 self._leftovers.ended(blob)
             return [(blob, sinks[blob].upload, fault) for blob, fault in broken.items()]
-
-    def _mend(self, stream: BlobStream, broken: _Broken) -> None:
-        """Go on with an upload that broke off until its blob is there; raises what broke it off in the end."""
-        attempts = Attempts()
-        while upload := self._next(stream, broken, attempts):
-            again = self._pour(stream, [(broken[0], upload)])
-            if not again:
-                return
-            broken = again[0]
 
     def _next(self, stream: BlobStream, broken: _Broken, attempts: Attempts) -> UploadSession | None:
         """Where an upload that broke off goes on: where the registry has it, else from the beginning; None where the blob is there after all.

@@ -13,15 +13,17 @@ from typing import Self
 from urllib.parse import quote
 
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TransportError
-from towline.exchange import HttpRequest, Response, Sending
+from towline.exchange import HttpRequest, Response, Sending, origin
 from towline.registry import faults
-from towline.registry.chunk_size import ChunkSize
+from towline.registry.chunk_size import SMALLEST, ChunkSize
+from towline.registry.faults import ANEW, THERE, BrokenOff
 from towline.registry.hosts import absolute, may_follow
 from towline.registry.session import REDIRECTS, Session
 from towline.retry import moments
 from towline.transport import RETRIED
 
 _LOST = frozenset({401, 404, 416}) | RETRIED  # an upload that the registry forgot, or may take later
+_NO_PARTS = frozenset({400, 404, 405, 416, 501})
 _LATER = frozenset({401, 408, 429})
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 
@@ -51,6 +53,8 @@ class Uploads:
         self._mounts_own: bool | None = None
         self._doubted: set[str] = set()
         self.chunks = ChunkSize()
+        self._moving: set[str] = set()
+        self.in_parts = True
         self._unused: list[UploadSession] = []
 
     def doubt(self, repository: str) -> None:
@@ -100,6 +104,14 @@ class Uploads:
     def give_up(self, upload: UploadSession) -> None:
         """An upload that nobody needs any more: one of the `unused`."""
         self._unused += [upload]
+
+    def moved(self, url: str) -> None:
+        """The host of `url` has answered an upload with another place, and its bytes were lost."""
+        self._moving.add(origin(url))
+
+    def moves(self, url: str) -> bool:
+        """Whether it may do that again: then a request brings no more than can be sent again at once, where the registry takes parts."""
+        return self.in_parts and origin(url) in self._moving
 
     def unused(self) -> list[UploadSession]:
         """Uploads that have begun and that nobody needs, such as those of a question: they are the caller's to cancel."""
@@ -169,6 +181,7 @@ class Uploads:
 class BlobUpload:
     """The bytes of one blob on their way into an upload; nothing is stored before `finish`, and nothing at all where that is not reached.
 
+    What a host sends elsewhere, or finds too large, goes there or in smaller parts by itself, as long as the piece that holds it is the one at hand.
     `send` and `finish` raise BrokenOff where the upload may be gone on with (`Uploads.state`) or begun anew, else the errors of the registry family.
     """
 
@@ -178,26 +191,22 @@ class BlobUpload:
         self._session = uploads.session
         self._digest = digest
         self._size = size
-        self._whole = not upload.offset and uploads.chunks.of(size) == size
         self._resumed = upload.offset > 0
-        self._position = self._end = upload.offset
+        self._position = self._end = self._start = upload.offset
+        self._piece = memoryview(b"")  # from `_start` on
+        self._whole = self._in_one()
         self._sending: Sending | None = None
         self._line: tuple[int, Sending] | None = None
+        self._left = False
 
     def send(self, piece: memoryview | bytes) -> None:
-        """Send the next bytes; raises RegistryError where they are more than the blob has."""
+        """Send the next bytes, which stay as they are until the next call; raises RegistryError where they are more than the blob has."""
         view = memoryview(piece)
         if len(view) > self._size - self._position:
             party = self._session.party
             raise RegistryError(f"the {party} was to be sent more than the {self._size} bytes of the blob {self._digest}", where=str(party.registry))
-        while view:
-            if self._sending is None:
-                self._open()
-            part = view[: self._end - self._position]
-            self._guarded(part)
-            view = view[len(part) :]
-            if self._position == self._end and not self._whole:
-                self._close_part()
+        self._start, self._piece = self._position, view
+        self._bring(view)
 
     @property
     def come(self) -> int:
@@ -207,13 +216,12 @@ class BlobUpload:
 
     def finish(self) -> None:
         """All bytes are sent: let the registry store the blob."""
-        if self._whole:
-            if self._sending is None:
-                self._open()
-            response = self._answer()
-        else:
-            response = self._session.send(_at(self.upload, "PUT", url=self._sealed()), (self._session.scope(self.upload.repository),))
-        self._judge(response, (200, 201, 204))
+        try:
+            response = self._end_of_all()
+        except BrokenOff as fault:
+            self._bring(self._again(fault))
+            self.finish()
+            return
         if not faults.names(response, self._digest) and not self._uploads.holds(self.upload.repository, self._digest, self._size):
             party = self._session.party
             raise RegistryError(f"the {party} answers {response.status} to the blob {self._digest}, and does not have it", where=str(party.registry))
@@ -230,9 +238,49 @@ class BlobUpload:
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _open(self) -> None:
+    def _in_one(self) -> bool:
+        """Whether all of it goes in one PUT."""
+        sure = self.upload.sealed or self._size <= SMALLEST or not self._uploads.moves(self.upload.url)
+        return sure and not self.upload.offset and self._uploads.chunks.fits(self._size)
+
+    def _bring(self, view: memoryview) -> None:
+        """Send these bytes, in as many requests as it takes."""
+        while view:
+            try:
+                if self._sending is None:
+                    self._open(len(view))
+                part = view[: self._end - self._position]
+                self._guarded(part)
+                view = view[len(part) :]
+                if self._position == self._end and not self._whole:
+                    self._close_part()
+            except BrokenOff as fault:
+                view = self._again(fault)
+
+    def _again(self, fault: BrokenOff) -> memoryview:
+        """What a host that has said what it wants has to be sent again of the piece at hand; raises the fault where it said nothing, or needs more."""
+        if fault.then != THERE or self.upload.offset < self._start:
+            raise fault
+        self._session.transport.tally.retries += 1
+        self._position, self._whole = self.upload.offset, self._whole and self._in_one()
+        return self._piece[self._position - self._start :]
+
+    def _end_of_all(self) -> Response:
+        """The registry's answer to the last request, closed."""
+        if self._whole:
+            if self._sending is None:
+                self._open(0)
+            response = self._answer()
+        else:
+            response = self._session.send(_at(self.upload, "PUT", url=self._sealed()), (self._session.scope(self.upload.repository),))
+        self._judge(response, (200, 201, 204))
+        return response
+
+    def _open(self, at_hand: int) -> None:
         left = self._size - self._position
-        self._end = self._position + (left if self._whole else self._uploads.chunks.of(left))
+        if not self._whole:
+            left = self._uploads.chunks.least(left, at_hand) if self._uploads.moves(self.upload.url) else self._uploads.chunks.of(left)
+        self._end = self._position + left
         headers = {"Content-Type": "application/octet-stream"}
         if not self._whole:
             headers["Content-Range"] = f"{self._position}-{self._end - 1}"
@@ -241,14 +289,14 @@ class BlobUpload:
             self._sending = self._session.begin(request, self._end - self._position, (self._session.scope(self.upload.repository),))
             self._line = self._position, self._sending
         except RegistryUnreachable as fault:
-            raise faults.BrokenOff(fault) from fault
+            raise BrokenOff(fault) from fault
 
     def _guarded(self, part: memoryview) -> None:
         assert self._sending is not None
         try:
             heard = self._sending.send(part)
         except TransportError as fault:
-            raise faults.BrokenOff(faults.unreachable(self._session.party, fault)) from fault
+            raise BrokenOff(faults.unreachable(self._session.party, fault)) from fault
         if not heard:
             self._judge(self._answer(), ())
         self._position += len(part)
@@ -256,11 +304,12 @@ class BlobUpload:
     def _close_part(self) -> None:
         response = self._answer()
         self._judge(response, (200, 201, 202, 204))
+        self._uploads.chunks.taken(self._position - self.upload.offset)
         said = _RANGE.fullmatch(response.headers.get("Range", ""))
         self.upload, self._resumed = self._uploads.following(self.upload, response, self._position), False
         if said and int(said[1]) + 1 != self._position:  # ECR drops chunks silently (facts 3.3)
             party = self._session.party
-            raise faults.BrokenOff(RegistryError(f"the {party} has {int(said[1]) + 1} bytes of {self._position} that it was sent", where=str(party.registry)))
+            raise BrokenOff(RegistryError(f"the {party} has {int(said[1]) + 1} bytes of {self._position} that it was sent", where=str(party.registry)))
 
     def _answer(self) -> Response:
         assert self._sending is not None
@@ -269,7 +318,7 @@ class BlobUpload:
             try:
                 return sending.finish()
             except TransportError as fault:
-                raise faults.BrokenOff(faults.unreachable(self._session.party, fault)) from fault
+                raise BrokenOff(faults.unreachable(self._session.party, fault)) from fault
 
     def _judge(self, response: Response, fine: tuple[int, ...]) -> None:
         """Pass for a status that is `fine`; else raise what it means, with the wait that the registry asks for."""
@@ -284,15 +333,29 @@ class BlobUpload:
             diagnosis = faults.diagnose(response)
         meaning = faults.meaning(party, status, f"to store {self._digest} in {self.upload.repository}", diagnosis.text)
         if moved is not None:
-            self.upload = moved
-            raise faults.BrokenOff(meaning, taught=True, then=faults.THERE)
+            self._go_to(moved)
+            raise BrokenOff(meaning, taught=True, then=THERE)
         if diagnosis.damaged:
             raise faults.damaged(meaning)
         if status == 413 and self._uploads.chunks.refused(self._end - self.upload.offset):
-            raise faults.BrokenOff(meaning, wait=wait, taught=True, then=faults.THERE)
+            raise BrokenOff(meaning, wait=wait, taught=True, then=THERE)
+        if status in _NO_PARTS and not self._whole and not self.upload.offset and self._uploads.moves(self.upload.url):
+            self._uploads.in_parts = False
+            raise BrokenOff(meaning, taught=True, then=ANEW)
         if self._resumed and 400 <= status < 500 and status not in _LATER:
-            raise faults.BrokenOff(meaning, then=faults.ANEW)  # what it does not take from the middle on, it may take from the beginning
-        raise faults.BrokenOff(meaning, wait=wait) if status in _LOST else meaning
+            raise BrokenOff(meaning, then=ANEW)  # what it does not take from the middle on, it may take from the beginning
+        raise BrokenOff(meaning, wait=wait) if status in _LOST else meaning
+
+    def _go_to(self, moved: UploadSession) -> None:
+        """Go on at the other place; a large blob that was sent in one goes there in parts, each of which is sent there."""
+        self._uploads.moved(self.upload.url)
+        if self.upload.offset >= self._start:
+            if not self._left:
+                self._uploads.give_up(self.upload)  # nothing more comes there
+            self._left = True
+            self.upload = moved
+        elif not (self._whole and self._uploads.in_parts):
+            self.upload = moved
 
     def _moved(self, response: Response) -> UploadSession | None:
         """The same place in the upload at another URL, where the answer redirects there; raises RegistryError where that may not be followed."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 import pytest
 
@@ -25,6 +25,7 @@ from towline.registry.job import COPIED, MOUNTED, SKIPPED, Moved
 from towline.registry.manifest import Manifest
 from towline.registry.parallel import JOBS
 from towline.registry.plan import CopyBlob, Place, Plan
+from towline.registry.progress import Progress
 from towline.registry.transfer import Transfer
 from towline.transport import Transport
 
@@ -231,7 +232,54 @@ def test_a_proxy_that_takes_only_smaller_bodies_gets_chunks(source: FakeRegistry
     assert digest_of(target.storage["app"].blobs[blob.digest]) == blob.digest
     stored = [record for record in target.seen("PATCH") if record.status == 202]
     assert {record.bytes_in <= largest for record in stored} == {True}
-    assert len(stored) == -(-blob.size // (4 * 1024 * 1024 if largest > 4 * 1024 * 1024 else 1024 * 1024))
+    assert [record.bytes_in // 1024**2 for record in stored] == ([1, 4, 2] if largest > 4 * 1024 * 1024 else [1] * 7 + [0])
+
+
+class Winding(FakeRegistry):
+    """Redirects every part of an upload once."""
+
+    def answer(self, request: Request) -> Answer:
+        if request.method in ("PATCH", "PUT") and "/uploads/" in request.path and not request.asks("moved"):
+            query = urlencode({**{name: values[0] for name, values in request.query.items()}, "moved": "1"})
+            return Answer(status=307, headers={"Location": f"{request.path}?{query}"})
+        return super().answer(request)
+
+
+@pytest.mark.parametrize("largest", [0, 1024 * 1024])
+@pytest.mark.parametrize("kind", [FakeRegistry, Winding])
+def test_each_byte_is_read_once_from_the_source_once_a_target_is_known(
+    source: FakeRegistry, transport: Transport, kind: type[FakeRegistry], largest: int,
+) -> None:
+    """Several blobs at once, each for two registries; what is learned by the first one costs that one alone."""
+    with kind() as one, kind() as other:
+        targets = [client(registry, "target", transport) for registry in (one, other)]
+        pair = Pair(source, one, transport)
+        run = Transfer(pair.source, {target.registry: target for target in targets}, transport, Progress(None, transport.clock))
+
+        def plan(*numbers: int) -> Plan:
+            found = [blob_of(random.Random(number).randbytes(3 * 1024**2 + number), source, pair) for number in numbers]
+            places = [Place(registry=target.registry, repository="app") for target in targets]
+            return Plan(blobs=tuple(replace(blob, place=place) for blob in found for place in places))
+
+        one.largest_body = other.largest_body = largest
+        first, rest = plan(0), plan(*range(1, 9))
+        run.perform([first])
+        assert source.count("GET", "blobs") == (1 if kind is FakeRegistry and not largest else 2)  # both targets have it again together
+        source.forget()
+        run.perform([rest])
+        assert {digest: len(data) for digest, data in one.storage["app"].blobs.items()} == {blob.digest: blob.size for blob in (*first.blobs, *rest.blobs)}
+        assert other.storage["app"].blobs == one.storage["app"].blobs
+        assert source.count("GET", "blobs") == 8
+        assert sum(record.bytes_out for record in source.requests) == sum({blob.digest: blob.size for blob in rest.blobs}.values())
+
+
+def test_a_limit_costs_each_layer_at_most_what_was_under_way_and_all_of_them_one_trial(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    target.largest_body = 1024 * 1024
+    blobs = [blob_of(random.Random(number).randbytes(6 * 1024**2), source, pair) for number in range(4)]
+    transfer(pair, *blobs)
+    assert target.storage["app"].blobs.keys() == {blob.digest for blob in blobs}
+    assert source.count("GET") <= 2 * len(blobs) + 1
+    assert len([record for record in target.seen("PATCH") if record.status == 413]) <= 1
 
 
 @pytest.mark.parametrize(("layers", "largest"), [(5, 5), (3, 1), (20, 1)])
