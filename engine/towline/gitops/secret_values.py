@@ -16,13 +16,28 @@ from towline.gitops.rendered import Document, Path, at, cut, data, entries, item
 _MASK = "****"
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _KINDS = ("Secret", "SecretGenerator")
-_OPEN = ("apiVersion", "kind", "type", "immutable", "group", "version")  # of these only what is one text
+_OPEN = (
+    "apiVersion",
+    "kind",
+    "type",
+    "immutable",
+    "group",
+    "version",
+)  # of these only what is one text
 _NAMES = ("name", "namespace", "valuesKey", "targetPath", "optional", "key", "behavior")
 _ESCAPED = r"kind\W+\"[^\"\n]{0,99}\\|\\[xuU][^\"\n]{0,99}\"\s*:|stringData|secretGenerator"
 _WORD = re.compile(rf"(?:\b|\\[nrt])Secret(?:List|Generator)?\b|{_ESCAPED}")
 _HELD = re.compile(rf"kind\W+(?:\w+\W+){{0,6}}[nrt]?Secret(?:List|Generator)?\b|{_ESCAPED}")
+_DATA = re.compile(r"[\"'\s]/(?:data|stringData)\b|\b(?:data|stringData)[\"']?\s*:|\\[xuU]")
+_OPERATION = re.compile(r"\bop\W+(?:add|replace|test|copy|move)\b")
+_AIMED = re.compile(r"\btarget\b")
+_PATCH = re.compile(r"\bpatch(?:es)?\b|\bjsonOp\b")
 _MOST = 300  # values of one document, for each of which it is read anew
 _COMMENT = re.compile(r"#(?! Source: \S+/templates/\S+$).*$", re.MULTILINE)
+
+# How much of a node is not to be shown: of a Secret all but names; all; what may be a Secret's in
+# a patch of any kind; in a patch that says its kind; and in one of a kind that is another.
+_SECRET, _ALL, _DOUBTED, _NAMING, _OTHER = "secret", "all", "doubted", "naming", "other"
 
 
 @dataclass
@@ -47,7 +62,7 @@ def shown(contents: Mapping[str, bytes], marks: Marks) -> dict[str, bytes]:
         text = content.decode(errors="replace")
         if "\0" in text:  # UTF-16, for one
             found[path] = f"# not shown, since it is no text: {marks.of(text)}\n".encode()
-        elif _WORD.search(text):
+        elif _suspect(text):
             found[path] = "".join(_shown(one, marks) for one in cut(text)).encode()
     return {
         path: masked
@@ -58,7 +73,7 @@ def shown(contents: Mapping[str, bytes], marks: Marks) -> dict[str, bytes]:
 
 def _shown(one: Document, marks: Marks) -> str:
     """The text of a document as it may be shown."""
-    if not _WORD.search(one.text):
+    if not _suspect(one.text):
         return one.text
     if one.empty:
         return _COMMENT.sub(lambda found: f"# {marks.of(found[0])}", one.text)
@@ -83,39 +98,69 @@ def _without_change(one: Document, text: str) -> Document:
     return made if same else replace(one, text="")
 
 
-def _hidden(node: yaml.Node | None, path: Path, how: str = "") -> Iterator[tuple[Path, str]]:
-    """What is not to be shown of a node, with its places: the Secrets in it, and texts that hold one.
+def _suspect(text: str) -> bool:
+    """Whether there may be a Secret in it, or a patch of one: that need not name its kind."""
+    aimed = _OPERATION.search(text) or (_AIMED.search(text) and _PATCH.search(text))
+    return bool(_WORD.search(text) or (aimed and _DATA.search(text)))
 
-    `how` is `secret` where the node is one, of which only names are shown, and `all` for all of it.
-    """
+
+def _hidden(node: yaml.Node | None, path: Path, how: str = "") -> Iterator[tuple[Path, str]]:
+    """What is not to be shown of a node, with its places: the Secrets in it, and texts that hold one."""
     if isinstance(node, yaml.ScalarNode):
-        if node.value and (how or _HELD.search(node.value)):
+        if node.value and (how in (_SECRET, _ALL) or _holds(node.value, how)):
             yield path, node.value
         return
     for number, item in enumerate(items(node) if node else ()):
         yield from _hidden(item, (*path, number), how)
     here = entries(node) if node else {}
-    kind = _text(node, "kind")
-    if not how and (kind in _KINDS or "stringData" in here):
-        how = "secret"
+    if how != _ALL and (_text(node, "kind") in _KINDS or "stringData" in here):
+        how = _SECRET
     for key, value in here.items():
-        below = how
-        if how == "secret" and (
-            key == "metadata" or (key in (*_OPEN, *_NAMES) and isinstance(value, yaml.ScalarNode))
-        ):
-            below = ""
-        elif how == "secret" or key == _APPLIED:
-            below = "all"
-        elif not how and (key == "secretGenerator" or (kind == "SecretList" and key == "items")):
-            below = "secret"
-        elif not how and key != "target" and _text(node, "target", "kind") in _KINDS:
-            below = "all"
-        yield from _hidden(value, (*path, key), below)
+        yield from _hidden(value, (*path, key), _below(here, key, how))
+
+
+def _holds(text: str, how: str) -> bool:
+    """Whether a text holds a Secret, or a patch of one."""
+    if _HELD.search(text) or (how in (_DOUBTED, _NAMING) and _WORD.search(text)):
+        return True
+    patches = how == _DOUBTED or (how != _OTHER and _OPERATION.search(text))
+    return bool(patches and _DATA.search(text))
+
+
+def _below(here: Mapping[str, yaml.Node], key: str, how: str) -> str:
+    """How what is under a key of a mapping is to be hidden; a patch is hidden as its target says."""
+    if how == _SECRET:
+        plain = key in (*_OPEN, *_NAMES) and isinstance(here[key], yaml.ScalarNode)
+        return "" if key == "metadata" or plain else _ALL
+    if how == _ALL or key == _APPLIED or (key == "value" and how != _OTHER and _of_data(here)):
+        return _ALL
+    if key == "secretGenerator" or (key == "items" and _value(here.get("kind")) == "SecretList"):
+        return _SECRET
+    if isinstance(here.get("target"), yaml.MappingNode):
+        return how if key == "target" else _of_target(entries(here["target"]).get("kind"))
+    return _NAMING if key in ("patch", "patchesStrategicMerge") else how
+
+
+def _of_data(here: Mapping[str, yaml.Node]) -> bool:
+    """Whether a mapping is an operation of a JSON patch on a Secret's data, or on all of it."""
+    first = _value(here.get("path")).split("/")[1:2]
+    return "op" in here and "path" in here and first in ([], [""], ["data"], ["stringData"])
+
+
+def _of_target(kind: yaml.Node | None) -> str:
+    """How a patch is to be hidden whose target has this kind: kustomize reads it as a pattern, and none as any."""
+    text = _value(kind)
+    if text in _KINDS:
+        return _ALL
+    return _OTHER if re.fullmatch(r"\w+", text) else _DOUBTED
+
+
+def _value(node: yaml.Node | None) -> str:
+    return node.value if isinstance(node, yaml.ScalarNode) else ""
 
 
 def _text(node: yaml.Node | None, *path: str) -> str:
-    found = at(node, path)
-    return found.value if isinstance(found, yaml.ScalarNode) else ""
+    return _value(at(node, path))
 
 
 def _plain_keys(node: yaml.Node) -> bool:

@@ -126,6 +126,86 @@ def test_what_is_no_secret_stays_as_it_is(text: str) -> None:
     assert shown({"f": text.encode()}, Marks()) == {}
 
 
+def kustomization(target: str, patch: str, *, key: str = "patches") -> str:
+    lines = "".join(f"    {line}\n" for line in patch.splitlines())
+    return f"kind: Kustomization\n{key}:\n- target: {target}\n  patch: |-\n{lines}"
+
+
+OPERATIONS = "- op: replace\n  path: /data/password\n  value: hidden"
+MERGE = "kind: Any\nmetadata: {name: any}\ndata:\n  password: hidden"
+
+
+@pytest.mark.parametrize(
+    "patch", [OPERATIONS, MERGE, '[{"op": "add", "path": "/data/a", "value": "hidden"}]']
+)
+@pytest.mark.parametrize("key", ["patches", "patchesJson6902"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "{name: x}",
+        "{version: v1, name: x}",
+        "{labelSelector: a=b}",
+        "{kind: Secret, name: x}",
+        "{kind: '', name: x}",
+        "{kind: 'Sec.*', name: x}",
+        "{kind: ConfigMap|Secret}",
+        "{kind: [Secret]}",
+        "{kind: }",
+    ],
+)
+def test_a_patch_whose_target_may_be_a_secret_is_not_shown(
+    target: str, key: str, patch: str
+) -> None:
+    text = masked(kustomization(target, patch, key=key))
+    assert "hidden" not in text
+    assert f"target: {target}" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- op: replace\n  path: /data/password\n  value: hidden\n",
+        "- op: add\n  path: /data\n  value: {password: hidden}\n",
+        '[{"op": "test", "path": "/stringData/password", "value": "hidden"}]\n',
+        '[{"op": "add", "path": "", "value": {"data": {"p": "hidden"}}}]\n',
+        "# was hidden\n- {op: add, path: /data/p, value: x} # hidden\n",
+        "spec:\n  patchesJson6902:\n  - target: {name: x}\n    patch:\n    - {op: add, path: /data/p, value: hidden}\n",
+        "kind: PatchTransformer\ntarget: {name: x}\npatch: '[{op: add, path: /data/p, value: hidden}]'\n",
+        "kind: PatchJson6902Transformer\ntarget: {name: x}\njsonOp: |-\n  [{op: add, path: /data/p, value: hidden}]\n",
+        'transformers:\n- |-\n  kind: PatchTransformer\n  target: {name: x}\n  patch: \'[{"op": "add", "path": "/data/p", "value": "hidden"}]\'\n',
+        "patchesStrategicMerge:\n- |-\n  metadata: {name: &k Secret}\n  kind: *k\n  data: {p: hidden}\n",
+        "patches:\n- patch: |-\n    metadata: {name: &k Secret}\n    kind: *k\n    data: {p: hidden}\n",
+        "patchesStrategicMerge:\n- kind: Secret\n  data: {p: hidden}\n",
+        "x: &t {name: x}\npatches:\n- target: *t\n  patch: '[{op: add, path: /data/p, value: hidden}]'\n",
+        "x: &x {target: {name: x}}\npatches:\n- <<: *x\n  patch: '[{op: add, path: /data/p, value: hidden}]'\n",
+        "patches:\n- target: {name: x} # hidden\n  patch: '[{op: add, path: /data/p, value: x}]'\n",
+        'patches:\n- target: {name: x}\n  patch: \'[{"op":"add","path":"/d\\u0061ta/p","value":"hidden"}]\'\n',
+    ],
+)
+def test_operations_on_data_and_patches_in_other_forms_are_not_shown(text: str) -> None:
+    assert "hidden" not in masked(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        kustomization("{kind: Deployment, name: x}", "- {op: add, path: /spec/a, value: stays}"),
+        kustomization("{name: x}", "- {op: add, path: /spec/a, value: stays}"),
+        kustomization("{name: x}", "kind: Deployment\nspec: {replicas: 3}"),
+        kustomization("{kind: Deployment|StatefulSet}", "- {op: add, path: /spec/a, value: stays}"),
+        kustomization("{kind: ConfigMap, name: x}", OPERATIONS),
+        kustomization("{kind: ConfigMap, name: x}", MERGE),
+        "patches:\n- target: {kind: ConfigMap}\n  patch:\n  - {op: add, path: /data/a, value: stays}\n",
+        "patchesStrategicMerge:\n- |-\n  kind: ConfigMap\n  data: {a: stays}\n",
+        "kind: HorizontalPodAutoscaler\nspec:\n  metrics:\n  - resource: {name: cpu, target: {type: Utilization}}\n",
+        "spec: {a: &a {mountPath: /data}, b: *a}\n",
+        "- {op: add, path: /spec/template/metadata, value: stays}\n",
+    ],
+)
+def test_a_patch_of_what_is_no_secret_stays_as_it_is(text: str) -> None:
+    assert shown({"f": text.encode()}, Marks()) == {}
+
+
 def test_a_document_beside_a_secret_that_cannot_be_read_stays_and_a_file_that_is_no_text_is_hidden() -> (
     None
 ):
