@@ -11,6 +11,7 @@ from towline.registry.manifest import Descriptor
 
 _REF_NAME = "org.opencontainers.image.ref.name"
 _OF_ANOTHER = re.compile(r"(?:.*:)?((sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128})(\.(?:sig|att|sbom))?)")
+_CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")  # some say these of images, as if they were artifacts
 _COSIGN = "dev.cosignproject.cosign/"  # values of `kind`, by `cosign save` (cosign, pkg/oci/layout)
 _SAVED = {f"{_COSIGN}sigs": ".sig", f"{_COSIGN}atts": ".att"}
 _SAVED_IMAGES = (f"{_COSIGN}image", f"{_COSIGN}imageIndex")
@@ -42,7 +43,7 @@ def _entry(fields: Mapping[str, object], descriptor: Descriptor) -> Entry:
     annotations = fields.get("annotations")
     notes = annotations if isinstance(annotations, dict) else {}
     name, kind = (text if isinstance(text := notes.get(key), str) else "" for key in (_REF_NAME, "kind"))
-    artifact, along = bool(fields.get("artifactType")), _OF_ANOTHER.fullmatch(name)
+    artifact, along = fields.get("artifactType") not in (None, "", *_CONFIGS), _OF_ANOTHER.fullmatch(name)
     if not along:
         return Entry(descriptor=descriptor, name=name, artifact=artifact, kind=kind)
     lists = "" if along[3] else along[2].replace("-", ":")

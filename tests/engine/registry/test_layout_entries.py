@@ -34,7 +34,9 @@ def test_a_tag_says_whether_it_stands_for_what_refers_to_another(name: object, e
 
 
 def test_the_type_of_an_artifact_is_known() -> None:
-    assert [entry.artifact for entry in entries({"digest": A, "artifactType": "x/y"}, {"digest": B})] == [True, False]
+    kinds: tuple[object, ...] = ("x/y", "", None, ["x/y"], "application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
+    several = entries({"digest": B}, *({"digest": A, "artifactType": kind} for kind in kinds))
+    assert [entry.artifact for entry in several] == [False, True, False, False, True, False, False]
 
 
 def test_what_cosign_saved_beside_an_image_gets_the_tag_that_it_has_in_a_registry() -> None:
