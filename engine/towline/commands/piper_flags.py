@@ -10,7 +10,7 @@ from pathlib import PurePath
 from towline.commands.call import Call
 from towline.commands.orchestrator import stage_of
 from towline.commands.project import documents as usual_documents
-from towline.commands.project import for_hosts
+from towline.commands.project import for_hosts, tell_of_unread
 from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Documents, Reader, custom_defaults, library_defaults
 from towline.config.layers import PARAMETERS_JSON
 from towline.pipeline import environment
@@ -41,8 +41,12 @@ def stage(arguments: argparse.Namespace, call: Call) -> str:
 def documents(arguments: argparse.Namespace, call: Call) -> Documents:
     """The documents that the flags name; without any, the usual ones; raises ConfigError."""
     flags = (arguments.customConfig, arguments.defaultConfig is not None, ignores_custom_defaults(arguments))
-    if not any(flags):
-        return usual_documents(call, arguments.config)
+    found = _named(arguments, call) if any(flags) else usual_documents(call, arguments.config)
+    tell_of_unread(call, found)
+    return found
+
+
+def _named(arguments: argparse.Namespace, call: Call) -> Documents:
     reader = Reader(call.folder, for_hosts(call))
     project = _project(arguments.customConfig or arguments.config or PROJECT_FILE, reader)
     names = [DEFAULTS_FILE] if arguments.defaultConfig is None else _entries(arguments.defaultConfig)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from towline.commands.call import Call
 from towline.config.catalog import stage_names
-from towline.config.documents import Document, Documents, parse_document, read_documents, stage_name, team_file
+from towline.config.documents import UNREAD, Document, Documents, parse_document, read_documents, stage_name, team_file
 from towline.config.slips import section_slip
 from towline.errors import UsageError
 from towline.files import version
@@ -68,10 +68,18 @@ def tell_of_files(call: Call, known: Documents) -> None:
     """Say in a shell that the project has no configuration; warn of what is nearly a section of its files, and is read by nobody."""
     if not call.requested and not (call.folder / known.project.name).exists():
         call.console.say(f"there is no {known.project.name} here, so no configuration of a project counts")
+    tell_of_unread(call, known)
     for document in (*known.defaults, known.project):
         for key in document.content if not document.trusted else ():
             if meant := section_slip(key):
                 call.console.warn(f"{document.where(key)}: nothing reads the section {key} (did you mean {meant!r}?)")
+
+
+def tell_of_unread(call: Call, known: Documents) -> None:
+    """Warn of what stands behind the first YAML document of a file: Piper does not read it either, and says nothing."""
+    for document in (*known.defaults, known.project):
+        if document.unread:
+            call.console.warn(f"{document.name}:{document.unread}: {UNREAD}")
 
 
 def unknown_stage(stage: str, known: Documents) -> str:

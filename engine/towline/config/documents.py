@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,16 @@ _Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """One configuration file whose shape is checked; `name` is its name for people, `marks` tell the line of every key."""
+    """One configuration file whose shape is checked; `name` is its name for people, `marks` tell the line of every key.
+
+    `unread` is the line of what stands behind it in its file and is not read; 0 if nothing does.
+    """
 
     name: str
     trusted: bool
     content: Mapping[str, Any]
     marks: Mapping[_Path, Mark]
+    unread: int = 0
 
     def section(self, *path: str) -> Mapping[str, object]:
         """The map at `path`, such as `general`, or `stages` and a stage's name; empty where there is none."""
@@ -76,13 +80,16 @@ def read_documents(
     )
 
 
-def read_yaml(text: str, name: str) -> Located:
-    """YAML text with positions; raises ConfigError naming file, line and column."""
+def read_yaml(text: str, name: str, *, whole: bool = True) -> Located:
+    """YAML text with positions; raises ConfigError naming file, line and column, and of a `whole` text if a second document stands behind the first."""
     try:
-        return load(text)
+        located = load(text)
     except YamlFault as fault:
         where = f"{name}:{fault.line}:{fault.column}"
         raise ConfigError(f"the YAML cannot be read: {fault.problem}", where=where, hint=yaml_fix(fault)) from fault
+    if whole and located.unread:
+        raise ConfigError(UNREAD, where=f"{name}:{located.unread.line}", hint="write all of it as one document, or the other one as a file of its own")
+    return located
 
 
 def yaml_fix(fault: YamlFault) -> str:
@@ -93,18 +100,17 @@ def yaml_fix(fault: YamlFault) -> str:
 def parse_document(text: str, name: str, *, trusted: bool) -> Document:
     """A configuration's text to a document; raises ConfigError if a section is no map, or if a trusted text has a second document.
 
-    Piper does not read that either, but a rule of the platform team would be off without a word.
+    Piper does not read that either, but a rule of the platform team would be off; in a project's file it is told (`unread`).
     """
-    located = read_yaml(text, name)
-    if trusted and located.unread:
-        raise ConfigError(UNREAD, where=f"{name}:{located.unread.line}", hint="write all of it as one document, or the other one as a file of its own")
+    located = read_yaml(text, name, whole=trusted)
     document = Document(name=name, trusted=trusted, content={}, marks=located.marks)
     content = _map(located.value, document)
     for section in ("general", "steps", "stages"):
         inner = _map(content.get(section), document, section)
         for key, value in inner.items() if section != "general" else ():
             _map(value, document, section, key)
-    return _build_stage(Document(name=name, trusted=trusted, content=content, marks=located.marks))
+    unread = located.unread.line if located.unread else 0
+    return _build_stage(replace(document, content=content, unread=unread))
 
 
 def stage_name(name: str) -> str:
@@ -120,10 +126,10 @@ def _build_stage(document: Document) -> Document:
     former = stages[_FORMER_BUILD]
     named = {key: value for key, value in stages.items() if key != _FORMER_BUILD}
     if named.get(_BUILD) is not None:
-        return Document(name=document.name, trusted=document.trusted, content={**document.content, "stages": named}, marks=document.marks)
+        return replace(document, content={**document.content, "stages": named})
     moved = {("stages", _BUILD, *path[2:]): mark for path, mark in document.marks.items() if path[:2] == ("stages", _FORMER_BUILD)}
     content = {**document.content, "stages": {**named, _BUILD: former}}
-    return Document(name=document.name, trusted=document.trusted, content=content, marks={**document.marks, **moved})
+    return replace(document, content=content, marks={**document.marks, **moved})
 
 
 def _map(value: Any, document: Document, *path: str) -> Mapping[str, Any]:

@@ -56,6 +56,12 @@ def test_the_exit_code_is_the_answer(workspace: Path, stage: str, step: str, cod
     assert "next:" not in ending.err
 
 
+def test_a_second_document_of_the_stage_definition_is_an_error_and_no_answer(workspace: Path) -> None:
+    (workspace / "stages.yml").write_text(f"{STAGES}---\n{STAGES}")
+    ending = ask(workspace)
+    assert (ending.code, "something stands behind it" in ending.err, "stages.yml:15" in ending.err) == (1, True, True)
+
+
 def test_an_answer_says_why(workspace: Path) -> None:
     assert "`flagged: true` in stage Build (.pipeline/config.yml:1)" in ask(workspace).err
     inactive = ask(workspace, step="keyed")

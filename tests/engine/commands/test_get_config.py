@@ -86,6 +86,12 @@ def test_by_its_name_a_step_shows_every_parameter_and_by_a_file_only_what_is_set
     assert "paintId" not in by_file
 
 
+def test_metadata_with_a_second_document_is_an_error(workspace: Path) -> None:
+    (workspace / "two.yaml").write_text(f"{PAINT}---\n{PAINT}")
+    done = ending(workspace, "--stepMetadata", "two.yaml")
+    assert (done.code, "something stands behind it" in done.err, "two.yaml:13" in done.err) == (1, True, True)
+
+
 def test_common_keys_and_flags_that_were_set_are_shown(workspace: Path) -> None:
     found = config(workspace, "--stepName", "imagePushToRegistry", "--noTelemetry", "--vaultPath", "p", "--defaultConfig", "", "--ignoreCustomDefaults=false")
     assert (found["verbose"], found["vaultServerUrl"], found["vaultPath"], found["noTelemetry"]) == (True, "https://vault.example.com", "p", True)

@@ -117,3 +117,16 @@ def test_a_misspelt_section_is_warned_of(tmp_path: Path, monkeypatch: pytest.Mon
     ending = Ending(words, tmp_path)
     warnings = [line for line in ending.err.splitlines() if "nothing reads the section" in line]
     assert warnings == ["warning: .pipeline/config.yml:2: nothing reads the section stage (did you mean 'stages'?)"]
+
+
+PIPERS = [["getConfig", "--stepName", "imagePushToRegistry"], ["checkIfStepActive", "--stage", "Build", "--step", "kanikoExecute"]]
+
+
+@pytest.mark.parametrize("words", [*CALLS, *PIPERS])
+def test_a_second_document_that_is_not_read_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yml").write_text("general: {}\n...\n---\ngeneral: {}\n")
+    configure(tmp_path, "customDefaults: [own.yml]\n---\nstages: {}\n")
+    warnings = [line for line in Ending(words, tmp_path).err.splitlines() if "something stands behind it" in line]
+    said = "only the first YAML document of a file is read, and something stands behind it"
+    assert warnings == [f"warning: own.yml:3: {said}", f"warning: .pipeline/config.yml:2: {said}"]

@@ -111,6 +111,9 @@ def test_a_second_document_of_the_project_is_not_read_as_in_piper(workspace: Pat
     put(workspace, "general: {a: 1}\n---\ngeneral: {a: 2}\n", "one.yml")
     documents = read_documents(put(workspace, "customDefaults: [one.yml]\n--- {b\n"))
     assert [documents.project.content, documents.defaults[-1].content] == [{"customDefaults": ["one.yml"]}, {"general": {"a": 1}}]
+    assert [documents.project.unread, documents.defaults[-1].unread] == [3, 2]
+    assert read_documents(put(workspace, "stages: {Central Build: {}}\n---\na: b\n")).project.unread == 2
+    assert read_documents(put(workspace, "a: b\n---\n# nothing\n")).project.unread == 0
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,13 @@ def one(**step: Any) -> str:
     return json.dumps({"spec": {"stages": [{"displayName": "Build", "steps": [{"name": "deploy", **step}]}]}})
 
 
+def test_a_second_document_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="something stands behind it") as caught:
+        parse(f"{PIPERS}---\n{PIPERS}", "f")
+    assert caught.value.where == "f:26"
+    assert parse(f"{PIPERS}---\n# no more\n", "f").stages == parse(PIPERS, "f").stages
+
+
 def test_pipers_own_format_is_read_as_it_is() -> None:
     deploy = StepDefinition(
         name="gitopsUpdateDeployment",
