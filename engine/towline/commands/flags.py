@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from towline.config.rules import shown
 from towline.config.schema import Parameter, StepSchema, as_text
-from towline.config.text_form import joined
+from towline.config.text_form import GivenTwice, joined
 from towline.config.types import EMPTY
+from towline.errors import UsageError
 
 _VALUES = {"boolean": "true|false", "integer": "N", "list": "A,B|JSON", "map": "K=V,K=V|JSON", "object": "JSON", "objects": "JSON"}
 
@@ -51,10 +53,18 @@ def _help(parameter: Parameter) -> str:
 
 
 def given_flags(arguments: argparse.Namespace, schema: StepSchema) -> Mapping[str, object]:
-    """Flags that were given: of repeated ones all items of lists and maps, else the last one."""
+    """Flags that were given: of repeated ones all items of lists and maps, else the last one; raises UsageError for a key of a map with two values."""
     found: dict[str, object] = {}
     for parameter in schema.parameters:
         texts = getattr(arguments, f"parameter:{parameter.name}", None)
         if texts:
-            found[parameter.name] = joined(parameter.type, texts)
+            found[parameter.name] = _joined(parameter, texts)
     return found
+
+
+def _joined(parameter: Parameter, texts: Sequence[str]) -> object:
+    try:
+        return joined(parameter.type, texts)
+    except GivenTwice as fault:
+        first, second = (shown(parameter, value) for value in fault.values)
+        raise UsageError(f"{fault.key!r} is given twice, as {first} and as {second}", where=f"--{parameter.name}", hint="give each key once") from fault

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from towline.written import RepeatedKey, from_json
+from towline.written import RepeatedKey, WrittenFloat, WrittenInteger, from_json, text_of
 
 _SHAPES: dict[str, tuple[str, type]] = {"list": ("[", list), "map": ("{", dict), "object": ("{", dict), "objects": ("[", list)}
 _BRACKETS = re.compile(r"\[[^\[\]]*\]")
@@ -33,14 +34,39 @@ def typed(kind: str, text: object) -> object:
     return _split(kind, text)
 
 
+class GivenTwice(ValueError):
+    """A `key` of a map that was given twice, with two `values`."""
+
+    def __init__(self, key: str, values: tuple[object, object]) -> None:
+        super().__init__(key)
+        self.key, self.values = key, values
+
+
 def joined(kind: str, texts: Sequence[str]) -> object:
-    """The texts of a flag that was given several times as one value: lists one after the other, of maps each key's last; of other kinds the last text."""
+    """The texts of a flag that was given several times as one value: lists one after the other, all keys of maps; of other kinds the last text.
+
+    Raises GivenTwice for a key of a map that has two values: which of them is meant, nobody can tell.
+    """
     values = [typed(kind, text) for text in texts]
     if all(isinstance(value, list) for value in values):
         return [item for value in values if isinstance(value, list) for item in value]
     if all(isinstance(value, dict) for value in values):
-        return {key: item for value in values if isinstance(value, dict) for key, item in value.items()}
+        return _all_keys(value for value in values if isinstance(value, dict))
     return next((value for value in values if isinstance(value, str)), values[-1]) if kind in _SHAPES else values[-1]
+
+
+def _all_keys(maps: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in (pair for one in maps for pair in one.items()):
+        first = found.setdefault(key, value)
+        if _written(first) != _written(value):
+            raise GivenTwice(key, (first, value))
+    return found
+
+
+def _written(value: Any) -> str:
+    """A value by which it is told from others, `1.10` from `1.1`, and 1 from true."""
+    return text_of(value) if isinstance(value, WrittenInteger | WrittenFloat) else json.dumps(value, sort_keys=True)
 
 
 def _json(text: str) -> Any:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.config.text_form import joined, repeated, typed
+from towline.config.text_form import GivenTwice, joined, repeated, typed
 from towline.written import text_of
 
 
@@ -82,8 +82,20 @@ def test_other_kinds_are_their_text(kind: str, text: str) -> None:
 
 def test_a_flag_that_is_repeated_has_all_that_was_given() -> None:
     assert joined("list", ["a,b", '["c,d"]', "e"]) == ["a", "b", "c,d", "e"]
-    assert joined("map", ["a=b,c=d", '{"c": "e"}']) == {"a": "b", "c": "e"}
+    assert joined("map", ["a=b,c=d", '{"e": "f", "c": "d"}', "a=b"]) == {"a": "b", "c": "d", "e": "f"}
+    assert joined("map", ['{"a": 1.10}', '{"a": 1.10}']) == {"a": 1.1}
     assert joined("map", ["a=b", "wrong"]) == "wrong"
+
+
+@pytest.mark.parametrize(("kind", "texts", "key", "values"), [
+    ("map", ["a=1", "b=1", "a=2"], "a", ("1", "2")), ("map", ["a=1,b=2", '{"b": "3"}'], "b", ("2", "3")), ("map", ["a=", "a=1"], "a", ("", "1")),
+    ("map", ['{"a": 1.10}', '{"a": 1.1}'], "a", (1.1, 1.1)), ("map", ['{"a": 1}', '{"a": true}'], "a", (1, True)),
+    ("object", ['{"a": {"b": 1}}', '{"a": {"c": 1}}'], "a", ({"b": 1}, {"c": 1})),
+])
+def test_a_key_that_is_given_twice_has_one_value(kind: str, texts: list[str], key: str, values: tuple[object, object]) -> None:
+    with pytest.raises(GivenTwice) as caught:
+        joined(kind, texts)
+    assert (caught.value.key, caught.value.values) == (key, values)
 
 
 @given(st.lists(st.text(min_size=1)))
