@@ -42,9 +42,9 @@ def base_values(files: Mapping[str, bytes], chart: str, over: Iterable[bytes]) -
     below = {path: names for path in paths if (names := _subcharts(path.removeprefix(chart)))}
     values: dict[str, Any] = {}
     for path, names in sorted(below.items(), key=lambda one: len(one[1]), reverse=True):
-        values = _merged(values, nested(names, mapping(files[path])))
+        values = merged(values, nested(names, mapping(files[path])))
     for data in (files.get(f"{chart}{_VALUES}", b""), *over):
-        values = _merged(values, mapping(data))
+        values = merged(values, mapping(data))
     return values
 
 
@@ -61,17 +61,18 @@ def nested(names: Iterable[str], values: Any) -> Any:
     return values
 
 
+def merged(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with `strong` ones over them, map by map."""
+    found = dict(weak)
+    for key, value in strong.items():
+        old = found.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        found[key] = merged(old or {}, value) if both else value
+    return found
+
+
 def _subcharts(path: str) -> list[str]:
     """The names of the charts in each other of which a path in a chart has the values; empty for any other path."""
     *folders, name = path.split("/")
     inside = name == _VALUES and len(folders) % 2 == 0 and set(folders[::2]) == {"charts"}
     return folders[1::2] if inside else []
-
-
-def _merged(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(weak)
-    for key, value in strong.items():
-        old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _merged(old or {}, value) if both else value
-    return merged

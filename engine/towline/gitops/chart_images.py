@@ -74,13 +74,13 @@ def of_another(image: ImageValues, text: str) -> bool:
 
 def unnamed(images: Mapping[str, ImageValues], rendered: bytes) -> list[str]:
     """The keys of those images that nothing reads in what was rendered."""
-    found, wanted = _looked_for(images, rendered)
+    found, wanted = looked_for(images, rendered)
     return [key for key, reference in wanted.items() if not is_read(found, reference)]
 
 
 def misnamed(images: Mapping[str, ImageValues], rendered: bytes) -> list[str]:
     """The keys of those images that nothing reads, or that some place has behind another registry."""
-    found, wanted = _looked_for(images, rendered)
+    found, wanted = looked_for(images, rendered)
     return [
         key
         for key, reference in wanted.items()
@@ -88,7 +88,7 @@ def misnamed(images: Mapping[str, ImageValues], rendered: bytes) -> list[str]:
     ]
 
 
-def _looked_for(
+def looked_for(
     images: Mapping[str, ImageValues], rendered: bytes
 ) -> tuple[Sequence[Found], dict[str, Reference]]:
     """What was rendered names, and what it should name by the images' keys."""
@@ -108,13 +108,17 @@ def over_base(path: str, files: Mapping[str, bytes], like: Collection[str]) -> S
 
 def image_keys(files: Mapping[str, bytes]) -> list[str]:
     """Keys of the values of charts by which images seem to be called, those of subcharts below their names."""
-    found: dict[str, None] = {}
+    found = (_keys_below(values, (), set()) for values in nested_values(files))
+    return list(dict.fromkeys(key for keys in found for key in keys))
+
+
+def nested_values(files: Mapping[str, bytes]) -> Iterator[Mapping[str, Any]]:
+    """The values of each chart among files, those of subcharts below their names."""
     for path, data in sorted(files.items()):
         *folders, name = path.split("/")
         if name == "values.yaml":
             subcharts = [folder for above, folder in pairwise(folders) if above == "charts"]
-            found |= dict.fromkeys(_keys_below(nested(subcharts, mapping(data)), (), set()))
-    return list(found)
+            yield nested(subcharts, mapping(data))
 
 
 def _keys_below(values: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[str]:

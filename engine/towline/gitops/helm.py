@@ -18,7 +18,8 @@ from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Note, Replaced, check_path, match, unnoted
 from towline.gitops.chart_beside import base_values
 from towline.gitops.chart_files import Dependency, besides, structure, tree
-from towline.gitops.chart_images import ImageValues, misnamed, of_another, standing, unnamed, values_of
+from towline.gitops.chart_forms import Form
+from towline.gitops.chart_images import ImageValues, misnamed, of_another, standing
 from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.losses import losses
@@ -48,18 +49,6 @@ class ValuesFile:
 
 def _unsaid(_text: str) -> None:
     """Nobody listens."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Form:
-    """The values `base` that a chart has of its own, and the `images` that it is given over them."""
-
-    base: Mapping[str, Any]
-    images: Mapping[str, ImageValues]
-
-    def values(self, otherwise: Sequence[str] = ()) -> dict[str, Any]:
-        """The images as its values; for the keys `otherwise` in the other form."""
-        return values_of(self.images, self.base, otherwise)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +138,7 @@ class HelmChart:
         for (owner, name), image in after.items():
             self.note(Replaced(file=self.file_path, name=f"{owner}, {name}", old=before.get((owner, name), ""), new=image))
 
-    def _forms(self, charts: Sequence[str], bases: Sequence[Mapping[str, Any]]) -> list[_Form]:
+    def _forms(self, charts: Sequence[str], bases: Sequence[Mapping[str, Any]]) -> list[Form]:
         """Each chart's own values, and the images that it is given: not those in whose place it has another one, where a chart beside it has ours."""
         left: set[tuple[int, str]] = set()
         for key, image in self.images.items():
@@ -167,11 +156,11 @@ class HelmChart:
                 self.warn(f"{fault.message}; all of them are rendered with it")
                 continue
             left |= {(number, key) for number, keep in zip(names, kept, strict=True) if not keep}
-        return [_Form(base=base, images={key: image for key, image in self.images.items() if (number, key) not in left})
+        return [Form(base=base, images={key: image for key, image in self.images.items() if (number, key) not in left})
                 for number, base in enumerate(bases)]
 
     def _fitted(
-        self, rendering: Rendering, charts: Sequence[str], forms: Sequence[_Form]
+        self, rendering: Rendering, charts: Sequence[str], forms: Sequence[Form]
     ) -> tuple[list[_Part], str]:
         """The renderings with the images among their values, and what they give: each chart in the form that makes it name them, where one does.
 
@@ -192,19 +181,23 @@ class HelmChart:
         return [part for parts, _ in each for part in parts], "".join(text for _, text in each)
 
     def _in_another_form(
-        self, rendering: Rendering, charts: Sequence[str], form: _Form, first: tuple[Rendering, str]
+        self, rendering: Rendering, charts: Sequence[str], form: Form, first: tuple[Rendering, str]
     ) -> tuple[list[_Part], str]:
-        """One chart with the images that it does not name in the other form, where it names more of them then; else what it gave at `first`."""
-        before, text = first
-        missing = unnamed(form.images, text.encode())
-        other = _with_images(rendering, form.values(missing))
-        try:
-            second = self._rendered(other, charts) if missing else text
-        except RenderError:
-            second = text
-        if set(unnamed(form.images, second.encode())) < set(missing):
-            return [(other, charts)], second
-        return [(before, charts)], text
+        """One chart in the first other form in which it names more of the images, or all; else what it gave at `first`."""
+        best, text = first
+        for attempt in form.others(text):
+            other = _with_images(rendering, attempt.values)
+            try:
+                second = self._rendered(other, charts)
+            except RenderError:
+                continue
+            if form.is_better(attempt, second, text):
+                best, text = other, second
+                if attempt.before:
+                    self.say(f"  chart {charts[0] or '.'} has {attempt.before} in {attempt.key}, and puts it before the image: it is rendered with the image's")
+            if not misnamed(form.images, text.encode()):
+                break
+        return [(best, charts)], text
 
     def _once_more(self, whole: Rendering, parts: Sequence[_Part]) -> str:
         """What the charts give at another time."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+from towline.gitops.image_apart import flags, together
 from towline.gitops.image_parts import before, digest_stem, is_digest
 from towline.gitops.image_text import words
 from towline.gitops.plain_data import load, load_template, text_at
@@ -40,12 +41,14 @@ class Found:
     """One image that a file names: at which place, and what it says; `runs` where it is the image of a container.
 
     A text of a Secret (`secret`) may be the image, but is never shown: it may be a password that looks like one.
+    A `loose` one is put together from keys of a resource that have any names.
     """
 
     place: str
     text: str
     runs: bool = False
     secret: bool = False
+    loose: bool = False
 
     @property
     def reference(self) -> Reference | None:
@@ -75,7 +78,9 @@ def images_in(
     others = [
         found
         for document in documents
-        for found in _Walk(like, joined=joined).below(document, "", "", 0)
+        for found in _Walk(like, resource=_is_resource(document), joined=joined).below(
+            document, "", "", 0
+        )
         if not (_is_workload(document) and _is_dropped(found.place))
     ]
     return tuple(dict.fromkeys([*_running(documents), *others]))
@@ -84,6 +89,11 @@ def images_in(
 def _read(data: bytes) -> list[Any] | None:
     documents = load(data)
     return load_template(data) if documents is None and b"{{" in data else documents
+
+
+def _is_resource(document: Any) -> bool:
+    """Whether a document is something that a cluster gets, and no values."""
+    return isinstance(document, dict) and "apiVersion" in document and "kind" in document
 
 
 def _is_workload(document: Any) -> bool:
@@ -123,6 +133,7 @@ def another(found: Found, wanted: Reference) -> bool:
     return bool(
         there
         and ours
+        and not found.loose
         and there.registry.host == ours.registry.host
         and last_part(there.image.name) != last_part(ours.image.name)
         and (there.image.digest or there.image.tag) in (ours.image.digest, ours.image.tag)
@@ -203,9 +214,15 @@ class _Walk:
     """One document; what aliases repeat is read once."""
 
     def __init__(
-        self, like: Collection[str], *, secret: bool = False, joined: bool = True
+        self,
+        like: Collection[str],
+        *,
+        resource: bool,
+        secret: bool = False,
+        joined: bool = True,
     ) -> None:
         self._like = like
+        self._resource = resource
         self._joined = joined
         self._secret = secret
         self._seen: dict[int, Any] = {}  # held, since what is freed leaves its id to others
@@ -218,22 +235,40 @@ class _Walk:
         if not isinstance(node, dict | list) or id(node) in self._seen:
             return
         if not self._secret and isinstance(node, dict) and node.get("kind") in _SECRETS:
-            yield from _Walk(self._like, secret=True, joined=self._joined).below(node, path, common, depth)
+            yield from self._hidden().below(node, path, common, depth)
             return
         self._seen[id(node)] = node
         if isinstance(node, list):
             for number, item in enumerate(node):
                 yield from self.below(item, f"{path}[{number}]", common, depth)
-            if parameters := _parameters(node):
+            if parameters := {**_parameters(node), **flags(node)}:
                 yield from self.below(parameters, path, common, depth)
             return
         common = (_common(node) or common) if self._joined else ""
         parts = _without_names(node, self._like)
-        yield from (replace(one, secret=self._secret) for one in _spread(parts, path, common))
+        found = [*_spread(parts, path, common, resource=self._resource), *self._apart(parts, path)]
+        yield from (replace(one, secret=self._secret) for one in found)
         for key, value in node.items():
             if not _is_note(path, key):
-                walk = _Walk(self._like, secret=True, joined=self._joined) if key == "secretGenerator" else self
+                walk = self._hidden() if key == "secretGenerator" else self
                 yield from walk.below(value, f"{path}.{key}".removeprefix("."), common, depth)
+
+    def _hidden(self) -> _Walk:
+        """The same for what a Secret holds."""
+        return self._inner(resource=self._resource, secret=True)
+
+    def _inner(self, *, resource: bool, secret: bool) -> _Walk:
+        return _Walk(self._like, resource=resource, secret=secret, joined=self._joined)
+
+    def _apart(self, node: Mapping[Any, Any], path: str) -> Iterator[Found]:
+        """What stands apart in a map of a resource; an entry of a kustomization says itself what is its name."""
+        texts = {
+            key: value
+            for key, value in node.items()
+            if isinstance(key, str) and isinstance(value, str)
+        }
+        if self._resource and "newName" not in texts and any(part in text for text in texts.values() for part in self._like):
+            yield from (Found(place=path, text=text, loose=True) for text in together(texts))
 
     def _text(self, text: str, path: str, depth: int) -> Iterator[Found]:
         if not any(part in text for part in self._like):
@@ -242,7 +277,7 @@ class _Walk:
         if "\n" in text and depth < _NESTED:
             for document in load(text.encode(errors="replace")) or ():
                 if isinstance(document, dict | list):
-                    walk = _Walk(self._like, secret=secret, joined=self._joined)
+                    walk = self._inner(resource=_is_resource(document), secret=secret)
                     yield from walk.below(document, path, "", depth + 1)
         for part in words(text):
             if (reference := parse_familiar(part)) and (
@@ -273,8 +308,10 @@ def _without_names(node: Mapping[Any, Any], like: Collection[str]) -> Mapping[An
     return {key: value for key, value in node.items() if key != "name"} if called else node
 
 
-def _spread(node: Mapping[Any, Any], path: str, common: str) -> Iterator[Found]:
-    """The image whose parts are keys of one map."""
+def _spread(
+    node: Mapping[Any, Any], path: str, common: str, *, resource: bool
+) -> Iterator[Found]:
+    """The image whose parts are keys of one map; in a resource, a version beside a tag is none of them."""
     texts = {
         key.lower(): value
         for key, value in node.items()
@@ -282,6 +319,8 @@ def _spread(node: Mapping[Any, Any], path: str, common: str) -> Iterator[Found]:
     }
     registry = next((texts[key] for key in _REGISTRY if texts.get(key)), "")
     tags = [texts[key] for key in _TAG if texts.get(key)]
+    if resource and any(texts.get(key) for key in _TAG[:-1]):
+        tags = [texts[key] for key in _TAG[:-1] if texts.get(key)]
     digests = [text for key, text in texts.items() if digest_stem(key) == "" and is_digest(text)]
     called = ("newname",) if texts.get("newname") else _NAME
     for name in dict.fromkeys(texts[key] for key in called if texts.get(key)):
@@ -294,15 +333,16 @@ def _spread(node: Mapping[Any, Any], path: str, common: str) -> Iterator[Found]:
 
 
 def _parameters(items: Sequence[Any]) -> dict[str, Any]:
-    """A list of `{name: a.b, value: c}`, as Argo CD gives parameters to Helm, as values; empty for any other list."""
+    """A list of `{name: a.b, value: c}`, as Argo CD gives parameters to Helm, as values.
+
+    What has no text as value is left out. Empty for any other list.
+    """
     values: dict[str, Any] = {}
     for item in items:
-        if (
-            not isinstance(item, dict)
-            or not isinstance(item.get("name"), str)
-            or not isinstance(item.get("value"), str)
-        ):
+        if not isinstance(item, dict) or not isinstance(item.get("name"), str):
             return {}
+        if not isinstance(item.get("value"), str):
+            continue
         *above, last = item["name"].split(".")
         below = values
         for part in above:

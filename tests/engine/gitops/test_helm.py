@@ -343,6 +343,10 @@ def test_what_a_rendering_drops_from_a_file_that_was_there_is_said() -> None:
     ("image: {registry: '', repository: team/web}", "{{ with .Values.image.registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
     ("global: {imageRegistry: h.io}\nimage: {repository: old}", "{{ .Values.global.imageRegistry }}/{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
     ("global: {imageRegistry: h.io}\nimage: {repository: old}", "{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
+    ("global: {imageRegistry: q.io}\nimage: {registry: q.io, repository: team/web}",
+     "{{ .Values.global.imageRegistry | default .Values.image.registry }}/{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
+    ("hub: q.io/\nimage: {repository: web}", "{{ .Values.hub }}{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
+    ("hub: h.io/team\nimage: {repository: web}", "{{ .Values.hub }}/{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
     ("image: h.io/team/old:1", "{{ .Values.image }}"),
     ("image: {repository: r, digest: 'sha256:0'}",
      "{{ .Values.image.repository }}:{{ .Values.image.tag }}{{ with .Values.image.digest }}@{{ . }}{{ end }}"),
@@ -351,6 +355,24 @@ def test_what_is_rendered_is_the_image_whatever_form_the_chart_s_values_have(val
     files = chart(deployment=f"kind: Pod\nspec: {{containers: [{{name: app, image: '{template}'}}]}}\n") | {"chart/app/values.yaml": values}
     text = applied(files, images={"image": ImageValues(repository="h.io/team/web", tag="2.4.1")})
     assert [pod.images for pod in pods(text.encode())] == [(("app", "h.io/team/web:2.4.1"),)]
+
+
+SHARED = "kind: Pod\nspec: {containers: [{name: app, image: '%s'}, {name: side, image: '{{ .Values.global.imageRegistry }}/redis:7'}]}\n"
+
+
+def test_a_registry_that_other_images_come_from_is_left_as_it_is() -> None:
+    said: list[str] = []
+    template = "{{ .Values.global.imageRegistry }}/{{ .Values.image.repository }}:{{ .Values.image.tag }}"
+    files = chart(deployment=SHARED % template) | {"chart/app/values.yaml": "global: {imageRegistry: q.io}\nimage: {repository: team/web}\n"}
+    image = ImageValues(repository="h.io/team/web", tag="2")
+    text = applied(files, images={"image": image}, say=said.append)
+    assert [pod.images for pod in pods(text.encode())] == [(("app", "q.io/team/web:2"), ("side", "q.io/redis:7"))]
+    assert said == []
+    alone = "kind: Pod\nspec: {containers: [{name: app, image: '%s'}]}\n"
+    files["chart/app/templates/deployment.yaml"] = alone % template
+    text = applied(files, images={"image": image}, say=said.append)
+    assert [pod.images for pod in pods(text.encode())] == [(("app", "h.io/team/web:2"),)]
+    assert said == ["  chart chart/app/ has q.io in global.imageRegistry, and puts it before the image: it is rendered with the image's"]
 
 
 def test_a_cluster_s_version_goes_to_the_program_and_the_library_refuses_it(tmp_path: Path) -> None:

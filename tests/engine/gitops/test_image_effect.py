@@ -227,6 +227,34 @@ def test_of_a_workload_what_a_cluster_drops_is_not_read(path: str, *, read: bool
     assert images_in(known.replace(b"apps/v1", b"example.com/v1"), {"b"})
 
 
+CUSTOM = "apiVersion: example.com/v1\nkind: App\nspec: {%s}\n"
+BASE = "baseImage: reg.example.com/team/web"
+
+
+@pytest.mark.parametrize(
+    ("spec", "read"),
+    [
+        (f"{BASE}, version: 2.4.1", True),
+        (f"{BASE}, version: 1.0.0", False),
+        (f"{BASE}, version: 2.4.1, tag: v1", False),
+        (f"{BASE}, version: 2.4.1, sha: {'a' * 64}", False),
+        ("image: {repository: reg.example.com/team/web, version: 2.4.1}", True),
+        ("image: {repository: reg.example.com/team/web, version: 2.4.1, tag: v1}", False),
+        ("env: [{name: IMAGE, value: reg.example.com/team/web}, {name: TAG, value: 2.4.1}]", True),
+        ("env: [{name: A}, {name: I, value: reg.example.com/team/web}, {name: TAG, value: 2.4.1}]", True),
+        ("args: [--image=reg.example.com/team/web, --tag=2.4.1]", True),
+        ("args: [--image=reg.example.com/team/web, --tag=2.4.0]", False),
+        ("images: [{name: reg.example.com/team/web, newName: mirror/web, newTag: 2.4.1}]", False),
+    ],
+)
+def test_of_a_resource_repository_and_tag_in_keys_of_any_name_are_read_together(
+    spec: str, *, read: bool
+) -> None:
+    assert named(CUSTOM % spec) is read
+    values = (CUSTOM % spec).replace("kind: App\n", "").replace("apiVersion: example.com/v1\n", "")
+    assert not any(one.loose for one in found(values))
+
+
 @pytest.mark.parametrize("text", [
     "{name: frontend, imageRepo: reg.example.com/team/web, tag: 2.4.1}", "{apiVersion: v2, name: web, version: 0.1.0}",
 ])

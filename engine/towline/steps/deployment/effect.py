@@ -11,8 +11,10 @@ from towline.git.source import identity
 from towline.gitops import argo_images, chart_reads
 from towline.gitops.change import match
 from towline.gitops.chart_beside import chart_folder
-from towline.gitops.chart_images import image_keys, over_base
+from towline.gitops.chart_hint import ChartHint
+from towline.gitops.chart_images import nested_values, over_base
 from towline.gitops.dotted import parse_dotted
+from towline.gitops.helm import HelmChart
 from towline.gitops.image_effect import (
     WHOLE,
     Found,
@@ -26,17 +28,15 @@ from towline.gitops.image_effect import (
     strays,
 )
 from towline.gitops.image_parts import map_of
+from towline.gitops.plain_data import mapping
 from towline.image import Reference
 from towline.steps.deployment.images import Deployed
-from towline.steps.deployment.tools import Planned
+from towline.steps.deployment.tools import DEFAULT_KEY, Planned
 from towline.suggest import close, some
 
 WARN, OFF = "warn", "off"
 HELM, VALUES = "helm", "helm-values"
-_LOOK = {
-    HELM: "name in containers the key of its values from which the chart takes the image",
-    VALUES: "say in containers or valuesPaths where the chart takes the image from",
-}
+_LOOK = "say in containers or valuesPaths where the chart takes the image from"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,8 @@ class Effect:
     image was written as a `whole`, not its tag alone. `placed` says which image is at which of
     these places: each of them is judged for itself. `keys` are those at the top of the values
     that it was written below, some `new` if paths may be created. `repository` is the identity
-    of the one that is changed.
+    of the one that is changed. A chart is rendered with the files `over` its values, of which the
+    content is None if they are in the repository.
     """
 
     pattern: str
@@ -56,6 +57,7 @@ class Effect:
     tool: str
     level: str
     places: tuple[str, ...] = ()
+    over: tuple[tuple[str, bytes | None], ...] = ()
     whole: bool = True
     placed: tuple[tuple[str, Reference], ...] = ()
     keys: tuple[str, ...] = ()
@@ -137,10 +139,11 @@ class Effect:
                 told = (
                     f"{message}: it names {some(there)}" if there else f"{message}, nor any image"
                 )
+                hint = self._hint(contents, every, image)
                 if sure and self.level != WARN:
-                    hint = f"{self._hint(contents)}; imageCheck: warn makes it a warning"
+                    hint = f"{hint}; imageCheck: warn makes it a warning"
                     raise ConfigError(told, where=self.pattern, hint=hint)
-                warn(f"{told} ({self._hint(contents)})")
+                warn(f"{told} ({hint})")
 
     def _check_places(self, found: Sequence[Found], warn: Callable[[str], None]) -> None:
         """Look at each place that was written; raises ConfigError if one is another image's."""
@@ -162,13 +165,19 @@ class Effect:
             return near(found, image)
         return [str(one) for one in found if one.place in self.places]
 
-    def _hint(self, contents: Mapping[str, bytes]) -> str:
+    def _hint(
+        self, contents: Mapping[str, bytes], found: Sequence[Found], image: Reference
+    ) -> str:
         """What to do about it."""
-        keys = image_keys(contents) if self.tool == HELM else []
+        if self.tool == HELM:
+            over = (mapping(data or contents.get(name, b"")) for name, data in reversed(self.over))
+            values = [*over, *nested_values(contents)]
+            rendered = [contents[path] for path in match(self.pattern, sorted(contents))]
+            chart = ChartHint(files=contents, values=values, tried=self.places)
+            return chart.text(rendered, found, image)
         if self.tool == VALUES and not self.places:
             return "name it in the template"
-        likely = f"; its values have {some(keys)}" if keys else ""
-        return _LOOK.get(self.tool, "correct the place") + likely
+        return _LOOK if self.tool == VALUES else "correct the place"
 
 
 def effect_of(settings: Settings, planned: Planned) -> Effect:
@@ -181,12 +190,19 @@ def effect_of(settings: Settings, planned: Planned) -> Effect:
         tool=settings.text("tool"),
         level=settings.text("imageCheck"),
         places=_places(settings, planned),
+        over=_over(planned),
         placed=_placed(settings, planned),
         whole=not parts or bool(parts & {"image", "repository"}),
         keys=_keys(settings, planned),
         new_keys=settings.flag("createPaths"),
         repository=identity(settings.text("serverUrl")),
     )
+
+
+def _over(planned: Planned) -> tuple[tuple[str, bytes | None], ...]:
+    """The files over the values of a chart that is rendered."""
+    chart = planned.change if isinstance(planned.change, HelmChart) else None
+    return tuple((one.name, one.content) for one in chart.values_files) if chart else ()
 
 
 def _keys(settings: Settings, planned: Planned) -> tuple[str, ...]:
@@ -203,6 +219,8 @@ def _places(settings: Settings, planned: Planned) -> tuple[str, ...]:
         return ()
     if settings.given("valuesPaths"):
         return tuple(map_of(path) or WHOLE for path in planned.images)
+    if settings.text("tool") == HELM and not settings.given("containers"):
+        return (DEFAULT_KEY,)
     return tuple(planned.images)
 
 

@@ -31,7 +31,7 @@ from towline.steps.workspace import find_file
 from towline.suggest import nearest
 
 _Edit = ContainerImage | KustomizeImage | PathValues
-_IMAGE = "image"  # where a chart's values usually have it
+DEFAULT_KEY = "image"  # where a chart's values usually have it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +151,7 @@ def _kustomize(call: _Call) -> Planned:
 
 def _helm(call: _Call) -> Planned:
     settings, environ = call.settings, call.task.environ
-    images = call.images.by_container(_IMAGE)
+    images = call.images.by_container(DEFAULT_KEY)
     change = HelmChart(
         chart_path=call.needed("chartPath").strip("/"),
         file_path=call.file,
@@ -167,7 +167,7 @@ def _helm(call: _Call) -> Planned:
         fetch=_fetcher(call.task),
         choice=replace(call.choice, resource=""),
     )
-    return Planned(change=change, images=images if settings.given("containers") else {call.deployment: images[_IMAGE]}, renders=call.file,
+    return Planned(change=change, images=images if settings.given("containers") else {call.deployment: images[DEFAULT_KEY]}, renders=call.file,
                    renderer=change.renderer)
 
 
@@ -189,7 +189,7 @@ def _values(call: _Call) -> Planned:
         return _template(call)
     if call.settings.given("valuesPaths"):
         return _values_paths(call)
-    images = call.images.by_container(_IMAGE)
+    images = call.images.by_container(DEFAULT_KEY)
     values: dict[str, str | ImagePart] = {}
     for key, image in images.items():
         values[f"{key}.repository"] = _part(image, "repository")
