@@ -13,8 +13,8 @@ from typing import TextIO
 from urllib.parse import quote, quote_plus
 
 from towline.errors import MachineError, Negative, TowlineError
+from towline.secret import MASK
 
-MASK = "****"
 QUIET, VERBOSE = "--quiet", "--verbose"
 _RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 _CLEAR, _UP = "\r\x1b[2K", "\x1b[1A"

@@ -1,4 +1,4 @@
-"""What is secret, and the one shape in which a login travels through the engine."""
+"""Pure. What is secret, what stands in its place, and the one shape in which a login travels through the engine."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from towline.errors import ConfigError, CredentialError
 _SECRET = re.compile(r"password|token|secret|privatekey")
 
 _JOINTS = {ord("_"): None, ord("-"): None}
+MASK = "****"  # what stands in place of a secret where it would be shown
 PASSWORD, IDENTITY, BEARER = "password", "identity token", "registry token"
 
 

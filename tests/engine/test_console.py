@@ -9,8 +9,9 @@ from urllib.parse import quote
 
 import pytest
 
-from towline.console import MASK, QUIET, VERBOSE, Console
+from towline.console import QUIET, VERBOSE, Console
 from towline.errors import ConfigError
+from towline.secret import MASK
 
 
 def said(*secrets: str, text: str) -> str:

@@ -18,9 +18,8 @@ from towline.config.merge import DEFAULT, Setting
 from towline.config.resolve import check, secrets_in_files
 from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.types import EMPTY, coerce
-from towline.console import MASK
 from towline.errors import UsageError
-from towline.secret import is_secret
+from towline.secret import MASK, is_secret
 from towline.suggest import nearest
 from towline.wire import SUCCESS, Outcome
 

@@ -20,7 +20,7 @@ from towline.config.rules import Fault, called, fitted, untrusted
 from towline.config.schema import GENERAL, SCOPES, STAGES, STEPS, Alias, Parameter, StepSchema
 from towline.config.slips import SECTIONS, key_slip, section_slip, slip, stage_slip
 from towline.config.types import EMPTY, respelled
-from towline.secret import is_secret
+from towline.secret import MASK, is_secret
 from towline.suggest import close
 
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
@@ -112,7 +112,7 @@ def _names(known: Known, *, secret: bool) -> frozenset[str]:
 def _in_clear(document: Document, path: _Path, rule: str) -> Finding:
     keys = ".".join(part for part in path if isinstance(part, str))
     what = "holds a secret" if rule == "secret-in-clear" else "is called like a secret and holds a text"
-    return finding(rule, document, path, message=f"{keys} {what}, ****, expected none in a file of the project")
+    return finding(rule, document, path, message=f"{keys} {what}, {MASK}, expected none in a file of the project")
 
 
 # ---- what is known

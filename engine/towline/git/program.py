@@ -12,6 +12,7 @@ from towline.git import access, faults
 from towline.git.remote import Remote
 from towline.process import Completed, Overrun, find, run
 from towline.retry import Deadline, pause
+from towline.secret import MASK
 
 _TRIES = 5
 _TEXT = 2000
@@ -129,7 +130,7 @@ class Program:
         """What git and the server had to say, for people: one text without control characters, user info and secrets, capped."""
         words = _USER_INFO.sub("", _CONTROL.sub(" ", done.err.decode("utf-8", "replace"))).strip()
         for secret in access.secrets(self._remote):
-            words = words.replace(secret, "****")
+            words = words.replace(secret, MASK)
         if done.code < 0:
             words = f"git died of signal {-done.code}\n{words}".strip()
         return words if len(words) <= _TEXT else f"{words[:_TEXT]} ..."

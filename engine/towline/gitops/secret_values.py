@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 import yaml
 
 from towline.gitops.rendered import Document, Path, at, cut, data, entries, items, replaced
+from towline.secret import MASK
 
-_MASK = "****"
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _KINDS = ("Secret", "SecretGenerator")
 _OPEN = (
@@ -48,7 +48,7 @@ class Marks:
 
     def of(self, value: str) -> str:
         """The mark of a value."""
-        return self._known.setdefault(value, f"{_MASK}{len(self._known) + 1}")
+        return self._known.setdefault(value, f"{MASK}{len(self._known) + 1}")
 
     def made(self, text: str) -> bool:
         """Whether `text` is such a mark, or empty."""

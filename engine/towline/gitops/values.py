@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from towline import yaml_marks
-from towline.console import MASK
 from towline.errors import ConfigError, RenderError, placed
 from towline.gitops.aliases import ALL, REFUSING, Sharing, meant
 from towline.gitops.change import Note, Replaced, match, select, unnoted
@@ -28,6 +27,7 @@ from towline.gitops.scalar import said
 from towline.gitops.source import Source, read
 from towline.gitops.value_images import Beside, Site, Spot, by_site, candidate, check_map, check_read, in_chart
 from towline.gitops.version_beside import check_joined, digests_beside
+from towline.secret import MASK
 from towline.suggest import some
 from towline.yaml_marks import Node, Path, Scalar
 
