@@ -91,8 +91,8 @@ def context(schema: StepSchema) -> StepSchema:
     return StepSchema(name=schema.name, description=schema.description, aliases=schema.aliases, parameters=tuple(found.values()))
 
 
-def _free(name: str, *, scope: tuple[str, ...] = SCOPES, aliases: tuple[str, ...] = ()) -> Parameter:
-    return Parameter(name=name, type="object", description="", scope=scope, aliases=tuple(Alias(name=alias) for alias in aliases))
+def _free(name: str, *, aliases: tuple[str, ...] = ()) -> Parameter:
+    return Parameter(name=name, type="object", description="", scope=SCOPES, aliases=tuple(Alias(name=alias) for alias in aliases))
 
 
 def _accepted(schema: StepSchema) -> tuple[str, ...]:

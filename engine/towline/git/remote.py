@@ -32,7 +32,6 @@ class Remote:
     bearer: bool = False
     key: Key | None = None
     authorities: bytes = b""
-    allow_plain_http: bool = False
 
     @property
     def scheme(self) -> str:
@@ -58,7 +57,7 @@ def parse_remote(text: str, *, login: Login | None = None, allow_plain_http: boo
     """
     text = text.strip()
     short = None if "://" in text or text.startswith("-") else _SHORT.fullmatch(text)
-    remote = Remote(url=_short(text, short) if short else _long(text), login=login, allow_plain_http=allow_plain_http)
+    remote = Remote(url=_short(text, short) if short else _long(text), login=login)
     host = remote.host
     if login and any(sign in login.username + login.password for sign in "\r\n\0"):
         raise CredentialError(f"the user or the password for {host} holds a line break", where=host, hint=f"both come from {login.origin}")
