@@ -106,11 +106,21 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         return Outcome(status=SKIPPED, summary=f"skipped: {decision.why}", outputs={"why": decision.why})
     inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ,
                     parameters=given_here, flags=flags)
-    lost: tuple[str, ...] = dispatch.part("team").check(known) if has_team_documents(call) else ()
+    lost = _lost(call, known) if _has_vault_login(call) else None  # before anything is sent
     with _stage_hint(call, known), _vault(schema, inputs, call) as layer:
         settings = resolve(schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer))
-        settings.warnings = (*settings.warnings, *lost)
+        for secret in settings.secrets():
+            call.console.hide(secret)
+        if bindings := _bindings(schema, settings, call):
+            return Outcome(status=BIND, summary="a Jenkins credential is to be bound", bindings=bindings)
+        settings.warnings = (*settings.warnings, *(_lost(call, known) if lost is None else lost))  # not before: binding runs the engine once more
         return _perform(arguments, call, settings=settings, values=values, why=decision.why)
+
+
+def _lost(call: Call, known: Documents) -> tuple[str, ...]:
+    """A line on each slip in the platform team's documents; raises ConfigError for a rule that does not count."""
+    lines: tuple[str, ...] = dispatch.part("team").check(known) if has_team_documents(call) else ()
+    return lines
 
 
 def _decision(arguments: argparse.Namespace, call: Call, known: Documents, values: Mapping[str, object]) -> Decision:
@@ -153,10 +163,14 @@ def _stage_hint(call: Call, known: Documents) -> Iterator[None]:
 
 def _vault(schema: StepSchema, inputs: Inputs, call: Call) -> contextlib.AbstractContextManager[Layer | None]:
     """What Vault holds for the step; without a login for it nothing of Vault is loaded."""
-    if not any(call.environ.get(name) for name in VAULT_LOGIN):
+    if not _has_vault_login(call):
         return contextlib.nullcontext()
     held: contextlib.AbstractContextManager[Layer | None] = dispatch.part("vault").from_vault(schema, inputs, call)
     return held
+
+
+def _has_vault_login(call: Call) -> bool:
+    return any(call.environ.get(name) for name in VAULT_LOGIN)
 
 
 def _own(schema: StepSchema, parameters: Mapping[str, object]) -> Mapping[str, object]:
@@ -166,14 +180,9 @@ def _own(schema: StepSchema, parameters: Mapping[str, object]) -> Mapping[str, o
 
 
 def _perform(arguments: argparse.Namespace, call: Call, *, settings: Settings, values: Mapping[str, object], why: str) -> Outcome:
-    """Bind what is to be bound, else let the step run."""
+    """Say what is to be said of the configuration, and let the step run."""
     schema: StepSchema = arguments.schema
-    for secret in settings.secrets():
-        call.console.hide(secret)
-    bindings = _bindings(schema, settings, call)
-    if bindings:
-        return Outcome(status=BIND, summary="a Jenkins credential is to be bound", bindings=bindings)
-    for warning in settings.warnings:  # not before: binding runs the engine once more
+    for warning in settings.warnings:
         call.console.warn(warning)
     for note in settings.notes:
         call.console.note(note)

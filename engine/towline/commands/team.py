@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from towline.config.catalog import all_schemas, other_steps, vault_schema
+from towline.config.catalog import all_schemas, other_steps, schemas_with, vault_schema
 from towline.config.documents import Document, Documents
 from towline.config.findings import in_order
 from towline.config.lint import Known, Report, lint
 from towline.config.lost_rules import Names, lost_rules
 from towline.config.pipeline_keys import PIPELINE
+from towline.config.schema import StepSchema
 from towline.errors import ConfigError
 from towline.pipeline.definition import definition
 
@@ -19,7 +21,11 @@ _UNREAD = frozenset({"unknown-section", "unknown-step", "unknown-stage", "unknow
 
 def known(elsewhere: Sequence[Document] = ()) -> Known:
     """What configuration files are held against: every step, every stage, and what the documents `elsewhere` name."""
-    pipeline, schemas = definition(), all_schemas()
+    return _known(all_schemas(), elsewhere)
+
+
+def _known(schemas: tuple[StepSchema, ...], elsewhere: Sequence[Document]) -> Known:
+    pipeline = definition()
     own = {name: schema.name for schema in schemas for name in schema.names}
     stages = {stage.name: frozenset(own.get(step.name, step.name) for step in stage.steps) for stage in pipeline.stages}
     return Known(steps=schemas, shared=(vault_schema(), PIPELINE), stages=stages, others=frozenset(other_steps()), elsewhere=tuple(elsewhere))
@@ -38,13 +44,25 @@ def report(documents: Sequence[Document], there: Known) -> Report:
 def check(documents: Documents) -> tuple[str, ...]:
     """A line on each key of the platform team's documents that nothing reads and that is nearly one which counts; raises ConfigError for a lost rule."""
     team = [document for document in documents.defaults if document.trusted]
-    there = known([documents.project])
+    said = _said(team)
+    there = _known(schemas_with(said), [documents.project])
+    names, sections = _names(there), {key for document in team for key in document.content}
+    if not (said <= names.keys | names.steps and sections <= {"general", "steps", "stages"}):  # what a slip is meant for, only all steps together tell
+        there = known([documents.project])
     lost = [finding for document in team for finding in lost_rules(document, _names(there))]
     if lost:
         more = f" ({len(lost)} such faults)" if len(lost) > 1 else ""
         raise ConfigError(f"{lost[0].message}{more}", where=lost[0].where, hint=f"{lost[0].fix}; `towline lint --defaults FILE` says all of them")
     found = report([_without_parameters(document) for document in team], there)
     return tuple(f"{finding.where}: {finding.message} ({finding.fix})" for finding in found.findings if finding.rule in _UNREAD)
+
+
+def _said(documents: Sequence[Document]) -> frozenset[str]:
+    """The names of steps and the keys that stand in sections."""
+    sections: list[Mapping[str, Any]] = [document.section(kind) for document in documents for kind in ("general", "steps")]
+    for kind in ("steps", "stages"):
+        sections += [values or {} for document in documents for values in dict[str, Any](document.section(kind)).values()]
+    return frozenset(key for section in sections for key in section)
 
 
 def _without_parameters(document: Document) -> Document:

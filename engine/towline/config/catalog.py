@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
@@ -16,6 +18,7 @@ from towline.suggest import nearest
 VAULT_KEYS = frozenset({"vaultServerUrl", "vaultNamespace", "vaultPath", "vaultBasePath", "vaultPipelineName", "skipVault", "vaultDisableOverwrite"})
 VAULT_LOGIN = ("PIPER_vaultToken", "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID")
 _FOLDER, _ENDING = "steps", ".yaml"
+_WORD = re.compile(r"\w+")
 
 
 def load_schema(step_name: str) -> StepSchema:
@@ -32,6 +35,11 @@ def load_schema(step_name: str) -> StepSchema:
 def all_schemas() -> tuple[StepSchema, ...]:
     """The schema of every step that has metadata."""
     return tuple(_schema(name) for name in step_names())
+
+
+def schemas_with(words: Collection[str]) -> tuple[StepSchema, ...]:
+    """The schemas of the steps whose metadata has one of these words, whatever it says of it; the others are not read."""
+    return tuple(_schema(name) for name in step_names() if not set(words).isdisjoint(_WORD.findall(_text(name))))
 
 
 @cache

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls import Ending, configure, request
+from towline.config import catalog
 
 PUSH = "imagePushToRegistry"
 
@@ -48,6 +49,28 @@ def test_other_slips_are_warnings_of_the_run(workspace: Path) -> None:
 
 def test_documents_without_a_slip_say_nothing(workspace: Path) -> None:
     assert "warning" not in run(workspace, "general: {credentialHosts: ['*.example.com'], buildTool: maven, targetArchitectures: [a]}\n").err
+
+
+def test_of_a_document_without_a_slip_only_the_steps_that_it_speaks_of_are_read(workspace: Path) -> None:
+    def read(text: str) -> int:
+        catalog._schema.cache_clear()
+        run(workspace, text)
+        return catalog._schema.cache_info().currsize
+
+    assert read("general: {serverUrl: 'https://a.example'}\n") == 2
+    assert read("general: {serverUrl: 'https://a.example'}\nstages: {Build: {kanikoExecute: true}}\n") == 3
+    assert read("general: {serverUr: 'https://a.example'}\n") == len(catalog.step_names())
+
+
+def test_a_credential_is_bound_first_so_that_the_documents_are_looked_at_once(workspace: Path) -> None:
+    (workspace / "team.yml").write_text("general: {credentialHost: [a.example], targetRegistryCredentialsId: login}\n")
+    words, environ = ["run", PUSH, "--dry-run", *request(workspace, step=PUSH)], {"TOWLINE_DEFAULTS": str(workspace / "team.yml")}
+    first = Ending(words, workspace, environ)
+    assert (first.result["status"], first.err) == ("bind", "")
+    vault = {"PIPER_vaultToken": "some token", "PIPER_vaultServerUrl": "http://127.0.0.1:1", "PIPER_vaultPath": "secret"}
+    assert "credentialHosts" in Ending(words, workspace, {**environ, **vault}).hint  # before anything is sent
+    second = Ending(words, workspace, {**environ, "PIPER_targetRegistryUser": "u", "PIPER_targetRegistryPassword": "some password"})
+    assert (second.code, "credentialHosts" in second.hint) == (3, True)
 
 
 def lint(workspace: Path, *files: str) -> Ending:
