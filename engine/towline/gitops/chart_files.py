@@ -127,7 +127,7 @@ def tree(
             for dep in below.missing
         ]
     if any(not one.lies for one in missing):
-        _check_lock(found, where=f"{chart}Chart.lock")
+        _check_locks(chart, found)
     return Tree(files=found, missing=tuple(missing))
 
 
@@ -189,11 +189,12 @@ def _dependencies(files: Mapping[str, bytes]) -> list[Dependency]:
     ]
 
 
-def _check_lock(files: Mapping[str, bytes], *, where: str) -> None:
-    """Pass where there is no lock, or it was made for these dependencies; raises ConfigError."""
-    for lock, chart in (("Chart.lock", "Chart.yaml"), ("requirements.lock", "requirements.yaml")):
+def _check_locks(chart: str, files: Mapping[str, bytes]) -> None:
+    """Pass where the chart in `chart` has no lock, or one that was made for its dependencies; raises ConfigError."""
+    for lock, wanted in (("Chart.lock", "Chart.yaml"), ("requirements.lock", "requirements.yaml")):
         if lock in files:
-            check_lock(_listed(files.get(chart, b"")), mapping(files[lock]), where=where)
+            listed = _listed(files.get(wanted, b""))
+            check_lock(listed, mapping(files[lock]), where=f"{chart}{lock}", of=wanted)
 
 
 def _listed(data: bytes) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ _ESCAPED = {
     "\u2028": "\\u2028",
     "\u2029": "\\u2029",
 }
-_UPDATE = "run `helm dependency update` and commit Chart.lock"
+_UPDATE = "run `helm dependency update` and commit"
 
 
 def lock_digest(
@@ -54,20 +54,20 @@ def exact(name: str, version: str, locked: str, *, where: str) -> str:
         raise ConfigError(
             f"the chart depends on {name} in a version that fits {version!r}, and no Chart.lock says which",
             where=where,
-            hint=_UPDATE,
+            hint=f"{_UPDATE} Chart.lock",
         )
     return version
 
 
 def check_lock(
-    wanted: Sequence[Mapping[str, object]], lock: Mapping[str, object], *, where: str
+    wanted: Sequence[Mapping[str, object]], lock: Mapping[str, object], *, where: str, of: str
 ) -> None:
-    """Pass where the lock was made for these dependencies; raises ConfigError."""
+    """Pass where the lock at `where` was made for these dependencies, those in the file `of`; raises ConfigError."""
     if lock.get("digest") != lock_digest(wanted, maps_at(lock, "dependencies")):
         raise ConfigError(
-            "Chart.lock was made for other dependencies than Chart.yaml has now",
+            f"{where.rpartition('/')[2]} was made for other dependencies than {of} has now",
             where=where,
-            hint=_UPDATE,
+            hint=f"{_UPDATE} {where.rpartition('/')[2]}",
         )
 
 

@@ -43,7 +43,7 @@ def test_the_digest_of_a_lock_is_the_one_that_helm_writes(
 ) -> None:
     wanted = [{**REDIS, **more}]
     assert lock_digest(wanted, LOCKED) == f"sha256:{digest}"
-    check_lock(wanted, {"dependencies": LOCKED, "digest": f"sha256:{digest}"}, where="Chart.lock")
+    check_lock(wanted, {"dependencies": LOCKED, "digest": f"sha256:{digest}"}, where="Chart.lock", of="Chart.yaml")
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,10 @@ def test_the_digest_of_a_lock_is_the_one_that_helm_writes(
 )
 def test_a_lock_for_other_dependencies_is_refused(lock: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="made for other dependencies") as caught:
-        check_lock([{**REDIS, "version": "19.x"}], lock, where="c/Chart.lock")
-    assert caught.value.where == "c/Chart.lock"
-    assert "helm dependency update" in caught.value.hint
+        check_lock([{**REDIS, "version": "19.x"}], lock, where="c/requirements.lock", of="requirements.yaml")
+    assert caught.value.where == "c/requirements.lock"
+    assert "requirements.lock was made for other dependencies than requirements.yaml" in caught.value.message
+    assert caught.value.hint == "run `helm dependency update` and commit requirements.lock"
 
 
 def test_a_version_is_the_locked_one_or_an_exact_one() -> None:

@@ -221,7 +221,9 @@ def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
 def _layer(client: RegistryClient, place: Place, layer: Descriptor) -> bytes:
     if layer.size > _MOST:
         raise RenderError(
-            f"the chart in {place.repository} has {layer.size} bytes, which is too many"
+            f"the chart in {place.repository} has {layer.size} bytes, and at most {_MOST} are read",
+            where=str(place.registry),
+            hint="leave out of it what is not needed (.helmignore), or commit charts/",
         )
     blob = CopyBlob(source=place.repository, place=place, digest=layer.digest, size=layer.size)
     return b"".join(
