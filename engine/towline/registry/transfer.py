@@ -18,7 +18,7 @@ from towline.registry.faults import ASK, THERE, BrokenOff, Incomplete
 from towline.registry.job import COPIED, MOUNTED, SKIPPED, Moved
 from towline.registry.leftovers import PATIENTLY, SOON, Leftovers
 from towline.registry.parallel import JOBS, Slots, Stopped, in_parallel
-from towline.registry.plan import CopyBlob, Plan, PutManifest
+from towline.registry.plan import CopyBlob, Place, Plan, PutManifest
 from towline.registry.progress import Progress
 from towline.registry.referrers import AMISS, spoils
 from towline.registry.source import Source
@@ -95,17 +95,31 @@ class Transfer:
             return []
         self._storing.put(replace(put, target=put.manifest.digest) for put in images if not put.believed)
         self._storing.put(put for plan in plans if not plan.optional for put in plan.tags)
-        moved = in_parallel(self._offer, [plan for plan in plans if plan.optional], tick=self._look_on)
-        self._list(demanded=not any(plan.optional for plan in plans))
-        return moved
+        optional = [plan for plan in plans if plan.optional]
+        blobs = [blob for group in _by_digest(optional) for blob in group]
+        tried = in_parallel(self._try, blobs, tick=self._look_on)  # all of them first: several share theirs, the empty configuration at least
+        lacking = {(blob.place, blob.digest): fault for blob, (_, fault) in zip(blobs, tried, strict=True) if fault}
+        in_parallel(lambda plan: self._offer(plan, lacking), optional, tick=self._look_on)
+        self._list(demanded=not optional)
+        return [moved for moved, _ in tried]
 
-    def _offer(self, plan: Plan) -> Mapping[CopyBlob, Moved]:
-        """Do an optional plan as far as its target lets it."""
-        moved: dict[CopyBlob, Moved] = {}
+    def _try(self, blob: CopyBlob) -> tuple[Mapping[CopyBlob, Moved], TowlineError | None]:
+        """Bring a blob of an optional plan, or say why not."""
         try:
-            for blob in plan.blobs:
-                moved.update(self._bring((blob,)))
-            for put in (*plan.manifests, *plan.tags):
+            return self._bring((blob,)), None
+        except AMISS as fault:
+            if spoils(fault, self._source):
+                raise
+            return {}, fault
+
+    def _offer(self, plan: Plan, lacking: Mapping[tuple[Place, str], TowlineError]) -> None:
+        """Store what an optional plan brings, as far as its target lets it, unless a blob of it is lacking."""
+        puts = (*plan.manifests, *plan.tags)
+        try:
+            for fault in (lacking.get((put.place, blob.digest)) for put in puts for blob in put.manifest.blobs):
+                if fault:
+                    raise fault
+            for put in puts:
                 if incomplete := self._storing.store(put):
                     raise incomplete.fault
         except AMISS as fault:
@@ -113,7 +127,6 @@ class Transfer:
                 raise
             self.left.add(plan)
             self.refused[", ".join(f"{put.place.repository}:{put.target}" for put in plan.tags)] = fault
-        return moved
 
     def _list(self, *, demanded: bool) -> None:
         faults = self._storing.list_referrers()

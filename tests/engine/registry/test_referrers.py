@@ -214,6 +214,38 @@ def test_one_that_is_refused_does_not_keep_the_others_back(source: FakeRegistry,
     assert (len(report.referrers), len(warnings)) == (7, 1)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_what_several_share_arrives_where_one_of_them_cannot(source: FakeRegistry, target: FakeRegistry, pair: Pair, *, first: bool) -> None:
+    """All of them have the empty configuration; whichever is to bring it may fail before, or wait for long."""
+    source.referrers = True
+    image, several = make_image(), [refer_to(make_image(), content=f"what is in {number}".encode()) for number in range(4)]
+    put(image, source, "app", "1")
+    for one in several:
+        put(one, source, "app")
+    shown = Lists(pair.source, "app").referrers([image.digest])
+    failing = next(one for one in several if one.digest == shown[0 if first else -1].digest)
+    del source.storage["app"].blobs[max(failing.blobs, key=lambda digest: len(failing.blobs[digest]))]
+    warnings = list[str]()
+    report = copy(pair, source, target, referrers=TAKEN, warn=warnings.append)
+    assert {one.digest for one in report.referrers} == {one.digest for one in several} - {failing.digest}
+    assert [missing(one, target, "team/app") == () for one in several] == [one is not failing for one in several]
+    assert len(warnings) == 1
+
+
+def test_what_several_share_is_waited_for(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    source.referrers = True
+    image, several = make_image(), [refer_to(make_image(), content=f"what is in {number}".encode()) for number in range(4)]
+    put(image, source, "app", "1")
+    for one in several:
+        put(one, source, "app")
+    waits = Status(code=429, headers={"Retry-After": "60"})
+    once = iter([waits])
+    target.fault = lambda record: next(once, None) if record.method == "PUT" and digest_of(b"{}").rpartition(":")[2] in record.query else None
+    warnings = list[str]()
+    assert len(copy(pair, source, target, referrers=TAKEN, warn=warnings.append).referrers) == 4
+    assert warnings == []
+
+
 def test_one_that_is_listed_and_not_there_stays_behind(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     image = make_image()
     sbom, gone = refer_to(image), refer_to(image, "application/vnd.example.gone")
