@@ -31,7 +31,6 @@ from towline.wire import SUCCESS, Outcome
 from towline.yaml_plain import plain
 
 FAILURE = 1
-_SWITCHES = ("contextConfig", "stageConfig", "setVaultCredentials")
 _TEXTS = ("vaultServerUrl", "vaultNamespace", "vaultPath", "gcpJsonKeyFilePath", "gcsFolderPath", "gcsBucketId", "gcsSubFolder", "stepConfigJSON")
 _USUAL = "json"
 _OWN = ("request", "result", "stage", "config", "json", "command", "gitHubTokens")
