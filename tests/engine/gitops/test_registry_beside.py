@@ -2,31 +2,16 @@ from __future__ import annotations
 
 import pytest
 
+from tests.engine.gitops.spots import WEB, spots
 from towline.errors import ConfigError
 from towline.gitops.choice import Choice
 from towline.gitops.dotted import find, parse_dotted
 from towline.gitops.image_effect import images_in
-from towline.gitops.image_parts import ImagePart, ImageParts
+from towline.gitops.image_parts import ImagePart
 from towline.gitops.registry_beside import placed_texts
 from towline.gitops.source import read
 from towline.gitops.value_images import Spot, by_site, candidate
 from towline.gitops.values import PathValues
-
-WEB = ImageParts(
-    host="reg.io", name="team/web", tag="2", digest="sha256:0", whole="reg.io/team/web:2"
-)
-
-
-def spots(text: str, **parts: str) -> list[Spot]:
-    source = read("f", text.encode())
-    asked = {
-        path.replace("_", "."): ImagePart(image=WEB, part=part) for path, part in parts.items()
-    }
-    return [
-        Spot(text=path, file=source, place=place, wanted=part)
-        for path, part in asked.items()
-        for place in find(source, parse_dotted(path))
-    ]
 
 
 def test_spots_of_one_map_come_together_and_their_registry_is_set_once() -> None:
