@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from towline.gitops.plain_data import mapping, text_at
+from towline.gitops.plain_data import mapping, maps_at, text_at
 
 _CHART, _VALUES = "Chart.yaml", "values.yaml"
 
@@ -25,6 +25,19 @@ def chart_files(path: str, listing: Collection[str]) -> tuple[str, ...]:
     own = tuple(one for one in (f"{folder}{_CHART}", f"{folder}{_VALUES}") if one in listing)
     below = (one for one in listing if one.startswith(f"{folder}charts/"))
     return own + tuple(one for one in below if _subcharts(one.removeprefix(folder)))
+
+
+def below_looks(
+    path: str, keys: Collection[str], files: Mapping[str, bytes], listing: Collection[str]
+) -> set[str]:
+    """The folder of the charts in the chart of a file, and their values, if one of `keys` is a chart that it depends on."""
+    folder = chart_folder(path, files)
+    if folder is None:
+        return set()
+    wanted = maps_at(mapping(files[f"{folder}{_CHART}"]), "dependencies")
+    if not {text_at(one, "name") for one in wanted} & {*keys}:
+        return set()
+    return {f"{folder}charts/", *chart_files(path, listing)}
 
 
 def base_of(path: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:

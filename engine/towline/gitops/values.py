@@ -13,7 +13,7 @@ from towline import yaml_marks
 from towline.errors import ConfigError, RenderError, placed
 from towline.gitops.aliases import ALL, REFUSING, Sharing, meant
 from towline.gitops.change import Note, Replaced, match, select, unnoted
-from towline.gitops.chart_beside import base_of, chart_files, chart_name
+from towline.gitops.chart_beside import base_of, below_looks, chart_files, chart_name
 from towline.gitops.chart_reads import common_looks, puts_common
 from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.document import Edit, edit, own_value
@@ -57,8 +57,11 @@ class PathValues:
         return tuple(dict.fromkeys((*found, *(one for path in found for one in chart_files(path, listing)))))
 
     def glances(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
-        """The templates of the charts, where these may put a registry before all images."""
-        return {one for path in match(self.pattern, sorted(files)) for one in common_looks(path, files, listing)}
+        """The values of charts that the charts depend on, and the templates, where these may put a registry before all images."""
+        ours = match(self.pattern, sorted(files))
+        keys = {str(parse_dotted(text)[0]) for text in self.values}
+        below = {one for path in ours for one in below_looks(path, keys, files, listing)}
+        return below | {one for path in ours for one in common_looks(path, files, listing)}
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit and insert; raises ConfigError (a path leads nowhere sensible) and RenderError."""

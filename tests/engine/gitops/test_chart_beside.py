@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from towline.gitops.chart_beside import base_of, base_values, chart_files, chart_folder
+from towline.gitops.chart_beside import base_of, base_values, below_looks, chart_files, chart_folder
 
 FILES = {
     "Chart.yaml": b"",
@@ -53,3 +53,14 @@ def test_the_values_of_subcharts_lie_below_the_chart_s_own_values_file_too() -> 
     assert chart_files("c/values.yaml", listing) == ("c/Chart.yaml", "c/values.yaml", below)
     assert base_of("c/values.yaml", files) == {"web": {"image": {"tag": "1"}}}
     assert base_of("c/prod.yaml", files) == {"own": "1", "web": {"image": {"tag": "1"}}}
+
+
+def test_charts_that_a_chart_depends_on_are_looked_for_where_a_key_is_for_them() -> None:
+    chart = {"c/Chart.yaml": b"dependencies: [{name: web}]\n", "c/values.yaml": b""}
+    below = "c/charts/web/values.yaml"
+
+    def looked(path: str, key: str) -> set[str]:
+        return below_looks(path, [key], chart, [*chart, below])
+
+    assert looked("c/prod.yaml", "web") == {"c/charts/", below, *chart}
+    assert looked("c/prod.yaml", "image") == looked("d/prod.yaml", "web") == set()
