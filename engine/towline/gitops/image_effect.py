@@ -13,11 +13,11 @@ from itertools import product
 from typing import Any
 
 from towline.gitops.image_apart import flags, together
-from towline.gitops.image_parts import before, digest_stem, is_digest
+from towline.gitops.image_parts import before, digest_stem, is_digest, registries_above
 from towline.gitops.image_text import words
 from towline.gitops.plain_data import load, load_template, text_at
 from towline.gitops.pods import pods_of
-from towline.image import Reference, parse_familiar
+from towline.image import Reference, has_registry, parse_familiar
 
 _REGISTRY = ("registry", "imageregistry")
 _NAME = ("repository", "name", "image", "newname", "imagerepository", "imagename", "repo")
@@ -224,6 +224,7 @@ class _Walk:
         self._like = like
         self._resource = resource
         self._joined = joined
+        self._above: tuple[str, ...] = ()  # registries of the maps that are walked through
         self._secret = secret
         self._seen: dict[int, Any] = {}  # held, since what is freed leaves its id to others
 
@@ -246,12 +247,19 @@ class _Walk:
             return
         common = (_common(node) or common) if self._joined else ""
         parts = _without_names(node, self._like)
-        found = [*_spread(parts, path, common, resource=self._resource), *self._apart(parts, path)]
+        found = [
+            *_spread(parts, path, common, resource=self._resource),
+            *self._apart(parts, path),
+            *self._below_others(parts, path),
+        ]
         yield from (replace(one, secret=self._secret) for one in found)
+        above = self._above
+        self._above = (*above, *registries_above(node))
         for key, value in node.items():
             if not _is_note(path, key):
                 walk = self._hidden() if key == "secretGenerator" else self
                 yield from walk.below(value, f"{path}.{key}".removeprefix("."), common, depth)
+        self._above = above
 
     def _hidden(self) -> _Walk:
         """The same for what a Secret holds."""
@@ -269,6 +277,15 @@ class _Walk:
         }
         if self._resource and "newName" not in texts and any(part in text for text in texts.values() for part in self._like):
             yield from (Found(place=path, text=text, loose=True) for text in together(texts))
+
+    def _below_others(self, node: Mapping[Any, Any], path: str) -> Iterator[Found]:
+        """The image behind each registry that stands above it in keys of charts' own choice."""
+        own = {key.lower(): text for key, text in node.items() if isinstance(key, str)}
+        names = [text for key in _NAME if isinstance(text := own.get(key), str) and text]
+        if any(has_registry(name) for name in names) or any(own.get(key) for key in _REGISTRY):
+            return
+        for registry in self._above:
+            yield from _spread(node, path, registry, resource=self._resource)
 
     def _text(self, text: str, path: str, depth: int) -> Iterator[Found]:
         if not any(part in text for part in self._like):

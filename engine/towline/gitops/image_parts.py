@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from towline.gitops import plain_data
 from towline.image import has_registry
 
 REGISTRY = "registry"
 PARTS = ("image", "repository", REGISTRY, "name", "tag", "digest")
 _DIGEST = re.compile(r"(?:sha\d+:)?[0-9a-f]{64,128}")
 _PARAMETER = re.compile(r"(.*)\[name=([^\]]*)\]\.value")
+_ABOVE = (("registry",), ("imageRegistry",), ("global", "registry"), ("global", "image", "registry"))
 _DIGEST_KEY = re.compile(r"digest|sha(?:256|512)?")
 _KEY_WORD = re.compile(r"digest|sha(?:256|512)?|image|container|tag|version|repository|repo|name|reference|ref|url|uri|[^a-z0-9]")
 
@@ -96,6 +98,14 @@ def global_paths(parent: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [
         (*parent[:depth], "global", "imageRegistry") for depth in range(len(parent) - 1, -1, -1)
     ]
+
+
+def registries_above(values: object) -> tuple[str, ...]:
+    """Registries that a map of values has in keys of charts' own choice, for the images below it."""
+    if plain_data.map_at(values).keys() & {"repository", "tag"}:
+        return ()  # that of one image
+    found = (plain_data.text_at(values, *path) for path in _ABOVE)
+    return tuple(dict.fromkeys(text.strip("/") for text in found if text))
 
 
 def before(name: str, registry: str, common: str) -> str:

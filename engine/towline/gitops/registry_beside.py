@@ -8,11 +8,12 @@ from typing import Any
 
 from towline.errors import ConfigError
 from towline.gitops import plain_data
-from towline.gitops.beside import text_at, where_at
+from towline.gitops.beside import text_at, texts_at, where_at
 from towline.gitops.document import spell
 from towline.gitops.image_effect import composed
-from towline.gitops.image_parts import ImagePart, ImageParts, before, global_paths
+from towline.gitops.image_parts import ImagePart, ImageParts, before, global_paths, registries_above
 from towline.gitops.value_images import Beside, Spot, map_in, registry_key
+from towline.image import has_registry
 from towline.yaml_marks import Path
 
 _OPEN = re.compile(r"\{\{|\$[({A-Z]")  # a template, or a variable that is filled in later
@@ -47,17 +48,42 @@ def placed_texts(
             texts[spot.text] = str(spot.wanted).removeprefix(f"{image.host}/")
             continue
         there = spot.old or below.get(spot.leaf, "")
+        if there and not apart and image.repository in _joined(there, spot, base):
+            texts[spot.text] = there + _version(spot)
+            continue
         common = "" if joined is False else _common(spot, base, others)
         if joined is None and _is_untold(image, apart, there, common):
             common = ""  # nothing says yet that the chart puts it before this image: a host of its own
         registry, rest = image.spread(there, apart, common)
         _check_common(spot, before(rest, registry or apart, common), rest, common)
-        texts[spot.text] = rest + (
-            image.whole.removeprefix(image.repository) if part == "image" else ""
-        )
+        texts[spot.text] = rest + _version(spot)
         if registry and registry != apart and all(other.leaf != key for other in spots):
             more[key] = Beside(spot=spot, key=key, old=spot.beside.get(key, ""), new=registry)
     return texts, list(more.values())
+
+
+def _joined(name: str, spot: Spot, base: Mapping[str, Any]) -> list[str]:
+    """What a name is behind each registry that the values have above it in keys of their own choice."""
+    if has_registry(name):
+        return []
+    path = spot.map_path
+    maps = [_registries_at(spot, path[:depth]) for depth in range(len(path))]
+    return [f"{above}/{name}" for one in (*maps, base) for above in registries_above(one)]
+
+
+def _registries_at(spot: Spot, path: Path) -> Mapping[str, Any]:
+    """The texts of a map in a spot's document, and those of `global` in it."""
+    source, document = spot.place.source, spot.place.document
+    image = texts_at(source, document, (*path, "global", "image"))
+    common = {**texts_at(source, document, (*path, "global")), "image": image}
+    return {**texts_at(source, document, path), "global": common}
+
+
+def _version(spot: Spot) -> str:
+    """What stands behind the name where a whole image is written."""
+    assert isinstance(spot.wanted, ImagePart)
+    image = spot.wanted.image
+    return image.whole.removeprefix(image.repository) if spot.wanted.part == "image" else ""
 
 
 def doubts(spots: Sequence[Spot], base: Mapping[str, Any], others: Sequence[Spot]) -> list[str]:

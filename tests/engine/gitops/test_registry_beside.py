@@ -163,3 +163,28 @@ def test_two_missing_maps_get_a_registry_each() -> None:
     made = PathValues(pattern="c/prod.yaml", values=parts).apply(files)["c/prod.yaml"]
     each = "  repository: team/web\n  registry: reg.io\n"
     assert made.decode() == f"z: 1\na:\n{each}b:\n{each}"
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "registry: reg.io\n",
+        "imageRegistry: reg.io/\n",
+        "global: {registry: reg.io}\n",
+        "global: {image: {registry: reg.io}}\n",
+    ],
+)
+def test_a_name_that_is_the_image_behind_a_registry_above_it_stays_as_it_is(above: str) -> None:
+    text = f"{above}web: {{image: {{repository: team/web, tag: '1'}}}}\n"
+    paths = {f"web.image.{part}": part for part in ("repository", "tag")}
+    parts = {path: ImagePart(image=WEB, part=part) for path, part in paths.items()}
+    made = PathValues(pattern="v", values=parts).apply({"v": text.encode()})["v"]
+    assert made.decode() == text.replace("'1'", "'2'")
+    assert "reg.io/team/web:2" in [one.text for one in images_in(made, ["web"]) or ()]
+    other = PathValues(pattern="v", values=parts).apply({"v": text.replace("reg.io", "x.io").encode()})
+    assert b"repository: reg.io/team/web" in other["v"]
+
+
+def test_a_registry_beside_another_image_is_not_above_this_one() -> None:
+    text = b"a: {registry: reg.io, port: 1}\nb: {repository: team/web, tag: '2'}\n"
+    assert [one.text for one in images_in(text, ["web"]) or ()] == ["team/web:2"]
