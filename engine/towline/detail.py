@@ -12,6 +12,10 @@ def send_to(sink: Callable[[str], None] | None) -> None:
     _sinks[:] = [sink] if sink else []
 
 
+def silent(_: str) -> None:
+    """For callers to whom nobody listens."""
+
+
 def detail(text: Callable[[], str]) -> None:
     """One line, which is made only if somebody wants it. It must hold no query of a URL, where hosts put tokens."""
     for sink in _sinks:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
+_LONGEST = 60.0  # seconds that a host may ask for
+
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
@@ -61,9 +63,9 @@ class Turns:
             self._spent, self._began = self.now(), None
 
 
-def pause(attempt: int, clock: Clock, *, base: float = 0.2, cap: float = 5.0) -> float:
-    """Seconds to wait after failed attempt number `attempt` (from 0): full jitter below base x 2^attempt, capped."""
-    return clock.uniform(0.0, min(cap, base * 2.0 ** min(attempt, 30)))
+def pause(attempt: int, clock: Clock) -> float:
+    """Seconds to wait after failed attempt number `attempt` (from 0): full jitter below 0.2 x 2^attempt, at most 5."""
+    return clock.uniform(0.0, min(5.0, 0.2 * 2.0 ** min(attempt, 30)))
 
 
 def moments(clock: Clock, *, seconds: float = 10.0, sleep: Callable[[float], None] | None = None) -> Iterator[None]:
@@ -77,13 +79,13 @@ def moments(clock: Clock, *, seconds: float = 10.0, sleep: Callable[[float], Non
         (sleep or clock.sleep)(min(deadline.left, clock.uniform(longest / 2, longest)))
 
 
-def retry_after(value: str | None, clock: Clock, *, cap: float = 60.0) -> float | None:
-    """Seconds that a Retry-After header asks for, as seconds or as a date (RFC 9110 10.2.3), capped; None without one."""
+def retry_after(value: str | None, clock: Clock) -> float | None:
+    """Seconds that a Retry-After header asks for, as seconds or as a date (RFC 9110 10.2.3), at most a minute; None without one."""
     if not value:
         return None
     if value.isascii() and value.strip().isdigit():
-        return min(float(value), cap)
+        return min(float(value), _LONGEST)
     try:
-        return min(max(0.0, parsedate_to_datetime(value).timestamp() - clock.wall()), cap)
+        return min(max(0.0, parsedate_to_datetime(value).timestamp() - clock.wall()), _LONGEST)
     except (ValueError, OverflowError):  # no date, or one that no clock will ever show
         return None

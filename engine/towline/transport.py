@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from towline.connections import PORTS, Connection, Lasting, Network, Route, refused_by
-from towline.detail import detail
+from towline.detail import detail, silent
 from towline.errors import TransportError
 from towline.exchange import FAULTS, Cut, HttpRequest, Response, Sending, origin, send, send_head, translated
 from towline.retry import Clock, pause, retry_after
@@ -48,7 +48,7 @@ class Transport:
         self, *, clock: Clock | None = None, read: float = 60.0, limit: float = 0.0, network: Network | None = None, hide: Callable[[str], None] | None = None,
     ) -> None:
         self.clock = clock or Clock()
-        self._hide = hide or _ignore
+        self._hide = hide or silent
         self._hidden: set[str] = set()
         self._network = network or Network()
         self._read = read
@@ -314,10 +314,6 @@ def whole(ask: Callable[[], Response], take: Callable[[Response], _T], transport
             transport.wait(pause(attempt, transport.clock))
     with ask() as response:
         return take(response)
-
-
-def _ignore(_: str) -> None:
-    """For callers that log nothing."""
 
 
 def sleep_unless(stop: threading.Event, seconds: float, clock: Clock) -> None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Self
 
+from towline.detail import silent
 from towline.errors import ConfigError, CredentialError
 from towline.git.base import Apart, Ends, find_ends, merged
 from towline.git.checkout import Commit
@@ -75,14 +76,10 @@ class Pushed:
     text: str
 
 
-def _silent(_text: str) -> None:
-    """Nobody listens."""
-
-
 class Repository:
     """A bare repository in a folder of its own (mode 0700, removed on every way out), shallow and without what nobody reads."""
 
-    def __init__(self, remote: Remote, *, environ: Mapping[str, str], deadline: Deadline | None = None, say: Callable[[str], None] = _silent) -> None:
+    def __init__(self, remote: Remote, *, environ: Mapping[str, str], deadline: Deadline | None = None, say: Callable[[str], None] = silent) -> None:
         self.remote = remote
         self.deadline = deadline or Deadline.after(_SECONDS, Clock())
         self._environ = environ

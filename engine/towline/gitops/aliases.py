@@ -6,13 +6,10 @@ from collections import abc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from towline.detail import silent
 from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases, descendants, is_merge
 
 REFUSE, ALL, OWN = "refuse", "all", "own"
-
-
-def silent(_text: str) -> None:
-    """Nobody listens."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from towline.detail import silent
 from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Note, Replaced, check_path, match, unnoted
 from towline.gitops.chart_beside import base_values
@@ -47,10 +48,6 @@ class ValuesFile:
     content: bytes | None = None
 
 
-def _unsaid(_text: str) -> None:
-    """Nobody listens."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class HelmChart:
     """A Change: the charts that fit `chart_path`, rendered one after the other, become `file_path`.
@@ -69,8 +66,8 @@ class HelmChart:
     cluster: Cluster = field(default_factory=Cluster)
     renderer: Renderer = field(default_factory=HelmLibrary)
     note: Note = unnoted
-    warn: Callable[[str], None] = _unsaid
-    say: Callable[[str], None] = _unsaid
+    warn: Callable[[str], None] = silent
+    say: Callable[[str], None] = silent
     fetch: Callable[[Dependency, str], bytes] | None = None
     choice: Choice = ANY
     clock: Clock = field(default_factory=Clock)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from towline import yaml_marks
+from towline.detail import silent
 from towline.errors import ConfigError, RenderError
-from towline.gitops.aliases import REFUSING, Sharing, meant, silent
+from towline.gitops.aliases import REFUSING, Sharing, meant
 from towline.gitops.beside import resource_at, texts_at
 from towline.gitops.change import Note, Replaced, match, select, unnoted
 from towline.gitops.choice import ANY, Candidate, Choice

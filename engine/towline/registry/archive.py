@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -52,8 +51,8 @@ class _Layer:
 class DockerArchive:
     """A Source of what an archive holds; shared by threads. Layers are packed when a manifest is asked for first; leave the context to end its threads."""
 
-    def __init__(self, tar: Tar, *, name: str, target: str = "", folder: Path | None = None, library: object = LIBRARY) -> None:
-        """`name` is what messages call it, `target` the image that is meant where none is named, `folder` where the spool goes.
+    def __init__(self, tar: Tar, *, name: str, target: str = "", library: object = LIBRARY) -> None:
+        """`name` is what messages call it, `target` the image that is meant where none is named.
 
         Raises ConfigError for what is no such archive.
         """
@@ -62,7 +61,7 @@ class DockerArchive:
         self._name = name
         self._images = _read_index(tar, name)
         self._layout = Layout(tar, name=name) if "index.json" in tar and "oci-layout" in tar else None
-        self._spool = Spool(folder)
+        self._spool = Spool()
         self._packer = Packer(library)
         self.followers: list[Follower] = []
         self._lock = Lock()

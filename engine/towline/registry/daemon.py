@@ -6,7 +6,6 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import docker
 import docker.errors
@@ -22,9 +21,9 @@ _REACHED = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 
 
 @contextmanager
-def export(name: str, *, environ: Mapping[str, str], folder: Path | None) -> Iterator[Spool]:
+def export(name: str, *, environ: Mapping[str, str]) -> Iterator[Spool]:
     """What `docker save` would write for one image, in a spool; raises MachineError (no daemon) and ConfigError (no such image)."""
-    with Spool(folder) as spool:
+    with Spool() as spool:
         _fill(spool, name, environ)
         yield spool
 

@@ -62,7 +62,7 @@ class Early:
         if way is None:
             return None
         self._copying.progress.moves(blob.digest, lambda: way.come)
-        upload = way.taken(self._copying.transport.ending)
+        upload = way.taken()
         with self._lock:
             self._ways.remove(way)
         return upload
@@ -141,7 +141,7 @@ class _Way:
 
     def __init__(self, growing: Growing, target: _Target) -> None:
         self.growing, self.target = growing, target
-        self._uploads = target.client.uploads
+        self._uploads, self._ending = target.client.uploads, target.client.transport.ending
         self._lock = Lock()
         self._started, self._wanted = False, True
         self._sending: Sending | None = None
@@ -156,9 +156,9 @@ class _Way:
                 return
             self._started = True
         try:
-            if self.growing.wait(_WORTH) >= _WORTH and not self.target.likely(self.growing):
+            if self.growing.wait(_WORTH, self._ending) >= _WORTH and not self.target.likely(self.growing):
                 self._send()
-        except (TowlineError, TransportError, ValueError):  # the usual way will tell; ValueError: the spool was closed
+        except (TowlineError, TransportError, Stopped, ValueError):  # the usual way will tell; ValueError: the spool was closed
             pass
         finally:
             self._over.set()
@@ -168,14 +168,14 @@ class _Way:
         """How many bytes have come to the target."""
         return self._sending.come if self._sending else 0
 
-    def taken(self, ending: Event) -> UploadSession | None:
-        """The upload that has all bytes, when it has; raises Stopped where that takes longer than GRACE seconds after `ending` is set."""
+    def taken(self) -> UploadSession | None:
+        """The upload that has all bytes, when it has; raises Stopped where that takes longer than GRACE seconds after the run has ended."""
         with self._lock:
             self._wanted = self._started
         if not self._wanted:
             return None
         while not self._over.wait(_LOOK):
-            if ending.is_set() and not self._over.wait(GRACE):
+            if self._ending.is_set() and not self._over.wait(GRACE):
                 raise Stopped
         if self._whole is None:
             self.give_up(0)
@@ -202,7 +202,7 @@ class _Way:
         view, position, asked = memoryview(bytearray(_PIECE)), 0, False
         with session.begin(request, None, (session.scope(repository),)) as sending:
             self._sending = sending
-            while got := self.growing.readinto(view, position):
+            while got := self.growing.readinto(view, position, self._ending):
                 packed = self.growing.packed
                 if packed and not asked and packed.size - position >= _WORTH:
                     asked = True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -60,12 +59,12 @@ class Extent:
 
 
 class Spool:
-    """A file to append to and to read from, in `folder` or where temporary files go; it never has a name."""
+    """A file to append to and to read from, where temporary files go; it never has a name."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self) -> None:
         self.size = 0
         try:
-            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - a context manager itself
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - a context manager itself
         except OSError as fault:
             raise _no_room(fault) from fault
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from threading import Condition
+from threading import Condition, Event
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from towline.registry.parallel import wait_unless
 
 if TYPE_CHECKING:
     from towline.registry.compress import Packed
@@ -52,13 +54,13 @@ class Growing:
             self.packed, self._over = packed, True
             self._changed.notify_all()
 
-    def wait(self, size: int) -> int:
-        """How many bytes are there, once they are `size` or all that come."""
+    def wait(self, size: int, ending: Event) -> int:
+        """How many bytes are there, once they are `size` or all that come; raises Stopped where `ending` is set before."""
         with self._changed:
-            self._changed.wait_for(lambda: self._over or self._size >= size)
+            wait_unless(ending, self._changed, lambda: self._over or self._size >= size)
             return self._size
 
-    def readinto(self, buffer: memoryview, position: int) -> int:
-        """Fill `buffer` with what is there from `position` on, waiting for one byte at least; 0 where no more come. Raises MachineError."""
-        there = self.wait(position + 1)
+    def readinto(self, buffer: memoryview, position: int, ending: Event) -> int:
+        """Fill `buffer` with what is there from `position` on, waiting for a byte at least; 0 where no more come. Raises MachineError and Stopped."""
+        there = self.wait(position + 1, ending)
         return self._spool.extent(self.offset + position, there - position).readinto(buffer)

@@ -16,6 +16,7 @@ from towline.registry.layout_entries import read_entries
 from towline.registry.layout_referrers import LayoutReferrers
 from towline.registry.manifest import LIMIT, OCI_IMAGE, OCI_INDEX, Descriptor, Manifest, parse_manifest, part
 
+MANIFESTS = 1000
 _HINT = "build or save the image anew"
 
 
@@ -144,10 +145,10 @@ class Layout:
         """All tags of index.json, cosign's as they are in a registry."""
         return frozenset(entry.name for entry in self._entries if entry.name)
 
-    def images(self, limit: int = 1000) -> Iterator[Manifest]:
-        """The images below the index, nested ones too, as far as they are there; at most `limit` manifests are looked at."""
+    def images(self) -> Iterator[Manifest]:
+        """The images below the index, nested ones too, as far as they are there; at most MANIFESTS are looked at."""
         waiting, seen = list(self._index.children), set[str]()
-        while waiting and len(seen) < limit:
+        while waiting and len(seen) < MANIFESTS:
             digest = waiting.pop(0).digest
             found = None if digest in seen else self._manifest(digest)
             seen.add(digest)

@@ -7,7 +7,6 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 
 from towline import dispatch
 from towline.errors import ConfigError, placed
@@ -22,39 +21,39 @@ from towline.transport import Transport
 
 @contextmanager
 def open_source(
-    place: LocalPlace, *, environ: Mapping[str, str], transport: Transport | None = None, folder: Path | None = None,
+    place: LocalPlace, *, environ: Mapping[str, str], transport: Transport | None = None,
 ) -> Iterator[Source]:
-    """What is at `place` as a Source: its image is asked for by the empty target in the empty repository. `folder` is where spools go; nothing stays there.
+    """What is at `place` as a Source: its image is asked for by the empty target in the empty repository.
 
     `environ` is the machine's, for DOCKER_HOST; the time of `transport` is that of opening it too. Raises ConfigError, MachineError and DigestMismatch.
     """
     with ExitStack() as stack:
-        opened = partial(stack.enter_context, _opened(place, environ, folder))
+        opened = partial(stack.enter_context, _opened(place, environ))
         with placed(str(place)):
             source = apart(opened, transport) if transport else opened()
         yield source
 
 
 @contextmanager
-def _opened(place: LocalPlace, environ: Mapping[str, str], folder: Path | None) -> Iterator[Source]:
+def _opened(place: LocalPlace, environ: Mapping[str, str]) -> Iterator[Source]:
     if isinstance(place, OciFolder) or (isinstance(place, LocalPath) and _is_folder(place.path)):
         _check_folder(place.path)
         yield Layout(Folder(place.path), name=f"OCI layout {place.path}", target=place.target)
     elif isinstance(place, DaemonImage):
-        with dispatch.part("docker_daemon").export(place.name, environ=environ, folder=folder) as spool:
+        with dispatch.part("docker_daemon").export(place.name, environ=environ) as spool:
             name = f"image {place.name} of the Docker daemon"
-            with ArchiveSource(Tar(spool.fileno(), spool.size, where=name), name=name, folder=folder) as source:
+            with ArchiveSource(Tar(spool.fileno(), spool.size, where=name), name=name) as source:
                 yield source
     else:
-        with open_tar(place.path, folder=folder) as tar, _of_tar(place, tar, folder) as source:
+        with open_tar(place.path) as tar, _of_tar(place, tar) as source:
             yield source
 
 
 @contextmanager
-def _of_tar(place: OciArchive | DockerArchive | LocalPath, tar: Tar, folder: Path | None) -> Iterator[Source]:
+def _of_tar(place: OciArchive | DockerArchive | LocalPath, tar: Tar) -> Iterator[Source]:
     """What the archive is said to be; a bare path's is found out: new archives of docker save are layouts as well, and theirs is the manifest.json."""
     if isinstance(place, DockerArchive) or (isinstance(place, LocalPath) and "manifest.json" in tar):
-        with ArchiveSource(tar, name=f"Docker archive {place.path}", target=place.target, folder=folder) as source:
+        with ArchiveSource(tar, name=f"Docker archive {place.path}", target=place.target) as source:
             yield source
         return
     if "oci-layout" not in tar:

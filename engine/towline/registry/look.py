@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from towline.detail import silent
 from towline.errors import ConfigError, RegistryError, RegistryUnreachable
 from towline.image import Reference, Registry
 from towline.registry.client import RegistryClient
@@ -36,7 +37,7 @@ class Copying:
     progress: Progress
     dry_run: bool = False
     doubted: frozenset[Place] = frozenset()
-    warn: Callable[[str], None] = lambda _: None
+    warn: Callable[[str], None] = silent
 
     @property
     def transport(self) -> Transport:

@@ -20,17 +20,20 @@ class Stopped(Exception):
 
 
 class Slots:
-    """How much may go on at once: `most`, half of it each time that `pressure` has risen, and one more again after each round that went well."""
+    """How much may go on at once: `most`, half of it each time that `pressure` has risen, and one more again after each round that went well.
 
-    def __init__(self, most: int, pressure: Callable[[], int]) -> None:
+    Who waits for a slot when `ending` is set gets Stopped.
+    """
+
+    def __init__(self, most: int, pressure: Callable[[], int], ending: Event) -> None:
         self._most = self._allowed = most
-        self._pressure = pressure
+        self._pressure, self._ending = pressure, ending
         self._seen = self._well = self._taken = 0
         self._changed = Condition()
 
     def __enter__(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._taken < self._now())
+            wait_unless(self._ending, self._changed, lambda: self._taken < self._now())
             self._taken += 1
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -47,6 +50,13 @@ class Slots:
             self._seen += risen
             self._allowed, self._well = max(1, self._allowed >> risen), 0
         return self._allowed
+
+
+def wait_unless(ending: Event, changed: Condition, there: Callable[[], bool]) -> None:
+    """Wait on `changed`, which is held, until something is `there`; raises Stopped where `ending` is set before."""
+    while not changed.wait_for(there, _TICK):
+        if ending.is_set():
+            raise Stopped
 
 
 class _Call(Future[Any]):
@@ -147,7 +157,8 @@ def in_parallel(
         if here:
             crew.help(calls)
         while wait(calls, timeout=_TICK if tick else None, return_when=FIRST_EXCEPTION).not_done and not _fault(calls):
-            (tick or _nothing)()
+            if tick:
+                tick()
     except BaseException:
         _give_up(crew, calls, stop)
         raise
@@ -175,7 +186,3 @@ def _fault(calls: Sequence[_Call]) -> BaseException | None:
     """What has failed, rather than what that has stopped."""
     faults = [fault for call in calls if call.done() and not call.cancelled() and (fault := call.exception())]
     return min(faults, key=lambda fault: isinstance(fault, Stopped), default=None)
-
-
-def _nothing() -> None:
-    """For callers that have nothing to do meanwhile."""

@@ -8,7 +8,6 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from towline.errors import ConfigError, MachineError
 from towline.registry.compress import gunzip
@@ -74,8 +73,8 @@ class Tar:
 
 
 @contextmanager
-def open_tar(path: str, *, folder: Path | None) -> Iterator[Tar]:
-    """The archive at `path`; one compressed with gzip is unpacked once into a spool in `folder`. Raises ConfigError and MachineError."""
+def open_tar(path: str) -> Iterator[Tar]:
+    """The archive at `path`; one compressed with gzip is unpacked once into a spool. Raises ConfigError and MachineError."""
     with ExitStack() as stack:
         descriptor, size = open_regular(path)
         stack.callback(os.close, descriptor)
@@ -84,7 +83,7 @@ def open_tar(path: str, *, folder: Path | None) -> Iterator[Tar]:
             if magic.startswith(mark):
                 raise ConfigError(f"the archive is compressed with {name}", where=path, hint="plain tar and gzip are read: compress it with gzip or not at all")
         if magic.startswith(b"\x1f\x8b"):
-            spool = stack.enter_context(Spool(folder))
+            spool = stack.enter_context(Spool())
             gunzip(Extent(descriptor, 0, size), spool.append, where=path)
             descriptor, size = spool.fileno(), spool.size
         yield Tar(descriptor, size, where=path)

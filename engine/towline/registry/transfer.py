@@ -263,7 +263,7 @@ class Transfer:
         return RegistryUnreachable(message, where=str(self._source), hint="copyDeadline says how long a copy may take")
 
     def _slots_for(self, jobs: int) -> Slots:
-        return Slots(jobs, lambda: self._transport.pressure)
+        return Slots(jobs, lambda: self._transport.pressure, self._transport.ending)
 
 
 def _offset(opened: tuple[CopyBlob, UploadSession]) -> int:

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import tarfile
+import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,10 +31,10 @@ IMAGE = make_image(layers=3, size=3000)
 
 
 @contextmanager
-def opened(data: bytes, folder: Path | None = None, library: object = LIBRARY) -> Iterator[DockerArchive]:
-    with Spool(folder) as spool:
+def opened(data: bytes, *, library: object = LIBRARY) -> Iterator[DockerArchive]:
+    with Spool() as spool:
         spool.append(data)
-        with DockerArchive(Tar(spool.fileno(), spool.size, where="app.tar"), name="Docker archive app.tar", folder=folder, library=library) as source:
+        with DockerArchive(Tar(spool.fileno(), spool.size, where="app.tar"), name="Docker archive app.tar", library=library) as source:
             yield source
 
 
@@ -162,7 +163,7 @@ def test_an_image_is_chosen_by_any_spelling_of_its_name() -> None:
 
 def test_without_a_name_the_image_of_the_place_is_meant() -> None:
     data = tar(old_save([(["app:1"], IMAGE), (["app:2"], make_image(seed=2))]))
-    with Spool(None) as spool:
+    with Spool() as spool:
         spool.append(data)
         archive = Tar(spool.fileno(), spool.size, where="app.tar")
         for name in ("app:1", "app:2"):
@@ -180,10 +181,11 @@ def test_an_image_without_a_name_is_the_only_one() -> None:
     assert "no image with a name" in caught.value.hint
 
 
-def test_a_layer_that_images_share_is_packed_once(tmp_path: Path) -> None:
+def test_a_layer_that_images_share_is_packed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     shared = {"a": b"1" * 5000}
     images = [([f"app:{number}"], make_image(platform, files=shared)) for number, platform in enumerate(("linux/amd64", "linux/arm64"))]
-    with opened(tar(old_save(images)), tmp_path) as source:
+    with opened(tar(old_save(images))) as source:
         first, second = source.get_manifest("", "app:0"), source.get_manifest("", "app:1")
         assert first.blobs[1] == second.blobs[1]
         assert source._spool.size == first.blobs[1].size

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,16 @@ ID = "sha256:" + "a" * 64
 
 
 def fault(name: str, environ: dict[str, str]) -> TowlineError:
-    with pytest.raises((ConfigError, MachineError)) as caught, export(name, environ=environ, folder=None):
+    with pytest.raises((ConfigError, MachineError)) as caught, export(name, environ=environ):
         pass
     return caught.value
 
 
 @pytest.mark.parametrize("name", ["app:1", "localhost:5000/team/app:1", f"app@{ID}", ID])
-def test_the_export_lies_in_a_spool_without_a_name(name: str, tmp_path: Path) -> None:
+def test_the_export_lies_in_a_spool_without_a_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "spools").mkdir()
-    with DockerDaemon(tmp_path, {name: ARCHIVE}) as daemon, export(name, environ=daemon.environ, folder=tmp_path / "spools") as spool:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "spools"))
+    with DockerDaemon(tmp_path, {name: ARCHIVE}) as daemon, export(name, environ=daemon.environ) as spool:
         assert spool.extent().read() == ARCHIVE
         assert list((tmp_path / "spools").iterdir()) == []
     assert daemon.asked == ["/version", f"/v1.43/images/{name}/get"]
@@ -72,5 +74,5 @@ def test_a_missing_certificate_is_the_machines_fault(tmp_path: Path) -> None:
 
 def test_the_daemon_is_the_given_environments_and_not_this_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
-    with DockerDaemon(tmp_path, {"app:1": ARCHIVE}) as daemon, export("app:1", environ=daemon.environ, folder=tmp_path) as spool:
+    with DockerDaemon(tmp_path, {"app:1": ARCHIVE}) as daemon, export("app:1", environ=daemon.environ) as spool:
         assert spool.size == len(ARCHIVE)

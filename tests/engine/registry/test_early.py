@@ -72,7 +72,7 @@ class Desk:
 
 @pytest.fixture
 def desk(target: FakeRegistry, transport: Transport) -> Iterator[Desk]:
-    with Spool(None) as spool:
+    with Spool() as spool:
         yield Desk(target, transport, spool)
 
 
@@ -166,10 +166,24 @@ def test_an_interruption_leaves_no_upload_that_is_waited_for(desk: Desk) -> None
     assert desk.target.count("DELETE") == 1
 
 
+@pytest.mark.parametrize("there", [0, len(DATA)])
+def test_a_run_that_ends_while_packing_hangs_leaves_no_thread_that_waits_for_it(desk: Desk, there: int) -> None:
+    before = set(threading.enumerate())
+    with desk.early() as early:
+        early.begin(desk.growing)
+        [waiting] = [thread for thread in set(threading.enumerate()) - before if thread.name == "registry"]
+        desk.growing.append(DATA[:there])
+        assert not there or desk.sending.wait(30)
+        desk.client.transport.close()
+        waiting.join(30)
+        assert not waiting.is_alive()
+    assert desk.client.transport._open == {}
+
+
 def test_what_hangs_beside_the_network_is_not_waited_for_when_the_run_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     hangs, over, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def hang(_: memoryview, __: int) -> int:
+    def hang(*_: object) -> int:
         hangs.set()
         over.wait(60)
         return 0
@@ -212,7 +226,7 @@ class Meanwhile(Growing):
 
 def test_what_is_taken_by_one_thread_while_another_looks_hides_nothing(desk: Desk, tmp_path: Path) -> None:
     first, second = (Packed(plain=digest_of(name), digest=digest_of(name), size=1) for name in (b"1", b"2"))
-    with desk.early() as early, Spool(tmp_path) as spool:
+    with desk.early() as early, Spool() as spool:
         growing = [Meanwhile(spool) for _ in range(3)]
         for one, packed in zip(growing, [first, second, PACKED], strict=True):
             early.begin(one)
@@ -309,18 +323,18 @@ def test_an_image_that_tells_nothing_is_no_reason_to_wait(desk: Desk, config: by
 
 # Whole copies
 
-def copied(archive: bytes, target: FakeRegistry, transport: Transport, *tags: str, folder: Path, dry_run: bool = False) -> CopyReport:
-    return copied_to([target], archive, transport, *tags, folder=folder, dry_run=dry_run)
+def copied(archive: bytes, target: FakeRegistry, transport: Transport, *tags: str, dry_run: bool = False) -> CopyReport:
+    return copied_to([target], archive, transport, *tags, dry_run=dry_run)
 
 
 def copied_to(
-    registries: Sequence[FakeRegistry], archive: bytes, transport: Transport, *tags: str, folder: Path, dry_run: bool = False,
+    registries: Sequence[FakeRegistry], archive: bytes, transport: Transport, *tags: str, dry_run: bool = False,
 ) -> CopyReport:
     places = [client(registry, "target", transport) for registry in registries]
     targets = tuple(target for registry in registries for target in job(registry, registry, "app:1", *(f"app:{tag}" for tag in tags)).targets)
-    with Spool(folder) as spool:
+    with Spool() as spool:
         spool.append(archive)
-        with DockerArchive(Tar(spool.fileno(), spool.size, where="app.tar"), name="Docker archive app.tar", folder=folder) as source:
+        with DockerArchive(Tar(spool.fileno(), spool.size, where="app.tar"), name="Docker archive app.tar") as source:
             copying = Copying(source=source, targets={place.registry: place for place in places}, progress=Progress(None, transport.clock), dry_run=dry_run)
             return copy_images([CopyJob(repository="", target="", name="app.tar", targets=targets)], copying)[0]
 
@@ -334,7 +348,7 @@ def test_an_archive_arrives_whole_whatever_becomes_of_what_was_sent_early(
     target: FakeRegistry, transport: Transport, tmp_path: Path, fault: Fault | None,
 ) -> None:
     target.fault = on("PATCH", "", fault) if fault else None
-    report = copied(archive_of(LARGE), target, transport, "1", "2", folder=tmp_path)
+    report = copied(archive_of(LARGE), target, transport, "1", "2")
     assert set(target.storage["app"].tags.values()) == {report.digest}
     manifest = json.loads(target.storage["app"].manifests[report.digest][1])
     for part in (manifest["config"], *manifest["layers"]):
@@ -351,7 +365,7 @@ def test_of_two_registries_each_gets_a_layer_in_its_own_way(tmp_path: Path, faul
     with FakeRegistry() as one, FakeRegistry() as other, Transport(limit=60) as transport:
         registries = [one, other]
         registries[refusing].fault = on("PATCH", "", fault, times=999)
-        report = copied_to(registries, archive_of(LARGE), transport, "1", folder=tmp_path)
+        report = copied_to(registries, archive_of(LARGE), transport, "1")
         manifest = json.loads(one.storage["app"].manifests[report.digest][1])
         digests = {part["digest"] for part in (manifest["config"], *manifest["layers"])}
         for registry in registries:
@@ -363,10 +377,10 @@ def test_of_two_registries_each_gets_a_layer_in_its_own_way(tmp_path: Path, faul
 
 
 def test_the_second_time_no_blob_moves(target: FakeRegistry, transport: Transport, tmp_path: Path) -> None:
-    first = copied(archive_of(LARGE), target, transport, "1", folder=tmp_path)
+    first = copied(archive_of(LARGE), target, transport, "1")
     for tags in (["1"], ["1", "2"]):
         target.forget()
-        assert copied(archive_of(LARGE), target, transport, *tags, folder=tmp_path).digest == first.digest
+        assert copied(archive_of(LARGE), target, transport, *tags).digest == first.digest
         assert (target.count("PATCH"), target.count("PUT", "/blobs/"), target.storage["app"].uploads) == (0, 0, {})
 
 
@@ -375,21 +389,21 @@ def test_a_damaged_layer_is_stored_nowhere(target: FakeRegistry, transport: Tran
     archive = bytearray(archive_of(LARGE))
     archive[archive.index(layer) + len(layer) // 2] ^= 1
     with pytest.raises(DigestMismatch):
-        copied(bytes(archive), target, transport, "1", folder=tmp_path)
+        copied(bytes(archive), target, transport, "1")
     held = target.storage.get("app")
     assert held is None or (held.blobs, held.uploads, held.tags) == ({}, {}, {})
 
 
 def test_a_dry_run_sends_nothing(target: FakeRegistry, transport: Transport, tmp_path: Path) -> None:
-    copied(archive_of(LARGE), target, transport, "1", folder=tmp_path, dry_run=True)
+    copied(archive_of(LARGE), target, transport, "1", dry_run=True)
     assert {record.method for record in target.requests} == {"HEAD"}
 
 
 def test_an_image_of_the_same_layers_under_another_configuration_sends_no_layer(target: FakeRegistry, transport: Transport, tmp_path: Path) -> None:
-    copied(archive_of(LARGE), target, transport, "1", folder=tmp_path)
+    copied(archive_of(LARGE), target, transport, "1")
     target.forget()
     other = make_image("linux/arm64", files={"large": random.Random(2).randbytes(6 * MIB)}, layers=2)
     assert [hashlib.sha256(layer).digest() for layer in plain_layers(other)] == [hashlib.sha256(layer).digest() for layer in plain_layers(LARGE)]
-    copied(archive_of(other), target, transport, "2", folder=tmp_path)
+    copied(archive_of(other), target, transport, "2")
     assert (target.count("PATCH"), sum(record.bytes_in for record in target.seen("PUT", "/blobs/"))) == (0, len(config_of(other)))
 

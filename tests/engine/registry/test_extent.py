@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def test_an_extent_is_its_part_of_the_file_and_no_more(offset: int, size: int, s
 
 
 def test_small_buffers_are_filled_one_after_the_other(tmp_path: Path) -> None:
-    with Spool(tmp_path) as spool:
+    with Spool() as spool:
         spool.append(b"abcdef")
         extent, buffer = spool.extent(1, 4), bytearray(3)
         assert [(extent.readinto(memoryview(buffer)), bytes(buffer)) for _ in range(3)] == [(3, b"bcd"), (1, b"ecd"), (0, b"ecd")]
@@ -39,7 +40,7 @@ def test_an_owned_file_is_closed_with_its_extent_and_any_other_stays_open(tmp_pa
 
 
 def test_threads_read_one_file_side_by_side(tmp_path: Path) -> None:
-    with Spool(tmp_path) as spool:
+    with Spool() as spool:
         for number in range(64):
             spool.append(bytes([number]) * 1000)
         with ThreadPoolExecutor(8) as pool:
@@ -47,8 +48,9 @@ def test_threads_read_one_file_side_by_side(tmp_path: Path) -> None:
     assert found == [bytes([number]) * 1000 for number in range(64)]
 
 
-def test_a_spool_never_has_a_name(tmp_path: Path) -> None:
-    with Spool(tmp_path) as spool:
+def test_a_spool_never_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Spool() as spool:
         spool.append(b"secret")
         assert list(tmp_path.iterdir()) == []
         assert spool.extent().read() == b"secret"
@@ -57,17 +59,19 @@ def test_a_spool_never_has_a_name(tmp_path: Path) -> None:
 
 def test_a_spool_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SPOOL_LIMIT", 5)
-    with Spool(tmp_path) as spool:
+    with Spool() as spool:
         spool.append(b"12345")
         with pytest.raises(ConfigError, match="takes more than"):
             spool.append(b"6")
 
 
-def test_a_full_disk_is_a_fault_of_the_machine_that_says_what_helps(tmp_path: Path) -> None:
-    with pytest.raises(MachineError) as caught:
-        Spool(tmp_path / "missing")
+def test_a_full_disk_is_a_fault_of_the_machine_that_says_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+        with pytest.raises(MachineError) as caught:
+            Spool()
     assert "TMPDIR" in caught.value.hint
-    with Spool(tmp_path) as spool:
+    with Spool() as spool:
         full = os.open("/dev/full", os.O_WRONLY)
         os.dup2(full, spool.fileno())
         os.close(full)

@@ -1,23 +1,25 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from towline.registry.compress import Packed
 from towline.registry.extent import Spool
 from towline.registry.growing import Growing
+from towline.registry.parallel import Stopped
 
 PACKED = Packed(plain="sha256:p", digest="sha256:d", size=6)
 
 
 def read(growing: Growing, position: int, size: int = 100) -> bytes:
     buffer = memoryview(bytearray(size))
-    return bytes(buffer[: growing.readinto(buffer, position)])
+    return bytes(buffer[: growing.readinto(buffer, position, threading.Event())])
 
 
 def test_what_is_there_is_read_from_its_own_place_in_the_spool() -> None:
-    with Spool(None) as spool:
+    with Spool() as spool:
         spool.append(b"others")
         growing = Growing(spool, config="c", plain="p")
         growing.append(b"abc")
@@ -32,7 +34,7 @@ def test_what_is_there_is_read_from_its_own_place_in_the_spool() -> None:
 @pytest.mark.parametrize("packed", [PACKED, None])
 def test_who_reads_at_the_end_waits_for_more_or_for_the_end(packed: Packed | None) -> None:
     found: list[bytes] = []
-    with Spool(None) as spool:
+    with Spool() as spool:
         growing = Growing(spool, config="c", plain="p")
 
         def follow() -> None:
@@ -50,9 +52,24 @@ def test_who_reads_at_the_end_waits_for_more_or_for_the_end(packed: Packed | Non
 
 
 def test_so_many_bytes_are_waited_for_but_not_beyond_the_end() -> None:
-    with Spool(None) as spool:
+    with Spool() as spool:
         growing = Growing(spool, config="c", plain="p")
         growing.append(b"abc")
-        assert growing.wait(2) == 3
+        assert growing.wait(2, threading.Event()) == 3
         growing.end(None)
-        assert growing.wait(100) == 3
+        assert growing.wait(100, threading.Event()) == 3
+
+
+def test_nobody_waits_for_more_when_the_run_has_ended() -> None:
+    ending = threading.Event()
+    ending.set()
+    with Spool() as spool:
+        growing = Growing(spool, config="c", plain="p")
+        growing.append(b"abc")
+        assert growing.wait(3, ending) == 3
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(growing.wait, 4, ending)
+            try:
+                assert isinstance(waiting.exception(30), Stopped)
+            finally:
+                growing.end(None)

@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -69,9 +70,10 @@ def test_a_layout_that_is_not_there_says_why(place: Path, path: str, why: str) -
     ("old.tar.gz", "Docker archive"), ("new.tar", "Docker archive"),
     ("docker-archive:old.tar.gz:app:1", "Docker archive"), ("docker-archive:new.tar:app:1", "Docker archive"),
 ])
-def test_every_place_is_opened_and_read_to_the_end(text: str, name: str, place: Path) -> None:
+def test_every_place_is_opened_and_read_to_the_end(text: str, name: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(place / "layout"))
     before, where = set(Path("/proc/self/fd").iterdir()), parsed(text, place)
-    with open_source(where, environ={}, folder=place / "layout") as source:
+    with open_source(where, environ={}) as source:
         manifest = source.get_manifest("", "")
         assert str(source).startswith(name)
         assert (manifest.digest == IMAGE.digest) == ("old" not in text)

@@ -185,7 +185,7 @@ def rounds(slots: Slots, pieces: int) -> None:
 
 def test_what_was_halved_under_pressure_comes_back_step_by_step() -> None:
     asked = 0
-    slots = Slots(8, lambda: asked)
+    slots = Slots(8, lambda: asked, threading.Event())
     assert slots._now() == 8
     asked += 1
     assert slots._now() == 4
@@ -204,7 +204,7 @@ def test_what_was_halved_under_pressure_comes_back_step_by_step() -> None:
 
 def test_what_fails_brings_nothing_back_and_frees_its_slot() -> None:
     asked = 0
-    slots = Slots(8, lambda: asked)
+    slots = Slots(8, lambda: asked, threading.Event())
     asked += 3
     for _ in range(9):
         with pytest.raises(LookupError), slots:
@@ -215,7 +215,7 @@ def test_what_fails_brings_nothing_back_and_frees_its_slot() -> None:
 
 
 def test_a_slot_that_becomes_free_is_taken_by_who_waits() -> None:
-    slots, inside = Slots(1, lambda: 0), threading.Event()
+    slots, inside = Slots(1, lambda: 0, threading.Event()), threading.Event()
 
     def enter() -> None:
         with slots:
@@ -227,6 +227,23 @@ def test_a_slot_that_becomes_free_is_taken_by_who_waits() -> None:
         assert not inside.is_set()
     waiting.join(30)
     assert inside.is_set()
+
+
+def test_who_waits_for_a_slot_when_the_run_ends_gets_none() -> None:
+    ending = threading.Event()
+    slots, ended = Slots(1, lambda: 0, ending), threading.Event()
+
+    def enter() -> None:
+        with pytest.raises(Stopped), slots:
+            raise AssertionError
+        ended.set()
+
+    with slots:
+        threading.Thread(target=enter, daemon=True).start()
+        ending.set()
+        assert ended.wait(30)
+    with slots:  # it has taken none
+        pass
 
 
 def test_what_is_done_beside_has_a_thread_of_the_pool_or_its_own() -> None:

@@ -5,6 +5,7 @@ import gzip
 import io
 import os
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 
 
 def contents(data: bytes, *names: str) -> list[bytes | None]:
-    with Spool(None) as spool:
+    with Spool() as spool:
         spool.append(data)
         archive = Tar(spool.fileno(), spool.size, where="app.tar")
         return [archive.read(name, 1 << 30) for name in names]
@@ -58,7 +59,7 @@ def test_names_and_links_that_are_too_long_for_a_header_are_read(form: int) -> N
 
 
 def test_sizes_past_what_octal_digits_can_say_are_read() -> None:
-    with Spool(None) as spool:
+    with Spool() as spool:
         info = tarfile.TarInfo("layer.tar")
         info.size = 9 * 1024**3
         for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
@@ -170,7 +171,7 @@ def test_headers_and_names_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_file_that_is_to_be_read_whole_has_a_limit() -> None:
-    with Spool(None) as spool:
+    with Spool() as spool:
         spool.append(tar_of({"a": b"12345"}))
         archive = Tar(spool.fileno(), spool.size, where="app.tar")
         assert archive.read("a", 5) == b"12345"
@@ -200,12 +201,13 @@ def test_hostile_members_end_in_content_from_the_archive_or_in_an_error(entries:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_file_is_opened_plain_or_gzipped_and_nothing_stays(packed: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a table
+def test_a_file_is_opened_plain_or_gzipped_and_nothing_stays(packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a table
     data = tar_of({"a": b"1"})
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "spools"))
     (tmp_path / "app.tar").write_bytes(gzip.compress(data) if packed else data)
     (tmp_path / "spools").mkdir()
     before = set(Path("/proc/self/fd").iterdir())
-    with open_tar(str(tmp_path / "app.tar"), folder=tmp_path / "spools") as archive:
+    with open_tar(str(tmp_path / "app.tar")) as archive:
         assert archive.read("a", 10) == b"1"
         assert "a" in archive
         assert list((tmp_path / "spools").iterdir()) == []
@@ -215,16 +217,16 @@ def test_a_file_is_opened_plain_or_gzipped_and_nothing_stays(packed: bool, tmp_p
 @pytest.mark.parametrize(("head", "name"), [(b"BZh9", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd")])
 def test_other_compressions_are_named(head: bytes, name: str, tmp_path: Path) -> None:
     (tmp_path / "app.tar").write_bytes(head + b"x" * 1000)
-    with pytest.raises(ConfigError, match=f"compressed with {name}"), open_tar(str(tmp_path / "app.tar"), folder=None):
+    with pytest.raises(ConfigError, match=f"compressed with {name}"), open_tar(str(tmp_path / "app.tar")):
         pass
 
 
 def test_what_is_no_file_is_refused_and_no_pipe_is_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
-        with pytest.raises(ConfigError, match="neither a file nor a folder"), open_tar(str(path), folder=None):
+        with pytest.raises(ConfigError, match="neither a file nor a folder"), open_tar(str(path)):
             pass
-    with pytest.raises(ConfigError, match="No such file"), open_tar(str(tmp_path / "none"), folder=None):
+    with pytest.raises(ConfigError, match="No such file"), open_tar(str(tmp_path / "none")):
         pass
-    with pytest.raises(MachineError, match="too long"), open_tar(str(tmp_path / ("n" * 300)), folder=None):
+    with pytest.raises(MachineError, match="too long"), open_tar(str(tmp_path / ("n" * 300))):
         pass

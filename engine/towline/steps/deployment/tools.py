@@ -8,8 +8,9 @@ from typing import Any
 
 from towline import dispatch
 from towline.config.settings import Settings
+from towline.detail import silent
 from towline.errors import ConfigError, placed
-from towline.gitops.aliases import Sharing, silent
+from towline.gitops.aliases import Sharing
 from towline.gitops.change import Change, Note, Together, check_path, unnoted
 from towline.gitops.chart_files import Dependency
 from towline.gitops.chart_images import ImageValues
