@@ -15,6 +15,7 @@ from towline.config.slips import stage_slip
 from towline.suggest import close
 
 _NEAR, _SLIPS = 0.82, 3
+_OWN = ("x-", ".", "_")  # of sections that somebody else reads
 _SECTIONS = ("general", "steps", "stages")
 
 
@@ -38,7 +39,7 @@ def lost_rules(document: Document, names: Names) -> Iterator[Finding]:
             yield _lost(document, (key,), f"{key} stands in no section", f"write {rule} in general")
         elif section and _held(value, names):
             yield _lost(document, (key,), f"nothing reads the section {key}", f"did you mean {section!r}?")
-        elif not key.startswith(("x-", ".", "_")) and (rule := _exact(value, names)):
+        elif not key.startswith(_OWN) and (rule := _exact(value, names)):
             yield _lost(document, (key,), f"no step reads {rule} in the section {key}", "move it to general, or begin the section's name with x-")
     general: Mapping[str, Any] = document.section("general")
     yield from _keys(document, ("general",), general, names)
@@ -58,10 +59,14 @@ def _sections(document: Document, kind: str, known: frozenset[str], names: Names
 
 
 def _keys(document: Document, path: tuple[str, ...], values: Mapping[str, Any], names: Names) -> Iterator[Finding]:
-    for key in values:
+    for key, value in values.items():
         rule = "" if key in names.rules else _rule(key, names)
         if rule:
             yield _lost(document, (*path, key), f"nothing reads {key}", f"did you mean {rule!r}?")
+        elif key in names.rules and isinstance(value, list) and None in value:
+            yield _lost(document, (*path, key), f"{key} has an entry without a value", "write it out, or remove it")
+        elif key not in names.keys and not key.startswith(_OWN) and (rule := _exact(value, names)):
+            yield _lost(document, (*path, key), f"nothing reads {rule} in {'.'.join((*path, key))}", f"move it to {'.'.join(path)}")
 
 
 def _lost(document: Document, path: tuple[str, ...], what: str, fix: str) -> Finding:

@@ -32,6 +32,10 @@ def team(text: str) -> Document:
     ("stages: {Releese: {credentialHost: [a]}}", "there is no stage Releese"),
     ("stages: {Biuld: {credentialHosts: [a]}}", "there is no stage Biuld"),  # four letters of five
     ("hooks: {credentialHosts: [a]}", "no step reads credentialHosts in the section hooks"),
+    ("general: {gitOps: {credentialHosts: [a]}}", "does not count (move it to general)"),
+    ("stages: {Release: {push: {a: {allowPlainHttp: false}}}}", "nothing reads allowPlainHttp in stages.Release.push"),
+    ("general: {credentialHosts: [a, ~]}", "credentialHosts has an entry without a value"),
+    ("steps: {push: {credentialHosts: [null]}}", "credentialHosts has an entry without a value"),
     ("team: {a: {allowPlainHttp: false}}", "move it to general, or begin the section's name with x-"),
 ])
 def test_a_rule_that_nothing_reads_is_found(text: str, words: str) -> None:
@@ -42,6 +46,7 @@ def test_a_rule_that_nothing_reads_is_found(text: str, words: str) -> None:
 
 @pytest.mark.parametrize("text", [
     "general: {credentialHosts: [a], tool: x, toool: y, credentialHostel: z}",
+    "general: {credentialHosts: , allowPlainHttp: false, gitOps: {tool: x, credentialHost: y}, tool: {credentialHosts: image}, x-own: {credentialHosts: [a]}}",
     "general: {credentialsId: a, vaultCredentialKeys: [b]}",
     "steps: {push: {credentialHosts: [a]}, theirs: {credentialHosts: [a], credentialHost: b}, pushh: {tool: x}}",
     "stages: {Canary: {credentialHosts: [a]}, Central Build: {credentialHosts: [a]}, Releese: {tool: x}, Build: }",
