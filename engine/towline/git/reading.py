@@ -25,6 +25,7 @@ _PAST = 500  # commits: about 100 KB without what they hold (facts 5)
 _TRIES = 3
 _MANY = 100  # folders, from which on one of them holds few of the files
 _NOBODY = {f"GIT_{role}_{part}": "none" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+_REFERENCES = ("ls-remote", "--")
 _SINGLE = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", "--no-tags", "--no-write-fetch-head")
 
 
@@ -125,7 +126,7 @@ class Copy:
 
     def explain(self, branch: str) -> None:
         """Raise Missing where the remote answers and does not have the branch; a remote that does not answer explains nothing."""
-        done = self._git.ask("ls-remote", "--", self._remote.url, "HEAD", "refs/heads/*")
+        done = self._git.ask(*_REFERENCES, self._remote.url, "HEAD", "refs/heads/*")
         found = [line.partition("\t")[2] for line in done.out.decode("utf-8", "replace").splitlines()]
         names = [name.removeprefix("refs/heads/") for name in found if name.startswith("refs/heads/")]
         if done.code or branch in names or (not branch and "HEAD" in found):
@@ -136,6 +137,13 @@ class Copy:
             raise Missing(f"there is no branch {branch!r} in the repository", where=self._remote.url,
                           hint=f"{nearest(branch, names)}; createBranch: true makes it")
         raise ConfigError("the repository's HEAD names no branch that is there", where=self._remote.url, hint=f"configure the branch; {nearest('', names)}")
+
+    def check_empty(self) -> None:
+        """Pass where the remote has no branch at all: then nothing is there that a first commit should stand on. Raises ConfigError, GitUnreachable."""
+        found = self._git.insist(*_REFERENCES, self._remote.url, "refs/heads/*").out.decode("utf-8", "replace").splitlines()
+        if names := [line.partition("\trefs/heads/")[2] for line in found]:
+            raise ConfigError("the repository's HEAD names no branch that is there, so a new branch has nothing to begin at", where=self._remote.url,
+                              hint=f"correct the default branch of the repository, or make the branch by hand; {nearest('', names)}")
 
     def listing(self, commit: str) -> tuple[Entry, ...]:
         """Everything of the commit's tree that is in scope, folders too, sorted by path."""

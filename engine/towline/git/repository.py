@@ -25,6 +25,7 @@ from towline.suggest import some
 
 _SECONDS = 600.0
 _HISTORY = 1000
+_SHORT_NAME = "give the branch's short name, such as main"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +113,7 @@ class Repository:
         yet), CredentialError, GitUnreachable, MachineError.
         """
         if branch and (not branch.isprintable() or self._git.check("check-ref-format", f"refs/heads/{branch}").code):
-            raise ConfigError(f"{branch!r} is not a branch name", where=self.remote.url, hint="give the branch's short name, such as main")
+            raise ConfigError(f"{branch!r} is not a branch name", where=self.remote.url, hint=_SHORT_NAME)
         self._asked = branch, create
         try:
             found = self._copy.clone(branch, scope)
@@ -121,10 +122,15 @@ class Repository:
         except Missing:
             if not create or not branch:
                 raise
+            if branch == "HEAD" or branch.startswith(("-", "refs/")):
+                raise ConfigError(f"git makes no branch called {branch!r}", where=self.remote.url, hint=_SHORT_NAME) from None
             found = self._copy.clone("", scope)
+            if not found:
+                self._copy.check_empty()
             base, commit = next(iter(found.items()), ("", ""))
             return Tip(branch=branch, commit=commit, new=True, base=base)
         if not found and create:
+            self._copy.check_empty()
             return Tip(branch=branch or self._copy.unborn(), commit="", new=True)
         if len(found) != 1 or (branch and branch not in found):
             self._copy.explain(branch)

@@ -98,6 +98,33 @@ def test_what_git_takes_for_no_branch_name_never_reaches_the_server(server: GitS
     assert server.requests == []
 
 
+@pytest.mark.parametrize("branch", ["HEAD", "refs/heads/main", "refs/heads/new", "-x"])
+def test_a_branch_that_git_itself_would_not_make_is_not_made(repository: Repository, branch: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        repository.fetch(branch, create=True)
+    assert (caught.value.message, "short name" in caught.value.hint) == (f"git makes no branch called {branch!r}", True)
+
+
+@pytest.mark.parametrize("branch", ["", "stage"])
+def test_where_head_names_no_branch_that_is_there_a_new_one_would_lack_all_that_is(
+    server: GitServer, bare: Path, opened: Opened, branch: str,
+) -> None:
+    server.git("symbolic-ref", "HEAD", "refs/heads/gone", repository=bare)
+    with pytest.raises(ConfigError, match="a new branch has nothing to begin at") as caught:
+        opened().fetch(branch, create=True)
+    assert caught.value.hint.endswith("known: main")
+    assert opened().fetch("main", create=True).commit
+    server.create("empty", {})
+    left = iter([503])
+
+    def once(_method: str, _path: str) -> int | None:  # it is asked again whether there is any branch
+        asked = [exchange for exchange in server.requests if exchange.path.startswith("/empty.git/git-upload-pack")]
+        return next(left, None) if asked else None
+
+    server.fault = once
+    assert opened(url=server.url("empty")).fetch(branch, create=True).new
+
+
 def test_a_branch_that_looks_like_an_option_is_only_a_branch(repository: Repository) -> None:
     with pytest.raises(ConfigError) as caught:
         repository.fetch("--upload-pack=id")
