@@ -115,8 +115,8 @@ def plan(job: Job) -> Plan:
     if last and not terms.allow_older and needs_past(last.message, job.text.provenance):
         repository.expect_history(tip)
     planned = _planned(job, tip, 0)
-    if planned.tip.new and planned.update.files:
-        _say_new(planned.tip, terms)
+    if planned.tip.new and not planned.update.newer:
+        _say_new(planned.tip, terms, needed=bool(planned.update.files))
     return planned
 
 
@@ -185,12 +185,14 @@ def _newer(job: Job, tip: Tip, edits: Sequence[Edit]) -> Newer | None:
     return find_newer(_messages(job.repository, tip), job.text.provenance, before, now=now)
 
 
-def _say_new(tip: Tip, terms: Terms) -> None:
-    """Say that a branch is made, and from what."""
-    if terms.console:
-        made = "would be made" if terms.dry_run else "is made"
-        begin = f"from {tip.base}, commit {tip.commit[:12]}" if tip.commit else "with the first commit of the repository, which is empty"
-        terms.console.say(f"  branch {tip.branch} is not there: it {made} {begin}")
+def _say_new(tip: Tip, terms: Terms, *, needed: bool) -> None:
+    """Say that a branch is made, and from what; or that it is not, since what it would begin at is as wanted."""
+    if not terms.console:
+        return
+    made = "would be made" if terms.dry_run else "is made"
+    begin = f"from {tip.base}, commit {tip.commit[:12]}" if tip.commit else "with the first commit of the repository, which is empty"
+    told = f": it {made} {begin}" if needed else f", and is not made: {tip.base or 'the repository'}, where it would begin, leaves nothing to do"
+    terms.console.say(f"  branch {tip.branch} is not there{told}")
 
 
 def _shown(repository: Repository, tip: Tip, edits: Sequence[Edit]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from towline.config.settings import Settings
 from towline.git.repository import Repository
+from towline.git.source import identity
 from towline.gitops.change import Change, Together
 from towline.gitops.past import Past
 from towline.gitops.update import CommitText, Job, Plan, Terms, again, check, plan, push
@@ -42,11 +43,11 @@ def deploy(task: Task, groups: Sequence[tuple[Target, ...]], past: Past, landed:
                 landed(branch.done())
             if number >= _OPEN:
                 branch.close()
-        pushed: set[str] = set()
+        pushed: list[Deployment] = []
         for branch in branches if not task.dry_run else ():
-            landed(branch.push(beside=branch.place[0] in pushed))
+            pushed.append(branch.push(pushed))
+            landed(pushed[-1])
             branch.close()
-            pushed |= {branch.place[0]} if branch.changing else set()
 
 
 class Branch:
@@ -93,15 +94,17 @@ class Branch:
             if checked and self._plan.made:
                 self._plan = check(self._started, self._plan)
 
-    def push(self, *, beside: bool) -> Deployment:
-        """Push what is planned; `beside`: another branch of the repository was pushed to since, which may be this one's base. Raises as `push` does."""
+    def push(self, before: Sequence[Deployment]) -> Deployment:
+        """Push what is planned; planned again if one of those pushed `before` has moved this branch, or may have moved its base. Raises as `push` does."""
         if not self._job:
             self.open()
             self.lock()
             self.prepare(checked=False)
         with self._turns.turn():
             assert self._plan
-            if beside and self._started.terms.create_branch:
+            name, here = self._plan.tip.branch, identity(self.place[0])
+            beside = [one.update.branch for one in before if one.update.commit and identity(one.repository) == here]
+            if name in beside or (beside and self._started.terms.create_branch):
                 self._plan = again(self._started, self._plan)
             return Deployment(targets=self._targets, update=push(self._started, self._plan))
 

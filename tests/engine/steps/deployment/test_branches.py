@@ -157,6 +157,14 @@ def test_a_branch_whose_base_is_deployed_to_before_it_has_all_of_it_at_once(plac
     assert [place.tip("a", branch) for branch in ("main", "stage")] == tips
 
 
+def test_one_branch_under_two_names_does_not_overtake_itself(place: Place) -> None:
+    place.server.add("a", {"b.yaml": MANIFEST})
+    url = place.server.url("a")
+    targets: list[dict[str, Any]] = [{"serverUrl": url, "branchName": "main"}, {"serverUrl": url, "filePath": "b.yaml"}]
+    ending = place.deploy(targets=targets, maxPushAttempts=1)
+    assert (ending.code, place.commits("a")) == (0, [UPDATED, UPDATED, "Change", "Begin"]), ending.err
+
+
 def test_a_branch_of_its_own_that_holds_the_image_is_brought_up_to_date_and_that_is_said(place: Place) -> None:
     call: dict[str, Any] = {"targets": [{"serverUrl": place.server.url("a")}], "branchName": "stage", "createBranch": True}
     assert place.deploy(**call).code == 0
