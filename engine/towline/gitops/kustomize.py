@@ -26,6 +26,7 @@ from towline.yaml_marks import Node, Path, Scalar
 from towline.yaml_plain import plain
 
 _KINDS = ("Kustomization", "Component")
+_OLD_NAME = "imageTags"
 _FLUX = "kustomize.toolkit.fluxcd.io"
 
 
@@ -208,6 +209,10 @@ class KustomizeImage:
 
     def _appended(self, source: Source, place: _Place) -> Edit:
         entry, images = {"name": self.name, **self._wanted()}, place.images
+        old = own_value(source, source.documents[place.document].root, _OLD_NAME, place.targets)
+        if images is None and old is not None:
+            raise RenderError(f"{_OLD_NAME} is what kustomize called images once, and it takes no file with both",
+                              where=source.where(old.start), hint=f"rename {_OLD_NAME} to images")
         if isinstance(images, yaml_marks.Sequence):
             return Edit(document=place.document, path=(*place.path, len(images.items)), value=entry)
         if images is None or (isinstance(images, Scalar) and not images.style and plain(images.value) is None):

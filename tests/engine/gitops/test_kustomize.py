@@ -345,3 +345,9 @@ def test_of_several_kustomizations_in_a_file_the_one_that_runs_the_image_is_mean
     changed = change.apply({path: text.encode() for path, text in (files | apps).items()})
     text = changed["k/kustomization.yaml"].decode()
     assert text.startswith(f"{one}---\n") and "newName: host.example/new" in text
+
+
+def test_images_under_the_name_of_old_are_not_given_a_second_list() -> None:
+    with pytest.raises(RenderError, match="imageTags is what kustomize called images once") as caught:
+        kustomize("resources: []\nimageTags:\n- name: web\n  newTag: '1'\n", "web")
+    assert caught.value.hint == "rename imageTags to images"
