@@ -133,10 +133,20 @@ def masked(name: str, text: str) -> str:
         alone = not any(part.strip() for part in beside[1:]) and (not beside[0].strip() or _OPEN.search(beside[0]))
         letter = " " if alone else "x"
         for one in group:
-            pieces += [text[done : one.start()], _VISIBLE.sub(letter, one.group())]
+            pieces += [text[done : one.start()], _hidden(one.group(), letter)]
             done = one.end()
     hidden = _led(text, "".join([*pieces, text[done:]])) if done else text
     return _ESCAPE.sub(_unhalved, hidden) if _HALF.search(hidden) and is_json(hidden) else hidden
+
+
+def _hidden(template: str, letter: str) -> str:
+    """A template in letters; lines of it keep their indentation, by which they belong to what is around."""
+    lines = template.splitlines(keepends=True)
+    indents = [len(line) - len(line.lstrip(" ")) for line in lines]
+    return "".join(
+        " " * indent + _VISIBLE.sub(letter, line[indent:])
+        for indent, line in zip(indents, lines, strict=True)
+    )
 
 
 def _unhalved(found: re.Match[str]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from towline.errors import RenderError
-from towline.gitops.source import read
+from towline.gitops.source import masked, read
 from towline.yaml_marks import Limits, Mapping, Scalar, descendants
 
 
@@ -25,7 +25,7 @@ def shown(text: str) -> list[str]:
     ("a: {b: {c: 1}}\n", "a: {b: {c: 1}}\n"),
     ("a: '{{ x'\n", "a: '{{ x'\n"),
     ("a: {{ {b} }}", "a: xxxxxxxxx"),
-    ("a: '{{ f\n  (.b) -}}'\n", "a: 'xxxx\n" + "x" * 10 + "'\n"),
+    ("a: '{{ f\n  (.b) -}}'\n", "a: 'xxxx\n  " + "x" * 8 + "'\n"),
     ("{{ `b: 1\n# c` }}\n", " " * 8 + "\n" + " " * 7 + "\n"),
     ('a: "{{ f \\"%s\\" .b }}" # {{ .c }}\n', 'a: "' + "x" * 17 + '" # xxxxxxxx\n'),
     ("{{/* a\n*/}} {{ if .b }}\na: 1\n", " " * 6 + "\n" + " " * 16 + "\na: 1\n"),
@@ -136,3 +136,15 @@ def test_the_line_of_a_place_is_that_of_the_file_around() -> None:
     mark = root.pairs[1][1].start
     assert source.line(mark) == 2
     assert replace(source, around=lambda _: "dir:1/x.yaml:7:3").line(mark) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("s: |\n  x {{ a\n    b\n  }} y\nz: 1\n", "s: |\n  x xxxx\n    x\n  xx y\nz: 1\n"),
+        ("y: {{ dict\n  'a' 1 }}\nz: 1\n", "y: xxxxxxx\n  xxxxxxxx\nz: 1\n"),
+    ],
+)
+def test_lines_of_a_template_keep_their_indentation(text: str, hidden: str) -> None:
+    assert masked("v.yaml", text) == hidden
+    assert len(read("v.yaml", text.encode()).documents) == 1
