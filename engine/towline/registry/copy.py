@@ -12,7 +12,7 @@ from towline.registry.job import CopyJob, CopyReport, Moved
 from towline.registry.look import Copying, Holdings, Look
 from towline.registry.parallel import in_parallel
 from towline.registry.plan import CopyBlob, Plan
-from towline.registry.referrers import AMISS, spoils
+from towline.registry.referrers import AMISS, Lists, spoils
 from towline.registry.transfer import Transfer
 
 _Plans = Sequence[tuple[Plan, ...]]
@@ -34,7 +34,9 @@ def _copied(jobs: Sequence[CopyJob], copying: Copying, early: Early) -> tuple[Co
     along = [[Look(job, copying) for job in look.companions] for look in looks]
     referring = [look for several in along for look in several]
     able = in_parallel(lambda look: _asked(look, copying), referring, tick=check)
-    everything = [*looks, *(look for look, there in zip(referring, able, strict=True) if there)]
+    going = {look for look, there in zip(referring, able, strict=True) if there}
+    in_parallel(lambda pair: _relist(pair[0], [one for one in pair[1] if one in going], copying), tuple(zip(looks, along, strict=True)), tick=check)
+    everything = [*looks, *(look for look in referring if look in going)]
     plans, moved, refused = _performed(everything, copying, early)
     reports = {look: look.report(plans[number], moved) for number, look in enumerate(everything) if not refused & set(plans[number])}
     return tuple(replace(reports[look], referrers=tuple(reports[one] for one in several if one in reports)) for look, several in zip(looks, along, strict=True))
@@ -50,6 +52,25 @@ def _asked(look: Look, copying: Copying) -> bool:
         copying.warn(f"{look} stays behind: {fault.message}")
         return False
     return look.goes
+
+
+def _relist(look: Look, several: Sequence[Look], copying: Copying) -> None:
+    """Have what refers to an image stored again where a registry that keeps no lists itself has it and names it in none.
+
+    A run that ended between the two leaves it so, and nobody would find it there.
+    """
+    for place in {place for one in several for place in one.settled}:
+        lists, subjects = Lists(copying.targets[place.registry], place.repository), [*look.subjects, *(one.digest for one in several)]
+        try:
+            held = () if lists.keeps(subjects[0]) else [one for one in several if place in one.settled]
+            listed = {entry.digest for entry in lists.referrers(subjects)} if held else set()
+            for one in (one for one in held if one.digest not in listed):
+                one.renew(place, subjects)
+        except AMISS as fault:
+            if several[0].optional and not spoils(fault, copying.source):
+                copying.warn(f"whether {place.repository} lists what refers to {look} was not found out: {fault.message}")
+            else:
+                raise
 
 
 def _performed(looks: Sequence[Look], copying: Copying, early: Early) -> tuple[_Plans, Mapping[CopyBlob, Moved], set[Plan]]:

@@ -79,6 +79,7 @@ class Look:
         within = isinstance(source, RegistryClient) and home == {Place(registry=source.registry, repository=job.repository)}
         self._lists = self._lists_of(source) if job.referrers and isinstance(source, Lister) and not within else None
         self._referred = False
+        self.subjects: tuple[str, ...] = ()  # whose referrers were looked for
         self.companions: tuple[CopyJob, ...] = ()
         self.asked = False
 
@@ -146,7 +147,7 @@ class Look:
             return
         try:
             if self._pending or self.asked:
-                self.companions = companions(self._job, self._subjects(), self._lists)
+                self.companions = self._found(self._lists)
             else:
                 self.companions = self._briefly()
             self._referred = True
@@ -170,10 +171,14 @@ class Look:
         assert self._lists is not None
         source = self._copying.source
         if not isinstance(source, RegistryClient):
-            return companions(self._job, self._subjects(), self._lists)
+            return self._found(self._lists)
         with source.transport.afresh(_BRIEF) as transport:
             self._lists = self._lists_of(source.by(transport))
-            return companions(self._job, self._subjects(), self._lists)
+            return self._found(self._lists)
+
+    def _found(self, lists: Lists) -> tuple[CopyJob, ...]:
+        self.subjects = self._subjects()
+        return companions(self._job, self.subjects, lists)
 
     def _subjects(self) -> tuple[str, ...]:
         """The digests of the image and of its platforms; attestations inside an index are signed with that."""
@@ -189,6 +194,17 @@ class Look:
             assert self._tree is not None
             return tuple(manifest.digest for manifest, _ in self._tree.manifests)
         return (root.digest, *(child.digest for child in root.children if child.platform is None or child.platform.os != "unknown"))
+
+    @property
+    def settled(self) -> frozenset[Place]:
+        """The places that have what the job brings by its digest alone, as what refers to another is stored."""
+        return frozenset(place_of(target) for target in self._job.targets if target not in self._pending and not target.image.tag)
+
+    def renew(self, place: Place, subjects: Sequence[str]) -> None:
+        """Bring it to a place once more, if it refers to one of these: then it is listed there for that."""
+        self._read()
+        if self._root and self._root.subject in subjects:
+            self._pending += tuple(target for target in self._job.targets if place_of(target) == place)
 
     def doubt(self) -> None:
         """Believe no target any more to have what it does not say that it has."""

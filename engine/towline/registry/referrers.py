@@ -83,6 +83,10 @@ class Lists:
         by_tag = in_parallel(lambda tag: self.source.find_manifest(self._repository, tag), lacking)
         return begun + [entry for found in own if found for entry in found] + [entry for found in by_tag if found for entry in found.children]
 
+    def keeps(self, digest: str) -> bool:
+        """Whether the registry keeps lists of referrers itself, asked for one."""
+        return self._listed(digest) is not None
+
     def now(self, digest: str) -> Sequence[Descriptor]:
         """What refers to one at this moment; its tag is asked for itself, since one of just now is in no list that was read before."""
         own = self._listed(digest)

@@ -232,6 +232,30 @@ def test_what_several_share_arrives_where_one_of_them_cannot(source: FakeRegistr
     assert len(warnings) == 1
 
 
+def test_what_is_there_and_in_no_list_since_a_run_ended_before_is_listed_by_the_next(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    source.referrers = True
+    signed = Signed(source)
+    for one in (signed.index, *signed.all):
+        put(one, target, "team/app", "1" if one is signed.index else "")
+    assert copy(pair, source, target).changed
+    for subject, several in ((signed.index, signed.all[2:]), (signed.index.children[0], signed.all[:1]), (signed.sbom, signed.all[1:2])):
+        assert {entry.digest for entry in Lists(pair.target, "team/app").referrers([subject.digest])} == {one.digest for one in several}
+    target.forget()
+    assert not copy(pair, source, target).changed
+    lists = [record.path for record in target.seen("GET", "manifests/sha256-")]
+    assert (len(target.seen("GET", "referrers")), len(lists), target.count("PUT")) == (1, 3, 0)
+
+
+def test_what_a_list_names_without_referring_to_it_is_brought_once(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    image, plain, stranger = make_image(), make_image(seed=5), refer_to(make_image(seed=6))
+    put(image, source, "app", "1")
+    for one in (plain, stranger):
+        put(one, source, "app")
+    put_list(source, image, plain, stranger)
+    assert len(copy(pair, source, target).referrers) == 2
+    assert not copy(pair, source, target).changed
+
+
 def test_what_several_share_is_waited_for(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     source.referrers = True
     image, several = make_image(), [refer_to(make_image(), content=f"what is in {number}".encode()) for number in range(4)]
