@@ -80,6 +80,8 @@ def _is_digest_of(spot: Spot, key: str, text: str) -> bool:
         return False
     if not ("digest" in key.lower() or is_digest(text)):
         return False
+    if any(text.startswith(("http://", "https://")) for text in spot.beside.values()):
+        return False  # the checksum of a download
     others = {stem(one) for one in spot.beside if _IMAGE_KEY.search(one)} - {own}
     return called == own or (not called and not others)
 

@@ -62,6 +62,7 @@ def test_a_pinned_image_has_its_digest_in_one_place() -> None:
         f"image: {{tag: '2', cartDigest: '{OLD}'}}\n",
         f"image: {{tag: '2', sha: {'a' * 40}}}\n",
         "image: {tag: '2', digest: ~}\n",
+        f"image: {{tag: '2', url: 'https://a.io/x.tgz', sha256: {'a' * 64}}}\n",
         "image: {tag: '2', digestAlgorithm: sha256}\n",
     ],
 )
