@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hmac
 import os
 import socket
@@ -23,7 +24,18 @@ Fault = Callable[[str, str], "int | str | None"]
 connection, nothing is handled. "cut": handle it, and break off in the middle of the answer. A URL: redirect there."""
 
 _IDENTITY = "Someone <someone@example.com> 1700000000 +0000"
-_SETTINGS = {"http.receivepack": "true", "uploadpack.allowFilter": "true", "receive.autogc": "false", "gc.auto": "0", "core.fsync": "none"}
+_SETTINGS = """\
+[http]
+	receivepack = true
+[uploadpack]
+	allowFilter = true
+[receive]
+	autogc = false
+[gc]
+	auto = 0
+[core]
+	fsync = none
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +62,7 @@ class GitServer:
             "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_PROJECT_ROOT": str(folder), "GIT_HTTP_EXPORT_ALL": "1",
         }
         folder.mkdir(parents=True, exist_ok=True)
-        self.backend = str(Path(self.git("--exec-path").strip()) / "git-http-backend")
+        self.backend = _backend()
         self.authorization = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode() if username else ""
         self.tls = tls
         self._server = _Server(self)
@@ -76,23 +88,25 @@ class GitServer:
         """Make a bare repository with one commit of `files` (content, or content and mode such as 0o755 or 0o120000); without files it is empty."""
         folder = self.folder / f"{name}.git"
         self.git("init", "--quiet", "--bare", f"--initial-branch={branch}", f"--object-format={form}", "--template=", str(folder))
-        for key, value in _SETTINGS.items():
-            self.git("config", key, value, repository=folder)
+        with (folder / "config").open("a") as config:
+            config.write(_SETTINGS)
         if files:
-            self.add(name, files, branch, message="Begin")
+            self._commit(folder, files, branch, message="Begin", tip="")
         return folder
 
     def add(self, name: str, files: Mapping[str, bytes | tuple[bytes, int]], branch: str = "main", *, message: str = "Change") -> str:
         """Commit `files` on top of `branch` in the bare repository itself, as another writer would have pushed it; gives the commit id."""
         folder = self.folder / f"{name}.git"
         tip = self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}", repository=folder).strip()
-        stream = f"commit refs/heads/{branch}\ncommitter {_IDENTITY}\ndata {len(message.encode())}\n{message}\n".encode()
+        return self._commit(folder, files, branch, message=message, tip=tip)
+
+    def _commit(self, folder: Path, files: Mapping[str, bytes | tuple[bytes, int]], branch: str, *, message: str, tip: str) -> str:
+        stream = f"commit refs/heads/{branch}\nmark :1\ncommitter {_IDENTITY}\ndata {len(message.encode())}\n{message}\n".encode()
         stream += f"from {tip}\n".encode() if tip else b""
         for path, given in files.items():
             content, mode = given if isinstance(given, tuple) else (given, 0o644)
             stream += f"M {mode if mode > 0o777 else mode | 0o100000:o} inline {path}\ndata {len(content)}\n".encode() + content + b"\n"
-        self.git("fast-import", "--quiet", repository=folder, stdin=stream)
-        return self.git("rev-parse", f"refs/heads/{branch}", repository=folder).strip()
+        return self.git("fast-import", "--quiet", repository=folder, stdin=stream + b"get-mark :1\n").strip()
 
     def hook(self, name: str, repository: str, script: str) -> Path:
         """Let the repository run a shell script as its hook `name`."""
@@ -116,6 +130,12 @@ class GitServer:
             self._server.shutdown()
             self._thread.join()
             self._server.server_close()
+
+
+@functools.cache
+def _backend() -> str:
+    folder = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
+    return str(Path(folder) / "git-http-backend")
 
 
 class _Server(ThreadingHTTPServer):
