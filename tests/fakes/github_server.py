@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
 import subprocess
@@ -17,9 +18,9 @@ APP, INSTALLATION = "4711", 99
 
 
 class GithubServer(LoopbackServer):
-    """One App with a key pair of its own, installed for `owner/name`; `issued` and `revoked` are told each token, `tokens` are those that live."""
+    """One App with a key pair (the one called `pair`), installed for `owner/name`; `issued` and `revoked` are told each token, `tokens` are those that live."""
 
-    def __init__(self, folder: Path, *, owner: str = "team", name: str = "ops") -> None:
+    def __init__(self, folder: Path, *, owner: str = "team", name: str = "ops", pair: str = "") -> None:
         super().__init__()
         self.owner, self.name = owner, name
         self.tokens: set[str] = set()
@@ -30,8 +31,9 @@ class GithubServer(LoopbackServer):
         self.permissions = {"contents": "write", "metadata": "read"}
         self._key, self._public = folder / "app.pem", folder / "app.pub"
         folder.mkdir(parents=True, exist_ok=True)
-        _openssl("genrsa", "-traditional", "-out", str(self._key), "2048")
-        _openssl("rsa", "-in", str(self._key), "-pubout", "-out", str(self._public))
+        private, public = _pair(pair)
+        self._key.write_bytes(private)
+        self._public.write_bytes(public)
 
     @property
     def key(self) -> str:
@@ -96,5 +98,12 @@ def _answer(status: int, document: dict[str, Any]) -> Answer:
     return Answer(status=status, headers={"Content-Type": "application/json; charset=utf-8"}, body=json.dumps(document).encode())
 
 
-def _openssl(*words: str) -> None:
-    subprocess.run(["openssl", *words], capture_output=True, check=True, timeout=60)
+@functools.cache
+def _pair(_name: str) -> tuple[bytes, bytes]:
+    """The key pair of that name, private and public; made once, which takes a second."""
+    private = _openssl("genrsa", "-traditional", "2048")
+    return private, _openssl("rsa", "-pubout", stdin=private)
+
+
+def _openssl(*words: str, stdin: bytes = b"") -> bytes:
+    return subprocess.run(["openssl", *words], input=stdin, capture_output=True, check=True).stdout

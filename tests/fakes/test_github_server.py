@@ -30,7 +30,7 @@ def ask(server: GithubServer, credential: str) -> int:
 
 @pytest.mark.parametrize("claims", [{"issuer": "1"}, {"begin": 60}, {"end": 3600}, {"end": -10}])
 def test_it_takes_the_apps_own_word_only_and_only_in_time(tmp_path: Path, claims: dict[str, Any]) -> None:
-    with GithubServer(tmp_path / "a") as server, GithubServer(tmp_path / "b") as other:
+    with GithubServer(tmp_path / "a") as server, GithubServer(tmp_path / "b", pair="other") as other:
         assert ask(server, jwt(tmp_path / "a/app.pem")) == 200
         assert ask(server, jwt(tmp_path / "b/app.pem")) == 401
         assert ask(other, jwt(tmp_path / "b/app.pem", **claims)) == 401
