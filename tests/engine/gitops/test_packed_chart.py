@@ -14,7 +14,7 @@ from towline.gitops.packed_chart import unpacked
 
 def packed(*members: tuple[str, bytes], kind: bytes = tarfile.REGTYPE) -> bytes:
     archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+    with tarfile.open(fileobj=archive, mode="w:gz", compresslevel=1) as tar:
         for path, content in members:
             member = tarfile.TarInfo(path)
             member.size, member.type = (
@@ -56,6 +56,7 @@ def test_what_is_no_file_is_left_out(kind: bytes) -> None:
         packed(CHART)[:-40],
         packed(("app/values.yaml", b"")),
     ],
+    ids=["empty", "text", "compressed text", "cut", "no chart"],
 )
 def test_what_is_no_packed_chart_is_named(data: bytes) -> None:
     with pytest.raises(RenderError) as caught:
