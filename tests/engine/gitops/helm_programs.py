@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -30,14 +31,22 @@ def built(major: str) -> str:
                 f"Go is not on PATH: Helm {major} ({module}) was not built, and the Helm library is not held against it"
             )
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:
-            done = subprocess.run(
-                [go, "install", module],
-                env={**os.environ, "GOBIN": folder, "GOFLAGS": ""},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, f"{module} could not be built: {done.stderr[-2000:]}"
-            (Path(folder) / "helm").replace(cache / "helm")
+        with (cache / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # tests run side by side: one builds, the others wait
+            if not (cache / "helm").exists():
+                build(go, module, cache)
     return str(cache / "helm")
+
+
+def build(go: str, module: str, cache: Path) -> None:
+    """Have Go build it into the folder, where it appears as a whole."""
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        done = subprocess.run(
+            [go, "install", module],
+            env={**os.environ, "GOBIN": folder, "GOFLAGS": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{module} could not be built: {done.stderr[-2000:]}"
+        (Path(folder) / "helm").replace(cache / "helm")
