@@ -3,6 +3,9 @@
 # Gradle's workers leave files in Java's temporary folder.
 GRADLE = mkdir -p build/tmp && LC_ALL=C.UTF-8 GRADLE_OPTS="$$GRADLE_OPTS -Djava.io.tmpdir=build/tmp" gradle --no-daemon --console=plain --quiet
 
+# The tests run on as many cores as there are, four at most; who is done takes over half of what another has left.
+SIDE_BY_SIDE = -n auto --maxprocesses=4 --dist worksteal
+
 .PHONY: setup demo test test-extra lint check bench lock clean
 
 setup:
@@ -13,14 +16,14 @@ demo: setup
 
 test:
 	@tools/setup.sh test
-	.venv/bin/python -m pytest -q
+	.venv/bin/python -m pytest -q $(SIDE_BY_SIDE)
 	$(GRADLE) test
 
 # Helm 3 and 4, which the library is held against, are built by Go once and kept in ~/.cache/towline-tests.
 test-extra:
 	@tools/setup.sh test
 	@command -v go > /dev/null || echo '*** Go is not on PATH: Helm 3 and 4 cannot be built, and the Helm library is NOT held against them ***' >&2
-	.venv/bin/python -m pytest -q -m extra
+	.venv/bin/python -m pytest -q $(SIDE_BY_SIDE) -m extra
 
 lint:
 	@tools/setup.sh test
