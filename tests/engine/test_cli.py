@@ -319,7 +319,7 @@ WAITING = ("import os, sys, threading; from concurrent.futures import ThreadPool
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_thread_that_still_waits_does_not_hold_up_the_end(number: signal.Signals, code: int, workspace: Path) -> None:
     words = ["env", "--default-signal=HUP", sys.executable, "-c", WAITING.format(number=int(number))]
-    done = subprocess.run(words, cwd=workspace, capture_output=True, check=False, timeout=30)  # without an end of its own it would wait for ever
+    done = subprocess.run(words, cwd=workspace, capture_output=True, check=False, timeout=120)  # without an end of its own it would wait for ever
     assert done.returncode == code, done.stderr
     assert json.loads((workspace / "result.json").read_text())["status"] == "aborted"
 

@@ -17,7 +17,7 @@ from towline.process import Completed, Overrun, find, run
 CALM = {"PATH": "/usr/bin:/bin"}
 
 
-def python(code: str, *, stdin: bytes = b"", seconds: float = 30.0, folder: Path | None = None, environment: dict[str, str] | None = None) -> Completed:
+def python(code: str, *, stdin: bytes = b"", seconds: float = 300.0, folder: Path | None = None, environment: dict[str, str] | None = None) -> Completed:
     return run([sys.executable, "-I", "-c", code], environment=CALM if environment is None else environment, stdin=stdin, seconds=seconds, folder=folder)
 
 

@@ -194,7 +194,7 @@ def test_closing_wakes_who_waits_for_the_next_try(server: Echo) -> None:
         waiting = threading.Thread(target=ask, args=[transport], daemon=True)
         waiting.start()
         assert answered.wait(30)
-    waiting.join(2)
+    waiting.join(30)  # else it rests for sixty seconds
     assert not waiting.is_alive()
     assert (len(faults), server.count("GET")) == (1, 1)
     assert faults[0].startswith("closed")
@@ -304,7 +304,7 @@ def test_a_certificate_that_does_not_verify_is_refused_at_once(transport: Transp
         thread.start()
         with pytest.raises(UntrustedCertificate, match="not trusted"):
             transport.request(HttpRequest(method="GET", url=f"https://localhost:{listener.getsockname()[1]}/"))
-        thread.join(10)
+        thread.join(30)
     assert time.sleeps == []
 
 

@@ -52,4 +52,4 @@ def openssl(*arguments: str | Path) -> bytes:
     program = shutil.which("openssl")
     if not program:
         raise RuntimeError("openssl is not on PATH; install it: apt-get install openssl")
-    return subprocess.run([program, *map(str, arguments)], capture_output=True, check=True, timeout=60).stdout
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, check=True, timeout=300).stdout

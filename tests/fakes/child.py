@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_PATIENCE = 30.0
+_PATIENCE = 120.0  # nobody waits for so long unless something is broken
 
 
 class ChildServer:
@@ -51,7 +51,7 @@ class ChildServer:
         if child:
             child.terminate()
             try:
-                child.wait(10)
+                child.wait(60)
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()

@@ -133,7 +133,7 @@ def _store(parts: ImageParts, registry: FakeRegistry, repository: str, tag: str)
 
 def _push(parts: ImageParts, url: str, repository: str, tag: str, login: tuple[str, str] | None) -> None:
     headers = {"Authorization": "Basic " + base64.b64encode(":".join(login).encode()).decode()} if login else {}
-    with closing(HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
+    with closing(HTTPConnection(urlsplit(url).netloc, timeout=60)) as connection:
         for digest, data in parts.all_blobs().items():
             opened = _send(connection, "POST", f"/v2/{repository}/blobs/uploads/", headers)
             place = urlsplit(opened.headers["Location"])

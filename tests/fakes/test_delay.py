@@ -51,7 +51,7 @@ def test_an_image_passes_whole_and_every_request_is_counted() -> None:
 
 
 def test_each_request_waits_for_one_round_trip_and_so_does_the_connection() -> None:
-    with FakeRegistry() as registry, DelayProxy(registry.host, seconds=0.02) as line, closing(http.client.HTTPConnection(line.host, timeout=10)) as client:
+    with FakeRegistry() as registry, DelayProxy(registry.host, seconds=0.02) as line, closing(http.client.HTTPConnection(line.host, timeout=60)) as client:
         began = time.monotonic()
         for _ in range(3):
             client.request("GET", "/v2/")
@@ -68,7 +68,7 @@ def test_who_tries_tls_first_is_told_at_once_that_there_is_none() -> None:
 
 
 def test_a_server_that_hangs_up_ends_the_connection_and_stopping_ends_the_rest() -> None:
-    with FakeRegistry() as registry, DelayProxy(registry.host) as line, closing(http.client.HTTPConnection(line.host, timeout=10)) as client:
+    with FakeRegistry() as registry, DelayProxy(registry.host) as line, closing(http.client.HTTPConnection(line.host, timeout=60)) as client:
         client.request("GET", "/v2/")
         client.getresponse().read()
         registry.stop()

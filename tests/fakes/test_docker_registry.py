@@ -17,7 +17,7 @@ from tests.fakes.token_server import TokenServer
 
 
 def _get(host: str, target: str, authorization: str = "") -> tuple[int, bytes, str]:
-    with closing(http.client.HTTPConnection(host, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection(host, timeout=60)) as connection:
         connection.request("GET", target, headers={"Authorization": authorization} if authorization else {})
         answer = connection.getresponse()
         return answer.status, answer.read(), answer.headers.get("WWW-Authenticate", "")

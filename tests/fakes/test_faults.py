@@ -35,7 +35,7 @@ def proxy(registry: FakeRegistry) -> Iterator[FaultProxy]:
 
 
 def call(proxy: FaultProxy, method: str, target: str, body: bytes = b"", **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
-    with closing(http.client.HTTPConnection(proxy.host, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection(proxy.host, timeout=60)) as connection:
         connection.request(method, target, body=body or None, headers={name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
         return answer, answer.read()
@@ -173,7 +173,7 @@ def test_behind_tls_a_location_may_come_downgraded(registry: FakeRegistry, tmp_p
     with FaultProxy(registry, tls=context) as proxy:
         proxy.hit(Position(method="POST", what="/v2/app/blobs/uploads/"), Located(form="downgraded"))
         trusting = ssl.create_default_context(cafile=certificate)
-        with closing(http.client.HTTPSConnection(proxy.host, timeout=10, context=trusting)) as connection:
+        with closing(http.client.HTTPSConnection(proxy.host, timeout=60, context=trusting)) as connection:
             places = []
             for _ in range(2):
                 connection.request("POST", "/v2/app/blobs/uploads/")

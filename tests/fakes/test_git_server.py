@@ -54,7 +54,7 @@ def test_a_compressed_request_body_is_understood(server: GitServer) -> None:
     server.create("demo", {"a.txt": b"one\n"})
     url = urlsplit(server.url("demo"))
     headers = {"Git-Protocol": "version=2", "Content-Encoding": "gzip", "Content-Type": "application/x-git-upload-pack-request"}
-    connection = HTTPConnection(url.netloc, timeout=10)
+    connection = HTTPConnection(url.netloc, timeout=60)
     connection.request("POST", f"{url.path}/git-upload-pack", gzip.compress(b"0014command=ls-refs\n0000"), headers)
     answer = connection.getresponse().read()
     connection.close()

@@ -39,7 +39,7 @@ class Got:
 
 def call(registry: FakeRegistry, method: str, target: str, body: bytes = b"", **headers: str) -> Got:
     """One request on a connection of its own."""
-    with closing(http.client.HTTPConnection(registry.host, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection(registry.host, timeout=60)) as connection:
         connection.request(method, target, body=body or None, headers={name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
         return Got(status=answer.status, headers=dict(answer.headers.items()), body=answer.read())
@@ -88,7 +88,7 @@ def test_a_location_without_its_state_is_refused() -> None:
 
 
 def test_a_chunked_body_is_read_to_its_end() -> None:
-    with FakeRegistry() as registry, closing(http.client.HTTPConnection(registry.host, timeout=10)) as connection:
+    with FakeRegistry() as registry, closing(http.client.HTTPConnection(registry.host, timeout=60)) as connection:
         connection.request("PUT", f"{open_upload(registry)}&digest={DIGEST}", body=iter([DATA[:5], DATA[5:]]), encode_chunked=True)
         assert connection.getresponse().status == 201
 
@@ -179,7 +179,7 @@ def test_a_manifest_is_found_by_tag_and_digest_for_whoever_accepts_its_type() ->
 
 
 def test_repeated_accept_headers_are_joined() -> None:
-    with FakeRegistry() as registry, closing(http.client.HTTPConnection(registry.host, timeout=10)) as connection:
+    with FakeRegistry() as registry, closing(http.client.HTTPConnection(registry.host, timeout=60)) as connection:
         put(make_index(), registry, "a", "1")
         connection.putrequest("GET", "/v2/a/manifests/1")
         connection.putheader("Accept", OCI_INDEX)
@@ -303,7 +303,7 @@ def test_a_status_replaces_the_handling_of_one_request() -> None:
 
 
 def test_an_early_status_does_not_wait_for_the_body() -> None:
-    with FakeRegistry() as registry, closing(http.client.HTTPConnection(registry.host, timeout=10)) as connection:
+    with FakeRegistry() as registry, closing(http.client.HTTPConnection(registry.host, timeout=60)) as connection:
         registry.fault = at(0, Status(code=413, early=True))
         connection.putrequest("PUT", "/v2/a/manifests/1")
         connection.putheader("Content-Length", "1000")
@@ -395,7 +395,7 @@ def test_many_clients_at_once_are_all_answered_and_recorded() -> None:
 def test_stopping_ends_idle_connections_and_threads_and_starting_again_takes_the_same_port() -> None:
     before = set(threading.enumerate())
     registry = FakeRegistry().start()
-    with closing(http.client.HTTPConnection(registry.host, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection(registry.host, timeout=60)) as connection:
         connection.request("GET", "/v2/")
         assert connection.getresponse().read() == b"{}"
         url = registry.url
@@ -431,7 +431,7 @@ def test_a_crash_of_what_chooses_the_faults_comes_up_too() -> None:
 
 
 def test_a_registry_settles_when_its_clients_have_left_and_serves_the_next() -> None:
-    with FakeRegistry() as registry, closing(http.client.HTTPConnection(registry.host, timeout=10)) as idle:
+    with FakeRegistry() as registry, closing(http.client.HTTPConnection(registry.host, timeout=60)) as idle:
         idle.request("GET", "/v2/")
         idle.getresponse().read()
         registry.settle()

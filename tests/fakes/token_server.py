@@ -94,4 +94,4 @@ def _openssl(*arguments: str, stdin: bytes = b"") -> bytes:
     program = shutil.which("openssl")
     if not program:
         raise RuntimeError("openssl is not on PATH; install it: apt-get install openssl")
-    return subprocess.run([program, *arguments], input=stdin, capture_output=True, check=True, timeout=60).stdout
+    return subprocess.run([program, *arguments], input=stdin, capture_output=True, check=True, timeout=300).stdout

@@ -31,7 +31,7 @@ class VaultServer(ChildServer):
     def api(self, method: str, path: str, data: object = None, *, token: str = "", namespace: str = "") -> Any:
         """One call, as root unless a token is given; the decoded answer. Raises RuntimeError for a refusal."""
         headers = {"X-Vault-Token": token or self.root, **({"X-Vault-Namespace": namespace} if namespace else {})}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, f"/v1/{quote(path)}", json.dumps(data) if data is not None else None, headers)
             response = connection.getresponse()

@@ -22,7 +22,7 @@ def test_a_demo_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: sign
         assert demo.stdout
         assert any(line.startswith(until) for line in demo.stdout)
         os.killpg(demo.pid, number)
-        err = demo.communicate(timeout=60)[1]
+        err = demo.communicate(timeout=120)[1]
     assert (demo.returncode, err.count("demo: interrupted")) == (128 + number, 1), err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []

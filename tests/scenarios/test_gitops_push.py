@@ -64,7 +64,7 @@ def starting_together(server: GitServer, writers: int) -> None:
 
     def wait(_method: str, path: str) -> None:
         if path.endswith("?service=git-receive-pack") and seen.acquire(blocking=False):
-            gate.wait(timeout=30)
+            gate.wait(timeout=120)
 
     server.fault = wait
 

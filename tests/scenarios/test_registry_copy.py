@@ -232,7 +232,7 @@ def test_a_blob_that_the_registry_has_lost_comes_back_where_the_copy_is_verified
         pair = Pair(source, target, transport)
         pair.copy("app:1", "app:1")
         lost = next(iter(index.all_blobs()))
-        with closing(HTTPConnection(target.host, timeout=30)) as connection:
+        with closing(HTTPConnection(target.host, timeout=60)) as connection:
             connection.request("DELETE", f"/v2/app/blobs/{lost}")
             assert connection.getresponse().status == 202
         again = copy_images([job(source, target, "app:1", "app:1")], pair.copying())

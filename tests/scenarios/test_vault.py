@@ -134,7 +134,7 @@ class Stuck(LoopbackServer):
 
     def answer(self, request: Request) -> Answer:
         self.asked.set()
-        self.free.wait(30)
+        self.free.wait(240)
         return Answer(status=404)
 
 
@@ -147,7 +147,7 @@ def test_a_run_that_is_ended_by_a_signal_leaves_no_secret_file(place: Place, tmp
         words = [sys.executable, "-m", "towline", "run", "imagePushToRegistry", *request(place.folder, pipelineEnvironment=place.known)]
         environ = {**os.environ, **place.environ, "TMPDIR": str(temporary)}
         with subprocess.Popen(words, cwd=place.folder, env=environ, stderr=subprocess.DEVNULL) as child:
-            assert stuck.asked.wait(30)
+            assert stuck.asked.wait(120)
             assert [path.name for path in temporary.glob("towline-*/*")] == ["dockerConfigJSON"]
             child.send_signal(signal.SIGTERM)
             assert child.wait(30) == 143

@@ -54,7 +54,7 @@ def test_the_server_is_not_in_the_arguments_and_our_own_variables_are_not_handed
 def test_a_helper_that_fails_is_named_with_what_it_says(tmp_path: Path, script: str, message: str) -> None:
     environ = install(tmp_path / "bin", "store", script=script)
     with pytest.raises(CredentialError) as caught:
-        ask(STORE, environ, seconds=0.3 if "sleep" in script else 30)
+        ask(STORE, environ, seconds=0.3 if "sleep" in script else 120)
     assert caught.value.message == f"docker-credential-store {message}"
     assert caught.value.where == STORE.origin
     assert "docker-credential-store get" in caught.value.hint

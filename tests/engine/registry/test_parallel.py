@@ -147,7 +147,7 @@ def work(number):
 try: in_parallel(work, range(4))
 except LookupError: print("told")
 """
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True).stdout == "told\n"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True).stdout == "told\n"
 
 
 class Together:

@@ -764,6 +764,6 @@ def test_an_interruption_ends_the_workers_that_wait(
         signal.signal(signal.SIGUSR1, old)
     workers = [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("registry") and thread.ident]
     for thread in workers:
-        thread.join(2)
+        thread.join(30)  # else it rests for sixty seconds
     assert not any(thread.is_alive() for thread in workers)
     assert 1 <= busy.count(method) <= len(blobs)
