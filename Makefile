@@ -22,7 +22,7 @@ test:
 # Helm 3 and 4, which the library is held against, are built by Go once and kept in ~/.cache/towline-tests.
 test-extra:
 	@tools/setup.sh test
-	@command -v go > /dev/null || echo '*** Go is not on PATH: Helm 3 and 4 cannot be built, and the Helm library is NOT held against them ***' >&2
+	@command -v go > /dev/null || echo '*** Go is not on PATH: unless Helm 3 and 4 were built before, the Helm library is NOT held against them ***' >&2
 	.venv/bin/python -m pytest -q $(SIDE_BY_SIDE) -m extra
 
 lint:
