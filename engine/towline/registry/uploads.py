@@ -279,7 +279,8 @@ class BlobUpload:
     def _open(self, at_hand: int) -> None:
         left = self._size - self._position
         if not self._whole:
-            left = self._uploads.chunks.least(left, at_hand) if self._uploads.moves(self.upload.url) else self._uploads.chunks.of(left)
+            chunks = self._uploads.chunks
+            left = chunks.of(chunks.least(left, at_hand) if self._uploads.moves(self.upload.url) else left)
         self._end = self._position + left
         headers = {"Content-Type": "application/octet-stream"}
         if not self._whole:
