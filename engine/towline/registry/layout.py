@@ -207,11 +207,19 @@ class Layout:
         whole = part(self._index, positions)
         images = [child for child in whole.children if child.platform is None or child.platform.os != "unknown"]
         if len({self._entries[position].name for position in positions}) > 1 or len(set(whole.platforms)) < len(images):
-            which = f"has more than one image {tag!r}" if tag else "has more than one image, and no tag says which"
-            raise ConfigError(f"the {self._name} {which}", where=self._name,
-                              hint=f"add :tag; it has: {self._offers() or 'none that has a tag'}")
+            raise self._unclear(tag, positions)
         self._whole[whole.digest] = whole
         return whole
+
+    def _unclear(self, tag: str, positions: Sequence[int]) -> ConfigError:
+        """That it is not known which of these entries is meant: an image may be one that cannot be read."""
+        if tag:
+            return ConfigError(f"the {self._name} has more than one image {tag!r}", where=self._name, hint=f"give each a tag of its own, or {_HINT}")
+        hint = f"add :tag; it has: {self._offers() or 'none that has a tag'}"
+        unread = next((digest for digest in self._digests([one for one in positions if not self._readable(one)])), "")
+        what = f"lacks the manifest {unread}, or has other content for it, and no tag says whether it is the image" if unread else (
+            "has more than one image, and no tag says which")
+        return ConfigError(f"the {self._name} {what}", where=self._name, hint=hint)
 
     def _offers(self) -> str:
         return ", ".join(sorted({entry.name for entry in self._entries if entry.name and not entry.along}))

@@ -151,9 +151,9 @@ class Look:
             else:
                 self.companions = self._briefly()
             self._referred = True
-            if self._lists.refused:
-                what = f"what refers to {self._job.name} (signatures, attestations, SBOMs)"
-                self._copying.warn(f"{what} stays behind, except what a tag names: {self._lists.refused.message}")
+            for about, fault in self._lists.amiss.items():
+                how = "goes along in part" if about else "stays behind, except what a tag names"
+                self._copying.warn(f"what refers to {self._job.name} (signatures, attestations, SBOMs) {how}: {fault.message}")
         except RegistryUnreachable as fault:  # a staging registry that is gone is a fault where something of it is needed, and that will tell
             if self._pending and self._job.referrers == DEMANDED:
                 raise
@@ -164,7 +164,7 @@ class Look:
             self._copying.warn(f"what refers to {self._job.name} (signatures, attestations, SBOMs) stays behind: {fault.message}")
 
     def _lists_of(self, source: Lister) -> Lists:
-        return Lists(source, self._job.repository, lenient=self._job.referrers == TAKEN)
+        return Lists(source, self._job.repository, wanted=self._job.referrers)
 
     def _briefly(self) -> tuple[CopyJob, ...]:
         """The same where the source is needed for nothing else: a registry is not waited for long."""

@@ -64,7 +64,7 @@ def digest_of(body: bytes, like: str = "sha256:") -> str:
 
 
 def parse_manifest(body: bytes, content_type: str, *, pinned: str = "", where: str = "") -> Manifest:
-    """What a registry sent for a manifest, checked; raises DigestMismatch (it is not the `pinned` one) and RegistryError."""
+    """What came for a manifest, checked; raises DigestMismatch (it is not the `pinned` one) and RegistryError."""
     digest = digest_of(body, pinned or "sha256:")
     if pinned and digest != pinned:
         raise DigestMismatch(f"the manifest {pinned} arrived as {digest}", where=where, hint="the registry or a proxy before it serves wrong content")
@@ -158,7 +158,7 @@ def _decoded(body: bytes, content_type: str, where: str) -> Mapping[str, object]
         data = None
     if not isinstance(data, dict):
         page = "html" in content_type.lower()
-        raise RegistryError(f"what the registry sent for a manifest is {'a web page' if page else 'not a JSON object'}", where=where,
+        raise RegistryError(f"what came for a manifest is {'a web page' if page else 'not a JSON object'}", where=where,
                             hint="check the registry's URL: what answers there may be a login page or a proxy" if page else "")
     return data
 

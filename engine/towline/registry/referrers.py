@@ -7,13 +7,13 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, RegistryUnreachable, TowlineError
 from towline.image import Image, Reference
 from towline.registry.client import RegistryClient
 from towline.registry.faults import Incomplete
-from towline.registry.job import LEFT, CopyJob
+from towline.registry.job import DEMANDED, LEFT, TAKEN, CopyJob
 from towline.registry.manifest import OCI_INDEX, Descriptor, Manifest, parse_manifest
 from towline.registry.parallel import in_parallel
 from towline.registry.source import Source
@@ -21,8 +21,11 @@ from towline.retry import moments
 
 _SUFFIXES = ("sig", "att", "sbom")
 _DEPTH, _MOST = 3, 1000
+_FEWER = "remove what is not needed, or leave out copyReferrers: true, then that is a warning"
 _ROUNDS, _REST = 8, 0.6  # writes of a list that others write too; seconds in which one who has read it before has written it
 AMISS = (RegistryError, CredentialError, ConfigError)  # what may be wrong with one that refers to an image
+_T = TypeVar("_T")
+_Answer = tuple[Descriptor, ...] | TowlineError | None  # to the question what refers to a manifest
 
 
 @runtime_checkable
@@ -51,17 +54,19 @@ class Lists:
     """What a repository of `source` says about its manifests: its own list of referrers, the tags that stand for one, and cosign's tags.
 
     Asked as little as can be: one answer with all tags says which of those there are. Shared by threads.
-    A `lenient` one goes on with the tags where the registry refuses its own list, and keeps the reason in `refused`.
+    `wanted` says what becomes of that which the source shows and does not give: DEMANDED raises it, LEFT passes over it, and TAKEN goes on with the rest
+    and keeps the reasons in `amiss`, of a list that is refused under "".
     """
 
-    def __init__(self, source: Lister, repository: str, *, lenient: bool = False) -> None:
+    def __init__(self, source: Lister, repository: str, *, wanted: str = LEFT) -> None:
         self.source = source
         self._repository = repository
         self._tags: frozenset[str] | None = None
-        self._read = self._without = False
-        self._lenient = lenient
-        self.refused: RegistryError | CredentialError | None = None
-        self._begun: dict[str, list[Descriptor]] = {}
+        self._read = False
+        self._keeps: bool | None = None  # lists of its own, for all that is known
+        self._wanted = wanted
+        self.amiss: dict[str, TowlineError] = {}
+        self._begun: dict[str, _Answer] = {}
 
     def read_tags(self) -> None:
         """Ask which tags there are, once."""
@@ -71,25 +76,29 @@ class Lists:
     def begin(self, digest: str) -> None:
         """Ask for what is known to be wanted, beside other questions; what fails here is asked for again when it is wanted."""
         with contextlib.suppress(*AMISS):
-            self._begun[digest] = self.referrers([digest])
+            self._begun[digest] = self._asked([digest])[digest]
 
     def referrers(self, digests: Sequence[str]) -> list[Descriptor]:
         """What refers to any of these, by the registry's list or the tag that stands for it; raises the errors of the registry family."""
-        begun = [entry for digest in digests for entry in self._begun.get(digest, ())]
-        digests = [digest for digest in digests if digest not in self._begun]
-        questions: list[Callable[[], tuple[Descriptor, ...] | None]] = [self.read_tags, *(partial(self._listed, digest) for digest in digests)]
-        _, *own = in_parallel(lambda question: question(), questions)
-        lacking = [tag for digest, found in zip(digests, own, strict=True) if found is None and self._has(tag := tag_of(digest))]
-        by_tag = in_parallel(lambda tag: self.source.find_manifest(self._repository, tag), lacking)
-        return begun + [entry for found in own if found for entry in found] + [entry for found in by_tag if found for entry in found.children]
+        answers = self._asked(digests)
+        self._keeps = self._keeps or any(isinstance(answer, tuple) for answer in answers.values())
+        for digest, answer in answers.items():
+            if isinstance(answer, TowlineError):
+                self.miss("", answer)
+            elif answer is None and self._keeps:
+                self.miss("", RegistryError(f"the {self.source} lists what refers to other manifests, and not what refers to {digest}"))
+        lacking = [tag for digest, answer in answers.items() if not isinstance(answer, tuple) and self._has(tag := tag_of(digest))]
+        by_tag = self._tagged(self.source.find_manifest, lacking)
+        own = [entry for answer in answers.values() if isinstance(answer, tuple) for entry in answer]
+        return own + [entry for found in by_tag.values() for entry in found.children]
 
     def keeps(self, digest: str) -> bool:
         """Whether the registry keeps lists of referrers itself, asked for one."""
-        return self._listed(digest) is not None
+        return self._own(digest) is not None
 
     def now(self, digest: str) -> Sequence[Descriptor]:
         """What refers to one at this moment; its tag is asked for itself, since one of just now is in no list that was read before."""
-        own = self._listed(digest)
+        own = self._own(digest)
         if own is not None:
             return own
         found = self.source.find_manifest(self._repository, tag_of(digest))
@@ -98,19 +107,50 @@ class Lists:
     def tagged(self, digests: Sequence[str]) -> Mapping[str, str]:
         """Cosign's tags that there are for these, each with its digest."""
         tags = [tag for digest in digests for suffix in _SUFFIXES if self._has(tag := f"{tag_of(digest)}.{suffix}")]
-        heads = in_parallel(lambda tag: self.source.head_manifest(self._repository, tag), tags)
-        return {tag: head.digest for tag, head in zip(tags, heads, strict=True) if head is not None}
+        return {tag: head.digest for tag, head in self._tagged(self.source.head_manifest, tags).items()}
 
-    def _listed(self, digest: str) -> tuple[Descriptor, ...] | None:
-        found = None
-        try:
-            found = None if self._without else self.source.referrers(self._repository, digest)
-        except (RegistryError, CredentialError) as fault:
-            if not self._lenient or isinstance(fault, RegistryUnreachable | DigestMismatch):
-                raise
-            self.refused = fault
-        self._without = found is None
+    def miss(self, about: str, fault: TowlineError) -> None:
+        """Do what is wanted where something stays behind."""
+        if self._wanted == DEMANDED:
+            raise fault
+        if self._wanted == TAKEN:
+            self.amiss.setdefault(about, fault)
+
+    def _asked(self, digests: Sequence[str]) -> Mapping[str, _Answer]:
+        """The registry's own lists, unless it is known to keep none; None too where it says so for one, which may be a proxy's word."""
+        unasked = [digest for digest in dict.fromkeys(digests) if digest not in self._begun and self._keeps is not False]
+        lists = (partial(self._tried, partial(self.source.referrers, self._repository, digest)) for digest in unasked)
+        questions: list[Callable[[], _Answer]] = [self.read_tags, *lists]
+        _, *answers = in_parallel(lambda question: question(), questions)
+        found = {**self._begun, **dict(zip(unasked, answers, strict=True))}
+        return {digest: found.get(digest) for digest in digests}
+
+    def _own(self, digest: str) -> tuple[Descriptor, ...] | None:
+        found = None if self._keeps is False else self.source.referrers(self._repository, digest)
+        self._keeps = self._keeps or found is not None
         return found
+
+    def _tagged(self, question: Callable[[str, str], _T | None], tags: Sequence[str]) -> Mapping[str, _T]:
+        """What a question about each of these tags brings; one that the source lists is there, or it is missed."""
+        found: dict[str, _T] = {}
+        answers = in_parallel(lambda tag: self._tried(partial(question, self._repository, tag)), tags)
+        for tag, answer in zip(tags, answers, strict=True):
+            if isinstance(answer, TowlineError):
+                self.miss(tag, answer)
+            elif answer is not None:
+                found[tag] = answer
+            elif self._tags is not None:
+                self.miss(tag, RegistryError(f"the {self.source} lists the tag {tag}, and does not have it"))
+        return found
+
+    def _tried(self, question: Callable[[], _T]) -> _T | TowlineError:
+        """The answer, or what is wrong with it where the rest goes on without."""
+        try:
+            return question()
+        except AMISS as fault:
+            if self._wanted != TAKEN or spoils(fault, self.source):
+                raise
+            return fault
 
     def _has(self, tag: str) -> bool:
         """Whether the tag may be there."""
@@ -134,10 +174,14 @@ def companions(job: CopyJob, digests: Iterable[str], lists: Lists) -> tuple[Copy
         found.update({digest: _job(job, digest, "") for digest in fresh})
         found.update({tag: _job(job, digest, tag) for tag, digest in lists.tagged(level).items()})
         if len(found) > _MOST:
-            raise RegistryError(f"more than {_MOST} referrers are listed for the image", where=job.name)
+            raise RegistryError(f"more than {_MOST} referrers are listed for the image", where=job.name, hint=_FEWER)
         level = list(dict.fromkeys(fresh))
         if not level:
-            break
+            return tuple(found.values())
+    deeper = [*(entry.digest for entry in lists.referrers(level) if entry.digest not in found), *lists.tagged(level)]
+    if deeper:
+        what = f"no more than {_DEPTH} levels of what refers to one another travel, and {deeper[0]} lies deeper"
+        lists.miss("deeper", RegistryError(what, where=job.name, hint=_FEWER))
     return tuple(found.values())
 
 

@@ -89,7 +89,21 @@ def test_one_image_with_two_tags_is_one_image(tmp_path: Path) -> None:
 
 
 def test_one_tag_for_two_images_says_nothing(tmp_path: Path) -> None:
-    assert "more than one image '1'" in refused(layout([("1", make_image(seed=1)), ("1", make_image(seed=2))]), tmp_path, "1").message
+    fault = refused(layout([("1", make_image(seed=1)), ("1", make_image(seed=2))]), tmp_path, "1")
+    assert "more than one image '1'" in fault.message
+    assert fault.hint == "give each a tag of its own, or build or save the image anew"
+
+
+@pytest.mark.parametrize("content", [None, b"{}"])
+def test_an_entry_that_cannot_be_read_and_may_be_the_image_is_told_as_that(content: bytes | None, tmp_path: Path) -> None:
+    image, other = make_image(), make_image(seed=5)
+    files = layout([("1", image), ("", other)])
+    name = "blobs/" + other.digest.replace(":", "/")
+    files = {**files, name: content} if content else {key: value for key, value in files.items() if key != name}
+    fault = refused(files, tmp_path)
+    assert f"lacks the manifest {other.digest}, or has other content for it, and no tag says whether it is the image" in fault.message
+    assert fault.hint == "add :tag; it has: 1"
+    assert Layout(Folder(str(tmp_path)), name="OCI layout app", target="1").get_manifest("", "").digest == image.digest
 
 
 def flat(index: ImageParts, *names: str) -> dict[str, bytes]:
@@ -259,7 +273,8 @@ def test_a_blob_is_read_from_where_it_broke_off(shape: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(("name", "data", "said"), [
     ("oci-layout", b"", "no oci-layout"), ("oci-layout", b"{}", "no oci-layout"), ("oci-layout", b"[1]", "no oci-layout"),
     ("oci-layout", b"[" * 100_000, "no oci-layout"), ("oci-layout", b'{"imageLayoutVersion":"2.0.0"}', "version '2.0.0'"),
-    ("index.json", b"", "not a JSON object"), ("index.json", b"[]", "not a JSON object"), ("index.json", b"{}", "does not have that type's content"),
+    ("index.json", b"", "what came for a manifest is not a JSON object"), ("index.json", b"[]", "not a JSON object"),
+    ("index.json", b"{}", "does not have that type's content"),
     ("index.json", b'{"schemaVersion":2,"manifests":{}}', "not a list"), ("index.json", b'{"schemaVersion":2,"manifests":[1]}', "without digest"),
     ("index.json", b'{"schemaVersion":2,"manifests":[]}', "has no image"), ("index.json", b" " * (LIMIT + 1), "larger than"),
     ("index.json", b'{"schemaVersion":2,"manifests":[{"digest":"sha256:../../../etc/passwd","size":1}]}', "not known by a digest"),

@@ -526,3 +526,81 @@ def test_where_the_list_of_referrers_is_refused_cosigns_tags_travel_all_the_same
     assert len(report.referrers) == 1
     [warning] = warnings
     assert "stays behind, except what a tag names: the source registry" in warning
+
+
+def in_both_modes(
+    pair: Pair, source: FakeRegistry, target: FakeRegistry, expected: str,
+) -> CopyReport:
+    """What a copy brings that goes without what stays behind; it says so once, and one that demands all of it is no copy."""
+    with pytest.raises(RegistryError, match=expected):
+        copy(pair, source, target)
+    assert "1" not in target.create("team/app").tags
+    warnings = list[str]()
+    report = copy(pair, source, target, referrers=TAKEN, warn=warnings.append)
+    assert [expected in one for one in warnings] == [True]
+    assert "1" in target.storage["team/app"].tags
+    return report
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+def test_what_lies_deeper_than_the_levels_that_travel_is_told(source: FakeRegistry, target: FakeRegistry, pair: Pair, *, tagged: bool) -> None:
+    source.referrers = True
+    chain = [make_image()]
+    for number in range(3):
+        chain.append(refer_to(chain[-1], content=f"{number}".encode()))
+    for one in chain:
+        put(one, source, "app", "1" if one is chain[0] else "")
+    assert len(copy(pair, source, target).referrers) == 3
+    deeper = make_image(seed=9) if tagged else refer_to(chain[-1], content=b"deeper")
+    put(deeper, source, "app", f"{tag_of(chain[-1].digest)}.sig" if tagged else "")
+    target.storage.clear()
+    named = f"{tag_of(chain[-1].digest)}.sig" if tagged else deeper.digest
+    report = in_both_modes(pair, source, target, f"no more than 3 levels of what refers to one another travel, and {named} lies deeper")
+    assert len(report.referrers) == 3
+
+
+@pytest.mark.parametrize("suffix", ["", ".sig"])
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_tag_that_is_listed_and_not_there_is_told_and_the_others_travel(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, suffix: str, status: int,
+) -> None:
+    signed = Signed(source)
+    list_by_tags(source, *signed.all)
+    gone = f"{tag_of(signed.index.digest)}{suffix}"
+    source.fault = lambda record: Status(code=status) if record.path.endswith(f"/manifests/{gone}") else None
+    expected = f"lists the tag {gone}, and does not have it" if status == 404 else f"answers 500 when asked for app, manifest {gone}"
+    report = in_both_modes(pair, source, target, expected)
+    assert len(report.referrers) == (7 if suffix else 3)
+
+
+PAGE = Status(code=200, headers={"Content-Type": "text/html"}, body=b"<html><title>Sign in</title></html>")
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("answer", [Status(code=403), Status(code=404), PAGE])
+def test_one_list_that_is_not_given_is_told_where_the_registry_gives_others(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, answer: Status, *, known: bool,
+) -> None:
+    source.referrers = True
+    signed = Signed(source)
+    source.fault = lambda record: answer if record.path.endswith(f"/referrers/{signed.index.digest}") else None
+    wanted = replace(job(source, target, "app:1", "team/app:1", digest=signed.index.digest if known else ""), referrers=TAKEN)
+    warnings = list[str]()
+    [report] = copy_images([wanted], pair.copying(warn=warnings.append))
+    expected = f"lists what refers to other manifests, and not what refers to {signed.index.digest}"
+    assert [expected in one for one in warnings] == [True]
+    assert {one.digest for one in report.referrers} == {signed.signature.digest, *(one.digest for one in signed.all[:2])}
+    target.storage.clear()
+    with pytest.raises(RegistryError, match=expected):
+        copy_images([replace(wanted, referrers=DEMANDED)], pair.copying())
+
+
+def test_a_target_that_lists_a_tag_that_it_lost_gets_it_again(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
+    """What is amiss at a target is what a copy is for."""
+    source.referrers = True
+    signed = Signed(source)
+    copy(pair, source, target)
+    gone = target.storage["team/app"].tags[tag_of(signed.index.digest)]
+    del target.storage["team/app"].manifests[gone]
+    assert copy(pair, source, target).changed
+    assert {entry.digest for entry in Lists(pair.target, "team/app").referrers([signed.index.digest])} == {one.digest for one in signed.all[2:]}
