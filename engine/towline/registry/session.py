@@ -96,10 +96,17 @@ class Session:
         if not location or response.status not in (_MOVED | _REREAD if request.method in ("GET", "HEAD") else _MOVED):
             return ""
         url = absolute(location, request.url, self.party.registry)
-        if not may_follow(url, self.party.registry):
+        if not self.follows(url):
             response.close()
             raise RegistryError(f"the {self.party} redirects to where it may not: {_shown(url)}", where=str(self.party.registry))
         return url
+
+    def follows(self, url: str) -> bool:
+        """Whether a URL that an answer has named may be asked: it is one, and leads to where the registry may send us."""
+        try:
+            return bool(origin(url)) and may_follow(url, self.party.registry)
+        except TransportError:
+            return False
 
     def named_by(self, url: str) -> str:
         """`named_by` of what an answer from `url` names: empty for the registry's own origin, which alone gets a credential where it says so itself."""

@@ -17,7 +17,7 @@ from towline.exchange import HttpRequest, Response, Sending, origin
 from towline.registry import faults
 from towline.registry.chunk_size import SMALLEST, ChunkSize
 from towline.registry.faults import ANEW, THERE, BrokenOff
-from towline.registry.hosts import absolute, may_follow
+from towline.registry.hosts import absolute
 from towline.registry.session import REDIRECTS, Session
 from towline.retry import moments
 from towline.transport import RETRIED
@@ -109,9 +109,13 @@ class Uploads:
         """The host of `url` has answered an upload with another place, and its bytes were lost."""
         self._moving.add(origin(url))
 
+    def redirects(self, url: str) -> bool:
+        """Whether the host of `url` has done that, and may do so again."""
+        return origin(url) in self._moving
+
     def moves(self, url: str) -> bool:
-        """Whether it may do that again: then a request brings no more than can be sent again at once, where the registry takes parts."""
-        return self.in_parts and origin(url) in self._moving
+        """Whether a request there brings no more than can be sent again at once: the host may redirect it, and the registry takes parts."""
+        return self.in_parts and self.redirects(url)
 
     def unused(self) -> list[UploadSession]:
         """Uploads that have begun and that nobody needs, such as those of a question: they are the caller's to cancel."""
@@ -132,7 +136,7 @@ class Uploads:
         registry, location = self.session.party.registry, response.headers.get("Location", "")
         base = response.url or upload.url
         url = absolute(location, base, registry) if location else ""
-        if not url or not may_follow(url, registry):
+        if not self.session.follows(url):
             url = base
         return UploadSession(repository=upload.repository, url=url, offset=offset, named_by=upload.named_by or self.session.named_by(base))
 
@@ -168,7 +172,7 @@ class Uploads:
         registry, asked = self.session.party.registry, response.url or self.session.url(repository, "blobs/uploads/")
         location = response.headers.get("Location", "")
         url = absolute(location, asked, registry) if location else ""
-        if not url or not may_follow(url, registry):
+        if not self.session.follows(url):
             raise RegistryError(f"the {self.session.party} begins an upload without a location that may be used", where=str(registry))
         self.chunks.at_least(response.headers.get("OCI-Chunk-Min-Length"))
         return UploadSession(repository=repository, url=url, named_by=self.session.named_by(asked))
@@ -340,12 +344,17 @@ class BlobUpload:
             raise faults.damaged(meaning)
         if status == 413 and self._uploads.chunks.refused(self._end - self.upload.offset):
             raise BrokenOff(meaning, wait=wait, taught=True, then=THERE)
-        if status in _NO_PARTS and not self._whole and not self.upload.offset and self._uploads.moves(self.upload.url):
+        if status in _NO_PARTS and not self._whole and not self.upload.offset and self._redirected and self._uploads.chunks.fits(self._size):
             self._uploads.in_parts = False
             raise BrokenOff(meaning, taught=True, then=ANEW)
         if self._resumed and 400 <= status < 500 and status not in _LATER:
             raise BrokenOff(meaning, then=ANEW)  # what it does not take from the middle on, it may take from the beginning
         raise BrokenOff(meaning, wait=wait) if status in _LOST else meaning
+
+    @property
+    def _redirected(self) -> bool:
+        """Whether it goes in parts for the redirects of its host alone; another upload may have learned since that no parts are taken."""
+        return self.upload.hops > 0 or self._uploads.redirects(self.upload.url)
 
     def _go_to(self, moved: UploadSession) -> None:
         """Go on at the other place; a large blob that was sent in one goes there in parts, each of which is sent there."""

@@ -436,6 +436,31 @@ def test_the_pause_that_a_target_asks_for_during_an_upload_is_kept(source: FakeR
     assert time.sleeps == [9.0]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_several_uploads_learn_together_that_redirected_ones_take_no_parts(source: FakeRegistry, target: FakeRegistry, pair: Pair, *, there: bool) -> None:
+    """Each of them is asked for its first part before one of them hears that there are none: here, or where the redirect leads."""
+    blobs = [blob_of(random.Random(number).randbytes(BIG), source, pair) for number in range(3)]
+    together = threading.Barrier(len(blobs), timeout=20)
+
+    def refuse(record: Record) -> Fault | None:
+        if record.method != "PATCH":
+            return None
+        together.wait()
+        return Status(code=405)
+
+    with FakeRegistry() as elsewhere:
+        elsewhere.storage = target.storage
+
+        def choose(record: Record) -> Fault | None:
+            if record.method == "PUT" or (there and record.method == "PATCH"):
+                return Status(code=307, headers={"Location": f"{elsewhere.url}{record.path}?{record.query}"})
+            return refuse(record)
+
+        target.fault, elsewhere.fault = choose, refuse
+        transfer(pair, *blobs)
+    assert set(target.storage["app"].blobs) == {blob.digest for blob in blobs}
+
+
 def test_the_first_fault_cancels_the_rest(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     blobs = [blob_of(bytes([number]) * 100, source, pair) for number in range(100)]
     target.fault = on("POST", "", Status(code=400), times=999)

@@ -97,7 +97,9 @@ def test_a_repository_that_is_not_there_is_named(target: FakeRegistry, pusher: R
     assert caught.value.hint.startswith("create it there")
 
 
-@pytest.mark.parametrize("location", ["", "ftp://example.com/x", "http://[::1"])
+@pytest.mark.parametrize("location", [
+    "", "ftp://example.com/x", "http://[::1", "/v2/app/blobs/uploads/1?a=b c", "http://user:word@127.0.0.1/x", "http://127.0.0.1:0/x", "http://127.0.0.1:99999/x",
+])
 def test_an_upload_without_a_usable_location_is_refused(target: FakeRegistry, pusher: RegistryClient, location: str) -> None:
     target.fault = on("POST", "", Status(code=202, headers={"Location": location} if location else {}), times=9)
     with pytest.raises(RegistryError, match="without a location"):
