@@ -12,6 +12,7 @@ from towline.image import Reference
 _MOST = 4  # values that are tried, each at the price of a rendering or two
 _REGISTRY = "registry"
 _WORD = r"""[^\s"'=,]*"""
+_BEGIN = r"""(?<![^\s"'=,])"""  # of a word: a long one is looked through once, not from each of its letters on
 
 
 def put_before(found: Iterable[Found], wanted: Reference) -> list[str]:
@@ -44,7 +45,7 @@ def with_host(values: Mapping[str, Any], path: tuple[str, ...], host: str) -> di
 def others_stay(before: str, after: str, text: str, images: Collection[Reference]) -> bool:
     """Whether a text stands in two renderings as often as ever, but for the images themselves."""
     ends = "|".join(re.escape(f"/{one.image.name}") for one in images)
-    ours = re.compile(rf"{_WORD}(?:{ends})[:@]{_WORD}")
+    ours = re.compile(rf"{_BEGIN}{_WORD}(?:{ends})[:@]{_WORD}")
     return ours.sub("", before).count(text) == ours.sub("", after).count(text)
 
 
