@@ -75,13 +75,21 @@ def nested(names: Iterable[str], values: Any) -> Any:
 
 
 def merged(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
-    """Values with `strong` ones over them, map by map."""
-    found = dict(weak)
-    for key, value in strong.items():
-        old = found.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        found[key] = merged(old or {}, value) if both else value
-    return found
+    """Values with `strong` ones over them, map by map; what aliases repeat in both is merged once."""
+    return _merged(weak, strong, {})
+
+
+def _merged(
+    weak: Mapping[str, Any], strong: Mapping[str, Any], known: dict[tuple[int, int], dict[str, Any]]
+) -> dict[str, Any]:
+    pair = id(weak), id(strong)
+    if pair not in known:
+        found = known[pair] = dict(weak)
+        for key, value in strong.items():
+            old = found.get(key)
+            both = isinstance(old, dict) and isinstance(value, dict)
+            found[key] = _merged(old or {}, value, known) if both else value
+    return known[pair]
 
 
 def _subcharts(path: str) -> list[str]:

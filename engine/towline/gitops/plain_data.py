@@ -13,6 +13,7 @@ from towline.gitops.nesting import deeper
 from towline.gitops.source import masked
 
 _DEEP = 900  # levels; Python itself knows a thousand
+_MOST = 1_000_000  # entries of a map, those that merge keys bring into it one by one
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml where it is there
@@ -103,29 +104,40 @@ def load_template(data: bytes) -> list[Any] | None:
 def _documents(text: bytes | str) -> list[Any] | None:
     if deeper(text if isinstance(text, str) else text.decode("utf-8", "replace"), _DEEP):
         return None
+    repeats = ("*" if isinstance(text, str) else b"*") in text  # type: ignore[operator]
     try:
-        found = [
-            document for document in yaml.load_all(text, Loader=_Loader) if document is not None
-        ]
+        loader = _Loader(text)
+        try:
+            found = []
+            while loader.check_node():
+                node = loader.get_node()
+                if repeats and _too_much(node):
+                    return None
+                found.append(loader.construct_document(node))
+        finally:
+            loader.dispose()
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
-    return None if _too_deep(found) else found
+    return [document for document in found if document is not None]
 
 
-def _too_deep(root: list[Any]) -> bool:
-    """Whether aliases make of it more levels than are read, or a circle, which no tool takes."""
-    levels: dict[int, int] = {}
+def _too_much(root: yaml.Node) -> bool:
+    """Whether aliases make of it more levels than are read, merge keys a map of more entries, or it holds a circle, which no tool takes."""
+    known: dict[int, tuple[int, int]] = {}  # levels, and entries of the map
     above = set[int]()
-    waiting: list[tuple[Any, bool]] = [(root, False)]
+    waiting: list[tuple[yaml.Node, bool]] = [(root, False)]
     while waiting:
         node, done = waiting.pop()
-        if not isinstance(node, dict | list) or id(node) in levels:
+        if not isinstance(node, yaml.CollectionNode) or id(node) in known:
             continue
-        below = list(node.values() if isinstance(node, dict) else node)
+        below = _children(node)
         if done:
             above.discard(id(node))
-            levels[id(node)] = 1 + max((levels.get(id(one), 0) for one in below), default=0)
-            if levels[id(node)] > _DEEP:
+            levels = 1 + max((known.get(id(one), (0, 0))[0] for one in below), default=0)
+            entries = sum(known.get(id(one), (0, 0))[1] for one in _merged(node))
+            entries += len(node.value) if isinstance(node, yaml.MappingNode) else 0
+            known[id(node)] = levels, entries
+            if levels > _DEEP or (isinstance(node, yaml.MappingNode) and entries > _MOST):
                 return True
         elif id(node) in above:
             return True
@@ -133,3 +145,17 @@ def _too_deep(root: list[Any]) -> bool:
             above.add(id(node))
             waiting += [(node, True), *((one, False) for one in below)]
     return False
+
+
+def _children(node: yaml.CollectionNode) -> list[yaml.Node]:
+    """What a map or a list holds, keys too."""
+    held: list[Any] = node.value
+    return [one for pair in held for one in pair] if isinstance(node, yaml.MappingNode) else held
+
+
+def _merged(node: yaml.CollectionNode) -> list[yaml.Node]:
+    """What brings its entries into a map, or, if this is a list, into the map that merges the list."""
+    held: list[Any] = node.value
+    if isinstance(node, yaml.MappingNode):
+        return [value for key, value in held if key.tag == _KNOWN[0]]
+    return held

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
-from towline.gitops.chart_beside import base_of, base_values, below_looks, chart_files, chart_folder
+from towline.gitops.chart_beside import (
+    base_of,
+    base_values,
+    below_looks,
+    chart_files,
+    chart_folder,
+)
+from towline.gitops.plain_data import mapping
 
 FILES = {
     "Chart.yaml": b"",
@@ -64,3 +71,12 @@ def test_charts_that_a_chart_depends_on_are_looked_for_where_a_key_is_for_them()
 
     assert looked("c/prod.yaml", "web") == {"c/charts/", below, *chart}
     assert looked("c/prod.yaml", "image") == looked("d/prod.yaml", "web") == set()
+
+
+def test_what_aliases_multiply_in_values_and_in_those_over_them_is_merged_once() -> None:
+    lines = [f"a{n}: &a{n} {{{f'l: *a{n - 1}, r: *a{n - 1}' if n else 'x: %s'}}}\n" for n in range(60)]
+    weak, strong = ("".join(lines).replace("%s", text).encode() for text in ("old", "new"))
+    values = base_values({"values.yaml": weak}, "", [strong])
+    assert values["a59"]["l"] is values["a59"]["r"]
+    assert (values["a0"], values["a1"]["r"]) == ({"x": "new"}, {"x": "new"})
+    assert mapping(weak)["a0"] == {"x": "old"}

@@ -51,7 +51,10 @@ NESTED = "".join(
 ).encode()
 
 
-@pytest.mark.parametrize("data", [b"a: [", b"\xff", b"{{ if .x }}\na: b\n", b"? {a: b}\n: c\n", b"a: &a {b: *a}\n", b"&a [*a]\n", NESTED])
+MERGED = "".join(f"a{n}: &a{n} {{{f'<<: [*a{n - 1}, *a{n - 1}]' if n else 'x: y'}}}\n" for n in range(60)).encode()
+
+
+@pytest.mark.parametrize("data", [MERGED, b"a: [", b"\xff", b"{{ if .x }}\na: b\n", b"? {a: b}\n: c\n", b"a: &a {b: *a}\n", b"&a [*a]\n", NESTED])
 def test_what_cannot_be_read_is_none(data: bytes) -> None:
     assert load(data) is None
 
@@ -66,6 +69,13 @@ def test_a_template_is_read_with_words_in_its_place() -> None:
 
 def test_what_aliases_repeat_is_read() -> None:
     assert load(b"a: &a [x]\nb: [*a, *a]\n") == [{"a": ["x"], "b": [["x"], ["x"]]}]
+
+
+
+def test_what_aliases_multiply_is_read() -> None:
+    lists = "".join(f"a{n}: &a{n} [{f'*a{n - 1}, *a{n - 1}' if n else 'x'}]\n" for n in range(60))
+    read = mapping(lists.encode())
+    assert read["a59"][0] is read["a59"][1] is read["a58"]
 
 
 def test_the_first_document_is_a_map_or_nothing() -> None:
