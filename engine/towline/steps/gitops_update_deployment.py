@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from threading import Event
 
 from towline import dispatch
 from towline.config.settings import Settings
@@ -11,7 +12,7 @@ from towline.errors import ConfigError, MachineError, TowlineError
 from towline.gitops.past import Past
 from towline.steps.deployment.branches import deploy
 from towline.steps.deployment.effect import effect_of
-from towline.steps.deployment.report import Deployment, Target, keep, outcome, replaced_lines, superseded
+from towline.steps.deployment.report import Deployment, Target, keep, outcome, replaced_lines, show, superseded
 from towline.steps.deployment.tools import Planned, plan
 from towline.steps.deployment.watch import Watched, lacking_lines
 from towline.steps.task import Task
@@ -30,6 +31,7 @@ def run(task: Task) -> Outcome:
     for group in groups:
         _check_rendered(group)
     done: list[Deployment] = []
+    pushing = Event()
 
     def landed(deployment: Deployment) -> None:
         done.append(deployment)
@@ -37,9 +39,12 @@ def run(task: Task) -> Outcome:
             task.console.say(f"  {line}")
 
     try:
-        deploy(task, groups, past, landed)
+        deploy(task, groups, past, landed=landed, pushing=pushing.set)
     except TowlineError as fault:
-        keep(fault, done, groups[len(done) :], dry_run=task.dry_run, seconds=time.monotonic() - started)
+        if task.dry_run:
+            show(fault, done)
+        else:
+            keep(fault, done, groups[len(done) :], pushing=pushing.is_set(), seconds=time.monotonic() - started)
         raise
     finally:
         for line in lacking_lines(target.watched.lacking for group in groups for target in group):

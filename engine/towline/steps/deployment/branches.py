@@ -22,10 +22,13 @@ from towline.steps.task import Task
 _OPEN = 16  # repositories that stay open from their plan to their push, each with a folder, two locks and what was read of it; of more, each is opened twice
 
 
-def deploy(task: Task, groups: Sequence[tuple[Target, ...]], past: Past, landed: Callable[[Deployment], None]) -> None:
+def deploy(
+    task: Task, groups: Sequence[tuple[Target, ...]], past: Past, *, landed: Callable[[Deployment], None], pushing: Callable[[], None] = lambda: None,
+) -> None:
     """Plan the change of each branch, ask the servers whether they would take them, and push to one branch after the other.
 
-    `landed` is told of each that went well; in a dry run, of each plan. Raises what a plan, a check or a push does: nothing is pushed after that.
+    `landed` is told of each that went well; in a dry run, of each plan; `pushing` is called before the first push. Raises what a plan, a check or a push
+    does: nothing is pushed after that.
     """
     branches = [Branch(task, group, past) for group in groups]
     with ExitStack() as stack:
@@ -43,8 +46,11 @@ def deploy(task: Task, groups: Sequence[tuple[Target, ...]], past: Past, landed:
                 landed(branch.done())
             if number >= _OPEN:
                 branch.close()
+        if task.dry_run:
+            return
+        pushing()
         pushed: list[Deployment] = []
-        for branch in branches if not task.dry_run else ():
+        for branch in branches:
             pushed.append(branch.push(pushed))
             landed(pushed[-1])
             branch.close()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from towline.config.settings import Settings
-from towline.errors import Superseded, TowlineError
+from towline.errors import GitUnreachable, MachineError, Superseded, TowlineError
 from towline.gitops.update import Update
 from towline.steps.deployment.images import Deployed
 from towline.steps.deployment.tools import Planned
@@ -107,20 +107,27 @@ def commits(pushed: Sequence[Deployment]) -> str:
     return ", ".join(f"commit {one.update.commit[:12]} on {one.update.branch}" for one in pushed)
 
 
-def keep(fault: TowlineError, done: Sequence[Deployment], rest: Sequence[tuple[Target, ...]], *, dry_run: bool, seconds: float) -> None:
-    """Let a fault tell what was pushed before it, of several branches also that none was, and what is left to do; of a dry run, what it has found."""
-    if dry_run:
-        fault.outputs = {**fault.outputs, "diff": diff_of(done)}
-        return
-    pushed = [one for one in done if one.update.commit]
+def keep(fault: TowlineError, done: Sequence[Deployment], rest: Sequence[tuple[Target, ...]], *, pushing: bool, seconds: float) -> None:
+    """Let a fault tell what was pushed before it, of several branches also that none was, and what is left to do.
+
+    One that came while `pushing` may be no more than a lost answer.
+    """
+    pushed, count = [one for one in done if one.update.commit], len(done) + len(rest)
     if pushed:
         fault.outputs = outputs_of(done, seconds=seconds)
         places = "; ".join(f"{one.repository}: {commits([one])}" for one in pushed)
         left = some([_place(targets) for targets in rest])
         fault.message = f"{fault.message}; pushed before the fault, and they stay: {places}; not known to be pushed: {left}"
         fault.hint = f"{fault.hint}; the step run again does the rest"
-    elif len(done) + len(rest) > 1:
-        fault.message = f"{fault.message}; nothing was pushed to any of the {len(done) + len(rest)} branches"
+    elif count > 1 and pushing and isinstance(fault, GitUnreachable | MachineError):
+        fault.message = f"{fault.message}; whether anything was pushed to one of the {count} branches is not known"
+    elif count > 1:
+        fault.message = f"{fault.message}; nothing was pushed to any of the {count} branches"
+
+
+def show(fault: TowlineError, done: Sequence[Deployment]) -> None:
+    """Let the fault of a dry run tell what was found before it."""
+    fault.outputs = {**fault.outputs, "diff": diff_of(done)}
 
 
 def _place(targets: Sequence[Target]) -> str:

@@ -132,6 +132,19 @@ def test_a_push_that_fails_for_good_says_what_is_pushed_and_what_not_and_the_nex
     assert (ending.code, [place.commits(name) for name in "abc"]) == (0, [[UPDATED, "Begin"]] * 3), ending.err
 
 
+def test_a_first_push_whose_answer_is_lost_for_good_is_not_said_to_have_changed_nothing(place: Place) -> None:
+    sent: list[str] = []
+
+    def cut(_method: str, path: str) -> str | None:
+        sent.extend([path] if path.endswith(SENDING) else [])
+        return None if not sent else "cut" if path == sent[-1] and len(sent) == 1 else "drop"
+
+    place.server.fault = cut
+    ending = place.deploy()
+    assert (ending.code, place.commits("a")) == (6, [UPDATED, "Begin"]), ending.err
+    assert ending.message.endswith("; whether anything was pushed to one of the 3 branches is not known")
+
+
 def test_of_more_repositories_than_stay_open_each_gets_its_commit(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(branches, "_OPEN", 1)
     most: list[int] = []

@@ -15,7 +15,7 @@ from towline.gitops.provenance import Provenance
 from towline.gitops.update import Update
 from towline.image import parse_reference
 from towline.steps.deployment.images import Deployed
-from towline.steps.deployment.report import Deployment, Target, commits, facts_of, keep, outcome, outputs_of, superseded
+from towline.steps.deployment.report import Deployment, Target, commits, facts_of, keep, outcome, outputs_of, show, superseded
 from towline.steps.deployment.tools import Planned
 from towline.steps.deployment.watch import Watched
 from towline.wire import SUCCESS, UNCHANGED
@@ -87,11 +87,11 @@ def test_where_the_change_had_nothing_to_do_that_is_said_beside_what_came_from_t
 ])
 def test_a_fault_says_what_was_pushed_before_it_and_what_is_left(done: list[Update], rest: list[Update], message: str) -> None:
     fault = GitError("no", hint="ask")
-    keep(fault, [*map(deployment, done)], [deployment(one).targets for one in rest], dry_run=False, seconds=0)
+    keep(fault, [*map(deployment, done)], [deployment(one).targets for one in rest], pushing=True, seconds=0)
     assert (fault.message, fault.hint) == (message, "ask; the step run again does the rest" if MADE in done else "ask")
     assert bool(fault.outputs) == (MADE in done)
     dry = GitError("no")
-    keep(dry, [*map(deployment, done)], [deployment(one).targets for one in rest], dry_run=True, seconds=0)
+    show(dry, [*map(deployment, done)])
     assert (dry.message, dry.outputs) == ("no", {"diff": "".join(one.diff for one in done)})
 
 
