@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from threading import Event
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from towline import allowed_hosts
 from towline.config.remote import get, shown
@@ -20,7 +20,7 @@ from towline.image import Registry, is_loopback, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.credentials import basic, check_sending
 from towline.registry.faults import Party
-from towline.registry.hosts import may_follow
+from towline.registry.hosts import absolute, may_follow
 from towline.registry.manifest import Descriptor
 from towline.registry.plan import CopyBlob, Place
 from towline.registry.stream import BlobStream
@@ -106,12 +106,13 @@ class ChartRepositories:
                 hint="correct the version, or run `helm dependency update`",
             )
         urls, digest = entry.get("urls"), str(entry.get("digest") or "").removeprefix("sha256:")
+        host = Registry(scheme=urlsplit(base).scheme, host=urlsplit(base).netloc)
         url = (
-            urljoin(base, urls[0])
+            absolute(urls[0], base, host)
             if isinstance(urls, list) and urls and isinstance(urls[0], str)
             else ""
         )
-        if not may_follow(url, Registry(scheme=urlsplit(base).scheme, host=urlsplit(base).netloc)):
+        if not may_follow(url, host):
             raise ConfigError(
                 f"the index of {shown(repository)} has no URL for {name} {version} that could be asked",
                 hint="name the chart's OCI registry",

@@ -228,6 +228,7 @@ def test_an_index_of_another_layout_is_read_as_a_whole(shelf: Shelf, tmp_path: P
         b"entries: {redis: {a: b}}",
         b"entries:\n  redis:\n  - version: 18.1.2\n    urls: []\n",
         b"entries:\n  redis:\n  - version: 18.1.2\n    urls: ['file:///etc/passwd']\n",
+        b"entries:\n  redis:\n  - version: 18.1.2\n    urls: ['http://[::1']\n",
     ],
 )
 def test_an_index_that_has_no_place_for_it_is_named(
