@@ -31,6 +31,12 @@ SIGNS = (
     "SEMAPHORE_GIT_PR_NUMBER",
     "CIRRUS_PR",
     "CF_PULL_REQUEST_NUMBER",
+    "PULL_NUMBER",  # Prow, whose checkout is the target's branch with the change merged into it
+    "BITRISE_PULL_REQUEST",
+    "VELA_PULL_REQUEST",
+    "SD_PULL_REQUEST",
+    "BUDDY_EXECUTION_PULL_REQUEST_NO",
+    "bamboo_repository_pr_key",
 )
 EVENTS = {
     "GITHUB_EVENT_NAME": r"pull_request.*|merge_group",
@@ -40,6 +46,7 @@ EVENTS = {
     "CI_BUILD_EVENT": "pull_request.*",
     "DRONE_BUILD_EVENT": "pull_request",
     "TRAVIS_EVENT_TYPE": "pull_request",
+    "PULL_REFS": "[^,]+,.+",  # of a batch too: the target, then the changes
 }
 CHANGE_REF = r"refs/(pull|pull-requests|merge-requests|changes)/.*|pull/[0-9]+(/.*)?|pr/[0-9]+"
 REFS = (

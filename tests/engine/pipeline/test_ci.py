@@ -140,6 +140,11 @@ CHANGES: list[tuple[dict[str, str], str]] = [
     ({**TRAVIS, "TRAVIS_PULL_REQUEST": "7"}, "TRAVIS_PULL_REQUEST"),
     ({**BUILDKITE, "BUILDKITE_PULL_REQUEST": "7"}, "BUILDKITE_PULL_REQUEST"),
     ({"CODEBUILD_WEBHOOK_TRIGGER": "pr/7"}, "CODEBUILD_WEBHOOK_TRIGGER"),
+    ({"JOB_TYPE": "presubmit", "PULL_NUMBER": "7", "PULL_REFS": f"main:{SHA},7:{SHA}"}, "PULL_NUMBER"),
+    ({"JOB_TYPE": "batch", "PULL_REFS": f"main:{SHA},7:{SHA},8:{SHA}"}, "PULL_REFS"),
+    *(({name: "7"}, name) for name in (
+        "BITRISE_PULL_REQUEST", "VELA_PULL_REQUEST", "SD_PULL_REQUEST", "BUDDY_EXECUTION_PULL_REQUEST_NO", "bamboo_repository_pr_key",
+    )),
     ({"CHANGE_ID": "7"}, "CHANGE_ID"),  # whatever runs there
     ({**GITHUB, "CHANGE_ID": "7"}, "CHANGE_ID"),
 ]
