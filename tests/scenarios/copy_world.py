@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
+import pytest
+
 from tests.engine.registry.clients import SECRET, SOURCE_LOGIN, TARGET_LOGIN, Pair
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import STRANGER, CorruptRequest, Expired, Fault, FaultProxy, Late, Located, Moved, Position, Short, Unseen
 from tests.fakes.images import ImageParts, make_index, missing, put
 from tests.fakes.registry import Corrupt, CutAnswer, CutRequest, FakeRegistry, Record, Status
 from towline.errors import RegistryError, TowlineError
+from towline.registry import parallel, transfer
 from towline.transport import Transport
 
 NEW, OLD = make_index(size=20_000), make_index(seed=1)
@@ -178,6 +181,12 @@ class World:
         if left := self.proxies["target"].told & held.uploads.keys():
             return f"{len(left)} uploads are left"
         return _unclear(ended) if ended else ""
+
+
+def unhurried(patch: pytest.MonkeyPatch) -> None:
+    """However busy this machine is: what is under way when a copy fails has the time to end, and registries have the time to hear of uploads that it leaves."""
+    patch.setattr(parallel, "GRACE", 10.0)
+    patch.setattr(transfer, "SOON", 10.0)
 
 
 def heals(side: str, position: Position, fault: Fault) -> bool:

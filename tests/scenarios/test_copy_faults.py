@@ -13,8 +13,7 @@ from tests.engine.registry.clients import Pair
 from tests.fakes.faults import FaultProxy, Located
 from tests.fakes.images import missing, put
 from tests.fakes.registry import FakeRegistry
-from tests.scenarios.copy_world import FAULTS, NEW, REPOSITORY, Case, World
-from towline.registry import transfer
+from tests.scenarios.copy_world import FAULTS, NEW, REPOSITORY, Case, World, unhurried
 from towline.transport import Transport
 
 
@@ -27,7 +26,7 @@ def say(capsys: pytest.CaptureFixture[str], cases: Sequence[Case], failed: int) 
 
 @pytest.fixture(params=[True, False], ids=["the target checks manifests", "the target takes any manifest"])
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr(transfer, "SOON", 10.0)  # however busy this machine is
+    unhurried(monkeypatch)
     with World(validates=request.param) as running:
         yield running
 

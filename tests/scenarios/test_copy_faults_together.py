@@ -11,9 +11,9 @@ import pytest
 from tests.fakes.faults import STRANGER, Choose, Expired, Fault, Position
 from tests.fakes.images import make_image
 from tests.fakes.registry import Record
-from tests.scenarios.copy_world import FAULTS, PASSING, Make, World, heals
+from tests.scenarios.copy_world import FAULTS, PASSING, Make, World, heals, unhurried
 from towline.errors import TowlineError
-from towline.registry import chunk_size, transfer
+from towline.registry import chunk_size
 
 SEVERAL, ONE = make_image(size=20_000, layers=6), make_image(size=20_000, layers=1)
 LAYER = max(ONE.blobs, key=lambda digest: len(ONE.blobs[digest]))
@@ -130,7 +130,7 @@ LEARNT = [Case(kind="a blob is sent", names=("307 to the same place", "429 with 
 
 @pytest.fixture(params=TARGETS)
 def options(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    monkeypatch.setattr(transfer, "SOON", 10.0)  # however busy this machine is
+    unhurried(monkeypatch)
     monkeypatch.setattr(chunk_size, "SMALLEST", CHUNK)
     return TARGETS[request.param]
 
