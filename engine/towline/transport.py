@@ -64,7 +64,7 @@ class Transport:
         self.why = "closed: nothing more is sent"  # once `ending` is set
         self.limit = limit
         self._expired = 0.0
-        self._timer = threading.Timer(limit, self._expire) if limit else None
+        self._timer = threading.Timer(min(limit, threading.TIMEOUT_MAX), self._expire) if limit else None
         if self._timer:
             self._timer.daemon = True
             self._timer.start()

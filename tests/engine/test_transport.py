@@ -234,6 +234,15 @@ def test_what_takes_longer_than_all_of_it_may_is_ended() -> None:
             transport.request(HttpRequest(method="GET", url=f"http://127.0.0.1:{listener.getsockname()[1]}/"))
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_limit_beyond_what_a_timer_can_wait_is_as_good_as_none(server: Echo) -> None:
+    with Transport(limit=float(10**14)) as transport:
+        assert transport._timer is not None
+        transport._timer.join(0.2)
+        assert transport._timer.is_alive()
+        assert get(transport, server.url) == BIG
+
+
 def test_a_host_that_trickles_while_it_is_greeted_is_broken_off_too() -> None:
     """Each byte of a TLS record of 16 KiB comes well within the time of one wait."""
     over = threading.Event()

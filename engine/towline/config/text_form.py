@@ -91,7 +91,7 @@ def _split(kind: str, text: str) -> object:
     if kind == "list":
         return [part for part in parts if part]
     pairs = [_PAIR.fullmatch(part) for part in parts]
-    found = {pair[1]: pair[2] for pair in pairs if pair}
+    found = {key: pair[2].strip() for pair in pairs if pair and (key := pair[1].strip())}
     return found if kind == "map" and len(found) == len(pairs) else text
 
 
@@ -111,5 +111,5 @@ def repeated(text: str) -> str:
         _json(text)
     except RepeatedKey as fault:
         return fault.key
-    keys = [pair[1] for part in _parts(text) or () if (pair := _PAIR.fullmatch(part))]
+    keys = [pair[1].strip() for part in _parts(text) or () if (pair := _PAIR.fullmatch(part))]
     return next((key for number, key in enumerate(keys) if key in keys[:number]), "")

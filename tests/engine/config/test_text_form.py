@@ -36,13 +36,14 @@ def test_a_list_is_json_or_has_commas(text: str, expected: list[str]) -> None:
     ('{"p[name=image.tag].value": "tag", "b": "c=d,e"}', {"p[name=image.tag].value": "tag", "b": "c=d,e"}),
     ("{}", {}),
     ("k=", {"k": ""}),
+    (" k = v , k2 =v2 ", {"k": "v", "k2": "v2"}),
 ])
 def test_a_map_is_json_or_has_equals_signs(text: str, expected: dict[str, str]) -> None:
     assert typed("map", text) == expected
 
 
 @pytest.mark.parametrize(("kind", "text"), [
-    ("map", "k"), ("map", "k=v,k2"), ("map", "p[name=x]"), ("map", '{"a": "x=y"'), ("map", '["a=b"]'), ("map", "[a=b]"),
+    ("map", "k"), ("map", "=v"), ("map", "k=v, =v"), ("map", "k=v,k2"), ("map", "p[name=x]"), ("map", '{"a": "x=y"'), ("map", '["a=b"]'), ("map", "[a=b]"),
     ("list", "[a, b]"), ("list", "[a:1, b:2]"), ("list", "['a', 'b']"), ("list", "[a]"), ("object", "a=b"), ("objects", '{"a": 1}'), ("object", "[1]"),
 ])
 def test_what_is_neither_stays_the_text_and_fits_nothing(kind: str, text: str) -> None:
@@ -50,7 +51,8 @@ def test_what_is_neither_stays_the_text_and_fits_nothing(kind: str, text: str) -
 
 
 @pytest.mark.parametrize(("kind", "text", "key"), [
-    ("map", '{"a": "1", "b": "2", "a": "3"}', "a"), ("map", "a=1,b=2,a=3", "a"), ("map", "p[name=x,y].z=1,p[name=x,y].z=2", "p[name=x,y].z"),
+    ("map", '{"a": "1", "b": "2", "a": "3"}', "a"), ("map", "a=1,b=2,a=3", "a"), ("map", "a=1, a =2", "a"),
+    ("map", "p[name=x,y].z=1,p[name=x,y].z=2", "p[name=x,y].z"),
     ("object", '{"x": {"a": 1, "a": 1}}', "a"), ("objects", '[{"filePath": "a"}, {"filePath": "b", "filePath": "c"}]', "filePath"),
     ("list", '[{"a": 1, "a": 2}]', "a"),
 ])
