@@ -150,6 +150,12 @@ class Session:
         if unasked and not headers:
             return response
         diagnosis = faults.diagnose(response)
+        if header := auth.brought(headers, scopes, sent):
+            response = self.transport.request(_with(request, header))
+            if response.status != 401:
+                return response
+            headers, sent = response.headers.get_all("WWW-Authenticate") or headers, header
+            diagnosis = faults.diagnose(response)
         header = auth.answer(headers, scopes, sent)
         if header is None:
             raise faults.refused(auth.party, _doing(request), diagnosis.text)

@@ -96,6 +96,15 @@ class Authorizer:
         header = self._header(challenge, needed, narrow=refused)
         return None if header == sent else header
 
+    def brought(self, headers: Iterable[str], scopes: Iterable[str], sent: str | None) -> str | None:
+        """The Authorization that another request has brought since one with `sent` left; None where there is none. It may have ended meanwhile, too."""
+        challenge = choose(headers)
+        needed = merged(scopes, challenge.scopes if challenge else ())
+        with self._lock:
+            self._forget(sent)
+            held = self._held(grants(needed))
+        return held.header if held else None
+
     def renew(self, headers: Iterable[str], scopes: Iterable[str]) -> None:
         """Bring a new token, since the one for `scopes` was refused with these `headers` by a request that cannot be sent again. Raises like `answer`."""
         needed = tuple(scopes)

@@ -11,7 +11,7 @@ from tests.fakes.names import OUTSIDE, Names
 from tests.fakes.registry import Answer, FakeRegistry, Record, Status, on
 from tests.fakes.serve import CutAnswer, Request
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable
-from towline.exchange import HttpRequest
+from towline.exchange import HttpRequest, Response
 from towline.image import Registry
 from towline.registry.faults import Party
 from towline.registry.parallel import in_parallel
@@ -129,6 +129,26 @@ def test_a_token_that_expired_early_is_renewed_once(source: FakeRegistry, sessio
     source.expire_tokens()
     assert send(session, "HEAD", "/v2/app/manifests/1") == 404
     assert len(source.scopes) == 2
+
+
+def test_a_token_that_another_request_brought_and_that_has_ended_as_well_is_no_refusal(
+    source: FakeRegistry, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.auth = "bearer"
+    send(session, "HEAD", "/v2/app/manifests/1")
+    source.expire_tokens()
+    plain, others = session.transport.request, iter(["/v2/app/manifests/2"])
+
+    def overtaken(request: HttpRequest) -> Response:
+        response = plain(request)
+        if response.status == 401 and (other := next(others, "")):
+            assert send(session, "HEAD", other) == 404  # another request, which brings a token
+            source.expire_tokens()
+        return response
+
+    monkeypatch.setattr(session.transport, "request", overtaken)
+    assert send(session, "HEAD", "/v2/app/manifests/1") == 404
+    assert len(source.scopes) == 3
 
 
 def test_a_registry_that_refuses_every_token_is_not_asked_for_ever(source: FakeRegistry, session: Session) -> None:
