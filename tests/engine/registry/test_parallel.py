@@ -112,17 +112,26 @@ def test_pools_inside_pools_work_as_many_at_once_as_one() -> None:
 
 def test_a_fault_deep_inside_comes_out_and_what_waits_is_not_waited_for() -> None:
     over, waiting = threading.Event(), threading.Semaphore(0)
+    ended: list[int] = []
 
-    def inner(number: int) -> None:
-        if number == 0:
-            for _ in range(JOBS - 1):
-                assert waiting.acquire(timeout=30)
-            raise LookupError("deep")
-        waiting.release()
-        assert over.wait(30)
+    def outer(numbers: list[int]) -> list[None]:
+        helping = threading.get_ident()  # what it does itself it cannot leave
+
+        def inner(number: int) -> None:
+            if number == 0:
+                for _ in range(JOBS - 2):
+                    assert waiting.acquire(timeout=30)
+                raise LookupError("deep")
+            if threading.get_ident() != helping:
+                waiting.release()
+                over.wait(300)
+                ended.append(number)
+
+        return in_parallel(inner, numbers)
 
     with pytest.raises(LookupError, match="deep"):
-        in_parallel(lambda numbers: in_parallel(inner, numbers), [[0, *range(1, 50)]])
+        in_parallel(outer, [[*range(1, JOBS), 0, *range(JOBS, 50)]])
+    assert not ended
     over.set()
 
 
