@@ -61,7 +61,7 @@ def misfit(path: Path, most: int) -> str:
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write `data` beside `path`, flush it to disk and rename it there; raises MachineError."""
-    beside = path.with_name(f".{os.urandom(8).hex()}.tmp")  # not the process id: in a container every run may have the same
+    beside = path.parent / f".{os.urandom(8).hex()}.tmp"  # not the process id: in a container every run may have the same
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -72,7 +72,7 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         beside.replace(path)
     except OSError as fault:
         what, hint = _why(path, fault)
-        raise MachineError(f"cannot write {path.name}: {what}", where=str(path), hint=hint) from fault
+        raise MachineError(f"cannot write {path.name or path}: {what}", where=str(path), hint=hint) from fault
     finally:
         with contextlib.suppress(OSError):  # after the rename there is nothing left to remove
             beside.unlink()
@@ -80,7 +80,7 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 def _why(path: Path, fault: OSError) -> tuple[str, str]:
     """Why a file cannot be written, and what to do about it."""
-    if isinstance(fault, IsADirectoryError):
+    if path.is_dir():
         return "there is a folder of that name", "name a file"
     if isinstance(fault, FileExistsError | NotADirectoryError):
         above = next((folder for folder in path.parents if folder.is_file()), path.parent)

@@ -124,6 +124,13 @@ def test_a_file_that_cannot_be_where_it_is_to_be_says_why(tmp_path: Path, path: 
     assert caught.value.hint.startswith("name a file")
 
 
+@pytest.mark.parametrize("path", [".", "/", "..", "./"])
+def test_a_folder_without_a_name_of_its_own_is_no_file_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MachineError, match="there is a folder of that name"):
+        write_whole(Path(path), b"x")
+
+
 @pytest.mark.parametrize(("path", "inside"), [
     ("workspace/a", True), ("workspace", True), ("other/../workspace/a", True), ("out/a", False), ("workspace/out/a", True), ("in/a", True),
     ("workspaces/a", False), ("workspace/../a", False), ("gone/a", False),
