@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from towline.gitops.plain_data import mapping, maps_at, text_at
 
 _CHART, _VALUES = "Chart.yaml", "values.yaml"
+_MOST = 1000  # names by which one chart is called
 
 
 def chart_folder(path: str, listing: Collection[str]) -> str | None:
@@ -35,7 +37,7 @@ def below_looks(
     if folder is None:
         return set()
     wanted = maps_at(mapping(files[f"{folder}{_CHART}"]), "dependencies")
-    if not {text_at(one, "name") for one in wanted} & {*keys}:
+    if not {text_at(one, "alias") or text_at(one, "name") for one in wanted} & {*keys}:
         return set()
     return {f"{folder}charts/", *chart_files(path, listing)}
 
@@ -50,12 +52,14 @@ def base_of(path: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:
 
 
 def base_values(files: Mapping[str, bytes], chart: str, over: Iterable[bytes]) -> dict[str, Any]:
-    """The values that a chart has of its own, those of its subcharts under their names, and those of the files `over` it."""
+    """The values that a chart has of its own, those of its subcharts under the names that it calls them by, and those of the files `over` it."""
     paths = [path for path in files if path.startswith(chart)]
     below = {path: names for path in paths if (names := _subcharts(path.removeprefix(chart)))}
     values: dict[str, Any] = {}
     for path, names in sorted(below.items(), key=lambda one: len(one[1]), reverse=True):
-        values = merged(values, nested(names, mapping(files[path])))
+        own = mapping(files[path])
+        for keys in _called(files, chart, names):
+            values = merged(values, nested(keys, own))
     for data in (files.get(f"{chart}{_VALUES}", b""), *over):
         values = merged(values, mapping(data))
     return values
@@ -90,6 +94,18 @@ def _merged(
             both = isinstance(old, dict) and isinstance(value, dict)
             found[key] = _merged(old or {}, value, known) if both else value
     return known[pair]
+
+
+def _called(files: Mapping[str, bytes], chart: str, names: list[str]) -> list[list[str]]:
+    """The keys under which the values of `chart` have those of the charts `names` in each other: the names, or each `alias` that Chart.yaml gives them."""
+    found: list[list[str]] = [[]]
+    for name in names:
+        wanted = maps_at(mapping(files.get(f"{chart}{_CHART}", b"")), "dependencies")
+        aliases = [text_at(one, "alias") for one in wanted if text_at(one, "name") == name]
+        every = ([*above, alias or name] for above in found for alias in aliases or [""])
+        found = list(islice(every, _MOST))
+        chart = f"{chart}charts/{name}/"
+    return found
 
 
 def _subcharts(path: str) -> list[str]:

@@ -80,3 +80,34 @@ def test_what_aliases_multiply_in_values_and_in_those_over_them_is_merged_once()
     assert values["a59"]["l"] is values["a59"]["r"]
     assert (values["a0"], values["a1"]["r"]) == ({"x": "new"}, {"x": "new"})
     assert mapping(weak)["a0"] == {"x": "old"}
+
+
+def test_the_values_of_a_chart_lie_below_each_alias_that_it_is_given() -> None:
+    files = {
+        "c/Chart.yaml": b"dependencies: [{name: x, alias: shop}, {name: x}, {name: y, alias: z}]\n",
+        "c/values.yaml": b"shop: {tag: '2'}\n",
+        "c/charts/x/Chart.yaml": b"dependencies: [{name: deep, alias: well}]\n",
+        "c/charts/x/values.yaml": b"tag: '1'\n",
+        "c/charts/x/charts/deep/values.yaml": b"a: b\n",
+        "c/charts/y/values.yaml": b"tag: '3'\n",
+    }
+    assert base_values(files, "c/", []) == {
+        "shop": {"tag": "2", "well": {"a": "b"}},
+        "x": {"tag": "1", "well": {"a": "b"}},
+        "z": {"tag": "3"},
+    }
+
+
+def test_a_chart_that_is_called_by_an_alias_is_looked_at_for_it() -> None:
+    files = {"c/Chart.yaml": b"dependencies: [{name: x, alias: shop}]\n"}
+    listing = [*files, "c/values.yaml", "c/charts/x/values.yaml"]
+    assert "c/charts/x/values.yaml" in below_looks("c/values.yaml", ["shop"], files, listing)
+    assert below_looks("c/values.yaml", ["x"], files, listing) == set()
+
+
+def test_aliases_in_aliases_come_to_an_end() -> None:
+    many = "".join(f"- {{name: x, alias: a{n}}}\n" for n in range(500)).encode()
+    folders = ["c/" + "charts/x/" * depth for depth in range(4)]
+    files = {f"{folder}Chart.yaml": b"dependencies:\n" + many for folder in folders}
+    values = base_values(files | {f"{folders[-1]}values.yaml": b"a: b\n"}, "c/", [])
+    assert values["a0"]["a0"]["a499"] == {"a": "b"}
