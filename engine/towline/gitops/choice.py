@@ -83,7 +83,7 @@ class Choice:
         """
         owners = {one.resource for one in candidates} - {""}
         charts = {one.chart for one in candidates} - {""}
-        called = {bool(_words_of(one.file) & _words_of(_last(wanted))) for one in candidates}
+        called = {bool(_words_of(one.file) & _words_of(last_of(wanted))) for one in candidates}
         several = len(owners) > 1 or len(charts) > 1 or len(called) > 1
         if several or len({one.file for one in candidates}) < len(candidates):
             there = [
@@ -98,14 +98,14 @@ class Choice:
 
     def _kept(self, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
         """Whether each place is ours: by its repository, else by its name's last part, else by what was deployed here before."""
-        held = [_repository(one.image) for one in candidates]
-        called = [_last(one.image) == _last(wanted) for one in candidates]
+        held = [repository_of(one.image) for one in candidates]
+        called = [last_of(one.image) == last_of(wanted) for one in candidates]
         if len(set(held) - {""}) < 2 and not any(called):
             return [True] * len(candidates)
         alike = {one for one, like in zip(held, called, strict=True) if like} - {""}
-        meant = _meant(alike, _repository(wanted))
+        meant = _meant(alike, repository_of(wanted))
         if alike - meant or not any(called):
-            past = {_repository(image) for image in self.past()} - {""}
+            past = {repository_of(image) for image in self.past()} - {""}
             meant |= past & (alike if meant else set(held))
         kept = [
             repository in meant or (like and not repository)
@@ -137,7 +137,7 @@ def _telling(candidates: Sequence[Candidate]) -> str:
     return "put each into a file of its own: then filePath chooses one of them"
 
 
-def _repository(text: str) -> str:
+def repository_of(text: str) -> str:
     """The repository of an image, as a runtime reads it; empty for a placeholder, which has neither a registry nor a tag."""
     found = [
         one for word in words(text) if not _placeholder(word) and (one := parse_familiar(word))
@@ -162,7 +162,7 @@ def _words_of(text: str) -> set[str]:
     return set(re.split(r"[^a-z0-9]+", text.lower()))
 
 
-def _last(text: str) -> str:
+def last_of(text: str) -> str:
     """The last part of an image's name, of a placeholder too."""
     found = [one for word in words(text) if (one := parse_familiar(word))]
     return last_part(found[0].image.name) if found else ""

@@ -140,6 +140,14 @@ def another(found: Found, wanted: Reference) -> bool:
     )
 
 
+def ends(wanted: Reference, found: Found) -> bool:
+    """Whether the wanted image's name and version end in a text that names no registry."""
+    image = wanted.image
+    marks = (f":{image.tag}" if image.tag else "", f"@{image.digest}" if image.digest else "")
+    known = [f"/{image.name}{mark}" for mark in (*marks, "".join(marks)) if mark]
+    return not has_registry(found.text) and any(one.endswith(f"/{found.text}") for one in known)
+
+
 def strays(found: Iterable[Found], wanted: Reference) -> list[Found]:
     """Containers that run another version of the wanted image, or its name in another registry."""
     ours = parse_familiar(str(wanted))

@@ -22,6 +22,7 @@ from towline.gitops.flow import Value
 from towline.gitops.image_parts import ImagePart, ImageParts, map_of
 from towline.gitops.image_text import Put, instead
 from towline.gitops.missing import held_elsewhere, lonely
+from towline.gitops.other_item import check_items
 from towline.gitops.registry_beside import doubts, placed_texts
 from towline.gitops.scalar import said
 from towline.gitops.source import Source, read
@@ -73,6 +74,7 @@ class PathValues:
         bases = {source.name: base_of(source.name, files) for source in sources}
         charts = {source.name: chart_name(source.name, files) for source in sources}
         left = self._left(spots, lambda group: candidate(group, bases[group[0].file.name], charts[group[0].file.name]))
+        check_items(spot for spot in spots if spot.site not in left and not spot.place.missing)
         changed: dict[str, bytes] = {}
         for source in sources:
             ours = [spot for spot in spots if spot.file is source and spot.site not in left]

@@ -20,6 +20,7 @@ from towline.gitops.image_effect import (
     Found,
     another,
     containers_in,
+    ends,
     images_in,
     is_read,
     last_part,
@@ -130,9 +131,13 @@ class Effect:
             named = any(names(one, image) for one in every)
             if (named and (not wrong or is_read(every, image))) or None in found:
                 continue  # what cannot be read is not judged: an edit is proven by itself
-            there = [str(one) for one in wrong] if named else self._instead(every, image)
+            beside = any(chart_folder(path, listing) is not None for path in paths)
+            there = (
+                [str(one) for one in wrong]
+                if named
+                else self._instead(every, image, unknown=not beside)
+            )
             if there or self.tool != VALUES or not _holds_part(image, contents, paths):
-                beside = any(chart_folder(path, listing) is not None for path in paths)
                 sure = self.tool != VALUES or (beside and self.whole)
                 reader = "no container" if named else "nothing that is read"
                 message = f"{reader} in {some(paths)} names {_shown(image)}"
@@ -159,11 +164,13 @@ class Effect:
                     raise ConfigError(told, where=self.pattern, hint=hint)
                 warn(told)
 
-    def _instead(self, found: Sequence[Found], image: Reference) -> list[str]:
-        """What is named instead, where the image should be."""
+    def _instead(self, found: Sequence[Found], image: Reference, *, unknown: bool) -> list[str]:
+        """What is named instead, where the image should be; an `unknown` chart may put the rest before the end of its name."""
         if self.tool != VALUES:
             return near(found, image)
-        return [str(one) for one in found if one.place in self.places]
+        there = [one for one in found if one.place in self.places]
+        may_join = unknown and not self.whole
+        return [str(one) for one in there if not (may_join and ends(image, one))]
 
     def _hint(
         self, contents: Mapping[str, bytes], found: Sequence[Found], image: Reference

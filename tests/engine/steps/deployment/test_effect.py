@@ -85,6 +85,22 @@ def test_an_annotation_is_not_read() -> None:
         said(text, tool="helm")
 
 
+@pytest.mark.parametrize("name", ["web", "team/web"])
+def test_an_unknown_chart_may_put_a_registry_before_a_name_that_has_none(name: str) -> None:
+    text = f"image: {{repository: {name}, tag: '2'}}\n"
+
+    def told(one: str, *, whole: bool = False, listing: Sequence[str] = ()) -> list[str]:
+        given = {"tool": "helm-values", "level": "warn", "places": ("image",)}
+        return said(one, whole=whole, listing=listing, **given)
+
+    assert told(text) == []
+    (warning,) = told(text, whole=True)
+    assert f"names reg.io/team/web:2: it names {name}:2 (image)" in warning
+    assert told(text, listing=["Chart.yaml"]) == [warning]
+    for other in ("eb", "web/web", "m.io/team/web"):
+        assert f"it names {other}:2" in told(text.replace(name, other))[0]
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
