@@ -40,7 +40,10 @@ def entry() -> int:
     for number in _SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` says that the end of a session is no matter
             signal.signal(number, _interrupt)
-    code = main(sys.argv[1:], environ=os.environ, out=sys.stdout or io.StringIO(), err=sys.stderr or io.StringIO())
+    try:
+        code = main(sys.argv[1:], environ=os.environ, out=sys.stdout or io.StringIO(), err=sys.stderr or io.StringIO())
+    except SystemExit:  # a help was asked for, and has been printed
+        code = 0
     if not _flushed() or code in _INTERRUPTED:  # a thread that still waits for a host must not hold up the end, nor a full disk change the code
         os._exit(code)
     return code

@@ -280,7 +280,7 @@ def test_a_log_that_cannot_be_written_leaves_the_exit_code(workspace: Path) -> N
     assert json.loads((workspace / "result.json").read_text())["error"]["category"] == "config"
 
 
-@pytest.mark.parametrize("words", ["plan", "plan --json", "--version", "schema"])
+@pytest.mark.parametrize("words", ["plan", "plan --json", "--version", "schema", "help", "help plan", "version --help"])
 def test_an_answer_that_cannot_be_written_is_a_fault_of_the_machine(words: str, workspace: Path) -> None:
     done = shell(f"towline {words} >/dev/full", workspace)
     assert done.returncode == 9
@@ -288,7 +288,7 @@ def test_an_answer_that_cannot_be_written_is_a_fault_of_the_machine(words: str, 
 
 
 def test_a_reader_that_has_seen_enough_is_no_fault(workspace: Path) -> None:
-    done = shell("set -o pipefail; towline schema | true", workspace)
+    done = shell("set -o pipefail; towline schema | true && towline help copy | true", workspace)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from towline import dispatch
+from towline.console import Output
 from towline.errors import UsageError
 from towline.files import version
 from towline.secret import is_secret
@@ -36,6 +38,10 @@ class Parser(argparse.ArgumentParser):
         if complaint == "expected one argument" and flag.startswith("-"):
             raise UsageError(f"{flag} lacks its value", hint=f"write {flag} VALUE")
         raise UsageError(message, hint=f"see {self.prog} --help")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print a help; raises MachineError where argparse would say nothing of a full disk."""
+        Output(file or io.StringIO()).write(message)
 
 
 def spelled_out(words: Sequence[str]) -> list[str]:
