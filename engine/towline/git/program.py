@@ -123,8 +123,10 @@ class Program:
 
     def unreachable(self, why: str) -> GitUnreachable:
         """The fault of a remote that did not do its part in time."""
-        return GitUnreachable(f"{self._remote.host} could not be worked with: {why}", where=self._remote.url,
-                              hint="check the URL, the network and the proxy, or run the step again later")
+        url = self._remote.url
+        short = "" if "://" in url else f"; {url} is read as an address of SSH: if it is none, write https:// before it"
+        return GitUnreachable(f"git could not talk to {self._remote.host}: {why}", where=url,
+                              hint=f"check the URL, the network and the proxy, or run the step again later{short}")
 
     def text(self, done: Completed) -> str:
         """What git and the server had to say, for people: one text without control characters, user info and secrets, capped."""

@@ -16,6 +16,7 @@ _HOST = re.compile(rf"{_HOST_NAME}(?::[0-9]{{1,5}})?")
 _USER = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*)")
 _SHORT = re.compile(rf"(?:(?P<user>[^@:/]*)@)?(?P<host>{_HOST_NAME}):(?P<path>.+)", re.IGNORECASE | re.DOTALL)
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f?#\\]")
+_BARE = re.compile(r"[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)*\.[a-z]{2,}/[^/]", re.IGNORECASE)  # github.com/team/app
 _SUPPORTED = "expected https://host/path, ssh://git@host/path or git@host:path; to a server on this machine, http://127.0.0.1:port/path too"
 
 
@@ -90,6 +91,8 @@ def _split(text: str) -> SplitResult:
     """The URL's parts; raises ConfigError, which never repeats a password."""
     scheme, separator, rest = text.partition("://")
     user, at, _ = rest.partition("/")[0].rpartition("@")
+    if not separator and _BARE.match(text):
+        raise ConfigError(f"{_shown(text)!r} does not say how to reach the repository", hint=f"did you mean https://{_shown(text)}? {_SUPPORTED}")
     if not separator or scheme.lower() not in ("http", "https", "ssh"):
         raise ConfigError(f"git over {scheme.rpartition('@')[2] if separator else 'a path'!s} is not supported", hint=_SUPPORTED)
     if at and (scheme.lower() != "ssh" or ":" in user):

@@ -185,9 +185,15 @@ def test_a_server_that_comes_back_is_asked_again(server: GitServer, opened: Open
 def test_a_server_that_stays_away_is_given_up_after_a_few_pauses(opened: Opened, slept: list[float]) -> None:
     with pytest.raises(GitUnreachable) as caught:
         opened(url="http://127.0.0.1:1/a.git").fetch("main")
-    assert "127.0.0.1:1 could not be worked with" in caught.value.message
+    assert "git could not talk to 127.0.0.1:1: " in caught.value.message
     assert caught.value.category == "infrastructure"
     assert len(slept) == 4
+
+
+@pytest.mark.parametrize(("url", "told"), [("127.0.0.1:3000/team/a.git", True), ("https://127.0.0.1:1/a.git", False)])
+def test_an_address_that_is_read_as_one_of_ssh_is_said_to_be(temporary: Path, environ: Mapping[str, str], url: str, *, told: bool) -> None:
+    fault = program(temporary, environ, url=url).unreachable("refused")
+    assert (f"; {url} is read as an address of SSH: if it is none, write https:// before it" in str(fault.hint)) is told
 
 
 def test_a_server_that_never_answers_ends_with_the_deadline(server: GitServer, environ: Mapping[str, str], temporary: Path) -> None:

@@ -63,6 +63,13 @@ def test_what_is_no_http_repository_is_refused(text: str, message: str) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("text", ["github.com/team/a.git", "Git.example.com/team/a"])
+def test_a_url_without_its_beginning_is_told_which(text: str) -> None:
+    with pytest.raises(ConfigError, match="does not say how to reach the repository") as caught:
+        parse_remote(text)
+    assert caught.value.hint.startswith(f"did you mean https://{text}? ")
+
+
 @pytest.mark.parametrize("text", ["https://ann:s3cret-word@git.example.com/a.git", "ssh://ann:s3cret-word@host/a", "https://s3cret-word@[::1/a.git"])
 def test_user_info_in_the_url_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
