@@ -69,10 +69,10 @@ def parse_tree(data: bytes, folder: str, size: int) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def check_path(path: str) -> str:
+def check_path(path: str, *, inside: str = "repository") -> str:
     """`path` where git on every system takes it as a file below the root; raises ConfigError (`..`, `.git` in any spelling, ...)."""
     if not is_path(path):
-        raise ConfigError(f"{path!r} is not a path inside the repository", hint="expected a relative path with forward slashes, without .. and .git")
+        raise ConfigError(f"{path!r} is not a path inside the {inside}", hint="expected a relative path with forward slashes, without .. and .git")
     return path
 
 

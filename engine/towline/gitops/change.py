@@ -118,9 +118,9 @@ def _changed(change: Change, contents: Mapping[str, bytes], listing: Sequence[st
     return {path: data for path, data in made.items() if contents.get(path) != data}
 
 
-def check_path(path: str) -> str:
+def check_path(path: str, *, inside: str = "repository") -> str:
     """A path of the configuration as git writes it, without `./`; raises ConfigError where it does not stay inside the repository."""
-    return tree.check_path("/".join(part for part in path.split("/") if part != "."))
+    return tree.check_path("/".join(part for part in path.split("/") if part != "."), inside=inside)
 
 
 def match(pattern: str, listing: Sequence[str]) -> tuple[str, ...]:
