@@ -71,6 +71,16 @@ class Images:
             raise ConfigError(f"no image is called {name!r}", where=self.settings.origin(parameter), hint=nearest(name, found) if found else nothing)
         return found[name]
 
+    def idle_path(self) -> str:
+        """The path of a containerRegistryUrl that somebody has set and that counts for none of the images, else empty; raises ConfigError."""
+        settings = self.settings
+        url, origin = settings.text("containerRegistryUrl"), settings.origin("containerRegistryUrl")
+        texts = (settings.text("containerImageNameTag"), *settings.texts("containerImageNameTags"))
+        if not url or origin.endswith("in the pipeline environment") or all(has_registry(text) for text in texts if text):
+            return ""
+        with placed(origin):
+            return "" if _same_place(url, self.environment.get("container/targetRegistryUrl")) else parse_registry(url)[1]
+
     def _check_lists(self) -> None:
         for name in ("imageNames", "imageDigests"):
             if self.settings.given(name):

@@ -53,7 +53,11 @@ def plan(task: Task, settings: Settings, note: Note, warn: Callable[[str], None]
     """The Change of the chosen tool; `note` is told what it replaces, `warn` what may go wrong, `past` knows what was deployed; raises ConfigError."""
     images = Images(settings=settings, environment=task.pipeline_environment)
     call = _Call(task=task, settings=settings, images=images, note=note, warn=warn, past=past or Past())
-    return _TOOLS[settings.text("tool")](call)
+    planned = _TOOLS[settings.text("tool")](call)
+    if path := images.idle_path():
+        warn(f"the path {path!r} of containerRegistryUrl does not count ({settings.origin('containerRegistryUrl')}), "
+             f"since imagePushToRegistry did not push there; if it belongs to the image's name, write it there: {path}/name:tag")
+    return planned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +112,7 @@ class _Call:
     def workspace_file(self, name: str, parameter: str) -> bytes | None:
         """The content of a file of the workspace, None where it is not there."""
         with placed(self.settings.origin(parameter)):
-            return find_file(self.task.folder, check_path(name), where=self.settings.origin(parameter))
+            return find_file(self.task.folder, check_path(name, inside="workspace"), where=self.settings.origin(parameter))
 
 
 def _again(change: _Edit) -> _Edit:

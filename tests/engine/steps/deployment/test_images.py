@@ -39,6 +39,24 @@ def test_one_image_is_the_usual_case() -> None:
         "reg.example.com/team/app", "2.0", "reg.example.com/team/app:2.0", f"reg.example.com/team/app:2.0@{ONE}")
 
 
+@pytest.mark.parametrize(("parameters", "path"), [
+    ({"containerRegistryUrl": "https://reg.example.com/other"}, "other"),
+    ({"containerRegistryUrl": "http://reg.example.com/team"}, "team"),
+    ({"containerRegistryUrl": "reg.example.com/other", "containers": {"web": "app"}}, "other"),
+    ({"containerRegistryUrl": "reg.example.com/team"}, ""),
+    ({"containerRegistryUrl": "https://other.example.com"}, ""),
+    ({"containerRegistryUrl": "https://reg.example.com/other", "containerImageNameTag": "h.example.com/app:1",
+      "containerImageNameTags": ["h.example.com/app:1"]}, ""),
+    ({}, ""),
+])
+def test_a_path_of_the_registry_that_counts_for_nothing_is_known(parameters: dict[str, Any], path: str) -> None:
+    assert images(**parameters).idle_path() == path
+
+
+def test_a_path_that_a_builder_has_left_is_no_matter() -> None:
+    assert images({"container/registryUrl": "https://reg.example.com/sub", "container/imageNameTag": "app:1"}).idle_path() == ""
+
+
 def test_several_are_given_to_their_containers_with_the_digests_that_were_pushed() -> None:
     found = images(containers={"web": "app", "proxy": "tools/side", "init": "side"}).by_container("c")
     assert {name: image.full for name, image in found.items()} == {

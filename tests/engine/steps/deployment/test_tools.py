@@ -154,6 +154,15 @@ def test_a_path_that_is_none_is_refused_with_the_place_of_its_parameter(tmp_path
     assert refusal(tmp_path, **parameters).where == "parameter of the call"
 
 
+def test_a_path_outside_of_the_workspace_is_said_to_be_none_of_it(tmp_path: Path) -> None:
+    assert "is not a path inside the workspace" in refusal(tmp_path, tool="helm-values", valuesTemplate="/etc/x.j2").message
+
+
+def test_a_path_of_the_registry_that_does_not_count_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    planned(tmp_path, containerName="c", containerRegistryUrl="https://reg.example.com/other")
+    assert "the path 'other' of containerRegistryUrl does not count (parameter of the call)" in capsys.readouterr().out
+
+
 def test_what_is_left_alone_is_said_once_however_often_the_change_is_made(capsys: pytest.CaptureFixture[str]) -> None:
     say = _once(print)
     for text in ("a", "a", "b"):
