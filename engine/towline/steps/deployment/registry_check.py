@@ -59,7 +59,7 @@ def _known(task: Task, key: str, host: str) -> Registry | None:
 
 
 def _check(client: RegistryClient, image: Deployed, platform: str) -> None:
-    name, target, where = image.reference.image.name, image.tag or image.digest, str(image.reference.registry)
+    name, target, where = image.reference.image.name, image.tag or image.digest, str(client.registry)
     manifest, found = None, None
     for _ in moments(client.transport.clock, seconds=_SEEN if image.digest else 0.0, sleep=client.transport.wait):
         manifest = client.find_manifest(name, target) if platform else None

@@ -62,6 +62,7 @@ def test_a_missing_image_says_what_to_do(look: Look) -> None:
     with pytest.raises(ConfigError, match="team/gone:1 does not exist") as caught:
         look(**WITH_LOGIN, containerImageNameTag="gone:1")
     assert "imagePushToRegistry" in caught.value.hint
+    assert caught.value.where == look.registry.url, "the scheme that it was asked by"
 
 
 def test_a_tag_that_somebody_has_pushed_over_is_a_mismatch(look: Look) -> None:
