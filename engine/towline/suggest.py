@@ -22,6 +22,12 @@ def close(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     return lowered[found[0]] if found else ""
 
 
+def swapped(name: str, known: Iterable[str]) -> str:
+    """The known name that `name` is with two neighbours that changed places, which in a short one `close` does not see; else empty."""
+    words = (name[:at] + name[at + 1] + name[at] + name[at + 2 :] for at in range(len(name) - 1))
+    return next(iter({word for word in words if word != name} & set(known)), "") if len(name) > 2 else ""
+
+
 def some(names: Sequence[str], most: int = 5) -> str:
     """The names one after the other, of many the first and how many more there are."""
     return ", ".join(names) if len(names) <= most else f"{', '.join(names[:most])} and {len(names) - most} more"

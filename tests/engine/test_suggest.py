@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.suggest import close, nearest, some
+from towline.suggest import close, nearest, some, swapped
 
 
 @pytest.mark.parametrize(("name", "known", "hint"), [
@@ -39,6 +39,11 @@ def test_twenty_names_are_all_shown() -> None:
 ])
 def test_one_name_is_close_or_none_is(name: str, known: list[str], cutoff: float, found: str) -> None:
     assert close(name, known, cutoff=cutoff) == found
+
+
+@pytest.mark.parametrize(("name", "found"), [("tga", "tag"), ("atg", "tag"), ("gat", ""), ("tag", ""), ("ba", ""), ("", "")])
+def test_two_letters_that_changed_places_are_seen_in_a_short_name_too(name: str, found: str) -> None:
+    assert swapped(name, ["tag", "ab", "image"]) == found
 
 
 def test_of_many_names_some_are_shown_and_how_many_more_there_are() -> None:

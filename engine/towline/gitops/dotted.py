@@ -16,7 +16,7 @@ from towline.gitops.document import Edit, own_value, spell
 from towline.gitops.embedded import text_of
 from towline.gitops.flow import Value
 from towline.gitops.source import Source
-from towline.suggest import close
+from towline.suggest import close, swapped
 from towline.yaml_marks import Alias, Mapping, Node, Path, Scalar, Sequence, is_merge
 
 _PART = re.compile(r"\[(?P<index>[0-9]{1,6})\]|\[(?P<key>[^\[\]=]+)=(?P<text>[^\[\]]*)\]|(?P<dot>^|\.)?(?P<name>(?:[^\\.\[\]]|\\.)+)")
@@ -170,7 +170,7 @@ def check_missing(place: Place, wanted: str) -> tuple[str, ...]:
     if isinstance(place.node, Scalar) and place.node.value not in ("", "~", "null"):
         through = spell(place.path) if place.path else "the top of the file"
         raise ConfigError(f"{wanted} leads through {through}, which holds a text{_unread(source, place.node)}", where=where, hint="correct the path")
-    if near := close(str(first), there, cutoff=0.8):
+    if near := close(str(first), there, cutoff=0.8) or swapped(str(first), there):
         raise ConfigError(f"{wanted} is not in {source.name}", where=where, hint=f"did you mean {near!r}? else add {first!r} to the file first")
     if len(place.missing) > 1 and isinstance(place.node, Mapping) and any(is_merge(key) for key, _ in place.node.pairs):
         raise RenderError(f"{first!r} may come from a merge key, which a key of its own would hide", where=where, hint=f"write {first!r} out there")

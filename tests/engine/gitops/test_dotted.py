@@ -71,6 +71,7 @@ def test_two_items_that_fit_are_refused() -> None:
     ("a: [1]", "a[3]", "an item"), ("a: [{n: x}]", "a[n=y].v", "an item"), ("a: [1]", "a.b", "an item"),
     ("a: text", "a.b", "leads through a, which holds a text"), ("text", "a.b", "leads through the top of the file, which holds a text"),
     ("images: {tag: 1}", "image.tag", "did you mean 'images'"), ("image: {tags: 1}", "image.tag", "did you mean 'tags'"),
+    ("image: {tag: 1}", "image.tga", "did you mean 'tag'"),
     ("x: &b {i: {t: 1}}\na:\n  <<: *b\n  c: 1\n", "a.i.t", "merge key"),
 ])
 def test_a_key_is_not_added_where_that_is_probably_not_meant(text: str, dotted: str, says: str) -> None:
