@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from towline.detail import silent
-from towline.errors import ConfigError, RegistryError, RegistryUnreachable
+from towline.errors import ConfigError, RegistryError, RegistryUnreachable, placed
 from towline.image import Reference, Registry
 from towline.registry.client import RegistryClient
 from towline.registry.job import COPIED, DEMANDED, MOUNTED, SKIPPED, TAKEN, BlobReport, CopyJob, CopyReport, Moved
@@ -276,12 +276,13 @@ class Look:
         source, job = self._copying.source, self._job
         root = self._wanted()
         self._known = root.digest
-        if len(job.platforms) == 1 and root.children:
-            root = source.get_manifest(job.repository, select(root, job.platforms[0]).digest)
-        elif job.platforms and root.children:
-            root = choose(root, job.platforms)
-        elif job.platforms:
-            self._check_platforms(root)
+        with placed(job.name):
+            if len(job.platforms) == 1 and root.children:
+                root = source.get_manifest(job.repository, select(root, job.platforms[0]).digest)
+            elif job.platforms and root.children:
+                root = choose(root, job.platforms)
+            elif job.platforms:
+                self._check_platforms(root)
         self._root = root
 
     def _wanted(self) -> Manifest:

@@ -242,8 +242,9 @@ def test_a_platform_that_is_not_there_lists_those_that_are(source: FakeRegistry,
 def test_an_image_without_an_index_is_taken_where_it_is_for_the_platform(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     digest = put(make_image("linux/arm64/v8"), source, "app", "1")
     assert pair.copy("app:1", "app:1", platforms=parse_platforms("linux/arm64")).digest == digest
-    with pytest.raises(ConfigError, match="is for the platform linux/arm64/v8, not for linux/amd64"):
+    with pytest.raises(ConfigError, match="is for the platform linux/arm64/v8, not for linux/amd64") as caught:
         pair.copy("app:1", "app:2", platforms=parse_platforms("linux/amd64"))
+    assert caught.value.where.endswith("app:1"), "of several images the one that it is"
 
 
 def test_an_index_of_indexes_arrives(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
