@@ -34,6 +34,8 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         call.console.say(f"nobody knows which branch is built, so what belongs to the productive one is not active: {given.unknown}; name it with --branch")
     if sign := build.change_request(call, arguments.change_request):
         call.console.say(f"{sign} says that a change request is built, which pushes and deploys nothing; stages of the productive branch are not active")
+    elif what := stages.unproductive(known, given):
+        call.console.say(f"what is built is not productive: {what}; stages of the productive branch (`productiveBranch`) are not active")
     planned = stages.plan(known, given)
     names = [stage.name for stage in planned]
     asked = stage_name(arguments.stage)

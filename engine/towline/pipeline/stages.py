@@ -85,6 +85,12 @@ def plan(documents: Documents, circumstances: Circumstances, *, pipeline: Pipeli
     return tuple(_planned(view, stage) for stage in (*view.pipeline.stages, *own))
 
 
+def unproductive(documents: Documents, circumstances: Circumstances) -> str:
+    """The branch or tag that is built, for people, if it is known and none that is deployed; else empty."""
+    view = _View(documents=documents, circumstances=circumstances, pipeline=definition(), planning=True)
+    return "" if circumstances.change_request or circumstances.unknown or _productive(view) else _what(view)
+
+
 def decide(documents: Documents, circumstances: Circumstances, *, stage: str, step: str, pipeline: Pipeline | None = None) -> Decision:
     """Whether `step` is active in `stage` now that the pipeline environment is known; raises UsageError without a stage, ConfigError."""
     if not stage:

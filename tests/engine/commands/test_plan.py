@@ -53,6 +53,11 @@ def test_a_person_sees_what_is_active_and_the_rest_on_demand(workspace: Path) ->
     assert {line for line in short.splitlines() if not line.startswith("not active: ")} <= set(whole.splitlines())
 
 
+def test_a_branch_that_is_not_productive_is_said_to_be_the_reason(workspace: Path) -> None:
+    assert "what is built is not productive: branch topic; stages of the productive branch" in Ending(["plan", "--branch", "topic"], workspace).err
+    assert "productive" not in Ending(["plan", *MAIN], workspace).err
+
+
 def test_a_reason_that_is_the_stage_s_is_said_once(workspace: Path) -> None:
     lines = Ending(["plan", "--all"], workspace).out.splitlines()
     assert "  imagePushToRegistry: no" in lines
