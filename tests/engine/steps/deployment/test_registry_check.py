@@ -60,7 +60,7 @@ def test_an_image_that_is_there_is_asked_for_with_a_login_that_may_only_pull(loo
 
 def test_a_missing_image_says_what_to_do(look: Look) -> None:
     with pytest.raises(ConfigError, match="team/gone:1 does not exist") as caught:
-        look(**WITH_LOGIN, containerImageNameTag="gone:1")
+        look(**WITH_LOGIN, containerImageNameTag="team/gone:1", containerRegistryUrl=look.registry.host)
     assert "imagePushToRegistry" in caught.value.hint
     assert caught.value.where == look.registry.url, "the scheme that it was asked by"
 
