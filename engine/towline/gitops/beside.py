@@ -9,12 +9,13 @@ from towline.gitops.aliases import meant, merged_mappings
 from towline.gitops.document import spell
 from towline.gitops.source import Source
 from towline.yaml_marks import Mapping, Node, Path, Scalar, Sequence, is_merge
+from towline.yaml_plain import plain
 
 _IMAGE_KEYS = ("tag", "repository")
 
 
 def texts_at(source: Source, document: int, path: Path) -> dict[str, str]:
-    """The texts in the map at a path, also those that merge keys bring in; nothing where there is no map."""
+    """The texts in the map at a path, also those that merge keys bring in, empty for null; nothing where there is no map."""
     node, targets = _node(source, document, path)
     if not isinstance(node, Mapping):
         return {}
@@ -25,7 +26,7 @@ def texts_at(source: Source, document: int, path: Path) -> dict[str, str]:
             if isinstance(key, Scalar) and not is_merge(key):
                 brought.setdefault(key.value, meant(value, targets))
     return {
-        key: source.shown(value)
+        key: _text(source, value)
         for key, value in (brought | own).items()
         if isinstance(value, Scalar)
     }
@@ -40,7 +41,13 @@ def document_texts(source: Source, document: int) -> Iterator[tuple[Path, str]]:
     """Every text of a document, with its path; what aliases repeat only where it is written."""
     root = source.documents[document].root
     for path, node in _texts(root, ()) if root else ():
-        yield path, source.shown(node)
+        yield path, _text(source, node)
+
+
+def _text(source: Source, node: Scalar) -> str:
+    shown = source.shown(node)
+    is_null = not node.style and node.tag is None and plain(shown) is None
+    return "" if is_null else shown
 
 
 def where_at(source: Source, document: int, path: Path) -> str:

@@ -83,11 +83,6 @@ def digest_stem(key: str) -> str | None:
     return stem(key) if _DIGEST_KEY.search(key.lower()) else None
 
 
-def is_null(text: str) -> bool:
-    """Whether a plain text is nothing for YAML."""
-    return text in ("", "~", "null")
-
-
 def is_digest(text: str) -> bool:
     """Whether a text is a digest, with or without its algorithm."""
     return _DIGEST.fullmatch(text) is not None

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from towline.gitops.beside import document_texts, speaks_of_image
 from towline.gitops.document import spell
 from towline.gitops.image_effect import last_part
-from towline.gitops.image_parts import REGISTRY, ImagePart, ImageParts, digest_stem, is_null, stem
+from towline.gitops.image_parts import REGISTRY, ImagePart, ImageParts, digest_stem, stem
 from towline.gitops.value_images import Spot
 from towline.image import Reference, parse_familiar
 from towline.yaml_marks import Path
@@ -61,7 +61,7 @@ def lonely(spot: Spot, spots: Collection[Spot]) -> list[str]:
     there = {
         path
         for path, text in document_texts(spot.place.source, spot.place.document)
-        if "metadata" not in path and speaks_of_image(str(path[-1])) and not is_null(text)
+        if "metadata" not in path and speaks_of_image(str(path[-1])) and text
     }
     if any(path[-1] == spot.leaf and path[:-2] == spot.parent[:-1] for path in there if path[1:]):
         return []

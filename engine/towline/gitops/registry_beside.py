@@ -9,6 +9,7 @@ from typing import Any
 from towline.errors import ConfigError
 from towline.gitops import plain_data
 from towline.gitops.beside import text_at, texts_at, where_at
+from towline.gitops.chart_beside import merged
 from towline.gitops.document import spell
 from towline.gitops.image_effect import composed
 from towline.gitops.image_parts import ImagePart, ImageParts, before, global_paths, registries_above
@@ -64,11 +65,17 @@ def placed_texts(
 
 def _joined(name: str, spot: Spot, base: Mapping[str, Any]) -> list[str]:
     """What a name is behind each registry that the values have above it in keys of their own choice."""
+    return [f"{above}/{name}" for above in _above(name, spot, base)]
+
+
+def _above(name: str, spot: Spot, base: Mapping[str, Any]) -> list[str]:
+    """The registries that the values have above a name in such keys; none for a name that has one itself."""
     if has_registry(name):
         return []
     path = spot.map_path
-    maps = [_registries_at(spot, path[:depth]) for depth in range(len(path))]
-    return [f"{above}/{name}" for one in (*maps, base) for above in registries_above(one)]
+    maps = [_registries_at(spot, path[:depth]) for depth in range(1, len(path))]
+    maps.append(merged(base, _registries_at(spot, ())))
+    return [above for one in maps for above in registries_above(one)]
 
 
 def _registries_at(spot: Spot, path: Path) -> Mapping[str, Any]:
@@ -86,19 +93,27 @@ def _version(spot: Spot) -> str:
     return image.whole.removeprefix(image.repository) if spot.wanted.part == "image" else ""
 
 
-def doubts(spots: Sequence[Spot], base: Mapping[str, Any], others: Sequence[Spot]) -> list[str]:
-    """What a chart that nobody knows would run of those that get a name with a host below another registry for all images."""
+def doubts(
+    spots: Sequence[Spot], base: Mapping[str, Any], others: Sequence[Spot], *, joined: bool | None
+) -> list[str]:
+    """What a chart that nobody knows would run of those that get a name with a host below a registry for several images."""
     found: list[str] = []
     for spot in spots:
         if not isinstance(spot.wanted, ImagePart) or spot.wanted.part not in _JOINED:
             continue
         image, below = spot.wanted.image, plain_data.texts_at(map_in(base, spot))
         key, common = registry_key(spot.leaf), _common(spot, base, others)
-        there = spot.old or below.get(spot.leaf, "")
-        if common and _is_untold(image, spot.beside.get(key, below.get(key, "")), there, common):
+        apart, there = spot.beside.get(key, below.get(key, "")), spot.old or below.get(spot.leaf, "")
+        if common and joined is None and _is_untold(image, apart, there, common):
             found.append(
                 f"{spot.text} was empty, and gets {image.repository}; a chart that puts global.imageRegistry "
                 f"before it would run {common}/{image.repository} (valuesPaths can set it: registry)"
+            )
+        above = _above(there, spot, base) if not (apart or common or _EMPTY.fullmatch(there)) else []
+        if above and image.repository not in _joined(there, spot, base) and not _OPEN.search(above[0]):
+            found.append(
+                f"{spot.text} was {there}, and gets {image.repository}; a chart that puts the registry "
+                f"of its values before it would run {above[0]}/{image.repository} (valuesPaths can set that one: registry)"
             )
     return found
 
@@ -112,8 +127,15 @@ def _is_untold(image: ImageParts, apart: str, there: str, common: str) -> bool:
 def _common(spot: Spot, base: Mapping[str, Any], others: Sequence[Spot]) -> str:
     """The registry that the values give all images once `others` are written; empty for none."""
     paths = global_paths(tuple(map(str, spot.map_path)))
-    own = (_becomes(spot, path, others) for path in paths)
-    return next(filter(None, own), plain_data.text_at(base, *paths[-1]) if paths else "")
+    found = next(filter(None, (_becomes(spot, path, others) for path in paths)), "")
+    if found or not paths or _has(spot, paths[-1]):
+        return found
+    return plain_data.text_at(base, *paths[-1])
+
+
+def _has(spot: Spot, path: Path) -> bool:
+    """Whether a spot's document has a text of its own at a path, if only an empty one: then that of the chart's own values is none."""
+    return path[-1] in texts_at(spot.place.source, spot.place.document, path[:-1])
 
 
 def _becomes(spot: Spot, path: Path, others: Sequence[Spot]) -> str:

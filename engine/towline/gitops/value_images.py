@@ -206,7 +206,7 @@ def check_map(spot: Spot) -> None:
         if place.missing and place.path and isinstance(spot.wanted, ImagePart)
         else ""
     )
-    if text not in ("", "~", "null"):
+    if text:
         raise ConfigError(
             f"{spot.text} leads through {spell(place.path)}, which holds a text",
             where=place.source.where(place.node.start),

@@ -117,7 +117,7 @@ class PathValues:
         further: list[Beside] = []
         for _, group in by_site(spots):
             fitting, more = placed_texts(group, base, spots, joined=joined)
-            for doubt in doubts(group, base, spots) if joined is None else ():
+            for doubt in doubts(group, base, spots, joined=joined):
                 self.choice.warn(doubt)
             texts |= {id(spot): fitting[spot.text] for spot in group}
             check_joined(group, base)

@@ -8,7 +8,7 @@ from typing import Any
 
 from towline.errors import ConfigError
 from towline.gitops.beside import where_at
-from towline.gitops.image_parts import ImagePart, digest_stem, is_digest, is_null, stem
+from towline.gitops.image_parts import ImagePart, digest_stem, is_digest, stem
 from towline.gitops.plain_data import texts_at
 from towline.gitops.value_images import Beside, Spot, map_in
 from towline.image import parse_familiar
@@ -52,7 +52,7 @@ def _check_tag(spot: Spot, texts: Mapping[str, str]) -> None:
     """Pass where a whole image is written in the place of a whole image."""
     for key, text in texts.items():
         is_tag = key.lower().endswith("tag") and stem(key) == stem(spot.leaf)
-        if is_tag and not is_null(text):
+        if is_tag and text:
             path, own = spot.beside_path(key), spot.text
             raise ConfigError(
                 f"{own} has no tag in it so far, and {path} beside it has one: a chart that joins the two would run none that is there",
@@ -76,7 +76,7 @@ def _check_name(spot: Spot, texts: Mapping[str, str]) -> None:
 def _is_digest_of(spot: Spot, key: str, text: str) -> bool:
     """Whether a key holds the digest of what a spot is a part of."""
     called, own = digest_stem(key), stem(spot.leaf)
-    if called is None or is_null(text) or _part(spot) not in _VERSIONED:
+    if called is None or not text or _part(spot) not in _VERSIONED:
         return False
     if not ("digest" in key.lower() or is_digest(text)):
         return False

@@ -8,7 +8,7 @@ from towline.gitops.choice import Choice
 from towline.gitops.dotted import find, parse_dotted
 from towline.gitops.image_effect import images_in
 from towline.gitops.image_parts import ImagePart
-from towline.gitops.registry_beside import placed_texts
+from towline.gitops.registry_beside import doubts, placed_texts
 from towline.gitops.source import read
 from towline.gitops.value_images import Spot, by_site, candidate
 from towline.gitops.values import PathValues
@@ -54,6 +54,38 @@ def test_a_registry_for_all_images_in_the_chart_s_own_values_is_refused_as_the_f
     with pytest.raises(ConfigError, match=r"global.imageRegistry is docker.io") as caught:
         placed_texts(spots("a: {tag: '1'}", a_repository="repository"), base)
     assert caught.value.where == "f"
+
+
+@pytest.mark.parametrize("own", ["''", "~"])
+def test_a_registry_of_the_chart_s_own_values_that_the_file_empties_is_put_before_no_image(own: str) -> None:
+    for key in ("imageRegistry", "registry"):
+        base = {"global": {key: "reg.io/team"}, "a": {"registry": "", "repository": "web"}}
+        group = spots(f"a: {{tag: '1'}}\nglobal: {{{key}: {own}}}\n", a_repository="repository")
+        assert placed_texts(group, base, joined=True)[0] == {"a.repository": "reg.io/team/web"}
+
+
+@pytest.mark.parametrize("empty", ["", "''", "~", "null", "Null"])
+def test_a_registry_that_is_null_is_none(empty: str) -> None:
+    """As charts have it in their values that leave it to who deploys them."""
+    for text in (f"a: {{repository: team/web}}\nglobal: {{imageRegistry: {empty}}}", f"a: {{repository: team/web, registry: {empty}}}"):
+        assert placed_texts(spots(text, a_repository="repository"), {}) == ({"a.repository": "reg.io/team/web"}, [])
+    texts, _ = placed_texts(spots("a: {repository: team/web, registry: 'null'}", a_repository="repository"), {})
+    assert texts == {"a.repository": "team/web"}
+
+
+@pytest.mark.parametrize(("above", "name", "told"), [
+    ("{registry: q.io/x}", "web", "a chart that puts the registry of its values before it would run q.io/x/reg.io/team/web"),
+    ("{registry: q.io/x}", "q.io/x/web", ""),
+    ("{registry: q.io/x}", "''", ""),
+    ("{registry: '{{ x }}'}", "web", ""),
+    ("{registry: reg.io}", "team/web", ""),
+    ("{other: q.io}", "web", ""),
+])
+def test_a_name_that_another_registry_of_the_values_may_be_put_before_is_told(above: str, name: str, told: str) -> None:
+    group = spots(f"a: {{repository: {name}}}\nglobal: {above}\n", a_repository="repository")
+    for joined in (None, False):
+        found = doubts(group, {}, group, joined=joined)
+        assert [told in one for one in found] == ([True] if told else [])
 
 
 def test_parameters_of_a_list_are_a_map_by_their_names() -> None:
