@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +10,15 @@ from typing import Any
 from towline.gitops.chart_beside import base_of, base_values, chart_folder, nested
 from towline.gitops.chart_reads import puts_common
 from towline.gitops.dotted import parse_dotted
-from towline.gitops.image_effect import Found, composed, elsewhere, images_in, is_read, last_part
+from towline.gitops.image_effect import (
+    Found,
+    composed,
+    elsewhere,
+    images_in,
+    images_of,
+    is_read,
+    last_part,
+)
 from towline.gitops.image_parts import REGISTRY, ImageParts, global_paths
 from towline.gitops.plain_data import at, mapping, text_at, texts_at
 from towline.image import Reference, parse_familiar
@@ -103,7 +110,7 @@ def over_base(path: str, files: Mapping[str, bytes], like: Collection[str]) -> S
         return ()
     values = base_values(files, chart_folder(path, files) or "", [files[path]])
     joined = puts_common(path, files) is not False
-    return images_in(json.dumps(values, default=str).encode(), like, joined=joined) or ()
+    return images_of([values], like, joined=joined)
 
 
 def image_keys(files: Mapping[str, bytes]) -> list[str]:

@@ -73,8 +73,11 @@ def images_in(
     They begin with the registry that values have for all images, unless these are not `joined`. None if the file cannot be read.
     """
     documents = _read(data)
-    if documents is None:
-        return None
+    return None if documents is None else images_of(documents, like, joined=joined)
+
+
+def images_of(documents: list[Any], like: Collection[str], *, joined: bool) -> tuple[Found, ...]:
+    """The same of documents that are read."""
     others = [
         found
         for document in documents

@@ -7,6 +7,7 @@ import pytest
 from towline.gitops.chart_images import (
     ImageValues,
     image_keys,
+    over_base,
     unnamed,
     values_of,
 )
@@ -85,3 +86,10 @@ def test_values_that_aliases_repeat_are_looked_through_once() -> None:
     shared = "".join(f"a{n}: &a{n} {{l: *a{n - 1}, r: *a{n - 1}}}\n" for n in range(1, 60))
     text = f"a0: &a0 {{image: {{repository: a}}}}\n{shared}"
     assert image_keys({"values.yaml": text.encode()}) == ["a0.image"]
+
+
+def test_what_aliases_multiply_in_a_chart_s_own_values_is_looked_at_once() -> None:
+    lines = [f"a{n}: &a{n} {{{f'l: *a{n - 1}, r: *a{n - 1}' if n else 'repository: h.io/web, tag: %s'}}}\n" for n in range(60)]
+    weak, strong = ("".join(lines).replace("%s", text).encode() for text in ("'1'", "'2'"))
+    files = {"Chart.yaml": b"name: web\n", "values.yaml": weak, "prod.yaml": strong}
+    assert {one.text for one in over_base("prod.yaml", files, {"web"})} == {"h.io/web:2"}
