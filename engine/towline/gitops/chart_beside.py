@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from towline.gitops.plain_data import mapping, maps_at, text_at
+from towline.gitops.plain_data import map_at, mapping, maps_at, text_at
 
 _CHART, _VALUES = "Chart.yaml", "values.yaml"
 _MOST = 1000  # names by which one chart is called
@@ -24,7 +24,10 @@ def chart_files(path: str, listing: Collection[str]) -> tuple[str, ...]:
     folder = chart_folder(path, listing)
     if folder is None:
         return ()
-    own = tuple(one for one in (f"{folder}{_CHART}", f"{folder}{_VALUES}") if one in listing)
+    outer, inside = _outer(folder)
+    folders = (folder, outer) if inside and f"{outer}{_CHART}" in listing else (folder,)
+    wanted = dict.fromkeys(f"{one}{name}" for one in folders for name in (_CHART, _VALUES))
+    own = tuple(one for one in wanted if one in listing)
     below = (one for one in listing if one.startswith(f"{folder}charts/"))
     return own + tuple(one for one in below if _subcharts(one.removeprefix(folder)))
 
@@ -71,6 +74,19 @@ def chart_name(path: str, files: Mapping[str, bytes]) -> str:
     return "" if folder is None else text_at(mapping(files[f"{folder}{_CHART}"]), "name")
 
 
+def values_around(
+    path: str, files: Mapping[str, bytes]
+) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """What the chart around has for the chart whose own values file this is: in which file, under which key, and which values."""
+    folder = chart_folder(path, files)
+    outer, name = _outer(folder or "")
+    if not name or path != f"{folder}{_VALUES}" or f"{outer}{_CHART}" not in files:
+        return
+    values = mapping(files.get(f"{outer}{_VALUES}", b""))
+    for (key,) in _called(files, outer, [name]):
+        yield f"{outer}{_VALUES}", key, map_at(values, key)
+
+
 def nested(names: Iterable[str], values: Any) -> Any:
     """`values` under the keys `names`, one in the other."""
     for name in reversed(list(names)):
@@ -106,6 +122,12 @@ def _called(files: Mapping[str, bytes], chart: str, names: list[str]) -> list[li
         found = list(islice(every, _MOST))
         chart = f"{chart}charts/{name}/"
     return found
+
+
+def _outer(folder: str) -> tuple[str, str]:
+    """The folder of the chart around a chart in `charts/`, and how its own folder is called; both empty for none."""
+    above, _, name = folder.removesuffix("/").rpartition("charts/")
+    return (above, name) if name and "/" not in name and above[-1:] in ("", "/") else ("", "")
 
 
 def _subcharts(path: str) -> list[str]:

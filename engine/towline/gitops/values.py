@@ -23,6 +23,7 @@ from towline.gitops.image_parts import ImagePart, ImageParts, map_of
 from towline.gitops.image_text import Put, instead
 from towline.gitops.missing import held_elsewhere, lonely
 from towline.gitops.other_item import check_items
+from towline.gitops.overridden import check_read_by_argo, overriding
 from towline.gitops.registry_beside import doubts, placed_texts
 from towline.gitops.scalar import said
 from towline.gitops.source import Source, read
@@ -74,7 +75,11 @@ class PathValues:
         bases = {source.name: base_of(source.name, files) for source in sources}
         charts = {source.name: chart_name(source.name, files) for source in sources}
         left = self._left(spots, lambda group: candidate(group, bases[group[0].file.name], charts[group[0].file.name]))
-        check_items(spot for spot in spots if spot.site not in left and not spot.place.missing)
+        chosen = [spot for spot in spots if spot.site not in left]
+        check_items(spot for spot in chosen if not spot.place.missing)
+        check_read_by_argo(chosen)
+        for doubt in overriding(chosen, files):
+            self.choice.warn(doubt)
         changed: dict[str, bytes] = {}
         for source in sources:
             ours = [spot for spot in spots if spot.file is source and spot.site not in left]
