@@ -11,7 +11,7 @@ from typing import Any
 
 from towline.commands.call import Call
 from towline.commands.orchestrator import stage_of
-from towline.commands.project import documents, given, pipeline_environment, tell_of_files, unknown_stage
+from towline.commands.project import documents, given, no_stage, pipeline_environment, tell_of_files, unknown_stage
 from towline.config.catalog import load_schema
 from towline.config.layers import Inputs, effective, ordered
 from towline.config.merge import DEFAULT, Setting
@@ -57,6 +57,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
                  if record["set"] or not arguments.set]
         title = f"{schema.name} in stage {inputs.stage}" if inputs.stage else schema.name
         notes = [line for title, found in (("faults:", faults), ("warnings:", warnings)) if found for line in ("", title, *found)]
+        notes += [hint] if faults and (hint := no_stage(call, inputs.documents)) else []
         call.out.write("\n".join([title, "", *([line for page in pages for line in page] or ["nothing is set"]), *notes, ""]))
     summary = f"{sum(bool(record['set']) for record in records)} of {len(records)} parameters are set"
     return Outcome(status=SUCCESS, summary=summary, outputs={"parameters": records, "faults": faults, "warnings": warnings})

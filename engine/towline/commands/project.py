@@ -82,6 +82,12 @@ def tell_of_unread(call: Call, known: Documents) -> None:
             call.console.warn(f"{document.name}:{document.unread}: {UNREAD}")
 
 
+def no_stage(call: Call, known: Documents) -> str:
+    """A hint if none is named in a shell, and the project has some: what is missing may stand in a stage's section; else empty."""
+    there = [] if call.request.stage or call.requested else list(known.project.section("stages"))
+    return f"no stage is named: --stage takes {', '.join(there)}" if there else ""
+
+
 def unknown_stage(stage: str, known: Documents) -> str:
     """A hint if nobody knows the stage; empty if somebody does, or none is named."""
     name = stage_name(stage)

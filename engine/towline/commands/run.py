@@ -14,7 +14,16 @@ from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.flags import add_flag, given_flags, offer_values, secrets_of
 from towline.commands.orchestrator import stage_of
-from towline.commands.project import documents, given, has_team_documents, known_stages, pipeline_environment, tell_of_files, unknown_stage
+from towline.commands.project import (
+    documents,
+    given,
+    has_team_documents,
+    known_stages,
+    no_stage,
+    pipeline_environment,
+    tell_of_files,
+    unknown_stage,
+)
 from towline.config.catalog import VAULT_LOGIN, step_names, vault_keys
 from towline.config.conditions import Decision
 from towline.config.documents import Documents
@@ -155,9 +164,7 @@ def _stage_hint(call: Call, known: Documents) -> Iterator[None]:
     try:
         yield
     except ConfigError as fault:
-        stages_there = list(known.project.section("stages"))
-        if not call.request.stage and stages_there and not call.requested:
-            fault.hint = "; ".join(part for part in (fault.hint, f"no stage is named: --stage takes {', '.join(stages_there)}") if part)
+        fault.hint = "; ".join(part for part in (fault.hint, no_stage(call, known)) if part)
         raise
 
 

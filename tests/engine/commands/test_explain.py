@@ -188,6 +188,12 @@ def test_settings_with_faults_are_explained_with_their_faults(workspace: Path) -
     assert all(f"\n{fault}\n" in ending.out for fault in faults)
 
 
+def test_what_is_missing_may_stand_in_a_stage_that_is_not_named(workspace: Path) -> None:
+    told = "no stage is named: --stage takes Build, Performance, Acceptance, Release\n"
+    assert Ending(["explain", DEPLOY], workspace).out.endswith(told)
+    assert told not in Ending(["explain", DEPLOY, "--stage", "Release"], workspace).out
+
+
 def test_a_single_fault_says_where_it_is_and_what_to_do(workspace: Path) -> None:
     configure(workspace, f"steps: {{{DEPLOY}: {{serverUrl: https://git.example/ops.git, filePath: app.yaml, pushDeadline: soon}}}}")
     faults = [fault for fault in Ending(["explain", DEPLOY], workspace).result["outputs"]["faults"] if "pushDeadline" in fault]
