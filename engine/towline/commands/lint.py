@@ -47,10 +47,10 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     for secret in report.secrets:
         call.console.hide(secret)
     found = [_masked(each, call.console.mask) for each in in_order(report.findings, files=names)]
-    if arguments.sarif:
-        write_whole(call.folder / arguments.sarif, (json.dumps(sarif(found, version=version()), indent=2, ensure_ascii=False) + "\n").encode())
     if not call.requested and not arguments.json:
         call.out.write("".join(f"{each}\n" for each in found))
+    if arguments.sarif:
+        write_whole(call.folder / arguments.sarif, (json.dumps(sarif(found, version=version()), indent=2, ensure_ascii=False) + "\n").encode())
     ending = _ending(found)
     call.console.say(ending.summary if (call.folder / names[0]).exists() else f"there is no {names[0]}; {ending.summary}")
     return ending

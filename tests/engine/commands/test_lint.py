@@ -185,6 +185,12 @@ def test_the_findings_are_written_as_sarif_on_errors_too(workspace: Path, text: 
     assert [result["ruleId"] for result in log["runs"][0]["results"]] == [each["rule"] for each in ending.result["outputs"]["findings"]]
 
 
+def test_a_sarif_file_that_cannot_be_written_costs_no_finding(workspace: Path) -> None:
+    (workspace / "file").touch()
+    ending = lint(workspace, SLIPS, "--sarif", "file/lint.sarif")
+    assert (ending.code, ending.out) == (9, lint(workspace, SLIPS).out)
+
+
 # ---- build loops
 
 GITOPS = f"steps:\n  gitOpsUpdateDeployment:\n    serverUrl: {HOME}\n"
