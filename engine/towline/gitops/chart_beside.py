@@ -126,8 +126,8 @@ def _called(files: Mapping[str, bytes], chart: str, names: list[str]) -> list[li
 
 def _outer(folder: str) -> tuple[str, str]:
     """The folder of the chart around a chart in `charts/`, and how its own folder is called; both empty for none."""
-    above, _, name = folder.removesuffix("/").rpartition("charts/")
-    return (above, name) if name and "/" not in name and above[-1:] in ("", "/") else ("", "")
+    *above, charts, name = ["", "", *folder.split("/")[:-1]]
+    return ("".join(f"{one}/" for one in above[2:]), name) if charts == "charts" else ("", "")
 
 
 def _subcharts(path: str) -> list[str]:
