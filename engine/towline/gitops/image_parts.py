@@ -10,6 +10,8 @@ from towline.image import has_registry
 
 REGISTRY = "registry"
 PARTS = ("image", "repository", REGISTRY, "name", "tag", "digest")
+JOINED = ("repository", "image")  # parts that a registry may stand apart from
+_OPEN = re.compile(r"\{\{|\$[({A-Z]")
 _DIGEST = re.compile(r"(?:sha\d+:)?[0-9a-f]{64,128}")
 _PARAMETER = re.compile(r"(.*)\[name=([^\]]*)\]\.value")
 _ABOVE = (("registry",), ("imageRegistry",), ("global", "registry"), ("global", "image", "registry"))
@@ -81,6 +83,11 @@ def stem(key: str) -> str:
 def digest_stem(key: str) -> str | None:
     """The same of a key that is called as a digest: sha256, imageDigest; None for any other."""
     return stem(key) if _DIGEST_KEY.search(key.lower()) else None
+
+
+def is_filled_later(text: str) -> bool:
+    """Whether a text is a template, or has a variable that is filled in later."""
+    return _OPEN.search(text) is not None
 
 
 def is_digest(text: str) -> bool:

@@ -12,14 +12,12 @@ from towline.gitops.beside import text_at, texts_at, where_at
 from towline.gitops.chart_beside import merged
 from towline.gitops.document import spell
 from towline.gitops.image_effect import composed
-from towline.gitops.image_parts import ImagePart, ImageParts, before, global_paths, registries_above
+from towline.gitops.image_parts import JOINED, ImagePart, ImageParts, before, global_paths, is_filled_later, registries_above
 from towline.gitops.value_images import Beside, Spot, map_in, registry_key
 from towline.image import has_registry
 from towline.yaml_marks import Path
 
-_OPEN = re.compile(r"\{\{|\$[({A-Z]")  # a template, or a variable that is filled in later
 _EMPTY = re.compile(r"|~|null|<[^<>]*>|todo|tbd|placeholder|(?:change|replace)[-_ ]?me", re.IGNORECASE)
-_JOINED = ("repository", "image")  # parts that a registry may stand apart from
 
 
 def placed_texts(
@@ -41,11 +39,11 @@ def placed_texts(
         assert isinstance(spot.wanted, ImagePart)
         image, part = spot.wanted.image, spot.wanted.part
         texts[spot.text] = str(spot.wanted)
-        if part not in _JOINED:
+        if part not in JOINED:
             continue
         key, below = registry_key(spot.leaf), plain_data.texts_at(map_in(base, spot))
         apart = spot.beside.get(key, below.get(key, ""))
-        if _OPEN.search(apart):  # its value is known elsewhere, and that a chart joins the two is
+        if is_filled_later(apart):  # its value is known elsewhere, and that a chart joins the two is
             texts[spot.text] = str(spot.wanted).removeprefix(f"{image.host}/")
             continue
         there = spot.old or below.get(spot.leaf, "")
@@ -99,7 +97,7 @@ def doubts(
     """What a chart that nobody knows would run of those that get a name with a host below a registry for several images."""
     found: list[str] = []
     for spot in spots:
-        if not isinstance(spot.wanted, ImagePart) or spot.wanted.part not in _JOINED:
+        if not isinstance(spot.wanted, ImagePart) or spot.wanted.part not in JOINED:
             continue
         image, below = spot.wanted.image, plain_data.texts_at(map_in(base, spot))
         key, common = registry_key(spot.leaf), _common(spot, base, others)
@@ -110,7 +108,7 @@ def doubts(
                 f"before it would run {common}/{image.repository} (valuesPaths can set it: registry)"
             )
         above = _above(there, spot, base) if not (apart or common or _EMPTY.fullmatch(there)) else []
-        if above and image.repository not in _joined(there, spot, base) and not _OPEN.search(above[0]):
+        if above and image.repository not in _joined(there, spot, base) and not is_filled_later(above[0]):
             found.append(
                 f"{spot.text} was {there}, and gets {image.repository}; a chart that puts the registry "
                 f"of its values before it would run {above[0]}/{image.repository} (valuesPaths can set that one: registry)"
@@ -120,7 +118,7 @@ def doubts(
 
 def _is_untold(image: ImageParts, apart: str, there: str, common: str) -> bool:
     """Whether nothing tells that the registry for all images, which is another one, is put before what stands there."""
-    fits = image.repository.startswith(f"{common}/") or _OPEN.search(common)
+    fits = image.repository.startswith(f"{common}/") or is_filled_later(common)
     return not apart and not fits and _EMPTY.fullmatch(there) is not None
 
 
@@ -154,7 +152,7 @@ def _check_common(spot: Spot, above: str, rest: str, common: str) -> None:
     assert isinstance(spot.wanted, ImagePart)
     image = spot.wanted.image
     there = composed(above, rest, "", "")
-    if not common or above != common or _OPEN.search(common) or there == image.repository:
+    if not common or above != common or is_filled_later(common) or there == image.repository:
         return
     paths = global_paths(tuple(map(str, spot.map_path)))
     place = spot.place

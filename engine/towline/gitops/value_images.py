@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from towline.gitops.document import Edit, spell
 from towline.gitops.dotted import Place, parse_dotted
 from towline.gitops.image_effect import composed
 from towline.gitops.image_parts import (
+    JOINED,
     REGISTRY,
     ImagePart,
     ImageParts,
@@ -32,10 +32,7 @@ _OTHERWISE = {
 }
 _NAMES = ("name", "path", "url", "ref")  # keys that call other things as well
 _MOST = 1000  # parameters of one list
-_OPEN = re.compile(r"\{\{|\$[({A-Z]")  # a template, or a variable that is filled in later
-_EMPTY = re.compile(r"|~|null|<[^<>]*>|todo|tbd|placeholder|(?:change|replace)[-_ ]?me", re.IGNORECASE)
 _NO_VALUES: Mapping[str, Any] = {}
-_JOINED = ("repository", "image")  # parts that a registry may stand apart from
 
 Site = tuple[str, tuple[tuple[int, Path], ...], int, Path]
 
@@ -259,7 +256,7 @@ def _instead_of(spot: Spot, below: Mapping[str, Any]) -> list[str]:
     return [
         key
         for key, text in texts.items()
-        if text and key.lower() in others and (not usual or (spot.leaf in _JOINED and "/" in text))
+        if text and key.lower() in others and (not usual or (spot.leaf in JOINED and "/" in text))
         if spot.leaf != "repository" or key.lower() not in _NAMES or _is_like_image(text)
     ]
 

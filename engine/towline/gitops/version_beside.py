@@ -8,7 +8,7 @@ from typing import Any
 
 from towline.errors import ConfigError
 from towline.gitops.beside import where_at
-from towline.gitops.image_parts import ImagePart, digest_stem, is_digest, stem
+from towline.gitops.image_parts import ImagePart, digest_stem, is_digest, is_filled_later, stem
 from towline.gitops.plain_data import texts_at
 from towline.gitops.value_images import Beside, Spot, map_in
 from towline.image import parse_familiar
@@ -16,7 +16,6 @@ from towline.image import parse_familiar
 _VERSIONED = ("tag", "image")  # parts that a digest beside would win over
 _IMAGE_KEY = re.compile(r"(?:image|tag|repository)$", re.IGNORECASE)
 _DIGEST_NAME = re.compile(r"@sha\d+$")  # `name@sha256`, with the rest of the digest as the tag
-_OPEN = re.compile(r"\{\{|\$[({A-Z]")
 
 
 def digests_beside(spots: Sequence[Spot], base: Mapping[str, Any]) -> list[Beside]:
@@ -102,4 +101,4 @@ def _instead(spot: Spot, old: str) -> str:
 def _versioned(text: str) -> bool:
     """Whether an image has a tag or a digest of its own, or may get one."""
     there = parse_familiar(text)
-    return bool(_OPEN.search(text) or (there and (there.image.tag or there.image.digest)))
+    return is_filled_later(text) or bool(there and (there.image.tag or there.image.digest))
