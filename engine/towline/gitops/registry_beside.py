@@ -53,7 +53,8 @@ def placed_texts(
         common = "" if joined is False else _common(spot, base, others)
         if joined is None and _is_untold(image, apart, there, common):
             common = ""  # nothing says yet that the chart puts it before this image: a host of its own
-        registry, rest = image.spread(there, apart, common)
+        now = there if spot.place.missing else spot.old  # an empty one takes away that of the chart's own values
+        registry, rest = image.spread(now, apart, common)
         _check_common(spot, before(rest, registry or apart, common), rest, common)
         texts[spot.text] = rest + _version(spot)
         if registry and registry != apart and all(other.leaf != key for other in spots):

@@ -64,6 +64,15 @@ def test_a_registry_of_the_chart_s_own_values_that_the_file_empties_is_put_befor
         assert placed_texts(group, base, joined=True)[0] == {"a.repository": "reg.io/team/web"}
 
 
+def test_a_name_that_the_file_empties_is_not_the_one_of_the_chart_s_own_values() -> None:
+    base = {"a": {"registry": "", "repository": "reg.io/team/web"}}
+    group = spots("a: {repository: ''}\nglobal: {imageRegistry: reg.io}\n", a_repository="repository")
+    assert placed_texts(group, base, joined=True) == ({"a.repository": "team/web"}, [])
+    group = spots("a: {repository: '', registry: q.io}\n", a_repository="repository")
+    texts, more = placed_texts(group, base, joined=False)
+    assert (texts, [one.new for one in more]) == ({"a.repository": "team/web"}, ["reg.io"])
+
+
 @pytest.mark.parametrize("empty", ["", "''", "~", "null", "Null"])
 def test_a_registry_that_is_null_is_none(empty: str) -> None:
     """As charts have it in their values that leave it to who deploys them."""
