@@ -109,7 +109,7 @@ Map runEngine(String name, String folder, List variables) {
     int code = 0
     withEnv(variables.collect { Object entry -> entry.toString().replace('$', '$$') }) {   // else it takes $NAME for another variable's value
         code = sh(label: 'towline ' + name, returnStatus: true, script: '''set +x
-exec sh "$TOWLINE_CALL_FOLDER/engine.sh" "$TOWLINE_CALL_COMMAND" ${TOWLINE_CALL_STEP:+"$TOWLINE_CALL_STEP"} \\
+exec /bin/sh "$TOWLINE_CALL_FOLDER/engine.sh" "$TOWLINE_CALL_COMMAND" ${TOWLINE_CALL_STEP:+"$TOWLINE_CALL_STEP"} \\
     --request "$TOWLINE_CALL_FOLDER/request.json" --result "$TOWLINE_CALL_FOLDER/result.json" \\
     ${TOWLINE_CALL_STAGE:+--stage "$TOWLINE_CALL_STAGE"} ${TOWLINE_CALL_IF_ACTIVE:+--if-active}''') as int
     }

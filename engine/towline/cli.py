@@ -22,7 +22,7 @@ from towline.commands.parser import arguments, chosen, shared, spelled_out, verb
 from towline.console import VERBOSE, Console, Output
 from towline.detail import send_to
 from towline.errors import Interrupted, MachineError, TowlineError
-from towline.files import version, write_whole
+from towline.files import enter_workspace, version, write_whole
 from towline.secret import is_secret
 from towline.wire import Outcome, Request, encode_result, read_request
 
@@ -83,6 +83,7 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
         failure = getattr(module, "FAILURE", 0)
         identity = replace(identity, step=step or identity.step)
         call = Call(request=request, requested=bool(common.request), environ=taken, folder=_here(), console=console, out=output)
+        enter_workspace(call.folder, taken)
         ending = module.execute(arguments(parser, rest, common, module), call)
     except TowlineError as fault:
         ending = fault

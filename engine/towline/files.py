@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import stat
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +14,9 @@ from towline.errors import MachineError
 
 _PACKAGED = Path(__file__).parent / "resources"  # where a wheel and a zipapp hold the shared data
 _CHECKOUT = Path(__file__).parents[2] / "resources" / "towline"  # a link to it would make Jenkins refuse the library
+_WORKSPACES = ("WORKSPACE", "GITHUB_WORKSPACE", "CI_PROJECT_DIR", "BUILD_SOURCESDIRECTORY", "BITBUCKET_CLONE_DIR", "CI_WORKSPACE", "DRONE_WORKSPACE",
+               "TRAVIS_BUILD_DIR", "BUILDKITE_BUILD_CHECKOUT_PATH")
+_workspaces: list[Path] = []
 
 
 @cache
@@ -39,11 +44,26 @@ def version() -> str:
     return resource_text("VERSION").strip()
 
 
+def enter_workspace(folder: Path, environ: Mapping[str, str]) -> None:
+    """Let the whole workspace count as one from now on, wherever in it the engine runs: what the CI system calls so, and the checkout around `folder`."""
+    named = (Path(environ[name]) for name in _WORKSPACES if environ.get(name, "").startswith("/"))
+    around = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
+    _workspaces[:] = [*named, folder, *([around] if around != _home() else [])]  # who keeps the home in git has programs of their own in it
+
+
 def in_workspace(path: Path, folder: Path) -> bool:
-    """Whether `path`, or what it leads to, lies in the workspace `folder`, whose files a pull request can change; nothing does where that is `/`."""
-    homes = {folder.absolute(), folder.resolve()} - {Path("/")}
+    """Whether `path`, or what it leads to, lies in the workspace, whose files a pull request can change, or in `folder`; nothing does where that is `/`."""
+    homes = {place for one in (folder, *_workspaces) for place in (one.absolute(), one.resolve())} - {Path("/")}
     places = (Path(os.path.normpath(path.absolute())), path.resolve())
     return any(place.is_relative_to(home) for place in places for home in homes)
+
+
+def _home() -> Path | None:
+    """The user's home as the machine knows it; HOME may be the workspace."""
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return None
 
 
 def misfit(path: Path, most: int) -> str:

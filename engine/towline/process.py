@@ -43,7 +43,7 @@ class Overrun(Exception):
 def find(name: str, environ: Mapping[str, str]) -> str | None:
     """The program `name` on the PATH of `environ`; None where there is none.
 
-    Relative entries, and what lies in the working directory, are left out: that is the workspace, which a pull request can change.
+    Relative entries, and what lies in the workspace, which a pull request can change, are left out.
     """
     folders = [part for part in environ.get("PATH", os.defpath).split(os.pathsep) if Path(part).is_absolute()]
     found = (shutil.which(name, path=folder) for folder in folders)

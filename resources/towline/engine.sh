@@ -1,14 +1,20 @@
 # Finds the Towline engine on this machine and becomes it: $TOWLINE_ENGINE, else `towline` on PATH.
 # Never one in the workspace, which a pull request can change: neither by a relative path nor by a folder in it.
 set -eu
+# What Python would load before the engine can look where it comes from.
+unset PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE PYTHONPLATLIBDIR PYTHONINSPECT PYTHONBREAKPOINT PYTHONWARNINGS
 
 say() {
     echo "towline: $1" >&2
     exit 9
 }
 
-# Is the program $1 outside of the workspace (and of the folder the step runs in)?
+# Is the program $1, and what it is a link to, outside of the workspace (and of the folder the step runs in)?
 outside() {
+    lies_outside "$1" && lies_outside "$(command -p readlink -f -- "$1")"
+}
+
+lies_outside() {
     folder=$(CDPATH='' cd -P -- "${1%/*}/" && pwd -P) || return 1
     for inside in "$(pwd -P)" "${WORKSPACE:-$(pwd -P)}"; do
         inside=$(CDPATH='' cd -P -- "$inside" && pwd -P) || return 1

@@ -12,6 +12,7 @@ import pytest
 
 from towline import process
 from towline.errors import ConfigError, MachineError
+from towline.files import enter_workspace
 from towline.process import Completed, Overrun, find, run
 
 CALM = {"PATH": "/usr/bin:/bin"}
@@ -179,6 +180,21 @@ def test_programs_of_the_workspace_do_not_count(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "link").symlink_to(workspace / "bin")
     monkeypatch.chdir(workspace)
     assert find("tool", {"PATH": path.format(here=workspace, link=tmp_path / "link")}) is None
+
+
+@pytest.mark.parametrize("sign", [{}, {"WORKSPACE": "{workspace}"}, {"GITHUB_WORKSPACE": "{workspace}"}, {"CI_PROJECT_DIR": "{workspace}"}])
+def test_programs_of_the_whole_workspace_do_not_count_wherever_the_step_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: dict[str, str]) -> None:
+    workspace = tmp_path / "workspace"
+    for folder in (workspace / "app", workspace / "bin", *([] if sign else [workspace / ".git"])):
+        folder.mkdir(parents=True)
+    (workspace / "bin" / "tool").write_text("#!/bin/sh\n")
+    (workspace / "bin" / "tool").chmod(0o755)
+    monkeypatch.chdir(workspace / "app")
+    enter_workspace(workspace / "app", {name: value.format(workspace=workspace) for name, value in sign.items()})
+    assert find("tool", {"PATH": str(workspace / "bin")}) is None
+    enter_workspace(tmp_path, {"WORKSPACE": "/"})
+    assert find("tool", {"PATH": "/nowhere:/bin"}) is None
+    assert find("sh", {"PATH": "/nowhere:/bin"}) == "/bin/sh"
 
 
 def test_a_program_behind_the_workspaces_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

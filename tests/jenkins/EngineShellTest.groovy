@@ -60,11 +60,26 @@ class EngineShellTest {
         assert start(PATH: "$link:/usr/bin:/bin" as String)[0] == 9
     }
 
+    @Test void 'a link to a program of the workspace is still the workspace, one to another program is none'() {
+        File links = tmp.newFolder('links')
+        java.nio.file.Files.createSymbolicLink(new File(links, 'towline').toPath(), program(new File(workspace, 'bin'), 'changed by a pull request').toPath())
+        assert start(PATH: "$links:/usr/bin:/bin" as String)[0] == 9
+        File others = tmp.newFolder('others')
+        java.nio.file.Files.createSymbolicLink(new File(others, 'towline').toPath(), program(tools, 'linked').toPath())
+        assert start(PATH: "$others:/usr/bin:/bin" as String) == [0, 'linked 2 run a b']
+    }
+
     @Test void 'in a folder of the workspace the whole workspace is left out'() {
         program(new File(workspace, 'bin'), 'changed by a pull request')
         File sub = new File(workspace, 'sub')
         sub.mkdirs()
         assert start([PATH: "$workspace/bin:/usr/bin:/bin" as String], sub)[0] == 9
+    }
+
+    @Test void 'what Python would load first does not come from the environment'() {
+        File engine = program(tools, 'named')
+        engine.text = '#!/bin/sh\necho "${PYTHONPATH-none} ${PYTHONHOME-none} ${PYTHONSTARTUP-none}"\n'
+        assert start(TOWLINE_ENGINE: engine.path, PYTHONPATH: workspace.path, PYTHONHOME: workspace.path, PYTHONSTARTUP: 'x.py') == [0, 'none none none']
     }
 
     @Test void 'a machine without an engine is told what to set'() {
