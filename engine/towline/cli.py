@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import gc
 import io
-import json
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ from towline.detail import send_to
 from towline.errors import Interrupted, MachineError, TowlineError
 from towline.files import enter_workspace, version, write_whole
 from towline.secret import is_secret
+from towline.shown import tame_json, use
 from towline.wire import Outcome, Request, encode_result, read_request
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -63,6 +63,7 @@ def _flushed() -> bool:
 def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO, err: TextIO) -> int:
     """Run the command that `words` name and give its exit code; a result file is written on every way out."""
     console, output = Console(err, environ), Output(out)
+    use(console.masks)
     if list(words) in (["--version"], ["version"]):  # before argparse is set up: half of what the answer would cost
         return _print(f"towline {version()}\n", output, console)
     started = time.monotonic()
@@ -139,9 +140,10 @@ def _here() -> Path:
 
 
 def _masked(result: Mapping[str, Any], console: Console) -> dict[str, object]:
-    """The parts that are written for people, without secrets; the others are data, which a short secret would garble."""
-    error = result["error"] and {key: console.mask(text) for key, text in result["error"].items()}
-    return {"summary": console.mask(result["summary"]), "error": error}
+    """The parts that are written for people, as these get to see them; the others are data, which a short secret would garble."""
+    error = result["error"] and {key: console.shown(text) for key, text in result["error"].items()}
+    links = [{key: console.shown(text) for key, text in link.items()} for link in result["links"]]
+    return {"summary": console.shown(result["summary"]), "links": links, "error": error}
 
 
 def _unexpected(fault: Exception, console: Console) -> TowlineError:
@@ -153,12 +155,12 @@ def _unexpected(fault: Exception, console: Console) -> TowlineError:
 
 def _finish(words: Sequence[str], ending: Outcome | TowlineError, result: Mapping[str, object], *, console: Console, out: Output) -> int:
     """Write and print what came of it and give the exit code: the file first, since a stream may be closed or its disk full."""
-    text = json.dumps({**result, **_masked(result, console)}, indent=2, ensure_ascii=False) + "\n"
+    text = tame_json({**result, **_masked(result, console)}) + "\n"
     code = ending.exit_code if isinstance(ending, TowlineError) else 0
     path = _flag(words, "--result")
     try:
         if path:
-            write_whole(Path(path), text.encode("utf-8", "replace"))
+            write_whole(Path(path), text.encode())
     except MachineError as fault:
         console.fail(fault)
         code = code or fault.exit_code

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 import os
 import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TextIO
-from urllib.parse import quote, quote_plus
 
 from towline.errors import MachineError, Negative, TowlineError
-from towline.secret import MASK
+from towline.masks import Masks
+from towline.shown import tame
 
 QUIET, VERBOSE = "--quiet", "--verbose"
 _RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 _CLEAR, _UP = "\r\x1b[2K", "\x1b[1A"
 _WIDTH = 80
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-_SHORTEST, _SHORTEST_LINE = 4, 8
 
 
 class Console:
@@ -31,7 +28,7 @@ class Console:
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str] = _NOTHING) -> None:
         self._stream = stream
-        self._hidden: set[str] = set()
+        self.masks = Masks()
         self._said_once: set[str] = set()
         self._coloured = not environ.get("NO_COLOR")  # https://no-color.org: any value but the empty one
         self._dumb = environ.get("TERM") == "dumb"
@@ -40,19 +37,16 @@ class Console:
         self.level = ""
 
     def hide(self, secret: str) -> None:
-        """Mask `secret` from now on, as it is, URL-quoted, as JSON and in base64; under four characters it would garble every line.
-
-        The lines of a longer secret, a key for example, are masked one by one too.
-        """
-        for text in (secret, secret.strip()):
-            self._hidden.update(_forms(text) if len(text) >= _SHORTEST else ())
-        self._hidden.update(line for line in secret.splitlines() if len(line) >= _SHORTEST_LINE)
+        """Mask `secret` from now on, in every form that it may take."""
+        self.masks.hide(secret)
 
     def mask(self, text: str) -> str:
-        """`text` with every registered secret replaced, the longest first."""
-        for secret in sorted(self._hidden, key=len, reverse=True):
-            text = text.replace(secret, MASK)
-        return text
+        """`text` with every registered secret replaced."""
+        return self.masks.mask(text)
+
+    def shown(self, text: str) -> str:
+        """`text` as people get to see it: without secrets, and without anything that a terminal or a CI system obeys."""
+        return tame(self.mask(text))
 
     @property
     def terminal(self) -> bool:
@@ -75,7 +69,7 @@ class Console:
         if self.level == QUIET:
             return
         with contextlib.suppress(OSError, ValueError), self._guard:
-            self._stream.write(self._cleared() + self.mask("\n".join(lines)))
+            self._stream.write(self._cleared() + "\n".join(map(self.shown, lines)))
             self._stream.flush()
             self._renewed = len(lines)
 
@@ -102,23 +96,23 @@ class Console:
         if isinstance(fault, Negative):
             self.say(fault.message)
             return
-        self._write(f"{self._label('error', _RED)} {fault.message}")
+        self._write(fault.message, self._label("error", _RED))
         if fault.where:
-            self._write(f"  where: {fault.where}")
+            self._write(fault.where, "  where:")
         if fault.hint:
-            self._write(f"  next:  {fault.hint}")
+            self._write(fault.hint, "  next: ")
 
     def _once(self, kind: str, text: str, colour: str) -> None:
         if text not in self._said_once and not (kind == "note" and self.level == QUIET):
             self._said_once.add(text)
-            self._write(f"{self._label(kind, colour)} {text}")
+            self._write(text, self._label(kind, colour))
 
     def _label(self, kind: str, colour: str) -> str:
         return f"{colour}{kind}:{_PLAIN}" if colour and self._coloured and self.terminal else f"{kind}:"
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, label: str = "") -> None:
         with contextlib.suppress(OSError, ValueError), self._guard:  # a log that cannot be written must not end the step, nor cost its result
-            print(self._cleared() + self.mask(text), file=self._stream, flush=True)
+            print(f"{self._cleared()}{label}{' ' if label else ''}{self.shown(text)}", file=self._stream, flush=True)
 
     def _cleared(self) -> str:
         """What empties the lines that `renew` has shown and goes to the first of them; nothing where no person looks on."""
@@ -127,7 +121,7 @@ class Console:
 
 
 class Output:
-    """Standard output, where what was asked for is printed; nothing is masked."""
+    """Standard output, where what was asked for is printed: data as it is, and lines for people by `shown.tame_lines`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -142,11 +136,3 @@ class Output:
         except (OSError, ValueError) as fault:
             reason = fault.strerror if isinstance(fault, OSError) else str(fault)
             raise MachineError(f"cannot write to standard output: {reason}", hint="see where it leads to, or take the result from --result FILE") from fault
-
-
-def _forms(secret: str) -> set[str]:
-    """How a secret may show up: in URLs, in JSON, in headers; a variable of the environment need not be Unicode."""
-    data = secret.encode("utf-8", "surrogatepass")
-    encoded = base64.b64encode(data).decode()
-    return {secret, quote(data, safe=""), quote(data), quote_plus(data), json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1],
-            encoded, encoded.rstrip("=")}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,12 +25,12 @@ from towline.exchange import HttpRequest
 from towline.files import write_whole
 from towline.retry import Clock, Deadline
 from towline.secret import Login
+from towline.shown import words
 from towline.transport import Transport
 from towline.written import WrittenFloat, WrittenInteger, from_json
 
 _BODY = 8 * 1024 * 1024
 _SECONDS = 180.0
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\uffff]+")
 
 
 class Vault:
@@ -158,7 +157,7 @@ def _map(value: Any) -> Mapping[str, Any]:
 
 def _said(fault: Exception) -> str:
     """Vault's own words, as far as they are fit for a line."""
-    text = _UNPRINTABLE.sub(" ", str(fault.args[0] if fault.args else "") or "").strip()[:200]
+    text = words(str(fault.args[0] if fault.args else "") or "", 200)
     return f": {text}" if text else ""
 
 

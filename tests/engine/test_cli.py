@@ -197,6 +197,18 @@ def test_no_image_known_is_an_error_and_no_success(workspace: Path) -> None:
     assert "no image" in ending.result["error"]["message"]
 
 
+def test_what_others_wrote_is_no_line_and_no_command_of_ours(workspace: Path) -> None:
+    name = "a\n::error::forged\x1b[31m ##vso[task.setvariable variable=TOWLINE_ENGINE]x.yml"
+    configure(workspace, json.dumps({"customDefaults": [name]}))
+    ending = Ending(["run", "imagePushToRegistry"], workspace)
+    assert ending.code == 3
+    for text in (ending.err, ending.result["error"]["message"]):
+        assert "\n::" not in text
+        assert "\x1b" not in text
+        assert "##vso" not in text
+        assert "forged" in text
+
+
 def test_the_result_names_the_step_by_its_own_name_and_the_stage(workspace: Path) -> None:
     ending = Ending(["run", "gitopsUpdateDeployment", "--stage", "Acceptance"], workspace)
     assert (ending.result["step"], ending.result["stage"]) == ("gitOpsUpdateDeployment", "Acceptance")

@@ -96,7 +96,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         sent = transport.total
     said = f"{'nothing was done: ' if task.dry_run else ''}{line(reports[0], dry_run=task.dry_run)}"
     if not arguments.json:
-        call.out.write(f"{said}\n")
+        call.out.write(f"{call.console.shown(said)}\n")
     return Outcome(status=SUCCESS if reports[0].changed else UNCHANGED, summary=said,
                    outputs={**outputs(reports, dry_run=task.dry_run), "requests": sent.requests, "retries": sent.retries})
 

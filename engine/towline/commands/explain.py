@@ -20,6 +20,7 @@ from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.types import EMPTY, coerce
 from towline.errors import UsageError
 from towline.secret import MASK, is_secret
+from towline.shown import tame_lines
 from towline.suggest import nearest
 from towline.wire import SUCCESS, Outcome
 
@@ -58,7 +59,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         title = f"{schema.name} in stage {inputs.stage}" if inputs.stage else schema.name
         notes = [line for title, found in (("faults:", faults), ("warnings:", warnings)) if found for line in ("", title, *found)]
         notes += [hint] if faults and (hint := no_stage(call, inputs.documents)) else []
-        call.out.write("\n".join([title, "", *([line for page in pages for line in page] or ["nothing is set"]), *notes, ""]))
+        call.out.write(tame_lines("\n".join([title, "", *([line for page in pages for line in page] or ["nothing is set"]), *notes, ""])))
     summary = f"{sum(bool(record['set']) for record in records)} of {len(records)} parameters are set"
     return Outcome(status=SUCCESS, summary=summary, outputs={"parameters": records, "faults": faults, "warnings": warnings})
 

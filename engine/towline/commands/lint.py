@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from towline.errors import ConfigError
 from towline.files import version, write_whole
 from towline.git.checkout import origin
 from towline.pipeline.productive import Rules
+from towline.shown import tame_json, tame_lines
 from towline.steps.workspace import find_file
 from towline.wire import SUCCESS, Outcome
 from towline.yaml_marks import YamlFault, load
@@ -48,9 +48,9 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         call.console.hide(secret)
     found = [_masked(each, call.console.mask) for each in in_order(report.findings, files=names)]
     if not call.requested and not arguments.json:
-        call.out.write("".join(f"{each}\n" for each in found))
+        call.out.write(tame_lines("".join(f"{each}\n" for each in found)))
     if arguments.sarif:
-        write_whole(call.folder / arguments.sarif, (json.dumps(sarif(found, version=version()), indent=2, ensure_ascii=False) + "\n").encode())
+        write_whole(call.folder / arguments.sarif, (tame_json(sarif(found, version=version())) + "\n").encode())
     ending = _ending(found)
     call.console.say(ending.summary if (call.folder / names[0]).exists() else f"there is no {names[0]}; {ending.summary}")
     return ending

@@ -14,6 +14,7 @@ from towline.config.documents import stage_name
 from towline.errors import UsageError
 from towline.pipeline import stages
 from towline.pipeline.stages import StagePlan, StepPlan
+from towline.shown import tame_lines
 from towline.suggest import nearest
 from towline.wire import SUCCESS, Outcome
 
@@ -45,7 +46,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     if not call.requested and not arguments.json:
         whole = arguments.all or bool(asked)
         lines = [line for stage in planned for line in _lines(stage, whole=whole)] + ([] if whole else _left_out(planned))
-        call.out.write("".join(f"{line}\n" for line in lines))
+        call.out.write(tame_lines("".join(f"{line}\n" for line in lines)))
     active = [stage.name for stage in planned if stage.active != "no"]
     return Outcome(status=SUCCESS, summary=f"active: {', '.join(active) or 'no stage'}", outputs={"stages": [_record(stage) for stage in planned]})
 

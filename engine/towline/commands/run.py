@@ -35,6 +35,7 @@ from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, TowlineError, UsageError
 from towline.pipeline import environment, stages
 from towline.pipeline.ci import NONE
+from towline.shown import tame_lines
 from towline.steps.task import Task
 from towline.suggest import close
 from towline.wire import BIND, SKIPPED, Binding, Outcome
@@ -212,7 +213,7 @@ def _perform(arguments: argparse.Namespace, call: Call, *, settings: Settings, v
 def _show(call: Call, arguments: argparse.Namespace, outputs: Mapping[str, object]) -> None:
     """Print the diff of a dry run to standard output, where nothing else goes, so that it can be read by a program."""
     if not arguments.json and outputs.get("diff"):
-        call.out.write(str(outputs["diff"]))
+        call.out.write(tame_lines(call.console.mask(str(outputs["diff"]))))
 
 
 def _task(call: Call, settings: Settings, values: Mapping[str, object], *, dry_run: bool) -> Task:

@@ -13,6 +13,7 @@ from towline.git.remote import Remote
 from towline.process import Completed, Overrun, find, run
 from towline.retry import Deadline, pause
 from towline.secret import MASK
+from towline.shown import masked
 
 _TRIES = 5
 _TEXT = 2000
@@ -130,9 +131,10 @@ class Program:
 
     def text(self, done: Completed) -> str:
         """What git and the server had to say, for people: one text without control characters, user info and secrets, capped."""
-        words = _USER_INFO.sub("", _CONTROL.sub(" ", done.err.decode("utf-8", "replace"))).strip()
+        words = masked(done.err.decode("utf-8", "replace"))
         for secret in access.secrets(self._remote):
             words = words.replace(secret, MASK)
+        words = _USER_INFO.sub("", _CONTROL.sub(" ", words)).strip()
         if done.code < 0:
             words = f"git died of signal {-done.code}\n{words}".strip()
         return words if len(words) <= _TEXT else f"{words[:_TEXT]} ..."

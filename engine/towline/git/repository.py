@@ -21,6 +21,7 @@ from towline.git.scope import WHOLE, Scope, scope_of
 from towline.git.signing import SigningKey, signing
 from towline.git.tree import Entry, rewrite
 from towline.retry import Clock, Deadline
+from towline.shown import masked, tame_lines
 from towline.suggest import some
 
 _SECONDS = 600.0
@@ -234,7 +235,7 @@ class Repository:
         """Make a commit and give its id; raises CredentialError."""
         identity = {f"GIT_{role}_{part}": value.replace("\0", "") for role in ("AUTHOR", "COMMITTER")
                     for part, value in (("NAME", author.name), ("EMAIL", author.email))}
-        text = message.replace("\0", "").strip() + "\n"
+        text = tame_lines(masked(message.replace("\0", "").strip())) + "\n"
         words = ("commit-tree", tree, *(word for parent in parents for word in ("-p", parent)))
         if author.key is None:
             return self._copy.plain.local(*words, stdin=text.encode(), variables=identity).decode().strip()

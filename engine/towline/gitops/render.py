@@ -19,6 +19,7 @@ import towline
 from towline import process
 from towline.errors import MachineError, RenderError, TowlineError
 from towline.gitops.child import FAULT
+from towline.shown import words
 
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"}
 _GO_DIED = 2  # the Go runtime's own end, as a program; as a library it aborts
@@ -91,4 +92,4 @@ def _killed(ended: process.Completed, limits: Limits, where: str) -> RenderError
 
 
 def _last_line(text: bytes) -> str:
-    return (text.decode(errors="replace").strip().splitlines() or ["nothing was said"])[-1][:500]
+    return words((text.decode(errors="replace").strip().splitlines() or ["nothing was said"])[-1], 500)

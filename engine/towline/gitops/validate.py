@@ -10,6 +10,7 @@ import kubernetes_validate
 import yaml
 
 from towline.errors import ConfigError, RenderError
+from towline.shown import words
 
 _KIND = re.compile(r"[A-Za-z0-9]+")
 _API = re.compile(r"(?:[a-z0-9]+/|[a-z0-9.-]+\.k8s\.io/)?v[a-z0-9]+")  # of a group with another domain the library would take the wrong schema
@@ -44,7 +45,7 @@ class Validator:
             raise ConfigError(fault.message, where="kubeVersion", hint="leave it out, or install a newer kubernetes-validate") from fault
         except kubernetes_validate.ValidationError as fault:
             inside = ".".join(map(str, fault.absolute_path)) or "its top"
-            what = f"does not fit ({fault.validator})" if document["kind"] == "Secret" else str(fault.message)[:300]
+            what = f"does not fit ({fault.validator})" if document["kind"] == "Secret" else words(str(fault.message), 300)
             raise RenderError(f"{place}, {document['kind']}, {inside}: {what}", where=path,
                               hint=f"correct it for Kubernetes {self._version} (kubeVersion), or leave validateManifests out") from fault
         return True

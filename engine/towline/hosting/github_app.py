@@ -19,6 +19,7 @@ from towline.errors import ConfigError, CredentialError, GitError, GitUnreachabl
 from towline.exchange import HttpRequest
 from towline.git.folder import PrivateFolder
 from towline.process import Overrun, find, run
+from towline.shown import words
 from towline.transport import Transport
 
 USER = "x-access-token"
@@ -26,7 +27,6 @@ _BODY = 1024 * 1024
 _BACK, _AHEAD = 60, 540  # seconds of a JWT's life before and after now: clocks differ, and ten minutes are GitHub's most
 _OWNER, _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*"), re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]+")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +148,7 @@ def _object(data: bytes) -> Mapping[str, Any]:
 
 def _said(text: object) -> str:
     """The host's own words, as far as they are fit for a line."""
-    return f": {_UNPRINTABLE.sub(' ', text).strip()[:200]}" if isinstance(text, str) and text.strip() else ""
+    return f": {words(text, 200)}" if isinstance(text, str) and text.strip() else ""
 
 
 # ---- the App's own word

@@ -13,6 +13,7 @@ from towline import process
 from towline.errors import CredentialError
 from towline.registry.docker_config import Helper, as_login
 from towline.secret import Login
+from towline.shown import words
 
 _SECONDS = 30.0
 _NOT_FOUND = "credentials not found"
@@ -39,7 +40,7 @@ def ask(helper: Helper, environ: Mapping[str, str], *, seconds: float = _SECONDS
     text = done.out.decode("utf-8", "replace")
     if _NOT_FOUND in text.lower():
         return None
-    raise _failed(helper, f"ends with {done.code}: {' '.join(text.split())[:_TEXT]}")
+    raise _failed(helper, f"ends with {done.code}: {words(text, _TEXT)}")
 
 
 def _login(helper: Helper, out: bytes) -> Login | None:

@@ -13,6 +13,7 @@ import requests
 
 from towline.errors import ConfigError, MachineError
 from towline.registry.extent import Spool
+from towline.shown import words
 
 SECONDS = 600  # an old daemon writes the whole archive to its own disk before it sends the first byte
 _PIECE = 1024 * 1024
@@ -40,10 +41,11 @@ def _fill(spool: Spool, name: str, environ: Mapping[str, str]) -> None:
     except docker.errors.NotFound as fault:
         raise ConfigError(f"the Docker daemon has no image {name!r}", where="docker-daemon", hint="build it before this step, on this agent") from fault
     except docker.errors.APIError as fault:
-        raise MachineError(f"the Docker daemon does not give the image {name!r}: {str(fault.explanation)[:300]}", where="docker-daemon") from fault
+        raise MachineError(f"the Docker daemon does not give the image {name!r}: {words(str(fault.explanation), 300)}", where="docker-daemon") from fault
     except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as fault:
         why = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
-        raise MachineError(f"the Docker daemon at {_shown(where)} cannot be asked for {name!r}: {why[:300]}", where="docker-daemon", hint=_HINT) from fault
+        raise MachineError(f"the Docker daemon at {_shown(where)} cannot be asked for {name!r}: {words(why, 300)}", where="docker-daemon",
+                           hint=_HINT) from fault
 
 
 def _shown(where: str) -> str:

@@ -15,6 +15,7 @@ from towline.registry.coding import decoded
 from towline.registry.credentials import is_docker_hub
 from towline.registry.refusals import LOGIN, reason
 from towline.secret import Login
+from towline.shown import words
 from towline.suggest import nearest
 
 BODY = 64 * 1024
@@ -27,7 +28,6 @@ _BODIES = "the registry, or a proxy before it, limits the size of a request: hav
 ON_THE_WAY = "its bytes were right when they were sent, twice: the registry, or something on the way there, damages them; show this to those who run it"
 _DAMAGED = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
 _PAGE, _BEFORE = "a web page", "a web page came, so it may have been a proxy or a firewall before the registry"
-_UNPRINTABLE = r"[^\x20-\x7e\u00a0-\uffff]+"  # compiled where there is something to say: it takes as long as loading a module
 _FULL = r'no space left on device|"Err": 28\b'  # ENOSPC in words, and as Go writes it into JSON
 
 
@@ -107,12 +107,12 @@ def diagnose(response: Response) -> Diagnosis:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        return Diagnosis(codes=(), text=_printable(_plain(body, response.headers.get("Content-Type", ""))))
+        return Diagnosis(codes=(), text=words(_plain(body, response.headers.get("Content-Type", "")), _TEXT))
     errors = data.get("errors") if isinstance(data, dict) else None
     entries = [entry for entry in errors if isinstance(entry, dict)] if isinstance(errors, list) else []
     codes = tuple(str(entry.get("code", "")) for entry in entries)
-    words = "; ".join(f"{entry.get('code', '')}: {entry.get('message', '')}{_detail(entry)}".removeprefix(": ") for entry in entries)
-    return Diagnosis(codes=codes, text=_printable(words or _other_words(data)))
+    said = "; ".join(f"{entry.get('code', '')}: {entry.get('message', '')}{_detail(entry)}".removeprefix(": ") for entry in entries)
+    return Diagnosis(codes=codes, text=words(said or _other_words(data), _TEXT))
 
 
 def _other_words(data: object) -> str:
@@ -125,13 +125,9 @@ def _plain(body: bytes, content_type: str) -> str:
     """A text as it is, and the title of a web page."""
     text = body.decode("utf-8", "replace")
     if content_type.lower().startswith("text/plain"):
-        return " ".join(text.split())
+        return text
     title = re.search(r"<title>([^<]{1,200})</title>", text, re.IGNORECASE)
     return f"{_PAGE}, {' '.join(title[1].split())!r}" if title else ""
-
-
-def _printable(words: str) -> str:
-    return re.sub(_UNPRINTABLE, " ", words)[:_TEXT]
 
 
 def names(response: Response, digest: str) -> bool:

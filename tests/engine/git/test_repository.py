@@ -185,6 +185,13 @@ def test_a_commit_carries_message_and_identity_as_given(server: GitServer, bare:
     assert shown == f"Ann xExample||Ann xExample||{message}\n"
 
 
+def test_a_commit_carries_no_command_of_a_ci_system_and_no_control_character(server: GitServer, bare: Path, repository: Repository) -> None:
+    tip = repository.fetch("main")
+    commit = repository.commit(tip, {"README": b"x"}, message="Change\x1b[31m\n\n::error::x ##[y]\r\nSigned-off-by: A", author=AUTHOR)
+    repository.push(commit, tip)
+    assert server.git("log", "-1", "--format=%B", "main", repository=bare).strip() == "Change\\x1b[31m\n\n: :error::x # #[y]\r\nSigned-off-by: A"
+
+
 def test_a_commit_needs_a_name(repository: Repository) -> None:
     tip = repository.fetch("main")
     with pytest.raises(ConfigError):

@@ -1,0 +1,108 @@
+"""Pure. Secrets in a text become a mask, in whatever form they came along.
+
+A form is how hosts, programs and formats write a secret: quoted for URLs, as JSON, HTML, base64 at any offset, hexadecimal, in capitals, its blanks
+and what cannot be printed replaced.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, quote_plus
+
+from towline.secret import MASK
+
+_SHORTEST, _LONG = 4, 8  # below the first whole words alone count, else every line would be garbled; from the second on capitals do not matter
+_HTML = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;", ord("'"): "&#x27;"}
+_LOST = r"(?:\s|\?|\ufffd|[^\x21-\x7e]|\\[nrtxuU][0-9a-fA-F]{0,8}|&#x?[0-9a-fA-F]{1,6};){0,%d}"
+
+
+class Masks:
+    """The secrets of a run; what `hide` was given, `mask` takes out of every text."""
+
+    def __init__(self) -> None:
+        self._exact: set[str] = set()
+        self._any_case: set[str] = set()
+        self._patterns: dict[str, re.Pattern[str]] = {}
+
+    def hide(self, secret: str) -> None:
+        """Mask `secret` from now on, and each line of it that is long enough to be told from other words."""
+        for text in dict.fromkeys((secret, secret.strip())):
+            self._hide(text)
+        lines = secret.splitlines()
+        for line in lines if len(lines) > 1 else ():
+            if sum(map(str.isalnum, line)) >= _SHORTEST:
+                self._hide(line.strip())
+
+    def mask(self, text: str) -> str:
+        """`text` with a mask for every part in which there is a secret; one for those that overlap."""
+        done, parts = 0, list[str]()
+        for start, end in _joined(self._spans(text)):
+            parts += (text[done:start], MASK)
+            done = end
+        return "".join((*parts, text[done:])) if parts else text
+
+    def _hide(self, secret: str) -> None:
+        if len(secret) >= _SHORTEST:
+            forms = {form for form in _forms(secret) if len(form) >= _SHORTEST}
+            long = {form for form in forms if len(form) >= _LONG}
+            self._any_case.update(map(_small, long))
+            self._exact.update(forms - long)
+            if any(not "!" <= sign <= "~" for sign in secret):
+                self._patterns[secret] = re.compile(_loose(secret), re.IGNORECASE)
+        elif len(secret) > 1 and any(map(str.isalnum, secret)):
+            self._patterns[secret] = re.compile(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])")
+
+    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
+        for forms, where in ((self._exact, text), (self._any_case, _small(text))):
+            for form in forms:
+                at = where.find(form)
+                while at >= 0:
+                    yield at, at + len(form)
+                    at = where.find(form, at + 1)
+        for pattern in self._patterns.values():
+            yield from (found.span() for found in pattern.finditer(text))
+
+
+def _small(text: str) -> str:
+    """The text in small letters, each sign in its place: some are longer as such."""
+    lower = text.lower()
+    return lower if len(lower) == len(text) else "".join(sign if len(sign.lower()) > 1 else sign.lower() for sign in text)
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Spans in their order, those that overlap as one."""
+    begin = end = -1
+    for start, stop in sorted(spans):
+        if start > end or end < 0:
+            if end >= 0:
+                yield begin, end
+            begin, end = start, stop
+        end = max(end, stop)
+    if end >= 0:
+        yield begin, end
+
+
+def _forms(secret: str) -> Iterator[str]:
+    data = secret.encode("utf-8", "surrogatepass")  # a variable of the environment need not be Unicode
+    yield from (secret, quote(data, safe=""), quote(data), quote_plus(data), json.dumps(secret)[1:-1])
+    yield from (json.dumps(secret, ensure_ascii=False)[1:-1], secret.translate(_HTML), data.hex(), *_in_base64(data))
+
+
+def _in_base64(data: bytes) -> Iterator[str]:
+    """What of the secret stands in base64 wherever it begins: at the edges a sign belongs to what is beside it, too."""
+    whole = base64.b64encode(data).decode()
+    yield from (whole, whole.rstrip("="), base64.urlsafe_b64encode(data).decode().rstrip("="))
+    for offset in range(3):
+        encoded = base64.b64encode(bytes(offset) + data).decode().rstrip("=")
+        core = encoded[(0, 2, 3)[offset] : len(encoded) - bool((offset + len(data)) % 3)]
+        if len(core) >= _LONG:
+            yield from (core, core.replace("+", "-").replace("/", "_"))
+
+
+def _loose(secret: str) -> str:
+    """The secret as an expression that lets blanks, and what a host or a terminal cannot print, be anything of that kind."""
+    parts = re.split(r"([^\x21-\x7e]+)", secret)
+    return "".join(_LOST % (4 * len(part)) if number % 2 else re.escape(part) for number, part in enumerate(parts))

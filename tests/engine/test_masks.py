@@ -1,0 +1,70 @@
+"""A secret is masked in every form in which a host, a program or a format may repeat it, and words that are none stay."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from towline.masks import Masks
+from towline.secret import MASK
+
+SECRET = 'p@ss w/ör"d\\+1<&>'
+LONG = "Tr0ub4dor-and-3-horses-staple"
+
+
+def masked(text: str, *secrets: str) -> str:
+    masks = Masks()
+    for secret in secrets:
+        masks.hide(secret)
+    return masks.mask(text)
+
+
+@pytest.mark.parametrize("shown", [
+    SECRET, quote(SECRET, safe=""), quote(SECRET), quote_plus(SECRET), quote(SECRET, safe="").lower(), json.dumps(SECRET)[1:-1], html.escape(SECRET),
+    json.dumps(SECRET, ensure_ascii=False)[1:-1], base64.b64encode(SECRET.encode()).decode(), base64.urlsafe_b64encode(SECRET.encode()).decode().rstrip("="),
+    SECRET.encode().hex(), SECRET.encode().hex().upper(), SECRET.upper(), SECRET.replace(" ", "\t"), SECRET.replace(" ", "  "), SECRET.replace("ö", "?"),
+    SECRET.replace("ö", "\ufffd"), SECRET.replace("ö", " "),
+])
+def test_forms_of_a_secret(shown: str) -> None:
+    assert masked(f"before {shown} after", SECRET).replace("=", "") == f"before {MASK} after"
+
+
+@pytest.mark.parametrize("before", ["", "x", "xy", "robot:", "a-user:"])
+def test_base64_wherever_the_secret_stands_in_it(before: str) -> None:
+    encoded = base64.b64encode(f"{before}{LONG}:more".encode()).decode()
+    left = masked(encoded, LONG)
+    assert MASK in left
+    assert len(left.replace(MASK, "")) <= len(base64.b64encode(f"{before}:more".encode())) + 4  # the signs that hold others' bits, too
+
+
+@pytest.mark.parametrize(("secret", "shown"), [
+    ("two  blanks\tand a tab", "two blanks and a tab"), ("pass\u200bword\x07of-the-team", "password of-the-team"),
+    ("pass\U0001f600word-of-the-team", "pass?word-of-the-team"), ("pass\U0001f600word-of-the-team", "pass\\U0001f600word-of-the-team"),
+])
+def test_signs_that_got_lost_on_the_way(secret: str, shown: str) -> None:
+    assert masked(f"it was {shown}.", secret) == f"it was {MASK}."
+
+
+def test_the_lines_of_a_long_secret_are_masked_one_by_one() -> None:
+    assert masked("line-one-of-it, short1, {, line three", "line-one-of-it\nshort1\n{\nline three") == f"{MASK}, {MASK}, {{, {MASK}"
+
+
+@pytest.mark.parametrize(("secret", "text", "shown"), [
+    ("abc", "the password was abc.", f"the password was {MASK}."), ("abc", "abcd xabc ab_abc_", f"abcd xabc ab_{MASK}_"), ("abcd", "xabcdx", f"x{MASK}x"),
+    ("ABCD", "abcd", "abcd"), ("x", "x marks it", "x marks it"), ("--", "a -- b", "a -- b"), ("", "all", "all"), ("  \n", "a  \nb", "a  \nb"),
+])
+def test_short_secrets_count_as_whole_words(secret: str, text: str, shown: str) -> None:
+    assert masked(text, secret) == shown
+
+
+def test_secrets_that_overlap_become_one_mask() -> None:
+    assert masked("abcdefgh abcd", "abcd", "abcdefgh", "cdefgh", "gh abc") == MASK
+    assert masked("abcdefgh, abcd", "abcd", "cdefgh") == f"{MASK}, {MASK}"
+
+
+def test_a_text_whose_small_letters_are_longer_is_masked_all_the_same() -> None:
+    assert masked(f"İ {LONG}", LONG) == f"İ {MASK}"

@@ -1,0 +1,52 @@
+"""What is printed: no text of others becomes a line or a command of its own, and a secret is masked before anything is cut."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from towline.masks import Masks
+from towline.secret import MASK
+from towline.shown import masked, tame, tame_json, tame_lines, use, words
+
+SECRET = "Tr0ub4dor-and-3-horses"
+
+
+@pytest.fixture
+def masks() -> Iterator[Masks]:
+    own = Masks()
+    use(own)
+    yield own
+    use(Masks())
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("plain, ä, 日本", "plain, ä, 日本"), ("a\n::error::b", "a\n  | : :error::b"), ("::error::b", ": :error::b"), ("  ::debug::b", "  : :debug::b"),
+    ("a ##vso[task.complete]", "a # #vso[task.complete]"), ("##[error]", "# #[error]"), ("x##teamcity[y]", "x# #teamcity[y]"), ("\x1b[31mred", "\\x1b[31mred"),
+    ("a\r\nb", "a\n  | b"), ("a\rb", "a\\rb"), ("\u2028\x85\x9b\x08", "\\u2028\\x85\\x9b\\x08"), ("\u202eabc", "\\u202eabc"), ("tab\tkept", "tab\tkept"),
+    ("a\n[Pipeline] sh\n  next:  run this", "a\n  | [Pipeline] sh\n  |   next:  run this"), ("a::b", "a::b"),
+])
+def test_messages(text: str, shown: str) -> None:
+    assert tame(text) == shown
+
+
+def test_lines_of_standard_output_stay_lines() -> None:
+    assert tame_lines("+a\r\n ::error::b\n-\x1b[1m\n") == "+a\r\n : :error::b\n-\\x1b[1m\n"
+
+
+def test_json_says_the_same() -> None:
+    value = {"a": "\x1b ##vso[x] ##[y] \u2028\u202e\x9b \U000e0041 ä\n::error::", "b": [1, None]}
+    text = tame_json(value)
+    assert json.loads(text) == value
+    assert "##" not in text
+    assert "ä" in text
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
+def test_words_are_masked_before_they_are_cut(masks: Masks) -> None:
+    masks.hide(SECRET)
+    assert words(f"{'x' * 10} {SECRET}", 20) == f"{'x' * 10} {MASK}"
+    assert words(f"a\x1b\n\n b  {SECRET}", 4) == "a b "
+    assert masked(f"is {SECRET}") == f"is {MASK}"
