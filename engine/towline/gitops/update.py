@@ -14,6 +14,7 @@ from towline.git.repository import Author, Pushed, Repository, Tip
 from towline.git.scope import scope_of
 from towline.git.tree import Entry, behind, check_path, is_path, is_pointer
 from towline.gitops.change import Change, further, glances
+from towline.gitops.host_files import check_files
 from towline.gitops.newest import Newer, find_newer, needs_past
 from towline.gitops.past import Past
 from towline.gitops.provenance import Provenance, compose, parse
@@ -44,8 +45,9 @@ class CommitText:
 class Terms:
     """How an update goes about it: pushes at most (0: the deadline alone decides), whether it only shows the diff, who is told.
 
-    With `allow_older` it goes back behind a later build of the same pipeline, too. `past` is told where to look for what was deployed before.
-    `within` are paths and globs that hold all the change may ask for or write; where they do not, or are empty, the whole tree is fetched.
+    With `allow_older` it goes back behind a later build of the same pipeline, too. `allowed_paths` are those of code hosts and CI systems that may be
+    written. `past` is told where to look for what was deployed before. `within` are paths and globs that hold all the change may ask for or write; where
+    they do not, or are empty, the whole tree is fetched.
     """
 
     max_attempts: int = 0
@@ -54,6 +56,7 @@ class Terms:
     within: tuple[str, ...] = ()
     create_branch: bool = False
     allow_older: bool = False
+    allowed_paths: tuple[str, ...] = ()
     past: Past | None = None
 
 
@@ -166,6 +169,7 @@ def _planned(job: Job, tip: Tip, attempts: int) -> Plan:
     if terms.past:
         terms.past.learn(partial(_messages, repository, tip), text.provenance)
     tip, edits, done = _changes(job, tip)
+    check_files((edit.path for edit in edits), terms.allowed_paths)
     done = replace(done, attempts=attempts)
     if newer := _newer(job, tip, edits):
         return Plan(tip=tip, update=replace(done, files=(), newer=newer))

@@ -111,6 +111,15 @@ def test_a_template_of_the_workspace_becomes_a_values_file(place: Place) -> None
     assert place.file("env/values.yaml") == 'image: "registry.example.com/team/app:2.0"\nstage: Acceptance\n'
 
 
+def test_a_file_that_a_code_host_runs_is_not_written_unless_the_platform_team_says_so(place: Place) -> None:
+    (place.folder / "values.j2").write_text("image: {{ image.reference }}\n")
+    wanted = {"tool": "helm-values", "valuesTemplate": "values.j2", "filePath": ".github/workflows/x.yaml"}
+    ending = place.deploy(**wanted)
+    assert (ending.code, ending.result["error"]["where"], place.commits()) == (3, ".github/workflows/x.yaml", 1)
+    assert place.deploy(**wanted, environ={"PIPER_allowedPaths": ".github/workflows/*"}).code == 0
+    assert place.commits() == 2
+
+
 def test_a_second_run_makes_no_commit_and_succeeds(place: Place) -> None:
     place.deploy(**HELM)
     before = place.commits()

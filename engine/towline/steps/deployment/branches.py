@@ -138,7 +138,8 @@ class Branch:
         settings = self._task.settings
         paths = tuple(dict.fromkeys(path for target in self._targets for path in _paths(target.settings)))
         return Terms(max_attempts=settings.number("maxPushAttempts"), dry_run=self._task.dry_run, console=self._task.console, within=paths,
-                     create_branch=settings.flag("createBranch"), allow_older=settings.flag("allowOlder"), past=self._past)
+                     create_branch=settings.flag("createBranch"), allowed_paths=settings.texts("allowedPaths"),
+                     allow_older=settings.flag("allowOlder"), past=self._past)
 
     def _text(self) -> CommitText:
         images = tuple(dict.fromkeys(image for target in self._targets for image in target.images))
