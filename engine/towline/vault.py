@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -20,9 +18,10 @@ import hvac
 from hvac.exceptions import InvalidPath, VaultError
 
 from towline.console import Console
-from towline.errors import CredentialError, MachineError, TransportError, VaultUnreachable
+from towline.errors import CredentialError, TransportError, VaultUnreachable
 from towline.exchange import HttpRequest
 from towline.files import write_whole
+from towline.private_folder import PrivateFolder
 from towline.retry import Clock, Deadline
 from towline.secret import Login
 from towline.shown import words
@@ -239,14 +238,10 @@ def _request(method: str, url: str, headers: Mapping[str, str], data: Any) -> Ht
 
 
 @contextlib.contextmanager
-def secret_files(contents: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
+def secret_files(contents: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
     """The path of a file for each text, by the same name, that nobody else can read; gone when the block ends, however it does. Raises MachineError."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="towline-", ignore_cleanup_errors=True)
-    except OSError as fault:
-        raise MachineError(f"cannot make a folder for secrets: {fault.strerror}", hint="free space, or fix the folder for temporary files") from fault
-    with folder as name:
-        paths = {parameter: Path(name) / parameter for parameter in contents}
+    with contextlib.closing(PrivateFolder(environ, secret=True)) as folder:
+        paths = {parameter: folder.path / parameter for parameter in contents}
         for parameter, path in paths.items():
             write_whole(path, contents[parameter].encode(), mode=0o600)
         yield {parameter: str(path) for parameter, path in paths.items()}

@@ -12,6 +12,7 @@ import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.serve import Answer, CutAnswer, LoopbackServer, Record, Request, Status, on
 from tests.fakes.vault_server import VaultServer
+from towline import private_folder
 from towline.console import Console
 from towline.errors import CredentialError, MachineError, VaultUnreachable
 from towline.secret import Login
@@ -314,7 +315,7 @@ def test_a_token_that_no_header_can_hold_is_a_fault_without_it(value: str) -> No
 
 
 def test_a_file_holds_its_text_for_its_owner_alone_and_is_gone_afterwards() -> None:
-    with secret_files({"config": "ü\n", "key": "k"}) as paths:
+    with secret_files({"config": "ü\n", "key": "k"}, {}) as paths:
         files = {name: Path(path) for name, path in paths.items()}
         assert files["config"].read_bytes() == "ü\n".encode()
         assert stat.S_IMODE(files["config"].stat().st_mode) == 0o600
@@ -323,7 +324,7 @@ def test_a_file_holds_its_text_for_its_owner_alone_and_is_gone_afterwards() -> N
 
 
 def test_the_files_are_gone_when_the_block_fails_too() -> None:
-    with contextlib.suppress(ZeroDivisionError), secret_files({"config": "x"}) as paths:
+    with contextlib.suppress(ZeroDivisionError), secret_files({"config": "x"}, {}) as paths:
         folder = Path(paths["config"]).parent
         assert folder.exists()
         raise ZeroDivisionError
@@ -332,5 +333,6 @@ def test_the_files_are_gone_when_the_block_fails_too() -> None:
 
 def test_a_machine_without_a_folder_for_files_is_a_fault_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
-    with pytest.raises(MachineError), secret_files({"config": "x"}):
+    monkeypatch.setattr(private_folder, "_MOUNTS", tmp_path / "missing")
+    with pytest.raises(MachineError), secret_files({"config": "x"}, {}):
         pass

@@ -35,6 +35,7 @@ from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, TowlineError, UsageError
 from towline.pipeline import environment, stages
 from towline.pipeline.ci import NONE
+from towline.private_folder import sweep
 from towline.shown import tame_lines
 from towline.steps.task import Task
 from towline.suggest import close
@@ -194,6 +195,7 @@ def _perform(arguments: argparse.Namespace, call: Call, *, settings: Settings, v
         call.console.warn(warning)
     for note in settings.notes:
         call.console.note(note)
+    sweep(call.environ)
     doing = "dry run" if arguments.dry_run else "runs"
     call.console.say(f"{schema.name}: {doing}{f' in stage {call.request.stage}' if call.request.stage else ''}: {why}")
     started = time.monotonic()

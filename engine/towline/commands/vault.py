@@ -37,7 +37,7 @@ def from_vault(schema: StepSchema, inputs: Inputs, call: Call) -> Iterator[Layer
     if not any(answer.file for answer in found):
         yield _layer(found, {})
         return
-    with dispatch.part("vault_client").secret_files({answer.parameter: answer.value for answer in found if answer.file}) as paths:
+    with dispatch.part("vault_client").secret_files({answer.parameter: answer.value for answer in found if answer.file}, call.environ) as paths:
         yield _layer(found, paths)
 
 

@@ -52,9 +52,9 @@ class TooLarge(ConfigError):
 
 
 class Program:
-    """Runs git for one remote, with settings of its own in `folder` and nothing else of the machine's; every run ends before `deadline`."""
+    """Runs git for one remote, with settings of its own in `folder`, keys in `secrets`, and nothing else of the machine's; each ends before `deadline`."""
 
-    def __init__(self, remote: Remote, *, folder: Path, environ: Mapping[str, str], deadline: Deadline) -> None:
+    def __init__(self, remote: Remote, *, folder: Path, secrets: Path, environ: Mapping[str, str], deadline: Deadline) -> None:
         program = find("git", environ)
         if not program:
             raise MachineError("there is no git program on PATH", hint="install git 2.30 or newer")
@@ -67,7 +67,7 @@ class Program:
         self._environment = {name: environ[name] for name in _KEPT if name in environ} | {
             "HOME": str(folder), "GIT_CONFIG_GLOBAL": str(settings), "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C",
         }
-        self._opening = access.variables(remote, folder, environ)
+        self._opening = access.variables(remote, secrets, environ)
 
     @property
     def place(self) -> Path:

@@ -12,7 +12,6 @@ from towline.detail import silent
 from towline.errors import ConfigError, CredentialError
 from towline.git.base import Apart, Ends, find_ends, merged
 from towline.git.checkout import Commit
-from towline.git.folder import PrivateFolder
 from towline.git.lock import alone
 from towline.git.program import Program, TooLarge
 from towline.git.reading import Copy, Missing, OutOfScope
@@ -20,6 +19,7 @@ from towline.git.remote import Remote
 from towline.git.scope import WHOLE, Scope, scope_of
 from towline.git.signing import SigningKey, signing
 from towline.git.tree import Entry, rewrite
+from towline.private_folder import PrivateFolder
 from towline.retry import Clock, Deadline
 from towline.shown import masked, tame_lines
 from towline.suggest import some
@@ -88,19 +88,26 @@ class Repository:
         self._private = PrivateFolder(environ)
         self._folder = self._private.path
         self._say = say
+        self._secrets = self._private
         self._asked: tuple[str, bool] = "", False
         self._contents: dict[str, bytes] = {}
         try:
-            self._git = Program(remote, folder=self._folder, environ=environ, deadline=self.deadline)
+            if remote.key:
+                self._secrets = PrivateFolder(environ, secret=True)
+            self._git = Program(remote, folder=self._folder, secrets=self._secrets.path, environ=environ, deadline=self.deadline)
             self._copy = Copy(self._git, remote, folder=self._folder, say=say)
         except BaseException:
-            self._private.close()
+            self._close()
             raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        self._secrets.close()
         self._private.close()
 
     def alone(self, branch: str) -> AbstractContextManager[bool]:
@@ -302,7 +309,7 @@ class Repository:
         return rewrite(self.listing(tip.commit), dict(zip(changes, self._write(changes.values()), strict=True)), self._make_trees)
 
     def _sign(self, words: tuple[str, ...], text: str, identity: Mapping[str, str], key: SigningKey) -> str:
-        with signing(key, self._folder, self._environ) as by:
+        with signing(key, self._environ) as by:
             done = self._copy.plain.check(*by.settings, *words, *by.options, stdin=text.encode(), variables={**identity, **by.variables})
         if done.code:
             raise CredentialError(f"the commit could not be signed: {self._git.text(done)}", where=key.origin,

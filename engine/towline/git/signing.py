@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from towline.errors import CredentialError, MachineError
-from towline.git.folder import PrivateFolder
+from towline.private_folder import PrivateFolder
 from towline.process import Completed, Overrun, find, run
 
 SSH, GPG = "ssh", "gpg"
@@ -37,14 +37,16 @@ class Signing:
 
 
 @contextlib.contextmanager
-def signing(key: SigningKey | None, folder: Path, environ: Mapping[str, str]) -> Iterator[Signing]:
+def signing(key: SigningKey | None, environ: Mapping[str, str]) -> Iterator[Signing]:
     """What signs by `key`, nothing where there is none, while the block runs; raises CredentialError (no key that signs), MachineError."""
     if key is None:
         yield Signing()
-    elif key.format == SSH:
-        yield _by_ssh(key, folder, environ)
-    else:
-        with contextlib.closing(PrivateFolder(_SHORT)) as private, _by_gpg(key, private.path, environ) as found:
+        return
+    with contextlib.closing(PrivateFolder(environ if key.format == SSH else {**environ, **_SHORT}, secret=True)) as private:
+        if key.format == SSH:
+            yield _by_ssh(key, private.path, environ)
+            return
+        with _by_gpg(key, private.path, environ) as found:
             yield found
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, MachineError, TowlineError, TransportError
 from towline.exchange import HttpRequest
-from towline.git.folder import PrivateFolder
+from towline.private_folder import PrivateFolder
 from towline.process import Overrun, find, run
 from towline.shown import words
 from towline.transport import Transport

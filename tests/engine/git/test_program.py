@@ -35,7 +35,8 @@ def guarded(tmp_path: Path) -> Path:
 
 def program(temporary: Path, environ: Mapping[str, str], *, login: Login | None = None, url: str = "http://127.0.0.1:1/a.git", **more: Any) -> Program:
     deadline = more.pop("deadline", None) or Deadline.after(60, Clock())
-    return Program(replace(parse_remote(url, login=login, allow_plain_http=True), **more), folder=temporary, environ=environ, deadline=deadline)
+    remote = replace(parse_remote(url, login=login, allow_plain_http=True), **more)
+    return Program(remote, folder=temporary, secrets=temporary, environ=environ, deadline=deadline)
 
 
 @pytest.fixture
@@ -200,7 +201,7 @@ def test_a_server_that_never_answers_ends_with_the_deadline(server: GitServer, e
     over = threading.Event()
     server.create("demo", {"a": b"1"})
     server.fault = lambda _method, _path: "drop" if over.wait() else None
-    git = Program(parse_remote(server.url("demo")), folder=temporary, environ=environ, deadline=Deadline.after(0.3, Clock()))
+    git = Program(parse_remote(server.url("demo")), folder=temporary, secrets=temporary, environ=environ, deadline=Deadline.after(0.3, Clock()))
     try:
         with pytest.raises(GitUnreachable) as caught:
             git.ask("ls-remote", server.url("demo"))

@@ -31,7 +31,7 @@ def said() -> list[str]:
 def copy(server: GitServer, temporary: Path, environ: Mapping[str, str], slept: list[float], said: list[str]) -> Copy:
     server.create("demo", FILES)
     remote = parse_remote(server.url("demo"))
-    git = Program(remote, folder=temporary, environ=environ, deadline=Deadline.after(60, Clock(sleep=slept.append)))
+    git = Program(remote, folder=temporary, secrets=temporary, environ=environ, deadline=Deadline.after(60, Clock(sleep=slept.append)))
     return Copy(git, remote, folder=temporary, say=said.append)
 
 

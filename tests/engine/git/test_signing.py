@@ -54,7 +54,7 @@ def test_a_commit_is_signed_by_a_gnupg_key(server: GitServer, environ: Mapping[s
 
 
 def test_no_agent_and_no_home_of_gnupg_stays(environ: Mapping[str, str], temporary: Path, gnupg: GnuPG) -> None:
-    with signing(SigningKey(private=gnupg.make_key(), format=GPG), temporary, environ) as by:
+    with signing(SigningKey(private=gnupg.make_key(), format=GPG), environ) as by:
         home = Path(by.variables["GNUPGHOME"])
         assert len(agents(home)) == 1
     assert not home.exists()
@@ -63,9 +63,12 @@ def test_no_agent_and_no_home_of_gnupg_stays(environ: Mapping[str, str], tempora
 
 def test_the_key_is_there_for_its_owner_alone_and_never_in_a_word(environ: Mapping[str, str], temporary: Path, tmp_path: Path) -> None:
     key = make_key(tmp_path / "key")
-    with signing(SigningKey(private=key, format=SSH), temporary, environ) as by:
-        assert (temporary / "signing-key").stat().st_mode & 0o777 == 0o600
+    with signing(SigningKey(private=key, format=SSH), environ) as by:
+        file = Path(by.options[0].removeprefix("-S"))
+        assert file.stat().st_mode & 0o777 == 0o600
         assert key.splitlines()[1] not in " ".join((*by.settings, *by.options, *by.variables.values()))
+    assert not file.parent.exists()
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize(("kind", "text"), [(GPG, "no key at all"), (SSH, "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n")])
@@ -78,5 +81,5 @@ def test_a_key_that_does_not_sign_says_so(server: GitServer, environ: Mapping[st
 @pytest.mark.parametrize("kind", [SSH, GPG])
 def test_a_machine_that_cannot_sign_says_what_it_lacks(temporary: Path, kind: str) -> None:
     key = SigningKey(private="x", format=kind)
-    with pytest.raises(MachineError, match="which signs commits"), signing(key, temporary, {"PATH": str(temporary)}):
+    with pytest.raises(MachineError, match="which signs commits"), signing(key, {"PATH": str(temporary)}):
         pass

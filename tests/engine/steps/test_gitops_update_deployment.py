@@ -113,7 +113,7 @@ def test_a_template_of_the_workspace_becomes_a_values_file(place: Place) -> None
 
 def test_a_file_that_a_code_host_runs_is_not_written_unless_the_platform_team_says_so(place: Place) -> None:
     (place.folder / "values.j2").write_text("image: {{ image.reference }}\n")
-    wanted = {"tool": "helm-values", "valuesTemplate": "values.j2", "filePath": ".github/workflows/x.yaml"}
+    wanted: dict[str, Any] = {"tool": "helm-values", "valuesTemplate": "values.j2", "filePath": ".github/workflows/x.yaml"}
     ending = place.deploy(**wanted)
     assert (ending.code, ending.result["error"]["where"], place.commits()) == (3, ".github/workflows/x.yaml", 1)
     assert place.deploy(**wanted, environ={"PIPER_allowedPaths": ".github/workflows/*"}).code == 0

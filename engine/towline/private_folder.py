@@ -12,25 +12,35 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from towline.errors import MachineError
+from towline.files import in_workspace
 
 _PREFIX = "towline-git-"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+_MOUNTS = Path("/proc/self/mounts")
+_SHARED = (Path("/tmp"),)  # noqa: S108 - where a run with another TMPDIR may have left something
 _TRIES = 5
 _YOUNG = 60.0  # seconds for which an empty folder counts as one that its run has yet to lock
 _OLD = 24 * 3600.0  # seconds after which a folder of another boot, or another machine, counts as left behind
 
 
 class PrivateFolder:
-    """A folder of mode 0700 whose lock the kernel gives up when this process is gone; `close` removes it."""
+    """A folder of mode 0700 whose lock the kernel gives up when this process is gone; `close` removes it.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        base = Path(environ.get("TMPDIR") or tempfile.gettempdir())
-        try:
-            _sweep(base)
-            self.path, self._lock = _make(base)
-        except OSError as fault:
-            raise MachineError(f"no temporary folder can be made: {fault.strerror}", where=str(base),
-                               hint="free space, or set TMPDIR on the agent to a folder that can be written to") from fault
+    For small secrets (`secret`) it lies in memory, where the machine has such a place: nothing of them is on a disk then.
+    """
+
+    def __init__(self, environ: Mapping[str, str], *, secret: bool = False) -> None:
+        disk = _disk(environ)
+        for base in (*(_in_memory(environ) if secret else ()), disk):
+            try:
+                _sweep(base)
+                self.path, self._lock = _make(base)
+            except OSError as fault:
+                if base is disk:
+                    raise MachineError(f"no temporary folder can be made: {fault.strerror}", where=str(base),
+                                       hint="free space, or set TMPDIR on the agent to a folder that can be written to") from fault
+            else:
+                break
 
     def close(self) -> None:
         """Remove the folder with all that is in it; a second time does nothing."""
@@ -42,6 +52,28 @@ class PrivateFolder:
                 break
         os.close(self._lock)
         self._lock = None
+
+
+def sweep(environ: Mapping[str, str]) -> None:
+    """Clear away what killed runs of this user left, wherever that may be."""
+    for base in {_disk(environ), *_SHARED, *_in_memory(environ)}:
+        with contextlib.suppress(OSError):
+            _sweep(base)
+
+
+def _disk(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("TMPDIR") or tempfile.gettempdir())
+
+
+def _in_memory(environ: Mapping[str, str]) -> list[Path]:
+    """Folders of this machine that are memory, may be written to, and lie out of a workspace's reach."""
+    try:
+        mounts = [line.split(" ") for line in _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return []
+    memory = {fields[1] for fields in mounts if len(fields) > 2 and fields[2] in ("tmpfs", "ramfs")}
+    bases = [Path(place) for place in (environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm") if place in memory]  # noqa: S108 - mode 0700 in it
+    return [base for base in bases if os.access(base, os.W_OK | os.X_OK) and not in_workspace(base, Path.cwd())]
 
 
 def _make(base: Path) -> tuple[Path, int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import subprocess
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from towline import private_folder
 from towline.errors import MachineError
-from towline.git.folder import PrivateFolder
+from towline.private_folder import PrivateFolder, sweep
 
-LEAVE = ("import os, sys; from towline.git.folder import PrivateFolder\n"
+LEAVE = ("import os, sys; from towline.private_folder import PrivateFolder\n"
          "folder = PrivateFolder({'TMPDIR': sys.argv[1]}); (folder.path / 'x').touch(); os.kill(os.getpid(), 9)")
 
 
@@ -47,6 +49,44 @@ def test_the_folder_of_a_run_that_lives_stays(tmp_path: Path) -> None:
     second.close()
 
 
+def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> Path:
+    """A runtime folder of the user, which is a file system of this kind."""
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    (tmp_path / "mounts").write_text(f"proc /proc proc rw 0 0\nx {memory} {kind} rw 0 0\n")
+    monkeypatch.setattr(private_folder, "_MOUNTS", tmp_path / "mounts")
+    return memory
+
+
+@pytest.mark.parametrize(("kind", "place"), [("tmpfs", "memory"), ("ext4", "disk")])
+def test_a_secret_lies_in_memory_where_there_is_a_folder_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, place: str) -> None:
+    memory = mounted(tmp_path, monkeypatch, kind)
+    (tmp_path / "disk").mkdir()
+    folder = PrivateFolder({"TMPDIR": str(tmp_path / "disk"), "XDG_RUNTIME_DIR": str(memory)}, secret=True)
+    assert folder.path.parent == tmp_path / place
+    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+    folder.close()
+    assert list(memory.iterdir()) == []
+
+
+def test_a_secret_lies_not_in_memory_that_is_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = mounted(tmp_path, monkeypatch, "tmpfs")
+    monkeypatch.chdir(memory)
+    with contextlib.closing(PrivateFolder({"TMPDIR": str(tmp_path), "XDG_RUNTIME_DIR": str(memory)}, secret=True)) as folder:
+        assert folder.path.parent == tmp_path
+
+
+def test_what_a_killed_run_left_anywhere_is_cleared_away_by_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = mounted(tmp_path, monkeypatch, "tmpfs")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "shared").mkdir()
+    for base in (memory, tmp_path / "disk", tmp_path / "shared"):
+        leave_one(base)
+    monkeypatch.setattr(private_folder, "_SHARED", (tmp_path / "shared", tmp_path / "nowhere"))
+    sweep({"TMPDIR": str(tmp_path / "disk"), "XDG_RUNTIME_DIR": str(memory)})
+    assert [list(base.iterdir()) for base in (memory, tmp_path / "disk", tmp_path / "shared")] == [[], [], []]
+
+
 def test_what_is_not_the_engines_stays(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "towline-git-link").symlink_to(tmp_path / "elsewhere")
@@ -77,7 +117,7 @@ def test_an_empty_folder_stays_for_as_long_as_its_run_may_be_about_to_lock_it(tm
 
 
 def test_many_that_begin_at_once_never_take_each_others(tmp_path: Path) -> None:
-    begin = ("import sys; from towline.git.folder import PrivateFolder\n"
+    begin = ("import sys; from towline.private_folder import PrivateFolder\n"
              "for _ in range(40):\n folder = PrivateFolder({'TMPDIR': sys.argv[1]}); (folder.path / 'x').write_text('x'); folder.close()")
     running = [subprocess.Popen([sys.executable, "-c", begin, str(tmp_path)]) for _ in range(4)]
     assert [process.wait() for process in running] == [0] * 4
