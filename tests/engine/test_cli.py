@@ -346,6 +346,7 @@ def test_the_end_of_a_session_is_no_matter_under_nohup(workspace: Path) -> None:
 def test_an_interruption_while_the_engine_loads_is_no_trace(workspace: Path) -> None:
     program = """
 import os, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs behind it ignore the signal
 class Interrupting:
     def find_spec(self, name, path, target=None):
         if name == "towline.cli":

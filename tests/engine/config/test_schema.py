@@ -165,6 +165,6 @@ def test_what_is_secret_by_name_is_secret_by_metadata(schema: StepSchema) -> Non
 @pytest.mark.parametrize("schema", all_schemas(), ids=lambda schema: schema.name)
 def test_what_lets_a_credential_out_is_for_trusted_layers_only(schema: StepSchema) -> None:
     tls = {"clientCertificates", "clientKeys", "insecureRegistries", "customTlsCertificateLinks"}
-    tls |= {"gitSshKnownHosts", "chartRepositories"} if schema.name == "gitOpsUpdateDeployment" else set()
+    tls |= {"gitSshKnownHosts", "chartRepositories", "allowedPaths"} if schema.name == "gitOpsUpdateDeployment" else set()
     trusted = {parameter.name for parameter in schema.parameters if parameter.trusted}
     assert trusted == (set() if schema.library else {"allowPlainHttp", "credentialHosts", *tls})
