@@ -136,14 +136,20 @@ class RegistryClient:
         return found
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
-        """What the registry lists as referrers of a manifest, None where it keeps no such list; raises RegistryError for an endless one."""
+        """What the registry lists as referrers of a manifest, None where it has no such list (404).
+
+        Raises NoList for the other ways to say so, and RegistryError for an endless list.
+        """
         found: list[Descriptor] = []
         url = self._session.url(repository, f"referrers/{digest}")
         for page in range(_PAGES):
             missing = frozenset() if page else _NO_LIST
             status, headers, body = self._fetch(repository, url, OCI_INDEX, f"for the referrers of {digest}", missing=missing)
-            if not page and (status != 200 or headers.get_content_type() != OCI_INDEX):
+            if status == 404:
                 return None
+            if not page and (status != 200 or headers.get_content_type() != OCI_INDEX):
+                what = "another content" if status == 200 else str(status)
+                raise faults.NoList(f"the {self.party} answers {what} when asked for the referrers of {digest}", where=str(self.registry))
             found += parse_manifest(body, OCI_INDEX, where=f"{self.registry}/{repository}").children
             following = _NEXT.search(headers.get("Link", ""))
             if not following:

@@ -89,6 +89,10 @@ class BrokenOff(Exception):
         self.then = then
 
 
+class NoList(RegistryError):
+    """A registry that keeps no lists of referrers, as it says in some way, or a proxy before it for one question."""
+
+
 class Incomplete(Exception):
     """A manifest that a registry does not take, since something that it names is not there (yet); `fault` is what it means if that stays so."""
 

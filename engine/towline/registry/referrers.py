@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, RegistryUnreachable, TowlineError
 from towline.image import Image, Reference
 from towline.registry.client import RegistryClient
-from towline.registry.faults import Incomplete
+from towline.registry.faults import Incomplete, NoList
 from towline.registry.job import DEMANDED, LEFT, TAKEN, CopyJob
 from towline.registry.manifest import OCI_INDEX, Descriptor, Manifest, parse_manifest
 from towline.registry.parallel import in_parallel
@@ -36,7 +36,7 @@ class Lister(Source, Protocol):
         """The manifest of a tag or digest, checked; None where it is not there."""
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
-        """What the source itself lists as referrers of a manifest, None where it keeps no such list."""
+        """What the source itself lists as referrers of a manifest, None where it has no such list; raises NoList where it keeps none."""
 
     def tags(self, repository: str) -> frozenset[str] | None:
         """All tags, None where that is not known."""
@@ -82,11 +82,11 @@ class Lists:
         """What refers to any of these, by the registry's list or the tag that stands for it; raises the errors of the registry family."""
         answers = self._asked(digests)
         self._keeps = self._keeps or any(isinstance(answer, tuple) for answer in answers.values())
-        for digest, answer in answers.items():
-            if isinstance(answer, TowlineError):
+        for answer in answers.values():
+            if isinstance(answer, NoList) and self._keeps:
+                self.miss("", RegistryError(f"{answer.message}, and lists what refers to others", where=answer.where))
+            elif isinstance(answer, TowlineError) and not isinstance(answer, NoList):
                 self.miss("", answer)
-            elif answer is None and self._keeps:
-                self.miss("", RegistryError(f"the {self.source} lists what refers to other manifests, and not what refers to {digest}"))
         lacking = [tag for digest, answer in answers.items() if not isinstance(answer, tuple) and self._has(tag := tag_of(digest))]
         by_tag = self._tagged(self.source.find_manifest, lacking)
         own = [entry for answer in answers.values() if isinstance(answer, tuple) for entry in answer]
@@ -117,18 +117,24 @@ class Lists:
             self.amiss.setdefault(about, fault)
 
     def _asked(self, digests: Sequence[str]) -> Mapping[str, _Answer]:
-        """The registry's own lists, unless it is known to keep none; None too where it says so for one, which may be a proxy's word."""
+        """The registry's own lists, unless it is known to keep none, which for one may be a proxy's word."""
         unasked = [digest for digest in dict.fromkeys(digests) if digest not in self._begun and self._keeps is not False]
-        lists = (partial(self._tried, partial(self.source.referrers, self._repository, digest)) for digest in unasked)
-        questions: list[Callable[[], _Answer]] = [self.read_tags, *lists]
+        questions: list[Callable[[], _Answer]] = [self.read_tags, *(partial(self._listed, digest) for digest in unasked)]
         _, *answers = in_parallel(lambda question: question(), questions)
         found = {**self._begun, **dict(zip(unasked, answers, strict=True))}
         return {digest: found.get(digest) for digest in digests}
 
     def _own(self, digest: str) -> tuple[Descriptor, ...] | None:
-        found = None if self._keeps is False else self.source.referrers(self._repository, digest)
+        answer = None if self._keeps is False else self._listed(digest)
+        found = answer if isinstance(answer, tuple) else None
         self._keeps = self._keeps or found is not None
         return found
+
+    def _listed(self, digest: str) -> _Answer:
+        try:
+            return self._tried(partial(self.source.referrers, self._repository, digest))
+        except NoList as fault:
+            return fault
 
     def _tagged(self, question: Callable[[str, str], _T | None], tags: Sequence[str]) -> Mapping[str, _T]:
         """What a question about each of these tags brings; one that the source lists is there, or it is missed."""

@@ -379,14 +379,14 @@ def manifest_of(parts: ImageParts) -> Manifest:
 
 
 def test_two_writers_of_a_list_both_find_theirs_in_it(target: FakeRegistry, transport: Transport, time: FakeClock) -> None:
-    """Both have read it before either writes it, and the later one replaces what the earlier wrote."""
+    """Both have read it before either writes it, and the later one replaces what the earlier wrote; both look at it after that."""
     image = make_image()
     both = [there(target, image, str(number)) for number in range(2)]
     together = threading.Barrier(2, timeout=20)
     reads = itertools.count()
 
     def gather(record: Record) -> None:
-        if record.method == "GET" and next(reads) < 2:
+        if record.method == "GET" and next(reads) < 4:
             together.wait()
     target.fault = gather
     writers = [threading.Thread(target=list_under_tag, args=(client(target, "target", transport), "app", image.digest, [manifest_of(one)])) for one in both]
@@ -577,7 +577,7 @@ PAGE = Status(code=200, headers={"Content-Type": "text/html"}, body=b"<html><tit
 
 
 @pytest.mark.parametrize("known", [False, True])
-@pytest.mark.parametrize("answer", [Status(code=403), Status(code=404), PAGE])
+@pytest.mark.parametrize("answer", [Status(code=403), Status(code=400), PAGE])
 def test_one_list_that_is_not_given_is_told_where_the_registry_gives_others(
     source: FakeRegistry, target: FakeRegistry, pair: Pair, answer: Status, *, known: bool,
 ) -> None:
@@ -587,7 +587,8 @@ def test_one_list_that_is_not_given_is_told_where_the_registry_gives_others(
     wanted = replace(job(source, target, "app:1", "team/app:1", digest=signed.index.digest if known else ""), referrers=TAKEN)
     warnings = list[str]()
     [report] = copy_images([wanted], pair.copying(warn=warnings.append))
-    expected = f"lists what refers to other manifests, and not what refers to {signed.index.digest}"
+    what = "another content" if answer.code == 200 else str(answer.code)
+    expected = f"answers {what} when asked for the referrers of {signed.index.digest}, and lists what refers to others"
     assert [expected in one for one in warnings] == [True]
     assert {one.digest for one in report.referrers} == {signed.signature.digest, *(one.digest for one in signed.all[:2])}
     target.storage.clear()
@@ -604,3 +605,29 @@ def test_a_target_that_lists_a_tag_that_it_lost_gets_it_again(source: FakeRegist
     del target.storage["team/app"].manifests[gone]
     assert copy(pair, source, target).changed
     assert {entry.digest for entry in Lists(pair.target, "team/app").referrers([signed.index.digest])} == {one.digest for one in signed.all[2:]}
+
+
+@pytest.mark.parametrize("mode", [TAKEN, DEMANDED])
+def test_a_registry_that_has_no_list_for_what_nothing_refers_to_is_none_that_refuses_one(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, mode: str,
+) -> None:
+    source.referrers = True
+    signed = Signed(source)
+    unsigned = signed.index.children[1].digest
+    source.fault = lambda record: Status(code=404) if record.path.endswith(f"/referrers/{unsigned}") else None
+    warnings = list[str]()
+    report = copy(pair, source, target, referrers=mode, warn=warnings.append)
+    assert (len(report.referrers), warnings) == (8, [])
+
+
+@pytest.mark.parametrize("answer", [Status(code=403), Status(code=405), PAGE])
+@pytest.mark.parametrize("mode", [TAKEN, DEMANDED])
+def test_a_registry_that_keeps_no_list_in_whatever_way_it_says_so_is_asked_for_its_tags(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, answer: Status, mode: str,
+) -> None:
+    signed = Signed(source)
+    list_by_tags(source, *signed.all)
+    source.fault = on("GET", "referrers", answer, times=99)
+    warnings = list[str]()
+    report = copy(pair, source, target, referrers=mode, warn=warnings.append)
+    assert (len(report.referrers), warnings) == (8, [])
