@@ -11,7 +11,7 @@ from typing import Any
 
 from towline.config.documents import Document, stage_name
 from towline.config.findings import Finding, finding
-from towline.config.slips import stage_slip
+from towline.config.slips import alike, stage_slip
 from towline.suggest import close
 
 _NEAR, _SLIPS = 0.82, 3
@@ -34,7 +34,7 @@ def lost_rules(document: Document, names: Names) -> Iterator[Finding]:
     for key, value in document.content.items():
         if key in _SECTIONS:
             continue
-        rule, section = _rule(key, names), close(key, _SECTIONS, cutoff=0.7)
+        rule, section = _rule(key, names) if _meant(key, value) else "", close(key, _SECTIONS, cutoff=0.7)
         if rule:
             yield _lost(document, (key,), f"{key} stands in no section", f"write {rule} in general")
         elif section and _held(value, names):
@@ -83,11 +83,18 @@ def _rule(key: str, names: Names) -> str:
 def _exact(value: Any, names: Names) -> str:
     """The first rule, by its very name, in a section that belongs to others, or in the maps in it; empty if there is none."""
     inner = value.items() if isinstance(value, dict) else ()
-    return next((found for key, below in inner if (found := key if key in names.rules else _exact(below, names))), "")
+    return next((found for key, below in inner if (found := key if key in names.rules and _meant(key, below) else _exact(below, names))), "")
+
+
+def _meant(key: str, value: Any) -> bool:
+    """Whether a key that others may have, too, has a value as only the rule has it."""
+    if key == "credentials":
+        return isinstance(value, dict) and bool(value) and all(isinstance(hosts, list) for hosts in value.values())
+    return key != "enforcement" or value in ("warn", "error")
 
 
 def _near(name: str, known: frozenset[str]) -> str:
-    return close(name, (each for each in known if abs(len(each) - len(name)) <= _SLIPS), cutoff=_NEAR)
+    return close(name, (each for each in alike(name, known) if abs(len(each) - len(name)) <= _SLIPS), cutoff=_NEAR)
 
 
 def _held(value: Any, names: Names) -> bool:

@@ -10,6 +10,7 @@ from towline.suggest import close
 
 SECTIONS = ("general", "steps", "stages", "customDefaults", "hooks")
 _NEAR, _NEAR_STAGE, _NEAR_SECTION, _SHORTEST, _SLIPS = 0.85, 0.8, 0.7, 6, 2
+_ID = re.compile(r"ids?\Z", re.IGNORECASE)
 _THEIRS = frozenset({"target", "targetArchitectures"})  # parameters of Piper's mtaBuild and golangBuild, one letter away from one of ours
 
 
@@ -22,6 +23,11 @@ def section_slip(key: str) -> str:
 def slip(name: str, known: frozenset[str], *, cutoff: float = _NEAR) -> str:
     """The known name that `name` is a slip of, a few letters away and no word more or less; empty where it is rather a name of its own."""
     return close(name, (each for each in known if abs(len(each) - len(name)) <= _SLIPS), cutoff=cutoff)
+
+
+def alike(name: str, known: Iterable[str]) -> list[str]:
+    """The known names that `name` may be a slip of: an id of something is another thing than that."""
+    return [each for each in known if bool(_ID.search(name)) == bool(_ID.search(each))]
 
 
 def stage_slip(name: str, known: frozenset[str]) -> str:

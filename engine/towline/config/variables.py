@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from towline.config.slips import key_slip
+from towline.config.slips import alike, key_slip
 from towline.errors import ConfigError
 from towline.suggest import close
 
@@ -42,7 +42,7 @@ def check_parameters(names: Iterable[str], rules: Collection[str], keys: Collect
 
 
 def _near(name: str, known: Iterable[str], cutoff: float) -> str:
-    return close(name, (one for one in known if abs(len(one) - len(name)) <= _SLIPS), cutoff=cutoff)
+    return close(name, (one for one in alike(name, known) if abs(len(one) - len(name)) <= _SLIPS), cutoff=cutoff)
 
 
 def _lost(what: str, meant: str, *, where: str) -> ConfigError:

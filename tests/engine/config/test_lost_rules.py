@@ -7,7 +7,8 @@ from towline.config.lost_rules import Names, lost_rules
 from towline.config.shape import shaped
 from towline.yaml_marks import load
 
-NAMES = Names(rules=frozenset({"credentialHosts", "allowPlainHttp"}), keys=frozenset({"credentialHosts", "allowPlainHttp", "tool", "credentialHostel"}),
+RULES = frozenset({"credentialHosts", "allowPlainHttp", "credentials", "enforcement", "allowedCredentialIds"})
+NAMES = Names(rules=RULES, keys=RULES | {"tool", "credentialHostel"},
               steps=frozenset({"push", "deploy"}), stages=frozenset({"Build", "Release"}))
 
 
@@ -36,6 +37,10 @@ def team(text: str) -> Document:
     ("stages: {Release: {push: {a: {allowPlainHttp: false}}}}", "nothing reads allowPlainHttp in stages.Release.push"),
     ("general: {credentialHosts: [a, ~]}", "credentialHosts has an entry without a value"),
     ("steps: {push: {credentialHosts: [null]}}", "credentialHosts has an entry without a value"),
+    ("general: {credential: {bot: [a]}}", "did you mean 'credentials'?"),
+    ("general: {allowedCredentialId: [a]}", "did you mean 'allowedCredentialIds'?"),
+    ("hooks: {credentials: {bot: [a]}}", "no step reads credentials in the section hooks"),
+    ("enforcement: warn", "enforcement stands in no section"),
     ("team: {a: {allowPlainHttp: false}}", "move it to general, or begin the section's name with x-"),
 ])
 def test_a_rule_that_nothing_reads_is_found(text: str, words: str) -> None:
@@ -47,7 +52,8 @@ def test_a_rule_that_nothing_reads_is_found(text: str, words: str) -> None:
 @pytest.mark.parametrize("text", [
     "general: {credentialHosts: [a], tool: x, toool: y, credentialHostel: z}",
     "general: {credentialHosts: , allowPlainHttp: false, gitOps: {tool: x, credentialHost: y}, tool: {credentialHosts: image}, x-own: {credentialHosts: [a]}}",
-    "general: {credentialsId: a, vaultCredentialKeys: [b]}",
+    "general: {credentialsId: a, vaultCredentialKeys: [b], credentialsIds: [c]}",
+    "hooks: {credentials: {user: a}, enforcement: strict}\ncredentials: x\nenforcement: {a: b}\nteam: {credentials: [a], jenkins: {credentials: }}",
     "steps: {push: {credentialHosts: [a]}, theirs: {credentialHosts: [a], credentialHost: b}, pushh: {tool: x}}",
     "stages: {Canary: {credentialHosts: [a]}, Central Build: {credentialHosts: [a]}, Releese: {tool: x}, Build: }",
     "genral: {tool: x}\nx-own: {credentialHosts: [a]}\nhooks: {}\ncustomDefaults: [a]",

@@ -5,7 +5,7 @@ import pytest
 from towline.config.variables import check_parameters, check_variables, misspelt
 from towline.errors import ConfigError
 
-RULES = ["credentialHosts", "allowPlainHttp"]
+RULES = ["credentialHosts", "allowPlainHttp", "credentials"]
 KEYS = [*RULES, "tool", "credentialHostel"]
 
 
@@ -21,7 +21,7 @@ def test_a_variable_that_is_nearly_one_of_a_rule_is_an_error(name: str, meant: s
 
 @pytest.mark.parametrize("name", [
     "PIPER_credentialHosts", "TOWLINE_DEFAULTS", "TOWLINE_ENGINE", "TOWLINE_HELM", "TOWLINE_SECRET_1", "PIPER_tool", "PIPER_vaultToken",
-    "PIPER_credentialHostel",
+    "PIPER_credentialHostel", "PIPER_credentialsId", "PIPER_credentialsID",
     "PIPER_vaultAppRoleSecretID", "PIPER_targetRegistryPassword", "PIPER_gitHubTokens", "PIPER_VAULTCREDENTIAL_HOST", "credentialHost",
 ])
 def test_other_variables_are_left_alone(name: str) -> None:
