@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from towline import allowed_hosts
-from towline.errors import ConfigError, CredentialError
 
 _SECRET = re.compile(r"password|token|secret|privatekey")
 
@@ -20,7 +16,7 @@ PASSWORD, IDENTITY, BEARER = "password", "identity token", "registry token"
 class Login:
     """User and password for one host; `origin` says where they came from, for messages; never shown as a whole.
 
-    `hosts`, where there are any, are the only ones that it may be sent to, whatever a server asks (`credentialHosts`). `kind` says what the
+    `hosts`, where there are any, are the only ones that it may be sent to, whatever a server asks (addressees.py). `kind` says what the
     password is: a password (or anything that is used like one), an identity token that a token service exchanges, or a token for the registry itself.
     """
 
@@ -34,24 +30,3 @@ class Login:
 def is_secret(key: str) -> bool:
     """Whether the last part of a key such as `container/repositoryPassword` names a secret (docs/contract.md, Request)."""
     return _SECRET.search(key.rpartition("/")[2].lower().translate(_JOINTS)) is not None
-
-
-def check_host(entry: str) -> None:
-    """Pass where an entry of `credentialHosts` can name a host; raises ConfigError."""
-    try:
-        allowed_hosts.parse(entry)
-    except ValueError as fault:
-        raise ConfigError(f"no host can be {entry!r}", where="credentialHosts", hint=str(fault)) from fault
-
-
-def admit(host: str, allowed: Sequence[str], *, scheme: str = "https") -> None:
-    """Pass where `allowed` is empty or names `host[:port]`, spoken to by `scheme`; raises CredentialError: a credential goes to no other host.
-
-    Raises ConfigError for an entry that no host can match.
-    """
-    for entry in allowed:
-        check_host(entry)
-    if allowed and not allowed_hosts.names(allowed, host, scheme):
-        raise CredentialError(
-            f"no credential may be sent to {host}", where="credentialHosts", hint=f"the platform team allows: {', '.join(allowed)}"
-        )

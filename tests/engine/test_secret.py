@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.errors import CredentialError
-from towline.secret import Login, admit, is_secret
+from towline.secret import Login, is_secret
 
 
 @pytest.mark.parametrize("key", [
@@ -20,13 +19,3 @@ def test_other_keys_are_not(key: str) -> None:
 
 def test_a_login_does_not_show_its_password() -> None:
     assert "hunter2hunter2" not in repr(Login(username="anna", password="hunter2hunter2", origin="PIPER_password"))
-
-
-def test_any_host_is_admitted_while_nothing_is_said() -> None:
-    assert admit("registry.example.com", []) is None  # type: ignore[func-returns-value]
-
-
-def test_a_host_that_is_not_listed_gets_no_credential() -> None:
-    with pytest.raises(CredentialError, match=r"no credential may be sent to evil\.example\.com") as fault:
-        admit("evil.example.com", ["registry.example.com"])
-    assert "registry.example.com" in fault.value.hint

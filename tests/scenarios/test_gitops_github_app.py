@@ -39,7 +39,7 @@ class Place:
 
     def deploy(self, *words: str, **variables: str) -> Ending:
         agent = {"PATH": "/usr/local/bin:/usr/bin:/bin", "PIPER_githubAppId": APP, "PIPER_githubAppPrivateKey": self.github.key,
-                 "PIPER_githubAppApiUrl": self.github.url}
+                 "PIPER_githubAppApiUrl": self.github.url, "PIPER_credentialHosts": f"{self.server.url('x').split('/')[2]},{self.github.host}"}
         return Ending(["run", "gitOpsUpdateDeployment", *IMAGE, *words], self.folder, {name: value for name, value in {**agent, **variables}.items() if value})
 
     def image(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from towline.commands.call import Call
 from towline.git.checkout import head_branch, history
-from towline.pipeline.ci import NONE, change_of, facts_of, names_change
+from towline.pipeline.ci import NONE, Facts, change_of, facts_of, names_change
 from towline.pipeline.revision import Checkout, Revision, revision
 from towline.wire import Build
 
@@ -36,47 +36,55 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--change-request",
         metavar="ID",
         default="",
-        help=f"the change request that is built, or `{NONE}`, whatever the CI system says",
+        help=f"the change request that is built; `{NONE}`: there is none, where the platform team lets the call say so",
     )
 
 
 def build_of(call: Call) -> Build:
     """What is known of the build; unknown parts are empty."""
-    given, facts = call.request.build, facts_of(_variables(call), _system(call))
+    given, found = call.request.build, facts(call)
     return Build(
-        number=given.number or facts.number,
-        url=given.url or facts.url,
-        job=given.job or facts.job,
-        branch=facts.branch,
-        tag=facts.tag,
+        number=given.number or found.number,
+        url=given.url or found.url,
+        job=given.job or found.job,
+        branch=found.branch,
+        tag=found.tag,
         change_request=change_of(_variables(call)),
-        source_repository=given.source_repository or facts.source,
-        source_commit=given.source_commit or facts.commit,
-        source_time=given.source_time or facts.time,
-        started_by=given.started_by or facts.started_by,
+        source_repository=given.source_repository or found.source,
+        source_commit=given.source_commit or found.commit,
+        source_time=given.source_time or found.time,
+        started_by=given.started_by or found.started_by,
     )
 
 
-def change_request(call: Call, named: str = "") -> str:
-    """What says that a change request is built: the flag `named`, else a variable or the request; empty where nothing does."""
-    sign = f"--change-request {named}" if named else change_of(_variables(call))
-    return "" if named and not names_change(named) else sign
+def change_request(call: Call, named: str = "", *, deniable: bool = False) -> str:
+    """What says that a change request is built: the flag `named`, else a variable or the request; empty where nothing does.
+
+    That none is built, the flag says only where a trusted layer lets change requests publish (`deniable`): it belongs to the call, and the call
+    of a change request to its author.
+    """
+    if names_change(named):
+        return f"--change-request {named}"
+    return "" if named and deniable else change_of(_variables(call))
+
+
+def facts(call: Call) -> Facts:
+    """What the CI system says of the build."""
+    return facts_of(_variables(call), _system(call))
 
 
 def revision_of(
-    call: Call, *, branch: str = "", named: str = ""
+    call: Call, *, branch: str = "", sign: str = ""
 ) -> tuple[Revision, tuple[tuple[str, str], ...]]:
-    """What is built, by the flags `branch` and `named` (a change request) before all else, and the checkout's last commits: id and message, newest first."""
-    facts = facts_of(_variables(call), _system(call))
+    """What is built, by the `sign` of a change request and the flag `branch` before all else, and the checkout's last commits: id and message, newest first."""
+    found = facts(call)
     commits = tuple((commit.id, commit.message) for commit in history(call.folder, call.environ))
-    asked = not (branch or facts.branch or facts.tag)
+    asked = not (branch or found.branch or found.tag)
     checkout = Checkout(
         commits=[commit for commit, _ in commits],
         branch=head_branch(call.folder, call.environ) if asked else "",
     )
-    return revision(
-        facts, checkout, change_request=change_request(call, named), branch=branch
-    ), commits
+    return revision(found, checkout, change_request=sign, branch=branch), commits
 
 
 def _system(call: Call) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from towline import dispatch
 from towline.commands import piper_flags
+from towline.commands.build import change_request
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.project import for_hosts
@@ -39,7 +40,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Exit code 0 where the step is active, or where a file was asked for; 1 where it is not; raises UsageError, ConfigError and MachineError."""
     pipeline = _pipeline(arguments.stageConfig, call)
     known = piper_flags.documents(arguments, call)
-    given = circumstances(call, piper_flags.pipeline_environment(arguments, call))
+    given = circumstances(call, piper_flags.pipeline_environment(arguments, call), sign=change_request(call))
     if arguments.stageOutputFile or arguments.stepOutputFile:
         active = stages.evaluate(known, given, pipeline=pipeline)
         _write(call, arguments.stepOutputFile, active)

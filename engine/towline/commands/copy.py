@@ -9,14 +9,16 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 
 from towline import dispatch
+from towline.addressees import HOSTS, Addressees, Rules, Standing
 from towline.commands.call import Call
 from towline.commands.flags import add_flag, given_flags
 from towline.config.merge import DEFAULT, Layer
 from towline.config.schema import Parameter, StepSchema
-from towline.config.settings import checked_settings
+from towline.config.settings import Settings, checked_settings
 from towline.config.text_form import typed
 from towline.config.variables import check_variables
 from towline.errors import ConfigError, UsageError, placed
+from towline.pipeline.ci import change_of
 from towline.registry.copy import copy_images
 from towline.registry.job import CopyJob, target_names
 from towline.registry.look import Copying
@@ -53,8 +55,9 @@ PARAMETERS: Mapping[str, tuple[str, str, object]] = {
     "clientKeys": ("map", "For each registry of clientCertificates, the path of the key in PEM.", None),
     "insecureRegistries": ("list", "Registries (host or host:port) whose certificate is not verified.", None),
     "allowPlainHttp": ("boolean", "A credential may go over http to a host that is not loopback.", False),
-    "credentialHosts": ("list", "Where set, the only hosts that a credential is sent to.", None),
+    HOSTS: ("list", "Where set, the only hosts that a credential is sent to.", None),
 }
+_RULES = frozenset({HOSTS, "allowPlainHttp", "insecureRegistries", "customTlsCertificateLinks", "clientCertificates", "clientKeys"})
 SHARED = ("result", "json")  # a copy has neither stage nor project
 _LONGEST = 64 * 1024
 
@@ -105,7 +108,7 @@ def _schema() -> StepSchema:
     """The parameters as a step's metadata has them; none of them must be set."""
     parameters = tuple(
         Parameter(name=name, type=kind, description=description, scope=(), default=default, secret=is_secret(name),
-                  minimum=1 if name == "copyDeadline" else None)
+                  minimum=1 if name == "copyDeadline" else None, format="host" if name == HOSTS else "")
         for name, (kind, description, default) in PARAMETERS.items()
     )
     return StepSchema(name="copy", description="", parameters=parameters, flags=True)
@@ -113,18 +116,35 @@ def _schema() -> StepSchema:
 
 def _task(arguments: argparse.Namespace, call: Call) -> Task:
     schema, environ = _schema(), _environ(arguments, call)
-    check_variables(environ, ["credentialHosts"], PARAMETERS)
+    check_variables(environ, [HOSTS], PARAMETERS)
     variables = {name: environ[f"PIPER_{name}"] for name in PARAMETERS if environ.get(f"PIPER_{name}")}
     layers = (
         Layer(name=DEFAULT, trusted=True, values={name: default for name, (_, _, default) in PARAMETERS.items() if default is not None}),
         _layer("variables", "PIPER_", variables, stdin=f"{arguments.password_stdin}RegistryPassword"),
-        _layer("flags", "--", given_flags(arguments, schema)),
+        _layer("flags", "--", _heard(call, given_flags(arguments, schema))),
     )
     settings = checked_settings(schema, layers)
     for secret in settings.secrets():
         call.console.hide(secret)
     return Task(settings=settings, pipeline_environment={}, stage="", build=call.request.build, folder=call.folder, environ=call.environ,
-                console=call.console, dry_run=arguments.dry_run, project=False)
+                console=call.console, dry_run=arguments.dry_run, addressees=_addressees(settings, call), project=False)
+
+
+def _heard(call: Call, flags: Mapping[str, object]) -> Mapping[str, object]:
+    """The flags that count: those of a change request say neither where a login may go, nor whom to trust."""
+    unheard = [name for name in flags if name in _RULES] if (sign := change_of(call.environ)) else []
+    for name in unheard:
+        call.console.warn(f"--{name} does not count: {sign} says that a change request is built, whose author can change the call; "
+                          f"set PIPER_{name} on the agent")
+    return {name: text for name, text in flags.items() if name not in unheard}
+
+
+def _addressees(settings: Settings, call: Call) -> Addressees:
+    """What decides where logins go: the arguments name their hosts, but for a change request, whose author can change them."""
+    sign = change_of(call.environ)
+    standing = Standing(project=False, build=f"{sign} says that a change request is built, whose author can change that", request=bool(sign))
+    rules = Rules(hosts=settings.texts(HOSTS), where=settings.origin(HOSTS), standing=lambda: standing)
+    return Addressees(rules, say=call.console.say, warn=call.console.warn)
 
 
 def _layer(name: str, prefix: str, texts: Mapping[str, object], *, stdin: str = "") -> Layer:

@@ -21,8 +21,8 @@ from towline.commands.project import TOKENS, for_hosts
 from towline.config import context, piper_metadata
 from towline.config.catalog import load_schema
 from towline.config.documents import Documents, read_text, read_yaml, stage_name
-from towline.config.layers import PARAMETERS_JSON, PIPELINE_ENVIRONMENT, Inputs, effective, read_parameters, unfiltered
-from towline.config.merge import DEFAULT, Setting, merge, prune
+from towline.config.layers import PARAMETERS_JSON, Inputs, effective, read_parameters, unfiltered
+from towline.config.merge import DEFAULT, PIPELINE_ENVIRONMENT, Setting, merge, prune
 from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.types import ZERO
 from towline.errors import ConfigError, UsageError

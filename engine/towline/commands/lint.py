@@ -11,6 +11,7 @@ from pathlib import Path
 from towline.commands import team
 from towline.commands.build import build_of
 from towline.commands.call import Call
+from towline.commands.default_branch import default_of
 from towline.commands.project import team_documents
 from towline.config.build_loop import Source, build_loops
 from towline.config.catalog import load_schema
@@ -63,7 +64,8 @@ def _own(arguments: argparse.Namespace, call: Call) -> tuple[Report, Sequence[st
     project, findings = _project(call.folder, arguments.config)
     defaults = list(_defaults(call.folder, project, findings))
     report = lint(project, defaults, there)
-    rules = Rules(documents=Documents(defaults=(*teams, *defaults), project=project), agent=agent_layer(PIPELINE, call.environ))
+    rules = Rules(documents=Documents(defaults=(*teams, *defaults), project=project), agent=agent_layer(PIPELINE, call.environ),
+                  default=default_of(call, arguments.config), own=True)
     loops = build_loops([project, *defaults], load_schema(_DEPLOYS), _source(call, rules))
     return replace(report, findings=(*findings, *report.findings, *loops)), [project.name]
 

@@ -11,6 +11,8 @@ from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.project import documents, pipeline_environment, tell_of_files
 from towline.config.documents import stage_name
+from towline.config.layers import agent_layer
+from towline.config.pipeline_keys import PIPELINE
 from towline.errors import UsageError
 from towline.pipeline import stages
 from towline.pipeline.stages import StagePlan, StepPlan
@@ -30,10 +32,11 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     known = documents(call, arguments.config)
     tell_of_files(call, known)
     written = pipeline_environment(call) if call.request.stage else {}  # of a stage that begins now; before that, whatever is there is an older run's
-    given = circumstances(call, written, branch=arguments.branch, change_request=arguments.change_request)
+    sign = build.change_request(call, arguments.change_request, deniable=stages.allows_change_request(known, agent_layer(PIPELINE, call.environ)))
+    given = circumstances(call, written, branch=arguments.branch, sign=sign, config=arguments.config)
     if given.unknown:
         call.console.say(f"nobody knows which branch is built, so what belongs to the productive one is not active: {given.unknown}; name it with --branch")
-    if sign := build.change_request(call, arguments.change_request):
+    if sign:
         call.console.say(f"{sign} says that a change request is built, which pushes and deploys nothing; stages of the productive branch are not active")
     elif what := stages.unproductive(known, given):
         call.console.say(f"what is built is not productive: {what}; stages of the productive branch (`productiveBranch`) are not active")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
+from towline.commands.build import change_request
 from towline.commands.call import Call
 from towline.config.catalog import stage_names
 from towline.config.documents import UNREAD, Document, Documents, parse_document, read_documents, stage_name, team_file
@@ -22,10 +24,19 @@ _PARAMETERS, _ENVIRONMENT = "parameters/", "pipelineEnvironment/"
 
 
 def documents(call: Call, config: str) -> Documents:
-    """The library's, the platform team's and the project's documents; raises UsageError and ConfigError."""
+    """The library's, the platform team's and the project's documents; raises UsageError and ConfigError.
+
+    Those that come with the call of a change request are not trusted.
+    """
     _agree(call.request.version)
-    return read_documents(call.folder, config=config, team_files=_team_files(call), environ=for_hosts(call),
-                          team_documents=[(entry.name, entry.text) for entry in call.request.defaults])
+    known = read_documents(call.folder, config=config, team_files=_team_files(call), environ=for_hosts(call),
+                           team_documents=[(entry.name, entry.text) for entry in call.request.defaults])
+    if not change_request(call):
+        return known
+    first = 1 + len(_team_files(call))  # behind the library's own and those of the agent
+    behind = first + len(call.request.defaults)
+    carried = tuple(replace(document, trusted=False, carried=True) for document in known.defaults[first:behind])
+    return replace(known, defaults=(*known.defaults[:first], *carried, *known.defaults[behind:]))
 
 
 def team_documents(call: Call) -> tuple[Document, ...]:

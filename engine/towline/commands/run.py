@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 from towline import dispatch
+from towline.addressees import Addressees, Standing
 from towline.commands import build
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
@@ -24,17 +26,20 @@ from towline.commands.project import (
     tell_of_files,
     unknown_stage,
 )
+from towline.commands.standing import standing_of
 from towline.config.catalog import VAULT_LOGIN, step_names, vault_keys
 from towline.config.conditions import Decision
 from towline.config.documents import Documents
-from towline.config.layers import Inputs, load_schema
+from towline.config.layers import Inputs, agent_layer, load_schema
 from towline.config.merge import Layer
+from towline.config.pipeline_keys import PIPELINE
 from towline.config.resolve import resolve
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
+from towline.config.trust import rules_of
 from towline.errors import ConfigError, CredentialError, TowlineError, UsageError
 from towline.pipeline import environment, stages
-from towline.pipeline.ci import NONE
+from towline.pipeline.stages import Circumstances
 from towline.private_folder import sweep
 from towline.shown import tame_lines
 from towline.steps.task import Task
@@ -42,6 +47,8 @@ from towline.suggest import close
 from towline.wire import BIND, SKIPPED, Binding, Outcome
 
 _HELP, _NO_STEP = ("-h", "--help"), "-"
+_HOW_TO_ALLOW = (f"it may where the platform team says so, by `general: {{{stages.ALLOW}: true}}` in its default documents (TOWLINE_DEFAULTS) "
+                 f"or PIPER_{stages.ALLOW}=true on the agent")
 _MISSPELT = 0.8  # a name as near as this is a slip, farther away it may be a stage of the caller's own
 STAGE = stage_of  # where a call in a shell names none, as for Piper's steps
 
@@ -111,21 +118,27 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     flags = given_flags(arguments, schema)
     _check_stage(call, known, told=bool(flags or given_here))
     values = pipeline_environment(call)
-    decision = _decision(arguments, call, known, values)
+    sign = build.change_request(call, arguments.change_request)
+    said = build.change_request(call, arguments.change_request, deniable=_allows(schema, call, known))
+    given_there = cache(lambda: circumstances(call, values, branch=arguments.branch, sign=said, config=arguments.config))
+    decision = _decision(arguments, call, known, given_there)
     if decision.active != "yes":
         call.console.say(f"{schema.name}: skipped{f' in stage {call.request.stage}' if call.request.stage else ''}: {decision.why}")
         return Outcome(status=SKIPPED, summary=f"skipped: {decision.why}", outputs={"why": decision.why})
     inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ,
-                    parameters=given_here, flags=flags)
+                    parameters=given_here, flags=flags, called=not sign)
+    standing = standing_of(known, given_there, sign)
     lost = _lost(call, known) if _has_vault_login(call) else None  # before anything is sent
-    with _stage_hint(call, known), _vault(schema, inputs, call) as layer:
+    with _stage_hint(call, known), _vault(schema, inputs, call, standing) as layer:
         settings = resolve(schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer))
         for secret in settings.secrets():
             call.console.hide(secret)
-        if bindings := _bindings(schema, settings, call):
+        trust = Addressees(rules_of(settings, standing), say=call.console.say, warn=call.console.warn)
+        task = _task(call, settings, values, dry_run=arguments.dry_run, addressees=trust)
+        if bindings := _bindings(schema, task, call):
             return Outcome(status=BIND, summary="a Jenkins credential is to be bound", bindings=bindings)
         settings.warnings = (*settings.warnings, *(_lost(call, known) if lost is None else lost))  # not before: binding runs the engine once more
-        return _perform(arguments, call, settings=settings, values=values, why=decision.why)
+        return _perform(arguments, call, task, why=decision.why)
 
 
 def _lost(call: Call, known: Documents) -> tuple[str, ...]:
@@ -134,15 +147,19 @@ def _lost(call: Call, known: Documents) -> tuple[str, ...]:
     return lines
 
 
-def _decision(arguments: argparse.Namespace, call: Call, known: Documents, values: Mapping[str, object]) -> Decision:
+def _allows(schema: StepSchema, call: Call, known: Documents) -> bool:
+    """Whether a trusted layer lets builds of change requests publish by the step."""
+    return stages.allows_change_request(known, agent_layer(PIPELINE, call.environ), schema.names)
+
+
+def _decision(arguments: argparse.Namespace, call: Call, known: Documents, given: Callable[[], Circumstances]) -> Decision:
     """Whether the step is to run: by the stage's flags and conditions where they are to be obeyed, and never for a change request, unless nothing changes."""
     name: str = arguments.schema.name
     if arguments.if_active:
-        given = circumstances(call, values, branch=arguments.branch, change_request=arguments.change_request)
-        return stages.decide(known, given, stage=call.request.stage, step=name)
+        return stages.decide(known, given(), stage=call.request.stage, step=name)
     sign = "" if arguments.dry_run else build.change_request(call, arguments.change_request)
-    if sign and stages.publishes(name):
-        return Decision(active="no", why=f"{stages.NOTHING}, and {sign} says that this is one; `--change-request {NONE}` says that it is none")
+    if sign and stages.publishes(name) and not _allows(arguments.schema, call, known):
+        return Decision(active="no", why=f"{stages.NOTHING}, and {sign} says that this is one; {_HOW_TO_ALLOW}")
     return Decision(active="yes", why="called directly")
 
 
@@ -170,11 +187,13 @@ def _stage_hint(call: Call, known: Documents) -> Iterator[None]:
         raise
 
 
-def _vault(schema: StepSchema, inputs: Inputs, call: Call) -> contextlib.AbstractContextManager[Layer | None]:
+def _vault(
+    schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], Standing]
+) -> contextlib.AbstractContextManager[Layer | None]:
     """What Vault holds for the step; without a login for it nothing of Vault is loaded."""
     if not _has_vault_login(call):
         return contextlib.nullcontext()
-    held: contextlib.AbstractContextManager[Layer | None] = dispatch.part("vault").from_vault(schema, inputs, call)
+    held: contextlib.AbstractContextManager[Layer | None] = dispatch.part("vault").from_vault(schema, inputs, call, standing)
     return held
 
 
@@ -188,9 +207,9 @@ def _own(schema: StepSchema, parameters: Mapping[str, object]) -> Mapping[str, o
     return {key: value for key, value in parameters.items() if key not in keys}
 
 
-def _perform(arguments: argparse.Namespace, call: Call, *, settings: Settings, values: Mapping[str, object], why: str) -> Outcome:
+def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str) -> Outcome:
     """Say what is to be said of the configuration, and let the step run."""
-    schema: StepSchema = arguments.schema
+    schema, settings = arguments.schema, task.settings
     for warning in settings.warnings:
         call.console.warn(warning)
     for note in settings.notes:
@@ -200,7 +219,7 @@ def _perform(arguments: argparse.Namespace, call: Call, *, settings: Settings, v
     call.console.say(f"{schema.name}: {doing}{f' in stage {call.request.stage}' if call.request.stage else ''}: {why}")
     started = time.monotonic()
     try:
-        outcome: Outcome = dispatch.step(schema.name).run(_task(call, settings, values, dry_run=arguments.dry_run))
+        outcome: Outcome = dispatch.step(schema.name).run(task)
     except TowlineError as fault:
         _show(call, arguments, fault.outputs)
         raise
@@ -218,18 +237,18 @@ def _show(call: Call, arguments: argparse.Namespace, outputs: Mapping[str, objec
         call.out.write(tame_lines(call.console.mask(str(outputs["diff"]))))
 
 
-def _task(call: Call, settings: Settings, values: Mapping[str, object], *, dry_run: bool) -> Task:
+def _task(call: Call, settings: Settings, values: Mapping[str, object], *, dry_run: bool, addressees: Addressees) -> Task:
     request = call.request
     return Task(settings=settings, pipeline_environment=values, stage=request.stage, build=build.build_of(call), folder=call.folder,
-                environ=call.environ, console=call.console, dry_run=dry_run)
+                environ=call.environ, console=call.console, dry_run=dry_run, addressees=addressees)
 
 
-def _bindings(schema: StepSchema, settings: Settings, call: Call) -> tuple[Binding, ...]:
-    """Jenkins credentials that the configuration names and that nobody has bound yet; raises CredentialError outside of Jenkins.
+def _bindings(schema: StepSchema, task: Task, call: Call) -> tuple[Binding, ...]:
+    """Jenkins credentials that the configuration names and that nobody has bound yet.
 
-    Raises ConfigError for two that would fill one parameter.
+    Raises CredentialError outside of Jenkins, and for one that the project may not name; ConfigError for two that would fill one parameter.
     """
-    wanted: list[Binding] = []
+    settings, wanted = task.settings, list[Binding]()
     for credential in schema.credentials:
         if not settings.given(credential.name) or all(settings.given(name) for name in credential.parameters.values()):
             continue
@@ -240,5 +259,6 @@ def _bindings(schema: StepSchema, settings: Settings, call: Call) -> tuple[Bindi
         if not call.requested:
             raise CredentialError(f"{credential.name} names a Jenkins credential, and this is no Jenkins build", where=settings.origin(credential.name),
                                   hint=f"set {' and '.join(variables.values())}")
+        task.addressees.admit_id(settings.text(credential.name), settings.origin(credential.name), trusted=settings.trusted_texts(credential.name))
         wanted.append(Binding(credentials_id=settings.text(credential.name), kind=credential.kind, variables=variables))
     return tuple(wanted)

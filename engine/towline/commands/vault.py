@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from towline import dispatch
+from towline.addressees import Addressees, Standing
 from towline.commands.call import Call
 from towline.config.catalog import VAULT_LOGIN, vault_schema
 from towline.config.layers import Inputs
 from towline.config.merge import Layer
 from towline.config.schema import StepSchema
-from towline.config.vault import Answer, Plan, answers, plan
+from towline.config.trust import rules_of
+from towline.config.vault import Answer, Plan, admit, answers, plan
 from towline.secret import Login
 
 TOKEN, ROLE, SECRET = VAULT_LOGIN
 
 
 @contextlib.contextmanager
-def from_vault(schema: StepSchema, inputs: Inputs, call: Call) -> Iterator[Layer | None]:
+def from_vault(schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], Standing]) -> Iterator[Layer | None]:
     """The layer of what Vault holds for the step, None where it is off; secrets that are files exist until the block ends.
 
-    Raises ConfigError, CredentialError (VaultUnreachable too) and MachineError.
+    `standing` says what is built, for what the project may name. Raises ConfigError, CredentialError (VaultUnreachable too) and MachineError.
     """
     known = {name: call.environ[name].strip() for name in (TOKEN, ROLE, SECRET) if call.environ.get(name, "").strip()}
     for value in known.values():
@@ -31,6 +33,7 @@ def from_vault(schema: StepSchema, inputs: Inputs, call: Call) -> Iterator[Layer
     if asked is None or login is None:
         yield None
         return
+    admit(asked, Addressees(rules_of(asked.settings, standing), say=call.console.say, warn=call.console.warn), login.origin.partition(" ")[0])
     found = _ask(asked, login, call)
     for answer in found:
         call.console.hide(answer.value)
@@ -63,6 +66,7 @@ def _ask(asked: Plan, login: Login, call: Call) -> tuple[Answer, ...]:
 
 
 def _layer(found: Sequence[Answer], paths: Mapping[str, str]) -> Layer:
-    """The answers as a layer. A pull request may choose which secret is read, but it changes none, and it does not choose the path of a file."""
+    """The answers as a layer, with the hosts that each secret is for. A pull request changes none of them, nor does it choose the path of a file."""
     values = {answer.parameter: paths.get(answer.parameter, answer.value) for answer in found}
-    return Layer(name="Vault", trusted=True, values=values, origins={answer.parameter: answer.origin for answer in found})
+    records = {answer.parameter: answer.hosts for answer in found if answer.hosts}
+    return Layer(name="Vault", trusted=True, values=values, origins={answer.parameter: answer.origin for answer in found}, records=records)

@@ -65,7 +65,7 @@ def _guarded(documents: Sequence[Document], step: StepSchema, section: Any, rule
 def _deploys(rules: Rules, branch: str) -> bool:
     """Whether builds of the branch deploy, or nobody knows it: a setting that is none is a finding of its own."""
     try:
-        return productive_branch(rules, branch)
+        return productive_branch(rules, branch).productive
     except ConfigError:
         return True
 

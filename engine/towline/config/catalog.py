@@ -15,7 +15,8 @@ from towline.errors import UsageError
 from towline.files import resource_text
 from towline.suggest import nearest
 
-VAULT_KEYS = frozenset({"vaultServerUrl", "vaultNamespace", "vaultPath", "vaultBasePath", "vaultPipelineName", "skipVault", "vaultDisableOverwrite"})
+VAULT_KEYS = frozenset({"vaultServerUrl", "vaultNamespace", "vaultPath", "vaultBasePath", "vaultPipelineName", "vaultPaths", "skipVault",
+                        "vaultDisableOverwrite"})
 VAULT_LOGIN = ("PIPER_vaultToken", "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID")
 _FOLDER, _ENDING = "steps", ".yaml"
 _WORD = re.compile(r"\w+")

@@ -15,7 +15,8 @@ _SIDECAR = ("containerName", "containerPortMappings", "dockerName", "sidecarEnvV
             "sidecarReadyCommand", "sidecarVolumeBind", "sidecarWorkspace")
 _FORMER = ("collectTelemetryData",)  # Piper took it once, and configurations still have it
 _VAULT_LOGIN = ("vaultAppRoleTokenCredentialsId", "vaultAppRoleSecretTokenCredentialsId", "vaultTokenCredentialsId")
-_VAULT = ("vaultServerUrl", "vaultNamespace", "vaultBasePath", "vaultPipelineName", "vaultPath", "vaultRootPaths", "skipVault", "vaultDisableOverwrite",
+_VAULT = ("vaultServerUrl", "vaultNamespace", "vaultBasePath", "vaultPipelineName", "vaultPath", "vaultPaths", "vaultRootPaths",
+          "skipVault", "vaultDisableOverwrite",
           "vaultTestCredentialPath", "vaultTestCredentialKeys", "vaultTestCredentialEnvPrefix", "vaultCredentialPath", "vaultCredentialKeys",
           "vaultCredentialEnvPrefix")
 _WRAPPED = ("failOnError", "npmScriptsPackageJSONExcludes")  # what wraps the steps of Piper's library

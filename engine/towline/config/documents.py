@@ -27,6 +27,7 @@ class Document:
     """One configuration file whose shape is checked; `name` is its name for people, `marks` tell the line of every key.
 
     `unread` is the line of what stands behind it in its file and is not read; 0 if nothing does.
+    `carried`: it came with the call of a change request, whose author may have written it; what only trusted layers set does not count there.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Document:
     content: Mapping[str, Any]
     marks: Mapping[_Path, Mark]
     unread: int = 0
+    carried: bool = False
 
     def section(self, *path: str) -> Mapping[str, object]:
         """The map at `path`, such as `general`, or `stages` and a stage's name; empty where there is none."""

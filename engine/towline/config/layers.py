@@ -6,12 +6,12 @@ A layer holds only what the step's schema lets stand in it (scope, by exact key)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from towline.config.catalog import all_schemas, load_schema
 from towline.config.documents import PROJECT_FILE, Document, Documents, parse_document, read_documents, read_yaml, stage_name
-from towline.config.merge import DEFAULT, Layer, Setting, fold
+from towline.config.merge import DEFAULT, PIPELINE_ENVIRONMENT, Layer, Setting, fold
 from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, StepSchema, as_text
 from towline.config.text_form import typed
 from towline.config.types import EMPTY, ZERO
@@ -21,7 +21,6 @@ from towline.written import RepeatedKey, from_json
 __all__ = ["PROJECT_FILE", "Document", "Documents", "Inputs", "all_schemas", "effective", "load_schema", "ordered", "parse_document", "read_documents",
            "read_yaml", "settled", "unfiltered"]
 
-PIPELINE_ENVIRONMENT = "pipeline environment"
 PARAMETERS_JSON = "PIPER_parametersJSON"
 NOTHING_SET = Layer(name="variables", trusted=True, values={})
 _Where = Callable[..., str]
@@ -30,7 +29,10 @@ _Entries = Mapping[str, tuple[object, _Where]]
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """All that a step's settings are made from; `flags` are texts as typed, `parameters` what the call passed, `vault` what Vault holds."""
+    """All that a step's settings are made from; `flags` are texts as typed, `parameters` what the call passed, `vault` what Vault holds.
+
+    `called`: the call is trusted. That of a change request is not: its Jenkinsfile or workflow belongs to its author.
+    """
 
     stage: str
     documents: Documents
@@ -39,6 +41,7 @@ class Inputs:
     parameters: Mapping[str, object]
     flags: Mapping[str, object]
     vault: Layer | None = None
+    called: bool = True
 
 
 def effective(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
@@ -73,11 +76,29 @@ def ordered(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
         _section(schema, project, STEPS, f"step {schema.name}", *_step_paths(schema.names)),
         _section(schema, project, STAGES, f"stage {stage}", ["stages", stage]),
         agent_layer(schema, inputs.environ),
+        *(layer if inputs.called else _without_rules(schema, layer) for layer in called(schema, inputs)),
+        *([inputs.vault] if inputs.vault else []),
+    )
+
+
+def called(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
+    """What the call itself says, weakest first, as if it were trusted."""
+    return (
         _call(schema, "parameters JSON", read_parameters(inputs.environ.get(PARAMETERS_JSON, "")), PARAMETERS_JSON),
         _call(schema, "call", inputs.parameters, "parameter of the call"),
         _layer("flags", {name: _Found(value=typed(_kind(schema, name), text), where=f"--{name}") for name, text in inputs.flags.items()}, trusted=True),
-        *([inputs.vault] if inputs.vault else []),
     )
+
+
+def rules_in(schema: StepSchema, layer: Layer) -> list[str]:
+    """What of a layer only trusted ones may set."""
+    return [name for name in layer.values if (parameter := schema.find(name)) and parameter.trusted]
+
+
+def _without_rules(schema: StepSchema, layer: Layer) -> Layer:
+    """A layer that is not trusted after all, without what only trusted ones set."""
+    rules = rules_in(schema, layer)
+    return replace(layer, trusted=False, values={name: value for name, value in layer.values.items() if name not in rules})
 
 
 def unfiltered(documents: Documents, names: Sequence[str], stage: str) -> tuple[Layer, ...]:
@@ -149,7 +170,8 @@ def _section(schema: StepSchema, document: Document, scope: str, label: str, *pa
     found = _accepted(schema, scope, _entries(document, *paths))
     if scope == GENERAL and not document.trusted:
         found = {name: entry for name, entry in found.items() if not left_to_others(schema, name)}
-    return _layer(label, found, trusted=document.trusted)
+    layer = _layer(label, found, trusted=document.trusted)
+    return _without_rules(schema, layer) if document.carried else layer
 
 
 def left_to_others(schema: StepSchema, name: str) -> bool:

@@ -6,17 +6,18 @@ Maps merge deeply; lists, scalars and values of another kind replace; nulls are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 DEFAULT = "default"  # the layer of a step's own defaults
+PIPELINE_ENVIRONMENT = "pipeline environment"  # that of what earlier steps have left
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
     """Values of one source: `name` is the layer for people, `origins` says per key where it stands, `aliases` under which other name if any.
 
-    What an untrusted layer holds, a pull request can change.
+    What an untrusted layer holds, a pull request can change. `records`: hosts that the value's own record there names for it.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Layer:
     values: Mapping[str, object]
     origins: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    records: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def origin(self, key: str) -> str:
         """Where `key` stands: file:line, variable, flag; the layer's name where nothing closer is known."""
@@ -32,13 +34,14 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A key's value; `origin` and `layer` are the strongest source's; `trusted` where every source of the value is; `overridden`: weakest first."""
+    """A key's value; `origin`, `layer` and `record` are the strongest source's; `trusted` where every source is; `overridden`: weakest first."""
 
     value: object
     origin: str
     layer: str
     trusted: bool
     overridden: tuple[Setting, ...] = ()
+    record: tuple[str, ...] = ()
 
 
 def fold(layers: Iterable[Layer]) -> dict[str, Setting]:
@@ -53,14 +56,15 @@ def fold(layers: Iterable[Layer]) -> dict[str, Setting]:
 
 def _over(before: Setting | None, value: object, layer: Layer, key: str) -> Setting:
     if before is None:
-        return Setting(value=value, origin=layer.origin(key), layer=layer.name, trusted=layer.trusted)
+        return Setting(value=value, origin=layer.origin(key), layer=layer.name, trusted=layer.trusted, record=layer.records.get(key, ()))
     merges = isinstance(value, dict) and isinstance(before.value, dict)
     return Setting(
         value=merge(before.value, value),
         origin=layer.origin(key),
         layer=layer.name,
         trusted=layer.trusted and (before.trusted or not merges),
-        overridden=(*before.overridden, Setting(value=before.value, origin=before.origin, layer=before.layer, trusted=before.trusted)),
+        overridden=(*before.overridden, replace(before, overridden=())),
+        record=layer.records.get(key, ()),
     )
 
 

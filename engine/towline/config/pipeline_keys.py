@@ -12,6 +12,8 @@ PIPELINE = StepSchema(
     parameters=(
         Parameter(name="productiveBranch", type="string", description="", scope=_SCOPE),
         Parameter(name="productiveTags", type="list", description="", scope=_SCOPE, trusted=True),
+        Parameter(name="enforcement", type="string", description="", scope=_SCOPE, trusted=True, possible_values=("error", "warn")),
+        Parameter(name="allowChangeRequest", type="boolean", description="", scope=_SCOPE, trusted=True),
         Parameter(name="projectExtensionsDirectory", type="string", description="", scope=_SCOPE),
     ),
 )

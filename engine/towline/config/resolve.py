@@ -7,7 +7,18 @@ from collections.abc import Iterator, Mapping
 from towline.config.catalog import all_schemas
 from towline.config.clear_text import in_clear
 from towline.config.context import first_keys, keys
-from towline.config.layers import PARAMETERS_JSON, PIPELINE_ENVIRONMENT, Documents, Inputs, left_to_others, ordered, read_parameters, settled
+from towline.config.layers import (
+    PARAMETERS_JSON,
+    Documents,
+    Inputs,
+    called,
+    left_to_others,
+    ordered,
+    read_parameters,
+    rules_in,
+    settled,
+)
+from towline.config.merge import PIPELINE_ENVIRONMENT
 from towline.config.rules import Fault, checked, how_to_set
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings, checked_settings
@@ -30,7 +41,7 @@ def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settin
     unknown = () if part else tuple(_unknown(schema, inputs.documents))
     found = checked_settings(schema, layers, unknown, settled(schema, layers))
     found.warnings = (*found.warnings, *secrets_in_files(schema, inputs), *_variables(schema, inputs.environ))
-    found.notes = tuple(_left(schema, inputs.documents))
+    found.notes = (*_left(schema, inputs.documents), *_unheard(schema, inputs))
     return found
 
 
@@ -87,6 +98,14 @@ def _left(schema: StepSchema, documents: Documents) -> Iterator[str]:
             if left_to_others(schema, key) and document.section("general")[key] not in EMPTY:
                 yield (f"{document.where('general', key)}: {key} in general is for other steps: {schema.name} takes it from no file "
                        f"that a pull request can change, but from the platform team's defaults, PIPER_{key} or the call")
+
+
+def _unheard(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
+    """A line on each rule of the platform team that the call of a change request sets."""
+    for layer in () if inputs.called else called(schema, inputs):
+        for name in rules_in(schema, layer):
+            yield (f"{name} of the call does not count ({layer.origin(name)}): a change request is built, whose author can change the call; "
+                   f"it counts in the platform team's defaults (TOWLINE_DEFAULTS), or as PIPER_{name} on the agent")
 
 
 def _unknown(schema: StepSchema, documents: Documents) -> Iterator[str]:

@@ -102,14 +102,27 @@ def fitted(parameter: Parameter, setting: Setting, name: str) -> Setting | Fault
             close = nearest(text, parameter.possible_values)
             hint = f"{close} " * close.startswith("did") + f"possible: {', '.join(parameter.possible_values)}"
             return Fault(rule="wrong-value", where=setting.origin, what=f"{name} is {shown(parameter, text)}", hint=hint)
-    for text in value if parameter.format and isinstance(value, list) else ():
-        try:
-            allowed_hosts.parse(text)
-        except ValueError as fault:
-            return Fault(rule="wrong-value", where=setting.origin, what=f"{name} has {shown(parameter, text)}, which no host can be", hint=str(fault))
+    if fault := _no_host(parameter, value):
+        what, hint = fault
+        return Fault(rule="wrong-value", where=setting.origin, what=f"{name} has {what}", hint=hint)
     if parameter.possible_values and value == "" and parameter.default:  # empty may stand everywhere, and is none of them
         value = parameter.default
     return replace(setting, value=value)
+
+
+def _no_host(parameter: Parameter, value: object) -> tuple[str, str] | None:
+    """What of a list of hosts, or of a map of such lists, is none, and what to do about it; None where all is well."""
+    if not parameter.format:
+        return None
+    for key, held in value.items() if isinstance(value, dict) else [("", value)]:
+        if not isinstance(held, list) or not all(isinstance(text, str) for text in held):
+            return f"no list of hosts for {key}", f"write `{key}: [host]`"
+        for text in held:
+            try:
+                allowed_hosts.parse(text)
+            except ValueError as fault:
+                return f"{shown(parameter, text)}, which no host can be", str(fault)
+    return None
 
 
 def _without(parameter: Parameter) -> str:

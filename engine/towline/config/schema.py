@@ -13,7 +13,7 @@ from towline.written import WrittenFloat, WrittenInteger
 GENERAL, STAGES, STEPS, PARAMETERS = SCOPES = ("GENERAL", "STAGES", "STEPS", "PARAMETERS")
 SECTIONS = {GENERAL: "general", STEPS: "step", STAGES: "stage", PARAMETERS: "call"}  # as people and the docs say
 TYPES = ("string", "boolean", "integer", "list", "map", "object", "objects")  # list and map are of texts; object and objects (a list) are of anything
-FORMATS = ("", "host")
+FORMATS = ("", "host", "hosts")
 CREDENTIAL_KINDS = ("usernamePassword", "string", "file", "sshUserPrivateKey")
 
 
@@ -70,7 +70,7 @@ class Parameter:
     """One parameter; `later` says what Towline cannot do yet where it is set, `trusted` that a pull request may not set it.
 
     `read_by_others`: Piper's other steps read the name in `general`, where it is left to them unless the platform team has set it there.
-    `format`, where there is one, is what each text of it has to be: `host` for an entry of a list of hosts.
+    `format`, where there is one, is what each text of it has to be: `host` for an entry of a list of hosts, `hosts` for a map of such lists.
     Possible values of a list hold for each of its elements, `minimum` is for an integer; it is mandatory also where all of
     `mandatory_if` hold, and never where one of `unless` is set.
     """

@@ -22,6 +22,7 @@ class Settings:
         self._schema = schema
         self._settings = settings
         self._secrets = frozenset(_secrets(schema, layers, settings))
+        self._called: Mapping[str, str] = {}
         self.notes: tuple[str, ...] = ()  # what is as it should be, but may surprise
         self.warnings = tuple(dict.fromkeys((*unknown, *_deprecated(schema, layers))))  # each once, a line for people
 
@@ -45,18 +46,23 @@ class Settings:
         """The value of a map parameter."""
         return dict(self._get(name, dict))
 
+    def listed(self, name: str) -> Mapping[str, Sequence[str]]:
+        """The value of a parameter that is a map of lists of texts."""
+        return dict(self._get(name, dict))
+
     def maps(self, name: str) -> tuple[Mapping[str, object], ...]:
         """The value of a parameter that is a list of maps."""
         return tuple(self._get(name, list))
 
-    def each(self, name: str) -> tuple[Settings, ...]:
+    def each(self, name: str, *, unchecked: bool = False) -> tuple[Settings, ...]:
         """These settings once for every map of the parameter `name`, whose keys stand over the other parameters; themselves where it has none.
 
-        Raises ConfigError with every fault at once: a key that is no parameter, or one of those that hold a secret or a rule of the platform team.
+        Raises ConfigError with every fault at once: a key that is no parameter, or one of those that hold a secret or a rule of the platform team;
+        `unchecked`, for the former alone.
         """
-        return tuple(self._over(name, number, values) for number, values in enumerate(self.maps(name))) or (self,)
+        return tuple(self._over(name, number, values, unchecked=unchecked) for number, values in enumerate(self.maps(name))) or (self,)
 
-    def _over(self, name: str, number: int, values: Mapping[str, object]) -> Settings:
+    def _over(self, name: str, number: int, values: Mapping[str, object], *, unchecked: bool) -> Settings:
         place = f"{self.origin(name)}, {name}[{number}]"
         own = self._schema.over(name)
         changed = {key: setting for key, setting in self._settings.items() if key != name}
@@ -65,8 +71,9 @@ class Settings:
             if parameter is None:
                 raise ConfigError(f"{key!r} cannot be set for one of {name}", where=place, hint=nearest(key, dict.fromkeys(one.name for one in own.values())))
             if value is not None:
-                changed[parameter.name] = Setting(value=prune(value), origin=place, layer=name, trusted=self.trusted(name))
-        return checked_settings(self._schema, (), settled=changed)
+                before = self._chain(parameter.name)
+                changed[parameter.name] = Setting(value=prune(value), origin=place, layer=name, trusted=self.trusted(name), overridden=before)
+        return Settings(self._schema, changed, ()) if unchecked else checked_settings(self._schema, (), settled=changed)
 
     def origin(self, name: str) -> str:
         """Where the value stands: file:line, key of the pipeline environment, variable, call, flag; of a default how to set it; empty where there is none."""
@@ -85,6 +92,10 @@ class Settings:
         self._parameter(name)
         return name in self._settings and self._settings[name].value not in EMPTY
 
+    def has(self, name: str) -> bool:
+        """Whether the step has a parameter of this name."""
+        return any(parameter.name == name for parameter in self._schema.parameters)
+
     def chosen(self, name: str) -> bool:
         """Whether somebody has set the parameter, and it is not its default."""
         self._parameter(name)
@@ -95,13 +106,61 @@ class Settings:
         self._parameter(name)
         return name not in self._settings or self._settings[name].trusted
 
-    def translated(self, schema: StepSchema, names: Mapping[str, str], more: Mapping[str, object]) -> Settings:
-        """These settings for the step that does the same by other names: `names` maps its parameters to ours, `more` holds what only it has."""
+    def given_in(self, layer: str, name: str) -> tuple[str, ...]:
+        """Every text that the layer called `layer` has for the parameter."""
+        return tuple(one.value for one in self._chain(name) if one.layer == layer and isinstance(one.value, str))
+
+    def trusted_texts(self, name: str) -> tuple[str, ...]:
+        """Every text that a trusted layer has for the parameter, also one that another stands over."""
+        return tuple(one.value for one in self._chain(name) if one.trusted and isinstance(one.value, str))
+
+    def layer(self, name: str) -> str:
+        """The layer that the value stands in; empty where there is none."""
+        chain = self._chain(name)
+        return chain[-1].layer if chain else ""
+
+    def record(self, name: str) -> tuple[str, ...]:
+        """Hosts that the own record of a secret names for it, in Vault for example."""
+        chain = self._chain(name)
+        return chain[-1].record if chain else ()
+
+    @property
+    def flags(self) -> bool:
+        """Whether parameters may be given as flags here: in a shell."""
+        return self._schema.flags
+
+    def called(self, name: str) -> str:
+        """What the parameter is called where people set it."""
+        return self._called.get(name, name)
+
+    def credential_ids(self, name: str) -> tuple[str, ...]:
+        """The ids of Jenkins credentials that the settings name for the parameter."""
+        entries = [entry.name for entry in self._schema.credentials if name in entry.parameters.values()]
+        return tuple(self.text(entry) for entry in entries if self.given(entry))
+
+    def _chain(self, name: str) -> tuple[Setting, ...]:
+        """The setting and what it stands over, weakest first; empty where there is none."""
+        self._parameter(name)
+        setting = self._settings.get(name)
+        return (*setting.overridden, setting) if setting else ()
+
+    def translated(
+        self, schema: StepSchema, names: Mapping[str, str], more: Mapping[str, object], made: Mapping[str, str]
+    ) -> Settings:
+        """These settings for the step that does the same by other names: `names` maps its parameters to ours, `more` holds what only it has.
+
+        `made` says of which of ours a value of `more` is made: it stands in the same place, and over what that stands over.
+        """
         defaults = {parameter.name: parameter.default for parameter in schema.parameters if parameter.default is not None}
         settings = {name: Setting(value=value, origin=DEFAULT, layer=DEFAULT, trusted=True) for name, value in defaults.items()}
-        settings |= {name: Setting(value=value, origin=self._schema.name, layer=self._schema.name, trusted=False) for name, value in more.items()}
+        for name, value in more.items():
+            chain = self._chain(made[name]) if name in made else ()
+            origin = chain[-1].origin if chain else self._schema.name
+            settings[name] = Setting(value=value, origin=origin, layer=self._schema.name, trusted=False, overridden=chain)
         settings |= {new: self._settings[old] for new, old in names.items() if old in self._settings}
-        return Settings(schema, settings, ())
+        found = Settings(schema, settings, ())
+        found._called = {**names, **made}
+        return found
 
     def secrets(self) -> frozenset[str]:
         """Every value that a secret parameter has in any layer, for masking."""

@@ -7,30 +7,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from towline.config.catalog import VAULT_KEYS
-from towline.config.layers import Inputs, effective, ordered
-from towline.config.merge import Layer, Setting
+from towline.addressees import STRICT, Addressees, Credential, Named, Place, Refused, Rules, Word, allow_line, or_warn
+from towline.config.catalog import VAULT_KEYS, VAULT_LOGIN
+from towline.config.layers import Inputs, effective, ordered, settled
+from towline.config.merge import Setting
 from towline.config.resolve import resolve
 from towline.config.schema import SCOPES, Parameter, StepSchema, as_text
-from towline.config.settings import Settings
+from towline.config.settings import Settings, checked_settings
+from towline.config.trust import usable
 from towline.config.types import EMPTY
 from towline.errors import ConfigError, CredentialError
+from towline.gitops import change
 from towline.image import is_loopback
-from towline.secret import admit
 
-URL = "vaultServerUrl"
+URL, PATHS = "vaultServerUrl", "vaultPaths"
 _ROOTS = {"vaultPath": "$(vaultPath)", "vaultPipelineName": "$(vaultBasePath)/$(vaultPipelineName)", "vaultBasePath": "$(vaultBasePath)/GROUP-SECRETS"}
 _PROPERTY = re.compile(r"\$\(([A-Za-z0-9.]*)\)")
 _DEPTH, _LENGTH = 10, 2048
-_HOW_TO_NAME = f"name it where a pull request cannot: PIPER_{URL} on the agent, the platform team's defaults, or their credentialHosts; or set skipVault"
+_RECORD = ("url", "hosts")  # fields of a secret that name the hosts that it is for
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """Where Vault is, and that a login may be sent there; `origin` is the place that names it."""
+    """Where Vault is; `origin` is the place that names it, and the plan's `named` says who else does."""
 
     url: str
     namespace: str
@@ -41,7 +43,7 @@ class Server:
 class Question:
     """A parameter's value: the first of `fields` (its name, then its aliases) that is not empty in the first of `paths` that has one.
 
-    Of `whole` secrets the first that is there decides, also where it lacks the field.
+    Of `whole` secrets the first that is there decides, also where it lacks the field. `origins`: what names each path.
     """
 
     parameter: str
@@ -49,14 +51,23 @@ class Question:
     fields: tuple[str, ...]
     file: bool = False
     whole: bool = False
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All that is asked for one step, and where."""
+    """All that is asked for one step, where, and by whose word.
+
+    `named`: who names the server. `chosen`: the paths that the project has chosen, each with the place that does; `bounds`: paths that trusted
+    layers name, below which it may. `settings` hold the rules.
+    """
 
     server: Server
     questions: tuple[Question, ...]
+    settings: Settings
+    named: Named
+    chosen: Mapping[str, str]
+    bounds: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +78,13 @@ class Answer:
     value: str
     origin: str
     file: bool
+    hosts: tuple[str, ...] = ()
 
 
 def plan(step: StepSchema, vault: StepSchema, inputs: Inputs) -> Plan | None:
     """What to ask for `step`, with `vault` as the metadata of Vault's own settings; None where Vault is off or nothing is to be asked.
 
-    Raises ConfigError for settings that do not fit, CredentialError where the server may not have the login.
+    Raises ConfigError for settings that do not fit, CredentialError where the login would go over plain http.
     """
     metadata = _metadata(step, vault)
     known = {parameter.name for parameter in metadata.parameters}
@@ -80,9 +92,54 @@ def plan(step: StepSchema, vault: StepSchema, inputs: Inputs) -> Plan | None:
     settings = resolve(metadata, own, part=True)
     if not settings.given(URL) or settings.flag("skipVault"):
         return None
-    values = effective(step, replace(inputs, vault=None))
-    asked = tuple(questions(step, settings, values))
-    return Plan(server=_server(settings, ordered(metadata, own)), questions=asked) if asked else None
+    asked = tuple(questions(step, settings, effective(step, replace(inputs, vault=None))))
+    if not asked:
+        return None
+    sure, bounds = _trusted(step, metadata, own)
+    chosen = {path: origin for one in asked for path, origin in one.origins.items() if path not in sure}
+    return Plan(server=_server(settings), questions=asked, settings=settings, named=_named(settings), chosen=chosen, bounds=bounds)
+
+
+def _trusted(step: StepSchema, metadata: StepSchema, inputs: Inputs) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The paths that trusted layers alone come to, and the roots that they name."""
+    settings = checked_settings(metadata, [layer for layer in ordered(metadata, inputs) if layer.trusted])
+    values = settled(step, [layer for layer in ordered(step, inputs) if layer.trusted])
+    sure = frozenset(path for one in questions(step, settings, values) for path in one.paths)
+    properties = _properties(step, settings, values)
+    roots = (interpolate(text, properties) or text.partition("$(")[0].rpartition("/")[0]  # else the part that the project cannot change
+             for text in (settings.text("vaultPath"), settings.text("vaultBasePath")))
+    return sure, tuple(filter(None, (_clean(root, "") for root in roots)))
+
+
+def admit(plan: Plan, addressees: Addressees, login: str) -> None:
+    """Pass where the login may go to the server, and the project has chosen no path that it may not; raises CredentialError."""
+    addressees.admit(*login_of(plan, login), plan.named)
+    for path, origin in plan.chosen.items():
+        addressees.tell(path_word(addressees.rules, path, origin, settings=plan.settings, bounds=plan.bounds))
+
+
+def login_of(plan: Plan, login: str) -> tuple[Credential, Place]:
+    """The login of this name in words, and where it is to go."""
+    scheme, host = _place(plan.server.url)
+    return Credential(what=f"the login for Vault ({login})", names=tuple(dict.fromkeys([login, *VAULT_LOGIN]))), Place(scheme=scheme, host=host)
+
+
+def path_word(rules: Rules, path: str, origin: str, *, settings: Settings, bounds: Sequence[str]) -> Word:
+    """By whose word the project chooses a path in Vault; raises CredentialError where by nobody's, ConfigError for a pattern that is none."""
+    patterns = settings.texts(PATHS)
+    if any(change.match(pattern, [path]) for pattern in patterns):
+        return Word(by=f"{PATHS} of a trusted layer")
+    if not patterns and any(f"{path}/".startswith(f"{bound}/") for bound in bounds):
+        return Word(by="it is below a path of a trusted layer")
+    standing = rules.standing()
+    if not patterns and not bounds and standing.project and not rules.strict:
+        return Word(by=f"the project ({origin}), for {standing.build}", line=f"Vault is asked for {path}: named by {origin}, for {standing.build}")
+    others = f"{PATHS} has {', '.join(patterns)}" if patterns else f"trusted layers name {', '.join(bounds)}" if bounds else ""
+    why = others or (f"{STRICT} is set" if standing.project else standing.build)
+    return or_warn(rules, standing, Refused(
+        f"Vault is not asked for {path}, which nothing names but {origin}", where=origin, why=why,
+        hint=f"allow it by {allow_line(PATHS, path)}, or set skipVault", allow=(PATHS, path, ""),
+    ))
 
 
 def _metadata(step: StepSchema, vault: StepSchema) -> StepSchema:
@@ -96,27 +153,28 @@ def _metadata(step: StepSchema, vault: StepSchema) -> StepSchema:
 # ---- where
 
 
-def _server(settings: Settings, layers: Sequence[Layer]) -> Server:
-    """The server, once it is known that the login may go there; raises ConfigError and CredentialError."""
+def _server(settings: Settings) -> Server:
+    """The server; raises ConfigError, and CredentialError where the login would go over plain http."""
     url, origin = settings.text(URL).strip().rstrip("/"), settings.origin(URL)
     scheme, host = _place(url)
     if not host:
         raise ConfigError(f"{URL} is no URL of a server", where=origin, hint="expected https://host[:port], without a user")
-    if not is_loopback(host):
-        if scheme == "http" and not settings.flag("allowPlainHttp"):
-            raise CredentialError(f"the login for Vault would go over plain http to {host}", where=origin,
-                                  hint="use https, or set allowPlainHttp where the platform team trusts that network")
-        if not any(layer.trusted and _place(str(layer.values.get(URL, ""))) == (scheme, host) for layer in layers):
-            _admit((scheme, host), settings, origin)
+    if scheme == "http" and not is_loopback(host) and not settings.flag("allowPlainHttp"):
+        raise CredentialError(f"the login for Vault would go over plain http to {host}", where=origin,
+                              hint="use https, or set allowPlainHttp where the platform team trusts that network")
     return Server(url=url, namespace=settings.text("vaultNamespace").strip("/"), origin=origin)
 
 
-def _admit(place: tuple[str, str], settings: Settings, origin: str) -> None:
-    """Pass where the platform team lets credentials go to `place`, scheme and host; whoever names the server would else get the login of every secret."""
-    scheme, host = place
-    if not settings.given("credentialHosts"):
-        raise CredentialError(f"{URL} names {host}, and nobody but the project does: the login for Vault is not sent there", where=origin, hint=_HOW_TO_NAME)
-    admit(host, settings.texts("credentialHosts"), scheme=scheme)
+def _named(settings: Settings) -> Named:
+    """Who names the server: where a trusted layer does, no other one is the project's to name, since it would get the login of every secret."""
+    texts = [text.strip().rstrip("/") for text in settings.trusted_texts(URL)]
+    same = [_place(text) for text in texts if _whole(text) == _whole(settings.text(URL))]
+    return Named(origin=settings.origin(URL), trusted=frozenset(same), alone=bool(texts), call=f"PIPER_{URL} on the agent")
+
+
+def _whole(url: str) -> tuple[str, str, str]:
+    """Where a server is, with the path that it has there: on one host there may be several."""
+    return (*_place(url), urlsplit(url.strip()).path.rstrip("/")) if all(_place(url)) else ("", "", url)
 
 
 def _place(url: str) -> tuple[str, str]:
@@ -142,17 +200,27 @@ def questions(step: StepSchema, settings: Settings, values: Mapping[str, Setting
             continue
         name = settings.text(reference.secret) or reference.default
         found = ((root, interpolate(f"{template}/{name}", properties)) for root, template in _ROOTS.items() if name)
-        paths = dict.fromkeys(_clean(path, settings.origin(root)) for root, path in found if path is not None)
+        paths: dict[str, str] = {}
+        for root, path in found:
+            if path is not None:
+                paths.setdefault(_clean(path, settings.origin(root)), _origin(settings, root, reference.secret))
         if paths:
             fields = (reference.field,) if reference.field else (parameter.name, *(alias.name for alias in parameter.aliases))
-            yield Question(parameter=parameter.name, paths=tuple(paths), fields=fields, file=reference.file, whole=bool(reference.field))
+            yield Question(parameter=parameter.name, paths=tuple(paths), fields=fields, file=reference.file, whole=bool(reference.field),
+                           origins=paths)
+
+
+def _origin(settings: Settings, root: str, secret: str) -> str:
+    """What names a path: of the settings that it is made of the first that a pull request can change."""
+    made_of = [root, *(["vaultBasePath"] if root == "vaultPipelineName" else []), secret]
+    return settings.origin(next((name for name in made_of if not settings.trusted(name)), root))
 
 
 def _properties(step: StepSchema, settings: Settings, values: Mapping[str, Setting]) -> dict[str, str]:
     """What `$(x)` may stand for: every setting of step and Vault that is one short text and no secret."""
     secret = {parameter.name for parameter in step.parameters if parameter.secret}
     found = {name: setting.value for name, setting in values.items() if name not in secret}
-    found |= {name: settings.text(name) for name in VAULT_KEYS - {"skipVault", "vaultDisableOverwrite"} if settings.given(name)}
+    found |= {name: settings.text(name) for name in VAULT_KEYS - {PATHS, "skipVault", "vaultDisableOverwrite"} if settings.given(name)}
     texts = {name: as_text(value) for name, value in found.items() if isinstance(value, str | int | float)}
     return {name: text for name, text in texts.items() if 0 < len(text) <= _LENGTH}
 
@@ -189,6 +257,7 @@ def answers(asked: Sequence[Question], read: Callable[[str], Mapping[str, str]])
                 known[path] = read(path)
             field = next((field for field in question.fields if known[path].get(field)), None)
             if field is not None:
-                yield Answer(parameter=question.parameter, value=known[path][field], origin=f"Vault {path} field {field}", file=question.file)
+                hosts = usable([text for name in _RECORD for text in known[path].get(name, "").replace(",", " ").split()])
+                yield Answer(parameter=question.parameter, value=known[path][field], origin=f"Vault {path} field {field}", file=question.file, hosts=hosts)
             if field is not None or (question.whole and known[path]):
                 break

@@ -15,6 +15,8 @@ from towline.process import Overrun, find, run
 _SECONDS = 10.0
 _ID = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _HISTORY = 100
+_ORIGIN = "refs/remotes/origin/"
+_BRANCH = re.compile(r"[^\s~^:?*\[\\\x00-\x1f\x7f@-][^\s~^:?*\[\\\x00-\x1f\x7f]*")
 _QUIET = ("-c", "log.showSignature=false", "log")
 
 
@@ -64,6 +66,26 @@ def head_branch(folder: Path, environ: Mapping[str, str]) -> str:
     if not (root := _root(folder)):
         return ""
     return _ask(folder, environ, "-c", f"safe.directory={root}", "symbolic-ref", "--quiet", "--short", "HEAD").strip()
+
+
+def default_branch(folder: Path, environ: Mapping[str, str]) -> str:
+    """The default branch of the remote `origin`, as the clone has kept it; empty where nothing says it, or there is no checkout or no git."""
+    if not (root := _root(folder)):
+        return ""
+    words = ("-c", f"safe.directory={root}", "symbolic-ref", "--quiet", f"{_ORIGIN}HEAD")
+    return _ask(folder, environ, *words).strip().removeprefix(_ORIGIN)
+
+
+def at_tip(folder: Path, environ: Mapping[str, str], branch: str, path: str) -> str | None:
+    """The text of a file of `folder` as it stands on the tip of a branch of the remote `origin`; None where that is not here, or not fetched."""
+    root = _root(folder)
+    if not root or not _BRANCH.fullmatch(branch) or ".." in branch:
+        return None
+    words = ("-c", f"safe.directory={root}", "cat-file")
+    reference = f"{_ORIGIN}{branch}"
+    if not _ask(folder, environ, *words, "-t", reference).strip():
+        return None
+    return _ask(folder, environ, *words, "blob", f"{reference}:./{path}")
 
 
 def described(folder: Path, environ: Mapping[str, str], commit: str) -> Description:

@@ -19,7 +19,7 @@ class Facts:
     """What is known of a build; unknown parts are empty.
 
     `branch_by` is the variable that names branch or tag; with `exact` that name is believed for the very commit alone, since builds of the system
-    may run for a branch and check out something else.
+    may run for a branch and check out something else. `default` is the repository's default branch, as the variable `default_by` says.
     """
 
     system: str = ""
@@ -34,6 +34,8 @@ class Facts:
     source: str = ""
     time: str = ""
     started_by: str = ""
+    default: str = ""
+    default_by: str = ""
 
 
 def system_of(environ: Mapping[str, str]) -> str:
@@ -83,10 +85,13 @@ def facts_of(environ: Mapping[str, str], name: str = "") -> Facts:
         "url": texts["url"].replace(" ", "%20"),
         "commit": texts["commit"] if _COMMIT.fullmatch(texts["commit"]) else "",
     }
+    primary = system.name == "Jenkins" and environ.get("BRANCH_IS_PRIMARY") == "true"
+    texts |= {"default": texts["branch"]} if primary else {}
     return Facts(
         **texts,
         system=system.name,
         branch_by=by,
+        default_by="BRANCH_IS_PRIMARY" if primary else told["default"][1],
         exact=not any(_holds(environ, sign) for sign in system.own),
     )
 

@@ -81,6 +81,7 @@ class System:
     source: tuple[str, ...] = ()
     time: tuple[str, ...] = ()
     started_by: tuple[str, ...] = ()
+    default: tuple[str, ...] = ()  # the default branch of the repository
 
 
 SYSTEMS = (
@@ -140,6 +141,7 @@ SYSTEMS = (
         source=("{CI_PROJECT_URL}",),
         time=("{CI_COMMIT_TIMESTAMP}",),
         started_by=("{GITLAB_USER_LOGIN}",),
+        default=("{CI_DEFAULT_BRANCH}",),
     ),
     System(
         name="Bitbucket",
@@ -178,6 +180,7 @@ SYSTEMS = (
         job=("{CI_REPO}",),
         source=("{CI_REPO_CLONE_URL}", "{CI_REPO_URL}", "{CI_REPO_LINK}"),
         started_by=("{CI_PIPELINE_AUTHOR}",),
+        default=("{CI_REPO_DEFAULT_BRANCH}",),
     ),
     System(
         name="Drone",
@@ -191,6 +194,7 @@ SYSTEMS = (
         job=("{DRONE_REPO}",),
         source=("{DRONE_GIT_HTTP_URL}", "{DRONE_REMOTE_URL}"),
         started_by=("{DRONE_BUILD_TRIGGER}",),
+        default=("{DRONE_REPO_BRANCH}",),
     ),
     System(
         name="Travis",
@@ -213,5 +217,6 @@ SYSTEMS = (
         job=("{BUILDKITE_PIPELINE_SLUG}",),
         source=("{BUILDKITE_REPO}",),
         started_by=("{BUILDKITE_BUILD_CREATOR}",),
+        default=("{BUILDKITE_PIPELINE_DEFAULT_BRANCH}",),
     ),
 )

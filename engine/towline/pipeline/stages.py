@@ -5,7 +5,7 @@ Steps are decided by flags and conditions (config/conditions), stages by their s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from towline.config import catalog, conditions
@@ -16,13 +16,18 @@ from towline.config.merge import Layer, Setting, fold
 from towline.config.schema import as_text
 from towline.errors import ConfigError, UsageError
 from towline.pipeline.definition import Pipeline, StageDefinition, StepDefinition, definition
-from towline.pipeline.productive import TAGS, Rules, productive_branch, productive_tag, told_by
+from towline.pipeline.productive import TAGS, DefaultBranch, Rules, Verdict, lenient, productive, told_by
 from towline.suggest import nearest
 
 NOTHING = "a change-request build pushes and deploys nothing"
+ALLOW = "allowChangeRequest"
 _DEPLOYMENT = "the commit is a deployment that Towline made of what has been built already: building it would deploy it again, and so on"
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
 _STAGE = "$(stage)"
+
+
+def _silent(_: str) -> None:
+    """Nobody is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +37,8 @@ class Circumstances:
     `branch` and `tag`: both empty for a job that has only one source, which its owner has set and which is the productive one; `unknown`: why nobody knows
     what is built, empty where it is known; `orchestrator`: `Jenkins`, `AzureDevOps`, `GitHubActions` or `Unknown`; `agent`: what its variables say for the
     whole pipeline; `pipeline_environment`: what has been written so far; `extensions`: whether the project's extensions are allowed; `deployment`: whether
-    what is checked out is nothing but a deployment that Towline has made.
+    what is checked out is nothing but a deployment that Towline has made; `default`: which branch is the repository's default one; `warn` is told what
+    will not be so one day.
     """
 
     workspace: Workspace
@@ -42,9 +48,11 @@ class Circumstances:
     unknown: str = ""
     orchestrator: str = "Jenkins"
     agent: Layer = NOTHING_SET
+    warn: Callable[[str], None] = _silent
     pipeline_environment: Mapping[str, object] = field(default_factory=dict)
     extensions: bool = True
     deployment: bool = False
+    default: Callable[[], DefaultBranch] = DefaultBranch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +96,7 @@ def plan(documents: Documents, circumstances: Circumstances, *, pipeline: Pipeli
 def unproductive(documents: Documents, circumstances: Circumstances) -> str:
     """The branch or tag that is built, for people, if it is known and none that is deployed; else empty."""
     view = _View(documents=documents, circumstances=circumstances, pipeline=definition(), planning=True)
-    return "" if circumstances.change_request or circumstances.unknown or _productive(view) else _what(view)
+    return "" if circumstances.change_request or circumstances.unknown or _verdict(view).productive else _what(view)
 
 
 def decide(documents: Documents, circumstances: Circumstances, *, stage: str, step: str, pipeline: Pipeline | None = None) -> Decision:
@@ -103,7 +111,7 @@ def decide(documents: Documents, circumstances: Circumstances, *, stage: str, st
     defined = _find_step(view, found, step)
     if defined is None:
         return Decision(active="no", why=f"stage {found.name} has no step {step}")
-    return _held_back(view, defined) or _left_out(view, found) or _alone(view, found, defined)
+    return _held_back(view, found, defined) or _left_out(view, found) or _alone(view, found, defined)
 
 
 def publishes(step: str) -> bool:
@@ -138,9 +146,9 @@ def _planned(view: _View, stage: StageDefinition) -> StagePlan:
     left_out = _left_out(view, stage)
     running = [step for step in stage.steps if _fits(view, step)]
     if left_out:
-        decisions = {step.name: _held_back(view, step) or left_out for step in running}
+        decisions = {step.name: _held_back(view, stage, step) or left_out for step in running}
     else:
-        decisions = _decisions(view, stage, {step.name: held for step in running if (held := _held_back(view, step))})
+        decisions = _decisions(view, stage, {step.name: held for step in running if (held := _held_back(view, stage, step))})
     given = {step.name: {key: value.replace(_STAGE, stage.name) for key, value in step.parameters.items()} for step in running}
     steps = tuple(StepPlan(name=name, active=decision.active, why=decision.why, parameters=given[name]) for name, decision in decisions.items())
     decision = left_out or _stage_decision(view, stage, steps)
@@ -205,10 +213,11 @@ def _left_out(view: _View, stage: StageDefinition) -> Decision | None:
     if not given.change_request and stage.change_requests == "only":
         return Decision(active="no", why=f"only a change-request build runs stage {stage.name}")
     everywhere = stage.change_requests != "" if setting is None else setting.value
-    if everywhere is not False or _productive(view):
+    if everywhere is not False or (found := _verdict(view)).productive:
         return None
     rule = f"`runInAllBranches: false` ({setting.origin})" if setting else "the productive branch alone (`productiveBranch`) runs it"
-    return Decision(active="no", why=f"stage {stage.name} does not run for {_what(view)}: {rule}")
+    more = f"; {found.unheard}" if found.unheard else ""
+    return Decision(active="no", why=f"stage {stage.name} does not run for {_what(view)}: {rule}{more}")
 
 
 def _what(view: _View) -> str:
@@ -224,19 +233,24 @@ def _what(view: _View) -> str:
     return f"tag {given.tag}, which no trusted `{TAGS}` fits{'; that of the project does not count' if own is not None else ''}"
 
 
-def _productive(view: _View) -> bool:
-    given = view.circumstances
-    if given.change_request or given.unknown:
-        return False
-    if given.tag:
-        return productive_tag(_rules(view), given.tag)
-    if not given.branch:
-        return True
-    return productive_branch(_rules(view), given.branch)
+def verdict(documents: Documents, circumstances: Circumstances) -> Verdict:
+    """Whether what is built is productive, who says so, and what does not count; raises ConfigError."""
+    given = circumstances
+    if given.change_request:
+        return Verdict(productive=False, why="a change request is built")
+    rules = Rules(documents=documents, agent=given.agent, default=given.default)
+    return productive(rules, branch=given.branch, tag=given.tag, unknown=given.unknown)
+
+
+def _verdict(view: _View) -> Verdict:
+    found = verdict(view.documents, view.circumstances)
+    if found.warning:
+        view.circumstances.warn(found.warning)
+    return found
 
 
 def _rules(view: _View) -> Rules:
-    return Rules(documents=view.documents, agent=view.circumstances.agent)
+    return Rules(documents=view.documents, agent=view.circumstances.agent, default=view.circumstances.default)
 
 
 def _run_in_all_branches(documents: Documents, stage: str) -> Setting | None:
@@ -314,13 +328,51 @@ def _alone(view: _View, stage: StageDefinition, step: StepDefinition) -> Decisio
     depends = any(condition.kind in ("onlyActiveStepInStage", "stepActive") for condition in (*step.conditions, *step.not_active))
     if not depends:
         return _decisions(view, replace(stage, steps=(step,)))[step.name]
-    held = {other.name: decision for other in stage.steps if (decision := _held_back(view, other))}
+    held = {other.name: decision for other in stage.steps if (decision := _held_back(view, stage, other))}
     return _decisions(view, stage, held)[step.name]
 
 
-def _held_back(view: _View, step: StepDefinition) -> Decision | None:
-    """That no flag and no condition can make the step active in this kind of build; None where they can."""
-    return Decision(active="no", why=NOTHING) if view.circumstances.change_request and step.publishes else None
+def _held_back(view: _View, stage: StageDefinition, step: StepDefinition) -> Decision | None:
+    """That no flag and no condition can make the step active in this kind of build; None where they can.
+
+    A branch that is not productive cannot have itself published: by a `runInAllBranches` or a stage that only its own configuration has.
+    """
+    given = view.circumstances
+    if view.bare or not step.publishes:
+        return None
+    if given.change_request:
+        names = _spellings(view, step.name)
+        return None if allows_change_request(view.documents, given.agent, names) else Decision(active="no", why=NOTHING)
+    word = _own_word(view, stage)
+    if not word or (found := _verdict(view)).productive:
+        return None
+    what = f"{step.name} publishes, and only {word} of {_what(view)} itself has it run"
+    if lenient(_rules(view)):
+        given.warn(f"{what}; it does because of `enforcement: warn`, and will not without it: {_how_to_allow(stage)}")
+        return None
+    more = f"; {found.unheard}" if found.unheard else ""
+    return Decision(active="no", why=f"{what}: {_how_to_allow(stage)}{more}")
+
+
+def _own_word(view: _View, stage: StageDefinition) -> str:
+    """What of the project's own has the stage run on every branch, for people; empty where a trusted layer or the pipeline itself does."""
+    setting = _run_in_all_branches(view.documents, stage.name)
+    if setting is not None:
+        return "" if setting.trusted or not setting.value else f"runInAllBranches ({setting.origin})"
+    trusted = any(document.trusted and stage.name in document.section("stages") for document in view.documents.defaults)
+    return "" if stage in view.pipeline.stages or trusted else f"the stage {stage.name}"
+
+
+def _how_to_allow(stage: StageDefinition) -> str:
+    return (f"let the platform team have it run there by `stages: {{{stage.name}: {{runInAllBranches: true}}}}` in its default documents "
+            "(TOWLINE_DEFAULTS)")
+
+
+def allows_change_request(documents: Documents, agent: Layer, names: tuple[str, ...] = ("",)) -> bool:
+    """Whether a trusted layer lets builds of change requests publish by the step of these names, without one by any."""
+    sections = (layer for layer in unfiltered(documents, names, "") if layer.trusted)
+    setting = fold((*sections, agent)).get(ALLOW)
+    return setting is not None and conditions.switch(setting.value) is True
 
 
 def _fits(view: _View, step: StepDefinition) -> bool:

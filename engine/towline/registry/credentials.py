@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 
+from towline.addressees import Place, check_reach
 from towline.errors import CredentialError
 from towline.image import is_loopback
-from towline.secret import Login, admit
+from towline.secret import Login
 
 _HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
@@ -18,7 +19,7 @@ def basic(login: Login) -> str:
 
 def check_sending(login: Login, scheme: str, host: str, *, allow_plain_http: bool) -> None:
     """Raises CredentialError where `login` must not go to `host[:port]`: over `http://` away from this machine, or to none of the hosts it is for."""
-    admit(host, login.hosts, scheme=scheme)
+    check_reach(login.hosts, Place(scheme=scheme, host=host))
     if scheme != "https" and not is_loopback(host) and not allow_plain_http:
         raise CredentialError(
             f"the password of user {login.username!r} (from {login.origin}) would go over plain http to {host}",

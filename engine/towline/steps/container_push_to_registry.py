@@ -19,10 +19,11 @@ _NAMES = {  # as facts/steps.md section 6.1 maps them
     "sourceRegistryUser": "sourceRegistryUser", "sourceRegistryPassword": "sourceRegistryPassword",
     "targetRegistryUser": "dockerRegistryUser", "targetRegistryPassword": "dockerRegistryPassword", "tagLatest": "tagLatest",
     "copyReferrers": "copyReferrers", "verify": "verify", "copyDeadline": "copyDeadline", "allowPlainHttp": "allowPlainHttp",
-    "credentialHosts": "credentialHosts", "dockerConfigJSON": "dockerConfigJSON",
+    "targetRegistryCredentialsId": "dockerCredentialsId", "sourceRegistryCredentialsId": "sourceCredentialsId", "dockerConfigJSON": "dockerConfigJSON",
     "customTlsCertificateLinks": "customTlsCertificateLinks", "clientCertificates": "clientCertificates", "clientKeys": "clientKeys",
     "insecureRegistries": "insecureRegistries",
 }
+_MADE = {"targetRegistryUrl": "dockerRegistryUrl", "sourceRegistryUrl": "sourceRegistryUrl"}
 
 
 def run(task: Task) -> Outcome:
@@ -42,7 +43,7 @@ def run(task: Task) -> Outcome:
         "sourceRegistryUrl": registry, "targetRegistryUrl": releases, "useImageNameTags": True, "sourceImageNameTags": sources,
         "targetImageNameTags": [settings.text("dockerImage") or images[0], *images[1:]], "additionalTags": _version(task),
     }
-    outcome = image_push_to_registry.run(replace(task, settings=settings.translated(load_schema(_STEP), _NAMES, more)))
+    outcome = image_push_to_registry.run(replace(task, settings=settings.translated(load_schema(_STEP), _NAMES, more, _MADE)))
     promoted = {_TO: releases, _FROM: registry, _FROM_IMAGES: sources} if outcome.pipeline_environment else {}
     return replace(outcome, pipeline_environment={**outcome.pipeline_environment, **promoted})
 

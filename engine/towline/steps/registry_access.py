@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from towline import dispatch
+from towline.addressees import Credential, Named, Place, reach
+from towline.config.trust import named_by, registry_place
 from towline.connections import Network
 from towline.errors import ConfigError, CredentialError, MachineError
 from towline.files import in_workspace
@@ -24,6 +26,7 @@ from towline.tls import ClientCertificate, Tls
 from towline.transport import Transport
 
 _AGENT = "the agent's Docker configuration"
+_PULLED = "containerRegistryUrl"  # where clusters pull from: what a deployment knows of the registry that was pushed to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +71,38 @@ def registry_logins(task: Task, registry: Registry, *, role: str, paths: Sequenc
     The parameters of its `role` say so (there are none for the empty one), else `dockerConfigJSON`, else the agent's own Docker configuration.
     What is secret in it is masked from here on. Raises CredentialError, ConfigError.
     """
-    settings = task.settings
-    own = login(settings, (f"{role}RegistryUser", f"{role}RegistryPassword"), host=registry.host, scheme=registry.scheme) if role else None
+    settings, place = task.settings, Place(scheme=registry.scheme, host=registry.host)
+    names = (f"{role}RegistryUser", f"{role}RegistryPassword")
+    own = login(task, names, place, _named(task, role, place)) if role else None
     if own is not None:
         found: dict[str, Login | None] = dict.fromkeys(paths, own)
     elif settings.given("dockerConfigJSON"):
         found = _configured(task, registry, paths)
     else:
         found = _agents_own(task, registry, paths)
-    hosts = settings.texts("credentialHosts")
     for entry in filter(None, found.values()):
         task.console.hide(entry.password)
-    return {path: replace(entry, hosts=hosts) if entry else None for path, entry in found.items()}
+    if own is not None:
+        return found
+    return {path: replace(entry, hosts=_reach(task, entry)) if entry else None for path, entry in found.items()}
+
+
+def _named(task: Task, role: str, place: Place) -> Named:
+    """Who names the registry of a role: a parameter of the step, what was pushed to before, or the arguments of `towline copy`."""
+    settings = task.settings
+    if not task.project:
+        called = not task.addressees.rules.standing().request
+        return Named(origin="the arguments", trusted=frozenset([place.plain]) if called else frozenset())
+    name = f"{role}RegistryUrl"
+    if settings.has(name):
+        return named_by(settings, name, registry_place, password=f"{role}RegistryPassword")
+    named = named_by(settings, _PULLED, registry_place)
+    return replace(named, origin="container/targetRegistryUrl in the pipeline environment", call="")
+
+
+def _reach(task: Task, entry: Login) -> tuple[str, ...]:
+    """The only hosts for a login that its own record, a key of a Docker configuration, has for its registry; that registry is seen to when it asks."""
+    return reach(task.addressees.rules, Credential(what=f"the login of {entry.origin}", names=("dockerConfigJSON",)))
 
 
 def _clients(task: Task) -> Iterator[tuple[str, ClientCertificate]]:

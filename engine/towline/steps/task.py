@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from towline.addressees import Addressees
 from towline.config.settings import Settings
 from towline.console import Console
 from towline.wire import Build
@@ -14,6 +15,8 @@ from towline.wire import Build
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A step's checked settings, the pipeline environment, the build that calls, the workspace and the machine's variables.
+
+    `addressees` is asked before each use of a credential.
 
     `project`: the folder is a project's workspace, whose files a pull request can change; `towline copy` works without one.
     """
@@ -26,4 +29,5 @@ class Task:
     environ: Mapping[str, str]
     console: Console
     dry_run: bool
+    addressees: Addressees
     project: bool = True

@@ -55,9 +55,10 @@ def test_a_call_in_a_shell_is_known_by_its_ci_system(tmp_path: Path) -> None:
     ({}, Build(change_request="7"), "", "CHANGE_ID"),
     ({"ghprbPullId": "7"}, Build(), "", "ghprbPullId"),
     ({"CHANGE_ID": "7"}, None, "", "CHANGE_ID"),
-    ({"CHANGE_ID": "7"}, Build(change_request="7"), "none", ""),
+    ({"CHANGE_ID": "7"}, Build(change_request="7"), "none", "CHANGE_ID"),  # the call belongs to whoever proposes the change
     ({}, None, "7", "--change-request 7"),
-    ({"CHANGE_ID": "7"}, None, "false", ""),
+    ({"CHANGE_ID": "7"}, None, "false", "CHANGE_ID"),
+    ({}, None, "none", ""),
     ({}, Build(change_request="none"), "", ""),
     ({"CHANGE_ID": "7"}, Build(change_request="false"), "", ""),  # what the request says stands over Jenkins' variables
     ({"ghprbPullId": "7"}, Build(change_request="none"), "", "ghprbPullId"),
@@ -66,6 +67,11 @@ def test_a_change_request_is_known_by_the_flag_the_request_or_a_variable(
     tmp_path: Path, environ: dict[str, str], build: Build | None, named: str, sign: str,
 ) -> None:
     assert change_request(call(tmp_path, environ, build=build), named) == sign
+
+
+def test_the_flag_takes_the_sign_back_where_a_trusted_layer_lets_it(tmp_path: Path) -> None:
+    asked = call(tmp_path, {"CHANGE_ID": "7"})
+    assert [change_request(asked, named, deniable=True) for named in ("none", "", "8")] == ["", "CHANGE_ID", "--change-request 8"]
 
 
 def test_what_is_built_is_held_against_what_is_checked_out(checkout: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from towline.commands.build import change_request
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.console import Console, Output
@@ -22,11 +23,11 @@ def call(folder: Path, environ: dict[str, str], *, requested: bool) -> Call:
 
 def test_a_build_is_known_by_its_request(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("")
-    found = circumstances(call(tmp_path, {"GITHUB_ACTIONS": "true"}, requested=True), {"custom/x": 1})
+    found = circumstances(call(tmp_path, {"GITHUB_ACTIONS": "true"}, requested=True), {"custom/x": 1}, sign="CHANGE_ID")
     assert (found.branch, found.change_request, found.orchestrator, found.extensions) == ("", True, "Jenkins", True)
     assert found.pipeline_environment == {"custom/x": 1}
     assert found.workspace.find("*.txt") == "a.txt"
-    found = circumstances(call(tmp_path, {}, requested=True), {}, change_request="none")
+    found = circumstances(call(tmp_path, {}, requested=True), {})
     assert (found.branch, found.change_request) == ("feature/x", False)
 
 
@@ -35,7 +36,7 @@ def test_a_build_without_request_is_known_by_its_variables(tmp_path: Path) -> No
     environ = {"JENKINS_URL": "j", "BRANCH_NAME": "PR-7", "CHANGE_ID": "7"}
     bare = replace(call(tmp_path, environ, requested=False), request=Request())
     for asked in (bare, replace(bare, requested=True)):
-        found = circumstances(asked, {})
+        found = circumstances(asked, {}, sign=change_request(asked))
         assert (found.branch, found.change_request, found.orchestrator) == ("", True, "Jenkins")
     tagged = circumstances(replace(bare, environ={"GITLAB_CI": "true", "CI_COMMIT_TAG": "v1"}), {})
     assert (tagged.branch, tagged.tag, tagged.change_request, tagged.orchestrator) == ("", "v1", False, "Unknown")

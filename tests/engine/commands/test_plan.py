@@ -87,15 +87,17 @@ def test_a_change_request_has_nothing_to_push_or_deploy(workspace: Path) -> None
 
 
 def test_another_branch_than_the_productive_one_runs_neither_build_nor_deployment(workspace: Path) -> None:
-    def active(branch: str) -> list[str]:
-        stages = Ending(["plan", *request(workspace, build={"branch": branch})], workspace).result["outputs"]["stages"]
+    def active(branch: str, **environ: str) -> list[str]:
+        stages = Ending(["plan", *request(workspace, build={"branch": branch})], workspace, environ).result["outputs"]["stages"]
         return [stage["name"] for stage in stages if stage["active"] != "no"]
 
     assert active("feature/x") == []
     assert active("main") == ["Build", "Acceptance", "Performance", "Release"]
     configure(workspace, f"{SEED}\ngeneral:\n  productiveBranch: feature/x\n")
-    assert active("feature/x") == ["Build", "Acceptance", "Performance", "Release"]
+    assert active("feature/x") == []  # what a branch says of itself
     assert active("main") == []
+    (workspace / "team.yml").write_text("general: {productiveBranch: feature/x}\n")
+    assert active("feature/x", TOWLINE_DEFAULTS=str(workspace / "team.yml")) == ["Build", "Acceptance", "Performance", "Release"]
 
 
 def test_the_flags_say_what_is_built_whatever_the_variables_say(workspace: Path) -> None:
@@ -110,7 +112,9 @@ def test_the_flags_say_what_is_built_whatever_the_variables_say(workspace: Path)
     assert active("--branch", "refs/heads/main", GITHUB_REF="refs/heads/x", **github) == productive
     assert active("--branch", "main", GITHUB_HEAD_REF="x", **github) == []
     assert active("--change-request", "7", GITHUB_REF="refs/heads/main", **github) == []
-    assert active("--change-request", "none", GITHUB_HEAD_REF="x", GITHUB_REF="refs/heads/main", **github) == productive
+    none, change = ("--change-request", "none"), {"GITHUB_HEAD_REF": "x", "GITHUB_REF": "refs/heads/main", **github}
+    assert active(*none, **change) == []  # the workflow belongs to whoever proposes the change
+    assert active(*none, PIPER_allowChangeRequest="true", **change) == productive
 
 
 def test_where_nobody_knows_the_branch_nothing_is_deployed_and_the_flag_is_named(workspace: Path) -> None:

@@ -73,15 +73,38 @@ def test_a_change_request_publishes_nothing_also_when_it_calls_the_step_itself(w
     ending = Ending(["run", step, *words], workspace, {"GITHUB_HEAD_REF": "fix"})
     assert (ending.code, ending.result["status"]) == (0, "skipped")
     if not words:
-        assert "GITHUB_HEAD_REF says that this is one; `--change-request none` says that it is none" in ending.result["outputs"]["why"]
+        assert "GITHUB_HEAD_REF says that this is one; it may where the platform team says so" in ending.result["outputs"]["why"]
+        assert "PIPER_allowChangeRequest=true" in ending.result["outputs"]["why"]
         assert ending.result["outputs"]["why"] in ending.err
 
 
-@pytest.mark.parametrize(("words", "build"), [(["--change-request", "none"], {}), (["--dry-run"], {}), (["--change-request", "none"], {"changeRequest": "7"})])
-def test_what_is_no_change_request_or_changes_nothing_runs(workspace: Path, words: list[str], build: dict[str, str]) -> None:
+ALLOWED = {"PIPER_allowChangeRequest": "true"}
+
+
+@pytest.mark.parametrize(("words", "build", "more", "code"), [
+    (["--dry-run"], {}, {}, 3), ([], {}, ALLOWED, 3), ([], {"changeRequest": "7"}, ALLOWED, 3), (["--change-request", "none"], {}, ALLOWED, 3),
+    (["--change-request", "none"], {}, {}, 0), (["--change-request", "none"], {"changeRequest": "7"}, {}, 0), (["--allowChangeRequest"], {}, {}, 0),
+])
+def test_a_change_request_publishes_where_a_trusted_layer_says_so(
+    workspace: Path, words: list[str], build: dict[str, str], more: dict[str, str], code: int,
+) -> None:
     configure(workspace, PUSH)
     flag = request(workspace, step="imagePushToRegistry", build=build) if build else []
-    assert Ending(["run", "imagePushToRegistry", *words, *flag], workspace, {"GITHUB_HEAD_REF": "fix"}).code == 3  # as far as asking for an image
+    assert Ending(["run", "imagePushToRegistry", *words, *flag], workspace, {"GITHUB_HEAD_REF": "fix", **more}).code == code  # 3: as far as asking for an image
+
+
+@pytest.mark.parametrize("team", ["general: {allowChangeRequest: true}", "steps: {imagePushToRegistry: {allowChangeRequest: true}}"])
+def test_documents_of_the_agent_let_a_change_request_publish_and_those_of_its_call_do_not(workspace: Path, team: str) -> None:
+    configure(workspace, PUSH)
+    (workspace / "team.yml").write_text(team)
+    words = ["run", "imagePushToRegistry"]
+    build = {"changeRequest": "7"}
+    carried = Ending([*words, *request(workspace, build=build, defaults=[{"name": "t", "text": team}])], workspace)
+    assert (carried.code, carried.result["status"]) == (0, "skipped")
+    ours = Ending([*words, *request(workspace, build=build)], workspace, {"TOWLINE_DEFAULTS": str(workspace / "team.yml")})
+    assert ours.code == 3
+    other = Ending(["run", "containerPushToRegistry", *request(workspace, build=build)], workspace, {"TOWLINE_DEFAULTS": str(workspace / "team.yml")})
+    assert (other.result["status"] == "skipped") == ("steps" in team)
 
 
 def test_a_change_request_may_be_named(workspace: Path) -> None:

@@ -14,6 +14,8 @@ import pytest
 
 from tests.calls import Ending, configure, request
 from tests.fakes.vault_server import VaultServer
+from tests.trust import BRANCH, PRODUCTIVE
+from towline.addressees import Standing
 from towline.commands.call import Call
 from towline.commands.vault import ROLE, SECRET, TOKEN, from_vault
 from towline.config.catalog import load_schema
@@ -26,6 +28,10 @@ from towline.wire import Request
 
 STEP = load_schema("imagePushToRegistry")
 PLANS, CLIENT = "towline.config.vault", "towline.vault"
+def MAIN() -> Standing:  # noqa: N802 - a constant that is asked for
+    return PRODUCTIVE
+
+
 FIELDS = {"targetRegistryUser": "pusher", "targetRegistryPassword": "geheim-in-vault"}
 
 
@@ -64,16 +70,36 @@ def login(server: VaultServer) -> dict[str, str]:
 def test_the_values_of_vault_stand_above_every_other_layer_with_their_place(server: VaultServer, tmp_path: Path) -> None:
     place = Place(tmp_path, server, {**login(server), "PIPER_targetRegistryUser": "other"}, "vaultPath: secret/team, vaultDisableOverwrite: false")
     given = place.inputs(targetRegistryPassword="weak")
-    with from_vault(STEP, given, place.call) as layer:
+    with from_vault(STEP, given, place.call, MAIN) as layer:
         settings = resolve(STEP, replace(given, vault=layer))
         assert {name: settings.text(name) for name in FIELDS} == FIELDS
         assert settings.origin("targetRegistryPassword") == "Vault secret/team/docker-registry field targetRegistryPassword"
         assert settings.given("dockerConfigJSON")
 
 
+def test_hosts_in_a_secret_are_its_own_record(server: VaultServer, tmp_path: Path) -> None:
+    server.put("team/bound", **FIELDS, url="https://registry.example/team", hosts="a.example, b.example:8443 https://c.example")
+    place = Place(tmp_path, server, login(server), "vaultPath: secret/team, registryCredentialsVaultSecretName: bound")
+    with from_vault(STEP, place.inputs(), place.call, MAIN) as layer:
+        settings = resolve(STEP, replace(place.inputs(), vault=layer))
+        assert settings.record("targetRegistryPassword") == ("registry.example", "a.example", "b.example:8443", "c.example")
+        assert settings.record("targetRegistryUrl") == ()
+
+
+@pytest.mark.parametrize("named", [PRODUCTIVE, BRANCH])
+def test_the_login_goes_to_no_server_that_a_branch_names(server: VaultServer, tmp_path: Path, named: Standing) -> None:
+    place = Place(tmp_path, server, login(server))
+    with contextlib.ExitStack() as stack:
+        if named is BRANCH:
+            stack.enter_context(pytest.raises(CredentialError, match=r"is not sent to 127\.0\.0\.1"))
+        stack.enter_context(from_vault(STEP, place.inputs(), place.call, lambda: named))
+    assert (f"Vault at {server.host}" in place.log) == (named is PRODUCTIVE)
+    assert ("named by config.yml:1, for the productive branch main" in place.log) == (named is PRODUCTIVE)
+
+
 def test_what_stands_in_other_layers_stays_where_vault_may_not_overwrite(server: VaultServer, tmp_path: Path) -> None:
     place = Place(tmp_path, server, {**login(server), "PIPER_targetRegistryUser": "other"}, "vaultPath: secret/team, vaultDisableOverwrite: true")
-    with from_vault(STEP, place.inputs(), place.call) as layer:
+    with from_vault(STEP, place.inputs(), place.call, MAIN) as layer:
         settings = resolve(STEP, replace(place.inputs(), vault=layer))
     assert settings.text("targetRegistryUser") == "other"
     assert settings.text("targetRegistryPassword") == FIELDS["targetRegistryPassword"]
@@ -82,7 +108,7 @@ def test_what_stands_in_other_layers_stays_where_vault_may_not_overwrite(server:
 def test_values_and_login_are_masked_from_then_on(server: VaultServer, tmp_path: Path) -> None:
     environ = login(server)
     place = Place(tmp_path, server, environ)
-    with from_vault(STEP, place.inputs(), place.call):
+    with from_vault(STEP, place.inputs(), place.call, MAIN):
         for text in (*FIELDS.values(), *environ.values(), '{"auths": {"secret.example": {}}}'):
             assert place.call.console.mask(text) == "****"
     assert f"Vault at {server.host}: targetRegistryUser, targetRegistryPassword, dockerConfigJSON" in place.log
@@ -91,7 +117,7 @@ def test_values_and_login_are_masked_from_then_on(server: VaultServer, tmp_path:
 
 def test_a_secret_that_is_a_file_lies_there_while_the_step_runs(server: VaultServer, tmp_path: Path) -> None:
     place = Place(tmp_path, server, login(server))
-    with from_vault(STEP, place.inputs(), place.call) as layer:
+    with from_vault(STEP, place.inputs(), place.call, MAIN) as layer:
         path = Path(resolve(STEP, replace(place.inputs(), vault=layer)).text("dockerConfigJSON"))
         assert json.loads(path.read_text()) == {"auths": {"secret.example": {}}}
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -102,7 +128,7 @@ def test_a_secret_that_is_a_file_lies_there_while_the_step_runs(server: VaultSer
 def test_the_file_is_gone_on_every_way_out(server: VaultServer, tmp_path: Path, ending: BaseException) -> None:
     place = Place(tmp_path, server, login(server))
     paths = []
-    with contextlib.suppress(type(ending)), from_vault(STEP, place.inputs(), place.call) as layer:
+    with contextlib.suppress(type(ending)), from_vault(STEP, place.inputs(), place.call, MAIN) as layer:
         paths.append(Path(resolve(STEP, replace(place.inputs(), vault=layer)).text("dockerConfigJSON")))
         raise ending
     assert [path.parent.exists() for path in paths] == [False]
@@ -110,7 +136,7 @@ def test_the_file_is_gone_on_every_way_out(server: VaultServer, tmp_path: Path, 
 
 def test_a_token_goes_before_an_app_role(server: VaultServer, tmp_path: Path) -> None:
     place = Place(tmp_path, server, {TOKEN: f"{server.token('team')}\n", ROLE: "wrong", SECRET: "wrong"})
-    with from_vault(STEP, place.inputs(), place.call) as layer:
+    with from_vault(STEP, place.inputs(), place.call, MAIN) as layer:
         assert layer is not None
     assert server.api("GET", "auth/token/lookup-self", token=place.call.environ[TOKEN].strip())["data"]["policies"] == ["default", "team"]
 
@@ -127,7 +153,7 @@ def test_vault_is_not_asked_without_a_whole_login_or_where_it_is_off(
     server: VaultServer, tmp_path: Path, environ: dict[str, str], general: str, said: str,
 ) -> None:
     place = Place(tmp_path, server, environ, general)
-    with from_vault(STEP, place.inputs(), place.call) as layer:
+    with from_vault(STEP, place.inputs(), place.call, MAIN) as layer:
         assert layer is None
     assert place.log == said
 
@@ -135,7 +161,7 @@ def test_vault_is_not_asked_without_a_whole_login_or_where_it_is_off(
 def test_the_calls_keys_for_vault_count(server: VaultServer, tmp_path: Path) -> None:
     place = Place(tmp_path, server, login(server), "vaultPath: elsewhere")
     given = place.inputs(vaultPath="secret/team", registryCredentialsVaultSecretName="mine", tagLatest=True)
-    with from_vault(STEP, given, place.call) as layer:
+    with from_vault(STEP, given, place.call, MAIN) as layer:
         assert layer is not None
         assert layer.origin("targetRegistryUser") == "Vault secret/team/mine field targetRegistryUser"
 

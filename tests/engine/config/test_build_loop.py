@@ -22,7 +22,7 @@ VARS = Path(__file__).resolve().parents[3] / "vars"
 
 def loops(*texts: str, url: str = HOME, jenkinsfile: str = "", environ: Mapping[str, str] | None = None) -> list[Finding]:
     documents = [shaped(f"{number}.yml", load(text))[0] for number, text in enumerate(texts)]
-    rules = Rules(documents=Documents(defaults=tuple(documents[1:]), project=documents[0]), agent=agent_layer(PIPELINE, environ or {}))
+    rules = Rules(documents=Documents(defaults=tuple(documents[1:]), project=documents[0]), agent=agent_layer(PIPELINE, environ or {}), own=True)
     return list(build_loops(documents, STEP, Source(url=url, rules=rules, jenkinsfile=jenkinsfile)))
 
 

@@ -167,4 +167,5 @@ def test_what_lets_a_credential_out_is_for_trusted_layers_only(schema: StepSchem
     tls = {"clientCertificates", "clientKeys", "insecureRegistries", "customTlsCertificateLinks"}
     tls |= {"gitSshKnownHosts", "chartRepositories", "allowedPaths"} if schema.name == "gitOpsUpdateDeployment" else set()
     trusted = {parameter.name for parameter in schema.parameters if parameter.trusted}
-    assert trusted == (set() if schema.library else {"allowPlainHttp", "credentialHosts", *tls})
+    ours = {"credentialHosts", "credentials", "strictCredentials", "enforcement", "allowedCredentialIds", "allowChangeRequest"}
+    assert trusted == (set() if schema.library else {"allowPlainHttp", *ours, *tls})

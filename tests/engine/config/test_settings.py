@@ -64,7 +64,7 @@ def test_each_map_of_a_list_stands_over_the_others() -> None:
 
 
 def test_settings_are_translated_for_the_step_that_does_the_same_by_other_names() -> None:
-    found = checked_settings(SCHEMA, [layer(colour="red")]).translated(OTHER, {"shade": "colour"}, {})
+    found = checked_settings(SCHEMA, [layer(colour="red")]).translated(OTHER, {"shade": "colour"}, {}, {})
     assert (found.text("shade"), found.origin("shade"), found.number("coats")) == ("red", "project:colour", 1)
-    more = checked_settings(SCHEMA, [layer(colour="red")]).translated(OTHER, {}, {"shade": "blue", "coats": 4})
+    more = checked_settings(SCHEMA, [layer(colour="red")]).translated(OTHER, {}, {"shade": "blue", "coats": 4}, {})
     assert (more.text("shade"), more.origin("shade"), more.number("coats"), more.trusted("shade")) == ("blue", "paint", 4, False)

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.trust import BRANCH, PRODUCTIVE, REQUEST, addressees
+from towline.addressees import EACH, ENFORCEMENT, HOSTS, STRICT, Standing
 from towline.config.catalog import VAULT_KEYS, load_schema, vault_keys, vault_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs
 from towline.config.schema import StepSchema, parse
-from towline.config.vault import Answer, Plan, Question, Server, answers, interpolate, plan
+from towline.config.vault import Answer, Plan, Question, Server, admit, answers, interpolate, plan
 from towline.errors import ConfigError, CredentialError
 
 SCOPE = ["PARAMETERS", "STAGES", "STEPS", "GENERAL"]
@@ -134,7 +136,7 @@ def test_our_own_steps_have_their_logins_in_vault(name: str, login: set[str]) ->
 
 
 def test_the_keys_of_vault_are_those_of_its_metadata_and_of_the_step() -> None:
-    assert {parameter.name for parameter in vault_schema().parameters} - {"allowPlainHttp", "credentialHosts"} == VAULT_KEYS
+    assert {parameter.name for parameter in vault_schema().parameters} - {"allowPlainHttp", HOSTS, EACH, STRICT, ENFORCEMENT} == VAULT_KEYS
     assert vault_keys(STEP) == VAULT_KEYS | {"deployVaultSecretName"}  # configName is the step's own
 
 
@@ -183,17 +185,81 @@ def test_a_path_that_climbs_or_holds_what_no_path_has_is_a_fault_of_its_key(path
 # ---- where the login may go
 
 
+def admitted(general: str, team: str = "", *, standing: Standing = BRANCH, **others: Any) -> list[str]:
+    """What is said where the login goes to the server and its paths are asked; raises what `admit` does."""
+    found, told = planned(general, team, **others), list[str]()
+    admit(found, addressees(found.settings, standing, told), "PIPER_vaultToken")
+    return told
+
+
 def refusal(general: str, team: str = "", **others: Any) -> CredentialError:
     with pytest.raises(CredentialError) as caught:
-        planned(f"vaultPath: a, {general}", team, **others)
+        admitted(f"vaultPath: a, {general}", team, **others)
     return caught.value
 
 
-def test_a_server_that_only_the_project_names_does_not_get_the_login() -> None:
-    fault = refusal("vaultServerUrl: 'https://vault.example'")
-    assert "vault.example" in fault.message
+SERVER = "vaultServerUrl: 'https://vault.example'"
+
+
+@pytest.mark.parametrize("standing", [BRANCH, REQUEST])
+@pytest.mark.parametrize("host", ["vault.example", "127.0.0.1:8200"])
+def test_a_server_that_only_the_project_names_does_not_get_the_login(host: str, standing: Standing) -> None:
+    fault = refusal(f"vaultServerUrl: 'https://{host}'", standing=standing)
+    assert f"the login for Vault (PIPER_vaultToken) is not sent to {host}, which nothing names but config.yml:1: {standing.build}" in fault.message
     assert fault.where == "config.yml:1"
-    assert "PIPER_vaultServerUrl" in fault.hint
+    assert f"`general: {{credentials: {{PIPER_vaultToken: [{host}]}}}}`" in fault.hint
+    assert refusal(f"vaultServerUrl: 'https://{host}'", "general: {enforcement: warn}", standing=REQUEST).message
+
+
+def test_on_the_productive_branch_it_does_and_an_auditor_finds_that() -> None:
+    told = admitted(f"vaultPath: kv/a, {SERVER}", standing=PRODUCTIVE)
+    assert told == [
+        "the login for Vault (PIPER_vaultToken) goes to vault.example: named by config.yml:1, for the productive branch main",
+        "Vault is asked for kv/a/deploy: named by config.yml:1, for the productive branch main",
+    ]
+    strict = refusal(SERVER, "general: {strictCredentials: true}", standing=PRODUCTIVE)
+    assert "strictCredentials is set" in strict.message
+
+
+def test_where_that_is_new_it_is_a_warning_under_enforcement_warn() -> None:
+    told = admitted(f"vaultPath: kv/a, {SERVER}", "general: {enforcement: warn}")
+    assert [line.startswith("warning: ") and "enforcement: warn" in line for line in told] == [True, True]
+
+
+@pytest.mark.parametrize(("team", "path", "said"), [
+    ("vaultPath: kv/mine", "kv/mine", ""), ("vaultPath: kv/mine", "kv/mine/below", ""), ("vaultBasePath: kv", "kv/other", ""),
+    ("vaultPath: kv/mine", "kv/mineral", "trusted layers name kv/mine"), ("vaultPath: kv/mine", "kv/other", "trusted layers name kv/mine"),
+    ("vaultPath: 'kv/$(vaultPipelineName)', vaultPipelineName: mine", "kv/mine/x", ""),
+    ("vaultPath: 'kv/team-$(space)'", "kv/team-x", ""), ("vaultPath: 'kv/team/$(space)'", "kv/other", "trusted layers name kv/team"),
+    ("vaultPaths: ['kv/*/deploy']", "kv/x", ""), ("vaultPaths: ['kv/**']", "kv/x/y", ""), ("vaultPaths: ['kv/*']", "kv/x", "vaultPaths has kv/*"),
+    ("vaultPath: kv/mine, vaultPaths: ['kv/x/**']", "kv/mine/y", "vaultPaths has kv/x/**"), ("vaultPath: kv/mine, vaultPaths: ['kv/x/**']", "kv/mine", ""),
+    ("", "kv/x", "branch x is built"), ("strictCredentials: true", "kv/x", "branch x is built"),
+])
+def test_the_project_chooses_paths_below_those_of_the_platform_team(team: str, path: str, said: str) -> None:
+    rules = f"general: {{{', '.join(filter(None, [SERVER, team]))}}}"
+    if not said:
+        assert admitted(f"vaultPath: {path}", rules) == []
+        return
+    with pytest.raises(CredentialError) as caught:
+        admitted(f"vaultPath: {path}", rules)
+    assert f"Vault is not asked for {path}/deploy, which nothing names but config.yml:1: {said}" in caught.value.message
+    assert f"`general: {{vaultPaths: ['{path}/deploy']}}`" in caught.value.hint
+
+
+def test_a_name_of_a_secret_that_the_project_chooses_counts_as_its_path() -> None:
+    """Another secret below a path of the platform team is the project's to choose; the place that does is named where it is not."""
+    team = f"general: {{{SERVER}, vaultPath: kv/mine, vaultPaths: [kv/mine/ours]}}"
+    chosen = "\n\nsteps: {deploy: {deployVaultSecretName: %s}}"
+    assert admitted("space: x", team, more=chosen % "ours") == []
+    with pytest.raises(CredentialError, match="Vault is not asked for kv/mine/theirs") as caught:
+        admitted("space: x", team, more=chosen % "theirs")
+    assert caught.value.where == "config.yml:4"
+
+
+def test_another_path_on_the_host_of_the_platform_team_is_another_server() -> None:
+    team = "general: {vaultServerUrl: 'https://vault.example/one', vaultPath: a}"
+    assert admitted("vaultServerUrl: 'https://VAULT.example:443/one/'", team) == []
+    assert "names another server" in refusal("vaultServerUrl: 'https://vault.example/two'", team, standing=PRODUCTIVE).message
 
 
 @pytest.mark.parametrize(
@@ -210,7 +276,8 @@ def test_a_server_that_only_the_project_names_does_not_get_the_login() -> None:
     ],
 )
 def test_a_server_that_the_platform_team_or_the_call_names_or_admits_does(team: str, others: dict[str, Any]) -> None:
-    assert planned("vaultServerUrl: 'https://vault.example', vaultPath: a", team, **others).server.url == "https://vault.example"
+    paths = f"{team[:-1]}, vaultPaths: ['**']}}" if team else "general: {vaultPaths: ['**']}"
+    assert admitted("vaultServerUrl: 'https://vault.example', vaultPath: a", paths, **others) == []
 
 
 @pytest.mark.parametrize("team", ["general: {vaultServerUrl: 'https://other.example'}", "general: {vaultServerUrl: 'https://vault.example:8200'}",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from towline.git.checkout import Description, described, head_branch, history, origin
+from towline.git.checkout import Description, at_tip, default_branch, described, head_branch, history, origin
 
 URL = "https://git.example/team/app.git"
 ENVIRON = {"PATH": os.environ["PATH"]}
@@ -137,3 +137,39 @@ def test_a_commit_of_sha_256_says_the_same(tmp_path: Path) -> None:
 
 def test_without_a_checkout_nothing_is_known(tmp_path: Path) -> None:
     assert described(tmp_path, ENVIRON, "c" * 40) == Description()
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone whose branch `feature` has changed a file that stands on the default branch `trunk`, too."""
+    there, here = tmp_path / "there", tmp_path / "here"
+    for folder in (there, here):
+        folder.mkdir()
+    git(there, "init", "--quiet", "--initial-branch=trunk")
+    (there / "part").mkdir()
+    for name, text in (("a.txt", "trunk's\n"), ("part/a.txt", "part's\n"), ("empty.txt", "")):
+        (there / name).write_text(text)
+    git(there, "add", "--all")
+    git(there, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "Begin")
+    git(here, "clone", "--quiet", str(there), ".")
+    git(here, "checkout", "--quiet", "-b", "feature")
+    (here / "a.txt").write_text("feature's\n")
+    return here
+
+
+def test_a_clone_knows_the_default_branch_and_what_stands_on_its_tip(clone: Path) -> None:
+    assert default_branch(clone, ENVIRON) == "trunk"
+    assert at_tip(clone, ENVIRON, "trunk", "a.txt") == "trunk's\n"
+    assert at_tip(clone / "part", ENVIRON, "trunk", "a.txt") == "part's\n"
+    assert (at_tip(clone, ENVIRON, "trunk", "missing.txt"), at_tip(clone, ENVIRON, "trunk", "empty.txt")) == ("", "")
+
+
+@pytest.mark.parametrize("branch", ["feature", "main", "", "HEAD:x", "trunk:a", "trunk^", "trunk~0", "-p", "@{-1}", "a..b", "trunk\n"])
+def test_what_is_no_branch_of_the_remote_has_no_tip(clone: Path, branch: str) -> None:
+    assert at_tip(clone, ENVIRON, branch, "a.txt") is None
+
+
+def test_where_there_is_no_clone_nobody_knows_a_default_branch(checkout: Path, tmp_path: Path) -> None:
+    assert default_branch(checkout, ENVIRON) == ""
+    assert default_branch(tmp_path / "nowhere", {}) == ""
+    assert at_tip(tmp_path / "nowhere", {}, "main", "a") is None

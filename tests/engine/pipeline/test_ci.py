@@ -91,6 +91,19 @@ def test_a_build_of_a_branch_says_what_it_is_of_and_where_it_comes_from(name: st
     assert change_of(environ) == ""
 
 
+@pytest.mark.parametrize(("environ", "default", "by"), [
+    ({**JENKINS, "BRANCH_IS_PRIMARY": "true"}, "main", "BRANCH_IS_PRIMARY"), (JENKINS, "", ""), ({**JENKINS, "BRANCH_IS_PRIMARY": "false"}, "", ""),
+    ({**GITLAB, "CI_DEFAULT_BRANCH": "trunk"}, "trunk", "CI_DEFAULT_BRANCH"), ({**GITLAB, "BRANCH_IS_PRIMARY": "true"}, "", ""),
+    ({**WOODPECKER, "CI_REPO_DEFAULT_BRANCH": "trunk"}, "trunk", "CI_REPO_DEFAULT_BRANCH"),
+    ({**DRONE, "DRONE_REPO_BRANCH": "trunk"}, "trunk", "DRONE_REPO_BRANCH"),
+    ({**BUILDKITE, "BUILDKITE_PIPELINE_DEFAULT_BRANCH": "trunk"}, "trunk", "BUILDKITE_PIPELINE_DEFAULT_BRANCH"),
+    ({"CI_DEFAULT_BRANCH": "trunk"}, "", ""),
+])
+def test_some_systems_name_the_default_branch(environ: dict[str, str], default: str, by: str) -> None:
+    found = facts_of(environ)
+    assert (found.default, found.default_by) == (default, by)
+
+
 TAGS: dict[str, dict[str, str]] = {
     "Jenkins": {**JENKINS, "BRANCH_NAME": "v1", "TAG_NAME": "v1"},
     "GitHubActions": {**GITHUB, "GITHUB_REF": "refs/tags/v1"},

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import agent_layer
 from towline.config.pipeline_keys import PIPELINE
 from towline.errors import ConfigError
-from towline.pipeline.productive import Rules, productive_branch, productive_tag
+from towline.pipeline.productive import DefaultBranch, Rules, productive, productive_branch, productive_tag
 
 PROJECT = "general: {productiveBranch: trunk, productiveTags: [w*]}"
+UNKNOWN, DEVELOP = DefaultBranch(), DefaultBranch(name="develop", by="origin/HEAD")
 
 
-def rules(project: str = PROJECT, team: str = "", **variables: str) -> Rules:
+def rules(project: str = PROJECT, team: str = "", *, own: bool = True, default: DefaultBranch = UNKNOWN, **variables: str) -> Rules:
     documents = Documents(defaults=(parse_document(team, "team.yml", trusted=True),), project=parse_document(project, "config.yml", trusted=False))
-    return Rules(documents=documents, agent=agent_layer(PIPELINE, variables))
+    return Rules(documents=documents, agent=agent_layer(PIPELINE, variables), default=lambda: default, own=own)
 
 
 @pytest.mark.parametrize(("given", "branches"), [
@@ -25,7 +28,53 @@ def rules(project: str = PROJECT, team: str = "", **variables: str) -> Rules:
     (rules("", "general: {productiveBranch: prod}"), {"prod"}),
 ])
 def test_the_agent_s_word_on_branches_stands_over_the_documents(given: Rules, branches: set[str]) -> None:
-    assert {branch for branch in ("main", "master", "trunk", "prod") if productive_branch(given, branch)} == branches
+    assert {branch for branch in ("main", "master", "trunk", "prod") if productive_branch(given, branch).productive} == branches
+
+
+def tip(text: str) -> DefaultBranch:
+    """A default branch whose tip is here, with this configuration."""
+    return replace(DEVELOP, tip=lambda: parse_document(text, "config.yml on develop", trusted=False))
+
+
+@pytest.mark.parametrize(("given", "branches"), [
+    (rules("", own=False), {"main", "master"}),
+    (rules("", own=False, default=DEVELOP), {"develop"}),
+    (rules("", "general: {productiveBranch: main}", own=False, default=DEVELOP), {"main"}),
+    (rules("general: {productiveBranch: x}", own=False, default=DEVELOP), set()),  # develop says so of x, and x of itself
+    (rules("general: {productiveBranch: x}", own=False, default=tip("general: {productiveBranch: x}")), {"x"}),
+    (rules("general: {productiveBranch: x}", own=False, default=tip("general: {productiveBranch: master}")), {"master"}),
+    (rules("general: {productiveBranch: x}", own=False, default=tip("")), set()),
+    (rules("", own=False, default=tip("general: {productiveBranch: x}")), {"x", "develop"}),  # the workspace is develop's tip if that is built
+    (rules("general: {productiveBranch: x}", "general: {productiveBranch: main}", own=False, default=DEVELOP), {"main"}),
+    (rules("general: {productiveBranch: x}", own=False, default=DEVELOP, PIPER_productiveBranch="x"), {"x"}),
+    (rules("general: {productiveBranch: x}", "general: {enforcement: warn}", own=False, default=DEVELOP), {"x"}),
+    (rules("general: {productiveBranch: main}", own=False), {"main"}),
+])
+def test_a_branch_does_not_call_itself_productive(given: Rules, branches: set[str]) -> None:
+    assert {branch for branch in ("main", "master", "develop", "x") if productive_branch(given, branch).productive} == branches
+
+
+def test_what_does_not_count_is_told_with_the_line_to_add() -> None:
+    found = productive_branch(rules("\ngeneral: {productiveBranch: 'x*'}", own=False, default=DEVELOP), "x1")
+    assert found.why == "the default branch is develop, as origin/HEAD says"
+    assert "only the branch's own configuration calls x1 productive (config.yml:2)" in found.unheard
+    assert "`general: {productiveBranch: 'x*'}`" in found.unheard
+    assert "PIPER_productiveBranch='x*'" in found.unheard
+    lenient = productive_branch(rules("general: {productiveBranch: x}", "general: {enforcement: warn}", own=False, default=DEVELOP), "x")
+    assert (lenient.productive, "will not without it" in lenient.warning) == (True, True)
+
+
+def test_main_is_productive_no_more_where_another_branch_is_the_default_one() -> None:
+    assert "main is not productive: the default branch is develop" in productive_branch(rules("", own=False, default=DEVELOP), "main").unheard
+    lenient = productive_branch(rules("", "general: {enforcement: warn}", own=False, default=DEVELOP), "main")
+    assert (lenient.productive, bool(lenient.warning)) == (True, True)
+
+
+def test_a_job_whose_owner_has_set_its_branch_is_productive_and_what_nobody_knows_is_not() -> None:
+    assert productive(rules()).productive
+    assert productive(rules(), branch="trunk").productive
+    assert not productive(rules(), branch="trunk", unknown="x").productive
+    assert not productive(rules(), tag="w1").productive
 
 
 @pytest.mark.parametrize(("given", "tags"), [

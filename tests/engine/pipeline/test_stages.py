@@ -294,7 +294,7 @@ def test_a_step_asks_for_the_files_of_its_own_conditions_only() -> None:
 )
 def test_only_the_productive_branch_releases(project: str, branch: str, runs: bool) -> None:  # noqa: FBT001 - a column of the table
     text = project.replace("stages: {Release: {", "stages: {Release: {imagePushToRegistry: false, ")
-    known = documents(text, "stages: {Release: {gitOpsUpdateDeployment: true}}")
+    known = documents("", text or "general: {}", "stages: {Release: {gitOpsUpdateDeployment: true}}")
     found = decide(known, given(branch=branch), stage="Release", step="gitOpsUpdateDeployment")
     assert (found.active == "yes") == runs
     if not runs:
@@ -307,8 +307,45 @@ def test_what_neither_runs_nor_leaves_out_other_branches_is_an_error() -> None:
     assert (caught.value.message, caught.value.where) == ("runInAllBranches of stage Release is neither true nor false", ".pipeline/config.yml:2")
 
 
+DEPLOYS = "stages: {Release: {gitOpsUpdateDeployment: true}}"
+
+
+@pytest.mark.parametrize(("project", "said"), [
+    ("general: {productiveBranch: x}\n", "only the branch's own configuration calls x productive (.pipeline/config.yml:1)"),
+    ("general: {productiveBranch: '*'}\n", "`general: {productiveBranch: '*'}` in its default documents"),
+    ("stages: {Release: {runInAllBranches: true}}\n", "only runInAllBranches (.pipeline/config.yml:1) of branch x itself has it run"),
+    ("stages: {Mine: {gitOpsUpdateDeployment: true}}\n", "`stages: {Mine: {runInAllBranches: true}}`"),
+])
+def test_what_a_branch_says_of_itself_has_nothing_published_until_that_is_enforced(project: str, said: str) -> None:
+    stage = "Mine" if "Mine" in project else "Release"
+    warned: list[str] = []
+    circumstances = given(branch="x", warn=warned.append)
+    found = decide(documents(project, DEPLOYS), circumstances, stage=stage, step="gitOpsUpdateDeployment")
+    assert (found.active, said in found.why, warned) == ("no", True, [])
+    leniently = decide(documents(project, DEPLOYS, "general: {enforcement: warn}"), circumstances, stage=stage, step="gitOpsUpdateDeployment")
+    assert (leniently.active, said in warned[0], "enforcement: warn" in warned[0]) == ("yes", True, True)
+    productive = decide(documents(project, DEPLOYS, "general: {productiveBranch: x}"), circumstances, stage=stage, step="gitOpsUpdateDeployment")
+    assert (productive.active, len(set(warned))) == ("yes", 1)
+    trusted = f"stages: {{{stage}: {{gitOpsUpdateDeployment: true, runInAllBranches: true}}}}"
+    assert decide(documents("", trusted), circumstances, stage=stage, step="gitOpsUpdateDeployment").active == "yes"
+
+
+def test_a_branch_has_that_run_which_publishes_nothing() -> None:
+    project = "stages: {Acceptance: {newmanExecute: true, gitOpsUpdateDeployment: true, runInAllBranches: true}, Mine: {mavenBuild: true, cnbBuild: true}}"
+    assert active(planned("Acceptance", project, branch="x")) | active(planned("Mine", project, branch="x")) == {
+        **dict.fromkeys(active(planned("Acceptance", "", branch="x")), "no"), "newmanExecute": "yes", "mavenBuild": "yes", "cnbBuild": "no",
+    }
+
+
+@pytest.mark.parametrize("team", ["general: {allowChangeRequest: true}", "steps: {gitopsUpdateDeployment: {allowChangeRequest: 'true'}}"])
+def test_a_change_request_publishes_in_a_stage_that_runs_for_it_by_a_trusted_word(team: str) -> None:
+    project = "stages: {Mine: {gitOpsUpdateDeployment: true}}"
+    for known, answer in ((documents(project, team), "yes"), (documents(f"{project}\n{team}"), "no"), (documents(project), "no")):
+        assert decide(known, given(change_request=True), stage="Mine", step="gitOpsUpdateDeployment").active == answer
+
+
 def test_another_branch_runs_the_stages_that_every_build_runs_and_the_projects_own() -> None:
-    project = "stages: {Init: {a: 1}, Pull-Request Voting: {a: 1}, Build: {a: 1}, Post: {a: 1}, Mine: {cnbBuild: true}}"
+    project = "stages: {Init: {a: 1}, Pull-Request Voting: {a: 1}, Build: {a: 1}, Post: {a: 1}, Mine: {mavenBuild: true}}"
     stages = plan(documents(project), given(branch="feature/x"))
     assert [stage.name for stage in stages if stage.active == "yes"] == ["Init", "Post", "Mine"]
 
@@ -331,9 +368,9 @@ def test_a_stage_may_ask_for_the_productive_branch(stage: str, known: dict[str, 
 
 
 def test_the_project_decides_over_the_defaults_which_branches_run_a_stage() -> None:
-    off, on = "stages: {Mine: {runInAllBranches: false}}", "stages: {Mine: {runInAllBranches: true, cnbBuild: true}}"
+    off, on = "stages: {Mine: {runInAllBranches: false}}", "stages: {Mine: {runInAllBranches: true, mavenBuild: true}}"
     assert planned("Mine", on, off, branch="x").active == "yes"
-    assert planned("Mine", "stages: {Mine: {cnbBuild: true}}", off, branch="x").active == "no"
+    assert planned("Mine", "stages: {Mine: {mavenBuild: true}}", off, branch="x").active == "no"
 
 
 @pytest.mark.parametrize("value", ["[main]", "''", "7", "'../x'"])

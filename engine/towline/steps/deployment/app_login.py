@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
+from towline.addressees import Credential, Named, Place
 from towline.config.settings import Settings
+from towline.config.trust import Parse, named_by, secret_of
 from towline.connections import Network
 from towline.errors import ConfigError, CredentialError
 from towline.git.key import parse_key
-from towline.git.remote import Remote
-from towline.hosting.github_app import USER, App, Place, place, token
+from towline.git.remote import Remote, parse_remote
+from towline.hosting.github_app import USER, App, place, token
+from towline.hosting.github_app import Place as Repository
 from towline.image import is_loopback
 from towline.proxies import Proxies
-from towline.secret import Login, admit
+from towline.secret import Login
 from towline.steps.authorities import authorities
 from towline.steps.task import Task
 from towline.tls import Tls
@@ -29,9 +33,8 @@ def app_login(task: Task, remote: Remote) -> Iterator[Login]:
     settings, console = task.settings, task.console
     if remote.scheme == "ssh":
         raise ConfigError("a GitHub App opens a repository over https only", where=settings.origin("serverUrl"), hint="give the repository's https URL")
-    there, app = _place(settings, remote), _app(task)
-    hosts = settings.texts("credentialHosts")
-    admit(remote.host, hosts, scheme=remote.scheme)
+    there, app = _place(task, remote), _app(task)
+    hosts = task.addressees.admit(credential(settings), _server(remote.url), named(settings, "serverUrl", _server))
     network = Network(proxies=Proxies(task.environ), tls=Tls(authorities(task)))
     with Transport(read=20, network=network, hide=console.hide) as transport, \
             token(app, there, transport=transport, environ=task.environ, warn=console.warn) as given:
@@ -48,11 +51,12 @@ def _app(task: Task) -> App:
     return App(id=settings.text("githubAppId"), key=key, origin=f"{settings.origin('githubAppId')} and {origin}")
 
 
-def _place(settings: Settings, remote: Remote) -> Place:
+def _place(task: Task, remote: Remote) -> Repository:
     """The repository at its API. What a pull request can change chooses no other host than the repository's own; raises ConfigError, CredentialError."""
+    settings = task.settings
     own, given, where = place(remote.url), settings.text(_API), settings.origin(_API)
     if not given:
-        _check(own, settings, settings.origin("serverUrl"))
+        _check(task, own, "serverUrl")
         return own
     there = place(remote.url, given)
     parts = urlsplit(given)
@@ -61,19 +65,54 @@ def _place(settings: Settings, remote: Remote) -> Place:
     if _origin(there) != _origin(own) and not settings.trusted(_API):
         raise CredentialError(f"what a pull request can change may not send the GitHub App's login to {parts.netloc}", where=where,
                               hint=f"leave {_API} out for {own.api}, or let the platform team set it: PIPER_{_API} on the agent, or its defaults")
-    _check(there, settings, where)
+    _check(task, there, _API)
     return there
 
 
-def _check(there: Place, settings: Settings, where: str) -> None:
-    """Pass where a credential may go to the API's host."""
+def words(settings: Settings) -> Iterator[tuple[Credential, Place, Named]]:
+    """The App's login, where it is to go and who says so: the API, and the repository's server; raises ConfigError."""
+    url, api = parse_remote(settings.text("serverUrl")).url, settings.text(_API)
+    yield credential(settings), _api(place(url, api).api), named(settings, _API if api else "serverUrl", _own_api)
+    yield credential(settings), _server(url), named(settings, "serverUrl", _server)
+
+
+def credential(settings: Settings) -> Credential:
+    """The App's login in words."""
+    return secret_of(settings, "githubAppPrivateKey", "the login of the GitHub App")
+
+
+def named(settings: Settings, name: str, parse: Parse) -> Named:
+    """Who names a host that the App's login is for: the parameter `name`; what trusted layers say of either URL counts."""
+    server, api = named_by(settings, "serverUrl", parse), named_by(settings, _API, _api)
+    return replace(api if name == _API else server, trusted=server.trusted | api.trusted)
+
+
+def _check(task: Task, there: Repository, name: str) -> None:
+    """Pass where the App's login may go to the API's host, which the URL in the parameter `name` names; raises CredentialError."""
+    settings, where = task.settings, task.settings.origin(name)
     scheme, host = _origin(there)
-    admit(host, settings.texts("credentialHosts"), scheme=scheme)
+    task.addressees.admit(credential(settings), Place(scheme=scheme, host=host), named(settings, name, _own_api))
     if scheme == "http" and not is_loopback(host) and not settings.flag("allowPlainHttp"):
         raise CredentialError(f"the GitHub App's login does not go to {host} over plain HTTP", where=where,
                               hint="use https, or let a trusted layer of the configuration set allowPlainHttp")
 
 
-def _origin(there: Place) -> tuple[str, str]:
+def _server(url: str) -> Place:
+    """Where a repository's server is; raises ConfigError."""
+    remote = parse_remote(url)
+    return Place(scheme=remote.scheme, host=remote.host)
+
+
+def _own_api(url: str) -> Place:
+    """Where the API of a repository's own server is; raises ConfigError."""
+    return _api(place(parse_remote(url).url).api)
+
+
+def _api(url: str) -> Place:
+    parts = urlsplit(url.lower())
+    return Place(scheme=parts.scheme, host=parts.netloc)
+
+
+def _origin(there: Repository) -> tuple[str, str]:
     parts = urlsplit(there.api.lower())
     return parts.scheme, parts.netloc

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from towline import dispatch
+from towline.addressees import Credential, Named, Place
+from towline.config.settings import Settings
+from towline.config.trust import named_by, secret_of
 from towline.errors import placed
 from towline.git.key import Key, parse_key
 from towline.git.remote import Remote, parse_remote
-from towline.secret import admit
 from towline.steps.authorities import bundle
 from towline.steps.deployment.keys import key_text
 from towline.steps.logins import login
@@ -36,12 +38,32 @@ def _remote(task: Task) -> Remote:
     url, allowed, mode = settings.text("serverUrl"), settings.flag("allowPlainHttp"), settings.text("authenticationMode")
     with placed(settings.origin("serverUrl")):
         plain = parse_remote(url)  # a URL that is none must not come as far as the login
+    place, named = place_of(plain), named_by(settings, "serverUrl", git_place)
     if plain.scheme == "ssh":
-        admit(plain.host, settings.texts("credentialHosts"), scheme=plain.scheme)
-        return replace(plain, key=_key(task))
-    found = login(settings, ("username", "password"), host=plain.host, scheme=plain.scheme)
+        key = _key(task)
+        task.addressees.admit(*key_word(settings, place, named))
+        return replace(plain, key=key)
+    found = login(task, ("username", "password"), place, named)
     remote = parse_remote(url, login=found, allow_plain_http=allowed)
     return replace(remote, bearer=mode == "bearer", authorities=bundle(task))
+
+
+def key_word(settings: Settings, place: Place, named: Named) -> tuple[Credential, Place, Named]:
+    """The SSH key, where it is to go and who says so; the agent's own keys meet the hosts that its own known_hosts has."""
+    if settings.given("gitSshPrivateKey"):
+        return secret_of(settings, "gitSshPrivateKey", "the SSH key"), place, named
+    own = replace(named, origin="known_hosts of the agent", record=frozenset([place.plain]))
+    return Credential(what="the agent's own SSH key", names=("gitSshPrivateKey",)), place, own
+
+
+def place_of(remote: Remote) -> Place:
+    """Where a repository's server is."""
+    return Place(scheme=remote.scheme, host=remote.host)
+
+
+def git_place(url: str) -> Place:
+    """Where the server of a repository's URL is; raises ConfigError."""
+    return place_of(parse_remote(url))
 
 
 def _key(task: Task) -> Key | None:

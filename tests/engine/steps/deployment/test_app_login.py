@@ -68,6 +68,6 @@ def test_a_repository_that_no_app_can_open_is_refused(workspace: Path, url: str,
 
 
 def test_a_key_that_is_none_says_so_and_does_not_show_itself(workspace: Path) -> None:
-    ending = deploy(workspace, PIPER_githubAppPrivateKey="not-a-key-at-all")
+    ending = deploy(workspace, team="general: {credentialHosts: [git.example.com]}", PIPER_githubAppPrivateKey="not-a-key-at-all")
     assert (ending.code, "private key of the GitHub App" in ending.message) == (4, True)
     assert "not-a-key-at-all" not in ending.err

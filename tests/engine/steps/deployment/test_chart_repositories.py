@@ -18,6 +18,7 @@ from tests.engine.steps.deployment.test_images import images
 from tests.fakes.names import OUTSIDE, Names
 from tests.fakes.registry import FakeRegistry, digest_of
 from tests.fakes.serve import Answer, LoopbackServer, Request
+from tests.trust import addressees
 from towline.config.catalog import load_schema
 from towline.console import Console
 from towline.errors import (
@@ -99,6 +100,7 @@ class Fetcher:
             environ={},
             console=Console(self.log),
             dry_run=False,
+            addressees=addressees(settings),
         )
         self.repositories = ChartRepositories(task)
 

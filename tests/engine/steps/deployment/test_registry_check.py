@@ -13,6 +13,7 @@ from tests.engine.steps.deployment.test_images import images
 from tests.fakes.images import ImageParts, make_image, make_index, put
 from tests.fakes.registry import Answer, FakeRegistry, digest_of
 from tests.fakes.serve import Request
+from tests.trust import addressees
 from towline.console import Console
 from towline.errors import ConfigError, DigestMismatch
 from towline.steps.deployment.registry_check import check
@@ -41,7 +42,7 @@ class Look:
                                           "container/promotedTo": promoted}
         found = images(environment, **parameters)
         task = Task(settings=found.settings, pipeline_environment=environment, stage="", build=Build(), folder=self.folder, environ={},
-                    console=Console(self.log), dry_run=False)
+                    console=Console(self.log), dry_run=False, addressees=addressees(found.settings))
         check(task, found.settings, [found.single()])
 
 

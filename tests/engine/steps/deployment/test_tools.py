@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.engine.steps.deployment.test_images import ONE, PUSHED, TWO, images
+from tests.trust import addressees
 from towline.console import Console
 from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Replaced
@@ -25,7 +26,7 @@ def planned(folder: Path, **parameters: Any) -> Planned:
     environment = {**PUSHED, "artifactVersion": "2.0+7"}
     settings = images(environment, **{"containerName": "", **parameters}).settings
     task = Task(settings=settings, pipeline_environment=environment, stage="", build=Build(), folder=folder, environ={},
-                console=Console(io.StringIO()), dry_run=False)
+                console=Console(io.StringIO()), dry_run=False, addressees=addressees(settings))
     return plan(task, settings, noted.append, print)
 
 
