@@ -40,6 +40,7 @@ PARTS = {
     "certificates": "towline.certificates",
     "credential_helper": "towline.registry.credential_helper",
     "validate": "towline.gitops.validate",
+    "credentials": "towline.commands.credentials",
     "app_login": "towline.steps.deployment.app_login",
     "progress_lines": "towline.registry.progress_lines",
     "chart_repositories": "towline.steps.deployment.chart_repositories",

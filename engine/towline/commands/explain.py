@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from towline import dispatch
+from towline.commands import build
 from towline.commands.call import Call
 from towline.commands.orchestrator import stage_of
 from towline.commands.project import documents, given, no_stage, pipeline_environment, tell_of_files, unknown_stage
@@ -26,23 +28,31 @@ from towline.wire import SUCCESS, Outcome
 
 STAGE = stage_of  # as for a run in the same place
 _LONGEST = 300
+_VALUED = ("--branch", "--change-request")
 
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
     """The step and one of its parameters; the step's own name is given back. Raises UsageError."""
-    parser.add_argument("step", metavar="STEP", help="a step by any of its names, one of another library too")
+    parser.add_argument("step", metavar="STEP", nargs="?", default="", help="a step by any of its names, one of another library too")
     parser.add_argument("key", metavar="KEY", nargs="?", default="", help="one parameter, by its name or an alias; without it, all of them")
     parser.add_argument("--set", action="store_true", help="only the parameters that something sets")
-    step = next((word for word in words if not word.startswith("-")), "")
+    parser.add_argument("--credentials", action="store_true", help="instead: which credential goes where, by whose word; without a step, of all steps")
+    build.configure(parser)
+    step = next((word for before, word in zip(("", *words), words, strict=False) if not word.startswith("-") and before not in _VALUED), "")
     return load_schema(step).name if step else ""
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Every parameter, or the one asked for, as outputs and as text on standard output; settings with faults are explained as well, and so are these."""
+    if arguments.credentials:
+        explained: Outcome = dispatch.part("credentials").explain(arguments, call)
+        return explained
+    if not arguments.step:
+        raise UsageError("no step is named", hint=f"one of {', '.join(dispatch.STEPS)}, or of another library; or ask with --credentials")
     schema = load_schema(arguments.step)
     chosen = _chosen(schema, arguments.key)
     inputs = Inputs(stage=call.request.stage, documents=documents(call, arguments.config), pipeline_environment=pipeline_environment(call),
-                    environ=call.environ, parameters=given(call), flags={})
+                    environ=call.environ, parameters=given(call), flags={}, called=not build.change_request(call, arguments.change_request))
     tell_of_files(call, inputs.documents)
     if hint := unknown_stage(inputs.stage, inputs.documents):
         call.console.warn(f"nothing is configured for stage {inputs.stage!r}: {hint}")

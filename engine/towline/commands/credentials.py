@@ -1,0 +1,214 @@
+"""`towline explain --credentials`: which credential goes where, by whose word, before anything is sent; asks no network and shows no secret."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache, partial
+
+from towline import dispatch
+from towline.addressees import Credential, Named, Place, Refused, Rules, Standing, Word, id_word, quoted, word
+from towline.commands import build
+from towline.commands.call import Call
+from towline.commands.circumstances import circumstances
+from towline.commands.project import documents, given, pipeline_environment
+from towline.commands.standing import standing_of
+from towline.config.catalog import VAULT_LOGIN, load_schema, vault_schema
+from towline.config.layers import Inputs, ordered, settled
+from towline.config.rules import checked
+from towline.config.schema import StepSchema
+from towline.config.settings import Settings
+from towline.config.trust import named_by, password_of, registry_place, rules_of
+from towline.config.vault import login_of, path_word, plan
+from towline.errors import TowlineError, UsageError
+from towline.shown import tame_lines
+from towline.steps.deployment import app_login
+from towline.steps.deployment.remote import git_place, key_word
+from towline.wire import SUCCESS, Outcome
+
+_REGISTRIES = {
+    "imagePushToRegistry": (("sourceRegistryUser", "sourceRegistryPassword", "sourceRegistryUrl"),
+                            ("targetRegistryUser", "targetRegistryPassword", "targetRegistryUrl")),
+    "containerPushToRegistry": (("sourceRegistryUser", "sourceRegistryPassword", "sourceRegistryUrl"),
+                                ("dockerRegistryUser", "dockerRegistryPassword", "dockerRegistryUrl")),
+    "gitOpsUpdateDeployment": (("targetRegistryUser", "targetRegistryPassword", "containerRegistryUrl"),),
+}
+_Use = tuple[Credential, Place, Named]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """One credential of a step: what it is, where it is to go, and by whose word it does, or the fault that keeps it."""
+
+    step: str
+    what: str
+    to: str
+    by: str = ""
+    fault: TowlineError | None = None
+    warning: str = ""
+
+    def record(self) -> dict[str, str]:
+        """The row as data."""
+        said = {"refused": self.fault.message, "hint": self.fault.hint} if self.fault else {"refused": "", "hint": ""}
+        return {"step": self.step, "credential": self.what, "to": self.to, "by": self.by, "warning": self.warning, **said}
+
+    def lines(self) -> Iterator[str]:
+        """The row for people."""
+        yield f"  {self.what} -> {self.to or 'nowhere yet'}"
+        yield f"      refused: {_why(self.fault)}" if self.fault else f"      by {self.by}"
+        if self.warning:
+            yield f"      warning: {self.warning}"
+
+
+def _why(fault: TowlineError) -> str:
+    """Why it is refused, without what stands above it."""
+    if isinstance(fault, Refused) and fault.why:
+        return f"nothing names it but {fault.where}: {fault.why}"
+    return f"{fault.message} ({fault.where or fault.hint})"
+
+
+def explain(arguments: argparse.Namespace, call: Call) -> Outcome:
+    """Every credential of the steps, as outputs and as text on standard output; raises UsageError for a step that is none of Towline's own."""
+    if arguments.key or arguments.set:
+        raise UsageError("--credentials explains no parameter", hint="leave out the parameter and --set")
+    if arguments.step:
+        dispatch.check_step(load_schema(arguments.step).name)
+    names = [load_schema(arguments.step).name] if arguments.step else list(dispatch.STEPS)
+    sign = build.change_request(call, arguments.change_request)
+    known, values = documents(call, arguments.config), pipeline_environment(call)
+    there = cache(lambda: circumstances(call, values, branch=arguments.branch, sign=sign, config=arguments.config))
+    standing = standing_of(known, there, sign)
+    inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ, parameters=given(call), flags={},
+                    called=not sign)
+    rows = [row for name in names for row in _rows(load_schema(name), inputs, standing)]
+    for name in names:
+        for secret in _settings(load_schema(name), inputs).secrets():
+            call.console.hide(secret)
+    mask = call.console.mask
+    if not call.requested and not arguments.json:
+        call.out.write(tame_lines(mask("".join(f"{line}\n" for line in _text(names, rows, standing())))))
+    refused = sum(row.fault is not None for row in rows)
+    records = [{key: mask(text) for key, text in row.record().items()} for row in rows]
+    return Outcome(status=SUCCESS, summary=f"{len(rows)} uses of credentials, {refused} refused", outputs={"credentials": records})
+
+
+def _text(names: list[str], rows: list[_Row], standing: Standing) -> Iterator[str]:
+    yield f"what is built: {standing.build}" + (", where the project's configuration may name hosts" if standing.project else "")
+    for name in names:
+        yield name
+        own = [line for row in rows if row.step == name for line in row.lines()]
+        yield from own or ["  no credential"]
+    wanted = [row.fault.allow for row in rows if isinstance(row.fault, Refused)]
+    if wanted:
+        yield from ("", "all that is refused, the platform team allows in its default documents (TOWLINE_DEFAULTS) by", "general:", *_allowing(wanted))
+
+
+def _allowing(wanted: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    """The lines of `general` that allow all of it."""
+    for rule in dict.fromkeys(rule for rule, _, _ in wanted):
+        yield f"  {rule}:"
+        found: dict[str, list[str]] = {}
+        for _, entry, host in (one for one in wanted if one[0] == rule):
+            found.setdefault(entry, []).append(host)
+        for entry, hosts in found.items():
+            named = ", ".join(quoted(host) for host in dict.fromkeys(hosts) if host)
+            yield f"    {quoted(entry)}: [{named}]" if named else f"    - {quoted(entry)}"
+
+
+def _rows(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing]) -> Iterator[_Row]:
+    """The step's credentials, of settings with faults as well."""
+    settings = _settings(schema, inputs)
+    rules = rules_of(settings, standing)
+    yield from _vault(schema, inputs, standing)
+    yield from _bound(schema, settings, rules)
+    for one in _each(settings):
+        for credential, place, named in _uses(schema.name, one):
+            to = f"{place.scheme}://{place.host}"
+            yield _row(schema.name, credential.what, to, partial(word, rules, credential, place, named))
+    by = "the key of each in that configuration, its own record, within credentialHosts"
+    yield _Row(step=schema.name, what="logins of dockerConfigJSON, else of the agent's Docker configuration", to="their registries", by=by)
+
+
+def _settings(schema: StepSchema, inputs: Inputs) -> Settings:
+    """The step's settings, as far as they have no faults."""
+    layers = ordered(schema, inputs)
+    found, _ = checked(schema, layers, settled(schema, layers))
+    return Settings(schema, found, layers)
+
+
+def _row(step: str, what: str, to: str, ask: Callable[[], Word]) -> _Row:
+    try:
+        said = ask()
+    except TowlineError as fault:
+        return _Row(step=step, what=what, to=to, fault=fault)
+    return _Row(step=step, what=what, to=to, by=said.by, warning=said.warning)
+
+
+def _each(settings: Settings) -> tuple[Settings, ...]:
+    """The settings for each of the targets, as far as they have no faults."""
+    try:
+        return settings.each("targets", unchecked=True) if settings.has("targets") else (settings,)
+    except TowlineError:
+        return (settings,)
+
+
+def _bound(schema: StepSchema, settings: Settings, rules: Rules) -> Iterator[_Row]:
+    """The Jenkins credentials that are named, each to be bound in the build."""
+    for entry in schema.credentials:
+        if settings.given(entry.name):
+            name, origin = settings.text(entry.name), settings.origin(entry.name)
+            ask = partial(id_word, rules, name, origin, trusted=settings.trusted_texts(entry.name))
+            yield _row(schema.name, f"Jenkins credential {name!r} ({origin})", "this build", ask)
+
+
+def _vault(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing]) -> Iterator[_Row]:
+    """The login for Vault, and the paths that the project chooses there."""
+    try:
+        asked = plan(schema, vault_schema(), inputs)
+    except TowlineError as fault:
+        yield _Row(step=schema.name, what="the login for Vault", to="Vault", fault=fault)
+        return
+    if asked is None:
+        return
+    rules = rules_of(asked.settings, standing)
+    login = next((name for name in VAULT_LOGIN if inputs.environ.get(name)), VAULT_LOGIN[0])
+    credential, place = login_of(asked, login)
+    yield _row(schema.name, credential.what, asked.server.url, partial(word, rules, credential, place, asked.named))
+    for path, origin in asked.chosen.items():
+        ask = partial(path_word, rules, path, origin, settings=asked.settings, bounds=asked.bounds)
+        yield _row(schema.name, f"secrets at {path} in Vault ({origin})", "this build", ask)
+
+
+def _uses(step: str, settings: Settings) -> Iterator[_Use]:
+    """Logins for registries, then what opens the repository, as far as it is known where they are to go."""
+    for user, password, url in _REGISTRIES[step]:
+        if settings.given(url) and (settings.has(f"{password[:6]}RegistryUrl") or settings.given(password)):
+            with suppress(TowlineError):
+                place = registry_place(settings.text(url))
+                yield _known(settings, password, password_of(settings, user, password)), place, named_by(settings, url, registry_place, password=password)
+    if settings.has("serverUrl") and settings.given("serverUrl"):
+        with suppress(TowlineError):
+            yield from _git(settings)
+
+
+def _git(settings: Settings) -> Iterator[_Use]:
+    """What opens the repository; raises ConfigError for a URL that is none."""
+    place, named = git_place(settings.text("serverUrl")), named_by(settings, "serverUrl", git_place)
+    if settings.text("authenticationMode") == "githubApp":
+        for credential, there, names in app_login.words(settings):
+            yield _known(settings, "githubAppPrivateKey", credential), there, names
+    elif place.scheme == "ssh":
+        yield key_word(settings, place, named)
+    else:
+        yield _known(settings, "password", password_of(settings, "username", "password")), place, named
+
+
+def _known(settings: Settings, name: str, credential: Credential) -> Credential:
+    """The credential as it is called before anybody has bound it or asked Vault."""
+    if settings.given(name):
+        return credential
+    ids = settings.credential_ids(name)
+    where = f"Jenkins credential {ids[0]!r}" if ids else "not set here"
+    return replace(credential, what=f"{settings.called(name)} ({where})")
