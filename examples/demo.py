@@ -37,6 +37,7 @@ SEED_TARGET = "https://piper-test.common.repositories.cloud.sap"
 SEED_REPOSITORY = "https://github.tools.sap/project-piper/azure-demo-k8s-go.git"
 STAGES = ("Acceptance", "Performance", "Release")
 PREVIEW = "environments/preview/values.yaml"
+TEAM = "team.yml"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: what a child leaves behind becomes ours, and is seen
 
@@ -68,8 +69,9 @@ class Demo:
         print(text, flush=True)
 
     def environment(self) -> dict[str, str]:
-        """What the agent gives the engine: the target's and git's login stand for Vault here."""
+        """What the agent gives the engine: the target's and git's login stand for Vault here, and the platform team says which hosts get one."""
         return {
+            "TOWLINE_DEFAULTS": str(self.folder / TEAM),
             "PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp"), "LC_ALL": "C.UTF-8",
             "PIPER_targetRegistryUser": "target-user", "PIPER_targetRegistryPassword": self.passwords["target"],
             "PIPER_username": "git-user", "PIPER_password": self.passwords["git"],
@@ -102,6 +104,8 @@ def servers() -> Iterator[Demo]:
         shutil.copytree(SAMPLE, demo.workspace)
         configuration = demo.workspace / ".pipeline" / "config.yml"
         configuration.write_text(configuration.read_text().replace(SEED_TARGET, target.url).replace(SEED_REPOSITORY, git.url(NAME)))
+        hosts = json.dumps([server.url.partition("://")[2] for server in (staging, target)] + [git.url(NAME).split("/")[2]])
+        (folder / TEAM).write_text(f"general:\n  credentialHosts: {hosts}\n")
         check_out(demo)
         git.create(NAME, {str(path.relative_to(demo.workspace)): path.read_bytes() for path in sorted(demo.workspace.rglob("*"))
                           if path.is_file() and ".git" not in path.parts})
@@ -218,7 +222,8 @@ def show_history(demo: Demo) -> None:
 def play(demo: Demo) -> None:
     """The scenario, in its order."""
     started = time.monotonic()
-    demo.say(f"Staging {demo.staging.url}, target {demo.target.url}, git {demo.git.url(NAME)}: started for this run\n\nBuild")
+    demo.say(f"Staging {demo.staging.url}, target {demo.target.url}, git {demo.git.url(NAME)}: started for this run")
+    demo.say(f"The platform team's default document, which TOWLINE_DEFAULTS names: {(demo.folder / TEAM).read_text().split(maxsplit=1)[1]}\nBuild")
     build(demo)
     demo.say("\nThe stages:\n")
     first = pipeline(demo)
