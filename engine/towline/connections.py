@@ -1,7 +1,4 @@
-"""Connections of HTTP/1.1: directly or through a proxy, to an address that was checked, over TLS; every wait on one is bounded, and all of them together.
-
-Facts section 4 (registry): who is sent somewhere by a server resolves first, checks every address, and connects to the one that was checked.
-"""
+"""Connections of HTTP/1.1: directly or through a proxy, to an address that was checked, over TLS; every wait on one is bounded, and all of them together."""
 
 from __future__ import annotations
 
@@ -17,31 +14,27 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from towline.addresses import kind, may_reach
 from towline.errors import TransportError
 from towline.proxies import Proxies, Proxy
+from towline.reach import PORTS, Lasting, Reach
 from towline.retry import Clock, Deadline
 from towline.tls import Tls, lost_closed
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-PORTS = {"http": 80, "https": 443}
 _REFUSALS = range(400, 500)
 _RECORDS = 128 * 1024  # what TLS is given at once: it returns only when all of that has left
 
 
-class Lasting(TransportError):
-    """A fault that another try does not change."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """How hosts are reached: the proxies before them, TLS, and the seconds that each step of connecting may take."""
+    """How hosts are reached: at which addresses, by which proxies, TLS, and the seconds that each step of connecting may take."""
 
     proxies: Proxies = field(default_factory=Proxies)
     tls: Tls = field(default_factory=Tls)
     connect: float = 10.0
+    reach: Reach = field(default_factory=Reach)
 
     def route(self, where: str, named_by: str = "") -> Route:
         """The way to the origin `where`; raises ConfigError for a proxy that cannot be used."""
@@ -159,11 +152,13 @@ class Connection(http.client.HTTPConnection):
         return self.route.proxy if self.route.where.startswith("http:") else None
 
     def _reach(self) -> socket.socket:
-        proxy, fault = self.route.proxy, OSError("no address")
-        host, port = (proxy.host, proxy.port) if proxy else (self.host, self.port)
-        for address in _checked(self.route) if self.route.named_by and not proxy else [host]:
+        route, reach, fault = self.route, self._network.reach, OSError("no address")
+        if route.proxy:
+            reach.check_before_proxy(route.where, route.named_by)
+            return socket.create_connection((route.proxy.host, route.proxy.port), self._network.connect)
+        for address in reach.addresses(route.where, route.named_by):
             try:
-                return socket.create_connection((address, port), self._network.connect)
+                return socket.create_connection((address, self.port), self._network.connect)
             except OSError as unreachable:
                 fault = unreachable
         raise fault
@@ -243,21 +238,3 @@ def refused_by(proxy: Proxy, status: int, target: str) -> Lasting:
     """The fault for a proxy that does not let us through."""
     why = "it wants another user or password" if status == http.client.PROXY_AUTHENTICATION_REQUIRED else f"if {target} needs no proxy, name it in NO_PROXY"
     return Lasting(f"{proxy} answers {status}; {why}", where=target)
-
-
-def _checked(route: Route) -> list[str]:
-    """The addresses of a host that another host named, all of them of a network that it may send us into; raises Lasting, and OSError for an unknown name."""
-    host, other = urlsplit(route.where), urlsplit(route.named_by)
-    found = _resolved(host.hostname or "", host.port or PORTS[host.scheme])
-    networks = {kind(address) for address in found}
-    if networks == {"public"}:
-        return found
-    own = {kind(address) for address in _resolved(other.hostname or "", other.port or PORTS[other.scheme])}
-    bad = sorted(network for network in networks if not may_reach(network, own))
-    if bad:
-        raise Lasting(f"{route.named_by} names it, and its address is {' and '.join(bad)}: not asked", where=route.where)
-    return found
-
-
-def _resolved(host: str, port: int) -> list[str]:
-    return list(dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))

@@ -16,8 +16,9 @@ from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
-from towline.connections import PORTS, Connection, Lasting, Limit
+from towline.connections import Connection, Limit
 from towline.errors import TransportError
+from towline.reach import PORTS, Lasting
 
 _T = TypeVar("_T")
 FAULTS = (OSError, http.client.HTTPException, ValueError)

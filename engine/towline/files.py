@@ -58,6 +58,18 @@ def in_workspace(path: Path, folder: Path) -> bool:
     return any(place.is_relative_to(home) for place in places for home in homes)
 
 
+def within(folder: Path, name: str) -> Path | None:
+    """Where the path `name` in `folder` is, there or not; None where it, or what it leads to, lies outside.
+
+    `a/../b` is `b`: the way through a folder outside and back in would tell whether that folder is there.
+    """
+    try:
+        path = Path(os.path.normpath(folder / name))
+        return path if path.resolve().is_relative_to(folder.resolve()) else None
+    except (OSError, RuntimeError, ValueError):  # links in a circle; no name at all
+        return None
+
+
 def _home() -> Path | None:
     """The user's home as the machine knows it; HOME may be the workspace."""
     try:

@@ -61,12 +61,12 @@ def host_key(host: str) -> str:
     return host.lower().removesuffix(":443")
 
 
-def speaks_tls(host: str, port: int, *, seconds: float) -> bool:
-    """Whether what answers at `host` begins with TLS; nothing is believed of it, and nothing is sent there."""
+def speaks_tls(place: tuple[str, int], *, name: str, seconds: float) -> bool:
+    """Whether what answers at `place` (address and port) for the host `name` begins with TLS; nothing is believed of it, and nothing is sent there."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with socket.create_connection((host, port), seconds) as raw, lost_closed(), context.wrap_socket(raw, server_hostname=host):
+        with socket.create_connection(place, seconds) as raw, lost_closed(), context.wrap_socket(raw, server_hostname=name):
             return True
     except ssl.SSLError as fault:  # an alert is TLS too: a client certificate may be asked for
         return "ALERT" in (fault.reason or "")

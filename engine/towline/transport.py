@@ -14,10 +14,11 @@ from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
-from towline.connections import PORTS, Connection, Lasting, Network, Route, refused_by
+from towline.connections import Connection, Network, Route, refused_by
 from towline.detail import detail, silent
 from towline.errors import TransportError
 from towline.exchange import FAULTS, Cut, HttpRequest, Response, Sending, origin, send, send_head, translated
+from towline.reach import PORTS, Lasting
 from towline.retry import Clock, pause, retry_after
 from towline.tls import speaks_tls
 
@@ -228,7 +229,11 @@ class Transport:
         if not ends or not where.startswith("http:") or route.proxy or route.named_by:
             return False
         parts = urlsplit(where)
-        return speaks_tls(parts.hostname or "", parts.port or PORTS["http"], seconds=self._network.connect)
+        try:
+            place = self._network.reach.addresses(where)[0], parts.port or PORTS["http"]
+        except (OSError, TransportError):
+            return False
+        return speaks_tls(place, name=parts.hostname or "", seconds=self._network.connect)
 
     def _told(self, request: HttpRequest, response: Response) -> Response:
         detail(lambda: f"{request.method} {request.url.partition('?')[0]} -> {response.status}")

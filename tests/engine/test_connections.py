@@ -171,7 +171,8 @@ def test_this_machine_and_no_proxy_are_reached_directly(server: Echo) -> None:
 # Addresses
 
 @pytest.mark.parametrize("addresses", [
-    "127.0.0.1", "10.0.0.5", "169.254.169.254", "0.0.0.0", "224.0.0.1", "::1", "::ffff:10.0.0.5", "fe80::1", "100.64.1.1", "93.184.216.34 10.0.0.5",
+    "127.0.0.1", "10.0.0.5", "169.254.169.254", "0.0.0.0", "224.0.0.1", "::1", "::ffff:10.0.0.5", "fe80::1",
+    "100.64.1.1", "10.0.0.5 127.0.0.1", "168.63.129.16", "64:ff9b::a9fe:a9fe",
 ])
 def test_a_name_that_stands_for_an_address_inside_is_not_asked_for_a_registry_outside(monkeypatch: pytest.MonkeyPatch, addresses: str) -> None:
     """Facts section 4, "SSRF guards that look only at literal IPs": resolve first, check every address."""
@@ -208,7 +209,7 @@ def test_a_host_that_we_named_is_not_checked_and_its_connection_serves_no_one_el
         assert get(transport, "http://inside.corp/x", named_by="http://inside.corp:5000") == b"hello"
         with pytest.raises(TransportError, match="private"):
             get(transport, "http://inside.corp/", named_by=REGISTRY)
-    assert names.dialled == ["inside.corp"]
+    assert names.dialled == ["10.0.0.6"]
 
 
 def test_the_next_address_is_tried_where_one_does_not_answer(server: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,11 +220,78 @@ def test_the_next_address_is_tried_where_one_does_not_answer(server: Echo, monke
         assert get(transport, f"http://storage.example.net:{server.port}/", named_by="http://localhost") == b"hello"
 
 
-def test_behind_a_proxy_the_proxy_resolves(server: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = Names(monkeypatch, {"storage.example.net": "10.0.0.5"})
-    with ProxyServer({"storage.example.net:80": server.host}) as proxy, reaching(http_proxy=f"http://{proxy.host}") as transport:
+def test_the_address_outside_is_taken_of_a_name_that_has_one_inside_too(server: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = Names(monkeypatch, {"storage.example.net": f"10.0.0.5 {OUTSIDE} 169.254.169.254", "registry.example.com": OUTSIDE}, port=server.port)
+    with reaching() as transport:
         assert get(transport, "http://storage.example.net/x", named_by=REGISTRY) == b"hello"
-    assert names.asked == []
+    assert names.dialled == [OUTSIDE]
+
+
+@pytest.mark.parametrize("inside", ["10.0.0.5", "127.0.0.1", "169.254.169.254"])
+def test_a_host_that_moves_inside_between_two_requests_is_not_followed_there(server: Echo, monkeypatch: pytest.MonkeyPatch, inside: str) -> None:
+    """Rebinding: the owner of the configured host's name answers with another address the second time."""
+    names = Names(monkeypatch, {"registry.example.com": OUTSIDE}, port=server.port)
+    with reaching() as transport:
+        assert get(transport, f"{REGISTRY}/v2/") == b"hello"
+        names.know("registry.example.com", inside)
+        for port in ("", ":8080"):  # another port: another connection, whatever is idle
+            with pytest.raises(TransportError, match="now and was public before: not asked"):
+                transport.begin(HttpRequest(method="PUT", url=f"{REGISTRY}{port or ':81'}/v2/", named_by=REGISTRY), 1)
+    assert names.dialled == [OUTSIDE]
+
+
+def test_who_has_moved_inside_names_no_host_there_either(server: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = Names(monkeypatch, {"registry.example.com": OUTSIDE, "storage.corp": "10.0.0.6"}, port=server.port)
+    with reaching() as transport:
+        assert get(transport, f"{REGISTRY}/v2/") == b"hello"
+        names.know("registry.example.com", "10.0.0.5")
+        with pytest.raises(TransportError, match="its address is private: not asked"):
+            get(transport, "http://storage.corp/x", named_by=REGISTRY)
+    assert names.dialled == [OUTSIDE]
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "168.63.129.16", "100.100.100.200", "fd00:ec2::254", "::ffff:a9fe:a9fe",
+                                     "64:ff9b::a9fe:a9fe"])
+def test_nobody_configures_a_metadata_service(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    names = Names(monkeypatch, {"registry.corp": address})
+    host = f"[{address}]" if ":" in address else address
+    with reaching() as transport:
+        for url in ("http://registry.corp/v2/", f"http://{host}/v2/"):
+            with pytest.raises(TransportError, match="where nothing is ever asked"):
+                get(transport, url)
+    assert names.dialled == []
+
+
+def test_a_machine_of_its_own_name_is_reached_beside_its_link_local_address(server: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nss-myhostname answers for the machine itself."""
+    names = Names(monkeypatch, {"agent7": "10.0.0.7 fe80::1"}, port=server.port)
+    with reaching() as transport:
+        assert get(transport, "http://agent7/") == b"hello"
+    assert names.dialled == ["10.0.0.7"]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(("address", "named_by"), [("10.0.0.5", REGISTRY), ("169.254.169.254", ""), ("169.254.169.254", REGISTRY), ("127.0.0.1", REGISTRY)])
+def test_a_name_is_checked_before_a_proxy_gets_it(monkeypatch: pytest.MonkeyPatch, scheme: str, address: str, named_by: str) -> None:
+    Names(monkeypatch, {"storage.example.net": address})
+    with ProxyServer({}) as proxy, reaching(all_proxy=f"http://{proxy.host}") as transport, pytest.raises(TransportError, match="its address is"):
+        get(transport, f"{scheme}://storage.example.net/x", named_by=named_by)
+    assert proxy.lines == []
+
+
+@pytest.mark.parametrize("literal", ["169.254.169.254", "2852039166", "0xa9fea9fe", "[::ffff:a9fe:a9fe]", "[64:ff9b::a9fe:a9fe]", "10.0.0.5"])
+def test_an_address_that_is_written_out_is_checked_before_a_proxy_gets_it(literal: str) -> None:
+    with ProxyServer({}) as proxy, reaching(all_proxy=f"http://{proxy.host}") as transport, pytest.raises(TransportError, match="names it, and its address is"):
+        get(transport, f"http://{literal}/x", named_by=REGISTRY)
+    assert proxy.lines == []
+
+
+def test_a_name_that_the_proxy_alone_knows_is_left_to_it(server: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = Names(monkeypatch, {"storage.example.net": "", "registry.example.com": ""})
+    with ProxyServer({"storage.example.net:80": server.host}) as proxy, reaching(http_proxy=f"http://{proxy.host}") as transport:
+        for path in ("x", "y"):
+            assert get(transport, f"http://storage.example.net/{path}", named_by=REGISTRY) == b"hello"
+    assert names.asked == ["storage.example.net"]  # once: a resolver that does not answer costs its time each time
 
 
 # A host that drips

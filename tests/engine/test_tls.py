@@ -71,12 +71,12 @@ def test_a_port_that_speaks_tls_is_known_whatever_its_certificate(tmp_path: Path
     server = FakeRegistry()
     server.tls = authority.issue("nobody").server(clients=authority.certificate if ask else None)
     with server:
-        assert speaks_tls("127.0.0.1", server.port, seconds=60)
-    assert not speaks_tls("127.0.0.1", server.port, seconds=60)
+        assert speaks_tls(("127.0.0.1", server.port), name="127.0.0.1", seconds=60)
+    assert not speaks_tls(("127.0.0.1", server.port), name="127.0.0.1", seconds=60)
 
 
 def test_a_port_that_speaks_http_or_nothing_is_none(tmp_path: Path) -> None:
     with FakeRegistry() as server:
-        assert not speaks_tls("127.0.0.1", server.port, seconds=60)
+        assert not speaks_tls(("127.0.0.1", server.port), name="127.0.0.1", seconds=60)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert not speaks_tls("127.0.0.1", silent.getsockname()[1], seconds=0.2)
+        assert not speaks_tls(("127.0.0.1", silent.getsockname()[1]), name="127.0.0.1", seconds=0.2)

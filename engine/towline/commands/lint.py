@@ -15,7 +15,7 @@ from towline.commands.default_branch import default_of
 from towline.commands.project import team_documents
 from towline.config.build_loop import Source, build_loops
 from towline.config.catalog import load_schema
-from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Documents, Reader, find_document, find_project, read_text, yaml_fix
+from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Documents, Reader, at, find_document, find_project, read_text, yaml_fix
 from towline.config.findings import LEVELS, Finding, finding, in_order, unreadable
 from towline.config.layers import agent_layer
 from towline.config.lint import Report, lint
@@ -141,7 +141,7 @@ def _named(folder: Path, project: Document, findings: list[Finding]) -> Iterator
 def _read(folder: Path, name: str, *, trusted: bool = False) -> tuple[Document | None, list[Finding]]:
     """A file as a document with its faults of shape; no document where it cannot be read at all."""
     try:
-        document, faults = shaped(name, load(read_text(folder / name, name)), trusted=trusted)
+        document, faults = shaped(name, load(read_text(at(folder, name), name)), trusted=trusted)
     except YamlFault as fault:
         return None, [unreadable(name, f"the YAML cannot be read: {fault.problem}", fix=yaml_fix(fault), line=fault.line, column=fault.column)]
     except ConfigError as fault:

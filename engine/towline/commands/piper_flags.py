@@ -10,7 +10,8 @@ from pathlib import PurePath
 from towline.commands.call import Call
 from towline.commands.orchestrator import stage_of
 from towline.commands.project import documents as usual_documents
-from towline.commands.project import for_hosts, tell_of_unread
+from towline.commands.project import for_hosts, team_documents, tell_of_unread
+from towline.config.default_hosts import default_hosts
 from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Documents, Reader, custom_defaults, library_defaults
 from towline.config.layers import PARAMETERS_JSON
 from towline.pipeline import environment
@@ -52,6 +53,7 @@ def _named(arguments: argparse.Namespace, call: Call) -> Documents:
     names = [DEFAULTS_FILE] if arguments.defaultConfig is None else _entries(arguments.defaultConfig)
     chosen = arguments.defaultConfig is not None  # who calls may name any file, what a pull request changes may not
     given = [reader.read(name, where="--defaultConfig", trusted=chosen) for name in names if PurePath(name) != PurePath(DEFAULTS_FILE) or reader.has(name)]
+    reader.inside = default_hosts((*team_documents(call), *given), call.environ)
     custom = () if ignores_custom_defaults(arguments) else tuple(custom_defaults(project, reader))
     return Documents(defaults=(library_defaults(), *given, *custom), project=project)
 
@@ -68,8 +70,9 @@ def ignores_custom_defaults(arguments: argparse.Namespace) -> bool:
 
 def _project(name: str, reader: Reader) -> Document:
     """The project's document; a missing one is empty, as in Piper (facts 1.1)."""
-    if "://" in name or reader.has(name):
-        return reader.read(name, where="--customConfig", trusted=name not in (PROJECT_FILE, PROJECT_FILE.replace(".yml", ".yaml")))
+    trusted = name not in (PROJECT_FILE, PROJECT_FILE.replace(".yml", ".yaml"))
+    if "://" in name or reader.has(name, trusted=trusted):
+        return reader.read(name, where="--customConfig", trusted=trusted)
     return Document(name=name, trusted=False, content={}, marks={})
 
 

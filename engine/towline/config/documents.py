@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from towline import dispatch
+from towline.config.default_hosts import default_hosts
 from towline.errors import ConfigError
-from towline.files import misfit, resource_text
+from towline.files import misfit, resource_text, within
 from towline.yaml_marks import MAX_CHARACTERS, MAX_NODES, Located, Mark, YamlFault, load
 
 PROJECT_FILE = ".pipeline/config.yml"
@@ -68,17 +70,16 @@ def read_documents(
     `environ` has tokens (PIPER_gitHubTokens) and proxies for custom defaults from http(s).
     """
     project = read_project(folder, config)
-    reader = Reader(folder, environ)
+    above = (
+        library_defaults(),
+        *(team_file(path) for path in team_files),
+        *(parse_document(text, name, trusted=True) for name, text in team_documents),
+    )
+    reader = Reader(folder, environ, inside=default_hosts(above, environ or {}))
     own = [reader.read(name, where=name) for name in [DEFAULTS_FILE] if reader.has(name)]
     return Documents(
         project=project,
-        defaults=(
-            library_defaults(),
-            *(team_file(path) for path in team_files),
-            *(parse_document(text, name, trusted=True) for name, text in team_documents),
-            *own,
-            *custom_defaults(project, reader),
-        ),
+        defaults=(*above, *own, *custom_defaults(project, reader)),
     )
 
 
@@ -149,31 +150,34 @@ class Reader:
     """Documents by their path in the workspace `folder` or by their URL; each URL is asked once, with what `environ` has for its host.
 
     All of them together may be as long, and hold as much, as one alone: a list of them must not fill the memory.
+    `inside` are the hosts in private networks that a project may name.
     """
 
-    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None, *, inside: Sequence[str] = ()) -> None:
         self._folder = folder
         self._environ = environ or {}
+        self.inside = inside
         self._texts: dict[str, str] = {}
         self._characters, self._nodes = MAX_CHARACTERS, MAX_NODES
 
-    def has(self, name: str) -> bool:
-        """Whether a path is there, under either of its endings."""
-        return _either(self._folder, name) is not None
+    def has(self, name: str, *, trusted: bool = False) -> bool:
+        """Whether a path is there, under either of its endings; if not `trusted`, one that leads out of the workspace is: `read` refuses it."""
+        out = not trusted and any(within(self._folder, known) is None for known in _endings(name))
+        return out or _either(self._folder, name) is not None
 
     def read(self, name: str, *, where: str, trusted: bool = False) -> Document:
         """The document called `name`, asked for at `where`; what comes over plain http is never trusted. Raises ConfigError."""
         scheme = name.partition("://")[0].lower()
         if scheme in ("http", "https"):
-            return self._download(name, where=where, trusted=trusted and scheme == "https")
+            return self._download(name, where=where, trusted=trusted)
         found = find_document(self._folder, name, where=where, trusted=trusted)
-        return self._parsed(read_text(self._folder / found, found), found, where=where, trusted=trusted)
+        return self._parsed(read_text(at(self._folder, found), found), found, where=where, trusted=trusted)
 
     def _download(self, url: str, *, where: str, trusted: bool) -> Document:
         remote = dispatch.source("http")
         if url not in self._texts:
-            self._texts[url] = remote.fetch(url, self._environ, where=where)
-        return self._parsed(self._texts[url], remote.shown(url), where=where, trusted=trusted)
+            self._texts[url] = remote.fetch(url, self._environ, where=where, inside=None if trusted else self.inside)
+        return self._parsed(self._texts[url], remote.shown(url), where=where, trusted=trusted and url[:6].lower() == "https:")
 
     def _parsed(self, text: str, name: str, *, where: str, trusted: bool) -> Document:
         self._characters -= len(text)
@@ -188,27 +192,27 @@ class Reader:
 def read_project(folder: Path, config: str = "") -> Document:
     """The project's own document: `config`, or its usual file, which may be missing; raises ConfigError."""
     found = find_project(folder, config)
-    return _file(folder / found, found, trusted=False) if found else Document(name=PROJECT_FILE, trusted=False, content={}, marks={})
+    return _file(at(folder, found), found, trusted=False) if found else Document(name=PROJECT_FILE, trusted=False, content={}, marks={})
 
 
 def find_project(folder: Path, config: str = "") -> str:
     """The name of the project's own document as it is there; empty where the usual one is missing; raises ConfigError."""
+    if not config:
+        _check_inside(folder, PROJECT_FILE, PROJECT_FILE)
     found = _either(folder, config or PROJECT_FILE)
     if found is None and config:
         raise ConfigError("the configuration that was asked for is not there", where=config, hint="correct the path, relative to the workspace")
-    if found and not config:
-        _check_inside(folder, found, found)
     return found or ""
 
 
 def find_document(folder: Path, name: str, *, where: str, trusted: bool = False) -> str:
     """The name under which a file of the workspace that `where` asks for is there; raises ConfigError."""
+    if not trusted:
+        _check_inside(folder, name, where)
     found = _either(folder, name)
     if found is None:
         raise ConfigError(f"the configuration {name} is not there", where=where, hint="correct the path, relative to the workspace")
-    if not trusted:
-        _check_inside(folder, found, where)
-    if (folder / found).is_dir():
+    if at(folder, found).is_dir():
         raise ConfigError(f"the configuration {found!r} is a folder", where=where, hint="give the path of a file")
     return found
 
@@ -239,16 +243,26 @@ def custom_defaults(project: Document, reader: Reader) -> Iterable[Document]:
 
 def _either(folder: Path, name: str) -> str | None:
     """The name that is there: the one asked for, else the same with the other of the endings `.yml` and `.yaml`."""
+    return next((known for known in _endings(name) if os.path.exists(at(folder, known))), None)  # noqa: PTH110 - Path's raises where it may not look
+
+
+def at(folder: Path, name: str) -> Path:
+    """Where a document of the workspace is; see `within`."""
+    return Path(os.path.normpath(folder / name))
+
+
+def _endings(name: str) -> list[str]:
     stem, dot, ending = name.rpartition(".")
     other = {"yml": "yaml", "yaml": "yml"}.get(ending, "") if dot else ""
-    names = [name, f"{stem}.{other}"] if other else [name]
-    return next((known for known in names if (folder / known).exists()), None)
+    return [name, f"{stem}.{other}"] if other else [name]
 
 
 def _check_inside(folder: Path, name: str, where: str) -> None:
-    """Pass where the file lies in the workspace: a pull request must not have the agent's own files read. Raises ConfigError."""
-    if not (folder / name).resolve().is_relative_to(folder.resolve()):
-        raise ConfigError(f"{name} leads out of the workspace", where=where, hint="keep the file in the project; the platform team's stand in TOWLINE_DEFAULTS")
+    """Pass where the file lies in the workspace: a pull request must not have the agent's own files read, nor learn which are there. Raises ConfigError."""
+    for known in _endings(name):
+        if within(folder, known) is None:
+            hint = "keep the file in the project; the platform team's stand in TOWLINE_DEFAULTS"
+            raise ConfigError(f"{known} leads out of the workspace", where=where, hint=hint)
 
 
 def _file(path: Path, name: str, *, trusted: bool) -> Document:

@@ -14,6 +14,7 @@ PIPELINE = StepSchema(
         Parameter(name="productiveTags", type="list", description="", scope=_SCOPE, trusted=True),
         Parameter(name="enforcement", type="string", description="", scope=_SCOPE, trusted=True, possible_values=("error", "warn")),
         Parameter(name="allowChangeRequest", type="boolean", description="", scope=_SCOPE, trusted=True),
+        Parameter(name="defaultHosts", type="list", description="", scope=(GENERAL,), trusted=True),
         Parameter(name="projectExtensionsDirectory", type="string", description="", scope=_SCOPE),
     ),
 )

@@ -1,17 +1,22 @@
-"""Default documents over http(s): a token goes to its own host only, over https or to this machine, and never behind a redirect (facts 1.1)."""
+"""Default documents over http(s): a token goes to its own host only, over https or to this machine, and never behind a redirect (facts 1.1).
+
+What a pull request can change names hosts outside alone, but for those that a trusted layer, or a token of the agent, names too.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urldefrag, urljoin, urlsplit
 
+from towline import allowed_hosts
 from towline.connections import Network
 from towline.errors import ConfigError, TransportError
 from towline.exchange import HttpRequest, origin
 from towline.image import Registry, is_loopback
 from towline.proxies import Proxies
+from towline.reach import Reach
 from towline.registry.hosts import may_follow
 from towline.retry import Clock, Deadline
 from towline.transport import Transport
@@ -21,29 +26,40 @@ _LARGEST = 8 * 1024 * 1024
 _SECONDS = 60.0
 _REDIRECTS = 5
 _MOVED = frozenset({301, 302, 303, 307, 308})
+_ANSWERS = "correct the URL, or see whether its host answers"
+_INSIDE = f"{_ANSWERS}; one in a private network has to stand in defaultHosts of a trusted layer"
 _FORMAT = 'expected a JSON list such as ["github.example.com:TOKEN", "github.example.com:8443:TOKEN"]'
 
 
-def fetch(url: str, environ: Mapping[str, str], *, where: str, clock: Clock | None = None) -> str:
+def fetch(url: str, environ: Mapping[str, str], *, where: str, clock: Clock | None = None, inside: Sequence[str] | None = None) -> str:
     """The text at `url`, as `fetch_bytes` gets it; raises ConfigError also where it is not UTF-8."""
     try:
-        return fetch_bytes(url, environ, where=where, clock=clock).decode("utf-8")
+        return fetch_bytes(url, environ, where=where, clock=clock, inside=inside).decode("utf-8")
     except UnicodeDecodeError as fault:
         raise ConfigError(f"{shown(url)} is not UTF-8", where=where, hint="give the URL of a YAML file") from fault
 
 
-def fetch_bytes(url: str, environ: Mapping[str, str], *, where: str, clock: Clock | None = None) -> bytes:
+def fetch_bytes(url: str, environ: Mapping[str, str], *, where: str, clock: Clock | None = None, inside: Sequence[str] | None = None) -> bytes:
     """What is at `url`, at most 8 MiB, within a minute, with the token and through the proxy that `environ` has for its host.
 
-    `where` is the line that asks for it; raises ConfigError, never naming a token or a query.
+    `where` is the line that asks for it. If a pull request can change that line, `inside` are the hosts that may lie in a private network all the same.
+    Raises ConfigError, never naming a token or a query.
     """
-    clock = clock or Clock()
+    clock, outside = clock or Clock(), False
     try:
         token = _token(url, parse_tokens(environ.get(VARIABLE, "")), where)
-        with Transport(clock=_until(Deadline.after(_SECONDS, clock)), read=20.0, network=Network(proxies=Proxies(environ))) as transport:
+        outside = inside is not None and not token and not _named(url, inside)
+        network = Network(proxies=Proxies(environ), reach=Reach(outside=outside))
+        with Transport(clock=_until(Deadline.after(_SECONDS, clock)), read=20.0, network=network) as transport:
             return get(transport, HttpRequest(method="GET", url=url, headers=_headers(url, token)), where, largest=_LARGEST)
     except TransportError as fault:
-        raise ConfigError(f"{shown(url)} cannot be read: {fault}", where=where, hint="correct the URL, or see whether its host answers") from fault
+        raise ConfigError(f"{shown(url)} cannot be read: {fault}", where=where, hint=_INSIDE if outside else _ANSWERS) from fault
+
+
+def _named(url: str, hosts: Sequence[str]) -> bool:
+    """Whether one of `hosts` is that of the URL; raises TransportError for a URL that is none."""
+    scheme, _, host = origin(url).partition("://")
+    return allowed_hosts.names(hosts, host, scheme)
 
 
 def shown(url: str) -> str:

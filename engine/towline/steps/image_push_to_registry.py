@@ -9,6 +9,7 @@ from dataclasses import replace
 from towline import dispatch
 from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
+from towline.files import within
 from towline.image import Image, Platform, Reference, Registry, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.copy import copy_images
@@ -22,7 +23,6 @@ from towline.registry.verify import verify_images
 from towline.steps.registry_access import network, registry_client
 from towline.steps.task import Task
 from towline.steps.wanted_images import Wanted, local_targets, wanted_images, wanted_platforms, wanted_referrers
-from towline.steps.workspace import inside
 from towline.transport import Transport
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
@@ -78,7 +78,7 @@ def _local_source(task: Task, transport: Transport) -> AbstractContextManager[So
     """The image of this machine that `localDockerImagePath` names; raises ConfigError, what a pull request can change leads to the workspace only."""
     settings = task.settings
     place, where = parse_local_place(settings.text("localDockerImagePath")), settings.origin("localDockerImagePath")
-    if not isinstance(place, DaemonImage) and not settings.trusted("localDockerImagePath") and not inside(task.folder, place.path):
+    if not isinstance(place, DaemonImage) and not settings.trusted("localDockerImagePath") and within(task.folder, place.path) is None:
         raise ConfigError(f"{place.path} leads out of the workspace", where=where, hint="keep the image in the workspace, or name it in the call of the step")
     opened: AbstractContextManager[Source] = dispatch.part("local_images").open_source(place, environ=task.environ, transport=transport)
     return opened

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -229,6 +231,69 @@ def test_custom_defaults_come_from_http_too_and_each_url_is_asked_once(workspace
     assert names(documents)[1:] == [f"{server.url}/a.yml", f"{server.url}/a.yml", f"http://{server.host}/b.yml"]
     assert documents.defaults[-1].section("general") == {"path": "/b.yml", "token": "token token-of-host"}
     assert not documents.defaults[-1].trusted
+
+
+@pytest.mark.parametrize("url", ["{server}/a.yml", "http://169.254.169.254/latest/meta-data/", "http://10.9.8.7/job/x/build", "http://[::ffff:a9fe:a9fe]/",
+                                 "http://localhost:1/x", "http://2852039166/", "https://no-such-host.invalid/"])
+def test_what_a_pull_request_names_is_not_asked_inside_and_one_answer_is_given(workspace: Path, url: str) -> None:
+    with Shelf() as server:
+        put(workspace, f"customDefaults: ['{url.format(server=server.url)}']")
+        with pytest.raises(ConfigError) as caught:
+            read_documents(workspace, environ={})
+        assert server.count("GET") == 0
+    assert "no public host of this name is known" in caught.value.message
+    assert "defaultHosts of a trusted layer" in caught.value.hint
+
+
+def test_a_host_inside_is_asked_where_a_trusted_layer_names_it(workspace: Path) -> None:
+    def read(environ: Mapping[str, str], **team: str) -> int:
+        with Shelf() as server:
+            put(workspace, f"general: {{defaultHosts: ['{server.host}']}}\ncustomDefaults: [{server.url}/a.yml]")
+            documents = [(name, text.replace("HOST", server.host)) for name, text in team.items()]
+            named = {name: value.replace("HOST", server.host) for name, value in environ.items()}
+            with contextlib.suppress(ConfigError):
+                read_documents(workspace, environ=named, team_documents=documents)
+            return server.count("GET")
+
+    assert read({}) == 0  # the project's own word does not count
+    assert read({}, team="general: {defaultHosts: ['HOST']}") == 1
+    assert read({"PIPER_defaultHosts": "other.corp,HOST"}) == 1
+    assert read({"PIPER_defaultHosts": "other.corp"}, team="general: {defaultHosts: ['HOST']}") == 0
+    assert read({}, team="general: {defaultHosts: ['HOST']}", later="general: {defaultHosts: []}") == 0
+    assert read({"PIPER_gitHubTokens": '["HOST:token-of-host"]'}) == 1
+
+
+def test_metadata_services_are_not_asked_whoever_names_them(workspace: Path) -> None:
+    put(workspace, "customDefaults: ['http://169.254.169.254/x']")
+    with pytest.raises(ConfigError, match="link-local, where nothing is ever asked"):
+        read_documents(workspace, environ={"PIPER_defaultHosts": "169.254.169.254"})
+
+
+OUT = ("{outside}/NAME", "../NAME", "link/NAME", "file.yml", "../../NAME/../WORKSPACE/own.yml", "link/NAME/../../WORKSPACE/own.yml")
+
+
+@pytest.mark.parametrize("name", OUT)
+def test_nobody_learns_which_files_of_the_agent_are_there(workspace: Path, tmp_path: Path, name: str) -> None:
+    outside = tmp_path / "outside"
+    (outside / "agents").mkdir(parents=True)
+    put(workspace, "general: {}", "own.yml")
+    (workspace / "link").symlink_to(outside)
+    answers = set()
+    for file in ("agents", "nobodys"):
+        (workspace / "file.yml").unlink(missing_ok=True)
+        (workspace / "file.yml").symlink_to(outside / file)
+        path = name.format(outside=outside).replace("NAME", file).replace("WORKSPACE", workspace.name)
+        answers.add(str(fault_of(put(workspace, f"customDefaults: ['{path}']"))).replace(file, "NAME"))
+    assert len(answers) == 1
+
+
+@pytest.mark.parametrize("name", [".pipeline/config.yml", ".pipeline/defaults.yaml", ".pipeline"])
+def test_a_usual_file_that_is_a_link_out_is_refused_whatever_is_behind_it(workspace: Path, tmp_path: Path, name: str) -> None:
+    if name == ".pipeline":
+        (workspace / name).rmdir()
+    (workspace / name).symlink_to(tmp_path / "gone")
+    with pytest.raises(ConfigError, match="leads out of the workspace"):
+        read_documents(workspace)
 
 
 # ---- the stage that was once called Central Build

@@ -183,4 +183,4 @@ def test_a_redirect_to_a_name_that_leads_inside_is_not_followed(shelf: Shelf, mo
     shelf.moved("/d.yml", "http://inside.example.com/d.yml")
     names = Names(monkeypatch, {"files.example.com": OUTSIDE, "inside.example.com": "10.0.0.5"}, port=shelf.port)
     assert "its address is private" in fault("http://files.example.com/d.yml").message
-    assert names.dialled == ["files.example.com"]
+    assert names.dialled == [OUTSIDE]
