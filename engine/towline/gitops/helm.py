@@ -21,6 +21,7 @@ from towline.gitops.chart_beside import base_values
 from towline.gitops.chart_files import Dependency, besides, structure, tree
 from towline.gitops.chart_forms import Form
 from towline.gitops.chart_images import ImageValues, misnamed, of_another, standing
+from towline.gitops.chart_schema import check_schemas
 from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.dotted import parse_dotted
 from towline.gitops.losses import losses
@@ -95,6 +96,8 @@ class HelmChart:
         """`file_path` as the charts render now; raises RenderError and MachineError."""
         charts = self._charts(sorted(files))
         trees = [self._tree(files, chart) for chart in charts]
+        for chart, one in zip(charts, trees, strict=True):
+            check_schemas(one, chart)
         values = tuple((one.name, files[one.name] if one.content is None else one.content) for one in self.values_files)
         with TemporaryDirectory(prefix="towline-chart-") as name:
             folder = Path(name)

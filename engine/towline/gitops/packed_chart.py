@@ -16,7 +16,22 @@ _FILES = 20_000
 
 
 def unpacked(name: str, data: bytes) -> dict[str, bytes]:
-    """The files of the archive at the path `name` by their path in the chart; raises RenderError."""
+    """The files of the archive at the path `name` by their path in the chart; raises RenderError.
+
+    Regular files below the archive's one folder; what has another kind of name is left out, as Helm does or refuses to do.
+    """
+    found = {}
+    for member, content in members(name, data):
+        path = member.name.removeprefix("./").partition("/")[2]
+        if member.isreg() and path and is_path(path):
+            found[path] = content
+    if "Chart.yaml" not in found:
+        raise RenderError(f"{name} holds no chart", where=name, hint="make it by `helm package`")
+    return found
+
+
+def members(name: str, data: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Everything in the archive at the path `name` that has a content, whatever its kind and its name; raises RenderError."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
             plain = packed.read(_MOST + 1)
@@ -27,22 +42,21 @@ def unpacked(name: str, data: bytes) -> dict[str, bytes]:
                 hint="leave out of it what is not needed (.helmignore)",
             )
         with tarfile.TarFile(fileobj=io.BytesIO(plain)) as archive:
-            found = dict(_files(archive))
+            for number, member in enumerate(archive):
+                if number > _FILES:
+                    raise _crowded(name)
+                content = None if member.issym() or member.islnk() else archive.extractfile(member)
+                if content:
+                    yield member, content.read(_MOST)
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError) as fault:
         raise RenderError(
             f"{name} is no packed chart: {fault}", where=name, hint="make it by `helm package`"
         ) from fault
-    if "Chart.yaml" not in found:
-        raise RenderError(f"{name} holds no chart", where=name, hint="make it by `helm package`")
-    return found
 
 
-def _files(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
-    """The regular files below the archive's one folder; what has another kind of name is left out, as Helm does or refuses to do."""
-    for number, member in enumerate(archive):
-        if number > _FILES:
-            raise ValueError(f"it holds more than {_FILES} files")
-        path = member.name.removeprefix("./").partition("/")[2]
-        content = archive.extractfile(member) if member.isreg() and path and is_path(path) else None
-        if content:
-            yield path, content.read(_MOST)
+def _crowded(name: str) -> RenderError:
+    return RenderError(
+        f"{name} is no packed chart: it holds more than {_FILES} files",
+        where=name,
+        hint="leave out of it what is not needed (.helmignore)",
+    )
