@@ -101,7 +101,7 @@ def _unknown(where: str) -> Lasting:
 def _place(where: str) -> tuple[str, int]:
     """Host and port of an origin."""
     parts = urlsplit(where)
-    return parts.hostname or "", parts.port or PORTS[parts.scheme]
+    return parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
 
 
 def _resolved(host: str, port: int) -> list[str]:

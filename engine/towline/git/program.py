@@ -9,6 +9,7 @@ from pathlib import Path
 
 from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
 from towline.git import access, faults
+from towline.git.pinned import Server
 from towline.git.remote import Remote
 from towline.process import Completed, Overrun, find, run
 from towline.retry import Deadline, pause
@@ -68,6 +69,7 @@ class Program:
             "HOME": str(folder), "GIT_CONFIG_GLOBAL": str(settings), "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C",
         }
         self._opening = access.variables(remote, secrets, environ)
+        self._server = Server(remote, environ, settings=settings)
 
     @property
     def place(self) -> Path:
@@ -94,7 +96,8 @@ class Program:
 
     def ask(self, *words: str, stdin: bytes = b"") -> Completed:
         """How git ends when it may talk to the remote, once; raises what asking again cannot mend: CredentialError, ConfigError, MachineError."""
-        done = self._run(words, stdin, self._opening)
+        unknown = self._server.check()
+        done = Completed(code=128, out=b"", err=unknown.encode()) if unknown else self._run(words, stdin, self._opening)
         if done.code and (fault := faults.permanent(self.text(done), self._remote)):
             raise fault
         return done
