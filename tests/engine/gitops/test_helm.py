@@ -564,3 +564,15 @@ def test_a_rendering_of_more_than_ten_million_bytes_is_written_and_found_again()
     assert len(first) > 12_000_000
     later = applied(files | {"manifest.yaml": first}, image_tag="2.0")
     assert later == first.replace("host/app:1.0", "host/app:2.0")
+
+
+# Schemas of values
+
+
+@pytest.mark.parametrize("reference", ["file:///etc/hostname", "http://169.254.169.254/", "file:///etc/no-such-file"])
+@pytest.mark.parametrize("path", ["chart/app/values.schema.json", "chart/app/charts/sub/values.schema.json"])
+def test_a_schema_that_leads_outside_does_not_come_as_far_as_helm(tmp_path: Path, path: str, reference: str) -> None:
+    helm = fake_helm(tmp_path, f"open({str(tmp_path / 'called')!r}, 'w')")
+    found = fault({**chart(), "chart/app/charts/sub/Chart.yaml": CHART_YAML, path: json.dumps({"$ref": reference})}, renderer=HelmProgram(program=helm))
+    assert (found.where, reference in found.message) == (path, True)
+    assert not (tmp_path / "called").exists()

@@ -36,6 +36,20 @@ def test_what_leads_out_of_the_workspace_is_refused(workspace: Path, name: str) 
         find_file(workspace, name, where="config.yml:1")
 
 
+@pytest.mark.parametrize("name", ["link/{}/../../workspace/own.yml", "../{}/../workspace/own.yml", "{}/../own.yml", "../{}.json"])
+def test_no_way_through_a_folder_outside_tells_whether_it_is_there(workspace: Path, name: str) -> None:
+    (workspace.parent / "agents" / "there").mkdir(parents=True)
+    (workspace / "link").symlink_to(workspace.parent / "agents")
+    (workspace / "own.yml").write_text("a: 1\n")
+    answers = set()
+    for folder in ("there", "agents", "nobodys"):
+        try:
+            answers.add(str(find_file(workspace, name.format(folder), where="")))
+        except ConfigError as fault:
+            answers.add(str(fault).replace(folder, "NAME"))
+    assert len(answers) == 1
+
+
 def test_a_folder_is_no_file(workspace: Path) -> None:
     (workspace / "folder").mkdir()
     with pytest.raises(ConfigError, match="folder cannot be read: it is a folder"):
