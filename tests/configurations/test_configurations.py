@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes.serve import Answer, LoopbackServer, Request
 from towline.config.catalog import load_schema
-from towline.config.documents import read_documents, read_yaml
+from towline.config.documents import parse_document, read_documents, read_yaml
 from towline.config.layers import Inputs, effective, ordered
 from towline.config.resolve import check, resolve
 from towline.config.types import coerce
@@ -60,8 +60,8 @@ def inputs(case: Mapping[str, Any], folder: Path, shelf: Shelf) -> Inputs:
     documents = read_documents(
         folder,
         config=case.get("config") or "",
-        team_documents=[(f"team{number}", text) for number, text in enumerate(case.get("team") or [], start=1)],
-        environ={"PIPER_gitHubTokens": (case.get("tokens") or "").replace("{server}", shelf.host)},
+        team_documents=[parse_document(text, f"team{number}", trusted=True) for number, text in enumerate(case.get("team") or [], start=1)],
+        environ={"PIPER_gitHubTokens": (case.get("tokens") or "").replace("{server}", shelf.host), "PIPER_defaultHosts": shelf.host},
     )
     return Inputs(stage=case.get("stage") or "", documents=documents, pipeline_environment=environment.read(folder), environ=case.get("variables") or {},
                   parameters=case.get("parameters") or {}, flags=case.get("flags") or {})

@@ -29,14 +29,10 @@ def documents(call: Call, config: str) -> Documents:
     Those that come with the call of a change request are not trusted.
     """
     _agree(call.request.version)
-    known = read_documents(call.folder, config=config, team_files=_team_files(call), environ=for_hosts(call),
-                           team_documents=[(entry.name, entry.text) for entry in call.request.defaults])
-    if not change_request(call):
-        return known
-    first = 1 + len(_team_files(call))  # behind the library's own and those of the agent
-    behind = first + len(call.request.defaults)
-    carried = tuple(replace(document, trusted=False, carried=True) for document in known.defaults[first:behind])
-    return replace(known, defaults=(*known.defaults[:first], *carried, *known.defaults[behind:]))
+    carried = [parse_document(entry.text, entry.name, trusted=True) for entry in call.request.defaults]
+    if change_request(call):
+        carried = [replace(document, trusted=False, carried=True) for document in carried]
+    return read_documents(call.folder, config=config, team_files=_team_files(call), team_documents=carried, environ=for_hosts(call))
 
 
 def team_documents(call: Call) -> tuple[Document, ...]:

@@ -62,19 +62,15 @@ class Documents:
 
 
 def read_documents(
-    folder: Path, *, config: str = "", team_files: Sequence[str] = (), team_documents: Sequence[tuple[str, str]] = (),
+    folder: Path, *, config: str = "", team_files: Sequence[str] = (), team_documents: Sequence[Document] = (),
     environ: Mapping[str, str] | None = None,
 ) -> Documents:
-    """The documents of the workspace `folder`: `config` instead of its usual file, the team's as paths and as (name, text); raises ConfigError.
+    """The documents of the workspace `folder`: `config` instead of its usual file, the team's as paths and as they are; raises ConfigError.
 
     `environ` has tokens (PIPER_gitHubTokens) and proxies for custom defaults from http(s).
     """
     project = read_project(folder, config)
-    above = (
-        library_defaults(),
-        *(team_file(path) for path in team_files),
-        *(parse_document(text, name, trusted=True) for name, text in team_documents),
-    )
+    above = (library_defaults(), *(team_file(path) for path in team_files), *team_documents)
     reader = Reader(folder, environ, inside=default_hosts(above, environ or {}))
     own = [reader.read(name, where=name) for name in [DEFAULTS_FILE] if reader.has(name)]
     return Documents(

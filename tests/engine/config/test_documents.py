@@ -68,13 +68,13 @@ def test_default_documents_stand_from_the_librarys_to_the_projects(workspace: Pa
     put(workspace, "general: {a: 1}", "one.yml")
     (workspace / "sub").mkdir()
     team = put(tmp_path, "general: {a: 2}", "team.yml") / "team.yml"
-    documents = read_documents(workspace, team_files=[str(team)], team_documents=[("of the call", "general: {a: 3}")])
+    documents = read_documents(workspace, team_files=[str(team)], team_documents=[parse_document("general: {a: 3}", "of the call", trusted=True)])
     assert names(documents) == ["towline/defaults.yaml", str(team), "of the call", "one.yml", "sub/../one.yml"]
     assert [document.trusted for document in (*documents.defaults, documents.project)] == [True, True, True, False, False, False]
 
 
 def test_custom_defaults_of_default_documents_are_not_followed(workspace: Path) -> None:
-    documents = read_documents(workspace, team_documents=[("team", "customDefaults: [missing.yml]")])
+    documents = read_documents(workspace, team_documents=[parse_document("customDefaults: [missing.yml]", "team", trusted=True)])
     assert names(documents) == ["towline/defaults.yaml", "team"]
 
 
@@ -105,7 +105,7 @@ def test_a_second_document_of_the_platform_team_is_an_error_and_no_rule_that_is_
     with pytest.raises(ConfigError, match="something stands behind it") as by_file:
         read_documents(workspace, team_files=[str(team)])
     with pytest.raises(ConfigError, match="something stands behind it") as by_text:
-        read_documents(workspace, team_documents=[("of the call", TWO)])
+        read_documents(workspace, team_documents=[parse_document(TWO, "of the call", trusted=True)])
     assert (by_file.value.where, by_text.value.where) == (f"{team}:3", "of the call:3")
 
 
@@ -213,7 +213,7 @@ def test_a_projects_own_defaults_file_stands_below_its_custom_defaults_and_is_no
     put(workspace, "customDefaults: [one.yml]")
     put(workspace, "general: {}", "one.yml")
     put(workspace, "general: {a: own}", ".pipeline/defaults.yaml")
-    documents = read_documents(workspace, team_documents=[("team", "")])
+    documents = read_documents(workspace, team_documents=[parse_document("", "team", trusted=True)])
     assert names(documents) == ["towline/defaults.yaml", "team", ".pipeline/defaults.yaml", "one.yml"]
     assert [document.trusted for document in documents.defaults] == [True, True, False, False]
 
@@ -249,7 +249,7 @@ def test_a_host_inside_is_asked_where_a_trusted_layer_names_it(workspace: Path) 
     def read(environ: Mapping[str, str], **team: str) -> int:
         with Shelf() as server:
             put(workspace, f"general: {{defaultHosts: ['{server.host}']}}\ncustomDefaults: [{server.url}/a.yml]")
-            documents = [(name, text.replace("HOST", server.host)) for name, text in team.items()]
+            documents = [parse_document(text.replace("HOST", server.host), name, trusted=name != "carried") for name, text in team.items()]
             named = {name: value.replace("HOST", server.host) for name, value in environ.items()}
             with contextlib.suppress(ConfigError):
                 read_documents(workspace, environ=named, team_documents=documents)
@@ -260,6 +260,7 @@ def test_a_host_inside_is_asked_where_a_trusted_layer_names_it(workspace: Path) 
     assert read({"PIPER_defaultHosts": "other.corp,HOST"}) == 1
     assert read({"PIPER_defaultHosts": "other.corp"}, team="general: {defaultHosts: ['HOST']}") == 0
     assert read({}, team="general: {defaultHosts: ['HOST']}", later="general: {defaultHosts: []}") == 0
+    assert read({}, carried="general: {defaultHosts: ['HOST']}") == 0
     assert read({"PIPER_gitHubTokens": '["HOST:token-of-host"]'}) == 1
 
 
