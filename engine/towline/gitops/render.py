@@ -1,7 +1,8 @@
 """The outside of the renderer processes: a request as JSON in, a document out, every way of failing as RenderError or MachineError.
 
-Charts and templates come from what a pull request can change. They are rendered in a child process (`towline.gitops.child`) with an environment that
-holds no secret and with limits on time, memory and output; the Go runtime of the Helm library stays out of the engine's process with it.
+Charts and templates come from what a pull request can change. They are rendered in a child process (`towline.gitops.child`) without a network where the
+system allows that, with an environment that holds no secret, and with limits on time, memory and output; the Go runtime of the Helm library stays out of
+the engine's process with it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ _GO_DIED = 2  # the Go runtime's own end, as a program; as a library it aborts
 _MEMORY = re.compile(rb"out of memory|cannot allocate memory")
 _ROOT = str(Path(towline.__file__).parent.parent)
 # `-I -m` finds installed packages only; a checkout on PYTHONPATH and a zipapp need the engine's own root beside them.
-_START = f"import runpy, sys; sys.path[:0] = [] if {_ROOT!r} in sys.path else [{_ROOT!r}]; runpy.run_module({{!r}}, run_name='__main__')"
+_START = (
+    f"import runpy, sys; sys.path[:0] = [] if {_ROOT!r} in sys.path else [{_ROOT!r}]; "
+    "from towline.gitops.child_network import leave; leave(); runpy.run_module({!r}, run_name='__main__')"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
