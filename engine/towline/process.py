@@ -17,8 +17,9 @@ from typing import IO
 from towline.detail import detail
 from towline.errors import ConfigError, MachineError, TowlineError
 from towline.files import in_workspace
+from towline.limits import Limits, impose
 
-CAP = 64 * 1024 * 1024
+_USUAL = Limits()
 _PIECE = 64 * 1024
 _LOOK = 0.1  # seconds between two looks whether the child has ended
 
@@ -51,15 +52,16 @@ def find(name: str, environ: Mapping[str, str]) -> str | None:
 
 
 def run(
-    command: Sequence[str], *, environment: Mapping[str, str], stdin: bytes = b"", folder: Path | None = None, seconds: float = 600.0
+    command: Sequence[str], *, environment: Mapping[str, str], stdin: bytes = b"", folder: Path | None = None, limits: Limits = _USUAL
 ) -> Completed:
-    """Run `command` to its end with nothing inherited but `environment`.
+    """Run `command` to its end, or to its limits, with nothing inherited but `environment`.
 
     Raises MachineError (no such program, no such folder), ConfigError (a word or value that no program can be given) and Overrun.
     """
     child = _start(command, environment, folder)
     try:
-        out, err = _exchange(child, stdin, time.monotonic() + seconds)
+        impose(child.pid, limits)
+        out, err = _exchange(child, stdin, limits)
     finally:
         _end(child)
     detail(lambda: f"{' '.join(command)} -> exit code {child.returncode}")
@@ -67,9 +69,10 @@ def run(
 
 
 def _start(command: Sequence[str], environment: Mapping[str, str], folder: Path | None) -> subprocess.Popen[bytes]:
+    """Begin it. As this process does, it ignores SIGXFSZ and SIGPIPE: so a write beyond its limits is an error that it can tell."""
     try:
         return subprocess.Popen(  # noqa: S603 - the one place; an argument list, no shell
-            list(command), env=dict(environment), cwd=folder, start_new_session=True,
+            list(command), env=dict(environment), cwd=folder, start_new_session=True, restore_signals=False,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
     except (OSError, ValueError) as fault:
@@ -84,11 +87,12 @@ def _not_started(name: str, folder: Path | None, fault: OSError | ValueError) ->
     return MachineError(f"cannot start {name}: {fault.strerror}", hint=f"install {name} or put it on PATH")
 
 
-def _exchange(child: subprocess.Popen[bytes], stdin: bytes, end: float) -> tuple[bytes, bytes]:
+def _exchange(child: subprocess.Popen[bytes], stdin: bytes, limits: Limits) -> tuple[bytes, bytes]:
     """Feed and read until the child has ended and nothing more is in its pipes; its own children may hold them open for ever."""
     assert child.stdin
     assert child.stdout
     assert child.stderr
+    end = time.monotonic() + limits.seconds
     waiting = memoryview(stdin)
     taken: dict[IO[bytes], bytearray] = {child.stdout: bytearray(), child.stderr: bytearray()}
     with selectors.DefaultSelector() as selector:
@@ -110,7 +114,7 @@ def _exchange(child: subprocess.Popen[bytes], stdin: bytes, end: float) -> tuple
                 if key.fileobj is child.stdin:
                     waiting = _feed(child.stdin, waiting, selector)
                 else:
-                    _take(key.fileobj, taken, selector)  # type: ignore[arg-type]
+                    _take(key.fileobj, taken, selector, limits.output)  # type: ignore[arg-type]
     _await_end(child, end)
     return bytes(taken[child.stdout]), bytes(taken[child.stderr])
 
@@ -126,13 +130,13 @@ def _feed(stream: IO[bytes], waiting: memoryview, selector: selectors.BaseSelect
     return waiting
 
 
-def _take(stream: IO[bytes], taken: dict[IO[bytes], bytearray], selector: selectors.BaseSelector) -> None:
+def _take(stream: IO[bytes], taken: dict[IO[bytes], bytearray], selector: selectors.BaseSelector, most: int) -> None:
     piece = os.read(stream.fileno(), _PIECE)
     if not piece:
         selector.unregister(stream)
         return
     taken[stream] += piece
-    if len(taken[stream]) > CAP:
+    if len(taken[stream]) > most:
         raise Overrun("output cap")
 
 

@@ -7,19 +7,21 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from towline import process
 from towline.errors import ConfigError, MachineError
 from towline.files import enter_workspace
+from towline.limits import Limits
 from towline.process import Completed, Overrun, find, run
 
 CALM = {"PATH": "/usr/bin:/bin"}
 
 
-def python(code: str, *, stdin: bytes = b"", seconds: float = 300.0, folder: Path | None = None, environment: dict[str, str] | None = None) -> Completed:
-    return run([sys.executable, "-I", "-c", code], environment=CALM if environment is None else environment, stdin=stdin, seconds=seconds, folder=folder)
+def python(code: str, *, stdin: bytes = b"", folder: Path | None = None, environment: dict[str, str] | None = None, **limits: Any) -> Completed:
+    words, most = [sys.executable, "-I", "-c", code], Limits(**{"seconds": 300.0, **limits})
+    return run(words, environment=CALM if environment is None else environment, stdin=stdin, limits=most, folder=folder)
 
 
 def gone(pid: int) -> bool:
@@ -88,7 +90,7 @@ def test_a_child_runs_in_the_folder_given(tmp_path: Path) -> None:
 def with_grandchild(tmp_path: Path, then: str, *, redirect: str = "", stdin: bytes = b"", seconds: float = 60.0) -> Completed:
     """A shell that starts a process deaf to SIGTERM, notes its id in `tmp_path` and goes on with `then`."""
     script = f"trap '' TERM; sleep 600 {redirect} & echo $! > {tmp_path}/pid; {then}"
-    return run(["/bin/sh", "-c", script], environment=CALM, stdin=stdin, seconds=seconds)
+    return run(["/bin/sh", "-c", script], environment=CALM, stdin=stdin, limits=Limits(seconds=seconds))
 
 
 def noted(tmp_path: Path) -> int:
@@ -125,17 +127,15 @@ def test_the_children_of_a_child_that_ended_are_killed_and_not_waited_for(tmp_pa
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_more_output_than_the_cap_ends_the_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stream: str) -> None:
-    monkeypatch.setattr(process, "CAP", 1_000_000)
+def test_more_output_than_the_cap_ends_the_child(tmp_path: Path, stream: str) -> None:
     note = tmp_path / "pid"
     with pytest.raises(Overrun, match="output cap"):
-        python(f"import os, sys\nopen({str(note)!r}, 'w').write(str(os.getpid()))\nwhile True: sys.{stream}.write('x' * 65536)")
+        python(f"import os, sys\nopen({str(note)!r}, 'w').write(str(os.getpid()))\nwhile True: sys.{stream}.write('x' * 65536)", output=1_000_000)
     assert gone(int(note.read_text()))
 
 
-def test_output_up_to_the_cap_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "CAP", 1_000_000)
-    assert len(python("import sys; sys.stdout.write('x' * 1_000_000)").out) == 1_000_000
+def test_output_up_to_the_cap_is_whole() -> None:
+    assert len(python("import sys; sys.stdout.write('x' * 1_000_000)", output=1_000_000).out) == 1_000_000
 
 
 # What cannot be started

@@ -10,9 +10,10 @@ from email.utils import formataddr
 from pathlib import Path
 
 from towline.errors import TowlineError
+from towline.limits import Limits
 from towline.process import Overrun, find, run
 
-_SECONDS = 10.0
+_LIMITS = Limits(seconds=10.0)
 _ID = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _HISTORY = 100
 _ORIGIN = "refs/remotes/origin/"
@@ -123,7 +124,7 @@ def _ask(folder: Path, environ: Mapping[str, str], *words: str) -> str:
     environment = {"PATH": environ.get("PATH", os.defpath), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull,
                    "GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}  # what is not here is not fetched
     try:
-        done = run([program, *words], environment=environment, folder=folder, seconds=_SECONDS)
+        done = run([program, *words], environment=environment, folder=folder, limits=_LIMITS)
     except (TowlineError, Overrun):
         return ""
     return done.out.decode("utf-8", "replace") if done.code == 0 else ""

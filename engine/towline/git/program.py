@@ -7,10 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
+from towline.errors import GitError, GitUnreachable, MachineError
 from towline.git import access, faults
 from towline.git.pinned import Server
 from towline.git.remote import Remote
+from towline.git.room import Room, TooLarge
+from towline.limits import Limits
 from towline.process import Completed, Overrun, find, run
 from towline.retry import Deadline, pause
 from towline.secret import MASK
@@ -35,6 +37,9 @@ _SETTINGS = """\
     auto = false
 [fetch]
     recurseSubmodules = false
+    unpackLimit = 1
+[pack]
+    threads = 2
 [protocol]
     version = 2
 [http]
@@ -48,10 +53,6 @@ _CONTROL = re.compile(r"[^\S\n]|[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
 
 
-class TooLarge(ConfigError):
-    """What git gives is more than this process takes."""
-
-
 class Program:
     """Runs git for one remote, with settings of its own in `folder`, keys in `secrets`, and nothing else of the machine's; each ends before `deadline`."""
 
@@ -63,6 +64,7 @@ class Program:
         self._remote = remote
         self._repository = folder / "repository"
         self.deadline = deadline
+        self._room = Room(folder)
         settings = folder / ".gitconfig"
         settings.write_text(_SETTINGS + access.settings(remote), encoding="utf-8")
         self._environment = {name: environ[name] for name in _KEPT if name in environ} | {
@@ -87,18 +89,33 @@ class Program:
         done = self.check(*words, stdin=stdin, variables=variables)
         if done.code:
             text = self.text(done)
+            if what := self._room.is_over(done, text):
+                raise self._room.too_large(what, words[0], self._remote.url)
             raise faults.of_machine(text) or GitError(f"git {words[0]} failed: {text}", where=self._remote.host)
         return done.out
 
     def check(self, *words: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None) -> Completed:
         """How git ends, without network and login."""
-        return self._run(words, stdin, {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1", **(variables or {})})
+        variables = {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1", **(variables or {})}
+        return self._run(words, stdin, variables, self._room.local(self.deadline.left))
 
     def ask(self, *words: str, stdin: bytes = b"") -> Completed:
-        """How git ends when it may talk to the remote, once; raises what asking again cannot mend: CredentialError, ConfigError, MachineError."""
-        unknown = self._server.check()
-        done = Completed(code=128, out=b"", err=unknown.encode()) if unknown else self._run(words, stdin, self._opening)
-        if done.code and (fault := faults.permanent(self.text(done), self._remote)):
+        """How git ends when it may talk to the remote, once.
+
+        Raises what asking again cannot mend: CredentialError, ConfigError, MachineError, GitError of a server that sends too much.
+        """
+        if unknown := self._server.check():
+            done = Completed(code=128, out=b"", err=unknown.encode())
+        else:
+            done = self._run(words, stdin, self._opening, self._room.limits(self.deadline.left))
+        if not done.code:
+            return done
+        text = self.text(done)
+        if what := self._room.is_over(done, text):
+            if self._room.widen(words, text):
+                return self.ask(*words, stdin=stdin)
+            raise self._room.refusal(what, self._remote.host, self._remote.url)
+        if fault := faults.permanent(text, self._remote):
             raise fault
         return done
 
@@ -142,10 +159,10 @@ class Program:
             words = f"git died of signal {-done.code}\n{words}".strip()
         return words if len(words) <= _TEXT else f"{words[:_TEXT]} ..."
 
-    def _run(self, words: tuple[str, ...], stdin: bytes, variables: Mapping[str, str]) -> Completed:
+    def _run(self, words: tuple[str, ...], stdin: bytes, variables: Mapping[str, str], limits: Limits) -> Completed:
         command = [self._program, f"--git-dir={self._repository}", *words]
         try:
-            return run(command, environment={**self._environment, **variables}, stdin=stdin, seconds=self.deadline.left)
+            return run(command, environment={**self._environment, **variables}, stdin=stdin, limits=limits)
         except Overrun as fault:
             if fault.what == "output cap":
                 raise TooLarge(f"git {words[0]} gives more of this repository than can be taken", where=self._remote.url,

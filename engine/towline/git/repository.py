@@ -13,9 +13,10 @@ from towline.errors import ConfigError, CredentialError
 from towline.git.base import Apart, Ends, find_ends, merged
 from towline.git.checkout import Commit
 from towline.git.lock import alone
-from towline.git.program import Program, TooLarge
+from towline.git.program import Program
 from towline.git.reading import Copy, Missing, OutOfScope
 from towline.git.remote import Remote
+from towline.git.room import TooLarge
 from towline.git.scope import WHOLE, Scope, scope_of
 from towline.git.signing import SigningKey, signing
 from towline.git.tree import Entry, rewrite

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from towline.errors import CredentialError, MachineError
+from towline.limits import Limits
 from towline.private_folder import PrivateFolder
 from towline.process import Completed, Overrun, find, run
 
 SSH, GPG = "ssh", "gpg"
 _IMPORTED = re.compile(rb"^\[GNUPG:\] IMPORT_OK [0-9]+ ([0-9A-F]{40,64})", re.MULTILINE)
-_SECONDS = 60.0
+_LIMITS = Limits(seconds=60.0)
 _SHORT = {"TMPDIR": "/tmp"}  # noqa: S108 - a private folder; the sockets of gpg's agent lie in it, and have short names
 
 
@@ -85,6 +86,6 @@ def _program(name: str, package: str, environ: Mapping[str, str]) -> str:
 
 def _run(*words: str, variables: Mapping[str, str], stdin: bytes = b"") -> Completed:
     try:
-        return run(words, environment=variables, stdin=stdin, seconds=_SECONDS)
+        return run(words, environment=variables, stdin=stdin, limits=_LIMITS)
     except Overrun as fault:
         raise MachineError(f"{Path(words[0]).name} ran into its {fault.what}") from fault

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import towline
+from towline import limits as limits_of
 from towline import process
 from towline.errors import MachineError, RenderError, TowlineError
 from towline.gitops.child import FAULT
@@ -51,9 +52,9 @@ def run(
     """
     command = [sys.executable, "-I", "-c", _START.format(f"towline.gitops.{child}")]
     text = json.dumps({**request, "limits": asdict(limits)}).encode()
-    where = str(request.get("name", ""))
+    where, most = str(request.get("name", "")), limits_of.Limits(seconds=limits.seconds, memory=limits.memory)
     try:
-        ended = process.run(command, environment={**_ENVIRONMENT, **(environment or {})}, stdin=text, folder=folder, seconds=limits.seconds)
+        ended = process.run(command, environment={**_ENVIRONMENT, **(environment or {})}, stdin=text, folder=folder, limits=most)
     except process.Overrun as overrun:
         raise _overrun(overrun.what, limits, where) from overrun
     if ended.code == FAULT and ended.out.startswith(b"{"):

@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, MachineError, TowlineError, TransportError
 from towline.exchange import HttpRequest
+from towline.limits import Limits
 from towline.private_folder import PrivateFolder
 from towline.process import Overrun, find, run
 from towline.shown import words
@@ -174,7 +175,8 @@ def _signature(text: bytes, app: App, environ: Mapping[str, str]) -> bytes:
         file = Path(private.path, "claims")
         file.write_bytes(text)
         try:
-            done = run([program, "dgst", "-sha256", "-sign", "/dev/stdin", str(file)], environment={"LC_ALL": "C"}, stdin=app.key.encode(), seconds=60)
+            command = [program, "dgst", "-sha256", "-sign", "/dev/stdin", str(file)]
+            done = run(command, environment={"LC_ALL": "C"}, stdin=app.key.encode(), limits=Limits(seconds=60))
         except Overrun as fault:
             raise MachineError(f"openssl ran into its {fault.what}") from fault
     if done.code or not done.out:

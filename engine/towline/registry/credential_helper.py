@@ -11,6 +11,7 @@ from pathlib import Path
 
 from towline import process
 from towline.errors import CredentialError
+from towline.limits import Limits
 from towline.registry.docker_config import Helper, as_login
 from towline.secret import Login
 from towline.shown import words
@@ -32,7 +33,7 @@ def ask(helper: Helper, environ: Mapping[str, str], *, seconds: float = _SECONDS
         raise CredentialError(f"{name} is not on PATH", where=helper.origin, hint="install it on the agent, or give user and password as parameters")
     variables = {key: value for key, value in environ.items() if not key.startswith(_OURS)}
     try:
-        done = process.run([program, "get"], environment=variables, stdin=helper.server.encode(), folder=Path("/"), seconds=seconds)
+        done = process.run([program, "get"], environment=variables, stdin=helper.server.encode(), folder=Path("/"), limits=Limits(seconds=seconds))
     except process.Overrun as fault:
         raise _failed(helper, f"ran into its {fault.what}") from fault
     if done.code == 0:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.engine.git.conftest import Opened
 from tests.fakes.git_server import GitServer
-from towline import process
 from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
+from towline.git import room
 from towline.git.reading import OutOfScope
 from towline.git.remote import parse_remote
 from towline.git.repository import Author, Repository, Tip
@@ -497,7 +498,7 @@ def test_where_no_history_is_given_out_what_is_here_is_all_and_nobody_asks_again
 
 
 def test_files_that_are_too_large_together_are_named(server: GitServer, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "CAP", 1024 * 1024)
+    monkeypatch.setattr(room, "USUAL", replace(room.USUAL, output=1024 * 1024))
     server.create("demo", {"small": b"1", **{f"large-{number}": os.urandom(400_000 + number) for number in range(4)}})
     with Repository(parse_remote(server.url("demo")), environ=environ) as repository:
         entries = {entry.path: entry for entry in repository.listing(repository.fetch("main").commit)}
