@@ -13,6 +13,7 @@ from towline.errors import ConfigError, CredentialError, DigestMismatch, Registr
 from towline.exchange import HttpRequest, Response
 from towline.image import Registry, parse_digest
 from towline.registry import faults
+from towline.registry.allowance import Allowance
 from towline.registry.coding import decoded
 from towline.registry.manifest import ACCEPT, LIMIT, OCI_INDEX, SCHEMA_1, Descriptor, Manifest, digest_of, parse_manifest
 from towline.registry.session import Session
@@ -26,7 +27,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
 _NEXT = re.compile(r"<([^<>]{1,4096})>\s*;\s*rel=\"?next\"?")
 _NO_LIST = frozenset({400, 403, 404, 405, 406, 410, 415, 501})  # how registries say that they know no referrers (facts 3.3)
 _SKIP = 256 * 1024
-_PAGES, _TAGS = 50, 1000
+_PAGES, _REFERRERS, _TAGS = 50, 10_000, 1000
 _SOON = 5.0  # seconds for a list of tags: some registries make it anew from thousands of them
 
 
@@ -66,6 +67,7 @@ class RegistryClient:
         self.uploads = Uploads(self._session, self.has_blob)
         self._allow_plain_http = allow_plain_http
         self._logins: dict[str, Login | None] = {}
+        self._allowance = Allowance(str(party), str(party.registry))
 
     def __str__(self) -> str:
         return str(self.party)
@@ -84,6 +86,7 @@ class RegistryClient:
         """A client for the same registry, in the same role and with the same logins, by another transport."""
         other = RegistryClient(self.party, transport=transport, allow_plain_http=self._allow_plain_http)
         other.log_in(self._logins)
+        other._allowance = self._allowance
         return other
 
     def log_in(self, logins: Mapping[str, Login | None]) -> None:
@@ -154,6 +157,9 @@ class RegistryClient:
             following = _NEXT.search(headers.get("Link", ""))
             if not following:
                 return tuple(found)
+            if len(found) > _REFERRERS:
+                raise RegistryError(f"the {self.party} lists more than {_REFERRERS} referrers of {digest}", where=str(self.registry),
+                                    hint="remove what is not needed there")
             url = self._session.on_this_host(url, following[1])
         raise RegistryError(f"the {self.party} lists referrers of {digest} on more than {_PAGES} pages", where=str(self.registry))
 
@@ -269,9 +275,11 @@ class RegistryClient:
 
         request = HttpRequest(method="GET", url=url, headers={"Accept": accept})
         try:
-            return whole(lambda: self._session.send(request, (self._session.scope(repository),)), read, self.transport)
+            answer = whole(lambda: self._session.send(request, (self._session.scope(repository),)), read, self.transport)
         except TransportError as fault:
             raise faults.unreachable(self.party, fault) from fault
+        self._allowance.take(answer[2])
+        return answer
 
 
 def _is_digest(text: str) -> bool:

@@ -11,6 +11,8 @@ from towline.image import Registry
 from towline.registry.manifest import Descriptor, Manifest
 
 DEPTH, MANIFESTS = 4, 1000
+BYTES = 128 * 1024 * 1024  # of the manifests together
+_AT_ONCE = 32  # manifests that are asked for before their sum is looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +106,11 @@ def read_tree(manifests: Manifests, repository: str, root: Manifest) -> Tree:
             return Tree(root=root, manifests=tuple(ordered.values()), blobs=_blobs(manifest for manifest, _ in ordered.values()))
         if len(found) + len(wanted) > MANIFESTS:
             break
-        level = list(manifests.find_manifests(repository, wanted))
+        level = []
+        for first in range(0, len(wanted), _AT_ONCE):
+            level += manifests.find_manifests(repository, wanted[first : first + _AT_ONCE])
+            if sum(len(manifest.body) for manifest in (*found.values(), *level)) > BYTES:
+                raise RegistryError(f"the manifests of the index have more than {BYTES} bytes together", where=repository)
         found.update({manifest.digest: manifest for manifest in level})
     raise RegistryError(f"the index has more than {DEPTH} levels or {MANIFESTS} manifests", where=repository)
 

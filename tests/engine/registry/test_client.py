@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import towline.registry.client as module
 from tests.engine.registry.clients import SECRET, TARGET_LOGIN, client, registry_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import OCI_MANIFEST, make_image, make_index, put, refer_to
@@ -18,6 +19,7 @@ from tests.fakes.registry import Answer, Corrupt, CutAnswer, FakeRegistry, Fault
 from tests.fakes.serve import LoopbackServer, Request
 from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.image import Registry
+from towline.registry import allowance
 from towline.registry.client import RegistryClient
 from towline.registry.faults import BrokenOff, Incomplete, Party
 from towline.registry.manifest import Manifest, parse_manifest
@@ -430,3 +432,28 @@ def test_storage_that_may_be_asked_by_get_alone_is_asked_so(target: FakeRegistry
         storage.fault = lambda _: Status(code=403)
         with pytest.raises(RegistryError, match=f"keeps it at {storage.url}, which answers 403"):
             pusher.has_blob("app", DIGEST)
+
+
+def test_a_list_of_too_many_referrers_ends_at_the_page_that_has_them(source: FakeRegistry, puller: RegistryClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_REFERRERS", 2)
+    source.referrers, image = True, make_image()
+    for number in range(6):
+        put(refer_to(image, f"application/vnd.example.{number}"), source, "app")
+    before = len(source.requests)
+    with pytest.raises(RegistryError, match=f"lists more than 2 referrers of {image.digest}"):
+        puller.referrers("app", image.digest)
+    assert len(source.requests) - before < 4
+
+
+def test_what_a_registry_sends_is_bounded_in_sum_over_all_its_clients(
+    source: FakeRegistry, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = make_image()
+    put(parts, source, "app", "1")
+    monkeypatch.setattr(allowance, "MOST", 2 * len(parts.manifest))
+    puller = client(source, "source", transport)
+    assert puller.get_manifest("app", "1").digest == puller.by(transport).get_manifest("app", "1").digest == parts.digest
+    with pytest.raises(RegistryError, match=r"sends more than .* of manifests and lists"):
+        puller.get_manifest("app", "1")
+    with pytest.raises(RegistryError, match="sends more than"):
+        puller.by(transport).get_manifest("app", "1")

@@ -135,3 +135,14 @@ def test_planning_knows_no_network() -> None:
         alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
     }
     assert imported == {"__future__", "collections.abc", "dataclasses", "typing", "towline.errors", "towline.image", "towline.registry.manifest"}
+
+
+def test_manifests_that_are_too_large_together_are_refused_before_the_last_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = make_index([f"linux/a{number}" for number in range(100)])
+    shelf = Shelf(index)
+    monkeypatch.setattr(module, "BYTES", len(index.manifest) + 40 * len(index.children[0].manifest))
+    with pytest.raises(RegistryError, match=r"the manifests of the index have more than [0-9]+ bytes together"):
+        read_tree(shelf, "app", root_of(index))
+    assert 40 < len(shelf.asked) < 100
+    monkeypatch.setattr(module, "BYTES", sum(len(part.manifest) for part in index.walk()))
+    assert len(tree_of(index).manifests) == 101

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+import towline.registry.referrers as module
 from tests.engine.registry.clients import Pair, client, job
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import DOCKER_LIST, OCI_INDEX, ImageParts, make_attested, make_image, make_index, missing, put, refer_to
@@ -631,3 +632,15 @@ def test_a_registry_that_keeps_no_list_in_whatever_way_it_says_so_is_asked_for_i
     warnings = list[str]()
     report = copy(pair, source, target, referrers=mode, warn=warnings.append)
     assert (len(report.referrers), warnings) == (8, [])
+
+
+def test_more_of_them_than_can_travel_are_told(source: FakeRegistry, target: FakeRegistry, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST", 3)
+    source.referrers, image = True, make_image()
+    put(image, source, "app", "1")
+    for number in range(3):
+        put(refer_to(image, content=f"{number}".encode()), source, "app")
+    assert len(copy(pair, source, target).referrers) == 3
+    put(refer_to(image, content=b"more"), source, "app")
+    target.storage.clear()
+    in_both_modes(pair, source, target, "more than 3 referrers are listed for the image")
