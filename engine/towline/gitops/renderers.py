@@ -116,10 +116,17 @@ class HelmProgram:
             path.write_bytes(content)
             names[str(path)] = name
             options += ["--values", str(path)]
-        return "".join(
-            self._template(rendering, [rendering.release, str(chart), *options], names)
-            for chart in rendering.charts
-        )
+        texts, left = [], self.limits.output
+        for chart in rendering.charts:
+            texts.append(self._template(rendering, [rendering.release, str(chart), *options], names))
+            left -= len(texts[-1])
+            if left < 0:
+                raise RenderError(
+                    f"the charts give more than {self.limits.output} bytes together",
+                    where=str(chart),
+                    hint="name fewer charts in chartPath",
+                )
+        return "".join(texts)
 
     def _template(self, rendering: Rendering, options: list[str], names: Mapping[str, str]) -> str:
         folder = rendering.folder

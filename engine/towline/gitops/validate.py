@@ -10,8 +10,14 @@ import kubernetes_validate
 import yaml
 
 from towline.errors import ConfigError, RenderError
+from towline.gitops.expansion import expanded
+from towline.gitops.nesting import deeper
 from towline.shown import words
+from towline.yaml_marks import MAX_NODES
 
+LEVELS = 500  # Python itself knows a thousand, and validating takes more than one for each
+MOST = MAX_NODES  # values of a document, those counted that its aliases repeat
+_TEMPLATES = "leave validateManifests out for files with templates in them"
 _KIND = re.compile(r"[A-Za-z0-9]+")
 _API = re.compile(r"(?:[a-z0-9]+/|[a-z0-9.-]+\.k8s\.io/)?v[a-z0-9]+")  # of a group with another domain the library would take the wrong schema
 
@@ -51,7 +57,7 @@ class Validator:
         return True
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml where it is there
     """Plain data as Kubernetes reads it: what looks like a date is a text."""
 
 
@@ -59,11 +65,28 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _loader, node: nod
 
 
 def _documents(path: str, data: bytes) -> Iterator[Any]:
+    text = data.decode("utf-8", "replace")
+    if deeper(text, LEVELS):
+        raise RenderError(f"{path} is no YAML that could be validated, or it is nested deeper than {LEVELS} levels", where=path, hint=_TEMPLATES)
     try:
-        yield from (document for document in yaml.load_all(data, Loader=_Loader) if document is not None)
-    except yaml.YAMLError as fault:
-        raise RenderError(f"{path} is no YAML that could be validated: {str(fault).splitlines()[0]}", where=path,
-                          hint="leave validateManifests out for files with templates in them") from fault
+        loader = _Loader(text)
+        try:
+            while loader.check_node():
+                if (document := _document(loader, path)) is not None:
+                    yield document
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, ValueError, OverflowError) as fault:
+        raise RenderError(f"{path} is no YAML that could be validated: {str(fault).splitlines()[0]}", where=path, hint=_TEMPLATES) from fault
+
+
+def _document(loader: Any, path: str) -> Any:
+    """The next document; raises RenderError where aliases make too much of it for whoever walks through it."""
+    node = loader.get_node()
+    if expanded(node) > MOST:
+        raise RenderError(f"the aliases of {path} stand for more than {MOST} values, which is too much to validate",
+                          where=f"{path}:{node.start_mark.line + 1}", hint="write out what they stand for, or leave validateManifests out")
+    return loader.construct_document(node)
 
 
 def _is(pattern: re.Pattern[str], value: object) -> bool:

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.engine.gitops.charts import chart, fake_helm
 from tests.engine.gitops.test_helm import applied, fault
+from towline.errors import RenderError
 from towline.gitops.helm import ValuesFile
-from towline.gitops.renderers import HelmLibrary, HelmProgram, renderer
+from towline.gitops.render import Limits
+from towline.gitops.renderers import HelmLibrary, HelmProgram, Rendering, renderer
 
 
 def test_a_program_is_taken_where_one_is_named() -> None:
@@ -76,3 +79,12 @@ def test_a_program_says_its_version(tmp_path: Path, program: str, version: str) 
 
 def test_the_library_says_the_version_of_helm_in_it() -> None:
     assert re.fullmatch(r"helm v4\.\d+\.\d+ \(library\)", HelmLibrary().version())
+
+
+def test_the_output_of_all_charts_counts_together(tmp_path: Path) -> None:
+    program = HelmProgram(program=fake_helm(tmp_path, "print('a' * 999)"), limits=Limits(output=2000))
+    rendering = Rendering(folder=tmp_path, charts=(tmp_path / "a", tmp_path / "b"), release="demo", namespace="prod", values=())
+    assert len(program.render(rendering)) == 2000
+    with pytest.raises(RenderError, match="the charts give more than 2000 bytes together") as caught:
+        program.render(replace(rendering, charts=(*rendering.charts, tmp_path / "c")))
+    assert caught.value.where == str(tmp_path / "c")

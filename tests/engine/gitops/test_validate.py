@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+import towline.gitops.validate as module
 from towline.errors import ConfigError, RenderError
 from towline.gitops.validate import Validator
 
@@ -60,3 +61,31 @@ def test_the_content_of_a_secret_is_not_shown() -> None:
 def test_a_version_and_a_text_that_nobody_knows_are_faults(text: str, version: str, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         check(text, version)
+
+
+def nested(levels: int, uses: int) -> str:
+    """A list in which each level holds the one below it `uses` times, all but the first by an alias."""
+    text = "&a0 [x]"
+    for level in range(1, levels):
+        text = f"&a{level} [{text}{f', *a{level - 1}' * (uses - 1)}]"
+    return text
+
+
+def test_aliases_stand_for_no_more_than_can_be_walked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    custom = "apiVersion: example.com/v1\nkind: Other\nspec: {{a: {}}}\n"
+    assert check(custom.format(nested(4, 9)))[0].endswith("1 of unknown kind skipped")
+    with pytest.raises(RenderError, match=r"the aliases of a/app\.yaml stand for more than 500000 values") as caught:
+        check(f"{POD}---\n{custom.format(nested(9, 9))}")
+    assert caught.value.where == "a/app.yaml:7"
+    with pytest.raises(RenderError, match="stand for more than"):
+        check("apiVersion: v1\nkind: ConfigMap\ndata: &a {b: *a}\n")
+    monkeypatch.setattr(module, "MOST", 7)
+    assert check("{a: &a [1], b: *a}")
+    with pytest.raises(RenderError, match="stand for more than 7 values"):
+        check("{a: &a [1, 1], b: *a}")
+
+
+def test_what_is_nested_too_deep_is_refused_before_it_is_read() -> None:
+    assert check("[" * 499 + "]" * 499)
+    with pytest.raises(RenderError, match="nested deeper than 500 levels"):
+        check("[" * 100_000)
