@@ -21,6 +21,7 @@ from towline.yaml_plain import plain
 
 MAX_CHARACTERS = 8 * 1024 * 1024
 MAX_NODES = 500_000
+MAX_LOADED = 100_000  # nodes of what is read as configuration, every key of which is looked at
 MAX_DEPTH = 100
 MAX_EXPANDED = 100_000
 
@@ -204,7 +205,7 @@ def load(text: str) -> Located:
     Of what follows that, `unread` says where it begins. yes/no/on/off and dates stay text; keys are text as written; duplicate keys fail; aliases and `<<`
     are expanded.
     """
-    documents = _Composer(text).documents()
+    documents = _Composer(text, limits=Limits(MAX_CHARACTERS, MAX_LOADED)).documents()
     first = next(documents, None)
     found = _Constructor(first.root).located() if first and first.root is not None else Located(value=None, marks={})
     return replace(found, unread=_unread(documents))

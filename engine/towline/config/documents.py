@@ -12,7 +12,7 @@ from towline import dispatch
 from towline.config.default_hosts import default_hosts
 from towline.errors import ConfigError
 from towline.files import misfit, resource_text, within
-from towline.yaml_marks import MAX_CHARACTERS, MAX_NODES, Located, Mark, YamlFault, load
+from towline.yaml_marks import MAX_CHARACTERS, MAX_LOADED, Located, Mark, YamlFault, load
 
 PROJECT_FILE = ".pipeline/config.yml"
 DEFAULTS_FILE = ".pipeline/defaults.yaml"
@@ -154,7 +154,7 @@ class Reader:
         self._environ = environ or {}
         self.inside = inside
         self._texts: dict[str, str] = {}
-        self._characters, self._nodes = MAX_CHARACTERS, MAX_NODES
+        self._characters, self._nodes = MAX_CHARACTERS, MAX_LOADED
 
     def has(self, name: str, *, trusted: bool = False) -> bool:
         """Whether a path is there, under either of its endings; if not `trusted`, one that leads out of the workspace is: `read` refuses it."""
@@ -181,7 +181,7 @@ class Reader:
         self._nodes -= len(document.marks) if document else 0
         if document is None or self._nodes < 0:
             raise ConfigError(f"default documents up to {name} hold too much", where=where,
-                              hint=f"together they may have {MAX_CHARACTERS} characters, and {MAX_NODES} keys and list entries")
+                              hint=f"together they may have {MAX_CHARACTERS} characters, and {MAX_LOADED} keys and list entries")
         return document
 
 

@@ -154,7 +154,7 @@ def test_what_is_no_readable_text_is_named(workspace: Path) -> None:
 
 @pytest.mark.parametrize("text", ["general: {a: [" + "1," * 200 + "]}", f"general: {{a: {'x' * 3_000}}}"])
 def test_default_documents_together_are_bounded_as_one_alone(workspace: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("towline.config.documents.MAX_NODES", 500)
+    monkeypatch.setattr("towline.config.documents.MAX_LOADED", 500)
     monkeypatch.setattr("towline.config.documents.MAX_CHARACTERS", 8_000)
     for name in ("a.yml", "b.yml", "c.yml"):
         put(workspace, text, name)
