@@ -16,19 +16,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from towline import dispatch
+from towline import alarm, dispatch
 from towline.commands.call import Call
 from towline.commands.parser import arguments, chosen, shared, spelled_out, verbosity
 from towline.console import VERBOSE, Console, Output
 from towline.detail import send_to
 from towline.errors import Interrupted, MachineError, TowlineError
 from towline.files import enter_workspace, version, write_whole
+from towline.limits import hold_self
 from towline.secret import is_secret
 from towline.shown import tame_json, use
 from towline.wire import Outcome, Request, encode_result, read_request
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INTERRUPTED = tuple(128 + number for number in _SIGNALS)
+_READING = 300.0  # seconds for all but the work of a step, which says itself how long it may take
 _EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
@@ -42,6 +44,7 @@ def entry() -> int:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` says that the end of a session is no matter
             signal.signal(number, _interrupt)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold every secret of the run, in the workspace
+    hold_self()
     try:
         code = main(sys.argv[1:], environ=os.environ, out=sys.stdout or io.StringIO(), err=sys.stderr or io.StringIO())
     except SystemExit:  # a help was asked for, and has been printed
@@ -73,21 +76,22 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
     identity = Request()
     ending: Outcome | TowlineError
     try:
-        words = spelled_out(words)
-        request = identity = _request(words)
-        taken = _take(environ, request)
-        common, rest = shared(words)
-        request = identity = replace(request, stage=common.stage or request.stage)
-        parser, module, step = chosen(rest)
-        console.level = verbosity(rest, module)
-        send_to(console.detail if console.level == VERBOSE else None)
-        if not (common.request or request.stage) and hasattr(module, "STAGE"):
-            request = identity = replace(request, stage=module.STAGE(taken))
-        failure = getattr(module, "FAILURE", 0)
-        identity = replace(identity, step=step or identity.step)
-        call = Call(request=request, requested=bool(common.request), environ=taken, folder=_here(), console=console, out=output)
-        enter_workspace(call.folder, taken)
-        ending = module.execute(arguments(parser, rest, common, module), call)
+        with alarm.within(_READING, _unread):
+            words = spelled_out(words)
+            request = identity = _request(words)
+            taken = _take(environ, request)
+            common, rest = shared(words)
+            request = identity = replace(request, stage=common.stage or request.stage)
+            parser, module, step = chosen(rest)
+            console.level = verbosity(rest, module)
+            send_to(console.detail if console.level == VERBOSE else None)
+            if not (common.request or request.stage) and hasattr(module, "STAGE"):
+                request = identity = replace(request, stage=module.STAGE(taken))
+            failure = getattr(module, "FAILURE", 0)
+            identity = replace(identity, step=step or identity.step)
+            call = Call(request=request, requested=bool(common.request), environ=taken, folder=_here(), console=console, out=output)
+            enter_workspace(call.folder, taken)
+            ending = module.execute(arguments(parser, rest, common, module), call)
     except TowlineError as fault:
         ending = fault
     except Exception as fault:  # noqa: BLE001 - the one place that catches everything: a bug must end in a result too
@@ -103,6 +107,11 @@ def _calm() -> None:
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is _interrupt:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+
+
+def _unread() -> TowlineError:
+    return MachineError(f"the configuration has not been read within {_READING:.0f} seconds",
+                       hint="see what makes it so large, or which host that it names takes so long")
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:

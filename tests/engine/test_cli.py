@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls import Ending, configure, request
-from towline import dispatch
+from towline import alarm, cli, dispatch
 from towline.cli import main
 from towline.files import version
 
@@ -368,3 +368,12 @@ def test_the_console_script_and_the_module_are_one_door(workspace: Path) -> None
 def test_a_dash_is_no_step(workspace: Path) -> None:
     ending = Ending(["run", "-"], workspace)
     assert (ending.code, "unknown step" in ending.message) == (2, True)
+
+
+def test_a_configuration_that_is_read_for_too_long_ends_with_9(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alarm, "GRACE", 0.0)
+    monkeypatch.setattr(cli, "_READING", 0.01)
+    configure(workspace, "general:\n" + "".join(f"  key{number}: x\n" for number in range(40_000)))
+    ending = Ending(["lint"], workspace)
+    assert (ending.code, ending.message) == (9, "the configuration has not been read within 0 seconds")
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -28,7 +28,7 @@ from towline.registry.report import line, outputs
 from towline.registry.source import Source
 from towline.registry.verify import verify_images
 from towline.secret import is_secret
-from towline.steps.registry_access import network, registry_client
+from towline.steps.registry_access import limit_copy, network, registry_client
 from towline.steps.task import Task
 from towline.steps.wanted_images import wanted_platforms, wanted_referrers
 from towline.transport import Transport
@@ -78,6 +78,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Parse the places, copy, and say what happened."""
     task = _task(arguments, call)
     settings = task.settings
+    limit_copy(settings)
     with placed("SOURCE"):  # the text itself may hold a password
         source = parse_place(arguments.source)
     _check_source(arguments, source)

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from threading import Event
 
-from towline import dispatch
+from towline import alarm, dispatch
 from towline.config.settings import Settings
-from towline.errors import ConfigError, MachineError, TowlineError
+from towline.errors import ConfigError, GitUnreachable, MachineError, TowlineError
 from towline.gitops.past import Past
 from towline.steps.deployment.branches import deploy
 from towline.steps.deployment.effect import effect_of
@@ -17,6 +17,8 @@ from towline.steps.deployment.tools import Planned, plan
 from towline.steps.deployment.watch import Watched, lacking_lines
 from towline.steps.task import Task
 from towline.wire import Outcome
+
+_PLANNING = 60.0  # seconds for what is no branch's own work
 
 
 def run(task: Task) -> Outcome:
@@ -27,7 +29,9 @@ def run(task: Task) -> Outcome:
     """
     started = time.monotonic()
     past = Past()
-    groups = _by_branch([_target(task, settings, past) for settings in task.settings.each("targets")])
+    targets = task.settings.each("targets")
+    alarm.begin(sum(settings.number("pushDeadline") for settings in targets) + _PLANNING, _late)
+    groups = _by_branch([_target(task, settings, past) for settings in targets])
     for group in groups:
         _check_rendered(group)
     done: list[Deployment] = []
@@ -53,6 +57,11 @@ def run(task: Task) -> Outcome:
     if any(one.update.newer for one in done):
         raise superseded(done, stage=task.stage, dry_run=task.dry_run, seconds=seconds)
     return outcome(done, stage=task.stage, dry_run=task.dry_run, seconds=seconds)
+
+
+def _late() -> TowlineError:
+    return GitUnreachable("the deployments have not been done within the pushDeadline of each of them together",
+                          hint="look for a chart or a file that takes long, or deploy fewer in one step")
 
 
 def _target(task: Task, settings: Settings, past: Past) -> Target:

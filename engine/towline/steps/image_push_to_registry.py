@@ -20,7 +20,7 @@ from towline.registry.progress import Progress
 from towline.registry.report import line, outputs, summary
 from towline.registry.source import Source
 from towline.registry.verify import verify_images
-from towline.steps.registry_access import network, registry_client
+from towline.steps.registry_access import limit_copy, network, registry_client
 from towline.steps.task import Task
 from towline.steps.wanted_images import Wanted, local_targets, wanted_images, wanted_platforms, wanted_referrers
 from towline.transport import Transport
@@ -31,6 +31,7 @@ _PLATFORMS = "container/targetPlatformDigests"
 
 def run(task: Task) -> Outcome:
     """Plan the copies that the settings ask for, perform them and say where the images are now."""
+    limit_copy(task.settings)
     settings, targets = task.settings, _target_places(task.settings)
     local = settings.flag("pushLocalDockerImage")
     jobs = (_local_job(task, targets),) if local else _jobs(task, targets)

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from towline import dispatch
+from towline import alarm, dispatch
 from towline.addressees import Credential, Named, Place, reach
+from towline.config.settings import Settings
 from towline.config.trust import named_by, registry_place
 from towline.connections import Network
-from towline.errors import ConfigError, CredentialError, MachineError
+from towline.errors import ConfigError, CredentialError, MachineError, TowlineError
 from towline.files import in_workspace
 from towline.image import Registry, parse_registry
 from towline.proxies import Proxies
@@ -25,6 +26,7 @@ from towline.steps.workspace import named_file, read_file
 from towline.tls import ClientCertificate, Tls
 from towline.transport import Transport
 
+_SAID = 4.0  # seconds in which a host that is late, or the disk, is named for it
 _AGENT = "the agent's Docker configuration"
 _PULLED = "containerRegistryUrl"  # where clusters pull from: what a deployment knows of the registry that was pushed to
 
@@ -46,6 +48,17 @@ def network(task: Task) -> Network:
         where = settings.origin("insecureRegistries")
         task.console.warn(f"the certificate of {host} is not verified: whoever sits on the way can read and change everything ({where})")
     return Network(proxies=Proxies(task.environ), tls=Tls(authorities(task), clients=dict(_clients(task)), insecure=insecure))
+
+
+def limit_copy(settings: Settings) -> None:
+    """Let a copy have its copyDeadline, with all that it plans, reads and packs on this machine besides; what raises MachineError is its end."""
+    seconds = settings.number("copyDeadline")
+
+    def late() -> TowlineError:
+        return MachineError(f"all of it has not been done within {seconds} seconds",
+                            hint="see which disk, daemon or host is that slow; copyDeadline says how long a copy may take")
+
+    alarm.begin(seconds + _SAID, late)
 
 
 def registry_client(task: Task, transport: Transport, registry: Registry, *, role: str, names: Sequence[str]) -> RegistryClient:

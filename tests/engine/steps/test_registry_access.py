@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import ssl
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from tests.fakes.authority import Authority
 from tests.fakes.credential_helper import install
 from tests.fakes.images import ImageParts, make_image, put
 from tests.fakes.proxy import ProxyServer
-from tests.fakes.registry import FakeRegistry, Status, on
+from tests.fakes.registry import FakeRegistry, Record, Status, on
+from towline import alarm
+from towline.steps import registry_access
 
 PASSWORD = "target-pass-word"
 LOGIN = {"PIPER_targetRegistryUser": "pusher", "PIPER_targetRegistryPassword": PASSWORD}
@@ -334,3 +337,19 @@ def test_one_host_may_have_an_account_for_reading_and_another_for_writing(place:
     assert ending.code == 4
     assert "target registry" in ending.message
     assert "'other'" in ending.message
+
+
+def test_a_copy_ends_with_its_deadline_whatever_it_is_at(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alarm, "GRACE", 0.0)
+    monkeypatch.setattr(registry_access, "_SAID", -9.9)  # a moment before the host that is late here would be named for it
+    free = threading.Event()
+
+    def hold(_record: Record) -> None:
+        free.wait()
+
+    place.target.fault = hold
+    ending = place.push(LOGIN, copyDeadline=10)
+    free.set()
+    assert (ending.code, ending.message) == (9, "all of it has not been done within 10 seconds"), ending.err
+    assert "copyDeadline" in ending.hint
+    assert not place.pushed()

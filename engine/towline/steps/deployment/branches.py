@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
+from towline import alarm
 from towline.config.settings import Settings
+from towline.errors import GitUnreachable, TowlineError
 from towline.git.repository import Repository
 from towline.git.source import identity
 from towline.gitops.change import Change, Together
@@ -77,7 +79,7 @@ class Branch:
     def open(self) -> None:
         """Make the copy's folder; raises as `opened` does, and MachineError."""
         task, settings = self._task, self._task.settings
-        with self._turns.turn():
+        with self._turn():
             remote = self._open.enter_context(opened(task))
             if remote.login:  # git sends it as one, and a server may repeat it
                 task.console.hide(basic(remote.login).removeprefix("Basic "))
@@ -88,14 +90,14 @@ class Branch:
     def lock(self) -> None:
         """Hold off other writers of this user on this host until `close`, where that can be done; a dry run holds off nobody."""
         if self._job and not self._task.dry_run:
-            with self._turns.turn():
+            with self._turn():
                 self._open.enter_context(self._job.repository.alone(self._job.branch))
 
     def prepare(self, *, checked: bool) -> None:
         """Plan; with `checked`, ask the server whether it would take what is to be pushed. Raises as `plan` and `check` do."""
         if not self._job:
             self.open()
-        with self._turns.turn():
+        with self._turn():
             self._plan = plan(self._started)
             if checked and self._plan.made:
                 self._plan = check(self._started, self._plan)
@@ -106,7 +108,7 @@ class Branch:
             self.open()
             self.lock()
             self.prepare(checked=False)
-        with self._turns.turn():
+        with self._turn():
             assert self._plan
             name, here = self._plan.tip.branch, identity(self.place[0])
             beside = [one.update.branch for one in before if one.update.commit and identity(one.repository) == here]
@@ -118,6 +120,17 @@ class Branch:
         """What the plan comes to."""
         assert self._plan
         return Deployment(targets=self._targets, update=self._plan.update)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Its turn, which ends with its deadline: what renders, reads and edits looks at no clock."""
+        with self._turns.turn(), alarm.within(self._deadline.left, self._late):
+            yield
+
+    def _late(self) -> TowlineError:
+        settings = self._task.settings
+        return GitUnreachable(f"the deployment has not been done within {settings.number('pushDeadline')} seconds, with all that it renders and reads",
+                              where=self.place[0], hint="look for a chart or a file that takes long, or raise pushDeadline")
 
     def close(self) -> None:
         """Remove the folder and let others write; a second time does nothing."""

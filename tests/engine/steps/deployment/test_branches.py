@@ -11,6 +11,7 @@ import pytest
 
 from tests.calls import Ending, configure, request
 from tests.fakes.git_server import GitServer
+from towline import alarm
 from towline.retry import Turns
 from towline.steps.deployment import branches
 
@@ -208,3 +209,13 @@ def test_the_deadline_of_each_counts_its_own_work(place: Place, monkeypatch: pyt
     assert (ending.code, sum(passed)) == (0, 220.0), ending.err
     ending = place.deploy(containerImageNameTag="app:3", pushDeadline=30)
     assert (ending.code, [place.commits(name)[0] for name in "abc"]) == (6, [UPDATED] * 3), ending.err
+
+
+def test_what_renders_is_ended_by_the_deadline_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alarm, "GRACE", 0.0)
+    (place.workspace / "endless.yaml").write_text("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}")
+    targets = [{"serverUrl": place.server.url("a"), "tool": "helm-values", "valuesTemplate": "endless.yaml", "filePath": "values.yaml"}]
+    ending = place.deploy(targets=targets, pushDeadline=2)
+    assert (ending.code, ending.message) == (6, "the deployment has not been done within 2 seconds, with all that it renders and reads"), ending.err
+    assert "pushDeadline" in ending.hint
+    assert len(place.commits("a")) == 1
