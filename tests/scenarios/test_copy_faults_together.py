@@ -33,7 +33,9 @@ KINDS: dict[str, Wants] = {
     "a chunk is sent": lambda side, record: side == "target" and record.method == "PATCH",
     "a blob is read": lambda side, record: side == "source" and record.method == "GET" and "/blobs/" in record.path,
 }
-OF_ONE = {name for name in FAULTS if name.startswith("not seen")}  # what hides a blob hides it from the one manifest: hidden together they are too many
+# What hides a blob hides it from the one manifest: hidden together they are too many. And one clock is that of all: where a request is late by it, the answers
+# to others that are under way come too late as well, and nobody can give up an upload whose answer he did not hear.
+OF_ONE = {name for name in FAULTS if name.startswith(("not seen", "late by"))}
 FOUND_WRONG = "400 for another digest than was sent"
 TWICE = (
     "cut before the answer", "cut before the request's body", "cut in the middle of the request", "cut near the end of the request", "429 with seconds",
