@@ -54,7 +54,8 @@ def _set(until: _Until | None) -> None:
     _now[:] = [until] if until else []
     if until:
         signal.signal(signal.SIGALRM, _ring)
-        signal.setitimer(signal.ITIMER_REAL, max(0.001, until.end - time.monotonic()), _AGAIN)
+        left = until.end - time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, left if left > 0 else _AGAIN, _AGAIN)  # what is over was told: now it is cleared away
     else:
         signal.setitimer(signal.ITIMER_REAL, 0)
 

@@ -35,7 +35,10 @@ def compute(seconds: float = 120.0) -> None:
 def begun(seconds: float, work: Callable[[], None], kind: type[TowlineError] = ConfigError) -> None:
     """The work as a whole that has `seconds`."""
     alarm.begin(seconds, late(kind))
-    work()
+    try:
+        work()
+    finally:
+        alarm.begin(3600, late())
 
 
 def part(seconds: float, work: Callable[[], object]) -> None:
@@ -64,6 +67,21 @@ def test_a_part_ends_before_the_whole() -> None:
 def test_no_part_goes_beyond_the_end_of_the_whole() -> None:
     with pytest.raises(ConfigError):
         begun(0.05, lambda: part(3600, compute))
+
+
+def test_who_clears_away_after_the_end_is_not_interrupted_at_once() -> None:
+    cleared: list[str] = []
+
+    def work() -> None:
+        try:
+            part(3600, compute)
+        finally:
+            compute(0.3)
+            cleared.append("all of it")
+
+    with pytest.raises(ConfigError):
+        begun(0.05, work)
+    assert cleared
 
 
 def test_after_a_part_the_whole_counts_again() -> None:
