@@ -6,7 +6,6 @@ import errno
 import gc
 import io
 import os
-import resource
 import signal
 import sys
 import threading
@@ -43,7 +42,6 @@ def entry() -> int:
     for number in _SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` says that the end of a session is no matter
             signal.signal(number, _interrupt)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold every secret of the run, in the workspace
     hold_self()
     try:
         code = main(sys.argv[1:], environ=os.environ, out=sys.stdout or io.StringIO(), err=sys.stderr or io.StringIO())

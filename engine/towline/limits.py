@@ -29,7 +29,11 @@ class Limits:
 
 
 def hold_self() -> None:
-    """Bound this process's own memory: at its end there is an error (MemoryError) instead of the kernel's kill."""
+    """Bound this process's own memory, at whose end there is an error (MemoryError) instead of the kernel's kill; and let it leave no core.
+
+    A core would hold every secret of the run, in the workspace.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
     with contextlib.suppress(ValueError, OSError):  # not every system knows it
         resource.setrlimit(resource.RLIMIT_DATA, (OWN if most == resource.RLIM_INFINITY else min(OWN, most), most))

@@ -76,3 +76,8 @@ def test_the_engine_bounds_itself_and_leaves_a_stricter_limit() -> None:
 @pytest.mark.parametrize(("size", "text"), [(5, "5 bytes"), (1024, "1 KiB"), (192 * MIB, "192 MiB"), (2 * GIB, "2 GiB"), (1536 * MIB, "1.5 GiB")])
 def test_amounts_are_for_people(size: int, text: str) -> None:
     assert amount(size) == text
+
+
+def test_the_engine_leaves_no_core() -> None:
+    code = "import resource; from towline.limits import hold_self; hold_self(); print(*resource.getrlimit(resource.RLIMIT_CORE))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["0", "0"]
