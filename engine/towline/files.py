@@ -45,10 +45,13 @@ def version() -> str:
 
 
 def enter_workspace(folder: Path, environ: Mapping[str, str]) -> None:
-    """Let the whole workspace count as one from now on, wherever in it the engine runs: what the CI system calls so, and the checkout around `folder`."""
+    """Let the whole workspace count as one from now on, wherever in it the engine runs: what the CI system calls so, and the checkouts around `folder`.
+
+    Of these there are more than one in a submodule.
+    """
     named = (Path(environ[name]) for name in _WORKSPACES if environ.get(name, "").startswith("/"))
-    around = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
-    _workspaces[:] = [*named, folder, *([around] if around != _home() else [])]  # who keeps the home in git has programs of their own in it
+    around = [one for one in folder.parents if (one / ".git").exists()]
+    _workspaces[:] = [*named, folder, *(one for one in around if one != _home())]  # who keeps the home in git has programs of their own in it
 
 
 def in_workspace(path: Path, folder: Path) -> bool:

@@ -197,6 +197,17 @@ def test_programs_of_the_whole_workspace_do_not_count_wherever_the_step_runs(tmp
     assert find("sh", {"PATH": "/nowhere:/bin"}) == "/bin/sh"
 
 
+def test_programs_of_the_checkout_around_a_submodule_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / ".git").write_text("gitdir: ../.git/modules/sub\n")
+    (tmp_path / "tool").write_text("#!/bin/sh\n")
+    (tmp_path / "tool").chmod(0o755)
+    monkeypatch.chdir(tmp_path / "sub")
+    enter_workspace(tmp_path / "sub", {})
+    assert find("tool", {"PATH": str(tmp_path)}) is None
+
+
 def test_a_program_behind_the_workspaces_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sh").write_text("#!/bin/sh\n")
     (tmp_path / "sh").chmod(0o755)

@@ -55,47 +55,37 @@ def origin(folder: Path, environ: Mapping[str, str]) -> str:
 
 def history(folder: Path, environ: Mapping[str, str]) -> tuple[Commit, ...]:
     """The commit that is checked out in `folder` and its first parents, as far as they are there, newest first; empty where there is no checkout or no git."""
-    if not (root := _root(folder)):
-        return ()
-    words = ("-c", f"safe.directory={root}", *_QUIET, "--first-parent", f"--max-count={_HISTORY}", "--format=%H%n%B%x00")
+    words = (*_QUIET, "--first-parent", f"--max-count={_HISTORY}", "--format=%H%n%B%x00")
     entries = [entry.strip("\n").partition("\n") for entry in _ask(folder, environ, *words).split("\0")]
     return tuple(Commit(id=name, message=message) for name, _, message in entries if name)
 
 
 def head_branch(folder: Path, environ: Mapping[str, str]) -> str:
     """The branch that HEAD is on in the checkout in `folder`; empty where it is on none, or there is no checkout or no git."""
-    if not (root := _root(folder)):
-        return ""
-    return _ask(folder, environ, "-c", f"safe.directory={root}", "symbolic-ref", "--quiet", "--short", "HEAD").strip()
+    return _ask(folder, environ, "symbolic-ref", "--quiet", "--short", "HEAD").strip()
 
 
 def default_branch(folder: Path, environ: Mapping[str, str]) -> str:
     """The default branch of the remote `origin`, as the clone has kept it; empty where nothing says it, or there is no checkout or no git."""
-    if not (root := _root(folder)):
-        return ""
-    words = ("-c", f"safe.directory={root}", "symbolic-ref", "--quiet", f"{_ORIGIN}HEAD")
-    return _ask(folder, environ, *words).strip().removeprefix(_ORIGIN)
+    return _ask(folder, environ, "symbolic-ref", "--quiet", f"{_ORIGIN}HEAD").strip().removeprefix(_ORIGIN)
 
 
 def at_tip(folder: Path, environ: Mapping[str, str], branch: str, path: str) -> str | None:
     """The text of a file of `folder` as it stands on the tip of a branch of the remote `origin`; None where that is not here, or not fetched."""
-    root = _root(folder)
-    if not root or not _BRANCH.fullmatch(branch) or ".." in branch:
+    if not _BRANCH.fullmatch(branch) or ".." in branch:
         return None
-    words = ("-c", f"safe.directory={root}", "cat-file")
     reference = f"{_ORIGIN}{branch}"
-    if not _ask(folder, environ, *words, "-t", reference).strip():
+    if not _ask(folder, environ, "cat-file", "-t", reference).strip():
         return None
-    return _ask(folder, environ, *words, "blob", f"{reference}:./{path}")
+    return _ask(folder, environ, "cat-file", "blob", f"{reference}:./{path}")
 
 
 def described(folder: Path, environ: Mapping[str, str], commit: str) -> Description:
     """What the commit with that id says, HEAD where none is named; empty where the checkout in `folder` does not have it."""
-    root = _root(folder)
-    if (commit and not _ID.fullmatch(commit)) or not root:
+    if commit and not _ID.fullmatch(commit):
         return Description()
     form = "--format=%H%x00%an%x00%ae%x00%aI%x00%cI%x00%s%x00%b"
-    parts = _ask(folder, environ, "-c", f"safe.directory={root}", *_QUIET, "--max-count=1", form, commit or "HEAD", "--").rstrip("\n").split("\0")
+    parts = _ask(folder, environ, *_QUIET, "--max-count=1", form, commit or "HEAD", "--").rstrip("\n").split("\0")
     if len(parts) != 7:
         return Description()
     found, name, email, date, time, subject, body = parts
@@ -103,9 +93,26 @@ def described(folder: Path, environ: Mapping[str, str], commit: str) -> Descript
 
 
 def _root(folder: Path) -> Path | None:
-    """The folder with `.git` that `folder` is or lies in, as git finds it: a project may be a part of its repository; None where there is none."""
+    """The folder with `.git` that `folder` is or lies in: a project may be a part of its repository; None where there is none.
+
+    Git itself would take more for one that a commit can bring along: a bare repository among the
+    files, and a submodule, which is its author's.
+    """
     absolute = folder.absolute()
-    return next((place for place in (absolute, *absolute.parents) if (place / ".git").exists()), None)
+    places = [place for place in (absolute, *absolute.parents) if (place / ".git").exists()]
+    return next((place for place in places if not _is_submodule(place)), None)
+
+
+def _is_submodule(place: Path) -> bool:
+    """Whether what is checked out there is a submodule of a repository around it."""
+    try:
+        if not (place / ".git").is_file():
+            return False
+        leads = (place / ".git").read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+    except (OSError, UnicodeDecodeError):
+        return False
+    there = Path(os.path.normpath(place / leads))
+    return any(there.is_relative_to(outer / ".git" / "modules") for outer in place.parents)
 
 
 def _address(name: str, email: str) -> str:
@@ -117,14 +124,15 @@ def _address(name: str, email: str) -> str:
 
 
 def _ask(folder: Path, environ: Mapping[str, str], *words: str) -> str:
-    """What git answers; empty where there is none, or it fails."""
-    program = find("git", environ)
-    if not program:
+    """What git answers of the checkout; empty where there is none, or no git, or it fails."""
+    program, root = find("git", environ), _root(folder)
+    if not program or not root:
         return ""
     environment = {"PATH": environ.get("PATH", os.defpath), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull,
                    "GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}  # what is not here is not fetched
     try:
-        done = run([program, *words], environment=environment, folder=folder, limits=_LIMITS)
+        done = run([program, f"--git-dir={root / '.git'}", f"--work-tree={root}", *words],
+                   environment=environment, folder=folder, limits=_LIMITS)
     except (TowlineError, Overrun):
         return ""
     return done.out.decode("utf-8", "replace") if done.code == 0 else ""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from datetime import datetime
 from email.header import decode_header, make_header
@@ -167,6 +168,43 @@ def test_a_clone_knows_the_default_branch_and_what_stands_on_its_tip(clone: Path
 @pytest.mark.parametrize("branch", ["feature", "main", "", "HEAD:x", "trunk:a", "trunk^", "trunk~0", "-p", "@{-1}", "a..b", "trunk\n"])
 def test_what_is_no_branch_of_the_remote_has_no_tip(clone: Path, branch: str) -> None:
     assert at_tip(clone, ENVIRON, branch, "a.txt") is None
+
+
+def test_a_bare_repository_among_the_files_is_no_checkout(clone: Path) -> None:
+    """Who commits one to the folder that the step runs in would else say what stands on the default branch."""
+    inner, evil = clone / "part", clone.parent / "evil"
+    evil.mkdir()
+    git(evil, "init", "--quiet", "--initial-branch=trunk")
+    (evil / "a.txt").write_text("evil's\n")
+    git(evil, "add", "--all")
+    git(evil, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "Evil")
+    shutil.copytree(evil / ".git" / "objects", inner / "objects")
+    shutil.copytree(evil / ".git" / "refs", inner / "refs")
+    (inner / "refs" / "remotes" / "origin").mkdir(parents=True)
+    shutil.copy(inner / "refs" / "heads" / "trunk", inner / "refs" / "remotes" / "origin" / "trunk")
+    (inner / "refs" / "remotes" / "origin" / "HEAD").write_text("ref: refs/remotes/origin/evil\n")
+    (inner / "HEAD").write_text("ref: refs/heads/trunk\n")
+    (inner / "config").write_text("[core]\n repositoryFormatVersion = 0\n bare = false\n worktree = .\n")
+    assert (default_branch(inner, ENVIRON), head_branch(inner, ENVIRON)) == ("trunk", "feature")
+    assert at_tip(inner, ENVIRON, "trunk", "a.txt") == "part's\n"
+    assert [one.message.strip() for one in history(inner, ENVIRON)] == ["Begin"]
+
+
+def test_a_submodule_is_a_part_of_the_checkout_around_it(clone: Path) -> None:
+    """A pull request may have any repository as a submodule, with any default branch."""
+    other = clone.parent / "other"
+    other.mkdir()
+    git(other, "init", "--quiet", "--initial-branch=evil")
+    git(other, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty", "-m", "Evil")
+    git(clone, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "sub")
+    assert default_branch(clone / "sub", ENVIRON) == default_branch(clone, ENVIRON) == "trunk"
+    assert [one.message.strip() for one in history(clone / "sub", ENVIRON)] == ["Begin"]
+
+
+def test_a_work_tree_beside_the_clone_is_a_checkout(clone: Path) -> None:
+    git(clone, "worktree", "add", "--quiet", "--detach", "../beside")
+    assert default_branch(clone.parent / "beside", ENVIRON) == "trunk"
+    assert at_tip(clone.parent / "beside" / "part", ENVIRON, "trunk", "a.txt") == "part's\n"
 
 
 def test_where_there_is_no_clone_nobody_knows_a_default_branch(checkout: Path, tmp_path: Path) -> None:
