@@ -29,6 +29,7 @@ lint:
 	@tools/setup.sh test
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/mypy --platform darwin --cache-dir .mypy_cache/darwin engine/towline
 	$(GRADLE) lint
 
 check: lint test

@@ -141,7 +141,13 @@ def _take(stream: IO[bytes], taken: dict[IO[bytes], bytearray], selector: select
 
 
 def _has_ended(child: subprocess.Popen[bytes]) -> bool:
-    """Whether it has exited; the exit is not taken: while the leader is a zombie its group's number cannot be given away."""
+    """Whether it has exited; the exit is not taken: while the leader is a zombie its group's number cannot be given away.
+
+    Python has no waitid on macOS before 3.13: there the exit is taken, and the number stays the group's for as long as
+    something is left in it to be killed.
+    """
+    if not hasattr(os, "waitid"):
+        return child.poll() is not None
     return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
 
 

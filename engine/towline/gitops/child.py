@@ -6,6 +6,7 @@ with limits that end it alone. `towline.gitops.render` is the outside. Exit code
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import sys
@@ -52,7 +53,8 @@ def enter(*, file_size: int = 0) -> Any:
     limits = request["limits"]
     _limit(resource.RLIMIT_CPU, limits["seconds"], grace=1)  # the first signal says what it is about, the second kills
     # Not RLIMIT_AS: the Go runtime reserves addresses by the gigabyte without using them; RLIMIT_DATA counts what can be written to.
-    _limit(resource.RLIMIT_DATA, limits["memory"])
+    with contextlib.suppress(ValueError):  # macOS knows no such limit
+        _limit(resource.RLIMIT_DATA, limits["memory"])
     _limit(resource.RLIMIT_FSIZE, file_size)
     _limit(resource.RLIMIT_CORE, 0)
     return request

@@ -38,12 +38,19 @@ class Packed:
     size: int
 
 
+def _cores() -> int:
+    """How many this process may use; macOS says how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Packer:
     """Threads that pack; the pieces do not depend on their number, so neither does what comes out."""
 
     def __init__(self, library: Any = LIBRARY) -> None:
         self._library = library
-        self._threads = min(8, len(os.sched_getaffinity(0)))
+        self._threads = min(8, _cores())
         self._pool = ThreadPoolExecutor(max_workers=self._threads, thread_name_prefix="pack")
 
     def pack(self, source: Content, sink: Callable[[bytes], None], *, algorithm: str = "sha256") -> Packed:
