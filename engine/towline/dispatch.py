@@ -34,7 +34,7 @@ SOURCES = {
 PARTS = {
     "vault": "towline.commands.vault",
     "team": "towline.commands.team",
-    "vault_client": "towline.vault",
+    "vault_client": "towline.vault.client",
     "docker_daemon": "towline.registry.daemon",
     "local_images": "towline.registry.local",
     "certificates": "towline.certificates",

@@ -14,7 +14,9 @@ from towline.config.merge import Layer
 from towline.config.schema import StepSchema
 from towline.config.trust import rules_of
 from towline.config.vault import Answer, Plan, admit, answers, plan
-from towline.secret import Login
+from towline.vault.files import secret_files
+from towline.vault.logins import APP_ROLE, METHODS, VaultLogin
+from towline.vault.logins import TOKEN as TOKEN_METHOD
 
 TOKEN, ROLE, SECRET = VAULT_LOGIN
 
@@ -29,7 +31,7 @@ def from_vault(schema: StepSchema, inputs: Inputs, call: Call, standing: Callabl
     for value in known.values():
         call.console.hide(value)
     asked = plan(schema, vault_schema(), inputs) if known else None
-    login = _login(known, call) if asked else None
+    login = _login(known, call, asked.server.namespace) if asked else None
     if asked is None or login is None:
         yield None
         return
@@ -40,25 +42,25 @@ def from_vault(schema: StepSchema, inputs: Inputs, call: Call, standing: Callabl
     if not any(answer.file for answer in found):
         yield _layer(found, {})
         return
-    with dispatch.part("vault_client").secret_files({answer.parameter: answer.value for answer in found if answer.file}, call.environ) as paths:
+    with secret_files({answer.parameter: answer.value for answer in found if answer.file}, call.environ) as paths:
         yield _layer(found, paths)
 
 
-def _login(known: Mapping[str, str], call: Call) -> Login | None:
+def _login(known: Mapping[str, str], call: Call, namespace: str) -> VaultLogin | None:
     """The login that the environment holds, a token rather than an AppRole; None, with a warning, where it holds half of one."""
     if TOKEN in known:
-        return Login(username="", password=known[TOKEN], origin=TOKEN)
+        return VaultLogin(method=TOKEN_METHOD, proof=lambda: known[TOKEN], origin=TOKEN, namespace=namespace)
     if len(known) == 2:
-        return Login(username=known[ROLE], password=known[SECRET], origin=f"{ROLE} and {SECRET}")
+        return VaultLogin(method=APP_ROLE, role=known[ROLE], proof=lambda: known[SECRET], origin=f"{ROLE} and {SECRET}",
+                          mount=METHODS[APP_ROLE].mount, namespace=namespace)
     lacking = SECRET if ROLE in known else ROLE
     call.console.note(f"Vault is not asked: {', '.join(known)} is set and {lacking} is not")
     return None
 
 
-def _ask(asked: Plan, login: Login, call: Call) -> tuple[Answer, ...]:
+def _ask(asked: Plan, login: VaultLogin, call: Call) -> tuple[Answer, ...]:
     """All answers of the server; the login is over when they are there."""
-    server = asked.server
-    with dispatch.part("vault_client").Vault(server.url, login, namespace=server.namespace, console=call.console) as vault:
+    with dispatch.part("vault_client").Vault(asked.server.url, login, console=call.console) as vault:
         found = tuple(answers(asked.questions, vault.read))
         vault.confirm()
     call.console.say(f"Vault at {vault.host}: {', '.join(answer.parameter for answer in found) or 'nothing for this step'}")

@@ -27,7 +27,7 @@ from towline.errors import CredentialError
 from towline.wire import Request
 
 STEP = load_schema("imagePushToRegistry")
-PLANS, CLIENT = "towline.config.vault", "towline.vault"
+PLANS, CLIENT = "towline.config.vault", "towline.vault.client"
 def MAIN() -> Standing:  # noqa: N802 - a constant that is asked for
     return PRODUCTIVE
 

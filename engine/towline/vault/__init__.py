@@ -1,0 +1,1 @@
+"""Vault: the ways to log in to it, the client that reads its secrets, and those that are files."""

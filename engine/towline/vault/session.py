@@ -1,0 +1,88 @@
+"""What hvac sends its requests by, instead of `requests`: the engine's own transport, with its retries, deadlines and caps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from towline.connections import Network
+from towline.errors import CredentialError, TransportError, VaultUnreachable
+from towline.exchange import HttpRequest
+from towline.retry import Clock, Deadline
+from towline.transport import Transport
+from towline.written import from_json
+
+_BODY = 8 * 1024 * 1024
+_SECONDS = 180.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """As much of `requests.Response` as hvac looks at."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was done."""
+        return 200 <= self.status_code < 300
+
+    @property
+    def text(self) -> str:
+        """The body as a text."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body as data; raises ValueError."""
+        try:
+            return from_json(self.body)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+class Session:
+    """As much of `requests.Session` as hvac calls, over the engine's transport; raises VaultUnreachable, and CredentialError for a redirect."""
+
+    verify = cert = proxies = None
+
+    def __init__(
+        self, host: str, *, network: Network, clock: Clock, hide: Callable[[str], None]
+    ) -> None:
+        self.host = host
+        self._transport = Transport(clock=clock, read=30.0, network=network, hide=hide)
+        self._deadline = Deadline.after(_SECONDS, clock)
+
+    def request(self, *, method: str, url: str, headers: Mapping[str, str], json: Any = None, **_: object) -> Answer:
+        """Send it and give the whole answer."""
+        if not self._deadline.left:
+            raise self._unreachable(f"takes longer than {_SECONDS:.0f} seconds for all that is asked")
+        try:
+            with self._transport.request(_request(method, url, headers, json)) as response:
+                answer = Answer(status_code=response.status, headers=dict(response.headers), body=response.read_capped(_BODY))
+        except TransportError as fault:
+            raise self._unreachable(f"cannot be reached: {fault}") from fault
+        if 300 <= answer.status_code < 400:
+            raise CredentialError(f"Vault at {self.host} sends the request to another place, and a login does not follow", where="vaultServerUrl",
+                                  hint="name the server that answers by itself, or let the standby forward requests")
+        if answer.status_code >= 500 or answer.status_code == 429:
+            raise self._unreachable(f"cannot answer: it is sealed, down, or too busy (HTTP {answer.status_code})")
+        return answer
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def _unreachable(self, what: str) -> VaultUnreachable:
+        return VaultUnreachable(f"Vault at {self.host} {what}", where=self.host)
+
+
+def _request(method: str, url: str, headers: Mapping[str, str], data: Any) -> HttpRequest:
+    body = b"" if data is None else json.dumps(data).encode()
+    # A log-in may be sent twice: at worst that leaves a token which ends by itself.
+    return HttpRequest(method=method.upper(), url=url, headers={**headers, "Content-Type": "application/json"} if body else headers, body=body,
+                       repeatable=url.endswith("/login"))
+

@@ -1,0 +1,26 @@
+"""As much of Vault as one secret needs, so that it can break where a real one does not; for everything else there is the real one (vault_server.py)."""
+
+from __future__ import annotations
+
+import json
+
+from tests.fakes.serve import Answer, LoopbackServer, Request
+
+
+class FakeVault(LoopbackServer):
+    """A secret at `kv/` behind an AppRole login; `strange` answers take the place of these."""
+
+    strange: bytes | None = None
+    user = '"me"'
+
+    def answer(self, request: Request) -> Answer:
+        if self.strange is not None:
+            return Answer(status=200, headers={"Content-Type": "application/json"}, body=self.strange)
+        if request.path.startswith("/v1/sys/internal"):
+            return self._data({"path": "kv/", "options": {"version": "2"}})
+        if request.path == "/v1/auth/approle/login":
+            return Answer(status=200, body=json.dumps({"auth": {"client_token": "hvs.ours", "token_type": "service"}}).encode())
+        return self._data({"data": {"user": "me"}})
+
+    def _data(self, data: object) -> Answer:
+        return Answer(status=200, body=json.dumps({"data": data}).replace('"me"', self.user).encode())
