@@ -18,18 +18,25 @@ Map call(Map arguments) {
     Map request = requestFor(arguments, variables)
     Map result = [:]
     try {
-        writeFile(file: folder + '/request.json', text: JsonOutput.toJson(request), encoding: 'UTF-8')
         writeFile(file: folder + '/engine.sh', text: libraryResource('towline/engine.sh'), encoding: 'UTF-8')
-        result = runEngine(name, folder, variables)
-        if (result.status == 'bind') {
-            withCredentials(credentialsFor(name, result.bindings)) {
-                result = runEngine(name, folder, variables)
-            }
-        }
+        result = settle(name, folder, variables, request)
     } finally {
         dir(folder) { deleteDir() }
     }
     conclude(arguments.script, name, result)
+    return result
+}
+
+/** The engine's last word. What it asks for is bound for one more run, twice at most: the login for Vault, then what Vault does not hold. */
+Map settle(String name, String folder, List variables, Map request, int left = 2) {
+    writeFile(file: folder + '/request.json', text: JsonOutput.toJson(request), encoding: 'UTF-8')
+    Map result = runEngine(name, folder, variables)
+    if (result.status == 'bind' && left > 0) {
+        request.bound = request.bound + result.bindings
+        withCredentials(credentialsFor(name, result.bindings)) {
+            result = settle(name, folder, variables, request, left - 1)
+        }
+    }
     return result
 }
 
@@ -42,12 +49,11 @@ Map requestFor(Map arguments, List variables) {
         step: arguments.step ?: '',
         stage: parameters.stageName ?: env.STAGE_NAME ?: '',
         secrets: [:],
+        bound: [],
         build: buildFacts(),
         defaults: documents(parameters.defaults ?: []),
     ]
-    for (String ours in ['script', 'stageName', 'defaults']) {
-        parameters.remove(ours)
-    }
+    for (String ours in ['script', 'stageName', 'defaults']) { parameters.remove(ours) }
     request.parameters = withoutSecrets(parameters, 'parameters/', request.secrets, variables)
     Map known = arguments.script.towlineEnvironment.all(arguments.script)
     request.pipelineEnvironment = withoutSecrets(known, 'pipelineEnvironment/', request.secrets, variables)
@@ -126,21 +132,15 @@ exec /bin/sh "$TOWLINE_CALL_FOLDER/engine.sh" "$TOWLINE_CALL_COMMAND" ${TOWLINE_
 
 /** The Jenkins credentials that the engine asked for, as withCredentials takes them. */
 List credentialsFor(String name, List bindings) {
-    List found = []
-    for (Map one in bindings) {
-        if (one.kind == 'usernamePassword') {
-            found.add(usernamePassword(credentialsId: one.credentialsId, usernameVariable: one.variables.username, passwordVariable: one.variables.password))
-        } else if (one.kind == 'string') {
-            found.add(string(credentialsId: one.credentialsId, variable: one.variables.text))
-        } else if (one.kind == 'file') {
-            found.add(file(credentialsId: one.credentialsId, variable: one.variables.file))
-        } else if (one.kind == 'sshUserPrivateKey') {
-            found.add(sshUserPrivateKey(credentialsId: one.credentialsId, keyFileVariable: one.variables.file))
-        } else {
+    return bindings.collect { Map one ->
+        String id = one.credentialsId
+        Map names = one.variables
+        return one.kind == 'usernamePassword' ? usernamePassword(credentialsId: id, usernameVariable: names.username, passwordVariable: names.password) :
+            one.kind == 'string' ? string(credentialsId: id, variable: names.text) :
+            one.kind == 'file' ? file(credentialsId: id, variable: names.file) :
+            one.kind == 'sshUserPrivateKey' ? sshUserPrivateKey(credentialsId: id, keyFileVariable: names.file) :
             error('[' + name + '] the engine asks for a credential of the unknown kind ' + one.kind + '; use library and engine of one version')
-        }
     }
-    return found
 }
 
 /** Publishes the result, and fails the build where the step failed. */

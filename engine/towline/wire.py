@@ -44,8 +44,20 @@ class Document:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Binding:
+    """A Jenkins credential to bind: its id, its kind (`usernamePassword`, `string`) and part -> variable."""
+
+    credentials_id: str
+    kind: str
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the bridge asks for; `secrets` maps `parameters/<name>` or `pipelineEnvironment/<key>` to a variable's name."""
+    """What the bridge asks for; `secrets` maps `parameters/<name>` or `pipelineEnvironment/<key>` to a variable's name.
+
+    `bound`: the Jenkins credentials that it has bound, as earlier runs of this call asked for them.
+    """
 
     protocol: int = PROTOCOL
     version: str = ""
@@ -54,17 +66,14 @@ class Request:
     parameters: Mapping[str, object] = field(default_factory=dict)
     pipeline_environment: Mapping[str, object] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    bound: tuple[Binding, ...] = ()
     build: Build = field(default_factory=Build)
     defaults: tuple[Document, ...] = ()
 
-
-@dataclass(frozen=True, kw_only=True)
-class Binding:
-    """A Jenkins credential to bind: its id, its kind (`usernamePassword`, `string`) and part -> variable."""
-
-    credentials_id: str
-    kind: str
-    variables: Mapping[str, str]
+    @property
+    def bound_ids(self) -> Mapping[str, str]:
+        """By the name of each variable that a Jenkins credential is bound to, the credential's id."""
+        return {name: one.credentials_id for one in self.bound for name in one.variables.values()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +107,12 @@ def read_request(path: Path) -> Request:
 def parse_request(data: object) -> Request:
     """Decoded JSON to a request; raises UsageError."""
     keys = {"protocol": int, "version": str, "step": str, "stage": str, "parameters": dict, "pipelineEnvironment": dict, "secrets": dict,
-            "build": dict, "defaults": list}
+            "bound": list, "build": dict, "defaults": list}
     fields = _record(data, keys, "the request")
     if fields.get("protocol") != PROTOCOL:
         raise UsageError(f"the request speaks protocol {fields.get('protocol')}, this engine speaks {PROTOCOL}", hint="use library and engine of one version")
     build = _record(fields.pop("build", {}), dict.fromkeys(_BUILD, str), "the request's build")
+    bound = tuple(_binding(entry) for entry in fields.pop("bound", []))
     documents = [_record(entry, {"name": str, "text": str}, "the request's defaults") for entry in fields.pop("defaults", [])]
     secrets = fields.get("secrets", {})
     if not all(isinstance(variable, str) for variable in secrets.values()):
@@ -110,9 +120,19 @@ def parse_request(data: object) -> Request:
     return Request(
         pipeline_environment=fields.pop("pipelineEnvironment", {}),
         **fields,
+        bound=bound,
         build=Build(**{_BUILD[key]: value for key, value in build.items()}),
         defaults=tuple(Document(name=entry.get("name", ""), text=entry.get("text", "")) for entry in documents),
     )
+
+
+def _binding(data: object) -> Binding:
+    keys = {"credentialsId": str, "kind": str, "variables": dict}
+    entry = _record(data, keys, "the request's bound")
+    variables = entry.get("variables", {})
+    if not all(isinstance(name, str) for name in variables.values()):
+        raise UsageError("the request's bound must map parts to names of environment variables")
+    return Binding(credentials_id=entry.get("credentialsId", ""), kind=entry.get("kind", ""), variables=variables)
 
 
 def _record(data: object, keys: Mapping[str, type], what: str) -> dict[str, Any]:

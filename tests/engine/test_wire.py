@@ -20,6 +20,7 @@ FULL = {
     "build": {"number": "7", "url": "https://j/7", "job": "app", "branch": "main", "changeRequest": "3", "sourceRepository": "https://g/app",
               "sourceCommit": "abc", "sourceTime": "2024-01-01T00:00:00Z"},
     "defaults": [{"name": "platform", "text": "general: {}"}],
+    "bound": [{"credentialsId": "git", "kind": "usernamePassword", "variables": {"username": "PIPER_username", "password": "PIPER_password"}}],
 }
 
 
@@ -46,7 +47,9 @@ def test_the_whole_request_of_the_contract_is_understood() -> None:
         build=Build(number="7", url="https://j/7", job="app", branch="main", change_request="3", source_repository="https://g/app",
                     source_commit="abc", source_time="2024-01-01T00:00:00Z"),
         defaults=(Document(name="platform", text="general: {}"),),
+        bound=(Binding(credentials_id="git", kind="usernamePassword", variables={"username": "PIPER_username", "password": "PIPER_password"}),),
     )
+    assert parse_request(FULL).bound_ids == {"PIPER_username": "git", "PIPER_password": "git"}
 
 
 def test_the_protocol_is_all_that_is_required() -> None:
@@ -71,6 +74,8 @@ def test_a_field_of_another_type_is_refused_by_name(key: str, value: object) -> 
     ({"build": {"number": 7}}, "the request's build: 'number' must be of type str", UsageError.usual_hint),
     ({"defaults": [{"path": "x"}]}, "the request's defaults has an unknown key 'path'", "known: name, text"),
     ({"defaults": ["x"]}, "the request's defaults must be a JSON object", UsageError.usual_hint),
+    ({"bound": [{"credentialId": "x"}]}, "the request's bound has an unknown key 'credentialId'", "did you mean 'credentialsId'?"),
+    ({"bound": [{"variables": {"text": 5}}]}, "the request's bound must map parts to names of environment variables", UsageError.usual_hint),
     ({"secrets": {"parameters/password": 5}}, "the request's secrets must map names to names of environment variables", UsageError.usual_hint),
 ])
 def test_what_the_contract_does_not_know_is_refused_with_the_nearest_name(change: dict[str, object], message: str, hint: str) -> None:

@@ -19,6 +19,7 @@ class BridgeTest extends LibraryTest {
             parameters: [targetRegistryUrl: 'https://target.invalid'],
             pipelineEnvironment: ['container/imageNameTag': 'demo:1', 'container/imageNames': ['demo']],
             secrets: [:],
+            bound: [],
             build: [number: '7', url: 'http://jenkins.invalid/job/demo/7/', job: 'demo', branch: 'main', tag: 'v1', changeRequest: '3', startedBy: 'ann',
                     sourceRepository: 'https://git.invalid/a.git', sourceCommit: 'c0ffee'],
             defaults: [[name: 'acme', text: 'general: {}'], [name: 'towline/VERSION', text: version]],
@@ -166,7 +167,8 @@ class BridgeTest extends LibraryTest {
         Map result = h.run("imagePushToRegistry script: this, tagLatest: true, githubToken: 't0ken9'") as Map
         assert result.status == 'success'
         assert engine.calls == 2
-        assert engine.requestText(0) == engine.requestText(1)
+        assert engine.request(0).bound == []
+        assert engine.request(1) == engine.request(0) + [bound: BIND.bindings]
         assert engine.environment(0).findAll { it.key.startsWith('PIPER_') }.isEmpty()
         assert engine.environment(1).findAll { it.key.startsWith('PIPER_') } ==
             [PIPER_targetRegistryUser: 'bob', PIPER_targetRegistryPassword: 'boundpa55', PIPER_githubToken: 'boundt0ken']
@@ -191,11 +193,30 @@ class BridgeTest extends LibraryTest {
         assertNothingIsLeft()
     }
 
-    @Test void 'asking for credentials twice is a failure'() {
-        CpsHarness h = answering(BIND, BIND)
-        jenkins.credentials.putAll([registry: [username: 'bob', password: 'boundpa55'], tok: [text: 'boundt0ken']])
+    static final Map LOGIN = [status: 'bind', bindings: [
+        [credentialsId: 'role', kind: 'string', variables: [text: 'PIPER_vaultAppRoleID']],
+        [credentialsId: 'secret', kind: 'string', variables: [text: 'PIPER_vaultAppRoleSecretID']]]]
+
+    @Test void 'what Vault does not hold is bound inside of the login for it'() {
+        CpsHarness h = answering(LOGIN, BIND, [:])
+        jenkins.credentials.putAll([role: [text: 'boundr0le'], secret: [text: 'bounds3cret'], registry: [username: 'bob', password: 'boundpa55'],
+                                    tok: [text: 'boundt0ken']])
+        assert (h.run('imagePushToRegistry script: this') as Map).status == 'success'
+        assert (0..2).collect { engine.environment(it).keySet().findAll { String name -> name.startsWith('PIPER_') }.toSorted() } == [
+            [], ['PIPER_vaultAppRoleID', 'PIPER_vaultAppRoleSecretID'],
+            ['PIPER_githubToken', 'PIPER_targetRegistryPassword', 'PIPER_targetRegistryUser', 'PIPER_vaultAppRoleID', 'PIPER_vaultAppRoleSecretID']]
+        assert (0..2).collect { engine.request(it).bound } == [[], LOGIN.bindings, LOGIN.bindings + BIND.bindings]
+        ['boundr0le', 'bounds3cret', 'boundpa55', 'boundt0ken'].each { String secret ->
+            assert !(0..2).any { engine.requestText(it).contains(secret) } && !(jenkins.raw + jenkins.shells).any { it.contains(secret) } }
+        assertNothingIsLeft()
+    }
+
+    @Test void 'asking for credentials a third time is a failure'() {
+        CpsHarness h = answering(LOGIN, BIND, BIND)
+        jenkins.credentials.putAll([role: [text: 'boundr0le'], secret: [text: 'bounds3cret'], registry: [username: 'bob', password: 'boundpa55'],
+                                    tok: [text: 'boundt0ken']])
         assert failure(h, 'imagePushToRegistry script: this').contains('asks for credentials again')
-        assert engine.calls == 2
+        assert engine.calls == 3
         assertNothingIsLeft()
     }
 

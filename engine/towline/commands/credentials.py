@@ -15,7 +15,7 @@ from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.project import documents, given, pipeline_environment
 from towline.commands.standing import standing_of
-from towline.config.catalog import VAULT_LOGIN, load_schema, vault_schema
+from towline.config.catalog import VAULT_CREDENTIALS, VAULT_LOGIN, load_schema, vault_schema
 from towline.config.layers import Inputs, ordered, settled
 from towline.config.rules import checked
 from towline.config.schema import StepSchema
@@ -158,9 +158,12 @@ def _bound(schema: StepSchema, settings: Settings, rules: Rules) -> Iterator[_Ro
     """The Jenkins credentials that are named, each to be bound in the build."""
     for entry in schema.credentials:
         if settings.given(entry.name):
-            name, origin = settings.text(entry.name), settings.origin(entry.name)
-            ask = partial(id_word, rules, name, origin, trusted=settings.trusted_texts(entry.name))
-            yield _row(schema.name, f"Jenkins credential {name!r} ({origin})", "this build", ask)
+            yield _id_row(schema.name, settings, entry.name, rules)
+
+
+def _id_row(step: str, settings: Settings, entry: str, rules: Rules) -> _Row:
+    name, origin = settings.text(entry), settings.origin(entry)
+    return _row(step, f"Jenkins credential {name!r} ({origin})", "this build", partial(id_word, rules, name, origin, trusted=settings.trusted_texts(entry)))
 
 
 def _vault(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing]) -> Iterator[_Row]:
@@ -172,9 +175,13 @@ def _vault(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing])
         return
     if asked is None:
         return
-    rules = rules_of(asked.settings, standing)
-    login = next((name for name in VAULT_LOGIN if inputs.environ.get(name)), VAULT_LOGIN[0])
-    credential, place = login_of(asked, login)
+    rules, settings = rules_of(asked.settings, standing), asked.settings
+    login = next((name for name in VAULT_LOGIN if inputs.environ.get(name)), "")
+    ids = {} if login else {name: settings.text(entry) for name, entry in VAULT_CREDENTIALS.items() if settings.given(entry)}
+    ids = {name: ids[name] for name in VAULT_LOGIN[:1] if name in ids} or ids  # a token goes before an AppRole
+    for name in ids:
+        yield _id_row(schema.name, settings, VAULT_CREDENTIALS[name], rules)
+    credential, place = login_of(asked, login or next(iter(ids), VAULT_LOGIN[0]), ids)
     yield _row(schema.name, credential.what, asked.server.url, partial(word, rules, credential, place, asked.named))
     for path, origin in asked.chosen.items():
         ask = partial(path_word, rules, path, origin, settings=asked.settings, bounds=asked.bounds)

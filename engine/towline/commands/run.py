@@ -27,6 +27,7 @@ from towline.commands.project import (
     unknown_stage,
 )
 from towline.commands.standing import standing_of
+from towline.commands.vault_login import to_bind
 from towline.config.catalog import VAULT_LOGIN, step_names, vault_keys
 from towline.config.conditions import Decision
 from towline.config.documents import Documents
@@ -126,8 +127,10 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         call.console.say(f"{schema.name}: skipped{f' in stage {call.request.stage}' if call.request.stage else ''}: {decision.why}")
         return Outcome(status=SKIPPED, summary=f"skipped: {decision.why}", outputs={"why": decision.why})
     inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ,
-                    parameters=given_here, flags=flags, called=not sign)
+                    parameters=given_here, flags=flags, called=not sign, bound=call.request.bound_ids)
     standing = standing_of(known, given_there, sign)
+    if login := to_bind(schema, inputs, call, standing):
+        return _bind(login)
     lost = _lost(call, known) if _has_vault_login(call) else None  # before anything is sent
     with _stage_hint(call, known), _vault(schema, inputs, call, standing) as layer:
         settings = resolve(schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer))
@@ -136,9 +139,13 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         trust = Addressees(rules_of(settings, standing), say=call.console.say, warn=call.console.warn)
         task = _task(call, settings, values, dry_run=arguments.dry_run, addressees=trust)
         if bindings := _bindings(schema, task, call):
-            return Outcome(status=BIND, summary="a Jenkins credential is to be bound", bindings=bindings)
+            return _bind(bindings)
         settings.warnings = (*settings.warnings, *(_lost(call, known) if lost is None else lost))  # not before: binding runs the engine once more
         return _perform(arguments, call, task, why=decision.why)
+
+
+def _bind(bindings: tuple[Binding, ...]) -> Outcome:
+    return Outcome(status=BIND, summary="a Jenkins credential is to be bound", bindings=bindings)
 
 
 def _lost(call: Call, known: Documents) -> tuple[str, ...]:

@@ -35,7 +35,8 @@ def from_vault(schema: StepSchema, inputs: Inputs, call: Call, standing: Callabl
     if asked is None or login is None:
         yield None
         return
-    admit(asked, Addressees(rules_of(asked.settings, standing), say=call.console.say, warn=call.console.warn), login.origin.partition(" ")[0])
+    admit(asked, Addressees(rules_of(asked.settings, standing), say=call.console.say, warn=call.console.warn),
+          login.origin.partition(" ")[0], call.request.bound_ids)
     found = _ask(asked, login, call)
     for answer in found:
         call.console.hide(answer.value)
@@ -44,6 +45,11 @@ def from_vault(schema: StepSchema, inputs: Inputs, call: Call, standing: Callabl
         return
     with secret_files({answer.parameter: answer.value for answer in found if answer.file}, call.environ) as paths:
         yield _layer(found, paths)
+
+
+def plan_of(schema: StepSchema, inputs: Inputs) -> Plan | None:
+    """What Vault is to be asked for the step, also before there is a login for it; raises as `plan` does."""
+    return plan(schema, vault_schema(), inputs)
 
 
 def _login(known: Mapping[str, str], call: Call, namespace: str) -> VaultLogin | None:

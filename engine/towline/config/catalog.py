@@ -15,9 +15,11 @@ from towline.errors import UsageError
 from towline.files import resource_text
 from towline.suggest import nearest
 
-VAULT_KEYS = frozenset({"vaultServerUrl", "vaultNamespace", "vaultPath", "vaultBasePath", "vaultPipelineName", "vaultPaths", "skipVault",
-                        "vaultDisableOverwrite"})
 VAULT_LOGIN = ("PIPER_vaultToken", "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID")
+VAULT_CREDENTIALS = dict(zip(VAULT_LOGIN, ("vaultTokenCredentialsId", "vaultAppRoleTokenCredentialsId", "vaultAppRoleSecretTokenCredentialsId"),
+                             strict=True))  # the ids of the Jenkins credentials that each may be bound from
+VAULT_KEYS = frozenset({"vaultServerUrl", "vaultNamespace", "vaultPath", "vaultBasePath", "vaultPipelineName", "vaultPaths", "skipVault",
+                        "vaultDisableOverwrite", *VAULT_CREDENTIALS.values()})
 _FOLDER, _ENDING = "steps", ".yaml"
 _WORD = re.compile(r"\w+")
 

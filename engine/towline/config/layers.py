@@ -6,7 +6,7 @@ A layer holds only what the step's schema lets stand in it (scope, by exact key)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from towline.config.catalog import all_schemas, load_schema
@@ -32,6 +32,7 @@ class Inputs:
     """All that a step's settings are made from; `flags` are texts as typed, `parameters` what the call passed, `vault` what Vault holds.
 
     `called`: the call is trusted. That of a change request is not: its Jenkinsfile or workflow belongs to its author.
+    `bound`: the variables that Jenkins credentials are bound to, with their ids.
     """
 
     stage: str
@@ -42,6 +43,7 @@ class Inputs:
     flags: Mapping[str, object]
     vault: Layer | None = None
     called: bool = True
+    bound: Mapping[str, str] = field(default_factory=dict)
 
 
 def effective(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
@@ -75,7 +77,7 @@ def ordered(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
         _pipeline(schema, inputs, over=GENERAL),
         _section(schema, project, STEPS, f"step {schema.name}", *_step_paths(schema.names)),
         _section(schema, project, STAGES, f"stage {stage}", ["stages", stage]),
-        agent_layer(schema, inputs.environ),
+        agent_layer(schema, inputs.environ, inputs.bound),
         *(layer if inputs.called else _without_rules(schema, layer) for layer in called(schema, inputs)),
         *([inputs.vault] if inputs.vault else []),
     )
@@ -240,14 +242,15 @@ def _pipeline(schema: StepSchema, inputs: Inputs, *, over: str) -> Layer:
     return _layer(PIPELINE_ENVIRONMENT, {**empty, **found}, trusted=False)
 
 
-def agent_layer(schema: StepSchema, environ: Mapping[str, str]) -> Layer:
-    """What the variables PIPER_<parameter> of the agent say; trusted."""
+def agent_layer(schema: StepSchema, environ: Mapping[str, str], bound: Mapping[str, str] | None = None) -> Layer:
+    """What the variables PIPER_<parameter> of the agent say, and those that are bound to Jenkins credentials; trusted."""
     found = {}
     for parameter in schema.parameters:
         variable = f"PIPER_{parameter.name}"
         if environ.get(variable):
             found[parameter.name] = _Found(value=typed(parameter.type, environ[variable]), where=variable)
-    return _layer("variables", found, trusted=True)
+    ids = {name: bound[entry.where] for name, entry in found.items() if bound and entry.where in bound}
+    return replace(_layer("variables", found, trusted=True), bound=ids)
 
 
 def _conditional(schema: StepSchema, layers: Sequence[Layer], settings: Mapping[str, Setting]) -> Iterable[Layer]:

@@ -17,7 +17,8 @@ PIPELINE_ENVIRONMENT = "pipeline environment"  # that of what earlier steps have
 class Layer:
     """Values of one source: `name` is the layer for people, `origins` says per key where it stands, `aliases` under which other name if any.
 
-    What an untrusted layer holds, a pull request can change. `records`: hosts that the value's own record there names for it.
+    What an untrusted layer holds, a pull request can change. `records`: hosts that the value's own record there names for it;
+    `bound`: ids of the Jenkins credentials that values come from.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Layer:
     origins: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     records: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    bound: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, key: str) -> str:
         """Where `key` stands: file:line, variable, flag; the layer's name where nothing closer is known."""
@@ -34,7 +36,7 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A key's value; `origin`, `layer` and `record` are the strongest source's; `trusted` where every source is; `overridden`: weakest first."""
+    """A key's value; `origin`, `layer`, `record` and `bound` are the strongest source's; `trusted` where every source is; `overridden`: weakest first."""
 
     value: object
     origin: str
@@ -42,6 +44,7 @@ class Setting:
     trusted: bool
     overridden: tuple[Setting, ...] = ()
     record: tuple[str, ...] = ()
+    bound: str = ""
 
 
 def fold(layers: Iterable[Layer]) -> dict[str, Setting]:
@@ -55,16 +58,16 @@ def fold(layers: Iterable[Layer]) -> dict[str, Setting]:
 
 
 def _over(before: Setting | None, value: object, layer: Layer, key: str) -> Setting:
+    above = Setting(value=value, origin=layer.origin(key), layer=layer.name, trusted=layer.trusted,
+                    record=layer.records.get(key, ()), bound=layer.bound.get(key, ""))
     if before is None:
-        return Setting(value=value, origin=layer.origin(key), layer=layer.name, trusted=layer.trusted, record=layer.records.get(key, ()))
+        return above
     merges = isinstance(value, dict) and isinstance(before.value, dict)
-    return Setting(
+    return replace(
+        above,
         value=merge(before.value, value),
-        origin=layer.origin(key),
-        layer=layer.name,
         trusted=layer.trusted and (before.trusted or not merges),
         overridden=(*before.overridden, replace(before, overridden=())),
-        record=layer.records.get(key, ()),
     )
 
 

@@ -124,6 +124,11 @@ class Settings:
         chain = self._chain(name)
         return chain[-1].record if chain else ()
 
+    def bound(self, name: str) -> str:
+        """The id of the Jenkins credential that the value comes from; empty where it comes from none."""
+        chain = self._chain(name)
+        return chain[-1].bound if chain else ""
+
     @property
     def flags(self) -> bool:
         """Whether parameters may be given as flags here: in a shell."""

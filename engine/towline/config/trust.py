@@ -39,10 +39,12 @@ def secret_of(settings: Settings, name: str, what: str) -> Credential:
 
 
 def _names(settings: Settings, *parameters: str) -> tuple[str, ...]:
-    """What `credentials` may call it: the ids of its Jenkins credentials, else its parameters. In a shell nobody binds: what is there is another one."""
-    bound = not (settings.flags and settings.given(parameters[0]))
-    ids = [one for name in parameters for one in settings.credential_ids(name)] if bound else []
-    return tuple(dict.fromkeys([*ids, *(settings.called(name) for name in parameters)]))
+    """What `credentials` may call it: the ids of the Jenkins credentials that it comes from, or is to come from, and its parameters."""
+    if settings.given(parameters[0]):  # what the configuration names may be another one: the agent's own value keeps it from being bound
+        ids = [settings.bound(name) for name in parameters]
+    else:
+        ids = [one for name in parameters for one in settings.credential_ids(name)]
+    return tuple(dict.fromkeys([*filter(None, ids), *(settings.called(name) for name in parameters)]))
 
 
 def named_by(settings: Settings, name: str, parse: Parse, *, password: str = "") -> Named:

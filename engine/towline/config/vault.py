@@ -111,17 +111,22 @@ def _trusted(step: StepSchema, metadata: StepSchema, inputs: Inputs) -> tuple[fr
     return sure, tuple(filter(None, (_clean(root, "") for root in roots)))
 
 
-def admit(plan: Plan, addressees: Addressees, login: str) -> None:
-    """Pass where the login may go to the server, and the project has chosen no path that it may not; raises CredentialError."""
-    addressees.admit(*login_of(plan, login), plan.named)
+def admit(plan: Plan, addressees: Addressees, login: str, bound: Mapping[str, str] | None = None) -> None:
+    """Pass where the login may go to the server, and the project has chosen no path that it may not; raises CredentialError.
+
+    `login` is a variable of it; `bound` says which Jenkins credentials variables come from.
+    """
+    addressees.admit(*login_of(plan, login, bound or {}), plan.named)
     for path, origin in plan.chosen.items():
         addressees.tell(path_word(addressees.rules, path, origin, settings=plan.settings, bounds=plan.bounds))
 
 
-def login_of(plan: Plan, login: str) -> tuple[Credential, Place]:
-    """The login of this name in words, and where it is to go."""
+def login_of(plan: Plan, login: str, bound: Mapping[str, str]) -> tuple[Credential, Place]:
+    """The login of this name in words, with the ids of the Jenkins credentials that it is bound from, and where it is to go."""
     scheme, host = _place(plan.server.url)
-    return Credential(what=f"the login for Vault ({login})", names=tuple(dict.fromkeys([login, *VAULT_LOGIN]))), Place(scheme=scheme, host=host)
+    whole = VAULT_LOGIN[:1] if login == VAULT_LOGIN[0] else VAULT_LOGIN[1:]
+    names = dict.fromkeys([*(bound[name] for name in whole if name in bound), login, *VAULT_LOGIN])
+    return Credential(what=f"the login for Vault ({login})", names=tuple(names)), Place(scheme=scheme, host=host)
 
 
 def path_word(rules: Rules, path: str, origin: str, *, settings: Settings, bounds: Sequence[str]) -> Word:

@@ -108,15 +108,31 @@ def test_a_password_of_the_pipeline_environment_is_for_the_registry_there(
 
 def test_a_credential_is_called_by_its_jenkins_id_before_its_parameters_and_shows_no_secret() -> None:
     environ = {"PIPER_targetRegistryUser": "ann", "PIPER_targetRegistryPassword": "hidden"}
-    found = settings("targetRegistryUrl: r, targetRegistryCredentialsId: bot", environ=environ)
-    login = password_of(found, "targetRegistryUser", "targetRegistryPassword")
+    named, bound = "targetRegistryUrl: r, targetRegistryCredentialsId: bot", {"PIPER_targetRegistryPassword": "bot", "PIPER_targetRegistryUser": "bot"}
+    login = password_of(settings(named, environ=environ, bound=bound), "targetRegistryUser", "targetRegistryPassword")
     assert login.names == ("bot", "targetRegistryPassword", "targetRegistryUser")
-    shell = settings("targetRegistryUrl: r, targetRegistryCredentialsId: bot", environ=environ, schema=replace(PUSH, flags=True))
-    assert password_of(shell, "targetRegistryUser", "targetRegistryPassword").names == ("targetRegistryPassword", "targetRegistryUser")
     assert login.what == "the password of user 'ann' (PIPER_targetRegistryPassword)"
     key = secret_of(settings("serverUrl: 'https://g/a', filePath: a, containerName: c", schema=DEPLOY, environ={"PIPER_gitSshPrivateKey": "hidden"}),
                     "gitSshPrivateKey", "the SSH key")
     assert (key.names, key.what) == (("gitSshPrivateKey",), "the SSH key (PIPER_gitSshPrivateKey)")
+
+
+def test_a_credential_is_called_by_the_id_that_was_bound_and_not_by_one_that_is_named_beside_it() -> None:
+    """An agent's own password stays that, whatever credential the project names: `credentials` has other hosts for that one."""
+    named, own = "targetRegistryUrl: r, targetRegistryCredentialsId: bot", {"PIPER_targetRegistryUser": "ann", "PIPER_targetRegistryPassword": "hidden"}
+
+    def names(found: Settings) -> tuple[str, ...]:
+        return password_of(found, "targetRegistryUser", "targetRegistryPassword").names
+
+    plain = ("targetRegistryPassword", "targetRegistryUser")
+    assert names(settings(named, environ=own)) == plain
+    assert names(settings(named, environ=own, schema=replace(PUSH, flags=True))) == plain
+    assert names(settings(named, environ=own, bound={"PIPER_password": "git"})) == plain
+    assert names(settings(named)) == ("bot", *plain)  # it is to be bound
+    bound = {"PIPER_targetRegistryPassword": "other", "PIPER_targetRegistryUser": "other"}
+    assert names(settings(named, environ=own, bound=bound)) == ("other", *plain)
+    vault = Layer(name="Vault", trusted=True, values={"targetRegistryPassword": "x", "targetRegistryUser": "y"})
+    assert names(settings(named, environ=own, bound=bound, vault=vault)) == plain
 
 
 def test_a_record_of_vault_travels_with_its_secret() -> None:
