@@ -1,7 +1,7 @@
 """The one way out to people: secrets are masked, then a text is cut, then nothing is left in it that a terminal or a CI system obeys.
 
-Who quotes the words of a host, a program or a file cuts them by `words`, since a secret that is cut first is no longer known. There is one run in a process,
-so its masks are those of the process.
+Who quotes the words of a host, a program or a file cuts them by `words`, since a secret that is cut first is no longer known. A message quotes names as they
+are: however long one is, `cut` keeps what stands before and behind it. There is one run in a process, so its masks are those of the process.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from towline.masks import Masks
 
 _NEXT_LINE: Final = "\n  | "  # no CI system takes what stands behind it for a command, and no reader for a line of ours
 _RETURN = "\r"
+_FIRST, _LAST = 6000, 2000  # characters of a message: a name may have millions, and a build's log is kept
 _KEPT = "\t\u00a0\u3000"
 _COMMANDS = ("##[", "##vso[", "##teamcity[")  # of Azure Pipelines, GitHub Actions and TeamCity, wherever in a line
 _masks = [Masks()]
@@ -34,9 +35,15 @@ def words(text: str, most: int) -> str:
     return " ".join("".join(sign if sign.isprintable() else " " for sign in said).split())[:most]
 
 
+def cut(message: str) -> str:
+    """A message without secrets as people can read it: of a very long one its beginning, how much is left out, and its end."""
+    more = len(message) - _FIRST - _LAST
+    return message if more <= 0 else f"{message[:_FIRST]} ... {more} characters more ... {message[-_LAST:]}"
+
+
 def tame(text: str) -> str:
-    """A message as it may be printed: further lines are marked as such, and control characters and commands are visible, but nothing else."""
-    return _NEXT_LINE.join(map(_line, text.replace("\r\n", "\n").split("\n")))
+    """A message as it may be printed: cut, further lines marked as such, and control characters and commands visible, but nothing else."""
+    return _NEXT_LINE.join(map(_line, cut(text).replace("\r\n", "\n").split("\n")))
 
 
 def tame_lines(text: str) -> str:

@@ -209,6 +209,14 @@ def test_what_others_wrote_is_no_line_and_no_command_of_ours(workspace: Path) ->
         assert "forged" in text
 
 
+def test_a_name_of_any_length_leaves_a_log_that_can_be_read(workspace: Path) -> None:
+    ending = Ending(["run", "imagePushToRegistry", "--targetRegistryUrl", f"https://{'a.-_' * 200_000}!"], workspace)
+    assert ending.code == 3
+    assert "a.-_!' is not a registry URL" in ending.err
+    assert len(ending.err) < 10_000
+    assert len(json.dumps(ending.result)) < 30_000
+
+
 def test_the_result_names_the_step_by_its_own_name_and_the_stage(workspace: Path) -> None:
     ending = Ending(["run", "gitopsUpdateDeployment", "--stage", "Acceptance"], workspace)
     assert (ending.result["step"], ending.result["stage"]) == ("gitOpsUpdateDeployment", "Acceptance")

@@ -9,7 +9,7 @@ import pytest
 
 from towline.masks import Masks
 from towline.secret import MASK
-from towline.shown import masked, tame, tame_json, tame_lines, use, words
+from towline.shown import cut, masked, tame, tame_json, tame_lines, use, words
 
 SECRET = "Tr0ub4dor-and-3-horses"
 
@@ -30,6 +30,15 @@ def masks() -> Iterator[Masks]:
 ])
 def test_messages(text: str, shown: str) -> None:
     assert tame(text) == shown
+
+
+def test_of_a_very_long_message_both_ends_are_shown_and_how_much_is_left_out() -> None:
+    assert cut("x" * 8000) == "x" * 8000
+    assert cut(f"{'x' * 8000}y") == f"{'x' * 6000} ... 1 characters more ... {'x' * 1999}y"
+    shown = tame(f"the name '{'a' * 1_000_000}' is no registry URL")
+    assert shown.startswith("the name 'aaa")
+    assert shown.endswith("aaa' is no registry URL")
+    assert len(shown) < 8100
 
 
 def test_lines_of_standard_output_stay_lines() -> None:

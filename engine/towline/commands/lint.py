@@ -26,7 +26,7 @@ from towline.errors import ConfigError
 from towline.files import version, write_whole
 from towline.git.checkout import origin
 from towline.pipeline.productive import Rules
-from towline.shown import tame_json, tame_lines
+from towline.shown import cut, tame_json, tame_lines
 from towline.steps.workspace import find_file
 from towline.wire import SUCCESS, Outcome
 from towline.yaml_marks import YamlFault, load
@@ -96,7 +96,7 @@ def _ending(found: Sequence[Finding]) -> Outcome:
 
 
 def _masked(found: Finding, mask: Callable[[str], str]) -> Finding:
-    return replace(found, message=mask(found.message), fix=mask(found.fix))
+    return replace(found, message=cut(mask(found.message)), fix=cut(mask(found.fix)))
 
 
 # ---- files

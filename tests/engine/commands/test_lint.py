@@ -72,6 +72,12 @@ def test_errors_end_with_3_and_all_findings_are_in_the_result(workspace: Path) -
     assert ending.hint == "correct each of them"
 
 
+def test_a_finding_on_a_name_of_any_length_can_be_read(workspace: Path) -> None:
+    ending = lint(workspace, f"steps:\n  gitOpsUpdateDeployment:\n    {'passwrod' * 100}: x\n    tool: {'helmm' * 20_000}\n")
+    assert len(ending.out) < 20_000
+    assert len(json.dumps(ending.result)) < 60_000
+
+
 def test_a_person_reads_one_line_for_each_with_its_place_and_what_to_do(workspace: Path) -> None:
     out = lint(workspace, "steps:\n  gitOpsUpdateDeployment:\n    tool: helmm\n").out
     assert out == ("""\
