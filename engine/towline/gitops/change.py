@@ -11,7 +11,7 @@ from towline.errors import ConfigError, RenderError
 from towline.git import tree
 from towline.suggest import nearest
 
-_ALTERNATIVES = 256
+_ALTERNATIVES, _CHARACTERS = 256, 256 * 1024
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _PIECE = re.compile(r"\*+|\?|\[[!^]?.[^\]]*\]|.", re.DOTALL)
 
@@ -153,19 +153,26 @@ def _candidates(pattern: str, listing: Sequence[str]) -> Sequence[str]:
 
 
 def _choices(pattern: str) -> list[str]:
-    """Every way to choose from the innermost braces outwards."""
+    """Every way to choose from the innermost braces outwards; raises ConfigError before there are too many, or too long ones."""
     done: list[str] = []
     open_ones = [pattern]
     while open_ones:
         one = open_ones.pop()
         braces = _BRACES.search(one)
+        choices = braces.group(1).split(",") if braces else [""]
+        _check_amount(pattern, len(done) + len(open_ones) + len(choices))
         if braces is None:
             done.append(one)
         else:
-            open_ones += [one[: braces.start()] + choice + one[braces.end() :] for choice in braces.group(1).split(",")]
-        if len(done) + len(open_ones) > _ALTERNATIVES:
-            raise ConfigError(f"{pattern!r} has more than {_ALTERNATIVES} alternatives", hint="use * or ** instead of some of them")
+            open_ones += [one[: braces.start()] + choice + one[braces.end() :] for choice in choices]
     return done
+
+
+def _check_amount(pattern: str, alternatives: int) -> None:
+    if alternatives > _ALTERNATIVES:
+        raise ConfigError(f"{pattern!r} has more than {_ALTERNATIVES} alternatives", hint="use * or ** instead of some of them")
+    if alternatives * len(pattern) > _CHARACTERS:
+        raise ConfigError(f"{pattern!r} is too long", hint=f"all its alternatives together may have {_CHARACTERS} characters")
 
 
 def _part(part: str) -> re.Pattern[str]:

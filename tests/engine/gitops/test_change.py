@@ -69,6 +69,17 @@ def test_a_pattern_with_a_range_the_wrong_way_round_is_refused() -> None:
 def test_braces_that_multiply_are_bounded() -> None:
     with pytest.raises(ConfigError, match="alternatives"):
         match("{a,b}" * 12, LISTING)
+    with pytest.raises(ConfigError, match="alternatives"):
+        match("{" + ",".join("a" * 257) + "}", LISTING)
+    assert match("{" + ",".join(["a"] * 256) + "}", ["a"]) == ("a",)
+
+
+@pytest.mark.parametrize("pattern", ["*" * 256 * 1024, "{" + ",".join("a" * 200) + "}" + "*a" * 400])
+def test_a_pattern_is_as_long_as_paths_are(pattern: str) -> None:
+    match(pattern, LISTING)
+    with pytest.raises(ConfigError, match="is too long") as caught:
+        match(f"{pattern}{'*a' * 500}", LISTING)
+    assert caught.value.hint == "all its alternatives together may have 262144 characters"
 
 
 def test_many_stars_are_not_slow() -> None:
