@@ -265,7 +265,7 @@ class _Composer:
     def node(self, event: Any, depth: int) -> Node:
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > self.limits.nodes:
-            problem = f"nested deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"more than {self.limits.nodes} nodes"
+            problem = f"nested deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"more than {self.limits.nodes} keys and values"
             raise YamlLimit(problem, event.start_mark.line + self.line, event.start_mark.column + 1)
         if isinstance(event, yaml.ScalarEvent):
             return self.scalar(event)
@@ -365,7 +365,7 @@ class _Constructor:
         """Count one visit; an alias inside its own anchor ends here too."""
         self.left -= 1
         if self.left < 0 or depth > MAX_DEPTH:
-            raise YamlFault("aliases expand to too much", node.start.line, node.start.column)
+            raise YamlLimit("aliases expand to too much", node.start.line, node.start.column)
 
     def build(self, node: Node, path: Path, depth: int) -> object:
         self.spend(node, depth)

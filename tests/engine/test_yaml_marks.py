@@ -232,9 +232,9 @@ def test_depth_nodes_and_size_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     assert fault("- " * 101)[0] == "nested deeper than 100 levels"
     monkeypatch.setattr(yaml_marks, "MAX_LOADED", 10)
     assert value("[" + "1, " * 9 + "]")
-    assert fault("[" + "1, " * 10 + "]")[0] == "more than 10 nodes"
+    assert fault("[" + "1, " * 10 + "]")[0] == "more than 10 keys and values"
     monkeypatch.setattr(yaml_marks, "MAX_NODES", 10)
-    assert fault("[" + "1, " * 20 + "]")[0] == "more than 10 nodes"
+    assert fault("[" + "1, " * 20 + "]")[0] == "more than 10 keys and values"
     monkeypatch.setattr(yaml_marks, "MAX_CHARACTERS", 10)
     assert fault("a" * 11)[0] == "longer than 10 characters"
 

@@ -139,6 +139,6 @@ def test_of_a_large_file_too_whatever_else_changes_is_seen() -> None:
 
 def test_limits_are_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LIMITS", Limits(1000, 5))
-    with pytest.raises(RenderError, match=r"x\.yaml is too large: more than 5 nodes") as caught:
+    with pytest.raises(RenderError, match=r"x\.yaml is too large: more than 5 keys and values") as caught:
         read("x.yaml", b"a: [1, 2, 3, 4]\n")
     assert (caught.value.where, caught.value.hint) == ("x.yaml:1:11", "split the file")
