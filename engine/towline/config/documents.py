@@ -12,7 +12,17 @@ from towline import dispatch
 from towline.config.default_hosts import default_hosts
 from towline.errors import ConfigError
 from towline.files import misfit, resource_text, within
-from towline.yaml_marks import MAX_CHARACTERS, MAX_LOADED, Located, Mark, YamlFault, load
+from towline.yaml_marks import (
+    MAX_CHARACTERS,
+    MAX_DEPTH,
+    MAX_EXPANDED,
+    MAX_LOADED,
+    Located,
+    Mark,
+    YamlFault,
+    YamlLimit,
+    load,
+)
 
 PROJECT_FILE = ".pipeline/config.yml"
 DEFAULTS_FILE = ".pipeline/defaults.yaml"
@@ -20,6 +30,10 @@ _BUILD, _FORMER_BUILD = "Build", "Central Build"
 UNREAD = "only the first YAML document of a file is read, and something stands behind it"
 _TABS = "indent with spaces only, and quote a text that begins with a sign such as @, % or `"
 _LARGEST = 8 * 1024 * 1024
+_SMALLER = (
+    f"a configuration file may have {MAX_CHARACTERS} characters, {MAX_LOADED} keys and values "
+    f"(aliases may add {MAX_EXPANDED}), and {MAX_DEPTH} levels: take out what no step reads"
+)
 _MOST = 100
 _Path = tuple[str | int, ...]
 
@@ -44,7 +58,7 @@ class Document:
         found: Any = self.content
         for part in path:
             found = found.get(part) or {}
-        return dict(found)
+        return found  # type: ignore[no-any-return]  # and no copy: with thousands of stages that would be millions of keys
 
     def where(self, *path: str | int) -> str:
         """`name:line` of the key at `path`, or of the nearest one around it."""
@@ -93,6 +107,8 @@ def read_yaml(text: str, name: str, *, whole: bool = True) -> Located:
 
 def yaml_fix(fault: YamlFault) -> str:
     """What to do about a fault of YAML; empty if its words say all that is known."""
+    if isinstance(fault, YamlLimit):
+        return _SMALLER
     return _TABS if "cannot start any token" in fault.problem else ""
 
 
@@ -181,7 +197,7 @@ class Reader:
         self._nodes -= len(document.marks) if document else 0
         if document is None or self._nodes < 0:
             raise ConfigError(f"default documents up to {name} hold too much", where=where,
-                              hint=f"together they may have {MAX_CHARACTERS} characters, and {MAX_LOADED} keys and list entries")
+                              hint=f"together they may have {MAX_CHARACTERS} characters, and {MAX_LOADED} keys and values")
         return document
 
 
@@ -269,7 +285,7 @@ def read_text(path: Path, name: str, *, hint: str = "correct the path") -> str:
     """The text of a file of at most 8 MiB; raises ConfigError under its `name`."""
     try:
         if why := misfit(path, _LARGEST):
-            raise ConfigError(f"the file {why}", where=name, hint=hint)
+            raise ConfigError(f"the file {why}", where=name, hint=_SMALLER if why.startswith("is larger") else hint)
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"

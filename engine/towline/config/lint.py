@@ -25,6 +25,7 @@ from towline.suggest import close
 
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
 _FLAG = "runInAllBranches"
+_HINTS = 100  # unknown keys of a section for which the nearest known one is looked for: that takes a while, and of more something else is wrong
 _Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +266,7 @@ def _stage(view: _View, document: Document, name: str, values: Mapping[str, Any]
 
 
 def _section(view: _View, place: _Place, values: Mapping[str, Any]) -> Iterator[Finding]:
+    unread = 0
     for key, value in values.items():
         readers = view.readers[place.scope].get(key, ())
         taken = [reader for reader in readers if reader.schema.name in place.steps]
@@ -273,7 +275,8 @@ def _section(view: _View, place: _Place, values: Mapping[str, Any]) -> Iterator[
         elif key in view.spellings or key == _FLAG:
             yield from _flag_value(view, place, key, value)
         elif not _is_free(view, place, key) and (place.path[0] == "steps" or not readers):
-            yield from _unread(view, place, key)
+            unread += 1
+            yield from _unread(view, place, key, hint=unread <= _HINTS)
 
 
 def _flag_value(view: _View, place: _Place, key: str, value: object) -> Iterator[Finding]:
@@ -291,14 +294,14 @@ def _flag_value(view: _View, place: _Place, key: str, value: object) -> Iterator
         yield finding("wrong-flag", place.document, path, message=f"the flag {key} is {written}, expected true or false", fix=fix)
 
 
-def _unread(view: _View, place: _Place, key: str) -> Iterator[Finding]:
+def _unread(view: _View, place: _Place, key: str, *, hint: bool) -> Iterator[Finding]:
     """A key that is not read here: a parameter in a scope that it does not have, or a slip."""
     path = (*place.path, key)
     if place.path[0] == "steps":
         schema = view.steps[view.spellings[str(place.path[1])]]
         other = schema.find(key)
         if other is None:
-            near = close(key, _spelled(schema))
+            near = close(key, _spelled(schema)) if hint else ""
             yield finding("unknown-key", place.document, path, message=f"{schema.name} has no parameter {key}",
                           fix=f"did you mean {near!r}?" if near else f"`towline explain {schema.name}` lists those that it has")
             return
@@ -351,12 +354,14 @@ def _maps(place: _Place, path: _Path, value: object, reader: _Reader) -> Iterato
     if reader.parameter.type != "objects" or reader.schema.library or not isinstance(value, list):
         return
     own = reader.schema.over(reader.parameter.name)
+    hints = _HINTS
     for number, item in enumerate(value):
         for key, inner in item.items() if isinstance(item, dict) else ():
             if parameter := own.get(key):
                 yield from _value(replace(place, path=(*path, number)), key, inner, [_Reader(schema=reader.schema, parameter=parameter)])
             elif not is_secret(key):
-                near = close(key, own)
+                near = close(key, own) if hints > 0 else ""
+                hints -= 1
                 yield finding("wrong-target", place.document, (*path, number, key), message=f"{key} cannot be set for one of {reader.parameter.name}",
                               fix=f"did you mean {near!r}?" if near else "")
 

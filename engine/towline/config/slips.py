@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from towline.suggest import close
@@ -41,7 +42,29 @@ def key_slip(name: str, known: frozenset[str]) -> str:
     """The known key that `name` is one slip away from, where other people's keys may stand, too; empty where there is none."""
     if len(name) < _SHORTEST or name in _THEIRS:
         return ""
-    return close(name, one_slip_away(name, known), cutoff=0.5)
+    return close(name, one_slip_away(name, _candidates(name, known)), cutoff=0.5)
+
+
+def _candidates(name: str, known: frozenset[str]) -> set[str]:
+    """The few of hundreds of known names that may be one slip away: without one letter each, they and `name` meet."""
+    shorter = _by_shorter(known)
+    if len(name) > max(map(len, known), default=0) + 1:
+        return set()
+    return {each for word in _shorter(name.lower()) for each in shorter.get(word, ())}
+
+
+@lru_cache(maxsize=64)
+def _by_shorter(known: frozenset[str]) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for each in known:
+        for word in _shorter(each.lower()):
+            found[word].append(each)
+    return found
+
+
+def _shorter(word: str) -> set[str]:
+    """The word, and what is left of it without one of its letters."""
+    return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
 
 
 def one_slip_away(name: str, known: Iterable[str]) -> list[str]:

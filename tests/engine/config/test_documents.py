@@ -171,7 +171,19 @@ def test_a_pipe_is_never_opened(workspace: Path) -> None:
 def test_a_file_beyond_all_measure_is_not_read(workspace: Path) -> None:
     with (put(workspace, "") / ".pipeline/config.yml").open("r+b") as stream:
         stream.truncate(9 * 1024 * 1024)
-    assert "larger than 8 MiB" in fault_of(workspace).message
+    fault = fault_of(workspace)
+    assert "larger than 8 MiB" in fault.message
+    assert "may have 8388608 characters" in fault.hint
+
+
+@pytest.mark.parametrize("text", ["general: " + "[" * 200 + "]" * 200, "general: [" + "x, " * 100_000 + "]", "&a [*a]"])
+def test_a_file_that_holds_too_much_says_how_much_it_may_hold(workspace: Path, text: str) -> None:
+    assert "may have 8388608 characters, 100000 keys and values (aliases may add 100000), and 100 levels" in fault_of(put(workspace, text)).hint
+
+
+def test_a_section_is_no_copy_since_thousands_of_stages_ask_for_it() -> None:
+    document = parse_document("stages: {Build: {}}", "x", trusted=False)
+    assert document.section("stages") is document.section("stages")
 
 
 @pytest.mark.parametrize("path", ["/nowhere/team.yml", "relative.yml"])

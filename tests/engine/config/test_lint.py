@@ -53,6 +53,14 @@ def rules(text: str, *defaults: str) -> list[str]:
     return [each.rule for each in report(text, *defaults).findings]
 
 
+def test_of_very_many_unknown_keys_all_are_told_and_the_first_with_the_nearest_known_one() -> None:
+    fixes = [each.fix for each in report(f"steps: {{{DEPLOY}: {{{', '.join(f'filePat{n}: x' for n in range(150))}}}}}").findings]
+    assert fixes == ["did you mean 'filePath'?"] * 100 + [f"`towline explain {DEPLOY}` lists those that it has"] * 50
+    targets = ", ".join(f"{{filePat{n}: x}}" for n in range(150))
+    fixes = [each.fix for each in report(f"steps: {{{DEPLOY}: {{targets: [{targets}]}}}}").findings]
+    assert fixes == ["did you mean 'filePath'?"] * 100 + [RULES["wrong-target"].fix] * 50
+
+
 # ---- what is no fault
 
 CLEAN = {

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from towline.config import slips
 from towline.config.slips import key_slip, one_slip_away, slip
 
 KNOWN = frozenset({"filePath", "targets", "additionalTags", "apiVersions", "sourceCredentialsId", "productiveBranch", "credentialHosts", "tool"})
@@ -19,6 +22,25 @@ def test_a_key_among_those_of_others_is_a_slip_by_one_letter_only(name: str, mea
 
 def test_letters_that_changed_places_are_one_slip_and_two_other_letters_are_two() -> None:
     assert one_slip_away("ab", ["ba", "xy", "a", "abc", "AB", "b"]) == ["ba", "a", "abc", "AB", "b"]
+
+
+@given(st.text("abCd", min_size=6, max_size=9), st.frozensets(st.text("abCd", min_size=5, max_size=9), max_size=9))
+def test_those_that_are_looked_at_are_all_that_are_one_slip_away(name: str, known: frozenset[str]) -> None:
+    assert bool(key_slip(name, known)) == bool(one_slip_away(name, known))
+
+
+def test_of_many_known_names_a_few_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(name: str, known: set[str]) -> list[str]:
+        asked.append(len(known))
+        return one_slip_away(name, known)
+
+    monkeypatch.setattr(slips, "one_slip_away", counted)
+    known = frozenset(f"parameter{number:03}" for number in range(1000)) | {"filePath"}
+    assert key_slip("filePaht", known) == "filePath"
+    assert key_slip("x" * 1_000_000, known) == ""
+    assert asked == [1, 0]
 
 
 def test_names_that_only_steps_or_stages_have_may_be_farther_away() -> None:
