@@ -27,7 +27,7 @@ from towline.commands.project import (
     unknown_stage,
 )
 from towline.commands.standing import standing_of
-from towline.commands.vault_login import to_bind
+from towline.commands.vault_binding import to_bind
 from towline.config.catalog import VAULT_LOGIN, step_names, vault_keys
 from towline.config.conditions import Decision
 from towline.config.documents import Documents

@@ -9,7 +9,7 @@ import pytest
 
 from tests.calls import Ending, configure, request
 from tests.fakes.vault_server import VaultServer
-from towline.commands.vault_login import has_login
+from towline.commands.vault_binding import has_login
 
 ROLE, SECRET, TOKEN = "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID", "PIPER_vaultToken"
 ROLE_ID, SECRET_ID, TOKEN_ID = "vaultAppRoleTokenCredentialsId", "vaultAppRoleSecretTokenCredentialsId", "vaultTokenCredentialsId"
