@@ -40,7 +40,7 @@ Map settle(String name, String folder, List variables, Map request, int left = 2
     return result
 }
 
-/** The request of docs/contract.md; the values of secret entries go to `variables` (NAME=value) instead. */
+/** The request of docs/contract.md; what is secret goes to `variables` (NAME=value) instead. */
 Map requestFor(Map arguments, List variables) {
     Map parameters = new LinkedHashMap(arguments.parameters ?: [:])
     Map request = [
@@ -54,37 +54,10 @@ Map requestFor(Map arguments, List variables) {
         defaults: documents(parameters.defaults ?: []),
     ]
     for (String ours in ['script', 'stageName', 'defaults']) { parameters.remove(ours) }
-    request.parameters = withoutSecrets(parameters, 'parameters/', request.secrets, variables)
+    request.parameters = towlineSecrets.withoutSecrets(parameters, 'parameters/', request.secrets, variables)
     Map known = arguments.script.towlineEnvironment.all(arguments.script)
-    request.pipelineEnvironment = withoutSecrets(known, 'pipelineEnvironment/', request.secrets, variables)
+    request.pipelineEnvironment = towlineSecrets.withoutSecrets(known, 'pipelineEnvironment/', request.secrets, variables)
     return request
-}
-
-/** A copy of `entries` without nulls; what is secret becomes one of `variables` instead, and `secrets` says which. */
-Map withoutSecrets(Map entries, String place, Map secrets, List variables) {
-    Map kept = [:]
-    for (Object key in entries.keySet()) {
-        Object value = entries.get(key)
-        if (value != null && isSecret(key.toString()) && value != '') {
-            secrets[place + key] = 'TOWLINE_SECRET_' + (secrets.size() + 1)
-            variables.add(secrets[place + key] + '=' + (value instanceof Map || value instanceof List ? JsonOutput.toJson(value) : value))
-        } else if (value != null) {
-            kept[key.toString()] = plain(value)
-        }
-    }
-    return kept
-}
-
-/** A value as JSON has it; of another object, a plugin's for example, only what it is called. */
-Object plain(Object value) {
-    boolean known = value instanceof CharSequence || value instanceof Number || value instanceof Boolean ||
-        value instanceof Collection || value instanceof Map || value instanceof Object[]
-    return known ? value : value.toString()
-}
-
-boolean isSecret(String key) {
-    String last = key.substring(key.lastIndexOf('/') + 1).toLowerCase(Locale.ROOT).replace('_', '').replace('-', '')
-    return last.contains('password') || last.contains('token') || last.contains('secret') || last.contains('privatekey') || last == 'dockerconfigjson'
 }
 
 /** What Jenkins knows of the build; a URL loses its user and password. Who started it is a user's id, else what did, in Jenkins' words. */

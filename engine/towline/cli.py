@@ -23,7 +23,7 @@ from towline.detail import send_to
 from towline.errors import Interrupted, MachineError, TowlineError
 from towline.files import enter_workspace, version, write_whole
 from towline.limits import hold_self
-from towline.secret import is_secret
+from towline.secret_names import is_secret
 from towline.shown import tame_json, use
 from towline.wire import Outcome, Request, encode_result, read_request
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
-_SECRET = re.compile(r"password|token|secret|privatekey")
-
-_JOINTS = {ord("_"): None, ord("-"): None}
 MASK = "****"  # what stands in place of a secret where it would be shown
 PASSWORD, IDENTITY, BEARER = "password", "identity token", "registry token"
 
@@ -25,8 +21,3 @@ class Login:
     origin: str
     hosts: tuple[str, ...] = ()
     kind: str = PASSWORD
-
-
-def is_secret(key: str) -> bool:
-    """Whether the last part of a key such as `container/repositoryPassword` names a secret (docs/contract.md, Request)."""
-    return _SECRET.search(key.rpartition("/")[2].lower().translate(_JOINTS)) is not None

@@ -56,6 +56,7 @@ class Binding:
 class Request:
     """What the bridge asks for; `secrets` maps `parameters/<name>` or `pipelineEnvironment/<key>` to a variable's name.
 
+    Those of `encoded` are JSON there, the others texts.
     `bound`: the Jenkins credentials that it has bound, as earlier runs of this call asked for them.
     """
 
@@ -66,6 +67,7 @@ class Request:
     parameters: Mapping[str, object] = field(default_factory=dict)
     pipeline_environment: Mapping[str, object] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    encoded: frozenset[str] = frozenset()
     bound: tuple[Binding, ...] = ()
     build: Build = field(default_factory=Build)
     defaults: tuple[Document, ...] = ()
@@ -114,10 +116,10 @@ def parse_request(data: object) -> Request:
     build = _record(fields.pop("build", {}), dict.fromkeys(_BUILD, str), "the request's build")
     bound = tuple(_binding(entry) for entry in fields.pop("bound", []))
     documents = [_record(entry, {"name": str, "text": str}, "the request's defaults") for entry in fields.pop("defaults", [])]
-    secrets = fields.get("secrets", {})
-    if not all(isinstance(variable, str) for variable in secrets.values()):
-        raise UsageError("the request's secrets must map names to names of environment variables")
+    secrets = fields.pop("secrets", {})
     return Request(
+        secrets={name: _variable(place) for name, place in secrets.items()},
+        encoded=frozenset(name for name, place in secrets.items() if isinstance(place, dict)),
         pipeline_environment=fields.pop("pipelineEnvironment", {}),
         **fields,
         bound=bound,
@@ -133,6 +135,14 @@ def _binding(data: object) -> Binding:
     if not all(isinstance(name, str) for name in variables.values()):
         raise UsageError("the request's bound must map parts to names of environment variables")
     return Binding(credentials_id=entry.get("credentialsId", ""), kind=entry.get("kind", ""), variables=variables)
+
+
+def _variable(place: object) -> str:
+    """The variable that holds a secret, as text or as `{"json": VARIABLE}`."""
+    variable = place.get("json") if isinstance(place, dict) and len(place) == 1 else place
+    if not isinstance(variable, str):
+        raise UsageError("the request's secrets must map names to names of environment variables")
+    return variable
 
 
 def _record(data: object, keys: Mapping[str, type], what: str) -> dict[str, Any]:

@@ -76,7 +76,8 @@ def test_a_field_of_another_type_is_refused_by_name(key: str, value: object) -> 
     ({"defaults": ["x"]}, "the request's defaults must be a JSON object", UsageError.usual_hint),
     ({"bound": [{"credentialId": "x"}]}, "the request's bound has an unknown key 'credentialId'", "did you mean 'credentialsId'?"),
     ({"bound": [{"variables": {"text": 5}}]}, "the request's bound must map parts to names of environment variables", UsageError.usual_hint),
-    ({"secrets": {"parameters/password": 5}}, "the request's secrets must map names to names of environment variables", UsageError.usual_hint),
+    *(({"secrets": {"parameters/password": place}}, "the request's secrets must map names to names of environment variables", UsageError.usual_hint)
+      for place in (5, None, {}, {"text": "X"}, {"json": 5}, {"json": "X", "text": "Y"}, ["X"])),
 ])
 def test_what_the_contract_does_not_know_is_refused_with_the_nearest_name(change: dict[str, object], message: str, hint: str) -> None:
     refused = fault({**FULL, **change})

@@ -142,8 +142,48 @@ class BridgeTest extends LibraryTest {
     }
 
     @Test void 'a secret list is handed over as JSON'() {
-        answering().run("imagePushToRegistry script: this, tokens: ['a1', 'b2']")
-        assert engine.environment()[engine.request().secrets['parameters/tokens']] == '["a1","b2"]'
+        answering().run("imagePushToRegistry script: this, tokens: ['a1', 'b2'], pin: 1, password: 7")
+        assert engine.request().secrets.keySet() == ['parameters/tokens', 'parameters/password'] as Set
+        assert engine.environment()[engine.request().secrets['parameters/tokens'].json] == '["a1","b2"]'
+        assert engine.environment()[engine.request().secrets['parameters/password'].json] == '7'
+    }
+
+    @Test void 'an entry that holds a secret at any depth is handed over whole, as JSON'() {
+        CpsHarness h = answering()
+        jenkins.others.plugin = { -> Locale.GERMAN }
+        h.run('''String inner = 'hunter2$HOME'
+            towlineEnvironment.set('custom/config', [password: "a\${inner}" as String, user: 'bob'])
+            towlineEnvironment.set('container/registryUrl', 'https://bob:open-sesame@staging.invalid/x')
+            imagePushToRegistry script: this, targets: [[serverUrl: 'x', password: "b\${inner}"]], nested: [[a: [[[token: inner]] as Set, plugin()]]] as Object[],
+                targetImages: [app: 'shop/app'], plain: [a: [plugin()]], requirePullSecret: true, tokens: [], nobody: [password: null]''')
+        Map request = engine.request()
+        assert request.parameters == [targetImages: [app: 'shop/app'], plain: [a: ['de']], requirePullSecret: true, tokens: [], nobody: [password: null]]
+        assert request.pipelineEnvironment == [:]
+        Map environment = engine.environment()
+        Closure decoded = { String name -> new groovy.json.JsonSlurper().parseText(environment[request.secrets[name].json]) }
+        assert decoded('parameters/targets') == [[serverUrl: 'x', password: 'bhunter2$HOME']]
+        assert decoded('parameters/nested') == [[a: [[[token: 'hunter2$HOME']], 'de']]]
+        assert decoded('pipelineEnvironment/custom/config') == [password: 'ahunter2$HOME', user: 'bob']
+        assert environment[request.secrets['pipelineEnvironment/container/registryUrl']] == 'https://bob:open-sesame@staging.invalid/x'
+        assert !engine.requestText().contains('hunter2') && !engine.requestText().contains('open-sesame')
+    }
+
+    @Test void 'the names of the list are secret, whatever joins their words, and where a secret is said to be is not'() {
+        List secret = ['apiKey', 'API-KEY', 'custom/api_key', 'passphrase', 'pwd', 'dbPwd', 'kubeConfig', 'sshKey', 'accessKey', 'authorization', 'cookie', 'auth', 'credentials']
+        List open = ['gitHttpsCredentialsId', 'githubTokenCredentialsId', 'registryCredentialsVaultSecretName', 'tokenUrl', 'privateKeyFile', 'vaultTestCredentialPath', 'authorName']
+        CpsHarness h = answering()
+        jenkins.others.entries = { -> (secret + open).collectEntries { [(it): 'hunter2'] } }
+        h.run("towline script: this, step: 'imagePushToRegistry', parameters: entries()")
+        assert engine.request().secrets.keySet() == secret.collect { 'parameters/' + it } as Set
+        assert engine.request().parameters.keySet() == open as Set
+    }
+
+    @Test void 'a secret that no variable can hold is an error'() {
+        CpsHarness h = answering()
+        assert failure(h, "towlineEnvironment.set('custom/config', [password: 'x', text: 'ä' * 70000]); imagePushToRegistry script: this")
+            .startsWith('[towline] pipelineEnvironment/custom/config holds a secret and is too large')
+        assert engine.calls == 0
+        assertNothingIsLeft()
     }
 
     @Test void 'the shell text is the same whatever is called'() {

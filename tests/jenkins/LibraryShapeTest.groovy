@@ -2,7 +2,7 @@ import org.junit.Test
 
 /** The habits of the library, held by numbers. */
 class LibraryShapeTest {
-    static final Map<String, Integer> BUDGETS = [towline: 150, towlineStage: 80, towlinePipeline: 60, towlineEnvironment: 60]
+    static final Map<String, Integer> BUDGETS = [towline: 150, towlineStage: 80, towlinePipeline: 60, towlineEnvironment: 60, towlineSecrets: 80]
     static final int STEP = 15
 
     final List<File> vars = new File('vars').listFiles().findAll { it.name.endsWith('.groovy') }.sort { it.name }

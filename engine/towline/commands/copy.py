@@ -27,7 +27,6 @@ from towline.registry.progress import Progress
 from towline.registry.report import line, outputs
 from towline.registry.source import Source
 from towline.registry.verify import verify_images
-from towline.secret import is_secret
 from towline.steps.registry_access import limit_copy, network, registry_client
 from towline.steps.task import Task
 from towline.steps.wanted_images import wanted_platforms, wanted_referrers
@@ -108,7 +107,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 def _schema() -> StepSchema:
     """The parameters as a step's metadata has them; none of them must be set."""
     parameters = tuple(
-        Parameter(name=name, type=kind, description=description, scope=(), default=default, secret=is_secret(name),
+        Parameter(name=name, type=kind, description=description, scope=(), default=default, secret=name.endswith("Password"),
                   minimum=1 if name == "copyDeadline" else None, format="host" if name == HOSTS else "")
         for name, (kind, description, default) in PARAMETERS.items()
     )

@@ -21,7 +21,8 @@ from towline.config.resolve import check, secrets_in_files
 from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.types import EMPTY, coerce
 from towline.errors import UsageError
-from towline.secret import MASK, is_secret
+from towline.secret import MASK
+from towline.secret_names import is_secret, names_nothing
 from towline.shown import tame_lines
 from towline.suggest import nearest
 from towline.wire import SUCCESS, Outcome
@@ -121,7 +122,7 @@ def _place(parameter: Parameter, setting: Setting, view: _View) -> dict[str, obj
     value = _taken(setting.value, parameter.type)
     if parameter.type == "objects" and not view.schema.library and isinstance(value, list):
         value = [_over(item, view.schema.over(parameter.name)) for item in value]
-    shown = MASK if parameter.secret and value not in EMPTY else _open(value, view.mask)
+    shown = MASK if parameter.secret and value not in EMPTY else _open(value, view.mask, named=not names_nothing(parameter.name))
     alias = view.aliases.get((parameter.name, setting.origin), "")
     return {"value": shown, "layer": setting.layer, "origin": _open(setting.origin, view.mask), "alias": alias, "trusted": setting.trusted}
 
@@ -141,10 +142,13 @@ def _taken(value: object, kind: str) -> object:
         return value
 
 
-def _open(value: object, mask: Callable[[str], str]) -> object:
-    """A value without what is secret in it: by name inside a map, by being a secret of another parameter, as user info of a URL, as a whole file in JSON."""
+def _open(value: object, mask: Callable[[str], str], *, named: bool = True) -> object:
+    """A value without what is secret in it: by being a secret of another parameter, as user info of a URL, as a whole file in JSON, by name inside a map.
+
+    `named`: the keys of the map are names that say something.
+    """
     if isinstance(value, Mapping):
-        return {key: MASK if is_secret(str(key)) and inner not in EMPTY else _open(inner, mask) for key, inner in value.items()}
+        return {key: MASK if named and is_secret(str(key)) and inner not in EMPTY else _open(inner, mask) for key, inner in value.items()}
     if isinstance(value, list):
         return [_open(item, mask) for item in value]
     if isinstance(value, str) and value.lstrip().startswith("{"):

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from towline.commands.call import Call
 from towline.commands.orchestrator import stage_of
 from towline.commands.project import documents as usual_documents
-from towline.commands.project import for_hosts, team_documents, tell_of_unread
+from towline.commands.project import for_hosts, hide_in_documents, hide_secrets, team_documents, tell_of_unread
 from towline.config.default_hosts import default_hosts
 from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Documents, Reader, custom_defaults, library_defaults
 from towline.config.layers import PARAMETERS_JSON
@@ -43,6 +43,7 @@ def documents(arguments: argparse.Namespace, call: Call) -> Documents:
     """The documents that the flags name; without any, the usual ones; raises ConfigError."""
     flags = (arguments.customConfig, arguments.defaultConfig is not None, ignores_custom_defaults(arguments))
     found = _named(arguments, call) if any(flags) else usual_documents(call, arguments.config)
+    hide_in_documents(call, found)
     tell_of_unread(call, found)
     return found
 
@@ -60,7 +61,9 @@ def _named(arguments: argparse.Namespace, call: Call) -> Documents:
 
 def pipeline_environment(arguments: argparse.Namespace, call: Call) -> dict[str, object]:
     """The pipeline environment below `--envRootPath`; raises ConfigError, MachineError."""
-    return environment.read(call.folder, f"{arguments.envRootPath or _ROOT}/{PurePath(environment.FOLDER).name}")
+    values = environment.read(call.folder, f"{arguments.envRootPath or _ROOT}/{PurePath(environment.FOLDER).name}")
+    hide_secrets(call, values, environment.FOLDER)
+    return values
 
 
 def ignores_custom_defaults(arguments: argparse.Namespace) -> bool:

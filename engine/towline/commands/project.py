@@ -11,16 +11,19 @@ from towline.commands.build import change_request
 from towline.commands.call import Call
 from towline.config.catalog import stage_names
 from towline.config.documents import UNREAD, Document, Documents, parse_document, read_documents, stage_name, team_file
+from towline.config.layers import PARAMETERS_JSON, read_parameters
 from towline.config.slips import section_slip
-from towline.errors import UsageError
+from towline.errors import ConfigError, UsageError
 from towline.files import version
 from towline.pipeline import environment
 from towline.proxies import Proxies
-from towline.secret import is_secret
+from towline.secret_names import secret_texts
 from towline.suggest import nearest
+from towline.written import from_json
 
 TOKENS = "PIPER_gitHubTokens"
 _PARAMETERS, _ENVIRONMENT = "parameters/", "pipelineEnvironment/"
+_SECRETS = 1000
 
 
 def documents(call: Call, config: str) -> Documents:
@@ -32,7 +35,25 @@ def documents(call: Call, config: str) -> Documents:
     carried = [parse_document(entry.text, entry.name, trusted=True) for entry in call.request.defaults]
     if change_request(call):
         carried = [replace(document, trusted=False, carried=True) for document in carried]
-    return read_documents(call.folder, config=config, team_files=_team_files(call), team_documents=carried, environ=for_hosts(call))
+    found = read_documents(call.folder, config=config, team_files=_team_files(call), team_documents=carried, environ=for_hosts(call))
+    hide_in_documents(call, found)
+    return found
+
+
+def hide_in_documents(call: Call, known: Documents) -> None:
+    """Mask from here on what is secret in documents by its name; raises ConfigError."""
+    for document in (*known.defaults, known.project):
+        hide_secrets(call, document.content, document.name)
+
+
+def hide_secrets(call: Call, values: Mapping[str, object], where: str) -> None:
+    """Mask from here on what is secret in `values` by its name, at every depth; raises ConfigError where that is too much to look for in each line."""
+    found = dict.fromkeys(secret_texts(values))
+    if len(found) > _SECRETS:
+        raise ConfigError(f"{len(found)} values are secret by their names, and at most {_SECRETS} can be kept out of the log", where=where,
+                          hint="take out of it what is not needed here")
+    for secret in found:
+        call.console.hide(secret)
 
 
 def team_documents(call: Call) -> tuple[Document, ...]:
@@ -62,8 +83,15 @@ def for_hosts(call: Call) -> Mapping[str, str]:
 
 
 def given(call: Call) -> Mapping[str, object]:
-    """The call's parameters with those that travelled as variables; raises UsageError."""
-    return {**call.request.parameters, **_secrets(call, _PARAMETERS)}
+    """The call's parameters with those that travelled as variables; their secrets are masked from here on. Raises UsageError and ConfigError."""
+    values = {**call.request.parameters, **_secrets(call, _PARAMETERS)}
+    hide_secrets(call, values, "parameters of the call")
+    try:
+        named = read_parameters(call.environ.get(PARAMETERS_JSON, ""))
+    except ConfigError:
+        return values  # told where they are read
+    hide_secrets(call, named, PARAMETERS_JSON)
+    return values
 
 
 def known_stages(known: Documents) -> frozenset[str]:
@@ -109,11 +137,9 @@ def _configured_stages(known: Documents) -> frozenset[str]:
 
 
 def pipeline_environment(call: Call) -> Mapping[str, object]:
-    """The pipeline environment: the request's where there is one, else the one on disk; its secrets are masked from here on."""
+    """The pipeline environment: the request's where there is one, else the one on disk; its secrets are masked from here on. Raises ConfigError."""
     values = {**call.request.pipeline_environment, **_secrets(call, _ENVIRONMENT)} if call.requested else environment.read(call.folder)
-    for key, value in values.items():
-        if is_secret(key) and isinstance(value, str):
-            call.console.hide(value)
+    hide_secrets(call, values, environment.FOLDER)
     return values
 
 
@@ -125,9 +151,19 @@ def _secrets(call: Call, prefix: str) -> dict[str, object]:
         if variable not in call.environ:
             raise UsageError(f"the variable {variable} of secret {name!r} is not set")
         if name.startswith(prefix):
-            call.console.hide(call.environ[variable])
-            found[name.removeprefix(prefix)] = call.environ[variable]
+            found[name.removeprefix(prefix)] = _secret(call, name, call.environ[variable])
     return found
+
+
+def _secret(call: Call, name: str, text: str) -> object:
+    """What a variable holds for the entry `name` of the request: a text that is secret as a whole, or JSON with secrets in it."""
+    if name not in call.request.encoded:
+        call.console.hide(text)
+        return text
+    try:
+        return from_json(text)
+    except (ValueError, RecursionError):
+        raise UsageError(f"the variable of secret {name!r} holds no JSON", hint="use library and engine of one version") from None
 
 
 def _agree(library: str) -> None:

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from towline.config.schema import as_text
-from towline.secret import is_secret
+from towline.secret_names import is_secret, names_nothing
 
-# What a key is called that holds no secret, but where one is: `githubTokenCredentialsId`, `docker-config` of dockerConfigFileVaultSecretName.
-_ELSEWHERE = re.compile(r"(id|ids|name|names|path|paths|url|file|files|prefix|keys)$", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\s*(\$\(.*\)|\$\{.*\}|\{\{.*\}\}|<[^<>]*>|\*+|\$\w+)?\s*", re.DOTALL)
 _SHAPES = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{22}|\bglpat-[A-Za-z0-9_-]{20}|\bhv[sb]\.[A-Za-z0-9_-]{24}"
     r"|\bAKIA[0-9A-Z]{16}\b|\bxox[abpr]-[A-Za-z0-9-]{10}",
 )
+_PATHS = ("PrivateKey", "kubeConfig")  # what is called so may be the path of its file
 _PATH = 60  # characters; the shortest private key has more, also without its PEM lines
 _USER_INFO = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^/@:\s]*:([^/@\s]+)@")
 
@@ -36,9 +35,9 @@ def clear_texts(content: Mapping[str, Any], *, secret: frozenset[str], plain: fr
 
 
 def in_clear(name: str, value: object) -> bool:
-    """Whether the value of what is called `name` is the secret itself: no placeholder, and of a private key not the path of its file."""
+    """Whether the value of what is called `name` is the secret itself: no placeholder, and of a file of its own not the path."""
     text = as_text(value)
-    return not _PLACEHOLDER.fullmatch(text) and (not name.endswith("PrivateKey") or len(text) > _PATH or "PRIVATE KEY" in text)
+    return not _PLACEHOLDER.fullmatch(text) and (not name.endswith(_PATHS) or len(text) > _PATH or "PRIVATE KEY" in text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +45,19 @@ class _Names:
     secret: frozenset[str]
     plain: frozenset[str]
 
-    def rule(self, key: str, before: str) -> str:
+    def rule(self, key: str, value: object, before: str) -> str:
         """The rule that a value of `key` falls under by the key's name; all that is inside of a secret is one."""
-        if before == "secret-in-clear" or (key in self.secret and not _ELSEWHERE.search(key)):
+        if before == "secret-in-clear" or (key in self.secret and is_secret(key)):
             return "secret-in-clear"
-        return "possible-secret" if is_secret(key) and key not in self.plain and not _ELSEWHERE.search(key) else ""
+        free = key in self.plain or (isinstance(value, dict) and names_nothing(key))
+        return "possible-secret" if is_secret(key) and not free else ""
 
 
 def _walk(value: Any, path: tuple[str | int, ...], names: _Names, rule: str = "") -> Iterator[ClearText]:
     if isinstance(value, dict):
+        counts = bool(path) and not names_nothing(str(path[-1]))
         for key, inner in value.items():
-            yield from _walk(inner, (*path, key), names, names.rule(key, rule) if path else rule)
+            yield from _walk(inner, (*path, key), names, names.rule(key, inner, rule) if counts else rule)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             yield from _walk(inner, (*path, number), names, rule)

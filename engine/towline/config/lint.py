@@ -20,7 +20,8 @@ from towline.config.rules import Fault, called, fitted, untrusted
 from towline.config.schema import GENERAL, SCOPES, STAGES, STEPS, Alias, Parameter, StepSchema
 from towline.config.slips import SECTIONS, key_slip, section_slip, slip, stage_slip
 from towline.config.types import EMPTY, respelled
-from towline.secret import MASK, is_secret
+from towline.secret import MASK
+from towline.secret_names import is_secret
 from towline.suggest import close
 
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
@@ -105,9 +106,9 @@ def lint(project: Document | None, defaults: Sequence[Document], known: Known) -
 
 
 def _names(known: Known, *, secret: bool) -> frozenset[str]:
-    """The keys of parameters that are secret, or that are not; one that is secret and not called so may be the path of a file (kubeConfig)."""
+    """The keys of parameters that are secret, or that are not."""
     return frozenset(name for schema in known.steps for parameter in schema.parameters if parameter.secret is secret
-                     for name in (parameter.name, *(alias.name for alias in parameter.aliases)) if not secret or is_secret(name))
+                     for name in (parameter.name, *(alias.name for alias in parameter.aliases)))
 
 
 def _in_clear(document: Document, path: _Path, rule: str) -> Finding:

@@ -165,6 +165,12 @@ def test_a_fault_does_not_show_a_secret(workspace: Path) -> None:
     assert SECRET not in ending.out + json.dumps(ending.result)
 
 
+def test_names_of_images_are_shown_whatever_they_are_called(workspace: Path) -> None:
+    configure(workspace, "steps:\n  imagePushToRegistry:\n    targetImages: {token-service: shop/token-service}\n")
+    ending = Ending(["explain", "imagePushToRegistry", "targetImages"], workspace)
+    assert "shop/token-service" in ending.out
+
+
 def test_what_is_secret_by_its_name_inside_a_map_is_masked(workspace: Path) -> None:
     configure(workspace, "steps: {cnbBuild: {buildEnvVars: {NPM_TOKEN: abcdef, LEVEL: info, nested: {db_password: ghijkl, port: 1}, EMPTY_TOKEN: ''}}}")
     found = parameters(Ending(["explain", "cnbBuild"], workspace))

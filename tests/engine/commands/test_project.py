@@ -130,3 +130,56 @@ def test_a_second_document_that_is_not_read_is_warned_of(tmp_path: Path, monkeyp
     warnings = [line for line in Ending(words, tmp_path).err.splitlines() if "something stands behind it" in line]
     said = "only the first YAML document of a file is read, and something stands behind it"
     assert warnings == [f"warning: own.yml:3: {said}", f"warning: .pipeline/config.yml:2: {said}"]
+
+
+def quoted(workspace: Path, words: str, environ: dict[str, str] | None = None, **fields: object) -> tuple[str, str]:
+    """The message of a fault that quotes `words`, and everything else that was said."""
+    ending = call(workspace, environ or {}, **{"parameters": {"targetRegistryUrl": f"https://{words}!"}, **fields})
+    assert ending.code == 3
+    return ending.message, json.dumps(ending.result) + ending.err
+
+
+@pytest.mark.parametrize("fields", [
+    {"parameters": {"targetRegistryUrl": "https://open-sesame!", "dockerEnvVars": {"a": [{"apiKey": "open-sesame"}]}}},
+    {"pipelineEnvironment": {"custom/config": [{"user": "bob", "passphrase": "open-sesame"}]}},
+    {"pipelineEnvironment": {"container/other": "https://bob:open-sesame@r.example.com"}},
+    {"secrets": {"pipelineEnvironment/custom/config": {"json": "V"}}},
+])
+def test_nested_secrets_of_a_request_are_masked(workspace: Path, fields: dict[str, object]) -> None:
+    message, rest = quoted(workspace, "open-sesame", {"V": '{"user": "bob", "pwd": "open-sesame"}'}, **fields)
+    assert "https://****!" in message
+    assert "open-sesame" not in message + rest
+
+
+def test_nested_secrets_of_files_and_of_the_parameters_variable_are_masked(workspace: Path) -> None:
+    configure(workspace, f"general:\n  other: [{{clientSecret: from-a-file}}]\n{PUSH}")
+    given = {"PIPER_parametersJSON": '{"nested": {"token": "from-a-variable"}}'}
+    message, rest = quoted(workspace, "from-a-file.from-a-variable", given)
+    assert "https://****.****!" in message
+    assert "from-a-" not in message + rest
+
+
+def test_what_travelled_as_json_is_what_it_was(workspace: Path) -> None:
+    secrets = {"parameters/targetImages": {"json": "V"}, "parameters/targetRegistryUrl": "U"}
+    ending = call(workspace, {"V": '{"token-service": "UPPER"}', "U": "https://r.example.com"}, secrets=secrets,
+                  parameters={"sourceImages": ["token-service"], "sourceImageTag": "1"},
+                  pipelineEnvironment={"container/registryUrl": "https://s.example.com"})
+    assert ending.code == 3
+    assert "UPPER" in ending.message + ending.hint  # the name of an image, which no mask hides
+
+
+@pytest.mark.parametrize("text", ["open-sesame", "", "[" * 100_000])
+def test_a_variable_without_json_is_a_usage_error_that_does_not_show_it(workspace: Path, text: str) -> None:
+    ending = call(workspace, {"V": text}, secrets={"parameters/targetImages": {"json": "V"}})
+    assert (ending.code, ending.message) == (2, "the variable of secret 'parameters/targetImages' holds no JSON")
+    assert not text or text not in json.dumps(ending.result) + ending.err
+
+
+@pytest.mark.parametrize("number", [1000, 1001])
+def test_one_secret_more_than_can_be_masked_is_refused(workspace: Path, number: int) -> None:
+    tokens = "".join(f"    - token-{each}\n" for each in range(number))
+    configure(workspace, f"general:\n  tokens:\n{tokens}{PUSH}")
+    ending = call(workspace)
+    assert ending.code == 3
+    assert ending.message.startswith(f"{number} values are secret") == (number > 1000)
+    assert ending.where == (".pipeline/config.yml" if number > 1000 else "")

@@ -46,6 +46,9 @@ def test_what_looks_like_a_token_or_key_is_one_wherever_it_stands(text: str, aro
     ({"containerRegistrySecret": "regsecret"}, []),
     ({"tokenFile": "x", "githubTokenCredentialsId": "x", "aVaultSecretName": "x", "tokenUrl": "x", "secretPaths": ["x"], "vaultSecretKeys": ["x"]}, []),
     ({"author": "x", "path": "secrets/x"}, []),
+    ({"apiKey": "x", "passphrase": "y", "kubeConfig": ".kube/config"}, [(POSSIBLE, "x"), (POSSIBLE, "y")]),
+    ({"targetImages": {"token-service": "x"}, "credentials": {"my-token": ["host"]}}, []),
+    ({"containers": {"app": {"token": "x"}}}, [(POSSIBLE, "x")]),
 ])
 def test_the_key_says_what_is_secret(value: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     assert found(value) == expected

@@ -1,0 +1,77 @@
+"""What is secret by its name: the one list that library and engine share, `resources/towline/secret_names.txt`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from urllib.parse import unquote
+
+from towline.files import resource_text
+from towline.written import text_of
+
+_LEFT_OUT = re.compile(r"[^a-z0-9]+")
+_LOGIN = re.compile(r"://[^/\s?#:]*:([^/\s?#]+)@")  # up to the last @: a password may hold one
+
+
+def is_secret(key: str) -> bool:
+    """Whether a key such as `container/repositoryPassword` names a secret."""
+    name = _last(key)
+    found = _within().search(name) or name in _listed("=")
+    return bool(found) and not name.endswith(_listed("-"))
+
+
+def names_nothing(key: str) -> bool:
+    """Whether a map of this name has keys that are people's own words, and so say nothing: `targetImages`."""
+    return _last(key) in _listed("*")
+
+
+def secret_texts(values: Mapping[str, object]) -> Iterator[str]:
+    """Every text in `values`, at any depth, that is secret by a name on the way to it, or a password in a URL."""
+    waiting: list[tuple[object, bool, bool]] = [(dict(values), False, True)]
+    seen = set[tuple[int, bool, bool]]()  # what aliases of YAML repeat is one
+    while waiting:
+        value, named, keyed = waiting.pop()
+        if isinstance(value, dict | list | tuple):
+            if (mark := (id(value), named, keyed)) not in seen:
+                seen.add(mark)
+                waiting += _inner(value, named=named, keyed=keyed)
+        elif isinstance(value, str | int | float) and not isinstance(value, bool):
+            yield from _texts(value, named=named)
+
+
+def _inner(
+    value: dict[str, object] | Sequence[object], *, named: bool, keyed: bool
+) -> Iterator[tuple[object, bool, bool]]:
+    """What is in a map or list, each with whether a name has said that it is secret, and whether its own keys count."""
+    if not isinstance(value, dict):
+        yield from ((item, named, True) for item in value)
+        return
+    for key, inner in value.items():
+        free = keyed and not named and isinstance(inner, dict) and names_nothing(str(key))
+        yield inner, named or (keyed and not free and is_secret(str(key))), not free
+
+
+def _texts(value: str | float, *, named: bool) -> Iterator[str]:
+    if named and value != "":
+        yield value if isinstance(value, str) else text_of(value)
+    elif isinstance(value, str) and "://" in value:
+        for login in _LOGIN.findall(value):
+            yield from dict.fromkeys((login, unquote(login)))
+
+
+def _last(key: str) -> str:
+    return _LEFT_OUT.sub("", key.rpartition("/")[2].lower())
+
+
+@cache
+def _listed(sign: str) -> tuple[str, ...]:
+    """The words of the list that begin with `sign`, without it; those without a sign where it is empty."""
+    lines = [line.strip() for line in resource_text("secret_names.txt").splitlines()]
+    words = [line for line in lines if line and not line.startswith("#")]
+    return tuple(word.removeprefix(sign) for word in words if (word.startswith(sign) if sign else word.isalnum()))
+
+
+@cache
+def _within() -> re.Pattern[str]:
+    return re.compile("|".join(_listed("")))

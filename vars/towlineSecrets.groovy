@@ -1,0 +1,90 @@
+import groovy.json.JsonOutput
+
+/** What is secret travels to the engine as variables, not in a file (docs/contract.md, Request). */
+
+/** A copy of `entries` without nulls; an entry that is secret, or holds it, becomes one of `variables` (NAME=value) instead, and `secrets` says which. */
+Map withoutSecrets(Map entries, String place, Map secrets, List variables) {
+    String names = pattern(libraryResource('towline/secret_names.txt'))
+    Map kept = [:]
+    for (Object key in entries.keySet()) {
+        Object value = plain(entries.get(key))
+        if (value != null && holdsSecret(value, isNamed(key, names), names)) {
+            String variable = 'TOWLINE_SECRET_' + (secrets.size() + 1)
+            secrets[place + key] = value instanceof String ? variable : [json: variable]
+            variables.add(variable + '=' + asVariable(place + key, value instanceof String ? value : JsonOutput.toJson(value)))
+        } else if (value != null) {
+            kept[key.toString()] = value
+        }
+    }
+    return kept
+}
+
+/** A value as JSON has it; of another object, a plugin's for example, only what it is called. */
+Object plain(Object value) {
+    if (value instanceof Map) {
+        Map copy = [:]
+        for (Object key in value.keySet()) {
+            copy[key.toString()] = plain(value.get(key))
+        }
+        return copy
+    }
+    if (value instanceof Collection || value instanceof Object[]) {
+        List copy = []
+        for (Object item in (value as List)) {
+            copy.add(plain(item))
+        }
+        return copy
+    }
+    return value == null || value instanceof Number || value instanceof Boolean ? value : value.toString()
+}
+
+/** Whether there is a text or number in a plain value that is secret: it is `named` so, or a key on the way to it is, or it is a URL with a password. */
+boolean holdsSecret(Object value, boolean named, String names) {
+    if (value instanceof Map) {
+        for (String key in value.keySet()) {
+            if (holdsSecret(value.get(key), named || isNamed(key, names), names)) {
+                return true
+            }
+        }
+        return false
+    }
+    if (value instanceof List) {
+        for (Object item in value) {
+            if (holdsSecret(item, named, names)) {
+                return true
+            }
+        }
+        return false
+    }
+    return value != null && value != '' && !(value instanceof Boolean) && (named || value.toString().matches('(?s).*://[^/\\s?#:]*:[^/\\s?#]+@.*'))
+}
+
+boolean isNamed(Object key, String names) {
+    String name = key.toString()
+    return name.substring(name.lastIndexOf('/') + 1).toLowerCase(Locale.ROOT).replaceAll('[^a-z0-9]', '').matches(names)
+}
+
+/** The list of names as one pattern; the engine makes the same of it (secret_names.py). */
+String pattern(String list) {
+    List within = []
+    List whole = []
+    List ends = []
+    for (String line in list.readLines()) {
+        if (line.startsWith('=')) {
+            whole.add(line.substring(1))
+        } else if (line.startsWith('-')) {
+            ends.add(line.substring(1))
+        } else if (line.matches('[a-z0-9]+')) {
+            within.add(line)
+        }
+    }
+    return '(?!.*(?:' + ends.join('|') + ')$)(?:.*(?:' + within.join('|') + ').*|' + whole.join('|') + ')'
+}
+
+/** The text of a variable; Linux starts no program with one of more than 128 KiB. */
+String asVariable(String name, String text) {
+    if (text.getBytes('UTF-8').length > 130000) {
+        error('[towline] ' + name + ' holds a secret and is too large for a variable of the environment; leave out of it what no step needs')
+    }
+    return text
+}
