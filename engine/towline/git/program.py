@@ -112,6 +112,7 @@ class Program:
             return done
         text = self.text(done)
         if what := self._room.is_over(done, text):
+            self._room.tidy()
             if self._room.widen(words, text):
                 return self.ask(*words, stdin=stdin)
             raise self._room.refusal(what, self._remote.host, self._remote.url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -9,14 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from towline.detail import silent
-from towline.errors import ConfigError, CredentialError
+from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, MachineError
 from towline.git.base import Apart, Ends, find_ends, merged
 from towline.git.checkout import Commit
 from towline.git.lock import alone
 from towline.git.program import Program
 from towline.git.reading import Copy, Missing, OutOfScope
 from towline.git.remote import Remote
-from towline.git.room import TooLarge
+from towline.git.room import SendsTooMuch, TooLarge
 from towline.git.scope import WHOLE, Scope, scope_of
 from towline.git.signing import SigningKey, signing
 from towline.git.tree import Entry, rewrite
@@ -27,6 +28,7 @@ from towline.suggest import some
 
 _SECONDS = 600.0
 _HISTORY = 1000
+_FEWER_FILES = "name fewer files, or smaller ones; what a chart does not use can stand in its .helmignore, or outside of its folder"
 _SHORT_NAME = "give the branch's short name, such as main"
 
 
@@ -181,14 +183,15 @@ class Repository:
     def read(self, entries: Iterable[Entry]) -> dict[str, bytes]:
         """The contents of these files by path; what is not here yet comes in one request (facts 3.2, 7), what is here in none.
 
-        Raises ConfigError where they are too large together.
+        Raises ConfigError where they are too large together, GitError where one is that the server sends; each is named.
         """
         wanted = {entry.path: entry.oid for entry in entries}
         if unknown := set(wanted.values()) - self._contents.keys():
             try:
                 self._contents |= self._copy.contents(unknown)
-            except TooLarge as fault:
-                raise self._too_large({path: oid for path, oid in wanted.items() if oid in unknown}) from fault
+            except (TooLarge, SendsTooMuch) as fault:
+                absent = {path: oid for path, oid in wanted.items() if oid in unknown}
+                raise self._too_large(absent) if isinstance(fault, TooLarge) else self._sent(absent, fault) from fault
         return {path: self._contents[oid] for path, oid in wanted.items()}
 
     def commit(self, tip: Tip, changes: Mapping[str, bytes], *, message: str, author: Author) -> str:
@@ -302,8 +305,25 @@ class Repository:
         largest = sorted(wanted, key=lambda path: -sizes.get(wanted[path], 0))
         shown = some([f"{path} ({sizes.get(wanted[path], 0) / 2**20:.1f} MiB)" for path in largest], most=3)
         total = sum(sizes.values()) / 2**20
-        return ConfigError(f"{len(wanted)} files are wanted, and they are too large together ({total:.1f} MiB): {shown}", where=self.remote.url,
-                           hint="name fewer files; what a chart does not use can stand in its .helmignore, or outside of its folder")
+        what = f"{len(wanted)} files are wanted, and they are too large together ({total:.1f} MiB)" if len(wanted) > 1 else "a file is too large to be read"
+        return ConfigError(f"{what}: {shown}", where=self.remote.url, hint=_FEWER_FILES)
+
+    def _sent(self, wanted: Mapping[str, str], fault: SendsTooMuch) -> GitError:
+        """The fault of a server that sends too much, with the file that does not fit, or what is left of all where the search for it is cut short.
+
+        How large a file is only the server knows, so one half of them is asked for without the other, and so on.
+        """
+        left = sorted(wanted)
+        with contextlib.suppress(GitUnreachable, MachineError):
+            while len(left) > 1:
+                half = left[: len(left) // 2]
+                try:
+                    self._copy.bring(wanted[path] for path in half)
+                    left = left[len(half) :]
+                except SendsTooMuch:
+                    left = half
+        what = f"the file {left[0]}" if len(left) == 1 else f"one of {some(left, most=3)}"
+        return GitError(f"{fault.message} for {what}", where=fault.where, hint=_FEWER_FILES)
 
     def _tree(self, tip: Tip, changes: Mapping[str, bytes]) -> str:
         self.cover(changes)

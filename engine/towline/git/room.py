@@ -28,6 +28,10 @@ class TooLarge(ConfigError):
     """What git gives is more than this process takes."""
 
 
+class SendsTooMuch(GitError):
+    """A server sends more than this process takes."""
+
+
 class Room:
     """What git may take for one remote, whose copies lie in `folder`."""
 
@@ -57,10 +61,15 @@ class Room:
         self.most = WHOLE if wider else self.most
         return wider
 
-    def refusal(self, what: str, host: str, where: str) -> GitError:
+    def tidy(self) -> None:
+        """Take away what git could not write to its end, and leaves: it would count for the next one."""
+        for part in self._folder.glob("*/objects/pack/tmp_*"):
+            part.unlink(missing_ok=True)
+
+    def refusal(self, what: str, host: str, where: str) -> SendsTooMuch:
         """The fault of a server that gives more than that."""
         hint = f"{_FEWER}; where it is large, let its server know partial clones (uploadpack.allowFilter)"
-        return GitError(f"{host} sends more than git may take here ({what})", where=where, hint=hint)
+        return SendsTooMuch(f"{host} sends more than git may take here ({what})", where=where, hint=hint)
 
     def too_large(self, what: str, command: str, where: str) -> TooLarge:
         """The fault of contents that take more than that."""

@@ -18,6 +18,7 @@ from towline.git.reading import OutOfScope
 from towline.git.remote import parse_remote
 from towline.git.repository import Author, Repository, Tip
 from towline.git.scope import scope_of
+from towline.limits import MIB
 
 AUTHOR = Author(name="Ann Example", email="ann@example.com")
 FILES: Mapping[str, bytes | tuple[bytes, int]] = {
@@ -506,3 +507,34 @@ def test_files_that_are_too_large_together_are_named(server: GitServer, environ:
             repository.read(entries.values())
         assert ".helmignore" in caught.value.hint
         assert repository.read([entries["small"]]) == {"small": b"1"}
+
+
+@pytest.mark.parametrize("past", ["with the past", ""])
+def test_a_file_for_which_there_is_no_room_is_named(past: str, server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "USUAL", replace(room.USUAL, file_size=2 * MIB))
+    server.create("demo", {"large": os.urandom(4 * MIB), **{f"small-{number}": os.urandom(number) for number in range(9)}})
+    repository = opened()
+    tip = repository.fetch("main")
+    entries = {entry.path: entry for entry in repository.listing(tip.commit)}
+    if past:
+        repository.expect_history(tip)
+    with pytest.raises(GitError, match=r"sends more than git may take here \(2 MiB on disk\) for the file large\Z") as caught:
+        repository.read(entries.values())
+    assert ".helmignore" in caught.value.hint
+    with pytest.raises(GitError, match=r"for the file large\Z"):
+        repository.read([entries["large"]])
+    assert repository.read([entries["small-1"]])
+
+
+def test_where_time_is_over_all_files_are_named_that_may_be_the_one(server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "USUAL", replace(room.USUAL, file_size=2 * MIB))
+    server.create("demo", {"large": os.urandom(4 * MIB), "small": b"1"})
+    repository = opened()
+    entries = repository.listing(repository.fetch("main").commit)
+
+    def late(_: object) -> None:
+        raise GitUnreachable("the deadline is over")
+
+    monkeypatch.setattr(repository._copy, "bring", late)
+    fault = repository._sent({entry.path: entry.oid for entry in entries}, room.SendsTooMuch("too much"))
+    assert fault.message == "too much for one of large, small"
