@@ -158,9 +158,12 @@ class Connection(http.client.HTTPConnection):
             return socket.create_connection((route.proxy.host, route.proxy.port), self._network.connect)
         for address in reach.addresses(route.where, route.named_by):
             try:
-                return socket.create_connection((address, self.port), self._network.connect)
+                sock = socket.create_connection((address, self.port), self._network.connect)
             except OSError as unreachable:
                 fault = unreachable
+            else:
+                reach.met(route.where, address)
+                return sock
         raise fault
 
     def _secure(self, raw: socket.socket) -> None:

@@ -28,6 +28,7 @@ class Reach:
     def __init__(self, *, outside: bool = False) -> None:
         self._outside = outside
         self._first: dict[str, frozenset[str]] = {}
+        self._met: dict[str, set[str]] = {}
         self._behind: dict[str, list[str]] = {}
 
     def addresses(self, where: str, named_by: str = "") -> list[str]:
@@ -41,6 +42,10 @@ class Reach:
             if self._outside and fault.errno != socket.EAI_AGAIN:
                 raise _unknown(where) from fault
             raise
+
+    def met(self, where: str, address: str) -> None:
+        """The origin was met at this address: of several networks that its name has, this is its own."""
+        self._met.setdefault(_place(where)[0], set()).add(kind(address))
 
     def check_before_proxy(self, where: str, named_by: str = "") -> None:
         """The same for a host that a proxy connects to, as far as its name is known here; raises Lasting."""
@@ -58,13 +63,19 @@ class Reach:
         return allowed
 
     def _own(self, host: str, named_by: str) -> Collection[str] | None:
-        """The networks of who names the host; None for whoever configured it."""
+        """The networks of who names the host; None for whoever configured it.
+
+        Who was met outside, or may have been, is outside: whoever holds a name may give it an
+        address inside as well, which is none of his.
+        """
         if self._outside:
             return {PUBLIC}
         if not named_by:
             return self._first.get(host)
         namer = _place(named_by)[0]
-        return self._first.get(namer) or {kind(one) for one in self._known_here(named_by)} or {PUBLIC}
+        own = self._met.get(namer) or self._first.get(namer)
+        own = own or {kind(one) for one in self._known_here(named_by)}
+        return own if own and PUBLIC not in own else {PUBLIC}
 
     def _known_here(self, where: str) -> list[str]:
         """The addresses of a host as far as they are known here, asked for once and not for long."""

@@ -212,6 +212,19 @@ def test_a_host_that_we_named_is_not_checked_and_its_connection_serves_no_one_el
     assert names.dialled == ["10.0.0.6"]
 
 
+@pytest.mark.parametrize("addresses", ["10.0.0.5 {}", "{} 10.0.0.5"])
+def test_where_it_was_met_says_how_far_inside_a_host_may_send_us(monkeypatch: pytest.MonkeyPatch, server: Echo, addresses: str) -> None:
+    """The owner of a name outside may give it an address inside as well."""
+    Names(monkeypatch, {"registry.example.com": addresses.format(OUTSIDE), "wiki.corp": "10.0.0.6"}, port=server.port)
+    with reaching() as transport:
+        get(transport, f"{REGISTRY}/x")
+        if addresses.startswith("10."):
+            get(transport, "http://wiki.corp/x", named_by=REGISTRY)
+        else:
+            with pytest.raises(TransportError, match="its address is private"):
+                get(transport, "http://wiki.corp/x", named_by=REGISTRY)
+
+
 def test_the_next_address_is_tried_where_one_does_not_answer(server: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.create_connection
     Names(monkeypatch, {"storage.example.net": "127.0.0.2 127.0.0.1"})
