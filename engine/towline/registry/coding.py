@@ -9,6 +9,7 @@ from towline.errors import RegistryError
 
 _GZIP = frozenset({"gzip", "x-gzip"})
 _MAGIC = b"\x1f\x8b"
+_MEMBERS = 1000  # each costs a copy of what comes after it; tools that pack in parallel make one for 64 KiB or more
 _EITHER, _RAW = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS  # the head tells gzip and zlib; raw deflate, as some servers send it, has none
 
 
@@ -27,7 +28,9 @@ def decoded(body: bytes, headers: Message, *, limit: int, where: str) -> bytes:
 def _unpacked(body: bytes, coding: str, limit: int, where: str) -> bytes:
     """Every member of a packed body."""
     found, bits = b"", _EITHER if body[:1] in (b"\x1f", b"\x78") else _RAW
-    while body:
+    for _ in range(_MEMBERS):
+        if not body:
+            break
         try:
             packed = zlib.decompressobj(bits)
             found += packed.decompress(body, limit + 1 - len(found))
@@ -38,4 +41,6 @@ def _unpacked(body: bytes, coding: str, limit: int, where: str) -> bytes:
         if not packed.eof:
             raise RegistryError(f"the answer came with Content-Encoding {coding!r}, and its end is missing", where=where)
         body = packed.unused_data
+    if body:
+        raise RegistryError(f"the answer came with Content-Encoding {coding!r} in too many parts", where=where)
     return found
