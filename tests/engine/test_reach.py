@@ -49,14 +49,19 @@ def test_a_namer_of_whom_nothing_is_known_counts_as_outside(monkeypatch: pytest.
         Reach().addresses("https://registry.corp", "https://behind.example.com")
 
 
-def test_who_is_met_outside_is_outside_whatever_else_the_name_has(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("met", ["", OUTSIDE])
+def test_who_is_met_outside_is_outside_whatever_else_the_name_has(monkeypatch: pytest.MonkeyPatch, met: str) -> None:
     Names(monkeypatch, {"both.example.com": f"{OUTSIDE} 10.0.0.5", "wiki.corp": "10.0.0.6"})
-    for met in ("", OUTSIDE):
-        reach = Reach()
-        assert reach.addresses("http://both.example.com") == [OUTSIDE, "10.0.0.5"]
-        if met:
-            reach.met("http://both.example.com", met)
-        with pytest.raises(Lasting, match="its address is private"):
-            reach.addresses("http://wiki.corp", "http://both.example.com")
-    reach.met("http://registry.corp", "10.0.0.5")  # one with an address outside, too, that nobody uses
-    assert reach.addresses("http://wiki.corp", "http://registry.corp") == ["10.0.0.6"]
+    reach = Reach()
+    assert reach.addresses("http://both.example.com") == [OUTSIDE, "10.0.0.5"]
+    if met:
+        reach.met("http://both.example.com", met)
+    with pytest.raises(Lasting, match="its address is private"):
+        reach.addresses("http://wiki.corp", "http://both.example.com")
+
+
+def test_who_is_met_inside_may_send_us_there_whatever_else_the_name_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    Names(monkeypatch, {"both.corp": f"{OUTSIDE} 10.0.0.5", "wiki.corp": "10.0.0.6"})
+    reach = Reach()
+    reach.met("http://both.corp", "10.0.0.5")
+    assert reach.addresses("http://wiki.corp", "http://both.corp") == ["10.0.0.6"]
