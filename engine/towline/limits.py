@@ -39,6 +39,18 @@ def hold_self() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (OWN if most == resource.RLIM_INFINITY else min(OWN, most), most))
 
 
+@contextlib.contextmanager
+def unheld() -> Iterator[None]:
+    """Without the bound of `hold_self` on memory while the block runs: what is started in it is the caller's own."""
+    held, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_DATA, (held, most))
+
+
 def impose(pid: int, limits: Limits) -> None:
     """Have the kernel hold process `pid` to its limits, where it can; never above one that is there. Time and output are for who reads it."""
     if not hasattr(resource, "prlimit"):  # Linux alone has it

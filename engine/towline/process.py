@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -17,11 +17,14 @@ from typing import IO
 from towline.detail import detail
 from towline.errors import ConfigError, MachineError, TowlineError
 from towline.files import in_workspace
-from towline.limits import Limits, impose
+from towline.limits import Limits, impose, unheld
 
 _USUAL = Limits()
 _PIECE = 64 * 1024
 _LOOK = 0.1  # seconds between two looks whether the child has ended
+_GRACE = 10.0  # seconds for a program of the caller's own to put its things away
+_OUT, _ERR = 1, 2
+_Take = Callable[[int, bytes], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +71,36 @@ def run(
     return Completed(code=child.returncode, out=out, err=err)
 
 
-def _start(command: Sequence[str], environment: Mapping[str, str], folder: Path | None) -> subprocess.Popen[bytes]:
-    """Begin it. As this process does, it ignores SIGXFSZ and SIGPIPE: so a write beyond its limits is an error that it can tell."""
+def attend(command: Sequence[str], *, environment: Mapping[str, str], take: _Take, seconds: float) -> int:
+    """Run a program of the caller's own to its end, with this process's input and no limit but the time; its exit code (negative: the signal).
+
+    What it writes goes to `take` as it comes, with the number of its stream: 1 or 2. What it leaves running stays; if this ends before it, it
+    is asked to end, then killed with its group. Raises MachineError, ConfigError and Overrun.
+    """
+    with unheld():
+        child = _start(command, environment, None, own=True)
+    try:
+        _follow(child, take, end=time.monotonic() + seconds)
+        code = child.wait()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError, PermissionError, Overrun, TowlineError):
+            os.killpg(child.pid, signal.SIGTERM)
+            _follow(child, take, end=time.monotonic() + _GRACE)
+        _end(child)
+        raise
+    _close(child)
+    return code
+
+
+def _start(command: Sequence[str], environment: Mapping[str, str], folder: Path | None, *, own: bool = False) -> subprocess.Popen[bytes]:
+    """Begin it. As this process does, it ignores SIGXFSZ and SIGPIPE: so a write beyond its limits is an error that it can tell.
+
+    `own`: it is the caller's own, without limits, and reads what the caller gives it.
+    """
     try:
         return subprocess.Popen(  # noqa: S603 - the one place; an argument list, no shell
-            list(command), env=dict(environment), cwd=folder, start_new_session=True, restore_signals=False,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            list(command), env=dict(environment), cwd=folder, start_new_session=True, restore_signals=own,
+            stdin=None if own else subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
     except (OSError, ValueError) as fault:
         raise _not_started(Path(command[0]).name, folder, fault) from fault
@@ -88,20 +115,29 @@ def _not_started(name: str, folder: Path | None, fault: OSError | ValueError) ->
 
 
 def _exchange(child: subprocess.Popen[bytes], stdin: bytes, limits: Limits) -> tuple[bytes, bytes]:
+    """What it writes, held to its cap."""
+    taken = {_OUT: bytearray(), _ERR: bytearray()}
+
+    def take(stream: int, piece: bytes) -> None:
+        taken[stream] += piece
+        if len(taken[stream]) > limits.output:
+            raise Overrun("output cap")
+
+    _follow(child, take, end=time.monotonic() + limits.seconds, stdin=stdin)
+    return bytes(taken[_OUT]), bytes(taken[_ERR])
+
+
+def _follow(child: subprocess.Popen[bytes], take: _Take, *, end: float, stdin: bytes = b"") -> None:
     """Feed and read until the child has ended and nothing more is in its pipes; its own children may hold them open for ever."""
-    assert child.stdin
-    assert child.stdout
-    assert child.stderr
-    end = time.monotonic() + limits.seconds
     waiting = memoryview(stdin)
-    taken: dict[IO[bytes], bytearray] = {child.stdout: bytearray(), child.stderr: bytearray()}
     with selectors.DefaultSelector() as selector:
-        for stream in taken:
-            selector.register(stream, selectors.EVENT_READ)
-        if waiting:
+        for stream, number in ((child.stdout, _OUT), (child.stderr, _ERR)):
+            if stream and not stream.closed:
+                selector.register(stream, selectors.EVENT_READ, number)
+        if child.stdin and waiting:
             os.set_blocking(child.stdin.fileno(), False)
             selector.register(child.stdin, selectors.EVENT_WRITE)
-        else:
+        elif child.stdin:
             child.stdin.close()
         while selector.get_map():
             left, ended = end - time.monotonic(), _has_ended(child)
@@ -113,10 +149,11 @@ def _exchange(child: subprocess.Popen[bytes], stdin: bytes, limits: Limits) -> t
             for key, _ in ready:
                 if key.fileobj is child.stdin:
                     waiting = _feed(child.stdin, waiting, selector)
+                elif piece := os.read(key.fd, _PIECE):
+                    take(key.data, piece)
                 else:
-                    _take(key.fileobj, taken, selector, limits.output)  # type: ignore[arg-type]
+                    selector.unregister(key.fileobj)
     _await_end(child, end)
-    return bytes(taken[child.stdout]), bytes(taken[child.stderr])
 
 
 def _feed(stream: IO[bytes], waiting: memoryview, selector: selectors.BaseSelector) -> memoryview:
@@ -128,16 +165,6 @@ def _feed(stream: IO[bytes], waiting: memoryview, selector: selectors.BaseSelect
         selector.unregister(stream)
         stream.close()
     return waiting
-
-
-def _take(stream: IO[bytes], taken: dict[IO[bytes], bytearray], selector: selectors.BaseSelector, most: int) -> None:
-    piece = os.read(stream.fileno(), _PIECE)
-    if not piece:
-        selector.unregister(stream)
-        return
-    taken[stream] += piece
-    if len(taken[stream]) > most:
-        raise Overrun("output cap")
 
 
 def _has_ended(child: subprocess.Popen[bytes]) -> bool:
@@ -163,6 +190,10 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+    _close(child)
+
+
+def _close(child: subprocess.Popen[bytes]) -> None:
     for stream in (child.stdin, child.stdout, child.stderr):
         if stream:
             with contextlib.suppress(BrokenPipeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from towline.errors import ConfigError, MachineError
+from towline.errors import ConfigError, Interrupted, MachineError
 from towline.files import enter_workspace
 from towline.limits import Limits
-from towline.process import Completed, Overrun, find, run
+from towline.process import Completed, Overrun, attend, find, run
 
 CALM = {"PATH": "/usr/bin:/bin"}
 
@@ -220,3 +221,77 @@ def test_nothing_is_left_open_or_unwaited() -> None:
     pids = [int(python("import os; print(os.getpid())").out) for _ in range(3)]
     assert sorted(Path("/proc/self/fd").iterdir()) == before
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+# ---- a program of the caller's own
+
+
+def attended(code: str, *, seconds: float = 300.0) -> tuple[int, bytes, bytes]:
+    taken = {1: b"", 2: b""}
+
+    def take(stream: int, piece: bytes) -> None:
+        taken[stream] += piece
+
+    return attend([sys.executable, "-I", "-c", code], environment=CALM, take=take, seconds=seconds), taken[1], taken[2]
+
+
+def test_an_attended_program_has_its_code_and_both_streams() -> None:
+    assert attended("import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)") == (7, b"out\n", b"err\n")
+    assert attended("import os; os.kill(os.getpid(), 9)")[0] == -9
+
+
+def test_what_it_writes_comes_while_it_runs(tmp_path: Path) -> None:
+    """It goes on only when its first line was taken."""
+    sign = tmp_path / "taken"
+    code = f"import os, time; print('first', flush=True)\nwhile not os.path.exists({str(sign)!r}): time.sleep(0.01)\nprint('second')"
+    pieces: list[bytes] = []
+
+    def take(_stream: int, piece: bytes) -> None:
+        pieces.append(piece)
+        sign.touch()
+
+    assert attend([sys.executable, "-I", "-c", code], environment=CALM, take=take, seconds=300) == 0
+    assert b"".join(pieces) == b"first\nsecond\n"
+
+
+def test_it_reads_what_this_process_reads_and_has_no_limits_of_ours() -> None:
+    """Started by a process that holds itself to its memory, as the engine does."""
+    inner = "import resource, signal, sys; print(sys.stdin.read(), resource.getrlimit(resource.RLIMIT_DATA)[0], signal.getsignal(signal.SIGPIPE) is signal.SIG_DFL)"
+    code = ("import resource, sys; from towline.limits import hold_self; from towline.process import attend; hold_self();"
+            f"attend([sys.executable, '-I', '-c', {inner!r}.replace('signal.SIG_DFL', 'signal.SIG_IGN')], environment={{}}, seconds=300,"
+            " take=lambda stream, piece: print(piece.decode(), end=''));"
+            "print(resource.getrlimit(resource.RLIMIT_DATA)[0])")
+    ended = run([sys.executable, "-c", code], environment=CALM, stdin=b"given", limits=Limits(seconds=300, memory=8 * 1024**3))
+    assert ended.out.decode().split() == ["given", str(8 * 1024**3), "True", str(4 * 1024**3)], ended.err  # python ignores SIGPIPE by itself
+
+
+def test_where_this_ends_first_it_may_put_its_things_away() -> None:
+    put_away = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (print('put away', flush=True), sys.exit(0)))"
+    taken: list[bytes] = []
+
+    def take(_stream: int, piece: bytes) -> None:
+        taken.append(piece)
+        if piece == b"ready\n":
+            raise Interrupted(15)
+
+    with pytest.raises(Interrupted):
+        attend([sys.executable, "-I", "-c", f"{put_away}; print('ready', flush=True); time.sleep(600)"], environment=CALM, take=take, seconds=300)
+    assert b"".join(taken) == b"ready\nput away\n"
+
+
+def test_an_attended_program_ends_in_time() -> None:
+    with pytest.raises(Overrun, match="time limit"):
+        attended("import time; time.sleep(600)", seconds=0.2)
+
+
+def test_what_it_leaves_running_stays() -> None:
+    """As it would without us: a daemon of a build tool is another build's, too."""
+    left = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-I', '-c', 'import time; time.sleep(600)']).pid)"
+    code, out, _ = attended(left)
+    pid = int(out)
+    try:
+        assert code == 0
+        os.kill(pid, 0)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    assert gone(pid)
