@@ -20,6 +20,7 @@ VAULT_CREDENTIALS = dict(zip(VAULT_LOGIN, ("vaultTokenCredentialsId", "vaultAppR
                              strict=True))  # the ids of the Jenkins credentials that each may be bound from
 VAULT_KEYS = frozenset({"vaultServerUrl", "vaultNamespace", "vaultPath", "vaultBasePath", "vaultPipelineName", "vaultPaths", "skipVault",
                         "vaultDisableOverwrite", *VAULT_CREDENTIALS.values()})
+PROGRAM_KEYS = frozenset(f"vault{kind}Credential{part}" for kind in ("", "Test") for part in ("Path", "Keys", "EnvPrefix"))  # for `towline exec` alone
 _FOLDER, _ENDING = "steps", ".yaml"
 _WORD = re.compile(r"\w+")
 
@@ -61,7 +62,7 @@ def spellings(name: str) -> tuple[str, ...]:
 def vault_keys(step: StepSchema) -> frozenset[str]:
     """The keys that a configuration or a call may set for Vault beside the step's own parameters."""
     named = {parameter.vault.secret for parameter in step.parameters if parameter.vault}
-    return (VAULT_KEYS | named) - {parameter.name for parameter in step.parameters}
+    return (VAULT_KEYS | PROGRAM_KEYS | named) - {parameter.name for parameter in step.parameters}
 
 
 @cache

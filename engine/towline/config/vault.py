@@ -1,6 +1,6 @@
 """Pure. What Vault is asked for a step, from its metadata and its settings: at which server, which paths, which fields (facts 8).
 
-Only what parameters need. General and test credentials, and the rotation of the login itself, have their place beside `questions`.
+What parameters need; what programs need stands in `program_credentials`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ URL, PATHS = "vaultServerUrl", "vaultPaths"
 _ROOTS = {"vaultPath": "$(vaultPath)", "vaultPipelineName": "$(vaultBasePath)/$(vaultPipelineName)", "vaultBasePath": "$(vaultBasePath)/GROUP-SECRETS"}
 _PROPERTY = re.compile(r"\$\(([A-Za-z0-9.]*)\)")
 _DEPTH, _LENGTH = 10, 2048
+Ask = Callable[[StepSchema, Settings, Mapping[str, Setting]], "Iterator[Question]"]
 _RECORD = ("url", "hosts")  # fields of a secret that name the hosts that it is for
 
 
@@ -81,8 +82,10 @@ class Answer:
     hosts: tuple[str, ...] = ()
 
 
-def plan(step: StepSchema, vault: StepSchema, inputs: Inputs) -> Plan | None:
+def plan(step: StepSchema, vault: StepSchema, inputs: Inputs, ask: Ask | None = None) -> Plan | None:
     """What to ask for `step`, with `vault` as the metadata of Vault's own settings; None where Vault is off or nothing is to be asked.
+
+    `ask` says what is asked, instead of `questions`.
 
     Raises ConfigError for settings that do not fit, CredentialError where the login would go over plain http.
     """
@@ -92,20 +95,21 @@ def plan(step: StepSchema, vault: StepSchema, inputs: Inputs) -> Plan | None:
     settings = resolve(metadata, own, part=True)
     if not settings.given(URL) or settings.flag("skipVault"):
         return None
-    asked = tuple(questions(step, settings, effective(step, replace(inputs, vault=None))))
+    ask = ask or questions
+    asked = tuple(ask(step, settings, effective(step, replace(inputs, vault=None))))
     if not asked:
         return None
-    sure, bounds = _trusted(step, metadata, own)
+    sure, bounds = _trusted(step, metadata, own, ask)
     chosen = {path: origin for one in asked for path, origin in one.origins.items() if path not in sure}
     return Plan(server=_server(settings), questions=asked, settings=settings, named=_named(settings), chosen=chosen, bounds=bounds)
 
 
-def _trusted(step: StepSchema, metadata: StepSchema, inputs: Inputs) -> tuple[frozenset[str], tuple[str, ...]]:
+def _trusted(step: StepSchema, metadata: StepSchema, inputs: Inputs, ask: Ask) -> tuple[frozenset[str], tuple[str, ...]]:
     """The paths that trusted layers alone come to, and the roots that they name."""
     settings = checked_settings(metadata, [layer for layer in ordered(metadata, inputs) if layer.trusted])
     values = settled(step, [layer for layer in ordered(step, inputs) if layer.trusted])
-    sure = frozenset(path for one in questions(step, settings, values) for path in one.paths)
-    properties = _properties(step, settings, values)
+    sure = frozenset(path for one in ask(step, settings, values) for path in one.paths)
+    properties = properties_of(step, settings, values)
     roots = (interpolate(text, properties) or text.partition("$(")[0].rpartition("/")[0]  # else the part that the project cannot change
              for text in (settings.text("vaultPath"), settings.text("vaultBasePath")))
     return sure, tuple(filter(None, (_clean(root, "") for root in roots)))
@@ -198,30 +202,38 @@ def _place(url: str) -> tuple[str, str]:
 
 def questions(step: StepSchema, settings: Settings, values: Mapping[str, Setting]) -> Iterator[Question]:
     """One question for each parameter that Vault may hold; `values` are the step's other layers. Raises ConfigError for a path that leads elsewhere."""
-    properties = _properties(step, settings, values)
+    properties = properties_of(step, settings, values)
     for parameter in step.parameters:
         reference = parameter.vault
         if reference is None or (settings.flag("vaultDisableOverwrite") and parameter.name in values and values[parameter.name].value not in EMPTY):
             continue
-        name = settings.text(reference.secret) or reference.default
-        found = ((root, interpolate(f"{template}/{name}", properties)) for root, template in _ROOTS.items() if name)
-        paths: dict[str, str] = {}
-        for root, path in found:
-            if path is not None:
-                paths.setdefault(_clean(path, settings.origin(root)), _origin(settings, root, reference.secret))
-        if paths:
+        named = "" if settings.trusted(reference.secret) else settings.origin(reference.secret)
+        if paths := places(settings, properties, settings.text(reference.secret) or reference.default, named):
             fields = (reference.field,) if reference.field else (parameter.name, *(alias.name for alias in parameter.aliases))
             yield Question(parameter=parameter.name, paths=tuple(paths), fields=fields, file=reference.file, whole=bool(reference.field),
                            origins=paths)
 
 
-def _origin(settings: Settings, root: str, secret: str) -> str:
+def places(settings: Settings, properties: Mapping[str, str], name: str, named: str) -> dict[str, str]:
+    """The paths where the secret `name` may be, each with what names it; `named`: the place of the name, if a pull request can change that.
+
+    Raises ConfigError for a path that leads elsewhere.
+    """
+    found = ((root, interpolate(f"{template}/{name}", properties)) for root, template in _ROOTS.items() if name)
+    paths: dict[str, str] = {}
+    for root, path in found:
+        if path is not None:
+            paths.setdefault(_clean(path, settings.origin(root)), _origin(settings, root, named))
+    return paths
+
+
+def _origin(settings: Settings, root: str, named: str) -> str:
     """What names a path: of the settings that it is made of the first that a pull request can change."""
-    made_of = [root, *(["vaultBasePath"] if root == "vaultPipelineName" else []), secret]
-    return settings.origin(next((name for name in made_of if not settings.trusted(name)), root))
+    made_of = [root, *(["vaultBasePath"] if root == "vaultPipelineName" else [])]
+    return next((settings.origin(name) for name in made_of if not settings.trusted(name)), named) or settings.origin(root)
 
 
-def _properties(step: StepSchema, settings: Settings, values: Mapping[str, Setting]) -> dict[str, str]:
+def properties_of(step: StepSchema, settings: Settings, values: Mapping[str, Setting]) -> dict[str, str]:
     """What `$(x)` may stand for: every setting of step and Vault that is one short text and no secret."""
     secret = {parameter.name for parameter in step.parameters if parameter.secret}
     found = {name: setting.value for name, setting in values.items() if name not in secret}

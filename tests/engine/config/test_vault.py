@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.trust import BRANCH, PRODUCTIVE, REQUEST, addressees
 from towline.addressees import EACH, ENFORCEMENT, HOSTS, IDS, STRICT, Standing
-from towline.config.catalog import VAULT_KEYS, load_schema, vault_keys, vault_schema
+from towline.config.catalog import PROGRAM_KEYS, VAULT_KEYS, load_schema, vault_keys, vault_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs
 from towline.config.schema import StepSchema, parse
@@ -137,7 +137,7 @@ def test_our_own_steps_have_their_logins_in_vault(name: str, login: set[str]) ->
 
 def test_the_keys_of_vault_are_those_of_its_metadata_and_of_the_step() -> None:
     assert {parameter.name for parameter in vault_schema().parameters} - {"allowPlainHttp", HOSTS, EACH, IDS, STRICT, ENFORCEMENT} == VAULT_KEYS
-    assert vault_keys(STEP) == VAULT_KEYS | {"deployVaultSecretName"}  # configName is the step's own
+    assert vault_keys(STEP) == VAULT_KEYS | PROGRAM_KEYS | {"deployVaultSecretName"}  # configName is the step's own
 
 
 # ---- $(x)
