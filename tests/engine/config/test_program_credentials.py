@@ -118,7 +118,7 @@ def test_a_secret_that_is_nowhere_is_an_error_that_names_every_place() -> None:
     assert (caught.value.message, caught.value.where) == ("Vault has none of user at kv/shop/app or kv/GROUP-SECRETS/app", "config.yml:1")
     rootless = "steps: {npmExecuteScripts: {vaultBasePath: ''}}"
     with pytest.raises(ConfigError, match="none of user at app") as caught:
-        variables(found_of(wanted("vaultCredentialPath: app, vaultCredentialKeys: [user]", more=rootless), {}.__getitem__), {}, print)
+        variables(found_of(wanted("vaultCredentialPath: app, vaultCredentialKeys: [user]", more=rootless), lambda _: {}), {}, print)
     assert "set vaultPath or vaultBasePath" in caught.value.hint
 
 
