@@ -1,24 +1,22 @@
 """Pure. Schemas of a chart's values (`values.schema.json`): what they refer to outside of themselves is refused before Helm sees them.
 
 Helm reads such a reference wherever it leads: whoever writes the chart could have the agent ask hosts that only the agent reaches, and learn which
-files it has. Packed charts are looked into as Helm does: by any kind of member, under every spelling of its name.
+files it has. Packed charts are looked into as Helm does: by any kind of member, under every spelling of its name; `repacked` has been there before.
 """
 
 from __future__ import annotations
 
 import json
-import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from towline.errors import RenderError
 from towline.gitops.packed_chart import members
+from towline.gitops.repacked_charts import is_packed, plain_name
 
 _NAME = "values.schema.json"
-_PACKED = re.compile(r"(?:^|/)charts/[^/]+\.tgz$")
 _POINTERS = frozenset(("$ref", "$dynamicRef", "$recursiveRef"))
 _DIALECT = re.compile(r"https?://json-schema\.org/")
-_DEPTH = 10
 _HINT = "put what it refers to into the schema itself (`$defs`), and refer to that as `#/$defs/NAME`"
 
 
@@ -46,15 +44,12 @@ def _checked(pairs: list[tuple[str, object]]) -> None:
             raise _Outside(f"is written in {value!r}, which is no dialect of JSON Schema")
 
 
-def _schemas(files: Iterable[tuple[str, bytes]], around: str, depth: int = 0) -> Iterator[tuple[str, bytes]]:
+def _schemas(files: Iterable[tuple[str, bytes]], around: str) -> Iterator[tuple[str, bytes]]:
     """Each schema with its path for people, those of packed charts included; raises RenderError."""
     for name, content in files:
-        path = posixpath.normpath(name.replace("\\", "/"))
-        if path.rpartition("/")[2] == _NAME:
-            yield f"{around}{path}", content
-        elif _PACKED.search(path):
-            place = f"{around}{path}"
-            if depth == _DEPTH:
-                raise RenderError(f"charts are packed into one another {_DEPTH} times", where=place, hint="let the chart depend on fewer levels of charts")
+        place = f"{around}{plain_name(name)}"
+        if place.rpartition("/")[2] == _NAME:
+            yield place, content
+        elif is_packed(name):
             inner = ((member.name, data) for member, data in members(place, content))
-            yield from _schemas(inner, f"{place}/", depth + 1)
+            yield from _schemas(inner, f"{place}/")

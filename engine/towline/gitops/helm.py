@@ -28,6 +28,7 @@ from towline.gitops.losses import losses
 from towline.gitops.packed_chart import unpacked
 from towline.gitops.pods import pods
 from towline.gitops.renderers import Cluster, HelmLibrary, Renderer, Rendering, replaced
+from towline.gitops.repacked_charts import repacked
 from towline.gitops.steady import settle
 from towline.gitops.timezone import zone
 from towline.retry import Clock
@@ -95,7 +96,7 @@ class HelmChart:
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """`file_path` as the charts render now; raises RenderError and MachineError."""
         charts = self._charts(sorted(files))
-        trees = [self._tree(files, chart) for chart in charts]
+        trees = [repacked(self._tree(files, chart), chart) for chart in charts]
         for chart, one in zip(charts, trees, strict=True):
             check_schemas(one, chart)
         values = tuple((one.name, files[one.name] if one.content is None else one.content) for one in self.values_files)

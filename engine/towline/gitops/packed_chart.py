@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from towline.errors import RenderError
 from towline.git.tree import is_path
 
-_MOST = 64 * 1024 * 1024
+MOST = 64 * 1024 * 1024
 _FILES = 20_000
 
 
@@ -34,10 +34,10 @@ def members(name: str, data: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
     """Everything in the archive at the path `name` that has a content, whatever its kind and its name; raises RenderError."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-            plain = packed.read(_MOST + 1)
-        if len(plain) > _MOST:
+            plain = packed.read(MOST + 1)
+        if len(plain) > MOST:
             raise RenderError(
-                f"the chart {name} is larger than {_MOST >> 20} MiB unpacked",
+                f"the chart {name} is larger than {MOST >> 20} MiB unpacked",
                 where=name,
                 hint="leave out of it what is not needed (.helmignore)",
             )
@@ -47,7 +47,13 @@ def members(name: str, data: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
                     raise _crowded(name)
                 content = None if member.issym() or member.islnk() else archive.extractfile(member)
                 if content:
-                    yield member, content.read(_MOST)
+                    yield member, content.read(MOST)
+            if plain[archive.offset :].strip(b"\0"):  # another reader may find more files there
+                raise RenderError(
+                    f"{name} is no packed chart: no file begins at byte {archive.offset}",
+                    where=name,
+                    hint="make it by `helm package`",
+                )
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError) as fault:
         raise RenderError(
             f"{name} is no packed chart: {fault}", where=name, hint="make it by `helm package`"

@@ -82,8 +82,4 @@ def test_charts_within_are_looked_into_as_helm_does(name: str, content: bytes) -
 def test_what_cannot_be_looked_into_is_refused() -> None:
     assert "no packed chart" in refused({"charts/a.tgz": b"not gzip"}).message
     assert "no packed chart" in refused({"charts/a.tgz": packed({"a/values.schema.json": {}}) + b"behind"}).message
-    nested = packed({"a/values.schema.json": {}})
-    for _ in range(11):
-        nested = packed({"a/charts/a.tgz": nested})
-    assert "10 times" in refused({"charts/a.tgz": nested}).message
     check_schemas({"files/dashboards.tgz": b"not gzip", "templates/x.tgz": b""}, "chart/")
