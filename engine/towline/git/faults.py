@@ -9,6 +9,7 @@ from towline.git.remote import Remote
 
 _MACHINE = re.compile(r"No space left on device|Disk quota exceeded|File too large|Read-only file system|Cannot allocate memory|[Oo]ut of memory"
                       r"|Too many open files|Resource temporarily unavailable|died of signal")
+_NAMELESS = re.compile(r"No user exists for uid \d+")
 _REFUSED = re.compile(r"Authentication failed|could not read (?:Username|Password)|(?:returned error:|HTTP) (?:401|403)\b|Permission denied \([a-z,-]+\)")
 _PROXY = re.compile(r"(?:HTTP code|returned error:|HTTP|CONNECT tunnel failed, response) 407\b")
 _ABSENT = re.compile(r"repository '.*' not found|does not appear to be a git repository|is this a git repository|Repository not found"
@@ -29,8 +30,13 @@ def own_words(text: str) -> str:
 
 
 def of_machine(text: str) -> MachineError | None:
-    """The fault where the machine is at its end: a full disk, no memory, a killed child."""
-    if not _MACHINE.search(own_words(text)):
+    """The fault where the machine is at its end: a full disk, no memory, a killed child, a user whom OpenSSH does not know."""
+    own = own_words(text)
+    if _NAMELESS.search(own):
+        return MachineError(f"OpenSSH does not work for a user without a name: {text}",
+                            hint="give the agent's user an entry in /etc/passwd, as images for OpenShift do "
+                                 "when they start; https:// URLs and GnuPG do without")
+    if not _MACHINE.search(own):
         return None
     return MachineError(f"git could not work on this machine: {text}", hint="free disk space or memory on the agent, or set TMPDIR to a place that has some")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from towline.detail import silent
-from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, MachineError
+from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
 from towline.git.base import Apart, Ends, find_ends, merged
 from towline.git.checkout import Commit
 from towline.git.lock import alone
@@ -19,7 +19,7 @@ from towline.git.reading import Copy, Missing, OutOfScope
 from towline.git.remote import Remote
 from towline.git.room import SendsTooMuch, TooLarge
 from towline.git.scope import WHOLE, Scope, scope_of
-from towline.git.signing import SigningKey, signing
+from towline.git.signing import SigningKey, signing, unsigned
 from towline.git.tree import Entry, rewrite
 from towline.private_folder import PrivateFolder
 from towline.retry import Clock, Deadline
@@ -243,7 +243,7 @@ class Repository:
         return replace(tip, commit=self._commit(tree, [ends.own, ends.base], message=message, author=author), there=ends.own)
 
     def _commit(self, tree: str, parents: Sequence[str], *, message: str, author: Author) -> str:
-        """Make a commit and give its id; raises CredentialError."""
+        """Make a commit and give its id; raises CredentialError and MachineError."""
         identity = {f"GIT_{role}_{part}": value.replace("\0", "") for role in ("AUTHOR", "COMMITTER")
                     for part, value in (("NAME", author.name), ("EMAIL", author.email))}
         text = tame_lines(masked(message.replace("\0", "").strip())) + "\n"
@@ -333,8 +333,7 @@ class Repository:
         with signing(key, self._environ) as by:
             done = self._copy.plain.check(*by.settings, *words, *by.options, stdin=text.encode(), variables={**identity, **by.variables})
         if done.code:
-            raise CredentialError(f"the commit could not be signed: {self._git.text(done)}", where=key.origin,
-                                  hint="the key must be a private one without a passphrase, of the kind that signingFormat says")
+            raise unsigned(self._git.text(done), key)
         return done.out.decode().strip()
 
     def _write(self, contents: Iterable[bytes]) -> list[str]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from towline.errors import CredentialError, MachineError
+from towline.errors import CredentialError, MachineError, TowlineError
+from towline.git.faults import of_machine
 from towline.limits import Limits
 from towline.private_folder import PrivateFolder
 from towline.process import Completed, Overrun, find, run
@@ -49,6 +50,13 @@ def signing(key: SigningKey | None, environ: Mapping[str, str]) -> Iterator[Sign
             return
         with _by_gpg(key, private.path, environ) as found:
             yield found
+
+
+def unsigned(text: str, key: SigningKey) -> TowlineError:
+    """The fault of a commit that was not signed, of which git said `text`."""
+    return of_machine(text) or CredentialError(
+        f"the commit could not be signed: {text}", where=key.origin,
+        hint="the key must be a private one without a passphrase, of the kind that signingFormat says")
 
 
 def _by_ssh(key: SigningKey, folder: Path, environ: Mapping[str, str]) -> Signing:

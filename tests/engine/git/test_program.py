@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.engine.git.conftest import Opened
+from tests.fakes import nameless
 from tests.fakes.authority import Authority
 from tests.fakes.git_server import GitServer
 from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, MachineError, TowlineError
@@ -299,3 +300,15 @@ def test_a_proxy_of_the_environment_is_used_and_its_login_is_not_shown(server: G
     done = away.ask("ls-remote", "http://git.example.com/demo.git")
     assert done.code
     assert "proxy-word" not in away.text(done)
+
+
+@pytest.mark.skipif(bool(nameless.missing()), reason=nameless.missing())
+def test_a_user_whom_openssh_does_not_know_is_the_machines_fault_and_asked_once(
+    tmp_path: Path, temporary: Path, environ: Mapping[str, str]
+) -> None:
+    found = nameless.stand_in("ssh", tmp_path / "bin")
+    url = "ssh://git@127.0.0.1:1/ops.git"
+    known = {**environ, "PATH": f"{found}:{environ['PATH']}"}
+    with pytest.raises(MachineError, match="a user without a name: No user exists for uid 64321") as caught:
+        program(temporary, known, url=url).insist("ls-remote", url)
+    assert "/etc/passwd" in caught.value.hint

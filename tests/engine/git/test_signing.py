@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes import nameless
 from tests.fakes.git_server import GitServer
 from tests.fakes.gnupg import GnuPG, agents, wait
 from tests.fakes.ssh_server import make_key
@@ -83,3 +84,14 @@ def test_a_machine_that_cannot_sign_says_what_it_lacks(temporary: Path, kind: st
     key = SigningKey(private="x", format=kind)
     with pytest.raises(MachineError, match="which signs commits"), signing(key, {"PATH": str(temporary)}):
         pass
+
+
+@pytest.mark.skipif(bool(nameless.missing()), reason=nameless.missing())
+def test_a_user_whom_openssh_does_not_know_is_the_machines_fault(
+    server: GitServer, environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    key = SigningKey(private=make_key(tmp_path / "key"), format=SSH)
+    found = nameless.stand_in("ssh-keygen", tmp_path / "bin")
+    with pytest.raises(MachineError, match="No user exists for uid 64321") as caught:
+        committed(server, {**environ, "PATH": f"{found}:{environ['PATH']}"}, key)
+    assert "/etc/passwd" in caught.value.hint

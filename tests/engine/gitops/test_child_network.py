@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.fakes.serve import Answer, LoopbackServer, Request
 from towline.gitops.render import Limits, run
 
 ROOT = str(Path(towline.__file__).parent.parent)
-NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+NOBODY = [] if os.geteuid() else ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 NONE_LEFT = ["unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 > /proc/sys/user/max_net_namespaces && exec "$@"', "sh"]
 LEAVES = "import sys; sys.path[:0] = [sys.argv[1]]; from towline.gitops.child_network import leave; print(leave())"
 ASKS = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5); print('reached')"

@@ -1,4 +1,6 @@
-"""A laptop: commands and steps without /proc and namespaces, and without what macOS lacks."""
+"""Machines of other kinds: a laptop without /proc and namespaces, one without what macOS lacks, and
+an agent whose user has no name and no rights, as OpenShift gives them. Commands and steps work on each.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,13 @@ import pytest
 
 from tests.calls import configure
 from tests.engine.gitops.charts import as_bytes, chart
+from tests.fakes import nameless
 from tests.fakes.archives import old_save, tar
 from tests.fakes.git_server import GitServer
 from tests.fakes.images import make_image, put
 from tests.fakes.registry import FakeRegistry
 
-PASSWORD = "a-pass-word-of-the-laptop"
+PASSWORD = "a-pass-word-of-the-machine"
 MANIFEST = b"kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n      - {name: app, image: a:1}\n"
 # No process is found in /proc, and a renderer gets no network namespace.
 BARE = [
@@ -53,7 +56,7 @@ ENTRY = "import sys; from towline.__main__ import entry; sys.exit(entry())"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Laptop:
+class Machine:
     """A clone of the project on `main`, the registries and the git server that it names, and how the engine is started."""
 
     folder: Path
@@ -90,16 +93,23 @@ def bare() -> list[str]:
     return [*BARE, sys.executable, "-I", "-c", ENTRY]
 
 
+def nobody() -> list[str]:
+    if missing := nameless.missing():
+        pytest.skip(missing)
+    return [*nameless.START, sys.executable, "-I", "-c", ENTRY]
+
+
 def mac(folder: Path) -> list[str]:
+    """Its Python stands in for this one in the renderers, too."""
     python = folder / "python"
     python.write_text(MAC.format(python=sys.executable))
     python.chmod(0o755)
     return [str(python), "-I", "-c", ENTRY]
 
 
-@pytest.fixture(params=["bare", "mac"])
-def laptop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Laptop]:
-    start = bare() if request.param == "bare" else mac(tmp_path)
+@pytest.fixture(params=["bare", "mac", "nameless"])
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
+    start = {"bare": bare, "mac": lambda: mac(tmp_path), "nameless": nobody}[request.param]()
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     subprocess.run(
@@ -137,25 +147,25 @@ def laptop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Laptop]:
                 }
             ),
         )
-        yield Laptop(folder=workspace, start=start, target=target, git=git)
+        yield Machine(folder=workspace, start=start, target=target, git=git)
 
 
-def test_what_is_active_and_what_is_wrong_is_told(laptop: Laptop) -> None:
-    assert "Release" in laptop.run("plan")
-    assert "targetRegistryUrl" in laptop.run("explain", "imagePushToRegistry")
-    assert "PIPER_password" in laptop.run("explain", "--credentials")
-    laptop.run("lint")
+def test_what_is_active_and_what_is_wrong_is_told(machine: Machine) -> None:
+    assert "Release" in machine.run("plan")
+    assert "targetRegistryUrl" in machine.run("explain", "imagePushToRegistry")
+    assert "PIPER_password" in machine.run("explain", "--credentials")
+    machine.run("lint")
 
 
-def test_an_image_is_pushed_from_a_registry_and_from_a_file(laptop: Laptop) -> None:
-    laptop.run("run", "imagePushToRegistry")
-    laptop.run(
+def test_an_image_is_pushed_from_a_registry_and_from_a_file(machine: Machine) -> None:
+    machine.run("run", "imagePushToRegistry")
+    machine.run(
         "copy",
         "docker-archive:image.tar",
-        f"docker://{laptop.target.url.removeprefix('http://')}/app:1",
+        f"docker://{machine.target.url.removeprefix('http://')}/app:1",
     )
-    assert laptop.target.manifest("app", "1")
-    assert laptop.target.manifest("app", "2")
+    assert machine.target.manifest("app", "1")
+    assert machine.target.manifest("app", "2")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +177,7 @@ def test_an_image_is_pushed_from_a_registry_and_from_a_file(laptop: Laptop) -> N
     ],
     ids=["kubectl", "helm", "template"],
 )
-def test_an_image_is_deployed(laptop: Laptop, how: list[str]) -> None:
-    laptop.run("run", "imagePushToRegistry")
-    laptop.run("run", "gitOpsUpdateDeployment", "--stage", "Release", *how)
-    assert "/app:2" in laptop.deployed(how[-1])
+def test_an_image_is_deployed(machine: Machine, how: list[str]) -> None:
+    machine.run("run", "imagePushToRegistry")
+    machine.run("run", "gitOpsUpdateDeployment", "--stage", "Release", *how)
+    assert "/app:2" in machine.deployed(how[-1])
