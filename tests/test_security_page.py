@@ -1,29 +1,49 @@
-"""The page on security names for each limit the place that holds it and a test that tries one more; both are there."""
+"""The page on security names tests for each threat, and for each limit the place that holds it and a test that tries one more; all are there."""
 
 from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-ROWS = re.findall(r"^\| [^|]+ \| [^|]+ \| `([^`|]+)::(\w+)` \| `([^`|]+)::(\w+)` \|$", (ROOT / "docs/security.md").read_text(), re.MULTILINE)
+from tests.security_page import ROOT, Row, limits, threats
+
+LIMITS, THREATS = limits(), threats()
 
 
-def test_every_limit_has_a_row_with_its_place_and_its_test() -> None:
-    lines = [line for line in (ROOT / "docs/security.md").read_text().splitlines() if line.startswith("| ") and "| what |" not in line]
-    assert len(ROWS) == len(lines) > 35
+def test_every_row_of_the_page_is_one_of_these() -> None:
+    lines = [line for line in (ROOT / "docs/security.md").read_text().splitlines() if line.startswith("| ")]
+    lines = [line for line in lines if not line.startswith("| what ")]
+    assert len(LIMITS) + len(THREATS) == len(lines)
+    assert len(LIMITS) > 35
+    assert len(THREATS) > 45
 
 
-@pytest.mark.parametrize(("code", "name", "test", "case"), ROWS, ids=[f"{name}-{number}" for number, (_, name, _, _) in enumerate(ROWS)])
-def test_a_row_names_what_is_there(code: str, name: str, test: str, case: str) -> None:
-    assert name in {found for node in ast.walk(ast.parse((ROOT / code).read_text())) for found in names(node)}
-    assert case in {found for node in ast.walk(ast.parse((ROOT / test).read_text())) for found in names(node)}
+@pytest.mark.parametrize("row", [*LIMITS, *THREATS], ids=lambda row: re.sub(r"\W+", "-", row.what)[:60])
+def test_a_row_names_what_is_there(row: Row) -> None:
+    assert row.tests
+    for path, name in (*row.code, *row.tests):
+        assert name in names(ROOT / path), f"{name} is not in {path}"
 
 
-def names(node: ast.AST) -> list[str]:
+@pytest.mark.parametrize("row", LIMITS, ids=lambda row: re.sub(r"\W+", "-", row.what)[:60])
+def test_a_limit_has_one_place_and_one_test(row: Row) -> None:
+    assert (len(row.code), len(row.tests)) == (1, 1)
+
+
+@cache
+def names(path: Path) -> set[str]:
+    """The functions, classes and variables of a module; of Groovy the tests."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".groovy":
+        return set(re.findall(r"@Test void '([^']+)'", text))
+    return {found for node in ast.walk(ast.parse(text)) for found in named(node)}
+
+
+def named(node: ast.AST) -> list[str]:
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         return [node.name]
     return [node.id] if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else []
