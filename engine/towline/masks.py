@@ -50,7 +50,7 @@ class Masks:
             long = {form for form in forms if len(form) >= _LONG}
             self._any_case.update(map(_small, long))
             self._exact.update(forms - long)
-            if any(not "!" <= sign <= "~" for sign in secret):
+            if _SHORTEST <= sum("!" <= sign <= "~" for sign in secret) < len(secret):  # of fewer signs too much is found
                 self._patterns[secret] = re.compile(_loose(secret), re.IGNORECASE)
         elif len(secret) > 1 and any(map(str.isalnum, secret)):
             self._patterns[secret] = re.compile(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])")

@@ -68,3 +68,11 @@ def test_secrets_that_overlap_become_one_mask() -> None:
 
 def test_a_text_whose_small_letters_are_longer_is_masked_all_the_same() -> None:
     assert masked(f"İ {LONG}", LONG) == f"İ {MASK}"
+
+
+@pytest.mark.parametrize("secret", ["пароль", "密码密码", "äaää", "ключ1"])
+def test_a_secret_in_another_script_leaves_other_words_alone(secret: str) -> None:
+    """With what may stand for a letter that was lost, nothing at all would be such a secret."""
+    masks = Masks()
+    masks.hide(secret)
+    assert masks.mask(f"a line of 1 word? {secret} and more") == f"a line of 1 word? {MASK} and more"
