@@ -531,6 +531,13 @@ def test_a_dry_run_as_json_has_the_diff_in_its_outputs_alone(place: Place) -> No
     assert ending.result["outputs"]["diff"].startswith("diff --git ")
 
 
+def test_a_secret_of_the_run_that_stands_in_the_repository_is_in_no_result(place: Place) -> None:
+    place.server.create("other", {"app.yaml": DEPLOYMENT + f"# {PASSWORD}\n".encode()})
+    ending = place.deploy("--dry-run", "--json", serverUrl=place.server.url("other"), filePath="app.yaml", containerName="sidecar")
+    assert "-        - {name: sidecar, image: proxy:1}" in ending.result["outputs"]["diff"]
+    assert PASSWORD not in json.dumps(ending.result) + ending.out + ending.err
+
+
 def test_a_chart_s_own_version_is_deployed_without_any_image(place: Place) -> None:
     ending = place.deploy(tool="helm-values", filePath="charts/app/Chart.yaml", valuesPaths={"version": "version"}, environment={"artifactVersion": "0.2.0+7"})
     assert ending.code == 0, ending.err

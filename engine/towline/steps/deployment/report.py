@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from towline.config.settings import Settings
 from towline.errors import GitUnreachable, MachineError, Superseded, TowlineError
 from towline.gitops.update import Update
+from towline.shown import masked
 from towline.steps.deployment.images import Deployed
 from towline.steps.deployment.tools import Planned
 from towline.steps.deployment.watch import Watched
@@ -83,7 +84,7 @@ def outputs_of(done: Sequence[Deployment], *, seconds: float) -> dict[str, objec
 
 def diff_of(done: Sequence[Deployment]) -> str:
     """What a dry run has found, as a patch that git can apply, but for what is masked in it."""
-    return "".join(one.update.diff for one in done)
+    return masked("".join(one.update.diff for one in done))
 
 
 def facts_of(done: Sequence[Deployment], stage: str) -> dict[str, object]:
