@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,8 +21,9 @@ from towline.shown import masked
 
 _TRIES = 5
 _TEXT = 2000
-_KEPT = ("PATH", "http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
-         "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+# What a git that talks to the remote needs of the machine's variables, and no other one: a proxy's URL may hold a password.
+_ONWARD = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+           "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _SETTINGS = """\
 [core]
     hooksPath = /dev/null
@@ -67,10 +69,11 @@ class Program:
         self._room = Room(folder)
         settings = folder / ".gitconfig"
         settings.write_text(_SETTINGS + access.settings(remote), encoding="utf-8")
-        self._environment = {name: environ[name] for name in _KEPT if name in environ} | {
-            "HOME": str(folder), "GIT_CONFIG_GLOBAL": str(settings), "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C",
+        self._environment = {
+            "PATH": environ.get("PATH", os.defpath), "HOME": str(folder), "LC_ALL": "C",
+            "GIT_CONFIG_GLOBAL": str(settings), "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0",
         }
-        self._opening = access.variables(remote, secrets, environ)
+        self._opening = {name: environ[name] for name in _ONWARD if name in environ} | access.variables(remote, secrets, environ)
         self._server = Server(remote, environ, settings=settings)
 
     @property

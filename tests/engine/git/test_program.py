@@ -99,19 +99,36 @@ def test_the_password_is_in_no_argument_no_file_and_no_child_that_does_not_need_
     assert {run.split()[1] for run in runs if word not in run} == {"for-each-ref", "ls-tree", "cat-file"}
 
 
-def test_nothing_of_the_machine_reaches_git_but_its_path_proxies_and_authorities(
+def test_nothing_of_the_machine_reaches_git_but_its_path(
     tmp_path: Path, temporary: Path, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_TRACE_CURL", "1")
     given = {**spy(tmp_path / "spy", environ), "GIT_DIR": "/elsewhere", "GIT_SSH_COMMAND": "id", "GIT_TRACE": "1", "GIT_CONFIG_COUNT": "1", "HOME": "/root",
-             "PIPER_password": "x", "GIT_ASKPASS": "id", "https_proxy": "http://proxy:3128", "GIT_SSL_CAINFO": "/ca.pem"}
+             "PIPER_password": "x", "GIT_ASKPASS": "id", **ONWARD}
     program(temporary, given).local("version")
-    variables = {line.partition("=")[0]: line.partition("=")[2] for line in (tmp_path / "spy/record").read_text().splitlines()[1:]}
-    assert {"PATH", "https_proxy", "GIT_SSL_CAINFO"} < variables.keys()
+    variables = recorded(tmp_path)
     assert variables["HOME"] == str(temporary)
     assert variables["GIT_CONFIG_GLOBAL"] == str(temporary / ".gitconfig")
-    allowed = {"GIT_SSL_CAINFO", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_TERMINAL_PROMPT", "GIT_ALLOW_PROTOCOL", "GIT_NO_LAZY_FETCH"}
-    assert {name for name in variables if name.startswith(("GIT_", "PIPER"))} == allowed
+    assert variables["PATH"] == given["PATH"]
+    assert {name for name in variables if name.startswith(("GIT_", "PIPER"))} == CLOSED
+    assert not variables.keys() & {"https_proxy", "NO_PROXY"}
+
+
+def test_a_git_that_talks_to_the_remote_gets_proxies_and_authorities_too(tmp_path: Path, temporary: Path, environ: Mapping[str, str]) -> None:
+    given = {**spy(tmp_path / "spy", environ), "PIPER_password": "x", "GIT_ASKPASS": "id", **ONWARD}
+    program(temporary, given).ask("version")
+    variables = recorded(tmp_path)
+    assert {name: variables.get(name) for name in ONWARD} == ONWARD
+    assert {name for name in variables if name.startswith(("GIT_", "PIPER"))} == CLOSED - {"GIT_NO_LAZY_FETCH"} | {"GIT_SSL_CAINFO"}
+
+
+ONWARD = {"https_proxy": "http://ann:word@proxy:3128", "NO_PROXY": "localhost", "GIT_SSL_CAINFO": "/ca.pem"}
+CLOSED = {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_TERMINAL_PROMPT", "GIT_ALLOW_PROTOCOL", "GIT_NO_LAZY_FETCH"}
+
+
+def recorded(folder: Path) -> dict[str, str]:
+    """The variables that the spy has written down."""
+    return {line.partition("=")[0]: line.partition("=")[2] for line in (folder / "spy/record").read_text().splitlines()[1:]}
 
 
 def test_the_settings_are_read_by_git_as_they_are_meant(temporary: Path, environ: Mapping[str, str]) -> None:
