@@ -14,11 +14,15 @@ from urllib.parse import urlsplit
 
 
 class ProxyServer:
-    """Knows `hosts` (`name:port` to `127.0.0.1:port`); with `login` (`user:password`) it wants that first. `lines` are the requests it read."""
+    """Knows `hosts` (`name:port` to `127.0.0.1:port`); with `login` (`user:password`) it wants that first.
+
+    `lines` are the requests that it read, `heads` all that came with them.
+    """
 
     def __init__(self, hosts: Mapping[str, str], *, login: str = "", status: int = 0) -> None:
         self.hosts, self.login, self.status = hosts, login, status
         self.lines: list[str] = []
+        self.heads: list[str] = []
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.owner = self
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -62,6 +66,7 @@ class _Handler(socketserver.BaseRequestHandler):
             return
         method, url, _ = head.partition("\r\n")[0].split(" ")
         self.server.owner.lines.append(f"{method} {url}")
+        self.server.owner.heads.append(head)
         target = url if method == "CONNECT" else _place(url)
         status = self.server.owner.refusal(head, target)
         if status:

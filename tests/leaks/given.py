@@ -1,0 +1,179 @@
+"""What one call is given, and how a secret gets there: by a request, variables, files, Vault; and what is secret in a key."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from tests.fakes import credential_helper
+
+# The servers, by the names of their taps (tests/leaks/world.py).
+STAGING, TARGET, OPS, VAULT, GITHUB = "staging", "target", "git", "vault", "github"
+CHARTS, DEFAULTS, PROXY, STRANGER, HOOK = "charts", "defaults", "proxy", "stranger", "hook"
+
+
+@dataclass(kw_only=True)
+class Given:
+    """What one call is given: the rows of the table fill it, and the world writes it down."""
+
+    hosts: Mapping[str, str]  # by tap
+    home: Path
+    workspace: Path
+    ask_hook: str  # words of a shell that have the asker looked at
+    environ: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    pipeline_environment: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    build: dict[str, str] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    docker: dict[str, Any] = field(default_factory=dict)
+    vault: dict[str, dict[str, str]] = field(default_factory=dict)
+    remote: str = "https://git.example.com/team/shop.git"
+
+
+Put = Callable[[Given, str], None]
+
+
+# ---- how a call gets a secret
+
+
+def requested(name: str, **user: str) -> Put:
+    """As the bridge does: a variable, and the request says which; the `user` beside it is none."""
+
+    def put(given: Given, value: str) -> None:
+        given.parameters |= user
+        if name.endswith("container/repositoryPassword"):
+            given.pipeline_environment["container/repositoryUsername"] = "stage"
+        variable = f"TOWLINE_SECRET_{len(given.secrets) + 1}"
+        given.secrets[name] = variable
+        given.environ[variable] = value
+
+    return put
+
+
+def variables(*names: str, **user: str) -> Put:
+    """Variables of the agent, and those with the user."""
+    return lambda given, value: given.environ.update({**dict.fromkeys(names, value), **user})
+
+
+def for_target(given: Given, value: str) -> None:
+    """For either of the steps that push, each by its own name."""
+    for name in ("targetRegistry", "dockerRegistry"):
+        given.environ |= {f"PIPER_{name}User": "pusher", f"PIPER_{name}Password": value}
+
+
+def in_vault(path: str, name: str, **user: str) -> Put:
+    """A field of a secret in Vault, and the one with the user."""
+    return lambda given, value: given.vault.setdefault(path, {}).update({name: value, **user})
+
+
+def docker_login(tap: str, user: str, value: str, given: Given) -> str:
+    """A Docker configuration with one login."""
+    auth = base64.b64encode(f"{user}:{value}".encode()).decode()
+    return json.dumps({"auths": {given.hosts[tap]: {"auth": auth}}})
+
+
+def docker_parameter(given: Given, value: str) -> None:
+    given.environ["PIPER_dockerConfigJSON"] = docker_login(CHARTS, "reader", value, given)
+
+
+def docker_vault(given: Given, value: str) -> None:
+    in_vault("docker-config", "dockerConfigJSON")(
+        given, docker_login(TARGET, "pusher", value, given)
+    )
+
+
+def docker_agent(given: Given, value: str) -> None:
+    given.docker |= json.loads(docker_login(TARGET, "pusher", value, given))
+
+
+def docker_helper(given: Given, value: str) -> None:
+    host = given.hosts[STAGING]
+    answer = json.dumps(
+        {"ServerURL": host, "Username": "stage", "Secret": value}, ensure_ascii=False
+    )
+    found = credential_helper.install(
+        given.home / "bin", "hunted", script=f"{given.ask_hook}\nprintf '%s' {shlex.quote(answer)}"
+    )
+    given.environ["PATH"] = f"{found['PATH'].partition(':')[0]}:{given.environ['PATH']}"
+    given.docker["credHelpers"] = {host: "hunted"}
+
+
+def tokens(given: Given, value: str) -> None:
+    given.environ["PIPER_gitHubTokens"] = json.dumps(
+        [f"{given.hosts[DEFAULTS]}:{value}", f"git.example.com:{value}"]
+    )
+
+
+def proxy(given: Given, value: str) -> None:
+    url = f"http://agent:{quote(value, safe='')}@{given.hosts[PROXY]}"
+    given.environ |= {"http_proxy": url, "HTTPS_PROXY": url, "no_proxy": "127.0.0.1,localhost"}
+
+
+def source_url(given: Given, value: str) -> None:
+    given.build["sourceRepository"] = (
+        f"https://ci:{value}@git.example.com/team/shop.git?private_token={value}"
+    )
+
+
+def build_url(given: Given, value: str) -> None:
+    given.build["url"] = f"https://ci:{value}@ci.example.com/job/shop/7/"
+
+
+def checkout_url(given: Given, value: str) -> None:
+    given.remote = f"https://ci:{quote(value, safe='')}@git.example.com/team/shop.git"
+
+
+def nested(given: Given, value: str) -> None:
+    given.pipeline_environment["custom/deployment"] = {"accounts": [{"password": value}]}
+
+
+def on_disk(given: Given, value: str) -> None:
+    """As Piper's own steps leave it in the workspace."""
+    folder = given.workspace / ".pipeline/commonPipelineEnvironment/container"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "repositoryUsername").write_text("stage")
+    (folder / "repositoryPassword").write_text(value)
+
+
+def clear_text(given: Given, value: str) -> None:
+    """What should not be: it is in the project's configuration."""
+    given.config.setdefault("general", {})["deployPassword"] = value
+
+
+def url_in_config(given: Given, value: str) -> None:
+    given.config.setdefault("stages", {}).setdefault("Broken", {})["targetRegistryUrl"] = (
+        f"https://ci:{value}@{given.hosts[TARGET]}"
+    )
+
+
+# ---- keys: what of them is secret
+
+
+def ssh_core(text: str) -> bytes:
+    """The seed of an Ed25519 key in OpenSSH's format, which stands behind the public half, named for the second time."""
+    data = base64.b64decode("".join(text.strip().splitlines()[1:-1]))
+    at = data.rindex(b"ssh-ed25519") + 11 + 4 + 32 + 4
+    return data[at : at + 32]
+
+
+def rsa_core(text: str) -> bytes:
+    """The middle of the private exponent of a key of 2048 bits."""
+    return base64.b64decode("".join(text.strip().splitlines()[1:-1]))[320:380]
+
+
+def gpg_core(text: str) -> bytes:
+    """The secret number of an Ed25519 key: the end of the first packet, before its checksum (RFC 4880, 4.2.1 and 5.5.3)."""
+    data = subprocess.run(
+        ["gpg", "--dearmor"], input=text.encode(), capture_output=True, check=True
+    ).stdout
+    size = data[1] if data[0] & 3 == 0 else int.from_bytes(data[1:3], "big")
+    packet = data[2 if data[0] & 3 == 0 else 3 :][:size]
+    return packet[-26:-2]

@@ -1,0 +1,135 @@
+"""One run of the engine: its folders, what it was given, what was seen of it; and the files that lie about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.fakes.registry import FakeRegistry
+from tests.leaks.processes import Process
+from tests.leaks.sources import Source
+from tests.leaks.steps import Step
+
+IN_MEMORY = Path("/dev/shm")
+_LARGEST = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A file as it was found: its mode and that of its folder, and its bytes."""
+
+    path: Path
+    mode: int
+    folder_mode: int
+    data: bytes
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One run of the engine: its folders, what it was given, and what was seen of it.
+
+    `words` and `environ` are what the engine is started with; `repository` and `registry` are where it deploys and pushes to; `made` are secrets
+    beside those of the table.
+    """
+
+    folder: Path
+    step: Step
+    sources: tuple[Source, ...]
+    repository: Path
+    registry: FakeRegistry
+    words: list[str] = field(default_factory=list)
+    environ: dict[str, str] = field(default_factory=dict)
+    code: int = 0
+    out: bytes = b""
+    err: bytes = b""
+    before: Mapping[Path, bytes] = field(default_factory=dict)
+    others: set[Path] = field(default_factory=set)
+    seen: set[Process] = field(default_factory=set)
+    files: dict[tuple[str, int, int], File] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    heard: dict[str, bytes] = field(default_factory=dict)
+    made: tuple[Source, ...] = ()
+
+    def __post_init__(self) -> None:
+        for place in (self.workspace, self.home, self.temporary, self.requested):
+            place.mkdir(parents=True)
+
+    @property
+    def workspace(self) -> Path:
+        """Where the build works."""
+        return self.folder / "agent/workspace"
+
+    @property
+    def requested(self) -> Path:
+        """Where the bridge writes the request and finds the result."""
+        return self.folder / "agent/workspace@tmp/towline-1"
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def temporary(self) -> Path:
+        return self.folder / "tmp"
+
+    @property
+    def log(self) -> Path:
+        """The hook's, which is none of the places."""
+        return self.folder / "events"
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """What the hook has told of this kind (watched.py)."""
+        return [one for one in self.events if one["event"] == event]
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The result file, empty where there is none."""
+        path = self.requested / "result.json"
+        found: dict[str, Any] = (
+            json.loads(path.read_text()) if path.is_file() and path.stat().st_size else {}
+        )
+        return found
+
+
+def contents(run: Run) -> dict[Path, bytes]:
+    """Every file of the run's folders."""
+    places = (run.workspace, run.home, run.temporary, run.requested.parent)
+    return {
+        path: path.read_bytes()
+        for place in places
+        for path in sorted(place.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def private_folders() -> set[Path]:
+    """Those that the engine makes wherever the machine has room, of all runs."""
+    return {folder for base in (IN_MEMORY, Path("/tmp")) for folder in base.glob("towline-*")}
+
+
+def private_files(run: Run) -> Iterator[tuple[tuple[str, int, int], File]]:
+    """What lies in the temporary folders at the moment, what is there already known left out."""
+    folders = [run.temporary, *(private_folders() - run.others)]
+    for path in (path for folder in folders for path in folder.rglob("*")):
+        with suppress(OSError):
+            status = path.lstat()
+            key = (str(path), status.st_size, status.st_mtime_ns)
+            if (
+                path.is_file()
+                and not path.is_symlink()
+                and key not in run.files
+                and status.st_size < _LARGEST
+            ):
+                yield (
+                    key,
+                    File(
+                        path=path,
+                        mode=status.st_mode & 0o777,
+                        folder_mode=path.parent.stat().st_mode & 0o777,
+                        data=path.read_bytes(),
+                    ),
+                )

@@ -1,0 +1,162 @@
+"""The table of steps: what is run, with which of the rival sources, and which servers it asks. A new step, or a new way of one, is one row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.leaks import sources as of
+from tests.leaks.given import CHARTS, DEFAULTS, GITHUB, OPS, STAGING, TARGET, VAULT
+
+OUTSIDE = "registry.outside.test"  # a name that the proxy alone knows
+_DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec:
+  template:
+    spec:
+      serviceAccountName: shop
+      containers:
+      - name: shop
+        image: %s
+"""
+_IMAGE = "'{{ .Values.image.repository }}:{{ .Values.image.tag }}'"
+_CHART = """\
+apiVersion: v2
+name: shop
+version: 1.0.0
+dependencies:
+- {name: redis, version: 18.1.2, repository: 'http://%s/charts'}
+"""
+_VALUES = "image: {repository: {{ image.repository|yaml }}, tag: {{ image.tag|yaml }}}\n"
+
+Hosts = Mapping[str, str]
+Configure = Callable[[Hosts, str], dict[str, Any]]
+_MANIFEST = {"app.yaml": (_DEPLOYMENT % "registry.example.com/shop:0").encode()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One row. `uses`: the sources of which a server has to hear the secret in a success, else the row shows nothing."""
+
+    name: str
+    words: tuple[str, ...]
+    configuration: Configure
+    uses: frozenset[str] = frozenset()
+    asks: tuple[str, ...] = ()  # the taps that it asks
+    requested: bool = True  # by a request, as Jenkins does; else in a shell
+    pushed_before: bool = False
+    over_ssh: bool = False
+    bearer: bool = False
+    repository: Callable[[Hosts], dict[str, bytes]] = field(default=lambda _: _MANIFEST)
+    workspace: Mapping[str, str] = field(default_factory=dict)
+    code: int = 0
+    prints: frozenset[str] = frozenset()  # what standard output may hold: that is what it is for
+
+    def __str__(self) -> str:
+        return self.name
+
+
+# ---- what the project configures
+
+
+def _push(hosts: Hosts, _url: str) -> dict[str, Any]:
+    return {"steps": {"imagePushToRegistry": {"targetRegistryUrl": f"http://{hosts[TARGET]}"}}}
+
+
+def _push_outside(_hosts: Hosts, _url: str) -> dict[str, Any]:
+    return {"steps": {"imagePushToRegistry": {"targetRegistryUrl": f"http://{OUTSIDE}"}}}
+
+
+def _promote(hosts: Hosts, _url: str) -> dict[str, Any]:
+    step = {
+        "dockerRegistryUrl": f"http://{hosts[TARGET]}",
+        "sourceRegistryUrl": f"http://{hosts[STAGING]}",
+    }
+    return {"steps": {"containerPushToRegistry": step}}
+
+
+def _deploy(**more: Any) -> Configure:
+    """Into a manifest, unless `more` says otherwise."""
+
+    def configure(hosts: Hosts, url: str) -> dict[str, Any]:
+        place = {"serverUrl": url, "filePath": "app.yaml", "containerName": "shop"}
+        registry = {"containerRegistryUrl": f"http://{hosts[TARGET]}", "checkImage": False}
+        return {"steps": {"gitOpsUpdateDeployment": {**place, **registry, **more}}}
+
+    return configure
+
+
+def _by_vault(configure: Configure) -> Configure:
+    def with_vault(hosts: Hosts, url: str) -> dict[str, Any]:
+        server = {"vaultServerUrl": f"http://{hosts[VAULT]}", "vaultPath": "secret/hunted"}
+        return {"general": server, **configure(hosts, url)}
+
+    return with_vault
+
+
+def _with_chart(hosts: Hosts) -> dict[str, bytes]:
+    files = {
+        "chart/Chart.yaml": _CHART % hosts[CHARTS],
+        "chart/values.yaml": "image: {repository: a, tag: b}\n",
+        "chart/templates/app.yaml": _DEPLOYMENT % _IMAGE,
+        "app.yaml": "",
+    }
+    return {path: text.encode() for path, text in files.items()}
+
+
+# ---- the table
+
+_RUN_PUSH = ("run", "imagePushToRegistry", "--stage", "Build", "--verbose")
+_RUN_PROMOTE = ("run", "containerPushToRegistry", "--stage", "Promote", "--verbose")
+_RUN_DEPLOY = ("run", "gitOpsUpdateDeployment", "--stage", "Acceptance", "--verbose")
+_COPY = ("copy", "http://{staging}/shop:1", "http://{target}/shop:1", "--verbose")
+_ALL_KINDS = (of.VARIABLE_TARGET, of.VARIABLE_GIT, of.DISK_STAGING, of.VAULT_TARGET, of.VAULT_TOKEN, of.DOCKER_PARAMETER, of.SSH_SIGNING)  # fmt: skip
+
+
+def _row(
+    name: str, words: tuple[str, ...], configuration: Configure, *uses: str, **more: Any
+) -> Step:
+    return Step(name=name, words=words, configuration=configuration, uses=frozenset(uses), **more)
+
+
+def _reads(code: int, *words: str, **more: Any) -> Step:
+    """A command that asks none of the servers."""
+    return _row(" ".join(words), words, _by_vault(_push), *_ALL_KINDS, requested=False, code=code, **more)  # fmt: skip
+
+
+STEPS = (
+    _row("push", _RUN_PUSH, _push, of.REQUEST_TARGET, of.REQUEST_STAGING, asks=(STAGING, TARGET, DEFAULTS)),
+    _row("push in a shell", _RUN_PUSH, _push, of.VARIABLE_TARGET, of.DISK_STAGING, asks=(STAGING, TARGET), requested=False),
+    _row("push without changes", (*_RUN_PUSH, "--dry-run"), _push, of.REQUEST_TARGET, of.REQUEST_STAGING, asks=(STAGING, TARGET)),
+    _row("push through a proxy", _RUN_PUSH, _push_outside, of.VARIABLE_TARGET, of.REQUEST_STAGING, asks=(TARGET,)),
+    _row("push by the agent's Docker logins", _RUN_PUSH, _push, of.DOCKER_AGENT, of.DOCKER_HELPER, asks=(STAGING, TARGET)),
+    _row("push by an AppRole", _RUN_PUSH, _by_vault(_push), of.VAULT_TARGET, of.VAULT_SECRET_ID, of.REQUEST_STAGING, asks=(VAULT, STAGING, TARGET)),
+    _row("push by Vault's file", _RUN_PUSH, _by_vault(_push), of.VAULT_FILE, of.VAULT_TOKEN, of.REQUEST_STAGING, asks=(VAULT, TARGET)),
+    _row("promote", _RUN_PROMOTE, _promote, of.VARIABLE_TARGET, of.VARIABLE_STAGING, asks=(STAGING, TARGET)),
+    _row("copy", _COPY, _push, of.DOCKER_AGENT, of.DOCKER_HELPER, asks=(STAGING, TARGET), requested=False),
+    _row("deploy", _RUN_DEPLOY, _deploy(checkImage=True), of.REQUEST_GIT, of.REQUEST_TARGET, asks=(OPS, TARGET), pushed_before=True),
+    _row("deploy in a shell", _RUN_DEPLOY, _deploy(), of.VARIABLE_GIT, asks=(OPS,), requested=False, pushed_before=True),
+    _row("deploy without changes", (*_RUN_DEPLOY, "--dry-run"), _deploy(), of.VARIABLE_GIT, asks=(OPS,)),
+    _row("deploy by a token", _RUN_DEPLOY, _deploy(authenticationMode="bearer", signingFormat="gpg"), of.REQUEST_GIT, of.GPG_SIGNING, asks=(OPS,), bearer=True),
+    _row("deploy by Vault", _RUN_DEPLOY, _by_vault(_deploy()), of.VAULT_GIT, of.VAULT_TOKEN, asks=(VAULT, OPS)),
+    _row("deploy by an App", _RUN_DEPLOY, _deploy(authenticationMode="githubApp"), asks=(GITHUB, OPS)),
+    _row("deploy over SSH", _RUN_DEPLOY, _deploy(), of.SSH_SIGNING, over_ssh=True),
+    _row("deploy a chart", _RUN_DEPLOY, _deploy(tool="helm", chartPath="chart", deploymentName="shop"), of.REQUEST_GIT, of.DOCKER_PARAMETER,
+         asks=(OPS, CHARTS), repository=_with_chart),
+    _row("deploy from a template", _RUN_DEPLOY, _deploy(tool="helm-values", valuesTemplate="values.j2", filePath="values.yaml"), of.REQUEST_GIT,
+         asks=(OPS,), workspace={"values.j2": _VALUES}),
+    _reads(0, "plan", "--verbose"),
+    _reads(0, "explain", "imagePushToRegistry", "--stage", "Build"),
+    _reads(0, "explain", "gitOpsUpdateDeployment", "--json"),
+    _reads(0, "explain", "--credentials"),
+    _reads(0, "explain", "--credentials", "--json"),
+    _reads(3, "lint", "--sarif", "findings.sarif"),
+    _reads(3, "lint", "--json"),
+    _reads(1, "checkIfStepActive", "--step", "imagePushToRegistry", "--stage", "Build"),
+    # The drop-in for Piper's command: scripts take their logins from it (docs/differences-from-piper.md).
+    _reads(0, "getConfig", "--stepName", "imagePushToRegistry", prints=frozenset({of.VARIABLE_TARGET, of.DISK_STAGING, of.DOCKER_PARAMETER})),
+)  # fmt: skip
+BY_NAME = {step.name: step for step in STEPS}

@@ -1,0 +1,84 @@
+"""The leak hunt: secrets in every source, each step with each failure, and every place searched afterwards.
+
+What there is to read and to extend: the sources (tests/leaks/sources.py), the steps (steps.py), what may fail (failures.py), the places
+(places.py), how a secret may be written (forms.py). What Jenkins itself records is none of this: docs/security.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from tests.fakes.images import make_image, put
+from tests.fakes.ssh_server import missing
+from tests.leaks.forms import Hunter
+from tests.leaks.given import STRANGER
+from tests.leaks.places import PLACES, heard, search
+from tests.leaks.planted import ELSEWHERE, HOST, ON_SERVERS, VARIABLE
+from tests.leaks.processes import PROC
+from tests.leaks.run import IN_MEMORY, Run
+from tests.leaks.sources import Source, made, phrase
+from tests.leaks.steps import BY_NAME, STEPS, Step
+from tests.leaks.world import World
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "there is one")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with World(tmp_path_factory.mktemp("leaks")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def hunter(world: World) -> Hunter:
+    return Hunter({source.name: source.secret for source in world.sources})
+
+
+def said(run: Run) -> str:
+    return run.err.decode("utf-8", "replace")[-3000:]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_a_success_leaks_nothing(world: World, hunter: Hunter, step: Step) -> None:
+    run = world.perform(world.prepare(step))
+    assert run.code == step.code, said(run)
+    assert search(run, hunter) == []
+    used = {
+        (name, host) for name in step.uses for host in world.source(name).hosts & set(step.asks)
+    }
+    assert used - heard(run, hunter) == set()
+    assert [name for name in step.asks if not run.heard[name]] == []
+
+
+# ---- the proof that it would find one
+
+
+def test_a_leak_on_purpose_is_found_in_each_place_and_in_no_other(world: World, hunter: Hunter) -> None:  # fmt: skip
+    run = world.prepare(BY_NAME["push"])
+    places = [place for place in PLACES if place != "process table" or PROC.is_dir()]
+    planted = {place: made(f"planted: {place}", phrase()) for place in places}
+    elsewhere = IN_MEMORY / f"{run.folder.parent.name}-{run.folder.name}-hunted"
+    secrets = {place: source.value for place, source in planted.items() if place not in ON_SERVERS}
+    run.environ[VARIABLE] = json.dumps({**secrets, HOST: world.hosts[STRANGER], ELSEWHERE: str(elsewhere)})  # fmt: skip
+    run.made = tuple(planted.values())
+    try:
+        world.perform(run)
+        assert run.code == 0, said(run)
+        _plant_on_servers(world, run, planted)
+        leaks = {(leak.place, leak.secret) for leak in search(run, hunter)}
+    finally:
+        elsewhere.unlink(missing_ok=True)
+    beside = (
+        "files while it runs",
+        planted["temporary folder"].name,
+    )  # it was there already while it ran
+    assert leaks - {beside} == {(place, source.name) for place, source in planted.items()}
+
+
+def _plant_on_servers(world: World, run: Run, planted: Mapping[str, Source]) -> None:
+    name = str(run.repository.relative_to(world.git.folder)).removesuffix(".git")
+    world.git.add(name, {"values.yaml": b"password: " + planted["git objects"].secret})
+    put(make_image(files={"etc/login": planted["pushed images"].secret}), world.target, "shop", "2")
