@@ -55,6 +55,11 @@ class ChunkSize:
                 self._size, self._proven = sent, True
             self._trial = 0 if sent == self._trial else self._trial
 
+    def broken(self, sent: int) -> None:
+        """A request with `sent` bytes ended without a word on its size: another one may try as many."""
+        with self._lock:
+            self._trial = 0 if sent == self._trial else self._trial
+
     def refused(self, sent: int) -> bool:
         """A request with `sent` bytes was too large; whether fewer may be tried.
 

@@ -232,6 +232,7 @@ class BlobUpload:
 
     def close(self) -> None:
         """Break off what is under way."""
+        self._uploads.chunks.broken(self._end - self.upload.offset)
         if self._sending is not None:
             self._sending.__exit__(None, None, None)
             self._sending = None
@@ -263,6 +264,7 @@ class BlobUpload:
 
     def _again(self, fault: BrokenOff) -> memoryview:
         """What a host that has said what it wants has to be sent again of the piece at hand; raises the fault where it said nothing, or needs more."""
+        self._uploads.chunks.broken(self._end - self.upload.offset)
         if fault.then != THERE or self.upload.offset < self._start:
             raise fault
         self._session.transport.tally.retries += 1
@@ -377,10 +379,12 @@ class BlobUpload:
         return replace(self.upload, url=url, named_by=named_by, sealed=self._whole, hops=self.upload.hops + 1) if url else None
 
     def _sealed(self) -> str:
-        """The URL of the finishing PUT."""
+        """The URL of the finishing PUT: with the digest once, whatever the registry has put there, and all else as it came."""
         if self.upload.sealed:
             return self.upload.url
-        return f"{self.upload.url}{'&' if '?' in self.upload.url else '?'}digest={quote(self._digest, safe='')}"
+        place, _, query = self.upload.url.partition("?")
+        rest = [part for part in query.split("&") if part.partition("=")[0] != "digest"] if query else []
+        return f"{place}?{''.join(f'{part}&' for part in rest)}digest={quote(self._digest, safe='')}"
 
 
 def _at(upload: UploadSession, method: str, *, url: str = "") -> HttpRequest:

@@ -48,6 +48,17 @@ def test_one_request_at_a_time_tries_more() -> None:
     assert chunks.of(1 << 30) == 4 * MIB
 
 
+def test_where_the_one_breaks_off_another_may_try() -> None:
+    chunks = ChunkSize()
+    chunks.refused(500 * MIB)
+    chunks.taken(MIB)
+    assert [chunks.of(1 << 30) // MIB for _ in range(2)] == [4, 1]
+    chunks.broken(MIB)
+    assert chunks.of(1 << 30) // MIB == 1
+    chunks.broken(4 * MIB)
+    assert [chunks.of(1 << 30) // MIB for _ in range(2)] == [4, 1]
+
+
 def test_what_is_left_of_a_blob_tries_nothing() -> None:
     chunks = ChunkSize()
     chunks.refused(500 * MIB)

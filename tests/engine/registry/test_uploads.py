@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import random
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from towline.transport import Transport
 
 BLOB = b"layer" * 1000
 DIGEST = digest_of(BLOB)
+MIB = 1024 * 1024
 
 
 @pytest.fixture
@@ -126,6 +128,30 @@ def test_the_challenge_of_another_host_to_an_upload_is_not_answered(target: Fake
         assert (source.count("PUT"), thief.requests) == (1, ())
     pusher.has_blob("app", DIGEST)  # and the login at home goes on as it was
     assert len(target.scopes) == 1
+
+
+@pytest.mark.parametrize(("query", "sent"), [
+    (f"_state=a%2fb&digest={DIGEST}&x", "_state=a%2fb&x&"), ("digest=sha256:" + "0" * 64, ""), ("", ""), ("a&&mydigest=1", "a&&mydigest=1&"),
+])
+def test_the_digest_stands_in_the_last_request_once(source: FakeRegistry, target: FakeRegistry, pusher: RegistryClient, query: str, sent: str) -> None:
+    source.fault = on("PUT", "", Status(code=201))
+    target.create("app").blobs[DIGEST] = BLOB  # as the storage behind the other host has it then
+    send(pusher.uploads, UploadSession(repository="app", url=f"{source.url}/upload?{query}".removesuffix("?")))
+    assert [record.query for record in source.requests] == [sent + "digest=" + DIGEST.replace(":", "%3A")]
+
+
+def test_a_trial_of_larger_chunks_that_breaks_off_keeps_no_other_from_one(target: FakeRegistry, uploads: Uploads) -> None:
+    body = random.Random(1).randbytes(12 * MIB)
+    uploads.chunks.refused(64 * MIB)
+    uploads.chunks.taken(MIB)
+    for fault in (CutRequest(after=2 * MIB), Status(code=503), Status(code=400)):
+        target.fault = on("PATCH", "", fault)
+        upload = uploads.start("app", digest_of(body), len(body))
+        assert upload is not None
+        with contextlib.suppress(BrokenOff, RegistryError):
+            send(uploads, upload, body, digest_of(body))
+        assert uploads.chunks.of(len(body)) == 4 * MIB, "the next trial"
+        uploads.chunks.broken(4 * MIB)
 
 
 @pytest.mark.parametrize("fault", [Status(code=503), Status(code=404), Status(code=416), CutRequest(after=10), CutAnswer(after=None)])
