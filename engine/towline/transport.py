@@ -73,10 +73,14 @@ class Transport:
             self._hide(secret)
 
     def request(self, request: HttpRequest) -> Response:
-        """Send it and return the answer, whatever its status; tried again after network faults, 429 and 5xx where that is safe. Raises TransportError."""
+        """Send it and return the answer, whatever its status; tried again after network faults, 429 and 5xx where that is safe. Raises TransportError.
+
+        That is ATTEMPTS times in all, but that a host which says how long to wait is asked as long as there is time.
+        """
         self._hide_credentials(request.headers)
         where = origin(request.url)
-        for attempt in range(ATTEMPTS - 1 if request.again else 0):
+        failed = 0
+        while request.again and failed < ATTEMPTS - 1:
             self._rest(where)
             wait = None
             try:
@@ -91,7 +95,8 @@ class Transport:
                 if self._closed.is_set():
                     raise
             if wait is None:
-                sleep_unless(self.ending, pause(attempt, self.clock), self.clock)
+                sleep_unless(self.ending, pause(failed, self.clock), self.clock)
+            failed += not self.bears(wait)
             self.tally.retries += 1
         self._rest(where)
         try:
@@ -125,6 +130,10 @@ class Transport:
                 self.pressure += self._resting.get(where, 0.0) <= now
                 self._resting[where] = max(self._resting.get(where, 0.0), now + wait)
         return wait
+
+    def bears(self, wait: float | None) -> bool:
+        """Whether an answer that asks to wait so long is no failed attempt: where all that is sent has a limit of time, and it is a second at least."""
+        return bool(self.limit) and wait is not None and wait >= 1.0
 
     def rests(self, url: str) -> bool:
         """Whether the host of `url` has asked for a rest that is not over."""

@@ -108,6 +108,24 @@ def test_retry_after_is_obeyed(server: Echo, transport: Transport, time: FakeClo
     assert time.sleeps == [17.0]
 
 
+def test_a_host_that_says_how_long_to_wait_is_asked_as_long_as_there_is_time(server: Echo, time: FakeClock) -> None:
+    server.fault = on("GET", "", Status(code=429, headers={"Retry-After": "17"}), times=20)
+    with Transport(clock=time.clock, limit=3600.0) as transport:
+        assert get(transport, server.url) == BIG
+    assert time.sleeps == [17.0] * 20
+    server.fault = on("GET", "", Status(code=503, headers={"Retry-After": "60"}), times=10**9)
+    with Transport(limit=0.3) as transport, pytest.raises(TransportError, match="has not been done within 0 seconds"):
+        get(transport, server.url)
+
+
+@pytest.mark.parametrize(("limit", "wait"), [(0.0, "17"), (3600.0, "0")], ids=["no time limit", "no rest"])
+def test_otherwise_it_is_asked_a_few_times(server: Echo, time: FakeClock, limit: float, wait: str) -> None:
+    server.fault = on("GET", "", Status(code=429, headers={"Retry-After": wait}), times=99)
+    with Transport(clock=time.clock, limit=limit) as transport, transport.request(HttpRequest(method="GET", url=server.url)) as response:
+        assert response.status == 429
+    assert server.count("GET") == ATTEMPTS
+
+
 def test_the_last_answer_comes_back_when_the_attempts_are_used_up(server: Echo, transport: Transport, time: FakeClock) -> None:
     server.fault = on("GET", "", Status(code=503), times=99)
     with transport.request(HttpRequest(method="GET", url=server.url)) as response:

@@ -13,8 +13,13 @@ class Attempts:
         self.failed = 0
         self._best = self._lessons = 0
 
-    def again(self, reached: int, *, taught: bool = False) -> bool:
-        """Whether to try again after a try that got as far as the byte `reached`, or `taught` how the next one is to be made."""
+    def again(self, reached: int, *, taught: bool = False, rested: bool = False) -> bool:
+        """Whether to try again after a try that got as far as the byte `reached`, or `taught` how the next one is to be made.
+
+        One that ended with a rest which the host had asked for counts for nothing: it is bounded by the copy's time, too.
+        """
+        if rested and reached <= self._best:
+            return True
         gained, self._best = reached - self._best, max(self._best, reached)
         self.failed = 0 if gained > 0 or taught else self.failed + 1
         self._lessons += gained <= 0 and taught

@@ -249,7 +249,7 @@ class Transfer:
         try:
             state = self._targets[blob.place.registry].uploads.state(upload) if fault.then == ASK else upload if fault.then == THERE else None
             state = state if state and state.offset <= stream.hashed else None
-            if not attempts.again(state.offset if state else 0, taught=fault.taught):
+            if not attempts.again(state.offset if state else 0, taught=fault.taught, rested=self._transport.bears(fault.wait)):
                 raise fault.fault from fault
             if state is None:
                 return self._start(blob)

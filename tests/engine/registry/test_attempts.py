@@ -47,3 +47,9 @@ def test_a_lesson_each_time_comes_to_an_end() -> None:
 def test_lessons_on_the_way_do_not_end_what_gets_further() -> None:
     attempts = Attempts()
     assert all(attempts.again(reached, taught=True) for reached in range(1, 1000))
+
+
+def test_a_rest_that_the_host_asks_for_is_no_attempt() -> None:
+    attempts = Attempts()
+    assert all(attempts.again(0, rested=True, taught=number % 2 == 0) for number in range(100))
+    assert (attempts.failed, attempts.again(5, rested=True), attempts.again(5)) == (0, True, True)

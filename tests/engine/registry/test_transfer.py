@@ -436,6 +436,19 @@ def test_the_pause_that_a_target_asks_for_during_an_upload_is_kept(source: FakeR
     assert time.sleeps == [9.0]
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_target_that_asks_for_a_rest_again_and_again_gets_it_while_there_is_time(
+    source: FakeRegistry, target: FakeRegistry, time: FakeClock, method: str,
+) -> None:
+    target.fault = on(method, "", Status(code=429, headers={"Retry-After": "30"}), times=12)
+    with Transport(clock=time.clock, limit=3600.0) as transport:
+        pair = Pair(source, target, transport)
+        blob = blob_of(b"x", source, pair)
+        transfer(pair, blob)
+    assert list(target.storage["app"].blobs) == [blob.digest]
+    assert time.sleeps == [30.0] * 12
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_several_uploads_learn_together_that_redirected_ones_take_no_parts(source: FakeRegistry, target: FakeRegistry, pair: Pair, *, there: bool) -> None:
     """Each of them is asked for its first part before one of them hears that there are none: here, or where the redirect leads."""
