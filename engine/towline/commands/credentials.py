@@ -21,11 +21,14 @@ from towline.config.rules import checked
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
 from towline.config.trust import named_by, password_of, registry_place, rules_of
-from towline.config.vault import login_of, path_word, plan
+from towline.config.vault import Plan, path_word, place_of, plan
+from towline.config.vault_login import bindable, credential_of, login_of, role_of, role_word
 from towline.errors import TowlineError, UsageError
 from towline.shown import tame_lines
 from towline.steps.deployment import app_login
 from towline.steps.deployment.remote import git_place, key_word
+from towline.vault.here import there
+from towline.vault.logins import TOKEN, TOKEN_VARIABLE, VaultLogin
 from towline.wire import SUCCESS, Outcome
 
 _REGISTRIES = {
@@ -35,6 +38,7 @@ _REGISTRIES = {
                                 ("dockerRegistryUser", "dockerRegistryPassword", "dockerRegistryUrl")),
     "gitOpsUpdateDeployment": (("targetRegistryUser", "targetRegistryPassword", "containerRegistryUrl"),),
 }
+_TOKEN = VaultLogin(method=TOKEN, source=(TOKEN_VARIABLE,), origin=TOKEN_VARIABLE)
 _Use = tuple[Credential, Place, Named]
 
 
@@ -175,17 +179,35 @@ def _vault(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing])
         return
     if asked is None:
         return
-    rules, settings = rules_of(asked.settings, standing), asked.settings
-    login = next((name for name in VAULT_LOGIN if inputs.environ.get(name)), "")
-    ids = {} if login else {name: settings.text(entry) for name, entry in VAULT_CREDENTIALS.items() if settings.given(entry)}
-    ids = {name: ids[name] for name in VAULT_LOGIN[:1] if name in ids} or ids  # a token goes before an AppRole
-    for name in ids:
-        yield _id_row(schema.name, settings, VAULT_CREDENTIALS[name], rules)
-    credential, place = login_of(asked, login or next(iter(ids), VAULT_LOGIN[0]), ids)
-    yield _row(schema.name, credential.what, asked.server.url, partial(word, rules, credential, place, asked.named))
+    rules = rules_of(asked.settings, standing)
+    yield from _login(schema.name, asked, inputs, rules)
     for path, origin in asked.chosen.items():
         ask = partial(path_word, rules, path, origin, settings=asked.settings, bounds=asked.bounds)
         yield _row(schema.name, f"secrets at {path} in Vault ({origin})", "this build", ask)
+
+
+def _login(step: str, asked: Plan, inputs: Inputs, rules: Rules) -> Iterator[_Row]:
+    """The login for Vault, one by a token if nothing says which, and the role that the project chooses for it."""
+    settings, here = asked.settings, there(inputs.environ)
+    try:
+        login = login_of(settings, here) or _TOKEN
+    except TowlineError as fault:
+        yield _Row(step=step, what="the login for Vault", to=asked.server.url, fault=fault)
+        return
+    given = {name: settings.text(entry) for name, entry in VAULT_CREDENTIALS.items() if settings.given(entry)} if bindable(settings, here) else {}
+    ids = {name: given[name] for name in VAULT_LOGIN[:1] if name in given} or given  # a token goes before an AppRole
+    for name in ids:
+        yield _id_row(step, settings, VAULT_CREDENTIALS[name], rules)
+    login = replace(_TOKEN, source=tuple(ids), origin=" and ".join(ids)) if ids else login
+    credential = credential_of(login, ids)
+    yield _row(step, credential.what, asked.server.url, partial(word, rules, credential, place_of(asked), asked.named))
+    role = f"the role {role_of(login)} in Vault"
+    try:
+        said = role_word(rules, settings, login)
+    except TowlineError as fault:
+        yield _Row(step=step, what=role, to="this build", fault=fault)
+    else:
+        yield from [_Row(step=step, what=role, to="this build", by=said.by)] if said else []
 
 
 def _uses(step: str, settings: Settings) -> Iterator[_Use]:

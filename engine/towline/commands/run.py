@@ -28,10 +28,10 @@ from towline.commands.project import (
 )
 from towline.commands.standing import standing_of
 from towline.commands.vault_binding import to_bind
-from towline.config.catalog import VAULT_LOGIN, step_names, vault_keys
+from towline.config.catalog import AUTH_METHOD, AUTH_ROLE, step_names, vault_keys
 from towline.config.conditions import Decision
 from towline.config.documents import Documents
-from towline.config.layers import Inputs, agent_layer, load_schema
+from towline.config.layers import Inputs, agent_layer, load_schema, mentions
 from towline.config.merge import Layer
 from towline.config.pipeline_keys import PIPELINE
 from towline.config.resolve import resolve
@@ -45,11 +45,13 @@ from towline.private_folder import sweep
 from towline.shown import tame_lines
 from towline.steps.task import Task
 from towline.suggest import close
+from towline.vault.logins import VARIABLES
 from towline.wire import BIND, SKIPPED, Binding, Outcome
 
 _HELP, _NO_STEP = ("-h", "--help"), "-"
 _HOW_TO_ALLOW = (f"it may where the platform team says so, by `general: {{{stages.ALLOW}: true}}` in its default documents (TOWLINE_DEFAULTS) "
                  f"or PIPER_{stages.ALLOW}=true on the agent")
+_LOGIN_KEYS = (AUTH_METHOD, AUTH_ROLE)  # by which a login that stands in no variable is wanted
 _MISSPELT = 0.8  # a name as near as this is a slip, farther away it may be a stage of the caller's own
 STAGE = stage_of  # where a call in a shell names none, as for Piper's steps
 
@@ -131,7 +133,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     standing = standing_of(known, given_there, sign)
     if login := to_bind(schema, inputs, call, standing):
         return _bind(login)
-    lost = _lost(call, known) if _has_vault_login(call) else None  # before anything is sent
+    lost = _lost(call, known) if _may_log_in(schema, inputs) else None  # before anything is sent
     with _stage_hint(call, known), _vault(schema, inputs, call, standing) as layer:
         settings = resolve(schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer))
         for secret in settings.secrets():
@@ -198,14 +200,15 @@ def _vault(
     schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], Standing]
 ) -> contextlib.AbstractContextManager[Layer | None]:
     """What Vault holds for the step; without a login for it nothing of Vault is loaded."""
-    if not _has_vault_login(call):
+    if not _may_log_in(schema, inputs):
         return contextlib.nullcontext()
     held: contextlib.AbstractContextManager[Layer | None] = dispatch.part("vault").from_vault(schema, inputs, call, standing)
     return held
 
 
-def _has_vault_login(call: Call) -> bool:
-    return any(call.environ.get(name) for name in VAULT_LOGIN)
+def _may_log_in(schema: StepSchema, inputs: Inputs) -> bool:
+    """Whether the environment has a login for Vault, or a part of one, or the settings say of one."""
+    return any(inputs.environ.get(name) for name in VARIABLES) or mentions(schema, inputs, _LOGIN_KEYS)
 
 
 def _own(schema: StepSchema, parameters: Mapping[str, object]) -> Mapping[str, object]:

@@ -8,17 +8,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from towline import dispatch
 from towline.addressees import Addressees, Standing
 from towline.commands.call import Call
-from towline.config.catalog import VAULT_LOGIN, vault_schema
+from towline.commands.vault_login import login
+from towline.config.catalog import vault_schema
 from towline.config.layers import Inputs
 from towline.config.merge import Layer
 from towline.config.schema import StepSchema
 from towline.config.trust import rules_of
 from towline.config.vault import Answer, Plan, admit, answers, plan
+from towline.config.vault_login import bindable, lacking
+from towline.connections import Network
+from towline.steps.authorities import certificates
+from towline.tls import Tls
 from towline.vault.files import secret_files
-from towline.vault.logins import APP_ROLE, METHODS, VaultLogin
-from towline.vault.logins import TOKEN as TOKEN_METHOD
+from towline.vault.here import there
+from towline.vault.logins import SECRETS, VaultLogin
 
-TOKEN, ROLE, SECRET = VAULT_LOGIN
+__all__ = ["bindable", "from_vault", "plan_of"]
 
 
 @contextlib.contextmanager
@@ -27,17 +32,17 @@ def from_vault(schema: StepSchema, inputs: Inputs, call: Call, standing: Callabl
 
     `standing` says what is built, for what the project may name. Raises ConfigError, CredentialError (VaultUnreachable too) and MachineError.
     """
-    known = {name: call.environ[name].strip() for name in (TOKEN, ROLE, SECRET) if call.environ.get(name, "").strip()}
-    for value in known.values():
-        call.console.hide(value)
-    asked = plan(schema, vault_schema(), inputs) if known else None
-    login = _login(known, call, asked.server.namespace) if asked else None
-    if asked is None or login is None:
+    for name in SECRETS:
+        call.console.hide(call.environ.get(name, "").strip())
+    asked = plan_of(schema, inputs)
+    entry = login(asked, call) if asked else None
+    if asked is None or entry is None:
+        if asked and (said := lacking(asked.settings, there(call.environ))):
+            call.console.note(said)
         yield None
         return
-    admit(asked, Addressees(rules_of(asked.settings, standing), say=call.console.say, warn=call.console.warn),
-          login.origin.partition(" ")[0], call.request.bound_ids)
-    found = _ask(asked, login, call)
+    admit(asked, Addressees(rules_of(asked.settings, standing), say=call.console.say, warn=call.console.warn), entry, call.request.bound_ids)
+    found = _ask(asked, entry, call)
     for answer in found:
         call.console.hide(answer.value)
     if not any(answer.file for answer in found):
@@ -52,21 +57,11 @@ def plan_of(schema: StepSchema, inputs: Inputs) -> Plan | None:
     return plan(schema, vault_schema(), inputs)
 
 
-def _login(known: Mapping[str, str], call: Call, namespace: str) -> VaultLogin | None:
-    """The login that the environment holds, a token rather than an AppRole; None, with a warning, where it holds half of one."""
-    if TOKEN in known:
-        return VaultLogin(method=TOKEN_METHOD, proof=lambda: known[TOKEN], origin=TOKEN, namespace=namespace)
-    if len(known) == 2:
-        return VaultLogin(method=APP_ROLE, role=known[ROLE], proof=lambda: known[SECRET], origin=f"{ROLE} and {SECRET}",
-                          mount=METHODS[APP_ROLE].mount, namespace=namespace)
-    lacking = SECRET if ROLE in known else ROLE
-    call.console.note(f"Vault is not asked: {', '.join(known)} is set and {lacking} is not")
-    return None
-
-
-def _ask(asked: Plan, login: VaultLogin, call: Call) -> tuple[Answer, ...]:
+def _ask(asked: Plan, entry: VaultLogin, call: Call) -> tuple[Answer, ...]:
     """All answers of the server; the login is over when they are there."""
-    with dispatch.part("vault_client").Vault(asked.server.url, login, console=call.console) as vault:
+    trusted = certificates(asked.settings, call.console, folder=call.folder, environ=call.environ)
+    network = Network(tls=Tls(trusted))
+    with dispatch.part("vault_client").Vault(asked.server.url, entry, console=call.console, network=network) as vault:
         found = tuple(answers(asked.questions, vault.read))
         vault.confirm()
     call.console.say(f"Vault at {vault.host}: {', '.join(answer.parameter for answer in found) or 'nothing for this step'}")

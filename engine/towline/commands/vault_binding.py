@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from towline import dispatch
 from towline.addressees import Addressees, Standing
 from towline.commands.call import Call
-from towline.config.catalog import VAULT_CREDENTIALS, VAULT_LOGIN
-from towline.config.documents import Documents, stage_name
-from towline.config.layers import Inputs
+from towline.config.catalog import AUTH_METHOD, VAULT_CREDENTIALS, VAULT_LOGIN
+from towline.config.layers import Inputs, mentions
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
 from towline.config.trust import rules_of
+from towline.vault.here import there
+from towline.vault.logins import APP_ROLE, TOKEN
 from towline.wire import Binding
 
 _TOKEN, *_ROLE = VAULT_LOGIN
@@ -24,10 +25,11 @@ def to_bind(schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[
 
     Raises CredentialError for one that the project may not name, and what `config.vault.plan` does.
     """
-    if not call.requested or has_login(call.environ) or not _named(schema, inputs):
+    if not call.requested or not mentions(schema, inputs, tuple(VAULT_CREDENTIALS.values())):
         return ()
-    asked = dispatch.part("vault").plan_of(schema, inputs)
-    if asked is None:
+    vault = dispatch.part("vault")
+    asked = vault.plan_of(schema, inputs)
+    if asked is None or not vault.bindable(asked.settings, there(call.environ)):
         return ()
     settings: Settings = asked.settings
     wanted = _wanted(settings, call)
@@ -38,31 +40,16 @@ def to_bind(schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[
                  for variable in wanted)
 
 
-def has_login(environ: Mapping[str, str]) -> bool:
-    """Whether the environment holds a whole login."""
-    there = {name for name in VAULT_LOGIN if environ.get(name, "").strip()}
-    return _TOKEN in there or there >= set(_ROLE)
-
-
 def _wanted(settings: Settings, call: Call) -> Sequence[str]:
     """The variables to bind: for a token, else for what the environment lacks of an AppRole; none where half of one is named, with a note."""
-    if settings.given(VAULT_CREDENTIALS[_TOKEN]):
+    method = settings.text(AUTH_METHOD)
+    if settings.given(VAULT_CREDENTIALS[_TOKEN]) and method != APP_ROLE:
         return [_TOKEN]
+    if method == TOKEN:
+        return []
     lacking = [name for name in _ROLE if not call.environ.get(name, "").strip()]
     if unnamed := [VAULT_CREDENTIALS[name] for name in lacking if not settings.given(VAULT_CREDENTIALS[name])]:
         if len(lacking) == len(_ROLE) > len(unnamed):  # of what the environment holds half, the note comes from where Vault is asked
             call.console.note(f"Vault is not asked: {' and '.join(_NAMES - {*unnamed})} is set and {unnamed[0]} is not")
         return []
     return lacking
-
-
-def _named(schema: StepSchema, inputs: Inputs) -> bool:
-    """Whether anything names such a credential: a look that costs nothing, before what Vault needs is loaded."""
-    names = VAULT_CREDENTIALS.values()
-    held = [*_sections(schema, inputs.documents, inputs.stage), inputs.parameters]
-    return any(name in section for section in held for name in names) or any(inputs.environ.get(f"PIPER_{name}") for name in names)
-
-
-def _sections(schema: StepSchema, documents: Documents, stage: str) -> list[Mapping[str, object]]:
-    paths = [("general",), *(("steps", name) for name in schema.names), ("stages", stage_name(stage))]
-    return [document.section(*path) for document in (*documents.defaults, documents.project) for path in paths]

@@ -15,11 +15,13 @@ from towline.errors import UsageError
 from towline.files import resource_text
 from towline.suggest import nearest
 
-VAULT_LOGIN = ("PIPER_vaultToken", "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID")
+VAULT_LOGIN = ("PIPER_vaultToken", "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID")  # of the logins those that Jenkins credentials may hold
 VAULT_CREDENTIALS = dict(zip(VAULT_LOGIN, ("vaultTokenCredentialsId", "vaultAppRoleTokenCredentialsId", "vaultAppRoleSecretTokenCredentialsId"),
                              strict=True))  # the ids of the Jenkins credentials that each may be bound from
+AUTH_METHOD, AUTH_ROLE = "vaultAuthMethod", "vaultAuthRole"
 VAULT_KEYS = frozenset({"vaultServerUrl", "vaultNamespace", "vaultPath", "vaultBasePath", "vaultPipelineName", "vaultPaths", "skipVault",
-                        "vaultDisableOverwrite", *VAULT_CREDENTIALS.values()})
+                        "vaultDisableOverwrite", AUTH_METHOD, AUTH_ROLE, "vaultAuthMount", "vaultAuthRoles", "vaultAuthAudience",
+                        *VAULT_CREDENTIALS.values()})
 PROGRAM_KEYS = frozenset(f"vault{kind}Credential{part}" for kind in ("", "Test") for part in ("Path", "Keys", "EnvPrefix"))  # for `towline exec` alone
 _FOLDER, _ENDING = "steps", ".yaml"
 _WORD = re.compile(r"\w+")

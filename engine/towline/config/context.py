@@ -16,7 +16,7 @@ _SIDECAR = ("containerName", "containerPortMappings", "dockerName", "sidecarEnvV
 _FORMER = ("collectTelemetryData",)  # Piper took it once, and configurations still have it
 _VAULT_LOGIN = ("vaultAppRoleTokenCredentialsId", "vaultAppRoleSecretTokenCredentialsId", "vaultTokenCredentialsId")
 _VAULT = ("vaultServerUrl", "vaultNamespace", "vaultBasePath", "vaultPipelineName", "vaultPath", "vaultPaths", "vaultRootPaths",
-          "skipVault", "vaultDisableOverwrite",
+          "skipVault", "vaultDisableOverwrite", "vaultAuthMethod", "vaultAuthRole", "vaultAuthMount", "vaultAuthRoles", "vaultAuthAudience",
           "vaultTestCredentialPath", "vaultTestCredentialKeys", "vaultTestCredentialEnvPrefix", "vaultCredentialPath", "vaultCredentialKeys",
           "vaultCredentialEnvPrefix")
 _WRAPPED = ("failOnError", "npmScriptsPackageJSONExcludes")  # what wraps the steps of Piper's library

@@ -5,7 +5,7 @@ A layer holds only what the step's schema lets stand in it (scope, by exact key)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -116,6 +116,18 @@ def unfiltered(documents: Documents, names: Sequence[str], stage: str) -> tuple[
             flags = [entries.pop(name) for name in names if name in entries]
             layers.append(_layer(label, {**entries, **({names[0]: flags[0]} if flags else {})}, trusted=document.trusted))
     return tuple(layers)
+
+
+def mentions(schema: StepSchema, inputs: Inputs, keys: Collection[str]) -> bool:
+    """Whether the sections that count for the step, the agent or the call have one of these keys, whatever stands there; raises ConfigError.
+
+    A look that costs little, before what the keys are for is loaded.
+    """
+    paths = [("general",), *_step_paths(schema.names), ("stages", stage_name(inputs.stage))]
+    documents = (*inputs.documents.defaults, inputs.documents.project)
+    called = (inputs.parameters, inputs.flags, read_parameters(inputs.environ.get(PARAMETERS_JSON, "")))
+    held = (*called, *(document.section(*path) for document in documents for path in paths))
+    return any(key in section for section in held for key in keys) or any(inputs.environ.get(f"PIPER_{key}") for key in keys)
 
 
 def read_parameters(text: str) -> Mapping[str, object]:

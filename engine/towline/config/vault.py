@@ -6,12 +6,11 @@ What parameters need; what programs need stands in `program_credentials`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from towline.addressees import STRICT, Addressees, Credential, Named, Place, Refused, Rules, Word, allow_line, or_warn
-from towline.config.catalog import VAULT_KEYS, VAULT_LOGIN
+from towline.addressees import STRICT, Addressees, Named, Place, Refused, Rules, Word, allow_line, or_warn
 from towline.config.layers import Inputs, effective, ordered, settled
 from towline.config.merge import Setting
 from towline.config.resolve import resolve
@@ -19,12 +18,15 @@ from towline.config.schema import SCOPES, Parameter, StepSchema, as_text
 from towline.config.settings import Settings, checked_settings
 from towline.config.trust import usable
 from towline.config.types import EMPTY
+from towline.config.vault_login import NAMESPACE, clean, credential_of, role_word
 from towline.errors import ConfigError, CredentialError
 from towline.gitops import change
 from towline.image import is_loopback
+from towline.vault.logins import VaultLogin
 
 URL, PATHS = "vaultServerUrl", "vaultPaths"
 _ROOTS = {"vaultPath": "$(vaultPath)", "vaultPipelineName": "$(vaultBasePath)/$(vaultPipelineName)", "vaultBasePath": "$(vaultBasePath)/GROUP-SECRETS"}
+_TEXTS = (URL, NAMESPACE, "vaultPath", "vaultBasePath", "vaultPipelineName")  # that a path may be made of
 _PROPERTY = re.compile(r"\$\(([A-Za-z0-9.]*)\)")
 _DEPTH, _LENGTH = 10, 2048
 Ask = Callable[[StepSchema, Settings, Mapping[str, Setting]], "Iterator[Question]"]
@@ -91,7 +93,7 @@ def plan(step: StepSchema, vault: StepSchema, inputs: Inputs, ask: Ask | None = 
     """
     metadata = _metadata(step, vault)
     known = {parameter.name for parameter in metadata.parameters}
-    own = replace(inputs, parameters={key: value for key, value in inputs.parameters.items() if key in known}, flags={}, vault=None)
+    own = replace(inputs, parameters=_only(inputs.parameters, known), flags=_only(inputs.flags, known), vault=None)
     settings = resolve(metadata, own, part=True)
     if not settings.given(URL) or settings.flag("skipVault"):
         return None
@@ -104,6 +106,10 @@ def plan(step: StepSchema, vault: StepSchema, inputs: Inputs, ask: Ask | None = 
     return Plan(server=_server(settings), questions=asked, settings=settings, named=_named(settings), chosen=chosen, bounds=bounds)
 
 
+def _only(values: Mapping[str, object], names: Collection[str]) -> Mapping[str, object]:
+    return {name: value for name, value in values.items() if name in names}
+
+
 def _trusted(step: StepSchema, metadata: StepSchema, inputs: Inputs, ask: Ask) -> tuple[frozenset[str], tuple[str, ...]]:
     """The paths that trusted layers alone come to, and the roots that they name."""
     settings = checked_settings(metadata, [layer for layer in ordered(metadata, inputs) if layer.trusted])
@@ -112,25 +118,25 @@ def _trusted(step: StepSchema, metadata: StepSchema, inputs: Inputs, ask: Ask) -
     properties = properties_of(step, settings, values)
     roots = (interpolate(text, properties) or text.partition("$(")[0].rpartition("/")[0]  # else the part that the project cannot change
              for text in (settings.text("vaultPath"), settings.text("vaultBasePath")))
-    return sure, tuple(filter(None, (_clean(root, "") for root in roots)))
+    return sure, tuple(filter(None, (clean(root, "") for root in roots)))
 
 
-def admit(plan: Plan, addressees: Addressees, login: str, bound: Mapping[str, str] | None = None) -> None:
-    """Pass where the login may go to the server, and the project has chosen no path that it may not; raises CredentialError.
+def admit(plan: Plan, addressees: Addressees, login: VaultLogin, bound: Mapping[str, str] | None = None) -> None:
+    """Pass where the login may go to the server, and the project has chosen no role or path that it may not; raises CredentialError.
 
-    `login` is a variable of it; `bound` says which Jenkins credentials variables come from.
+    `bound` says which Jenkins credentials variables come from.
     """
-    addressees.admit(*login_of(plan, login, bound or {}), plan.named)
+    addressees.admit(credential_of(login, bound or {}), place_of(plan), plan.named)
+    if said := role_word(addressees.rules, plan.settings, login):
+        addressees.tell(said)
     for path, origin in plan.chosen.items():
         addressees.tell(path_word(addressees.rules, path, origin, settings=plan.settings, bounds=plan.bounds))
 
 
-def login_of(plan: Plan, login: str, bound: Mapping[str, str]) -> tuple[Credential, Place]:
-    """The login of this name in words, with the ids of the Jenkins credentials that it is bound from, and where it is to go."""
+def place_of(plan: Plan) -> Place:
+    """Where the login is to go."""
     scheme, host = _place(plan.server.url)
-    whole = VAULT_LOGIN[:1] if login == VAULT_LOGIN[0] else VAULT_LOGIN[1:]
-    names = dict.fromkeys([*(bound[name] for name in whole if name in bound), login, *VAULT_LOGIN])
-    return Credential(what=f"the login for Vault ({login})", names=tuple(names)), Place(scheme=scheme, host=host)
+    return Place(scheme=scheme, host=host)
 
 
 def path_word(rules: Rules, path: str, origin: str, *, settings: Settings, bounds: Sequence[str]) -> Word:
@@ -171,7 +177,7 @@ def _server(settings: Settings) -> Server:
     if scheme == "http" and not is_loopback(host) and not settings.flag("allowPlainHttp"):
         raise CredentialError(f"the login for Vault would go over plain http to {host}", where=origin,
                               hint="use https, or set allowPlainHttp where the platform team trusts that network")
-    return Server(url=url, namespace=settings.text("vaultNamespace").strip("/"), origin=origin)
+    return Server(url=url, namespace=settings.text(NAMESPACE).strip("/"), origin=origin)
 
 
 def _named(settings: Settings) -> Named:
@@ -223,7 +229,7 @@ def places(settings: Settings, properties: Mapping[str, str], name: str, named: 
     paths: dict[str, str] = {}
     for root, path in found:
         if path is not None:
-            paths.setdefault(_clean(path, settings.origin(root)), _origin(settings, root, named))
+            paths.setdefault(clean(path, settings.origin(root)), _origin(settings, root, named))
     return paths
 
 
@@ -237,7 +243,7 @@ def properties_of(step: StepSchema, settings: Settings, values: Mapping[str, Set
     """What `$(x)` may stand for: every setting of step and Vault that is one short text and no secret."""
     secret = {parameter.name for parameter in step.parameters if parameter.secret}
     found = {name: setting.value for name, setting in values.items() if name not in secret}
-    found |= {name: settings.text(name) for name in VAULT_KEYS - {PATHS, "skipVault", "vaultDisableOverwrite"} if settings.given(name)}
+    found |= {name: settings.text(name) for name in _TEXTS if settings.given(name)}
     texts = {name: as_text(value) for name, value in found.items() if isinstance(value, str | int | float)}
     return {name: text for name, text in texts.items() if 0 < len(text) <= _LENGTH}
 
@@ -252,14 +258,6 @@ def interpolate(text: str, properties: Mapping[str, str]) -> str | None:
             return None
         text = _PROPERTY.sub(lambda found: properties[found[1]], text)
     return None if _PROPERTY.search(text) or len(text) > _LENGTH else text
-
-
-def _clean(path: str, origin: str) -> str:
-    """The path without empty parts; raises ConfigError for one that climbs, or that no URL should hold."""
-    parts = [part for part in path.split("/") if part]
-    if any(part in (".", "..") for part in parts) or not path.isprintable():
-        raise ConfigError(f"{path!r} is no path of a secret in Vault", where=origin, hint="write the path as Vault lists it, without . and ..")
-    return "/".join(parts)
 
 
 # ---- the answers

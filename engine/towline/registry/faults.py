@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable, TowlineError, TransportError
-from towline.exchange import Response, UntrustedCertificate, origin
+from towline.exchange import OWN_AUTHORITY, Response, UntrustedCertificate, origin
 from towline.image import Registry
 from towline.registry.coding import decoded
 from towline.registry.credentials import is_docker_hub
@@ -21,8 +21,6 @@ from towline.suggest import nearest
 BODY = 64 * 1024
 _TEXT = 600
 _STAGING = "a staging registry is short-lived: where it is gone, Build has to run again"
-_AUTHORITY = ("where an authority of your own has signed it, name that in customTlsCertificateLinks: in the platform team's defaults, "
-              "as PIPER_customTlsCertificateLinks on the agent, or in the call of the step")
 _LOGIN = "give a user and a password for it (the page of the step names the parameters), or dockerConfigJSON, or log in with docker on the agent"
 _BODIES = "the registry, or a proxy before it, limits the size of a request: have the limit raised (for nginx client_max_body_size), to 1 MiB at the least"
 ON_THE_WAY = "its bytes were right when they were sent, twice: the registry, or something on the way there, damages them; show this to those who run it"
@@ -144,7 +142,7 @@ def unreachable(party: Party, fault: TransportError) -> RegistryUnreachable:
     elsewhere = f" (at {fault.where})" if fault.where and fault.where != str(party.registry) else ""
     hint = _STAGING if party.role == "source" and party.step else "check the registry's URL and the network, then run it again"
     if isinstance(fault, UntrustedCertificate):
-        hint = _AUTHORITY
+        hint = OWN_AUTHORITY
     return RegistryUnreachable(f"the {party} cannot be reached{elsewhere}: {fault}", where=str(party.registry), hint=hint)
 
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from towline import dispatch
+from towline.config.settings import Settings
+from towline.console import Console
 from towline.steps.task import Task
 
 
 def authorities(task: Task) -> str:
     """The certificates of `customTlsCertificateLinks` as PEM, empty where there are none; warns of those that come over plain http; raises ConfigError."""
-    links, where = task.settings.texts("customTlsCertificateLinks"), task.settings.origin("customTlsCertificateLinks")
+    return certificates(task.settings, task.console, folder=task.folder, environ=task.environ, guarded=task.project)
+
+
+def certificates(settings: Settings, console: Console, *, folder: Path, environ: Mapping[str, str], guarded: bool = True) -> str:
+    """The same of any settings; files in `folder` count where it is not `guarded`, as a workspace is."""
+    links, where = settings.texts("customTlsCertificateLinks"), settings.origin("customTlsCertificateLinks")
     if not links:
         return ""
-    certificates = dispatch.part("certificates")
-    for link in certificates.plain_links(links):
-        task.console.warn(f"the certificate at {link} comes over plain http, where it can be exchanged on the way ({where})")
-    text: str = certificates.read_certificates(links, folder=task.folder, where=where, environ=task.environ, guarded=task.project)
+    part = dispatch.part("certificates")
+    for link in part.plain_links(links):
+        console.warn(f"the certificate at {link} comes over plain http, where it can be exchanged on the way ({where})")
+    text: str = part.read_certificates(links, folder=folder, where=where, environ=environ, guarded=guarded)
     return text
 
 

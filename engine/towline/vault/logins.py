@@ -1,10 +1,18 @@
-"""Pure. The ways to log in to Vault, in one table: what each is called, where Vault has it, and what it is told."""
+"""Pure. The ways to log in to Vault, in one table: what each needs, where Vault has it, and what it is told."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
+
+TOKEN, APP_ROLE, JWT, KUBERNETES = "token", "approle", "jwt", "kubernetes"
+TOKEN_VARIABLE, ROLE_ID, SECRET_ID = "PIPER_vaultToken", "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID"
+JWT_VARIABLE, JWT_FILE = "PIPER_vaultJwt", "PIPER_vaultJwtFile"
+ID_TOKEN_URL, ID_TOKEN_BEARER = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+VARIABLES = (TOKEN_VARIABLE, ROLE_ID, SECRET_ID, JWT_VARIABLE, JWT_FILE)  # that are set for Vault
+SECRETS = (TOKEN_VARIABLE, ROLE_ID, SECRET_ID, JWT_VARIABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,12 +20,14 @@ class VaultLogin:
     """Who logs in, by a `method` of METHODS at its `mount`; `origin` says where that comes from.
 
     `proof` gives the secret that shows it (a token, the secret id of an AppRole, a JWT), afresh for
-    each login; `role` is the role there, an AppRole's by its id. Secrets are read in `namespace`.
+    each login, from one of the method's sources; `role` is the role there, an AppRole's by its id.
+    Secrets are read in `namespace`.
     """
 
     method: str
     origin: str
-    proof: Callable[[], str] = field(repr=False)
+    source: tuple[str, ...] = ()
+    proof: Callable[[], str] = field(default=str, repr=False)
     role: str = field(default="", repr=False)
     mount: str = ""
     namespace: str = ""
@@ -25,10 +35,14 @@ class VaultLogin:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A way to log in: its `name` in words, its usual mount, and how hvac's `client` does it."""
+    """A way to log in: its `name` in words, its usual mount, and how hvac's `client` does it.
+
+    One of `sources` has to be there whole: variables, or a file of the machine by its path.
+    """
 
     name: str
     mount: str
+    sources: tuple[tuple[str, ...], ...]
     enter: Callable[[Any, VaultLogin, str], Any]
 
 
@@ -42,13 +56,56 @@ def _app_role(client: Any, login: VaultLogin, proof: str) -> Any:
     return client.auth.approle.login(login.role, secret_id=proof, mount_point=login.mount)
 
 
-TOKEN, APP_ROLE = "token", "approle"
-METHODS = {
-    TOKEN: Method(name="token", mount="", enter=_token),
-    APP_ROLE: Method(name="AppRole", mount="approle", enter=_app_role),
+def _jwt(client: Any, login: VaultLogin, proof: str) -> Any:
+    return client.auth.jwt.jwt_login(login.role, proof, path=login.mount)
+
+
+def _kubernetes(client: Any, login: VaultLogin, proof: str) -> Any:
+    return client.auth.kubernetes.login(login.role, proof, mount_point=login.mount)
+
+
+METHODS = {  # in the order in which they are looked for
+    TOKEN: Method(name="token", mount="", sources=((TOKEN_VARIABLE,),), enter=_token),
+    APP_ROLE: Method(name="AppRole", mount="approle", sources=((ROLE_ID, SECRET_ID),), enter=_app_role),
+    JWT: Method(
+        name="JWT", mount="jwt", sources=((JWT_VARIABLE,), (JWT_FILE,), (ID_TOKEN_URL, ID_TOKEN_BEARER)),
+        enter=_jwt,
+    ),
+    KUBERNETES: Method(
+        name="Kubernetes", mount="kubernetes", sources=((JWT_FILE,), (SERVICE_ACCOUNT,)), enter=_kubernetes,
+    ),
 }
 
 
-def method_of(login: VaultLogin) -> Method:
-    """The method of a login."""
-    return METHODS[login.method]
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A method by its key, and the source of METHODS that is there for it."""
+
+    method: str
+    source: tuple[str, ...]
+
+
+def choose(there: Collection[str], *, method: str = "", role: str = "") -> Chosen | None:
+    """The first login of the table that is `there` whole, of `method` alone if one is wanted.
+
+    What the machine is anyway (a pod, a workflow's run) logs in only where a method or role is set.
+    """
+    for name in [method] if method else METHODS:
+        for source in METHODS[name].sources:
+            if set(source) <= set(there) and (method or role or set(source) <= set(VARIABLES)):
+                return Chosen(method=name, source=source)
+    return None
+
+
+def half(there: Collection[str], method: str = "") -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of a login of several variables those that are there and those that are not, if some are; else nothing."""
+    for source in METHODS[method or APP_ROLE].sources:
+        held = tuple(name for name in source if name in there)
+        if held and len(held) < len(source):
+            return held, tuple(name for name in source if name not in there)
+    return (), ()
+
+
+def ways(method: str) -> str:
+    """What a login of this method needs, for hints."""
+    return ", or ".join(" and ".join(source) for source in METHODS[method].sources)

@@ -9,7 +9,7 @@ from typing import Any
 
 from towline.connections import Network
 from towline.errors import CredentialError, TransportError, VaultUnreachable
-from towline.exchange import HttpRequest
+from towline.exchange import OWN_AUTHORITY, HttpRequest, UntrustedCertificate
 from towline.retry import Clock, Deadline
 from towline.transport import Transport
 from towline.written import from_json
@@ -63,6 +63,8 @@ class Session:
         try:
             with self._transport.request(_request(method, url, headers, json)) as response:
                 answer = Answer(status_code=response.status, headers=dict(response.headers), body=response.read_capped(_BODY))
+        except UntrustedCertificate as fault:
+            raise VaultUnreachable(f"Vault at {self.host} cannot be reached: {fault}", where=self.host, hint=OWN_AUTHORITY) from fault
         except TransportError as fault:
             raise self._unreachable(f"cannot be reached: {fault}") from fault
         if 300 <= answer.status_code < 400:
@@ -72,9 +74,15 @@ class Session:
             raise self._unreachable(f"cannot answer: it is sealed, down, or too busy (HTTP {answer.status_code})")
         return answer
 
+    def hurry(self, seconds: float) -> None:
+        """What is asked from now on takes at most so long, whatever time was used up before: for what clears away."""
+        self._transport.close()
+        self._transport = self._transport.afresh(seconds)
+        self._deadline = Deadline.after(seconds, self._transport.clock)
+
     def close(self) -> None:
         """Close the connections."""
-        self._transport.close()
+        self._transport.__exit__(None, None, None)
 
     def _unreachable(self, what: str) -> VaultUnreachable:
         return VaultUnreachable(f"Vault at {self.host} {what}", where=self.host)
@@ -82,7 +90,7 @@ class Session:
 
 def _request(method: str, url: str, headers: Mapping[str, str], data: Any) -> HttpRequest:
     body = b"" if data is None else json.dumps(data).encode()
-    # A log-in may be sent twice: at worst that leaves a token which ends by itself.
+    # A log-in may be sent twice: at worst that leaves a token which ends by itself. A token that is given back is gone the second time.
     return HttpRequest(method=method.upper(), url=url, headers={**headers, "Content-Type": "application/json"} if body else headers, body=body,
-                       repeatable=url.endswith("/login"))
+                       repeatable=url.endswith(("/login", "/revoke-self")))
 

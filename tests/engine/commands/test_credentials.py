@@ -75,6 +75,18 @@ def test_one_step_may_be_asked_for_and_no_secret_is_shown(workspace: Path) -> No
     assert SECRET not in ending.out + ending.err
 
 
+@pytest.mark.parametrize(("words", "refused"), [(["--branch", "main"], ""), (["--branch", "x"], "Vault is not asked for the role ci/team")])
+def test_a_role_in_vault_that_the_project_chooses_has_a_line_of_its_own(workspace: Path, words: list[str], refused: str) -> None:
+    environ = {"PIPER_vaultJwt": "a.b.c", "PIPER_vaultServerUrl": "https://vault.example", "PIPER_vaultPath": "kv/ours"}
+    configure(workspace, f"{SEED}\ngeneral: {{vaultAuthRole: team, vaultAuthMount: ci}}\n")
+    ending = Ending(["explain", PUSH, "--credentials", *words], workspace, environ)
+    found = rows(ending)
+    assert found[PUSH, "https://vault.example"]["credential"] == "the login for Vault (PIPER_vaultJwt)"
+    row = found[PUSH, "the role ci/team in Vault"]
+    assert row["refused"].startswith(refused) if refused else row["by"].startswith("the project (.pipeline/config.yml:")
+    assert ("  vaultAuthRoles:\n    - 'ci/team'\n" in ending.out) == bool(refused)
+
+
 def test_a_secret_that_stands_in_another_place_is_masked_and_no_line_is_forged(workspace: Path) -> None:
     configure(workspace, yaml.safe_dump({"steps": {DEPLOY: {"serverUrl": "https://git.example/x", "gitHttpsCredentialsId": f"{SECRET}\x1b[31m\n::error::x"}}}))
     ending = Ending(["explain", DEPLOY, "--credentials"], workspace, {"PIPER_password": SECRET})

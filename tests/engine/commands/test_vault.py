@@ -17,13 +17,16 @@ from tests.fakes.vault_server import VaultServer
 from tests.trust import BRANCH, PRODUCTIVE
 from towline.addressees import Standing
 from towline.commands.call import Call
-from towline.commands.vault import ROLE, SECRET, TOKEN, from_vault
+from towline.commands.vault import from_vault
 from towline.config.catalog import load_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs
 from towline.config.resolve import resolve
 from towline.console import Console, Output
 from towline.errors import CredentialError
+from towline.vault.logins import ROLE_ID as ROLE
+from towline.vault.logins import SECRET_ID as SECRET
+from towline.vault.logins import TOKEN_VARIABLE as TOKEN
 from towline.wire import Request
 
 STEP = load_schema("imagePushToRegistry")

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from towline.config.catalog import load_schema
 from towline.config.documents import Documents, parse_document
-from towline.config.layers import Inputs, effective, ordered, unfiltered
+from towline.config.layers import Inputs, effective, mentions, ordered, unfiltered
 from towline.config.merge import Layer, fold
 from towline.config.schema import StepSchema, parse
 from towline.errors import ConfigError
@@ -364,3 +365,14 @@ def test_parameters_with_a_key_twice_are_an_error_that_names_it() -> None:
     with pytest.raises(ConfigError) as caught:
         ordered(SCHEMA, replace(inputs(), environ={"PIPER_parametersJSON": '{"colour": "red", "colour": "blue"}'}))
     assert (caught.value.message, caught.value.where) == ("the parameters have the key colour twice", "PIPER_parametersJSON")
+
+
+@pytest.mark.parametrize(("project", "others", "expected"), [
+    ("general: {wanted: }", {}, True), ("steps: {Paint: {wanted: x}}", {}, True), ("stages: {Build: {wanted: x}}", {}, True),
+    ("stages: {Other: {wanted: x}}\nsteps: {other: {wanted: x}}\nwanted: x\ngeneral: {deep: {wanted: x}}", {}, False),
+    ("", {"environ": {"PIPER_wanted": "x"}}, True), ("", {"environ": {"PIPER_wanted": ""}}, False), ("", {"parameters": {"wanted": ""}}, True),
+    ("", {"flags": {"wanted": "x"}}, True), ("", {"environ": {"PIPER_parametersJSON": '{"wanted": 1}'}}, True),
+])
+def test_a_key_is_mentioned_where_it_counts_for_the_step(project: str, others: dict[str, Mapping[str, str]], *, expected: bool) -> None:
+    assert mentions(SCHEMA, replace(inputs(project), **others), ["another", "wanted"]) is expected  # type: ignore[arg-type]
+    assert mentions(SCHEMA, inputs("", project), ["wanted"]) is (expected and not others)

@@ -15,6 +15,7 @@ from towline.config.layers import Inputs
 from towline.config.schema import StepSchema, parse
 from towline.config.vault import Answer, Plan, Question, Server, admit, answers, interpolate, plan
 from towline.errors import ConfigError, CredentialError
+from towline.vault.logins import TOKEN, TOKEN_VARIABLE, VaultLogin
 
 SCOPE = ["PARAMETERS", "STAGES", "STEPS", "GENERAL"]
 STEP = parse({
@@ -29,6 +30,7 @@ STEP = parse({
         {"name": "spaces", "type": "list", "description": "Spaces.", "scope": SCOPE},
     ],
 }, "deploy.yaml")
+LOGIN = VaultLogin(method=TOKEN, source=(TOKEN_VARIABLE,), origin=TOKEN_VARIABLE)
 ON = "vaultServerUrl: http://127.0.0.1:8200, vaultPath: secret/team"
 
 
@@ -136,7 +138,8 @@ def test_our_own_steps_have_their_logins_in_vault(name: str, login: set[str]) ->
 
 
 def test_the_keys_of_vault_are_those_of_its_metadata_and_of_the_step() -> None:
-    assert {parameter.name for parameter in vault_schema().parameters} - {"allowPlainHttp", HOSTS, EACH, IDS, STRICT, ENFORCEMENT} == VAULT_KEYS
+    shared = {"allowPlainHttp", "customTlsCertificateLinks", HOSTS, EACH, IDS, STRICT, ENFORCEMENT}
+    assert {parameter.name for parameter in vault_schema().parameters} - shared == VAULT_KEYS
     assert vault_keys(STEP) == VAULT_KEYS | PROGRAM_KEYS | {"deployVaultSecretName"}  # configName is the step's own
 
 
@@ -188,7 +191,7 @@ def test_a_path_that_climbs_or_holds_what_no_path_has_is_a_fault_of_its_key(path
 def admitted(general: str, team: str = "", *, standing: Standing = BRANCH, **others: Any) -> list[str]:
     """What is said where the login goes to the server and its paths are asked; raises what `admit` does."""
     found, told = planned(general, team, **others), list[str]()
-    admit(found, addressees(found.settings, standing, told), "PIPER_vaultToken")
+    admit(found, addressees(found.settings, standing, told), LOGIN)
     return told
 
 

@@ -1,0 +1,92 @@
+"""Pure. The login for Vault that a step's settings choose, and whether the project may choose it.
+
+A login by JWT or Kubernetes is who the build is for Vault anyway; which role it takes there, at which mount of which namespace, decides what it may read
+and which server checks it. So the project chooses that as it chooses paths: by a pattern of trusted layers, or on the productive branch if they name none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from towline.addressees import STRICT, Credential, Refused, Rules, Word, allow_line
+from towline.config.catalog import AUTH_METHOD, AUTH_ROLE
+from towline.config.settings import Settings
+from towline.errors import ConfigError, CredentialError
+from towline.gitops import change
+from towline.vault.logins import APP_ROLE, JWT, JWT_VARIABLE, KUBERNETES, METHODS, TOKEN, VARIABLES, VaultLogin, choose, half, ways
+
+NAMESPACE, MOUNT, ROLES, AUDIENCE = "vaultNamespace", "vaultAuthMount", "vaultAuthRoles", "vaultAuthAudience"
+_KEPT = "what a service account shows opens its cluster as well, and goes only where a trusted layer says"
+
+
+def login_of(settings: Settings, there: Collection[str]) -> VaultLogin | None:
+    """The login that the settings choose among the variables and files that are `there`, which has no proof yet; None without one.
+
+    Raises ConfigError for a mount that is none, and for Kubernetes without a role.
+    """
+    method, role = settings.text(AUTH_METHOD), settings.text(AUTH_ROLE)
+    found = choose(there, method=method, role=role)
+    if found is None:
+        return None
+    if found.method == KUBERNETES and not role:
+        raise ConfigError(f"a login of Kubernetes for Vault needs {AUTH_ROLE}", where=settings.origin(AUTH_METHOD),
+                          hint=f"set {AUTH_ROLE} to the role in Vault")
+    return VaultLogin(
+        method=found.method, source=found.source, origin=" and ".join(found.source), role=role if found.method in (JWT, KUBERNETES) else "",
+        mount=clean(settings.text(MOUNT), settings.origin(MOUNT)) or METHODS[found.method].mount, namespace=settings.text(NAMESPACE).strip("/"),
+    )
+
+
+def lacking(settings: Settings, there: Collection[str]) -> str:
+    """Why there is no login, for a note, empty where nobody has begun one; raises CredentialError where the settings want one."""
+    method = settings.text(AUTH_METHOD)
+    if method:
+        raise CredentialError(f"the login for Vault ({AUTH_METHOD}: {method}) is not there", where=settings.origin(AUTH_METHOD),
+                              hint=f"set {ways(method)}; or skipVault: true where the step takes its values from elsewhere")
+    held, others = half(there)
+    return f"Vault is not asked: {', '.join(held)} is set and {', '.join(others)} is not" if held else ""
+
+
+def bindable(settings: Settings, there: Collection[str]) -> bool:
+    """Whether Jenkins credentials may hold the login: what is `there` has none that is meant for Vault, and the settings want no other kind."""
+    method = settings.text(AUTH_METHOD)
+    return method in ("", TOKEN, APP_ROLE) and choose(there, method=method) is None
+
+
+def credential_of(login: VaultLogin, bound: Mapping[str, str]) -> Credential:
+    """The login in words, with the names that `credentials` may have for it; `bound` says which Jenkins credentials variables come from."""
+    ids = [bound[name] for name in login.source if name in bound]
+    own = [name for name in login.source if name in VARIABLES] or [JWT_VARIABLE]
+    return Credential(what=f"the login for Vault ({login.source[0]})", names=tuple(dict.fromkeys([*ids, *own, *VARIABLES])),
+                      kept=_KEPT if login.method == KUBERNETES else "")
+
+
+def role_word(rules: Rules, settings: Settings, login: VaultLogin) -> Word | None:
+    """By whose word the project chooses the role of a login, with mount and namespace; None where it does not. Raises CredentialError, ConfigError."""
+    chosen = [name for name in (AUTH_ROLE, MOUNT, NAMESPACE, AUTH_METHOD) if settings.given(name) and settings.text(name) not in settings.trusted_texts(name)]
+    if login.method not in (JWT, KUBERNETES) or not chosen:
+        return None
+    role, origin, patterns = role_of(login), settings.origin(chosen[0]), settings.texts(ROLES)
+    if any(change.match(pattern, [role]) for pattern in patterns):
+        return Word(by=f"{ROLES} of a trusted layer")
+    named = [f"{name}: {text}" for name in chosen for text in settings.trusted_texts(name)]
+    standing = rules.standing()
+    if not patterns and not named and standing.project and not rules.strict:
+        return Word(by=f"the project ({origin}), for {standing.build}", line=f"Vault is to give the role {role}: named by {origin}, for {standing.build}")
+    others = f"{ROLES} has {', '.join(patterns)}" if patterns else f"trusted layers have {', '.join(named)}" if named else ""
+    raise Refused(f"Vault is not asked for the role {role}, which nothing names but {origin}", where=origin,
+                  why=others or (f"{STRICT} is set" if standing.project else standing.build),
+                  hint=f"allow it by {allow_line(ROLES, role)}, or set skipVault", allow=(ROLES, role, ""))
+
+
+def role_of(login: VaultLogin) -> str:
+    """The role as patterns name it."""
+    return "/".join(filter(None, (login.namespace, login.mount, login.role or "default")))
+
+
+def clean(path: str, origin: str) -> str:
+    """The path without empty parts; raises ConfigError for one that climbs, or that no URL should hold."""
+    parts = [part for part in path.split("/") if part]
+    if any(part in (".", "..") for part in parts) or not path.isprintable():
+        raise ConfigError(f"{path!r} is no path in Vault", where=origin, hint="write the path as Vault lists it, without . and ..")
+    return "/".join(parts)

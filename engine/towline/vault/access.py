@@ -1,0 +1,145 @@
+"""hvac's client, logged in: the token of a login is renewed once it is forgotten, and given back on every way out."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import hvac
+from hvac.exceptions import InvalidPath, VaultError
+
+from towline.connections import Network
+from towline.console import Console
+from towline.errors import CredentialError, VaultUnreachable
+from towline.retry import Clock
+from towline.shown import words
+from towline.vault.logins import APP_ROLE, METHODS, TOKEN, VaultLogin
+from towline.vault.session import Session
+
+_LAST = 10.0  # seconds in which a token is given back, however long the rest has taken
+
+
+class Access:
+    """A server between log-in and log-out, to be asked by `client`; a token that was given to us stays valid at the end."""
+
+    def __init__(
+        self, url: str, login: VaultLogin, *, console: Console, network: Network | None = None, clock: Clock | None = None,
+    ) -> None:
+        self.host = urlsplit(url).netloc
+        self.login, self._method = login, METHODS[login.method]
+        self._console, self._clock = console, clock or Clock()
+        self._session = Session(self.host, network=network or Network(), clock=self._clock, hide=console.hide)
+        self.client: Any = hvac.Client(url=url, token="", namespace=login.namespace or None, session=self._session)
+        self._ours = login.method != TOKEN  # to be given back
+        self._ends = math.inf
+        self._renewals = 1
+
+    def __enter__(self) -> Self:
+        try:
+            self._log_in()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+        self._close()
+
+    def answered(self) -> None:
+        """Vault has let us read something: should it forget the token from now on, another login is worth it."""
+        self._renewals = 1
+
+    def knows_us(self) -> bool:
+        """Whether Vault says that it knows the token; one without the policy `default` may be known all the same. Raises VaultUnreachable."""
+        try:
+            with self.spoken():
+                self.client.auth.token.lookup_self()
+        except VaultError:
+            return False
+        return True
+
+    def renewed(self) -> bool:
+        """Log in once more, where that can be done; False where it cannot, or was of no use before. Raises CredentialError, VaultUnreachable."""
+        if self.login.method == TOKEN or not self._renewals:
+            return False
+        self._renewals -= 1
+        before, ends = self.client.token, self._ends
+        self.client.token = None
+        try:
+            self._log_in()
+        except VaultUnreachable:
+            raise
+        except CredentialError:
+            self.client.token = before
+            if self._clock.now() < ends:  # it has time left: so it is not the token that is refused
+                return False
+            raise
+        with self._token(before), contextlib.suppress(VaultError, CredentialError), self.spoken():
+            self.client.auth.token.revoke_self()
+        return True
+
+    @contextlib.contextmanager
+    def spoken(self) -> Iterator[None]:
+        """For hvac, which takes the shape of an answer for granted: another one is no answer of Vault's. Raises CredentialError."""
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError, ValueError) as fault:
+            raise self.fault("does not answer as Vault does", hint="check vaultServerUrl") from fault
+
+    def fault(self, what: str, *, hint: str) -> CredentialError:
+        """What Vault does, at this host, with this login."""
+        return CredentialError(f"Vault at {self.host} {what}", where=self.login.origin, hint=hint)
+
+    def _log_in(self) -> None:
+        login, name = self.login, self._method.name
+        proof = login.proof()
+        self._console.hide(proof)
+        try:
+            with self.spoken():
+                answer = self._method.enter(self.client, login, proof)
+                if answer:
+                    self._took(answer["auth"])
+        except InvalidPath as fault:
+            hint = f"check vaultServerUrl, vaultNamespace and vaultAuthMount: the login is for auth/{login.mount}"
+            raise self.fault(f"has no {name} login{said(fault)}", hint=hint) from None
+        except VaultError as fault:
+            role = f" with the role {login.role!r}" if login.role and login.method != APP_ROLE else ""
+            hint = f"check {login.origin}: it may have expired, or be for another server; it logs in at auth/{login.mount}{role}"
+            raise self.fault(f"refuses the {name} login{said(fault)}", hint=hint) from None
+
+    def _took(self, auth: dict[str, Any]) -> None:
+        self._ours = auth.get("token_type") != "batch"  # which cannot be revoked; it ends by itself, soon
+        self._ends = self._clock.now() + (float(auth.get("lease_duration") or 0) or math.inf)
+
+    @contextlib.contextmanager
+    def _token(self, token: str) -> Iterator[None]:
+        """Speak by another token."""
+        own, self.client.token = self.client.token, token
+        try:
+            yield
+        finally:
+            self.client.token = own
+
+    def _close(self) -> None:
+        """Revoke the token that the login gave, never one that was given to us: its owner may need it on."""
+        try:
+            if self._ours and self.client.token:
+                self._ours = False
+                self._session.hurry(_LAST)
+                with self.spoken():
+                    self.client.auth.token.revoke_self()
+        except (VaultError, CredentialError) as fault:
+            self._console.warn(f"Vault at {self.host} did not take back the token of the {self._method.name} login, "
+                               f"which ends by itself later ({type(fault).__name__})")
+        finally:
+            self._session.close()
+
+
+def said(fault: Exception) -> str:
+    """Vault's own words, as far as they are fit for a line, behind a colon."""
+    text = words(str(fault.args[0] if fault.args else "") or "", 200)
+    return f": {text}" if text else ""

@@ -1,0 +1,20 @@
+"""What this machine has to log in to Vault with: never from what a pull request can change."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from towline.vault.logins import ID_TOKEN_BEARER, ID_TOKEN_URL, SERVICE_ACCOUNT, VARIABLES
+
+service_account = Path(SERVICE_ACCOUNT)
+
+
+def there(environ: Mapping[str, str]) -> frozenset[str]:
+    """The variables of logins that are set, and the file that a pod of Kubernetes has."""
+    found = {name for name in (*VARIABLES, ID_TOKEN_URL, ID_TOKEN_BEARER) if environ.get(name, "").strip()}
+    with contextlib.suppress(OSError):
+        service_account.stat()
+        found.add(SERVICE_ACCOUNT)
+    return frozenset(found)

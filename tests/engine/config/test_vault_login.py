@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.trust import BRANCH, PRODUCTIVE, REQUEST, addressees
+from towline.addressees import Standing
+from towline.config.catalog import load_schema, vault_schema
+from towline.config.documents import Documents, parse_document
+from towline.config.layers import Inputs
+from towline.config.vault import Plan, admit, plan
+from towline.config.vault_login import bindable, clean, credential_of, lacking, login_of, role_of
+from towline.errors import ConfigError, CredentialError
+from towline.vault.logins import (
+    ID_TOKEN_BEARER,
+    ID_TOKEN_URL,
+    JWT_FILE,
+    JWT_VARIABLE,
+    ROLE_ID,
+    SECRET_ID,
+    SERVICE_ACCOUNT,
+    TOKEN_VARIABLE,
+    VaultLogin,
+)
+
+SERVER = "vaultServerUrl: 'https://vault.example', vaultPath: kv/a"
+
+
+def planned(project: str, team: str = "", environ: Mapping[str, str] | None = None) -> Plan:
+    defaults = parse_document(f"general: {{{team}}}", "team.yml", trusted=True)
+    documents = Documents(defaults=(defaults,), project=parse_document(f"general: {{{project}}}", "config.yml", trusted=False))
+    inputs = Inputs(stage="", documents=documents, pipeline_environment={}, environ=environ or {}, parameters={}, flags={})
+    found = plan(load_schema("imagePushToRegistry"), vault_schema(), inputs)
+    assert found is not None
+    return found
+
+
+def chosen(project: str, team: str = SERVER, *, there: tuple[str, ...] = (JWT_VARIABLE,), environ: Mapping[str, str] | None = None) -> tuple[Plan, VaultLogin]:
+    found = planned(project, team, environ)
+    login = login_of(found.settings, there)
+    assert login is not None
+    return found, login
+
+
+def admitted(project: str, team: str = SERVER, *, standing: Standing = BRANCH, there: tuple[str, ...] = (JWT_VARIABLE,)) -> list[str]:
+    """What is said where the login is admitted; raises what `admit` does."""
+    found, login = chosen(project, team, there=there)
+    told = list[str]()
+    admit(found, addressees(found.settings, standing, told), login)
+    return told
+
+
+# ---- which
+
+
+def test_the_settings_choose_method_role_mount_and_namespace() -> None:
+    _, login = chosen("vaultAuthMethod: jwt, vaultAuthRole: team, vaultAuthMount: /ci/tokens/, vaultNamespace: /unit/")
+    assert (login.method, login.role, login.mount, login.namespace, login.source) == ("jwt", "team", "ci/tokens", "unit", (JWT_VARIABLE,))
+    assert role_of(login) == "unit/ci/tokens/team"
+
+
+@pytest.mark.parametrize(("there", "mount"), [
+    ((ROLE_ID, SECRET_ID), "approle"), ((JWT_FILE,), "jwt"), ((SERVICE_ACCOUNT,), "kubernetes"), ((TOKEN_VARIABLE,), ""),
+])
+def test_every_method_has_its_usual_mount(there: tuple[str, ...], mount: str) -> None:
+    assert chosen("vaultAuthRole: team", there=there)[1].mount == mount
+
+
+def test_a_role_of_the_settings_is_none_of_an_app_role() -> None:
+    assert chosen("vaultAuthRole: team", there=(ROLE_ID, SECRET_ID))[1].role == ""
+
+
+def test_a_mount_that_climbs_is_a_fault_of_its_line() -> None:
+    with pytest.raises(ConfigError, match="is no path in Vault") as caught:
+        chosen("vaultAuthMount: ../sys")
+    assert caught.value.where == "config.yml:1"
+
+
+def test_kubernetes_needs_a_role() -> None:
+    with pytest.raises(ConfigError, match="needs vaultAuthRole"):
+        chosen("vaultAuthMethod: kubernetes", there=(SERVICE_ACCOUNT,))
+
+
+def test_a_method_that_nobody_knows_is_a_fault_with_those_that_there_are() -> None:
+    with pytest.raises(ConfigError, match="vaultAuthMethod"):
+        planned("vaultAuthMethod: ldap", SERVER)
+
+
+def test_half_a_login_is_a_note_and_a_method_without_its_login_a_fault() -> None:
+    settings = planned("", SERVER).settings
+    assert lacking(settings, ()) == ""
+    assert lacking(settings, (ROLE_ID,)) == f"Vault is not asked: {ROLE_ID} is set and {SECRET_ID} is not"
+    with pytest.raises(CredentialError, match="vaultAuthMethod: kubernetes") as caught:
+        lacking(planned("vaultAuthMethod: kubernetes", SERVER).settings, (TOKEN_VARIABLE,))
+    assert SERVICE_ACCOUNT in caught.value.hint
+
+
+@pytest.mark.parametrize(("project", "there", "expected"), [
+    ("", (), True), ("", (ROLE_ID,), True), ("", (TOKEN_VARIABLE,), False), ("", (ROLE_ID, SECRET_ID), False), ("", (JWT_VARIABLE,), False),
+    ("vaultAuthRole: team", (SERVICE_ACCOUNT,), True), ("vaultAuthMethod: kubernetes", (), False), ("vaultAuthMethod: jwt", (), False),
+    ("vaultAuthMethod: approle", (TOKEN_VARIABLE, JWT_VARIABLE), True), ("vaultAuthMethod: token", (ROLE_ID, SECRET_ID), True),
+])
+def test_jenkins_may_hold_the_login_where_nothing_else_is_meant(project: str, there: tuple[str, ...], *, expected: bool) -> None:
+    assert bindable(planned(project, SERVER).settings, there) is expected
+
+
+# ---- the role
+
+
+@pytest.mark.parametrize("there", [(JWT_VARIABLE,), (JWT_FILE,), (ID_TOKEN_URL, ID_TOKEN_BEARER), (SERVICE_ACCOUNT,)])
+@pytest.mark.parametrize("standing", [BRANCH, REQUEST])
+@pytest.mark.parametrize("key", ["vaultAuthRole: admin", "vaultAuthRole: team, vaultAuthMount: other", "vaultAuthRole: team, vaultNamespace: other"])
+def test_a_branch_chooses_no_role_nor_the_mount_or_namespace_that_it_has_it_in(there: tuple[str, ...], standing: Standing, key: str) -> None:
+    with pytest.raises(CredentialError, match=r"Vault is not asked for the role .*, which nothing names but config\.yml:1") as caught:
+        admitted(key, standing=standing, there=there)
+    assert standing.build in caught.value.message
+    assert "`general: {vaultAuthRoles: [" in caught.value.hint
+
+
+def test_on_the_productive_branch_it_does_and_an_auditor_finds_that() -> None:
+    told = admitted("vaultAuthRole: team", standing=PRODUCTIVE)
+    assert told == ["Vault is to give the role jwt/team: named by config.yml:1, for the productive branch main"]
+    with pytest.raises(CredentialError, match="strictCredentials is set"):
+        admitted("vaultAuthRole: team", f"{SERVER}, strictCredentials: true", standing=PRODUCTIVE)
+
+
+@pytest.mark.parametrize(("project", "team"), [
+    ("unrelated: x", "vaultAuthRole: team"), ("vaultAuthRole: team", "vaultAuthRole: team"),
+    ("vaultAuthRole: team", "vaultAuthRoles: [jwt/team]"), ("vaultAuthRole: team", "vaultAuthRoles: ['*/team']"),
+    ("vaultAuthRole: team, vaultNamespace: unit, vaultAuthMount: ci/jwt", "vaultAuthRoles: ['unit/**/team']"),
+    ("vaultAuthRole: team-a", "vaultAuthRole: other, vaultAuthRoles: ['jwt/team-*']"), ("vaultAuthMethod: jwt", "vaultAuthMethod: jwt"),
+    ("vaultAuthMethod: jwt", "vaultAuthRoles: [jwt/default]"),
+])
+def test_a_role_that_the_platform_team_has_or_lets_the_project_choose_is_asked_for_everywhere(project: str, team: str) -> None:
+    for standing in (BRANCH, REQUEST, PRODUCTIVE):
+        assert admitted(project, f"{SERVER}, {team}", standing=standing) == []
+
+
+@pytest.mark.parametrize(("project", "team", "why"), [
+    ("vaultAuthRole: admin", "vaultAuthRole: team", "trusted layers have vaultAuthRole: team"),
+    ("vaultAuthRole: admin", "vaultAuthRoles: ['jwt/team-*']", r"vaultAuthRoles has jwt/team-\*"),
+    ("vaultAuthRole: team-a, vaultAuthMount: other", "vaultAuthRoles: ['jwt/team-*']", "vaultAuthRoles has"),
+    ("vaultNamespace: other", "vaultAuthRole: team, vaultNamespace: unit", "trusted layers have vaultNamespace: unit"),
+])
+@pytest.mark.parametrize("standing", [BRANCH, PRODUCTIVE])
+def test_another_one_than_the_platform_teams_is_refused_on_the_productive_branch_too(project: str, team: str, why: str, standing: Standing) -> None:
+    with pytest.raises(CredentialError, match=why):
+        admitted(project, f"{SERVER}, {team}", standing=standing)
+
+
+def test_a_mount_and_a_namespace_of_an_app_role_are_the_projects_to_choose() -> None:
+    """Its ids open one role of one server, whatever asks them; nobody else can do anything with them."""
+    assert admitted("vaultAuthMount: roles, vaultNamespace: unit", there=(ROLE_ID, SECRET_ID)) == []
+    assert admitted("vaultNamespace: unit", there=(TOKEN_VARIABLE,)) == []
+
+
+# ---- the server
+
+
+def test_a_service_accounts_token_goes_to_no_server_that_only_the_project_names() -> None:
+    for standing in (PRODUCTIVE, BRANCH):
+        with pytest.raises(CredentialError, match="opens its cluster as well"):
+            admitted(f"{SERVER}, vaultAuthRole: team", "", standing=standing, there=(SERVICE_ACCOUNT,))
+    assert admitted(f"{SERVER}, vaultAuthRole: team", "credentials: {PIPER_vaultJwt: [vault.example]}", standing=PRODUCTIVE, there=(SERVICE_ACCOUNT,))
+    assert admitted(f"{SERVER}, vaultAuthRole: team", "credentialHosts: [vault.example]", standing=PRODUCTIVE, there=(SERVICE_ACCOUNT,))
+    assert admitted(f"{SERVER}, vaultAuthRole: team", "", standing=PRODUCTIVE)  # a JWT that was given for Vault
+
+
+def test_a_login_is_called_by_its_variable_where_it_has_one() -> None:
+    names = {there: credential_of(chosen("vaultAuthRole: team", there=there)[1], {}).names[0] for there in ((TOKEN_VARIABLE,), (JWT_FILE,), (SERVICE_ACCOUNT,))}
+    assert list(names.values()) == [TOKEN_VARIABLE, JWT_FILE, JWT_VARIABLE]
+
+
+@pytest.mark.parametrize("key", ["vaultAuthRoles: ['**']", "vaultAuthAudience: x", "customTlsCertificateLinks: [ca.pem]"])
+def test_rules_audience_and_authorities_are_no_projects_to_set(key: str) -> None:
+    if key.startswith("custom"):  # other steps read it there
+        assert planned(f"{SERVER}, {key}").settings.texts("customTlsCertificateLinks") == ()
+        return
+    with pytest.raises(ConfigError, match=key.partition(":")[0]):
+        planned(f"{SERVER}, {key}")
+
+
+@pytest.mark.parametrize("path", ["a/../b", "..", ".", "a\nb"])
+def test_a_path_that_climbs_is_none(path: str) -> None:
+    with pytest.raises(ConfigError):
+        clean(path, "here")

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from towline.vault import here
+from towline.vault.here import there
+from towline.vault.logins import ID_TOKEN_URL, ROLE_ID, SECRET_ID, SERVICE_ACCOUNT
+
+
+def test_what_is_there_is_what_is_set_and_the_file_of_a_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(here, "service_account", tmp_path / "token")
+    assert there({ROLE_ID: "a", SECRET_ID: " ", ID_TOKEN_URL: "x", "OTHER": "x"}) == {ROLE_ID, ID_TOKEN_URL}
+    (tmp_path / "token").touch()
+    assert there({}) == {SERVICE_ACCOUNT}
+
+
+def test_a_folder_that_may_not_be_looked_into_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(here, "service_account", tmp_path / ("n" * 300))  # as little as one without rights
+    assert there({}) == frozenset()

@@ -1,0 +1,42 @@
+"""An issuer of JSON web tokens: a key of its own by openssl, and what it signs with that."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import time
+from pathlib import Path
+
+from tests.fakes.authority import openssl
+
+
+class Issuer:
+    """Signs claims by RS256; `public` is the key in PEM by which others check that."""
+
+    def __init__(self, folder: Path, name: str = "https://issuer.example") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.name = name
+        self._key = folder / "issuer.key"
+        openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", self._key)
+        self.public = openssl("pkey", "-in", self._key, "-pubout").decode()
+
+    def token(self, *, lives: float = 600.0, **claims: object) -> str:
+        """A token of these claims that is good for so many seconds."""
+        now = time.time()
+        claims = {"iss": self.name, "iat": int(now) - 5, "nbf": int(now) - 5, "exp": int(now + lives), **claims}
+        signed = b".".join(_part(json.dumps(one).encode()) for one in ({"alg": "RS256", "typ": "JWT"}, claims))
+        signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", str(self._key)], input=signed, capture_output=True,
+                                   check=True, timeout=60).stdout
+        return b".".join((signed, _part(signature))).decode()
+
+
+def claims_of(token: str) -> dict[str, object]:
+    """The claims of a token, unchecked."""
+    part = token.split(".")[1]
+    claims: dict[str, object] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return claims
+
+
+def _part(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
