@@ -58,6 +58,7 @@ class Request:
 
     Those of `encoded` are JSON there, the others texts.
     `bound`: the Jenkins credentials that it has bound, as earlier runs of this call asked for them.
+    `unproven`: keys of the pipeline environment that are no facts (towline/facts.py).
     """
 
     protocol: int = PROTOCOL
@@ -66,6 +67,7 @@ class Request:
     stage: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)
     pipeline_environment: Mapping[str, object] = field(default_factory=dict)
+    unproven: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
     encoded: frozenset[str] = frozenset()
     bound: tuple[Binding, ...] = ()
@@ -108,8 +110,8 @@ def read_request(path: Path) -> Request:
 
 def parse_request(data: object) -> Request:
     """Decoded JSON to a request; raises UsageError."""
-    keys = {"protocol": int, "version": str, "step": str, "stage": str, "parameters": dict, "pipelineEnvironment": dict, "secrets": dict,
-            "bound": list, "build": dict, "defaults": list}
+    keys = {"protocol": int, "version": str, "step": str, "stage": str, "parameters": dict, "pipelineEnvironment": dict, "unproven": list,
+            "secrets": dict, "bound": list, "build": dict, "defaults": list}
     fields = _record(data, keys, "the request")
     if fields.get("protocol") != PROTOCOL:
         raise UsageError(f"the request speaks protocol {fields.get('protocol')}, this engine speaks {PROTOCOL}", hint="use library and engine of one version")
@@ -117,10 +119,14 @@ def parse_request(data: object) -> Request:
     bound = tuple(_binding(entry) for entry in fields.pop("bound", []))
     documents = [_record(entry, {"name": str, "text": str}, "the request's defaults") for entry in fields.pop("defaults", [])]
     secrets = fields.pop("secrets", {})
+    unproven = fields.pop("unproven", [])
+    if not all(isinstance(key, str) for key in unproven):
+        raise UsageError("the request's unproven must be keys of the pipeline environment")
     return Request(
         secrets={name: _variable(place) for name, place in secrets.items()},
         encoded=frozenset(name for name, place in secrets.items() if isinstance(place, dict)),
         pipeline_environment=fields.pop("pipelineEnvironment", {}),
+        unproven=tuple(unproven),
         **fields,
         bound=bound,
         build=Build(**{_BUILD[key]: value for key, value in build.items()}),

@@ -15,6 +15,7 @@ from towline.config.layers import Inputs, effective, ordered
 from towline.config.resolve import check, resolve
 from towline.config.types import coerce
 from towline.errors import TowlineError
+from towline.facts import PipelineEnvironment
 from towline.pipeline import environment
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
@@ -63,7 +64,9 @@ def inputs(case: Mapping[str, Any], folder: Path, shelf: Shelf) -> Inputs:
         team_documents=[parse_document(text, f"team{number}", trusted=True) for number, text in enumerate(case.get("team") or [], start=1)],
         environ={"PIPER_gitHubTokens": (case.get("tokens") or "").replace("{server}", shelf.host), "PIPER_defaultHosts": shelf.host},
     )
-    return Inputs(stage=case.get("stage") or "", documents=documents, pipeline_environment=environment.read(folder), environ=case.get("variables") or {},
+    left = environment.read(folder)
+    known = PipelineEnvironment(left, left)  # as the steps of this build have left it
+    return Inputs(stage=case.get("stage") or "", documents=documents, pipeline_environment=known, environ=case.get("variables") or {},
                   parameters=case.get("parameters") or {}, flags=case.get("flags") or {})
 
 

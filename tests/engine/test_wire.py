@@ -16,7 +16,7 @@ from towline.wire import BIND, Binding, Build, Document, Outcome, Request, encod
 CONTRACT = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
 FULL = {
     "protocol": 1, "version": "0.1.0", "step": "imagePushToRegistry", "stage": "Build", "parameters": {"a": [1, True, None]},
-    "pipelineEnvironment": {"container/imageNameTag": "app:1"}, "secrets": {"parameters/password": "TOWLINE_SECRET_1"},
+    "pipelineEnvironment": {"container/imageNameTag": "app:1"}, "unproven": ["container/imageNameTag"], "secrets": {"parameters/password": "TOWLINE_SECRET_1"},
     "build": {"number": "7", "url": "https://j/7", "job": "app", "branch": "main", "changeRequest": "3", "sourceRepository": "https://g/app",
               "sourceCommit": "abc", "sourceTime": "2024-01-01T00:00:00Z"},
     "defaults": [{"name": "platform", "text": "general: {}"}],
@@ -43,7 +43,8 @@ def test_the_whole_request_of_the_contract_is_understood() -> None:
     assert fields("Request") == FULL.keys()
     assert parse_request(FULL) == Request(
         version="0.1.0", step="imagePushToRegistry", stage="Build", parameters={"a": [1, True, None]},
-        pipeline_environment={"container/imageNameTag": "app:1"}, secrets={"parameters/password": "TOWLINE_SECRET_1"},
+        pipeline_environment={"container/imageNameTag": "app:1"}, unproven=("container/imageNameTag",),
+        secrets={"parameters/password": "TOWLINE_SECRET_1"},
         build=Build(number="7", url="https://j/7", job="app", branch="main", change_request="3", source_repository="https://g/app",
                     source_commit="abc", source_time="2024-01-01T00:00:00Z"),
         defaults=(Document(name="platform", text="general: {}"),),
@@ -78,6 +79,7 @@ def test_a_field_of_another_type_is_refused_by_name(key: str, value: object) -> 
     ({"bound": [{"variables": {"text": 5}}]}, "the request's bound must map parts to names of environment variables", UsageError.usual_hint),
     *(({"secrets": {"parameters/password": place}}, "the request's secrets must map names to names of environment variables", UsageError.usual_hint)
       for place in (5, None, {}, {"text": "X"}, {"json": 5}, {"json": "X", "text": "Y"}, ["X"])),
+    ({"unproven": ["a", 5]}, "the request's unproven must be keys of the pipeline environment", UsageError.usual_hint),
 ])
 def test_what_the_contract_does_not_know_is_refused_with_the_nearest_name(change: dict[str, object], message: str, hint: str) -> None:
     refused = fault({**FULL, **change})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class Place:
         promote = {"dockerRegistryUrl": self.target.url}
         configure(self.folder, json.dumps({"general": general, "steps": {PUSH: names, DEPLOY: ops, PROMOTE: promote}}))
 
-    def run(self, step: str, build: dict[str, str], *words: str, **environ: str) -> Ending:
+    def run(self, step: str, build: dict[str, str], *words: str, unproven: Sequence[str] = (), **environ: str) -> Ending:
         self.target.forget()
         self.git.requests.clear()
         (self.folder / "team.yml").write_text(json.dumps(self.team))
@@ -49,7 +49,7 @@ class Place:
         if step == DEPLOY:
             known |= {"container/targetRegistryUrl": self.target.url, "container/targetImageNameTag": "app:1"}
         secret = {"secrets": {"pipelineEnvironment/container/repositoryPassword": "TOWLINE_SECRET_1"}}
-        asked = request(self.folder, step=step, build=build, pipelineEnvironment=known, **secret)
+        asked = request(self.folder, step=step, build=build, pipelineEnvironment=known, unproven=list(unproven), **secret)
         stage = {"PIPER_sourceRegistryUrl": self.staging.url, "PIPER_sourceRegistryUser": "stage", "PIPER_sourceRegistryPassword": PASSWORD}
         agent = {"TOWLINE_SECRET_1": PASSWORD, "TOWLINE_DEFAULTS": str(self.folder / "team.yml"), "PATH": "/usr/bin:/bin"}
         variables = {**LOGIN, **(stage if step == PROMOTE else {}), **agent, **environ}
@@ -194,6 +194,24 @@ def test_the_login_that_the_build_left_does_not_go_where_the_project_says(place:
     ending = place.run(PUSH, BRANCH, **dict.fromkeys(LOGIN, ""))
     assert (ending.code, place.logged_in()) == (4, False)
     assert f"the password of user 'stage' (container/repositoryPassword in the pipeline environment) is not sent to {place.target.host}" in ending.message
+
+
+UNKNOWN = "in the pipeline environment, which no step of this build is known to have written"
+
+
+@pytest.mark.parametrize("unproven", [["container/registryUrl"], ["container/repositoryPassword"], ["container/registryUrl", "container/repositoryPassword"]])
+def test_what_only_pipers_library_knows_names_a_host_on_the_productive_branch_alone(place: Place, unproven: list[str]) -> None:
+    """It reads both back from files of the workspace."""
+    hosts = json.dumps({"targetRegistryPassword": [place.target.host]})
+    assert place.run(PUSH, BRANCH, PIPER_credentials=hosts).code == 0
+    place.staging.forget()
+    refused = place.run(PUSH, BRANCH, unproven=unproven, PIPER_credentials=hosts)
+    assert (refused.code, [each for each in place.staging.requests if each.authorization]) == (4, []), refused.err
+    words = [UNKNOWN if key in unproven else "in the pipeline environment" for key in ("container/repositoryPassword", "container/registryUrl")]
+    assert f"(container/repositoryPassword {words[0]}) is not sent to {place.staging.host}" in refused.message
+    assert f"which nothing names but container/registryUrl {words[1]}: branch x is built" in refused.message
+    main = place.run(PUSH, MAIN, unproven=unproven)
+    assert (main.code, f"goes to {place.staging.host}: named by container/registryUrl {words[1]}, for the productive branch main" in main.err) == (0, True)
 
 
 def test_a_call_in_a_shell_names_hosts_itself(place: Place) -> None:

@@ -16,7 +16,7 @@ from towline.commands.orchestrator import stage_of
 from towline.commands.project import documents, given, no_stage, pipeline_environment, tell_of_files, unknown_stage
 from towline.config.catalog import load_schema
 from towline.config.layers import Inputs, effective, ordered
-from towline.config.merge import DEFAULT, Setting
+from towline.config.merge import DEFAULT, LEFT, Setting
 from towline.config.resolve import check, secrets_in_files
 from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.types import EMPTY, coerce
@@ -165,7 +165,8 @@ def _lines(record: Mapping[str, Any]) -> list[str]:
 
 
 def _where(place: Mapping[str, Any]) -> str:
-    where = str(place["origin"]) if place["layer"] in place["origin"] else f"{place['origin']} ({place['layer']})"
+    said = place["layer"] in LEFT or place["layer"] in place["origin"]
+    where = str(place["origin"]) if said else f"{place['origin']} ({place['layer']})"
     return f"{where}, as {place['alias']}" if place["alias"] else where
 
 

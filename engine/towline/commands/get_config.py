@@ -22,7 +22,7 @@ from towline.config import context, piper_metadata
 from towline.config.catalog import load_schema
 from towline.config.documents import Documents, read_text, read_yaml, stage_name
 from towline.config.layers import PARAMETERS_JSON, Inputs, effective, read_parameters, unfiltered
-from towline.config.merge import DEFAULT, PIPELINE_ENVIRONMENT, Setting, merge, prune
+from towline.config.merge import DEFAULT, LEFT, Setting, merge, prune
 from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.types import ZERO
 from towline.errors import ConfigError, UsageError
@@ -132,7 +132,7 @@ def _secret_names(schema: StepSchema, documents: Documents, stage: str) -> list[
 def _reports(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
     """What files say about reports: it stands over flags and variables."""
     found = effective(schema, replace(inputs, environ={}, flags={}))
-    return {name: found[name] for name in context.REPORTING if name in found and found[name].layer not in (DEFAULT, PIPELINE_ENVIRONMENT)}
+    return {name: found[name] for name in context.REPORTING if name in found and found[name].layer not in (DEFAULT, *LEFT)}
 
 
 def _filled(schema: StepSchema) -> StepSchema:

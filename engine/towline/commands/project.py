@@ -9,11 +9,13 @@ from dataclasses import replace
 
 from towline.commands.build import change_request
 from towline.commands.call import Call
+from towline.commands.proven import facts
 from towline.config.catalog import stage_names
 from towline.config.documents import UNREAD, Document, Documents, parse_document, read_documents, stage_name, team_file
 from towline.config.layers import PARAMETERS_JSON, read_parameters
 from towline.config.slips import section_slip
 from towline.errors import ConfigError, UsageError
+from towline.facts import PipelineEnvironment
 from towline.files import version
 from towline.pipeline import environment
 from towline.proxies import Proxies
@@ -136,11 +138,18 @@ def _configured_stages(known: Documents) -> frozenset[str]:
     return frozenset(name for document in (*known.defaults, known.project) for name in document.section("stages"))
 
 
-def pipeline_environment(call: Call) -> Mapping[str, object]:
-    """The pipeline environment: the request's where there is one, else the one on disk; its secrets are masked from here on. Raises ConfigError."""
-    values = {**call.request.pipeline_environment, **_secrets(call, _ENVIRONMENT)} if call.requested else environment.read(call.folder)
+def pipeline_environment(call: Call) -> PipelineEnvironment:
+    """The pipeline environment: the request's where there is one, else the one on disk; its secrets are masked from here on. Raises ConfigError.
+
+    Facts are what Jenkins has kept, but for what only Piper's library knows, and in a shell what was kept beside the workspace.
+    """
+    if call.requested:
+        values = {**call.request.pipeline_environment, **_secrets(call, _ENVIRONMENT)}
+        known: Mapping[str, object] = {key: value for key, value in values.items() if key not in call.request.unproven}
+    else:
+        values, known = environment.read(call.folder), facts(call)
     hide_secrets(call, values, environment.FOLDER)
-    return values
+    return PipelineEnvironment(values, known)
 
 
 def _secrets(call: Call, prefix: str) -> dict[str, object]:

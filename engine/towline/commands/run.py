@@ -11,7 +11,7 @@ from functools import cache
 
 from towline import dispatch
 from towline.addressees import Addressees, Standing
-from towline.commands import build
+from towline.commands import build, proven
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.flags import add_flag, given_flags, offer_values, secrets_of
@@ -39,7 +39,7 @@ from towline.config.schema import StepSchema
 from towline.config.settings import Settings
 from towline.config.trust import rules_of
 from towline.errors import ConfigError, CredentialError, TowlineError, UsageError
-from towline.pipeline import environment, stages
+from towline.pipeline import stages
 from towline.pipeline.stages import Circumstances
 from towline.private_folder import sweep
 from towline.shown import tame_lines
@@ -237,7 +237,7 @@ def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str)
     status = "nothing was done" if arguments.dry_run else outcome.status
     call.console.say(f"{schema.name}: {status}: {outcome.summary} ({time.monotonic() - started:.2f} s)")
     if not call.requested and not arguments.dry_run:
-        environment.write(call.folder, outcome.pipeline_environment)
+        proven.write(call, outcome.pipeline_environment)
     return replace(outcome, outputs={**outcome.outputs, "why": why})
 
 

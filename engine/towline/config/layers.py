@@ -11,11 +11,12 @@ from functools import partial
 
 from towline.config.catalog import all_schemas, load_schema
 from towline.config.documents import PROJECT_FILE, Document, Documents, parse_document, read_documents, read_yaml, stage_name
-from towline.config.merge import DEFAULT, PIPELINE_ENVIRONMENT, Layer, Setting, fold
+from towline.config.merge import DEFAULT, PIPELINE_ENVIRONMENT, UNPROVEN, Layer, Setting, fold
 from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, StepSchema, as_text
 from towline.config.text_form import typed
 from towline.config.types import EMPTY, ZERO
 from towline.errors import ConfigError
+from towline.facts import origin, proven
 from towline.written import RepeatedKey, from_json
 
 __all__ = ["PROJECT_FILE", "Document", "Documents", "Inputs", "all_schemas", "effective", "load_schema", "ordered", "parse_document", "read_documents",
@@ -62,7 +63,7 @@ def ordered(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
     project, stage = inputs.documents.project, stage_name(inputs.stage)
     return (
         _defaults(schema),
-        _pipeline(schema, inputs, over=""),
+        *_pipeline(schema, inputs, over=""),
         *(
             layer
             for document in inputs.documents.defaults
@@ -74,7 +75,7 @@ def ordered(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
             )
         ),
         _section(schema, project, GENERAL, "general", ["general"]),
-        _pipeline(schema, inputs, over=GENERAL),
+        *_pipeline(schema, inputs, over=GENERAL),
         _section(schema, project, STEPS, f"step {schema.name}", *_step_paths(schema.names)),
         _section(schema, project, STAGES, f"stage {stage}", ["stages", stage]),
         agent_layer(schema, inputs.environ, inputs.bound),
@@ -238,20 +239,33 @@ def _walk(entries: _Entries, path: Sequence[str], alias: str) -> _Found | None:
     return None if value is None else _Found(value=value, where=where(*path[1:]), alias=alias)
 
 
-def _pipeline(schema: StepSchema, inputs: Inputs, *, over: str) -> Layer:
-    """Per parameter the first non-empty of its sources in the pipeline environment; an empty list or map stands over defaults alone, as in Piper."""
-    found: dict[str, _Found] = {}
-    empty: dict[str, _Found] = {}
+def _pipeline(schema: StepSchema, inputs: Inputs, *, over: str) -> tuple[Layer, Layer]:
+    """Per parameter the first non-empty of its sources in the pipeline environment; an empty list or map stands over defaults alone, as in Piper.
+
+    What no step of this pipeline is known to have written is a layer of its own.
+    """
+    values = inputs.pipeline_environment
+    found: dict[str, str] = {}
+    empty: dict[str, str] = {}
     for parameter in schema.parameters:
         for source in parameter.sources:
-            value = inputs.pipeline_environment.get(source.pipeline_environment)
-            value = value.strip() if isinstance(value, str) else value
-            place = f"{source.pipeline_environment} in the pipeline environment"
+            key = source.pipeline_environment
+            value = _stripped(values.get(key))
             if source.over == over and parameter.name not in found and value not in EMPTY:
-                found[parameter.name] = _Found(value=value, where=place)
+                found[parameter.name] = key
             if not over and value in ([], {}) and value == ZERO[parameter.type] and parameter.default not in EMPTY:
-                empty.setdefault(parameter.name, _Found(value=value, where=place))
-    return _layer(PIPELINE_ENVIRONMENT, {**empty, **found}, trusted=False)
+                empty.setdefault(parameter.name, key)
+    keys = {**empty, **found}
+    entries = {name: _Found(value=_stripped(values[key]), where=origin(values, key)) for name, key in keys.items()}
+    facts = {name for name, key in keys.items() if proven(values, key)}
+    return (
+        _layer(UNPROVEN, {name: entry for name, entry in entries.items() if name not in facts}, trusted=False),
+        _layer(PIPELINE_ENVIRONMENT, {name: entries[name] for name in entries if name in facts}, trusted=False),
+    )
+
+
+def _stripped(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
 
 
 def agent_layer(schema: StepSchema, environ: Mapping[str, str], bound: Mapping[str, str] | None = None) -> Layer:

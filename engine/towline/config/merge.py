@@ -11,6 +11,8 @@ from typing import Any
 
 DEFAULT = "default"  # the layer of a step's own defaults
 PIPELINE_ENVIRONMENT = "pipeline environment"  # that of what earlier steps have left
+UNPROVEN = "unproven pipeline environment"  # that of what somebody has left, perhaps no step (towline/facts.py)
+LEFT = (PIPELINE_ENVIRONMENT, UNPROVEN)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from towline.config.layers import (
     rules_in,
     settled,
 )
-from towline.config.merge import PIPELINE_ENVIRONMENT
+from towline.config.merge import LEFT
 from towline.config.rules import Fault, checked, how_to_set
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings, checked_settings
@@ -55,7 +55,7 @@ def check(schema: StepSchema, inputs: Inputs) -> tuple[Fault, ...]:
 def secrets_in_files(schema: StepSchema, inputs: Inputs) -> tuple[str, ...]:
     """A line on each secret that stands in a file which a pull request can change: it counts, and whoever reads the file has it."""
     secret = [parameter for parameter in schema.parameters if parameter.secret]
-    files = [layer for layer in ordered(schema, inputs) if not layer.trusted and layer.name != PIPELINE_ENVIRONMENT]
+    files = [layer for layer in ordered(schema, inputs) if not layer.trusted and layer.name not in LEFT]
     return tuple(
         f"{layer.origin(parameter.name)}: {parameter.name} is a secret, and whoever can read this file has it; "
         f"replace it, take the new one out of the file, and {how_to_set(schema, parameter)}"

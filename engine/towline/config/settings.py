@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from towline.config.merge import DEFAULT, Layer, Setting, fold, prune
+from towline.config.merge import DEFAULT, LEFT, Layer, Setting, fold, prune
 from towline.config.rules import Fault, checked, how_to_set
 from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.types import EMPTY, ZERO
@@ -118,6 +118,10 @@ class Settings:
         """The layer that the value stands in; empty where there is none."""
         chain = self._chain(name)
         return chain[-1].layer if chain else ""
+
+    def left(self, name: str) -> bool:
+        """Whether the value is one that stands in the pipeline environment."""
+        return self.layer(name) in LEFT
 
     def record(self, name: str) -> tuple[str, ...]:
         """Hosts that the own record of a secret names for it, in Vault for example."""

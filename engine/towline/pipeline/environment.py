@@ -47,16 +47,17 @@ def read(folder: Path, place: str = FOLDER) -> dict[str, object]:
     return found
 
 
-def write(folder: Path, values: Mapping[str, object]) -> None:
+def write(folder: Path, values: Mapping[str, object], place: str = FOLDER, *, mode: int = 0o644) -> None:
     """Write `values` into the environment of the workspace `folder`, each whole or not at all; None removes; raises ConfigError, MachineError."""
-    root = _root(folder, FOLDER)
+    root = _root(folder, place)
     places = {key: _place(root, key) for key in values}
     for key, value in values.items():
         text, data = places[key], places[key].with_name(places[key].name + _JSON)
         if isinstance(value, str):
-            write_whole(text, value.encode(errors="replace"))
+            write_whole(text, value.encode(errors="replace"), mode=mode)
         elif value is not None:
-            write_whole(data, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace"))
+            written = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+            write_whole(data, written.encode(errors="replace"), mode=mode)
         for stale in (text, data) if value is None else ((data,) if isinstance(value, str) else (text,)):
             _remove(stale)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from towline.config.layers import load_schema
 from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
+from towline.facts import facts_of
 from towline.image import parse_registry
 from towline.steps import image_push_to_registry
 from towline.steps.task import Task
@@ -51,28 +52,33 @@ def run(task: Task) -> Outcome:
 def _images(task: Task) -> list[str]:
     """Every image that was pushed last, where neither a setting nor a script names one; else that one."""
     every = _pushed_last(task) and not task.settings.given("dockerImage")
-    return (_known(task, "container/targetImageNameTags") if every else []) or [task.settings.text("sourceImage")]
+    return (_list(task.pipeline_environment, "container/targetImageNameTags") if every else []) or [task.settings.text("sourceImage")]
 
 
 def _from(task: Task, releases: str, images: list[str]) -> tuple[str, list[str]]:
     """The registry to copy from and the images there, by the digests that were pushed and tested.
 
-    Where the pipeline environment names what this step itself has pushed when it ran before, it does the same once more.
+    Where it is a fact what this step itself has pushed when it ran before, it does the same once more.
     """
-    registry, environment = task.settings.text("sourceRegistryUrl"), task.pipeline_environment
+    registry, facts = task.settings.text("sourceRegistryUrl"), facts_of(task.pipeline_environment)
     if not _pushed_last(task):
         return registry, images
-    before = _known(task, _FROM_IMAGES)
-    if registry == releases == environment.get(_TO) and len(before) == len(images):
-        return str(environment.get(_FROM, "")), before
-    names, digests = _known(task, "container/targetImageNameTags"), _known(task, "container/targetImageDigests")
-    pushed = dict(zip(names, digests, strict=True)) if len(names) == len(digests) else {}
+    origin, before = facts.get(_FROM), _list(facts, _FROM_IMAGES)
+    if registry == releases == facts.get(_TO) and origin and len(before) == len(images):
+        return str(origin), before
+    pushed = {**_digests(task.pipeline_environment), **_digests(facts)}
     return registry, [f"{image}@{pushed[image]}" if image in pushed else image for image in images]
 
 
-def _known(task: Task, key: str) -> list[str]:
+def _digests(values: Mapping[str, object]) -> dict[str, str]:
+    """The digest of each image that was pushed last."""
+    names, digests = _list(values, "container/targetImageNameTags"), _list(values, "container/targetImageDigests")
+    return dict(zip(names, digests, strict=True)) if len(names) == len(digests) else {}
+
+
+def _list(values: Mapping[str, object], key: str) -> list[str]:
     """A list of the pipeline environment, empty where it has none."""
-    texts = task.pipeline_environment.get(key)
+    texts = values.get(key)
     return list(map(str, texts)) if isinstance(texts, list) else []
 
 

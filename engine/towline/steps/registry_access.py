@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from towline import alarm, dispatch
+from towline import alarm, dispatch, facts
 from towline.addressees import Credential, Named, Place, reach
 from towline.config.settings import Settings
 from towline.config.trust import named_by, registry_place
@@ -110,7 +110,8 @@ def _named(task: Task, role: str, place: Place) -> Named:
     if settings.has(name):
         return named_by(settings, name, registry_place, password=f"{role}RegistryPassword")
     named = named_by(settings, _PULLED, registry_place)
-    return replace(named, origin="container/targetRegistryUrl in the pipeline environment", call="")
+    said = facts.origin(task.pipeline_environment, "container/targetRegistryUrl")
+    return replace(named, origin=said, call="")
 
 
 def _reach(task: Task, entry: Login) -> tuple[str, ...]:

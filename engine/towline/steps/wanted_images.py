@@ -85,7 +85,7 @@ def _check_apart(settings: Settings, images: Sequence[Wanted]) -> None:
 def _of_one_build(settings: Settings, *, by_tags: bool) -> bool:
     """Whether the digests belong to the images: the build's digests say nothing of an image or a tag that somebody else has named."""
     names = ("sourceImageNameTags",) if by_tags else ("sourceImages", "sourceImageTag")
-    by_build = [settings.origin(name).endswith("in the pipeline environment") for name in ("sourceImageDigests", *names)]
+    by_build = [settings.left(name) for name in ("sourceImageDigests", *names)]
     return not by_build[0] or all(by_build)
 
 

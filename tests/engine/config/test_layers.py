@@ -12,6 +12,7 @@ from towline.config.layers import Inputs, effective, mentions, ordered, unfilter
 from towline.config.merge import Layer, fold
 from towline.config.schema import StepSchema, parse
 from towline.errors import ConfigError
+from towline.facts import PipelineEnvironment
 
 EVERYWHERE = ["PARAMETERS", "STAGES", "STEPS", "GENERAL"]
 SCHEMA = parse(
@@ -64,9 +65,11 @@ def at(path: str, value: str) -> str:
 # ---- precedence
 
 
+CLAIMS = {"custom/colour": "pipeline environment"}
+FACTS = PipelineEnvironment(CLAIMS, CLAIMS)
 SOURCES = {
     "metadata": lambda given: given,
-    "pipeline environment": lambda given: replace(given, pipeline_environment={"custom/colour": "pipeline environment"}),
+    "pipeline environment": lambda given: replace(given, pipeline_environment=FACTS),
     "default general": lambda given: given,
     "default step": lambda given: given,
     "default stage": lambda given: given,
@@ -280,9 +283,18 @@ def test_the_own_spelling_of_a_flag_counts_before_another_one() -> None:
 
 def test_layers_are_data_that_a_reader_can_list() -> None:
     names = [layer.name for layer in ordered(SCHEMA, inputs("", ""))]
-    assert names == ["default", "pipeline environment", "general", "step paint", "stage Build", "general", "pipeline environment", "step paint", "stage Build",
+    left = ["unproven pipeline environment", "pipeline environment"]
+    assert names == ["default", *left, "general", "step paint", "stage Build", "general", *left, "step paint", "stage Build",
                      "variables", "parameters JSON", "call", "flags"]
     assert all(isinstance(layer, Layer) for layer in ordered(SCHEMA, inputs()))
+
+
+def test_what_no_step_is_known_to_have_written_counts_as_much_and_says_what_it_is() -> None:
+    for known, layer in ((FACTS, "pipeline environment"), (CLAIMS, "unproven pipeline environment")):
+        setting = effective(SCHEMA, replace(inputs(), pipeline_environment=known))["colour"]
+        assert (setting.value, setting.layer, setting.trusted) == ("pipeline environment", layer, False)
+        assert setting.origin.startswith("custom/colour in the pipeline environment")
+        assert setting.origin.endswith(", which no step of this build is known to have written") is (known is CLAIMS)
 
 
 # ---- parameters JSON

@@ -17,6 +17,7 @@ from towline.config.schema import StepSchema
 from towline.config.settings import Settings
 from towline.config.trust import named_by, password_of, registry_place, rules_of, secret_of, usable
 from towline.errors import ConfigError
+from towline.facts import PipelineEnvironment
 
 PUSH, DEPLOY = load_schema("imagePushToRegistry"), load_schema("gitOpsUpdateDeployment")
 OURS = ("https", "registry.example")
@@ -102,8 +103,26 @@ def test_a_password_of_the_pipeline_environment_is_for_the_registry_there(
     known: dict[str, object], environ: dict[str, str], record: frozenset[tuple[str, str]],
 ) -> None:
     user = {"container/repositoryUsername": "ann"}
-    found = settings("targetRegistryUrl: r, sourceRegistryUrl: 'https://evil.example'", pipeline_environment={**user, **known}, environ=environ)
+    values = {**user, **known}
+    project = "targetRegistryUrl: r, sourceRegistryUrl: 'https://evil.example'"
+    found = settings(project, pipeline_environment=PipelineEnvironment(values, values), environ=environ)
     assert places(found, "sourceRegistryPassword")[1] == record
+
+
+@pytest.mark.parametrize("lacking", ["container/registryUrl", "container/repositoryPassword", "both", "neither"])
+def test_it_is_its_record_only_if_a_step_of_this_build_has_written_both(lacking: str) -> None:
+    """Else who commits a file chooses where the password of the build goes."""
+    values: dict[str, object] = {
+        "container/registryUrl": "https://registry.example", "container/repositoryUsername": "ann",
+        "container/repositoryPassword": "w",
+    }
+    facts = {key: value for key, value in values.items() if lacking not in (key, "both")}
+    for changed in (facts, {**facts, lacking: "other"}):
+        known = PipelineEnvironment(values, changed)
+        for project in ("targetRegistryUrl: r", "targetRegistryUrl: r, sourceRegistryUrl: 'https://evil.example'"):
+            found = settings(project, pipeline_environment=known)
+            record = places(found, "sourceRegistryPassword")[1]
+            assert record == (frozenset([OURS]) if lacking == "neither" else frozenset())
 
 
 def test_a_credential_is_called_by_its_jenkins_id_before_its_parameters_and_shows_no_secret() -> None:

@@ -19,7 +19,7 @@ class Promotion:
 
     def __init__(self, folder: Path, tested: FakeRegistry, releases: FakeRegistry) -> None:
         self.folder, self.tested, self.releases = folder, tested, releases
-        self.image = make_index()
+        self.image, self.unproven = make_index(), list[str]()
         put(self.image, tested, "team/app", "1.0.0-7")
         configure(folder, f"general:\n  dockerRegistryUrl: {releases.url}\n")
 
@@ -29,7 +29,8 @@ class Promotion:
         known = {"container/targetRegistryUrl": self.tested.url, "container/targetImageNameTag": "team/app:1.0.0-7",
                  "container/registryUrl": "https://staging.example.com", "container/imageNameTag": "team/app:1.0.0-7", "artifactVersion": "1.0.0+7",
                  **environment}
-        flag = request(self.folder, step="containerPushToRegistry", pipelineEnvironment=known, parameters=parameters or {})
+        flag = request(self.folder, step="containerPushToRegistry", pipelineEnvironment=known, unproven=self.unproven,
+                       parameters=parameters or {})
         login = {"PIPER_dockerRegistryUser": "releaser", "PIPER_dockerRegistryPassword": PASSWORD}
         return Ending(["run", "containerPushToRegistry", *flag, *words], self.folder, login if environ is None else environ)
 
@@ -63,6 +64,33 @@ def test_a_second_run_that_finds_its_own_push_in_the_environment_asks_where_the_
                                        "sourceRegistryPassword": PASSWORD, "dockerImage": "shop/app:stable"}, **first.result["pipelineEnvironment"])
     assert named.result["status"] == "success", named.err
     assert promotion.releases.storage["shop/app"].tags == dict.fromkeys(("9", "stable"), promotion.image.digest)
+
+
+@pytest.mark.parametrize("claimed", ["container/promotedTo", "container/promotedFrom", "container/promotedImages"])
+def test_a_promotion_that_no_step_is_known_to_have_made_is_not_repeated(promotion: Promotion, claimed: str) -> None:
+    """Else who commits a file chooses the registry that releases are taken from."""
+    first = promotion.push().result["pipelineEnvironment"]
+    with FakeRegistry() as evil:
+        other = {"container/promotedTo": promotion.releases.url, "container/promotedFrom": evil.url,
+                 "container/promotedImages": ["team/app:1.0.0-7"]}
+        put(make_image(seed=9), evil, "team/app", "1.0.0-7")
+        evil.forget()
+        login = {f"PIPER_{kind}Registry{part}": value for kind in ("docker", "source")
+                 for part, value in (("User", "releaser"), ("Password", PASSWORD))}
+        promotion.unproven = [claimed]
+        again = promotion.push(**{**first, claimed: other[claimed]}, environ=login)
+        assert (again.result["status"], evil.requests) == ("unchanged", ()), again.err
+    assert promotion.releases.storage["team/app"].tags == {"1.0.0-7": promotion.image.digest}
+
+
+def test_a_digest_counts_as_a_value_whoever_has_left_it(promotion: Promotion) -> None:
+    older = make_image(seed=4)
+    put(older, promotion.tested, "team/app", "older")
+    names, digests = "container/targetImageNameTags", "container/targetImageDigests"
+    known: dict[str, Any] = {names: ["team/app:1.0.0-7"], digests: [older.digest]}
+    promotion.unproven = [names, digests]
+    assert promotion.push(**known).result["status"] == "success"
+    assert promotion.releases.storage["team/app"].tags == {"1.0.0-7": older.digest}
 
 
 def test_every_image_of_the_last_push_goes_on_by_the_digest_that_was_pushed(promotion: Promotion) -> None:

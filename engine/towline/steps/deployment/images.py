@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
+from towline.facts import facts_of
 from towline.image import Reference, has_registry, parse_digest, parse_image, parse_reference, parse_registry
 from towline.suggest import nearest
 
@@ -76,7 +77,8 @@ class Images:
         settings = self.settings
         url, origin = settings.text("containerRegistryUrl"), settings.origin("containerRegistryUrl")
         texts = (settings.text("containerImageNameTag"), *settings.texts("containerImageNameTags"))
-        if not url or origin.endswith("in the pipeline environment") or all(has_registry(text) for text in texts if text):
+        known = settings.left("containerRegistryUrl") or all(has_registry(text) for text in texts if text)
+        if not url or known:
             return ""
         with placed(origin):
             return "" if _same_place(url, self.environment.get("container/targetRegistryUrl")) else parse_registry(url)[1]
@@ -139,9 +141,13 @@ def _within(text: str, url: str, *, pushed: bool) -> Reference:
 
 
 def _pushed_digest(text: str, environment: Mapping[str, object]) -> str:
-    """The digest that imagePushToRegistry, or without it the builder, left for this very name and tag, else empty."""
-    kind = "targetImage" if environment.get("container/targetRegistryUrl") else "image"
-    names, digests = environment.get(f"container/{kind}NameTags"), environment.get(f"container/{kind}Digests")
-    if isinstance(names, list) and isinstance(digests, list) and len(names) == len(digests) and text in names:
-        return str(digests[names.index(text)])
+    """The digest that imagePushToRegistry, or without it the builder, left for this very name and tag, else empty.
+
+    What a step is known to have pushed stands over what the workspace says by now.
+    """
+    for source in (facts_of(environment), environment):
+        kind = "targetImage" if source.get("container/targetRegistryUrl") else "image"
+        names, digests = source.get(f"container/{kind}NameTags"), source.get(f"container/{kind}Digests")
+        if isinstance(names, list) and isinstance(digests, list) and len(names) == len(digests) and text in names:
+            return str(digests[names.index(text)])
     return ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, placed
+from towline.facts import facts_of, proven
 from towline.image import Platform, Registry, parse_platform, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.faults import Party
@@ -18,6 +19,7 @@ from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
 from towline.transport import Transport
 
+_TO, _PROMOTED = "container/targetRegistryUrl", "container/promotedTo"
 _SEEN = 4.0  # seconds until what this build has pushed is seen, at the latest
 _SECONDS = 60  # for all images: a deployment does not wait for a registry that only confirms it
 
@@ -39,10 +41,13 @@ def check(task: Task, settings: Settings, images: Sequence[Deployed]) -> None:
 def _client(task: Task, settings: Settings, image: Deployed, transport: Transport) -> RegistryClient | None:
     """Who asks for the image; None without a login, unless the settings want it asked: a private registry knows nothing of its images then.
 
-    User and password are for the registry that imagePushToRegistry pushed to and no other, whatever the project deploys from.
+    User and password are for the registry that imagePushToRegistry pushed to and no other, whatever the project deploys from. That it was
+    promoted, nobody but the step that does so says of an image whose push is a fact.
     """
-    host = image.reference.registry.host
-    pushed, promoted = _known(task, "container/targetRegistryUrl", host), _known(task, "container/promotedTo", host)
+    host, known = image.reference.registry.host, task.pipeline_environment
+    pushed, promoted = _at(host, known.get(_TO)), _at(host, facts_of(known).get(_PROMOTED))
+    if not proven(known, _TO):
+        promoted = promoted or _at(host, known.get(_PROMOTED))
     registry = pushed or image.reference.registry  # with the scheme that it was pushed by
     found = registry_login(task, registry, role="target" if pushed and not promoted else "", path=image.reference.image.name)
     if found is None and not settings.flag("checkImage"):
@@ -51,9 +56,8 @@ def _client(task: Task, settings: Settings, image: Deployed, transport: Transpor
     return RegistryClient(party, transport=transport, allow_plain_http=settings.flag("allowPlainHttp"))
 
 
-def _known(task: Task, key: str, host: str) -> Registry | None:
-    """The registry that the pipeline environment has under `key`, where that is `host`."""
-    url = task.pipeline_environment.get(key)
+def _at(host: str, url: object) -> Registry | None:
+    """The registry of a URL in the pipeline environment, where that is `host`."""
     registry = parse_registry(url)[0] if isinstance(url, str) and url else None
     return registry if registry and registry.host == host else None
 

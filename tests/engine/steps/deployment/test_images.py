@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs
 from towline.config.resolve import resolve
 from towline.errors import ConfigError
+from towline.facts import PipelineEnvironment
 from towline.steps.deployment.images import Images
 
 ONE, TWO, THREE = (f"sha256:{digit * 64}" for digit in "123")
@@ -18,7 +20,7 @@ PUSHED: dict[str, object] = {
 }
 
 
-def images(environment: dict[str, object] | None = None, **parameters: Any) -> Images:
+def images(environment: Mapping[str, object] | None = None, **parameters: Any) -> Images:
     known = PUSHED if environment is None else environment
     given: dict[str, Any] = {"serverUrl": "https://git.example.com/r", "filePath": "f", "tool": "kubectl", "containerName": "c", **parameters}
     documents = Documents(defaults=(), project=parse_document("", ".pipeline/config.yml", trusted=False))
@@ -102,6 +104,20 @@ def test_the_builder_s_digest_counts_where_nothing_was_pushed_further() -> None:
     both = {**PUSHED, "container/imageNameTags": ["app:3"], "container/imageDigests": [THREE]}
     (image,) = images(both, containerImageNameTag="app:3").by_container("c").values()
     assert image.digest == ""
+
+
+NAMES, DIGESTS = "container/targetImageNameTags", "container/targetImageDigests"
+
+
+@pytest.mark.parametrize(("claimed", "digest"), [
+    ({}, ONE), ({DIGESTS: [THREE, THREE]}, ONE), ({DIGESTS: []}, ONE), ({NAMES: "app:2.0"}, ONE), ({"container/targetRegistryUrl": None}, ONE),
+    ({"container/targetImageNameTag": "app:3", NAMES: ["app:3"], DIGESTS: [THREE]}, THREE), ({"container/targetImageNameTag": "app:3"}, ""),
+])
+def test_the_digest_that_a_step_has_pushed_stands_over_what_the_workspace_says_by_now(claimed: dict[str, object], digest: str) -> None:
+    """Of another image, which counts as a value, the workspace's word is all that there is."""
+    known = {key: value for key, value in {**PUSHED, **claimed}.items() if value is not None}
+    found = images(PipelineEnvironment(known, PUSHED), containerRegistryUrl="reg.example.com/team", containerImageNameTags=[])
+    assert found.single().digest == digest
 
 
 @pytest.mark.parametrize(("text", "says"), [

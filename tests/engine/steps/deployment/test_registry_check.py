@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tests.fakes.serve import Request
 from tests.trust import addressees
 from towline.console import Console
 from towline.errors import ConfigError, DigestMismatch
+from towline.facts import PipelineEnvironment
 from towline.steps.deployment.registry_check import check
 from towline.steps.task import Task
 from towline.wire import Build
@@ -40,6 +41,10 @@ class Look:
         environment: dict[str, object] = {"container/targetRegistryUrl": pushed or f"{self.registry.url}/team", "container/targetImageNameTag": "app:2.0",
                                           "container/targetImageNameTags": ["app:2.0"], "container/targetImageDigests": [digest or self.digest],
                                           "container/promotedTo": promoted}
+        return self.of(environment, environment, **parameters)
+
+    def of(self, values: Mapping[str, object], facts: Mapping[str, object], **parameters: Any) -> None:
+        environment = PipelineEnvironment(values, facts)
         found = images(environment, **parameters)
         task = Task(settings=found.settings, pipeline_environment=environment, stage="", build=Build(), folder=self.folder, environ={},
                     console=Console(self.log), dry_run=False, addressees=addressees(found.settings))
@@ -134,6 +139,22 @@ def test_a_registry_that_the_image_was_promoted_to_does_not_get_the_login_of_the
     assert (look.registry.requests, look.log.getvalue()) == ((), "")
     look(**WITH_LOGIN, promoted="https://elsewhere.example.com")
     assert look.registry.count("HEAD", "manifests/2.0") >= 1
+
+
+TO, PROMOTED = "container/targetRegistryUrl", "container/promotedTo"
+
+
+@pytest.mark.parametrize(("values", "facts", "asked"), [
+    ([TO, PROMOTED], [TO, PROMOTED], False), ([TO, PROMOTED], [], False),
+    ([TO], [TO, PROMOTED], False),  # what a step has promoted stays promoted, whoever removes the file
+    ([TO, PROMOTED], [TO], True),  # nobody leaves out the look for what a step has pushed by adding one
+    ([TO], [TO], True), ([TO], [], True),
+])
+def test_who_promoted_an_image_is_believed_as_far_as_who_pushed_it(look: Look, values: list[str], facts: list[str], *, asked: bool) -> None:
+    known: dict[str, object] = {"container/targetImageNameTag": "app:2.0", TO: f"{look.registry.url}/team", PROMOTED: look.registry.url}
+    left = {key: value for key, value in known.items() if key in (*values, "container/targetImageNameTag")}
+    look.of(left, {key: known[key] for key in facts}, **WITH_LOGIN, containerRegistryUrl=f"{look.registry.url}/team")
+    assert (look.registry.requests != ()) is asked
 
 
 def test_user_and_password_go_to_the_registry_that_was_pushed_to_and_to_no_other(look: Look) -> None:

@@ -1,0 +1,35 @@
+"""In a shell: which values of the pipeline environment this build's own steps have written, kept beside the workspace from step to step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from towline.commands import build
+from towline.commands.call import Call
+from towline.errors import TowlineError
+from towline.pipeline import environment
+from towline.pipeline.proven import Copy
+
+
+def facts(call: Call) -> Mapping[str, object]:
+    """What this build's own steps have written."""
+    return _copy(call).read()
+
+
+def write(call: Call, values: Mapping[str, object]) -> None:
+    """Keep what a step has changed, and write it into the workspace, where Piper's programs read it; raises ConfigError, MachineError."""
+    if not values:
+        return
+    try:
+        _copy(call).keep(values)  # first: what is cut off then leaves a fact too many, and no value that nobody knows
+    except TowlineError as fault:
+        why = f"{fault.where}: {fault.message}" if fault.where else fault.message
+        call.console.note(f"what this step leaves for later ones is no fact for them ({why}), "
+                          f"so it counts as what the project says (docs/trust.md); {fault.hint}")
+    environment.write(call.folder, values)
+
+
+def _copy(call: Call) -> Copy:
+    """The copy for the build as its CI system calls it; on a laptop the workspace alone says what belongs together."""
+    found = build.facts(call)
+    return Copy(call.folder, (found.system, found.job, found.number, found.url), call.environ)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from towline.commands import proven
+from towline.commands.call import Call
+from towline.console import Console, Output
+from towline.pipeline import environment
+from towline.wire import Request
+
+VALUES: dict[str, object] = {"container/targetImageNameTag": "app:1"}
+GITLAB = {"GITLAB_CI": "true", "CI_PROJECT_PATH": "team/app", "CI_PIPELINE_ID": "7"}
+
+
+class Shell:
+    """Calls in a shell, in one workspace with one home."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.log = folder / "workspace", io.StringIO()
+        self.folder.mkdir()
+        self.environ = {"HOME": str(folder)}
+
+    def call(self, **environ: str) -> Call:
+        return Call(request=Request(), requested=False, environ={**self.environ, **environ}, folder=self.folder,
+                    console=Console(self.log), out=Output(io.StringIO()))
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+def test_what_a_step_leaves_is_in_the_workspace_and_a_fact(shell: Shell) -> None:
+    proven.write(shell.call(), VALUES)
+    assert environment.read(shell.folder) == proven.facts(shell.call()) == VALUES
+    assert shell.log.getvalue() == ""
+
+
+def test_each_build_of_a_ci_system_has_facts_of_its_own(shell: Shell) -> None:
+    proven.write(shell.call(**GITLAB), VALUES)
+    assert proven.facts(shell.call(**GITLAB)) == VALUES
+    for other in ({**GITLAB, "CI_PIPELINE_ID": "8"}, {**GITLAB, "CI_PROJECT_PATH": "team/other"}, {}):
+        assert proven.facts(shell.call(**other)) == {}
+
+
+def test_where_nothing_can_be_proven_that_is_said_once_and_the_step_goes_on(shell: Shell) -> None:
+    shell.environ = {}
+    call = shell.call()
+    for _ in range(2):
+        proven.write(call, VALUES)
+    assert (environment.read(shell.folder), proven.facts(call)) == (VALUES, {})
+    assert shell.log.getvalue().count("note: what this step leaves for later ones is no fact for them") == 1
+    assert "set XDG_STATE_HOME on the agent" in shell.log.getvalue()
+
+
+def test_a_step_that_leaves_nothing_makes_nothing(shell: Shell, tmp_path: Path) -> None:
+    proven.write(shell.call(), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["workspace"]
+    assert list(shell.folder.iterdir()) == []

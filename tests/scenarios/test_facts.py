@@ -1,0 +1,172 @@
+"""In a shell: what lies below `.pipeline/commonPipelineEnvironment` is believed as far as steps of this build have written it (case S5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.calls import Ending, configure
+from tests.fakes.git_server import GitServer
+from tests.fakes.images import ImageParts, make_image, put
+from tests.fakes.registry import FakeRegistry
+from towline.pipeline.environment import FOLDER
+
+PUSH, DEPLOY = "imagePushToRegistry", "gitOpsUpdateDeployment"
+PASSWORD = "a-pass-word-of-the-team"
+MANIFEST = b"kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n      - {name: app, image: a:1}\n"
+LOGIN = {"PIPER_targetRegistryUser": "bot", "PIPER_targetRegistryPassword": PASSWORD}
+UNKNOWN = "in the pipeline environment, which no step of this build is known to have written"
+
+
+class Shell:
+    """A workspace, a home beside it, staging, target and GitOps repository; each call is one of build 7 unless it says otherwise."""
+
+    def __init__(self, folder: Path, registries: tuple[FakeRegistry, FakeRegistry], git: GitServer) -> None:
+        self.folder, self.home, self.git = folder / "workspace", folder / "home", git
+        self.staging, self.target = registries
+        self.image = make_image("linux/amd64")
+        put(self.image, self.staging, "app", "1")
+        for made in (self.folder, self.home):
+            made.mkdir()
+        git.create("ops", {"a.yaml": MANIFEST})
+        ops = {"serverUrl": git.url("ops"), "filePath": "a.yaml", "containerName": "app", "tool": "kubectl", "checkImage": True}
+        configure(self.folder, json.dumps({"steps": {PUSH: {"targetRegistryUrl": self.target.url}, DEPLOY: ops}}))
+
+    def run(self, step: str, *words: str, branch: str = "main", number: str = "7", **environ: str) -> Ending:
+        known = {"PATH": "/usr/bin:/bin", "HOME": str(self.home), "GITLAB_CI": "true", "CI_PIPELINE_ID": number,
+                 "CI_PROJECT_PATH": "team/app", **LOGIN, **environ}
+        given = {name: value for name, value in known.items() if value}
+        ending = Ending(["run", step, *words, "--branch", branch], self.folder, given)
+        assert PASSWORD not in ending.err + ending.out + json.dumps(ending.result)
+        return ending
+
+    def leave(self, values: Mapping[str, object]) -> None:
+        """Values as another program, or a commit, leaves them."""
+        for key, value in values.items():
+            path = self.folder / FOLDER / (key if isinstance(value, str) else f"{key}.json")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(value if isinstance(value, str) else json.dumps(value))
+
+    def built(self) -> dict[str, object]:
+        """What Piper's step leaves that builds an image."""
+        return {"container/registryUrl": self.staging.url, "container/imageNameTag": "app:1", "container/imageNameTags": ["app:1"],
+                "container/imageNames": ["app"], "container/imageDigests": [self.image.digest], "artifactVersion": "1",
+                "container/repositoryUsername": "stage", "container/repositoryPassword": PASSWORD}
+
+    def overwrite(self) -> ImageParts:
+        """Another image is pushed to the tag, by somebody else."""
+        other = make_image("linux/amd64", seed=9)
+        put(other, self.target, "app", "1")
+        return other
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    (tmp_path / "git").mkdir()
+    with FakeRegistry(username="stage", password=PASSWORD, auth="basic") as staging, \
+            FakeRegistry(username="bot", password=PASSWORD, auth="basic") as target, GitServer(tmp_path / "git") as git:
+        found = Shell(tmp_path, (staging, target), git)
+        monkeypatch.chdir(found.folder)
+        yield found
+
+
+def sent(registry: FakeRegistry) -> bool:
+    """Whether the registry was sent a login."""
+    return any(each.authorization for each in registry.requests)
+
+
+def test_a_committed_environment_chooses_no_registry_for_a_login_but_on_the_productive_branch(shell: Shell) -> None:
+    with FakeRegistry(username="bot", password=PASSWORD, auth="basic") as evil:
+        put(shell.image, evil, "app", "1")
+        shell.leave({"container/targetRegistryUrl": evil.url, "container/targetImageNameTag": "app:1"})
+        evil.forget()
+        for more in ({}, {"PIPER_strictCredentials": "true"}):
+            branch = "main" if more else "feature/x"
+            refused = shell.run(DEPLOY, "--dry-run", branch=branch, **more)
+            assert (refused.code, sent(evil)) == (0, False), refused.err
+            said = f"is not sent to {evil.host}, which nothing names but container/targetRegistryUrl {UNKNOWN}: "
+            assert said in refused.err
+        ending = shell.run(DEPLOY, "--dry-run")
+        assert (ending.code, sent(evil)) == (0, True), ending.err
+        assert f"goes to {evil.host}: named by container/targetRegistryUrl {UNKNOWN}, for the productive branch main" in ending.err
+
+
+def test_what_pipers_step_has_built_is_pushed_and_deployed_on_the_productive_branch_without_a_setting(shell: Shell) -> None:
+    shell.leave(shell.built())
+    pushed = shell.run(PUSH)
+    assert (pushed.code, pushed.result["status"]) == (0, "success"), pushed.err
+    assert f"the password of user 'stage' (container/repositoryPassword {UNKNOWN}) goes to {shell.staging.host}" in pushed.err
+    deployed = shell.run(DEPLOY)
+    assert (deployed.code, deployed.result["status"]) == (0, "success"), deployed.err
+    assert "named by container/targetRegistryUrl in the pipeline environment, for the productive branch main" in deployed.err
+    assert "is known to have written" not in deployed.err
+    shell.staging.stop()
+    assert [shell.run(step).result["status"] for step in (PUSH, DEPLOY)] == ["unchanged", "unchanged"]
+    shell.staging.start()
+
+
+def test_on_another_branch_the_password_beside_a_registry_in_the_workspace_does_not_go_there(shell: Shell) -> None:
+    """It is no record of the password: who commits the registry need not know it."""
+    shell.leave(shell.built())
+    refused = shell.run(PUSH, branch="feature/x", PIPER_credentials=json.dumps({"targetRegistryPassword": [shell.target.host]}))
+    assert (refused.code, sent(shell.staging)) == (4, False)
+    assert f"which nothing names but container/registryUrl {UNKNOWN}: branch feature/x is built, which is not productive" in refused.message
+    words = ["explain", "--credentials", PUSH, "--branch", "feature/x"]
+    explained = Ending(words, shell.folder, {"PATH": "/usr/bin:/bin", "HOME": str(shell.home)})
+    assert f"refused: nothing names it but container/registryUrl {UNKNOWN}" in explained.out
+    assert PASSWORD not in explained.out + json.dumps(explained.result)
+
+
+@pytest.mark.parametrize("way", ["changed", "removed", "another twin"])
+def test_what_was_pushed_is_known_whatever_becomes_of_the_workspace_afterwards(shell: Shell, way: str) -> None:
+    shell.leave(shell.built())
+    assert shell.run(PUSH).code == 0
+    other = shell.overwrite()
+    container = shell.folder / FOLDER / "container"
+    if way == "changed":
+        shell.leave({"container/targetImageDigests": [other.digest]})
+    elif way == "removed":
+        (container / "targetImageDigests.json").unlink()
+    else:
+        (container / "targetImageDigests.json").rename(container / "targetImageDigests")
+    ending = shell.run(DEPLOY)
+    assert (ending.code, "app:1 is " + other.digest + " by now, and the build pushed " + shell.image.digest in ending.message) == (5, True), ending.err
+
+
+@pytest.mark.parametrize("lost", [{"number": "8"}, {"HOME": ""}, {"HOME": "{workspace}"}, {"XDG_STATE_HOME": "{state}"}])
+def test_a_value_of_another_build_or_place_counts_and_is_no_fact(shell: Shell, lost: dict[str, str]) -> None:
+    shell.leave(shell.built())
+    assert shell.run(PUSH).code == 0
+    (shell.home / "state").mkdir()
+    places = {name: text.format(workspace=shell.folder, state=shell.home / "state") for name, text in lost.items()}
+    ending = shell.run(DEPLOY, **places)
+    assert (ending.code, ending.result["status"]) == (0, "success"), ending.err
+    assert f"named by container/targetRegistryUrl {UNKNOWN}, for the productive branch main" in ending.err
+
+
+def test_a_changed_value_says_that_it_was_changed(shell: Shell) -> None:
+    shell.leave(shell.built())
+    assert shell.run(PUSH).code == 0
+    shell.leave({"container/targetRegistryUrl": f"{shell.target.url}/"})
+    ending = shell.run(DEPLOY, "--dry-run", branch="feature/x")
+    assert "container/targetRegistryUrl in the pipeline environment, which is not what a step of this build has written there" in ending.err
+
+
+def test_where_nothing_can_be_proven_the_step_says_so_and_goes_on(shell: Shell) -> None:
+    shell.leave(shell.built())
+    ending = shell.run(PUSH, HOME="")
+    assert (ending.code, ending.err.count("note: what this step leaves for later ones is no fact for them")) == (0, 1), ending.err
+    dry = shell.run(PUSH, "--dry-run", HOME="", number="9")
+    assert "is no fact for them" not in dry.err
+
+
+def test_the_home_gets_no_secret_and_the_workspace_nothing_more_than_ever(shell: Shell) -> None:
+    shell.leave(shell.built())
+    assert shell.run(PUSH).code == shell.run(DEPLOY).code == 0
+    kept = [path.read_text() for path in shell.home.rglob("*") if path.is_file()]
+    assert kept
+    assert not any(PASSWORD in text for text in kept)
+    assert {path.name for path in shell.folder.iterdir()} == {".pipeline"}
