@@ -57,6 +57,7 @@ Map requestFor(Map arguments, List variables) {
     request.parameters = towlineSecrets.withoutSecrets(parameters, 'parameters/', request.secrets, variables)
     Map known = arguments.script.towlineEnvironment.all(arguments.script)
     request.pipelineEnvironment = towlineSecrets.withoutSecrets(known, 'pipelineEnvironment/', request.secrets, variables)
+    request.unproven = arguments.script.towlineEnvironment.unproven(known)
     return request
 }
 

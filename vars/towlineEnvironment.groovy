@@ -28,6 +28,17 @@ class towlineEnvironment implements Serializable {
         return known
     }
 
+    /** The keys of `known` that are not ours: Piper's library may have read their values from files of the workspace. */
+    List unproven(Map known) {
+        List keys = []
+        for (Object key in known.keySet()) {
+            if (!values.containsKey(key)) {
+                keys.add(key.toString())
+            }
+        }
+        return keys
+    }
+
     /** Takes the changes over, and with a script hands them on to Piper's library, where that one is loaded. */
     void merge(Map changes, Object script = null) {
         values.putAll(changes ?: [:])

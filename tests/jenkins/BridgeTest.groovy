@@ -18,6 +18,7 @@ class BridgeTest extends LibraryTest {
             protocol: 1, version: version.trim(), step: 'imagePushToRegistry', stage: 'Build',
             parameters: [targetRegistryUrl: 'https://target.invalid'],
             pipelineEnvironment: ['container/imageNameTag': 'demo:1', 'container/imageNames': ['demo']],
+            unproven: [],
             secrets: [:],
             bound: [],
             build: [number: '7', url: 'http://jenkins.invalid/job/demo/7/', job: 'demo', branch: 'main', tag: 'v1', changeRequest: '3', startedBy: 'ann',

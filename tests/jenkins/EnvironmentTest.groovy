@@ -30,6 +30,27 @@ class EnvironmentTest extends LibraryTest {
         assert engine.request().pipelineEnvironment == ['container/imageNameTag': 'piper:1', artifactVersion: '2.0', 'custom/theirs': 't']
     }
 
+    @Test void 'what Piper alone knows is named as unproven, also where it is what ours was before'() {
+        CpsHarness h = answering([pipelineEnvironment: ['container/imageNameTag': 'pushed:1']], [:])
+        h.addVar('commonPipelineEnvironment', PIPER)
+        h.run("""String key = 'artifact'
+            towlineEnvironment.set("\${key}Version", '1.0')
+            imagePushToRegistry script: this
+            commonPipelineEnvironment.known['container/imageNameTag'] = 'changed:1'
+            gitOpsUpdateDeployment script: this""")
+        assert engine.request(0).unproven as Set == ['container/imageNameTag', 'custom/theirs'] as Set
+        assert engine.request(1).unproven == ['custom/theirs']
+        assert engine.request(1).pipelineEnvironment['container/imageNameTag'] == 'pushed:1'
+    }
+
+    @Test void 'a secret that Piper alone knows is named, too, and stays out of the request'() {
+        CpsHarness h = answering()
+        h.addVar('commonPipelineEnvironment', "class commonPipelineEnvironment implements Serializable { Map getCPEMap(script) { return ['container/repositoryPassword': 'stagingpa55'] } }")
+        h.run('imagePushToRegistry script: this')
+        assert engine.request().unproven == ['container/repositoryPassword']
+        assert !engine.requestText().contains('stagingpa55')
+    }
+
     @Test void 'what the engine changed is handed over to Piper, and nothing else'() {
         CpsHarness h = answering([pipelineEnvironment: ['container/targetImageNameTag': 'app:1']], [:])
         h.addVar('commonPipelineEnvironment', PIPER)
