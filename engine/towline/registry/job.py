@@ -26,6 +26,7 @@ class CopyJob:
     """One image: its repository in the source and what it is called there (tag or digest), and the references that it gets (a digest is its own tag).
 
     `digest` is the one the source is known to have, where it is known: targets that have it need no source, and a tag that has moved on does not matter.
+    Where it is but `claimed`, the source is asked for it first.
     `platforms` takes one platform's image out of an index, or makes an index of several; `chosen` is the digest of that, where it is known from an earlier
     copy. `referrers` is LEFT, TAKEN or DEMANDED: signatures, attestations, SBOMs. `refers` says that this is such a one, with one of these for itself.
     `name` is what reports call the source.
@@ -36,6 +37,7 @@ class CopyJob:
     name: str
     targets: tuple[Reference, ...]
     digest: str = ""
+    claimed: bool = False
     platforms: tuple[Platform, ...] = ()
     chosen: str = ""
     referrers: str = LEFT

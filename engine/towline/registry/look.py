@@ -104,7 +104,7 @@ class Look:
 
     def _look(self) -> None:
         questions: list[Callable[[], object]] = [partial(self._at_target, target) for target in self._job.targets]
-        if not self.digest:
+        if not self.digest or self._job.claimed:
             questions += [self._at_source, *([self._lists.read_tags] if self._lists else [])]
         in_parallel(lambda question: question(), questions)
         self._leave()

@@ -195,8 +195,8 @@ def _job(job: CopyJob, digest: str, tag: str) -> CopyJob:
     """The job for one of them: by its digest, and under its tag where it has one."""
     places = dict.fromkeys((target.registry, target.image.name) for target in job.targets)
     targets = tuple(Reference(registry=registry, image=Image(name=name, tag=tag, digest="" if tag else digest)) for registry, name in places)
-    return replace(job, target=digest, digest=digest, name=f"{job.name}, {tag or digest}", targets=targets, platforms=(), chosen="",
-                   referrers=LEFT, refers=job.referrers)
+    return replace(job, target=digest, digest=digest, claimed=False, name=f"{job.name}, {tag or digest}", targets=targets,
+                   platforms=(), chosen="", referrers=LEFT, refers=job.referrers)
 
 
 def list_under_tag(client: RegistryClient, repository: str, subject: str, referrers: Sequence[Manifest]) -> None:

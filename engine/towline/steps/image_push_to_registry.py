@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 
 from towline import dispatch
+from towline.config.merge import UNPROVEN
 from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
+from towline.facts import facts_of
 from towline.files import within
 from towline.image import Image, Platform, Reference, Registry, parse_registry
 from towline.registry.client import RegistryClient
@@ -100,19 +102,26 @@ def _jobs(task: Task, targets: Sequence[_Place]) -> tuple[CopyJob, ...]:
 
 
 def _job(task: Task, source: _Place, targets: Sequence[_Place], wanted: Wanted) -> CopyJob:
-    reference = _reference(source, wanted.source)
+    reference, chosen = _reference(source, wanted.source), _chosen(task, wanted.digest)
     return CopyJob(
         repository=reference.image.name, target=reference.target, name=str(reference),
         targets=tuple(_reference(place, image) for place in targets for image in wanted.targets),
-        digest=wanted.digest, platforms=wanted_platforms(task.settings), chosen=_chosen(task, wanted.digest),
-        referrers=wanted_referrers(task.settings),
+        digest=wanted.digest, claimed=not chosen and _claimed(task, wanted),
+        platforms=wanted_platforms(task.settings), chosen=chosen, referrers=wanted_referrers(task.settings),
     )
 
 
 def _chosen(task: Task, digest: str) -> str:
-    """The digest of what an earlier push has chosen out of the index `digest`: with it a second run needs no staging registry."""
-    known, platforms = task.pipeline_environment.get(_PLATFORMS), wanted_platforms(task.settings)
+    """The digest of what an earlier push of this pipeline has chosen out of the index `digest`: with it a second run needs no staging registry."""
+    known, platforms = facts_of(task.pipeline_environment).get(_PLATFORMS), wanted_platforms(task.settings)
     return str(known.get(_choice(digest, platforms), "")) if digest and platforms and isinstance(known, Mapping) else ""
+
+
+def _claimed(task: Task, wanted: Wanted) -> bool:
+    """Whether the digest may be of any image: no step of this build is known to have written it, and none has pushed it before."""
+    pushed = facts_of(task.pipeline_environment).get("container/targetImageDigests")
+    ours = isinstance(pushed, list) and wanted.digest in pushed
+    return task.settings.layer("sourceImageDigests") == UNPROVEN and wanted.digest != wanted.source.digest and not ours
 
 
 def _choice(digest: str, platforms: Sequence[Platform]) -> str:

@@ -17,6 +17,7 @@ class Place:
 
     def __init__(self, folder: Path, staging: FakeRegistry, target: FakeRegistry) -> None:
         self.folder, self.staging, self.target = folder, staging, target
+        self.unproven: list[str] = []
         self.image = make_index(("linux/amd64", "linux/arm64"))
         put(self.image, staging, "team/app", "1.0.0-7")
         self.configure(target.url)
@@ -31,5 +32,6 @@ class Place:
         }
         known = {key: value for key, value in known.items() if value is not None}
         login = {"PIPER_targetRegistryUser": "pusher", "PIPER_targetRegistryPassword": PASSWORD} if environ is None else environ
-        flag = request(self.folder, step="imagePushToRegistry", pipelineEnvironment=known, parameters=parameters or {})
+        flag = request(self.folder, step="imagePushToRegistry", pipelineEnvironment=known, unproven=self.unproven,
+                       parameters=parameters or {})
         return Ending(["run", "imagePushToRegistry", *flag, *words], self.folder, login)

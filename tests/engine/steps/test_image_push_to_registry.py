@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,34 @@ def test_a_second_run_needs_no_staging_registry(place: Place) -> None:
     assert ending.result["status"] == "unchanged"
     assert ending.result["pipelineEnvironment"]["container/targetImageDigests"] == [place.image.digest]
     assert place.target.count("PUT", "") + place.target.count("POST", "") == writes
+
+
+BUILT = ["container/registryUrl", "container/imageNames", "container/imageNameTags", "container/imageDigests"]
+
+
+def test_a_digest_that_the_builder_is_not_known_to_have_left_is_looked_for_at_the_source(place: Place) -> None:
+    """Else a committed file makes an older image of the target the one that was built."""
+    older = make_image(seed=3)
+    put(older, place.target, "team/app", "older")
+    for unproven in (["container/imageDigests"], BUILT):
+        place.unproven = unproven
+        claimed: dict[str, Any] = {"container/imageDigests": [older.digest]}
+        refused = place.push(**claimed)
+        what = f"the image team/app@{older.digest} does not exist on the source registry {place.staging.host}"
+        assert (refused.code, refused.message) == (5, what), refused.err
+        assert "1.0.0-7" not in place.target.storage["team/app"].tags
+    assert place.push().result["status"] == "success"
+    again = place.push()
+    assert (again.result["status"], again.result["outputs"]["images"][0]["digest"]) == ("unchanged", place.image.digest)
+
+
+def test_once_a_step_has_pushed_it_no_staging_registry_is_needed_for_it(place: Place) -> None:
+    place.unproven = BUILT
+    first = place.push()
+    place.staging.stop()
+    ending = place.push(**first.result["pipelineEnvironment"])
+    assert ending.result["status"] == "unchanged", ending.err
+    place.staging.start()
 
 
 def test_a_staging_registry_that_is_gone_before_the_push_is_an_error_that_says_so(place: Place) -> None:
@@ -240,6 +269,9 @@ def test_chosen_platforms_need_no_staging_registry_the_second_time_either(place:
     ending = place.push(parameters={"targetArchitecture": platforms}, **first.result["pipelineEnvironment"])
     assert ending.result["status"] == "unchanged", ending.err
     assert ending.result["outputs"]["images"][0]["digest"] == first.result["outputs"]["images"][0]["digest"] != place.image.digest
+    place.unproven = ["container/targetPlatformDigests"]
+    claimed = place.push(parameters={"targetArchitecture": platforms}, **first.result["pipelineEnvironment"])
+    assert (claimed.code, place.staging.host in claimed.message + claimed.where) == (5, True), claimed.err
     place.staging.start()
 
 
