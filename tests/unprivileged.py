@@ -24,7 +24,7 @@ from tests.security_page import python_tests  # noqa: E402 - by its place, as th
 
 USER = "nobody"
 APART = ["unshare", "--mount", "--propagation", "private"]
-REPORT = "home/report.xml"
+REPORT = "u/report.xml"
 SIDE_BY_SIDE = ["-n", "auto", "--maxprocesses=4", "--dist", "worksteal"]
 # Whole files besides, where a user without rights goes another way than root does.
 BESIDES = (
@@ -43,7 +43,7 @@ def main() -> int:
     if os.geteuid():
         print("not root: all tests have run as a user without rights")
         return 0
-    with tempfile.TemporaryDirectory(prefix="towline-unprivileged-") as name:
+    with tempfile.TemporaryDirectory(prefix="towline-") as name:
         Path(name).chmod(0o755)
         alone = subprocess.run([*APART, "true"], capture_output=True, check=False).returncode == 0
         words = [sys.executable, __file__, name]
@@ -94,6 +94,7 @@ def inside(folder: Path, *, alone: bool) -> int:
         "-p",
         "no:cacheprovider",
         f"--junitxml={folder / REPORT}",
+        f"--basetemp={home / 't'}",  # short: sockets of programs lie below it, and their names have a limit
         *SIDE_BY_SIDE,
         *chosen(),
     )
@@ -162,11 +163,10 @@ def outcome(case: ET.Element) -> str:
 def compare(root: dict[str, str], user: dict[str, str]) -> None:
     """Print which tests end otherwise for root than for a user without rights."""
     other = {name: ending for name, ending in user.items() if root.get(name, "passed") != ending}
-    print(
-        f"as root and as {USER}: {len(user) - len(other)} tests of security end alike{';' if other else ''}"
-    )
+    alike = len(user) - len(other)
+    print(f"as {USER} {alike} tests end as they do as root{', and these do not:' if other else ''}")
     for name, ending in sorted(other.items()):
-        print(f"    {name}: as root {root.get(name, 'passed')}, as {USER} {ending}")
+        print(f"    {name}: as root {root.get(name, 'not known')}, as {USER} {ending}")
 
 
 if __name__ == "__main__":
