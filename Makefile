@@ -42,6 +42,7 @@ bench:
 	@.venv/bin/python tests/bench/startup.py
 	@.venv/bin/python tests/bench/edits.py
 	@.venv/bin/python tests/bench/gitops.py
+	@.venv/bin/python tests/bench/isolation.py
 
 # What the engine and the demo run with, and what the tests need besides: the second lock holds the first one's versions.
 UV = uv

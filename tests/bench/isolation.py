@@ -1,0 +1,161 @@
+"""What isolation adds to a step and to a rendering: whole processes, wall and CPU, interleaved, quick quarters.
+
+Aim: at most 30 ms per rendering and per step. Isolation is the limits of the engine and of what it
+starts, private folders (in memory, with the sweep of what dead runs left), timers, and for
+renderers their own network namespace. Each step runs as it is, and by a start that makes nothing
+of all that; there is no switch for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.engine.gitops.charts import as_bytes, chart  # noqa: E402 - by its place, as others here
+from tests.fakes.git_server import GitServer  # noqa: E402
+
+ROUNDS = int(os.environ.get("TOWLINE_BENCH_ROUNDS", "25"))
+AIM = 30.0  # milliseconds
+MANIFEST = b"""\
+kind: Deployment
+spec:
+  template:
+    spec:
+      containers: [{name: app, image: 'registry.example.com/app:1'}]
+"""
+AS_IT_IS = "import sys; from towline.__main__ import entry; sys.exit(entry())"
+WITHOUT = """\
+import resource, sys
+from towline import alarm, cli, private_folder, process
+from towline.__main__ import entry
+from towline.gitops import render
+cli.hold_self = lambda: None
+alarm._set = lambda until: None
+process.impose = lambda pid, limits: None
+private_folder._sweep = lambda base: None
+private_folder._in_memory = lambda environ: []
+free = "import resource; resource.setrlimit = lambda *_: None; "
+assert "leave(); " in render._START
+render._START = free + render._START.replace("leave(); ", "")
+sys.exit(entry())
+"""
+WITHOUT_IT = ", without isolation"
+CHILD = "import sys; sys.path[:0] = [sys.argv[1]]; from towline.gitops.child_network import leave; "
+
+
+def milliseconds(words: list[str], folder: Path) -> tuple[float, float]:
+    """Wall and CPU time of one process with its children."""
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PIPER_serverUrl": ""}
+    started = time.perf_counter()
+    child = subprocess.Popen(
+        words, cwd=folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert child.stderr
+    said = child.stderr.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{words[-12:]} ended with {child.returncode}: {said.decode()}")
+    return (time.perf_counter() - started) * 1000, (usage.ru_utime + usage.ru_stime) * 1000
+
+
+def main() -> int:
+    """Measure all in turn and print a row for each, and the same as JSON; 1 where one costs more."""
+    with tempfile.TemporaryDirectory() as name, GitServer(Path(name) / "git") as git:
+        folder = Path(name) / "workspace"
+        folder.mkdir()
+        (folder / "values.j2").write_text("image: {{ image }}\n")
+        git.create("ops", {"app.yaml": MANIFEST, **as_bytes(chart())})
+        common = [
+            "run",
+            "gitOpsUpdateDeployment",
+            "--dry-run",
+            "--serverUrl",
+            git.url("ops"),
+            "--containerImageNameTag",
+            "app:2",
+            "--deploymentName",
+            "app",
+            "--containerRegistryUrl",
+            "https://registry.example.com",
+        ]
+        steps = {
+            "a step that renders nothing": [
+                "--tool",
+                "kubectl",
+                "--filePath",
+                "app.yaml",
+                "--containerName",
+                "app",
+            ],
+            "a step that renders a template": [
+                "--tool",
+                "helm-values",
+                "--valuesTemplate",
+                "values.j2",
+                "--filePath",
+                "v.yaml",
+            ],
+            "a step that renders a chart, Helm as a library": [
+                "--tool",
+                "helm",
+                "--chartPath",
+                "chart/app",
+                "--filePath",
+                "out.yaml",
+            ],
+        }
+        python = [sys.executable, "-I", "-c"]
+        runs = {
+            f"{what}{way}": [*python, start, *common, *words]
+            for what, words in steps.items()
+            for way, start in (("", AS_IT_IS), (WITHOUT_IT, WITHOUT))
+        }
+        engine = str(ROOT / "engine")
+        runs["a process leaves the network"] = [*python, f"{CHILD}leave()", engine]
+        runs[f"a process leaves the network{WITHOUT_IT}"] = [*python, CHILD, engine]
+        taken: dict[str, list[tuple[float, float]]] = {what: [] for what in runs}
+        for number in range(ROUNDS + 1):
+            for what, words in runs.items():
+                one = milliseconds(words, folder)
+                if number:  # the first round warms the file cache
+                    taken[what].append(one)
+    return told(taken)
+
+
+def told(taken: dict[str, list[tuple[float, float]]]) -> int:
+    """Print what was taken, and by how much both ways differ; 1 where that is over the aim."""
+    quick = {
+        what: [quarter(column) for column in zip(*values, strict=True)]
+        for what, values in taken.items()
+    }
+    rows, exceeded = {}, 0
+    for what in (name for name in taken if not name.endswith(WITHOUT_IT)):
+        (wall, cpu), (bare, least) = quick[what], quick[f"{what}{WITHOUT_IT}"]
+        rows[what] = {"wall": wall, "cpu": cpu, "more_wall": wall - bare, "more_cpu": cpu - least}
+        exceeded += wall - bare > AIM
+        print(
+            f"{what}: {wall:.1f} ms, {cpu:.1f} ms CPU; of it isolation {wall - bare:.1f} ms, "
+            f"{cpu - least:.1f} ms CPU (aim {AIM:.0f})"
+        )
+    print(json.dumps({"rounds": ROUNDS, "milliseconds_of_the_quick_quarter": rows}))
+    return min(exceeded, 1)
+
+
+def quarter(values: Sequence[float]) -> float:
+    """What a quarter of the runs stays below: who shares the machine only adds to a time."""
+    return statistics.quantiles(values, n=4)[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
