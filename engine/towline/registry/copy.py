@@ -8,7 +8,7 @@ from dataclasses import replace
 from towline.registry.deadline import in_time
 from towline.registry.early import Early
 from towline.registry.faults import Incomplete
-from towline.registry.job import CopyJob, CopyReport, Moved
+from towline.registry.job import TAKEN, CopyJob, CopyReport, Moved
 from towline.registry.look import Copying, Holdings, Look
 from towline.registry.parallel import in_parallel
 from towline.registry.plan import CopyBlob, Plan
@@ -57,13 +57,16 @@ def _asked(look: Look, copying: Copying) -> bool:
 def _relist(look: Look, several: Sequence[Look], copying: Copying) -> None:
     """Have what refers to an image stored again where a registry that keeps no lists itself has it and names it in none.
 
-    A run that ended between the two leaves it so, and nobody would find it there.
+    A run that ended between the two leaves it so, and nobody would find it there. A registry that fails when it is asked for its lists says on storing
+    whether it keeps them, as in the first run.
     """
     for place in {place for one in several for place in one.settled}:
-        lists, subjects = Lists(copying.targets[place.registry], place.repository), [*look.subjects, *(one.digest for one in several)]
+        lists, subjects = Lists(copying.targets[place.registry], place.repository, wanted=TAKEN), [*look.subjects, *(one.digest for one in several)]
         try:
             held = () if lists.keeps(subjects[0]) else [one for one in several if place in one.settled]
             listed = {entry.digest for entry in lists.referrers(subjects)} if held else set()
+            for fault in lists.amiss.values():
+                copying.warn(f"whether {place.repository} lists what refers to {look} was not found out: {fault.message}")
             for one in (one for one in held if one.digest not in listed):
                 one.renew(place, subjects)
         except AMISS as fault:

@@ -127,6 +127,8 @@ class Lists:
     def _own(self, digest: str) -> tuple[Descriptor, ...] | None:
         answer = None if self._keeps is False else self._listed(digest)
         found = answer if isinstance(answer, tuple) else None
+        if isinstance(answer, TowlineError) and not isinstance(answer, NoList):
+            self.miss("", answer)
         self._keeps = self._keeps or found is not None
         return found
 

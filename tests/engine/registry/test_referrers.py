@@ -247,6 +247,24 @@ def test_what_is_there_and_in_no_list_since_a_run_ended_before_is_listed_by_the_
     assert (len(target.seen("GET", "referrers")), len(lists), target.count("PUT")) == (1, 3, 0)
 
 
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_target_that_always_fails_to_list_them_gets_them_twice_as_once(source: FakeRegistry, target: FakeRegistry, pair: Pair, *, keeps: bool) -> None:
+    source.referrers, target.referrers = True, keeps
+    signed, warnings = Signed(source), list[str]()
+    target.fault = on("GET", "/referrers/", Status(code=500), times=999)
+    assert copy(pair, source, target).changed
+    target.forget()
+    report = copy(pair, source, target, warn=warnings.append)
+    assert report.changed == keeps
+    assert len(report.referrers) == len(signed.all) + 1
+    puts = [record.path for record in target.seen("PUT")]
+    assert len(puts) == (len(signed.all) if keeps else 0), "a registry that keeps lists says so on storing alone"
+    assert all("/manifests/" in path for path in puts)
+    assert len(set(warnings)) == 1
+    assert "answers 500 when asked for the referrers of" in warnings[0]
+    assert not any("manifests/sha256-" in record.path and record.method == "PUT" for record in target.requests)
+
+
 def test_what_a_list_names_without_referring_to_it_is_brought_once(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     image, plain, stranger = make_image(), make_image(seed=5), refer_to(make_image(seed=6))
     put(image, source, "app", "1")
