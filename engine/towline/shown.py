@@ -24,6 +24,11 @@ def use(masks: Masks) -> None:
     _masks[:] = [masks]
 
 
+def hide(secret: str) -> None:
+    """Mask `secret` too, in every form that it may take."""
+    _masks[0].hide(secret)
+
+
 def masked(text: str) -> str:
     """A text of others without the secrets of this run."""
     return _masks[0].mask(text)

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fakes.clock import FakeClock
+from towline.masks import Masks
+from towline.shown import use
 from towline.transport import Transport
+
+
+@pytest.fixture(autouse=True)
+def _own_masks() -> None:
+    """What one test hides is no secret of the next."""
+    use(Masks())
 
 
 @pytest.fixture

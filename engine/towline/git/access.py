@@ -6,7 +6,6 @@ import base64
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote
 
 from towline.errors import MachineError
 from towline.git.remote import Remote
@@ -38,11 +37,8 @@ def variables(remote: Remote, folder: Path, environ: Mapping[str, str]) -> dict[
 
 
 def secrets(remote: Remote) -> tuple[str, ...]:
-    """Every form in which the login's secret could turn up in a text."""
-    if not remote.login or len(remote.login.password) <= 3:
-        return ()
-    password = remote.login.password
-    return password, quote(password.encode("utf-8", "surrogateescape"), safe=""), _basic(remote)
+    """What a server may repeat of the login: its password, and both as git sends them."""
+    return (remote.login.password, _basic(remote)) if remote.login else ()
 
 
 def _login(remote: Remote) -> dict[str, str]:

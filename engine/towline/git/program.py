@@ -16,8 +16,7 @@ from towline.git.room import Room, TooLarge
 from towline.limits import Limits
 from towline.process import Completed, Overrun, find, run
 from towline.retry import Deadline, pause
-from towline.secret import MASK
-from towline.shown import masked
+from towline.shown import hide, masked
 
 _TRIES = 5
 _TEXT = 2000
@@ -62,6 +61,8 @@ class Program:
         program = find("git", environ)
         if not program:
             raise MachineError("there is no git program on PATH", hint="install git 2.30 or newer")
+        for secret in access.secrets(remote):
+            hide(secret)
         self._program = program
         self._remote = remote
         self._repository = folder / "repository"
@@ -156,8 +157,6 @@ class Program:
     def text(self, done: Completed) -> str:
         """What git and the server had to say, for people: one text without control characters, user info and secrets, capped."""
         words = masked(done.err.decode("utf-8", "replace"))
-        for secret in access.secrets(self._remote):
-            words = words.replace(secret, MASK)
         words = _USER_INFO.sub("", _CONTROL.sub(" ", words)).strip()
         if done.code < 0:
             words = f"git died of signal {-done.code}\n{words}".strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import secrets
@@ -24,6 +25,7 @@ from towline.git.remote import parse_remote
 from towline.process import Completed
 from towline.retry import Clock, Deadline
 from towline.secret import Login
+from towline.shown import masked
 
 PASSWORD = """s3cret 'word' "with" $HOME `id` @:/\\ é%40"""
 LOGIN = Login(username="ann", password=PASSWORD, origin="PIPER_password")
@@ -252,11 +254,13 @@ def test_a_machine_without_git_says_so(temporary: Path) -> None:
 
 def test_what_a_server_says_is_shown_without_secrets_control_signs_and_end(temporary: Path, environ: Mapping[str, str]) -> None:
     git = program(temporary, environ, login=Login(username="ann", password="s3cret word", origin=""))
-    said = b"\x1b[31mremote:\tsee https://ann:s3cret@host/x and s3cret word, s3cret%20word\r\n"
+    basic = base64.b64encode(b"ann:s3cret word")
+    said = b"\x1b[31mremote:\tsee https://ann:s3cret@host/x and s3cret word, s3cret%20word, " + basic + b"\r\n"
     text = git.text(Completed(code=1, out=b"", err=said + b"x" * 5000))
-    assert text.startswith("[31mremote: see https://host/x and ****, ****")
+    assert text.startswith("[31mremote: see https://host/x and ****, ****, ****")
     assert text.endswith("x ...")
     assert len(text) < 2010
+    assert masked(f"Authorization: Basic {basic.decode()}") == "Authorization: Basic ****", "wherever it is said"
 
 
 def test_a_full_disk_is_the_machines_fault_wherever_git_meets_it(server: GitServer, full: Path, environ: Mapping[str, str]) -> None:

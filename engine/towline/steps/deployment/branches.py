@@ -14,7 +14,6 @@ from towline.git.source import identity
 from towline.gitops.change import Change, Together
 from towline.gitops.past import Past
 from towline.gitops.update import CommitText, Job, Plan, Terms, again, check, plan, push
-from towline.registry.credentials import basic
 from towline.retry import Clock, Deadline, Turns
 from towline.steps.deployment.commit_text import commit_text
 from towline.steps.deployment.remote import opened
@@ -81,8 +80,6 @@ class Branch:
         task, settings = self._task, self._task.settings
         with self._turn():
             remote = self._open.enter_context(opened(task))
-            if remote.login:  # git sends it as one, and a server may repeat it
-                task.console.hide(basic(remote.login).removeprefix("Basic "))
             made = Repository(remote, environ=task.environ, deadline=self._deadline, say=task.console.warn)
             repository = self._open.enter_context(made)
             self._job = Job(repository=repository, branch=settings.text("branchName"), change=self._change(), text=self._text(), terms=self._terms())
