@@ -16,7 +16,7 @@ _PACKAGED = Path(__file__).parent / "resources"  # where a wheel and a zipapp ho
 _CHECKOUT = Path(__file__).parents[2] / "resources" / "towline"  # a link to it would make Jenkins refuse the library
 _WORKSPACES = ("WORKSPACE", "GITHUB_WORKSPACE", "CI_PROJECT_DIR", "BUILD_SOURCESDIRECTORY", "BITBUCKET_CLONE_DIR", "CI_WORKSPACE", "DRONE_WORKSPACE",
                "TRAVIS_BUILD_DIR", "BUILDKITE_BUILD_CHECKOUT_PATH")
-_workspaces: list[Path] = []
+_workspaces: list[Path] = []  # as they are called, and as they lie on disk
 
 
 @cache
@@ -51,14 +51,18 @@ def enter_workspace(folder: Path, environ: Mapping[str, str]) -> None:
     """
     named = (Path(environ[name]) for name in _WORKSPACES if environ.get(name, "").startswith("/"))
     around = [one for one in folder.parents if (one / ".git").exists()]
-    _workspaces[:] = [*named, folder, *(one for one in around if one != _home())]  # who keeps the home in git has programs of their own in it
+    _workspaces[:] = _places(*named, folder, *(one for one in around if one != _home()))  # who keeps the home in git has programs of their own in it
 
 
 def in_workspace(path: Path, folder: Path) -> bool:
     """Whether `path`, or what it leads to, lies in the workspace, whose files a pull request can change, or in `folder`; nothing does where that is `/`."""
-    homes = {place for one in (folder, *_workspaces) for place in (one.absolute(), one.resolve())} - {Path("/")}
+    homes = {*_workspaces, *(() if folder in _workspaces else _places(folder))} - {Path("/")}
     places = (Path(os.path.normpath(path.absolute())), path.resolve())
     return any(place.is_relative_to(home) for place in places for home in homes)
+
+
+def _places(*folders: Path) -> list[Path]:
+    return [place for one in folders for place in (one.absolute(), one.resolve())]
 
 
 def within(folder: Path, name: str) -> Path | None:

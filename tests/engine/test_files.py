@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from towline.errors import MachineError
-from towline.files import in_workspace, misfit, resource_text, version, within, write_whole
+from towline.files import enter_workspace, in_workspace, misfit, resource_text, version, within, write_whole
 from towline.process import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -142,6 +142,24 @@ def test_what_a_pull_request_can_change_is_what_lies_in_the_workspace_or_leads_t
     (tmp_path / "in").symlink_to(tmp_path / "workspace")
     assert in_workspace(tmp_path / path, tmp_path / "workspace") == inside
     assert in_workspace(tmp_path / path, tmp_path / "in") == inside
+
+
+def test_where_the_workspace_lies_is_looked_up_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "on disk/app").mkdir(parents=True)
+    (tmp_path / "workspace").symlink_to(tmp_path / "on disk")
+    enter_workspace(tmp_path / "workspace/app", {"WORKSPACE": str(tmp_path / "workspace")})
+    asked: list[Path] = []
+    resolve = Path.resolve
+
+    def counted(path: Path) -> Path:
+        asked.append(path)
+        return resolve(path)
+
+    monkeypatch.setattr(Path, "resolve", counted)
+    for path in ("workspace/x", "on disk/x"):
+        assert in_workspace(tmp_path / path, tmp_path / "workspace/app")
+    assert not in_workspace(tmp_path / "x", tmp_path / "workspace/app")
+    assert asked == [tmp_path / "workspace/x", tmp_path / "on disk/x", tmp_path / "x"]
 
 
 def test_a_workspace_that_is_the_whole_machine_makes_nothing_suspect() -> None:
