@@ -10,6 +10,8 @@ from typing import Any
 
 from towline.cli import main
 
+SAMPLE = (Path(__file__).resolve().parents[1] / "examples/azure-demo-k8s-go/.pipeline/config.yml").read_text()
+
 
 class Ending:
     """How one call ended: exit code, log, standard output, what is left of the environment, and the result file."""

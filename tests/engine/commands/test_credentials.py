@@ -6,20 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.calls import Ending, configure, request
+from tests.calls import SAMPLE, Ending, configure, request
 
-ROOT = Path(__file__).resolve().parents[3]
-SEED = (ROOT / "examples/azure-demo-k8s-go/.pipeline/config.yml").read_text()
 PUSH, DEPLOY, PROMOTE = "imagePushToRegistry", "gitOpsUpdateDeployment", "containerPushToRegistry"
 REGISTRY, GIT = "https://piper-test.common.repositories.cloud.sap", "https://github.tools.sap"
 SECRET = "correct-horse-battery"
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    configure(tmp_path, SEED)
-    return tmp_path
 
 
 def rows(ending: Ending) -> dict[tuple[str, str], dict[str, Any]]:
@@ -42,7 +33,7 @@ def test_the_sample_s_credentials_go_where_it_says_on_its_productive_branch(work
 
 @pytest.mark.parametrize("words", [["--branch", "x"], ["--change-request", "7"]])
 def test_what_is_refused_elsewhere_comes_with_lines_that_allow_it(workspace: Path, words: list[str]) -> None:
-    configure(workspace, SEED.replace("forcePush: true", "gitHttpsCredentialsId: bot"))
+    configure(workspace, SAMPLE.replace("forcePush: true", "gitHttpsCredentialsId: bot"))
     ending = Ending(["explain", "--credentials", *words], workspace)
     refused = {goal: row for (_, goal), row in rows(ending).items() if row["refused"]}
     assert set(refused) == {REGISTRY, GIT, "Jenkins credential 'bot' (.pipeline/config.yml:21)"}
@@ -65,7 +56,7 @@ def test_a_warning_is_told_for_what_will_be_refused(workspace: Path) -> None:
 
 def test_one_step_may_be_asked_for_and_no_secret_is_shown(workspace: Path) -> None:
     environ = {"PIPER_username": "ann", "PIPER_password": SECRET, "PIPER_vaultToken": SECRET, "PIPER_vaultServerUrl": "https://vault.example"}
-    configure(workspace, f"{SEED}\ngeneral: {{vaultPath: kv/ours}}\n")
+    configure(workspace, f"{SAMPLE}\ngeneral: {{vaultPath: kv/ours}}\n")
     ending = Ending(["explain", "gitopsUpdateDeployment", "--credentials", "--branch", "main"], workspace, environ)
     found = rows(ending)
     assert {step for step, _ in found} == {DEPLOY}
@@ -78,7 +69,7 @@ def test_one_step_may_be_asked_for_and_no_secret_is_shown(workspace: Path) -> No
 @pytest.mark.parametrize(("words", "refused"), [(["--branch", "main"], ""), (["--branch", "x"], "Vault is not asked for the role ci/team")])
 def test_a_role_in_vault_that_the_project_chooses_has_a_line_of_its_own(workspace: Path, words: list[str], refused: str) -> None:
     environ = {"PIPER_vaultJwt": "a.b.c", "PIPER_vaultServerUrl": "https://vault.example", "PIPER_vaultPath": "kv/ours"}
-    configure(workspace, f"{SEED}\ngeneral: {{vaultAuthRole: team, vaultAuthMount: ci}}\n")
+    configure(workspace, f"{SAMPLE}\ngeneral: {{vaultAuthRole: team, vaultAuthMount: ci}}\n")
     ending = Ending(["explain", PUSH, "--credentials", *words], workspace, environ)
     found = rows(ending)
     assert found[PUSH, "https://vault.example"]["credential"] == "the login for Vault (PIPER_vaultJwt)"

@@ -7,19 +7,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.calls import Ending, configure, request
+from tests.calls import SAMPLE, Ending, configure, request
 
-ROOT = Path(__file__).resolve().parents[3]
-SEED = (ROOT / "examples/azure-demo-k8s-go/.pipeline/config.yml").read_text()
 PUSH, DEPLOY = "imagePushToRegistry", "gitOpsUpdateDeployment"
 SECRET = "correct-horse-battery"
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    configure(tmp_path, SEED)
-    return tmp_path
 
 
 def parameters(ending: Ending) -> dict[str, dict[str, Any]]:
@@ -236,7 +227,7 @@ def test_an_unknown_step_gets_the_nearest_name(workspace: Path) -> None:
     ("Releese", "did you mean 'Release'?"), ("Integration", ""), ("Release", ""), ("Central Build", ""), ("Team stage", ""), ("", ""),
 ])
 def test_a_stage_that_nothing_knows_is_warned_of(workspace: Path, stage: str, warned: str) -> None:
-    configure(workspace, f"customDefaults: [team.yml]\n{SEED}")
+    configure(workspace, f"customDefaults: [team.yml]\n{SAMPLE}")
     (workspace / "team.yml").write_text("stages: {Team stage: {}}")
     ending = Ending(["explain", DEPLOY, "--stage", stage], workspace)
     assert ending.code == 0
@@ -275,7 +266,7 @@ def test_nothing_asks_the_network(workspace: Path, monkeypatch: pytest.MonkeyPat
         raise AssertionError("explain opened a socket")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    configure(workspace, "general: {vaultServerUrl: 'https://vault.example', vaultPath: team}\n" + SEED)
+    configure(workspace, "general: {vaultServerUrl: 'https://vault.example', vaultPath: team}\n" + SAMPLE)
     ending = Ending(["explain", PUSH, "--stage", "Build"], workspace, {"PIPER_vaultToken": SECRET})
     assert parameters(ending)["targetRegistryUrl"]["set"]
     assert SECRET not in ending.out + json.dumps(ending.result)

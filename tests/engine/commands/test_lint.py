@@ -9,13 +9,12 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.calls import Ending, configure, request
+from tests.calls import SAMPLE, Ending, configure, request
 from tests.engine.config.test_sarif import check
 from towline.config.findings import RULES
 from towline.yaml_marks import load
 
 ROOT = Path(__file__).resolve().parents[3]
-SEED = (ROOT / "examples/azure-demo-k8s-go/.pipeline/config.yml").read_text()
 PAGE = (ROOT / "docs" / "lint.md").read_text()
 EXAMPLES = re.findall(r"^\| `([\w-]+)` \| \w+ \| .+? \| `(\{.+\})` \|", PAGE, re.MULTILINE)
 HOME = "https://git.example/app.git"
@@ -92,7 +91,7 @@ def test_warnings_alone_end_with_0(workspace: Path) -> None:
     assert ending.err == "1 warning, 1 note\n"
 
 
-@pytest.mark.parametrize("text", [SEED, "", "# nothing\n"])
+@pytest.mark.parametrize("text", [SAMPLE, "", "# nothing\n"])
 def test_a_clean_configuration_ends_with_0_and_says_so(workspace: Path, text: str) -> None:
     ending = lint(workspace, text)
     assert (ending.code, ending.out, ending.result["summary"], ending.result["outputs"]) == (0, "", "nothing found", {"findings": []})
@@ -183,7 +182,7 @@ def test_the_result_is_printed_for_a_program_and_nothing_for_the_library(workspa
     assert Ending(["lint", *request(workspace)], workspace).out == ""
 
 
-@pytest.mark.parametrize("text", [SLIPS, SEED, "a: ["])
+@pytest.mark.parametrize("text", [SLIPS, SAMPLE, "a: ["])
 def test_the_findings_are_written_as_sarif_on_errors_too(workspace: Path, text: str) -> None:
     ending = lint(workspace, text, "--sarif", "reports/lint.sarif")
     log: Any = json.loads((workspace / "reports" / "lint.sarif").read_text())

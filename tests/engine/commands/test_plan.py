@@ -3,21 +3,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
-from tests.calls import Ending, configure, request
-
-ROOT = Path(__file__).resolve().parents[3]
-SEED = (ROOT / "examples/azure-demo-k8s-go/.pipeline/config.yml").read_text()
+from tests.calls import SAMPLE, Ending, configure, request
 
 MAIN = ("--branch", "main")
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    configure(tmp_path, SEED)
-    return tmp_path
 
 
 def test_the_seeds_stages_are_active_in_the_pipelines_order_and_say_why(workspace: Path) -> None:
@@ -93,7 +81,7 @@ def test_another_branch_than_the_productive_one_runs_neither_build_nor_deploymen
 
     assert active("feature/x") == []
     assert active("main") == ["Build", "Acceptance", "Performance", "Release"]
-    configure(workspace, f"{SEED}\ngeneral:\n  productiveBranch: feature/x\n")
+    configure(workspace, f"{SAMPLE}\ngeneral:\n  productiveBranch: feature/x\n")
     assert active("feature/x") == []  # what a branch says of itself
     assert active("main") == []
     (workspace / "team.yml").write_text("general: {productiveBranch: feature/x}\n")
@@ -130,7 +118,7 @@ def test_a_tag_is_productive_by_the_word_of_a_trusted_layer_alone(workspace: Pat
         environ = {"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/tags/v1.2", **more}
         return Ending(["plan", "--stage", "Release"], workspace, environ).out
 
-    configure(workspace, f"{SEED}\ngeneral:\n  productiveTags: ['v*']\n")
+    configure(workspace, f"{SAMPLE}\ngeneral:\n  productiveTags: ['v*']\n")
     assert "tag v1.2, which no trusted `productiveTags` fits; that of the project does not count" in text()
     team = workspace / "team.yml"
     for value, expected in (("['v*']", "Release: yes"), ("[v1.2]", "Release: yes"), ("['w*', v2]", "Release: no")):
@@ -143,7 +131,7 @@ def test_a_tag_is_productive_by_the_word_of_a_trusted_layer_alone(workspace: Pat
 
 
 def test_the_variables_of_the_agent_stand_over_the_project_for_plan_and_run_alike(workspace: Path) -> None:
-    configure(workspace, f"{SEED}\ngeneral:\n  productiveBranch: main\n  productiveTags: [w*]\n")
+    configure(workspace, f"{SAMPLE}\ngeneral:\n  productiveBranch: main\n  productiveTags: [w*]\n")
 
     def answers(ref: str, **more: str) -> tuple[bool, bool]:
         environ = {"PATH": os.environ["PATH"], "GITHUB_ACTIONS": "true", "GITHUB_REF": ref, "PIPER_serverUrl": "http://127.0.0.1:9/x.git", **more}
