@@ -65,18 +65,6 @@ def _places(*folders: Path) -> list[Path]:
     return [place for one in folders for place in (one.absolute(), one.resolve())]
 
 
-def within(folder: Path, name: str) -> Path | None:
-    """Where the path `name` in `folder` is, there or not; None where it, or what it leads to, lies outside.
-
-    `a/../b` is `b`: the way through a folder outside and back in would tell whether that folder is there.
-    """
-    try:
-        path = Path(os.path.normpath(folder / name))
-        return path if path.resolve().is_relative_to(folder.resolve()) else None
-    except (OSError, RuntimeError, ValueError):  # links in a circle; no name at all
-        return None
-
-
 def _home() -> Path | None:
     """The user's home as the machine knows it; HOME may be the workspace."""
     try:
@@ -88,14 +76,23 @@ def _home() -> Path | None:
 def misfit(path: Path, most: int) -> str:
     """Why what is at `path` is no file that can be read whole, as the end of a sentence; empty if it is one. Raises OSError and ValueError as `stat` does."""
     try:
-        status = path.stat()
+        return unfit(path.stat(), most)
     except (FileNotFoundError, NotADirectoryError):
         return "is not there"
+
+
+def unfit(status: os.stat_result, most: int) -> str:
+    """Why something with this status is no file that can be read whole; empty if it is one."""
     if stat.S_ISDIR(status.st_mode):
         return "is a folder"
     if not stat.S_ISREG(status.st_mode):
         return "is no regular file"
-    return f"is larger than {most >> 20} MiB" if status.st_size > most else ""
+    return too_large(most) if status.st_size > most else ""
+
+
+def too_large(most: int) -> str:
+    """That a file has more than so many bytes, as the end of a sentence."""
+    return f"is larger than {most >> 20} MiB"
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:

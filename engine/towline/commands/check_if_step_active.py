@@ -15,8 +15,10 @@ from towline.commands.build import change_request
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.project import for_hosts
+from towline.config.documents import text_in
 from towline.errors import ConfigError, Negative, UsageError
 from towline.files import misfit, write_whole
+from towline.inside import is_inside
 from towline.pipeline import definition, stages
 from towline.pipeline.definition import Pipeline
 from towline.wire import SUCCESS, Outcome
@@ -59,9 +61,8 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 
 def _pipeline(name: str, call: Call) -> Pipeline:
     """The stage definition that is asked for, else the usual one, else Towline's own; raises ConfigError."""
-    if not name and not (call.folder / _USUAL).exists():
-        return definition.definition()
-    name = name or _USUAL
+    if not name:
+        return definition.parse(text_in(call.folder, _USUAL), _USUAL) if is_inside(call.folder, _USUAL) else definition.definition()
     if name.partition("://")[0].lower() in ("http", "https"):
         remote = dispatch.source("http")
         return definition.parse(remote.fetch(name, for_hosts(call), where="--stageConfig"), remote.shown(name))

@@ -15,7 +15,7 @@ from towline.commands.default_branch import default_of
 from towline.commands.project import team_documents
 from towline.config.build_loop import Source, build_loops
 from towline.config.catalog import load_schema
-from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Documents, Reader, at, find_document, find_project, read_text, yaml_fix
+from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Documents, Reader, find_document, find_project, text_in, yaml_fix
 from towline.config.findings import LEVELS, Finding, finding, in_order, unreadable
 from towline.config.layers import agent_layer
 from towline.config.lint import Report, lint
@@ -77,7 +77,7 @@ def _team(folder: Path, files: Sequence[str]) -> tuple[Report, Sequence[str]]:
     for name in dict.fromkeys(files):
         if not (folder / name).is_file():
             raise ConfigError("the default document that was asked for is not there", where=name, hint="correct the path")
-        document, faults = _read(folder, name, trusted=True)
+        document, faults = _read(folder, name, inside=False, trusted=True)
         documents += [document] if document else []
         findings += faults
     report = team.report(documents, team.known())
@@ -105,7 +105,7 @@ def _masked(found: Finding, mask: Callable[[str], str]) -> Finding:
 def _project(folder: Path, config: str) -> tuple[Document, list[Finding]]:
     """The project's own document, an empty one where it is not there or cannot be read; raises ConfigError where the one asked for is not there."""
     name = find_project(folder, config)
-    document, findings = _read(folder, name) if name else (None, [])
+    document, findings = _read(folder, name, inside=not config) if name else (None, [])
     return document or Document(name=name or PROJECT_FILE, trusted=False, content={}, marks={}), findings
 
 
@@ -138,10 +138,10 @@ def _named(folder: Path, project: Document, findings: list[Finding]) -> Iterator
             yield entry, path
 
 
-def _read(folder: Path, name: str, *, trusted: bool = False) -> tuple[Document | None, list[Finding]]:
+def _read(folder: Path, name: str, *, inside: bool = True, trusted: bool = False) -> tuple[Document | None, list[Finding]]:
     """A file as a document with its faults of shape; no document where it cannot be read at all."""
     try:
-        document, faults = shaped(name, load(read_text(at(folder, name), name)), trusted=trusted)
+        document, faults = shaped(name, load(text_in(folder, name, inside=inside)), trusted=trusted)
     except YamlFault as fault:
         return None, [unreadable(name, f"the YAML cannot be read: {fault.problem}", fix=yaml_fix(fault), line=fault.line, column=fault.column)]
     except ConfigError as fault:

@@ -148,7 +148,8 @@ def pipeline_environment(call: Call) -> PipelineEnvironment:
         known: Mapping[str, object] = {key: value for key, value in values.items() if key not in call.request.unproven}
     else:
         values, known = environment.read(call.folder), facts(call)
-    hide_secrets(call, values, environment.FOLDER)
+    for each in (values, known):
+        hide_secrets(call, each, environment.FOLDER)
     return PipelineEnvironment(values, known)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from towline import dispatch
 from towline.config.default_hosts import default_hosts
 from towline.errors import ConfigError
-from towline.files import misfit, resource_text, within
+from towline.files import misfit, resource_text
+from towline.inside import Misfit, Outside, is_folder, is_inside, leads_out, read_inside
 from towline.yaml_marks import (
     MAX_CHARACTERS,
     MAX_DEPTH,
@@ -29,6 +30,7 @@ DEFAULTS_FILE = ".pipeline/defaults.yaml"
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
 UNREAD = "only the first YAML document of a file is read, and something stands behind it"
 _TABS = "indent with spaces only, and quote a text that begins with a sign such as @, % or `"
+_PATH = "correct the path"
 _LARGEST = 8 * 1024 * 1024
 _SMALLER = (
     f"a configuration file may have {MAX_CHARACTERS} characters, {MAX_LOADED} keys and values "
@@ -174,8 +176,8 @@ class Reader:
 
     def has(self, name: str, *, trusted: bool = False) -> bool:
         """Whether a path is there, under either of its endings; if not `trusted`, one that leads out of the workspace is: `read` refuses it."""
-        out = not trusted and any(within(self._folder, known) is None for known in _endings(name))
-        return out or _either(self._folder, name) is not None
+        out = not trusted and any(leads_out(self._folder, known) for known in _endings(name))
+        return out or _either(self._folder, name, inside=not trusted) is not None
 
     def read(self, name: str, *, where: str, trusted: bool = False) -> Document:
         """The document called `name`, asked for at `where`; what comes over plain http is never trusted. Raises ConfigError."""
@@ -183,7 +185,7 @@ class Reader:
         if scheme in ("http", "https"):
             return self._download(name, where=where, trusted=trusted)
         found = find_document(self._folder, name, where=where, trusted=trusted)
-        return self._parsed(read_text(at(self._folder, found), found), found, where=where, trusted=trusted)
+        return self._parsed(text_in(self._folder, found, inside=not trusted), found, where=where, trusted=trusted)
 
     def _download(self, url: str, *, where: str, trusted: bool) -> Document:
         remote = dispatch.source("http")
@@ -204,14 +206,16 @@ class Reader:
 def read_project(folder: Path, config: str = "") -> Document:
     """The project's own document: `config`, or its usual file, which may be missing; raises ConfigError."""
     found = find_project(folder, config)
-    return _file(at(folder, found), found, trusted=False) if found else Document(name=PROJECT_FILE, trusted=False, content={}, marks={})
+    if not found:
+        return Document(name=PROJECT_FILE, trusted=False, content={}, marks={})
+    return parse_document(text_in(folder, found, inside=not config), found, trusted=False)
 
 
 def find_project(folder: Path, config: str = "") -> str:
     """The name of the project's own document as it is there; empty where the usual one is missing; raises ConfigError."""
     if not config:
         _check_inside(folder, PROJECT_FILE, PROJECT_FILE)
-    found = _either(folder, config or PROJECT_FILE)
+    found = _either(folder, config or PROJECT_FILE, inside=not config)
     if found is None and config:
         raise ConfigError("the configuration that was asked for is not there", where=config, hint="correct the path, relative to the workspace")
     return found or ""
@@ -221,10 +225,10 @@ def find_document(folder: Path, name: str, *, where: str, trusted: bool = False)
     """The name under which a file of the workspace that `where` asks for is there; raises ConfigError."""
     if not trusted:
         _check_inside(folder, name, where)
-    found = _either(folder, name)
+    found = _either(folder, name, inside=not trusted)
     if found is None:
         raise ConfigError(f"the configuration {name} is not there", where=where, hint="correct the path, relative to the workspace")
-    if at(folder, found).is_dir():
+    if _at(folder, found).is_dir() if trusted else is_folder(folder, found):
         raise ConfigError(f"the configuration {found!r} is a folder", where=where, hint="give the path of a file")
     return found
 
@@ -253,13 +257,18 @@ def custom_defaults(project: Document, reader: Reader) -> Iterable[Document]:
         yield reader.read(name, where=line)
 
 
-def _either(folder: Path, name: str) -> str | None:
-    """The name that is there: the one asked for, else the same with the other of the endings `.yml` and `.yaml`."""
-    return next((known for known in _endings(name) if os.path.exists(at(folder, known))), None)  # noqa: PTH110 - Path's raises where it may not look
+def _either(folder: Path, name: str, *, inside: bool) -> str | None:
+    """The name that is there, in the workspace if it has to be `inside`: the one asked for, else the same with the other of the endings `.yml` and `.yaml`."""
+    there = is_inside if inside else _is_there
+    return next((known for known in _endings(name) if there(folder, known)), None)
 
 
-def at(folder: Path, name: str) -> Path:
-    """Where a document of the workspace is; see `within`."""
+def _is_there(folder: Path, name: str) -> bool:
+    return os.path.exists(_at(folder, name))  # noqa: PTH110 - Path's raises where it may not look
+
+
+def _at(folder: Path, name: str) -> Path:
+    """Where a document is; `a/../b` is `b`, as for those inside of the workspace."""
     return Path(os.path.normpath(folder / name))
 
 
@@ -272,21 +281,40 @@ def _endings(name: str) -> list[str]:
 def _check_inside(folder: Path, name: str, where: str) -> None:
     """Pass where the file lies in the workspace: a pull request must not have the agent's own files read, nor learn which are there. Raises ConfigError."""
     for known in _endings(name):
-        if within(folder, known) is None:
+        if leads_out(folder, known):
             hint = "keep the file in the project; the platform team's stand in TOWLINE_DEFAULTS"
             raise ConfigError(f"{known} leads out of the workspace", where=where, hint=hint)
 
 
-def _file(path: Path, name: str, *, trusted: bool) -> Document:
-    return parse_document(read_text(path, name), name, trusted=trusted)
+def text_in(folder: Path, name: str, *, inside: bool = True) -> str:
+    """The text of a file by its path from the workspace `folder`, which has to lie in it if `inside`; raises ConfigError."""
+    if not inside:
+        return read_text(_at(folder, name), name)
+    try:
+        text = read_inside(folder, name, _LARGEST).decode("utf-8")
+    except Outside as fault:
+        raise ConfigError("the file leads out of the workspace", where=name, hint="keep the file itself in the project") from fault
+    except Misfit as fault:
+        raise _misfit(str(fault), name, _PATH) from fault
+    except (OSError, ValueError) as fault:
+        raise _unreadable(fault, name) from fault
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_text(path: Path, name: str, *, hint: str = "correct the path") -> str:
+def read_text(path: Path, name: str, *, hint: str = _PATH) -> str:
     """The text of a file of at most 8 MiB; raises ConfigError under its `name`."""
     try:
         if why := misfit(path, _LARGEST):
-            raise ConfigError(f"the file {why}", where=name, hint=_SMALLER if why.startswith("is larger") else hint)
+            raise _misfit(why, name, hint)
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
-        raise ConfigError(f"the file cannot be read: {reason}", where=name, hint="correct the file or its permissions") from fault
+    except (OSError, ValueError) as fault:
+        raise _unreadable(fault, name) from fault
+
+
+def _misfit(why: str, name: str, hint: str) -> ConfigError:
+    return ConfigError(f"the file {why}", where=name, hint=_SMALLER if why.startswith("is larger") else hint)
+
+
+def _unreadable(fault: OSError | ValueError, name: str) -> ConfigError:
+    reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
+    return ConfigError(f"the file cannot be read: {reason}", where=name, hint="correct the file or its permissions")

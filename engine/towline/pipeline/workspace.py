@@ -17,6 +17,7 @@ from typing import Protocol
 
 from towline.errors import ConfigError
 from towline.gitops import change
+from towline.inside import Misfit, Outside, read_inside
 
 _MOST = 2_000_000
 _LARGEST = 8 * 1024 * 1024
@@ -131,7 +132,7 @@ class Files:
 
     def _scripts_of(self, path: str) -> Mapping[str, object]:
         if path not in self._scripts:
-            self._scripts[path] = _scripts(self._root / path, _printable(path))
+            self._scripts[path] = _scripts(self._root, path)
         return self._scripts[path]
 
 
@@ -158,12 +159,13 @@ def _printable(path: str) -> str:
     return path.encode(errors="replace").decode()
 
 
-def _scripts(path: Path, name: str) -> Mapping[str, object]:
+def _scripts(root: Path, path: str) -> Mapping[str, object]:
+    name = _printable(path)
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ConfigError(f"it is larger than {_LARGEST} bytes", where=name, hint="correct the file")
-        package = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as fault:
+        package = json.loads(read_inside(root, path, _LARGEST).decode("utf-8-sig"))
+    except Misfit as fault:
+        raise ConfigError(f"a package.json whose scripts are asked for {fault}", where=name, hint="correct the file") from fault
+    except (Outside, OSError, ValueError, RecursionError) as fault:
         hint = "correct it, or name it in npmScriptsPackageJSONExcludes"
         raise ConfigError("a package.json whose scripts are asked for cannot be read", where=name, hint=hint) from fault
     if not isinstance(package, dict):

@@ -31,9 +31,11 @@ class Files(Protocol):
 
 
 class Folder:
-    """A folder on disk; no file outside it is read, whatever links it holds."""
+    """An open folder; no file outside it is read, whatever links it holds."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, descriptor: int, path: str) -> None:
+        """`path` is what messages call it."""
+        self._descriptor = descriptor
         self._path = path
 
     def read(self, name: str, limit: int) -> bytes | None:
@@ -55,9 +57,8 @@ class Folder:
     def _find(self, name: str) -> tuple[int, int] | None:
         """Descriptor and size of a regular file; each part of its name is opened in the one before, and none may be a link."""
         *folders, last = name.split("/")
-        opened: list[int] = []
+        opened = [self._descriptor]
         try:
-            opened.append(os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
             for part in folders:
                 opened.append(os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=opened[-1]))
             descriptor = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=opened[-1])
@@ -66,7 +67,7 @@ class Folder:
         except OSError as fault:
             raise self._unreadable(name, fault) from fault
         finally:
-            for folder in opened:
+            for folder in opened[1:]:
                 os.close(folder)
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):

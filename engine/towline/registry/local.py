@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from towline import dispatch
-from towline.errors import ConfigError, placed
+from towline.errors import ConfigError, MachineError, placed
+from towline.inside import Misfit
 from towline.registry.archive import DockerArchive as ArchiveSource
 from towline.registry.deadline import apart
 from towline.registry.layout import Folder, Layout
@@ -18,35 +19,74 @@ from towline.registry.source import Source
 from towline.registry.tarball import Tar, open_tar
 from towline.transport import Transport
 
+_NEITHER = "the local image is neither a file nor a folder that is an image"
+
+
+def open_anywhere(path: str) -> int:
+    """A descriptor of what is at `path`; raises OSError."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not keep us waiting
+
 
 @contextmanager
 def open_source(
-    place: LocalPlace, *, environ: Mapping[str, str], transport: Transport | None = None,
+    place: LocalPlace, *, environ: Mapping[str, str], transport: Transport | None = None, opener: Callable[[str], int] = open_anywhere,
 ) -> Iterator[Source]:
     """What is at `place` as a Source: its image is asked for by the empty target in the empty repository.
 
-    `environ` is the machine's, for DOCKER_HOST; the time of `transport` is that of opening it too. Raises ConfigError, MachineError and DigestMismatch.
+    `environ` is the machine's, for DOCKER_HOST; the time of `transport` is that of opening it too; `opener` opens a file or folder, and may refuse
+    it (`inside`). Raises ConfigError, MachineError and DigestMismatch.
     """
     with ExitStack() as stack:
-        opened = partial(stack.enter_context, _opened(place, environ))
+        opened = partial(stack.enter_context, _opened(place, environ, opener))
         with placed(str(place)):
             source = apart(opened, transport) if transport else opened()
         yield source
 
 
 @contextmanager
-def _opened(place: LocalPlace, environ: Mapping[str, str]) -> Iterator[Source]:
-    if isinstance(place, OciFolder) or (isinstance(place, LocalPath) and _is_folder(place.path)):
-        _check_folder(place.path)
-        yield Layout(Folder(place.path), name=f"OCI layout {place.path}", target=place.target)
-    elif isinstance(place, DaemonImage):
+def _opened(place: LocalPlace, environ: Mapping[str, str], opener: Callable[[str], int]) -> Iterator[Source]:
+    if isinstance(place, DaemonImage):
         with dispatch.part("docker_daemon").export(place.name, environ=environ) as spool:
             name = f"image {place.name} of the Docker daemon"
             with ArchiveSource(Tar(spool.fileno(), spool.size, where=name), name=name) as source:
                 yield source
-    else:
-        with open_tar(place.path) as tar, _of_tar(place, tar) as source:
+        return
+    descriptor = _descriptor(place, opener)
+    try:
+        if _is_folder(place, descriptor):
+            yield Layout(Folder(descriptor, place.path), name=f"OCI layout {place.path}", target=place.target)
+            return
+        assert not isinstance(place, OciFolder)
+        with open_tar(descriptor, place.path) as tar, _of_tar(place, tar) as source:
             yield source
+    finally:
+        os.close(descriptor)
+
+
+_OnDisk = OciFolder | OciArchive | DockerArchive | LocalPath
+
+
+def _descriptor(place: _OnDisk, opener: Callable[[str], int]) -> int:
+    """What is at the place, open; raises ConfigError and MachineError."""
+    try:
+        return opener(place.path)
+    except Misfit as fault:
+        raise ConfigError(_NEITHER, where=place.path) from fault
+    except (OSError, ValueError) as fault:
+        why = fault.strerror if isinstance(fault, OSError) else str(fault)
+        if isinstance(place, OciFolder):
+            why = "the folder is not there" if isinstance(fault, FileNotFoundError) else why
+            raise ConfigError(f"there is no OCI layout at {place.path}: {why}", hint="correct the path") from fault
+        kind = ConfigError if isinstance(fault, FileNotFoundError | NotADirectoryError | ValueError) else MachineError
+        raise kind(f"cannot open the local image: {why}", where=place.path, hint="check its path: it is relative to the workspace") from fault
+
+
+def _is_folder(place: _OnDisk, descriptor: int) -> bool:
+    """Whether a layout in a folder is read; raises ConfigError where one is meant, and there is none."""
+    found = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+    if isinstance(place, OciFolder) and not found:
+        raise ConfigError(f"there is no OCI layout at {place.path}: it is no folder", hint=f"for an archive write oci-archive:{place.path}")
+    return found and isinstance(place, OciFolder | LocalPath)
 
 
 @contextmanager
@@ -60,21 +100,3 @@ def _of_tar(place: OciArchive | DockerArchive | LocalPath, tar: Tar) -> Iterator
         saved = "; docker-archive:FILE names what docker save wrote" if "manifest.json" in tar else ""
         raise ConfigError("the archive holds no image that is known", where=place.path, hint=f"an OCI archive has a file oci-layout, this one has none{saved}")
     yield Layout(tar, name=f"OCI archive {place.path}", target=place.target)
-
-
-def _check_folder(path: str) -> None:
-    """Pass where there is a folder, which a layout may be in; raises ConfigError."""
-    try:
-        is_folder = stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 - a place's path is text
-    except (OSError, ValueError) as fault:
-        why = fault.strerror if isinstance(fault, OSError) and not isinstance(fault, FileNotFoundError) else "the folder is not there"
-        raise ConfigError(f"there is no OCI layout at {path}: {why}", hint="correct the path") from fault
-    if not is_folder:
-        raise ConfigError(f"there is no OCI layout at {path}: it is no folder", hint=f"for an archive write oci-archive:{path}")
-
-
-def _is_folder(path: str) -> bool:
-    try:
-        return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 - a place's path is text
-    except (OSError, ValueError):
-        return False  # opening it says why

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from towline.errors import ConfigError, MachineError
+from towline.errors import ConfigError
 from towline.registry.compress import gunzip
 from towline.registry.extent import Extent, Spool
 
@@ -73,11 +73,13 @@ class Tar:
 
 
 @contextmanager
-def open_tar(path: str) -> Iterator[Tar]:
-    """The archive at `path`; one compressed with gzip is unpacked once into a spool. Raises ConfigError and MachineError."""
+def open_tar(descriptor: int, path: str) -> Iterator[Tar]:
+    """The archive in an open file; one compressed with gzip is unpacked once into a spool. `path` is what messages call it.
+
+    Raises ConfigError, for what is no regular file too, and MachineError.
+    """
     with ExitStack() as stack:
-        descriptor, size = open_regular(path)
-        stack.callback(os.close, descriptor)
+        size = _size(descriptor, path)
         magic = Extent(descriptor, 0, size).part(6)
         for mark, name in _COMPRESSED.items():
             if magic.startswith(mark):
@@ -89,18 +91,11 @@ def open_tar(path: str) -> Iterator[Tar]:
         yield Tar(descriptor, size, where=path)
 
 
-def open_regular(path: str) -> tuple[int, int]:
-    """Descriptor and size of the file at `path`; raises ConfigError where there is none that is a regular file, and MachineError."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not keep us waiting
-    except OSError as fault:
-        kind = ConfigError if isinstance(fault, (FileNotFoundError, NotADirectoryError)) else MachineError
-        raise kind(f"cannot open the local image: {fault.strerror}", where=path, hint="check its path: it is relative to the workspace") from fault
+def _size(descriptor: int, path: str) -> int:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        os.close(descriptor)
         raise ConfigError("the local image is neither a file nor a folder that is an image", where=path)
-    return descriptor, found.st_size
+    return found.st_size
 
 
 @dataclass(kw_only=True)

@@ -11,8 +11,8 @@ from towline.config.merge import UNPROVEN
 from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
 from towline.facts import facts_of
-from towline.files import within
 from towline.image import Image, Platform, Reference, Registry, parse_registry
+from towline.inside import Outside, open_inside
 from towline.registry.client import RegistryClient
 from towline.registry.copy import copy_images
 from towline.registry.job import CopyJob, CopyReport, target_names
@@ -79,11 +79,22 @@ def _source(task: Task, transport: Transport, jobs: Sequence[CopyJob]) -> Regist
 
 def _local_source(task: Task, transport: Transport) -> AbstractContextManager[Source]:
     """The image of this machine that `localDockerImagePath` names; raises ConfigError, what a pull request can change leads to the workspace only."""
-    settings = task.settings
+    settings, local = task.settings, dispatch.part("local_images")
     place, where = parse_local_place(settings.text("localDockerImagePath")), settings.origin("localDockerImagePath")
-    if not isinstance(place, DaemonImage) and not settings.trusted("localDockerImagePath") and within(task.folder, place.path) is None:
-        raise ConfigError(f"{place.path} leads out of the workspace", where=where, hint="keep the image in the workspace, or name it in the call of the step")
-    opened: AbstractContextManager[Source] = dispatch.part("local_images").open_source(place, environ=task.environ, transport=transport)
+    trusted = settings.trusted("localDockerImagePath")
+    if isinstance(place, DaemonImage) and not trusted:
+        raise ConfigError(f"{place} may be another build's image: what a pull request can change names none of the Docker daemon", where=where,
+                          hint="name it in the call of the step or by PIPER_localDockerImagePath, or save it in the workspace and name that file")
+
+    def opener(path: str) -> int:
+        try:
+            return open_inside(task.folder, path)
+        except Outside as fault:
+            hint = "keep the image in the workspace, or name it in the call of the step"
+            raise ConfigError(f"{path} leads out of the workspace", where=where, hint=hint) from fault
+
+    opened: AbstractContextManager[Source] = local.open_source(
+        place, environ=task.environ, transport=transport, opener=local.open_anywhere if trusted else opener)
     return opened
 
 

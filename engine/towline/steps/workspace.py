@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from towline.errors import ConfigError
-from towline.files import misfit, within
+from towline.files import misfit
+from towline.inside import Misfit, Outside, read_inside
 from towline.steps.task import Task
 
 _LARGEST = 4 * 1024 * 1024
@@ -14,10 +14,16 @@ _LARGEST = 4 * 1024 * 1024
 
 def find_file(folder: Path, name: str, *, where: str) -> bytes | None:
     """The content of the file `name` inside the workspace, None where there is none; raises ConfigError for one that lies outside."""
-    path = within(folder, name)
-    if path is None:
-        raise ConfigError(f"{name} leads out of the workspace", where=where, hint="keep the file itself in the workspace, not a link to it")
-    return read_file(path, name, where) if os.path.exists(path) else None  # noqa: PTH110 - Path's raises where it may not look
+    try:
+        return read_inside(folder, name, _LARGEST)
+    except Outside as fault:
+        raise ConfigError(f"{name} leads out of the workspace", where=where, hint="keep the file itself in the workspace, not a link to it") from fault
+    except Misfit as fault:
+        raise _misfit(name, str(fault), where) from fault
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as fault:
+        raise _unreadable(name, where) from fault
 
 
 def named_file(task: Task, parameter: str) -> bytes:
@@ -34,7 +40,15 @@ def read_file(path: Path, name: str, where: str) -> bytes:
     """The content of a file of at most 4 MiB, `name` in messages; raises ConfigError."""
     try:
         if why := misfit(path, _LARGEST):
-            raise ConfigError(f"{name} cannot be read: it {why}", where=where, hint="correct the path")
+            raise _misfit(name, why, where)
         return path.read_bytes()
     except (OSError, ValueError) as fault:  # ValueError: a null byte in a trusted layer's path
-        raise ConfigError(f"{name} cannot be read", where=where, hint="correct the path or the file's permissions") from fault
+        raise _unreadable(name, where) from fault
+
+
+def _misfit(name: str, why: str, where: str) -> ConfigError:
+    return ConfigError(f"{name} cannot be read: it {why}", where=where, hint="correct the path")
+
+
+def _unreadable(name: str, where: str) -> ConfigError:
+    return ConfigError(f"{name} cannot be read", where=where, hint="correct the path or the file's permissions")

@@ -56,7 +56,8 @@ def layers(source: Source, manifest: Manifest) -> object:
     return json.loads(body)["rootfs"]["diff_ids"]
 
 
-@pytest.mark.parametrize(("path", "why"), [("nosuch", "the folder is not there"), ("old.tar", "it is no folder"), ("old.tar/x", "Not a directory")])
+@pytest.mark.parametrize(("path", "why"), [("nosuch", "the folder is not there"), ("old.tar", "it is no folder"), ("old.tar/x", "Not a directory"),
+                                            ("n" * 300, "File name too long")])
 def test_a_layout_that_is_not_there_says_why(place: Path, path: str, why: str) -> None:
     with pytest.raises(ConfigError) as caught, open_source(parsed(f"oci:{path}", place), environ={}):
         pass

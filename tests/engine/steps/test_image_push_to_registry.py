@@ -9,7 +9,8 @@ import pytest
 
 from tests.calls import Ending
 from tests.engine.steps.places import PASSWORD, Place
-from tests.fakes.archives import layout, write
+from tests.fakes.archives import layout, old_save, tar, write
+from tests.fakes.docker_daemon import DockerDaemon
 from tests.fakes.images import ImageParts, make_image, make_index, missing, put, refer_to
 from tests.fakes.registry import FakeRegistry, Status, on
 from tests.fakes.serve import Answer, Request
@@ -222,6 +223,22 @@ def test_the_project_may_not_push_files_from_outside_of_its_workspace(place: Pla
     assert place.target.storage == {}
     place.configure(place.target.url)
     assert local(place, str(outside)).code == 0  # the call may: a pull request does not write it
+
+
+def test_the_project_may_not_push_images_of_the_daemon_where_other_builds_leave_theirs(place: Place) -> None:
+    saved = tar(old_save([(["other-team/private:1"], make_image(seed=3))]))
+    name = "docker-daemon:other-team/private:1"
+    with DockerDaemon(place.folder.parent, {"other-team/private:1": saved}) as daemon:
+        login = {"PIPER_targetRegistryUser": "pusher", "PIPER_targetRegistryPassword": PASSWORD, **daemon.environ}
+        place.configure(place.target.url, f"    pushLocalDockerImage: true\n    localDockerImagePath: {name}\n")
+        ending = place.push(environ=login)
+        assert (ending.code, ending.where) == (3, ".pipeline/config.yml:5")
+        assert "PIPER_localDockerImagePath" in ending.hint
+        assert (place.target.storage, daemon.asked) == ({}, [])
+        assert place.push(environ={**login, "PIPER_localDockerImagePath": name}).code == 0
+        place.configure(place.target.url)
+        given = {"pushLocalDockerImage": True, "localDockerImagePath": name, "targetImages": {"a": "shop/one"}}
+        assert place.push(environ=login, parameters=given).code == 0
 
 
 def test_a_local_image_for_another_platform_is_an_error(place: Place) -> None:
