@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.leaks.forms import Hunter
 from tests.leaks.processes import kind_of
-from tests.leaks.run import File, Run, contents, private_folders
+from tests.leaks.run import File, Run, below, contents, private_folders
 from tests.leaks.sources import Source
 
 _SYSTEM = ("/dev/null", "/proc/")
@@ -98,7 +98,7 @@ def _written(run: Run, root: Path) -> Iterator[Piece]:
 
 def _others(run: Run) -> Iterator[Piece]:
     """What the engine has written anywhere else on the machine, and private folders that are left."""
-    left = {path for folder in private_folders() - run.others for path in folder.rglob("*")}
+    left = {path for folder in private_folders() - run.others for path in below(folder)}
     for path in sorted({Path(event["path"]) for event in run.told("open")} | left):
         own = path.is_relative_to(run.folder) or str(path).startswith(_SYSTEM)
         if not own and path.is_file():

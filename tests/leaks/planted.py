@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 VARIABLE = "HUNT_PLANTS"
-HOST, ELSEWHERE = "host", "elsewhere"  # keys of what it holds, beside the places
+HOST, ELSEWHERE, BUG = "host", "elsewhere", "bug"  # keys of what it holds, beside the places
 
 
 def plant() -> None:
@@ -30,6 +30,19 @@ def plant() -> None:
     for place, leak in _PLANTS.items():
         if place in given:
             leak(given[place], given)
+    if BUG in given:
+        sys.addaudithook(_raising(given[BUG]))
+
+
+def _raising(words: str) -> Callable[[str, tuple[object, ...]], None]:
+    """What makes of the engine's third connection, or child, an exception of which nobody has thought."""
+    left = iter([True, True])
+
+    def hook(event: str, _arguments: tuple[object, ...]) -> None:
+        if event in ("socket.connect", "subprocess.Popen") and not next(left, False):
+            raise RuntimeError(words)
+
+    return hook
 
 
 def _result_file() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -111,10 +112,16 @@ def private_folders() -> set[Path]:
     return {folder for base in (IN_MEMORY, Path("/tmp")) for folder in base.glob("towline-*")}
 
 
+def below(folder: Path) -> Iterator[Path]:
+    """Its files, as far as they are still there: others clear away theirs meanwhile."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names)
+
+
 def private_files(run: Run) -> Iterator[tuple[tuple[str, int, int], File]]:
     """What lies in the temporary folders at the moment, what is there already known left out."""
     folders = [run.temporary, *(private_folders() - run.others)]
-    for path in (path for folder in folders for path in folder.rglob("*")):
+    for path in (path for folder in folders for path in below(folder)):
         with suppress(OSError):
             status = path.lstat()
             key = (str(path), status.st_size, status.st_mtime_ns)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class World:
         self._count = 0
         self._run: Run | None = None
         self._engine = 0
+        self._guard = threading.Lock()
         self._known: frozenset[int] = frozenset()
         self.on_request: Callable[[Tap, Record], None] | None = None
 
@@ -149,20 +151,22 @@ class World:
         run.words, run.environ = self._words(run), given.environ
         return run
 
+    def next_of(self, run: Run) -> Run:
+        """The user's next run in the same folders, of a command that asks nobody; what the first one left counts as left."""
+        run.words = ["plan"]
+        self.on_request = None
+        return run
+
     def perform(self, run: Run) -> Run:
         """Run the engine to its end, look at it whenever it asks a server, and gather what it left."""
         self._run, self._known = run, processes.numbers()
-        run.before, run.others = contents(run), private_folders()
+        if not run.before:
+            run.before, run.others = contents(run), private_folders()
         command = [sys.executable, "-I", str(_LAUNCHER), str(run.log), *run.words]
-        child = subprocess.Popen(
-            command,
-            cwd=run.workspace,
-            env=run.environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self._engine = child.pid
+        pipe = subprocess.PIPE
+        with self._guard:  # what an engine before has left may ask a server at this moment
+            child = subprocess.Popen(command, cwd=run.workspace, env=run.environ, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)  # fmt: skip
+            self._engine = child.pid
         try:
             run.out, run.err = child.communicate(timeout=PATIENCE)
         finally:
@@ -208,7 +212,9 @@ class World:
         """A server is asked: who asks is looked at before it gets an answer."""
         run = self._run
         if run is not None:
-            run.seen |= processes.look(self._engine, self._known)
+            with self._guard:
+                engine = self._engine
+            run.seen |= processes.look(engine, self._known)
             run.files.update(private_files(run))
         if self.on_request:
             self.on_request(tap, record)
@@ -231,6 +237,10 @@ class World:
             )  # as it is read there
         else:
             self._open("bot", by.get(OPS, "nobody's"))
+
+    def forget_passwords(self) -> None:
+        """From now on no server knows what it is told."""
+        self.target.password = self.staging.password = self.git.authorization = "another one"
 
     def _open(self, user: str, password: str) -> None:
         self.git.authorization = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()

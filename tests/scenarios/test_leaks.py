@@ -13,6 +13,7 @@ import pytest
 
 from tests.fakes.images import make_image, put
 from tests.fakes.ssh_server import missing
+from tests.leaks.failures import OTHERS, SOME, Failure
 from tests.leaks.forms import Hunter
 from tests.leaks.given import STRANGER
 from tests.leaks.places import PLACES, heard, search
@@ -51,6 +52,23 @@ def test_a_success_leaks_nothing(world: World, hunter: Hunter, step: Step) -> No
     }
     assert used - heard(run, hunter) == set()
     assert [name for name in step.asks if not run.heard[name]] == []
+
+
+# ---- what may fail
+
+_TIMES = [pytest.param(*one, id=" ".join(map(str, one))) for one in SOME]
+_MORE = [pytest.param(*one, id=" ".join(map(str, one)), marks=pytest.mark.extra) for one in OTHERS]
+
+
+@pytest.mark.parametrize(("failure", "step", "tap"), [*_TIMES, *_MORE])
+def test_a_failure_leaks_nothing(world: World, hunter: Hunter, failure: Failure, step: Step, tap: str) -> None:  # fmt: skip
+    run = world.prepare(step)
+    failure.begin(world, run, world.taps[tap])
+    world.perform(run)
+    if failure.killed:
+        run = world.perform(world.next_of(run))
+    assert search(run, hunter) == []
+    assert (run.code == 1) == failure.bug, said(run)
 
 
 # ---- the proof that it would find one
