@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from tests.fakes.serve import Answer, LoopbackServer, Request
 
@@ -12,6 +14,7 @@ class FakeVault(LoopbackServer):
 
     strange: bytes | None = None
     user = '"me"'
+    auth: Mapping[str, object] = MappingProxyType({})  # what the answer to the login has besides
 
     def answer(self, request: Request) -> Answer:
         if self.strange is not None:
@@ -19,7 +22,7 @@ class FakeVault(LoopbackServer):
         if request.path.startswith("/v1/sys/internal"):
             return self._data({"path": "kv/", "options": {"version": "2"}})
         if request.path == "/v1/auth/approle/login":
-            return Answer(status=200, body=json.dumps({"auth": {"client_token": "hvs.ours", "token_type": "service"}}).encode())
+            return Answer(status=200, body=json.dumps({"auth": {"client_token": "hvs.ours", "token_type": "service", **self.auth}}).encode())
         return self._data({"data": {"user": "me"}})
 
     def _data(self, data: object) -> Answer:

@@ -22,7 +22,7 @@ from towline.config.schema import StepSchema
 from towline.config.settings import Settings
 from towline.config.trust import named_by, password_of, registry_place, rules_of
 from towline.config.vault import Plan, path_word, place_of, plan
-from towline.config.vault_login import bindable, credential_of, login_of, role_of, role_word
+from towline.config.vault_login import bindable, credential_of, login_of, namespace_word, role_of, role_word
 from towline.errors import TowlineError, UsageError
 from towline.shown import tame_lines
 from towline.steps.deployment import app_login
@@ -201,13 +201,18 @@ def _login(step: str, asked: Plan, inputs: Inputs, rules: Rules) -> Iterator[_Ro
     login = replace(_TOKEN, source=tuple(ids), origin=" and ".join(ids)) if ids else login
     credential = credential_of(login, ids)
     yield _row(step, credential.what, asked.server.url, partial(word, rules, credential, place_of(asked), asked.named))
-    role = f"the role {role_of(login)} in Vault"
+    yield from _choice(step, f"the role {role_of(login)} in Vault", lambda: role_word(rules, settings, login))
+    yield from _choice(step, f"the namespace {login.namespace} in Vault", lambda: namespace_word(rules, settings, login, asked.paths))
+
+
+def _choice(step: str, what: str, ask: Callable[[], Word | None]) -> Iterator[_Row]:
+    """What the project chooses, if it does."""
     try:
-        said = role_word(rules, settings, login)
+        said = ask()
     except TowlineError as fault:
-        yield _Row(step=step, what=role, to="this build", fault=fault)
+        yield _Row(step=step, what=what, to="this build", fault=fault)
     else:
-        yield from [_Row(step=step, what=role, to="this build", by=said.by)] if said else []
+        yield from [_Row(step=step, what=what, to="this build", by=said.by, warning=said.warning)] if said else []
 
 
 def _uses(step: str, settings: Settings) -> Iterator[_Use]:

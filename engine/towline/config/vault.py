@@ -18,13 +18,13 @@ from towline.config.schema import SCOPES, Parameter, StepSchema, as_text
 from towline.config.settings import Settings, checked_settings
 from towline.config.trust import usable
 from towline.config.types import EMPTY
-from towline.config.vault_login import NAMESPACE, clean, credential_of, role_word
+from towline.config.vault_login import NAMESPACE, PATHS, clean, credential_of, namespace_word, role_word
 from towline.errors import ConfigError, CredentialError
 from towline.gitops import change
 from towline.image import is_loopback
 from towline.vault.logins import VaultLogin
 
-URL, PATHS = "vaultServerUrl", "vaultPaths"
+URL = "vaultServerUrl"
 _ROOTS = {"vaultPath": "$(vaultPath)", "vaultPipelineName": "$(vaultBasePath)/$(vaultPipelineName)", "vaultBasePath": "$(vaultBasePath)/GROUP-SECRETS"}
 _TEXTS = (URL, NAMESPACE, "vaultPath", "vaultBasePath", "vaultPipelineName")  # that a path may be made of
 _PROPERTY = re.compile(r"\$\(([A-Za-z0-9.]*)\)")
@@ -71,6 +71,11 @@ class Plan:
     named: Named
     chosen: Mapping[str, str]
     bounds: tuple[str, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All paths that may be asked for."""
+        return tuple(dict.fromkeys(path for one in self.questions for path in one.paths))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,13 +127,14 @@ def _trusted(step: StepSchema, metadata: StepSchema, inputs: Inputs, ask: Ask) -
 
 
 def admit(plan: Plan, addressees: Addressees, login: VaultLogin, bound: Mapping[str, str] | None = None) -> None:
-    """Pass where the login may go to the server, and the project has chosen no role or path that it may not; raises CredentialError.
+    """Pass where the login may go to the server, and the project has chosen no role, namespace or path that it may not; raises CredentialError.
 
     `bound` says which Jenkins credentials variables come from.
     """
     addressees.admit(credential_of(login, bound or {}), place_of(plan), plan.named)
-    if said := role_word(addressees.rules, plan.settings, login):
-        addressees.tell(said)
+    for said in (role_word(addressees.rules, plan.settings, login), namespace_word(addressees.rules, plan.settings, login, plan.paths)):
+        if said:
+            addressees.tell(said)
     for path, origin in plan.chosen.items():
         addressees.tell(path_word(addressees.rules, path, origin, settings=plan.settings, bounds=plan.bounds))
 
@@ -141,8 +147,8 @@ def place_of(plan: Plan) -> Place:
 
 def path_word(rules: Rules, path: str, origin: str, *, settings: Settings, bounds: Sequence[str]) -> Word:
     """By whose word the project chooses a path in Vault; raises CredentialError where by nobody's, ConfigError for a pattern that is none."""
-    patterns = settings.texts(PATHS)
-    if any(change.match(pattern, [path]) for pattern in patterns):
+    patterns, space = settings.texts(PATHS), settings.text(NAMESPACE).strip("/")
+    if any(change.match(pattern, [path, *([f"{space}/{path}"] if space else [])]) for pattern in patterns):
         return Word(by=f"{PATHS} of a trusted layer")
     if not patterns and any(f"{path}/".startswith(f"{bound}/") for bound in bounds):
         return Word(by="it is below a path of a trusted layer")

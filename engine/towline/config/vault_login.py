@@ -6,16 +6,16 @@ and which server checks it. So the project chooses that as it chooses paths: by 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from towline.addressees import STRICT, Credential, Refused, Rules, Word, allow_line
-from towline.config.catalog import AUTH_METHOD, AUTH_ROLE
+from towline.addressees import STRICT, Credential, Refused, Rules, Word, allow_line, or_warn
+from towline.config.catalog import AUTH_METHOD, AUTH_ROLE, VAULT_CREDENTIALS
 from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError
 from towline.gitops import change
 from towline.vault.logins import APP_ROLE, JWT, JWT_VARIABLE, KUBERNETES, METHODS, TOKEN, VARIABLES, VaultLogin, choose, half, ways
 
-NAMESPACE, MOUNT, ROLES, AUDIENCE = "vaultNamespace", "vaultAuthMount", "vaultAuthRoles", "vaultAuthAudience"
+NAMESPACE, PATHS, MOUNT, ROLES, AUDIENCE = "vaultNamespace", "vaultPaths", "vaultAuthMount", "vaultAuthRoles", "vaultAuthAudience"
 _KEPT = "what a service account shows opens its cluster as well, and goes only where a trusted layer says"
 
 
@@ -42,9 +42,14 @@ def lacking(settings: Settings, there: Collection[str]) -> str:
     method = settings.text(AUTH_METHOD)
     if method:
         raise CredentialError(f"the login for Vault ({AUTH_METHOD}: {method}) is not there", where=settings.origin(AUTH_METHOD),
-                              hint=f"set {ways(method)}; or skipVault: true where the step takes its values from elsewhere")
+                              hint=f"set {ways(method)}{_ids(method)}; or skipVault: true where the step takes its values from elsewhere")
     held, others = half(there)
     return f"Vault is not asked: {', '.join(held)} is set and {', '.join(others)} is not" if held else ""
+
+
+def _ids(method: str) -> str:
+    ids = [entry for name, entry in VAULT_CREDENTIALS.items() if name in METHODS[method].sources[0]]
+    return f", in Jenkins {' and '.join(ids)}" if ids else ""
 
 
 def bindable(settings: Settings, there: Collection[str]) -> bool:
@@ -77,6 +82,27 @@ def role_word(rules: Rules, settings: Settings, login: VaultLogin) -> Word | Non
     raise Refused(f"Vault is not asked for the role {role}, which nothing names but {origin}", where=origin,
                   why=others or (f"{STRICT} is set" if standing.project else standing.build),
                   hint=f"allow it by {allow_line(ROLES, role)}, or set skipVault", allow=(ROLES, role, ""))
+
+
+def namespace_word(rules: Rules, settings: Settings, login: VaultLogin, paths: Sequence[str]) -> Word | None:
+    """By whose word the project chooses the namespace of a token or an AppRole, in which `paths` are read; None where it does not.
+
+    The server takes a namespace for the beginning of each path, and a token may be good in those below its own. Raises CredentialError, ConfigError.
+    """
+    named, space = settings.trusted_texts(NAMESPACE), login.namespace
+    if login.method in (JWT, KUBERNETES) or not space or space in (text.strip("/") for text in named):
+        return None
+    origin, patterns = settings.origin(NAMESPACE), settings.texts(PATHS)
+    if patterns and all(any(change.match(pattern, [f"{space}/{path}"]) for pattern in patterns) for path in paths):
+        return Word(by=f"{PATHS} of a trusted layer")
+    standing = rules.standing()
+    if not named and standing.project and not rules.strict:
+        return Word(by=f"the project ({origin}), for {standing.build}", line=f"Vault is asked in namespace {space}: named by {origin}, for {standing.build}")
+    why = f"trusted layers have {', '.join(named)}" if named else f"{STRICT} is set" if standing.project else standing.build
+    return or_warn(rules, standing, Refused(
+        f"Vault is not asked in namespace {space}, which nothing names but {origin}", where=origin, why=why,
+        hint=f"allow it by {allow_line(PATHS, f'{space}/**')}, or set skipVault", allow=(PATHS, f"{space}/**", ""),
+    ))
 
 
 def role_of(login: VaultLogin) -> str:

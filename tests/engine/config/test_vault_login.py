@@ -94,6 +94,9 @@ def test_half_a_login_is_a_note_and_a_method_without_its_login_a_fault() -> None
     with pytest.raises(CredentialError, match="vaultAuthMethod: kubernetes") as caught:
         lacking(planned("vaultAuthMethod: kubernetes", SERVER).settings, (TOKEN_VARIABLE,))
     assert SERVICE_ACCOUNT in caught.value.hint
+    with pytest.raises(CredentialError) as caught:
+        lacking(planned("vaultAuthMethod: approle", SERVER).settings, ())
+    assert f"set {ROLE_ID} and {SECRET_ID}, in Jenkins vaultAppRoleTokenCredentialsId and vaultAppRoleSecretTokenCredentialsId" in caught.value.hint
 
 
 @pytest.mark.parametrize(("project", "there", "expected"), [
@@ -149,10 +152,48 @@ def test_another_one_than_the_platform_teams_is_refused_on_the_productive_branch
         admitted(project, f"{SERVER}, {team}", standing=standing)
 
 
-def test_a_mount_and_a_namespace_of_an_app_role_are_the_projects_to_choose() -> None:
+def test_a_mount_of_an_app_role_is_the_projects_to_choose() -> None:
     """Its ids open one role of one server, whatever asks them; nobody else can do anything with them."""
-    assert admitted("vaultAuthMount: roles, vaultNamespace: unit", there=(ROLE_ID, SECRET_ID)) == []
-    assert admitted("vaultNamespace: unit", there=(TOKEN_VARIABLE,)) == []
+    assert admitted("vaultAuthMount: roles", there=(ROLE_ID, SECRET_ID)) == []
+
+
+# ---- the namespace of a token or an AppRole
+
+
+@pytest.mark.parametrize("there", [(TOKEN_VARIABLE,), (ROLE_ID, SECRET_ID)])
+@pytest.mark.parametrize("standing", [BRANCH, REQUEST])
+def test_a_branch_chooses_no_namespace_for_the_paths_of_the_platform_team(there: tuple[str, ...], standing: Standing) -> None:
+    with pytest.raises(CredentialError, match=r"Vault is not asked in namespace other, which nothing names but config\.yml:1") as caught:
+        admitted("vaultNamespace: /other/", there=there, standing=standing)
+    assert "`general: {vaultPaths: ['other/**']}`" in caught.value.hint
+
+
+def test_on_the_productive_branch_it_does_where_the_platform_team_names_none() -> None:
+    told = admitted("vaultNamespace: other", there=(TOKEN_VARIABLE,), standing=PRODUCTIVE)
+    assert told == ["Vault is asked in namespace other: named by config.yml:1, for the productive branch main"]
+    for team, why in (("strictCredentials: true", "strictCredentials is set"), ("vaultNamespace: unit", "trusted layers have unit"),
+                      ("vaultPaths: ['kv/**'], vaultNamespace: unit", "trusted layers have unit")):
+        with pytest.raises(CredentialError, match=why):
+            admitted("vaultNamespace: other", f"{SERVER}, {team}", there=(TOKEN_VARIABLE,), standing=PRODUCTIVE)
+
+
+def test_elsewhere_it_is_a_warning_under_enforcement_warn() -> None:
+    told = admitted("vaultNamespace: other", f"{SERVER}, enforcement: warn", there=(TOKEN_VARIABLE,))
+    assert [line.startswith("warning: Vault is not asked in namespace other") for line in told] == [True]
+
+
+@pytest.mark.parametrize(("project", "team", "fine"), [
+    ("vaultNamespace: unit", "vaultNamespace: /unit", True), ("unrelated: x", "vaultNamespace: unit", True),
+    ("vaultNamespace: other", "vaultPaths: ['other/kv/a/*']", True), ("vaultNamespace: other, vaultPath: kv/b", "vaultPaths: ['other/**']", True),
+    ("vaultNamespace: other", "vaultPaths: ['kv/a/*']", False), ("vaultNamespace: kv", "vaultPaths: ['kv/a/*']", False),
+    ("vaultNamespace: other, vaultPath: kv/b", "vaultPaths: ['other/kv/a/*']", False),
+])
+def test_patterns_of_paths_begin_with_the_namespace_that_the_project_chooses(project: str, team: str, *, fine: bool) -> None:
+    if fine:
+        assert admitted(project, f"{SERVER}, {team}", there=(TOKEN_VARIABLE,)) == []
+        return
+    with pytest.raises(CredentialError, match="Vault is not asked"):
+        admitted(project, f"{SERVER}, {team}", there=(TOKEN_VARIABLE,))
 
 
 # ---- the server

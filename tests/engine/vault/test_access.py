@@ -238,3 +238,20 @@ def test_the_token_is_given_back_by_a_server_that_has_a_bad_moment() -> None:
         heard.reads("kv/a")
         assert [record.status for record in fake.seen("POST", "revoke-self")] == [503, 200]
         assert heard.warnings == []
+
+
+@pytest.mark.parametrize("auth", [{"lease_duration": "soon"}, {"lease_duration": [1]}])
+def test_a_token_of_an_answer_that_cannot_be_understood_is_given_back(auth: dict[str, object]) -> None:
+    with FakeVault() as fake:
+        fake.auth = auth
+        with pytest.raises(CredentialError, match="does not answer as Vault does"):
+            Heard(fake.url, role(("r", "s"))).reads("kv/a")
+        assert [record.headers["x-vault-token"] for record in fake.seen("POST", "revoke-self")] == ["hvs.ours"]
+
+
+def test_a_login_that_wants_a_second_factor_is_told_as_that() -> None:
+    with FakeVault() as fake:
+        fake.auth = {"client_token": "", "mfa_requirement": {"mfa_request_id": "1"}}
+        with pytest.raises(CredentialError, match="wants a second factor for the AppRole login"):
+            Heard(fake.url, role(("r", "s"))).reads("kv/a")
+        assert fake.seen("POST", "revoke-self") == ()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from tests.fakes.authority import Authority
 from tests.fakes.json_web_tokens import Issuer
 from tests.fakes.kubernetes_server import KubernetesServer
 from tests.fakes.vault_server import VaultServer
-from tests.vault_calls import AUDIENCE, Heard, jwt, pod, role, take_jwt, take_pods
+from tests.vault_calls import AUDIENCE, Heard, jwt, pod, role, take_jwt, take_pods, token
 from towline.errors import CredentialError
 from towline.vault.logins import (
     APP_ROLE,
@@ -130,6 +131,16 @@ def test_a_namespace_has_logins_of_its_own(world: World) -> None:
         world.vault.policy("team", "secret/data/team/*", namespace=namespace)
         take_jwt(world.vault, world.issuer, namespace=namespace)
         assert Heard(world.vault.url, jwt(world.claims, namespace=namespace)).reads("secret/team/login") == [{"user": namespace}]
+
+
+def test_a_token_may_be_good_in_a_namespace_below_its_own(world: World) -> None:
+    """So a namespace that a pull request chooses is a path that it chooses (config/vault_login.py)."""
+    world.vault.api("POST", "sys/namespaces/below")
+    world.vault.api("POST", "sys/mounts/secret", {"type": "kv-v2"}, namespace="below")
+    world.vault.api("POST", "secret/data/team/login", {"data": {"user": "below"}}, namespace="below")
+    world.vault.policy("wide", "below/secret/data/team/*", "secret/data/team/*")
+    login = replace(token(world.vault.token("wide")), namespace="below")
+    assert Heard(world.vault.url, login).reads("secret/team/login") == [{"user": "below"}]
 
 
 @pytest.mark.parametrize(("others", "said"), [
