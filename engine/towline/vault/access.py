@@ -113,7 +113,8 @@ class Access:
 
     def _took(self, auth: dict[str, Any]) -> None:
         if auth.get("mfa_requirement"):
-            raise self.fault(f"wants a second factor for the {self._method.name} login", hint="let the role log in without one: nobody is here who could show it")
+            raise self.fault(f"wants a second factor for the {self._method.name} login",
+                             hint="let the role log in without one: nobody is here who could show it")
         self._ours = auth.get("token_type") != "batch"  # which cannot be revoked; it ends by itself, soon
         self._ends = self._clock.now() + (float(auth.get("lease_duration") or 0) or math.inf)
 
