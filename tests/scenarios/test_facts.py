@@ -37,7 +37,7 @@ class Shell:
 
     def run(self, step: str, *words: str, branch: str = "main", number: str = "7", **environ: str) -> Ending:
         known = {"PATH": "/usr/bin:/bin", "HOME": str(self.home), "GITLAB_CI": "true", "CI_PIPELINE_ID": number,
-                 "CI_PROJECT_PATH": "team/app", **LOGIN, **environ}
+                 "CI_PROJECT_PATH": "team/app", "CI_PIPELINE_URL": f"https://gitlab.example/{number}", **LOGIN, **environ}
         given = {name: value for name, value in known.items() if value}
         ending = Ending(["run", step, *words, "--branch", branch], self.folder, given)
         assert PASSWORD not in ending.err + ending.out + json.dumps(ending.result)
@@ -153,6 +153,16 @@ def test_a_changed_value_says_that_it_was_changed(shell: Shell) -> None:
     shell.leave({"container/targetRegistryUrl": f"{shell.target.url}/"})
     ending = shell.run(DEPLOY, "--dry-run", branch="feature/x")
     assert "container/targetRegistryUrl in the pipeline environment, which is not what a step of this build has written there" in ending.err
+
+
+def test_an_older_build_leaves_what_is_deployed_as_well(shell: Shell) -> None:
+    """Jenkins' library takes it from the result; here nobody else writes it."""
+    image = ["--containerRegistryUrl", "https://registry.example.com", "--checkImage=false", "--stage", "Release"]
+    assert shell.run(DEPLOY, *image, "--containerImageNameTag", "app:12", number="12").code == 0
+    newer = shell.git.git("rev-parse", "HEAD", repository=shell.folder.parent / "git" / "ops.git").strip()
+    ending = shell.run(DEPLOY, *image, "--containerImageNameTag", "app:11", number="11")
+    assert (ending.code, ending.result["status"]) == (8, "superseded"), ending.err
+    assert (shell.folder / FOLDER / "deployment" / "Release" / "commit").read_text() == newer
 
 
 def test_where_nothing_can_be_proven_the_step_says_so_and_goes_on(shell: Shell) -> None:

@@ -232,13 +232,19 @@ def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str)
         outcome: Outcome = dispatch.step(schema.name).run(task)
     except TowlineError as fault:
         _show(call, arguments, fault.outputs)
+        _leave(call, arguments, fault.pipeline_environment)
         raise
     _show(call, arguments, outcome.outputs)
     status = "nothing was done" if arguments.dry_run else outcome.status
     call.console.say(f"{schema.name}: {status}: {outcome.summary} ({time.monotonic() - started:.2f} s)")
-    if not call.requested and not arguments.dry_run:
-        proven.write(call, outcome.pipeline_environment)
+    _leave(call, arguments, outcome.pipeline_environment)
     return replace(outcome, outputs={**outcome.outputs, "why": why})
+
+
+def _leave(call: Call, arguments: argparse.Namespace, values: Mapping[str, object]) -> None:
+    """Leave for later steps what this one says of the pipeline; in Jenkins the library does so."""
+    if not call.requested and not arguments.dry_run:
+        proven.write(call, values)
 
 
 def _show(call: Call, arguments: argparse.Namespace, outputs: Mapping[str, object]) -> None:
