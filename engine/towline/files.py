@@ -95,8 +95,11 @@ def too_large(most: int) -> str:
     return f"is larger than {most >> 20} MiB"
 
 
-def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write `data` beside `path`, flush it to disk and rename it there; raises MachineError."""
+def write_whole(path: Path, data: bytes, *, mode: int = 0o644, lasting: bool = True) -> None:
+    """Write `data` beside `path`, flush it to disk and rename it there; raises MachineError.
+
+    What need not outlast the machine's next start (not `lasting`) is not waited for.
+    """
     beside = path.parent / f".{os.urandom(8).hex()}.tmp"  # not the process id: in a container every run may have the same
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +107,8 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            if lasting:
+                os.fsync(stream.fileno())
         beside.replace(path)
     except OSError as fault:
         what, hint = _why(path, fault)

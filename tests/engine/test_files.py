@@ -53,7 +53,7 @@ def test_data_that_is_not_there_is_a_missing_file() -> None:
 def test_a_file_is_written_with_its_folders_and_mode(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "result.json"
     write_whole(path, b"one", mode=0o600)
-    write_whole(path, b"two", mode=0o600)
+    write_whole(path, b"two", mode=0o600, lasting=False)
     assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"two", 0o600)
     assert names(path.parent) == ["result.json"]
 

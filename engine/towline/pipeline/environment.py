@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from towline.errors import ConfigError, MachineError
 from towline.files import write_whole
 from towline.written import from_json
 
+Put = Callable[[Path, bytes], None]
 FOLDER = ".pipeline/commonPipelineEnvironment"
 _LARGEST = 1024 * 1024
 _ALL = 64 * 1024 * 1024
@@ -47,17 +48,17 @@ def read(folder: Path, place: str = FOLDER) -> dict[str, object]:
     return found
 
 
-def write(folder: Path, values: Mapping[str, object], place: str = FOLDER, *, mode: int = 0o644) -> None:
+def write(folder: Path, values: Mapping[str, object], place: str = FOLDER, put: Put = write_whole) -> None:
     """Write `values` into the environment of the workspace `folder`, each whole or not at all; None removes; raises ConfigError, MachineError."""
     root = _root(folder, place)
     places = {key: _place(root, key) for key in values}
     for key, value in values.items():
         text, data = places[key], places[key].with_name(places[key].name + _JSON)
         if isinstance(value, str):
-            write_whole(text, value.encode(errors="replace"), mode=mode)
+            put(text, value.encode(errors="replace"))
         elif value is not None:
             written = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-            write_whole(data, written.encode(errors="replace"), mode=mode)
+            put(data, written.encode(errors="replace"))
         for stale in (text, data) if value is None else ((data,) if isinstance(value, str) else (text,)):
             _remove(stale)
 

@@ -14,10 +14,11 @@ import shutil
 import stat
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from towline.errors import MachineError, TowlineError
-from towline.files import in_workspace
+from towline.files import in_workspace, write_whole
 from towline.pipeline import environment
 from towline.secret_names import secret_texts
 
@@ -60,7 +61,7 @@ class Copy:
         if not _is_private(self._folder) or not _is_private(self._folder.parent):
             raise MachineError("others can write there", where=str(self._folder), hint=_HINT)
         open_values = {key: value for key, value in values.items() if not any(secret_texts({key: value}))}
-        environment.write(self._folder, open_values, "", mode=0o600)
+        environment.write(self._folder, open_values, "", partial(write_whole, mode=0o600, lasting=False))
 
     @property
     def _folder(self) -> Path:
