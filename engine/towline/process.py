@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import selectors
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +26,20 @@ _PIECE = 64 * 1024
 _LOOK = 0.1  # seconds between two looks whether the child has ended
 _GRACE = 10.0  # seconds for a program of the caller's own to put its things away
 _OUT, _ERR = 1, 2
+_SHELL = "/bin/sh"  # POSIX has it there, whatever PATH says
 _Take = Callable[[int, bytes], None]
+# It reads which groups begin (+) and have ended (-); at the end of its input, which is that of the engine, it kills those that are left.
+_GUARD = """\
+trap '' HUP INT TERM
+left=' '
+while read -r sign group; do
+  case $sign in
+    +) left="$left$group " ;;
+    -) case $left in *" $group "*) left="${left%%" $group "*} ${left#*" $group "}" ;; esac ;;
+  esac
+done
+for group in $left; do kill -9 "-$group"; done
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +59,57 @@ class Overrun(Exception):
         self.what = what
 
 
+class _Guard:
+    """A shell that outlives this process by a moment: it kills the groups that this one leaves running when it is killed itself (SIGKILL).
+
+    They have logins in their variables, and may wait for a host for as long as that likes. A child that is told to die with its parent
+    (PR_SET_PDEATHSIG) would leave its own children, such as git-remote-https, and to tell it takes code between fork and exec.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pipe: int | None = None
+
+    def begin(self) -> None:
+        """Have it run, once; where there is no shell nothing is guarded."""
+        with self._lock:
+            if self._pipe is not None:
+                return
+            try:
+                shell = subprocess.Popen(  # noqa: S603 - as below
+                    [_SHELL, "-c", _GUARD], env={}, cwd="/", start_new_session=True,
+                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                )
+            except OSError:
+                self._pipe = -1
+                return
+            assert shell.stdin
+            self._pipe = shell.stdin.fileno()
+            os.set_blocking(self._pipe, False)
+            atexit.register(self._end, shell)
+
+    def watch(self, group: int) -> None:
+        """Kill this group, too."""
+        self._tell("+", group)
+
+    def leave(self, group: int) -> None:
+        """Kill it no more: it has ended, and its number may soon be another's."""
+        self._tell("-", group)
+
+    def _end(self, shell: subprocess.Popen[bytes]) -> None:
+        """Wait for it: a container need not have anybody else who does."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            shell.communicate(timeout=_GRACE)
+
+    def _tell(self, sign: str, group: int) -> None:
+        if self._pipe is not None and self._pipe >= 0:
+            with contextlib.suppress(BrokenPipeError, BlockingIOError):  # somebody has killed or stopped it
+                os.write(self._pipe, f"{sign} {group}\n".encode())
+
+
+_guard = _Guard()
+
+
 def find(name: str, environ: Mapping[str, str]) -> str | None:
     """The program `name` on the PATH of `environ`; None where there is none.
 
@@ -61,9 +127,11 @@ def run(
 
     Raises MachineError (no such program, no such folder), ConfigError (a word or value that no program can be given) and Overrun.
     """
+    _guard.begin()
     child = _start(command, environment, folder)
     try:
         impose(child.pid, limits)
+        _guard.watch(child.pid)
         out, err = _exchange(child, stdin, limits)
     finally:
         _end(child)
@@ -189,6 +257,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     """Kill what is left of the group, also after a normal end: a child's own children must not outlive the step."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
+    _guard.leave(child.pid)
     child.wait()
     _close(child)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from towline.errors import ConfigError, Interrupted, MachineError
 from towline.files import enter_workspace
 from towline.limits import Limits
-from towline.process import Completed, Overrun, attend, find, run
+from towline.process import _GUARD, Completed, Overrun, attend, find, run
 
 CALM = {"PATH": "/usr/bin:/bin"}
 
@@ -235,6 +236,41 @@ def attended(code: str, *, seconds: float = 300.0) -> tuple[int, bytes, bytes]:
     return attend([sys.executable, "-I", "-c", code], environment=CALM, take=take, seconds=seconds), taken[1], taken[2]
 
 
+def test_what_runs_ends_with_this_process_even_where_that_is_killed(tmp_path: Path) -> None:
+    """A child that has left its pipes, and its own child, as git and what it asks a host with; and nothing of what has ended before."""
+    sign = tmp_path / "pids"
+    child = f"sleep 600 & echo $$ $! $PPID > {sign}.new; mv {sign}.new {sign}; exec sleep 600 < /dev/null > /dev/null 2>&1"
+    code = ("from towline.process import run\n"
+            "run(['/bin/true'], environment={})\n"
+            f"run(['/bin/sh', '-c', {child!r}], environment={CALM!r})")
+    engine = subprocess.Popen([sys.executable, "-c", code])
+    end = time.monotonic() + 120
+    while not sign.exists():
+        assert engine.poll() is None and time.monotonic() < end
+        time.sleep(0.01)
+    leader, below, parent = map(int, sign.read_text().split())
+    assert parent == engine.pid
+    engine.kill()
+    engine.wait()
+    assert gone(leader)
+    assert gone(below)
+
+
+def told(shell: str, *lines: str) -> list[str]:
+    """What the guard kills in the end, in the words of its `kill`."""
+    script = f'kill() {{ echo "$*"; }}\n{_GUARD}'
+    ended = subprocess.run([shell, "-c", script], env={}, input="".join(f"{line}\n" for line in lines), capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
+    return ended.stdout.splitlines()
+
+
+@pytest.mark.parametrize("shell", sorted({path for path in ("/bin/sh", find("bash", CALM)) if path}))
+def test_a_group_that_has_ended_is_killed_no_more(shell: str) -> None:
+    assert told(shell, "+ 11", "+ 12", "+ 1", "- 11", "- 99", "- 11", "+ 2", "- 1") == ["-9 -12", "-9 -2"]
+    assert told(shell, "+ 11", "- 11") == []
+    assert told(shell) == []
+
+
 def test_an_attended_program_has_its_code_and_both_streams() -> None:
     assert attended("import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)") == (7, b"out\n", b"err\n")
     assert attended("import os; os.kill(os.getpid(), 9)")[0] == -9
@@ -266,7 +302,8 @@ def test_it_reads_what_this_process_reads_and_has_no_limits_of_ours() -> None:
 
 
 def test_where_this_ends_first_it_may_put_its_things_away() -> None:
-    put_away = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (print('put away', flush=True), sys.exit(0)))"
+    # not by print, which the signal may find at work
+    put_away = "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'put away\\n'), sys.exit(0)))"
     taken: list[bytes] = []
 
     def take(_stream: int, piece: bytes) -> None:
