@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ _SECONDS = 600.0
 _HISTORY = 1000
 _FEWER_FILES = "name fewer files, or smaller ones; what a chart does not use can stand in its .helmignore, or outside of its folder"
 _SHORT_NAME = "give the branch's short name, such as main"
+# What git takes for an option, or for another reference or commit (gitrevisions(7)): whoever asked for that later would get the new branch.
+_SHADOWS = re.compile(r"-.*|@|[A-Z_]*HEAD|(refs|heads|tags|remotes|origin)/.*|[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +136,8 @@ class Repository:
         except Missing:
             if not create or not branch:
                 raise
-            if branch == "HEAD" or branch.startswith(("-", "refs/")):
-                raise ConfigError(f"git makes no branch called {branch!r}", where=self.remote.url, hint=_SHORT_NAME) from None
+            if _SHADOWS.fullmatch(branch):
+                raise ConfigError(f"no branch {branch!r} is made: git takes that for something else", where=self.remote.url, hint=_SHORT_NAME) from None
             found = self._copy.clone("", scope)
             if not found:
                 self._copy.check_empty()

@@ -100,11 +100,19 @@ def test_what_git_takes_for_no_branch_name_never_reaches_the_server(server: GitS
     assert server.requests == []
 
 
-@pytest.mark.parametrize("branch", ["HEAD", "refs/heads/main", "refs/heads/new", "-x"])
-def test_a_branch_that_git_itself_would_not_make_is_not_made(repository: Repository, branch: str) -> None:
+@pytest.mark.parametrize("branch", [
+    "HEAD", "refs/heads/main", "refs/heads/new", "-x", "@", "heads/main", "tags/v1", "remotes/origin/main", "origin/main", "FETCH_HEAD", "ORIG_HEAD",
+    "a1" * 20, "a1" * 32,
+])
+def test_a_branch_that_git_would_take_for_something_else_is_not_made(repository: Repository, branch: str) -> None:
     with pytest.raises(ConfigError) as caught:
         repository.fetch(branch, create=True)
-    assert (caught.value.message, "short name" in caught.value.hint) == (f"git makes no branch called {branch!r}", True)
+    assert (caught.value.message, "short name" in caught.value.hint) == (f"no branch {branch!r} is made: git takes that for something else", True)
+
+
+@pytest.mark.parametrize("branch", ["stage/origin/x", "AHEAD2", "a@b", "a1" * 19, "head", "release/HEAD"])
+def test_a_branch_with_a_name_that_is_nearly_so_is_made(repository: Repository, branch: str) -> None:
+    assert repository.fetch(branch, create=True).new
 
 
 @pytest.mark.parametrize("branch", ["", "stage"])
