@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,10 +41,13 @@ class Place:
     def configure(self, more: str) -> None:
         configure(self.folder, f"steps: {{gitOpsUpdateDeployment: {{serverUrl: '{self.server.url('team/ops')}', authenticationMode: githubApp{more}}}}}\n")
 
+    def agent(self) -> dict[str, str]:
+        return {"PATH": "/usr/local/bin:/usr/bin:/bin", "PIPER_githubAppId": APP, "PIPER_githubAppPrivateKey": self.github.key,
+                "PIPER_githubAppApiUrl": self.github.url, "PIPER_credentialHosts": f"{self.server.url('x').split('/')[2]},{self.github.host}"}
+
     def deploy(self, *words: str, **variables: str) -> Ending:
-        agent = {"PATH": "/usr/local/bin:/usr/bin:/bin", "PIPER_githubAppId": APP, "PIPER_githubAppPrivateKey": self.github.key,
-                 "PIPER_githubAppApiUrl": self.github.url, "PIPER_credentialHosts": f"{self.server.url('x').split('/')[2]},{self.github.host}"}
-        return Ending(["run", "gitOpsUpdateDeployment", *IMAGE, *words], self.folder, {name: value for name, value in {**agent, **variables}.items() if value})
+        environ = {name: value for name, value in {**self.agent(), **variables}.items() if value}
+        return Ending(["run", "gitOpsUpdateDeployment", *IMAGE, *words], self.folder, environ)
 
     def image(self) -> str:
         return self.server.git("show", "main:app.yaml", repository=self.bare).partition("image: ")[2].strip()
@@ -85,6 +92,23 @@ def test_a_push_that_fails_gives_the_token_back_all_the_same_and_shows_no_secret
     for secret in (*shown, *place.github.credentials, place.server.authorization, place.github.key.splitlines()[1]):
         assert secret not in ending.err + str(ending.result)
     assert "no: ****" in ending.err
+
+
+@pytest.mark.parametrize(("words", "code"), [([], 143), (["--pushDeadline", "3"], 6)])
+def test_a_run_that_is_interrupted_or_late_gives_the_token_back(place: Place, tmp_path: Path, words: list[str], code: int) -> None:
+    begun, free = tmp_path / "begun", tmp_path / "free"
+    os.mkfifo(begun)
+    os.mkfifo(free)
+    place.server.hook("pre-receive", "team/ops", f"echo > {begun}; read -r go < {free}; exit 1")
+    command = [sys.executable, "-m", "towline", "run", "gitOpsUpdateDeployment", *IMAGE, *words]
+    with subprocess.Popen(command, cwd=place.folder, env={**place.agent(), "HOME": str(tmp_path)}, stderr=subprocess.PIPE) as child:
+        begun.read_bytes()
+        held = len(place.github.tokens)
+        if code == 143:
+            child.send_signal(signal.SIGTERM)
+        _, err = child.communicate(timeout=120)
+    free.write_text("go\n")
+    assert (child.returncode, held, place.github.tokens) == (code, 1, set()), err.decode()
 
 
 def test_the_key_may_be_one_line_as_variables_often_are(place: Place) -> None:

@@ -12,7 +12,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote, urlsplit
 
 from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, MachineError, TowlineError, TransportError
@@ -73,16 +73,22 @@ def token(app: App, there: Place, *, transport: Transport, environ: Mapping[str,
     jwt = _jwt(app, transport.clock.wall(), environ)
     installation = _number(api.ask("GET", f"{there.path}/installation", jwt), api)
     wanted = {"repositories": [there.name], "permissions": {"contents": "write"}}
-    given = api.ask("POST", f"/app/installations/{installation}/access_tokens", jwt, wanted).get("token")
-    if not isinstance(given, str) or not _TOKEN.fullmatch(given):
-        raise api.strange()
+    given: object = None
     try:
+        given = api.ask("POST", f"/app/installations/{installation}/access_tokens", jwt, wanted).get("token")
+        if not _is_token(given):
+            raise api.strange()
         yield given
     finally:
-        try:
-            api.ask("DELETE", "/installation/token", given)
-        except TowlineError as fault:
-            warn(f"the GitHub App's token could not be given back; it ends by itself within an hour ({fault.message})")
+        if _is_token(given):
+            try:
+                api.ask("DELETE", "/installation/token", given)
+            except TowlineError as fault:
+                warn(f"the GitHub App's token could not be given back; it ends by itself within an hour ({fault.message})")
+
+
+def _is_token(given: object) -> TypeGuard[str]:
+    return isinstance(given, str) and _TOKEN.fullmatch(given) is not None
 
 
 class _Api:
