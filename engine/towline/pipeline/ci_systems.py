@@ -38,6 +38,7 @@ SIGNS = (
     "BUDDY_EXECUTION_PULL_REQUEST_NO",
     "bamboo_repository_pr_key",
 )
+CHANGE_REF = r"refs/(pull|pull-requests|merge-requests|changes)/.*|pull/[0-9]+(/.*)?|pr/[0-9]+"
 EVENTS = {
     "GITHUB_EVENT_NAME": r"pull_request.*|merge_group",
     "BUILD_REASON": "PullRequest",
@@ -47,8 +48,9 @@ EVENTS = {
     "DRONE_BUILD_EVENT": "pull_request",
     "TRAVIS_EVENT_TYPE": "pull_request",
     "PULL_REFS": "[^,]+,.+",  # of a batch too: the target, then the changes
+    # Of Jenkins' git plugin: the remote, then what its refspec calls a change.
+    "GIT_BRANCH": rf"(refs/remotes/)?[^/]+/(pull|pull-requests|pr|merge-requests)/[0-9]+(/.*)?|{CHANGE_REF}",
 }
-CHANGE_REF = r"refs/(pull|pull-requests|merge-requests|changes)/.*|pull/[0-9]+(/.*)?|pr/[0-9]+"
 REFS = (
     "GITHUB_REF",
     "BUILD_SOURCEBRANCH",

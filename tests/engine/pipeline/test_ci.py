@@ -158,6 +158,9 @@ CHANGES: list[tuple[dict[str, str], str]] = [
     *(({name: "7"}, name) for name in (
         "BITRISE_PULL_REQUEST", "VELA_PULL_REQUEST", "SD_PULL_REQUEST", "BUDDY_EXECUTION_PULL_REQUEST_NO", "bamboo_repository_pr_key",
     )),
+    *(({**JENKINS, "BRANCH_NAME": "", "GIT_BRANCH": branch}, "GIT_BRANCH") for branch in (  # a plain job with a refspec for changes
+        "origin/pr/7/merge", "origin/pull/7/head", "refs/remotes/origin/pr/7/from", "gitlab/merge-requests/7", "refs/changes/34/1234/5", "pr/7",
+    )),
     ({"CHANGE_ID": "7"}, "CHANGE_ID"),  # whatever runs there
     ({**GITHUB, "CHANGE_ID": "7"}, "CHANGE_ID"),
 ]
@@ -170,7 +173,7 @@ def test_any_sign_of_a_change_request_makes_it_one(environ: dict[str, str], sign
 
 @pytest.mark.parametrize("environ", [
     {}, {"CHANGE_ID": ""}, {"CHANGE_ID": "false"}, {"CHANGE_ID": "none"}, {"BUILDKITE_PULL_REQUEST": "False"}, {"GITHUB_EVENT_NAME": "push"},
-    {"CODEBUILD_WEBHOOK_TRIGGER": "branch/main"},
+    {"CODEBUILD_WEBHOOK_TRIGGER": "branch/main"}, {**JENKINS, "GIT_BRANCH": "origin/pull/request-fixes"}, {**JENKINS, "GIT_BRANCH": "origin/fix/pr/7"},
     {**JENKINS, "GERRIT_CHANGE_NUMBER": "7", "GERRIT_EVENT_TYPE": "change-merged"},  # it is part of the branch now
     {**GITHUB, "GITHUB_EVENT_NAME": "workflow_run"}, {**GITHUB, "GITHUB_REF": "refs/heads/pull/7"}, {**CIRCLE, "CIRCLE_BRANCH": "pull/request-fixes"},
 ])
