@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+_LOOKED_AT = 5000  # of more names, such as a server's branches, those of about the same length
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that names what `name` was probably meant to be, or what there is to choose from."""
@@ -18,7 +20,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def close(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """The known name that is most like `name`, whatever the case of its letters; empty where none is as alike as `cutoff` (1: the same) says."""
     lowered = {candidate.lower(): candidate for candidate in sorted(known, reverse=True)}
-    found = [name.lower()] if name.lower() in lowered else get_close_matches(name.lower(), lowered, n=1, cutoff=cutoff)
+    alike = sorted(lowered, key=lambda candidate: abs(len(candidate) - len(name)))[:_LOOKED_AT] if len(lowered) > _LOOKED_AT else lowered
+    found = [name.lower()] if name.lower() in lowered else get_close_matches(name.lower(), alike, n=1, cutoff=cutoff)
     return lowered[found[0]] if found else ""
 
 

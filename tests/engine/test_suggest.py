@@ -51,3 +51,10 @@ def test_of_many_names_some_are_shown_and_how_many_more_there_are() -> None:
     assert some(list("abcde")) == "a, b, c, d, e"
     assert some(list("abcdefg")) == "a, b, c, d, e and 2 more"
     assert some([]) == ""
+
+
+def test_of_a_great_many_names_those_of_about_the_same_length_are_looked_at() -> None:
+    """A git server may have hundreds of thousands of branches: comparing with each of them took half a minute."""
+    names = [*(f"feature/number-{number:06}" for number in range(20_000)), "release"]
+    assert close("relaese", names) == "release"
+    assert close("zzzzzzz", names) == ""
