@@ -9,7 +9,7 @@ from typing import Any
 
 from towline.gitops.kustomize_names import FILES, read_further, untagged
 from towline.gitops.kustomize_use import names_after
-from towline.gitops.plain_data import list_at, load, map_at, maps_at
+from towline.gitops.plain_data import list_at, load, map_at, maps_at, text_at
 
 _MORE = ("patches", "components")
 
@@ -44,11 +44,11 @@ def images_there(override: Override, files: Mapping[str, bytes]) -> set[str] | N
 
 
 def _below(document: Any, is_ours: Callable[[str], bool]) -> Iterator[Override]:
-    if isinstance(document, dict) and str(document.get("apiVersion")).startswith("argoproj.io/"):
+    if isinstance(document, dict) and text_at(document, "apiVersion").startswith("argoproj.io/"):
         specs = (map_at(document, "spec"), map_at(document, "spec", "template", "spec"))
         several = [one for spec in specs for one in maps_at(spec, "sources")]
         for source in (*(map_at(spec, "source") for spec in specs), *several):
-            if is_ours(str(source.get("repoURL"))):
+            if is_ours(text_at(source, "repoURL")):
                 yield from _of(source)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from towline.errors import ConfigError
 from towline.gitops.plain_data import maps_at
@@ -21,6 +22,7 @@ _FIELDS = (
     "import-values",
     "alias",
 )
+_MOST = 100_000  # values
 _ALWAYS = frozenset(("name", "repository"))
 _ESCAPED = {
     "<": "\\u003c",
@@ -35,12 +37,14 @@ _UPDATE = "run `helm dependency update` and commit"
 def lock_digest(
     wanted: Sequence[Mapping[str, object]], locked: Sequence[Mapping[str, object]]
 ) -> str:
-    """What Helm writes as `digest` into a lock with the dependencies `locked` for those that a chart has (Helm: internal/resolver, HashReq)."""
-    text = json.dumps(
-        [[_ordered(one) for one in wanted], [_ordered(one) for one in locked]],
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
+    """What Helm writes as `digest` into a lock with the dependencies `locked` for those that a chart has (Helm: internal/resolver, HashReq).
+
+    Empty where they are too much for a lock, which aliases can make of a few lines.
+    """
+    known = [[_ordered(one) for one in wanted], [_ordered(one) for one in locked]]
+    if sum(1 for _ in islice(_values(known), _MOST)) == _MOST:
+        return ""
+    text = json.dumps(known, ensure_ascii=False, separators=(",", ":"))
     for sign, escaped in _ESCAPED.items():
         text = text.replace(sign, escaped)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
@@ -63,12 +67,21 @@ def check_lock(
     wanted: Sequence[Mapping[str, object]], lock: Mapping[str, object], *, where: str, of: str
 ) -> None:
     """Pass where the lock at `where` was made for these dependencies, those in the file `of`; raises ConfigError."""
-    if lock.get("digest") != lock_digest(wanted, maps_at(lock, "dependencies")):
+    digest = lock_digest(wanted, maps_at(lock, "dependencies"))
+    if not digest or lock.get("digest") != digest:
         raise ConfigError(
             f"{where.rpartition('/')[2]} was made for other dependencies than {of} has now",
             where=where,
             hint=f"{_UPDATE} {where.rpartition('/')[2]}",
         )
+
+
+def _values(value: object) -> Iterator[object]:
+    """It and all below it, each as often as it stands there."""
+    waiting = [value]
+    while waiting:
+        yield (one := waiting.pop())
+        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
 
 
 def _ordered(dependency: Mapping[str, object]) -> dict[str, object]:

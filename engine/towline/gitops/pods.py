@@ -49,5 +49,5 @@ def _below(node: Any, owner: str, seen: set[int]) -> Iterator[Pod]:
 def _pod(specification: Mapping[str, Any], owner: str) -> Pod:
     containers = [one for key in _LISTS for one in maps_at(specification, key)]
     account = specification.get("serviceAccountName") or specification.get("serviceAccount")
-    return Pod(owner=owner, images=tuple((str(one.get("name", "")), str(one.get("image", ""))) for one in containers),
+    return Pod(owner=owner, images=tuple((text_at(one, "name"), text_at(one, "image")) for one in containers),
                may_pull=bool(specification.get("imagePullSecrets")) or account not in (None, "", "default"))

@@ -72,3 +72,13 @@ def test_a_version_is_the_locked_one_or_an_exact_one() -> None:
     for version in ("", "1.2", "^1.2.3", "1.x.x", ">=1.0.0", "*"):
         with pytest.raises(ConfigError, match="says which"):
             exact("redis", version, "", where="c/Chart.yaml")
+
+
+@pytest.mark.parametrize("digest", ["", "sha256:" + "0" * 64])
+def test_a_lock_that_aliases_multiply_is_refused(digest: str) -> None:
+    """As JSON it would fill the memory."""
+    many: list[object] = ["x"]
+    for _ in range(40):
+        many = [many] * 9
+    with pytest.raises(ConfigError, match="made for other dependencies"):
+        check_lock([REDIS], {"dependencies": [{"name": "redis", "tags": many}], "digest": digest}, where="c/Chart.lock", of="Chart.yaml")

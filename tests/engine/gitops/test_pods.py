@@ -48,3 +48,11 @@ def test_what_aliases_multiply_is_looked_at_once() -> None:
     lines = ["a0: &a0 {kind: Pod, spec: {containers: [{name: x, image: y}]}}"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 40)]
     assert len(pods("\n".join(lines).encode())) == 1
+
+
+@pytest.mark.parametrize("key", ["name", "image"])
+def test_what_aliases_multiply_is_no_name(key: str) -> None:
+    """As a text it would fill the memory."""
+    lines = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]" for n in range(40)]
+    text = "\n".join([*lines, f"pod: {{kind: Pod, spec: {{containers: [{{name: x, image: y, {key}: *a39}}]}}}}"])
+    assert pods(text.replace("name: x, " if key == "name" else "image: y, ", "").encode())[0].images in [(("", "y"),), (("x", ""),)]

@@ -15,7 +15,7 @@ from towline.exchange import HttpRequest, origin
 from towline.gitops.chart_files import Dependency
 from towline.gitops.chart_lock import exact
 from towline.gitops.packed_chart import unpacked
-from towline.gitops.plain_data import mapping, maps_at
+from towline.gitops.plain_data import mapping, maps_at, text_at
 from towline.image import Registry, is_loopback, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.credentials import basic, check_sending
@@ -105,7 +105,7 @@ class ChartRepositories:
                 f"{shown(repository)} has no chart {name} in version {version}",
                 hint="correct the version, or run `helm dependency update`",
             )
-        urls, digest = entry.get("urls"), str(entry.get("digest") or "").removeprefix("sha256:")
+        urls, digest = entry.get("urls"), text_at(entry, "digest").removeprefix("sha256:")
         host = Registry(scheme=urlsplit(base).scheme, host=urlsplit(base).netloc)
         url = (
             absolute(urls[0], base, host)
@@ -213,7 +213,7 @@ def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
         (
             one
             for one in versions
-            if str(one.get("version", "")).removeprefix("v") == version.removeprefix("v")
+            if text_at(one, "version").removeprefix("v") == version.removeprefix("v")
         ),
         None,
     )
@@ -236,11 +236,10 @@ def _layer(client: RegistryClient, place: Place, layer: Descriptor) -> bytes:
 def _check_chart(data: bytes, name: str, version: str, where: str) -> None:
     """Pass where the archive holds this chart; raises RenderError."""
     there = mapping(unpacked(name, data)["Chart.yaml"])
-    if there.get("name") != name or str(there.get("version", "")).removeprefix(
-        "v"
-    ) != version.removeprefix("v"):
+    there_name, there_version = text_at(there, "name"), text_at(there, "version")
+    if there_name != name or there_version.removeprefix("v") != version.removeprefix("v"):
         raise RenderError(
-            f"instead of chart {name} {version} came {there.get('name')} {there.get('version')}",
+            f"instead of chart {name} {version} came {there_name} {there_version}",
             where=where,
             hint="the repository serves another chart under this name",
         )

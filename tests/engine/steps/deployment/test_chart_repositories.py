@@ -117,6 +117,15 @@ def fault(kind: type[Exception], fetch: Fetcher, repository: str, **more: str) -
     return caught.value
 
 
+def test_an_index_that_aliases_multiply_has_no_such_version(shelf: Shelf, tmp_path: Path) -> None:
+    """As a text it would fill the memory."""
+    lines = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]" for n in range(40)]
+    index = "\n".join([*lines, "entries: {redis: [{version: *a39, urls: [x]}]}"]).encode()
+    shelf.answers["/charts/index.yaml"] = Answer(status=200, body=index)
+    found = fault(ConfigError, Fetcher(tmp_path, chartRepositories=[shelf.host]), f"{shelf.url}/charts")
+    assert "has no chart redis in version 18.1.2" in found.message
+
+
 def test_a_chart_comes_from_a_repository_that_is_allowed_and_once(
     shelf: Shelf, tmp_path: Path
 ) -> None:
