@@ -111,11 +111,16 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644, lasting: bool = T
                 os.fsync(stream.fileno())
         beside.replace(path)
     except OSError as fault:
-        what, hint = _why(path, fault)
-        raise MachineError(f"cannot write {path.name or path}: {what}", where=str(path), hint=hint) from fault
+        raise unwritten(path, fault) from fault
     finally:
         with contextlib.suppress(OSError):  # after the rename there is nothing left to remove
             beside.unlink()
+
+
+def unwritten(path: Path, fault: OSError) -> MachineError:
+    """That a file cannot be written, why, and what to do about it."""
+    what, hint = _why(path, fault)
+    return MachineError(f"cannot write {path.name or path}: {what}", where=str(path), hint=hint)
 
 
 def _why(path: Path, fault: OSError) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from towline.files import too_large, unfit
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC  # a pipe must not keep us waiting
 _LINKS = 40  # as many as Linux follows
+_FOLDERS = 255
 _PIECE = 1024 * 1024
 
 
@@ -55,6 +56,35 @@ def read_inside(folder: Path, name: str, most: int) -> bytes:
         return bytes(data)
     finally:
         os.close(descriptor)
+
+
+def write_inside(folder: Path, name: str, data: bytes) -> None:
+    """Write a file and the folders above it, whole or not at all; a link in its place is replaced, not followed.
+
+    Raises what `open_inside` does.
+    """
+    above, last = os.path.split(os.path.normpath(folder / name))
+    with _Way(folder, make=True) as way:
+        way.go(_below(way.homes, above), folders=True)
+        here, beside = way.here, f".{os.urandom(8).hex()}.tmp"
+        try:
+            made = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=here)
+            with os.fdopen(made, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(beside, last, src_dir_fd=here, dst_dir_fd=here)
+        finally:
+            with suppress(OSError):  # after the rename there is nothing left to remove
+                os.unlink(beside, dir_fd=here)
+
+
+def remove_inside(folder: Path, name: str) -> None:
+    """Remove a file, or a link itself, where there is one; raises what `open_inside` does."""
+    above, last = os.path.split(os.path.normpath(folder / name))
+    with _Way(folder) as way, suppress(FileNotFoundError):
+        way.go(_below(way.homes, above), folders=True)
+        os.unlink(last, dir_fd=way.here)
 
 
 def is_inside(folder: Path, name: str) -> bool:
@@ -97,10 +127,12 @@ def _mode(folder: Path, name: str) -> int:
 class _Way:
     """The folders from the workspace down to where we are, each open."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, make: bool = False) -> None:
+        """`make`: a folder that is not there is made."""
+        self._make = make
         self.homes = (str(folder.absolute()), str(folder.resolve()))
         self._opened = [os.open(self.homes[1], _FOLDER)]
-        self._links = 0
+        self._links = self._made = 0
 
     def __enter__(self) -> Self:
         return self
@@ -109,19 +141,24 @@ class _Way:
         for descriptor in self._opened:
             os.close(descriptor)
 
+    @property
+    def here(self) -> int:
+        """The descriptor of where we are."""
+        return self._opened[-1]
+
     def leave(self) -> int:
         """The descriptor of where we are, which is the caller's from now on."""
         return self._opened.pop()
 
-    def go(self, parts: list[str]) -> None:
-        """Take one part after the other, and in the place of a link those of what it leads to."""
+    def go(self, parts: list[str], *, folders: bool = False) -> None:
+        """Take one part after the other, and in the place of a link those of what it leads to; `folders`: the last is one, too."""
         parts.reverse()
         while parts:
             part = parts.pop()
             if part == "..":
                 self._up()
             elif part and part != ".":
-                parts += reversed(self._down(part, last=not parts))
+                parts += reversed(self._down(part, last=not parts and not folders))
 
     def _up(self) -> None:
         if len(self._opened) == 1:
@@ -133,6 +170,13 @@ class _Way:
         here = self._opened[-1]
         try:
             target = os.readlink(part, dir_fd=here)
+        except FileNotFoundError:
+            self._made += 1
+            if not self._make or self._made > _FOLDERS:  # somebody removes it again and again
+                raise
+            with suppress(FileExistsError):
+                os.mkdir(part, dir_fd=here)
+            return [part]
         except OSError as fault:
             if fault.errno != errno.EINVAL:  # what it is of no link
                 raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from towline.inside import Misfit, Outside, is_folder, is_inside, leads_out, open_inside, read_inside
+from towline.inside import Misfit, Outside, is_folder, is_inside, leads_out, open_inside, read_inside, remove_inside, write_inside
 
 SECRET = b"S3cr3t of the agent"
 
@@ -168,3 +168,56 @@ def test_who_swaps_links_all_the_time_never_has_a_file_outside_read(folder: Path
         thread.join()
     assert b"own" in answers
     assert SECRET not in answers
+
+
+# ---- writing
+
+
+@pytest.mark.parametrize("name", ["new", "more/than/one/folder/new", "absolute/new", "a/b/file", "near", "outfile", "circle"])
+def test_a_file_is_written_in_the_folder_and_takes_the_place_of_a_link(folder: Path, name: str) -> None:
+    write_inside(folder, name, b"written")
+    assert (folder / name).read_bytes() == b"written"
+    assert not (folder / name).is_symlink()
+    assert (folder.parent / "outside" / "secret").read_bytes() == SECRET
+    assert list(folder.rglob("*.tmp")) == []
+
+
+@pytest.mark.parametrize("name", ["../new", "out/new", "out/secret", "gone/new", "rootish/new", "home/../../new", "/tmp/new"])
+def test_nothing_outside_is_written_or_removed(folder: Path, name: str) -> None:
+    before = sorted(folder.parent.rglob("*"))
+    with pytest.raises(Outside):
+        write_inside(folder, name, b"written")
+    with pytest.raises(Outside):
+        remove_inside(folder, name)
+    assert sorted(folder.parent.rglob("*")) == before
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(folder: Path) -> None:
+    with pytest.raises(NotADirectoryError):
+        write_inside(folder, "a/b/file/new", b"written")
+    with pytest.raises(IsADirectoryError):
+        write_inside(folder, "a", b"written")
+    assert list(folder.rglob("*.tmp")) == []
+    assert answer(folder, "a/b/file") == b"own"
+
+
+def test_a_link_is_removed_itself_and_what_is_not_there_is_no_fault(folder: Path) -> None:
+    for name in ("outfile", "near", "none", "none/deeper"):
+        remove_inside(folder, name)
+    assert (folder.parent / "outside" / "secret").exists()
+    assert answer(folder, "a/b/file") == b"own"
+    assert not os.path.lexists(folder / "near")
+
+
+def test_a_folder_that_becomes_a_link_meanwhile_is_not_written_into(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real: Callable[..., int] = os.open
+
+    def opened(path: str, *words: int, dir_fd: int | None = None) -> int:
+        if path == "b":
+            swap(folder / "a" / "b", folder.parent / "outside")
+        return real(path, *words, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", opened)
+    with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
+        write_inside(folder, "a/b/new", b"written")
+    assert [path.name for path in (folder.parent / "outside").iterdir()] == ["secret"]

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from towline.errors import ConfigError, MachineError
-from towline.files import write_whole
+from towline.files import unwritten
+from towline.inside import Misfit, Outside, read_inside, remove_inside, write_inside
 from towline.written import from_json
 
 Put = Callable[[Path, bytes], None]
@@ -34,7 +36,9 @@ def read(folder: Path, place: str = FOLDER) -> dict[str, object]:
     for path in sorted(_files(root)):
         key = path.relative_to(root).as_posix()
         try:
-            data = path.read_bytes()
+            data = read_inside(folder, str(path), _LARGEST)
+        except (Outside, Misfit):
+            continue  # something else has taken its place
         except OSError as fault:
             raise MachineError(f"cannot read {path.name}: {fault.strerror}", where=f"{FOLDER}/{key}", hint="fix its permissions") from fault
         left -= len(data)
@@ -48,9 +52,12 @@ def read(folder: Path, place: str = FOLDER) -> dict[str, object]:
     return found
 
 
-def write(folder: Path, values: Mapping[str, object], place: str = FOLDER, put: Put = write_whole) -> None:
-    """Write `values` into the environment of the workspace `folder`, each whole or not at all; None removes; raises ConfigError, MachineError."""
-    root = _root(folder, place)
+def write(folder: Path, values: Mapping[str, object], place: str = FOLDER, put: Put | None = None) -> None:
+    """Write `values` into the environment of the workspace `folder`, each whole or not at all; None removes; raises ConfigError, MachineError.
+
+    `put` writes a file, where the folder is one that nobody else can change.
+    """
+    root, put = _root(folder, place), put or partial(_put, folder)
     places = {key: _place(root, key) for key in values}
     for key, value in values.items():
         text, data = places[key], places[key].with_name(places[key].name + _JSON)
@@ -60,15 +67,19 @@ def write(folder: Path, values: Mapping[str, object], place: str = FOLDER, put: 
             written = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
             put(data, written.encode(errors="replace"))
         for stale in (text, data) if value is None else ((data,) if isinstance(value, str) else (text,)):
-            _remove(stale)
+            _remove(folder, stale)
 
 
 def _root(folder: Path, place: str) -> Path:
     """The environment's folder; raises ConfigError where a link has put it outside of the workspace."""
     root = folder / place
     if not root.resolve().is_relative_to(folder.resolve()):
-        raise ConfigError("the pipeline environment leads out of the workspace", where=place, hint="remove the link: it is a folder of the workspace")
+        raise _led_out(place)
     return root
+
+
+def _led_out(place: str) -> ConfigError:
+    return ConfigError("the pipeline environment leads out of the workspace", where=place, hint="remove the link: it is a folder of the workspace")
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -102,8 +113,19 @@ def _place(root: Path, key: str) -> Path:
     return path
 
 
-def _remove(path: Path) -> None:
+def _put(folder: Path, path: Path, data: bytes) -> None:
     try:
-        path.unlink(missing_ok=True)
+        write_inside(folder, str(path), data)
+    except Outside as fault:
+        raise _led_out(path.name) from fault
+    except OSError as fault:
+        raise unwritten(path, fault) from fault
+
+
+def _remove(folder: Path, path: Path) -> None:
+    try:
+        remove_inside(folder, str(path))
+    except Outside as fault:
+        raise _led_out(path.name) from fault
     except OSError as fault:
         raise MachineError(f"cannot remove {path.name}: {fault.strerror}", where=str(path), hint="fix the folder's permissions") from fault
