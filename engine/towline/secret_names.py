@@ -10,6 +10,8 @@ from urllib.parse import unquote
 from towline.files import resource_text
 from towline.written import text_of
 
+_OF_FILES = re.compile(r"dockerconfigjson(cpe)?|kubeconfig")  # names of what may be the path of a file as well
+_PATH = re.compile(r"(?!\s*\{)[^\n]{1,255}")  # what is in such files is longer, or JSON
 _LEFT_OUT = re.compile(r"[^a-z0-9]+")
 _LOGIN = re.compile(r"://[^/\s?#:]*:([^/\s?#]+)@")  # up to the last @: a password may hold one
 
@@ -19,6 +21,11 @@ def is_secret(key: str) -> bool:
     name = _last(key)
     found = _within().search(name) or name in _listed("=")
     return bool(found) and not name.endswith(_listed("-"))
+
+
+def is_path(key: str, text: str) -> bool:
+    """Whether the text of a key such as `dockerConfigJSON` is the path of the file that it may be instead."""
+    return bool(_OF_FILES.search(_last(key)) and _PATH.fullmatch(text))
 
 
 def names_nothing(key: str) -> bool:
@@ -49,7 +56,8 @@ def _inner(
         return
     for key, inner in value.items():
         free = keyed and not named and isinstance(inner, dict) and names_nothing(str(key))
-        yield inner, named or (keyed and not free and is_secret(str(key))), not free
+        path = isinstance(inner, str) and is_path(str(key), inner)
+        yield inner, named or (keyed and not free and not path and is_secret(str(key))), not free
 
 
 def _texts(value: str | float, *, named: bool) -> Iterator[str]:

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from towline.config.catalog import all_schemas
+from towline.config.schema import StepSchema
 from towline.files import resource_text
 from towline.secret_names import is_secret, names_nothing, secret_texts
 
@@ -46,6 +47,9 @@ def test_what_says_where_a_secret_is_or_what_it_is_called_is_none(key: str) -> N
     ({"secretId": 12, "pin/password": 0.5}, {"12", "0.5"}),
     ({"container/registryUrl": "https://bob:p1@r/x"}, {"p1"}),
     ({"list": ["clone https://bob:p%401@r and https://ann:a@b@r/x"]}, {"p%401", "p@1", "a@b"}),
+    ({"dockerConfigJSON": "ws@tmp/secretFiles/config.json", "a/kubeConfig": "/home/ci/.kube/config"}, set()),
+    ({"dockerConfigJSON": '{"auths": {}}', "kubeConfig": "a: 1\nb: 2", "kubeconfig": "k" * 256}, {'{"auths": {}}', "a: 1\nb: 2", "k" * 256}),
+    ({"secret": {"kubeConfig": "p1"}, "privateKey": "keys/x"}, {"p1", "keys/x"}),
     ({"url": "https://bob@r", "ssh": "git@host:a/b", "port": "https://host:443/a@b", "query": "https://host?x:y@z"}, set()),
 ])
 def test_secrets_are_found_at_every_depth(values: dict[str, object], expected: set[str]) -> None:
@@ -80,9 +84,17 @@ def test_depth_costs_no_stack() -> None:
 
 
 @pytest.mark.parametrize("schema", all_schemas(), ids=lambda schema: schema.name)
-def test_every_map_of_a_step_whose_keys_are_people_s_words_is_in_the_list(schema: object) -> None:
-    maps = [one for one in schema.parameters if one.type == "map" or one.format == "hosts"]  # type: ignore[attr-defined]
+def test_every_map_of_a_step_whose_keys_are_people_s_words_is_in_the_list(schema: StepSchema) -> None:
+    maps = [one for one in schema.parameters if one.type == "map" or one.format == "hosts"]
     assert [one.name for one in maps if not names_nothing(one.name)] == []
+
+
+@pytest.mark.parametrize("schema", all_schemas(), ids=lambda schema: schema.name)
+def test_every_secret_of_a_step_is_one_by_its_name(schema: StepSchema) -> None:
+    assert [one.name for one in schema.parameters if one.secret and not is_secret(one.name)] == []
+    known = {"dockerConfigJSON", "dockerConfigJSONCPE", "kubeConfig", "credentials", "containerRegistrySecret", "createDockerRegistrySecret"}
+    assert {one.name for one in schema.parameters if is_secret(one.name) and not one.secret} <= known
+    assert [one.name for one in schema.credentials if is_secret(one.name)] == []
 
 
 def test_the_list_holds_only_what_its_readers_know() -> None:

@@ -19,7 +19,7 @@ from towline.facts import PipelineEnvironment
 from towline.files import version
 from towline.pipeline import environment
 from towline.proxies import Proxies
-from towline.secret_names import secret_texts
+from towline.secret_names import is_path, secret_texts
 from towline.suggest import nearest
 from towline.written import from_json
 
@@ -168,7 +168,8 @@ def _secrets(call: Call, prefix: str) -> dict[str, object]:
 def _secret(call: Call, name: str, text: str) -> object:
     """What a variable holds for the entry `name` of the request: a text that is secret as a whole, or JSON with secrets in it."""
     if name not in call.request.encoded:
-        call.console.hide(text)
+        if not is_path(name, text):
+            call.console.hide(text)
         return text
     try:
         return from_json(text)

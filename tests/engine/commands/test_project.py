@@ -168,6 +168,11 @@ def test_what_travelled_as_json_is_what_it_was(workspace: Path) -> None:
     assert "UPPER" in ending.message + ending.hint  # the name of an image, which no mask hides
 
 
+def test_the_path_of_a_docker_configuration_is_no_secret(workspace: Path) -> None:
+    secrets = {"parameters/dockerConfigJSON": "V"}
+    assert ".docker/a.json!" in quoted(workspace, ".docker/a.json", {"V": ".docker/a.json"}, secrets=secrets)[0]
+
+
 @pytest.mark.parametrize("text", ["open-sesame", "", "[" * 100_000])
 def test_a_variable_without_json_is_a_usage_error_that_does_not_show_it(workspace: Path, text: str) -> None:
     ending = call(workspace, {"V": text}, secrets={"parameters/targetImages": {"json": "V"}})
