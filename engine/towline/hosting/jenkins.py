@@ -1,0 +1,179 @@
+"""Jenkins' own store of credentials: one secret text there is read and gets another secret (user guide of its credentials plugin, "REST API").
+
+What it holds nobody can read: that it has taken a secret is known by its answer, and by the credential being there afterwards as before.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+from urllib.parse import quote, urlsplit
+from xml.etree import ElementTree as ET
+
+from towline.addressees import Place
+from towline.errors import ConfigError, CredentialError, TransportError
+from towline.exchange import HttpRequest
+from towline.retry import pause
+from towline.secret import Login
+from towline.shown import words
+from towline.transport import Transport
+
+_BODY = 1024 * 1024
+_TRIES = 4
+_FOLDER = re.compile(r"(/job/[^/]+)+/?\Z")
+_KIND = "org.jenkinsci.plugins.plaincredentials.impl.StringCredentialsImpl"
+_DECLARATION = re.compile(rb"\A\s*<\?xml[^>]*\?>")  # Jenkins writes XML 1.1, which the parser does not know by name
+
+
+class JenkinsUnreachable(CredentialError):
+    """A Jenkins that could not be reached, or could not answer."""
+
+    category = "infrastructure"
+    usual_hint = "check jenkinsUrl and the network, and run the step again"
+
+
+class NotKnown(JenkinsUnreachable):
+    """Nobody knows whether Jenkins has taken the secret."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """A credential by its id in a domain of Jenkins' own store, or of a folder's where the URL leads to one (`.../job/NAME`)."""
+
+    url: str
+    domain: str
+    id: str
+
+    @property
+    def root(self) -> str:
+        """Jenkins itself."""
+        return _FOLDER.sub("", self.url.rstrip("/"))
+
+    @property
+    def address(self) -> str:
+        """The credential as a file of XML."""
+        store = "folder" if _FOLDER.search(self.url) else "system"
+        return f"{self.url.rstrip('/')}/credentials/store/{store}/domain/{quote(self.domain, safe='')}/credential/{quote(self.id, safe='')}/config.xml"
+
+
+def jenkins_place(url: str) -> Place:
+    """Where a Jenkins is."""
+    parts = urlsplit(url.strip())
+    return Place(scheme=parts.scheme.lower(), host=parts.netloc.lower())
+
+
+class CredentialStore:
+    """The slot in its Jenkins, spoken to as the user of the login; `may_hold`: the secret was sent there, and has not been refused for certain."""
+
+    def __init__(self, slot: Slot, login: Login, transport: Transport) -> None:
+        self.slot = slot
+        self.host = urlsplit(slot.url).netloc
+        self.may_hold = False
+        self._login, self._transport = login, transport
+        basic = b64encode(f"{login.username}:{login.password}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {basic}", "Accept": "*/*", "User-Agent": "towline"}
+
+    def check(self) -> None:
+        """Pass where the credential is there, is a secret text, and may be read; raises CredentialError, JenkinsUnreachable and ConfigError."""
+        self._read()
+
+    def put(self, secret: str) -> None:
+        """Give the credential this secret and leave all else of it as it is.
+
+        Raises as `check` does where Jenkins has not taken it for certain, and NotKnown where nobody knows.
+        """
+        data = self._with(self._read(), secret)
+        headers = {**self._headers, **self._crumb(), "Content-Type": "application/xml"}
+        self.may_hold = True
+        self._send(HttpRequest(method="POST", url=self.slot.address, headers=headers, body=data))
+        try:
+            self._read()
+        except (CredentialError, ConfigError) as fault:
+            raise self._not_known(f"it said so, and now {fault.message}") from fault
+
+    def _read(self) -> ET.Element:
+        status, data, _ = self._ask(HttpRequest(method="GET", url=self.slot.address, headers=self._headers))
+        if not 200 <= status < 300:
+            self._refuse(status, "read")
+        found = _parsed(data)
+        if found is None or found.tag != _KIND or found.findtext("id") != self.slot.id:
+            what = "is no secret text" if found is not None and found.findtext("id") == self.slot.id else "is not what Jenkins answers with"
+            raise ConfigError(f"the credential {self.slot.id!r} of Jenkins at {self.host} {what}", where=self.slot.address,
+                              hint="name a credential of the kind secret text; check jenkinsUrl and jenkinsCredentialDomain")
+        return found
+
+    def _with(self, found: ET.Element, secret: str) -> bytes:
+        """The credential with another secret in it."""
+        for old in found.findall("secret"):
+            found.remove(old)
+        ET.SubElement(found, "secret").text = secret
+        return ET.tostring(found, encoding="unicode").encode()
+
+    def _crumb(self) -> Mapping[str, str]:
+        """What Jenkins wants with a POST to know that it is no browser's that was led here; nothing where it does not ask for it, as with API tokens."""
+        status, data, cookies = self._ask(HttpRequest(method="GET", url=f"{self.slot.root}/crumbIssuer/api/json", headers=self._headers))
+        try:
+            answer = json.loads(data) if status == 200 else {}
+            name, crumb = str(answer["crumbRequestField"]), str(answer["crumb"])
+        except (ValueError, KeyError, TypeError):
+            return {}
+        if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not re.fullmatch(r"[\x21-\x7e]+", crumb):
+            return {}
+        return {name: crumb, **({"Cookie": cookies} if cookies else {})}  # it counts within one session
+
+    def _send(self, request: HttpRequest) -> None:
+        """Until Jenkins says that it has taken it, or has not: the same once more does no harm, but may not hide that the first was taken."""
+        why = ""
+        for attempt in range(_TRIES):
+            if why:
+                self._transport.clock.sleep(pause(attempt, self._transport.clock))
+            try:
+                status, _, _ = self._ask(request)
+            except JenkinsUnreachable as fault:
+                why = fault.message
+                continue
+            if 200 <= status < 300:
+                return
+            if 400 <= status < 500 and status not in (408, 429) and not why:
+                self.may_hold = False
+                self._refuse(status, "change")
+            why = f"it answers with HTTP {status}"
+        raise self._not_known(why)
+
+    def _ask(self, request: HttpRequest) -> tuple[int, bytes, str]:
+        """Status, body and cookies of the answer."""
+        try:
+            with self._transport.request(request) as response:
+                cookies = "; ".join(one.partition(";")[0].strip() for one in response.headers.get_all("Set-Cookie", []))
+                return response.status, response.read_capped(_BODY), cookies
+        except TransportError as fault:
+            raise JenkinsUnreachable(f"Jenkins at {self.host} cannot be reached: {fault}", where=self.slot.url) from fault
+
+    def _refuse(self, status: int, what: str) -> NoReturn:
+        """Raise what the status of an answer means."""
+        said = f"Jenkins at {self.host} does not let {self._login.username!r} {what} the credential {self.slot.id!r} (HTTP {status})"
+        if status == 404:
+            what = f"has no credential {self.slot.id!r} in the domain {self.slot.domain!r}, or {self._login.username!r} may not see it"
+            raise ConfigError(f"Jenkins at {self.host} {what}", where=self.slot.address,
+                              hint="check the id, jenkinsCredentialDomain, and that jenkinsUrl leads to the folder that holds it")
+        if status >= 500:
+            raise JenkinsUnreachable(f"Jenkins at {self.host} cannot answer (HTTP {status})", where=self.slot.url)
+        if 300 <= status < 400:
+            raise CredentialError(f"Jenkins at {self.host} sends the request to another place, and a login does not follow", where=self.slot.url,
+                                  hint="give the URL that Jenkins itself answers at, and an API token for jenkinsToken")
+        raise CredentialError(said, where=self._login.origin, hint="the user needs the permissions Credentials/View and Credentials/Update, and an API token")
+
+    def _not_known(self, why: str) -> NotKnown:
+        return NotKnown(f"nobody knows whether Jenkins at {self.host} has taken the new secret: {words(why, 300)}", where=self.slot.address)
+
+
+def _parsed(data: bytes) -> ET.Element | None:
+    """The element, None for what is no XML, or XML that declares what it is made of."""
+    try:
+        return None if b"<!" in data else ET.fromstring(_DECLARATION.sub(b"", data))  # noqa: S314 - without declarations there is nothing to expand
+    except ET.ParseError:
+        return None
