@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TextIO
 
 from towline import alarm, dispatch
 from towline.commands.call import Call
-from towline.commands.parser import arguments, chosen, shared, spelled_out, verbosity
+from towline.commands.parser import apart, arguments, chosen, shared, spelled_out, verbosity
 from towline.console import VERBOSE, Console, Output
 from towline.detail import send_to
 from towline.errors import Interrupted, MachineError, TowlineError
@@ -65,6 +65,7 @@ def _flushed() -> bool:
 
 def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO, err: TextIO) -> int:
     """Run the command that `words` name and give its exit code; a result file is written on every way out."""
+    words, program = apart(words)
     console, output = Console(err, environ), Output(out)
     use(console.masks)
     if list(words) in (["--version"], ["version"]):  # before argparse is set up: half of what the answer would cost
@@ -87,7 +88,8 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
                 request = identity = replace(request, stage=module.STAGE(taken))
             failure = getattr(module, "FAILURE", 0)
             identity = replace(identity, step=step or identity.step)
-            call = Call(request=request, requested=bool(common.request), environ=taken, folder=_here(), console=console, out=output)
+            call = Call(request=request, requested=bool(common.request), environ=taken, folder=_here(), console=console, out=output,
+                        program=program)
             enter_workspace(call.folder, taken)
             ending = module.execute(arguments(parser, rest, common, module), call)
     except TowlineError as fault:

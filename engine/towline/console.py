@@ -64,6 +64,12 @@ class Console:
         except (OSError, ValueError):  # no terminal, or one that does not say
             return _WIDTH
 
+    def relay(self, text: str) -> None:
+        """What a program of the caller's own has written: without secrets, and else as it is."""
+        with contextlib.suppress(OSError, ValueError), self._guard:
+            self._stream.write(self._cleared() + self.mask(text))
+            self._stream.flush()
+
     def renew(self, *lines: str) -> None:
         """Show `lines` instead of those that the last call shows; the next line of the log takes their place."""
         if self.level == QUIET:

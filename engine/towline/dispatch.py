@@ -16,6 +16,7 @@ COMMANDS = {
     "getConfig": ("towline.commands.get_config", "print a configuration as Piper's command of that name"),
     "checkIfStepActive": ("towline.commands.check_if_step_active", "answer as Piper's command of that name"),
     "explain": ("towline.commands.explain", "say which value every parameter of a step has, and where it comes from"),
+    "exec": ("towline.commands.exec", "run a program with credentials of Vault in its environment"),
     "lint": ("towline.commands.lint", "say everything that is wrong in the configuration"),
     "schema": ("towline.commands.schema", "print the JSON Schema of .pipeline/config.yml, for editors"),
     "completion": ("towline.commands.completion", "print the completion of commands and flags for a shell"),

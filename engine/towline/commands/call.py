@@ -12,7 +12,10 @@ from towline.wire import Request
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call of the engine; `requested` tells the Jenkins library's call from one in a shell; `out` is standard output."""
+    """One call of the engine; `requested` tells the Jenkins library's call from one in a shell; `out` is standard output.
+
+    `program` is what stands behind `--`, for the command that runs one.
+    """
 
     request: Request
     requested: bool
@@ -20,3 +23,4 @@ class Call:
     folder: Path
     console: Console
     out: Output
+    program: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "json": {"action": "store_true", "help": "print the result to standard output"},
 }
 VERBOSITY = {"--verbose": "also log what is asked of hosts and programs", "--quiet": "log warnings and errors only"}
+RUNS = "exec"
 _ALONE = {"help": "show the help of a command, or of a step", "version": "show the version"}
 
 
@@ -42,6 +43,15 @@ class Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print a help; raises MachineError where argparse would say nothing of a full disk."""
         Output(file or io.StringIO()).write(message)
+
+
+def apart(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """The words that are ours, and those of the program that `exec` runs, which stand behind `--`."""
+    ours = list(words)
+    if "--" not in ours or RUNS not in ours[: ours.index("--")]:
+        return ours, ()
+    at = ours.index("--")
+    return ours[:at], tuple(ours[at + 1 :])
 
 
 def spelled_out(words: Sequence[str]) -> list[str]:

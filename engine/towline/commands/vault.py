@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from towline import dispatch
 from towline.addressees import Addressees, Standing
@@ -17,13 +18,14 @@ from towline.config.trust import rules_of
 from towline.config.vault import Answer, Plan, admit, answers, plan
 from towline.config.vault_login import bindable, lacking
 from towline.connections import Network
+from towline.errors import CredentialError
 from towline.steps.authorities import certificates
 from towline.tls import Tls
 from towline.vault.files import secret_files
 from towline.vault.here import there
-from towline.vault.logins import SECRETS, VaultLogin
+from towline.vault.logins import APP_ROLE, SECRETS, TOKEN, VaultLogin, ways
 
-__all__ = ["bindable", "from_vault", "plan_of"]
+__all__ = ["bindable", "entered", "from_vault", "plan_of"]
 
 
 @contextlib.contextmanager
@@ -32,17 +34,17 @@ def from_vault(schema: StepSchema, inputs: Inputs, call: Call, standing: Callabl
 
     `standing` says what is built, for what the project may name. Raises ConfigError, CredentialError (VaultUnreachable too) and MachineError.
     """
-    for name in SECRETS:
-        call.console.hide(call.environ.get(name, "").strip())
     asked = plan_of(schema, inputs)
-    entry = login(asked, call) if asked else None
+    entry = _login(asked, call) if asked else None
     if asked is None or entry is None:
         if asked and (said := lacking(asked.settings, there(call.environ))):
             call.console.note(said)
         yield None
         return
-    admit(asked, Addressees(rules_of(asked.settings, standing), say=call.console.say, warn=call.console.warn), entry, call.request.bound_ids)
-    found = _ask(asked, entry, call)
+    with _opened(asked, entry, call, standing) as vault:
+        found = tuple(answers(asked.questions, vault.read))
+        vault.confirm()
+    call.console.say(f"Vault at {vault.host}: {', '.join(answer.parameter for answer in found) or 'nothing for this step'}")
     for answer in found:
         call.console.hide(answer.value)
     if not any(answer.file for answer in found):
@@ -57,15 +59,32 @@ def plan_of(schema: StepSchema, inputs: Inputs) -> Plan | None:
     return plan(schema, vault_schema(), inputs)
 
 
-def _ask(asked: Plan, entry: VaultLogin, call: Call) -> tuple[Answer, ...]:
-    """All answers of the server; the login is over when they are there."""
-    trusted = certificates(asked.settings, call.console, folder=call.folder, environ=call.environ)
-    network = Network(tls=Tls(trusted))
+@contextlib.contextmanager
+def entered(asked: Plan, call: Call, standing: Callable[[], Standing]) -> Iterator[Any]:
+    """The server between log-in and log-out, for what is `asked` there; raises as `from_vault` does, and CredentialError without a login."""
+    entry = _login(asked, call)
+    if entry is None:
+        why = lacking(asked.settings, there(call.environ))
+        raise CredentialError(f"there is no login for Vault{f': {why}' if why else ''}", where=asked.server.origin,
+                              hint=f"set {ways(TOKEN)}, or {ways(APP_ROLE)}; or skipVault: true")
+    with _opened(asked, entry, call, standing) as vault:
+        yield vault
+
+
+def _login(asked: Plan, call: Call) -> VaultLogin | None:
+    """The login, which is masked from here on; None without one."""
+    for name in SECRETS:
+        call.console.hide(call.environ.get(name, "").strip())
+    return login(asked, call)
+
+
+@contextlib.contextmanager
+def _opened(asked: Plan, entry: VaultLogin, call: Call, standing: Callable[[], Standing]) -> Iterator[Any]:
+    """The server, which may have the login; it is over when the block ends."""
+    admit(asked, Addressees(rules_of(asked.settings, standing), say=call.console.say, warn=call.console.warn), entry, call.request.bound_ids)
+    network = Network(tls=Tls(certificates(asked.settings, call.console, folder=call.folder, environ=call.environ)))
     with dispatch.part("vault_client").Vault(asked.server.url, entry, console=call.console, network=network) as vault:
-        found = tuple(answers(asked.questions, vault.read))
-        vault.confirm()
-    call.console.say(f"Vault at {vault.host}: {', '.join(answer.parameter for answer in found) or 'nothing for this step'}")
-    return found
+        yield vault
 
 
 def _layer(found: Sequence[Answer], paths: Mapping[str, str]) -> Layer:
