@@ -26,6 +26,7 @@ STEPS = {
     "imagePushToRegistry": "towline.steps.image_push_to_registry",
     "gitOpsUpdateDeployment": "towline.steps.gitops_update_deployment",
     "containerPushToRegistry": "towline.steps.container_push_to_registry",
+    "vaultRotateSecretId": "towline.steps.vault_rotate_secret_id",
 }
 
 SOURCES = {

@@ -32,6 +32,10 @@ PIPER = {
         "dockerCredentialsId", "dockerRegistryUrl", "dockerArchive", "dockerBuildImage", "dockerImage", "skopeoImage", "sourceImage", "sourceRegistryUrl",
         "sourceCredentialsId", "tagLatest", "tagArtifactVersion",
     },
+    "vaultRotateSecretId": {
+        "secretStore", "jenkinsUrl", "jenkinsCredentialDomain", "jenkinsUsername", "jenkinsToken", "vaultAppRoleSecretTokenCredentialsId", "vaultServerUrl",
+        "vaultNamespace", "daysBeforeExpiry",
+    },
 }
 
 

@@ -64,6 +64,7 @@ def test_secrets_are_found_at_every_depth(values: dict[str, object], expected: s
     ({"containers": {"app": {"password": "p1"}}}, {"p1"}),
     ({"containers": [{"password": "p1"}]}, {"p1"}),
     ({"secret": {"credentials": {"x": "p1"}}}, {"p1"}),
+    ({"steps": {"vaultRotateSecretId": {"secretStore": "ado", "jenkinsToken": "p1"}}, "stages": {"Secret Stage": {"a": "b"}}}, {"p1"}),
 ])
 def test_maps_whose_keys_are_people_s_words_hold_none_by_these(values: dict[str, object], expected: set[str]) -> None:
     assert set(secret_texts(values)) == expected

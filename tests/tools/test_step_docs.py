@@ -80,7 +80,8 @@ def test_the_contracts_table_names_steps_by_name_or_all() -> None:
 | variable | `d` |
 """
     assert own_names(contract) == {
-        "imagePushToRegistry": {"a", "b", "c"}, "gitOpsUpdateDeployment": {"c"}, "containerPushToRegistry": {"c"}}
+        "imagePushToRegistry": {"a", "b", "c"}, "gitOpsUpdateDeployment": {"c"}, "containerPushToRegistry": {"c"},
+        "vaultRotateSecretId": {"c"}}
 
 
 @pytest.mark.parametrize(("fields", "cell", "text"), [

@@ -21,14 +21,15 @@ from towline.config.rules import checked
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
 from towline.config.trust import named_by, password_of, registry_place, rules_of
-from towline.config.vault import Plan, path_word, place_of, plan
+from towline.config.vault import Plan, named_of, path_word, place_of, plan, server_of
 from towline.config.vault_login import bindable, credential_of, login_of, namespace_word, role_of, role_word
 from towline.errors import TowlineError, UsageError
+from towline.hosting.jenkins import jenkins_place
 from towline.shown import tame_lines
 from towline.steps.deployment import app_login
 from towline.steps.deployment.remote import git_place, key_word
 from towline.vault.here import there
-from towline.vault.logins import TOKEN, TOKEN_VARIABLE, VaultLogin
+from towline.vault.logins import APP_ROLE, ROLE_ID, SECRET_ID, TOKEN, TOKEN_VARIABLE, VaultLogin
 from towline.wire import SUCCESS, Outcome
 
 _REGISTRIES = {
@@ -39,6 +40,7 @@ _REGISTRIES = {
     "gitOpsUpdateDeployment": (("targetRegistryUser", "targetRegistryPassword", "containerRegistryUrl"),),
 }
 _TOKEN = VaultLogin(method=TOKEN, source=(TOKEN_VARIABLE,), origin=TOKEN_VARIABLE)
+_APP_ROLE = VaultLogin(method=APP_ROLE, source=(ROLE_ID, SECRET_ID), origin=f"{ROLE_ID} and {SECRET_ID}")
 _Use = tuple[Credential, Place, Named]
 
 
@@ -122,7 +124,12 @@ def _allowing(wanted: Sequence[tuple[str, str, str]]) -> Iterator[str]:
 
 
 def _rows(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing]) -> Iterator[_Row]:
-    """The step's credentials, of settings with faults as well."""
+    """The step's credentials, each once, of settings with faults as well."""
+    found = {(row.what, row.to): row for row in reversed([*_all_rows(schema, inputs, standing)])}
+    yield from reversed(found.values())
+
+
+def _all_rows(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing]) -> Iterator[_Row]:
     settings = _settings(schema, inputs)
     rules = rules_of(settings, standing)
     yield from _vault(schema, inputs, standing)
@@ -131,8 +138,9 @@ def _rows(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing]) 
         for credential, place, named in _uses(schema.name, one):
             to = f"{place.scheme}://{place.host}"
             yield _row(schema.name, credential.what, to, partial(word, rules, credential, place, named))
-    by = "the key of each in that configuration, its own record, within credentialHosts"
-    yield _Row(step=schema.name, what="logins of dockerConfigJSON, else of the agent's Docker configuration", to="their registries", by=by)
+    if settings.has("dockerConfigJSON"):
+        by = "the key of each in that configuration, its own record, within credentialHosts"
+        yield _Row(step=schema.name, what="logins of dockerConfigJSON, else of the agent's Docker configuration", to="their registries", by=by)
 
 
 def _settings(schema: StepSchema, inputs: Inputs) -> Settings:
@@ -200,7 +208,7 @@ def _login(step: str, asked: Plan, inputs: Inputs, rules: Rules) -> Iterator[_Ro
         yield _id_row(step, settings, VAULT_CREDENTIALS[name], rules)
     login = replace(_TOKEN, source=tuple(ids), origin=" and ".join(ids)) if ids else login
     credential = credential_of(login, ids)
-    yield _row(step, credential.what, asked.server.url, partial(word, rules, credential, place_of(asked), asked.named))
+    yield _row(step, credential.what, asked.server.url, partial(word, rules, credential, place_of(asked.server), asked.named))
     yield from _choice(step, f"the role {role_of(login)} in Vault", lambda: role_word(rules, settings, login))
     yield from _choice(step, f"the namespace {login.namespace} in Vault", lambda: namespace_word(rules, settings, login, asked.paths))
 
@@ -217,7 +225,7 @@ def _choice(step: str, what: str, ask: Callable[[], Word | None]) -> Iterator[_R
 
 def _uses(step: str, settings: Settings) -> Iterator[_Use]:
     """Logins for registries, then what opens the repository, as far as it is known where they are to go."""
-    for user, password, url in _REGISTRIES[step]:
+    for user, password, url in _REGISTRIES.get(step, ()):
         if settings.given(url) and (settings.has(f"{password[:6]}RegistryUrl") or settings.given(password)):
             with suppress(TowlineError):
                 place = registry_place(settings.text(url))
@@ -225,6 +233,19 @@ def _uses(step: str, settings: Settings) -> Iterator[_Use]:
     if settings.has("serverUrl") and settings.given("serverUrl"):
         with suppress(TowlineError):
             yield from _git(settings)
+    if settings.has("jenkinsUrl"):
+        with suppress(TowlineError):
+            yield from _rotation(settings)
+
+
+def _rotation(settings: Settings) -> Iterator[_Use]:
+    """What renews a secret id: the AppRole's login for Vault, and the user of Jenkins; raises ConfigError for a URL that is none."""
+    if settings.given("vaultServerUrl"):
+        ids = {name: settings.text(entry) for name, entry in VAULT_CREDENTIALS.items() if name in _APP_ROLE.source and settings.given(entry)}
+        yield credential_of(_APP_ROLE, ids), place_of(server_of(settings)), named_of(settings)
+    if settings.given("jenkinsUrl"):
+        login = _known(settings, "jenkinsToken", password_of(settings, "jenkinsUsername", "jenkinsToken"))
+        yield login, jenkins_place(settings.text("jenkinsUrl")), named_by(settings, "jenkinsUrl", jenkins_place)
 
 
 def _git(settings: Settings) -> Iterator[_Use]:

@@ -108,7 +108,7 @@ def plan(step: StepSchema, vault: StepSchema, inputs: Inputs, ask: Ask | None = 
         return None
     sure, bounds = _trusted(step, metadata, own, ask)
     chosen = {path: origin for one in asked for path, origin in one.origins.items() if path not in sure}
-    return Plan(server=_server(settings), questions=asked, settings=settings, named=_named(settings), chosen=chosen, bounds=bounds)
+    return Plan(server=server_of(settings), questions=asked, settings=settings, named=named_of(settings), chosen=chosen, bounds=bounds)
 
 
 def _only(values: Mapping[str, object], names: Collection[str]) -> Mapping[str, object]:
@@ -131,7 +131,7 @@ def admit(plan: Plan, addressees: Addressees, login: VaultLogin, bound: Mapping[
 
     `bound` says which Jenkins credentials variables come from.
     """
-    addressees.admit(credential_of(login, bound or {}), place_of(plan), plan.named)
+    addressees.admit(credential_of(login, bound or {}), place_of(plan.server), plan.named)
     for said in (role_word(addressees.rules, plan.settings, login), namespace_word(addressees.rules, plan.settings, login, plan.paths)):
         if said:
             addressees.tell(said)
@@ -139,9 +139,9 @@ def admit(plan: Plan, addressees: Addressees, login: VaultLogin, bound: Mapping[
         addressees.tell(path_word(addressees.rules, path, origin, settings=plan.settings, bounds=plan.bounds))
 
 
-def place_of(plan: Plan) -> Place:
+def place_of(server: Server) -> Place:
     """Where the login is to go."""
-    scheme, host = _place(plan.server.url)
+    scheme, host = _place(server.url)
     return Place(scheme=scheme, host=host)
 
 
@@ -174,7 +174,7 @@ def _metadata(step: StepSchema, vault: StepSchema) -> StepSchema:
 # ---- where
 
 
-def _server(settings: Settings) -> Server:
+def server_of(settings: Settings) -> Server:
     """The server; raises ConfigError, and CredentialError where the login would go over plain http."""
     url, origin = settings.text(URL).strip().rstrip("/"), settings.origin(URL)
     scheme, host = _place(url)
@@ -186,7 +186,7 @@ def _server(settings: Settings) -> Server:
     return Server(url=url, namespace=settings.text(NAMESPACE).strip("/"), origin=origin)
 
 
-def _named(settings: Settings) -> Named:
+def named_of(settings: Settings) -> Named:
     """Who names the server: where a trusted layer does, no other one is the project's to name, since it would get the login of every secret."""
     texts = [text.strip().rstrip("/") for text in settings.trusted_texts(URL)]
     same = [_place(text) for text in texts if _whole(text) == _whole(settings.text(URL))]

@@ -128,7 +128,7 @@ def test_whatever_pushes_or_deploys_is_marked_so() -> None:
     assert {name for name, publishes in steps.items() if publishes} == {
         "kanikoExecute", "cnbBuild", "buildExecute", "imagePushToRegistry", "gitOpsUpdateDeployment", "containerPushToRegistry", "multicloudDeploy",
         "cloudFoundryDeploy", "neoDeploy", "kubernetesDeploy", "nexusUpload", "tmsUpload", "tmsExport", "githubPublishRelease", "transportRequestUploadCTS",
-        "artifactPrepareVersion",
+        "artifactPrepareVersion", "vaultRotateSecretId",
     }
 
 

@@ -1,0 +1,165 @@
+"""vaultRotateSecretId: a new secret id for the AppRole of the build before the old one expires, stored where builds take it from.
+
+At no moment is there none that is good: the new one is made, logs in, and is stored. The old one is left to expire: builds that run now have it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+from towline.config.settings import Settings
+from towline.config.trust import named_by, password_of
+from towline.config.vault import named_of, place_of, server_of
+from towline.config.vault_login import MOUNT, clean, credential_of
+from towline.connections import Network
+from towline.errors import ConfigError, CredentialError
+from towline.hosting.jenkins import CredentialStore, NotKnown, Slot, jenkins_place
+from towline.image import is_loopback
+from towline.proxies import Proxies
+from towline.secret import Login
+from towline.steps.authorities import authorities
+from towline.steps.task import Task
+from towline.tls import Tls
+from towline.transport import Transport
+from towline.vault.access import Access
+from towline.vault.logins import APP_ROLE, METHODS, ROLE_ID, SECRET_ID, VaultLogin
+from towline.vault.secret_ids import SecretId, SecretIds
+from towline.wire import SUCCESS, UNCHANGED, Outcome
+
+_ID = "vaultAppRoleSecretTokenCredentialsId"
+_SHOWN = "%Y-%m-%d %H:%M UTC"
+
+
+def run(task: Task) -> Outcome:
+    """Ask Vault how long the secret id lives, and renew it if that is not long any more."""
+    slot, login = _slot(task.settings), _login(task)
+    with _vault(task, login) as access:
+        ids = SecretIds(access)
+        held = ids.look(login.proof())
+        if not _due(task, held):
+            return Outcome(status=UNCHANGED, summary=f"the secret id of the AppRole {held.role} {_life(held)}", outputs=_outputs(slot, held))
+        network = Network(proxies=Proxies(task.environ), tls=Tls(authorities(task)))
+        with Transport(network=network, hide=task.console.hide) as transport:
+            store = CredentialStore(slot, _jenkins_login(task, slot), transport)
+            store.check()  # before there is anything to store
+            if task.dry_run:
+                return Outcome(status=SUCCESS, summary=f"the secret id of the AppRole {held.role}, which {_life(held)}, would be renewed",
+                               outputs=_outputs(slot, held))
+            return _renew(task, ids, held, store, replace(login, origin="the new secret id"))
+
+
+def _renew(task: Task, ids: SecretIds, held: SecretId, store: CredentialStore, login: VaultLogin) -> Outcome:
+    """A new one, stored; where Jenkins has not taken it for certain, it is ended again, and the old one stays what it was."""
+    fresh = ids.make(held)
+    task.console.hide(fresh.secret)
+    try:
+        made = _proven(task, replace(login, proof=lambda: fresh.secret))
+        store.put(fresh.secret)
+    except BaseException as fault:
+        if store.may_hold:
+            if isinstance(fault, NotKnown):
+                fault.hint = "both secret ids are good, the old one and the new one: whichever Jenkins has logs in; run the step again"
+        else:
+            _end(task, ids, held.role, fresh.accessor)
+        raise
+    task.console.say(f"the old secret id is left as it is, for builds that have it now: it {_life(held)}")
+    where = f"the credential {store.slot.id!r} of Jenkins at {store.host}"
+    return Outcome(status=SUCCESS, outputs=_outputs(store.slot, made, renewed=True),
+                   summary=f"the secret id of the AppRole {held.role} was renewed and stored in {where}; it {_life(made)}")
+
+
+def _proven(task: Task, login: VaultLogin) -> SecretId:
+    """What Vault says of the new secret id to whom it has logged in."""
+    with _vault(task, login) as access:
+        return SecretIds(access).look(login.proof())
+
+
+def _vault(task: Task, login: VaultLogin) -> Access:
+    return Access(server_of(task.settings).url, login, console=task.console, network=Network(tls=Tls(authorities(task))))
+
+
+def _end(task: Task, ids: SecretIds, role: str, accessor: str) -> None:
+    try:
+        ids.end(role, accessor)
+    except CredentialError as fault:
+        task.console.warn(f"the new secret id, which nobody has, could not be ended and expires by itself (accessor {accessor}): {fault.message}; {fault.hint}")
+
+
+# ---- when
+
+
+def _due(task: Task, held: SecretId) -> bool:
+    """Whether it is time: so many days before its end; where it has never had that many, from half of its life on, else each run would make one."""
+    if held.ends is None:
+        return False
+    whole, before = held.ends - held.made, timedelta(days=task.settings.number("daysBeforeExpiry"))
+    if whole <= before:
+        task.console.note(f"secret ids of the AppRole {held.role} live {_days(whole)}, not longer than daysBeforeExpiry: they are renewed at half of that")
+        before = whole / 2
+    return held.ends - _now() < before
+
+
+def _life(held: SecretId) -> str:
+    if held.ends is None:
+        return "does not expire"
+    return f"expires on {held.ends.astimezone(UTC).strftime(_SHOWN)}, in {_days(held.ends - _now())}"
+
+
+def _days(time: timedelta) -> str:
+    hours = max(0, round(time.total_seconds() / 3600))
+    return f"{hours} hours" if hours < 48 else f"{round(hours / 24)} days"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _outputs(slot: Slot, held: SecretId, *, renewed: bool = False) -> dict[str, object]:
+    return {"renewed": renewed, "expires": held.ends.astimezone(UTC).isoformat() if held.ends else "", "credentialsId": slot.id}
+
+
+# ---- who, and where
+
+
+def _login(task: Task) -> VaultLogin:
+    """The AppRole's login, which may go to the server; raises CredentialError, ConfigError."""
+    settings = task.settings
+    secret = settings.text("vaultAppRoleSecretID").strip()
+    login = VaultLogin(
+        method=APP_ROLE, source=(ROLE_ID, SECRET_ID), origin=f"{ROLE_ID} and {SECRET_ID}", role=settings.text("vaultAppRoleID").strip(),
+        proof=lambda: secret, mount=clean(settings.text(MOUNT), settings.origin(MOUNT)) or METHODS[APP_ROLE].mount, namespace=server_of(settings).namespace,
+    )
+    bound = {variable: one for variable, name in ((ROLE_ID, "vaultAppRoleID"), (SECRET_ID, "vaultAppRoleSecretID")) if (one := settings.bound(name))}
+    task.addressees.admit(credential_of(login, bound), place_of(server_of(settings)), named_of(settings))
+    if bound.get(SECRET_ID) != settings.text(_ID):  # else it is the very one that is renewed
+        task.addressees.admit_id(settings.text(_ID), settings.origin(_ID), trusted=settings.trusted_texts(_ID))
+    return login
+
+
+def _slot(settings: Settings) -> Slot:
+    """The credential of Jenkins; raises ConfigError."""
+    store, url = settings.text("secretStore"), settings.text("jenkinsUrl").strip()
+    if store != "jenkins":
+        raise ConfigError(f"Towline does not store a secret id in {store!r}", where=settings.origin("secretStore"),
+                          hint="set secretStore: jenkins; other CI systems log in by tokens of their own (vaultAuthMethod: jwt), which need no renewal")
+    parts = urlsplit(url) if url.isprintable() and " " not in url else urlsplit("")
+    good = False
+    with suppress(ValueError):
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+    if not good or parts.query or parts.fragment:
+        raise ConfigError("jenkinsUrl is no URL of a Jenkins", where=settings.origin("jenkinsUrl"),
+                          hint="expected https://host[:port][/path][/job/FOLDER], without a user")
+    return Slot(url=url, domain=settings.text("jenkinsCredentialDomain"), id=settings.text(_ID))
+
+
+def _jenkins_login(task: Task, slot: Slot) -> Login:
+    """The user of Jenkins, which may go there; raises CredentialError."""
+    settings, place = task.settings, jenkins_place(slot.url)
+    if place.scheme == "http" and not is_loopback(place.host) and not settings.flag("allowPlainHttp"):
+        raise CredentialError(f"the login for Jenkins, and the new secret id, would go over plain http to {place.host}", where=settings.origin("jenkinsUrl"),
+                              hint="use https, or set allowPlainHttp where the platform team trusts that network")
+    task.addressees.admit(password_of(settings, "jenkinsUsername", "jenkinsToken"), place, named_by(settings, "jenkinsUrl", jenkins_place))
+    return Login(username=settings.text("jenkinsUsername"), password=settings.text("jenkinsToken"), origin=settings.origin("jenkinsToken"))

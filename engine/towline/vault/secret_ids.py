@@ -1,0 +1,84 @@
+"""The secret ids of an AppRole, as the AppRole itself may see to them: how long one lives, a new one like it, and an end to one."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from hvac.exceptions import VaultError
+
+from towline.vault.access import Access, said
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretId:
+    """A secret id of `role`: since when and until when it is good (None: for ever), and what Vault has written to it beside that."""
+
+    role: str
+    made: datetime
+    ends: datetime | None
+    bonds: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fresh:
+    """A secret id that was made, and the name by which it can be ended without it."""
+
+    secret: str = field(repr=False)
+    accessor: str
+
+
+class SecretIds:
+    """Those of the AppRole that `access` is logged in as; raises CredentialError and VaultUnreachable, with what its policy lacks."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._mount = access.login.mount
+        self._approle = access.client.auth.approle
+
+    def look(self, secret: str) -> SecretId:
+        """What Vault says of one."""
+        with self._asked("say which AppRole that is", "auth/token/lookup-self", "read"):
+            role = str(self._access.client.auth.token.lookup_self()["data"]["meta"]["role_name"])
+        with self._asked("look its own secret id up", f"auth/{self._mount}/role/{role}/secret-id/lookup", "update"):
+            found = self._approle.read_secret_id(role, secret, mount_point=self._mount)
+            if not isinstance(found, dict):  # an answer without content
+                raise self._access.fault("does not know the secret id any more", hint="it may have been used as often as it may be (secret_id_num_uses)")
+            answer = found["data"]
+            made, ends = _time(answer["creation_time"]), _time(answer["expiration_time"])
+            bonds = {name: answer[name] for name in ("metadata", "cidr_list", "token_bound_cidrs") if answer.get(name)}
+        return SecretId(role=role, made=made, ends=ends if ends.year > 1 else None, bonds=bonds)
+
+    def make(self, like: SecretId) -> Fresh:
+        """A new one, bound as the other one is."""
+        with self._asked("make a new secret id", f"auth/{self._mount}/role/{like.role}/secret-id", "update"):
+            answer = self._approle.generate_secret_id(like.role, mount_point=self._mount, **like.bonds)["data"]
+            return Fresh(secret=str(answer["secret_id"]), accessor=str(answer["secret_id_accessor"]))
+
+    def end(self, role: str, accessor: str) -> None:
+        """End one that nobody uses."""
+        with self._asked("end a secret id", f"auth/{self._mount}/role/{role}/secret-id-accessor/destroy", "update"):
+            self._approle.destroy_secret_id_accessor(role, accessor, mount_point=self._mount)
+
+    @contextlib.contextmanager
+    def _asked(self, what: str, path: str, capability: str) -> Iterator[None]:
+        try:
+            with self._access.spoken():
+                yield
+        except VaultError as fault:
+            hint = f'the policy of the AppRole needs: path "{path}" {{ capabilities = ["{capability}"] }}'
+            raise self._access.fault(f"does not let the AppRole {what}{said(fault)}", hint=hint) from None
+
+
+def _time(text: object) -> datetime:
+    """A moment as Vault writes it, to the second; the year 1 stands for none. Raises ValueError."""
+    found = _TIME.fullmatch(str(text))
+    if not found:
+        raise ValueError(f"no time: {text!r}")
+    return datetime.fromisoformat(found[1] + found[2].replace("Z", "+00:00"))
