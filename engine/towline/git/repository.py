@@ -28,7 +28,7 @@ from towline.shown import masked, tame_lines
 from towline.suggest import some
 
 _SECONDS = 600.0
-_HISTORY = 1000
+_HISTORY = (1000, 100, 10)
 _FEWER_FILES = "name fewer files, or smaller ones; what a chart does not use can stand in its .helmignore, or outside of its folder"
 _SHORT_NAME = "give the branch's short name, such as main"
 # What git takes for an option, or for another reference or commit (gitrevisions(7)): whoever asked for that later would get the new branch.
@@ -356,8 +356,19 @@ class Repository:
 
 
 def _commits(git: Program, *words: str) -> tuple[Commit, ...]:
-    """The commits of a repository that `words` choose, newest first, at most a thousand."""
-    data, found = git.local("rev-list", f"--max-count={_HISTORY}", "--format=%B%x00", *words), []
+    """The commits of a repository that `words` choose, newest first, at most a thousand; fewer where their messages are too long for that.
+
+    Who may push must not keep out everybody else by what he writes there.
+    """
+    for most in _HISTORY:
+        with contextlib.suppress(TooLarge):
+            return _log(git, most, *words)
+    return _log(git, 1, *words)
+
+
+def _log(git: Program, most: int, *words: str) -> tuple[Commit, ...]:
+    """At most so many of them; raises TooLarge."""
+    data, found = git.local("rev-list", f"--max-count={most}", "--format=%B%x00", *words), []
     for text in data.decode("utf-8", "replace").split("\0\n")[:-1]:
         head, _, message = text.partition("\n")
         found.append(Commit(id=head.removeprefix("commit "), message=message))

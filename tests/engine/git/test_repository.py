@@ -457,6 +457,19 @@ def test_the_history_comes_when_it_is_asked_for_and_once(server: GitServer, repo
     assert len(server.requests) == read
 
 
+def test_of_messages_that_are_too_long_together_the_last_are_read(
+    server: GitServer, bare: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may push must not keep out everybody else by what he writes there."""
+    assert bare.exists()
+    monkeypatch.setattr(room, "USUAL", replace(room.USUAL, output=MIB))
+    for number in range(20):
+        server.add("demo", {"new": str(number).encode()}, message=f"Number {number}\n\n{'x' * 80_000}")
+    repository = opened()
+    read = [message.partition("\n")[0] for message in messages(repository, repository.fetch("main"))]
+    assert read == [f"Number {number}" for number in range(19, 9, -1)]
+
+
 def test_the_history_leaves_what_is_read_as_it_is(server: GitServer, bare: Path, repository: Repository) -> None:
     first = server.git("rev-parse", "main", repository=bare).strip()
     server.add("demo", {"new": b"1"}, message="Another")

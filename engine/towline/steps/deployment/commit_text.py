@@ -21,10 +21,12 @@ from towline.gitops.provenance import Provenance, default_message
 from towline.gitops.render import Limits, document
 from towline.gitops.template import TemplateBuild, TemplateImage
 from towline.gitops.update import CommitText
+from towline.limits import amount
 from towline.steps.deployment.images import Deployed
 from towline.steps.deployment.keys import key_text
 from towline.steps.task import Task
 
+LONGEST = 64 * 1024  # bytes of a message: everybody who deploys to the repository reads it again
 _TEMPLATE = re.compile(r"\{\{|\{%")
 _ADDRESS = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+")
 _NOT_IN_ADDRESS = re.compile(r"[^A-Za-z0-9._+-]+")
@@ -70,14 +72,16 @@ def _usual(images: Sequence[Deployed], stage: str) -> str:
 
 
 def _wanted(task: Task, settings: Settings, names: Sequence[str], images: Sequence[Deployed]) -> str:
-    """The configured text, empty where there is none; one with `{{` or `{%` is a template."""
+    """The configured text, empty where there is none; one with `{{` or `{%` is a template. Raises ConfigError for one that is too long."""
     text = settings.text("commitMessage").strip()
+    if len(text.encode("utf-8", "surrogatepass")) > LONGEST:
+        raise ConfigError(f"commitMessage has more than {amount(LONGEST)}", where=settings.origin("commitMessage"), hint="write a shorter one")
     if not _TEMPLATE.search(text):
         return text
     found = [asdict(template_image(image)) for image in images]
     variables = {"image": found[0] if found else None, "images": found, "stage": task.stage, "deployment": ", ".join(names),
                  "version": settings.text("artifactVersion"), "build": asdict(template_build(task))}
-    return document("child_jinja", {"name": "commitMessage", "text": text, "variables": variables}, limits=Limits(output=64 * 1024)).strip()
+    return document("child_jinja", {"name": "commitMessage", "text": text, "variables": variables}, limits=Limits(output=LONGEST)).strip()
 
 
 def _provenance(task: Task, names: Sequence[str], images: Sequence[Deployed]) -> Provenance:

@@ -12,6 +12,7 @@ from tests.calls import Ending, configure, request
 from tests.fakes.git_server import GitServer
 from tests.fakes.gnupg import GnuPG
 from tests.fakes.ssh_server import make_key
+from towline.steps.deployment.commit_text import LONGEST
 
 MANIFEST = b"kind: Pod\nspec:\n  serviceAccountName: app\n  containers:\n  - name: app\n    image: r.example/app:1\n"
 DIGEST = f"sha256:{'5' * 64}"
@@ -90,6 +91,13 @@ def test_a_message_with_braces_is_a_template(place: Place) -> None:
 def test_a_plain_message_stays_as_it_is(place: Place) -> None:
     place.deploy(commitMessage="Ship { it } 100%")
     assert place.shown("%s") == "Ship { it } 100%"
+
+
+def test_a_message_that_is_too_long_is_refused(place: Place) -> None:
+    """All who deploy to the repository read the messages of its commits: a dozen of 7 MB kept everybody out."""
+    assert place.deploy(commitMessage="x" * LONGEST).code == 0
+    ending = place.deploy(commitMessage=f"{'x' * (LONGEST - 1)}ä")
+    assert (ending.code, ending.message) == (3, "commitMessage has more than 64 KiB"), ending.err
 
 
 def test_a_faulty_template_says_where_and_nothing_is_pushed(place: Place) -> None:
