@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from towline.files import too_large, unfit
+from towline.errors import ConfigError
+from towline.files import too_large, unfit, unwritten, write_whole
 
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC  # a pipe must not keep us waiting
@@ -58,7 +59,25 @@ def read_inside(folder: Path, name: str, most: int) -> bytes:
         os.close(descriptor)
 
 
-def write_inside(folder: Path, name: str, data: bytes) -> None:
+def write_named(folder: Path, name: str, data: bytes, *, mode: int = 0o644) -> None:
+    """Write a file that the call names, whole or not at all: one in `folder`, which no link leads out of it, or any other.
+
+    Raises ConfigError and MachineError.
+    """
+    path = Path(os.path.normpath(folder / name))
+    if not any(path.is_relative_to(home) for home in (folder.absolute(), folder.resolve())):
+        write_whole(path, data, mode=mode)
+        return
+    try:
+        write_inside(folder, name, data, mode=mode)
+    except Outside as fault:
+        hint = "remove the link: keep the folder itself in the workspace"
+        raise ConfigError(f"{path.name} is not written: a link leads out of the workspace", where=name, hint=hint) from fault
+    except OSError as fault:
+        raise unwritten(path, fault) from fault
+
+
+def write_inside(folder: Path, name: str, data: bytes, *, mode: int = 0o644) -> None:
     """Write a file and the folders above it, whole or not at all; a link in its place is replaced, not followed.
 
     Raises what `open_inside` does.
@@ -68,7 +87,7 @@ def write_inside(folder: Path, name: str, data: bytes) -> None:
         way.go(_below(way.homes, above), folders=True)
         here, beside = way.here, f".{os.urandom(8).hex()}.tmp"
         try:
-            made = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=here)
+            made = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=here)
             with os.fdopen(made, "wb") as stream:
                 stream.write(data)
                 stream.flush()

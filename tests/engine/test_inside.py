@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from towline.inside import Misfit, Outside, is_folder, is_inside, leads_out, open_inside, read_inside, remove_inside, write_inside
+from towline.errors import ConfigError, MachineError
+from towline.inside import (
+    Misfit,
+    Outside,
+    is_folder,
+    is_inside,
+    leads_out,
+    open_inside,
+    read_inside,
+    remove_inside,
+    write_inside,
+    write_named,
+)
 
 SECRET = b"S3cr3t of the agent"
 
@@ -221,3 +233,15 @@ def test_a_folder_that_becomes_a_link_meanwhile_is_not_written_into(folder: Path
     with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
         write_inside(folder, "a/b/new", b"written")
     assert [path.name for path in (folder.parent / "outside").iterdir()] == ["secret"]
+
+
+def test_who_calls_may_name_a_file_outside_but_no_link_leads_there(folder: Path) -> None:
+    for name in ("../named", str(folder.parent / "named"), str(folder / "a" / "new")):
+        write_named(folder, name, b"written", mode=0o600)
+        assert (folder / name).read_bytes() == b"written"
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+    with pytest.raises(ConfigError, match="leads out of the workspace") as caught:
+        write_named(folder, "out/new", b"written")
+    assert caught.value.where == "out/new"
+    with pytest.raises(MachineError, match="there is a folder of that name"):
+        write_named(folder, "a", b"written")

@@ -17,8 +17,8 @@ from towline.commands.circumstances import circumstances
 from towline.commands.project import for_hosts
 from towline.config.documents import text_in
 from towline.errors import ConfigError, Negative, UsageError
-from towline.files import misfit, write_whole
-from towline.inside import is_inside
+from towline.files import misfit
+from towline.inside import is_inside, write_named
 from towline.pipeline import definition, stages
 from towline.pipeline.definition import Pipeline
 from towline.wire import SUCCESS, Outcome
@@ -77,4 +77,4 @@ def _pipeline(name: str, call: Call) -> Pipeline:
 
 def _write(call: Call, name: str, value: Mapping[str, object]) -> None:
     if name:
-        write_whole(call.folder / name, json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode())
+        write_named(call.folder, name, json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode())

@@ -26,7 +26,7 @@ from towline.config.merge import DEFAULT, LEFT, Setting, merge, prune
 from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.types import ZERO
 from towline.errors import ConfigError, UsageError
-from towline.files import write_whole
+from towline.inside import write_named
 from towline.wire import SUCCESS, Outcome
 from towline.yaml_plain import plain
 
@@ -65,7 +65,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     config = _stage(arguments, call, documents, stage) if _on(arguments.stageConfig) else _step(arguments, call, documents, stage)
     text = _text(_as_piper_prints(config), output)
     if arguments.outputFile:
-        write_whole(call.folder / arguments.outputFile, text.encode(), mode=0o600)
+        write_named(call.folder, arguments.outputFile, text.encode(), mode=0o600)
     else:
         call.out.write(text)
     return Outcome(status=SUCCESS, summary=f"{len(config)} keys")

@@ -23,8 +23,9 @@ from towline.config.pipeline_keys import PIPELINE
 from towline.config.sarif import sarif
 from towline.config.shape import shaped
 from towline.errors import ConfigError
-from towline.files import version, write_whole
+from towline.files import version
 from towline.git.checkout import origin
+from towline.inside import write_named
 from towline.pipeline.productive import Rules
 from towline.shown import cut, tame_json, tame_lines
 from towline.steps.workspace import find_file
@@ -51,7 +52,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     if not call.requested and not arguments.json:
         call.out.write(tame_lines("".join(f"{each}\n" for each in found)))
     if arguments.sarif:
-        write_whole(call.folder / arguments.sarif, (tame_json(sarif(found, version=version())) + "\n").encode())
+        write_named(call.folder, arguments.sarif, (tame_json(sarif(found, version=version())) + "\n").encode())
     ending = _ending(found)
     call.console.say(ending.summary if (call.folder / names[0]).exists() else f"there is no {names[0]}; {ending.summary}")
     return ending

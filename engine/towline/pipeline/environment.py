@@ -12,8 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from towline.errors import ConfigError, MachineError
-from towline.files import unwritten
-from towline.inside import Misfit, Outside, read_inside, remove_inside, write_inside
+from towline.inside import Misfit, Outside, read_inside, remove_inside, write_named
 from towline.written import from_json
 
 Put = Callable[[Path, bytes], None]
@@ -114,12 +113,7 @@ def _place(root: Path, key: str) -> Path:
 
 
 def _put(folder: Path, path: Path, data: bytes) -> None:
-    try:
-        write_inside(folder, str(path), data)
-    except Outside as fault:
-        raise _led_out(path.name) from fault
-    except OSError as fault:
-        raise unwritten(path, fault) from fault
+    write_named(folder, str(path), data)
 
 
 def _remove(folder: Path, path: Path) -> None:
