@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
-from towline.pipeline.ci_systems import CHANGE_REF, EVENTS, MERGED, REFS, SIGNS, SYSTEMS
+from towline.pipeline.ci_systems import CHANGE_REF, EVENTS, MERGED, REFS, SIGNS, SYSTEMS, WHOLE
 
 NONE = "none"  # what says that no change request is built
 _VARIABLE = re.compile(r"\{(\w+)\}")
@@ -74,14 +74,16 @@ def facts_of(environ: Mapping[str, str], name: str = "") -> Facts:
     }
     texts = {name: text for name, (text, _) in told.items()}
     branch, tag, by = texts["branch"], texts["tag"], told["tag"][1] or told["branch"][1]
-    if branch.startswith(_TAG_REF) or (
-        system.name == "Jenkins" and branch == environ.get("TAG_NAME")
-    ):  # by another value it is somebody's own variable
-        tag = branch
-    branch = "" if tag else branch.removeprefix(_BRANCH_REF)
+    whole = told["branch"][1] in WHOLE
+    if whole and branch.startswith(_TAG_REF):
+        tag = branch.removeprefix(_TAG_REF)
+    elif system.name == "Jenkins" and branch == environ.get("TAG_NAME"):
+        tag = branch  # by another value it is somebody's own variable
+    if whole:
+        branch = branch.removeprefix(_BRANCH_REF) if branch.startswith(_BRANCH_REF) else ""
     texts |= {
-        "tag": tag.removeprefix(_TAG_REF),
-        "branch": "" if branch.startswith("refs/") else branch,
+        "tag": tag,
+        "branch": "" if tag else branch,
         "url": texts["url"].replace(" ", "%20"),
         "commit": texts["commit"] if _COMMIT.fullmatch(texts["commit"]) else "",
     }

@@ -51,6 +51,9 @@ EVENTS = {
     # Of Jenkins' git plugin: the remote, then what its refspec calls a change.
     "GIT_BRANCH": rf"(refs/remotes/)?[^/]+/(pull|pull-requests|pr|merge-requests)/[0-9]+(/.*)?|{CHANGE_REF}",
 }
+# These name a branch or a tag by its whole reference, others by its short name: of these a branch
+# that is called `refs/heads/main` is another one than `main`.
+WHOLE = frozenset({"GITHUB_REF", "BUILD_SOURCEBRANCH"})
 REFS = (
     "GITHUB_REF",
     "BUILD_SOURCEBRANCH",

@@ -189,6 +189,11 @@ def test_what_is_no_sign(environ: dict[str, str]) -> None:
     ({**BUILDKITE, "BUILDKITE_COMMIT": "HEAD"}, {"commit": ""}),
     ({**GITHUB, "GITHUB_REF": "refs/pull/7/merge"}, {"branch": "", "tag": ""}),
     ({**GITHUB, "GITHUB_REF": "refs/heads/feature/x"}, {"branch": "feature/x"}),
+    ({**GITHUB, "GITHUB_REF": "refs/heads/refs/heads/main"}, {"branch": "refs/heads/main"}),
+    ({**AZURE, "BUILD_SOURCEBRANCH": "refs/heads/refs/tags/1"}, {"branch": "refs/tags/1", "tag": ""}),
+    *(({**environ, name: branch}, {"branch": branch, "tag": ""})  # whoever may push can call a branch so
+      for environ, name in ((JENKINS, "BRANCH_NAME"), (GITLAB, "CI_COMMIT_BRANCH"), (CIRCLE, "CIRCLE_BRANCH"), (DRONE, "DRONE_BRANCH"))
+      for branch in ("refs/heads/main", "refs/tags/1", "refs/x")),
     ({**GITHUB, "GITHUB_WORKFLOW_REF": "", "GITHUB_WORKFLOW": "ci"}, {"job": "team/shop/ci@refs/heads/main"}),
     ({**GITHUB, "GITHUB_TRIGGERING_ACTOR": ""}, {"started_by": "bob"}),
     ({**GITHUB, "GITHUB_EVENT_NAME": "workflow_run"}, {"exact": True}),
