@@ -23,12 +23,13 @@ from towline.detail import send_to
 from towline.errors import Interrupted, MachineError, TowlineError
 from towline.files import enter_workspace, version, write_whole
 from towline.limits import hold_self
-from towline.secret_names import is_secret
+from towline.secret_names import is_secret, secret_texts
 from towline.shown import tame_json, use
 from towline.wire import Outcome, Request, encode_result, read_request
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INTERRUPTED = tuple(128 + number for number in _SIGNALS)
+_LONG = 8
 _READING = 300.0  # seconds for all but the work of a step, which says itself how long it may take
 _EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
@@ -78,7 +79,7 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
         with alarm.within(_READING, _unread):
             words = spelled_out(words)
             request = identity = _request(words)
-            taken = _take(environ, request)
+            taken = _take(environ, request, console)
             common, rest = shared(words)
             request = identity = replace(request, stage=common.stage or request.stage)
             parser, module, step = chosen(rest)
@@ -134,13 +135,21 @@ def _request(words: Sequence[str]) -> Request:
     return read_request(Path(path)) if path else Request()
 
 
-def _take(environ: MutableMapping[str, str], request: Request) -> Mapping[str, str]:
-    """A copy of the environment; what is secret in it is removed from the process's own, so that no child inherits it."""
+def _take(environ: MutableMapping[str, str], request: Request, console: Console) -> Mapping[str, str]:
+    """A copy of the environment; what is secret in it is masked, and removed from the process's own, so that no child inherits it."""
     taken = dict(environ)
-    for name in taken:
+    for name, value in taken.items():
         if is_secret(name) or name in request.secrets.values():
             del environ[name]
+            _hide_early(name, value, console)
     return taken
+
+
+def _hide_early(name: str, value: str, console: Console) -> None:
+    """Mask a secret before anything is read; a short one, and a path, is masked only once it is known to be what is meant."""
+    for text in secret_texts({name: value}):
+        if len(text) >= _LONG and not text.startswith("/"):
+            console.hide(text)
 
 
 def _here() -> Path:

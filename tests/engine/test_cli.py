@@ -241,6 +241,23 @@ def test_secrets_leave_the_environment_before_anything_is_started(workspace: Pat
     assert "secret" not in ending.err.replace("secrets", "")
 
 
+def test_a_secret_of_the_environment_is_masked_wherever_else_it_stands_before_anything_is_read(workspace: Path) -> None:
+    configure(workspace, CONFIG)
+    word = "correct-horse-battery"
+    environ = {"PIPER_password": word, "PIPER_tagLatest": f"x{word}", "DEPLOY_TOKEN": "other-horse-battery", "PIPER_verify": "other-horse-battery"}
+    ending = Ending(["run", "imagePushToRegistry"], workspace, environ)
+    assert ending.code == 3
+    assert 'tagLatest is "x****"' in ending.err
+    assert not any(value in ending.err + str(ending.result) for value in (word, "other-horse-battery"))
+
+
+def test_short_words_and_paths_stay_readable_until_they_are_known_to_be_secrets(workspace: Path) -> None:
+    configure(workspace, CONFIG)
+    key = str(workspace / "missing-key")
+    ending = Ending(["run", "imagePushToRegistry"], workspace, {"USE_TOKEN": "latest", "MY_SSH_KEY": key, "PIPER_tagLatest": f"latest {key}"})
+    assert f'tagLatest is "latest {key[:30]}' in ending.err
+
+
 def test_a_short_secret_does_not_garble_the_result(workspace: Path) -> None:
     environ = {"PIPER_targetRegistryPassword": "null", "PIPER_targetRegistryUrl": "null://null"}
     ending = Ending(["run", "imagePushToRegistry"], workspace, environ)
