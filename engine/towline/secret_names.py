@@ -12,6 +12,7 @@ from towline.written import text_of
 
 _OF_FILES = re.compile(r"dockerconfigjson(cpe)?|kubeconfig")  # names of what may be the path of a file as well
 _PATH = re.compile(r"(?!\s*\{)[^\n]{1,255}")  # what is in such files is longer, or JSON
+_QUERY = re.compile(r"[?&;]([^=?&;#\s]+)=([^&;#\s\"',)<>]+)")
 _LEFT_OUT = re.compile(r"[^a-z0-9]+")
 _LOGIN = re.compile(r"://[^/\s?#:]*:([^/\s?#]+)@")  # up to the last @: a password may hold one
 
@@ -34,7 +35,7 @@ def names_nothing(key: str) -> bool:
 
 
 def secret_texts(values: Mapping[str, object]) -> Iterator[str]:
-    """Every text in `values`, at any depth, that is secret by a name on the way to it, or a password in a URL."""
+    """Every text in `values`, at any depth, that is secret by a name on the way to it, or one in a URL: a password, a part of the query."""
     waiting: list[tuple[object, bool, bool]] = [(dict(values), False, True)]
     seen = set[tuple[int, bool, bool]]()  # what aliases of YAML repeat is one
     while waiting:
@@ -64,8 +65,9 @@ def _texts(value: str | float, *, named: bool) -> Iterator[str]:
     if named and value != "":
         yield value if isinstance(value, str) else text_of(value)
     elif isinstance(value, str) and "://" in value:
-        for login in _LOGIN.findall(value):
-            yield from dict.fromkeys((login, unquote(login)))
+        named_there = (text for name, text in _QUERY.findall(value) if is_secret(unquote(name)))
+        for text in (*_LOGIN.findall(value), *named_there):
+            yield from dict.fromkeys((text, unquote(text)))
 
 
 def _last(key: str) -> str:

@@ -50,6 +50,8 @@ def test_what_says_where_a_secret_is_or_what_it_is_called_is_none(key: str) -> N
     ({"dockerConfigJSON": "ws@tmp/secretFiles/config.json", "a/kubeConfig": "/home/ci/.kube/config"}, set()),
     ({"dockerConfigJSON": '{"auths": {}}', "kubeConfig": "a: 1\nb: 2", "kubeconfig": "k" * 256}, {'{"auths": {}}', "a: 1\nb: 2", "k" * 256}),
     ({"secret": {"kubeConfig": "p1"}, "privateKey": "keys/x"}, {"p1", "keys/x"}),
+    ({"link": "https://r/x?ref=main&private_token=p%401#y", "other": "see https://r?access-token=p2, https://r?a;sessionid=p3"}, {"p%401", "p@1", "p2", "p3"}),
+    ({"link": "https://r/x?token", "empty": "https://r?token=&x=1", "path": "https://r/token=1", "no url": "?token=1"}, set()),
     ({"url": "https://bob@r", "ssh": "git@host:a/b", "port": "https://host:443/a@b", "query": "https://host?x:y@z"}, set()),
 ])
 def test_secrets_are_found_at_every_depth(values: dict[str, object], expected: set[str]) -> None:
