@@ -41,6 +41,8 @@ def ask(helper: Helper, environ: Mapping[str, str], *, seconds: float = _SECONDS
     text = done.out.decode("utf-8", "replace")
     if _NOT_FOUND in text.lower():
         return None
+    if '"Secret"' in text:  # an answer, or part of one, that nobody has taken for one
+        text = "it gives a login all the same"
     raise _failed(helper, f"ends with {done.code}: {words(text, _TEXT)}")
 
 

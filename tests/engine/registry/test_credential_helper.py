@@ -49,7 +49,8 @@ def test_the_server_is_not_in_the_arguments_and_our_own_variables_are_not_handed
 
 @pytest.mark.parametrize(("script", "message"), [
     ("echo no such thing; exit 3", "ends with 3: no such thing"), ("echo nonsense", "answers with no login"), ("echo [1]", "answers with no login"),
-    ("echo '{}'", "answers with no login"), ("exec sleep 60", "ran into its time limit"),
+    ("echo '{}'", "answers with no login"), ("""echo '{"Username":"me","Secret":"hunter2"}'; exit 1""", "ends with 1: it gives a login all the same"),
+    ("exec sleep 60", "ran into its time limit"),
 ])
 def test_a_helper_that_fails_is_named_with_what_it_says(tmp_path: Path, script: str, message: str) -> None:
     environ = install(tmp_path / "bin", "store", script=script)
