@@ -247,7 +247,7 @@ class Repository:
 
     def _commit(self, tree: str, parents: Sequence[str], *, message: str, author: Author) -> str:
         """Make a commit and give its id; raises CredentialError and MachineError."""
-        identity = {f"GIT_{role}_{part}": value.replace("\0", "") for role in ("AUTHOR", "COMMITTER")
+        identity = {f"GIT_{role}_{part}": masked(value.replace("\0", "")) for role in ("AUTHOR", "COMMITTER")
                     for part, value in (("NAME", author.name), ("EMAIL", author.email))}
         text = tame_lines(masked(message.replace("\0", "").strip())) + "\n"
         words = ("commit-tree", tree, *(word for parent in parents for word in ("-p", parent)))

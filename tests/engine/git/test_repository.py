@@ -19,6 +19,8 @@ from towline.git.remote import parse_remote
 from towline.git.repository import Author, Repository, Tip
 from towline.git.scope import scope_of
 from towline.limits import MIB
+from towline.masks import Masks
+from towline.shown import hide, use
 
 AUTHOR = Author(name="Ann Example", email="ann@example.com")
 FILES: Mapping[str, bytes | tuple[bytes, int]] = {
@@ -200,6 +202,18 @@ def test_a_commit_carries_no_command_of_a_ci_system_and_no_control_character(ser
     commit = repository.commit(tip, {"README": b"x"}, message="Change\x1b[31m\n\n::error::x ##[y]\r\nSigned-off-by: A", author=AUTHOR)
     repository.push(commit, tip)
     assert server.git("log", "-1", "--format=%B", "main", repository=bare).strip() == "Change\\x1b[31m\n\n: :error::x # #[y]\r\nSigned-off-by: A"
+
+
+def test_a_secret_of_the_run_is_in_no_part_of_a_commit(server: GitServer, bare: Path, repository: Repository) -> None:
+    tip = repository.fetch("main")
+    try:
+        hide("s3cret-word")
+        author = Author(name="bot s3cret-word", email="s3cret-word@example.com")
+        repository.push(repository.commit(tip, {"README": b"x"}, message="By s3cret-word", author=author), tip)
+    finally:
+        use(Masks())
+    shown = server.git("log", "-1", "--format=%an|%ae|%cn|%ce|%B", "main", repository=bare)
+    assert shown.strip() == "bot ****|****@example.com|bot ****|****@example.com|By ****"
 
 
 def test_a_commit_needs_a_name(repository: Repository) -> None:
