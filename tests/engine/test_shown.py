@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from email.message import Message
 
 import pytest
 
+from tests.fakes.images import OCI_INDEX
+from towline.commands.explain import _shown as explained
+from towline.config.conditions import _said
+from towline.config.merge import Setting
+from towline.config.rules import shown
+from towline.config.schema import Parameter
+from towline.errors import RegistryError
+from towline.gitops.helm import _short
+from towline.gitops.provenance import Provenance, compose
 from towline.masks import Masks
+from towline.registry.coding import decoded
+from towline.registry.manifest import parse_manifest
 from towline.secret import MASK
 from towline.shown import cut, masked, tame, tame_json, tame_lines, use, words
 
@@ -52,6 +64,56 @@ def test_json_says_the_same() -> None:
     assert "##" not in text
     assert "ä" in text
     assert all(line.isprintable() for line in text.split("\n"))
+
+
+def refused(call: Callable[[], object]) -> str:
+    with pytest.raises(RegistryError) as caught:
+        call()
+    return str(caught.value)
+
+
+def of_a_coding(text: str) -> str:
+    headers = Message()
+    headers["Content-Encoding"] = text
+    return refused(lambda: decoded(b"", headers, limit=1, where=""))
+
+
+def of_a_type(text: str) -> str:
+    return refused(lambda: parse_manifest(b'{"schemaVersion": 2}', text))
+
+
+def of_two_types(text: str) -> str:
+    body = json.dumps({"schemaVersion": 2, "mediaType": text}).encode()
+    return refused(lambda: parse_manifest(body, OCI_INDEX))
+
+
+def of_a_digest(text: str) -> str:
+    body = json.dumps({"schemaVersion": 2, "manifests": [{"digest": text, "size": 1}]}).encode()
+    return refused(lambda: parse_manifest(body, OCI_INDEX))
+
+
+def of_a_flag(text: str) -> str:
+    return _said("step", Setting(value=text, layer="steps", origin="file:1", trusted=False))
+
+
+def of_a_value(text: str) -> str:
+    return shown(Parameter(name="a", type="boolean", description="", scope=()), text)
+
+
+def of_a_build(text: str) -> str:
+    return compose("Update", Provenance(job=text, source_body=text, source_commit="0" * 40))
+
+
+WHO_CUT = [of_a_coding, of_a_type, of_two_types, of_a_digest, of_a_flag, of_a_value, of_a_build, explained, _short]
+
+
+@pytest.mark.parametrize("cutter", WHO_CUT)
+def test_whoever_cuts_masks_first(masks: Masks, cutter: Callable[[str], str]) -> None:
+    """Of a secret that is cut before, the part that is left is no longer known."""
+    masks.hide(SECRET)
+    for filler in range(1100):
+        said = cutter("x" * filler + SECRET)
+        assert SECRET[:6].lower() not in said.lower(), filler
 
 
 def test_words_are_masked_before_they_are_cut(masks: Masks) -> None:

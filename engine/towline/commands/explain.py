@@ -23,7 +23,7 @@ from towline.config.types import EMPTY, coerce
 from towline.errors import UsageError
 from towline.secret import MASK
 from towline.secret_names import is_secret, names_nothing
-from towline.shown import tame_lines
+from towline.shown import masked, tame_lines
 from towline.suggest import nearest
 from towline.wire import SUCCESS, Outcome
 
@@ -173,7 +173,7 @@ def _where(place: Mapping[str, Any]) -> str:
 def _shown(value: object) -> str:
     """A value on one line; a text is quoted where it would not be seen otherwise."""
     plain = isinstance(value, str) and value.isprintable() and value == value.strip() and value
-    text = str(value) if plain else json.dumps(value, ensure_ascii=False, default=str)
+    text = masked(str(value) if plain else json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 

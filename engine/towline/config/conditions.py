@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from towline.config.merge import Setting
 from towline.errors import ConfigError
+from towline.shown import masked
 from towline.suggest import nearest
 
 Answer = Literal["yes", "no", "undecided"]
@@ -120,7 +121,7 @@ def _switched(flag: Setting, scene: Scene) -> bool | None:
 
 
 def _said(step: str, flag: Setting) -> str:
-    value = "..." if isinstance(flag.value, dict | list) else json.dumps(flag.value, ensure_ascii=False)[:80]
+    value = "..." if isinstance(flag.value, dict | list) else masked(json.dumps(flag.value, ensure_ascii=False))[:80]
     return f"`{step}: {value}` in {flag.layer}"
 
 

@@ -12,6 +12,7 @@ from towline.config.merge import DEFAULT, Layer, Setting
 from towline.config.schema import PARAMETERS, Parameter, Requirement, Rule, StepSchema, as_text
 from towline.config.text_form import repeated
 from towline.config.types import EMPTY, EXPECTED, HOW_TO_WRITE, coerce
+from towline.shown import masked
 from towline.suggest import nearest
 from towline.written import text_of
 
@@ -146,7 +147,7 @@ def shown(parameter: Parameter, value: object) -> str:
         return f"a {kind} with more than texts in it" if parameter.type == kind else f"a {kind}"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return text_of(value)
-    return re.sub(r"://[^/@\s]*@", "://", json.dumps(value, ensure_ascii=False))[:80]
+    return masked(re.sub(r"://[^/@\s]*@", "://", json.dumps(value, ensure_ascii=False)))[:80]
 
 
 # ---- what must be set

@@ -32,6 +32,7 @@ from towline.gitops.repacked_charts import repacked
 from towline.gitops.steady import settle
 from towline.gitops.timezone import zone
 from towline.retry import Clock
+from towline.shown import masked
 from towline.suggest import nearest, some
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -309,5 +310,5 @@ def _asks_for_the_time(file: Path) -> bool:
 
 def _short(text: str) -> str:
     """One line; of a chain of templates that call each other the beginning and the end, where the cause stands."""
-    line = " ".join(text.removeprefix("Error: ").removesuffix("Use --debug flag to render out invalid YAML").split())
+    line = " ".join(masked(text).removeprefix("Error: ").removesuffix("Use --debug flag to render out invalid YAML").split())
     return line if len(line) <= 700 else f"{line[:300]} ... {line[-390:]}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from towline.git.source import shown
 from towline.gitops.trailers import append, last_paragraph
+from towline.shown import masked
 
 _CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _USER_INFO = re.compile(r"(?<=://)[^/\s]*@")
@@ -109,6 +110,7 @@ def default_message(what: str, version: str, *, stage: str = "") -> str:
 
 def _quoted(text: str) -> str:
     """`text` as JSON, cut until it fits into a line; empty for none."""
+    text = masked(text)
     while len(quoted := json.dumps(text, ensure_ascii=False)) > _LONGEST:
         text = text[: len(text) // 2]
     return quoted if text else ""
@@ -116,4 +118,4 @@ def _quoted(text: str) -> str:
 
 def _clean(value: str) -> str:
     """`value` on one line, without user info in URLs, capped."""
-    return _USER_INFO.sub("", _CONTROL.sub(" ", value)).strip()[:_LONGEST].strip()
+    return _USER_INFO.sub("", _CONTROL.sub(" ", masked(value))).strip()[:_LONGEST].strip()

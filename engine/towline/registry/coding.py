@@ -6,6 +6,7 @@ import zlib
 from email.message import Message
 
 from towline.errors import RegistryError
+from towline.shown import words
 
 _GZIP = frozenset({"gzip", "x-gzip"})
 _MAGIC = b"\x1f\x8b"
@@ -18,7 +19,7 @@ def decoded(body: bytes, headers: Message, *, limit: int, where: str) -> bytes:
     codings = [part.strip().lower() for part in ",".join(headers.get_all("Content-Encoding") or []).split(",")]
     for coding in reversed([part for part in codings if part not in ("", "identity")][-2:]):
         if coding not in _GZIP | {"deflate"}:
-            raise RegistryError(f"the answer came with Content-Encoding {coding[:40]!r}, though none was asked for", where=where,
+            raise RegistryError(f"the answer came with Content-Encoding {words(coding, 40)!r}, though none was asked for", where=where,
                                 hint="have the registry, or the proxy before it, send its answers as they are (Accept-Encoding: identity)")
         if coding == "deflate" or body.startswith(_MAGIC):  # S3 and others put gzip on what they send as it is
             body = _unpacked(body, coding, limit, where)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from towline.errors import ConfigError, DigestMismatch, RegistryError
 from towline.image import Platform, parse_digest
+from towline.shown import words
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_IMAGE = "application/vnd.oci.image.manifest.v1+json"
@@ -171,9 +172,9 @@ def _media_type(data: Mapping[str, object], content_type: str, where: str) -> st
     if media_type in SCHEMA_1 or data.get("schemaVersion") == 1:
         raise RegistryError("the image has a manifest of schema 1, which has been given up", where=where, hint="build or push the image with a current tool")
     if media_type not in known:
-        raise RegistryError(f"a manifest of the type {media_type[:100]!r} is not known", where=where)
+        raise RegistryError(f"a manifest of the type {words(media_type, 100)!r} is not known", where=where)
     if isinstance(said, str) and said != media_type:
-        raise RegistryError(f"a manifest that says it is {said[:100]!r} came as {content_type!r}", where=where)
+        raise RegistryError(f"a manifest that says it is {words(said, 100)!r} came as {words(content_type, 100)!r}", where=where)
     ours, others = ("manifests", ("layers", "config")) if media_type in INDEXES else ("layers", ("manifests",))
     if ours not in data or any(data.get(other) is not None for other in others):
         raise RegistryError(f"a manifest of the type {media_type!r} does not have that type's content", where=where)
@@ -197,7 +198,7 @@ def _descriptor(entry: object, where: str) -> Descriptor:
     try:
         return Descriptor(digest=parse_digest(digest), size=size, media_type=media_type, platform=_platform(fields.get("platform")))
     except ConfigError as fault:
-        raise RegistryError(f"a manifest has an entry that is not known by a digest: {fault.message[:200]}", where=where) from fault
+        raise RegistryError(f"a manifest has an entry that is not known by a digest: {words(fault.message, 200)}", where=where) from fault
 
 
 def _platform(entry: object) -> Platform | None:
