@@ -30,7 +30,7 @@ class Given:
     environ: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     pipeline_environment: dict[str, Any] = field(default_factory=dict)
-    secrets: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str | dict[str, str]] = field(default_factory=dict)
     build: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     docker: dict[str, Any] = field(default_factory=dict)
@@ -132,7 +132,16 @@ def checkout_url(given: Given, value: str) -> None:
 
 
 def nested(given: Given, value: str) -> None:
-    given.pipeline_environment["custom/deployment"] = {"accounts": [{"password": value}]}
+    """What holds a secret travels whole."""
+    given.environ["TOWLINE_SECRET_9"] = json.dumps({"accounts": [{"password": value}]})
+    given.secrets["pipelineEnvironment/custom/deployment"] = {"json": "TOWLINE_SECRET_9"}
+
+
+def nested_on_disk(given: Given, value: str) -> None:
+    """As steps of other libraries may leave it."""
+    folder = given.workspace / ".pipeline/commonPipelineEnvironment/custom"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "accounts.json").write_text(json.dumps([{"name": "ci", "apiKey": value}]))
 
 
 def on_disk(given: Given, value: str) -> None:

@@ -115,6 +115,7 @@ def table(keys: Keys) -> tuple[Source, ...]:
         row(REQUEST_GIT, by.requested("parameters/password", username="bot"), OPS, children=(GIT,)),
         row("request: not asked for", by.requested("pipelineEnvironment/custom/deployToken")),
         row("nested in the pipeline environment", by.nested),
+        row("nested in the pipeline environment on disk", by.nested_on_disk),
         row(VARIABLE_TARGET, by.for_target, TARGET, PROXY),
         row(VARIABLE_STAGING, by.variables("PIPER_sourceRegistryPassword", PIPER_sourceRegistryUser="stage"), STAGING),
         row(VARIABLE_GIT, by.variables("PIPER_password", PIPER_username="bot"), OPS, children=(GIT,)),

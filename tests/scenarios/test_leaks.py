@@ -16,6 +16,7 @@ from tests.fakes.ssh_server import missing
 from tests.leaks.failures import OTHERS, SOME, Failure
 from tests.leaks.forms import Hunter
 from tests.leaks.given import STRANGER
+from tests.leaks.inputs import SPOILT, Spoilt
 from tests.leaks.places import PLACES, heard, search
 from tests.leaks.planted import ELSEWHERE, HOST, ON_SERVERS, VARIABLE
 from tests.leaks.processes import PROC
@@ -69,6 +70,15 @@ def test_a_failure_leaks_nothing(world: World, hunter: Hunter, failure: Failure,
         run = world.perform(world.next_of(run))
     assert search(run, hunter) == []
     assert (run.code == 1) == failure.bug, said(run)
+
+
+@pytest.mark.parametrize("spoilt", SPOILT, ids=str)
+def test_an_input_that_is_wrong_is_not_repeated(world: World, hunter: Hunter, spoilt: Spoilt) -> None:  # fmt: skip
+    run = world.prepare(BY_NAME[spoilt.step])
+    spoilt.spoil(world, run)
+    world.perform(run)
+    assert search(run, hunter) == []
+    assert run.code != 1, said(run)
 
 
 # ---- the proof that it would find one
