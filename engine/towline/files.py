@@ -51,7 +51,7 @@ def enter_workspace(folder: Path, environ: Mapping[str, str]) -> None:
     """
     named = (Path(environ[name]) for name in _WORKSPACES if environ.get(name, "").startswith("/"))
     around = [one for one in folder.parents if (one / ".git").exists()]
-    _workspaces[:] = _places(*named, folder, *(one for one in around if one != _home()))  # who keeps the home in git has programs of their own in it
+    _workspaces[:] = _places(*named, folder, *(one for one in around if one != own_home()))  # who keeps the home in git has programs of their own in it
 
 
 def in_workspace(path: Path, folder: Path) -> bool:
@@ -65,7 +65,7 @@ def _places(*folders: Path) -> list[Path]:
     return [place for one in folders for place in (one.absolute(), one.resolve())]
 
 
-def _home() -> Path | None:
+def own_home() -> Path | None:
     """The user's home as the machine knows it; HOME may be the workspace."""
     try:
         return Path(pwd.getpwuid(os.getuid()).pw_dir)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -120,15 +121,26 @@ def find(name: str, environ: Mapping[str, str]) -> str | None:
     return next((path for path in found if path and not in_workspace(Path(path), Path.cwd())), None)
 
 
+def _without_workspace(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The same with a PATH on which a child, too, finds no program of the workspace."""
+    return {**environment, "PATH": _outside(environment["PATH"], Path.cwd())} if "PATH" in environment else environment
+
+
+@lru_cache(maxsize=8)
+def _outside(path: str, here: Path) -> str:
+    parts = [part for part in path.split(os.pathsep) if Path(part).is_absolute() and not in_workspace(Path(part), here)]
+    return os.pathsep.join(parts) or os.defpath
+
+
 def run(
     command: Sequence[str], *, environment: Mapping[str, str], stdin: bytes = b"", folder: Path | None = None, limits: Limits = _USUAL
 ) -> Completed:
-    """Run `command` to its end, or to its limits, with nothing inherited but `environment`.
+    """Run `command` to its end, or to its limits, with nothing inherited but `environment`, of whose PATH no folder is in the workspace.
 
     Raises MachineError (no such program, no such folder), ConfigError (a word or value that no program can be given) and Overrun.
     """
     _guard.begin()
-    child = _start(command, environment, folder)
+    child = _start(command, _without_workspace(environment), folder)
     try:
         impose(child.pid, limits)
         _guard.watch(child.pid)

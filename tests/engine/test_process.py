@@ -210,6 +210,13 @@ def test_programs_of_the_checkout_around_a_submodule_do_not_count(tmp_path: Path
     assert find("tool", {"PATH": str(tmp_path)}) is None
 
 
+def test_a_child_too_finds_no_program_of_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, left in ((f"{tmp_path}/bin:/usr/bin:.:/bin:", "/usr/bin:/bin"), (str(tmp_path), os.defpath)):
+        ended = run(["/bin/sh", "-c", "echo $PATH"], environment={"PATH": path})
+        assert ended.out.decode().strip() == left
+
+
 def test_a_program_behind_the_workspaces_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sh").write_text("#!/bin/sh\n")
     (tmp_path / "sh").chmod(0o755)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from towline import process
 from towline.errors import CredentialError
+from towline.files import in_workspace, own_home
 from towline.limits import Limits
 from towline.registry.docker_config import Helper, as_login
 from towline.secret import Login
@@ -25,13 +26,16 @@ _OURS = ("PIPER_", "TOWLINE_")
 def ask(helper: Helper, environ: Mapping[str, str], *, seconds: float = _SECONDS) -> Login | None:
     """The login that the helper on the machine's PATH has for its server; None where it has none. Raises CredentialError, MachineError.
 
-    It is given the machine's variables without Towline's own, which hold other secrets, and does not run in the workspace.
+    It is given the machine's variables without Towline's own, which hold other secrets, and does not run in the workspace. Nor is it led there: a file
+    of a tool's settings can name a program, as `credential_process` in `~/.aws/config` does, and HOME is the workspace on some agents.
     """
     name = f"docker-credential-{helper.name}"
     program = process.find(name, environ)
     if program is None:
         raise CredentialError(f"{name} is not on PATH", where=helper.origin, hint="install it on the agent, or give user and password as parameters")
-    variables = {key: value for key, value in environ.items() if not key.startswith(_OURS)}
+    variables = {key: value for key, value in environ.items() if not key.startswith(_OURS) and (key == "PATH" or not _leads_in(value))}
+    if not variables.get("HOME", "").startswith("/") and (home := own_home()):
+        variables["HOME"] = str(home)
     try:
         done = process.run([program, "get"], environment=variables, stdin=helper.server.encode(), folder=Path("/"), limits=Limits(seconds=seconds))
     except process.Overrun as fault:
@@ -44,6 +48,11 @@ def ask(helper: Helper, environ: Mapping[str, str], *, seconds: float = _SECONDS
     if '"Secret"' in text:  # an answer, or part of one, that nobody has taken for one
         text = "it gives a login all the same"
     raise _failed(helper, f"ends with {done.code}: {words(text, _TEXT)}")
+
+
+def _leads_in(value: str) -> bool:
+    """Whether a variable's value is a path in the workspace."""
+    return value.startswith("/") and in_workspace(Path(value), Path.cwd())
 
 
 def _login(helper: Helper, out: bytes) -> Login | None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,17 @@ def test_the_server_is_not_in_the_arguments_and_our_own_variables_are_not_handed
     assert (seen["arguments"], seen["folder"]) == (["get"], "/")
     assert "hunter2" not in seen["environ"].values()
     assert seen["environ"]["AWS_SECRET_ACCESS_KEY"] == "key"
+
+
+def test_nothing_leads_a_helper_into_the_workspace(tmp_path: Path, workspace: Path) -> None:
+    """It may run tools by their names, and what a file of their settings names: `credential_process` in `~/.aws/config`."""
+    environ = install(tmp_path / "bin", "store", {"registry.example.com": ("me", "p")})
+    own = {"HOME": str(workspace), "AWS_CONFIG_FILE": f"{workspace}/aws", "GNUPGHOME": f"{tmp_path}/bin/../workspace/x", "AWS_PROFILE": "workspace"}
+    ask(STORE, {**environ, **own, "PATH": f"{workspace}/bin:bin:{environ['PATH']}", "XDG_CONFIG_HOME": str(tmp_path)})
+    seen = json.loads((tmp_path / "bin" / "seen.json").read_text())["environ"]
+    assert (seen["PATH"], seen["HOME"]) == (environ["PATH"], pwd.getpwuid(os.getuid()).pw_dir)
+    assert (seen["AWS_PROFILE"], seen["XDG_CONFIG_HOME"]) == ("workspace", str(tmp_path))
+    assert not {"AWS_CONFIG_FILE", "GNUPGHOME"} & seen.keys()
 
 
 @pytest.mark.parametrize(("script", "message"), [
