@@ -23,9 +23,11 @@ def merged(*lists: Iterable[str]) -> tuple[str, ...]:
     Some token services look at the first scope only (facts 3.1).
     """
     kept: list[str] = []
+    granted: set[tuple[str, str]] = set()
     for scope in sorted((scope for scopes in lists for scope in scopes), key=_does_not_push):
-        if not grants([scope]) <= grants(kept):
+        if not (own := grants([scope])) <= granted:
             kept.append(scope)
+            granted |= own
     return tuple(kept)
 
 

@@ -65,9 +65,12 @@ class Session:
 
     def want(self, repositories: Iterable[str]) -> None:
         """Let one token of each login cover its work in all of these; told before the first request."""
+        wanted: dict[Authorizer, list[str]] = {}
         for repository in repositories:
             scope = self.scope(repository)
-            self._auth((scope,)).want((scope,))
+            wanted.setdefault(self._auth((scope,)), []).append(scope)
+        for auth, scopes in wanted.items():
+            auth.want(scopes)
 
     def party_of(self, repository: str) -> faults.Party:
         """The party as it works in `repository`: with the login for that."""

@@ -93,8 +93,8 @@ def registry_logins(task: Task, registry: Registry, *, role: str, paths: Sequenc
         found = _configured(task, registry, paths)
     else:
         found = _agents_own(task, registry, paths)
-    for entry in filter(None, found.values()):
-        task.console.hide(entry.password)
+    for password in {entry.password for entry in found.values() if entry}:
+        task.console.hide(password)
     if own is not None:
         return found
     return {path: replace(entry, hosts=_reach(task, entry)) if entry else None for path, entry in found.items()}

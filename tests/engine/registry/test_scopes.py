@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.registry.scopes import grants, merged, repository_of
+from towline.registry import scopes
+from towline.registry.scopes import Grants, grants, merged, repository_of
 
 ACTIONS = st.sampled_from(["pull", "push", "pull,push", "push,pull", "delete"])
 SCOPES = st.lists(st.builds("repository:{}:{}".format, st.sampled_from("abc"), ACTIONS), max_size=6)
@@ -36,3 +39,17 @@ def test_one_list_grants_what_all_do(one: list[str], other: list[str]) -> None:
     assert merged(both) == both
     pushes = ["push" in scope.rpartition(":")[2] for scope in both]
     assert pushes == sorted(pushes, reverse=True)
+
+
+def test_each_scope_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project may name thousands of images: a list of them that is gone through for each takes hours."""
+    looked: list[str] = []
+
+    def counted(asked: Iterable[str]) -> Grants:
+        looked.extend(asked)
+        return grants(asked)
+
+    monkeypatch.setattr(scopes, "grants", counted)
+    many = [f"repository:app-{number}:pull" for number in range(300)]
+    assert merged(many, many) == tuple(many)
+    assert len(looked) == 600

@@ -16,6 +16,7 @@ from towline.image import Registry
 from towline.registry.faults import Party
 from towline.registry.parallel import in_parallel
 from towline.registry.session import Session
+from towline.registry.tokens import Authorizer
 from towline.secret import Login
 from towline.transport import Transport
 
@@ -272,6 +273,16 @@ def test_one_token_serves_all_that_is_wanted(target: FakeRegistry, transport: Tr
         send(session, "HEAD", f"/v2/{repository}/manifests/1", scope=repository)
     assert target.scopes == [("repository:app:pull,push", "repository:other:pull,push")]
     assert len([record for record in target.requests if record.status == 401]) == 1
+
+
+def test_each_login_is_told_once_what_is_wanted(target: FakeRegistry, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project may name thousands of images."""
+    told: list[int] = []
+    monkeypatch.setattr(Authorizer, "want", lambda _, scopes: told.append(len(list(scopes))))
+    session = open_session(target, transport, "target")
+    session.log_in({"a/app": SOURCE_LOGIN})
+    session.want(["a/app", *(f"b/web-{number}" for number in range(99))])
+    assert sorted(told) == [1, 99]
 
 
 @pytest.mark.parametrize("auth", ["basic", "bearer"])
