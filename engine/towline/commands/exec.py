@@ -30,6 +30,7 @@ from towline.written_lines import Lines
 SHARED = ("result", "stage", "config")
 STAGE = stage_of  # as for a run in the same place
 _HOURS = 6
+_MOST = 30 * 24 * 3600
 
 
 class ProgramFailed(TowlineError):
@@ -55,8 +56,8 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Ask Vault, then run the program; raises ProgramFailed with its exit code."""
     if not call.program:
         raise UsageError("no program is named", hint="write it behind --: towline exec -- PROGRAM [ARGUMENT ...]")
-    if arguments.deadline < 1:
-        raise UsageError("--deadline takes a number of seconds that is at least 1")
+    if not 1 <= arguments.deadline <= _MOST:
+        raise UsageError(f"--deadline takes a number of seconds from 1 to {_MOST}")
     program = _program(call)
     held = _held(arguments, call)
     alarm.begin(arguments.deadline + 60, _late)  # its own limit comes first

@@ -9,6 +9,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import quote, urlsplit
@@ -61,8 +62,13 @@ class Slot:
 
 
 def jenkins_place(url: str) -> Place:
-    """Where a Jenkins is."""
-    parts = urlsplit(url.strip())
+    """Where a Jenkins is; raises ConfigError for a URL that is none of one."""
+    parts, good = urlsplit(""), False
+    with suppress(ValueError):
+        parts = urlsplit(url if re.fullmatch(r"[\x21-\x7e]+", url) else "")
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not any(("@" in parts.netloc, parts.query, parts.fragment))
+    if not good:
+        raise ConfigError("this is no URL of a Jenkins", hint="expected https://host[:port][/path][/job/FOLDER], without a user")
     return Place(scheme=parts.scheme.lower(), host=parts.netloc.lower())
 
 

@@ -5,17 +5,16 @@ At no moment is there none that is good: the new one is made, logs in, and is st
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
+from towline import alarm
 from towline.config.settings import Settings
 from towline.config.trust import named_by, password_of
 from towline.config.vault import named_of, place_of, server_of
 from towline.config.vault_login import MOUNT, clean, credential_of
 from towline.connections import Network
-from towline.errors import ConfigError, CredentialError
+from towline.errors import ConfigError, CredentialError, MachineError, TowlineError, placed
 from towline.hosting.jenkins import CredentialStore, NotKnown, Slot, jenkins_place
 from towline.image import is_loopback
 from towline.proxies import Proxies
@@ -30,11 +29,13 @@ from towline.vault.secret_ids import SecretId, SecretIds
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
 _ID = "vaultAppRoleSecretTokenCredentialsId"
+_SECONDS = 600.0
 _SHOWN = "%Y-%m-%d %H:%M UTC"
 
 
 def run(task: Task) -> Outcome:
     """Ask Vault how long the secret id lives, and renew it if that is not long any more."""
+    alarm.begin(_SECONDS, _late)
     slot, login = _slot(task.settings), _login(task)
     with _vault(task, login) as access:
         ids = SecretIds(access)
@@ -42,13 +43,18 @@ def run(task: Task) -> Outcome:
         if not _due(task, held):
             return Outcome(status=UNCHANGED, summary=f"the secret id of the AppRole {held.role} {_life(held)}", outputs=_outputs(slot, held))
         network = Network(proxies=Proxies(task.environ), tls=Tls(authorities(task)))
-        with Transport(network=network, hide=task.console.hide) as transport:
+        with Transport(read=30, network=network, hide=task.console.hide) as transport:
             store = CredentialStore(slot, _jenkins_login(task, slot), transport)
             store.check()  # before there is anything to store
             if task.dry_run:
                 return Outcome(status=SUCCESS, summary=f"the secret id of the AppRole {held.role}, which {_life(held)}, would be renewed",
                                outputs=_outputs(slot, held))
             return _renew(task, ids, held, store, replace(login, origin="the new secret id"))
+
+
+def _late() -> TowlineError:
+    return MachineError(f"Vault and Jenkins have not done all of it within {_SECONDS:.0f} seconds",
+                        hint="see which of them is that slow, and run the step again")
 
 
 def _renew(task: Task, ids: SecretIds, held: SecretId, store: CredentialStore, login: VaultLogin) -> Outcome:
@@ -145,13 +151,11 @@ def _slot(settings: Settings) -> Slot:
     if store != "jenkins":
         raise ConfigError(f"Towline does not store a secret id in {store!r}", where=settings.origin("secretStore"),
                           hint="set secretStore: jenkins; other CI systems log in by tokens of their own (vaultAuthMethod: jwt), which need no renewal")
-    parts = urlsplit(url) if url.isprintable() and " " not in url else urlsplit("")
-    good = False
-    with suppress(ValueError):
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
-    if not good or parts.query or parts.fragment:
-        raise ConfigError("jenkinsUrl is no URL of a Jenkins", where=settings.origin("jenkinsUrl"),
-                          hint="expected https://host[:port][/path][/job/FOLDER], without a user")
+    with placed(settings.origin("jenkinsUrl")):
+        jenkins_place(url)
+    for name in (_ID, "jenkinsCredentialDomain"):
+        if settings.text(name) in (".", ".."):
+            raise ConfigError(f"{name} is a name, and no way to another place", where=settings.origin(name))
     return Slot(url=url, domain=settings.text("jenkinsCredentialDomain"), id=settings.text(_ID))
 
 

@@ -164,7 +164,8 @@ def test_it_ends_in_time(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    (["exec"], "no program is named"), (["exec", "--"], "no program is named"), (["exec", "--deadline", "0", "--", "true"], "at least 1"),
+    (["exec"], "no program is named"), (["exec", "--"], "no program is named"), (["exec", "--deadline", "0", "--", "true"], "from 1 to"),
+    (["exec", "--deadline", "9" * 30, "--", "true"], "from 1 to"),
     (["exec", "true"], "unexpected word 'true'"), (["exec", "--json", "--", "true"], "unknown flag --json"),
     (["exec", "--step", "imagePushToRegistri", "--", "true"], "unknown step"),
 ])

@@ -166,6 +166,8 @@ def test_where_jenkins_refuses_it_the_new_one_is_ended_and_the_old_one_stays(wor
 
 @pytest.mark.parametrize("what", ["no such credential", "no such user", "no Jenkins"])
 def test_nothing_is_made_where_jenkins_would_not_take_it(world: World, what: str) -> None:
+    """What was made could not be ended here."""
+    world.grant(ROTATES)
     world.later(6)
     ids = world.accessors()
     if what == "no such credential":
@@ -237,6 +239,18 @@ def test_a_signal_ends_the_new_one_unless_jenkins_may_have_it(world: World, at: 
     assert world.accessors() == ids + (at == "after")
 
 
+def test_it_ends_in_time(world: World) -> None:
+    world.later(6)
+    over = threading.Event()
+    world.patch.setattr(vault_rotate_secret_id, "_SECONDS", 0.5)
+    world.patch.setattr(world.jenkins, "fault", lambda _: over.wait(300) and None)
+    try:
+        ending = world.run()
+    finally:
+        over.set()
+    assert (ending.code, "have not done all of it within 0 seconds" in ending.message) == (9, True), ending.message
+
+
 # ---- who may be sent what
 
 
@@ -250,6 +264,13 @@ def test_on_another_branch_the_project_names_neither_server_nor_credential(world
     assert world.run(build={"branch": "x"}).code == 4
     rules = {"PIPER_allowedCredentialIds": "the-*", "PIPER_vaultServerUrl": world.vault.url, "PIPER_vaultPaths": "secret/team/*"}
     assert world.run(build={"branch": "x"}, environ=rules).result["status"] == "success"
+
+
+def test_on_another_branch_the_login_goes_to_no_server_of_the_project_where_no_secret_is_asked_for_either(world: World) -> None:
+    world.configure(f"jenkinsUrl: '{world.jenkins.url}'", general="unrelated: x")
+    environ = {"PIPER_jenkinsUsername": "jenkins-bot", "PIPER_jenkinsToken": world.user.token, "PIPER_allowedCredentialIds": "the-*"}
+    ending = world.run(build={"branch": "x"}, environ=environ)
+    assert (ending.code, f"is not sent to {world.vault.host}" in ending.message) == (4, True), ending.message
 
 
 def test_the_token_goes_where_the_secret_that_holds_it_says_and_nowhere_else(world: World) -> None:
@@ -276,9 +297,9 @@ def test_another_credential_than_the_one_that_holds_the_secret_id_is_not_written
 
 @pytest.mark.parametrize(("more", "said"), [
     ("secretStore: ado", "does not store a secret id in 'ado'"), ("secretStore: vault", 'secretStore is "vault"'),
-    ("vaultDisableOverwrite: true, jenkinsUrl: 'ftp://x'", "jenkinsUrl is no URL of a Jenkins"),
-    ("vaultDisableOverwrite: true, jenkinsUrl: 'https://u:p@x/'", "jenkinsUrl is no URL of a Jenkins"),
-    ("vaultDisableOverwrite: true, jenkinsUrl: 'https://x/?q'", "jenkinsUrl is no URL of a Jenkins"), ("daysBeforeExpiry: -1", "daysBeforeExpiry"),
+    ("daysBeforeExpiry: -1", "daysBeforeExpiry"), ("jenkinsCredentialDomain: '..'", "jenkinsCredentialDomain is a name"),
+    *((f"vaultDisableOverwrite: true, jenkinsUrl: '{url}'", "this is no URL of a Jenkins")
+      for url in ("ftp://x", "https://u:p@x/", "https://x/?q", "http://[x", "https://x:y", "https://a b", "x")),
 ])
 def test_settings_that_are_none_are_told(world: World, more: str, said: str) -> None:
     world.configure(more)
