@@ -15,6 +15,7 @@ from urllib.parse import quote, quote_plus
 from towline.secret import MASK
 
 _SHORTEST, _LONG = 4, 8  # below the first whole words alone count, else every line would be garbled; from the second on capitals do not matter
+_WIDTHS = (76, 64)  # of lines in base64: RFC 2045 and coreutils, RFC 7468 and openssl
 _HTML = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;", ord("'"): "&#x27;"}
 _LOST = r"(?:\s|\?|\ufffd|[^\x21-\x7e]|\\[nrtxuU][0-9a-fA-F]{0,8}|&#x?[0-9a-fA-F]{1,6};){0,%d}"
 
@@ -95,11 +96,19 @@ def _in_base64(data: bytes) -> Iterator[str]:
     """What of the secret stands in base64 wherever it begins: at the edges a sign belongs to what is beside it, too."""
     whole = base64.b64encode(data).decode()
     yield from (whole, whole.rstrip("="), base64.urlsafe_b64encode(data).decode().rstrip("="))
+    yield from (line for written in (data, data + b"\n") for line in _broken(base64.b64encode(written).decode()))
     for offset in range(3):
         encoded = base64.b64encode(bytes(offset) + data).decode().rstrip("=")
         core = encoded[(0, 2, 3)[offset] : len(encoded) - bool((offset + len(data)) % 3)]
         if len(core) >= _LONG:
             yield from (core, core.replace("+", "-").replace("/", "_"))
+
+
+def _broken(encoded: str) -> Iterator[str]:
+    """The lines into which programs break a long text in base64; others may mask one line at a time."""
+    for width in _WIDTHS:
+        if len(encoded) > width:
+            yield from (encoded[at : at + width] for at in range(0, len(encoded), width))
 
 
 def _loose(secret: str) -> str:

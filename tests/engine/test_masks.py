@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import json
+import textwrap
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -76,3 +78,13 @@ def test_a_secret_in_another_script_leaves_other_words_alone(secret: str) -> Non
     masks = Masks()
     masks.hide(secret)
     assert masks.mask(f"a line of 1 word? {secret} and more") == f"a line of 1 word? {MASK} and more"
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+@pytest.mark.parametrize("write", [base64.encodebytes, lambda data: "\n".join(textwrap.wrap(base64.b64encode(data).decode(), 64)).encode()])
+def test_base64_in_lines_is_masked_line_by_line(write: Callable[[bytes], bytes], end: bytes) -> None:
+    masks = Masks()
+    masks.hide(LONG * 5)
+    lines = write(LONG.encode() * 5 + end).decode().splitlines()
+    assert len(lines) > 1
+    assert [masks.mask(f"  {line}") for line in lines] == [f"  {MASK}"] * len(lines)
