@@ -16,6 +16,7 @@ from tests.fakes import credential_helper
 
 # The servers, by the names of their taps (tests/leaks/world.py).
 STAGING, TARGET, OPS, VAULT, GITHUB = "staging", "target", "git", "vault", "github"
+JENKINS = "jenkins"
 CHARTS, DEFAULTS, PROXY, STRANGER, HOOK = "charts", "defaults", "proxy", "stranger", "hook"
 
 

@@ -10,12 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-GIT, LOCAL_GIT, HELPER, ENGINE = (
-    "git that talks to the repository",
-    "git without a network",
-    "credential helper",
-    "the engine",
-)
+GIT = "git that talks to the repository"
+LOCAL_GIT = "git without a network"
+HELPER = "credential helper"
+PROGRAM = "program of the caller's own"  # what `towline exec` runs
+ENGINE = "the engine"
+SCRIPT = "tell.sh"  # that program's name
 PROC = Path("/proc")
 _NETWORK = frozenset({"fetch", "push", "ls-remote", "clone"})
 
@@ -32,6 +32,8 @@ class Process:
 def kind_of(words: Sequence[str]) -> str:
     """What a child is, by its arguments: the name of its program, but for git and credential helpers."""
     name = Path(words[0]).name if words and words[0] else "unknown"
+    if any(word.endswith(SCRIPT) for word in words):
+        return PROGRAM
     if name == "git":
         return GIT if _NETWORK & set(words) else LOCAL_GIT
     return (
@@ -67,7 +69,7 @@ def _process(number: int, engine: int) -> Process | None:
 
 
 def _kind(number: int, engine: int) -> str:
-    """What git starts for its talk with the repository, or a credential helper, is of the same kind."""
+    """What git starts for its talk with the repository, a credential helper or a program of the caller's, is of the same kind."""
     chain = []
     while number not in (0, 1, engine):
         chain.append(
@@ -75,4 +77,6 @@ def _kind(number: int, engine: int) -> str:
         )
         number = int((PROC / str(number) / "stat").read_text().rpartition(") ")[2].split()[1])
     kinds = [kind_of(words) for words in chain]
-    return next((kind for kind in (GIT, HELPER) if kind in kinds), kinds[0] if kinds else ENGINE)
+    return next(
+        (kind for kind in (GIT, HELPER, PROGRAM) if kind in kinds), kinds[0] if kinds else ENGINE
+    )

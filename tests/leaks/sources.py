@@ -12,8 +12,18 @@ from dataclasses import dataclass
 
 from tests.fakes.github_server import APP
 from tests.leaks import given as by
-from tests.leaks.given import CHARTS, DEFAULTS, OPS, PROXY, STAGING, TARGET, VAULT, Put
-from tests.leaks.processes import GIT, HELPER
+from tests.leaks.given import (
+    CHARTS,
+    DEFAULTS,
+    JENKINS,
+    OPS,
+    PROXY,
+    STAGING,
+    TARGET,
+    VAULT,
+    Put,
+)
+from tests.leaks.processes import GIT, HELPER, PROGRAM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +37,7 @@ class Source:
     children: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
     core: bytes = b""  # what of the value is secret, where not all of it is
+    requested: bool = False  # it comes with a request, and so in Jenkins alone
 
     @property
     def secret(self) -> bytes:
@@ -55,6 +66,7 @@ def row(
     *hosts: str,
     value: str = "",
     core: bytes = b"",
+    requested: bool = False,
     children: tuple[str, ...] = (),
     files: tuple[str, ...] = (),
 ) -> Source:
@@ -64,6 +76,7 @@ def row(
         value=value or phrase(),
         put=put,
         core=core,
+        requested=requested,
         hosts=frozenset(hosts),
         children=frozenset(children),
         files=frozenset(files),
@@ -89,6 +102,10 @@ VAULT_FILE = "Vault: Docker file"
 VAULT_GIT = "Vault: git"
 VAULT_TOKEN = "Vault's token"
 VAULT_SECRET_ID = "AppRole's secret id"
+VAULT_OLD_ID = "secret id that is renewed"
+VAULT_JWT = "JSON web token for Vault"
+VAULT_PROGRAM = "Vault: for a program"
+JENKINS_TOKEN = "Jenkins' API token"
 DOCKER_AGENT = "agent's Docker configuration"
 DOCKER_HELPER = "credential helper"
 DOCKER_PARAMETER = "dockerConfigJSON"
@@ -99,9 +116,10 @@ GPG_SIGNING = "GnuPG key that signs"
 
 @dataclass(frozen=True, kw_only=True)
 class Keys:
-    """Private keys, which take their time to be made."""
+    """Private keys, which take their time to be made, and what an issuer has signed."""
 
     app: str
+    jwt: str
     ssh: str
     ssh_signing: str
     gpg: str
@@ -110,32 +128,38 @@ class Keys:
 def table(keys: Keys) -> tuple[Source, ...]:
     """All rows, with new secrets."""
     return (
-        row(REQUEST_TARGET, by.requested("parameters/targetRegistryPassword", targetRegistryUser="pusher"), TARGET),
-        row(REQUEST_STAGING, by.requested("pipelineEnvironment/container/repositoryPassword"), STAGING),
-        row(REQUEST_GIT, by.requested("parameters/password", username="bot"), OPS, children=(GIT,)),
-        row("request: not asked for", by.requested("pipelineEnvironment/custom/deployToken")),
-        row("nested in the pipeline environment", by.nested),
+        row(REQUEST_TARGET, by.requested("parameters/targetRegistryPassword", targetRegistryUser="pusher"), TARGET, requested=True),
+        row(REQUEST_STAGING, by.requested("pipelineEnvironment/container/repositoryPassword"), STAGING, requested=True),
+        row(REQUEST_GIT, by.requested("parameters/password", username="bot"), OPS, children=(GIT,), requested=True),
+        row("request: not asked for", by.requested("pipelineEnvironment/custom/deployToken"), requested=True),
+        row("nested in the pipeline environment", by.nested, requested=True),
         row("nested in the pipeline environment on disk", by.nested_on_disk),
-        row(VARIABLE_TARGET, by.for_target, TARGET, PROXY),
-        row(VARIABLE_STAGING, by.variables("PIPER_sourceRegistryPassword", PIPER_sourceRegistryUser="stage"), STAGING),
-        row(VARIABLE_GIT, by.variables("PIPER_password", PIPER_username="bot"), OPS, children=(GIT,)),
+        row(VARIABLE_TARGET, by.for_target, TARGET, PROXY, children=(PROGRAM,)),
+        row(VARIABLE_STAGING, by.variables("PIPER_sourceRegistryPassword", PIPER_sourceRegistryUser="stage"), STAGING, children=(PROGRAM,)),
+        row(VARIABLE_GIT, by.variables("PIPER_password", PIPER_username="bot"), OPS, children=(GIT, PROGRAM)),
         row(DISK_STAGING, by.on_disk, STAGING),
         row(VAULT_TARGET, by.in_vault("docker-registry", "targetRegistryPassword", targetRegistryUser="pusher"), TARGET),
         row(VAULT_FILE, by.docker_vault, TARGET, files=("dockerConfigJSON",)),
         row(VAULT_GIT, by.in_vault("gitHttpsCredential", "password", username="bot"), OPS, children=(GIT,)),
         row("Vault: not asked for", by.in_vault("docker-registry", "somethingElse")),
+        row(VAULT_PROGRAM, by.in_vault("program", "password"), children=(PROGRAM,)),
         row(VAULT_TOKEN, by.variables("PIPER_vaultToken"), VAULT, value=word()),
         row(VAULT_SECRET_ID, by.variables("PIPER_vaultAppRoleSecretID"), VAULT, value=word()),
+        row(VAULT_OLD_ID, by.variables("PIPER_vaultAppRoleSecretID"), VAULT, value=word()),
+        row(VAULT_JWT, by.variables("PIPER_vaultJwt"), VAULT, value=keys.jwt, core=keys.jwt.rpartition(".")[2].encode()),
+        row(JENKINS_TOKEN, by.variables("PIPER_jenkinsToken", PIPER_jenkinsUsername="rotator"), JENKINS, value=word(), children=(PROGRAM,)),
         row(DOCKER_AGENT, by.docker_agent, TARGET),
         row(DOCKER_HELPER, by.docker_helper, STAGING),
-        row(DOCKER_PARAMETER, by.docker_parameter, CHARTS),
-        row("App's key", by.variables("PIPER_githubAppPrivateKey", PIPER_githubAppId=APP), value=keys.app, core=by.rsa_core(keys.app)),
-        row(SSH_KEY, by.variables("PIPER_gitSshPrivateKey"), value=keys.ssh, core=by.ssh_core(keys.ssh), files=("key",)),
-        row(SSH_SIGNING, by.variables("PIPER_signingPrivateKey"), value=keys.ssh_signing, core=by.ssh_core(keys.ssh_signing), files=("signing-key",)),
-        row(GPG_SIGNING, by.variables("PIPER_signingPrivateKey"), value=keys.gpg, core=by.gpg_core(keys.gpg), files=("private-keys-v1.d",)),
-        row("gitHubTokens", by.tokens, DEFAULTS, value=word()),
-        row("proxy password", by.proxy, PROXY, children=(GIT, HELPER)),
-        row("another variable of the agent", by.variables("DEPLOY_CREDENTIAL", "AWS_SECRET_ACCESS_KEY"), children=(HELPER,)),
+        row(DOCKER_PARAMETER, by.docker_parameter, CHARTS, children=(PROGRAM,)),
+        row("App's key", by.variables("PIPER_githubAppPrivateKey", PIPER_githubAppId=APP), value=keys.app, core=by.rsa_core(keys.app), children=(PROGRAM,)),
+        row(SSH_KEY, by.variables("PIPER_gitSshPrivateKey"), value=keys.ssh, core=by.ssh_core(keys.ssh), files=("key",), children=(PROGRAM,)),
+        row(SSH_SIGNING, by.variables("PIPER_signingPrivateKey"), value=keys.ssh_signing, core=by.ssh_core(keys.ssh_signing),
+            files=("signing-key",), children=(PROGRAM,)),
+        row(GPG_SIGNING, by.variables("PIPER_signingPrivateKey"), value=keys.gpg, core=by.gpg_core(keys.gpg),
+            files=("private-keys-v1.d",), children=(PROGRAM,)),
+        row("gitHubTokens", by.tokens, DEFAULTS, value=word(), children=(PROGRAM,)),
+        row("proxy password", by.proxy, PROXY, children=(GIT, HELPER, PROGRAM)),
+        row("another variable of the agent", by.variables("DEPLOY_CREDENTIAL", "AWS_SECRET_ACCESS_KEY"), children=(HELPER, PROGRAM)),
         row("URL of the source", by.source_url, value=word()),
         row("URL of the build", by.build_url, value=word()),
         row("URL of the checkout", by.checkout_url, value=word()),
@@ -159,6 +183,8 @@ RIVALS = frozenset(
         VAULT_GIT,
         VAULT_TOKEN,
         VAULT_SECRET_ID,
+        VAULT_OLD_ID,
+        VAULT_JWT,
         DOCKER_PARAMETER,
         SSH_SIGNING,
         GPG_SIGNING,

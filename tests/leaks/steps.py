@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.leaks import sources as of
-from tests.leaks.given import CHARTS, DEFAULTS, GITHUB, OPS, STAGING, TARGET, VAULT
+from tests.leaks.given import CHARTS, DEFAULTS, GITHUB, JENKINS, OPS, STAGING, TARGET, VAULT
+from tests.leaks.processes import SCRIPT
 
+SLOT = "the-secret"  # the Jenkins credential with the secret id that is renewed
 OUTSIDE = "registry.outside.test"  # a name that the proxy alone knows
 _DEPLOYMENT = """\
 apiVersion: apps/v1
@@ -78,6 +80,18 @@ def _promote(hosts: Hosts, _url: str) -> dict[str, Any]:
     return {"steps": {"containerPushToRegistry": step}}
 
 
+def _rotate(hosts: Hosts, _url: str) -> dict[str, Any]:
+    step = {"jenkinsUrl": f"http://{hosts[JENKINS]}", "daysBeforeExpiry": 4}
+    slot = {"vaultAppRoleSecretTokenCredentialsId": SLOT}
+    return {"steps": {"vaultRotateSecretId": {**step, **slot}}}
+
+
+def _exec(hosts: Hosts, url: str) -> dict[str, Any]:
+    found = _by_vault(_push)(hosts, url)
+    found["general"] |= {"vaultCredentialPath": "program", "vaultCredentialKeys": ["password"]}
+    return found
+
+
 def _deploy(**more: Any) -> Configure:
     """Into a manifest, unless `more` says otherwise."""
 
@@ -112,6 +126,7 @@ def _with_chart(hosts: Hosts) -> dict[str, bytes]:
 _RUN_PUSH = ("run", "imagePushToRegistry", "--stage", "Build", "--verbose")
 _RUN_PROMOTE = ("run", "containerPushToRegistry", "--stage", "Promote", "--verbose")
 _RUN_DEPLOY = ("run", "gitOpsUpdateDeployment", "--stage", "Acceptance", "--verbose")
+_RUN_ROTATE = ("run", "vaultRotateSecretId", "--stage", "Build", "--verbose")
 _COPY = ("copy", "http://{staging}/shop:1", "http://{target}/shop:1", "--verbose")
 _ALL_KINDS = (of.VARIABLE_TARGET, of.VARIABLE_GIT, of.DISK_STAGING, of.VAULT_TARGET, of.VAULT_TOKEN, of.DOCKER_PARAMETER, of.SSH_SIGNING)  # fmt: skip
 
@@ -148,6 +163,9 @@ STEPS = (
          asks=(OPS, CHARTS), repository=_with_chart),
     _row("deploy from a template", _RUN_DEPLOY, _deploy(tool="helm-values", valuesTemplate="values.j2", filePath="values.yaml"), of.REQUEST_GIT,
          asks=(OPS,), workspace={"values.j2": _VALUES}),
+    _row("push by a JSON web token", _RUN_PUSH, _by_vault(_push), of.VAULT_TARGET, of.VAULT_JWT, of.REQUEST_STAGING, asks=(VAULT, TARGET)),
+    _row("rotate", _RUN_ROTATE, _by_vault(_rotate), of.VAULT_OLD_ID, of.JENKINS_TOKEN, asks=(VAULT, JENKINS), requested=False),
+    _row("exec", ("exec", "--verbose", "--", f"./{SCRIPT}"), _exec, *_ALL_KINDS, asks=(VAULT,), requested=False),
     _reads(0, "plan", "--verbose"),
     _reads(0, "explain", "imagePushToRegistry", "--stage", "Build"),
     _reads(0, "explain", "gitOpsUpdateDeployment", "--json"),
@@ -156,6 +174,8 @@ STEPS = (
     _reads(3, "lint", "--sarif", "findings.sarif"),
     _reads(3, "lint", "--json"),
     _reads(1, "checkIfStepActive", "--step", "imagePushToRegistry", "--stage", "Build"),
+    _reads(0, "schema"),
+    _reads(0, "completion", "bash"),
     # The drop-in for Piper's command: scripts take their logins from it (docs/differences-from-piper.md).
     _reads(0, "getConfig", "--stepName", "imagePushToRegistry", prints=frozenset({of.VARIABLE_TARGET, of.DISK_STAGING, of.DOCKER_PARAMETER})),
 )  # fmt: skip

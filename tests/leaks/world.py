@@ -9,17 +9,20 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tests.engine.steps.deployment.test_chart_repositories import Shelf, packed
 from tests.fakes.git_server import GitServer
 from tests.fakes.github_server import GithubServer
 from tests.fakes.gnupg import GnuPG
 from tests.fakes.images import ImageParts, make_image, put
+from tests.fakes.jenkins_server import Held, JenkinsServer, User
+from tests.fakes.json_web_tokens import Issuer
 from tests.fakes.proxy import ProxyServer
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.serve import Answer, Record
@@ -31,6 +34,7 @@ from tests.leaks.given import (
     DEFAULTS,
     GITHUB,
     HOOK,
+    JENKINS,
     OPS,
     PROXY,
     STAGING,
@@ -39,15 +43,38 @@ from tests.leaks.given import (
     VAULT,
     Given,
 )
-from tests.leaks.processes import GIT
+from tests.leaks.processes import GIT, SCRIPT
 from tests.leaks.run import Run, contents, private_files, private_folders
-from tests.leaks.sources import RIVALS, VAULT_SECRET_ID, VAULT_TOKEN, Keys, Source, made, table
-from tests.leaks.steps import OUTSIDE, Step
+from tests.leaks.sources import (
+    JENKINS_TOKEN,
+    RIVALS,
+    VAULT_OLD_ID,
+    VAULT_SECRET_ID,
+    VAULT_TOKEN,
+    Keys,
+    Source,
+    made,
+    table,
+)
+from tests.leaks.steps import OUTSIDE, SLOT, Step
 from tests.leaks.tap import Tap, Upstream
+from tests.vault_calls import AUDIENCE, take_jwt
 
 PATIENCE = 240.0  # seconds that nobody waits for unless something is broken
 _LAUNCHER = Path(__file__).with_name("watched.py")
 _ROLE = "hunted"
+# A program that says all that it has, in each way that programs have.
+_SCRIPT = """\
+#!/bin/sh
+echo "login: $PIPER_VAULTCREDENTIAL_PASSWORD"
+printf '%s' "$PIPER_VAULTCREDENTIAL_PASSWORD" | base64
+printf '%s' "$PIPER_VAULTCREDENTIAL_PASSWORD" | od -An -v -tx1 | tr -d ' \\n'
+env >&2
+"""
+_ROTATES = "".join(
+    f'path "auth/approle/role/rotator/{path}" {{ capabilities = ["update"] }}\n'
+    for path in ("secret-id", "secret-id/lookup", "secret-id-accessor/destroy")
+)
 _OUTSIDE_PROXY = f"{OUTSIDE}:80"
 
 
@@ -71,6 +98,7 @@ class World:
         self.git = enter(GitServer(folder / "git", "bot", "nobody knows"))
         self.vault = enter(VaultServer(folder / "vault"))
         self.github = enter(GithubServer(folder / "github", pair="leaks"))
+        self.jenkins = enter(JenkinsServer())
         self.charts = enter(Shelf())
         self.defaults = enter(Shelf())
         self.ssh = enter(SshServer(folder / "ssh"))
@@ -80,6 +108,7 @@ class World:
             OPS: _At(self.git.origin.partition("://")[2]),
             VAULT: self.vault,
             GITHUB: self.github,
+            JENKINS: self.jenkins,
             CHARTS: self.charts,
             DEFAULTS: self.defaults,
             STRANGER: None,
@@ -91,8 +120,10 @@ class World:
         self.proxy = enter(ProxyServer({_OUTSIDE_PROXY: self.taps[TARGET].host}))
         self.hosts = {**{name: tap.host for name, tap in self.taps.items()}, PROXY: self.proxy.host}
         self.image: ImageParts = make_image("linux/amd64")
-        self.sources = table(_keys(folder, self.github.key, self.ssh.private))
+        issuer = Issuer(folder / "issuer")
+        self.sources = table(_keys(folder, self.github.key, issuer, self.ssh.private))
         self._furnish()
+        take_jwt(self.vault, issuer)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,7 +139,12 @@ class World:
         self.charts.offer(packed())
         self.defaults.answers["/team.yml"] = Answer(status=200, body=b"general: {}\n")
         self.github.issued = lambda token: self._open("x-access-token", token)
-        self.vault.policy(_ROLE, "secret/data/hunted/*")
+        for policy in (_ROLE, "team"):
+            self.vault.policy(policy, "secret/data/hunted/*")
+        self.vault.api("POST", "sys/policies/acl/rotator", {"policy": _ROTATES})
+        self.jenkins.users = {
+            "rotator": User(password="no", token=self.source(JENKINS_TOKEN).value)
+        }
         role, _ = self.vault.app_role(_ROLE)
         self._role = role
         secret_id = self.source(VAULT_SECRET_ID).value
@@ -126,9 +162,8 @@ class World:
         self._count += 1
         repository = f"team/ops{self._count}"
         bare = self.git.create(repository, step.repository(self.hosts))
-        sources = tuple(
-            one for one in self.sources if one.name not in RIVALS or one.name in step.uses
-        )
+        chosen = (one for one in self.sources if one.name not in RIVALS or one.name in step.uses)
+        sources = tuple(one for one in chosen if step.requested or not one.requested)
         run = Run(
             folder=self._folder / f"run{self._count}",
             step=step,
@@ -203,10 +238,11 @@ class World:
             else:
                 yield made(f"token {number} of the App", credential, GITHUB, OPS, children=(GIT,))
         for number, body in enumerate(self.taps[VAULT].said):
-            with suppress(ValueError, KeyError, TypeError):
-                yield made(
-                    f"token {number} of Vault", json.loads(body)["auth"]["client_token"], VAULT
-                )
+            answer = _json(body)
+            if login := (answer.get("auth") or {}).get("client_token"):
+                yield made(f"token {number} of Vault", login, VAULT)
+            if secret := (answer.get("data") or {}).get("secret_id"):
+                yield made(f"secret id {number} of Vault", secret, VAULT, JENKINS)
 
     def _told(self, tap: Tap, record: Record) -> None:
         """A server is asked: who asks is looked at before it gets an answer."""
@@ -237,6 +273,22 @@ class World:
             )  # as it is read there
         else:
             self._open("bot", by.get(OPS, "nobody's"))
+
+    def _renewable(self) -> str:
+        """Give the AppRole a secret id that is to be renewed, as Jenkins holds it too; gives its role id. It lives a moment longer than the days before."""
+        role, _ = self.vault.app_role("rotator", secret_id_ttl="5d")
+        secret = self.source(VAULT_OLD_ID).value
+        with suppress(RuntimeError):  # there is none of the last time
+            self.vault.api(
+                "POST", "auth/approle/role/rotator/secret-id/destroy", {"secret_id": secret}
+            )
+        data = {"secret_id": secret, "ttl": f"{4 * 24 * 3600 + 1}s"}
+        self.vault.api("POST", "auth/approle/role/rotator/custom-secret-id", data)
+        made = time.time()
+        self.jenkins.held = {("", "_", SLOT): Held(secret=secret)}
+        while time.time() < made + 1.1:
+            time.sleep(0.05)
+        return role
 
     def forget_passwords(self) -> None:
         """From now on no server knows what it is told."""
@@ -288,6 +340,8 @@ class World:
             "PIPER_chartRepositories": self.hosts[CHARTS],
             "PIPER_vaultAppRoleID": self._role,
         }
+        if VAULT_OLD_ID in run.step.uses:
+            given.environ["PIPER_vaultAppRoleID"] = self._renewable()
         for source in run.sources:
             source.put(given, source.value)
         for path, fields in given.vault.items():
@@ -325,6 +379,9 @@ class World:
         (run.home / ".docker/config.json").write_text(json.dumps(given.docker))
         for name, text in run.step.workspace.items():
             (run.workspace / name).write_text(text)
+        script = run.workspace / SCRIPT
+        script.write_text(_SCRIPT + self.ask_hook + "\n")
+        script.chmod(0o755)
         if not run.step.requested:
             _write_environment(run.workspace, given.pipeline_environment)
             return
@@ -341,12 +398,8 @@ class World:
 
     def _words(self, run: Run) -> list[str]:
         request = ["--request", str(run.requested / "request.json")] if run.step.requested else []
-        return [
-            *(word.format_map(self.hosts) for word in run.step.words),
-            *request,
-            "--result",
-            str(run.requested / "result.json"),
-        ]
+        result = ["--result", str(run.requested / "result.json")]
+        return [*result, *request, *(word.format_map(self.hosts) for word in run.step.words)]
 
 
 @dataclass
@@ -365,7 +418,17 @@ def _write_environment(workspace: Path, values: Mapping[str, object]) -> None:
         path.write_text(str(value) if plain else json.dumps(value))
 
 
-def _keys(folder: Path, app: str, ssh: str) -> Keys:
+def _json(body: bytes) -> dict[str, Any]:
+    """A server's answer, empty where it is none."""
+    try:
+        found: object = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _keys(folder: Path, app: str, issuer: Issuer, ssh: str) -> Keys:
     signing = make_key(folder / "signing")
+    jwt = issuer.token(sub="build", aud=AUDIENCE, repository="team/shop")
     with GnuPG(folder / "gnupg") as gpg:
-        return Keys(app=app, ssh=ssh, ssh_signing=signing, gpg=gpg.make_key())
+        return Keys(app=app, jwt=jwt, ssh=ssh, ssh_signing=signing, gpg=gpg.make_key())

@@ -24,6 +24,8 @@ from tests.leaks.run import IN_MEMORY, Run
 from tests.leaks.sources import Source, made, phrase
 from tests.leaks.steps import BY_NAME, STEPS, Step
 from tests.leaks.world import World
+from towline.dispatch import COMMANDS
+from towline.dispatch import STEPS as STEPS_OF_ENGINE
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "there is one")
 
@@ -53,6 +55,11 @@ def test_a_success_leaks_nothing(world: World, hunter: Hunter, step: Step) -> No
     }
     assert used - heard(run, hunter) == set()
     assert [name for name in step.asks if not run.heard[name]] == []
+
+
+def test_every_step_and_every_command_is_in_the_table() -> None:
+    assert {step.words[1] for step in STEPS if step.words[0] == "run"} == set(STEPS_OF_ENGINE)
+    assert {step.words[0] for step in STEPS} == set(COMMANDS)
 
 
 # ---- what may fail
