@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from towline import dispatch
 from towline.config.settings import Settings
 from towline.detail import silent
-from towline.errors import ConfigError, placed
+from towline.errors import ConfigError, MachineError, placed
+from towline.files import in_workspace
 from towline.gitops.aliases import Sharing
 from towline.gitops.change import Change, Note, Together, check_path, unnoted
 from towline.gitops.chart_files import Dependency
@@ -32,6 +34,7 @@ from towline.steps.workspace import find_file
 from towline.suggest import nearest
 
 _Edit = ContainerImage | KustomizeImage | PathValues
+_HELM = "TOWLINE_HELM"
 DEFAULT_KEY = "image"  # where a chart's values usually have it
 
 
@@ -165,7 +168,7 @@ def _helm(call: _Call) -> Planned:
         images={key: ImageValues(repository=one.repository, tag=one.tag, digest=one.digest if one.pinned else "") for key, one in images.items()},
         values_files=tuple(ValuesFile(name=name, content=call.workspace_file(name, "helmValues")) for name in settings.texts("helmValues")),
         cluster=Cluster(kube_version=settings.text("kubeVersion"), api_versions=settings.texts("apiVersions")),
-        renderer=renderer(environ.get("TOWLINE_HELM") or find("helm", environ)),
+        renderer=renderer(_helm_program(environ) or find("helm", environ)),
         note=call.note,
         warn=call.warn,
         say=call.task.console.say,
@@ -174,6 +177,15 @@ def _helm(call: _Call) -> Planned:
     )
     return Planned(change=change, images=images if settings.given("containers") else {call.deployment: images[DEFAULT_KEY]}, renders=call.file,
                    renderer=change.renderer)
+
+
+def _helm_program(environ: Mapping[str, str]) -> str:
+    """The program that TOWLINE_HELM names, empty where it names none; raises MachineError for one that a pull request can change."""
+    named = environ.get(_HELM, "")
+    if named and (not Path(named).is_absolute() or in_workspace(Path(named), Path.cwd())):
+        raise MachineError("helm is not run from the workspace, where a pull request can change it", where=_HELM,
+                           hint="name a program outside of every workspace by its absolute path, or have helm on PATH")
+    return named
 
 
 def _fetcher(task: Task) -> Callable[[Dependency, str], bytes]:

@@ -10,10 +10,10 @@ import pytest
 from tests.engine.steps.deployment.test_images import ONE, PUSHED, TWO, images
 from tests.trust import addressees
 from towline.console import Console
-from towline.errors import ConfigError, RenderError
+from towline.errors import ConfigError, MachineError, RenderError
 from towline.gitops.change import Replaced
 from towline.gitops.helm import HelmChart
-from towline.gitops.renderers import Cluster
+from towline.gitops.renderers import Cluster, HelmProgram
 from towline.steps.deployment.tools import Planned, _once, plan
 from towline.steps.task import Task
 from towline.wire import Build
@@ -22,10 +22,10 @@ IMAGE = "reg.example.com/team/app"
 VALUES = b"image:\n  repository: old\n  tag: '1'\nproxy: {image: {repository: old, tag: '1', digest: sha256:old}}\n"
 
 
-def planned(folder: Path, **parameters: Any) -> Planned:
+def planned(folder: Path, environ: Mapping[str, str] | None = None, **parameters: Any) -> Planned:
     environment = {**PUSHED, "artifactVersion": "2.0+7"}
     settings = images(environment, **{"containerName": "", **parameters}).settings
-    task = Task(settings=settings, pipeline_environment=environment, stage="", build=Build(), folder=folder, environ={},
+    task = Task(settings=settings, pipeline_environment=environment, stage="", build=Build(), folder=folder, environ=environ or {},
                 console=Console(io.StringIO()), dry_run=False, addressees=addressees(settings))
     return plan(task, settings, noted.append, print)
 
@@ -78,6 +78,18 @@ def test_helm_is_given_images_cluster_and_values_files_of_both_places(tmp_path: 
         "image": (IMAGE, "2.0", ONE), "p.image": ("reg.example.com/team/tools/side", "2.0", TWO)}
     assert [(one.name, one.content) for one in change.values_files] == [("here.yaml", b"a: 1\n"), ("there.yaml", None)]
     assert (change.chart_path, change.namespace, change.cluster) == ("c", "n", Cluster(kube_version="1.31", api_versions=("a/v1",)))
+
+
+@pytest.mark.parametrize("program", ["{here}/bin/helm", "bin/helm", "helm", "{link}"])
+def test_helm_is_not_run_from_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    here, link = tmp_path / "workspace", tmp_path / "helm"
+    here.mkdir()
+    link.symlink_to(here / "bin" / "helm")
+    monkeypatch.chdir(here)
+    call: dict[str, Any] = {"tool": "helm", "deploymentName": "d", "chartPath": "c"}
+    with pytest.raises(MachineError, match="helm is not run from the workspace"):
+        planned(here, {"TOWLINE_HELM": program.format(here=here, link=link)}, **call)
+    assert planned(here, {"TOWLINE_HELM": "/opt/helm"}, **call).renderer == HelmProgram(program="/opt/helm")
 
 
 def test_helm_values_sets_the_usual_keys(tmp_path: Path) -> None:
