@@ -26,6 +26,7 @@ test-extra:
 	@tools/setup.sh test
 	@command -v go > /dev/null || echo '*** Go is not on PATH: unless Helm 3 and 4 were built before, the Helm library is NOT held against them ***' >&2
 	.venv/bin/python -m pytest -q $(SIDE_BY_SIDE) -m extra
+	.venv/bin/python tests/unprivileged.py --all
 
 lint:
 	@tools/setup.sh test

@@ -1,8 +1,8 @@
-"""The tests that docs/security.md names, and a few besides, once more as a user without rights, and what differs.
+"""The tests that docs/security.md names, and a few besides, as a user without rights.
 
 Root reads and writes everything, and needs no user namespace to leave the network: what holds for
-root alone holds on no agent. `make test` runs this behind all tests; who is not root has run them
-without rights already.
+root alone holds on no agent. `make test` runs this behind all tests, and it prints which of them
+end otherwise; with `--all` it runs all. Who is not root has run them without rights already.
 """
 
 from __future__ import annotations
@@ -33,23 +33,24 @@ BESIDES = (
     "tests/engine/git/test_signing.py",
     "tests/scenarios/test_machines.py",
 )
-# It takes as long as all others together, and its SSH server lets no locked account in.
+# It needs an SSH server, which lets no locked account in.
 ONCE = "tests/scenarios/test_leaks.py"
 NEEDED = (ROOT, Path(sys.prefix), Path(sys.base_prefix))
 
 
 def main() -> int:
     """The exit code of the tests; 0 where they cannot run, which is told."""
-    if len(sys.argv) > 1:
-        return inside(Path(sys.argv[1]), alone="--alone" in sys.argv)
+    if "--inside" in sys.argv:
+        return inside(Path(sys.argv[-1]), alone="--alone" in sys.argv)
     if os.geteuid():
         print("not root: all tests have run as a user without rights")
         return 0
     with tempfile.TemporaryDirectory(prefix="towline-") as name:
         Path(name).chmod(0o755)
         alone = subprocess.run([*APART, "true"], capture_output=True, check=False).returncode == 0
-        words = [sys.executable, __file__, name]
+        words = [sys.executable, __file__, *sys.argv[1:], "--inside"]
         words = [*APART, *words, "--alone"] if alone else words
+        words.append(name)
         ended = subprocess.run(words, cwd=ROOT, check=False).returncode
         compare(outcomes(ROOT / "build" / "tests.xml"), outcomes(Path(name) / REPORT))
     return ended
@@ -103,7 +104,9 @@ def inside(folder: Path, *, alone: bool) -> int:
 
 
 def chosen() -> list[str]:
-    """The tests that the page names, and those besides."""
+    """The tests that the page names, and those besides; none are named where all are to run."""
+    if "--all" in sys.argv:
+        return []
     left_out = {*BESIDES, ONCE}
     return [*BESIDES, *(test for test in python_tests() if test.split("::")[0] not in left_out)]
 

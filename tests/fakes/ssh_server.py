@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -34,7 +35,16 @@ def missing() -> str:
     """Why no server can be started here; empty where one can."""
     if not _program() or not shutil.which("ssh") or not shutil.which("git-shell"):
         return "no sshd, ssh or git-shell here: install openssh-server"
-    return "" if os.geteuid() else _separation()
+    return _account() if os.geteuid() else _separation()
+
+
+def _account() -> str:
+    """Why sshd would let this user not in, whom alone it could."""
+    try:
+        shell = pwd.getpwuid(os.geteuid()).pw_shell
+    except KeyError:
+        return "OpenSSH does not work for a user without a name"
+    return "sshd lets no locked account in" if shell.endswith(("/nologin", "/false")) else ""
 
 
 def _separation() -> str:
