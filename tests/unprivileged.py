@@ -97,7 +97,7 @@ def inside(folder: Path, *, alone: bool) -> int:
         "-p",
         "no:cacheprovider",
         f"--junitxml={folder / REPORT}",
-        f"--basetemp={home / 't'}",  # short: sockets of programs lie below it, and their names have a limit
+        f"--basetemp={home / 't'}",  # short, as names of sockets have to be
         *SIDE_BY_SIDE,
         *chosen(),
     )

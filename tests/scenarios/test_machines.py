@@ -110,7 +110,8 @@ def mac(folder: Path) -> list[str]:
 @pytest.fixture(params=["bare", "mac", "nameless"])
 def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
     start = {"bare": bare, "mac": lambda: mac(tmp_path), "nameless": nobody}[request.param]()
-    workspace = tmp_path / "workspace"
+    home, workspace = tmp_path / "home", tmp_path / "workspace"
+    home.mkdir(mode=0o555)  # on OpenShift it is `/`
     workspace.mkdir()
     subprocess.run(
         ["git", "init", "--quiet", "--initial-branch", "main", str(workspace)], check=True
