@@ -48,6 +48,7 @@ from towline.gitops import render
 cli.hold_self = lambda: None
 alarm._set = lambda until: None
 process.impose = lambda pid, limits: None
+process._guard.begin = lambda: None
 private_folder._sweep = lambda base: None
 private_folder._in_memory = lambda environ: []
 free = "import resource; resource.setrlimit = lambda *_: None; "

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -150,8 +151,16 @@ def test_a_fault_while_it_is_used_leaves_nothing_open(place: Path) -> None:
     assert set(Path("/proc/self/fd").iterdir()) == before
 
 
+gives_to_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="skopeo gives the folders that an archive leaves out to root"
+)
+
+
 @needs_skopeo
-@pytest.mark.parametrize("text", ["docker-archive:old.tar", "docker-archive:new.tar", "oci-archive:oci.tar", "oci:layout"])
+@pytest.mark.parametrize("text", [
+    "docker-archive:old.tar", "docker-archive:new.tar",
+    pytest.param("oci-archive:oci.tar", marks=gives_to_root), "oci:layout",
+])
 def test_skopeo_finds_the_same_platform_and_layers(text: str, place: Path) -> None:
     where = parsed(text, place)
     subprocess.run([str(SKOPEO), "copy", "-q", str(where), f"oci:{place}/theirs:1"], check=True)
