@@ -84,6 +84,21 @@ class SeedPipelineTest {
         assertNoSecretAndNothingLeft(second)
     }
 
+    @Test void 'what Vault holds comes from there by credentials of Jenkins, and what it does not hold from others'() {
+        Map vault = servers.ask('vault')
+        StepBackend jenkins = build(1)
+        jenkins.agent.keySet().removeAll(['PIPER_targetRegistryUser', 'PIPER_targetRegistryPassword'])
+        jenkins.credentials.putAll(['vault-role': [text: vault.role], 'vault-secret': [text: vault.secret]] as Map<String, Map<String, String>>)
+        new File(jenkins.agent.TOWLINE_DEFAULTS).text += "  vaultServerUrl: ${vault.url}\n  vaultPath: secret/team\n" +
+            '  vaultAppRoleTokenCredentialsId: vault-role\n  vaultAppRoleSecretTokenCredentialsId: vault-secret\n'
+        library(jenkins).run(jenkinsfile(jenkins))
+        assertDeployed(servers.state)
+        List<List<String>> bound = jenkins.entered.findAll { it[0] == 'withCredentials' }.collect { List one -> (one[1] as List<Map>)*.credentialsId }
+        assert bound == [['vault-role', 'vault-secret']] + STAGES.collectMany { [['vault-role', 'vault-secret'], ['git-login']] }
+        [vault.role, vault.secret].each { Object secret -> assert !(jenkins.raw + jenkins.shells).any { it.contains(secret as String) } }
+        assertNoSecretAndNothingLeft(jenkins)
+    }
+
     /** The project with a Promote stage, which Piper's condition or a flag makes active. */
     void promoteBy(String section) {
         File configuration = new File(servers.facts.project as String, '.pipeline/config.yml')

@@ -3,7 +3,8 @@
     python -m tests.jenkins.servers FOLDER        from the top of the repository; everything it writes is in FOLDER
 
 Prints one line of JSON that says what there is, then answers one line of JSON for each line on standard input:
-`stop-staging`, `state` (what registries and repository hold, read past the servers), `quit`; the end of the input is a `quit` too.
+`stop-staging`, `vault` (a Vault that holds the target's login, and an AppRole for it), `state` (what registries and repository hold, read past the
+servers), `quit`; the end of the input is a `quit` too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import secrets
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from pathlib import Path
 from tests.fakes.git_server import GitServer
 from tests.fakes.images import ImageParts, make_index, missing, put
 from tests.fakes.registry import FakeRegistry
+from tests.fakes.vault_server import VaultServer
 
 NAME = "azure-demo-k8s-go"
 TAG = "1.0.0"
@@ -36,8 +39,21 @@ def main() -> int:
             word = line.strip()
             if word == "quit":
                 break
-            answer(world.stop_staging() if word == "stop-staging" else world.state() if word == "state" else {"error": f"unknown command {word!r}"})
+            known: dict[str, Callable[[], dict[str, object]]] = {
+                "stop-staging": world.stop_staging, "state": world.state, "vault": lambda: start_vault(stack, Path(sys.argv[1]), world),
+            }
+            answer(known[word]() if word in known else {"error": f"unknown command {word!r}"})
     return 0
+
+
+def start_vault(stack: ExitStack, folder: Path, world: World) -> dict[str, object]:
+    """A Vault that holds what the target's registry wants, and who may read it."""
+    (folder / "vault").mkdir()
+    vault = stack.enter_context(VaultServer(folder / "vault"))
+    vault.put("team/docker-registry", targetRegistryUser=world.target.username, targetRegistryPassword=world.target.password)
+    vault.policy("team", "secret/data/team/*")
+    role, secret = vault.app_role("team")
+    return {"url": vault.url, "role": role, "secret": secret}
 
 
 def answer(record: dict[str, object]) -> None:
