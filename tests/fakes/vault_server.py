@@ -49,6 +49,12 @@ class VaultServer(ChildServer):
             raise RuntimeError(f"{method} {path}: {response.status} {body.decode(errors='replace')}")
         return json.loads(body) if body else {}
 
+    def store(self, mount: str, *, version: int = 2, namespace: str = "") -> None:
+        """Another key-value store, as soon as it takes secrets."""
+        self.api("POST", f"sys/mounts/{mount}", {"type": "kv", "options": {"version": str(version)}}, namespace=namespace)
+        while version == 2 and not self._takes_secrets(mount, namespace):
+            time.sleep(0.02)
+
     def put(self, path: str, **fields: object) -> None:
         """Write a secret below `secret/`."""
         self.api("POST", f"secret/data/{path}", {"data": fields})
@@ -91,8 +97,15 @@ class VaultServer(ChildServer):
     def answers(self) -> bool:
         """Whether it is unsealed and has its store."""
         try:
-            return "secret/" in self.api("GET", "sys/mounts")["data"]
-        except (http.client.HTTPException, RuntimeError):
+            return self._takes_secrets("secret")
+        except http.client.HTTPException:
+            return False
+
+    def _takes_secrets(self, mount: str, namespace: str = "") -> bool:
+        """Whether a store of the second version is there and has set itself up, which takes a moment."""
+        try:
+            return bool(self.api("GET", f"{mount}/config", namespace=namespace))
+        except RuntimeError:
             return False
 
 
@@ -125,21 +138,8 @@ class SealedVault(VaultServer):
             self._key, self.root = made["keys"][0], made["root_token"]
         self.unseal()
         if "secret/" not in self.api("GET", "sys/mounts")["data"]:
-            self.api("POST", "sys/mounts/secret", {"type": "kv-v2"})
-            while not self._keeps():
-                time.sleep(0.02)
+            self.store("secret")
         return self
-
-    def _keeps(self) -> bool:
-        """Whether the new store is one with versions yet, which it becomes behind the answer."""
-        try:
-            self.put("first", field="value")
-        except RuntimeError as fault:
-            if "Upgrading" in str(fault):
-                return False
-            raise
-        self.api("DELETE", "secret/metadata/first")
-        return True
 
     def seal(self) -> None:
         """Seal it: from now on it gives nothing away."""

@@ -53,6 +53,10 @@ class Access:
         """Vault has let us read something: should it forget the token from now on, another login is worth it."""
         self._renewals = 1
 
+    def moments(self) -> Iterator[None]:
+        """Now, and again after pauses, for what may need a moment."""
+        return self._session.moments()
+
     def knows_us(self) -> bool:
         """Whether Vault says that it knows the token; one without the policy `default` may be known all the same. Raises VaultUnreachable."""
         try:

@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-from hvac.exceptions import Forbidden, InvalidPath, VaultError
+from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, VaultError
 
 from towline.connections import Network
 from towline.console import Console
+from towline.errors import VaultUnreachable
 from towline.retry import Clock
 from towline.vault.access import Access, said
 from towline.vault.logins import TOKEN, VaultLogin
@@ -67,12 +68,20 @@ class Vault:
             raise self._access.fault("does not know the token", hint=f"set {self._login.origin} to a token that is still valid")
 
     def _let(self, path: str) -> Mapping[str, object]:
-        """What is there, nothing where that is nothing. Raises VaultError, CredentialError."""
-        try:
-            with self._access.spoken():
-                return self._read(path)
-        except InvalidPath:
-            return {}
+        """What is there, nothing where that is nothing. Raises VaultError where it may not be read, CredentialError, VaultUnreachable.
+
+        A store that is set up, or goes over to its second version, refuses what is asked (HTTP 400) for a moment.
+        """
+        refused: VaultError = InvalidRequest()
+        for _ in self._access.moments():
+            try:
+                with self._access.spoken():
+                    return self._read(path)
+            except InvalidPath:
+                return {}
+            except InvalidRequest as fault:
+                refused = fault
+        raise VaultUnreachable(f"Vault at {self.host} cannot read {path}{said(refused)}", where=self.host)
 
     def _forbidden(self, path: str, fault: VaultError) -> Mapping[str, str]:
         self._refused = True

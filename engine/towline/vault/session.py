@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from towline.connections import Network
 from towline.errors import CredentialError, TransportError, VaultUnreachable
 from towline.exchange import OWN_AUTHORITY, HttpRequest, UntrustedCertificate
-from towline.retry import Clock, Deadline
+from towline.retry import Clock, Deadline, moments
 from towline.transport import Transport
 from towline.written import from_json
 
@@ -73,6 +73,10 @@ class Session:
         if answer.status_code >= 500 or answer.status_code == 429:
             raise self._unreachable(f"cannot answer: it is sealed, down, or too busy (HTTP {answer.status_code})")
         return answer
+
+    def moments(self) -> Iterator[None]:
+        """Now, and again after pauses, for what may need a moment."""
+        return moments(self._transport.clock, sleep=self._transport.wait)
 
     def hurry(self, seconds: float) -> None:
         """What is asked from now on takes at most so long, whatever time was used up before: for what clears away."""

@@ -189,12 +189,31 @@ def test_a_path_that_is_forbidden_is_told_and_the_others_are_read(server: Sealed
     assert all(path in line for path, line in zip(("secret/other/one", "secret/other/two"), heard.warnings, strict=False))
 
 
-def test_a_login_that_may_read_nothing_at_all_logs_in_once_more_and_no_more(server: SealedVault, authority: Authority) -> None:
+def test_a_login_that_may_read_nothing_at_all_is_a_warning_for_each_path(server: SealedVault, authority: Authority) -> None:
     server.policy("nothing", "secret/data/none/*")
     before = server.tokens()
     heard = Heard(server.url, role(server.app_role("nothing")), authority)
     assert heard.reads("secret/team/one", "secret/team/two", "secret/team/three") == [{}, {}, {}]
     assert (len(heard.warnings), server.tokens()) == (3, before)
+
+
+def test_where_nothing_tells_path_from_token_there_is_one_login_more_and_it_sends_no_old_token() -> None:
+    with FakeVault() as fake:
+        fake.fault = lambda record: Status(code=403) if "kv/data" in record.path or "lookup-self" in record.path else None
+        heard = Heard(fake.url, role(("r", "s")))
+        assert heard.reads("kv/a", "kv/b", "kv/c") == [{}, {}, {}]
+        assert [record.headers.get("x-vault-token") for record in fake.seen("POST", "login")] == [None, None]
+        assert len(heard.warnings) == 3
+
+
+def test_a_token_that_another_one_takes_the_place_of_is_given_back_too(server: SealedVault, authority: Authority) -> None:
+    """It could not ask about itself, but it was alive."""
+    rules = 'path "secret/data/team/*" { capabilities = ["read"] }\npath "auth/token/revoke-self" { capabilities = ["update"] }'
+    server.api("POST", "sys/policies/acl/shy", {"policy": rules})
+    before = server.tokens()
+    heard = Heard(server.url, role(server.app_role("shy", token_no_default_policy=True)), authority)
+    assert heard.reads("secret/other/one", "secret/team/one") == [{}, {"user": "one"}]
+    assert server.tokens() == before
 
 
 def test_a_good_token_with_a_used_up_login_is_a_warning_for_what_is_forbidden(server: SealedVault, authority: Authority) -> None:

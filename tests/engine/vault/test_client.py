@@ -11,7 +11,7 @@ from tests.fakes.serve import Record, Status, on
 from tests.fakes.vault_fake import FakeVault
 from tests.fakes.vault_server import VaultServer
 from tests.vault_calls import Heard, role, token
-from towline.errors import CredentialError
+from towline.errors import CredentialError, VaultUnreachable
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +19,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VaultServer]:
     with VaultServer(tmp_path_factory.mktemp("vault")) as running:
         running.put("team/login", user="me", password="geheim-ü", number=3, flag=True, deep={"a": [1]}, nothing=None)
         running.put("team/a b%2F?#ü", user="odd")
-        running.api("POST", "sys/mounts/old", {"type": "kv", "options": {"version": "1"}})
+        running.store("old", version=1)
         running.api("POST", "old/team/login", {"user": "old"})
-        running.api("POST", "sys/mounts/deep/er", {"type": "kv-v2"})
+        running.store("deep/er")
         running.api("POST", "deep/er/data/login", {"data": {"user": "deep"}})
         running.policy("team", "secret/data/team/*", "old/team/*", "deep/er/data/*")
         yield running
@@ -62,10 +62,22 @@ def test_a_path_that_may_not_be_read_is_a_warning_and_the_next_one_is_read(serve
 
 def test_a_namespace_has_its_own_login_and_its_own_secrets(server: VaultServer) -> None:
     server.api("POST", "sys/namespaces/unit")
-    server.api("POST", "sys/mounts/secret", {"type": "kv-v2"}, namespace="unit")
+    server.store("secret", namespace="unit")
     server.api("POST", "secret/data/team/login", {"data": {"user": "unit"}}, namespace="unit")
     server.policy("team", "secret/data/team/*", namespace="unit")
     assert Heard(server.url, role(server.app_role("team", namespace="unit"), "unit")).reads("secret/team/login") == [{"user": "unit"}]
+
+
+def test_a_store_that_sets_itself_up_is_waited_for_and_one_that_refuses_on_is_a_fault() -> None:
+    busy = Status(code=400, headers={"Content-Type": "application/json"}, body=b'{"errors": ["Upgrading from non-versioned to versioned data."]}')
+    with FakeVault() as fake:
+        fake.fault = on("GET", "kv/data", busy, times=3)
+        heard = Heard(fake.url, role(("r", "s")))
+        assert (heard.reads("kv/a"), heard.warnings) == ([{"user": "me"}], [])
+        assert len(heard.clock.sleeps) >= 3
+        fake.fault = on("GET", "kv/data", busy, times=99)
+        with pytest.raises(VaultUnreachable, match="cannot read kv/a: Upgrading"):
+            Heard(fake.url, token("t")).reads("kv/a")
 
 
 def test_a_mount_is_asked_about_once() -> None:

@@ -126,7 +126,7 @@ def test_a_namespace_has_logins_of_its_own(world: World) -> None:
     world.vault.api("POST", "sys/namespaces/unit")
     world.vault.api("POST", "sys/namespaces/deep", namespace="unit")
     for namespace in ("unit", "unit/deep"):
-        world.vault.api("POST", "sys/mounts/secret", {"type": "kv-v2"}, namespace=namespace)
+        world.vault.store("secret", namespace=namespace)
         world.vault.api("POST", "secret/data/team/login", {"data": {"user": namespace}}, namespace=namespace)
         world.vault.policy("team", "secret/data/team/*", namespace=namespace)
         take_jwt(world.vault, world.issuer, namespace=namespace)
@@ -136,7 +136,7 @@ def test_a_namespace_has_logins_of_its_own(world: World) -> None:
 def test_a_token_may_be_good_in_a_namespace_below_its_own(world: World) -> None:
     """So a namespace that a pull request chooses is a path that it chooses (config/vault_login.py)."""
     world.vault.api("POST", "sys/namespaces/below")
-    world.vault.api("POST", "sys/mounts/secret", {"type": "kv-v2"}, namespace="below")
+    world.vault.store("secret", namespace="below")
     world.vault.api("POST", "secret/data/team/login", {"data": {"user": "below"}}, namespace="below")
     world.vault.policy("wide", "below/secret/data/team/*", "secret/data/team/*")
     login = replace(token(world.vault.token("wide")), namespace="below")
