@@ -13,6 +13,7 @@ from tests.fakes.kubernetes_server import KubernetesServer
 from tests.fakes.vault_server import VaultServer
 from towline.connections import Network
 from towline.console import Console
+from towline.retry import Clock
 from towline.tls import Tls
 from towline.vault.client import Vault
 from towline.vault.logins import APP_ROLE, JWT, KUBERNETES, TOKEN, VaultLogin
@@ -21,14 +22,14 @@ AUDIENCE = "https://vault.example"
 
 
 class Heard:
-    """A Vault as a step has it, with the warnings that it gave; `authority` is trusted beside the machine's own."""
+    """A Vault as a step has it, with the warnings that it gave; `authority` is trusted beside the machine's own. Pauses take no time unless they are `real`."""
 
-    def __init__(self, url: str, login: VaultLogin, authority: Authority | None = None) -> None:
+    def __init__(self, url: str, login: VaultLogin, authority: Authority | None = None, *, real: bool = False) -> None:
         self._log = io.StringIO()
         self.console = Console(self._log)
         self.clock = FakeClock()
         network = Network(tls=Tls(authority.certificate.read_text() if authority else ""))
-        self.vault = Vault(url, login, console=self.console, network=network, clock=self.clock.clock)
+        self.vault = Vault(url, login, console=self.console, network=network, clock=Clock() if real else self.clock.clock)
 
     @property
     def warnings(self) -> list[str]:

@@ -14,6 +14,7 @@ class FakeVault(LoopbackServer):
 
     strange: bytes | None = None
     user = '"me"'
+    leader: Mapping[str, object] = MappingProxyType({})  # what it says of several servers
     auth: Mapping[str, object] = MappingProxyType({})  # what the answer to the login has besides
 
     def answer(self, request: Request) -> Answer:
@@ -21,6 +22,8 @@ class FakeVault(LoopbackServer):
             return Answer(status=200, headers={"Content-Type": "application/json"}, body=self.strange)
         if request.path.startswith("/v1/sys/internal"):
             return self._data({"path": "kv/", "options": {"version": "2"}})
+        if request.path == "/v1/sys/leader":
+            return Answer(status=200, body=json.dumps(dict(self.leader)).encode())
         if request.path == "/v1/auth/approle/login":
             return Answer(status=200, body=json.dumps({"auth": {"client_token": "hvs.ours", "token_type": "service", **self.auth}}).encode())
         return self._data({"data": {"user": "me"}})

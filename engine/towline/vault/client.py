@@ -22,6 +22,8 @@ from towline.vault.access import Access, said
 from towline.vault.logins import TOKEN, VaultLogin
 from towline.written import WrittenFloat, WrittenInteger
 
+_OVER = object()
+
 
 class Vault:
     """A server to read secrets from, between log-in and log-out."""
@@ -47,17 +49,9 @@ class Vault:
 
         Raises VaultUnreachable, CredentialError.
         """
-        try:
-            data = self._let(path)
-        except Forbidden as fault:
-            if not self._forgotten():
-                return self._forbidden(path, fault)
-            try:
-                data = self._let(path)
-            except VaultError as again:
-                return self._forbidden(path, again)
-        except VaultError as fault:
-            return self._forbidden(path, fault)
+        data = self._let_in(path)
+        if data is None:
+            return {}
         self._answered = path
         self._access.answered()
         return {field: _text(value) for field, value in data.items() if value is not None}
@@ -66,6 +60,18 @@ class Vault:
         """Raises CredentialError where everything was refused because Vault does not know the token."""
         if self._refused and not self._answered and self._login.method == TOKEN and not self._access.knows_us():
             raise self._access.fault("does not know the token", hint=f"set {self._login.origin} to a token that is still valid")
+
+    def _let_in(self, path: str) -> Mapping[str, object] | None:
+        """What is there; None, with a warning, where it may not be read."""
+        pauses = self._access.hears_of_us()
+        while True:
+            try:
+                return self._let(path)
+            except VaultError as fault:
+                if not isinstance(fault, Forbidden) or (next(pauses, _OVER) is _OVER and not self._forgotten()):
+                    self._refused = True
+                    self._warn(f"Vault at {self.host} does not let {self._login.origin} read {path}{said(fault)}")
+                    return None
 
     def _let(self, path: str) -> Mapping[str, object]:
         """What is there, nothing where that is nothing. Raises VaultError where it may not be read, CredentialError, VaultUnreachable.
@@ -82,11 +88,6 @@ class Vault:
             except InvalidRequest as fault:
                 refused = fault
         raise VaultUnreachable(f"Vault at {self.host} cannot read {path}{said(refused)}", where=self.host)
-
-    def _forbidden(self, path: str, fault: VaultError) -> Mapping[str, str]:
-        self._refused = True
-        self._warn(f"Vault at {self.host} does not let {self._login.origin} read {path}{said(fault)}")
-        return {}
 
     def _forgotten(self) -> bool:
         """Whether it is the token that was refused, and not what was asked; then there is another one. Raises CredentialError if there can be none."""

@@ -16,6 +16,7 @@ from towline.written import from_json
 
 _BODY = 8 * 1024 * 1024
 _SECONDS = 180.0
+_SETTLING = 15.0  # seconds in which another one of several servers takes over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,27 +57,34 @@ class Session:
         self._transport = Transport(clock=clock, read=30.0, network=network, hide=hide)
         self._deadline = Deadline.after(_SECONDS, clock)
 
-    def request(self, *, method: str, url: str, headers: Mapping[str, str], json: Any = None, **_: object) -> Answer:
-        """Send it and give the whole answer."""
-        if not self._deadline.left:
-            raise self._unreachable(f"takes longer than {_SECONDS:.0f} seconds for all that is asked")
-        try:
-            with self._transport.request(_request(method, url, headers, json)) as response:
-                answer = Answer(status_code=response.status, headers=dict(response.headers), body=response.read_capped(_BODY))
-        except UntrustedCertificate as fault:
-            raise VaultUnreachable(f"Vault at {self.host} cannot be reached: {fault}", where=self.host, hint=OWN_AUTHORITY) from fault
-        except TransportError as fault:
-            raise self._unreachable(f"cannot be reached: {fault}") from fault
-        if 300 <= answer.status_code < 400:
+    def request(self, *, method: str, url: str, headers: Mapping[str, str], json: Any = None, **_others: object) -> Answer:
+        """Send it and give the whole answer. A redirect is not followed: of several servers one that stands by does not forward requests for a moment."""
+        answer = Answer(status_code=0, headers={}, body=b"")
+        for _ in self.moments(_SETTLING):
+            answer = self._once(_request(method, url, headers, json))
+            if not 300 <= answer.status_code < 400:
+                break
+        else:
             raise CredentialError(f"Vault at {self.host} sends the request to another place, and a login does not follow", where="vaultServerUrl",
                                   hint="name the server that answers by itself, or let the standby forward requests")
         if answer.status_code >= 500 or answer.status_code == 429:
             raise self._unreachable(f"cannot answer: it is sealed, down, or too busy (HTTP {answer.status_code})")
         return answer
 
-    def moments(self) -> Iterator[None]:
-        """Now, and again after pauses, for what may need a moment."""
-        return moments(self._transport.clock, sleep=self._transport.wait)
+    def _once(self, request: HttpRequest) -> Answer:
+        if not self._deadline.left:
+            raise self._unreachable(f"takes longer than {_SECONDS:.0f} seconds for all that is asked")
+        try:
+            with self._transport.request(request) as response:
+                return Answer(status_code=response.status, headers=dict(response.headers), body=response.read_capped(_BODY))
+        except UntrustedCertificate as fault:
+            raise VaultUnreachable(f"Vault at {self.host} cannot be reached: {fault}", where=self.host, hint=OWN_AUTHORITY) from fault
+        except TransportError as fault:
+            raise self._unreachable(f"cannot be reached: {fault}") from fault
+
+    def moments(self, seconds: float) -> Iterator[None]:
+        """Now, and again after pauses, for so many seconds: for what may need a moment."""
+        return moments(self._transport.clock, seconds=seconds, sleep=self._transport.wait)
 
     def hurry(self, seconds: float) -> None:
         """What is asked from now on takes at most so long, whatever time was used up before: for what clears away."""
