@@ -39,7 +39,8 @@ BARE = [
 MAC = """\
 #!{python} -I
 import os, resource, sys
-for module, name in ((os, "waitid"), (os, "sched_getaffinity"), (os, "unshare"), (resource, "prlimit")):
+missing = [(os, name) for name in ("waitid", "sched_getaffinity", "unshare", "O_PATH")]
+for module, name in [*missing, (resource, "prlimit")]:
     if hasattr(module, name):
         delattr(module, name)
 known = resource.setrlimit
