@@ -15,13 +15,14 @@ from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.project import documents, given, pipeline_environment
 from towline.commands.standing import standing_of
+from towline.config import program_credentials
 from towline.config.catalog import VAULT_CREDENTIALS, VAULT_LOGIN, load_schema, vault_schema
 from towline.config.layers import Inputs, ordered, settled
 from towline.config.rules import checked
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
 from towline.config.trust import named_by, password_of, registry_place, rules_of
-from towline.config.vault import Plan, named_of, path_word, place_of, plan, server_of
+from towline.config.vault import Ask, Plan, named_of, path_word, place_of, plan, server_of
 from towline.config.vault_login import bindable, credential_of, login_of, namespace_word, role_of, role_word
 from towline.errors import TowlineError, UsageError
 from towline.hosting.jenkins import jenkins_place
@@ -41,6 +42,7 @@ _REGISTRIES = {
 }
 _TOKEN = VaultLogin(method=TOKEN, source=(TOKEN_VARIABLE,), origin=TOKEN_VARIABLE)
 _APP_ROLE = VaultLogin(method=APP_ROLE, source=(ROLE_ID, SECRET_ID), origin=f"{ROLE_ID} and {SECRET_ID}")
+_PROGRAM = StepSchema(name="exec", description="", parameters=())  # what `towline exec` runs, outside of any step
 _Use = tuple[Credential, Place, Named]
 
 
@@ -92,6 +94,8 @@ def explain(arguments: argparse.Namespace, call: Call) -> Outcome:
     for name in names:
         for secret in _settings(load_schema(name), inputs).secrets():
             call.console.hide(secret)
+    if not arguments.step and (programs := [*_vault(program_credentials.with_keys(_PROGRAM), inputs, standing, ask=program_credentials.asked)]):
+        rows, names = [*rows, *programs], [*names, _PROGRAM.name]
     mask = call.console.mask
     if not call.requested and not arguments.json:
         call.out.write(tame_lines(mask("".join(f"{line}\n" for line in _text(names, rows, standing())))))
@@ -178,10 +182,10 @@ def _id_row(step: str, settings: Settings, entry: str, rules: Rules) -> _Row:
     return _row(step, f"Jenkins credential {name!r} ({origin})", "this build", partial(id_word, rules, name, origin, trusted=settings.trusted_texts(entry)))
 
 
-def _vault(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing]) -> Iterator[_Row]:
+def _vault(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing], ask: Ask | None = None) -> Iterator[_Row]:
     """The login for Vault, and the paths that the project chooses there."""
     try:
-        asked = plan(schema, vault_schema(), inputs)
+        asked = plan(schema, vault_schema(), inputs, ask)
     except TowlineError as fault:
         yield _Row(step=schema.name, what="the login for Vault", to="Vault", fault=fault)
         return
@@ -190,8 +194,8 @@ def _vault(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing])
     rules = rules_of(asked.settings, standing)
     yield from _login(schema.name, asked, inputs, rules)
     for path, origin in asked.chosen.items():
-        ask = partial(path_word, rules, path, origin, settings=asked.settings, bounds=asked.bounds)
-        yield _row(schema.name, f"secrets at {path} in Vault ({origin})", "this build", ask)
+        allowed = partial(path_word, rules, path, origin, settings=asked.settings, bounds=asked.bounds)
+        yield _row(schema.name, f"secrets at {path} in Vault ({origin})", "this build", allowed)
 
 
 def _login(step: str, asked: Plan, inputs: Inputs, rules: Rules) -> Iterator[_Row]:

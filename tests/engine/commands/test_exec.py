@@ -108,6 +108,17 @@ def test_the_login_is_over_before_it_begins_and_its_token_given_back(place: Plac
     assert server.tokens() == before
 
 
+def test_what_it_would_have_is_explained_before(place: Place) -> None:
+    out = io.StringIO()
+    assert main(["explain", "--credentials", "--branch", "feature"], environ=dict(place.environ), out=out, err=io.StringIO()) == 0
+    told = out.getvalue().partition("\nexec\n")[2]
+    assert "secrets at secret/team/app in Vault (.pipeline/config.yml:1) -> this build\n      refused: " in told
+    place.configure("unrelated: x")
+    out = io.StringIO()
+    main(["explain", "--credentials", "--branch", "feature"], environ=dict(place.environ), out=out, err=io.StringIO())
+    assert "\nexec\n" not in out.getvalue()
+
+
 # ---- what people see
 
 
