@@ -78,7 +78,7 @@ class JenkinsServer(LoopbackServer):
             return Answer(status=403, body=b"No valid crumb was included in the request")
         if not user.update:
             return Answer(status=403)
-        element = ET.fromstring(request.body)
+        element = ET.fromstring(request.body.decode("latin-1"))  # as a servlet reads what does not say its encoding
         if element.tag != held.kind:
             return Answer(status=500, body=b"A problem occurred while processing the request.")
         inner = element.find("secret")

@@ -117,7 +117,7 @@ class CredentialStore:
         for old in found.findall("secret"):
             found.remove(old)
         ET.SubElement(found, "secret").text = secret
-        return ET.tostring(found, encoding="unicode").encode()
+        return bytes(ET.tostring(found, encoding="us-ascii"))  # other letters as references: Jenkins may take them for Latin ones
 
     def _crumb(self) -> Mapping[str, str]:
         """What Jenkins wants with a POST to know that it is no browser's that was led here; nothing where it does not ask for it, as with API tokens."""

@@ -22,7 +22,7 @@ CONFIG = "config.xml"
 @pytest.fixture
 def server() -> Iterator[JenkinsServer]:
     with JenkinsServer() as running:
-        running.held["", "_", "vault-secret-id"] = Held(secret="the old one", description="rotated by Towline & others", scope="SYSTEM", more="kept")
+        running.held["", "_", "vault-secret-id"] = Held(secret="the old one", description="rotated by Towline & Söhne", scope="SYSTEM", more="kept")
         yield running
 
 
@@ -37,7 +37,7 @@ def put(server: JenkinsServer, *, password: str = "token", url: str = "", domain
 def test_the_credential_has_the_new_secret_and_all_else_as_it_was(server: JenkinsServer, way: str) -> None:
     server.crumbs = "without" not in way
     put(server, password="token" if way == "token" else server.users["rotator"].password)
-    assert server.held["", "_", "vault-secret-id"] == Held(secret=NEW, description="rotated by Towline & others", scope="SYSTEM", more="kept")
+    assert server.held["", "_", "vault-secret-id"] == Held(secret=NEW, description="rotated by Towline & Söhne", scope="SYSTEM", more="kept")
     assert [record.method for record in server.requests] == ["GET", "GET", "POST", "GET"]
     assert NEW not in "".join(record.path + record.query for record in server.requests)
 
