@@ -118,6 +118,7 @@ def _notes(parameter: Parameter) -> list[str]:
     """What else there is to know, a sentence each."""
     notes = [f"Possible: {_code(*parameter.possible_values)}."] if parameter.possible_values else []
     notes += [] if parameter.minimum is None else [f"At least {parameter.minimum}."]
+    notes += [] if parameter.maximum is None else [f"At most {parameter.maximum}."]
     unless = f", unless {_code(*parameter.unless, joint=' or ')} is" if parameter.unless else ""
     notes += [f"**Must be set{unless}.**"] if parameter.mandatory and parameter.default is None else []
     notes += [f"**Must be set where {' and '.join(map(_requirement, parameter.mandatory_if))}{unless}.**"] if parameter.mandatory_if else []

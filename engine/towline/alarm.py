@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from towline.errors import TowlineError
 
+LONGEST = 24 * 3600  # seconds that a project may give a step, by as many parts as it likes
 GRACE = 1.0  # seconds in which a part's own deadline may be told first
 _AGAIN = 5.0  # seconds after which it is told again, where something went on all the same
 _Late = Callable[[], TowlineError]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 
-from towline import dispatch
+from towline import alarm, dispatch
 from towline.addressees import HOSTS, Addressees, Rules, Standing
 from towline.commands.call import Call
 from towline.commands.flags import add_flag, given_flags
@@ -108,7 +108,8 @@ def _schema() -> StepSchema:
     """The parameters as a step's metadata has them; none of them must be set."""
     parameters = tuple(
         Parameter(name=name, type=kind, description=description, scope=(), default=default, secret=name.endswith("Password"),
-                  minimum=1 if name == "copyDeadline" else None, format="host" if name == HOSTS else "")
+                  minimum=1 if name == "copyDeadline" else None, maximum=alarm.LONGEST if name == "copyDeadline" else None,
+                  format="host" if name == HOSTS else "")
         for name, (kind, description, default) in PARAMETERS.items()
     )
     return StepSchema(name="copy", description="", parameters=parameters, flags=True)

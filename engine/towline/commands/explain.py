@@ -185,6 +185,7 @@ def _about(parameter: Parameter) -> list[str]:
         "may stand in": ", ".join(parameter.places),
         "possible": ", ".join(parameter.possible_values),
         "at least": "" if parameter.minimum is None else str(parameter.minimum),
+        "at most": "" if parameter.maximum is None else str(parameter.maximum),
         "also as": ", ".join(aliases),
         "pipeline environment": ", ".join(source.pipeline_environment for source in parameter.sources),
         "variable": f"PIPER_{parameter.name}",

@@ -156,7 +156,8 @@ def _described(parameter: Parameter, scope: str) -> _Json:
 
 def _values(parameter: Parameter) -> _Json:
     if not parameter.possible_values:
-        return {**_TYPES[parameter.type], **({} if parameter.minimum is None else {"minimum": parameter.minimum})}
+        limits = {"minimum": parameter.minimum, "maximum": parameter.maximum}
+        return {**_TYPES[parameter.type], **{limit: number for limit, number in limits.items() if number is not None}}
     if parameter.type == "list":
         return {**_TYPES["list"], "items": {"enum": [*parameter.possible_values, None]}}
     return {"enum": [*parameter.possible_values, "", None]}

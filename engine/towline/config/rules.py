@@ -98,6 +98,9 @@ def fitted(parameter: Parameter, setting: Setting, name: str) -> Setting | Fault
     if isinstance(value, int) and parameter.minimum is not None and value < parameter.minimum:
         what = f"{name} is {value}, expected at least {parameter.minimum}"
         return Fault(rule="wrong-value", where=setting.origin, what=what, hint=_without(parameter))
+    if isinstance(value, int) and parameter.maximum is not None and value > parameter.maximum:
+        what = f"{name} is {value}, expected at most {parameter.maximum}"
+        return Fault(rule="wrong-value", where=setting.origin, what=what, hint=_without(parameter))
     for text in _choices(parameter, value):
         if text not in parameter.possible_values:
             close = nearest(text, parameter.possible_values)

@@ -71,7 +71,7 @@ class Parameter:
 
     `read_by_others`: Piper's other steps read the name in `general`, where it is left to them unless the platform team has set it there.
     `format`, where there is one, is what each text of it has to be: `host` for an entry of a list of hosts, `hosts` for a map of such lists.
-    Possible values of a list hold for each of its elements, `minimum` is for an integer; it is mandatory also where all of
+    Possible values of a list hold for each of its elements, `minimum` and `maximum` are for an integer; it is mandatory also where all of
     `mandatory_if` hold, and never where one of `unless` is set.
     """
 
@@ -86,6 +86,7 @@ class Parameter:
     vault: VaultReference | None = None
     possible_values: tuple[str, ...] = ()
     minimum: int | None = None
+    maximum: int | None = None
     mandatory: bool = False
     mandatory_if: tuple[Requirement, ...] = ()
     unless: tuple[str, ...] = ()
@@ -188,7 +189,7 @@ def parse(data: object, where: str) -> StepSchema:
     )
 
 
-_PLAIN = {"name", "type", "description", "default", "minimum", "mandatory", "secret", "trusted", "later", "format"}
+_PLAIN = {"name", "type", "description", "default", "minimum", "maximum", "mandatory", "secret", "trusted", "later", "format"}
 _DERIVED = {"scope", "aliases", "sources", "conditions", "vault", "possibleValues", "mandatoryIf", "unless", "readByOthers"}
 
 
@@ -196,8 +197,9 @@ def _parameter(data: object, where: str) -> Parameter:
     record = _record(data, _PLAIN | _DERIVED, where)
     name = f"parameter {record['name']}"
     _one_of(record.get("type"), TYPES, f"{name}: type", where)
-    if "minimum" in record and (record["type"] != "integer" or not isinstance(record["minimum"], int)):
-        raise ConfigError(f"{name}: a minimum is for a whole number", where=where)
+    for limit in ("minimum", "maximum"):
+        if limit in record and (record["type"] != "integer" or not isinstance(record[limit], int)):
+            raise ConfigError(f"{name}: a {limit} is for a whole number", where=where)
     _one_of(record.get("format", ""), FORMATS, f"{name}: format", where)
     return Parameter(
         **{key: record[key] for key in _PLAIN & record.keys()},

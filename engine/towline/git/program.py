@@ -51,7 +51,7 @@ _SETTINGS = """\
     helper =
 """
 _CONTROL = re.compile(r"[^\S\n]|[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
+_USER_INFO = re.compile(r"(?<=://)[^/@\s:]*:[^/@\s]*@")
 
 
 class Program:

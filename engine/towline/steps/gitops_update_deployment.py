@@ -30,7 +30,7 @@ def run(task: Task) -> Outcome:
     started = time.monotonic()
     past = Past()
     targets = task.settings.each("targets")
-    alarm.begin(sum(settings.number("pushDeadline") for settings in targets) + _PLANNING, _late)
+    alarm.begin(min(sum(settings.number("pushDeadline") for settings in targets), alarm.LONGEST) + _PLANNING, _late)
     groups = _by_branch([_target(task, settings, past) for settings in targets])
     for group in groups:
         _check_rendered(group)

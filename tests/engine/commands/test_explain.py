@@ -94,7 +94,7 @@ def test_one_parameter_comes_with_what_there_is_to_know_of_it(workspace: Path) -
     out = Ending(["explain", DEPLOY, "deploymentName"], workspace).out
     assert "    also as: helmDeploymentName\n" in out
     assert "    may stand in: step, stage, call\n" in out
-    assert "    at least: 1\n" in Ending(["explain", DEPLOY, "pushDeadline"], workspace).out
+    assert "    at least: 1\n    at most: 86400\n" in Ending(["explain", DEPLOY, "pushDeadline"], workspace).out
     assert "    possible: kubectl, helm, kustomize, helm-values\n" in Ending(["explain", DEPLOY, "tool"], workspace).out
     assert "also as: image (deprecated), containerImage\n" in Ending(["explain", DEPLOY, "containerImageNameTag"], workspace).out
     assert "chartPath" not in out.partition("faults:")[0]

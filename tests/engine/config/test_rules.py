@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from towline import alarm, dispatch
+from towline.config.catalog import load_schema
 from towline.config.findings import RULES
 from towline.config.merge import Layer, fold
 from towline.config.rules import Fault, checked, how_to_set
@@ -37,6 +39,18 @@ def whats(schema: StepSchema, **values: object) -> list[str]:
 ])
 def test_a_number_is_not_below_its_minimum(value: object, expected: str) -> None:
     assert whats(step(parameter("p", "integer", minimum=1)), p=value) == [expected] * bool(expected)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(10, ""), ("11", "p is 11, expected at most 10"), (10**14, f"p is {10**14}, expected at most 10")])
+def test_a_number_is_not_above_its_maximum(value: object, expected: str) -> None:
+    assert whats(step(parameter("p", "integer", maximum=10)), p=value) == [expected] * bool(expected)
+
+
+@pytest.mark.parametrize("name", dispatch.STEPS)
+def test_no_step_takes_longer_than_a_day(name: str) -> None:
+    """Else a project could let one go on for ever; and no clock goes that far."""
+    deadlines = [one for one in load_schema(name).parameters if one.name.endswith("Deadline")]
+    assert all(one.maximum == alarm.LONGEST for one in deadlines)
 
 
 def test_a_map_that_has_a_key_twice_says_which() -> None:
