@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.engine.gitops.charts import as_bytes, chart  # noqa: E402 - by its place, as others here
 from tests.fakes.git_server import GitServer  # noqa: E402
+from towline import process  # noqa: E402
 from towline.gitops.child_network import leave  # noqa: E402
 from towline.limits import Limits, impose  # noqa: E402
 from towline.private_folder import PrivateFolder, sweep  # noqa: E402
@@ -95,6 +96,7 @@ def parts() -> dict[str, Callable[[], None]]:
         "a process begins and ends": lambda: forked(lambda: None),
         "a process begins, leaves the network, and ends": lambda: forked(leave),
         "a process is told its limits": lambda: impose(os.getpid(), Limits(memory=4 << 30)),
+        "the shell that guards what runs begins and ends": guarded,
         "a temporary folder comes and goes": lambda: shutil.rmtree(tempfile.mkdtemp()),
         "a private folder on disk does": lambda: PrivateFolder(environ).close(),
         "a private folder in memory does": lambda: PrivateFolder(environ, secret=True).close(),
@@ -109,6 +111,13 @@ def forked(run: Callable[[], object]) -> None:
         return
     run()
     os._exit(0)
+
+
+def guarded() -> None:
+    """The shell that kills what runs if the engine is killed."""
+    words = [process._SHELL, "-c", process._GUARD]
+    with subprocess.Popen(words, env={}, cwd="/", stdin=subprocess.PIPE) as shell:
+        shell.communicate()
 
 
 def steps() -> int:
