@@ -49,7 +49,7 @@ def run(task: Task) -> Outcome:
             if task.dry_run:
                 return Outcome(status=SUCCESS, summary=f"the secret id of the AppRole {held.role}, which {_life(held)}, would be renewed",
                                outputs=_outputs(slot, held))
-            return _renew(task, ids, held, store, replace(login, origin="the new secret id"))
+            return _renew(task, ids, held, store, replace(login, origin="the new secret id", fresh=True))
 
 
 def _late() -> TowlineError:

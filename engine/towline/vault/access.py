@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import hvac
-from hvac.exceptions import InvalidPath, VaultError
+from hvac.exceptions import Forbidden, InvalidPath, VaultError
 
 from towline.connections import Network
 from towline.console import Console
@@ -21,7 +21,9 @@ from towline.shown import words
 from towline.vault.logins import APP_ROLE, METHODS, TOKEN, VaultLogin
 from towline.vault.session import Session
 
-_NEWS = 3.0  # seconds after which all servers have heard of a new token
+_T = TypeVar("_T")
+_OVER = object()
+_NEWS = 3.0  # seconds after which all servers have heard of what is new
 _SETTING_UP = 10.0
 _LAST = 20.0  # seconds in which a token is given back, however long the rest has taken
 
@@ -68,8 +70,22 @@ class Access:
             return True
         return False
 
-    def hears_of_us(self) -> Iterator[None]:
-        """Pauses, while a server of several that stands by may not have heard of the token of the login: it refuses it until then."""
+    def ask(self, once: Callable[[], _T]) -> _T:
+        """What `once` asks the client for; asked again while a server of several that stands by may not have heard of the token yet.
+
+        Raises VaultError, CredentialError, VaultUnreachable.
+        """
+        pauses = self._pauses()
+        while True:
+            try:
+                with self.spoken():
+                    return once()
+            except Forbidden:
+                if next(pauses, _OVER) is _OVER:
+                    raise
+
+    def _pauses(self) -> Iterator[None]:
+        """While the token is new, if it is a server that stands by."""
         left = self._began + _NEWS - self._clock.now()
         if left > 0 and not self._active():
             yield from itertools.islice(self._session.moments(left), 1, None)
@@ -118,6 +134,8 @@ class Access:
         login, name = self.login, self._method.name
         proof = login.proof()
         self._console.hide(proof)
+        if login.fresh and not self._active():  # who is refused several times, because nobody has heard of them yet, is locked out
+            self._session.rest(_NEWS)
         try:
             with self.spoken():
                 answer = self._method.enter(self.client, login, proof)

@@ -22,8 +22,6 @@ from towline.vault.access import Access, said
 from towline.vault.logins import TOKEN, VaultLogin
 from towline.written import WrittenFloat, WrittenInteger
 
-_OVER = object()
-
 
 class Vault:
     """A server to read secrets from, between log-in and log-out."""
@@ -63,12 +61,11 @@ class Vault:
 
     def _let_in(self, path: str) -> Mapping[str, object] | None:
         """What is there; None, with a warning, where it may not be read."""
-        pauses = self._access.hears_of_us()
         while True:
             try:
-                return self._let(path)
+                return self._access.ask(lambda: self._let(path))
             except VaultError as fault:
-                if not isinstance(fault, Forbidden) or (next(pauses, _OVER) is _OVER and not self._forgotten()):
+                if not isinstance(fault, Forbidden) or not self._forgotten():
                     self._refused = True
                     self._warn(f"Vault at {self.host} does not let {self._login.origin} read {path}{said(fault)}")
                     return None

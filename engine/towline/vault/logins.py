@@ -21,7 +21,8 @@ class VaultLogin:
 
     `proof` gives the secret that shows it (a token, the secret id of an AppRole, a JWT), afresh for
     each login, from one of the method's sources; `role` is the role there, an AppRole's by its id.
-    Secrets are read in `namespace`.
+    Secrets are read in `namespace`. `fresh`: the proof was made just now, and not every one of several
+    servers may have heard of it.
     """
 
     method: str
@@ -31,6 +32,7 @@ class VaultLogin:
     role: str = field(default="", repr=False)
     mount: str = ""
     namespace: str = ""
+    fresh: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,7 +45,7 @@ class SecretIds:
     def look(self, secret: str) -> SecretId:
         """What Vault says of one."""
         with self._asked("say which AppRole that is", "auth/token/lookup-self", "read"):
-            role = str(self._access.client.auth.token.lookup_self()["data"]["meta"]["role_name"])
+            role = str(self._access.ask(self._access.client.auth.token.lookup_self)["data"]["meta"]["role_name"])
         with self._asked("look its own secret id up", f"auth/{self._mount}/role/{role}/secret-id/lookup", "update"):
             found = self._approle.read_secret_id(role, secret, mount_point=self._mount)
             if not isinstance(found, dict):  # an answer without content

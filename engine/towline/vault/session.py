@@ -86,6 +86,10 @@ class Session:
         """Now, and again after pauses, for so many seconds: for what may need a moment."""
         return moments(self._transport.clock, seconds=seconds, sleep=self._transport.wait)
 
+    def rest(self, seconds: float) -> None:
+        """Wait so long."""
+        self._transport.wait(seconds)
+
     def hurry(self, seconds: float) -> None:
         """What is asked from now on takes at most so long, whatever time was used up before: for what clears away."""
         self._transport.close()

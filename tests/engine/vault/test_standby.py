@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests.fakes.authority import Authority
-from tests.fakes.serve import Record, Status
+from tests.fakes.serve import Record, Status, on
 from tests.fakes.vault_fake import FakeVault
 from tests.fakes.vault_server import SealedVault
 from tests.vault_calls import Heard, role, token
+from towline.errors import CredentialError
 from towline.vault.logins import VaultLogin
 
 
@@ -29,19 +31,21 @@ def servers(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> I
         yield one, two
 
 
-def app_role(servers: tuple[SealedVault, SealedVault]) -> tuple[str, str]:
-    """An AppRole that both know."""
-    ids = servers[0].app_role("team")
+@pytest.fixture(scope="module")
+def ids(servers: tuple[SealedVault, SealedVault]) -> tuple[str, str]:
+    """An AppRole that both know. It is not tried by logging in: who fails several times is locked out."""
+    role_id, secret_id = servers[0].app_role("team")
     while True:
         try:
-            servers[1].api("POST", "auth/approle/login", {"role_id": ids[0], "secret_id": ids[1]})
+            servers[1].api("GET", "auth/approle/role/team/role-id")
+            if servers[1].api("POST", "auth/approle/role/team/secret-id/lookup", {"secret_id": secret_id}):
+                return role_id, secret_id
         except RuntimeError:
             continue
-        return ids
 
 
-def test_a_server_that_stands_by_answers_each_login(servers: tuple[SealedVault, SealedVault], authority: Authority) -> None:
-    ids, (one, two) = app_role(servers), servers
+def test_a_server_that_stands_by_answers_each_login(servers: tuple[SealedVault, SealedVault], authority: Authority, ids: tuple[str, str]) -> None:
+    one, two = servers
     before = one.tokens()
     for _ in range(20):  # one of ten was refused by a server that had not heard of it yet
         heard = Heard(two.url, role(ids), authority, real=True)
@@ -49,16 +53,24 @@ def test_a_server_that_stands_by_answers_each_login(servers: tuple[SealedVault, 
     assert one.tokens() == before
 
 
-def test_what_is_forbidden_is_told_there_as_well(servers: tuple[SealedVault, SealedVault], authority: Authority) -> None:
+def test_a_secret_id_that_was_just_made_logs_in(servers: tuple[SealedVault, SealedVault], authority: Authority, ids: tuple[str, str]) -> None:
+    two = servers[1]
+    for _ in range(3):
+        made = two.api("POST", "auth/approle/role/team/secret-id", {})["data"]["secret_id"]
+        heard = Heard(two.url, replace(role((ids[0], made)), fresh=True), authority, real=True)
+        assert heard.reads("secret/team/one") == [{"user": "one"}]
+
+
+def test_what_is_forbidden_is_told_there_as_well(servers: tuple[SealedVault, SealedVault], authority: Authority, ids: tuple[str, str]) -> None:
     for server in servers:
-        heard = Heard(server.url, role(app_role(servers)), authority, real=True)
+        heard = Heard(server.url, role(ids), authority, real=True)
         assert heard.reads("secret/other/one", "secret/other/two", "secret/team/one") == [{}, {}, {"user": "one"}]
         assert len(heard.warnings) == 2
 
 
 @pytest.mark.extra
-def test_a_server_that_takes_over_between_two_secrets_is_waited_for(servers: tuple[SealedVault, SealedVault], authority: Authority) -> None:
-    ids, (one, two) = app_role(servers), servers
+def test_a_server_that_takes_over_between_two_secrets_has_time(servers: tuple[SealedVault, SealedVault], authority: Authority, ids: tuple[str, str]) -> None:
+    one, two = servers
     before = one.tokens()
     heard = Heard(two.url, role(ids), authority, real=True)
     with heard.vault as vault:
@@ -92,6 +104,20 @@ def test_only_a_login_of_ones_own_is_waited_for_and_only_where_a_server_stands_b
         waited = stands_by and login.method == "approle"
         assert heard.reads("kv/a") == [{"user": "me"} if waited else {}]
         assert (len(heard.clock.sleeps) > 0, len(heard.warnings)) == (waited, not waited)
+
+
+@pytest.mark.parametrize("stands_by", [True, False])
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_login_is_tried_once_and_a_new_one_where_a_server_stands_by_when_it_has_heard_of_it(*, fresh: bool, stands_by: bool) -> None:
+    """Whoever fails to log in several times is locked out, and with them everybody of their role."""
+    with FakeVault() as fake:
+        fake.leader = {"ha_enabled": True, "is_self": not stands_by}
+        fake.fault = on("POST", "login", Status(code=403), times=99)
+        heard = Heard(fake.url, replace(role(("r", "s")), fresh=fresh))
+        with pytest.raises(CredentialError, match="refuses the AppRole login"):
+            heard.reads("kv/a")
+        assert len(fake.seen("POST", "login")) == 1
+        assert heard.clock.sleeps == ([3.0] if fresh and stands_by else [])
 
 
 def test_it_is_not_waited_for_longer_than_news_take() -> None:
