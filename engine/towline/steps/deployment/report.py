@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from towline.suggest import some
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
 _LINES = 10
+_LONGEST = 200  # bytes of a folder's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +93,14 @@ def facts_of(done: Sequence[Deployment], stage: str) -> dict[str, object]:
     """What later steps of the pipeline can read of this stage: what is deployed there, by this run or before it."""
     if not stage:
         return {}
-    place, outputs = f"deployment/{stage.replace('/', '-')}", outputs_of(done, seconds=0.0)
+    place, outputs = f"deployment/{_as_name(stage)}", outputs_of(done, seconds=0.0)
     return {f"{place}/commit": done[0].commit, f"{place}/branch": done[0].update.branch,
             **{f"{place}/{name}": outputs[name] for name in ("repositories", "images", "files")}}
+
+
+def _as_name(stage: str) -> str:
+    """The stage as the name of a folder: what cannot be one must not let a step fail that has deployed already."""
+    return re.sub(r"^\.|[/\\\0]", "-", stage).encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore")
 
 
 def replaced_lines(deployment: Deployment) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from towline.gitops.newest import Newer
 from towline.gitops.provenance import Provenance
 from towline.gitops.update import Update
 from towline.image import parse_reference
+from towline.pipeline.environment import read, write
 from towline.steps.deployment.images import Deployed
 from towline.steps.deployment.report import Deployment, Target, commits, facts_of, keep, outcome, outputs_of, show, superseded
 from towline.steps.deployment.tools import Planned
@@ -118,3 +120,13 @@ def test_a_superseded_end_says_by_what_and_names_all_repositories() -> None:
 
 def test_commits_are_named_for_people() -> None:
     assert commits([deployment(MADE), deployment(MADE)]) == "commit aaaaaaaaaaaa on main, commit aaaaaaaaaaaa on main"
+
+
+@pytest.mark.parametrize(("stage", "name"), [
+    ("Central/Build", "Central-Build"), ("..", "-."), (".hidden", "-hidden"), ("a\\b", "a-b"), ("ä" * 300, "ä" * 100), ("x" * 300, "x" * 200),
+])
+def test_no_name_of_a_stage_lets_a_step_fail_that_has_deployed(tmp_path: Path, stage: str, name: str) -> None:
+    facts = facts_of([deployment(MADE)], stage)
+    assert facts[f"deployment/{name}/branch"] == "main"
+    write(tmp_path, facts)
+    assert read(tmp_path)[f"deployment/{name}/branch"] == "main"
