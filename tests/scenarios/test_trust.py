@@ -43,7 +43,7 @@ class Place:
     def run(self, step: str, build: dict[str, str], *words: str, unproven: Sequence[str] = (), **environ: str) -> Ending:
         self.target.forget()
         self.git.requests.clear()
-        (self.folder / "team.yml").write_text(json.dumps(self.team))
+        (self.folder.parent / "team.yml").write_text(json.dumps(self.team))
         known = {"container/registryUrl": self.staging.url, "container/imageNames": ["app"], "container/imageNameTags": ["app:1"], "artifactVersion": "1",
                  "container/repositoryUsername": "stage", "container/imageNameTag": "app:1"}
         if step == DEPLOY:
@@ -51,7 +51,7 @@ class Place:
         secret = {"secrets": {"pipelineEnvironment/container/repositoryPassword": "TOWLINE_SECRET_1"}}
         asked = request(self.folder, step=step, build=build, pipelineEnvironment=known, unproven=list(unproven), **secret)
         stage = {"PIPER_sourceRegistryUrl": self.staging.url, "PIPER_sourceRegistryUser": "stage", "PIPER_sourceRegistryPassword": PASSWORD}
-        agent = {"TOWLINE_SECRET_1": PASSWORD, "TOWLINE_DEFAULTS": str(self.folder / "team.yml"), "PATH": "/usr/bin:/bin"}
+        agent = {"TOWLINE_SECRET_1": PASSWORD, "TOWLINE_DEFAULTS": str(self.folder.parent / "team.yml"), "PATH": "/usr/bin:/bin"}
         variables = {**LOGIN, **(stage if step == PROMOTE else {}), **agent, **environ}
         ending = Ending(["run", step, *asked, *words], self.folder, {name: value for name, value in variables.items() if value})
         assert PASSWORD not in ending.err + ending.out + json.dumps(ending.result)

@@ -96,15 +96,19 @@ def test_a_change_request_publishes_where_a_trusted_layer_says_so(
 @pytest.mark.parametrize("team", ["general: {allowChangeRequest: true}", "steps: {imagePushToRegistry: {allowChangeRequest: true}}"])
 def test_documents_of_the_agent_let_a_change_request_publish_and_those_of_its_call_do_not(workspace: Path, team: str) -> None:
     configure(workspace, PUSH)
-    (workspace / "team.yml").write_text(team)
+    outside = workspace.with_name(f"{workspace.name}-team.yml")
+    for path in (outside, workspace / "team.yml"):
+        path.write_text(team)
     words = ["run", "imagePushToRegistry"]
     build = {"changeRequest": "7"}
     carried = Ending([*words, *request(workspace, build=build, defaults=[{"name": "t", "text": team}])], workspace)
     assert (carried.code, carried.result["status"]) == (0, "skipped")
-    ours = Ending([*words, *request(workspace, build=build)], workspace, {"TOWLINE_DEFAULTS": str(workspace / "team.yml")})
+    ours = Ending([*words, *request(workspace, build=build)], workspace, {"TOWLINE_DEFAULTS": str(outside)})
     assert ours.code == 3
-    other = Ending(["run", "containerPushToRegistry", *request(workspace, build=build)], workspace, {"TOWLINE_DEFAULTS": str(workspace / "team.yml")})
+    other = Ending(["run", "containerPushToRegistry", *request(workspace, build=build)], workspace, {"TOWLINE_DEFAULTS": str(outside)})
     assert (other.result["status"] == "skipped") == ("steps" in team)
+    inside = Ending([*words, *request(workspace, build=build)], workspace, {"TOWLINE_DEFAULTS": str(workspace / "team.yml")})
+    assert (inside.code, inside.result["status"]) == (0, "skipped")
 
 
 def test_a_change_request_may_be_named(workspace: Path) -> None:
