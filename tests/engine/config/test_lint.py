@@ -70,6 +70,8 @@ CLEAN = {
     "empty sections": "general:\nsteps:\nstages: {Build: , Release: {}}\ncustomDefaults:",
     "another library's step, whatever stands in it": "steps: {mavenBuild: {goals: [a], flatten: maybe, tool: 3}, piperPublishWarnings: {parserPattern: x}}",
     "certificates for other steps": "general: {customTlsCertificateLinks: ['https://ca']}\nsteps: {imagePushToRegistry: }",
+    "certificates of steps that other libraries run": "steps: {kanikoExecute: {customTlsCertificateLinks: [a]}, mavenBuild: {customTlsCertificateLinks: [a]}}\n"
+                                                      "stages: {Build: {customTlsCertificateLinks: [a]}}",
     "free keys": "general: {buildTool: maven, cfOrg: x, gitSshKeyCredentialsId: y}\nstages: {Integration: {npmExecuteScripts: true, runScripts: [it]}}",
     "Piper's spellings": "steps: {gitopsUpdateDeployment: {tool: kubectl}, deployToKubernetes: {namespace: x}, kanikoBuild: {dockerfile: D}}",
     "a stage of its own": "stages: {Canary: {gitOpsUpdateDeployment: true, filePath: a.yaml}, Acceptance 2: {filePath: b.yaml}, Release-EU: {}}",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -220,6 +221,18 @@ def test_rules_audience_and_authorities_are_no_projects_to_set(key: str) -> None
         return
     with pytest.raises(ConfigError, match=key.partition(":")[0]):
         planned(f"{SERVER}, {key}")
+
+
+def test_authorities_of_other_steps_are_none_of_vaults_and_no_fault_there() -> None:
+    """Piper's builders read theirs from sections of steps and stages; `towline exec` asks Vault for any step."""
+    text = f"general: {{{SERVER}}}\nsteps: {{build: {{customTlsCertificateLinks: [a]}}}}\nstages: {{Build: {{customTlsCertificateLinks: [b]}}}}\n"
+    step = replace(load_schema("imagePushToRegistry"), name="build", aliases=())
+    for trusted in (False, True):
+        documents = Documents(defaults=(), project=parse_document(text, "config.yml", trusted=trusted))
+        found = plan(step, vault_schema(), Inputs(stage="Build", documents=documents, pipeline_environment={}, environ={}, parameters={}, flags={}))
+        assert found is not None
+        assert found.settings.texts("customTlsCertificateLinks") == ()
+    assert planned("", f"{SERVER}, customTlsCertificateLinks: [c]").settings.texts("customTlsCertificateLinks") == ("c",)
 
 
 @pytest.mark.parametrize("path", ["a/../b", "..", ".", "a\nb"])

@@ -111,6 +111,24 @@ def test_a_server_that_comes_back_sealed_is_told_as_that(server: SealedVault, au
         reads_around(heard, server.restart, server.unseal)
 
 
+def test_both_versions_of_the_store_and_namespaces_are_read_over_tls(server: SealedVault, authority: Authority) -> None:
+    server.store("old/store", version=1)
+    server.api("POST", "old/store/team/one", {"user": "old"})
+    server.store("deep/er")
+    server.api("POST", "deep/er/data/team/one", {"data": {"user": "deep"}})
+    server.policy("stores", "old/store/team/*", "deep/er/data/team/*")
+    found = Heard(server.url, role(server.app_role("stores")), authority).reads("old/store/team/one", "deep/er/team/one")
+    assert [fields["user"] for fields in found] == ["old", "deep"]
+    server.api("POST", "sys/namespaces/unit")
+    server.store("secret", namespace="unit")
+    server.api("POST", "secret/data/team/one", {"data": {"user": "unit"}}, namespace="unit")
+    server.policy("team", "secret/data/team/*", namespace="unit")
+    before = server.tokens()
+    login = role(server.app_role("team", namespace="unit"), "unit")
+    assert Heard(server.url, login, authority).reads("secret/team/one") == [{"user": "unit"}]
+    assert server.tokens() == before
+
+
 # ---- tokens that end in between
 
 
