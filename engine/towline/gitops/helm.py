@@ -9,9 +9,9 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from towline.detail import silent
@@ -31,6 +31,7 @@ from towline.gitops.renderers import Cluster, HelmLibrary, Renderer, Rendering, 
 from towline.gitops.repacked_charts import repacked
 from towline.gitops.steady import settle
 from towline.gitops.timezone import zone
+from towline.private_folder import PrivateFolder
 from towline.retry import Clock
 from towline.shown import masked
 from towline.suggest import nearest, some
@@ -101,8 +102,8 @@ class HelmChart:
         for chart, one in zip(charts, trees, strict=True):
             check_schemas(one, chart)
         values = tuple((one.name, files[one.name] if one.content is None else one.content) for one in self.values_files)
-        with TemporaryDirectory(prefix="towline-chart-") as name:
-            folder = Path(name)
+        with closing(PrivateFolder({})) as private:
+            folder = private.path
             for number, one in enumerate(trees):
                 _write(one, _place(folder, number))
             rendering = Rendering(folder=folder, charts=tuple(_place(folder, number) for number in range(len(charts))), release=self.release,

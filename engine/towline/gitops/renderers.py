@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from towline.errors import MachineError, RenderError
 from towline.gitops.render import Limits, document, run
+from towline.private_folder import PrivateFolder
 
 _OUTPUT = 48 * 1024 * 1024  # bytes: manifests of some charts have more than ten million
 _VERSION = re.compile(r"v[0-9]+[\w.+-]*")
@@ -150,14 +151,14 @@ class HelmProgram:
 
     def version(self) -> str:
         """As in `helm v3.22.0`; a program that does not say it is `helm` alone; raises RenderError and MachineError."""
-        with TemporaryDirectory(prefix="towline-chart-") as name:
+        with closing(PrivateFolder({})) as private:
             request = {"command": [self.program, "version", "--template", "{{.Version}}"]}
             ended = run(
                 "child_program",
                 request,
                 limits=self.limits,
-                environment={"HOME": name},
-                folder=Path(name),
+                environment={"HOME": str(private.path)},
+                folder=private.path,
             )
         found = (
             _VERSION.match(ended.out.decode(errors="replace").strip()) if not ended.code else None

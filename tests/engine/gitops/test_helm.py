@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import sys
 import tarfile
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from towline.gitops.helm import HelmChart, ValuesFile
 from towline.gitops.pods import pods
 from towline.gitops.render import Limits
 from towline.gitops.renderers import Cluster, HelmLibrary, HelmProgram, Rendering
+from towline.private_folder import sweep
 from towline.retry import Clock
 
 
@@ -576,3 +580,17 @@ def test_a_schema_that_leads_outside_does_not_come_as_far_as_helm(tmp_path: Path
     found = fault({**chart(), "chart/app/charts/sub/Chart.yaml": CHART_YAML, path: json.dumps({"$ref": reference})}, renderer=HelmProgram(program=helm))
     assert (found.where, reference in found.message) == (path, True)
     assert not (tmp_path / "called").exists()
+
+
+def test_what_a_killed_run_has_of_a_chart_is_swept_by_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    child = os.fork()
+    if child == 0:
+        renderer = HelmLibrary()
+        monkeypatch.setattr(HelmLibrary, "render", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        applied(chart(), renderer=renderer)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert list(tmp_path.rglob("Chart.yaml"))
+    sweep({"TMPDIR": str(tmp_path)})
+    assert not list(tmp_path.iterdir())
