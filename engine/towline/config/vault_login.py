@@ -68,8 +68,10 @@ def credential_of(login: VaultLogin, bound: Mapping[str, str]) -> Credential:
 
 def role_word(rules: Rules, settings: Settings, login: VaultLogin) -> Word | None:
     """By whose word the project chooses the role of a login, with mount and namespace; None where it does not. Raises CredentialError, ConfigError."""
-    chosen = [name for name in (AUTH_ROLE, MOUNT, NAMESPACE, AUTH_METHOD) if settings.given(name) and settings.text(name) not in settings.trusted_texts(name)]
-    if login.method not in (JWT, KUBERNETES) or not chosen:
+    if login.method not in (JWT, KUBERNETES):
+        return None
+    chosen = [name for name in (AUTH_ROLE, MOUNT, NAMESPACE, AUTH_METHOD) if _own_choice(settings, name, login)]
+    if not chosen:
         return None
     role, origin, patterns = role_of(login), settings.origin(chosen[0]), settings.texts(ROLES)
     if any(change.match(pattern, [role]) for pattern in patterns):
@@ -82,6 +84,13 @@ def role_word(rules: Rules, settings: Settings, login: VaultLogin) -> Word | Non
     raise Refused(f"Vault is not asked for the role {role}, which nothing names but {origin}", where=origin,
                   why=others or (f"{STRICT} is set" if standing.project else standing.build),
                   hint=f"allow it by {allow_line(ROLES, role)}, or set skipVault", allow=(ROLES, role, ""))
+
+
+def _own_choice(settings: Settings, name: str, login: VaultLogin) -> bool:
+    """Whether what a setting comes to is neither what a trusted layer says nor, if none says anything, what it would be anyway."""
+    said = [text.strip("/") for text in settings.trusted_texts(name)]
+    usual = METHODS[login.method].mount if name == MOUNT else ""
+    return settings.given(name) and settings.text(name).strip("/") not in (said or [usual])
 
 
 def namespace_word(rules: Rules, settings: Settings, login: VaultLogin, paths: Sequence[str]) -> Word | None:

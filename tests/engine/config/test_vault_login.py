@@ -134,7 +134,8 @@ def test_on_the_productive_branch_it_does_and_an_auditor_finds_that() -> None:
     ("vaultAuthRole: team", "vaultAuthRoles: [jwt/team]"), ("vaultAuthRole: team", "vaultAuthRoles: ['*/team']"),
     ("vaultAuthRole: team, vaultNamespace: unit, vaultAuthMount: ci/jwt", "vaultAuthRoles: ['unit/**/team']"),
     ("vaultAuthRole: team-a", "vaultAuthRole: other, vaultAuthRoles: ['jwt/team-*']"), ("vaultAuthMethod: jwt", "vaultAuthMethod: jwt"),
-    ("vaultAuthMethod: jwt", "vaultAuthRoles: [jwt/default]"),
+    ("vaultAuthMethod: jwt", "vaultAuthRoles: [jwt/default]"), ("vaultAuthMount: /jwt", "vaultAuthRole: team"),
+    ("vaultNamespace: unit/, vaultAuthMount: ci//", "vaultAuthRole: team, vaultNamespace: /unit, vaultAuthMount: ci"),
 ])
 def test_a_role_that_the_platform_team_has_or_lets_the_project_choose_is_asked_for_everywhere(project: str, team: str) -> None:
     for standing in (BRANCH, REQUEST, PRODUCTIVE):
@@ -146,6 +147,7 @@ def test_a_role_that_the_platform_team_has_or_lets_the_project_choose_is_asked_f
     ("vaultAuthRole: admin", "vaultAuthRoles: ['jwt/team-*']", r"vaultAuthRoles has jwt/team-\*"),
     ("vaultAuthRole: team-a, vaultAuthMount: other", "vaultAuthRoles: ['jwt/team-*']", "vaultAuthRoles has"),
     ("vaultNamespace: other", "vaultAuthRole: team, vaultNamespace: unit", "trusted layers have vaultNamespace: unit"),
+    ("vaultAuthMount: jwt", "vaultAuthRole: team, vaultAuthMount: ci", "trusted layers have vaultAuthMount: ci"),
 ])
 @pytest.mark.parametrize("standing", [BRANCH, PRODUCTIVE])
 def test_another_one_than_the_platform_teams_is_refused_on_the_productive_branch_too(project: str, team: str, why: str, standing: Standing) -> None:
