@@ -35,20 +35,23 @@ def hold_self() -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    with contextlib.suppress(ValueError, OSError):  # not every system knows it
-        resource.setrlimit(resource.RLIMIT_DATA, (OWN if most == resource.RLIM_INFINITY else min(OWN, most), most))
+    _set_data(OWN if most == resource.RLIM_INFINITY else min(OWN, most), most)
 
 
 @contextlib.contextmanager
 def unheld() -> Iterator[None]:
     """Without the bound of `hold_self` on memory while the block runs: what is started in it is the caller's own."""
     held, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    _set_data(most, most)
     try:
         yield
     finally:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_DATA, (held, most))
+        _set_data(held, most)
+
+
+def _set_data(held: int, most: int) -> None:
+    with contextlib.suppress(ValueError, OSError):  # not every system knows it
+        resource.setrlimit(resource.RLIMIT_DATA, (held, most))
 
 
 def impose(pid: int, limits: Limits) -> None:

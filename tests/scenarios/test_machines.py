@@ -144,6 +144,7 @@ def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]
             workspace,
             json.dumps(
                 {
+                    "general": {"vaultCredentialPath": "app", "vaultCredentialKeys": ["user"]},
                     "steps": {"imagePushToRegistry": push, "gitOpsUpdateDeployment": deploy},
                     "stages": {"Release": {"filePath": "out.yaml"}},
                 }
@@ -157,6 +158,10 @@ def test_what_is_active_and_what_is_wrong_is_told(machine: Machine) -> None:
     assert "targetRegistryUrl" in machine.run("explain", "imagePushToRegistry")
     assert "PIPER_password" in machine.run("explain", "--credentials")
     machine.run("lint")
+
+
+def test_a_program_of_the_callers_own_is_run(machine: Machine) -> None:
+    assert machine.run("exec", "--", "echo", "--tag", "exec") == "--tag exec\n"
 
 
 def test_an_image_is_pushed_from_a_registry_and_from_a_file(machine: Machine) -> None:
