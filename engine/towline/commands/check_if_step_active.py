@@ -18,7 +18,7 @@ from towline.commands.project import for_hosts
 from towline.config.documents import text_in
 from towline.errors import ConfigError, Negative, UsageError
 from towline.files import misfit
-from towline.inside import is_inside, write_named
+from towline.inside import is_inside, leads_out, write_named
 from towline.pipeline import definition, stages
 from towline.pipeline.definition import Pipeline
 from towline.wire import SUCCESS, Outcome
@@ -62,7 +62,8 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 def _pipeline(name: str, call: Call) -> Pipeline:
     """The stage definition that is asked for, else the usual one, else Towline's own; raises ConfigError."""
     if not name:
-        return definition.parse(text_in(call.folder, _USUAL), _USUAL) if is_inside(call.folder, _USUAL) else definition.definition()
+        there = is_inside(call.folder, _USUAL) or leads_out(call.folder, _USUAL)  # and is then refused, not passed over
+        return definition.parse(text_in(call.folder, _USUAL), _USUAL) if there else definition.definition()
     if name.partition("://")[0].lower() in ("http", "https"):
         remote = dispatch.source("http")
         return definition.parse(remote.fetch(name, for_hosts(call), where="--stageConfig"), remote.shown(name))

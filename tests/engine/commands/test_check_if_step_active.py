@@ -162,6 +162,16 @@ def test_without_a_definition_the_usual_file_counts_and_else_towlines_own(worksp
     assert Ending([*words, "flagged"], workspace).code == 0
 
 
+def test_a_usual_definition_that_a_link_leads_out_to_is_refused_and_not_passed_over(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside") / "stages.yml"
+    outside.write_text(STAGES)
+    (workspace / ".resources").mkdir()
+    (workspace / ".resources" / "piper-stage-config.yml").symlink_to(outside)
+    ending = Ending(["checkIfStepActive", "--stage", "Build", "--step", "flagged"], workspace)
+    assert (ending.code, ending.where) == (1, ".resources/piper-stage-config.yml")
+    assert "leads out of the workspace" in ending.message
+
+
 @pytest.mark.parametrize(
     ("content", "part"), [(None, "is not there"), (b"\xff\xfe", "cannot be read"), (b"spec: {stages: [{}]}", "displayName"), (b"stages: {}", "spec")]
 )
