@@ -6,7 +6,7 @@ The docker package starts them by itself, without a time limit and with whatever
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from towline import process
@@ -16,6 +16,7 @@ from towline.limits import Limits
 from towline.registry.docker_config import Helper, as_login
 from towline.secret import Login
 from towline.shown import words
+from towline.suggest import some
 
 _SECONDS = 30.0
 _NOT_FOUND = "credentials not found"
@@ -33,7 +34,8 @@ def ask(helper: Helper, environ: Mapping[str, str], *, seconds: float = _SECONDS
     program = process.find(name, environ)
     if program is None:
         raise CredentialError(f"{name} is not on PATH", where=helper.origin, hint="install it on the agent, or give user and password as parameters")
-    variables = {key: value for key, value in environ.items() if not key.startswith(_OURS) and (key == "PATH" or not _leads_in(value))}
+    left_out = {key for key, value in environ.items() if key != "PATH" and _leads_in(value)}
+    variables = {key: value for key, value in environ.items() if not key.startswith(_OURS) and key not in left_out}
     if not variables.get("HOME", "").startswith("/") and (home := own_home()):
         variables["HOME"] = str(home)
     try:
@@ -47,7 +49,8 @@ def ask(helper: Helper, environ: Mapping[str, str], *, seconds: float = _SECONDS
         return None
     if '"Secret"' in text:  # an answer, or part of one, that nobody has taken for one
         text = "it gives a login all the same"
-    raise _failed(helper, f"ends with {done.code}: {words(text, _TEXT)}")
+    told = sorted(key for key in left_out if key == "HOME" or Path(environ[key]) != Path.cwd())  # others say no more than where it is
+    raise _failed(helper, f"ends with {done.code}: {words(text, _TEXT)}", left_out=told)
 
 
 def _leads_in(value: str) -> bool:
@@ -66,6 +69,7 @@ def _login(helper: Helper, out: bytes) -> Login | None:
     return as_login(username, secret, f"docker-credential-{helper.name}") if username and secret else None
 
 
-def _failed(helper: Helper, what: str) -> CredentialError:
+def _failed(helper: Helper, what: str, left_out: Sequence[str] = ()) -> CredentialError:
+    led = f"; it is not given {some(left_out)}, which leads into the workspace: keep such files outside of it" if left_out else ""
     return CredentialError(f"docker-credential-{helper.name} {what}", where=helper.origin,
-                           hint=f"try it on the agent: echo {helper.server} | docker-credential-{helper.name} get")
+                           hint=f"try it on the agent: echo {helper.server} | docker-credential-{helper.name} get{led}")

@@ -74,6 +74,13 @@ def test_a_helper_that_fails_is_named_with_what_it_says(tmp_path: Path, script: 
     assert "docker-credential-store get" in caught.value.hint
 
 
+def test_a_helper_that_fails_for_what_it_is_not_given_says_so(tmp_path: Path, workspace: Path) -> None:
+    environ = install(tmp_path / "bin", "store", script="echo no such profile; exit 1")
+    with pytest.raises(CredentialError) as caught:
+        ask(STORE, {**environ, "AWS_CONFIG_FILE": f"{workspace}/aws", "HOME": str(workspace), "PWD": str(workspace)})
+    assert "; it is not given AWS_CONFIG_FILE, HOME, which leads into the workspace: keep" in caught.value.hint
+
+
 def test_a_helper_comes_from_path_and_never_from_the_workspace(tmp_path: Path, workspace: Path) -> None:
     """Facts section 4, "credential helper execution"."""
     install(workspace / "bin", "store", {"registry.example.com": ("evil", "p")})
