@@ -65,7 +65,7 @@ def write_named(folder: Path, name: str, data: bytes, *, mode: int = 0o644) -> N
     Raises ConfigError and MachineError.
     """
     path = Path(os.path.normpath(folder / name))
-    if not any(path.is_relative_to(home) for home in (folder.absolute(), folder.resolve())):
+    if not any(home in path.parents for home in (folder.absolute(), folder.resolve())):
         write_whole(path, data, mode=mode)
         return
     try:
@@ -131,7 +131,7 @@ def leads_out(folder: Path, name: str) -> bool:
     except Outside:
         return True
     except (Misfit, OSError, ValueError):
-        return False
+        pass
     return False
 
 

@@ -243,5 +243,6 @@ def test_who_calls_may_name_a_file_outside_but_no_link_leads_there(folder: Path)
     with pytest.raises(ConfigError, match="leads out of the workspace") as caught:
         write_named(folder, "out/new", b"written")
     assert caught.value.where == "out/new"
-    with pytest.raises(MachineError, match="there is a folder of that name"):
-        write_named(folder, "a", b"written")
+    for name in ("a", ".", str(folder), ".."):
+        with pytest.raises(MachineError, match="there is a folder of that name"):
+            write_named(folder, name, b"written")
