@@ -20,7 +20,6 @@ from towline.cli import main
 PASSWORD = "correct-horse-battery"
 ROLE, SECRET, TOKEN = "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID", "PIPER_vaultToken"
 KEYS = "vaultCredentialPath: app, vaultCredentialKeys: [user, password]"
-SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 
 
 @pytest.fixture(scope="module")
@@ -125,11 +124,11 @@ def test_what_it_would_have_is_explained_before(place: Place) -> None:
 def test_what_it_writes_is_masked_line_by_line_and_else_as_it_is(place: Place) -> None:
     place.configure("vaultCredentialPath: app, vaultCredentialKeys: [password, lines]")
     code, out, err = place.python(
-        "import os, sys, time; p = os.environ['PIPER_VAULTCREDENTIAL_PASSWORD']\n"
-        "sys.stdout.write('\\x1b[32m::group::it is ' + p[:5]); sys.stdout.flush(); time.sleep(0.3); print(p[5:])\n"
+        "import os, sys; p = os.environ['PIPER_VAULTCREDENTIAL_PASSWORD']\n"
+        "print('\\x1b[32m::group::it is' + (' ' + p) * 20000)\n"  # in one write, more than a pipe holds, so that it comes in pieces
         "print(os.environ['PIPER_VAULTCREDENTIAL_PASSWORD_BASE64'])\n"
         "print(os.environ['PIPER_VAULTCREDENTIAL_LINES'].splitlines()[1], file=sys.stderr)")
-    assert (code, out) == (0, "\x1b[32m::group::it is ****\n****\n")
+    assert (code, out) == (0, f"\x1b[32m::group::it is{' ****' * 20000}\n****\n")
     assert "\n****\n" in err
     assert not any(text in out + err for text in (PASSWORD, "second line", *place.login.values()))
 
