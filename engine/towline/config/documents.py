@@ -57,10 +57,10 @@ class Document:
 
     def section(self, *path: str) -> Mapping[str, object]:
         """The map at `path`, such as `general`, or `stages` and a stage's name; empty where there is none."""
-        found: Any = self.content
+        found = self.content
         for part in path:
             found = found.get(part) or {}
-        return found  # type: ignore[no-any-return]  # and no copy: with thousands of stages that would be millions of keys
+        return found  # no copy: with thousands of stages that would be millions of keys
 
     def where(self, *path: str | int) -> str:
         """`name:line` of the key at `path`, or of the nearest one around it."""

@@ -99,13 +99,11 @@ def choose(there: Collection[str], *, method: str = "", role: str = "") -> Chose
     return None
 
 
-def half(there: Collection[str], method: str = "") -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Of a login of several variables those that are there and those that are not, if some are; else nothing."""
-    for source in METHODS[method or APP_ROLE].sources:
-        held = tuple(name for name in source if name in there)
-        if held and len(held) < len(source):
-            return held, tuple(name for name in source if name not in there)
-    return (), ()
+def half(there: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of an AppRole's variables those that are there and those that are not, if one is missing; else nothing."""
+    held = tuple(name for name in (ROLE_ID, SECRET_ID) if name in there)
+    lacking = tuple(name for name in (ROLE_ID, SECRET_ID) if name not in there)
+    return (held, lacking) if held and lacking else ((), ())
 
 
 def ways(method: str) -> str:
