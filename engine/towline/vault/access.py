@@ -24,7 +24,7 @@ from towline.vault.session import Session
 _T = TypeVar("_T")
 _OVER = object()
 _NEWS = 3.0  # seconds after which all servers have heard of what is new
-_SETTING_UP = 10.0
+_SETTING_UP = 5.0  # seconds for a store that changes its version
 _LAST = 20.0  # seconds in which a token is given back, however long the rest has taken
 
 
