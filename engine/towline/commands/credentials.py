@@ -214,7 +214,7 @@ def _login(step: str, asked: Plan, inputs: Inputs, rules: Rules) -> Iterator[_Ro
     credential = credential_of(login, ids)
     yield _row(step, credential.what, asked.server.url, partial(word, rules, credential, place_of(asked.server), asked.named))
     yield from _choice(step, f"the role {role_of(login)} in Vault", lambda: role_word(rules, settings, login))
-    yield from _choice(step, f"the namespace {login.namespace} in Vault", lambda: namespace_word(rules, settings, login, asked.paths))
+    yield from _choice(step, f"the namespace {login.namespace or 'of the root'} in Vault", lambda: namespace_word(rules, settings, login, asked.paths))
 
 
 def _choice(step: str, what: str, ask: Callable[[], Word | None]) -> Iterator[_Row]:

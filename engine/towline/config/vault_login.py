@@ -87,10 +87,14 @@ def role_word(rules: Rules, settings: Settings, login: VaultLogin) -> Word | Non
 
 
 def _own_choice(settings: Settings, name: str, login: VaultLogin) -> bool:
-    """Whether what a setting comes to is neither what a trusted layer says nor, if none says anything, what it would be anyway."""
-    said = [text.strip("/") for text in settings.trusted_texts(name)]
+    """Whether what a setting comes to, an empty one too, is neither what a trusted layer says nor, if none says anything, what it would be anyway."""
     usual = METHODS[login.method].mount if name == MOUNT else ""
-    return settings.given(name) and settings.text(name).strip("/") not in (said or [usual])
+    said = [_whole(name, text) or usual for text in settings.trusted_texts(name)]
+    return (_whole(name, settings.text(name)) or usual) not in (said or [usual])
+
+
+def _whole(name: str, text: str) -> str:
+    return text.strip("/") if name in (MOUNT, NAMESPACE) else text
 
 
 def namespace_word(rules: Rules, settings: Settings, login: VaultLogin, paths: Sequence[str]) -> Word | None:
@@ -99,15 +103,18 @@ def namespace_word(rules: Rules, settings: Settings, login: VaultLogin, paths: S
     The server takes a namespace for the beginning of each path, and a token may be good in those below its own. Raises CredentialError, ConfigError.
     """
     named, space = settings.trusted_texts(NAMESPACE), login.namespace
-    if login.method in (JWT, KUBERNETES) or not space or space in (text.strip("/") for text in named):
+    if login.method in (JWT, KUBERNETES) or not _own_choice(settings, NAMESPACE, login):
         return None
     origin, patterns = settings.origin(NAMESPACE), settings.texts(PATHS)
-    if patterns and all(any(change.match(pattern, [f"{space}/{path}"]) for pattern in patterns) for path in paths):
+    if space and patterns and all(any(change.match(pattern, [f"{space}/{path}"]) for pattern in patterns) for path in paths):
         return Word(by=f"{PATHS} of a trusted layer")
     standing = rules.standing()
     if not named and standing.project and not rules.strict:
         return Word(by=f"the project ({origin}), for {standing.build}", line=f"Vault is asked in namespace {space}: named by {origin}, for {standing.build}")
     why = f"trusted layers have {', '.join(named)}" if named else f"{STRICT} is set" if standing.project else standing.build
+    if not space:
+        raise CredentialError(f"Vault is not asked in its root namespace, which nothing names but {origin}: {why}", where=origin,
+                              hint=f"leave {NAMESPACE} out there, or set skipVault")
     return or_warn(rules, standing, Refused(
         f"Vault is not asked in namespace {space}, which nothing names but {origin}", where=origin, why=why,
         hint=f"allow it by {allow_line(PATHS, f'{space}/**')}, or set skipVault", allow=(PATHS, f"{space}/**", ""),

@@ -148,6 +148,11 @@ def test_a_role_that_the_platform_team_has_or_lets_the_project_choose_is_asked_f
     ("vaultAuthRole: team-a, vaultAuthMount: other", "vaultAuthRoles: ['jwt/team-*']", "vaultAuthRoles has"),
     ("vaultNamespace: other", "vaultAuthRole: team, vaultNamespace: unit", "trusted layers have vaultNamespace: unit"),
     ("vaultAuthMount: jwt", "vaultAuthRole: team, vaultAuthMount: ci", "trusted layers have vaultAuthMount: ci"),
+    ("vaultNamespace: ''", "vaultAuthRole: team, vaultNamespace: unit", "trusted layers have vaultNamespace: unit"),
+    ("vaultNamespace: '/'", "vaultAuthRole: team, vaultNamespace: unit", "trusted layers have vaultNamespace: unit"),
+    ("vaultAuthMount: ''", "vaultAuthRole: team, vaultAuthMount: ci", "trusted layers have vaultAuthMount: ci"),
+    ("vaultAuthRole: ''", "vaultAuthRole: team, vaultAuthMount: ci", "trusted layers have vaultAuthRole: team"),
+    ("vaultAuthRole: team/", "vaultAuthRole: team", "trusted layers have vaultAuthRole: team"),
 ])
 @pytest.mark.parametrize("standing", [BRANCH, PRODUCTIVE])
 def test_another_one_than_the_platform_teams_is_refused_on_the_productive_branch_too(project: str, team: str, why: str, standing: Standing) -> None:
@@ -178,6 +183,16 @@ def test_on_the_productive_branch_it_does_where_the_platform_team_names_none() -
                       ("vaultPaths: ['kv/**'], vaultNamespace: unit", "trusted layers have unit")):
         with pytest.raises(CredentialError, match=why):
             admitted("vaultNamespace: other", f"{SERVER}, {team}", there=(TOKEN_VARIABLE,), standing=PRODUCTIVE)
+
+
+@pytest.mark.parametrize("there", [(TOKEN_VARIABLE,), (ROLE_ID, SECRET_ID)])
+@pytest.mark.parametrize("standing", [BRANCH, REQUEST, PRODUCTIVE])
+@pytest.mark.parametrize("empty", ["''", "/"])
+def test_nobody_leaves_the_namespace_of_the_platform_team_by_naming_none(there: tuple[str, ...], standing: Standing, empty: str) -> None:
+    for team in ("vaultNamespace: unit", "vaultNamespace: unit, vaultPaths: ['kv/**']"):
+        with pytest.raises(CredentialError, match=r"not asked in its root namespace, which nothing names but config\.yml:1: trusted layers have unit"):
+            admitted(f"vaultNamespace: {empty}", f"{SERVER}, {team}", there=there, standing=standing)
+    assert admitted(f"vaultNamespace: {empty}", there=there, standing=standing) == []
 
 
 def test_elsewhere_it_is_a_warning_under_enforcement_warn() -> None:
