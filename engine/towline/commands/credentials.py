@@ -20,6 +20,7 @@ from towline.config.catalog import VAULT_CREDENTIALS, VAULT_LOGIN, load_schema, 
 from towline.config.layers import Inputs, ordered, settled
 from towline.config.rules import checked
 from towline.config.schema import StepSchema
+from towline.config.secret_store import URL, store_word
 from towline.config.settings import Settings
 from towline.config.trust import named_by, password_of, registry_place, rules_of
 from towline.config.vault import Ask, Plan, named_of, path_word, place_of, plan, server_of
@@ -142,6 +143,8 @@ def _all_rows(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standin
         for credential, place, named in _uses(schema.name, one):
             to = f"{place.scheme}://{place.host}"
             yield _row(schema.name, credential.what, to, partial(word, rules, credential, place, named))
+    if settings.has(URL) and settings.given(URL):
+        yield from _choice(schema.name, "the new secret id in Jenkins", lambda: store_word(rules, settings))
     if settings.has("dockerConfigJSON"):
         by = "the key of each in that configuration, its own record, within credentialHosts"
         yield _Row(step=schema.name, what="logins of dockerConfigJSON, else of the agent's Docker configuration", to="their registries", by=by)
@@ -237,7 +240,7 @@ def _uses(step: str, settings: Settings) -> Iterator[_Use]:
     if settings.has("serverUrl") and settings.given("serverUrl"):
         with suppress(TowlineError):
             yield from _git(settings)
-    if settings.has("jenkinsUrl"):
+    if settings.has(URL):
         with suppress(TowlineError):
             yield from _rotation(settings)
 
@@ -247,9 +250,9 @@ def _rotation(settings: Settings) -> Iterator[_Use]:
     if settings.given("vaultServerUrl"):
         ids = {name: settings.text(entry) for name, entry in VAULT_CREDENTIALS.items() if name in _APP_ROLE.source and settings.given(entry)}
         yield credential_of(_APP_ROLE, ids), place_of(server_of(settings)), named_of(settings)
-    if settings.given("jenkinsUrl"):
+    if settings.given(URL):
         login = _known(settings, "jenkinsToken", password_of(settings, "jenkinsUsername", "jenkinsToken"))
-        yield login, jenkins_place(settings.text("jenkinsUrl")), named_by(settings, "jenkinsUrl", jenkins_place)
+        yield login, jenkins_place(settings.text(URL)), named_by(settings, URL, jenkins_place)
 
 
 def _git(settings: Settings) -> Iterator[_Use]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from towline import alarm
+from towline.config.secret_store import DOMAIN, URL, store_word
 from towline.config.settings import Settings
 from towline.config.trust import named_by, password_of
 from towline.config.vault import named_of, place_of, server_of
@@ -142,28 +143,30 @@ def _login(task: Task) -> VaultLogin:
     task.addressees.admit(credential_of(login, bound), place_of(server_of(settings)), named_of(settings))
     if bound.get(SECRET_ID) != settings.text(_ID):  # else it is the very one that is renewed
         task.addressees.admit_id(settings.text(_ID), settings.origin(_ID), trusted=settings.trusted_texts(_ID))
+    if said := store_word(task.addressees.rules, settings):
+        task.addressees.tell(said)
     return login
 
 
 def _slot(settings: Settings) -> Slot:
     """The credential of Jenkins; raises ConfigError."""
-    store, url = settings.text("secretStore"), settings.text("jenkinsUrl").strip()
+    store, url = settings.text("secretStore"), settings.text(URL).strip()
     if store != "jenkins":
         raise ConfigError(f"Towline does not store a secret id in {store!r}", where=settings.origin("secretStore"),
                           hint="set secretStore: jenkins; other CI systems log in by tokens of their own (vaultAuthMethod: jwt), which need no renewal")
-    with placed(settings.origin("jenkinsUrl")):
+    with placed(settings.origin(URL)):
         jenkins_place(url)
-    for name in (_ID, "jenkinsCredentialDomain"):
+    for name in (_ID, DOMAIN):
         if settings.text(name) in (".", ".."):
             raise ConfigError(f"{name} is a name, and no way to another place", where=settings.origin(name))
-    return Slot(url=url, domain=settings.text("jenkinsCredentialDomain"), id=settings.text(_ID))
+    return Slot(url=url, domain=settings.text(DOMAIN), id=settings.text(_ID))
 
 
 def _jenkins_login(task: Task, slot: Slot) -> Login:
     """The user of Jenkins, which may go there; raises CredentialError."""
     settings, place = task.settings, jenkins_place(slot.url)
     if place.scheme == "http" and not is_loopback(place.host) and not settings.flag("allowPlainHttp"):
-        raise CredentialError(f"the login for Jenkins, and the new secret id, would go over plain http to {place.host}", where=settings.origin("jenkinsUrl"),
+        raise CredentialError(f"the login for Jenkins, and the new secret id, would go over plain http to {place.host}", where=settings.origin(URL),
                               hint="use https, or set allowPlainHttp where the platform team trusts that network")
-    task.addressees.admit(password_of(settings, "jenkinsUsername", "jenkinsToken"), place, named_by(settings, "jenkinsUrl", jenkins_place))
+    task.addressees.admit(password_of(settings, "jenkinsUsername", "jenkinsToken"), place, named_by(settings, URL, jenkins_place))
     return Login(username=settings.text("jenkinsUsername"), password=settings.text("jenkinsToken"), origin=settings.origin("jenkinsToken"))

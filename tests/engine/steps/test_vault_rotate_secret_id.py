@@ -295,6 +295,33 @@ def test_another_credential_than_the_one_that_holds_the_secret_id_is_not_written
     assert world.jenkins.secret("of-another-team") == "theirs"
 
 
+@pytest.mark.parametrize("key", ["jenkinsUrl", "jenkinsCredentialDomain"])
+def test_the_credential_of_the_same_id_in_another_folder_or_domain_is_not_written_over(world: World, tmp_path: Path, key: str) -> None:
+    """On one host, which the platform team has named, each team may have one: the secret id of another would be lost."""
+    world.later(6)
+    slot = ("/job/other", "_", "the-secret") if key == "jenkinsUrl" else ("", "other", "the-secret")
+    world.jenkins.held[slot] = Held(secret="theirs")
+    world.vault.put("team/none", nothing="x")
+    team = tmp_path.parent / f"{tmp_path.name}.yml"
+    team.write_text(f"general: {{vaultServerUrl: '{world.vault.url}', vaultPath: secret/team, vaultAppRoleTokenCredentialsId: the-role,"
+                    f" vaultAppRoleSecretTokenCredentialsId: the-secret}}\nsteps: {{{STEP}: {{jenkinsUrl: '{world.jenkins.url}'}}}}\n")
+    environ = {"TOWLINE_DEFAULTS": str(team), "PIPER_jenkinsUsername": "jenkins-bot", "PIPER_jenkinsToken": world.user.token}
+    value = f"{world.jenkins.url}/job/other" if key == "jenkinsUrl" else "other"
+    configure(tmp_path, f"steps: {{{STEP}: {{{key}: '{value}', jenkinsVaultSecretName: none}}}}\n")
+    held, ids = world.held, world.accessors()
+    ending = world.run(build={"branch": "x"}, environ=environ)
+    refused = f"no secret id is written over the credential at {key} {value}, which nothing names but .pipeline/config.yml:1: branch x is built"
+    assert (ending.code, refused in ending.message) == (4, True), ending.message
+    assert (world.jenkins.held[slot].secret, world.held, world.accessors()) == ("theirs", held, ids)
+    explained = Ending(["explain", STEP, "--credentials", "--branch", "x"], tmp_path, environ)
+    assert refused in explained.out
+    ending = world.run(environ=environ)
+    assert ending.result["status"] == "success", ending.err
+    assert f"the new secret id is for the credential at {key} {value}: named by .pipeline/config.yml:1, for the productive branch main" in ending.err
+    configure(tmp_path, "")
+    assert world.run(build={"branch": "x"}, environ=environ).result["status"] == "success"
+
+
 @pytest.mark.parametrize(("more", "said"), [
     ("secretStore: ado", "does not store a secret id in 'ado'"), ("secretStore: vault", 'secretStore is "vault"'),
     ("daysBeforeExpiry: -1", "daysBeforeExpiry"), ("jenkinsCredentialDomain: '..'", "jenkinsCredentialDomain is a name"),

@@ -1,0 +1,34 @@
+"""Pure. Where a new secret id is stored in Jenkins, and whether the project may choose that.
+
+One id may stand for a credential in every folder and domain of a Jenkins: another store of the same host is another team's.
+"""
+
+from __future__ import annotations
+
+from towline.addressees import STRICT, Rules, Word, or_warn
+from towline.config.settings import Settings
+from towline.errors import CredentialError
+
+URL, DOMAIN = "jenkinsUrl", "jenkinsCredentialDomain"
+
+
+def store_word(rules: Rules, settings: Settings) -> Word | None:
+    """By whose word the project chooses folder or domain of the credential; None where it does not. Raises CredentialError."""
+    chosen = next((name for name in (URL, DOMAIN) if _whole(settings.text(name)) not in map(_whole, settings.trusted_texts(name))), "")
+    if not chosen:
+        return None
+    origin, standing = settings.origin(chosen), rules.standing()
+    what = f"{chosen} {settings.text(chosen)}"
+    if standing.project and not rules.strict:
+        return Word(by=f"the project ({origin}), for {standing.build}",
+                    line=f"the new secret id is for the credential at {what}: named by {origin}, for {standing.build}")
+    why = f"{STRICT} is set" if standing.project else standing.build
+    return or_warn(rules, standing, CredentialError(
+        f"no secret id is written over the credential at {what}, which nothing names but {origin}: {why}", where=origin,
+        hint=f"let the platform team name it: `steps: {{vaultRotateSecretId: {{{chosen}: '{settings.text(chosen)}'}}}}`"
+             " in its default documents (TOWLINE_DEFAULTS)",
+    ))
+
+
+def _whole(text: str) -> str:
+    return text.strip().rstrip("/")
