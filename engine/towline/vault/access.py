@@ -107,10 +107,10 @@ class Access:
         self.client.token = None
         try:
             self._log_in()
-        except VaultUnreachable:
-            raise
-        except CredentialError:
-            self.client.token = before
+        except BaseException as fault:
+            self.client.token = before  # to be given back
+            if not isinstance(fault, CredentialError) or isinstance(fault, VaultUnreachable):
+                raise
             if self._clock.now() < ends:  # it has time left: so it is not the token that is refused
                 return False
             raise

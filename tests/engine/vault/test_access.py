@@ -145,6 +145,24 @@ def test_a_login_whose_token_is_forgotten_is_done_once_more(server: SealedVault,
         assert (heard.warnings, server.tokens()) == ([], before)
 
 
+def test_the_token_is_given_back_where_another_login_cannot_be_had_for_now(server: SealedVault, authority: Authority) -> None:
+    """A token that may not ask about itself looks forgotten where it may not read something; then Vault is too busy for another login."""
+    rules = 'path "auth/token/revoke-self" { capabilities = ["update"] }'
+    server.api("POST", "sys/policies/acl/mute", {"policy": rules})
+    heard = Heard(server.url, role(server.app_role("mute", token_no_default_policy=True)), authority)
+    before = server.tokens()
+    try:
+        with heard.vault as vault:
+            server.api("POST", "sys/quotas/rate-limit/logins", {"path": "auth/approle/login", "rate": 1, "interval": "1h"})
+            with contextlib.suppress(RuntimeError):  # the one that there may be
+                server.api("POST", "auth/approle/login", {"role_id": "x", "secret_id": "x"})
+            with pytest.raises(VaultUnreachable, match="too busy"):
+                vault.read("secret/other/one")
+    finally:
+        server.api("DELETE", "sys/quotas/rate-limit/logins")
+    assert server.tokens() == before
+
+
 def test_a_token_that_lives_for_a_second_only_is_no_fault(server: SealedVault, authority: Authority) -> None:
     server.policy("short", "secret/data/team/*")
     heard = Heard(server.url, role(server.app_role("short", token_ttl="1s", token_max_ttl="1s")), authority)
