@@ -83,6 +83,10 @@ class VaultServer(ChildServer):
         answer = self.api("POST", "auth/token/create", {"policies": list(policies), **options})
         return str(answer["auth"]["client_token"])
 
+    def accessors(self) -> frozenset[str]:
+        """The accessors of all tokens that are alive."""
+        return frozenset(self.api("LIST", "auth/token/accessors")["data"]["keys"])
+
     def tokens(self) -> int:
         """How many tokens are alive."""
         return len(self.api("LIST", "auth/token/accessors")["data"]["keys"])

@@ -81,11 +81,19 @@ WAYS: Mapping[str, Way] = {
     "in base85": Way(write=base64.b85encode, group=4),
     "in ASCII85": Way(write=base64.a85encode, group=4),
 }  # fmt: skip
+OUTER = (
+    "in base64",
+    "in base64 for URLs",
+    "for URLs, all of it",
+    "in hexadecimal",
+    "in capitals",
+    "in small letters",
+)
 # Twice, the second way around the first: a login within a configuration within a Secret, for one.
 PAIRS = tuple(
     (inner, outer)
     for inner in ("in base64", "in base64 for URLs", "in JSON", "for URLs", "in hexadecimal")
-    for outer in ("in base64", "in base64 for URLs", "for URLs, all of it", "in hexadecimal")
+    for outer in OUTER
 )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.leaks.forms import Hunter
 from tests.leaks.processes import kind_of
-from tests.leaks.run import File, Run, below, contents, private_folders
+from tests.leaks.run import IN_MEMORY, File, Run, below, contents, private_folders
 from tests.leaks.sources import Source
 
 _SYSTEM = ("/dev/null", "/proc/")
@@ -64,8 +66,9 @@ def heard_by(host: str) -> May:
 
 
 def kept_in(file: File) -> May:
-    """A key in its own file, which its owner alone can read, in a folder of the same kind."""
-    private = file.folder_mode == 0o700 and file.mode == 0o600
+    """A key in its own file, which its owner alone can read, in a folder of the same kind, in memory."""
+    kept = file.path.is_relative_to(IN_MEMORY) or not os.access(IN_MEMORY, os.W_OK)
+    private = file.folder_mode == 0o700 and file.mode == 0o600 and kept
     return lambda source: private and bool(source.files & set(file.path.parts))
 
 
@@ -101,8 +104,9 @@ def _others(run: Run) -> Iterator[Piece]:
     left = {path for folder in private_folders() - run.others for path in below(folder)}
     for path in sorted({Path(event["path"]) for event in run.told("open")} | left):
         own = path.is_relative_to(run.folder) or str(path).startswith(_SYSTEM)
-        if not own and path.is_file():
-            yield Piece(label=str(path), data=path.read_bytes())
+        with suppress(OSError):  # gone, or a folder; others clear away theirs meanwhile
+            if not own and not path.is_fifo():
+                yield Piece(label=str(path), data=path.read_bytes())
 
 
 def _while_running(run: Run) -> Iterator[Piece]:

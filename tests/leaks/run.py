@@ -34,7 +34,7 @@ class Run:
     """One run of the engine: its folders, what it was given, and what was seen of it.
 
     `words` and `environ` are what the engine is started with; `repository` and `registry` are where it deploys and pushes to; `made` are secrets
-    beside those of the table.
+    beside those of the table, `tokens` those of Vault before.
     """
 
     folder: Path
@@ -54,6 +54,7 @@ class Run:
     events: list[dict[str, Any]] = field(default_factory=list)
     heard: dict[str, bytes] = field(default_factory=dict)
     made: tuple[Source, ...] = ()
+    tokens: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for place in (self.workspace, self.home, self.temporary, self.requested):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.leaks import sources as of
-from tests.leaks.given import CHARTS, DEFAULTS, GITHUB, JENKINS, OPS, STAGING, TARGET, VAULT
+from tests.leaks.given import CHARTS, DEFAULTS, GITHUB, HOOK, JENKINS, OPS, STAGING, TARGET, VAULT
 from tests.leaks.processes import SCRIPT
 
 SLOT = "the-secret"  # the Jenkins credential with the secret id that is renewed
@@ -32,6 +32,7 @@ version: 1.0.0
 dependencies:
 - {name: redis, version: 18.1.2, repository: 'http://%s/charts'}
 """
+_BROKEN_VALUES = "image: {{ image }} {{ build }} {{ self }} {{ cycler.__init__.__globals__ }} {{ nothing.of_it }}\n"
 _VALUES = "image: {repository: {{ image.repository|yaml }}, tag: {{ image.tag|yaml }}}\n"
 
 Hosts = Mapping[str, str]
@@ -121,6 +122,45 @@ def _with_chart(hosts: Hosts) -> dict[str, bytes]:
     return {path: text.encode() for path, text in files.items()}
 
 
+def _with_broken_chart(hosts: Hosts) -> dict[str, bytes]:
+    """It ends with all that it knows in its words."""
+    template = "{{ fail (toJson .) }}"
+    return _chart(template) | {"app.yaml": b""}
+
+
+def _with_telling_chart(_hosts: Hosts) -> dict[str, bytes]:
+    """It writes all that it knows into the repository."""
+    told = '---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: all}\ndata: {all: {{ toJson (dict "all" (toJson .)) | quote }}}\n'
+    return _chart(_DEPLOYMENT % _IMAGE + told) | {"app.yaml": b""}
+
+
+def _chart(template: str) -> dict[str, bytes]:
+    return {
+        "chart/Chart.yaml": b"apiVersion: v2\nname: shop\nversion: 1.0.0\n",
+        "chart/values.yaml": b"image: {repository: a, tag: b}\n",
+        "chart/templates/app.yaml": template.encode(),
+    }
+
+
+def _to_be_bound(step: str, name: str) -> Configure:
+    """A Jenkins credential that the bridge has yet to bind."""
+    place = (
+        {"filePath": "app.yaml", "containerName": "shop"}
+        if step == "gitOpsUpdateDeployment"
+        else {}
+    )
+
+    def configure(hosts: Hosts, url: str) -> dict[str, Any]:
+        urls = (
+            {"targetRegistryUrl": f"http://{hosts[TARGET]}"}
+            if not place
+            else {"serverUrl": url, "containerRegistryUrl": f"http://{hosts[TARGET]}"}
+        )
+        return {"steps": {step: {**place, **urls, name: "team-login"}}}
+
+    return configure
+
+
 # ---- the table
 
 _RUN_PUSH = ("run", "imagePushToRegistry", "--stage", "Build", "--verbose")
@@ -144,7 +184,7 @@ def _reads(code: int, *words: str, **more: Any) -> Step:
 
 STEPS = (
     _row("push", _RUN_PUSH, _push, of.REQUEST_TARGET, of.REQUEST_STAGING, asks=(STAGING, TARGET, DEFAULTS)),
-    _row("push in a shell", _RUN_PUSH, _push, of.VARIABLE_TARGET, of.DISK_STAGING, asks=(STAGING, TARGET), requested=False),
+    _row("push in a shell", (*_RUN_PUSH, "--json"), _push, of.VARIABLE_TARGET, of.DISK_STAGING, asks=(STAGING, TARGET), requested=False),
     _row("push without changes", (*_RUN_PUSH, "--dry-run"), _push, of.REQUEST_TARGET, of.REQUEST_STAGING, asks=(STAGING, TARGET)),
     _row("push through a proxy", _RUN_PUSH, _push_outside, of.VARIABLE_TARGET, of.REQUEST_STAGING, asks=(TARGET,)),
     _row("push by the agent's Docker logins", _RUN_PUSH, _push, of.DOCKER_AGENT, of.DOCKER_HELPER, asks=(STAGING, TARGET)),
@@ -158,11 +198,19 @@ STEPS = (
     _row("deploy by a token", _RUN_DEPLOY, _deploy(authenticationMode="bearer", signingFormat="gpg"), of.REQUEST_GIT, of.GPG_SIGNING, asks=(OPS,), bearer=True),
     _row("deploy by Vault", _RUN_DEPLOY, _by_vault(_deploy()), of.VAULT_GIT, of.VAULT_TOKEN, asks=(VAULT, OPS)),
     _row("deploy by an App", _RUN_DEPLOY, _deploy(authenticationMode="githubApp"), asks=(GITHUB, OPS)),
-    _row("deploy over SSH", _RUN_DEPLOY, _deploy(), of.SSH_SIGNING, over_ssh=True),
+    _row("deploy over SSH", _RUN_DEPLOY, _deploy(), of.SSH_SIGNING, asks=(HOOK,), over_ssh=True),
     _row("deploy a chart", _RUN_DEPLOY, _deploy(tool="helm", chartPath="chart", deploymentName="shop"), of.REQUEST_GIT, of.DOCKER_PARAMETER,
          asks=(OPS, CHARTS), repository=_with_chart),
     _row("deploy from a template", _RUN_DEPLOY, _deploy(tool="helm-values", valuesTemplate="values.j2", filePath="values.yaml"), of.REQUEST_GIT,
          asks=(OPS,), workspace={"values.j2": _VALUES}),
+    _row("deploy a chart that fails", _RUN_DEPLOY, _deploy(tool="helm", chartPath="chart", deploymentName="shop"), of.REQUEST_GIT, asks=(OPS,),
+         repository=_with_broken_chart, code=7),
+    _row("deploy a chart that shows all it knows", _RUN_DEPLOY, _deploy(tool="helm", chartPath="chart", deploymentName="shop"), of.REQUEST_GIT, asks=(OPS,),
+         repository=_with_telling_chart),
+    _row("deploy from a template that fails", _RUN_DEPLOY, _deploy(tool="helm-values", valuesTemplate="values.j2", filePath="values.yaml"), of.REQUEST_GIT,
+         asks=(OPS,), workspace={"values.j2": _BROKEN_VALUES}, code=7),
+    _row("push with a credential that is to be bound", _RUN_PUSH, _to_be_bound("imagePushToRegistry", "targetRegistryCredentialsId"), of.REQUEST_STAGING),
+    _row("deploy with a credential that is to be bound", _RUN_DEPLOY, _to_be_bound("gitOpsUpdateDeployment", "gitHttpsCredentialsId"), of.REQUEST_STAGING),
     _row("push by a JSON web token", _RUN_PUSH, _by_vault(_push), of.VAULT_TARGET, of.VAULT_JWT, of.REQUEST_STAGING, asks=(VAULT, TARGET)),
     _row("rotate", _RUN_ROTATE, _by_vault(_rotate), of.VAULT_OLD_ID, of.JENKINS_TOKEN, asks=(VAULT, JENKINS), requested=False),
     _row("exec", ("exec", "--verbose", "--", f"./{SCRIPT}"), _exec, *_ALL_KINDS, asks=(VAULT,), requested=False),

@@ -177,6 +177,7 @@ class World:
         self.proxy.lines.clear()
         self.target.storage.clear()
         self.github.credentials.clear()
+        self.github.tokens.clear()
         self.on_request = None
         self.git.hook("pre-receive", repository, self.ask_hook)
         self.github.name = f"ops{self._count}"
@@ -184,13 +185,22 @@ class World:
         given = self._given(run, repository)
         self._write(run, given)
         run.words, run.environ = self._words(run), given.environ
+        run.tokens = self.vault.accessors() if VAULT in step.asks else frozenset()
         return run
 
     def next_of(self, run: Run) -> Run:
-        """The user's next run in the same folders, of a command that asks nobody; what the first one left counts as left."""
-        run.words = ["plan"]
+        """The user's next run of the same; what the first one left counts as left."""
         self.on_request = None
         return run
+
+    def left_open(self, run: Run, *, broken: str = "") -> list[str]:
+        """Tokens that were made for the run and are still good, but for those of the server that was `broken`."""
+        open_now = {
+            GITHUB: list(self.github.tokens),
+            VAULT: self.vault.accessors() - run.tokens if VAULT in run.step.asks else [],
+        }
+        self.github.tokens.clear()
+        return [f"{name}: {token}" for name, found in open_now.items() for token in found if name != broken]  # fmt: skip
 
     def perform(self, run: Run) -> Run:
         """Run the engine to its end, look at it whenever it asks a server, and gather what it left."""

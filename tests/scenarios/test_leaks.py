@@ -13,7 +13,7 @@ import pytest
 
 from tests.fakes.images import make_image, put
 from tests.fakes.ssh_server import missing
-from tests.leaks.failures import OTHERS, SOME, Failure
+from tests.leaks.failures import FAILURES, OTHERS, SOME, Failure
 from tests.leaks.forms import Hunter
 from tests.leaks.given import STRANGER
 from tests.leaks.inputs import SPOILT, Spoilt
@@ -49,6 +49,7 @@ def said(run: Run) -> str:
 def test_a_success_leaks_nothing(world: World, hunter: Hunter, step: Step) -> None:
     run = world.perform(world.prepare(step))
     assert run.code == step.code, said(run)
+    assert world.left_open(run) == []
     assert search(run, hunter) == []
     used = {
         (name, host) for name in step.uses for host in world.source(name).hosts & set(step.asks)
@@ -60,6 +61,10 @@ def test_a_success_leaks_nothing(world: World, hunter: Hunter, step: Step) -> No
 def test_every_step_and_every_command_is_in_the_table() -> None:
     assert {step.words[1] for step in STEPS if step.words[0] == "run"} == set(STEPS_OF_ENGINE)
     assert {step.words[0] for step in STEPS} == set(COMMANDS)
+
+
+def test_every_failure_is_tried_each_time() -> None:
+    assert {failure for failure, _, _ in SOME} == set(FAILURES)
 
 
 # ---- what may fail
@@ -75,11 +80,16 @@ def test_a_failure_leaks_nothing(world: World, hunter: Hunter, failure: Failure,
     world.perform(run)
     if failure.killed:
         run = world.perform(world.next_of(run))
+    else:
+        assert world.left_open(run, broken=tap) == []
     assert search(run, hunter) == []
     assert (run.code == 1) == failure.bug, said(run)
 
 
-@pytest.mark.parametrize("spoilt", SPOILT, ids=str)
+_WRONG = [pytest.param(one, id=str(one), marks=[pytest.mark.extra] * (number % 2)) for number, one in enumerate(SPOILT)]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoilt", _WRONG)
 def test_an_input_that_is_wrong_is_not_repeated(world: World, hunter: Hunter, spoilt: Spoilt) -> None:  # fmt: skip
     run = world.prepare(BY_NAME[spoilt.step])
     spoilt.spoil(world, run)
