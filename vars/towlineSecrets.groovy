@@ -38,25 +38,21 @@ Object plain(Object value) {
     return value == null || value instanceof Number || value instanceof Boolean ? value : value.toString()
 }
 
-/** Whether there is a text or number in a plain value that is secret: it is `named` so, or a key on the way to it is, or it is a URL with a password. */
+/** Whether there is a text or number in a plain value that is secret: it is `named` so, or a key on the way to it is, or a URL in it holds one. */
 boolean holdsSecret(Object value, boolean named, String names) {
     if (value instanceof Map) {
-        for (String key in value.keySet()) {
-            if (holdsSecret(value.get(key), named || isNamed(key, names), names)) {
-                return true
-            }
-        }
-        return false
+        return value.keySet().any { String key -> holdsSecret(value.get(key), named || isNamed(key, names), names) }
     }
     if (value instanceof List) {
-        for (Object item in value) {
-            if (holdsSecret(item, named, names)) {
-                return true
-            }
-        }
-        return false
+        return value.any { Object item -> holdsSecret(item, named, names) }
     }
-    return value != null && value != '' && !(value instanceof Boolean) && (named || value.toString().matches('(?s).*://[^/\\s?#:]*:[^/\\s?#]+@.*'))
+    return value != null && value != '' && !(value instanceof Boolean) &&
+        (named || value.toString().matches('(?s).*://[^/\\s?#:]*:[^/\\s?#]+@.*') || isInQuery(value.toString(), names))
+}
+
+/** Whether a text has a URL with a part of its query that is secret by its name. */
+boolean isInQuery(String text, String names) {
+    return text.contains('://') && text.split('[?&;]').any { String part -> part.matches('(?s)[^=#\\s]+=[^#\\s].*') && isNamed(part.tokenize('=')[0], names) }
 }
 
 boolean isNamed(Object key, String names) {

@@ -169,6 +169,18 @@ class BridgeTest extends LibraryTest {
         assert !engine.requestText().contains('hunter2') && !engine.requestText().contains('open-sesame')
     }
 
+    @Test void 'a URL with a secret in its query is handed over as one with a password is'() {
+        CpsHarness h = answering()
+        String open = 'https://files.invalid/defaults.yml?ref=main&private_token=#x'
+        String secret = 'https://files.invalid/defaults.yml?ref=main&private_token=hunter2'
+        h.run("towlineEnvironment.set('custom/from', ['$secret']); imagePushToRegistry script: this, open: '$open', secret: '$secret', plain: 'a?token=b'")
+        Map request = engine.request()
+        assert request.parameters == [open: open, plain: 'a?token=b']
+        assert request.secrets.keySet() == ['parameters/secret', 'pipelineEnvironment/custom/from'] as Set
+        assert engine.environment()[request.secrets['parameters/secret']] == secret
+        assert !engine.requestText().contains('hunter2')
+    }
+
     @Test void 'the names of the list are secret, whatever joins their words, and where a secret is said to be is not'() {
         List secret = ['apiKey', 'API-KEY', 'custom/api_key', 'passphrase', 'pwd', 'dbPwd', 'kubeConfig', 'sshKey', 'accessKey', 'authorization', 'cookie', 'auth', 'credentials']
         List open = ['gitHttpsCredentialsId', 'githubTokenCredentialsId', 'registryCredentialsVaultSecretName', 'tokenUrl', 'privateKeyFile', 'vaultTestCredentialPath', 'authorName']
