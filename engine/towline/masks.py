@@ -57,13 +57,14 @@ class Masks:
             self._patterns[secret] = re.compile(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])")
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
-        for forms, where in ((self._exact, text), (self._any_case, _small(text))):
+        # Of copies, which are made at once: other threads hide what they get while this one looks.
+        for forms, where in ((self._exact.copy(), text), (self._any_case.copy(), _small(text))):
             for form in forms:
                 at = where.find(form)
                 while at >= 0:
                     yield at, at + len(form)
                     at = where.find(form, at + 1)
-        for pattern in self._patterns.values():
+        for pattern in self._patterns.copy().values():
             yield from (found.span() for found in pattern.finditer(text))
 
 

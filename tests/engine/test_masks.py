@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import textwrap
+import threading
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
@@ -88,3 +89,21 @@ def test_base64_in_lines_is_masked_line_by_line(write: Callable[[bytes], bytes],
     lines = write(LONG.encode() * 5 + end).decode().splitlines()
     assert len(lines) > 1
     assert [masks.mask(f"  {line}") for line in lines] == [f"  {MASK}"] * len(lines)
+
+
+def test_other_threads_may_hide_while_one_looks() -> None:
+    """As those of a copy do with their tokens, each of which is masked from its first request on."""
+    masks = Masks()
+    masks.hide("the-first-secret")
+
+    def hide() -> None:
+        for number in range(400):
+            masks.hide(f"token {number} ü")
+            masks.hide(f"{number:03}")
+
+    threads = [threading.Thread(target=hide) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert masks.mask("it is the-first-secret") == "it is ****"
+    assert masks.mask("token 399 ü") == "****"
