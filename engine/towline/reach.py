@@ -73,8 +73,8 @@ class Reach:
         if not named_by:
             return self._first.get(host)
         namer = _place(named_by)[0]
-        own = self._met.get(namer) or self._first.get(namer)
-        own = own or {kind(one) for one in self._known_here(named_by)}
+        met = frozenset(self._met.get(namer, ()))  # other threads add to it
+        own = met or self._first.get(namer) or {kind(one) for one in self._known_here(named_by)}
         return own if own and PUBLIC not in own else {PUBLIC}
 
     def _known_here(self, where: str) -> list[str]:
