@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from towline.commands import build
 from towline.commands.call import Call
 from towline.errors import TowlineError
+from towline.git.checkout import described
 from towline.pipeline import environment
 from towline.pipeline.proven import Copy
 
@@ -30,6 +31,7 @@ def write(call: Call, values: Mapping[str, object]) -> None:
 
 
 def _copy(call: Call) -> Copy:
-    """The copy for the build as its CI system calls it; on a laptop the workspace alone says what belongs together."""
+    """The copy for the build as its CI system calls it; where none does, the commit that is checked out says what belongs together in a workspace."""
     found = build.facts(call)
-    return Copy(call.folder, (found.system, found.job, found.number, found.url), call.environ)
+    commit = "" if found.number or found.url else described(call.folder, call.environ, "").id
+    return Copy(call.folder, (found.system, found.job, found.number, found.url, commit), call.environ)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,11 @@ class Shell:
                     console=Console(self.log), out=Output(io.StringIO()))
 
 
+def git(folder: Path, *words: str) -> None:
+    people = {f"GIT_{who}_{what}": "x@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    subprocess.run(["git", "-C", str(folder), *words], check=True, env={**os.environ, **people, "GIT_CONFIG_GLOBAL": os.devnull})
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
@@ -44,6 +51,20 @@ def test_each_build_of_a_ci_system_has_facts_of_its_own(shell: Shell) -> None:
     assert proven.facts(shell.call(**GITLAB)) == VALUES
     for other in ({**GITLAB, "CI_PIPELINE_ID": "8"}, {**GITLAB, "CI_PROJECT_PATH": "team/other"}, {}):
         assert proven.facts(shell.call(**other)) == {}
+
+
+@pytest.mark.parametrize("environ", [{}, {"CIRCLECI": "true"}, {"TEAMCITY_VERSION": "2026.1", "BUILD_NUMBER": "7"}])
+def test_where_nobody_says_which_build_it_is_the_commit_that_is_built_does(shell: Shell, environ: dict[str, str]) -> None:
+    """Else a branch would leave facts to the next build of another one in its workspace."""
+    given = {**environ, "PATH": os.environ["PATH"]}
+    git(shell.folder, "init", "-q")
+    git(shell.folder, "commit", "-q", "--allow-empty", "-m", "main")
+    git(shell.folder, "checkout", "-q", "-b", "branch")
+    git(shell.folder, "commit", "-q", "--allow-empty", "-m", "branch")
+    proven.write(shell.call(**given), VALUES)
+    assert proven.facts(shell.call(**given)) == VALUES
+    git(shell.folder, "checkout", "-q", "-")
+    assert proven.facts(shell.call(**given)) == {}
 
 
 def test_where_nothing_can_be_proven_that_is_said_once_and_the_step_goes_on(shell: Shell) -> None:
