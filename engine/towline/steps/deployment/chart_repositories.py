@@ -28,6 +28,7 @@ from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
 from towline.transport import Transport
 
+INDEX = 8 * 1024 * 1024  # bytes that are read as YAML
 _MOST = 64 * 1024 * 1024
 _SECONDS = 300
 _CONTENT = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
@@ -200,6 +201,11 @@ def _place(repository: str) -> tuple[str, str]:
     return scheme, parts.netloc
 
 
+def _read(index: bytes) -> dict[str, object]:
+    """What stands in an index, or a part of one; empty for one that would take the memory: a hundred times its size."""
+    return mapping(index) if len(index) <= INDEX else {}
+
+
 def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
     """What an index.yaml has of one version of a chart; of a large one only the lines of that chart are read."""
     found = re.search(
@@ -207,7 +213,7 @@ def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
         index,
         re.MULTILINE,
     )
-    read = (mapping(b"entries:\n" + found[0]) if found else {}) or mapping(index)
+    read = (_read(b"entries:\n" + found[0]) if found else {}) or _read(index)
     versions = maps_at(read, "entries", name)
     return next(
         (

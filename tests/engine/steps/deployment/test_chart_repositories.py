@@ -30,7 +30,7 @@ from towline.errors import (
     TowlineError,
 )
 from towline.gitops.chart_files import Dependency
-from towline.steps.deployment.chart_repositories import ChartRepositories
+from towline.steps.deployment.chart_repositories import INDEX, ChartRepositories
 from towline.steps.task import Task
 from towline.wire import Build
 
@@ -115,6 +115,17 @@ def fault(kind: type[Exception], fetch: Fetcher, repository: str, **more: str) -
     with pytest.raises(kind) as caught:
         fetch(repository, **more)
     return caught.value
+
+
+def test_of_a_large_index_the_lines_of_the_chart_are_read(shelf: Shelf, tmp_path: Path) -> None:
+    """All of it would take a hundred times as much memory."""
+    others = "  - {name: x, version: 0.0.1, urls: [x.tgz]}\n" * (INDEX // 45)
+    chart = packed()
+    shelf.offer(chart, more=f"  x:\n{others}")
+    assert len(shelf.answers["/charts/index.yaml"].body) > INDEX
+    assert Fetcher(tmp_path, chartRepositories=[shelf.host])(f"{shelf.url}/charts") == chart
+    shelf.answers["/charts/index.yaml"] = Answer(status=200, body=f"entries: {{redis: [{'{version: 18.1.2, urls: [x]}, ' * (INDEX // 30 + 1)}]}}".encode())
+    assert "has no chart redis" in fault(ConfigError, Fetcher(tmp_path, chartRepositories=[shelf.host]), f"{shelf.url}/charts").message
 
 
 def test_an_index_that_aliases_multiply_has_no_such_version(shelf: Shelf, tmp_path: Path) -> None:
