@@ -134,11 +134,16 @@ class Output:
 
     def write(self, text: str) -> None:
         """Print `text` at once; raises MachineError where it cannot be. A reader that has seen enough (`| head`) is no fault."""
+        with contextlib.suppress(BrokenPipeError):
+            self.relay(text)
+
+    def relay(self, text: str) -> None:
+        """The same, for who has to know that nobody reads any more: raises BrokenPipeError then, and MachineError."""
         try:
             self._stream.write(text)
             self._stream.flush()
         except BrokenPipeError:
-            return
+            raise
         except (OSError, ValueError) as fault:
             reason = fault.strerror if isinstance(fault, OSError) else str(fault)
             raise MachineError(f"cannot write to standard output: {reason}", hint="see where it leads to, or take the result from --result FILE") from fault

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import io
 import os
 import selectors
 import shutil
@@ -154,8 +155,8 @@ def run(
 def attend(command: Sequence[str], *, environment: Mapping[str, str], take: _Take, seconds: float) -> int:
     """Run a program of the caller's own to its end, with this process's input and no limit but the time; its exit code (negative: the signal).
 
-    What it writes goes to `take` as it comes, with the number of its stream: 1 or 2. What it leaves running stays; if this ends before it, it
-    is asked to end, then killed with its group. Raises MachineError, ConfigError and Overrun.
+    What it writes goes to `take` as it comes, with the number of its stream: 1 or 2; by BrokenPipeError that says that nobody reads it any
+    more. What it leaves running stays; if this ends before it, it is asked to end, then killed with its group. Raises MachineError, ConfigError and Overrun.
     """
     with unheld():
         child = _start(command, environment, None, own=True)
@@ -229,11 +230,22 @@ def _follow(child: subprocess.Popen[bytes], take: _Take, *, end: float, stdin: b
             for key, _ in ready:
                 if key.fileobj is child.stdin:
                     waiting = _feed(child.stdin, waiting, selector)
-                elif piece := os.read(key.fd, _PIECE):
-                    take(key.data, piece)
                 else:
-                    selector.unregister(key.fileobj)
+                    _hand_on(key, take, selector)
     _await_end(child, end)
+
+
+def _hand_on(key: selectors.SelectorKey, take: _Take, selector: selectors.BaseSelector) -> None:
+    """Give to `take` what has come. Where it wants no more the pipe is closed, so that the child learns it as without us."""
+    try:
+        if piece := os.read(key.fd, _PIECE):
+            take(key.data, piece)
+            return
+    except BrokenPipeError:
+        pass
+    selector.unregister(key.fileobj)
+    if isinstance(key.fileobj, io.IOBase):
+        key.fileobj.close()
 
 
 def _feed(stream: IO[bytes], waiting: memoryview, selector: selectors.BaseSelector) -> memoryview:

@@ -323,6 +323,21 @@ def test_where_this_ends_first_it_may_put_its_things_away() -> None:
     assert b"".join(taken) == b"ready\nput away\n"
 
 
+def test_what_nobody_reads_any_more_is_read_no_more() -> None:
+    """Of the other stream all is taken."""
+    taken: list[tuple[int, bytes]] = []
+
+    def take(stream: int, piece: bytes) -> None:
+        taken.append((stream, piece))
+        if stream == 1:
+            raise BrokenPipeError
+
+    code = "import os, sys\ntry:\n  while True: os.write(1, b'x')\nexcept BrokenPipeError: print('it is told', file=sys.stderr)"
+    assert attend([sys.executable, "-I", "-c", code], environment=CALM, take=take, seconds=300) == 0
+    assert [stream for stream, _ in taken].count(1) == 1
+    assert b"".join(piece for stream, piece in taken if stream == 2) == b"it is told\n"
+
+
 def test_an_attended_program_ends_in_time() -> None:
     with pytest.raises(Overrun, match="time limit"):
         attended("import time; time.sleep(600)", seconds=0.2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -116,11 +117,12 @@ def _schema(name: str) -> StepSchema:
 
 def _run(program: str, call: Call, environment: Mapping[str, str], seconds: int) -> int:
     """Its exit code; what it writes goes where this process writes, masked. Raises MachineError, ConfigError."""
-    streams = {1: Lines(lambda text: call.out.write(call.console.mask(text))), 2: Lines(call.console.relay)}
+    streams = {1: Lines(lambda text: call.out.relay(call.console.mask(text))), 2: Lines(call.console.relay)}
     try:
         return attend([program, *call.program[1:]], environment=environment, seconds=seconds, take=lambda number, piece: streams[number].take(piece))
     except Overrun as fault:
         raise MachineError(f"{Path(program).name} did not end within {seconds} seconds", hint="give it longer by --deadline") from fault
     finally:
         for stream in streams.values():
-            stream.close()
+            with suppress(BrokenPipeError):  # who has seen enough of it
+                stream.close()

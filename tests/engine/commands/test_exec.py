@@ -165,6 +165,17 @@ def test_a_signal_ends_it_too_and_it_may_put_its_things_away(place: Place) -> No
     assert (child.returncode, out) == (143, "put away"), err
 
 
+def test_who_has_seen_enough_of_it_ends_it_as_without_us(place: Place) -> None:
+    """`| head`: what writes without an end would go on for hours, and nobody would see it."""
+    words = [sys.executable, "-m", "towline", "exec", "--branch", "main", "--", "yes"]
+    child = subprocess.Popen(words, cwd=place.folder, env={**os.environ, **place.login}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout
+    assert child.stdout.readline() == "y\n"
+    child.stdout.close()
+    _, err = child.communicate(timeout=300)
+    assert (child.returncode, "yes was ended by signal 13" in err) == (141, True), err
+
+
 def test_it_ends_in_time(place: Place) -> None:
     code, _, err = place.run(sys.executable, "-c", "import time; time.sleep(600)", flags=("--branch", "main", "--deadline", "1"))
     assert (code, "did not end within 1 seconds" in err) == (9, True)
