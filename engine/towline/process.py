@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import io
 import os
 import selectors
@@ -184,15 +185,27 @@ def _start(command: Sequence[str], environment: Mapping[str, str], folder: Path 
             stdin=None if own else subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
     except (OSError, ValueError) as fault:
-        raise _not_started(Path(command[0]).name, folder, fault) from fault
+        raise _not_started(Path(command[0]), folder, fault) from fault
 
 
-def _not_started(name: str, folder: Path | None, fault: OSError | ValueError) -> TowlineError:
+def _not_started(program: Path, folder: Path | None, fault: OSError | ValueError) -> TowlineError:
+    name = program.name
     if not isinstance(fault, OSError):  # a null byte, or text that is not Unicode
         return ConfigError(f"{name} cannot be started with these values: {fault}", hint="look for unprintable characters in the configuration")
     if fault.filename is not None and fault.filename == folder:
         return MachineError(f"cannot start {name} in its folder: {fault.strerror}", where=str(folder))
-    return MachineError(f"cannot start {name}: {fault.strerror}", hint=f"install {name} or put it on PATH")
+    return MachineError(f"cannot start {name}: {fault.strerror}", hint=_mending(program, fault))
+
+
+def _mending(program: Path, fault: OSError) -> str:
+    """What to do about a program that cannot be started."""
+    if isinstance(fault, PermissionError):
+        return f"name a program that this user may run (chmod +x {program.name})"
+    if fault.errno == errno.ENOEXEC or (isinstance(fault, FileNotFoundError) and program.is_file()):
+        return f"let the first line of {program.name} name what runs it, as #!/bin/sh does, and install that"
+    if fault.errno == errno.E2BIG:
+        return "give it fewer words, and shorter variables"
+    return f"install {program.name} or put it on PATH"
 
 
 def _exchange(child: subprocess.Popen[bytes], stdin: bytes, limits: Limits) -> tuple[bytes, bytes]:

@@ -148,6 +148,25 @@ def test_a_missing_program_is_named() -> None:
     assert caught.value.hint == "install no-such-program or put it on PATH"
 
 
+@pytest.mark.parametrize(("content", "mode", "said", "hint"), [
+    ("#!/bin/sh\n", 0o644, "Permission denied", "name a program that this user may run (chmod +x tool)"),
+    ("echo hi\n", 0o755, "Exec format error", "let the first line of tool name what runs it, as #!/bin/sh does, and install that"),
+    ("#!/none/sh\n", 0o755, "No such file or directory", "let the first line of tool name what runs it, as #!/bin/sh does, and install that"),
+])
+def test_a_program_that_is_none_is_told_what_it_lacks(tmp_path: Path, content: str, mode: int, said: str, hint: str) -> None:
+    (tmp_path / "tool").write_text(content)
+    (tmp_path / "tool").chmod(mode)
+    with pytest.raises(MachineError) as caught:
+        run([str(tmp_path / "tool")], environment=CALM)
+    assert (caught.value.message, caught.value.hint) == (f"cannot start tool: {said}", hint)
+
+
+def test_more_words_than_a_program_can_be_given_are_told() -> None:
+    with pytest.raises(MachineError, match="cannot start true: Argument list too long") as caught:
+        run(["/bin/true", "x" * 1_000_000], environment=CALM)
+    assert caught.value.hint == "give it fewer words, and shorter variables"
+
+
 def test_a_missing_folder_is_not_taken_for_a_missing_program(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="in its folder: No such file") as caught:
         run(["/bin/true"], environment=CALM, folder=tmp_path / "missing")
