@@ -42,7 +42,7 @@ def lacking(settings: Settings, there: Collection[str]) -> str:
     method = settings.text(AUTH_METHOD)
     if method:
         raise CredentialError(f"the login for Vault ({AUTH_METHOD}: {method}) is not there", where=settings.origin(AUTH_METHOD),
-                              hint=f"set {ways(method)}{_ids(method)}; or skipVault: true where the step takes its values from elsewhere")
+                              hint=f"it takes {ways(method)}{_ids(method)}; or skipVault: true where the step takes its values from elsewhere")
     held, others = half(there)
     return f"Vault is not asked: {', '.join(held)} is set and {', '.join(others)} is not" if held else ""
 

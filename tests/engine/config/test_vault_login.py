@@ -97,7 +97,7 @@ def test_half_a_login_is_a_note_and_a_method_without_its_login_a_fault() -> None
     assert SERVICE_ACCOUNT in caught.value.hint
     with pytest.raises(CredentialError) as caught:
         lacking(planned("vaultAuthMethod: approle", SERVER).settings, ())
-    assert f"set {ROLE_ID} and {SECRET_ID}, in Jenkins vaultAppRoleTokenCredentialsId and vaultAppRoleSecretTokenCredentialsId" in caught.value.hint
+    assert f"it takes {ROLE_ID} and {SECRET_ID}, in Jenkins vaultAppRoleTokenCredentialsId and vaultAppRoleSecretTokenCredentialsId" in caught.value.hint
 
 
 @pytest.mark.parametrize(("project", "there", "expected"), [
