@@ -60,7 +60,7 @@ class Copy:
             raise MachineError(f"{fault.strerror}", where=str(fault.filename), hint=_HINT) from fault
         if not _is_private(self._folder) or not _is_private(self._folder.parent):
             raise MachineError("others can write there", where=str(self._folder), hint=_HINT)
-        open_values = {key: value for key, value in values.items() if not any(secret_texts({key: value}))}
+        open_values = {key: None if any(secret_texts({key: value})) else value for key, value in values.items()}  # nor what it was before
         environment.write(self._folder, open_values, "", partial(write_whole, mode=0o600, lasting=False))
 
     @property

@@ -42,6 +42,12 @@ def test_what_was_kept_is_there_for_later_steps_of_the_build(workspace: Path) ->
     assert copy(workspace).read() == {**left, "custom/x": {"a": [1, True]}}
 
 
+def test_what_becomes_a_secret_is_no_fact_any_more(workspace: Path) -> None:
+    copy(workspace).keep({"custom/url": "https://b"})
+    copy(workspace).keep({"custom/url": "https://a:a-pass-word@b"})
+    assert copy(workspace).read() == {}
+
+
 def test_it_is_for_nobody_else_and_holds_no_secret(workspace: Path) -> None:
     secrets = {"container/repositoryPassword": "a-pass-word", "custom/deep": {"x": [{"apiToken": "a-pass-word"}]}, "custom/url": "https://a:a-pass-word@b"}
     copy(workspace).keep({**VALUES, **secrets})
