@@ -13,7 +13,21 @@ from towline.config.catalog import AUTH_METHOD, AUTH_ROLE, VAULT_CREDENTIALS
 from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError
 from towline.gitops import change
-from towline.vault.logins import APP_ROLE, JWT, JWT_VARIABLE, KUBERNETES, METHODS, TOKEN, VARIABLES, VaultLogin, choose, half, ways
+from towline.vault.logins import (
+    APP_ROLE,
+    JWT,
+    JWT_FILE,
+    JWT_VARIABLE,
+    KUBERNETES,
+    METHODS,
+    PODS_FILE,
+    TOKEN,
+    VARIABLES,
+    VaultLogin,
+    choose,
+    half,
+    ways,
+)
 
 NAMESPACE, PATHS, MOUNT, ROLES, AUDIENCE = "vaultNamespace", "vaultPaths", "vaultAuthMount", "vaultAuthRoles", "vaultAuthAudience"
 _KEPT = "what a service account shows opens its cluster as well, and goes only where a trusted layer says"
@@ -34,6 +48,7 @@ def login_of(settings: Settings, there: Collection[str]) -> VaultLogin | None:
     return VaultLogin(
         method=found.method, source=found.source, origin=" and ".join(found.source), role=role if found.method in (JWT, KUBERNETES) else "",
         mount=clean(settings.text(MOUNT), settings.origin(MOUNT)) or METHODS[found.method].mount, namespace=settings.text(NAMESPACE).strip("/"),
+        pods=found.method == KUBERNETES or (JWT_FILE in found.source and PODS_FILE in there),
     )
 
 
@@ -63,7 +78,7 @@ def credential_of(login: VaultLogin, bound: Mapping[str, str]) -> Credential:
     ids = [bound[name] for name in login.source if name in bound]
     own = [name for name in login.source if name in VARIABLES] or [JWT_VARIABLE]
     return Credential(what=f"the login for Vault ({login.source[0]})", names=tuple(dict.fromkeys([*ids, *own, *VARIABLES])),
-                      kept=_KEPT if login.method == KUBERNETES else "")
+                      kept=_KEPT if login.pods else "")
 
 
 def role_word(rules: Rules, settings: Settings, login: VaultLogin) -> Word | None:

@@ -11,6 +11,7 @@ TOKEN_VARIABLE, ROLE_ID, SECRET_ID = "PIPER_vaultToken", "PIPER_vaultAppRoleID",
 JWT_VARIABLE, JWT_FILE = "PIPER_vaultJwt", "PIPER_vaultJwtFile"
 ID_TOKEN_URL, ID_TOKEN_BEARER = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+PODS_FILE = f"{JWT_FILE}={SERVICE_ACCOUNT}"  # that there is, where the variable names it
 VARIABLES = (TOKEN_VARIABLE, ROLE_ID, SECRET_ID, JWT_VARIABLE, JWT_FILE)  # that are set for Vault
 SECRETS = (TOKEN_VARIABLE, ROLE_ID, SECRET_ID, JWT_VARIABLE)
 
@@ -22,7 +23,7 @@ class VaultLogin:
     `proof` gives the secret that shows it (a token, the secret id of an AppRole, a JWT), afresh for
     each login, from one of the method's sources; `role` is the role there, an AppRole's by its id.
     Secrets are read in `namespace`. `fresh`: the proof was made just now, and not every one of several
-    servers may have heard of it.
+    servers may have heard of it. `pods`: it is the token of a pod's service account.
     """
 
     method: str
@@ -33,6 +34,7 @@ class VaultLogin:
     mount: str = ""
     namespace: str = ""
     fresh: bool = False
+    pods: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

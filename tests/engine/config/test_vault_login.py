@@ -18,6 +18,7 @@ from towline.vault.logins import (
     ID_TOKEN_URL,
     JWT_FILE,
     JWT_VARIABLE,
+    PODS_FILE,
     ROLE_ID,
     SECRET_ID,
     SERVICE_ACCOUNT,
@@ -219,11 +220,13 @@ def test_patterns_of_paths_begin_with_the_namespace_that_the_project_chooses(pro
 
 def test_a_service_accounts_token_goes_to_no_server_that_only_the_project_names() -> None:
     for standing in (PRODUCTIVE, BRANCH):
-        with pytest.raises(CredentialError, match="opens its cluster as well"):
-            admitted(f"{SERVER}, vaultAuthRole: team", "", standing=standing, there=(SERVICE_ACCOUNT,))
+        for method, there in (("kubernetes", (SERVICE_ACCOUNT,)), ("jwt", (JWT_FILE, SERVICE_ACCOUNT, PODS_FILE)), ("kubernetes", (JWT_FILE,))):
+            with pytest.raises(CredentialError, match="opens its cluster as well"):
+                admitted(f"{SERVER}, vaultAuthRole: team, vaultAuthMethod: {method}", "", standing=standing, there=there)
     assert admitted(f"{SERVER}, vaultAuthRole: team", "credentials: {PIPER_vaultJwt: [vault.example]}", standing=PRODUCTIVE, there=(SERVICE_ACCOUNT,))
     assert admitted(f"{SERVER}, vaultAuthRole: team", "credentialHosts: [vault.example]", standing=PRODUCTIVE, there=(SERVICE_ACCOUNT,))
-    assert admitted(f"{SERVER}, vaultAuthRole: team", "", standing=PRODUCTIVE)  # a JWT that was given for Vault
+    for given in ((JWT_VARIABLE, JWT_FILE, PODS_FILE), (JWT_FILE, SERVICE_ACCOUNT)):  # a JWT that was given for Vault
+        assert admitted(f"{SERVER}, vaultAuthRole: team", "", standing=PRODUCTIVE, there=given)
 
 
 def test_a_login_is_called_by_its_variable_where_it_has_one() -> None:
