@@ -16,10 +16,8 @@ from towline.registry.deadline import apart
 from towline.registry.layout import Folder, Layout
 from towline.registry.places import DaemonImage, DockerArchive, LocalPath, LocalPlace, OciArchive, OciFolder
 from towline.registry.source import Source
-from towline.registry.tarball import Tar, open_tar
+from towline.registry.tarball import NEITHER, Tar, open_tar
 from towline.transport import Transport
-
-_NEITHER = "the local image is neither a file nor a folder that is an image"
 
 
 def open_anywhere(path: str) -> int:
@@ -71,7 +69,7 @@ def _descriptor(place: _OnDisk, opener: Callable[[str], int]) -> int:
     try:
         return opener(place.path)
     except Misfit as fault:
-        raise ConfigError(_NEITHER, where=place.path) from fault
+        raise ConfigError(NEITHER, where=place.path) from fault
     except (OSError, ValueError) as fault:
         why = fault.strerror if isinstance(fault, OSError) else str(fault)
         if isinstance(place, OciFolder):

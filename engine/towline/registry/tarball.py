@@ -14,6 +14,7 @@ from towline.registry.compress import gunzip
 from towline.registry.extent import Extent, Spool
 
 HEADERS, TEXT = 65536, 16 * 1024 * 1024  # how many headers, and bytes of names, an archive may have
+NEITHER = "the local image is neither a file nor a folder that is an image"
 _PAYLOAD = 64 * 1024
 _LINKS = 16
 _BLOCK = 512
@@ -94,7 +95,7 @@ def open_tar(descriptor: int, path: str) -> Iterator[Tar]:
 def _size(descriptor: int, path: str) -> int:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        raise ConfigError("the local image is neither a file nor a folder that is an image", where=path)
+        raise ConfigError(NEITHER, where=path)
     return found.st_size
 
 
