@@ -153,7 +153,8 @@ def variables(found: Iterable[Held], environ: Mapping[str, str], warn: Callable[
         wanted = one.wanted
         if not one.path:
             raise ConfigError(f"Vault has none of {', '.join(wanted.fields)} at {' or '.join(wanted.paths) or wanted.parameter}", where=wanted.where,
-                              hint="" if wanted.paths else "set vaultPath or vaultBasePath, below which secrets are looked for")
+                              hint="correct the path or the keys, or write them into Vault" if wanted.paths else
+                              "set vaultPath or vaultBasePath, below which secrets are looked for")
         for field in wanted.fields:
             if field not in one.fields:
                 warn(f"Vault has no field {field} at {one.path} ({wanted.where})")

@@ -116,6 +116,7 @@ def test_a_secret_that_is_nowhere_is_an_error_that_names_every_place() -> None:
     with pytest.raises(ConfigError) as caught:
         made("vaultCredentialPath: app, vaultCredentialKeys: [user]", {"kv/shop/app": {"other": "x"}})
     assert (caught.value.message, caught.value.where) == ("Vault has none of user at kv/shop/app or kv/GROUP-SECRETS/app", "config.yml:1")
+    assert caught.value.hint == "correct the path or the keys, or write them into Vault"
     rootless = "steps: {npmExecuteScripts: {vaultBasePath: ''}}"
     with pytest.raises(ConfigError, match="none of user at app") as caught:
         variables(found_of(wanted("vaultCredentialPath: app, vaultCredentialKeys: [user]", more=rootless), lambda _: {}), {}, print)
