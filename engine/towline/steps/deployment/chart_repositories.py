@@ -100,11 +100,15 @@ class ChartRepositories:
     def _from_index(self, transport: Transport, repository: str, name: str, version: str) -> bytes:
         """From a repository with an index.yaml, held against the digest in it."""
         base = f"{repository.rstrip('/')}/"
-        entry = _entry(self._get(transport, f"{base}index.yaml", base), name, version)
+        index = self._get(transport, f"{base}index.yaml", base)
+        entry = _entry(index, name, version)
         if entry is None:
+            large = len(index) > INDEX
             raise ConfigError(
-                f"{shown(repository)} has no chart {name} in version {version}",
-                hint="correct the version, or run `helm dependency update`",
+                f"{shown(repository)} has no chart {name} in version {version}"
+                + ", as far as its index can be read" * large,
+                hint="correct the version, or run `helm dependency update`"
+                + f"; more than {INDEX >> 20} MiB are read only as `helm repo index` writes them" * large,
             )
         urls, digest = entry.get("urls"), text_at(entry, "digest").removeprefix("sha256:")
         host = Registry(scheme=urlsplit(base).scheme, host=urlsplit(base).netloc)

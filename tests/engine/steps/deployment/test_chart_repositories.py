@@ -125,7 +125,9 @@ def test_of_a_large_index_the_lines_of_the_chart_are_read(shelf: Shelf, tmp_path
     assert len(shelf.answers["/charts/index.yaml"].body) > INDEX
     assert Fetcher(tmp_path, chartRepositories=[shelf.host])(f"{shelf.url}/charts") == chart
     shelf.answers["/charts/index.yaml"] = Answer(status=200, body=f"entries: {{redis: [{'{version: 18.1.2, urls: [x]}, ' * (INDEX // 30 + 1)}]}}".encode())
-    assert "has no chart redis" in fault(ConfigError, Fetcher(tmp_path, chartRepositories=[shelf.host]), f"{shelf.url}/charts").message
+    found = fault(ConfigError, Fetcher(tmp_path, chartRepositories=[shelf.host]), f"{shelf.url}/charts")
+    assert found.message.endswith("has no chart redis in version 18.1.2, as far as its index can be read")
+    assert "more than 8 MiB are read only as" in found.hint
 
 
 def test_an_index_that_aliases_multiply_has_no_such_version(shelf: Shelf, tmp_path: Path) -> None:
