@@ -46,6 +46,13 @@ def configure(folder: Path, text: str) -> None:
     (folder / ".pipeline" / "config.yml").write_text(text)
 
 
+def team_file(folder: Path, text: str) -> Path:
+    """Write the platform team's default document, beside the workspace `folder`."""
+    path = folder.with_name(f"{folder.name}-team.yml")
+    path.write_text(text)
+    return path
+
+
 def request(folder: Path, **fields: Any) -> list[str]:
     """Write a request and give the flag that names it."""
     (folder / "request.json").write_text(json.dumps({"protocol": 1, **fields}))

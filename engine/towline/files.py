@@ -57,7 +57,8 @@ def enter_workspace(folder: Path, environ: Mapping[str, str]) -> None:
 def in_workspace(path: Path, folder: Path) -> bool:
     """Whether `path`, or what it leads to, lies in the workspace, whose files a pull request can change, or in `folder`; nothing does where that is `/`."""
     homes = {*_workspaces, *(() if folder in _workspaces else _places(folder))} - {Path("/")}
-    places = (Path(os.path.normpath(path.absolute())), path.resolve())
+    # `resolve` raises RuntimeError for links that lead to each other, `realpath` does not
+    places = (Path(os.path.normpath(path.absolute())), Path(os.path.realpath(path)))
     return any(place.is_relative_to(home) for place in places for home in homes)
 
 

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from towline.commands.build import change_request
 from towline.commands.call import Call
@@ -17,7 +16,7 @@ from towline.config.layers import PARAMETERS_JSON, read_parameters
 from towline.config.slips import section_slip
 from towline.errors import ConfigError, UsageError
 from towline.facts import PipelineEnvironment
-from towline.files import in_workspace, version
+from towline.files import version
 from towline.pipeline import environment
 from towline.proxies import Proxies
 from towline.secret_names import is_path, secret_texts
@@ -32,16 +31,16 @@ _SECRETS = 1000
 def documents(call: Call, config: str) -> Documents:
     """The library's, the platform team's and the project's documents; raises UsageError and ConfigError.
 
-    Those that come with the call of a change request are not trusted, nor those that its author can change in the workspace.
+    Those that come with the call of a change request are not trusted.
     """
     _agree(call.request.version)
     carried = [parse_document(entry.text, entry.name, trusted=True) for entry in call.request.defaults]
-    files = _team_files(call)
     if change_request(call):
-        inside = [path for path in files if in_workspace(Path(path), call.folder)]
-        files = [path for path in files if path not in inside]
-        carried = [replace(document, trusted=False, carried=True) for document in (*map(team_file, inside), *carried)]
-    found = read_documents(call.folder, config=config, team_files=files, team_documents=carried, environ=for_hosts(call))
+        carried = [replace(document, trusted=False, carried=True) for document in carried]
+    found = read_documents(
+        call.folder, config=config, team_files=_team_files(call), team_documents=carried,
+        environ=for_hosts(call),
+    )
     hide_in_documents(call, found)
     return found
 
@@ -65,7 +64,8 @@ def hide_secrets(call: Call, values: Mapping[str, object], where: str) -> None:
 def team_documents(call: Call) -> tuple[Document, ...]:
     """The platform team's documents alone; raises UsageError and ConfigError."""
     _agree(call.request.version)
-    return (*(team_file(path) for path in _team_files(call)), *(parse_document(entry.text, entry.name, trusted=True) for entry in call.request.defaults))
+    files = (team_file(call.folder, path) for path in _team_files(call))
+    return (*files, *(parse_document(entry.text, entry.name, trusted=True) for entry in call.request.defaults))
 
 
 def has_team_documents(call: Call) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from towline import dispatch
 from towline.config.default_hosts import default_hosts
 from towline.errors import ConfigError
-from towline.files import misfit, resource_text
+from towline.files import in_workspace, misfit, resource_text
 from towline.inside import Misfit, Outside, is_folder, is_inside, leads_out, read_inside
 from towline.yaml_marks import (
     MAX_CHARACTERS,
@@ -86,7 +86,7 @@ def read_documents(
     `environ` has tokens (PIPER_gitHubTokens) and proxies for custom defaults from http(s).
     """
     project = read_project(folder, config)
-    above = (library_defaults(), *(team_file(path) for path in team_files), *team_documents)
+    above = (library_defaults(), *(team_file(folder, path) for path in team_files), *team_documents)
     reader = Reader(folder, environ, inside=default_hosts(above, environ or {}))
     own = [reader.read(name, where=name) for name in [DEFAULTS_FILE] if reader.has(name)]
     return Documents(
@@ -238,10 +238,22 @@ def library_defaults() -> Document:
     return parse_document(resource_text("defaults.yaml"), "towline/defaults.yaml", trusted=True)
 
 
-def team_file(path: str) -> Document:
-    """A default document of the platform team by its absolute path; raises ConfigError."""
+def team_file(folder: Path, path: str) -> Document:
+    """A default document of the platform team by its absolute path, outside of the workspace `folder`.
+
+    Raises ConfigError.
+    """
+    where = f"TOWLINE_DEFAULTS: {path}"
     if not Path(path).is_absolute():
-        raise ConfigError("a relative path would name a file of the project", where=f"TOWLINE_DEFAULTS: {path}", hint="give absolute paths")
+        raise ConfigError(
+            "a relative path would name a file of the project", where=where,
+            hint="give absolute paths",
+        )
+    if in_workspace(Path(path), folder):
+        raise ConfigError(
+            "it lies in the workspace, where a branch can change it", where=where,
+            hint="keep it on the agent, outside of every workspace",
+        )
     return parse_document(read_text(Path(path), path, hint="correct TOWLINE_DEFAULTS"), path, trusted=True)
 
 

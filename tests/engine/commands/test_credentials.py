@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.calls import SAMPLE, Ending, configure, request
+from tests.calls import SAMPLE, Ending, configure, request, team_file
 
 PUSH, DEPLOY, PROMOTE = "imagePushToRegistry", "gitOpsUpdateDeployment", "containerPushToRegistry"
 REGISTRY, GIT = "https://piper-test.common.repositories.cloud.sap", "https://github.tools.sap"
@@ -41,8 +41,8 @@ def test_what_is_refused_elsewhere_comes_with_lines_that_allow_it(workspace: Pat
     assert yaml.safe_load(lines) == {"general": {
         "credentials": {"targetRegistryPassword": [REGISTRY.removeprefix("https://")], "bot": ["github.tools.sap"]}, "allowedCredentialIds": ["bot"],
     }}
-    (workspace / "team.yml").write_text(lines)
-    again = Ending(["explain", "--credentials", *words], workspace, {"TOWLINE_DEFAULTS": str(workspace / "team.yml")})
+    team = team_file(workspace, lines)
+    again = Ending(["explain", "--credentials", *words], workspace, {"TOWLINE_DEFAULTS": str(team)})
     assert not any(row["refused"] for row in rows(again).values())
     assert rows(again)[DEPLOY, GIT]["by"] == "credentials of a trusted layer has it for bot"
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.calls import SAMPLE, Ending, configure, request
+from tests.calls import SAMPLE, Ending, configure, request, team_file
 
 PUSH, DEPLOY = "imagePushToRegistry", "gitOpsUpdateDeployment"
 SECRET = "correct-horse-battery"
@@ -275,11 +275,11 @@ def test_nothing_asks_the_network(workspace: Path, monkeypatch: pytest.MonkeyPat
 def test_a_number_for_a_text_is_taken_as_it_is_written_wherever_it_stands(workspace: Path) -> None:
     configure(workspace, f"customDefaults: [own.yml]\nsteps: {{{PUSH}: {{sourceImageTag: 010, sourceImages: [1_000]}}}}")
     (workspace / "own.yml").write_text(f"steps: {{{PUSH}: {{targetImages: {{a: 72225e2}}}}}}")
-    (workspace / "team.yml").write_text(f"steps: {{{PUSH}: {{targetImageTag: 1.10}}}}")
+    team = team_file(workspace, f"steps: {{{PUSH}: {{targetImageTag: 1.10}}}}")
     folder = workspace / ".pipeline" / "commonPipelineEnvironment" / "container"
     folder.mkdir(parents=True)
     (folder / "imageNameTags.json").write_text("[1.20]")
-    environ = {"TOWLINE_DEFAULTS": str(workspace / "team.yml"), "PIPER_parametersJSON": '{"targetRegistryUser": 1.30}'}
+    environ = {"TOWLINE_DEFAULTS": str(team), "PIPER_parametersJSON": '{"targetRegistryUser": 1.30}'}
     found = parameters(Ending(["explain", PUSH], workspace, environ))
     named = ("sourceImageTag", "sourceImages", "targetImages", "targetImageTag", "sourceImageNameTags", "targetRegistryUser")
     assert [found[name]["value"] for name in named] == ["010", ["1_000"], {"a": "72225e2"}, "1.10", ["1.20"], "1.30"]

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.calls import SAMPLE, Ending, configure, request
+from tests.calls import SAMPLE, Ending, configure, request, team_file
 from tests.engine.config.test_sarif import check
 from towline.config.findings import RULES
 from towline.yaml_marks import load
@@ -165,8 +165,7 @@ def test_nothing_asks_the_network(workspace: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_stages_that_the_platform_team_names_are_known(workspace: Path) -> None:
-    team = workspace / "team.yml"
-    team.write_text("stages: {Realease: {a: b}}")
+    team = team_file(workspace, "stages: {Realease: {a: b}}")
     configure(workspace, "stages: {Realease: {filePath: a}}")
     assert places(Ending(["lint"], workspace)) == [".pipeline/config.yml:1:10 unknown-stage"]
     assert places(Ending(["lint"], workspace, {"TOWLINE_DEFAULTS": str(team)})) == []

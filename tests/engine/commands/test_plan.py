@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.calls import SAMPLE, Ending, configure, request
+from tests.calls import SAMPLE, Ending, configure, request, team_file
 
 MAIN = ("--branch", "main")
 
@@ -84,8 +84,8 @@ def test_another_branch_than_the_productive_one_runs_neither_build_nor_deploymen
     configure(workspace, f"{SAMPLE}\ngeneral:\n  productiveBranch: feature/x\n")
     assert active("feature/x") == []  # what a branch says of itself
     assert active("main") == []
-    (workspace / "team.yml").write_text("general: {productiveBranch: feature/x}\n")
-    assert active("feature/x", TOWLINE_DEFAULTS=str(workspace / "team.yml")) == ["Build", "Acceptance", "Performance", "Release"]
+    team = team_file(workspace, "general: {productiveBranch: feature/x}\n")
+    assert active("feature/x", TOWLINE_DEFAULTS=str(team)) == ["Build", "Acceptance", "Performance", "Release"]
 
 
 def test_the_flags_say_what_is_built_whatever_the_variables_say(workspace: Path) -> None:
@@ -120,12 +120,11 @@ def test_a_tag_is_productive_by_the_word_of_a_trusted_layer_alone(workspace: Pat
 
     configure(workspace, f"{SAMPLE}\ngeneral:\n  productiveTags: ['v*']\n")
     assert "tag v1.2, which no trusted `productiveTags` fits; that of the project does not count" in text()
-    team = workspace / "team.yml"
     for value, expected in (("['v*']", "Release: yes"), ("[v1.2]", "Release: yes"), ("['w*', v2]", "Release: no")):
-        team.write_text(f"general: {{productiveTags: {value}}}\n")
+        team = team_file(workspace, f"general: {{productiveTags: {value}}}\n")
         assert expected in text(TOWLINE_DEFAULTS=str(team))
     for value in ("[7]", "v*", "['']"):
-        team.write_text(f"general: {{productiveTags: {value}}}\n")
+        team = team_file(workspace, f"general: {{productiveTags: {value}}}\n")
         ending = Ending(["plan"], workspace, {"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/tags/v1.2", "TOWLINE_DEFAULTS": str(team)})
         assert (ending.code, ending.where.endswith("team.yml:1")) == (3, True)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls import Ending, configure, request
+from tests.calls import Ending, configure, request, team_file
 from towline.files import version
 
 PUSH = "steps:\n  imagePushToRegistry:\n    targetRegistryUrl: https://registry.example.com\n"
@@ -60,9 +60,8 @@ def test_a_secret_of_an_unknown_kind_is_a_usage_error(workspace: Path) -> None:
     assert call(workspace, {"V": "x"}, secrets={"container/repositoryPassword": "V"}).code == 2
 
 
-def test_the_platform_teams_documents_are_read_from_the_request_and_from_the_agent(workspace: Path, tmp_path: Path) -> None:
-    team = tmp_path / "team.yml"
-    team.write_text("steps:\n  imagePushToRegistry:\n    sourceRegistryUrl: https://staging.example.com/\n    sourceImages: [app]\n")
+def test_the_platform_teams_documents_are_read_from_the_request_and_from_the_agent(workspace: Path) -> None:
+    team = team_file(workspace, "steps:\n  imagePushToRegistry:\n    sourceRegistryUrl: https://staging.example.com/\n    sourceImages: [app]\n")
     ending = call(workspace, {"TOWLINE_DEFAULTS": str(team)}, defaults=[{"name": "more.yml", "text": "general:\n  sourceImageTag: 'not a tag'\n"}])
     assert ending.code == 3
     assert "not a tag" in ending.message + ending.hint

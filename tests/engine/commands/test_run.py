@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls import Ending, configure, request
+from tests.calls import Ending, configure, request, team_file
 from towline.cli import main
 
 PUSH = "steps:\n  imagePushToRegistry:\n    targetRegistryUrl: https://registry.example.com\n"
@@ -96,9 +96,7 @@ def test_a_change_request_publishes_where_a_trusted_layer_says_so(
 @pytest.mark.parametrize("team", ["general: {allowChangeRequest: true}", "steps: {imagePushToRegistry: {allowChangeRequest: true}}"])
 def test_documents_of_the_agent_let_a_change_request_publish_and_those_of_its_call_do_not(workspace: Path, team: str) -> None:
     configure(workspace, PUSH)
-    outside = workspace.with_name(f"{workspace.name}-team.yml")
-    for path in (outside, workspace / "team.yml"):
-        path.write_text(team)
+    outside = team_file(workspace, team)
     words = ["run", "imagePushToRegistry"]
     build = {"changeRequest": "7"}
     carried = Ending([*words, *request(workspace, build=build, defaults=[{"name": "t", "text": team}])], workspace)
@@ -107,8 +105,6 @@ def test_documents_of_the_agent_let_a_change_request_publish_and_those_of_its_ca
     assert ours.code == 3
     other = Ending(["run", "containerPushToRegistry", *request(workspace, build=build)], workspace, {"TOWLINE_DEFAULTS": str(outside)})
     assert (other.result["status"] == "skipped") == ("steps" in team)
-    inside = Ending([*words, *request(workspace, build=build)], workspace, {"TOWLINE_DEFAULTS": str(workspace / "team.yml")})
-    assert (inside.code, inside.result["status"]) == (0, "skipped")
 
 
 def test_a_change_request_may_be_named(workspace: Path) -> None:

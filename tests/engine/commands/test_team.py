@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls import Ending, configure, request
+from tests.calls import Ending, configure, request, team_file
 from towline.config import catalog
 
 PUSH = "imagePushToRegistry"
@@ -19,8 +19,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(workspace: Path, text: str) -> Ending:
-    team = workspace / "team.yml"
-    team.write_text(text)
+    team = team_file(workspace, text)
     return Ending(["run", PUSH, "--dry-run"], workspace, {"TOWLINE_DEFAULTS": str(team)})
 
 
@@ -63,8 +62,8 @@ def test_of_a_document_without_a_slip_only_the_steps_that_it_speaks_of_are_read(
 
 
 def test_a_credential_is_bound_first_so_that_the_documents_are_looked_at_once(workspace: Path) -> None:
-    (workspace / "team.yml").write_text("general: {credentialHost: [a.example], targetRegistryCredentialsId: login}\n")
-    words, environ = ["run", PUSH, "--dry-run", *request(workspace, step=PUSH)], {"TOWLINE_DEFAULTS": str(workspace / "team.yml")}
+    team = team_file(workspace, "general: {credentialHost: [a.example], targetRegistryCredentialsId: login}\n")
+    words, environ = ["run", PUSH, "--dry-run", *request(workspace, step=PUSH)], {"TOWLINE_DEFAULTS": str(team)}
     first = Ending(words, workspace, environ)
     assert (first.result["status"], first.err) == ("bind", "")
     vault = {"PIPER_vaultToken": "some token", "PIPER_vaultServerUrl": "http://127.0.0.1:1", "PIPER_vaultPath": "secret"}

@@ -194,6 +194,35 @@ def test_the_platform_teams_files_are_there_and_not_the_projects(workspace: Path
     assert path in caught.value.where
 
 
+@pytest.mark.parametrize("way", ["as it is", "with dots", "by a link from outside", "in a link"])
+def test_a_file_of_the_platform_team_in_the_workspace_is_refused(
+    workspace: Path, tmp_path: Path, way: str
+) -> None:
+    """Whoever pushes to a branch could change it, and so what is trusted."""
+    inside = put(workspace, "general: {}", "team.yml") / "team.yml"
+    elsewhere = put(tmp_path, "general: {}", "team.yml") / "team.yml"
+    (tmp_path / "link.yml").symlink_to(inside)
+    (workspace / "link.yml").symlink_to(elsewhere)
+    named = {
+        "as it is": inside, "with dots": tmp_path / "sub/../workspace/team.yml",
+        "by a link from outside": tmp_path / "link.yml", "in a link": workspace / "link.yml",
+    }[way]
+    with pytest.raises(ConfigError, match="lies in the workspace") as caught:
+        read_documents(workspace, team_files=[str(named)])
+    assert caught.value.where == f"TOWLINE_DEFAULTS: {named}"
+    assert "outside of every workspace" in caught.value.hint
+    assert str(elsewhere) in names(read_documents(workspace, team_files=[str(elsewhere)]))
+
+
+def test_links_that_lead_to_each_other_are_no_file_of_the_platform_team(
+    workspace: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "loop.yml").symlink_to(tmp_path / "loop.yml")
+    with pytest.raises(ConfigError) as caught:
+        read_documents(workspace, team_files=[str(tmp_path / "loop.yml")])
+    assert caught.value.hint == "correct the file or its permissions"
+
+
 def test_what_is_no_file_says_what_it_is(workspace: Path) -> None:
     with pytest.raises(ConfigError, match="the file is not there") as caught:
         read_documents(workspace, team_files=["/nowhere/team.yml"])

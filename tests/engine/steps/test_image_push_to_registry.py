@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.calls import Ending
+from tests.calls import Ending, team_file
 from tests.engine.steps.places import PASSWORD, Place
 from tests.fakes.archives import layout, old_save, tar, write
 from tests.fakes.docker_daemon import DockerDaemon
@@ -142,8 +142,7 @@ def test_half_a_login_is_an_error_and_no_anonymous_attempt(place: Place) -> None
 
 
 def test_a_host_that_the_platform_team_does_not_allow_gets_no_credential(place: Place, tmp_path: Path) -> None:
-    team = tmp_path / "team.yml"
-    team.write_text("steps:\n  imagePushToRegistry:\n    credentialHosts: [registry.example.com]\n")
+    team = team_file(tmp_path, "steps:\n  imagePushToRegistry:\n    credentialHosts: [registry.example.com]\n")
     environ = {"PIPER_targetRegistryUser": "pusher", "PIPER_targetRegistryPassword": PASSWORD, "TOWLINE_DEFAULTS": str(team)}
     ending = place.push(environ=environ)
     assert ending.code == 4

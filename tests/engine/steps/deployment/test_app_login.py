@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls import Ending, configure
+from tests.calls import Ending, configure, team_file
 from tests.fakes.ssh_server import make_key
 
 IMAGE = ["--containerImageNameTag", "app:1", "--containerRegistryUrl", "https://registry.example.com", "--filePath", "a.yaml", "--containerName", "app"]
@@ -21,9 +21,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def deploy(folder: Path, project: str = "", *, url: str = OPS, team: str = "general: {}", **variables: str) -> Ending:
     configure(folder, f"steps: {{gitOpsUpdateDeployment: {{serverUrl: '{url}', authenticationMode: githubApp{project}}}}}\n")
-    (folder / "team.yml").write_text(team)
     key = make_key(folder / "key", kind="rsa", form="PEM")
-    agent = {"PIPER_githubAppId": "4711", "PIPER_githubAppPrivateKey": key, "TOWLINE_DEFAULTS": str(folder / "team.yml")}
+    agent = {"PIPER_githubAppId": "4711", "PIPER_githubAppPrivateKey": key, "TOWLINE_DEFAULTS": str(team_file(folder, team))}
     return Ending(["run", "gitOpsUpdateDeployment", *IMAGE], folder, {name: value for name, value in {**agent, **variables}.items() if value})
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls import Ending, configure
+from tests.calls import Ending, configure, team_file
 
 IMAGE = ["--containerImageNameTag", "app:1", "--containerRegistryUrl", "https://registry.example.com", "--filePath", "a.yaml", "--containerName", "app"]
 
@@ -47,7 +47,6 @@ def test_a_url_that_is_none_is_told_before_any_login_is_looked_at(workspace: Pat
 
 
 def test_an_ssh_host_that_the_platform_team_does_not_allow_is_not_asked(workspace: Path) -> None:
-    team = workspace / "team.yml"
-    team.write_text("general: {credentialHosts: [git.example.org]}\n")
+    team = team_file(workspace, "general: {credentialHosts: [git.example.org]}\n")
     ending = deploy(workspace, "serverUrl: 'git@git.example.com:ops.git'", TOWLINE_DEFAULTS=str(team))
     assert (ending.code, "no credential may be sent to git.example.com" in ending.message) == (4, True)
