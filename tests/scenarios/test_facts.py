@@ -108,6 +108,15 @@ def test_what_pipers_step_has_built_is_pushed_and_deployed_on_the_productive_bra
     shell.staging.start()
 
 
+def test_without_facts_a_committed_promotion_leaves_no_check_out(shell: Shell) -> None:
+    """Jobs in containers of their own share no facts: what was pushed is a value of the workspace then, and its digest is looked for all the same."""
+    shell.leave({**shell.built(), "container/promotedTo": shell.target.url})
+    assert shell.run(PUSH, HOME="").code == 0
+    shell.overwrite()
+    refused = shell.run(DEPLOY, HOME="")
+    assert (refused.code, "and the build pushed" in refused.message) == (5, True), refused.err
+
+
 def test_on_another_branch_the_password_beside_a_registry_in_the_workspace_does_not_go_there(shell: Shell) -> None:
     """It is no record of the password: who commits the registry need not know it."""
     shell.leave(shell.built())

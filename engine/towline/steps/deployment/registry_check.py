@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, placed
-from towline.facts import facts_of, proven
+from towline.facts import facts_of
 from towline.image import Platform, Registry, parse_platform, parse_registry
 from towline.registry.client import RegistryClient
 from towline.registry.faults import Party
@@ -42,12 +42,10 @@ def _client(task: Task, settings: Settings, image: Deployed, transport: Transpor
     """Who asks for the image; None without a login, unless the settings want it asked: a private registry knows nothing of its images then.
 
     User and password are for the registry that imagePushToRegistry pushed to and no other, whatever the project deploys from. That it was
-    promoted, nobody but the step that does so says of an image whose push is a fact.
+    promoted, nobody but the step that does so says: else a file in the workspace would leave the look out.
     """
     host, known = image.reference.registry.host, task.pipeline_environment
     pushed, promoted = _at(host, known.get(_TO)), _at(host, facts_of(known).get(_PROMOTED))
-    if not proven(known, _TO):
-        promoted = promoted or _at(host, known.get(_PROMOTED))
     registry = pushed or image.reference.registry  # with the scheme that it was pushed by
     found = registry_login(task, registry, role="target" if pushed and not promoted else "", path=image.reference.image.name)
     if found is None and not settings.flag("checkImage"):

@@ -145,12 +145,12 @@ TO, PROMOTED = "container/targetRegistryUrl", "container/promotedTo"
 
 
 @pytest.mark.parametrize(("values", "facts", "asked"), [
-    ([TO, PROMOTED], [TO, PROMOTED], False), ([TO, PROMOTED], [], False),
+    ([TO, PROMOTED], [TO, PROMOTED], False),
     ([TO], [TO, PROMOTED], False),  # what a step has promoted stays promoted, whoever removes the file
-    ([TO, PROMOTED], [TO], True),  # nobody leaves out the look for what a step has pushed by adding one
+    ([TO, PROMOTED], [TO], True), ([TO, PROMOTED], [], True),  # nobody leaves out the look by adding one
     ([TO], [TO], True), ([TO], [], True),
 ])
-def test_who_promoted_an_image_is_believed_as_far_as_who_pushed_it(look: Look, values: list[str], facts: list[str], *, asked: bool) -> None:
+def test_that_an_image_was_promoted_the_step_says_that_has_done_so_and_nobody_else(look: Look, values: list[str], facts: list[str], *, asked: bool) -> None:
     known: dict[str, object] = {"container/targetImageNameTag": "app:2.0", TO: f"{look.registry.url}/team", PROMOTED: look.registry.url}
     left = {key: value for key, value in known.items() if key in (*values, "container/targetImageNameTag")}
     look.of(left, {key: known[key] for key in facts}, **WITH_LOGIN, containerRegistryUrl=f"{look.registry.url}/team")
