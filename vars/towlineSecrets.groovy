@@ -52,7 +52,7 @@ boolean holdsSecret(Object value, boolean named, String names) {
 
 /** Whether a text has a URL with a part of its query that is secret by its name. */
 boolean isInQuery(String text, String names) {
-    return text.contains('://') && text.split('[?&;]').any { String part -> part.matches('(?s)[^=#\\s]+=[^#\\s].*') && isNamed(part.tokenize('=')[0], names) }
+    return text.contains('://') && text.split('[?&;]').drop(1).any { String part -> part.matches('(?s)[^=#\\s]+=[^#\\s].*') && isNamed(part.tokenize('=')[0], names) }
 }
 
 boolean isNamed(Object key, String names) {

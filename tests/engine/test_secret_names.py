@@ -23,7 +23,7 @@ PLAIN = [
     "ACTIONS_ID_TOKEN_REQUEST_URL", "privateKeyFile", "vaultPath", "vaultTestCredentialPath", "vaultTestCredentialKeys",
     "vaultCredentialEnvPrefix", "credentialHosts", "allowedCredentialIds", "strictCredentials", "secretStore", "imagePullSecrets",
     "signingKeyTextCredentialsId", "signingFormat", "tokenType", "passwordPolicy", "PIPER_vaultJwtFile", "authorName", "AWS_ACCESS_KEY_ID",
-    "", "secrets/",
+    "tokenTtl", "token_lifetime", "cookieTimeout", "secretIdValidityDays", "sessionIdTimeoutSeconds", "", "secrets/",
 ]
 
 

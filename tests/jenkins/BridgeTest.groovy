@@ -171,7 +171,7 @@ class BridgeTest extends LibraryTest {
 
     @Test void 'a URL with a secret in its query is handed over as one with a password is'() {
         CpsHarness h = answering()
-        String open = 'https://files.invalid/defaults.yml?ref=main&private_token=#x'
+        String open = 'https://files.invalid/token=a?ref=main&private_token=#x'
         String secret = 'https://files.invalid/defaults.yml?ref=main&private_token=hunter2'
         h.run("towlineEnvironment.set('custom/from', ['$secret']); imagePushToRegistry script: this, open: '$open', secret: '$secret', plain: 'a?token=b'")
         Map request = engine.request()
@@ -183,7 +183,7 @@ class BridgeTest extends LibraryTest {
 
     @Test void 'the names of the list are secret, whatever joins their words, and where a secret is said to be is not'() {
         List secret = ['apiKey', 'API-KEY', 'custom/api_key', 'passphrase', 'pwd', 'dbPwd', 'kubeConfig', 'sshKey', 'accessKey', 'authorization', 'cookie', 'auth', 'credentials']
-        List open = ['gitHttpsCredentialsId', 'githubTokenCredentialsId', 'registryCredentialsVaultSecretName', 'tokenUrl', 'privateKeyFile', 'vaultTestCredentialPath', 'authorName']
+        List open = ['gitHttpsCredentialsId', 'githubTokenCredentialsId', 'registryCredentialsVaultSecretName', 'tokenUrl', 'privateKeyFile', 'vaultTestCredentialPath', 'authorName', 'tokenTtl', 'secretIdDays']
         CpsHarness h = answering()
         jenkins.others.entries = { -> (secret + open).collectEntries { [(it): 'hunter2'] } }
         h.run("towline script: this, step: 'imagePushToRegistry', parameters: entries()")
