@@ -19,6 +19,7 @@ from towline.config.vault import Answer, Plan, admit, answers, plan
 from towline.config.vault_login import bindable, lacking
 from towline.connections import Network
 from towline.errors import CredentialError
+from towline.proxies import Proxies
 from towline.steps.authorities import certificates
 from towline.tls import Tls
 from towline.vault.files import secret_files
@@ -82,7 +83,8 @@ def _login(asked: Plan, call: Call) -> VaultLogin | None:
 def _opened(asked: Plan, entry: VaultLogin, call: Call, standing: Callable[[], Standing]) -> Iterator[Any]:
     """The server, which may have the login; it is over when the block ends."""
     admit(asked, Addressees(rules_of(asked.settings, standing), say=call.console.say, warn=call.console.warn), entry, call.request.bound_ids)
-    network = Network(tls=Tls(certificates(asked.settings, call.console, folder=call.folder, environ=call.environ)))
+    trusted = certificates(asked.settings, call.console, folder=call.folder, environ=call.environ)
+    network = Network(proxies=Proxies(call.environ), tls=Tls(trusted))
     with dispatch.part("vault_client").Vault(asked.server.url, entry, console=call.console, network=network) as vault:
         yield vault
 

@@ -43,8 +43,7 @@ def run(task: Task) -> Outcome:
         held = ids.look(login.proof())
         if not _due(task, held):
             return Outcome(status=UNCHANGED, summary=f"the secret id of the AppRole {held.role} {_life(held)}", outputs=_outputs(slot, held))
-        network = Network(proxies=Proxies(task.environ), tls=Tls(authorities(task)))
-        with Transport(read=30, network=network, hide=task.console.hide) as transport:
+        with Transport(read=30, network=_network(task), hide=task.console.hide) as transport:
             store = CredentialStore(slot, _jenkins_login(task, slot), transport)
             store.check()  # before there is anything to store
             if task.dry_run:
@@ -85,7 +84,13 @@ def _proven(task: Task, login: VaultLogin) -> SecretId:
 
 
 def _vault(task: Task, login: VaultLogin) -> Access:
-    return Access(server_of(task.settings).url, login, console=task.console, network=Network(tls=Tls(authorities(task))))
+    server = server_of(task.settings).url
+    return Access(server, login, console=task.console, network=_network(task))
+
+
+def _network(task: Task) -> Network:
+    """How Vault and Jenkins are reached: by the proxies of the environment."""
+    return Network(proxies=Proxies(task.environ), tls=Tls(authorities(task)))
 
 
 def _end(task: Task, ids: SecretIds, role: str, accessor: str) -> None:

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.calls import Ending, configure, request
 from tests.fakes.jenkins_server import Held, JenkinsServer, User
+from tests.fakes.proxy import ProxyServer
 from tests.fakes.serve import CutAnswer, Record, Status, on
 from tests.fakes.vault_server import VaultServer
 from towline.errors import Interrupted
@@ -252,6 +254,24 @@ def test_it_ends_in_time(world: World) -> None:
 
 
 # ---- who may be sent what
+
+
+def test_vault_and_jenkins_are_asked_through_the_proxy_of_the_environment(world: World) -> None:
+    world.later(6)
+    hosts = {"vault.example.com:80": world.vault.host, "jenkins.example.com:80": world.jenkins.host}
+    jenkins = "http://jenkins.example.com"
+    login = {"userId": "jenkins-bot", "token": world.user.token}
+    world.vault.put("team/jenkins", jenkinsUrl=jenkins, **login)
+    with ProxyServer(hosts, login="me:proxy-pass-word") as proxy:
+        environ = {
+            "PIPER_vaultServerUrl": "http://vault.example.com", "PIPER_allowPlainHttp": "true",
+            "HTTP_PROXY": f"http://me:proxy-pass-word@{proxy.host}",
+        }
+        ending = world.run(environ=environ)
+    assert (ending.code, ending.result["status"]) == (0, "success"), ending.err
+    assert {urlsplit(line.split(" ")[1]).netloc for line in proxy.lines} == {
+        "vault.example.com", "jenkins.example.com"}
+    assert "proxy-pass-word" not in ending.err + json.dumps(ending.result)
 
 
 def test_a_change_request_renews_nothing(world: World) -> None:
