@@ -72,11 +72,18 @@ def _kind(number: int, engine: int) -> str:
     """What git starts for its talk with the repository, a credential helper or a program of the caller's, is of the same kind."""
     chain = []
     while number not in (0, 1, engine):
-        chain.append(
-            (PROC / str(number) / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
-        )
+        chain.append(_words(number))
         number = int((PROC / str(number) / "stat").read_text().rpartition(") ")[2].split()[1])
     kinds = [kind_of(words) for words in chain]
-    return next(
-        (kind for kind in (GIT, HELPER, PROGRAM) if kind in kinds), kinds[0] if kinds else ENGINE
-    )
+    if number != engine and _of_another_git(chain):
+        return GIT
+    return next((kind for kind in (GIT, HELPER, PROGRAM) if kind in kinds), kinds[0] if kinds else ENGINE)  # fmt: skip
+
+
+def _of_another_git(chain: Sequence[Sequence[str]]) -> bool:
+    """Whether a process that an engine has left behind, when it was killed, is a git that the engine has not started by itself: it names the repository."""
+    return bool(chain) and kind_of(chain[0]) == LOCAL_GIT and not any(word.startswith("--git-dir=") for word in chain[0])  # fmt: skip
+
+
+def _words(number: int) -> list[str]:
+    return (PROC / str(number) / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
