@@ -24,7 +24,7 @@ from towline.steps.authorities import certificates
 from towline.tls import Tls
 from towline.vault.files import secret_files
 from towline.vault.here import there
-from towline.vault.logins import APP_ROLE, SECRETS, TOKEN, VaultLogin, ways
+from towline.vault.logins import APP_ROLE, JWT, SECRETS, TOKEN, VaultLogin, ways
 
 __all__ = ["bindable", "entered", "from_vault", "plan_of"]
 
@@ -67,7 +67,7 @@ def entered(asked: Plan, call: Call, standing: Callable[[], Standing]) -> Iterat
     if entry is None:
         why = lacking(asked.settings, there(call.environ))
         raise CredentialError(f"there is no login for Vault{f': {why}' if why else ''}", where=asked.server.origin,
-                              hint=f"set {ways(TOKEN)}, or {ways(APP_ROLE)}; or skipVault: true")
+                              hint=f"set {ways(TOKEN)}, or {ways(APP_ROLE)}, or {ways(JWT)} (with vaultAuthRole); or skipVault: true")
     with _opened(asked, entry, call, standing) as vault:
         yield vault
 

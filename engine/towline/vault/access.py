@@ -18,7 +18,7 @@ from towline.console import Console
 from towline.errors import CredentialError, VaultUnreachable
 from towline.retry import Clock
 from towline.shown import words
-from towline.vault.logins import APP_ROLE, METHODS, TOKEN, VaultLogin
+from towline.vault.logins import APP_ROLE, JWT, KUBERNETES, METHODS, TOKEN, VaultLogin
 from towline.vault.session import Session
 
 _T = TypeVar("_T")
@@ -147,6 +147,7 @@ class Access:
         except VaultError as fault:
             role = f" with the role {login.role!r}" if login.role and login.method != APP_ROLE else ""
             hint = f"check {login.origin}: it may have expired, or be for another server; it logs in at auth/{login.mount}{role}"
+            hint += "" if login.role or login.method not in (JWT, KUBERNETES) else ", and vaultAuthRole names no role"
             raise self.fault(f"refuses the {name} login{said(fault)}", hint=hint) from None
 
     def _took(self, auth: dict[str, Any]) -> None:

@@ -154,6 +154,12 @@ def test_a_jwt_that_vault_refuses_is_a_fault_with_its_reason_and_without_the_tok
     assert proof not in f"{fault.message}{fault.hint}"
 
 
+def test_a_jwt_without_a_role_is_told_which_setting_names_it(world: World) -> None:
+    wrong = jwt(lambda: world.claims(aud="https://other.example"))
+    assert "vaultAuthRole names no role" in refused(world, replace(wrong, role="")).hint
+    assert "vaultAuthRole" not in refused(world, wrong).hint
+
+
 def test_a_jwt_of_another_issuer_is_refused(world: World, tmp_path_factory: pytest.TempPathFactory) -> None:
     other = Issuer(tmp_path_factory.mktemp("other"), world.issuer.name)
     assert "signature" in refused(world, jwt(lambda: other.token(sub="build", aud=AUDIENCE, repository="team/shop"))).message
