@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from towline.addressees import Refused
 from towline.config.settings import Settings
-from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, placed
+from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, TowlineError, placed
 from towline.facts import facts_of
 from towline.image import Platform, Registry, parse_platform, parse_registry
 from towline.registry.client import RegistryClient
@@ -35,7 +36,7 @@ def check(task: Task, settings: Settings, images: Sequence[Deployed]) -> None:
             except DigestMismatch:
                 raise
             except (RegistryError, CredentialError) as fault:
-                task.console.warn(f"whether {image.reference} exists could not be checked: {fault.message}")
+                task.console.warn(f"whether {image.reference} exists could not be checked: {fault.message}{_next(fault)}")
 
 
 def _client(task: Task, settings: Settings, image: Deployed, transport: Transport) -> RegistryClient | None:
@@ -52,6 +53,11 @@ def _client(task: Task, settings: Settings, image: Deployed, transport: Transpor
         return None
     party = Party(registry=registry, role="image", login=found)
     return RegistryClient(party, transport=transport, allow_plain_http=settings.flag("allowPlainHttp"))
+
+
+def _next(fault: TowlineError) -> str:
+    """What to do about a login that goes nowhere; of what a registry says, the fault itself tells enough for a warning."""
+    return f"; {fault.hint}" if isinstance(fault, Refused) else ""
 
 
 def _at(host: str, url: object) -> Registry | None:
