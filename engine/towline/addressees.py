@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
@@ -19,7 +19,7 @@ HOSTS, EACH, STRICT, IDS = "credentialHosts", "credentials", "strictCredentials"
 ENFORCEMENT, WARN = "enforcement", "warn"
 _PLAIN = re.compile(r"(?!(?:true|false|yes|no|on|off|null|[yn])\Z)[a-z][a-z0-9._-]*(?::[0-9]+)?|[0-9]+(?:\.[0-9]+){3}(?::[0-9]+)?", re.IGNORECASE)
 _USUAL = {"https": ":443", "http": ":80", "ssh": ":22"}
-_WARNED = "this is a warning because of `enforcement: warn`, and will be a fault without it"
+_WARNED = "without `enforcement: warn` this will be refused"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Standing:
 class Rules:
     """What trusted layers say: hosts for all credentials, hosts for one by its name, and how strict that is; `standing` is asked if need be.
 
-    `ids`: globs of the Jenkins credentials that a project may name. `where` is the place of `credentialHosts`.
+    `ids`: globs of the Jenkins credentials that a project may name. `where` is the place of `credentialHosts`, `each_where` that of `credentials`.
     """
 
     hosts: tuple[str, ...] = ()
@@ -44,6 +44,7 @@ class Rules:
     strict: bool = False
     warn: bool = False
     where: str = HOSTS
+    each_where: str = EACH
     standing: Callable[[], Standing]
 
 
@@ -102,11 +103,12 @@ class Refused(CredentialError):
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
-    """By whose word a credential goes to a place; `line` is what an auditor looks for, `warning` what will be a fault one day."""
+    """By whose word a credential goes to a place; `line` is what an auditor looks for, `warning` what will be a fault one day, unless `allow` is there."""
 
     by: str
     line: str = ""
     warning: str = ""
+    allow: tuple[str, str, str] | None = None
 
 
 def word(rules: Rules, credential: Credential, place: Place, named: Named) -> Word:
@@ -152,24 +154,40 @@ def check_reach(hosts: tuple[str, ...], place: Place) -> None:
         raise CredentialError(f"no credential may be sent to {place.host}", where=HOSTS, hint=f"the platform team allows: {', '.join(hosts)}")
 
 
-def allow_line(key: str, entry: str, host: str = "") -> str:
-    """The exact line by which the platform team allows `entry` under `key`, for `host` where it is by host."""
-    value = f"{{{quoted(entry)}: [{quoted(host)}]}}" if host else f"[{quoted(entry)}]"
-    variable = json.dumps({entry: [host]}) if host else entry
+def allow_line(key: str, entry: str, *, beside: Sequence[str]) -> str:
+    """The exact line by which the platform team allows `entry` under `key`, with those `beside` it that are allowed: a list stands in the place of others."""
+    entries = list(dict.fromkeys([*beside, entry]))
+    variable = ",".join(entries) if not any("," in one for one in entries) else json.dumps(entries)
+    return _line(key, _listed(entries), variable)
+
+
+def _host_line(rules: Rules, entry: str, host: str) -> str:
+    """The same for a host of one credential; a variable keeps what it has for others, and documents of the platform team are merged by themselves."""
+    hosts = list(dict.fromkeys([*rules.each.get(entry, ()), host]))
+    others = {name: list(known) for name, known in rules.each.items()} if rules.each_where == f"PIPER_{EACH}" else {}
+    return _line(EACH, f"{{{quoted(entry)}: {_listed(hosts)}}}", json.dumps({**others, entry: hosts}))
+
+
+def _listed(entries: Iterable[str]) -> str:
+    return f"[{', '.join(map(quoted, entries))}]"
+
+
+def _line(key: str, value: str, variable: str) -> str:
     return (f"`general: {{{key}: {value}}}` in the platform team's default documents (TOWLINE_DEFAULTS), "
             f"or on the agent PIPER_{key}='{variable}'")
 
 
 def _projects(rules: Rules, credential: Credential, place: Place, named: Named, *, others: str) -> Word:
     """The project's own word, where that counts, which it does not beside `others`; else a warning or CredentialError."""
-    if others:
-        raise _refused(credential, place, named, others)
     standing = rules.standing()
+    named = replace(named, call="") if standing.request else named
+    if others:
+        raise _refused(rules, credential, place, named, others)
     if standing.project and not rules.strict:
         return Word(by=f"the project ({named.origin}), for {standing.build}",
                     line=f"{credential.what} goes to {place.host}: named by {named.origin}, for {standing.build}")
     why = f"{STRICT} is set" if standing.project else standing.build
-    return or_warn(rules, standing, _refused(credential, place, replace(named, call="") if standing.request else named, why))
+    return or_warn(rules, standing, _refused(rules, credential, place, named, why))
 
 
 def id_word(rules: Rules, name: str, origin: str, *, trusted: Collection[str]) -> Word:
@@ -187,22 +205,24 @@ def id_word(rules: Rules, name: str, origin: str, *, trusted: Collection[str]) -
     why = f"{IDS} has {', '.join(rules.ids)}" if rules.ids else f"{STRICT} is set" if standing.project else standing.build
     return or_warn(rules, standing, Refused(
         f"the Jenkins credential {name!r} is not bound, which nothing names but {origin}", where=origin, why=why,
-        hint=f"allow it by {allow_line(IDS, name)}", allow=(IDS, name, ""),
+        hint=f"allow it by {allow_line(IDS, name, beside=rules.ids)}", allow=(IDS, name, ""),
     ))
 
 
 def or_warn(rules: Rules, standing: Standing, fault: CredentialError) -> Word:
     """The fault as a warning, where a trusted layer wants that for now, and no change request is built; else raises it."""
     if rules.warn and not standing.request:
-        return Word(by=f"{ENFORCEMENT}: {WARN}", warning=f"{fault.message} ({fault.where}): {_WARNED}; {fault.hint}")
+        where = f" ({fault.where})" if fault.where not in fault.message else ""
+        return Word(by=f"{ENFORCEMENT}: {WARN}", warning=f"{_WARNED}: {fault.message}{where}; {fault.hint}",
+                    allow=fault.allow if isinstance(fault, Refused) else None)
     raise fault
 
 
-def _refused(credential: Credential, place: Place, named: Named, why: str) -> Refused:
+def _refused(rules: Rules, credential: Credential, place: Place, named: Named, why: str) -> Refused:
     call = f"; or name it by {named.call}" if named.call else ""
     return Refused(
         f"{credential.what} is not sent to {place.host}, which nothing names but {named.origin}", where=named.origin, why=why,
-        hint=f"allow it by {allow_line(EACH, credential.names[0], place.entry)}{call}", allow=(EACH, credential.names[0], place.entry),
+        hint=f"allow it by {_host_line(rules, credential.names[0], place.entry)}{call}", allow=(EACH, credential.names[0], place.entry),
     )
 
 
@@ -210,7 +230,7 @@ def _outside(rules: Rules, credential: Credential, place: Place) -> Refused:
     return Refused(
         f"no credential may be sent to {place.host}", where=rules.where, why="", allow=(EACH, credential.names[0], place.entry),
         hint=f"the platform team allows: {', '.join(rules.hosts)}; add the host there, or for {credential.names[0]} alone "
-             f"{allow_line(EACH, credential.names[0], place.entry)}",
+             f"{_host_line(rules, credential.names[0], place.entry)}",
     )
 
 
@@ -228,9 +248,13 @@ class Addressees:
         self._told: set[str] = set()
 
     def admit(self, credential: Credential, place: Place, named: Named) -> tuple[str, ...]:
-        """The hosts that the login may be sent on to, empty for wherever its server says; raises CredentialError where it may not go there at all."""
+        """The hosts that the login may be sent to, the place's own among them, empty for wherever its server says.
+
+        Raises CredentialError where it may not go to the place at all.
+        """
         self.tell(word(self.rules, credential, place, named))
-        return reach(self.rules, credential)
+        hosts = reach(self.rules, credential)
+        return (*hosts, place.entry) if hosts else ()
 
     def admit_id(self, name: str, origin: str, *, trusted: Collection[str]) -> None:
         """Pass where the Jenkins credential of this id may be bound, which trusted layers have among the ids `trusted`; raises CredentialError."""

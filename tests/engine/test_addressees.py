@@ -69,6 +69,16 @@ def test_a_refusal_has_the_lines_to_add() -> None:
     assert "{git.example: [" not in refusal(rules(), place=Place(scheme="https", host="GIT.example:443")).hint
 
 
+def test_a_line_to_add_keeps_what_is_there() -> None:
+    each = {"git-bot": ("a.example",), "password": ("b.example",)}
+    hint = refusal(rules(each=each), named=Named(origin="c.yml:1")).hint
+    assert "{credentials: {git-bot: [a.example, git.example]}}" in hint
+    assert """PIPER_credentials='{"git-bot": ["a.example", "git.example"]}'""" in hint  # over the documents, which keep the rest
+    hint = refusal(rules(each=each, each_where="PIPER_credentials"), named=Named(origin="c.yml:1")).hint
+    assert """PIPER_credentials='{"git-bot": ["a.example", "git.example"], "password": ["b.example"]}'""" in hint
+    assert "name it by" not in refusal(rules(REQUEST, each=each)).hint  # nor where others are named for it
+
+
 @pytest.mark.parametrize("text", [
     "git-bot", "git.example:8443", "127.0.0.1:5000", "[::1]:5000", "123", "1e5", "true", "No", "it's", "a b", "*.example", "kv/a", "é",
 ])
@@ -105,7 +115,8 @@ def test_credential_hosts_bound_every_word_but_that_for_the_one_credential(named
 def test_what_is_refused_newly_is_a_warning_under_enforcement_warn_but_not_for_a_change_request() -> None:
     found = word(rules(warn=True), BOT, GIT, PROJECT)
     assert (found.by, found.line) == ("enforcement: warn", "")
-    assert "is not sent to git.example" in found.warning
+    assert found.warning.startswith(f"without `enforcement: warn` this will be refused: {BOT.what} is not sent to git.example, ")
+    assert found.warning.count(PROJECT.origin) == 1
     assert "allow it by `general: {credentials: {git-bot: [git.example]}}`" in found.warning
     assert refusal(rules(REQUEST, warn=True)).exit_code == 4
     assert refusal(rules(warn=True, hosts=("other.example",))).exit_code == 4  # refused before, too
@@ -128,7 +139,9 @@ def test_one_that_only_the_project_names_is_not_bound_elsewhere(known: Rules, wh
     with pytest.raises(CredentialError) as caught:
         id_word(known, "git-bot", "c.yml:1", trusted=["other"])
     assert caught.value.message == f"the Jenkins credential 'git-bot' is not bound, which nothing names but c.yml:1: {why}"
-    assert "`general: {allowedCredentialIds: [git-bot]}`" in caught.value.hint
+    listed = ["team-*", "git", "git-bot"] if known.ids else ["git-bot"]
+    assert f"`general: {{allowedCredentialIds: [{', '.join(map(quoted, listed))}]}}`" in caught.value.hint
+    assert f"PIPER_allowedCredentialIds='{','.join(listed)}'" in caught.value.hint  # in the place of what allowed the others
     assert (id_word(rules(warn=True), "git-bot", "c.yml:1", trusted=[])).warning
 
 
@@ -140,6 +153,14 @@ def test_a_login_goes_on_to_no_other_host_than_trusted_layers_name() -> None:
     with pytest.raises(CredentialError, match=r"no credential may be sent to git\.example") as caught:
         check_reach(("other.example",), GIT)
     assert "other.example" in caught.value.hint
+
+
+def test_a_login_may_be_sent_to_the_place_that_it_was_admitted_to() -> None:
+    asked = Addressees(rules(each={"password": ("other.example",)}), say=print, warn=print)
+    hosts = asked.admit(BOT, GIT, Named(origin="PIPER_serverUrl", trusted=OURS))
+    check_reach(hosts, GIT)
+    with pytest.raises(CredentialError):
+        check_reach(hosts, Place(scheme="https", host="evil.example"))
 
 
 def test_each_word_is_told_once() -> None:

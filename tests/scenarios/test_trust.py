@@ -152,8 +152,8 @@ def test_what_is_refused_newly_is_a_warning_for_one_release_where_a_trusted_laye
     place.team = {"general": {"enforcement": "warn"}}
     ending = place.run(step, BRANCH)
     assert (ending.code, place.logged_in()) == (0, True), ending.err
-    assert "warning: the password of user 'bot'" in ending.err
-    assert "because of `enforcement: warn`, and will be a fault without it; allow it by `general: {credentials:" in ending.err
+    assert "warning: without `enforcement: warn` this will be refused: the password of user 'bot'" in ending.err
+    assert "; allow it by `general: {credentials:" in ending.err
     place.team = {"general": {"enforcement": "warn", "credentialHosts": ["registry.example.com"]}}
     assert (place.run(step, MAIN).code, place.logged_in()) == (4, False)  # what was refused before stays so
 

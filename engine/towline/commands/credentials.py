@@ -57,6 +57,7 @@ class _Row:
     by: str = ""
     fault: TowlineError | None = None
     warning: str = ""
+    allow: tuple[str, str, str] | None = None
 
     def record(self) -> dict[str, str]:
         """The row as data."""
@@ -111,9 +112,10 @@ def _text(names: list[str], rows: list[_Row], standing: Standing) -> Iterator[st
         yield name
         own = [line for row in rows if row.step == name for line in row.lines()]
         yield from own or ["  no credential"]
-    wanted = [row.fault.allow for row in rows if isinstance(row.fault, Refused)]
-    if wanted:
-        yield from ("", "all that is refused, the platform team allows in its default documents (TOWLINE_DEFAULTS) by", "general:", *_allowing(wanted))
+    wanted = [row.fault.allow if isinstance(row.fault, Refused) else row.allow for row in rows]
+    if lines := [*_allowing([one for one in wanted if one])]:
+        what = "all that is refused" + ", and what will be without `enforcement: warn`," * any(row.allow for row in rows)
+        yield from ("", f"{what} the platform team allows by adding to its default documents (TOWLINE_DEFAULTS)", "general:", *lines)
 
 
 def _allowing(wanted: Sequence[tuple[str, str, str]]) -> Iterator[str]:
@@ -146,7 +148,7 @@ def _all_rows(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standin
     if settings.has(URL) and settings.given(URL):
         yield from _choice(schema.name, "the new secret id in Jenkins", lambda: store_word(rules, settings))
     if settings.has("dockerConfigJSON"):
-        by = "the key of each in that configuration, its own record, within credentialHosts"
+        by = "the key of each in that configuration, its own record" + f", within credentialHosts ({rules.where})" * bool(rules.hosts)
         yield _Row(step=schema.name, what="logins of dockerConfigJSON, else of the agent's Docker configuration", to="their registries", by=by)
 
 
@@ -162,7 +164,7 @@ def _row(step: str, what: str, to: str, ask: Callable[[], Word]) -> _Row:
         said = ask()
     except TowlineError as fault:
         return _Row(step=step, what=what, to=to, fault=fault)
-    return _Row(step=step, what=what, to=to, by=said.by, warning=said.warning)
+    return _Row(step=step, what=what, to=to, by=said.by, warning=said.warning, allow=said.allow)
 
 
 def _each(settings: Settings) -> tuple[Settings, ...]:
@@ -227,7 +229,7 @@ def _choice(step: str, what: str, ask: Callable[[], Word | None]) -> Iterator[_R
     except TowlineError as fault:
         yield _Row(step=step, what=what, to="this build", fault=fault)
     else:
-        yield from [_Row(step=step, what=what, to="this build", by=said.by, warning=said.warning)] if said else []
+        yield from [_Row(step=step, what=what, to="this build", by=said.by, warning=said.warning, allow=said.allow)] if said else []
 
 
 def _uses(step: str, settings: Settings) -> Iterator[_Use]:

@@ -23,6 +23,7 @@ def rules_of(settings: Settings, standing: Callable[[], Standing]) -> Rules:
         strict=settings.flag(STRICT),
         warn=settings.text(ENFORCEMENT) == WARN,
         where=settings.origin(HOSTS),
+        each_where=settings.origin(EACH),
         standing=standing,
     )
 

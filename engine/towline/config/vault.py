@@ -159,7 +159,7 @@ def path_word(rules: Rules, path: str, origin: str, *, settings: Settings, bound
     why = others or (f"{STRICT} is set" if standing.project else standing.build)
     return or_warn(rules, standing, Refused(
         f"Vault is not asked for {path}, which nothing names but {origin}", where=origin, why=why,
-        hint=f"allow it by {allow_line(PATHS, path)}, or set skipVault", allow=(PATHS, path, ""),
+        hint=f"allow it by {allow_line(PATHS, path, beside=patterns or [f'{bound}/**' for bound in bounds])}, or set skipVault", allow=(PATHS, path, ""),
     ))
 
 

@@ -98,7 +98,7 @@ def role_word(rules: Rules, settings: Settings, login: VaultLogin) -> Word | Non
     others = f"{ROLES} has {', '.join(patterns)}" if patterns else f"trusted layers have {', '.join(named)}" if named else ""
     raise Refused(f"Vault is not asked for the role {role}, which nothing names but {origin}", where=origin,
                   why=others or (f"{STRICT} is set" if standing.project else standing.build),
-                  hint=f"allow it by {allow_line(ROLES, role)}, or set skipVault", allow=(ROLES, role, ""))
+                  hint=f"allow it by {allow_line(ROLES, role, beside=patterns)}, or set skipVault", allow=(ROLES, role, ""))
 
 
 def _own_choice(settings: Settings, name: str, login: VaultLogin) -> bool:
@@ -132,7 +132,7 @@ def namespace_word(rules: Rules, settings: Settings, login: VaultLogin, paths: S
                               hint=f"leave {NAMESPACE} out there, or set skipVault")
     return or_warn(rules, standing, Refused(
         f"Vault is not asked in namespace {space}, which nothing names but {origin}", where=origin, why=why,
-        hint=f"allow it by {allow_line(PATHS, f'{space}/**')}, or set skipVault", allow=(PATHS, f"{space}/**", ""),
+        hint=f"allow it by {allow_line(PATHS, f'{space}/**', beside=patterns)}, or set skipVault", allow=(PATHS, f"{space}/**", ""),
     ))
 
 

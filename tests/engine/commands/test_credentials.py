@@ -37,7 +37,8 @@ def test_what_is_refused_elsewhere_comes_with_lines_that_allow_it(workspace: Pat
     ending = Ending(["explain", "--credentials", *words], workspace)
     refused = {goal: row for (_, goal), row in rows(ending).items() if row["refused"]}
     assert set(refused) == {REGISTRY, GIT, "Jenkins credential 'bot' (.pipeline/config.yml:21)"}
-    lines = ending.out.partition("(TOWLINE_DEFAULTS) by\n")[2]
+    assert "all that is refused the platform team allows by adding to its default documents" in ending.out
+    lines = ending.out.partition("(TOWLINE_DEFAULTS)\n")[2]
     assert yaml.safe_load(lines) == {"general": {
         "credentials": {"targetRegistryPassword": [REGISTRY.removeprefix("https://")], "bot": ["github.tools.sap"]}, "allowedCredentialIds": ["bot"],
     }}
@@ -51,7 +52,17 @@ def test_a_warning_is_told_for_what_will_be_refused(workspace: Path) -> None:
     ending = Ending(["explain", "--credentials", PUSH, "--branch", "x"], workspace, {"PIPER_enforcement": "warn"})
     row = rows(ending)[PUSH, REGISTRY]
     assert (row["by"], "is not sent to" in row["warning"]) == ("enforcement: warn", True)
-    assert "      warning: targetRegistryPassword" in ending.out
+    assert "      warning: without `enforcement: warn` this will be refused: targetRegistryPassword" in ending.out
+    lines = ending.out.partition("what will be without `enforcement: warn`, the platform team allows")[2].partition("\n")[2]
+    assert yaml.safe_load(lines) == {"general": {"credentials": {"targetRegistryPassword": [REGISTRY.removeprefix("https://")]}}}
+
+
+@pytest.mark.parametrize(("environ", "said"), [
+    ({}, "its own record\n"), ({"PIPER_credentialHosts": "a.example"}, "its own record, within credentialHosts (PIPER_credentialHosts)\n"),
+])
+def test_what_bounds_the_logins_of_docker_is_told_where_there_is_such_a_bound(workspace: Path, environ: dict[str, str], said: str) -> None:
+    ending = Ending(["explain", "--credentials", PUSH, "--branch", "main"], workspace, environ)
+    assert f"by the key of each in that configuration, {said}" in ending.out
 
 
 def test_one_step_may_be_asked_for_and_no_secret_is_shown(workspace: Path) -> None:

@@ -198,7 +198,7 @@ def test_nobody_leaves_the_namespace_of_the_platform_team_by_naming_none(there: 
 
 def test_elsewhere_it_is_a_warning_under_enforcement_warn() -> None:
     told = admitted("vaultNamespace: other", f"{SERVER}, enforcement: warn", there=(TOKEN_VARIABLE,))
-    assert [line.startswith("warning: Vault is not asked in namespace other") for line in told] == [True]
+    assert [line.startswith("warning: without `enforcement: warn` this will be refused: Vault is not asked in namespace other") for line in told] == [True]
 
 
 @pytest.mark.parametrize(("project", "team", "fine"), [
