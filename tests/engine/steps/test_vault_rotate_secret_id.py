@@ -344,7 +344,8 @@ def test_the_credential_of_the_same_id_in_another_folder_or_domain_is_not_writte
 
 @pytest.mark.parametrize(("more", "said"), [
     ("secretStore: ado", "does not store a secret id in 'ado'"), ("secretStore: vault", 'secretStore is "vault"'),
-    ("daysBeforeExpiry: -1", "at least 0"), ("daysBeforeExpiry: 36501", "at most 36500"), ("jenkinsCredentialDomain: '..'", "jenkinsCredentialDomain is a name"),
+    ("daysBeforeExpiry: -1", "at least 0"), ("daysBeforeExpiry: 36501", "at most 36500"),
+    ("jenkinsCredentialDomain: '..'", "jenkinsCredentialDomain is a name"),
     *((f"vaultDisableOverwrite: true, jenkinsUrl: '{url}'", "this is no URL of a Jenkins")
       for url in ("ftp://x", "https://u:p@x/", "https://x/?q", "http://[x", "https://x:y", "https://a b", "x")),
 ])
