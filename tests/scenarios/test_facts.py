@@ -108,6 +108,16 @@ def test_what_pipers_step_has_built_is_pushed_and_deployed_on_the_productive_bra
     shell.staging.start()
 
 
+@pytest.mark.parametrize("name", ["{host}/app:1", "app:1@{other}", "{host}/app:1@{other}"])
+def test_the_image_that_was_pushed_is_known_however_the_workspace_writes_it_by_now(shell: Shell, name: str) -> None:
+    shell.leave(shell.built())
+    assert shell.run(PUSH).code == 0
+    other = shell.overwrite()
+    shell.leave({"container/targetImageNameTag": name.format(host=shell.target.host, other=other.digest)})
+    refused = shell.run(DEPLOY)
+    assert (refused.code, shell.image.digest in refused.message) == (5, True), refused.err
+
+
 def test_without_facts_a_committed_promotion_leaves_no_check_out(shell: Shell) -> None:
     """Jobs in containers of their own share no facts: what was pushed is a value of the workspace then, and its digest is looked for all the same."""
     shell.leave({**shell.built(), "container/promotedTo": shell.target.url})

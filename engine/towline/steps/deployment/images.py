@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from towline.addressees import Place
+from towline.config.merge import UNPROVEN
 from towline.config.settings import Settings
-from towline.errors import ConfigError, placed
+from towline.errors import ConfigError, DigestMismatch, placed
 from towline.facts import facts_of
 from towline.image import Reference, has_registry, parse_digest, parse_image, parse_reference, parse_registry
 from towline.suggest import nearest
@@ -110,7 +113,11 @@ class Images:
         url = settings.text("containerRegistryUrl")
         with placed(settings.origin(parameter)):
             reference = _within(text, url, pushed=_same_place(url, environment.get("container/targetRegistryUrl")))
-        known = reference.image.digest or (parse_digest(digest) if digest else _pushed_digest(text, environment))
+        pushed = _digest_there(reference, environment)
+        if pushed and reference.image.digest not in ("", pushed) and settings.layer(parameter) == UNPROVEN:
+            raise DigestMismatch(f"{reference} is not the image that a step of this build has pushed there, which is {pushed}",
+                                 where=settings.origin(parameter), hint="find out who has changed the pipeline environment, and build again")
+        known = reference.image.digest or (parse_digest(digest) if digest else pushed or _pushed_digest(text, environment))
         if not reference.image.tag and not reference.image.digest:
             raise ConfigError(f"{text!r} has neither a tag nor a digest", where=settings.origin(parameter), hint="expected name:tag")
         pinned = settings.flag("pinDigest")
@@ -138,6 +145,25 @@ def _within(text: str, url: str, *, pushed: bool) -> Reference:
         raise ConfigError(f"no registry is known for {text!r}", hint="imagePushToRegistry leaves it in the pipeline environment; else set containerRegistryUrl")
     registry, path = parse_registry(url)
     return Reference(registry=registry, image=replace(image, name=f"{path}/{image.name}" if path and pushed else image.name))
+
+
+def _digest_there(reference: Reference, environment: Mapping[str, object]) -> str:
+    """The digest that a step of this build is known to have pushed to this very place, however the workspace writes that by now; else empty."""
+    facts = facts_of(environment)
+    url = facts.get("container/targetRegistryUrl")
+    names, digests = facts.get("container/targetImageNameTags"), facts.get("container/targetImageDigests")
+    if not (isinstance(url, str) and isinstance(names, list) and isinstance(digests, list) and len(names) == len(digests)):
+        return ""
+    for name, digest in zip(names, digests, strict=True):
+        with suppress(ConfigError):  # what a Jenkinsfile has set may be no image
+            if _place(_within(str(name), url, pushed=True)) == _place(reference):
+                return str(digest)
+    return ""
+
+
+def _place(reference: Reference) -> tuple[str, str, str]:
+    registry, image = reference.registry, reference.image
+    return Place(scheme=registry.scheme, host=registry.host).entry, image.name, image.tag
 
 
 def _pushed_digest(text: str, environment: Mapping[str, object]) -> str:

@@ -9,7 +9,7 @@ from towline.config.catalog import load_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs
 from towline.config.resolve import resolve
-from towline.errors import ConfigError
+from towline.errors import ConfigError, DigestMismatch
 from towline.facts import PipelineEnvironment
 from towline.steps.deployment.images import Images
 
@@ -118,6 +118,28 @@ def test_the_digest_that_a_step_has_pushed_stands_over_what_the_workspace_says_b
     known = {key: value for key, value in {**PUSHED, **claimed}.items() if value is not None}
     found = images(PipelineEnvironment(known, PUSHED), containerRegistryUrl="reg.example.com/team", containerImageNameTags=[])
     assert found.single().digest == digest
+
+
+@pytest.mark.parametrize("text", ["reg.example.com/team/app:2.0", "Reg.Example.com:443/team/app:2.0", f"app:2.0@{ONE}"])
+def test_the_place_that_a_step_has_pushed_to_is_known_in_every_spelling(text: str) -> None:
+    known = {**PUSHED, "container/targetImageNameTag": text, DIGESTS: [THREE, THREE]}
+    found = images(PipelineEnvironment(known, PUSHED), containerImageNameTags=[])
+    assert found.single().digest == ONE
+
+
+@pytest.mark.parametrize("text", ["other.example.com/team/app:2.0", "reg.example.com/app:2.0", "reg.example.com/team/app:3"])
+def test_another_place_is_none_that_was_pushed_to(text: str) -> None:
+    for facts in (PUSHED, {**PUSHED, NAMES: ["A:b:c", 7]}, {**PUSHED, DIGESTS: [ONE]}):
+        found = images(PipelineEnvironment({**PUSHED, "container/targetImageNameTag": text}, facts), containerImageNameTags=[])
+        assert found.single().digest == ""
+
+
+def test_another_digest_than_the_one_that_was_pushed_is_refused_where_the_workspace_says_it() -> None:
+    """Whoever writes it into the configuration, or into the call, means it."""
+    text = f"app:2.0@{THREE}"
+    with pytest.raises(DigestMismatch, match=f"is not the image that a step of this build has pushed there, which is {ONE}"):
+        images(PipelineEnvironment({**PUSHED, "container/targetImageNameTag": text}, PUSHED), containerImageNameTags=[]).single()
+    assert images(PipelineEnvironment(PUSHED, PUSHED), containerImageNameTag=text, containerImageNameTags=[]).single().digest == THREE
 
 
 @pytest.mark.parametrize(("text", "says"), [
