@@ -118,6 +118,18 @@ def test_the_image_that_was_pushed_is_known_however_the_workspace_writes_it_by_n
     assert (refused.code, shell.image.digest in refused.message) == (5, True), refused.err
 
 
+def test_another_image_than_the_one_that_was_pushed_is_not_promoted_by_a_digest_in_the_workspace(shell: Shell) -> None:
+    shell.leave(shell.built())
+    assert shell.run(PUSH).code == 0
+    other = shell.overwrite()
+    shell.leave({"container/targetImageNameTag": f"app:1@{other.digest}", "container/targetImageNameTags": []})
+    with FakeRegistry() as releases:
+        login = {"PIPER_sourceRegistryUser": "bot", "PIPER_sourceRegistryPassword": PASSWORD}
+        refused = shell.run("containerPushToRegistry", "--dockerRegistryUrl", releases.url, **login)
+        assert (refused.code, releases.count("PUT", "manifests")) == (5, 0), refused.err
+    assert f"is not the image that a step of this build has pushed, which is {shell.image.digest}" in refused.message
+
+
 def test_without_facts_a_committed_promotion_leaves_no_check_out(shell: Shell) -> None:
     """Jobs in containers of their own share no facts: what was pushed is a value of the workspace then, and its digest is looked for all the same."""
     shell.leave({**shell.built(), "container/promotedTo": shell.target.url})

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from towline.config.layers import load_schema
 from towline.config.settings import Settings
-from towline.errors import ConfigError, placed
+from towline.errors import ConfigError, DigestMismatch, placed
 from towline.facts import facts_of
-from towline.image import parse_registry
+from towline.image import parse_image, parse_registry
 from towline.steps import image_push_to_registry
 from towline.steps.task import Task
 from towline.wire import Outcome
@@ -66,8 +66,21 @@ def _from(task: Task, releases: str, images: list[str]) -> tuple[str, list[str]]
     origin, before = facts.get(_FROM), _list(facts, _FROM_IMAGES)
     if registry == releases == facts.get(_TO) and origin and len(before) == len(images):
         return str(origin), before
-    pushed = {**_digests(task.pipeline_environment), **_digests(facts)}
+    known = _digests(facts)
+    for image in images:
+        _check_digest(task, image, known)
+    pushed = {**_digests(task.pipeline_environment), **known}
     return registry, [f"{image}@{pushed[image]}" if image in pushed else image for image in images]
+
+
+def _check_digest(task: Task, text: str, known: Mapping[str, str]) -> None:
+    """Pass where the image names no other digest than the one that is known to have been pushed by its name and tag; raises DigestMismatch."""
+    with placed(task.settings.origin("sourceImage")):
+        image = parse_image(text)
+    pushed = known.get(str(replace(image, digest="")), image.digest)
+    if image.digest and image.digest != pushed:
+        raise DigestMismatch(f"{text} is not the image that a step of this build has pushed, which is {pushed}", where=task.settings.origin("sourceImage"),
+                             hint="find out who has changed the pipeline environment, and build again")
 
 
 def _digests(values: Mapping[str, object]) -> dict[str, str]:
