@@ -158,6 +158,14 @@ def test_what_is_refused_newly_is_a_warning_for_one_release_where_a_trusted_laye
     assert (place.run(step, MAIN).code, place.logged_in()) == (4, False)  # what was refused before stays so
 
 
+def test_a_login_that_only_confirms_the_image_is_no_fault_where_it_goes_nowhere_and_the_warning_has_the_line(place: Place) -> None:
+    ending = place.run(DEPLOY, BRANCH, PIPER_checkImage="true", PIPER_credentials=json.dumps({"password": [host(place, DEPLOY)]}))
+    assert (ending.code, ending.result["status"]) == (0, "success"), ending.err
+    assert not any(each.authorization for each in place.target.requests)
+    assert "could not be checked: the password of user 'bot' (PIPER_targetRegistryPassword) is not sent to" in ending.err
+    assert f"; allow it by `general: {{credentials: {{targetRegistryPassword: [{place.target.host}]}}}}`" in ending.err
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_strict_credentials_take_the_project_s_word_on_the_productive_branch_too(place: Place, step: str) -> None:
     place.team = {"general": {"strictCredentials": True}}
