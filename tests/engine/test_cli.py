@@ -68,6 +68,11 @@ def test_a_secret_s_flag_says_which_variable_takes_its_place(workspace: Path) ->
     assert "hunter22" not in ending.err
 
 
+def test_a_flag_with_a_letter_wrong_is_no_secret_s(workspace: Path) -> None:
+    ending = Ending(["explain", "--credential"], workspace)
+    assert (ending.code, ending.hint) == (2, "did you mean '--credentials'?")
+
+
 def test_a_flag_is_not_understood_by_its_beginning(workspace: Path) -> None:
     assert Ending(["run", "imagePushToRegistry", "--targetRegistryU", "https://r.example.com"], workspace).code == 2
 
