@@ -114,8 +114,8 @@ def _text(names: list[str], rows: list[_Row], standing: Standing) -> Iterator[st
         yield from own or ["  no credential"]
     wanted = [row.fault.allow if isinstance(row.fault, Refused) else row.allow for row in rows]
     if lines := [*_allowing([one for one in wanted if one])]:
-        what = "all that is refused" + ", and what will be without `enforcement: warn`," * any(row.allow for row in rows)
-        yield from ("", f"{what} the platform team allows by adding to its default documents (TOWLINE_DEFAULTS)", "general:", *lines)
+        what = "all that is refused" + ", and what will be without `enforcement: warn`" * any(row.allow for row in rows)
+        yield from ("", f"{what}, the platform team allows by adding to its default documents (TOWLINE_DEFAULTS)", "general:", *lines)
 
 
 def _allowing(wanted: Sequence[tuple[str, str, str]]) -> Iterator[str]:

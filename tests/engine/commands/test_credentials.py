@@ -37,7 +37,7 @@ def test_what_is_refused_elsewhere_comes_with_lines_that_allow_it(workspace: Pat
     ending = Ending(["explain", "--credentials", *words], workspace)
     refused = {goal: row for (_, goal), row in rows(ending).items() if row["refused"]}
     assert set(refused) == {REGISTRY, GIT, "Jenkins credential 'bot' (.pipeline/config.yml:21)"}
-    assert "all that is refused the platform team allows by adding to its default documents" in ending.out
+    assert "all that is refused, the platform team allows by adding to its default documents" in ending.out
     lines = ending.out.partition("(TOWLINE_DEFAULTS)\n")[2]
     assert yaml.safe_load(lines) == {"general": {
         "credentials": {"targetRegistryPassword": [REGISTRY.removeprefix("https://")], "bot": ["github.tools.sap"]}, "allowedCredentialIds": ["bot"],
