@@ -13,6 +13,7 @@ from towline.config.lint import Known, Report, lint
 from towline.config.lost_rules import Names, lost_rules
 from towline.config.pipeline_keys import PIPELINE
 from towline.config.schema import StepSchema
+from towline.config.variables import BOUNDS
 from towline.errors import ConfigError
 from towline.pipeline.definition import definition
 
@@ -74,6 +75,6 @@ def _names(there: Known) -> Names:
     schemas = (*there.steps, *there.shared)
     keys = {key for schema in schemas for parameter in schema.parameters for key in (parameter.name, *(alias.name for alias in parameter.aliases))}
     rules = {parameter.name for schema in schemas for parameter in schema.parameters if parameter.trusted}
-    return Names(rules=frozenset(rules), keys=frozenset(keys), steps=frozenset(name for schema in there.steps for name in schema.names),
+    return Names(rules=frozenset(rules), bounds=BOUNDS, keys=frozenset(keys), steps=frozenset(name for schema in there.steps for name in schema.names),
                  stages=frozenset(there.stages))
 

@@ -21,9 +21,13 @@ _SECTIONS = ("general", "steps", "stages")
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """What there is: the `rules`, keys that only the platform team may set; every key that means something; every spelling of a step; stages."""
+    """What there is: the `rules`, keys that only the platform team may set; every key that means something; every spelling of a step; stages.
+
+    `bounds`: keys that a project may set as well, and whose value in the platform team's document bounds what it may.
+    """
 
     rules: frozenset[str]
+    bounds: frozenset[str] = frozenset()
     keys: frozenset[str]
     steps: frozenset[str]
     stages: frozenset[str]
@@ -77,7 +81,7 @@ def _rule(key: str, names: Names) -> str:
     """The rule that a key is, or is a slip of."""
     if key in names.rules:
         return key
-    return "" if key in names.keys else _near(key, names.rules)
+    return "" if key in names.keys else _near(key, names.rules | names.bounds)
 
 
 def _exact(value: Any, names: Names) -> str:

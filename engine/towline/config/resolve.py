@@ -23,7 +23,7 @@ from towline.config.rules import Fault, checked, how_to_set
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings, checked_settings
 from towline.config.types import EMPTY
-from towline.config.variables import check_parameters, check_variables, misspelt
+from towline.config.variables import BOUNDS, check_parameters, check_variables, misspelt
 from towline.errors import UsageError
 from towline.suggest import nearest
 
@@ -73,8 +73,8 @@ def _variables(schema: StepSchema, environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _check_rules(schema: StepSchema, environ: Mapping[str, str]) -> None:
-    """Pass where no variable, and no parameter in PIPER_parametersJSON, misspells what only the platform team sets; raises ConfigError."""
-    rules, known = [parameter.name for parameter in schema.parameters if parameter.trusted], first_keys(schema)
+    """Pass where no variable, and no parameter in PIPER_parametersJSON, misspells what bounds the project; raises ConfigError."""
+    rules, known = [parameter.name for parameter in schema.parameters if parameter.trusted or parameter.name in BOUNDS], first_keys(schema)
     check_variables(environ, rules, known)
     check_parameters(read_parameters(environ.get(PARAMETERS_JSON, "")), rules, known, PARAMETERS_JSON)
 

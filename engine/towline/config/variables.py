@@ -10,6 +10,8 @@ from towline.suggest import close
 
 _NEAR, _NEAR_VARIABLE, _SLIPS = 0.82, 0.88, 3  # variables have a prefix in common
 _PREFIX, _DOCUMENTS = "PIPER_", "TOWLINE_DEFAULTS"
+# parameters of a project, too, whose value in a trusted layer bounds what the project may choose (docs/trust.md): misspelt, it bounds nothing
+BOUNDS = frozenset({"vaultServerUrl", "vaultNamespace", "vaultPath", "vaultBasePath", "vaultAuthRole", "vaultAuthMount"})
 
 
 def check_variables(environ: Mapping[str, str], rules: Collection[str], keys: Collection[str]) -> None:

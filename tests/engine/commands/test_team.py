@@ -23,12 +23,15 @@ def run(workspace: Path, text: str) -> Ending:
     return Ending(["run", PUSH, "--dry-run"], workspace, {"TOWLINE_DEFAULTS": str(team)})
 
 
-@pytest.mark.parametrize("text", ["general:\n  credentialHost: [a.example]\n", "general: {}\nstages: {Build: {credentialHost: [a.example]}}\n"])
+@pytest.mark.parametrize("text", [
+    "general:\n  credentialHost: [a.example]\n", "general: {}\nstages: {Build: {credentialHost: [a.example]}}\n",
+    "general:\n  vaultServerURL: https://vault.example\n", "general:\n  vaultBasPath: kv/team\n",
+])
 def test_a_misspelt_rule_of_the_platform_team_ends_each_run(workspace: Path, text: str) -> None:
     ending = run(workspace, text)
     assert ending.code == 3
     assert ending.where.endswith("team.yml:2:3" if "stages" not in text else "team.yml:2:18")
-    assert "credentialHosts" in ending.hint
+    assert any(f"did you mean '{rule}'?" in ending.hint for rule in ("credentialHosts", "vaultServerUrl", "vaultBasePath"))
     assert "does not count" in ending.message
 
 
@@ -108,6 +111,20 @@ def test_lint_of_a_file_that_is_fine_or_missing_or_none(workspace: Path) -> None
 def test_a_misspelt_variable_of_a_rule_ends_a_run_before_anything_is_asked(workspace: Path, words: list[str]) -> None:
     ending = Ending(words, workspace, {"PIPER_credentialHost": "a.example"})
     assert (ending.code, ending.where) == (3, "PIPER_credentialHost")
+
+
+@pytest.mark.parametrize(("name", "meant"), [("vaultServerURL", "vaultServerUrl"), ("vaultBasPath", "vaultBasePath"), ("vaultNamspace", "vaultNamespace")])
+def test_a_misspelt_variable_of_what_bounds_the_project_in_vault_does_too(workspace: Path, name: str, meant: str) -> None:
+    configure(workspace, f"general: {{vaultServerUrl: 'http://127.0.0.1:1', vaultPath: kv}}\nsteps: {{{PUSH}: {{sourceImageNameTags: ['a:1']}}}}")
+    ending = Ending(["run", PUSH, "--dry-run"], workspace, {f"PIPER_{name}": "x", "PIPER_vaultToken": "some token"})
+    assert (ending.code, ending.where, ending.hint) == (3, f"PIPER_{name}", f"did you mean PIPER_{meant}?")
+
+
+def test_no_variable_of_vault_is_taken_for_another(workspace: Path) -> None:
+    configure(workspace, f"general: {{vaultServerUrl: 'http://127.0.0.1:1', vaultPath: kv}}\nsteps: {{{PUSH}: {{sourceImageNameTags: ['a:1']}}}}")
+    keys = ["vaultPath", "vaultPaths", "vaultAuthRole", "vaultAuthRoles", "vaultAuthMount", "vaultAuthMethod", "vaultAppRoleID", "vaultPipelineName"]
+    for name in keys:
+        assert Ending(["run", PUSH, "--dry-run"], workspace, {f"PIPER_{name}": "token" if name.endswith("Method") else "x"}).message[:7] != "nothing"
 
 
 def test_a_misspelt_rule_among_the_parameters_as_json_does_too(workspace: Path) -> None:

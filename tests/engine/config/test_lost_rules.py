@@ -8,7 +8,7 @@ from towline.config.shape import shaped
 from towline.yaml_marks import load
 
 RULES = frozenset({"credentialHosts", "allowPlainHttp", "credentials", "enforcement", "allowedCredentialIds"})
-NAMES = Names(rules=RULES, keys=RULES | {"tool", "credentialHostel"},
+NAMES = Names(rules=RULES, bounds=frozenset({"vaultServerUrl"}), keys=RULES | {"tool", "credentialHostel", "vaultServerUrl"},
               steps=frozenset({"push", "deploy"}), stages=frozenset({"Build", "Release"}))
 
 
@@ -41,6 +41,8 @@ def team(text: str) -> Document:
     ("general: {allowedCredentialId: [a]}", "did you mean 'allowedCredentialIds'?"),
     ("hooks: {credentials: {bot: [a]}}", "no step reads credentials in the section hooks"),
     ("enforcement: warn", "enforcement stands in no section"),
+    ("general: {vaultServerURL: 'https://v.example'}", "nothing reads vaultServerURL, and the rule of the platform team in it does not count (did you mean"),
+    ("stages: {Release: {vaultServrUrl: 'https://v.example'}}", "did you mean 'vaultServerUrl'?"),
     ("team: {a: {allowPlainHttp: false}}", "move it to general, or begin the section's name with x-"),
 ])
 def test_a_rule_that_nothing_reads_is_found(text: str, words: str) -> None:
@@ -52,6 +54,7 @@ def test_a_rule_that_nothing_reads_is_found(text: str, words: str) -> None:
 @pytest.mark.parametrize("text", [
     "general: {credentialHosts: [a], tool: x, toool: y, credentialHostel: z}",
     "general: {credentialHosts: , allowPlainHttp: false, gitOps: {tool: x, credentialHost: y}, tool: {credentialHosts: image}, x-own: {credentialHosts: [a]}}",
+    "general: {vaultServerUrl: 'https://v.example', vaultUrl: b}\nhooks: {vaultServerUrl: a}\nsteps: {theirs: {vaultServerURL: a}}",
     "general: {credentialsId: a, vaultCredentialKeys: [b], credentialsIds: [c]}",
     "hooks: {credentials: {user: a}, enforcement: strict}\ncredentials: x\nenforcement: {a: b}\nteam: {credentials: [a], jenkins: {credentials: }}",
     "steps: {push: {credentialHosts: [a]}, theirs: {credentialHosts: [a], credentialHost: b}, pushh: {tool: x}}",
