@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -194,6 +195,12 @@ def test_an_older_build_leaves_what_is_deployed_as_well(shell: Shell) -> None:
     ending = shell.run(DEPLOY, *image, "--containerImageNameTag", "app:11", number="11")
     assert (ending.code, ending.result["status"]) == (8, "superseded"), ending.err
     assert (shell.folder / FOLDER / "deployment" / "Release" / "commit").read_text() == newer
+    shutil.rmtree(shell.folder / FOLDER)
+    (shell.folder / FOLDER / "deployment/Release/commit/x").mkdir(parents=True)
+    untold = shell.run(DEPLOY, *image, "--containerImageNameTag", "app:11", number="11")
+    assert (untold.code, untold.message) == (8, ending.message)  # which is what matters
+    assert "not all that later steps need to know is written (deployment/Release/commit" in untold.err
+    assert untold.result["pipelineEnvironment"]["deployment/Release/commit"] == newer
 
 
 def test_where_nothing_can_be_proven_the_step_says_so_and_goes_on(shell: Shell) -> None:
@@ -211,3 +218,86 @@ def test_the_home_gets_no_secret_and_the_workspace_nothing_more_than_ever(shell:
     assert kept
     assert not any(PASSWORD in text for text in kept)
     assert {path.name for path in shell.folder.iterdir()} == {".pipeline"}
+
+
+def _in_its_place(folder: Path, way: str) -> None:
+    """Something stands where the pipeline environment would be written."""
+    root = folder / FOLDER
+    if way == "a file":
+        root.write_text("x")
+    elif way == "a link out":
+        root.symlink_to(folder.parent)
+    elif way == "a link to itself":
+        root.symlink_to(root)
+    else:
+        root.parent.rename(folder / "moved")
+        root.parent.write_text("x")
+
+
+@pytest.mark.parametrize("way", ["a file", "a link out", "a link to itself", "a file above"])
+def test_nothing_is_published_where_later_steps_could_not_be_told(shell: Shell, way: str) -> None:
+    named = {
+        "containerRegistryUrl": shell.target.url, "containerImageNameTag": "app:1",
+        "sourceRegistryUrl": shell.staging.url, "sourceImageNameTags": "app:1",
+    }
+    words = {
+        DEPLOY: [f"--{name}={named[name]}" for name in list(named)[:2]],
+        PUSH: [f"--{name}={named[name]}" for name in list(named)[2:]],
+    }
+    project = (shell.folder / ".pipeline/config.yml").read_text()
+    _in_its_place(shell.folder, way)
+    (shell.folder / "config.yml").write_text(project)
+    for step, more in words.items():
+        ending = shell.run(step, *more, "--stage", "S", "--config", "config.yml")
+        assert ending.code in (3, 9)
+        assert "pipeline environment" in ending.message
+        assert ".pipeline" in ending.where
+        assert "unexpected" not in ending.message
+    assert not shell.target.seen("PUT")
+    assert not shell.git.requests
+
+
+@pytest.mark.parametrize("key", [
+    "container/targetImageNameTag", "container/targetImageDigests.json", "deployment/S/commit",
+    "deployment",
+])
+def test_what_is_published_all_the_same_is_said_to_be(shell: Shell, key: str) -> None:
+    """A folder stands where a value would be written, or a link out where its folder would."""
+    shell.leave(shell.built())
+    place = shell.folder / FOLDER / key
+    step = DEPLOY if "deployment" in key else PUSH
+    if step == DEPLOY:
+        assert shell.run(PUSH).code == 0
+    if key == "deployment":
+        place.symlink_to(shell.home)
+    else:
+        (place / "x").mkdir(parents=True)
+    ending = shell.run(step, "--stage", "S")
+    assert ending.code == (3 if key == "deployment" else 9)
+    assert ending.message.startswith("what this step publishes is published, but not all that later")
+    assert key.rpartition("/")[2] in ending.message
+    assert "run the step again" in ending.hint
+    result = ending.result
+    left = "deployment/S/commit" if step == DEPLOY else "container/targetImageDigests"
+    assert result["pipelineEnvironment"][left]
+    assert result["outputs"]["files" if step == DEPLOY else "images"]
+    if step == DEPLOY:
+        assert result["pipelineEnvironment"][left] == shell.git.git(
+            "rev-parse", "main", repository=shell.git.folder / "ops.git").strip()
+    (place.unlink if key == "deployment" else place.joinpath("x").rmdir)()
+    if key != "deployment":
+        place.rmdir()
+    again = shell.run(step, "--stage", "S")
+    assert (again.code, again.result["status"]) == (0, "unchanged"), again.err
+
+
+def test_a_deployment_without_a_stage_leaves_nothing_and_needs_no_place_for_it(shell: Shell) -> None:
+    shell.leave(shell.built())
+    assert shell.run(PUSH).code == 0
+    shell.git.requests.clear()
+    named = {"containerRegistryUrl": shell.target.url, "containerImageNameTag": "app:1"}
+    words = [f"--{name}={value}" for name, value in named.items()]
+    shutil.rmtree(shell.folder / FOLDER)
+    (shell.folder / FOLDER).write_text("x")
+    ending = shell.run(DEPLOY, *words)
+    assert (ending.code, ending.result["status"]) == (0, "success"), ending.err

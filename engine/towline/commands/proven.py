@@ -30,6 +30,11 @@ def write(call: Call, values: Mapping[str, object]) -> None:
     environment.write(call.folder, values)
 
 
+def check(call: Call) -> None:
+    """Pass where `write` can write into the workspace; raises ConfigError, MachineError."""
+    environment.check(call.folder)
+
+
 def _copy(call: Call) -> Copy:
     """The copy for the build as its CI system calls it; where none does, the commit that is checked out says what belongs together in a workspace."""
     found = build.facts(call)

@@ -38,7 +38,13 @@ from towline.config.resolve import resolve
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
 from towline.config.trust import rules_of
-from towline.errors import ConfigError, CredentialError, TowlineError, UsageError
+from towline.errors import (
+    ConfigError,
+    CredentialError,
+    MachineError,
+    TowlineError,
+    UsageError,
+)
 from towline.pipeline import stages
 from towline.pipeline.stages import Circumstances
 from towline.private_folder import sweep
@@ -227,24 +233,38 @@ def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str)
     sweep(call.environ)
     doing = "dry run" if arguments.dry_run else "runs"
     call.console.say(f"{schema.name}: {doing}{f' in stage {call.request.stage}' if call.request.stage else ''}: {why}")
-    started = time.monotonic()
+    started, step = time.monotonic(), dispatch.step(schema.name)
+    leaves = not call.requested and not arguments.dry_run  # in Jenkins the library does so
+    if leaves and step.leaves(task):
+        proven.check(call)  # before anything is published
     try:
-        outcome: Outcome = dispatch.step(schema.name).run(task)
+        outcome: Outcome = step.run(task)
     except TowlineError as fault:
         _show(call, arguments, fault.outputs)
-        _leave(call, arguments, fault.pipeline_environment)
+        if leaves and (lost := _leave(call, fault.pipeline_environment)):
+            call.console.warn(f"{lost.where}: {lost.message}; {lost.hint}")
         raise
     _show(call, arguments, outcome.outputs)
     status = "nothing was done" if arguments.dry_run else outcome.status
     call.console.say(f"{schema.name}: {status}: {outcome.summary} ({time.monotonic() - started:.2f} s)")
-    _leave(call, arguments, outcome.pipeline_environment)
-    return replace(outcome, outputs={**outcome.outputs, "why": why})
+    outputs = {**outcome.outputs, "why": why}
+    if leaves and (lost := _leave(call, outcome.pipeline_environment)):
+        lost.message = f"what this step publishes is published, but {lost.message}"
+        lost.hint += "; then run the step again: it leaves what is published already as it is"
+        lost.outputs, lost.pipeline_environment = outputs, outcome.pipeline_environment
+        raise lost
+    return replace(outcome, outputs=outputs)
 
 
-def _leave(call: Call, arguments: argparse.Namespace, values: Mapping[str, object]) -> None:
-    """Leave for later steps what this one says of the pipeline; in Jenkins the library does so."""
-    if not call.requested and not arguments.dry_run:
+def _leave(call: Call, values: Mapping[str, object]) -> TowlineError | None:
+    """Leave for later steps what this one says of the pipeline; gives the fault if it cannot."""
+    try:
         proven.write(call, values)
+    except (ConfigError, MachineError) as fault:
+        fault.message = (f"not all that later steps need to know is written ({', '.join(values)}): "
+                         f"{fault.message}")
+        return fault
+    return None
 
 
 def _show(call: Call, arguments: argparse.Namespace, outputs: Mapping[str, object]) -> None:

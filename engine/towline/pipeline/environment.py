@@ -69,12 +69,37 @@ def write(folder: Path, values: Mapping[str, object], place: str = FOLDER, put: 
             _remove(folder, stale)
 
 
+def check(folder: Path) -> None:
+    """Pass where values can be written into the workspace `folder`, as far as can be seen before.
+
+    Raises ConfigError, MachineError.
+    """
+    root = _root(folder, FOLDER)
+    ways = (path for path in (root, *root.parents) if path.is_relative_to(folder))
+    there = next(filter(os.path.lexists, ways), folder)
+    if not there.is_dir():
+        raise MachineError(
+            f"{there} is no folder, so the pipeline environment cannot be written",
+            where=FOLDER, hint="remove it: steps leave there what later ones need",
+        )
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise MachineError(
+            "the pipeline environment cannot be written", where=str(there),
+            hint="let this user write there: steps leave there what later ones need",
+        )
+
+
 def _root(folder: Path, place: str) -> Path:
     """The environment's folder; raises ConfigError where a link has put it outside of the workspace."""
     root = folder / place
-    if not root.resolve().is_relative_to(folder.resolve()):
+    if not _real(root).is_relative_to(_real(folder)):
         raise _led_out(place)
     return root
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads to; `resolve` raises RuntimeError for links that lead to each other."""
+    return Path(os.path.realpath(path))
 
 
 def _led_out(place: str) -> ConfigError:
@@ -107,7 +132,7 @@ def _place(root: Path, key: str) -> Path:
     parts = key.split("/")
     bad = any(not part or part.startswith(".") or "\\" in part or "\0" in part for part in parts)
     path = root.joinpath(*parts)
-    if bad or key.endswith(_JSON) or not path.parent.resolve().is_relative_to(root.resolve()):
+    if bad or key.endswith(_JSON) or not _real(path.parent).is_relative_to(_real(root)):
         raise ConfigError(f"{key!r} cannot be a key of the pipeline environment", where=FOLDER, hint="use names like container/imageNameTag")
     return path
 

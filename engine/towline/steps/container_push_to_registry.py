@@ -49,6 +49,12 @@ def run(task: Task) -> Outcome:
     return replace(outcome, pipeline_environment={**outcome.pipeline_environment, **promoted})
 
 
+def leaves(task: Task) -> bool:
+    """Whether the step writes into the pipeline environment: always."""
+    del task
+    return True
+
+
 def _images(task: Task) -> list[str]:
     """Every image that was pushed last, where neither a setting nor a script names one; else that one."""
     every = _pushed_last(task) and not task.settings.given("dockerImage")

@@ -59,6 +59,11 @@ def run(task: Task) -> Outcome:
     return outcome(done, stage=task.stage, dry_run=task.dry_run, seconds=seconds)
 
 
+def leaves(task: Task) -> bool:
+    """Whether the step writes into the pipeline environment: under its stage."""
+    return bool(task.stage)
+
+
 def _late() -> TowlineError:
     return GitUnreachable("the deployments have not been done within the pushDeadline of each of them together",
                           hint="look for a chart or a file that takes long, or deploy fewer in one step")

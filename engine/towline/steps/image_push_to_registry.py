@@ -55,6 +55,12 @@ def run(task: Task) -> Outcome:
     )
 
 
+def leaves(task: Task) -> bool:
+    """Whether the step writes into the pipeline environment: always."""
+    del task
+    return True
+
+
 _Place = tuple[Registry, str]
 
 

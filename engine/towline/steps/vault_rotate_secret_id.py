@@ -52,6 +52,12 @@ def run(task: Task) -> Outcome:
             return _renew(task, ids, held, store, replace(login, origin="the new secret id", fresh=True))
 
 
+def leaves(task: Task) -> bool:
+    """Whether the step writes into the pipeline environment: never."""
+    del task
+    return False
+
+
 def _late() -> TowlineError:
     return MachineError(f"Vault and Jenkins have not done all of it within {_SECONDS:.0f} seconds",
                         hint="see which of them is that slow, and run the step again")

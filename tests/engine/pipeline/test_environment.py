@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from towline.errors import ConfigError, MachineError
-from towline.pipeline.environment import FOLDER, read, write
+from towline.pipeline.environment import FOLDER, check, read, write
 
 VALUES = {
     "artifactVersion": "1.2.3+7",
@@ -197,3 +199,29 @@ def test_an_environment_that_a_link_puts_elsewhere_is_neither_read_nor_written(t
     with pytest.raises(ConfigError, match="leads out of the workspace"):
         write(workspace, {"artifactVersion": "2"})
     assert (other / "artifactVersion").read_text() == "1"
+
+
+def test_a_workspace_that_cannot_be_written_to_is_seen_before(tmp_path: Path) -> None:
+    """By a user who may only read there, as in a mount of somebody else's."""
+    check(tmp_path)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / ".pipeline").mkdir()
+    (tmp_path / ".pipeline").chmod(0o555)
+    tmp_path.chmod(0o755)
+    code = (
+        "import os, sys, pathlib\n"
+        "from towline.errors import MachineError\n"
+        "from towline.pipeline.environment import check\n"
+        "os.chdir(sys.argv[1])\n"
+        "os.geteuid() or (os.setgroups([]), os.setgid(65534), os.setuid(65534))\n"
+        "try:\n"
+        "    check(pathlib.Path('.'))\n"
+        "except MachineError as fault:\n"
+        "    print(fault.where, fault.message)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == ".pipeline the pipeline environment cannot be written\n", done.stderr
+    with pytest.raises(MachineError, match="cannot be written"):
+        check(tmp_path / "gone")
