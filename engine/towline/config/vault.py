@@ -121,9 +121,24 @@ def _trusted(step: StepSchema, metadata: StepSchema, inputs: Inputs, ask: Ask) -
     values = settled(step, [layer for layer in ordered(step, inputs) if layer.trusted])
     sure = frozenset(path for one in ask(step, settings, values) for path in one.paths)
     properties = properties_of(step, settings, values)
-    roots = (interpolate(text, properties) or text.partition("$(")[0].rpartition("/")[0]  # else the part that the project cannot change
-             for text in (settings.text("vaultPath"), settings.text("vaultBasePath")))
-    return sure, tuple(filter(None, (clean(root, "") for root in roots)))
+    roots = (_bound(settings.text(name), properties) for name in ("vaultPath", "vaultBasePath"))
+    return sure, tuple(filter(None, roots))
+
+
+def _bound(text: str, properties: Mapping[str, str]) -> str:
+    """A root with each `$(x)` replaced that trusted layers know; empty where it begins with one that they do not, or has no end."""
+    for _ in range(_DEPTH):
+        text = _PROPERTY.sub(lambda found: properties.get(found[1], found[0]), text)
+        if len(text) > _LENGTH:
+            return ""
+    root = clean(text, "")
+    return "" if root.startswith("$(") else root
+
+
+def _is_below(path: str, bound: str) -> bool:
+    """Whether the path is the root or below it: what the project chooses of that is a part of a name."""
+    parts = [re.escape(part) for part in _PROPERTY.split(bound)[::2]]
+    return re.fullmatch(f"{'[^/]+'.join(parts)}(?:/.*)?", path) is not None
 
 
 def admit(plan: Plan, addressees: Addressees, login: VaultLogin, bound: Mapping[str, str] | None = None) -> None:
@@ -150,16 +165,17 @@ def path_word(rules: Rules, path: str, origin: str, *, settings: Settings, bound
     patterns, space = settings.texts(PATHS), settings.text(NAMESPACE).strip("/")
     if any(change.match(pattern, [path, *([f"{space}/{path}"] if space else [])]) for pattern in patterns):
         return Word(by=f"{PATHS} of a trusted layer")
-    if not patterns and any(f"{path}/".startswith(f"{bound}/") for bound in bounds):
+    if not patterns and any(_is_below(path, bound) for bound in bounds):
         return Word(by="it is below a path of a trusted layer")
     standing = rules.standing()
     if not patterns and not bounds and standing.project and not rules.strict:
         return Word(by=f"the project ({origin}), for {standing.build}", line=f"Vault is asked for {path}: named by {origin}, for {standing.build}")
     others = f"{PATHS} has {', '.join(patterns)}" if patterns else f"trusted layers name {', '.join(bounds)}" if bounds else ""
     why = others or (f"{STRICT} is set" if standing.project else standing.build)
+    beside = patterns or [f"{_PROPERTY.sub('*', bound)}/**" for bound in bounds]
     return or_warn(rules, standing, Refused(
         f"Vault is not asked for {path}, which nothing names but {origin}", where=origin, why=why,
-        hint=f"allow it by {allow_line(PATHS, path, beside=patterns or [f'{bound}/**' for bound in bounds])}, or set skipVault", allow=(PATHS, path, ""),
+        hint=f"allow it by {allow_line(PATHS, path, beside=beside)}, or set skipVault", allow=(PATHS, path, ""),
     ))
 
 

@@ -233,7 +233,11 @@ def test_where_that_is_new_it_is_a_warning_under_enforcement_warn() -> None:
     ("vaultPath: kv/mine", "kv/mine", ""), ("vaultPath: kv/mine", "kv/mine/below", ""), ("vaultBasePath: kv", "kv/other", ""),
     ("vaultPath: kv/mine", "kv/mineral", "trusted layers name kv/mine"), ("vaultPath: kv/mine", "kv/other", "trusted layers name kv/mine"),
     ("vaultPath: 'kv/$(vaultPipelineName)', vaultPipelineName: mine", "kv/mine/x", ""),
-    ("vaultPath: 'kv/team-$(space)'", "kv/team-x", ""), ("vaultPath: 'kv/team/$(space)'", "kv/other", "trusted layers name kv/team"),
+    ("vaultPath: 'kv/team-$(space)'", "kv/team-x", ""), ("vaultPath: 'kv/team/$(space)'", "kv/other", "trusted layers name kv/team/$(space)"),
+    ("vaultPath: 'kv/team-$(space)'", "kv/payroll", "trusted layers name kv/team-$(space)"), ("vaultPath: 'kv/team-$(space)'", "kv/team-x/y", ""),
+    ("vaultPath: 'kv/$(space)/ci'", "kv/x/ci/y", ""), ("vaultPath: 'kv/$(space)/ci'", "kv/x/y", "trusted layers name kv/$(space)/ci"),
+    ("vaultPath: 'kv/$(unit)-$(space)', vaultPipelineName: '$(space)'", "kv/x-y", ""), ("vaultPath: '$(space)/ci'", "kv/ci", "branch x is built"),
+    ("vaultPath: 'kv/team.$(space)'", "kv/team-x", "trusted layers name kv/team.$(space)"),
     ("vaultPaths: ['kv/*/deploy']", "kv/x", ""), ("vaultPaths: ['kv/**']", "kv/x/y", ""), ("vaultPaths: ['kv/*']", "kv/x", "vaultPaths has kv/*"),
     ("vaultPath: kv/mine, vaultPaths: ['kv/x/**']", "kv/mine/y", "vaultPaths has kv/x/**"), ("vaultPath: kv/mine, vaultPaths: ['kv/x/**']", "kv/mine", ""),
     ("", "kv/x", "branch x is built"), ("strictCredentials: true", "kv/x", "branch x is built"),
@@ -247,6 +251,7 @@ def test_the_project_chooses_paths_below_those_of_the_platform_team(team: str, p
         admitted(f"vaultPath: {path}", rules)
     assert f"Vault is not asked for {path}/deploy, which nothing names but config.yml:1: {said}" in caught.value.message
     there = said.removeprefix("vaultPaths has ").replace("trusted layers name ", "").split() if "kv/" in said else []
+    there = [f"{one.replace('$(space)', '*')}/**" if "$(" in one else one for one in there]
     beside = "".join(f"'{one if '*' in one else f'{one}/**'}', " for one in there)  # a list in the place of theirs keeps what they allow
     assert f"`general: {{vaultPaths: [{beside}'{path}/deploy']}}`" in caught.value.hint
 
