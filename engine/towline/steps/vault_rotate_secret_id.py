@@ -127,8 +127,9 @@ def _life(held: SecretId) -> str:
 
 
 def _days(time: timedelta) -> str:
-    hours = max(0, round(time.total_seconds() / 3600))
-    return f"{hours} hours" if hours < 48 else f"{round(hours / 24)} days"
+    minutes = max(0, round(time.total_seconds() / 60))
+    number, unit = (minutes, "minute") if minutes < 120 else (round(minutes / 60), "hour") if minutes < 2880 else (round(minutes / 1440), "day")
+    return f"{number} {unit}{'s' * (number != 1)}"
 
 
 def _now() -> datetime:

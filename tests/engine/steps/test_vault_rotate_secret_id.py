@@ -369,3 +369,11 @@ def test_plain_http_is_for_this_machine_alone(world: World) -> None:
     world.configure("vaultDisableOverwrite: true, jenkinsUrl: 'http://jenkins.example'")
     ending = world.run()
     assert (ending.code, "would go over plain http to jenkins.example" in ending.message) == (4, True)
+
+
+@pytest.mark.parametrize(("time", "said"), [
+    (timedelta(seconds=-5), "0 minutes"), (timedelta(seconds=70), "1 minute"), (timedelta(hours=1), "60 minutes"),
+    (timedelta(hours=2), "2 hours"), (timedelta(hours=47), "47 hours"), (timedelta(days=2), "2 days"), (timedelta(days=20), "20 days"),
+])
+def test_a_time_is_told_in_the_unit_that_says_something(time: timedelta, said: str) -> None:
+    assert vault_rotate_secret_id._days(time) == said
