@@ -104,15 +104,24 @@ def _root(folder: Path) -> Path | None:
 
 
 def _is_submodule(place: Path) -> bool:
-    """Whether what is checked out there is a submodule of a repository around it."""
+    """Whether what is checked out there is a submodule of a checkout around it, be that a clone or a work tree beside one."""
+    there = _git_folder(place)
+    around = (_git_folder(outer) for outer in place.resolve().parents)
+    return there is not None and any(
+        outer is not None and there.is_relative_to(outer / "modules") for outer in around
+    )
+
+
+def _git_folder(place: Path) -> Path | None:
+    """Where the repository of a checkout is: its `.git`, or what that file leads to; None where there is none."""
+    entry = place.resolve() / ".git"
     try:
-        if not (place / ".git").is_file():
-            return False
-        leads = (place / ".git").read_text(encoding="utf-8").removeprefix("gitdir:").strip()
-    except (OSError, UnicodeDecodeError):
-        return False
-    there = Path(os.path.normpath(place / leads))
-    return any(there.is_relative_to(outer / ".git" / "modules") for outer in place.parents)
+        if entry.is_dir():
+            return entry.resolve()
+        leads = entry.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+        return Path(os.path.realpath(entry.parent / leads))
+    except (OSError, ValueError):  # a null byte, or no text
+        return None
 
 
 def _address(name: str, email: str) -> str:

@@ -201,6 +201,30 @@ def test_a_submodule_is_a_part_of_the_checkout_around_it(clone: Path) -> None:
     assert [one.message.strip() for one in history(clone / "sub", ENVIRON)] == ["Begin"]
 
 
+@pytest.mark.parametrize("where", ["a work tree", "a submodule of one", "a link", "a clone whose .git lies elsewhere"])
+def test_a_submodule_of_another_checkout_is_a_part_of_that_one(clone: Path, where: str) -> None:
+    """Git keeps it where the repository of the checkout is, which is not always below `.git`."""
+    allowed = ("-c", "protocol.file.allow=always", "submodule", "--quiet")
+    inner, other, beside = clone.parent / "inner", clone.parent / "other", clone.parent / "beside"
+    for folder in (inner, other):
+        folder.mkdir()
+        git(folder, "init", "--quiet", "--initial-branch=evil")
+        commit(folder, "Evil")
+    git(other, *allowed, "add", str(inner), "within")
+    commit(other, "Evil")
+    git(clone, "worktree", "add", "--quiet", "--detach", str(beside))
+    if where == "a clone whose .git lies elsewhere":
+        git(clone, "init", "--quiet", f"--separate-git-dir={clone.parent / 'apart'}")
+    around = clone if where in ("a link", "a clone whose .git lies elsewhere") else beside
+    git(around, *allowed, "add", str(other), "deep/sub")
+    git(around, *allowed, "update", "--init", "--recursive")
+    (around / "link").symlink_to("deep/sub")
+    sub = around / {"a submodule of one": "deep/sub/within", "a link": "link"}.get(where, "deep/sub")
+    assert (sub / ".git").is_file()
+    assert default_branch(sub, ENVIRON) == "trunk"
+    assert [one.message.strip() for one in history(sub, ENVIRON)] == ["Begin"]
+
+
 def test_a_work_tree_beside_the_clone_is_a_checkout(clone: Path) -> None:
     git(clone, "worktree", "add", "--quiet", "--detach", "../beside")
     assert default_branch(clone.parent / "beside", ENVIRON) == "trunk"
