@@ -21,6 +21,7 @@ from towline.errors import MachineError, TowlineError
 from towline.files import in_workspace, write_whole
 from towline.pipeline import environment
 from towline.secret_names import secret_texts
+from towline.ways import writable
 
 _OWN = Path("towline", "builds")
 _NAME = re.compile(r"[0-9a-f]{32}")
@@ -35,11 +36,11 @@ class Copy:
         words = "\0".join((str(workspace.resolve()), *build))
         self._name = hashlib.sha256(words.encode(errors="replace")).hexdigest()[:32]
         self._workspace = workspace
-        self._base = _base(environ, workspace)
+        self._base, self._keepers = _base(environ, workspace)
 
     def read(self) -> dict[str, object]:
         """What was kept; nothing where there is no copy, or none that this user alone can have written."""
-        if self._base is None or not _is_private(self._folder) or not _is_private(self._folder.parent):
+        if self._base is None or not self._is_private():
             return {}
         try:
             return environment.read(self._folder, "")
@@ -58,10 +59,16 @@ class Copy:
             _sweep(self._folder.parent)
         except OSError as fault:
             raise MachineError(f"{fault.strerror}", where=str(fault.filename), hint=_HINT) from fault
-        if not _is_private(self._folder) or not _is_private(self._folder.parent):
-            raise MachineError("others can write there", where=str(self._folder), hint=_HINT)
+        if not self._is_private():
+            where = writable(self._folder, self._keepers) or self._folder
+            raise MachineError("others can write there", where=str(where), hint=_HINT)
         open_values = {key: None if any(secret_texts({key: value})) else value for key, value in values.items()}  # nor what it was before
         environment.write(self._folder, open_values, "", partial(write_whole, mode=0o600, lasting=False))
+
+    def _is_private(self) -> bool:
+        """Whether this user alone can have written what is there, or put another folder in its place."""
+        both = _is_own(self._folder) and _is_own(self._folder.parent)
+        return both and writable(self._folder, self._keepers) is None
 
     @property
     def _folder(self) -> Path:
@@ -72,15 +79,31 @@ class Copy:
 _HINT = "set XDG_STATE_HOME on the agent to a folder of this user that lies outside of every workspace"
 
 
-def _base(environ: Mapping[str, str], workspace: Path) -> Path | None:
-    """The first of the user's own places for it that lies outside of the workspace; on GitHub a job's own, which the runner empties."""
+def _base(environ: Mapping[str, str], workspace: Path) -> tuple[Path | None, frozenset[int]]:
+    """The first of the user's own places for it outside of the workspace that nobody else can write to, and who else may own what is above.
+
+    On GitHub a job's own comes first, which the runner empties; in a container the runner is another
+    user there, who is no stranger: the job is his. Where others can write to all, it is the first.
+    """
     home = environ.get("HOME", "")
-    places = (environ.get(_RUNNER, ""), environ.get("XDG_STATE_HOME", ""), f"{home}/.local/state" if home else "")
-    found = (Path(place) for place in places if place.startswith("/"))
-    return next((place for place in found if not in_workspace(place / _OWN, workspace)), None)
+    runner = environ.get(_RUNNER, "")
+    places = (runner, environ.get("XDG_STATE_HOME", ""), f"{home}/.local/state" if home else "")
+    found = [
+        (Path(place), _owner(place) if place == runner else frozenset[int]())
+        for place in places
+        if place.startswith("/") and not in_workspace(Path(place) / _OWN, workspace)
+    ]
+    private = [one for one in found if writable(one[0] / _OWN, one[1]) is None]
+    return next(iter((*private, *found)), (None, frozenset()))
 
 
-def _is_private(folder: Path) -> bool:
+def _owner(place: str) -> frozenset[int]:
+    with contextlib.suppress(OSError):
+        return frozenset({Path(place).stat().st_uid})
+    return frozenset()
+
+
+def _is_own(folder: Path) -> bool:
     """Whether it is a folder, and none but this user can write into it."""
     try:
         status = folder.lstat()

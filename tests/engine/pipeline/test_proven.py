@@ -16,7 +16,7 @@ VALUES: dict[str, object] = {"container/targetRegistryUrl": "https://r", "contai
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Path]:
-    (tmp_path / "home").mkdir()
+    (tmp_path / "home").mkdir(mode=0o755)
     folder = tmp_path / "workspace"
     folder.mkdir()
     before = os.umask(0)  # even so nobody else may write there
@@ -79,7 +79,7 @@ def test_another_workspace_has_facts_of_its_own_and_a_link_to_this_one_has_these
 @pytest.mark.parametrize("variable", ["RUNNER_TEMP", "XDG_STATE_HOME"])
 def test_the_places_are_the_job_s_own_then_the_user_s(workspace: Path, variable: str) -> None:
     first, home = workspace.parent / "first", workspace.parent / "home"
-    first.mkdir()
+    first.mkdir(mode=0o755)
     Copy(workspace, BUILD, {variable: str(first), "HOME": str(home)}).keep(VALUES)
     assert (list(home.iterdir()), (first / "towline" / "builds").is_dir()) == ([], True)
     assert Copy(workspace, BUILD, {variable: str(first)}).read() == VALUES
@@ -102,7 +102,7 @@ def test_what_lies_in_the_workspace_proves_nothing(workspace: Path, environ: dic
 
 
 def test_a_home_in_the_workspace_is_passed_over_for_a_better_place(workspace: Path) -> None:
-    (workspace.parent / "state").mkdir()
+    (workspace.parent / "state").mkdir(mode=0o755)
     copy(workspace, RUNNER_TEMP=str(workspace), XDG_STATE_HOME=str(workspace.parent / "state"), HOME=str(workspace)).keep(VALUES)
     assert (list(workspace.iterdir()), (workspace.parent / "state" / "towline").is_dir()) == ([], True)
 
@@ -117,6 +117,51 @@ def test_a_folder_that_others_can_write_into_proves_nothing(workspace: Path, mod
             copy(workspace).keep(VALUES)
         folder.chmod(0o700)
     assert copy(workspace).read() == VALUES
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o2777, 0o702])
+@pytest.mark.parametrize("folder", ["home", "home/.local", "home/.local/state", "home/.local/state/towline"])
+def test_a_folder_above_that_others_can_write_into_proves_nothing(workspace: Path, folder: str, mode: int) -> None:
+    """What is below could be renamed, and another folder put there."""
+    copy(workspace).keep(VALUES)
+    there = workspace.parent / folder
+    there.chmod(mode)
+    assert copy(workspace).read() == {}
+    with pytest.raises(MachineError, match="others can write there") as caught:
+        copy(workspace).keep(VALUES)
+    assert caught.value.where == str(there)
+    there.chmod(0o1777)  # as /tmp: each may rename what is his
+    assert copy(workspace).read() == VALUES
+
+
+def test_a_place_that_others_can_write_to_is_passed_over_for_a_better_one(workspace: Path) -> None:
+    """A volume for the work of a runner in a cluster is one; its home is not."""
+    volume, home = workspace.parent / "volume", workspace.parent / "home"
+    (volume / "temp").mkdir(parents=True)
+    (volume / "temp").chmod(0o755)
+    volume.chmod(0o777)
+    copy(workspace, RUNNER_TEMP=str(volume / "temp"), HOME=str(home)).keep(VALUES)
+    assert (list((volume / "temp").iterdir()), copy(workspace).read()) == ([], VALUES)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_another_user_s_folder_above_proves_nothing_but_for_the_runner_s_own(workspace: Path) -> None:
+    """In a container of GitHub the job is root, and its temporary folder belongs to the runner's user."""
+    there = workspace.parent / "home"
+    copy(workspace).keep(VALUES)
+    os.chown(there, 12345, 12345)
+    assert copy(workspace).read() == {}
+    os.chown(there, 0, 0)
+    work = workspace.parent / "work"
+    (work / "temp").mkdir(parents=True)
+    for folder in (work, work / "temp"):
+        folder.chmod(0o755)
+        os.chown(folder, 12345, 12345)
+    temp = str(work / "temp")
+    copy(workspace, RUNNER_TEMP=temp).keep(VALUES)
+    assert copy(workspace, RUNNER_TEMP=temp).read() == VALUES
+    os.chown(work, 12346, 12346)
+    assert copy(workspace, RUNNER_TEMP=temp).read() == {}
 
 
 def test_a_link_in_its_place_proves_nothing(workspace: Path) -> None:
