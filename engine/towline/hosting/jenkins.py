@@ -94,7 +94,6 @@ class CredentialStore:
         """
         data = self._with(self._read(), secret)
         headers = {**self._headers, **self._crumb(), "Content-Type": "application/xml"}
-        self.may_hold = True
         self._send(HttpRequest(method="POST", url=self.slot.address, headers=headers, body=data))
         try:
             self._read()
@@ -132,11 +131,15 @@ class CredentialStore:
         return {name: crumb, **({"Cookie": cookies} if cookies else {})}  # it counts within one session
 
     def _send(self, request: HttpRequest) -> None:
-        """Until Jenkins says that it has taken it, or has not: the same once more does no harm, but may not hide that the first was taken."""
+        """Until Jenkins says that it has taken it, or has not: the same once more does no harm, but may not hide that the first was taken.
+
+        With 429 it has not, and may take it later.
+        """
         why = ""
         for attempt in range(_TRIES):
-            if why:
+            if attempt:
                 self._transport.clock.sleep(pause(attempt, self._transport.clock))
+            self.may_hold = True
             try:
                 status, _, _ = self._ask(request)
             except JenkinsUnreachable as fault:
@@ -144,16 +147,21 @@ class CredentialStore:
                 continue
             if 200 <= status < 300:
                 return
-            if 400 <= status < 500 and status not in (408, 429) and not why:
+            if 400 <= status < 500 and status != 408 and not why:
                 self.may_hold = False
-                self._refuse(status, "change")
-            why = f"it answers with HTTP {status}"
-        raise self._not_known(why)
+                if status != 429:
+                    self._refuse(status, "change")
+            else:
+                why = f"it answers with HTTP {status}"
+        if why:
+            raise self._not_known(why)
+        self._refuse(429, "change")
 
     def _ask(self, request: HttpRequest) -> tuple[int, bytes, str]:
         """Status, body and cookies of the answer."""
         try:
             with self._transport.request(request) as response:
+                self._transport.heed(request.url, response)  # it does so itself only where it asks again
                 cookies = "; ".join(one.partition(";")[0].strip() for one in response.headers.get_all("Set-Cookie", []))
                 return response.status, response.read_capped(_BODY), cookies
         except TransportError as fault:
@@ -166,6 +174,8 @@ class CredentialStore:
             what = f"has no credential {self.slot.id!r} in the domain {self.slot.domain!r}, or {self._login.username!r} may not see it"
             raise ConfigError(f"Jenkins at {self.host} {what}", where=self.slot.address,
                               hint="check the id, jenkinsCredentialDomain, and that jenkinsUrl leads to the folder that holds it")
+        if status in (408, 429):
+            raise JenkinsUnreachable(f"Jenkins at {self.host} has taken no request for now (HTTP {status})", where=self.slot.url)
         if status >= 500:
             raise JenkinsUnreachable(f"Jenkins at {self.host} cannot answer (HTTP {status})", where=self.slot.url)
         if 300 <= status < 400:

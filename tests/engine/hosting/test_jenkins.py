@@ -108,10 +108,51 @@ def test_an_answer_that_is_lost_is_asked_for_again(server: JenkinsServer, fault:
     assert (server.secret("vault-secret-id"), server.count("POST")) == (NEW, 3)
 
 
-@pytest.mark.parametrize("fault", [CutAnswer(after=None), Status(code=503), Status(code=302), Status(code=429)])
+@pytest.mark.parametrize("fault", [CutAnswer(after=None), Status(code=503), Status(code=302), Status(code=408)])
 def test_where_nobody_knows_whether_it_was_taken_that_is_said(server: JenkinsServer, fault: CutAnswer | Status) -> None:
     server.fault = on("POST", CONFIG, fault, times=99)
     with pytest.raises(NotKnown, match="nobody knows whether Jenkins"):
+        put(server)
+
+
+def store_of(server: JenkinsServer, transport: Transport) -> CredentialStore:
+    login = Login(username="rotator", password=server.users["rotator"].token, origin="PIPER_jenkinsToken")
+    return CredentialStore(Slot(url=server.url, domain="_", id="vault-secret-id"), login, transport)
+
+
+def test_a_jenkins_that_has_too_much_to_do_is_asked_again_when_it_says(server: JenkinsServer) -> None:
+    clock = FakeClock()
+    server.fault = on("POST", CONFIG, Status(code=429, headers={"Retry-After": "40"}), times=2)
+    with Transport(clock=clock.clock, read=10) as transport:
+        store_of(server, transport).put(NEW)
+    assert (server.secret("vault-secret-id"), server.count("POST")) == (NEW, 3)
+    assert 80 <= sum(clock.sleeps) < 90
+
+
+@pytest.mark.parametrize("then", [Status(code=429), Status(code=403)])
+def test_where_it_has_too_much_to_do_for_good_it_has_not_taken_it(server: JenkinsServer, then: Status) -> None:
+    first = on("POST", CONFIG, Status(code=429), times=1)
+    others = on("POST", CONFIG, then, times=99)
+    server.fault = lambda record: first(record) or others(record)
+    with Transport(clock=FakeClock().clock, read=10) as transport:
+        store = store_of(server, transport)
+        with pytest.raises(CredentialError) as caught:
+            store.put(NEW)
+    assert not isinstance(caught.value, NotKnown)
+    assert f"HTTP {then.code}" in caught.value.message
+    assert (store.may_hold, server.secret("vault-secret-id")) == (False, "the old one")
+
+
+def test_too_much_to_do_behind_a_lost_answer_does_not_say_that_nothing_was_taken(server: JenkinsServer) -> None:
+    lost, busy = on("POST", CONFIG, CutAnswer(after=None), times=1), on("POST", CONFIG, Status(code=429), times=99)
+    server.fault = lambda record: lost(record) or busy(record)
+    with pytest.raises(NotKnown):
+        put(server)
+
+
+def test_where_it_has_too_much_to_do_to_be_read_the_rights_are_not_to_blame(server: JenkinsServer) -> None:
+    server.fault = on("GET", CONFIG, Status(code=429), times=99)
+    with pytest.raises(JenkinsUnreachable, match="HTTP 429"):
         put(server)
 
 
