@@ -42,10 +42,10 @@ def run(task: Task) -> Outcome:
         ids = SecretIds(access)
         held = ids.look(login.proof())
         if not _due(task, held):
+            _look_ahead(task, slot)
             return Outcome(status=UNCHANGED, summary=f"the secret id of the AppRole {held.role} {_life(held)}", outputs=_outputs(slot, held))
-        with Transport(read=30, network=_network(task), hide=task.console.hide) as transport:
-            store = CredentialStore(slot, _jenkins_login(task, slot), transport)
-            store.check()  # before there is anything to store
+        with _transport(task) as transport:
+            store = _store(task, slot, transport)  # before there is anything to store
             if task.dry_run:
                 return Outcome(status=SUCCESS, summary=f"the secret id of the AppRole {held.role}, which {_life(held)}, would be renewed",
                                outputs=_outputs(slot, held))
@@ -61,6 +61,26 @@ def leaves(task: Task) -> bool:
 def _late() -> TowlineError:
     return MachineError(f"Vault and Jenkins have not done all of it within {_SECONDS:.0f} seconds",
                         hint="see which of them is that slow, and run the step again")
+
+
+def _look_ahead(task: Task, slot: Slot) -> None:
+    """Warn where Jenkins would not take one today: on the day that it is due it may be too late to mend that."""
+    try:
+        with _transport(task) as transport:
+            _store(task, slot, transport)
+    except (CredentialError, ConfigError) as fault:
+        task.console.warn(f"the secret id is not due yet, but could not be renewed: {fault.message}; {fault.hint}")
+
+
+def _transport(task: Task) -> Transport:
+    return Transport(read=30, network=_network(task), hide=task.console.hide)
+
+
+def _store(task: Task, slot: Slot, transport: Transport) -> CredentialStore:
+    """Jenkins' store, which has the credential and shows it to this user; raises CredentialError and ConfigError."""
+    store = CredentialStore(slot, _jenkins_login(task, slot), transport)
+    store.check()
+    return store
 
 
 def _renew(task: Task, ids: SecretIds, held: SecretId, store: CredentialStore, login: VaultLogin) -> Outcome:

@@ -124,7 +124,36 @@ def test_a_second_run_does_nothing(world: World) -> None:
     world.jenkins.forget()
     ending = world.run()
     assert (ending.result["status"], ending.result["outputs"]["renewed"]) == ("unchanged", False)
-    assert (world.held, world.accessors(), world.jenkins.requests) == (held, ids, ())
+    assert (world.held, world.accessors(), world.jenkins.count("POST")) == (held, ids, 0)
+    assert "warning" not in ending.err
+
+
+@pytest.mark.parametrize(("what", "said"), [
+    ("a wrong token", "does not let '****' read the credential 'the-secret' (HTTP 401)"),
+    ("another domain", "has no credential 'the-secret' in the domain 'other'"),
+    ("no Jenkins", "Jenkins at 127.0.0.1:1 cannot be reached"), ("another host", "is not sent to jenkins.example"),
+])
+def test_where_jenkins_would_not_take_one_that_is_a_warning_until_it_is_due(world: World, what: str, said: str) -> None:
+    """A token that has ended is told while there is time to mend it, and fails no build before."""
+    login = {"userId": "jenkins-bot", "token": world.user.token}
+    if what == "a wrong token":
+        world.jenkins.users.clear()
+    elif what == "another domain":
+        world.configure("jenkinsCredentialDomain: other")
+    elif what == "no Jenkins":
+        world.vault.put("team/jenkins", jenkinsUrl="http://127.0.0.1:1", **login)
+    else:
+        world.vault.put("team/jenkins", url=world.jenkins.url, **login)
+        world.configure("vaultDisableOverwrite: true, jenkinsUrl: 'https://jenkins.example'")
+    held, ids = world.held, world.accessors()
+    early = world.run()
+    assert (early.code, early.result["status"]) == (0, "unchanged"), early.err
+    assert "warning: the secret id is not due yet, but could not be renewed: " in early.err
+    assert said in early.err
+    world.later(6)
+    late = world.run()
+    assert (late.code in (3, 4), said in late.message) == (True, True), late.message
+    assert (world.held, world.accessors()) == (held, ids)
 
 
 def test_where_secret_ids_never_live_that_long_they_are_renewed_at_half_of_it(world: World) -> None:
