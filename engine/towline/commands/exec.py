@@ -13,7 +13,7 @@ from towline.commands import build
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
 from towline.commands.orchestrator import stage_of
-from towline.commands.project import documents, pipeline_environment, tell_of_files
+from towline.commands.project import documents, pipeline_environment, tell_of_files, unknown_stage
 from towline.commands.standing import standing_of
 from towline.commands.vault import entered
 from towline.config.catalog import load_schema, other_steps, step_names, vault_schema
@@ -79,6 +79,8 @@ def _program(call: Call) -> str:
     found = name if "/" in name else find(name, call.environ)
     if not found:
         raise MachineError(f"there is no program {name} on PATH", hint="write its path, ./NAME for one of the workspace, or install it")
+    if not Path(found).exists():  # before anybody logs in for it
+        raise MachineError(f"there is no file {name}", hint="correct the path: it is one from here, or an absolute one")
     return found
 
 
@@ -87,6 +89,8 @@ def _held(arguments: argparse.Namespace, call: Call) -> Mapping[str, str]:
     schema = with_keys(_schema(arguments.step))
     known, values = documents(call, arguments.config), pipeline_environment(call)
     tell_of_files(call, known)
+    if hint := unknown_stage(call.request.stage, known):
+        call.console.warn(f"nothing is configured for stage {call.request.stage!r}: {hint}")
     sign = build.change_request(call, arguments.change_request)
     standing = standing_of(known, cache(lambda: circumstances(call, values, branch=arguments.branch, sign=sign, config=arguments.config)), sign)
     inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ, parameters={}, flags={},

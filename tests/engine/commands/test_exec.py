@@ -89,6 +89,16 @@ def test_it_has_the_credentials_and_all_that_the_caller_has_but_the_login(place:
     assert place.result["outputs"] == {"variables": [name for name in held if name.startswith("PIPER_")]}
 
 
+def test_a_stage_that_nobody_knows_is_told(place: Place) -> None:
+    code, _, err = place.run("true", flags=("--branch", "main", "--stage", "Acceptnce"))
+    assert (code, "warning: nothing is configured for stage 'Acceptnce': did you mean 'Acceptance'?" in err) == (0, True), err
+
+
+def test_a_path_without_a_program_is_a_fault_before_anybody_logs_in(place: Place) -> None:
+    code, _, err = place.run("./gradlew", flags=("--branch", "main"))
+    assert (code, "there is no file ./gradlew" in err, "Vault" in err) == (9, True, False), err
+
+
 def test_sections_of_the_stage_and_of_a_step_count(place: Place) -> None:
     steps = "steps: {npmExecuteEndToEndTests: {vaultTestCredentialPath: tests, vaultTestCredentialKeys: [login]}}"
     place.configure("unrelated: x", f"stages: {{Acceptance: {{vaultCredentialPath: shared, vaultCredentialKeys: [user]}}}}\n{steps}")
