@@ -68,7 +68,13 @@ def check_lock(
 ) -> None:
     """Pass where the lock at `where` was made for these dependencies, those in the file `of`; raises ConfigError."""
     digest = lock_digest(wanted, maps_at(lock, "dependencies"))
-    if not digest or lock.get("digest") != digest:
+    if not digest:
+        raise ConfigError(
+            f"the dependencies of {of} and {where.rpartition('/')[2]} are too large: {_MOST} values or more",
+            where=where,
+            hint="take out what aliases of YAML (*name) repeat",
+        )
+    if lock.get("digest") != digest:
         raise ConfigError(
             f"{where.rpartition('/')[2]} was made for other dependencies than {of} has now",
             where=where,
