@@ -10,6 +10,7 @@ from towline.errors import ConfigError, GitError
 from towline.git import faults
 from towline.git.program import Program
 from towline.git.remote import Remote
+from towline.git.room import SendsTooMuch
 from towline.git.scope import WHOLE, Scope
 from towline.git.tree import Entry, parse_listing, parse_tree
 from towline.suggest import nearest
@@ -165,6 +166,29 @@ class Copy:
             raise OutOfScope("the server gives out whole branches only", where=self._remote.url)
         if done.code:
             self._git.insist(*words, stdin=stdin)
+
+    def fits(self, oids: Iterable[str]) -> bool:
+        """Whether git may take what the server sends for these objects without any others; they do not stay, since they would count for the next.
+
+        Raises as `bring`.
+        """
+        before = set(self._stored())
+        try:
+            self.bring(oids)
+        except SendsTooMuch:
+            return False
+        finally:
+            for one in set(self._stored()) - before:
+                one.unlink(missing_ok=True)
+        return True
+
+    def _stored(self) -> list[Path]:
+        return [one for one in (self.place / "objects").glob("??*/*") if one.is_file()]
+
+    @property
+    def awaits_past(self) -> bool:
+        """Whether the commits before the tip come along with the next contents that are not here."""
+        return bool(self._due) and self._cut_off
 
     def contents(self, oids: Iterable[str]) -> dict[str, bytes]:
         """The contents of files by object id, those that are not here yet fetched in one request (facts 3.2, 7); raises GitError where one is nowhere."""

@@ -190,11 +190,12 @@ class Repository:
         """
         wanted = {entry.path: entry.oid for entry in entries}
         if unknown := set(wanted.values()) - self._contents.keys():
+            past = self._copy.awaits_past
             try:
                 self._contents |= self._copy.contents(unknown)
             except (TooLarge, SendsTooMuch) as fault:
                 absent = {path: oid for path, oid in wanted.items() if oid in unknown}
-                raise self._too_large(absent) if isinstance(fault, TooLarge) else self._sent(absent, fault) from fault
+                raise self._too_large(absent) if isinstance(fault, TooLarge) else self._sent(absent, fault, past=past) from fault
         return {path: self._contents[oid] for path, oid in wanted.items()}
 
     def commit(self, tip: Tip, changes: Mapping[str, bytes], *, message: str, author: Author) -> str:
@@ -311,22 +312,28 @@ class Repository:
         what = f"{len(wanted)} files are wanted, and they are too large together ({total:.1f} MiB)" if len(wanted) > 1 else "a file is too large to be read"
         return ConfigError(f"{what}: {shown}", where=self.remote.url, hint=_FEWER_FILES)
 
-    def _sent(self, wanted: Mapping[str, str], fault: SendsTooMuch) -> GitError:
-        """The fault of a server that sends too much, with the file that does not fit, or what is left of all where the search for it is cut short.
+    def _sent(self, wanted: Mapping[str, str], fault: SendsTooMuch, *, past: bool) -> GitError:
+        """The fault of a server that sends too much: the file that is too large by itself, else all that are so together.
 
-        How large a file is only the server knows, so one half of them is asked for without the other, and so on.
+        How large a file is only the server knows, so one half of them is asked for without the
+        other, and so on. Where that is cut short it may be one of what is left, or all of it.
         """
-        left = sorted(wanted)
+        left, what = sorted(wanted), ""
         with contextlib.suppress(GitUnreachable, MachineError):
-            while len(left) > 1:
-                half = left[: len(left) // 2]
-                try:
-                    self._copy.bring(wanted[path] for path in half)
-                    left = left[len(half) :]
-                except SendsTooMuch:
-                    left = half
-        what = f"the file {left[0]}" if len(left) == 1 else f"one of {some(left, most=3)}"
+            while not what:
+                middle = len(left) // 2
+                halves = [half for half in (left[:middle], left[middle:]) if half]
+                over = next((half for half in halves if not self._fits(wanted, half)), None)
+                left = over or left
+                if over is None:
+                    what = _together(left, past=past)
+                elif len(left) == 1:
+                    what = f"the file {left[0]}"
+        what = what or f"one of {some(left, most=3)}, or all of them together"
         return GitError(f"{fault.message} for {what}", where=fault.where, hint=_FEWER_FILES)
+
+    def _fits(self, wanted: Mapping[str, str], paths: Iterable[str]) -> bool:
+        return self._copy.fits({wanted[path] for path in paths})
 
     def _tree(self, tip: Tip, changes: Mapping[str, bytes]) -> str:
         self.cover(changes)
@@ -353,6 +360,12 @@ class Repository:
         trees = ("".join(f"{entry.mode} {entry.kind} {entry.oid}\t{entry.path.rpartition('/')[2]}\0" for entry in folder) for folder in folders)
         data = "".join(f"{tree}\0" for tree in trees).encode("utf-8", "surrogateescape")
         return self._copy.plain.local("mktree", "-z", "--missing", "--batch", stdin=data).decode().split()
+
+
+def _together(paths: Sequence[str], *, past: bool) -> str:
+    """What is too large though none of it is so by itself."""
+    files = f"the file {paths[0]}" if len(paths) == 1 else f"{len(paths)} files together: {some(paths, most=3)}"
+    return f"{files}; the history came along" if past else files
 
 
 def _commits(git: Program, *words: str) -> tuple[Commit, ...]:

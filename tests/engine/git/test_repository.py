@@ -561,6 +561,38 @@ def test_a_file_for_which_there_is_no_room_is_named(past: str, server: GitServer
     assert repository.read([entries["small-1"]])
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_files_of_which_none_is_too_large_by_itself_are_so_together(
+    order: int, server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was brought to find that out takes no room from the next; the last one would be to blame else."""
+    monkeypatch.setattr(room, "USUAL", replace(room.USUAL, file_size=3 * MIB))
+    sizes = [1, MIB, MIB * 3 // 2, MIB * 3 // 2][::order]
+    server.create("demo", {f"file-{number}": os.urandom(size) for number, size in enumerate(sizes)})
+    repository = opened()
+    entries = {one.path: one for one in repository.listing(repository.fetch("main").commit)}
+    with pytest.raises(GitError, match=r"for \d files together: file-") as caught:
+        repository.read(entries.values())
+    assert ".helmignore" in caught.value.hint
+    small = "file-0" if order == 1 else "file-3"
+    assert repository.read([entries[small]])
+
+
+def test_a_file_that_does_not_fit_beside_the_history_is_not_called_too_large(
+    server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "USUAL", replace(room.USUAL, file_size=5 * MIB // 2))
+    server.create("demo", {"a": b"1"})
+    server.add("demo", {"a": b"2"}, message=os.urandom(3 * MIB // 2).hex())
+    server.add("demo", {"a": os.urandom(3 * MIB // 2)})
+    repository = opened()
+    tip = repository.fetch("main")
+    (entry,) = repository.listing(tip.commit)
+    repository.expect_history(tip)
+    with pytest.raises(GitError, match=r"for the file a; the history came along\Z"):
+        repository.read([entry])
+
+
 def test_where_time_is_over_all_files_are_named_that_may_be_the_one(server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "USUAL", replace(room.USUAL, file_size=2 * MIB))
     server.create("demo", {"large": os.urandom(4 * MIB), "small": b"1"})
@@ -571,5 +603,5 @@ def test_where_time_is_over_all_files_are_named_that_may_be_the_one(server: GitS
         raise GitUnreachable("the deadline is over")
 
     monkeypatch.setattr(repository._copy, "bring", late)
-    fault = repository._sent({entry.path: entry.oid for entry in entries}, room.SendsTooMuch("too much"))
-    assert fault.message == "too much for one of large, small"
+    fault = repository._sent({entry.path: entry.oid for entry in entries}, room.SendsTooMuch("too much"), past=False)
+    assert fault.message == "too much for one of large, small, or all of them together"
