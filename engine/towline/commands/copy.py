@@ -17,8 +17,9 @@ from towline.config.schema import Parameter, StepSchema
 from towline.config.settings import Settings, checked_settings
 from towline.config.text_form import typed
 from towline.config.variables import check_variables
-from towline.errors import ConfigError, UsageError, placed
-from towline.pipeline.ci import change_of
+from towline.errors import ConfigError, CredentialError, UsageError, placed
+from towline.pipeline.ci import ALLOW, change_of
+from towline.registry.client import RegistryClient
 from towline.registry.copy import copy_images
 from towline.registry.job import CopyJob, target_names
 from towline.registry.look import Copying
@@ -91,6 +92,8 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     with ExitStack() as stack:
         transport = stack.enter_context(Transport(limit=settings.number("copyDeadline"), network=network(task), hide=call.console.hide))
         clients = {registry: registry_client(task, transport, registry, role="target", names=names) for registry, names in target_names([job]).items()}
+        for client in clients.values() if not task.dry_run else ():
+            _check_publishing(call, client)
         copying = Copying(source=stack.enter_context(_opened(task, transport, source)), targets=clients,
                           progress=Progress(call.console, transport.clock), dry_run=task.dry_run, warn=call.console.warn)
         reports = copy_images([job], copying)
@@ -179,6 +182,16 @@ def _registry(text: str) -> RegistryPlace:
         raise ConfigError(f"{text!r} is no registry, and images are copied to registries only", hint="expected docker://host/name:tag")
     image = place.reference.image
     return place if image.tag or image.digest else RegistryPlace(reference=replace(place.reference, image=replace(image, tag=place.target)))
+
+
+def _check_publishing(call: Call, client: RegistryClient) -> None:
+    """Pass where nothing is published with somebody's rights in a build of a change request, or the agent lets it; raises CredentialError."""
+    sign = change_of(call.environ)
+    if sign and client.has_login and call.environ.get(f"PIPER_{ALLOW}", "").lower() != "true":
+        raise CredentialError(
+            f"the login for {client} is not used: {sign} says that a change request is built, and such a build publishes nothing", where=sign,
+            hint=f"it may where PIPER_{ALLOW}=true is set on the agent; a registry that needs no login is copied to all the same",
+        )
 
 
 def _opened(task: Task, transport: Transport, source: Place) -> AbstractContextManager[Source]:

@@ -46,6 +46,7 @@ from towline.errors import (
     UsageError,
 )
 from towline.pipeline import stages
+from towline.pipeline.ci import ALLOW, names_change
 from towline.pipeline.stages import Circumstances
 from towline.private_folder import sweep
 from towline.shown import tame_lines
@@ -55,8 +56,8 @@ from towline.vault.logins import VARIABLES
 from towline.wire import BIND, SKIPPED, Binding, Outcome
 
 _HELP, _NO_STEP = ("-h", "--help"), "-"
-_HOW_TO_ALLOW = (f"it may where the platform team says so, by `general: {{{stages.ALLOW}: true}}` in its default documents (TOWLINE_DEFAULTS) "
-                 f"or PIPER_{stages.ALLOW}=true on the agent")
+_HOW_TO_ALLOW = (f"it may where the platform team says so, by `general: {{{ALLOW}: true}}` in its default documents (TOWLINE_DEFAULTS) "
+                 f"or PIPER_{ALLOW}=true on the agent")
 _LOGIN_KEYS = (AUTH_METHOD, AUTH_ROLE)  # by which a login that stands in no variable is wanted
 _MISSPELT = 0.8  # a name as near as this is a slip, farther away it may be a stage of the caller's own
 STAGE = stage_of  # where a call in a shell names none, as for Piper's steps
@@ -174,7 +175,9 @@ def _decision(arguments: argparse.Namespace, call: Call, known: Documents, given
         return stages.decide(known, given(), stage=call.request.stage, step=name)
     sign = "" if arguments.dry_run else build.change_request(call, arguments.change_request)
     if sign and stages.publishes(name) and not _allows(arguments.schema, call, known):
-        return Decision(active="no", why=f"{stages.NOTHING}, and {sign} says that this is one; {_HOW_TO_ALLOW}")
+        named = arguments.change_request
+        denied = f", and --change-request {named} does not count" if named and not names_change(named) else ""
+        return Decision(active="no", why=f"{stages.NOTHING}, and {sign} says that this is one{denied}; {_HOW_TO_ALLOW}")
     return Decision(active="yes", why="called directly")
 
 

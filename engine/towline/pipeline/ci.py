@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 
 from towline.pipeline.ci_systems import CHANGE_REF, EVENTS, MERGED, REFS, SIGNS, SYSTEMS, WHOLE
 
+ALLOW = "allowChangeRequest"  # of trusted layers: builds of change requests publish, too
 NONE = "none"  # what says that no change request is built
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")

@@ -15,12 +15,12 @@ from towline.config.layers import NOTHING_SET, unfiltered
 from towline.config.merge import Layer, Setting, fold
 from towline.config.schema import as_text
 from towline.errors import ConfigError, UsageError
+from towline.pipeline.ci import ALLOW
 from towline.pipeline.definition import Pipeline, StageDefinition, StepDefinition, definition
 from towline.pipeline.productive import TAGS, DefaultBranch, Rules, Verdict, lenient, productive, told_by
 from towline.suggest import nearest
 
 NOTHING = "a change-request build pushes and deploys nothing"
-ALLOW = "allowChangeRequest"
 _DEPLOYMENT = "the commit is a deployment that Towline made of what has been built already: building it would deploy it again, and so on"
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
 _STAGE = "$(stage)"

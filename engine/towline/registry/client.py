@@ -94,6 +94,11 @@ class RegistryClient:
         self._logins.update(logins)
         self._session.log_in(logins)
 
+    @property
+    def has_login(self) -> bool:
+        """Whether there is a login for any of its work."""
+        return any((self.party.login, *self._logins.values()))
+
     def want(self, repositories: Iterable[str]) -> None:
         """Let one token of each login cover its work in all of these; told before the first request."""
         self._session.want(repositories)

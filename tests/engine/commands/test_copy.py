@@ -242,6 +242,18 @@ def test_a_missing_image_and_a_wrong_password_have_their_exit_codes(desk: Desk) 
     assert desk.copy(f"{desk.source.host}/app:1", f"{desk.target.host}/app:1", environ={"PIPER_targetRegistryPassword": "guess-me-not"}).code == 4
 
 
+def test_a_change_request_publishes_with_no_login_unless_the_agent_lets_it(desk: Desk) -> None:
+    places = [f"{desk.source.host}/app:1", f"{desk.target.host}/app:1"]
+    environ = {"PIPER_targetRegistryPassword": SECRET, "CHANGE_ID": "7", "PIPER_credentialHosts": desk.target.host}
+    ending = desk.copy(*places, environ=environ)
+    assert (ending.code, "app" in desk.target.storage, len(desk.target.requests)) == (4, False, 0)
+    assert "CHANGE_ID" in ending.message and "PIPER_allowChangeRequest=true" in ending.hint
+    assert desk.copy(*places, "--dry-run", environ=environ).code == 0
+    assert Ending(["copy", places[0], f"{desk.source.host}/b:1"], desk.folder, {"CHANGE_ID": "7"}).code == 0
+    assert desk.copy(*places, environ={**environ, "PIPER_allowChangeRequest": "true"}).code == 0
+    assert desk.target.storage["app"].tags == {"1": desk.image.digest}
+
+
 def test_the_project_around_it_does_not_matter(desk: Desk) -> None:
     (desk.folder / ".pipeline").mkdir()
     (desk.folder / ".pipeline" / "config.yml").write_text("steps: [")

@@ -93,6 +93,12 @@ def test_a_change_request_publishes_where_a_trusted_layer_says_so(
     assert Ending(["run", "imagePushToRegistry", *words, *flag], workspace, {"GITHUB_HEAD_REF": "fix", **more}).code == code  # 3: as far as asking for an image
 
 
+def test_who_denies_that_a_change_request_is_built_is_told_that_it_does_not_count(workspace: Path) -> None:
+    configure(workspace, PUSH)
+    ending = Ending(["run", "imagePushToRegistry", "--change-request", "none"], workspace, {"GITHUB_HEAD_REF": "fix"})
+    assert "--change-request none does not count" in ending.err
+
+
 @pytest.mark.parametrize("team", ["general: {allowChangeRequest: true}", "steps: {imagePushToRegistry: {allowChangeRequest: true}}"])
 def test_documents_of_the_agent_let_a_change_request_publish_and_those_of_its_call_do_not(workspace: Path, team: str) -> None:
     configure(workspace, PUSH)
