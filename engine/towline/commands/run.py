@@ -141,7 +141,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     if login := to_bind(schema, inputs, call, standing):
         return _bind(login)
     lost = _lost(call, known) if _may_log_in(schema, inputs) else None  # before anything is sent
-    with _stage_hint(call, known), _vault(schema, inputs, call, standing) as layer:
+    with _hints(call, known, schema, inputs), _vault(schema, inputs, call, standing) as layer:
         settings = resolve(schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer))
         for secret in settings.secrets():
             call.console.hide(secret)
@@ -196,12 +196,17 @@ def _check_stage(call: Call, known: Documents, *, told: bool) -> None:
 
 
 @contextlib.contextmanager
-def _stage_hint(call: Call, known: Documents) -> Iterator[None]:
-    """Let a fault of the configuration say that no stage was named, whose section may hold what is missing."""
+def _hints(call: Call, known: Documents, schema: StepSchema, inputs: Inputs) -> Iterator[None]:
+    """Let a fault say what may hold what is missing: of the configuration a stage, if none is named; of a login a Vault that nobody logs in to."""
     try:
         yield
     except ConfigError as fault:
         fault.hint = "; ".join(part for part in (fault.hint, no_stage(call, known)) if part)
+        raise
+    except CredentialError as fault:
+        if mentions(schema, inputs, ["vaultServerUrl"]) and not _may_log_in(schema, inputs):
+            unasked = f"Vault was not asked, since no login for it is here ({', '.join(VARIABLES)})"
+            fault.hint = "; ".join(part for part in (fault.hint, unasked) if part)
         raise
 
 

@@ -187,6 +187,17 @@ def test_a_refused_login_ends_the_run_with_exit_code_four(server: VaultServer, t
     assert SECRET not in ending.environ  # no child inherits it
 
 
+def test_a_missing_login_says_of_a_vault_that_it_was_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    steps = "steps: {gitOpsUpdateDeployment: {serverUrl: 'https://git.example/x', gitHttpsCredentialsId: bot, filePath: f}}"
+    words = ["run", "gitOpsUpdateDeployment", "--containerImageNameTag", "app:1", "--containerName", "c", "--tool", "kubectl"]
+    words += ["--containerRegistryUrl", "https://r.example"]
+    for general, told in (("{}", False), ("{vaultServerUrl: 'https://vault.example', vaultPath: kv}", True)):
+        configure(tmp_path, f"general: {general}\n{steps}\n")
+        ending = Ending([*words, "--branch", "main"], tmp_path, {})
+        assert (ending.code, "Vault was not asked" in ending.hint) == (4, told)
+
+
 # ---- what it costs those who have no Vault
 
 
