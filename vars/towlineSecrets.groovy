@@ -4,11 +4,11 @@ import groovy.json.JsonOutput
 
 /** A copy of `entries` without nulls; an entry that is secret, or holds it, becomes one of `variables` (NAME=value) instead, and `secrets` says which. */
 Map withoutSecrets(Map entries, String place, Map secrets, List variables) {
-    String names = pattern(libraryResource('towline/secret_names.txt'))
+    Map names = known(libraryResource('towline/secret_names.txt'))
     Map kept = [:]
     for (Object key in entries.keySet()) {
         Object value = plain(entries.get(key))
-        if (value != null && holdsSecret(value, isNamed(key, names), names)) {
+        if (value != null && isHeld(key, value, false, true, names)) {
             String variable = 'TOWLINE_SECRET_' + (secrets.size() + 1)
             secrets[place + key] = value instanceof String ? variable : [json: variable]
             variables.add(variable + '=' + asVariable(place + key, value instanceof String ? value : JsonOutput.toJson(value)))
@@ -38,43 +38,54 @@ Object plain(Object value) {
     return value == null || value instanceof Number || value instanceof Boolean ? value : value.toString()
 }
 
-/** Whether there is a text or number in a plain value that is secret: it is `named` so, or a key on the way to it is, or a URL in it holds one. */
-boolean holdsSecret(Object value, boolean named, String names) {
+/** Whether there is a text or number in the value of a key that is secret: it is `named` so, or, where keys say anything (`keyed`), the key is. */
+boolean isHeld(Object key, Object value, boolean named, boolean keyed, Map names) {
+    boolean free = keyed && !named && (value instanceof Map || areIds(value)) && names.free.contains(plainName(key))
+    return holdsSecret(value, named || (keyed && !free && isNamed(key, names)), !free, names)
+}
+
+/** The same of a plain value: a key on the way to what is in it is secret, or a URL in it holds one. */
+boolean holdsSecret(Object value, boolean named, boolean keyed, Map names) {
     if (value instanceof Map) {
-        return value.keySet().any { String key -> holdsSecret(value.get(key), named || isNamed(key, names), names) }
+        return value.keySet().any { String key -> isHeld(key, value.get(key), named, keyed, names) }
     }
     if (value instanceof List) {
-        return value.any { Object item -> holdsSecret(item, named, names) }
+        return value.any { Object item -> holdsSecret(item, named, true, names) }
     }
     return value != null && value != '' && !(value instanceof Boolean) &&
         (named || value.toString().matches('(?s).*://[^/\\s?#:]*:[^/\\s?#]+@.*') || isInQuery(value.toString(), names))
 }
 
+boolean areIds(Object value) {
+    return value instanceof List && !value.any { Object item -> !(item instanceof String && item.matches('[A-Za-z0-9_.-]+')) }
+}
+
 /** Whether a text has a URL with a part of its query that is secret by its name. */
-boolean isInQuery(String text, String names) {
-    return text.contains('://') && text.split('[?&;]').drop(1).any { String part -> part.matches('(?s)[^=#\\s]+=[^#\\s].*') && isNamed(part.tokenize('=')[0], names) }
+boolean isInQuery(String text, Map names) {
+    return text.contains('://') &&
+        text.split('[?&;]').drop(1).any { String part -> part.matches('(?s)[^=#\\s]+=[^#\\s].*') && isNamed(part.tokenize('=')[0], names) }
 }
 
-boolean isNamed(Object key, String names) {
+boolean isNamed(Object key, Map names) {
+    return plainName(key).matches(names.secret)
+}
+
+String plainName(Object key) {
     String name = key.toString()
-    return name.substring(name.lastIndexOf('/') + 1).toLowerCase(Locale.ROOT).replaceAll('[^a-z0-9]', '').matches(names)
+    return name.substring(name.lastIndexOf('/') + 1).toLowerCase(Locale.ROOT).replaceAll('[^a-z0-9]', '')
 }
 
-/** The list of names as one pattern; the engine makes the same of it (secret_names.py). */
-String pattern(String list) {
-    List within = []
-    List whole = []
-    List ends = []
+/** The list: names of secrets as one pattern, and of maps and lists of ids that are none (`free`); the engine makes the same of it (secret_names.py). */
+Map known(String list) {
+    Map words = ['': [], '=': [], '-': [], '*': []]
     for (String line in list.readLines()) {
-        if (line.startsWith('=')) {
-            whole.add(line.substring(1))
-        } else if (line.startsWith('-')) {
-            ends.add(line.substring(1))
-        } else if (line.matches('[a-z0-9]+')) {
-            within.add(line)
+        if (line.matches('[=*-]?[a-z0-9]+')) {
+            String sign = line.matches('[a-z0-9]+') ? '' : line.substring(0, 1)
+            words.get(sign).add(line.substring(sign.length()))
         }
     }
-    return '(?!.*(?:' + ends.join('|') + ')$)(?:.*(?:' + within.join('|') + ').*|' + whole.join('|') + ')'
+    String ends = words.get('-').join('|')
+    return [secret: '(?!.*(?:' + ends + ')$)(?:.*(?:' + words.get('').join('|') + ').*|' + words.get('=').join('|') + ')', free: words.get('*')]
 }
 
 /** The text of a variable; Linux starts no program with one of more than 128 KiB. */

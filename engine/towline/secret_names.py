@@ -13,6 +13,7 @@ from towline.written import text_of
 _OF_FILES = re.compile(r"dockerconfigjson(cpe)?|kubeconfig")  # names of what may be the path of a file as well
 _PATH = re.compile(r"(?!\s*\{)[^\n]{1,255}")  # what is in such files is longer, or JSON
 _QUERY = re.compile(r"[?&;]([^=?&;#\s]+)=([^&;#\s\"',)<>]+)")
+_ID = re.compile(r"[A-Za-z0-9_.-]+")  # `user:password` and what is encoded have other signs, too
 _LEFT_OUT = re.compile(r"[^a-z0-9]+")
 _LOGIN = re.compile(r"://[^/\s?#:]*:([^/\s?#]+)@")  # up to the last @: a password may hold one
 
@@ -32,6 +33,11 @@ def is_path(key: str, text: str) -> bool:
 def names_nothing(key: str) -> bool:
     """Whether a map of this name has keys that are people's own words, and so say nothing: `targetImages`."""
     return _last(key) in _listed("*")
+
+
+def says_nothing(key: str, value: object) -> bool:
+    """Whether such a key is no sign of a secret in this value: a map of people's own words, or a list of ids."""
+    return names_nothing(key) and (isinstance(value, dict) or _are_ids(value))
 
 
 def secret_texts(values: Mapping[str, object]) -> Iterator[str]:
@@ -56,7 +62,7 @@ def _inner(
         yield from ((item, named, True) for item in value)
         return
     for key, inner in value.items():
-        free = keyed and not named and isinstance(inner, dict) and names_nothing(str(key))
+        free = keyed and not named and says_nothing(str(key), inner)
         path = isinstance(inner, str) and is_path(str(key), inner)
         yield inner, named or (keyed and not free and not path and is_secret(str(key))), not free
 
@@ -68,6 +74,12 @@ def _texts(value: str | float, *, named: bool) -> Iterator[str]:
         named_there = (text for name, text in _QUERY.findall(value) if is_secret(unquote(name)))
         for text in (*_LOGIN.findall(value), *named_there):
             yield from dict.fromkeys((text, unquote(text)))
+
+
+def _are_ids(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(
+        isinstance(item, str) and _ID.fullmatch(item) for item in value
+    )
 
 
 def _last(key: str) -> str:

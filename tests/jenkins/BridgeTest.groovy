@@ -191,6 +191,16 @@ class BridgeTest extends LibraryTest {
         assert engine.request().parameters.keySet() == open as Set
     }
 
+    @Test void 'ids in a list, and maps whose keys people choose, are no secrets'() {
+        answering().run("""imagePushToRegistry script: this, credentials: ['git-token', 'registry.example_1'], targetImages: ['token-service': 'shop/token'],
+                a: [credentials: ['my-token': ['github.com']]], b: [credentials: ['bob:hunter2']], c: [credentials: [[name: 'hunter2']]], d: [credentials: 'hunter2'],
+                e: [credentials: ['git-token', 7]], tokens: ['git-token'], containers: [app: [password: 'hunter2']], secret: [credentials: ['hunter2']]""")
+        Map request = engine.request()
+        assert request.parameters == [credentials: ['git-token', 'registry.example_1'], targetImages: ['token-service': 'shop/token'], a: [credentials: ['my-token': ['github.com']]]]
+        assert request.secrets.keySet() == ['b', 'c', 'd', 'e', 'tokens', 'containers', 'secret'].collect { 'parameters/' + it } as Set
+        assert !engine.requestText().contains('hunter2')
+    }
+
     @Test void 'a secret that no variable can hold is an error'() {
         CpsHarness h = answering()
         assert failure(h, "towlineEnvironment.set('custom/config', [password: 'x', text: 'ä' * 70000]); imagePushToRegistry script: this")

@@ -22,7 +22,7 @@ from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.types import EMPTY, coerce
 from towline.errors import UsageError
 from towline.secret import MASK
-from towline.secret_names import is_secret, names_nothing
+from towline.secret_names import is_secret, names_nothing, says_nothing
 from towline.shown import masked, tame_lines
 from towline.suggest import nearest
 from towline.wire import SUCCESS, Outcome
@@ -148,12 +148,18 @@ def _open(value: object, mask: Callable[[str], str], *, named: bool = True) -> o
     `named`: the keys of the map are names that say something.
     """
     if isinstance(value, Mapping):
-        return {key: MASK if named and is_secret(str(key)) and inner not in EMPTY else _open(inner, mask) for key, inner in value.items()}
+        return {str(key): _entry(str(key), inner, mask, named=named) for key, inner in value.items()}
     if isinstance(value, list):
         return [_open(item, mask) for item in value]
     if isinstance(value, str) and value.lstrip().startswith("{"):
         return MASK
     return re.sub(r"://[^/@\s]*@", f"://{MASK}@", mask(value)) if isinstance(value, str) else value
+
+
+def _entry(key: str, value: object, mask: Callable[[str], str], *, named: bool) -> object:
+    free = named and says_nothing(key, value)
+    is_one = named and not free and is_secret(key) and value not in EMPTY
+    return MASK if is_one else _open(value, mask, named=not free)
 
 
 def _lines(record: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from towline.config.schema import as_text
-from towline.secret_names import is_secret, names_nothing
+from towline.secret_names import is_secret, names_nothing, says_nothing
 
 _PLACEHOLDER = re.compile(r"\s*(\$\(.*\)|\$\{.*\}|\{\{.*\}\}|<[^<>]*>|\*+|\$\w+)?\s*", re.DOTALL)
 _SHAPES = re.compile(
@@ -49,7 +49,7 @@ class _Names:
         """The rule that a value of `key` falls under by the key's name; all that is inside of a secret is one."""
         if before == "secret-in-clear" or (key in self.secret and is_secret(key)):
             return "secret-in-clear"
-        free = key in self.plain or (isinstance(value, dict) and names_nothing(key))
+        free = key in self.plain or says_nothing(key, value)
         return "possible-secret" if is_secret(key) and not free else ""
 
 

@@ -162,6 +162,13 @@ def test_names_of_images_are_shown_whatever_they_are_called(workspace: Path) -> 
     assert "shop/token-service" in ending.out
 
 
+def test_ids_inside_a_map_are_shown(workspace: Path) -> None:
+    given = "{credentials: [git-token], more: {credentials: {my-token: [github.com]}}, theirs: {credentials: ['bob:x']}}"
+    configure(workspace, f"steps: {{cnbBuild: {{buildEnvVars: {given}}}}}")
+    shown = {"credentials": ["git-token"], "more": {"credentials": {"my-token": ["github.com"]}}, "theirs": {"credentials": "****"}}
+    assert parameters(Ending(["explain", "cnbBuild"], workspace))["buildEnvVars"]["value"] == shown
+
+
 def test_what_is_secret_by_its_name_inside_a_map_is_masked(workspace: Path) -> None:
     configure(workspace, "steps: {cnbBuild: {buildEnvVars: {NPM_TOKEN: abcdef, LEVEL: info, nested: {db_password: ghijkl, port: 1}, EMPTY_TOKEN: ''}}}")
     found = parameters(Ending(["explain", "cnbBuild"], workspace))

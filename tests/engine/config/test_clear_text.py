@@ -48,6 +48,7 @@ def test_what_looks_like_a_token_or_key_is_one_wherever_it_stands(text: str, aro
     ({"author": "x", "path": "secrets/x"}, []),
     ({"apiKey": "x", "passphrase": "y", "kubeConfig": ".kube/config"}, [(POSSIBLE, "x"), (POSSIBLE, "y")]),
     ({"targetImages": {"token-service": "x"}, "credentials": {"my-token": ["host"]}}, []),
+    ({"credentials": ["git-token"], "deeper": {"credentials": ["bob:x"]}}, [(POSSIBLE, "bob:x")]),
     ({"containers": {"app": {"token": "x"}}}, [(POSSIBLE, "x")]),
 ])
 def test_the_key_says_what_is_secret(value: dict[str, Any], expected: list[tuple[str, str]]) -> None:
