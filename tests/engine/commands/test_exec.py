@@ -163,16 +163,24 @@ def test_it_reads_the_input_of_the_caller(place: Place) -> None:
     assert (ended.returncode, ended.stdout) == (0, "GIVEN\n"), ended.stderr
 
 
-def test_a_signal_ends_it_too_and_it_may_put_its_things_away(place: Place) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_too_and_it_may_put_its_things_away(place: Place, number: signal.Signals) -> None:
+    """Ctrl-C reaches it as SIGTERM: the terminal itself does not know it."""
     code = ("import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'put away'), sys.exit(0)));"
             "os.write(1, b'ready\\n'); time.sleep(600)")
     words = [sys.executable, "-m", "towline", "exec", "--branch", "main", "--", sys.executable, "-I", "-c", code]
     child = subprocess.Popen(words, cwd=place.folder, env={**os.environ, **place.login}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert child.stdout
     assert child.stdout.readline() == "ready\n"
-    child.send_signal(signal.SIGTERM)
+    child.send_signal(number)
     out, err = child.communicate(timeout=300)
-    assert (child.returncode, out) == (143, "put away"), err
+    assert (child.returncode, out) == (128 + number, "put away"), err
+
+
+def test_it_has_no_terminal_to_ask_at(place: Place) -> None:
+    code = "import os; print(os.getsid(0) == os.getpid())\ntry: open('/dev/tty')\nexcept OSError: print('none')"
+    ended, out, err = place.run(sys.executable, "-c", code, flags=("--branch", "main"))
+    assert (ended, out) == (0, "True\nnone\n"), err
 
 
 def test_who_has_seen_enough_of_it_ends_it_as_without_us(place: Place) -> None:
