@@ -244,6 +244,9 @@ def test_the_arguments_of_a_copy_name_hosts_but_for_a_change_request(place: Plac
     loose = Ending([*words, "--credentialHosts", "127.0.0.1"], place.folder, {**login, "GITHUB_HEAD_REF": "fix"})
     assert (loose.code, "--credentialHosts does not count" in loose.err, place.logged_in()) == (4, True, False)
     ours = {"PIPER_credentialHosts": f"{place.staging.host},{place.target.host}"}
+    change = Ending(words, place.folder, {**login, "GITHUB_HEAD_REF": "fix", **ours})
+    assert (change.code, "such a build publishes nothing" in change.message) == (4, True)
+    ours["PIPER_allowChangeRequest"] = "true"
     assert Ending(words, place.folder, {**login, "GITHUB_HEAD_REF": "fix", **ours}).code == 0
     place.target.forget()
     assert (Ending(words, place.folder, login).code, place.logged_in()) == (0, True)
