@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from towline import allowed_hosts
-from towline.errors import CredentialError
+from towline.errors import CredentialError, Refusal
 
 HOSTS, EACH, STRICT, IDS = "credentialHosts", "credentials", "strictCredentials", "allowedCredentialIds"
 ENFORCEMENT, WARN = "enforcement", "warn"
@@ -93,7 +93,7 @@ class Named:
     call: str = ""
 
 
-class Refused(CredentialError):
+class Refused(Refusal):
     """A credential that may not go where it should: `why`, and by which entry of which rule the platform team allows it, for which host if any."""
 
     def __init__(self, message: str, *, where: str, hint: str, why: str, allow: tuple[str, str, str]) -> None:
@@ -151,7 +151,7 @@ def names(entries: Iterable[str], place: Place) -> bool:
 def check_reach(hosts: tuple[str, ...], place: Place) -> None:
     """Pass where `hosts` is empty or names the place; raises CredentialError: a login goes to no other host, whatever a server asks."""
     if hosts and not names(hosts, place):
-        raise CredentialError(f"no credential may be sent to {place.host}", where=HOSTS, hint=f"the platform team allows: {', '.join(hosts)}")
+        raise Refusal(f"no credential may be sent to {place.host}", where=HOSTS, hint=f"the platform team allows: {', '.join(hosts)}")
 
 
 def allow_line(key: str, entry: str, *, beside: Sequence[str]) -> str:

@@ -137,19 +137,19 @@ def _request(words: Sequence[str]) -> Request:
 
 def _take(environ: MutableMapping[str, str], request: Request, console: Console) -> Mapping[str, str]:
     """A copy of the environment; what is secret in it is masked, and removed from the process's own, so that no child inherits it."""
-    taken = dict(environ)
+    taken, claimed = dict(environ), request.claimed
     for name, value in taken.items():
         if is_secret(name) or name in request.secrets.values():
             del environ[name]
-            _hide_early(name, value, console)
+            _hide_early(name, value, console, real=name not in claimed)
     return taken
 
 
-def _hide_early(name: str, value: str, console: Console) -> None:
+def _hide_early(name: str, value: str, console: Console, *, real: bool) -> None:
     """Mask a secret before anything is read; a short one, and a path, is masked only once it is known to be what is meant."""
     for text in secret_texts({name: value}):
         if len(text) >= _LONG and not text.startswith("/"):
-            console.hide(text)
+            console.hide(text, real=real)
 
 
 def _here() -> Path:
@@ -159,9 +159,11 @@ def _here() -> Path:
         raise MachineError("the working directory is gone", hint="run it in the workspace") from fault
 
 
-def _masked(result: Mapping[str, Any], console: Console) -> dict[str, object]:
+def _masked(result: Mapping[str, Any], ending: Outcome | TowlineError, console: Console) -> dict[str, object]:
     """The parts that are written for people, as these get to see them; the others are data, which a short secret would garble."""
-    error = result["error"] and {key: console.shown(text) for key, text in result["error"].items()}
+    error = None
+    if isinstance(ending, TowlineError) and result["error"]:
+        error = {key: console.shown_fault(ending, text) for key, text in result["error"].items()}
     links = [{key: console.shown(text) for key, text in link.items()} for link in result["links"]]
     return {"summary": console.shown(result["summary"]), "links": links, "error": error}
 
@@ -175,7 +177,7 @@ def _unexpected(fault: Exception, console: Console) -> TowlineError:
 
 def _finish(words: Sequence[str], ending: Outcome | TowlineError, result: Mapping[str, object], *, console: Console, out: Output) -> int:
     """Write and print what came of it and give the exit code: the file first, since a stream may be closed or its disk full."""
-    text = tame_json({**result, **_masked(result, console)}) + "\n"
+    text = tame_json({**result, **_masked(result, ending, console)}) + "\n"
     code = ending.exit_code if isinstance(ending, TowlineError) else 0
     path = _flag(words, "--result")
     try:

@@ -1,4 +1,7 @@
-"""Log lines for people, on one stream; every registered secret is masked in all of them."""
+"""Log lines for people, on one stream; every registered secret is masked in all of them.
+
+What a project calls a secret may be any word: it is masked too, but not in what an auditor reads (`audit`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TextIO
 
-from towline.errors import MachineError, Negative, TowlineError
+from towline.errors import MachineError, Negative, Refusal, TowlineError
 from towline.masks import Masks
 from towline.shown import tame
 
@@ -29,6 +32,7 @@ class Console:
     def __init__(self, stream: TextIO, environ: Mapping[str, str] = _NOTHING) -> None:
         self._stream = stream
         self.masks = Masks()
+        self._real = Masks()  # those of them that are not only called so
         self._said_once: set[str] = set()
         self._coloured = not environ.get("NO_COLOR")  # https://no-color.org: any value but the empty one
         self._dumb = environ.get("TERM") == "dumb"
@@ -36,17 +40,30 @@ class Console:
         self._renewed = 0  # lines that are there for a while only
         self.level = ""
 
-    def hide(self, secret: str) -> None:
-        """Mask `secret` from now on, in every form that it may take."""
+    def hide(self, secret: str, *, real: bool = True) -> None:
+        """Mask `secret` from now on, in every form that it may take.
+
+        Where only something that a pull request can change calls it one, it is not `real`: `audit` leaves it as it is.
+        """
         self.masks.hide(secret)
+        if real:
+            self._real.hide(secret)
 
     def mask(self, text: str) -> str:
         """`text` with every registered secret replaced."""
         return self.masks.mask(text)
 
+    def audit(self, text: str) -> str:
+        """`text` of where credentials go, and by whose word, without secrets; the project's word blanks nothing in it."""
+        return self._real.mask(text)
+
     def shown(self, text: str) -> str:
         """`text` as people get to see it: without secrets, and without anything that a terminal or a CI system obeys."""
         return tame(self.mask(text))
+
+    def shown_fault(self, fault: TowlineError, text: str) -> str:
+        """A text of a fault in the same way, by `audit` where it refuses a credential."""
+        return tame(self.audit(text) if isinstance(fault, Refusal) else self.mask(text))
 
     @property
     def terminal(self) -> bool:
@@ -82,43 +99,56 @@ class Console:
     def say(self, text: str) -> None:
         """One line about what happens."""
         if self.level != QUIET:
-            self._write(text)
+            self._write(self.shown(text))
+
+    def say_audit(self, text: str) -> None:
+        """One line about where a credential goes."""
+        if self.level != QUIET:
+            self._write(tame(self.audit(text)))
 
     def detail(self, text: str) -> None:
         """One line about what is asked of a host or a program, for those who want to know all of it."""
         if self.level == VERBOSE:
-            self._write(f"  {text}")
+            self._write(self.shown(f"  {text}"))
 
     def warn(self, text: str) -> None:
         """One line about what is probably not meant so, once however often it happens."""
-        self._once("warning", text, _YELLOW)
+        self._once("warning", text, self.shown(text), _YELLOW)
+
+    def warn_audit(self, text: str) -> None:
+        """The same about where a credential goes."""
+        self._once("warning", text, tame(self.audit(text)), _YELLOW)
+
+    def warn_of(self, fault: TowlineError, text: str) -> None:
+        """A warning that tells of a fault, which ends nothing."""
+        self._once("warning", text, self.shown_fault(fault, text), _YELLOW)
 
     def note(self, text: str) -> None:
         """One line, once, about what only the administrator of an agent or host can mend."""
-        self._once("note", text, "")
+        self._once("note", text, self.shown(text), "")
 
     def fail(self, fault: TowlineError) -> None:
         """What happened, where, and what to do next; of an answer that is no, the answer alone."""
         if isinstance(fault, Negative):
             self.say(fault.message)
             return
-        self._write(fault.message, self._label("error", _RED))
+        self._write(self.shown_fault(fault, fault.message), self._label("error", _RED))
         if fault.where:
-            self._write(fault.where, "  where:")
+            self._write(self.shown_fault(fault, fault.where), "  where:")
         if fault.hint:
-            self._write(fault.hint, "  next: ")
+            self._write(self.shown_fault(fault, fault.hint), "  next: ")
 
-    def _once(self, kind: str, text: str, colour: str) -> None:
+    def _once(self, kind: str, text: str, shown: str, colour: str) -> None:
         if text not in self._said_once and not (kind == "note" and self.level == QUIET):
             self._said_once.add(text)
-            self._write(text, self._label(kind, colour))
+            self._write(shown, self._label(kind, colour))
 
     def _label(self, kind: str, colour: str) -> str:
         return f"{colour}{kind}:{_PLAIN}" if colour and self._coloured and self.terminal else f"{kind}:"
 
-    def _write(self, text: str, label: str = "") -> None:
+    def _write(self, shown: str, label: str = "") -> None:
         with contextlib.suppress(OSError, ValueError), self._guard:  # a log that cannot be written must not end the step, nor cost its result
-            print(f"{self._cleared()}{label}{' ' if label else ''}{self.shown(text)}", file=self._stream, flush=True)
+            print(f"{self._cleared()}{label}{' ' if label else ''}{shown}", file=self._stream, flush=True)
 
     def _cleared(self) -> str:
         """What empties the lines that `renew` has shown and goes to the first of them; nothing where no person looks on."""

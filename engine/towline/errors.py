@@ -6,6 +6,7 @@ TowlineError                 1  undefined
     Negative                 3  config          no fault: the answer to a question is no
   CredentialError            4  config          missing or refused, whichever host
     VaultUnreachable         4  infrastructure
+    Refusal                  4  config          by the rules of where credentials go, which is told as an auditor reads it
   RegistryError              5  service         the registry answered, but not with what is needed
     RegistryUnreachable      5  infrastructure
     DigestMismatch           5  service
@@ -83,6 +84,10 @@ class CredentialError(TowlineError):
     exit_code = 4
     category = "config"
     usual_hint = "check user and password, and that they are meant for this host"
+
+
+class Refusal(CredentialError):
+    """A credential that may not be used so: what a project calls a secret is not masked in it."""
 
 
 class VaultUnreachable(CredentialError):

@@ -75,6 +75,13 @@ class Request:
     defaults: tuple[Document, ...] = ()
 
     @property
+    def claimed(self) -> frozenset[str]:
+        """The variables that hold what is no fact, and so is called a secret by somebody."""
+        prefix = "pipelineEnvironment/"
+        return frozenset(name for entry, name in self.secrets.items()
+                         if entry.startswith(prefix) and entry.removeprefix(prefix) in self.unproven)
+
+    @property
     def bound_ids(self) -> Mapping[str, str]:
         """By the name of each variable that a Jenkins credential is bound to, the credential's id."""
         return {name: one.credentials_id for one in self.bound for name in one.variables.values()}

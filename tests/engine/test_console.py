@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from towline.console import QUIET, VERBOSE, Console
-from towline.errors import ConfigError
+from towline.errors import ConfigError, Refusal
 from towline.secret import MASK
 
 
@@ -115,3 +115,30 @@ def test_a_warning_says_that_it_is_one() -> None:
     stream = io.StringIO()
     Console(stream).warn("two names")
     assert stream.getvalue() == "warning: two names\n"
+
+
+def test_what_is_only_called_a_secret_is_masked_but_in_what_an_auditor_reads() -> None:
+    stream = io.StringIO()
+    console = Console(stream)
+    console.hide("evil.example", real=False)
+    console.hide("hunter2hunter2")
+    text = "hunter2hunter2 goes to evil.example"
+    refusal, other = Refusal(text, where=text, hint=text), ConfigError(text, hint=text)
+    for tell in (console.say, console.say_audit, console.warn_audit):
+        tell(text)
+    console.warn_of(refusal, f"1 {text}")
+    console.warn_of(other, f"2 {text}")
+    console.fail(refusal)
+    console.fail(other)
+    kept, lost = f"{MASK} goes to evil.example", f"{MASK} goes to {MASK}"
+    assert stream.getvalue().splitlines() == [lost, kept, f"warning: {kept}", f"warning: 1 {kept}", f"warning: 2 {lost}",
+                                              f"error: {kept}", f"  where: {kept}", f"  next:  {kept}",
+                                              f"error: {lost}", f"  next:  {lost}"]
+
+
+def test_what_is_only_called_a_secret_may_be_one_as_well() -> None:
+    for first in (True, False):
+        console = Console(io.StringIO())
+        console.hide("hunter2hunter2", real=first)
+        console.hide("hunter2hunter2", real=not first)
+        assert console.audit("hunter2hunter2") == MASK

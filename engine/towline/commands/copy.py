@@ -148,7 +148,7 @@ def _addressees(settings: Settings, call: Call) -> Addressees:
     sign = change_of(call.environ)
     standing = Standing(project=False, build=f"{sign} says that a change request is built, whose author can change that", request=bool(sign))
     rules = Rules(hosts=settings.texts(HOSTS), where=settings.origin(HOSTS), standing=lambda: standing)
-    return Addressees(rules, say=call.console.say, warn=call.console.warn)
+    return Addressees(rules, say=call.console.say_audit, warn=call.console.warn_audit)
 
 
 def _layer(name: str, prefix: str, texts: Mapping[str, object], *, stdin: str = "") -> Layer:

@@ -13,7 +13,7 @@ from towline.addressees import Credential, Named, Place, Refused, Rules, Standin
 from towline.commands import build
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
-from towline.commands.project import documents, given, pipeline_environment
+from towline.commands.project import documents, given, hide_settings, pipeline_environment
 from towline.commands.standing import standing_of
 from towline.config import program_credentials
 from towline.config.catalog import VAULT_CREDENTIALS, VAULT_LOGIN, load_schema, vault_schema
@@ -25,7 +25,8 @@ from towline.config.settings import Settings
 from towline.config.trust import named_by, password_of, registry_place, rules_of
 from towline.config.vault import Ask, Plan, named_of, path_word, place_of, plan, server_of
 from towline.config.vault_login import bindable, credential_of, login_of, namespace_word, role_of, role_word
-from towline.errors import TowlineError, UsageError
+from towline.console import Console
+from towline.errors import Refusal, TowlineError, UsageError
 from towline.hosting.jenkins import jenkins_place
 from towline.shown import tame_lines
 from towline.steps.deployment import app_login
@@ -94,16 +95,23 @@ def explain(arguments: argparse.Namespace, call: Call) -> Outcome:
                     called=not sign)
     rows = [row for name in names for row in _rows(load_schema(name), inputs, standing)]
     for name in names:
-        for secret in _settings(load_schema(name), inputs).secrets():
-            call.console.hide(secret)
+        hide_settings(call, _settings(load_schema(name), inputs))
     if not arguments.step and (programs := [*_vault(program_credentials.with_keys(_PROGRAM), inputs, standing, ask=program_credentials.asked)]):
         rows, names = [*rows, *programs], [*names, _PROGRAM.name]
-    mask = call.console.mask
+    for row in rows:
+        _mask_fault(row.fault, call.console)
+    mask = call.console.audit
     if not call.requested and not arguments.json:
         call.out.write(tame_lines(mask("".join(f"{line}\n" for line in _text(names, rows, standing())))))
     refused = sum(row.fault is not None for row in rows)
     records = [{key: mask(text) for key, text in row.record().items()} for row in rows]
     return Outcome(status=SUCCESS, summary=f"{len(rows)} uses of credentials, {refused} refused", outputs={"credentials": records})
+
+
+def _mask_fault(fault: TowlineError | None, console: Console) -> None:
+    """Take out of a fault that refuses no credential what only the project calls a secret, too."""
+    if fault and not isinstance(fault, Refusal):
+        fault.message, fault.where, fault.hint = map(console.mask, (fault.message, fault.where, fault.hint))
 
 
 def _text(names: list[str], rows: list[_Row], standing: Standing) -> Iterator[str]:

@@ -62,7 +62,7 @@ def _named(arguments: argparse.Namespace, call: Call) -> Documents:
 def pipeline_environment(arguments: argparse.Namespace, call: Call) -> dict[str, object]:
     """The pipeline environment below `--envRootPath`; raises ConfigError, MachineError."""
     values = environment.read(call.folder, f"{arguments.envRootPath or _ROOT}/{PurePath(environment.FOLDER).name}")
-    hide_secrets(call, values, environment.FOLDER)
+    hide_secrets(call, values, environment.FOLDER, trusted=False)
     return values
 
 

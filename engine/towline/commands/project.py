@@ -13,6 +13,7 @@ from towline.commands.proven import facts
 from towline.config.catalog import stage_names
 from towline.config.documents import UNREAD, Document, Documents, parse_document, read_documents, stage_name, team_file
 from towline.config.layers import PARAMETERS_JSON, read_parameters
+from towline.config.settings import Settings
 from towline.config.slips import section_slip
 from towline.errors import ConfigError, UsageError
 from towline.facts import PipelineEnvironment
@@ -48,17 +49,28 @@ def documents(call: Call, config: str) -> Documents:
 def hide_in_documents(call: Call, known: Documents) -> None:
     """Mask from here on what is secret in documents by its name; raises ConfigError."""
     for document in (*known.defaults, known.project):
-        hide_secrets(call, document.content, document.name)
+        hide_secrets(call, document.content, document.name, trusted=document.trusted)
 
 
-def hide_secrets(call: Call, values: Mapping[str, object], where: str) -> None:
-    """Mask from here on what is secret in `values` by its name, at every depth; raises ConfigError where that is too much to look for in each line."""
+def hide_secrets(call: Call, values: Mapping[str, object], where: str, *, trusted: bool) -> None:
+    """Mask from here on what is secret in `values` by its name, at every depth; raises ConfigError where that is too much to look for in each line.
+
+    Where they are not trusted, it is only called a secret: any word may be.
+    """
     found = dict.fromkeys(secret_texts(values))
     if len(found) > _SECRETS:
         raise ConfigError(f"{len(found)} values are secret by their names, and at most {_SECRETS} can be kept out of the log", where=where,
                           hint="take out of it what is not needed here")
     for secret in found:
+        call.console.hide(secret, real=trusted)
+
+
+def hide_settings(call: Call, settings: Settings) -> None:
+    """Mask from here on every value that a secret parameter has."""
+    for secret in settings.secrets():
         call.console.hide(secret)
+    for text in settings.claimed():
+        call.console.hide(text, real=False)
 
 
 def team_documents(call: Call) -> tuple[Document, ...]:
@@ -91,12 +103,12 @@ def for_hosts(call: Call) -> Mapping[str, str]:
 def given(call: Call) -> Mapping[str, object]:
     """The call's parameters with those that travelled as variables; their secrets are masked from here on. Raises UsageError and ConfigError."""
     values = {**call.request.parameters, **_secrets(call, _PARAMETERS)}
-    hide_secrets(call, values, "parameters of the call")
+    hide_secrets(call, values, "parameters of the call", trusted=True)
     try:
         named = read_parameters(call.environ.get(PARAMETERS_JSON, ""))
     except ConfigError:
         return values  # told where they are read
-    hide_secrets(call, named, PARAMETERS_JSON)
+    hide_secrets(call, named, PARAMETERS_JSON, trusted=True)
     return values
 
 
@@ -152,8 +164,8 @@ def pipeline_environment(call: Call) -> PipelineEnvironment:
         known: Mapping[str, object] = {key: value for key, value in values.items() if key not in call.request.unproven}
     else:
         values, known = environment.read(call.folder), facts(call)
-    for each in (values, known):
-        hide_secrets(call, each, environment.FOLDER)
+    hide_secrets(call, values, environment.FOLDER, trusted=False)
+    hide_secrets(call, known, environment.FOLDER, trusted=True)
     return PipelineEnvironment(values, known)
 
 
@@ -173,7 +185,7 @@ def _secret(call: Call, name: str, text: str) -> object:
     """What a variable holds for the entry `name` of the request: a text that is secret as a whole, or JSON with secrets in it."""
     if name not in call.request.encoded:
         if not is_path(name, text):
-            call.console.hide(text)
+            call.console.hide(text, real=call.request.secrets[name] not in call.request.claimed)
         return text
     try:
         return from_json(text)

@@ -20,6 +20,7 @@ from towline.commands.project import (
     documents,
     given,
     has_team_documents,
+    hide_settings,
     known_stages,
     no_stage,
     pipeline_environment,
@@ -143,9 +144,8 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     lost = _lost(call, known) if _may_log_in(schema, inputs) else None  # before anything is sent
     with _hints(call, known, schema, inputs), _vault(schema, inputs, call, standing) as layer:
         settings = resolve(schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer))
-        for secret in settings.secrets():
-            call.console.hide(secret)
-        trust = Addressees(rules_of(settings, standing), say=call.console.say, warn=call.console.warn)
+        hide_settings(call, settings)
+        trust = Addressees(rules_of(settings, standing), say=call.console.say_audit, warn=call.console.warn_audit)
         task = _task(call, settings, values, dry_run=arguments.dry_run, addressees=trust)
         if bindings := _bindings(schema, task, call):
             return _bind(bindings)

@@ -82,7 +82,7 @@ def _login(asked: Plan, call: Call) -> VaultLogin | None:
 @contextlib.contextmanager
 def _opened(asked: Plan, entry: VaultLogin, call: Call, standing: Callable[[], Standing]) -> Iterator[Any]:
     """The server, which may have the login; it is over when the block ends."""
-    admit(asked, Addressees(rules_of(asked.settings, standing), say=call.console.say, warn=call.console.warn), entry, call.request.bound_ids)
+    admit(asked, Addressees(rules_of(asked.settings, standing), say=call.console.say_audit, warn=call.console.warn_audit), entry, call.request.bound_ids)
     trusted = certificates(asked.settings, call.console, folder=call.folder, environ=call.environ)
     network = Network(proxies=Proxies(call.environ), tls=Tls(trusted))
     with dispatch.part("vault_client").Vault(asked.server.url, entry, console=call.console, network=network) as vault:

@@ -33,7 +33,7 @@ def to_bind(schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[
         return ()
     settings: Settings = asked.settings
     wanted = _wanted(settings, call)
-    trust = Addressees(rules_of(settings, standing), say=call.console.say, warn=call.console.warn)
+    trust = Addressees(rules_of(settings, standing), say=call.console.say_audit, warn=call.console.warn_audit)
     for name in (VAULT_CREDENTIALS[variable] for variable in wanted):
         trust.admit_id(settings.text(name), settings.origin(name), trusted=settings.trusted_texts(name))
     return tuple(Binding(credentials_id=settings.text(VAULT_CREDENTIALS[variable]), kind="string", variables={"text": variable})

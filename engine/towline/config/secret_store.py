@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from towline.addressees import STRICT, Rules, Word, or_warn
 from towline.config.settings import Settings
-from towline.errors import CredentialError
+from towline.errors import Refusal
 
 URL, DOMAIN = "jenkinsUrl", "jenkinsCredentialDomain"
 
@@ -23,7 +23,7 @@ def store_word(rules: Rules, settings: Settings) -> Word | None:
         return Word(by=f"the project ({origin}), for {standing.build}",
                     line=f"the new secret id is for the credential at {what}: named by {origin}, for {standing.build}")
     why = f"{STRICT} is set" if standing.project else standing.build
-    return or_warn(rules, standing, CredentialError(
+    return or_warn(rules, standing, Refusal(
         f"no secret id is written over the credential at {what}, which nothing names but {origin}: {why}", where=origin,
         hint=f"let the platform team name it: `steps: {{vaultRotateSecretId: {{{chosen}: '{settings.text(chosen)}'}}}}`"
              " in its default documents (TOWLINE_DEFAULTS)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from towline.config.merge import DEFAULT, LEFT, Layer, Setting, fold, prune
+from towline.config.merge import DEFAULT, LEFT, PIPELINE_ENVIRONMENT, Layer, Setting, fold, prune
 from towline.config.rules import Fault, checked, how_to_set
 from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.types import EMPTY, ZERO
@@ -21,7 +21,7 @@ class Settings:
     def __init__(self, schema: StepSchema, settings: Mapping[str, Setting], layers: Sequence[Layer], unknown: Iterable[str] = ()) -> None:
         self._schema = schema
         self._settings = settings
-        self._secrets = frozenset(_secrets(schema, layers, settings))
+        self._secrets, self._claimed = _secrets(schema, layers, settings)
         self._called: Mapping[str, str] = {}
         self.notes: tuple[str, ...] = ()  # what is as it should be, but may surprise
         self.warnings = tuple(dict.fromkeys((*unknown, *_deprecated(schema, layers))))  # each once, a line for people
@@ -172,8 +172,12 @@ class Settings:
         return found
 
     def secrets(self) -> frozenset[str]:
-        """Every value that a secret parameter has in any layer, for masking."""
+        """Every value that a secret parameter has in a trusted layer, for masking."""
         return self._secrets
+
+    def claimed(self) -> frozenset[str]:
+        """The other values of secret parameters, which a pull request can choose: they are masked as far as that blanks no line of an auditor."""
+        return self._claimed
 
     def _parameter(self, name: str) -> Parameter:
         parameter = next((parameter for parameter in self._schema.parameters if parameter.name == name), None)
@@ -216,10 +220,16 @@ def _deprecated(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[str]:
                 yield f"{layer.origin(parameter.name)}: {layer.aliases[parameter.name]} is deprecated, write {parameter.name}"
 
 
-def _secrets(schema: StepSchema, layers: Sequence[Layer], settings: Mapping[str, Setting]) -> Iterator[str]:
-    """Every text that a secret parameter has: in any layer, and as a conditional default."""
-    for parameter in schema.parameters:
-        if parameter.secret:
-            values = [layer.values.get(parameter.name) for layer in layers]
-            values += [settings[parameter.name].value] if parameter.name in settings else []
-            yield from (as_text(value) for value in values if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "")
+def _secrets(
+    schema: StepSchema, layers: Sequence[Layer], settings: Mapping[str, Setting]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Every text that a secret parameter has, in any layer and as a conditional default: what is a secret, and what is only called one."""
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for name in (parameter.name for parameter in schema.parameters if parameter.secret):
+        values = [(layer.values.get(name), layer.trusted or layer.name == PIPELINE_ENVIRONMENT) for layer in layers]
+        if setting := settings.get(name):
+            values.append((setting.value, setting.trusted or setting.layer == PIPELINE_ENVIRONMENT))
+        for value, real in values:
+            if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
+                found[real].add(as_text(value))
+    return frozenset(found[True]), frozenset(found[False] - found[True])

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from towline.addressees import STRICT, Credential, Refused, Rules, Word, allow_line, or_warn
 from towline.config.catalog import AUTH_METHOD, AUTH_ROLE, VAULT_CREDENTIALS
 from towline.config.settings import Settings
-from towline.errors import ConfigError, CredentialError
+from towline.errors import ConfigError, CredentialError, Refusal
 from towline.gitops import change
 from towline.vault.logins import (
     APP_ROLE,
@@ -128,7 +128,7 @@ def namespace_word(rules: Rules, settings: Settings, login: VaultLogin, paths: S
         return Word(by=f"the project ({origin}), for {standing.build}", line=f"Vault is asked in namespace {space}: named by {origin}, for {standing.build}")
     why = f"trusted layers have {', '.join(named)}" if named else f"{STRICT} is set" if standing.project else standing.build
     if not space:
-        raise CredentialError(f"Vault is not asked in its root namespace, which nothing names but {origin}: {why}", where=origin,
+        raise Refusal(f"Vault is not asked in its root namespace, which nothing names but {origin}: {why}", where=origin,
                               hint=f"leave {NAMESPACE} out there, or set skipVault")
     return or_warn(rules, standing, Refused(
         f"Vault is not asked in namespace {space}, which nothing names but {origin}", where=origin, why=why,

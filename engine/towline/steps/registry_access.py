@@ -28,6 +28,7 @@ from towline.transport import Transport
 
 _SAID = 4.0  # seconds in which a host that is late, or the disk, is named for it
 _AGENT = "the agent's Docker configuration"
+_PUSHED = "container/targetRegistryUrl"
 _PULLED = "containerRegistryUrl"  # where clusters pull from: what a deployment knows of the registry that was pushed to
 
 
@@ -88,13 +89,12 @@ def registry_logins(task: Task, registry: Registry, *, role: str, paths: Sequenc
     names = (f"{role}RegistryUser", f"{role}RegistryPassword")
     own = login(task, names, place, _named(task, role, place)) if role else None
     if own is not None:
+        task.console.hide(own.password, real=settings.trusted(names[1]))
         found: dict[str, Login | None] = dict.fromkeys(paths, own)
     elif settings.given("dockerConfigJSON"):
         found = _configured(task, registry, paths)
     else:
         found = _agents_own(task, registry, paths)
-    for password in {entry.password for entry in found.values() if entry}:
-        task.console.hide(password)
     if own is not None:
         return found
     return {path: replace(entry, hosts=_reach(task, entry)) if entry else None for path, entry in found.items()}
@@ -110,7 +110,7 @@ def _named(task: Task, role: str, place: Place) -> Named:
     if settings.has(name):
         return named_by(settings, name, registry_place, password=f"{role}RegistryPassword")
     named = named_by(settings, _PULLED, registry_place)
-    said = facts.origin(task.pipeline_environment, "container/targetRegistryUrl")
+    said = facts.origin(task.pipeline_environment, _PUSHED)
     return replace(named, origin=said, call="")
 
 
@@ -170,9 +170,12 @@ def _found(task: Task, configuration: _Configuration, registry: Registry, paths:
 
     def answer(entry: Login | Helper) -> Login | None:
         if isinstance(entry, Login):
+            task.console.hide(entry.password, real=configuration.trusted)
             return entry
         if entry not in answers:
-            answers[entry] = _asked(task, entry, trusted=configuration.trusted)
+            answers[entry] = answered = _asked(task, entry, trusted=configuration.trusted)
+            if answered:
+                task.console.hide(answered.password)
         return answers[entry]
 
     def first(path: str) -> Login | None:

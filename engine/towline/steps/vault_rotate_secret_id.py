@@ -69,7 +69,7 @@ def _look_ahead(task: Task, slot: Slot) -> None:
         with _transport(task) as transport:
             _store(task, slot, transport)
     except (CredentialError, ConfigError) as fault:
-        task.console.warn(f"the secret id is not due yet, but could not be renewed: {fault.message}; {fault.hint}")
+        task.console.warn_of(fault, f"the secret id is not due yet, but could not be renewed: {fault.message}; {fault.hint}")
 
 
 def _transport(task: Task) -> Transport:

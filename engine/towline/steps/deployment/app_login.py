@@ -45,9 +45,10 @@ def app_login(task: Task, remote: Remote) -> Iterator[Login]:
 def _app(task: Task) -> App:
     settings = task.settings
     text, origin = settings.text("githubAppPrivateKey"), settings.origin("githubAppPrivateKey")
-    task.console.hide(text)
+    real = settings.trusted("githubAppPrivateKey")
+    task.console.hide(text, real=real)
     key = parse_key(text, what="private key of the GitHub App", origin=origin).private
-    task.console.hide(key)
+    task.console.hide(key, real=real)
     return App(id=settings.text("githubAppId"), key=key, origin=f"{settings.origin('githubAppId')} and {origin}")
 
 

@@ -21,5 +21,5 @@ def key_text(task: Task, name: str) -> str:
         except (OSError, ValueError) as fault:
             raise CredentialError(f"the file of {name} cannot be read", where=origin, hint="give the path of a key, or its text") from fault
     if text:
-        task.console.hide(text)
+        task.console.hide(text, real=settings.trusted(name))
     return text

@@ -36,7 +36,7 @@ def check(task: Task, settings: Settings, images: Sequence[Deployed]) -> None:
             except DigestMismatch:
                 raise
             except (RegistryError, CredentialError) as fault:
-                task.console.warn(f"whether {image.reference} exists could not be checked: {fault.message}{_next(fault)}")
+                task.console.warn_of(fault, f"whether {image.reference} exists could not be checked: {fault.message}{_next(fault)}")
 
 
 def _client(task: Task, settings: Settings, image: Deployed, transport: Transport) -> RegistryClient | None:
