@@ -181,6 +181,15 @@ class BridgeTest extends LibraryTest {
         assert !engine.requestText().contains('hunter2')
     }
 
+    @Test void 'a name in a query that is escaped counts as secret, as the engine decodes it'() {
+        CpsHarness h = answering()
+        String secret = 'https://files.invalid/defaults.yml?%74oken=hunter2'
+        h.run("imagePushToRegistry script: this, open: 'https://files.invalid/a?ref=%74oken', secret: '$secret'")
+        assert engine.request().parameters == [open: 'https://files.invalid/a?ref=%74oken']
+        assert engine.environment()[engine.request().secrets['parameters/secret']] == secret
+        assert !engine.requestText().contains('hunter2')
+    }
+
     @Test void 'the names of the list are secret, whatever joins their words, and where a secret is said to be is not'() {
         List secret = ['apiKey', 'API-KEY', 'custom/api_key', 'passphrase', 'pwd', 'dbPwd', 'kubeConfig', 'sshKey', 'accessKey', 'authorization', 'cookie', 'auth', 'credentials']
         List open = ['gitHttpsCredentialsId', 'githubTokenCredentialsId', 'registryCredentialsVaultSecretName', 'tokenUrl', 'privateKeyFile', 'vaultTestCredentialPath', 'authorName', 'tokenTtl', 'secretIdDays']
