@@ -52,6 +52,8 @@ def test_what_says_where_a_secret_is_or_what_it_is_called_is_none(key: str) -> N
     ({"secret": {"kubeConfig": "p1"}, "privateKey": "keys/x"}, {"p1", "keys/x"}),
     ({"link": "https://r/x?ref=main&private_token=p%401#y", "other": "see https://r?access-token=p2, https://r?a;sessionid=p3"}, {"p%401", "p@1", "p2", "p3"}),
     ({"link": "https://r/x?token", "empty": "https://r?token=&x=1", "path": "https://r/token=1", "no url": "?token=1"}, set()),
+    ({"containerRegistrySecret": "regsecret", "registrySecret": "p1"}, {"p1"}),
+    ({"link": "https://r?%74oken=p1", "plain": "https://r?%78=1"}, {"p1"}),
     ({"url": "https://bob@r", "ssh": "git@host:a/b", "port": "https://host:443/a@b", "query": "https://host?x:y@z"}, set()),
 ])
 def test_secrets_are_found_at_every_depth(values: dict[str, object], expected: set[str]) -> None:
@@ -99,7 +101,7 @@ def test_every_map_of_a_step_whose_keys_are_people_s_words_is_in_the_list(schema
 @pytest.mark.parametrize("schema", all_schemas(), ids=lambda schema: schema.name)
 def test_every_secret_of_a_step_is_one_by_its_name(schema: StepSchema) -> None:
     assert [one.name for one in schema.parameters if one.secret and not is_secret(one.name)] == []
-    known = {"dockerConfigJSON", "dockerConfigJSONCPE", "kubeConfig", "credentials", "containerRegistrySecret", "createDockerRegistrySecret"}
+    known = {"dockerConfigJSON", "dockerConfigJSONCPE", "kubeConfig", "credentials", "createDockerRegistrySecret"}
     assert {one.name for one in schema.parameters if is_secret(one.name) and not one.secret} <= known
     assert [one.name for one in schema.credentials if is_secret(one.name)] == []
 
