@@ -84,12 +84,14 @@ class Named:
     """Who names a place: `origin` for people, the places that trusted layers name there, and those of the credential's own record.
 
     `alone`: a trusted layer names one, and no other beside it is the project's to name. `call` is how a call names it, if it can.
+    `changed`: a step of this build has written another place there, so that somebody has tampered with what it says by now.
     """
 
     origin: str
     trusted: frozenset[tuple[str, str]] = frozenset()
     record: frozenset[tuple[str, str]] = frozenset()
     alone: bool = False
+    changed: bool = False
     call: str = ""
 
 
@@ -99,6 +101,10 @@ class Refused(Refusal):
     def __init__(self, message: str, *, where: str, hint: str, why: str, allow: tuple[str, str, str]) -> None:
         super().__init__(f"{message}: {why}" if why else message, where=where, hint=hint)
         self.why, self.allow = why, allow
+
+
+class Tampered(Refused):
+    """The same, since somebody has changed in the pipeline environment where it is to go: nothing that a build passes over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +187,13 @@ def _projects(rules: Rules, credential: Credential, place: Place, named: Named, 
     """The project's own word, where that counts, which it does not beside `others`; else a warning or CredentialError."""
     standing = rules.standing()
     named = replace(named, call="") if standing.request else named
+    if named.changed:
+        raise Tampered(
+            f"{credential.what} is not sent to {place.host}: the place is {named.origin}", where=named.origin, why="",
+            hint="find out who has changed it since, a program of this build perhaps, and build again; or, if that is meant so, "
+                 f"allow it by {_host_line(rules, credential.names[0], place.entry)}",
+            allow=(EACH, credential.names[0], place.entry),
+        )
     if others:
         raise _refused(rules, credential, place, named, others)
     if standing.project and not rules.strict:

@@ -37,12 +37,17 @@ def proven(values: Mapping[str, object], key: str) -> bool:
     return key in values and key in facts and _text(values[key]) == _text(facts[key])
 
 
+def changed(values: Mapping[str, object], key: str) -> bool:
+    """Whether a step of this pipeline has written another value there than the one that is there by now."""
+    return key in values and key in facts_of(values) and not proven(values, key)
+
+
 def origin(values: Mapping[str, object], key: str) -> str:
     """The place of a value in words, and if it is none that is known to be a step's own."""
     place = f"{key} in the pipeline environment"
     if proven(values, key):
         return place
-    if key in facts_of(values):
+    if changed(values, key):
         return f"{place}, which is not what a step of this build has written there"
     return f"{place}, which no step of this build is known to have written"
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tests.trust import BRANCH, PRODUCTIVE, REQUEST
-from towline.addressees import Addressees, Credential, Named, Place, Rules, Standing, check_reach, id_word, quoted, reach, word
+from towline.addressees import Addressees, Credential, Named, Place, Rules, Standing, Tampered, check_reach, id_word, quoted, reach, word
 from towline.errors import CredentialError
 
 BOT = Credential(what="the password of user 'bot' (PIPER_password)", names=("git-bot", "password"))
@@ -173,3 +173,13 @@ def test_each_word_is_told_once() -> None:
         asked.admit_id("git-bot", "c.yml:1", trusted=["git-bot"])
     assert len(told) == 4
     assert len(set(told)) == 4
+
+
+@pytest.mark.parametrize("more", [{}, {"warn": True}])
+def test_a_place_that_somebody_has_changed_in_this_build_gets_nothing_by_the_project_s_word(more: dict[str, Any]) -> None:
+    named = Named(origin="container/targetRegistryUrl", changed=True)
+    fault = refusal(rules(PRODUCTIVE, **more), named=named)
+    assert isinstance(fault, Tampered)
+    assert fault.message == "the password of user 'bot' (PIPER_password) is not sent to git.example: the place is container/targetRegistryUrl"
+    assert "who has changed it since" in fault.hint and "credentials: {git-bot: [git.example]}" in fault.hint
+    assert word(rules(each={"password": ("git.example",)}), BOT, GIT, named).by.startswith("credentials of a trusted layer")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.facts import PipelineEnvironment, facts_of, origin, proven
+from towline.facts import PipelineEnvironment, changed, facts_of, origin, proven
 
 KEY = "container/registryUrl"
 
@@ -35,3 +35,8 @@ def test_the_place_of_a_value_says_how_far_it_is_known() -> None:
     assert origin(known, "fact") == f"fact {place}"
     assert origin(known, "changed") == f"changed {place}, which is not what a step of this build has written there"
     assert origin(known, "claim") == f"claim {place}, which no step of this build is known to have written"
+
+
+def test_a_value_is_changed_where_a_step_has_written_another() -> None:
+    known = PipelineEnvironment({"fact": 1, "changed": 2, "claim": 3}, {"fact": 1, "changed": 0, "gone": 4})
+    assert [key for key in ("fact", "changed", "claim", "gone", "none") if changed(known, key)] == ["changed"]

@@ -301,3 +301,30 @@ def test_a_deployment_without_a_stage_leaves_nothing_and_needs_no_place_for_it(s
     (shell.folder / FOLDER).write_text("x")
     ending = shell.run(DEPLOY, *words)
     assert (ending.code, ending.result["status"]) == (0, "success"), ending.err
+
+
+@pytest.mark.parametrize("more", [{}, {"PIPER_enforcement": "warn"}])
+def test_a_registry_that_was_changed_after_the_push_gets_no_login_and_ends_the_deployment(shell: Shell, more: dict[str, str]) -> None:
+    shell.leave(shell.built())
+    assert shell.run(PUSH).code == 0
+    shell.leave({"container/targetRegistryUrl": shell.staging.url})
+    shell.staging.forget()
+    ending = shell.run(DEPLOY, **more)
+    assert (ending.code, sent(shell.staging)) == (4, False), ending.err
+    place = "container/targetRegistryUrl in the pipeline environment, which is not what a step of this build has written there"
+    assert (ending.where, "find out who has changed it since" in ending.hint) == (place, True)
+    assert f"is not sent to {shell.staging.host}: the place is {place}" in ending.message
+    named = shell.run(DEPLOY, PIPER_credentials=json.dumps({"targetRegistryPassword": [shell.staging.host]}))
+    assert "is not sent to" not in named.err
+
+
+def test_a_source_that_was_changed_after_a_step_wrote_it_gets_no_login(shell: Shell) -> None:
+    """Who promotes reads from where this build has pushed to."""
+    shell.leave(shell.built())
+    assert shell.run(PUSH).code == 0
+    shell.leave({"container/targetRegistryUrl": shell.staging.url})
+    shell.staging.forget()
+    login = {"PIPER_sourceRegistryUser": "bot", "PIPER_sourceRegistryPassword": PASSWORD}
+    ending = shell.run("containerPushToRegistry", "--dockerRegistryUrl", shell.target.url, **login)
+    assert (ending.code, sent(shell.staging)) == (4, False), ending.err
+    assert f"is not sent to {shell.staging.host}: the place is container/targetRegistryUrl" in ending.message

@@ -11,12 +11,12 @@ from functools import partial
 
 from towline.config.catalog import all_schemas, load_schema
 from towline.config.documents import PROJECT_FILE, Document, Documents, parse_document, read_documents, read_yaml, stage_name
-from towline.config.merge import DEFAULT, PIPELINE_ENVIRONMENT, UNPROVEN, Layer, Setting, fold
+from towline.config.merge import CHANGED, DEFAULT, PIPELINE_ENVIRONMENT, UNPROVEN, Layer, Setting, fold
 from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, StepSchema, as_text
 from towline.config.text_form import typed
 from towline.config.types import EMPTY, ZERO
 from towline.errors import ConfigError
-from towline.facts import origin, proven
+from towline.facts import changed, origin, proven
 from towline.written import RepeatedKey, from_json
 
 __all__ = ["PROJECT_FILE", "Document", "Documents", "Inputs", "all_schemas", "effective", "load_schema", "ordered", "parse_document", "read_documents",
@@ -239,10 +239,10 @@ def _walk(entries: _Entries, path: Sequence[str], alias: str) -> _Found | None:
     return None if value is None else _Found(value=value, where=where(*path[1:]), alias=alias)
 
 
-def _pipeline(schema: StepSchema, inputs: Inputs, *, over: str) -> tuple[Layer, Layer]:
+def _pipeline(schema: StepSchema, inputs: Inputs, *, over: str) -> tuple[Layer, ...]:
     """Per parameter the first non-empty of its sources in the pipeline environment; an empty list or map stands over defaults alone, as in Piper.
 
-    What no step of this pipeline is known to have written is a layer of its own.
+    What no step of this pipeline is known to have written is a layer of its own, and so is what stands in the place of what one has.
     """
     values = inputs.pipeline_environment
     found: dict[str, str] = {}
@@ -257,11 +257,14 @@ def _pipeline(schema: StepSchema, inputs: Inputs, *, over: str) -> tuple[Layer, 
                 empty.setdefault(parameter.name, key)
     keys = {**empty, **found}
     entries = {name: _Found(value=_stripped(values[key]), where=origin(values, key)) for name, key in keys.items()}
-    facts = {name for name, key in keys.items() if proven(values, key)}
-    return (
-        _layer(UNPROVEN, {name: entry for name, entry in entries.items() if name not in facts}, trusted=False),
-        _layer(PIPELINE_ENVIRONMENT, {name: entries[name] for name in entries if name in facts}, trusted=False),
-    )
+    names = {name: _known(values, key) for name, key in keys.items()}
+    kinds = (CHANGED, UNPROVEN, PIPELINE_ENVIRONMENT)
+    return tuple(_layer(kind, {name: entries[name] for name in entries if names[name] == kind}, trusted=False) for kind in kinds)
+
+
+def _known(values: Mapping[str, object], key: str) -> str:
+    """The layer of a value of the pipeline environment: how far it is known who has written it."""
+    return PIPELINE_ENVIRONMENT if proven(values, key) else CHANGED if changed(values, key) else UNPROVEN
 
 
 def _stripped(value: object) -> object:

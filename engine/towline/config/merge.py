@@ -12,7 +12,8 @@ from typing import Any
 DEFAULT = "default"  # the layer of a step's own defaults
 PIPELINE_ENVIRONMENT = "pipeline environment"  # that of what earlier steps have left
 UNPROVEN = "unproven pipeline environment"  # that of what somebody has left, perhaps no step (towline/facts.py)
-LEFT = (PIPELINE_ENVIRONMENT, UNPROVEN)
+CHANGED = "changed pipeline environment"  # that of what stands there in the place of what a step has written
+LEFT = (PIPELINE_ENVIRONMENT, UNPROVEN, CHANGED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -119,6 +119,11 @@ class Settings:
         chain = self._chain(name)
         return chain[-1].layer if chain else ""
 
+    def stands_in(self, layer: str, name: str) -> bool:
+        """Whether the value stands in the layer called `layer`, or is made of one that does: both have one place then."""
+        chain = self._chain(name)
+        return any(one.layer == layer and one.origin == chain[-1].origin for one in chain)
+
     def left(self, name: str) -> bool:
         """Whether the value is one that stands in the pipeline environment."""
         return self.layer(name) in LEFT

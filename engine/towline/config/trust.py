@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from towline import allowed_hosts
 from towline.addressees import EACH, ENFORCEMENT, HOSTS, IDS, STRICT, WARN, Credential, Named, Place, Rules, Standing
-from towline.config.merge import PIPELINE_ENVIRONMENT
+from towline.config.merge import CHANGED, PIPELINE_ENVIRONMENT
 from towline.config.settings import Settings
 from towline.errors import TowlineError
 from towline.image import parse_registry
@@ -55,6 +55,7 @@ def named_by(settings: Settings, name: str, parse: Parse, *, password: str = "")
         origin=settings.origin(name),
         trusted=_places(settings.trusted_texts(name), parse),
         record=_places(settings.given_in(PIPELINE_ENVIRONMENT, name), parse) if inside else frozenset(),
+        changed=settings.stands_in(CHANGED, name),
         call=f"--{settings.called(name)} in the call, or PIPER_{settings.called(name)}" if settings.flags else "",
     )
 

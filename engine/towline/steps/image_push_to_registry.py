@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 
 from towline import dispatch
-from towline.config.merge import UNPROVEN
+from towline.config.merge import CHANGED, UNPROVEN
 from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
 from towline.facts import facts_of
@@ -138,7 +138,7 @@ def _claimed(task: Task, wanted: Wanted) -> bool:
     """Whether the digest may be of any image: no step of this build is known to have written it, and none has pushed it before."""
     pushed = facts_of(task.pipeline_environment).get("container/targetImageDigests")
     ours = isinstance(pushed, list) and wanted.digest in pushed
-    return task.settings.layer("sourceImageDigests") == UNPROVEN and wanted.digest != wanted.source.digest and not ours
+    return task.settings.layer("sourceImageDigests") in (CHANGED, UNPROVEN) and wanted.digest != wanted.source.digest and not ours
 
 
 def _choice(digest: str, platforms: Sequence[Platform]) -> str:

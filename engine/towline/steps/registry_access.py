@@ -111,7 +111,7 @@ def _named(task: Task, role: str, place: Place) -> Named:
         return named_by(settings, name, registry_place, password=f"{role}RegistryPassword")
     named = named_by(settings, _PULLED, registry_place)
     said = facts.origin(task.pipeline_environment, _PUSHED)
-    return replace(named, origin=said, call="")
+    return replace(named, origin=said, call="", changed=facts.changed(task.pipeline_environment, _PUSHED))
 
 
 def _reach(task: Task, entry: Login) -> tuple[str, ...]:

@@ -283,7 +283,7 @@ def test_the_own_spelling_of_a_flag_counts_before_another_one() -> None:
 
 def test_layers_are_data_that_a_reader_can_list() -> None:
     names = [layer.name for layer in ordered(SCHEMA, inputs("", ""))]
-    left = ["unproven pipeline environment", "pipeline environment"]
+    left = ["changed pipeline environment", "unproven pipeline environment", "pipeline environment"]
     assert names == ["default", *left, "general", "step paint", "stage Build", "general", *left, "step paint", "stage Build",
                      "variables", "parameters JSON", "call", "flags"]
     assert all(isinstance(layer, Layer) for layer in ordered(SCHEMA, inputs()))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from towline.addressees import Place
-from towline.config.merge import UNPROVEN
+from towline.config.merge import CHANGED, UNPROVEN
 from towline.config.settings import Settings
 from towline.errors import ConfigError, DigestMismatch, placed
 from towline.facts import facts_of
@@ -114,7 +114,7 @@ class Images:
         with placed(settings.origin(parameter)):
             reference = _within(text, url, pushed=_same_place(url, environment.get("container/targetRegistryUrl")))
         pushed = _digest_there(reference, environment)
-        if pushed and reference.image.digest not in ("", pushed) and settings.layer(parameter) == UNPROVEN:
+        if pushed and reference.image.digest not in ("", pushed) and settings.layer(parameter) in (CHANGED, UNPROVEN):
             raise DigestMismatch(f"{reference} is not the image that a step of this build has pushed there, which is {pushed}",
                                  where=settings.origin(parameter), hint="find out who has changed the pipeline environment, and build again")
         known = reference.image.digest or (parse_digest(digest) if digest else pushed or _pushed_digest(text, environment))

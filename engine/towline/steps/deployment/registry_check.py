@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from towline.addressees import Refused
+from towline.addressees import Refused, Tampered
 from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, TowlineError, placed
 from towline.facts import facts_of
@@ -26,14 +26,14 @@ _SECONDS = 60  # for all images: a deployment does not wait for a registry that 
 
 
 def check(task: Task, settings: Settings, images: Sequence[Deployed]) -> None:
-    """Look for every image; a registry that cannot say is a warning. Raises ConfigError (missing, or not for the platform) and DigestMismatch."""
+    """Look for every image; a registry that cannot say is a warning. Raises ConfigError (missing, or not for the platform), DigestMismatch and Tampered."""
     with Transport(read=20, limit=_SECONDS, network=network(task), hide=task.console.hide) as transport:
         for image in images:
             try:
                 client = _client(task, settings, image, transport)
                 if client:
                     _check(client, image, settings.text("imagePlatform"))
-            except DigestMismatch:
+            except (DigestMismatch, Tampered):
                 raise
             except (RegistryError, CredentialError) as fault:
                 task.console.warn_of(fault, f"whether {image.reference} exists could not be checked: {fault.message}{_next(fault)}")
