@@ -46,7 +46,8 @@ steps:
     def run(self, step: str, stage: str, **more: str) -> str:
         """One step as a stage runs it, with the login of every registry that it has a name for; its status."""
         logins = {variable: value for name, pair in VARIABLES.items() for variable, value in zip(pair, (f"{name}-user", f"{name}-pass-word"), strict=True)}
-        ending = Ending(["run", step, "--stage", stage, "--branch", "main", "--if-active"], self.workspace, {**logins, **more})
+        ending = Ending(["run", step, "--stage", stage, "--branch", "main", "--if-active"], self.workspace,
+                        {"HOME": str(self.workspace.parent), **logins, **more})
         assert ending.code == 0, ending.err
         return str(ending.result["status"])
 
