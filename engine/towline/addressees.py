@@ -267,7 +267,7 @@ class Addressees:
         """
         self.tell(word(self.rules, credential, place, named))
         hosts = reach(self.rules, credential)
-        return (*hosts, place.entry) if hosts else ()
+        return tuple(dict.fromkeys((*hosts, place.entry))) if hosts else ()
 
     def admit_id(self, name: str, origin: str, *, trusted: Collection[str]) -> None:
         """Pass where the Jenkins credential of this id may be bound, which trusted layers have among the ids `trusted`; raises CredentialError."""
