@@ -60,15 +60,11 @@ boolean areIds(Object value) {
     return value instanceof List && !value.any { Object item -> !(item instanceof String && item.matches('[A-Za-z0-9_.-]+')) }
 }
 
-/** Whether a text has a URL with a part of its query that is secret by its name. */
+/** Whether a text has a URL with a part of its query that is secret by its name, or whose name is escaped: the engine decodes it (secret_names.py). */
 boolean isInQuery(String text, Map names) {
-    return text.contains('://') &&
-        text.split('[?&;]').drop(1).any { String part -> part.matches('(?s)[^=#\\s]+=[^#\\s].*') && isNamedInQuery(part.tokenize('=')[0], names) }
-}
-
-/** A name of a query may be escaped, which the engine decodes (secret_names.py): one that is counts as secret. */
-boolean isNamedInQuery(String name, Map names) {
-    return name.contains('%') || isNamed(name, names)
+    return text.contains('://') && text.split('[?&;]').drop(1).any { String part ->
+        part.matches('(?s)[^=#\\s]+=[^#\\s].*') && (part.tokenize('=')[0].contains('%') || isNamed(part.tokenize('=')[0], names))
+    }
 }
 
 boolean isNamed(Object key, Map names) {
