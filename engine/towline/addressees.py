@@ -196,11 +196,24 @@ def _projects(rules: Rules, credential: Credential, place: Place, named: Named, 
         )
     if others:
         raise _refused(rules, credential, place, named, others)
-    if standing.project and not rules.strict:
-        return Word(by=f"the project ({named.origin}), for {standing.build}",
-                    line=f"{credential.what} goes to {place.host}: named by {named.origin}, for {standing.build}")
-    why = f"{STRICT} is set" if standing.project else standing.build
-    return or_warn(rules, standing, _refused(rules, credential, place, named, why))
+    if said := project_word(rules, named.origin, f"{credential.what} goes to {place.host}"):
+        return said
+    return or_warn(rules, _refused(rules, credential, place, named, why_unheard(rules)))
+
+
+def project_word(rules: Rules, origin: str, said: str = "") -> Word | None:
+    """The word of the project's configuration at `origin`, None where that does not count; `said` is what the line for an auditor begins with."""
+    standing = rules.standing()
+    if not standing.project or rules.strict:
+        return None
+    line = f"{said}: named by {origin}, for {standing.build}" if said else ""
+    return Word(by=f"the project ({origin}), for {standing.build}", line=line)
+
+
+def why_unheard(rules: Rules) -> str:
+    """Why the project's word does not count."""
+    standing = rules.standing()
+    return f"{STRICT} is set" if standing.project else standing.build
 
 
 def id_word(rules: Rules, name: str, origin: str, *, trusted: Collection[str]) -> Word:
@@ -212,19 +225,18 @@ def id_word(rules: Rules, name: str, origin: str, *, trusted: Collection[str]) -
         return Word(by=f"a trusted layer ({origin})")
     if name in rules.each or any(fnmatchcase(name, pattern) for pattern in rules.ids):
         return Word(by=f"{EACH if name in rules.each else IDS} of a trusted layer")
-    standing = rules.standing()
-    if not rules.ids and standing.project and not rules.strict:
-        return Word(by=f"the project ({origin}), for {standing.build}")
-    why = f"{IDS} has {', '.join(rules.ids)}" if rules.ids else f"{STRICT} is set" if standing.project else standing.build
-    return or_warn(rules, standing, Refused(
+    if not rules.ids and (said := project_word(rules, origin)):
+        return said
+    why = f"{IDS} has {', '.join(rules.ids)}" if rules.ids else why_unheard(rules)
+    return or_warn(rules, Refused(
         f"the Jenkins credential {name!r} is not bound, which nothing names but {origin}", where=origin, why=why,
         hint=f"allow it by {allow_line(IDS, name, beside=rules.ids)}", allow=(IDS, name, ""),
     ))
 
 
-def or_warn(rules: Rules, standing: Standing, fault: CredentialError) -> Word:
+def or_warn(rules: Rules, fault: CredentialError) -> Word:
     """The fault as a warning, where a trusted layer wants that for now, and no change request is built; else raises it."""
-    if rules.warn and not standing.request:
+    if rules.warn and not rules.standing().request:
         where = f" ({fault.where})" if fault.where not in fault.message else ""
         return Word(by=f"{ENFORCEMENT}: {WARN}", warning=f"{_WARNED}: {fault.message}{where}; {fault.hint}",
                     allow=fault.allow if isinstance(fault, Refused) else None)

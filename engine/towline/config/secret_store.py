@@ -5,7 +5,7 @@ One id may stand for a credential in every folder and domain of a Jenkins: anoth
 
 from __future__ import annotations
 
-from towline.addressees import STRICT, Rules, Word, or_warn
+from towline.addressees import Rules, Word, or_warn, project_word, why_unheard
 from towline.config.settings import Settings
 from towline.errors import Refusal
 
@@ -17,14 +17,11 @@ def store_word(rules: Rules, settings: Settings) -> Word | None:
     chosen = next((name for name in (URL, DOMAIN) if _whole(settings.text(name)) not in map(_whole, settings.trusted_texts(name))), "")
     if not chosen:
         return None
-    origin, standing = settings.origin(chosen), rules.standing()
-    what = f"{chosen} {settings.text(chosen)}"
-    if standing.project and not rules.strict:
-        return Word(by=f"the project ({origin}), for {standing.build}",
-                    line=f"the new secret id is for the credential at {what}: named by {origin}, for {standing.build}")
-    why = f"{STRICT} is set" if standing.project else standing.build
-    return or_warn(rules, standing, Refusal(
-        f"no secret id is written over the credential at {what}, which nothing names but {origin}: {why}", where=origin,
+    origin, what = settings.origin(chosen), f"{chosen} {settings.text(chosen)}"
+    if said := project_word(rules, origin, f"the new secret id is for the credential at {what}"):
+        return said
+    return or_warn(rules, Refusal(
+        f"no secret id is written over the credential at {what}, which nothing names but {origin}: {why_unheard(rules)}", where=origin,
         hint=f"let the platform team name it: `steps: {{vaultRotateSecretId: {{{chosen}: '{settings.text(chosen)}'}}}}`"
              " in its default documents (TOWLINE_DEFAULTS)",
     ))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from towline.addressees import STRICT, Addressees, Named, Place, Refused, Rules, Word, allow_line, or_warn
+from towline.addressees import Addressees, Named, Place, Refused, Rules, Word, allow_line, or_warn, project_word, why_unheard
 from towline.config.layers import Inputs, effective, ordered, settled
 from towline.config.merge import Setting
 from towline.config.resolve import resolve
@@ -167,14 +167,12 @@ def path_word(rules: Rules, path: str, origin: str, *, settings: Settings, bound
         return Word(by=f"{PATHS} of a trusted layer")
     if not patterns and any(_is_below(path, bound) for bound in bounds):
         return Word(by="it is below a path of a trusted layer")
-    standing = rules.standing()
-    if not patterns and not bounds and standing.project and not rules.strict:
-        return Word(by=f"the project ({origin}), for {standing.build}", line=f"Vault is asked for {path}: named by {origin}, for {standing.build}")
+    if not patterns and not bounds and (said := project_word(rules, origin, f"Vault is asked for {path}")):
+        return said
     others = f"{PATHS} has {', '.join(patterns)}" if patterns else f"trusted layers name {', '.join(bounds)}" if bounds else ""
-    why = others or (f"{STRICT} is set" if standing.project else standing.build)
     beside = patterns or [f"{_PROPERTY.sub('*', bound)}/**" for bound in bounds]
-    return or_warn(rules, standing, Refused(
-        f"Vault is not asked for {path}, which nothing names but {origin}", where=origin, why=why,
+    return or_warn(rules, Refused(
+        f"Vault is not asked for {path}, which nothing names but {origin}", where=origin, why=others or why_unheard(rules),
         hint=f"allow it by {allow_line(PATHS, path, beside=beside)}, or set skipVault", allow=(PATHS, path, ""),
     ))
 

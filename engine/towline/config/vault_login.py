@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from towline.addressees import STRICT, Credential, Refused, Rules, Word, allow_line, or_warn
+from towline.addressees import Credential, Refused, Rules, Word, allow_line, or_warn, project_word, why_unheard
 from towline.config.catalog import AUTH_METHOD, AUTH_ROLE, VAULT_CREDENTIALS
 from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, Refusal
@@ -92,12 +92,11 @@ def role_word(rules: Rules, settings: Settings, login: VaultLogin) -> Word | Non
     if any(change.match(pattern, [role]) for pattern in patterns):
         return Word(by=f"{ROLES} of a trusted layer")
     named = [f"{name}: {text}" for name in chosen for text in settings.trusted_texts(name)]
-    standing = rules.standing()
-    if not patterns and not named and standing.project and not rules.strict:
-        return Word(by=f"the project ({origin}), for {standing.build}", line=f"Vault is to give the role {role}: named by {origin}, for {standing.build}")
+    if not patterns and not named and (said := project_word(rules, origin, f"Vault is to give the role {role}")):
+        return said
     others = f"{ROLES} has {', '.join(patterns)}" if patterns else f"trusted layers have {', '.join(named)}" if named else ""
     raise Refused(f"Vault is not asked for the role {role}, which nothing names but {origin}", where=origin,
-                  why=others or (f"{STRICT} is set" if standing.project else standing.build),
+                  why=others or why_unheard(rules),
                   hint=f"allow it by {allow_line(ROLES, role, beside=patterns)}, or set skipVault", allow=(ROLES, role, ""))
 
 
@@ -123,14 +122,13 @@ def namespace_word(rules: Rules, settings: Settings, login: VaultLogin, paths: S
     origin, patterns = settings.origin(NAMESPACE), settings.texts(PATHS)
     if space and patterns and all(any(change.match(pattern, [f"{space}/{path}"]) for pattern in patterns) for path in paths):
         return Word(by=f"{PATHS} of a trusted layer")
-    standing = rules.standing()
-    if not named and standing.project and not rules.strict:
-        return Word(by=f"the project ({origin}), for {standing.build}", line=f"Vault is asked in namespace {space}: named by {origin}, for {standing.build}")
-    why = f"trusted layers have {', '.join(named)}" if named else f"{STRICT} is set" if standing.project else standing.build
+    if not named and (said := project_word(rules, origin, f"Vault is asked in namespace {space}")):
+        return said
+    why = f"trusted layers have {', '.join(named)}" if named else why_unheard(rules)
     if not space:
         raise Refusal(f"Vault is not asked in its root namespace, which nothing names but {origin}: {why}", where=origin,
                               hint=f"leave {NAMESPACE} out there, or set skipVault")
-    return or_warn(rules, standing, Refused(
+    return or_warn(rules, Refused(
         f"Vault is not asked in namespace {space}, which nothing names but {origin}", where=origin, why=why,
         hint=f"allow it by {allow_line(PATHS, f'{space}/**', beside=patterns)}, or set skipVault", allow=(PATHS, f"{space}/**", ""),
     ))
