@@ -30,6 +30,7 @@ test-extra:
 
 lint:
 	@tools/setup.sh test
+	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/mypy --platform darwin --cache-dir .mypy_cache/darwin engine/towline

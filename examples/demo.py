@@ -1,7 +1,8 @@
-"""What `make demo` runs: the pipeline of the sample project, for real, on servers of its own on this machine.
+"""What `make demo` runs: the pipeline of the sample project, on servers of this machine.
 
-Staging registry, target registry and git server are those of `tests/fakes/`; the engine is the installed one, run as a user
-would run it. In the end the demo checks its own claims by other means than the engine's and fails where one does not hold.
+Staging registry, target registry and git server are those of `tests/fakes/`; the engine is the
+installed one, run as a user would run it. In the end the demo checks its own claims by other means
+than the engine's and fails where one does not hold.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.fakes.git_server import GitServer  # noqa: E402 - the demo stands beside the tests' servers and uses them
+from tests.fakes.git_server import (  # noqa: E402
+    GitServer,
+)
 from tests.fakes.images import ImageParts, make_index, put  # noqa: E402
 from tests.fakes.registry import FakeRegistry  # noqa: E402
 
@@ -48,7 +51,7 @@ class Claim(Exception):
 
 @dataclass(kw_only=True)
 class Demo:
-    """One run: its temporary folder, its servers, its made-up logins, and everything that was printed."""
+    """One run: its temporary folder, its servers, its made-up logins, and all output."""
 
     folder: Path
     staging: FakeRegistry
@@ -69,18 +72,34 @@ class Demo:
         print(text, flush=True)
 
     def environment(self) -> dict[str, str]:
-        """What the agent gives the engine: the target's and git's login stand for Vault here, and the platform team says which hosts get one."""
+        """Return the environment that the agent gives the engine.
+
+        The logins of the target and of git stand for Vault here; the platform team's defaults
+        say which hosts get one.
+        """
         return {
             "TOWLINE_DEFAULTS": str(self.folder / TEAM),
-            "PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp"), "LC_ALL": "C.UTF-8",
-            "PIPER_targetRegistryUser": "target-user", "PIPER_targetRegistryPassword": self.passwords["target"],
-            "PIPER_username": "git-user", "PIPER_password": self.passwords["git"],
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder / "home"),
+            "TMPDIR": str(self.folder / "tmp"),
+            "LC_ALL": "C.UTF-8",
+            "PIPER_targetRegistryUser": "target-user",
+            "PIPER_targetRegistryPassword": self.passwords["target"],
+            "PIPER_username": "git-user",
+            "PIPER_password": self.passwords["git"],
         }
 
     def towline(self, *words: str) -> dict[str, Any]:
         """Run the engine as a user would; its log lines are printed, its result is given back."""
         program = Path(sys.executable).with_name("towline")
-        done = subprocess.run([program, *words, "--json"], cwd=self.workspace, env=self.environment(), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [program, *words, "--json"],
+            cwd=self.workspace,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         self.say("".join(f"    {line}\n" for line in done.stderr.splitlines()).rstrip())
         self.printed.append(done.stdout)
         if done.returncode:
@@ -91,24 +110,53 @@ class Demo:
 
 @contextmanager
 def servers() -> Iterator[Demo]:
-    """The three servers, the image in staging, the sample's repository and workspace; all gone afterwards."""
+    """Start the three servers and make the sample's image, repository and workspace.
+
+    All of them are removed afterwards.
+    """
     passwords = {name: secrets.token_urlsafe(18) for name in ("staging", "target", "git")}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="towline-demo-")))
         for name in ("home", "tmp", "repositories"):
             (folder / name).mkdir()
-        staging = stack.enter_context(FakeRegistry(username="staging-user", password=passwords["staging"], auth="basic"))
-        target = stack.enter_context(FakeRegistry(username="target-user", password=passwords["target"], auth="bearer"))
-        git = stack.enter_context(GitServer(folder / "repositories", username="git-user", password=passwords["git"]))
-        demo = Demo(folder=folder, staging=staging, target=target, git=git, image=make_index(PLATFORMS), passwords=passwords)
+        staging = stack.enter_context(
+            FakeRegistry(username="staging-user", password=passwords["staging"], auth="basic")
+        )
+        target = stack.enter_context(
+            FakeRegistry(username="target-user", password=passwords["target"], auth="bearer")
+        )
+        git = stack.enter_context(
+            GitServer(folder / "repositories", username="git-user", password=passwords["git"])
+        )
+        demo = Demo(
+            folder=folder,
+            staging=staging,
+            target=target,
+            git=git,
+            image=make_index(PLATFORMS),
+            passwords=passwords,
+        )
         shutil.copytree(SAMPLE, demo.workspace)
         configuration = demo.workspace / ".pipeline" / "config.yml"
-        configuration.write_text(configuration.read_text().replace(SEED_TARGET, target.url).replace(SEED_REPOSITORY, git.url(NAME)))
-        hosts = json.dumps([server.url.partition("://")[2] for server in (staging, target)] + [git.url(NAME).split("/")[2]])
+        configuration.write_text(
+            configuration.read_text()
+            .replace(SEED_TARGET, target.url)
+            .replace(SEED_REPOSITORY, git.url(NAME))
+        )
+        hosts = json.dumps(
+            [server.url.partition("://")[2] for server in (staging, target)]
+            + [git.url(NAME).split("/")[2]]
+        )
         (folder / TEAM).write_text(f"general:\n  credentialHosts: {hosts}\n")
         check_out(demo)
-        git.create(NAME, {str(path.relative_to(demo.workspace)): path.read_bytes() for path in sorted(demo.workspace.rglob("*"))
-                          if path.is_file() and ".git" not in path.parts})
+        git.create(
+            NAME,
+            {
+                str(path.relative_to(demo.workspace)): path.read_bytes()
+                for path in sorted(demo.workspace.rglob("*"))
+                if path.is_file() and ".git" not in path.parts
+            },
+        )
         yield demo
 
 
@@ -116,16 +164,35 @@ def check_out(demo: Demo) -> None:
     """Make the workspace what a build has: a checkout of the productive branch."""
     git(demo, "init", "--quiet", "--initial-branch=main", str(demo.workspace))
     git(demo, "-C", str(demo.workspace), "add", "--all")
-    git(demo, "-C", str(demo.workspace), "-c", "user.name=demo", "-c", "user.email=demo@example.com", "commit", "--quiet", "--message=A change to the service")
+    git(
+        demo,
+        "-C",
+        str(demo.workspace),
+        "-c",
+        "user.name=demo",
+        "-c",
+        "user.email=demo@example.com",
+        "commit",
+        "--quiet",
+        "--message=A change to the service",
+    )
 
 
 def build(demo: Demo) -> None:
-    """The stand-in for kanikoExecute or cnbBuild: an image in staging, and the pipeline environment as those steps leave it."""
+    """Stand in for kanikoExecute or cnbBuild.
+
+    Puts an image into staging, and writes the pipeline environment as those steps leave it.
+    """
     put(demo.image, demo.staging, NAME, TAG)
     values: dict[str, object] = {
-        "container/registryUrl": demo.staging.url, "container/imageNames": [NAME], "container/imageNameTags": [f"{NAME}:{TAG}"],
-        "container/imageNameTag": f"{NAME}:{TAG}", "container/repositoryUsername": "staging-user",
-        "container/repositoryPassword": demo.passwords["staging"], "container/imageDigests": [demo.image.digest], "artifactVersion": TAG,
+        "container/registryUrl": demo.staging.url,
+        "container/imageNames": [NAME],
+        "container/imageNameTags": [f"{NAME}:{TAG}"],
+        "container/imageNameTag": f"{NAME}:{TAG}",
+        "container/repositoryUsername": "staging-user",
+        "container/repositoryPassword": demo.passwords["staging"],
+        "container/imageDigests": [demo.image.digest],
+        "artifactVersion": TAG,
     }
     for key, value in values.items():
         path = demo.workspace / ".pipeline" / "commonPipelineEnvironment" / key
@@ -134,15 +201,24 @@ def build(demo: Demo) -> None:
             path.write_text(value)
         else:
             path.with_name(f"{path.name}.json").write_text(json.dumps(value))
-    demo.say(f"  stand-in for kanikoExecute: {NAME}:{TAG} for {' and '.join(PLATFORMS)} is in staging, {demo.image.digest}")
+    demo.say(
+        f"  stand-in for kanikoExecute: {NAME}:{TAG} for {' and '.join(PLATFORMS)} is in staging,"
+        f" {demo.image.digest}"
+    )
 
 
 def pipeline(demo: Demo) -> list[dict[str, Any]]:
     """The stages after the build, as `towlinePipeline` runs them; the results in their order."""
     results = [demo.towline("run", "imagePushToRegistry", "--stage", "Build", "--if-active")]
-    results += [demo.towline("run", "gitOpsUpdateDeployment", "--stage", stage, "--if-active") for stage in STAGES]
+    results += [
+        demo.towline("run", "gitOpsUpdateDeployment", "--stage", stage, "--if-active")
+        for stage in STAGES
+    ]
     template = ["--tool", "helm-values", "--valuesTemplate", f"{PREVIEW}.j2", "--filePath", PREVIEW]
-    return [*results, demo.towline("run", "gitOpsUpdateDeployment", "--stage", "Preview", *template)]
+    return [
+        *results,
+        demo.towline("run", "gitOpsUpdateDeployment", "--stage", "Preview", *template),
+    ]
 
 
 def clone(demo: Demo, name: str) -> Path:
@@ -154,8 +230,15 @@ def clone(demo: Demo, name: str) -> Path:
 
 def git(demo: Demo, *words: str) -> str:
     """What git prints, run without any configuration of the user's."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(demo.folder / "home"), "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C.UTF-8"}
-    return subprocess.run(["git", *words], env=environment, capture_output=True, text=True, check=True).stdout
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(demo.folder / "home"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "LC_ALL": "C.UTF-8",
+    }
+    return subprocess.run(
+        ["git", *words], env=environment, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def claim(what: str, holds: object) -> None:
@@ -167,29 +250,56 @@ def claim(what: str, holds: object) -> None:
 def check_first(demo: Demo, results: list[dict[str, Any]]) -> None:
     """The first run, by the registries' storage and a clone."""
     here, there = demo.staging.storage[NAME], demo.target.storage[NAME]
-    claim("the target's digest is the one that was built", there.tags[TAG] == here.tags[TAG] == demo.image.digest)
+    claim(
+        "the target's digest is the one that was built",
+        there.tags[TAG] == here.tags[TAG] == demo.image.digest,
+    )
     index = json.loads(there.manifests[demo.image.digest][1])
-    found = {f"{entry['platform']['os']}/{entry['platform']['architecture']}" for entry in index["manifests"]}
+    found = {
+        f"{entry['platform']['os']}/{entry['platform']['architecture']}"
+        for entry in index["manifests"]
+    }
     claim("both platforms are at the target", found == set(PLATFORMS))
-    claim("every manifest of the index is there", all(entry["digest"] in there.manifests for entry in index["manifests"]))
+    claim(
+        "every manifest of the index is there",
+        all(entry["digest"] in there.manifests for entry in index["manifests"]),
+    )
     claim("every blob is there, byte for byte", dict(here.blobs) == dict(there.blobs))
     place = clone(demo, "first")
     image = f"{demo.target.host}/{NAME}:{TAG}"
     for stage in STAGES:
         text = (place / f"manifest-{stage.lower()}-stage.yaml").read_text()
-        claim(f"the manifest of {stage} names the target's image", image in text and demo.staging.host not in text)
-    claim("the values of Preview name the target's image", demo.target.host in (place / PREVIEW).read_text() and TAG in (place / PREVIEW).read_text())
+        claim(
+            f"the manifest of {stage} names the target's image",
+            image in text and demo.staging.host not in text,
+        )
+    claim(
+        "the values of Preview name the target's image",
+        demo.target.host in (place / PREVIEW).read_text() and TAG in (place / PREVIEW).read_text(),
+    )
     commits = git(demo, "-C", str(place), "log", "--format=%H").split()
-    claim("each deployment made one commit, and no other was made", len(commits) == 1 + len(STAGES) + 1)
-    claim("the commits are those of the results", commits[:-1] == [result["outputs"]["commit"] for result in reversed(results[1:])])
+    claim(
+        "each deployment made one commit, and no other was made",
+        len(commits) == 1 + len(STAGES) + 1,
+    )
+    claim(
+        "the commits are those of the results",
+        commits[:-1] == [result["outputs"]["commit"] for result in reversed(results[1:])],
+    )
     claim("every result is a success", all(result["status"] == "success" for result in results))
 
 
 def check_second(demo: Demo, results: list[dict[str, Any]], uploads: int, head: str) -> None:
     """The second run, with staging gone: nothing pushed, nothing committed, all succeeded."""
-    claim("every result says unchanged", [result["status"] for result in results] == ["unchanged"] * len(results))
+    claim(
+        "every result says unchanged",
+        [result["status"] for result in results] == ["unchanged"] * len(results),
+    )
     claim("nothing was uploaded or tagged", writes(demo) == uploads)
-    claim("no commit was made", git(demo, "-C", str(clone(demo, "second")), "rev-parse", "HEAD") == head)
+    claim(
+        "no commit was made",
+        git(demo, "-C", str(clone(demo, "second")), "rev-parse", "HEAD") == head,
+    )
 
 
 def writes(demo: Demo) -> int:
@@ -200,12 +310,17 @@ def writes(demo: Demo) -> int:
 def check_traces(demo: Demo) -> None:
     """No secret in anything that was printed, no process and no temporary file left."""
     everything = "\n".join(demo.printed)
-    claim("no secret was printed", not any(password in everything for password in demo.passwords.values()))
+    claim(
+        "no secret was printed",
+        not any(password in everything for password in demo.passwords.values()),
+    )
     claim("no temporary file is left", list((demo.folder / "tmp").iterdir()) == [])
     left = {path for path in (demo.folder / "home").rglob("*") if path.is_file()}
     proof = demo.folder / "home" / ".local" / "state" / "towline" / "builds"
-    claim("the home folder has nothing but the copy that proves what the steps have left",
-          bool(left) and all(path.is_relative_to(proof) for path in left))
+    claim(
+        "the home folder has nothing but the copy that proves what the steps have left",
+        bool(left) and all(path.is_relative_to(proof) for path in left),
+    )
     try:
         os.waitpid(-1, os.WNOHANG)
     except ChildProcessError:
@@ -219,14 +334,32 @@ def show_history(demo: Demo) -> None:
     demo.say("\nThe git log:\n")
     demo.say(git(demo, "-C", place, "log", "--format=%h %an: %s%n%w(0,8,8)%(trailers)"))
     demo.say("The diffs:\n")
-    demo.say(git(demo, "-C", place, "log", "--reverse", "--format=--- %h %s", "--patch", "--unified=0", f"HEAD~{len(STAGES) + 1}..HEAD"))
+    demo.say(
+        git(
+            demo,
+            "-C",
+            place,
+            "log",
+            "--reverse",
+            "--format=--- %h %s",
+            "--patch",
+            "--unified=0",
+            f"HEAD~{len(STAGES) + 1}..HEAD",
+        )
+    )
 
 
 def play(demo: Demo) -> None:
     """The scenario, in its order."""
     started = time.monotonic()
-    demo.say(f"Staging {demo.staging.url}, target {demo.target.url}, git {demo.git.url(NAME)}: started for this run")
-    demo.say(f"The platform team's default document, which TOWLINE_DEFAULTS names: {(demo.folder / TEAM).read_text().split(maxsplit=1)[1]}\nBuild")
+    demo.say(
+        f"Staging {demo.staging.url}, target {demo.target.url}, git {demo.git.url(NAME)}: started"
+        " for this run"
+    )
+    demo.say(
+        "The platform team's default document, which TOWLINE_DEFAULTS names:"
+        f" {(demo.folder / TEAM).read_text().split(maxsplit=1)[1]}\nBuild"
+    )
     build(demo)
     demo.say("\nThe stages:\n")
     first = pipeline(demo)
@@ -238,7 +371,10 @@ def play(demo: Demo) -> None:
     check_second(demo, pipeline(demo), uploads, head)
     check_traces(demo)
     took = time.monotonic() - started
-    demo.say(f"\nAll claims hold: digests and platforms equal, {len(STAGES) + 1} commits, a second run that changes nothing; {took:.1f} s")
+    demo.say(
+        f"\nAll claims hold: digests and platforms equal, {len(STAGES) + 1} commits, a second run"
+        f" that changes nothing; {took:.1f} s"
+    )
 
 
 def interrupted(number: int, _frame: object) -> NoReturn:

@@ -1,4 +1,6 @@
-"""Calls of the engine as tests make them: in this process, through its own door, with a result file."""
+"""Calls of the engine as tests make them: in this process, through its own door, with a result
+file.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,19 @@ from typing import Any
 
 from towline.cli import main
 
-SAMPLE = (Path(__file__).resolve().parents[1] / "examples/azure-demo-k8s-go/.pipeline/config.yml").read_text()
+SAMPLE = (
+    Path(__file__).resolve().parents[1] / "examples/azure-demo-k8s-go/.pipeline/config.yml"
+).read_text()
 
 
 class Ending:
-    """How one call ended: exit code, log, standard output, what is left of the environment, and the result file."""
+    """How one call ended: exit code, log, standard output, what is left of the environment, and
+    the result file.
+    """
 
-    def __init__(self, words: list[str], folder: Path, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, words: list[str], folder: Path, environ: Mapping[str, str] | None = None
+    ) -> None:
         out, err, result = io.StringIO(), io.StringIO(), folder / "result.json"
         self.environ = dict(environ or {})
         self.code = main([*words, "--result", str(result)], environ=self.environ, out=out, err=err)

@@ -14,7 +14,9 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row: its first cell, the place in the code where it has one, and its tests; files from the top, and a name in each."""
+    """A row: its first cell, the place in the code where it has one, and its tests; files from
+    the top, and a name in each.
+    """
 
     what: str
     code: tuple[Name, ...] = ()

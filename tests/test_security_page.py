@@ -1,4 +1,6 @@
-"""The page on security names tests for each threat, and for each limit the place that holds it and a test that tries one more; all are there."""
+"""The page on security names tests for each threat, and for each limit the place that holds it
+and a test that tries one more; all are there.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,20 @@ LIMITS, THREATS = limits(), threats()
 
 
 def test_every_row_of_the_page_is_one_of_these() -> None:
-    lines = [line for line in (ROOT / "docs/security.md").read_text().splitlines() if line.startswith("| ")]
+    lines = [
+        line
+        for line in (ROOT / "docs/security.md").read_text().splitlines()
+        if line.startswith("| ")
+    ]
     lines = [line for line in lines if not line.startswith("| what ")]
     assert len(LIMITS) + len(THREATS) == len(lines)
     assert len(LIMITS) > 35
     assert len(THREATS) > 45
 
 
-@pytest.mark.parametrize("row", [*LIMITS, *THREATS], ids=lambda row: re.sub(r"\W+", "-", row.what)[:60])
+@pytest.mark.parametrize(
+    "row", [*LIMITS, *THREATS], ids=lambda row: re.sub(r"\W+", "-", row.what)[:60]
+)
 def test_a_row_names_what_is_there(row: Row) -> None:
     assert row.tests
     for path, name in (*row.code, *row.tests):

@@ -30,8 +30,8 @@ def test_the_outcome_of_each_test_is_read(tmp_path: Path) -> None:
 def test_what_ends_otherwise_is_told_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     root = {"x": "passed", "y": "passed", "z": "skipped: no clang", "only root's": "passed"}
     unprivileged.compare(root, {"x": "passed", "y": "skipped: no mounts", "z": "skipped: no clang"})
-    assert capsys.readouterr().out == (
-        "as nobody 2 tests end as they do as root, and these do not:\n"
+    assert (
+        capsys.readouterr().out == "as nobody 2 tests end as they do as root, and these do not:\n"
         "    y: as root passed, as nobody skipped: no mounts\n"
     )
     unprivileged.compare(root, {"x": "passed"})

@@ -1,4 +1,6 @@
-"""Who decides in tests where credentials go: the engine's own rules, for a build of which the test says whether it is productive."""
+"""Who decides in tests where credentials go: the engine's own rules, for a build of which the
+test says whether it is productive.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,20 @@ from towline.config.trust import rules_of
 
 PRODUCTIVE = Standing(project=True, build="the productive branch main")
 BRANCH = Standing(project=False, build="branch x is built, which is not productive")
-REQUEST = Standing(project=False, build="CHANGE_ID says that a change request is built", request=True)
+REQUEST = Standing(
+    project=False, build="CHANGE_ID says that a change request is built", request=True
+)
 
 
-def addressees(settings: Settings, standing: Standing = PRODUCTIVE, told: list[str] | None = None) -> Addressees:
-    """What is asked before each use of a credential; `told` gets what is said, warnings behind `warning: `."""
+def addressees(
+    settings: Settings, standing: Standing = PRODUCTIVE, told: list[str] | None = None
+) -> Addressees:
+    """What is asked before each use of a credential; `told` gets what is said, warnings behind
+    `warning: `.
+    """
     lines = [] if told is None else told
-    return Addressees(rules_of(settings, lambda: standing), say=lines.append, warn=lambda text: lines.append(f"warning: {text}"))
+    return Addressees(
+        rules_of(settings, lambda: standing),
+        say=lines.append,
+        warn=lambda text: lines.append(f"warning: {text}"),
+    )

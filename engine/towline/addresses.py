@@ -1,4 +1,7 @@
-"""Pure. What network an address is of, however it is written, and into which of them a host may send us."""
+"""Pure.
+
+What network an address is of, however it is written, and into which of them a host may send us.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,16 @@ from collections.abc import Collection, Iterator
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
-PUBLIC, PRIVATE, LOOPBACK, LINK_LOCAL, NOWHERE = "public", "private", "loopback", "link-local", "nowhere"
+PUBLIC, PRIVATE, LOOPBACK, LINK_LOCAL, NOWHERE = (
+    "public",
+    "private",
+    "loopback",
+    "link-local",
+    "nowhere",
+)
 METADATA = "of a metadata service"
-NEVER = frozenset({LINK_LOCAL, METADATA})  # whoever names it: what answers there gives away the machine's own identity
+# whoever names it: what answers there gives away the machine's own identity
+NEVER = frozenset({LINK_LOCAL, METADATA})
 
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{0,16}|0[0-7]{0,22}|[1-9][0-9]{0,19}")
 _CARRYING = (  # the last 32 bits are an IPv4 address
@@ -17,7 +27,8 @@ _CARRYING = (  # the last 32 bits are an IPv4 address
     IPv6Network("::/96"),  # IPv4-compatible, RFC 4291 2.5.5.1
     IPv6Network("::ffff:0:0:0/96"),  # IPv4-translated, RFC 2765
 )
-_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")  # RFC 8215; how long its prefixes are, each network decides for itself
+# RFC 8215; how long its prefixes are, each network decides for itself
+_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 _SPLIT = 8  # the byte that RFC 6052 2.2 leaves out of every embedded address
 _SERVICES = frozenset(
     {
@@ -51,7 +62,8 @@ def kind(name: str) -> str:
 def may_reach(there: str, own: Collection[str]) -> bool:
     """Whether a host whose addresses are of the networks `own` may send us into the network `there`: to the public one, or to its like.
 
-    A host on this machine may send us into the private network too; nobody sends us to a metadata service or anything link-local.
+    A host on this machine may send us into the private network too; nobody sends us to a metadata
+    service or anything link-local.
     """
     like = there in own or (there == PRIVATE and LOOPBACK in own)
     return there == PUBLIC or (like and there not in NEVER)
@@ -64,7 +76,11 @@ def _kind(address: Address) -> str:
         return LOOPBACK
     if address.is_link_local:
         return LINK_LOCAL
-    if address.is_multicast or address.is_unspecified or (address.is_reserved and not address.is_global):
+    if (
+        address.is_multicast
+        or address.is_unspecified
+        or (address.is_reserved and not address.is_global)
+    ):
         return NOWHERE
     return PUBLIC if address.is_global and address not in _LOCAL_NAT64 else PRIVATE
 
@@ -102,7 +118,14 @@ def _short(parts: list[str]) -> Address | None:
     """One to four numbers of C's notation; the last one fills the bytes that are left."""
     if len(parts) > 4 or not all(_NUMBER.fullmatch(part) for part in parts):
         return None
-    *high, last = (int(part, 16 if part[:2] in ("0x", "0X") else 8 if part[0] == "0" else 10) if part.lower() != "0x" else 0 for part in parts)
+    *high, last = (
+        (
+            int(part, 16 if part[:2] in ("0x", "0X") else 8 if part[0] == "0" else 10)
+            if part.lower() != "0x"
+            else 0
+        )
+        for part in parts
+    )
     room = _V4 - 8 * len(high)
     if any(number > 0xFF for number in high) or last >= 1 << room:
         return None

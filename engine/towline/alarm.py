@@ -1,7 +1,7 @@
 """The time that a step may take as a whole: reading, planning, rendering and editing too, which wait for nobody and look at no clock.
 
-A timer of the kernel interrupts the main thread, as a signal of a user does (errors.Interrupted). Deadlines of parts say more of what is late: they end
-a moment before.
+A timer of the kernel interrupts the main thread, as a signal of a user does (errors.Interrupted).
+Deadlines of parts say more of what is late: they end a moment before.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def _set(until: _Until | None) -> None:
     if until:
         signal.signal(signal.SIGALRM, _ring)
         left = until.end - time.monotonic()
-        signal.setitimer(signal.ITIMER_REAL, left if left > 0 else _AGAIN, _AGAIN)  # what is over was told: now it is cleared away
+        # what is over was told: now it is cleared away
+        signal.setitimer(signal.ITIMER_REAL, left if left > 0 else _AGAIN, _AGAIN)
     else:
         signal.setitimer(signal.ITIMER_REAL, 0)
 

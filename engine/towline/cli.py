@@ -36,19 +36,29 @@ _EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFI
 
 def entry() -> int:
     """The console script: the process's own arguments, environment and streams; signals become an ordinary way out."""
-    while (filler := os.open(os.devnull, os.O_RDWR)) < 3:  # a stream that was closed: its number must not become that of a file or socket
+    # a stream that was closed: its number must not become that of a file or socket
+    while (filler := os.open(os.devnull, os.O_RDWR)) < 3:
         pass
     os.close(filler)
-    gc.set_threshold(50_000, 20, 20)  # a short process that builds large trees: looking through them again and again took half of an edit's time
+    # a short process that builds large trees: looking through them again and again took half of an
+    # edit's time
+    gc.set_threshold(50_000, 20, 20)
     for number in _SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` says that the end of a session is no matter
+        # `nohup` says that the end of a session is no matter
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     hold_self()
     try:
-        code = main(sys.argv[1:], environ=os.environ, out=sys.stdout or io.StringIO(), err=sys.stderr or io.StringIO())
+        code = main(
+            sys.argv[1:],
+            environ=os.environ,
+            out=sys.stdout or io.StringIO(),
+            err=sys.stderr or io.StringIO(),
+        )
     except SystemExit:  # a help was asked for, and has been printed
         code = 0
-    if not _flushed() or code in _INTERRUPTED:  # a thread that still waits for a host must not hold up the end, nor a full disk change the code
+    # a thread that still waits for a host must not hold up the end, nor a full disk change the code
+    if not _flushed() or code in _INTERRUPTED:
         os._exit(code)
     return code
 
@@ -64,12 +74,15 @@ def _flushed() -> bool:
     return True
 
 
-def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO, err: TextIO) -> int:
+def main(
+    words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO, err: TextIO
+) -> int:
     """Run the command that `words` name and give its exit code; a result file is written on every way out."""
     words, program = apart(words)
     console, output = Console(err, environ), Output(out)
     use(console.masks)
-    if list(words) in (["--version"], ["version"]):  # before argparse is set up: half of what the answer would cost
+    # before argparse is set up: half of what the answer would cost
+    if list(words) in (["--version"], ["version"]):
         return _print(f"towline {version()}\n", output, console)
     started = time.monotonic()
     failure = 0
@@ -89,8 +102,15 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
                 request = identity = replace(request, stage=module.STAGE(taken))
             failure = getattr(module, "FAILURE", 0)
             identity = replace(identity, step=step or identity.step)
-            call = Call(request=request, requested=bool(common.request), environ=taken, folder=_here(), console=console, out=output,
-                        program=program)
+            call = Call(
+                request=request,
+                requested=bool(common.request),
+                environ=taken,
+                folder=_here(),
+                console=console,
+                out=output,
+                program=program,
+            )
             enter_workspace(call.folder, taken)
             ending = module.execute(arguments(parser, rest, common, module), call)
     except TowlineError as fault:
@@ -105,14 +125,19 @@ def main(words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO
 
 def _calm() -> None:
     """From here on a further signal changes nothing: everything is put away and the result is written first."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is _interrupt:
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is _interrupt
+    ):
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
 
 def _unread() -> TowlineError:
-    return MachineError(f"the configuration has not been read within {_READING:.0f} seconds",
-                       hint="see what makes it so large, or which host that it names takes so long")
+    return MachineError(
+        f"the configuration has not been read within {_READING:.0f} seconds",
+        hint="see what makes it so large, or which host that it names takes so long",
+    )
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:
@@ -135,7 +160,9 @@ def _request(words: Sequence[str]) -> Request:
     return read_request(Path(path)) if path else Request()
 
 
-def _take(environ: MutableMapping[str, str], request: Request, console: Console) -> Mapping[str, str]:
+def _take(
+    environ: MutableMapping[str, str], request: Request, console: Console
+) -> Mapping[str, str]:
     """A copy of the environment; what is secret in it is masked, and removed from the process's own, so that no child inherits it."""
     taken, claimed = dict(environ), request.claimed
     for name, value in taken.items():
@@ -156,10 +183,14 @@ def _here() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError as fault:
-        raise MachineError("the working directory is gone", hint="run it in the workspace") from fault
+        raise MachineError(
+            "the working directory is gone", hint="run it in the workspace"
+        ) from fault
 
 
-def _masked(result: Mapping[str, Any], ending: Outcome | TowlineError, console: Console) -> dict[str, object]:
+def _masked(
+    result: Mapping[str, Any], ending: Outcome | TowlineError, console: Console
+) -> dict[str, object]:
     """The parts that are written for people, as these get to see them; the others are data, which a short secret would garble."""
     error = None
     if isinstance(ending, TowlineError) and result["error"]:
@@ -170,12 +201,25 @@ def _masked(result: Mapping[str, Any], ending: Outcome | TowlineError, console: 
 
 def _unexpected(fault: Exception, console: Console) -> TowlineError:
     if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno in _EXHAUSTED):
-        return MachineError(f"the machine is at its end: {str(fault) or type(fault).__name__}", hint="free disk space, memory or open files")
+        return MachineError(
+            f"the machine is at its end: {str(fault) or type(fault).__name__}",
+            hint="free disk space, memory or open files",
+        )
     console.say(dispatch.trace(fault))
-    return TowlineError(f"unexpected: {type(fault).__name__}: {fault}", hint="this is a bug of Towline; report it with the trace above")
+    return TowlineError(
+        f"unexpected: {type(fault).__name__}: {fault}",
+        hint="this is a bug of Towline; report it with the trace above",
+    )
 
 
-def _finish(words: Sequence[str], ending: Outcome | TowlineError, result: Mapping[str, object], *, console: Console, out: Output) -> int:
+def _finish(
+    words: Sequence[str],
+    ending: Outcome | TowlineError,
+    result: Mapping[str, object],
+    *,
+    console: Console,
+    out: Output,
+) -> int:
     """Write and print what came of it and give the exit code: the file first, since a stream may be closed or its disk full."""
     text = tame_json({**result, **_masked(result, ending, console)}) + "\n"
     code = ending.exit_code if isinstance(ending, TowlineError) else 0

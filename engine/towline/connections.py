@@ -52,7 +52,9 @@ class Route:
 
 
 class Limit:
-    """What bounds all waits for an answer together: none begins after the deadline. How long one takes is the socket's timeout.
+    """What bounds all waits for an answer together: none begins after the deadline.
+
+    How long one takes is the socket's timeout.
 
     While what was sent is still leaving by `sock`, no answer can come, and time does not count.
     """
@@ -89,7 +91,9 @@ class Connection(http.client.HTTPConnection):
     def __init__(self, route: Route, network: Network, *, read: float, clock: Clock) -> None:
         parts = urlsplit(route.where)
         self.default_port = PORTS[parts.scheme]
-        super().__init__(parts.hostname or "", parts.port or self.default_port, timeout=network.connect)
+        super().__init__(
+            parts.hostname or "", parts.port or self.default_port, timeout=network.connect
+        )
         self.route = route
         self.limit = Limit(read, clock)
         self.response_class = partial(_Answer, limit=self.limit)  # type: ignore[assignment]  # made like the class
@@ -99,7 +103,10 @@ class Connection(http.client.HTTPConnection):
         self._at_once = _RECORDS if parts.scheme == "https" else sys.maxsize
 
     def connect(self) -> None:
-        """Reach the host, through its proxy's tunnel where it speaks TLS. Raises OSError, Lasting, TransportError."""
+        """Reach the host, through its proxy's tunnel where it speaks TLS.
+
+        Raises OSError, Lasting, TransportError.
+        """
         self.sock = raw = self._reach()  # from here on it can be broken off, by who sees it there
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -120,7 +127,10 @@ class Connection(http.client.HTTPConnection):
             view, self._given = view[sent:], self._given + sent
 
     def answer(self, seconds: float) -> http.client.HTTPResponse:
-        """The head of the answer, which may take so long from when all has left. Raises OSError, HTTPException."""
+        """The head of the answer, which may take so long from when all has left.
+
+        Raises OSError, HTTPException.
+        """
         self.limit.begin(seconds)
         self.sock.settimeout(seconds)
         return self.getresponse()
@@ -155,7 +165,9 @@ class Connection(http.client.HTTPConnection):
         route, reach, fault = self.route, self._network.reach, OSError("no address")
         if route.proxy:
             reach.check_before_proxy(route.where, route.named_by)
-            return socket.create_connection((route.proxy.host, route.proxy.port), self._network.connect)
+            return socket.create_connection(
+                (route.proxy.host, route.proxy.port), self._network.connect
+            )
         for address in reach.addresses(route.where, route.named_by):
             try:
                 sock = socket.create_connection((address, self.port), self._network.connect)
@@ -168,17 +180,26 @@ class Connection(http.client.HTTPConnection):
 
     def _secure(self, raw: socket.socket) -> None:
         if self.route.proxy:
-            _tunnel(raw, self.route.proxy, f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}", Limit(self._network.connect, self._clock))
+            _tunnel(
+                raw,
+                self.route.proxy,
+                f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}",
+                Limit(self._network.connect, self._clock),
+            )
         context = self._network.tls.context(self.route.where.partition("://")[2])
         with lost_closed():
-            self.sock = secured = context.wrap_socket(raw, server_hostname=self.host, do_handshake_on_connect=False)
+            self.sock = secured = context.wrap_socket(
+                raw, server_hostname=self.host, do_handshake_on_connect=False
+            )
         secured.do_handshake()
 
 
 class _Answer(http.client.HTTPResponse):
     """An answer every part of which is waited for under a limit: 1xx answers, head, chunk heads and body."""
 
-    def __init__(self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, *, limit: Limit) -> None:
+    def __init__(
+        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, *, limit: Limit
+    ) -> None:
         super().__init__(_Bounded(sock, limit), debuglevel, method)  # type: ignore[arg-type]  # only its makefile is used
 
 
@@ -188,7 +209,8 @@ class _Bounded(io.RawIOBase):
     def __init__(self, sock: socket.socket, limit: Limit) -> None:
         self._limit = limit
         self._receive = sock.recv_into
-        self._file = sock.makefile("rb", buffering=0)  # keeps the socket open for a body that outlives its connection
+        # keeps the socket open for a body that outlives its connection
+        self._file = sock.makefile("rb", buffering=0)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """What http.client asks a socket for."""
@@ -217,7 +239,11 @@ class _Bounded(io.RawIOBase):
 def _unsent(sock: socket.socket | None) -> int:
     """The bytes that the host has not confirmed, as far as the system says so."""
     try:
-        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder) if sock else 0
+        return (
+            int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+            if sock
+            else 0
+        )
     except (OSError, ValueError):  # not a socket that counts them, or one that is closed
         return 0
 
@@ -239,5 +265,9 @@ def _tunnel(raw: socket.socket, proxy: Proxy, target: str, limit: Limit) -> None
 
 def refused_by(proxy: Proxy, status: int, target: str) -> Lasting:
     """The fault for a proxy that does not let us through."""
-    why = "it wants another user or password" if status == http.client.PROXY_AUTHENTICATION_REQUIRED else f"if {target} needs no proxy, name it in NO_PROXY"
+    why = (
+        "it wants another user or password"
+        if status == http.client.PROXY_AUTHENTICATION_REQUIRED
+        else f"if {target} needs no proxy, name it in NO_PROXY"
+    )
     return Lasting(f"{proxy} answers {status}; {why}", where=target)

@@ -1,6 +1,7 @@
 """Log lines for people, on one stream; every registered secret is masked in all of them.
 
-What a project calls a secret may be any word: it is masked too, but not in what an auditor reads (`audit`).
+What a project calls a secret may be any word: it is masked too, but not in what an auditor reads
+(`audit`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Console:
-    """Writes lines to `stream`; what `hide` was given never gets through. `level` is QUIET, VERBOSE, or empty for the usual.
+    """Writes lines to `stream`; what `hide` was given never gets through.
+
+    `level` is QUIET, VERBOSE, or empty for the usual.
 
     Of the variables `environ`, NO_COLOR and TERM say how a terminal is written to.
     """
@@ -34,7 +37,8 @@ class Console:
         self.masks = Masks()
         self._real = Masks()  # those of them that are not only called so
         self._said_once: set[str] = set()
-        self._coloured = not environ.get("NO_COLOR")  # https://no-color.org: any value but the empty one
+        # https://no-color.org: any value but the empty one
+        self._coloured = not environ.get("NO_COLOR")
         self._dumb = environ.get("TERM") == "dumb"
         self._guard = threading.Lock()
         self._renewed = 0  # lines that are there for a while only
@@ -43,7 +47,8 @@ class Console:
     def hide(self, secret: str, *, real: bool = True) -> None:
         """Mask `secret` from now on, in every form that it may take.
 
-        Where only something that a pull request can change calls it one, it is not `real`: `audit` leaves it as it is.
+        Where only something that a pull request can change calls it one, it is not `real`: `audit`
+        leaves it as it is.
         """
         self.masks.hide(secret)
         if real:
@@ -144,11 +149,20 @@ class Console:
             self._write(shown, self._label(kind, colour))
 
     def _label(self, kind: str, colour: str) -> str:
-        return f"{colour}{kind}:{_PLAIN}" if colour and self._coloured and self.terminal else f"{kind}:"
+        return (
+            f"{colour}{kind}:{_PLAIN}"
+            if colour and self._coloured and self.terminal
+            else f"{kind}:"
+        )
 
     def _write(self, shown: str, label: str = "") -> None:
-        with contextlib.suppress(OSError, ValueError), self._guard:  # a log that cannot be written must not end the step, nor cost its result
-            print(f"{self._cleared()}{label}{' ' if label else ''}{shown}", file=self._stream, flush=True)
+        # a log that cannot be written must not end the step, nor cost its result
+        with contextlib.suppress(OSError, ValueError), self._guard:
+            print(
+                f"{self._cleared()}{label}{' ' if label else ''}{shown}",
+                file=self._stream,
+                flush=True,
+            )
 
     def _cleared(self) -> str:
         """What empties the lines that `renew` has shown and goes to the first of them; nothing where no person looks on."""
@@ -163,7 +177,10 @@ class Output:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        """Print `text` at once; raises MachineError where it cannot be. A reader that has seen enough (`| head`) is no fault."""
+        """Print `text` at once; raises MachineError where it cannot be.
+
+        A reader that has seen enough (`| head`) is no fault.
+        """
         with contextlib.suppress(BrokenPipeError):
             self.relay(text)
 
@@ -176,4 +193,7 @@ class Output:
             raise
         except (OSError, ValueError) as fault:
             reason = fault.strerror if isinstance(fault, OSError) else str(fault)
-            raise MachineError(f"cannot write to standard output: {reason}", hint="see where it leads to, or take the result from --result FILE") from fault
+            raise MachineError(
+                f"cannot write to standard output: {reason}",
+                hint="see where it leads to, or take the result from --result FILE",
+            ) from fault

@@ -17,6 +17,9 @@ def silent(_: str) -> None:
 
 
 def detail(text: Callable[[], str]) -> None:
-    """One line, which is made only if somebody wants it. It must hold no query of a URL, where hosts put tokens."""
+    """One line, which is made only if somebody wants it.
+
+    It must hold no query of a URL, where hosts put tokens.
+    """
     for sink in _sinks:
         sink(text())

@@ -13,13 +13,28 @@ COMMANDS = {
     "run": ("towline.commands.run", "run one step"),
     "copy": ("towline.commands.copy", "copy one image into registries"),
     "plan": ("towline.commands.plan", "say which stages and steps are active, and why"),
-    "getConfig": ("towline.commands.get_config", "print a configuration as Piper's command of that name"),
-    "checkIfStepActive": ("towline.commands.check_if_step_active", "answer as Piper's command of that name"),
-    "explain": ("towline.commands.explain", "say which value every parameter of a step has, and where it comes from"),
+    "getConfig": (
+        "towline.commands.get_config",
+        "print a configuration as Piper's command of that name",
+    ),
+    "checkIfStepActive": (
+        "towline.commands.check_if_step_active",
+        "answer as Piper's command of that name",
+    ),
+    "explain": (
+        "towline.commands.explain",
+        "say which value every parameter of a step has, and where it comes from",
+    ),
     "exec": ("towline.commands.exec", "run a program with credentials of Vault in its environment"),
     "lint": ("towline.commands.lint", "say everything that is wrong in the configuration"),
-    "schema": ("towline.commands.schema", "print the JSON Schema of .pipeline/config.yml, for editors"),
-    "completion": ("towline.commands.completion", "print the completion of commands and flags for a shell"),
+    "schema": (
+        "towline.commands.schema",
+        "print the JSON Schema of .pipeline/config.yml, for editors",
+    ),
+    "completion": (
+        "towline.commands.completion",
+        "print the completion of commands and flags for a shell",
+    ),
 }
 
 STEPS = {
@@ -58,7 +73,10 @@ def command(name: str) -> Any:
 def check_step(name: str) -> None:
     """Pass where Towline runs the step of this own name itself; raises UsageError for one that another library runs."""
     if name not in STEPS:
-        raise UsageError(f"{name} is no step of Towline's own", hint=f"call it from the library that offers it; Towline runs: {', '.join(STEPS)}")
+        raise UsageError(
+            f"{name} is no step of Towline's own",
+            hint=f"call it from the library that offers it; Towline runs: {', '.join(STEPS)}",
+        )
 
 
 def step(name: str) -> Any:

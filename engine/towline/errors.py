@@ -1,4 +1,6 @@
-"""Every way in which Towline fails. Exit code, category and status live on the type (docs/contract.md).
+"""Every way in which Towline fails.
+
+Exit code, category and status live on the type (docs/contract.md).
 
 TowlineError                 1  undefined
   UsageError                 2  config          flags, request, version skew
@@ -17,6 +19,8 @@ TowlineError                 1  undefined
   MachineError               9  infrastructure  disk, memory, a missing program
   Interrupted    129, 130, 143  custom          a signal; the build is aborted
 TransportError                  the network below a host; always turned into one of the above by its caller
+
+
 """
 
 from __future__ import annotations
@@ -28,7 +32,8 @@ from contextlib import contextmanager
 class TowlineError(Exception):
     """What happened (`message`), where (file:line, host without user info, layer) and what to do next (`hint`, else the type's usual one).
 
-    `outputs` and `pipeline_environment` go into the result: what was found, and what holds, all the same.
+    `outputs` and `pipeline_environment` go into the result: what was found, and what holds, all the
+    same.
     """
 
     exit_code = 1
@@ -37,8 +42,13 @@ class TowlineError(Exception):
     usual_hint = "this is a bug of Towline; report it with its message"
 
     def __init__(
-        self, message: str, *, where: str = "", hint: str = "",
-        outputs: Mapping[str, object] | None = None, pipeline_environment: Mapping[str, object] | None = None,
+        self,
+        message: str,
+        *,
+        where: str = "",
+        hint: str = "",
+        outputs: Mapping[str, object] | None = None,
+        pipeline_environment: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -94,7 +104,10 @@ class VaultUnreachable(CredentialError):
     """A Vault that could not be reached, or could not answer, until the retries were used up."""
 
     category = "infrastructure"
-    usual_hint = "check vaultServerUrl and run the step again; with skipVault: true the step takes its values from elsewhere"
+    usual_hint = (
+        "check vaultServerUrl and run the step again; with skipVault: true the step takes its"
+        " values from elsewhere"
+    )
 
 
 class RegistryError(TowlineError):
@@ -120,7 +133,9 @@ class GitError(TowlineError):
 
     exit_code = 6
     category = "service"
-    usual_hint = "run the step again; where it stays so, show this message to those who run the git server"
+    usual_hint = (
+        "run the step again; where it stays so, show this message to those who run the git server"
+    )
 
 
 class GitUnreachable(GitError):

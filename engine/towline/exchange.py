@@ -1,6 +1,7 @@
 """One HTTP/1.1 exchange with a host: the request, the body on its way there, and the answer; no redirects, no cookies, no decoding.
 
-Built on http.client: at equal buffers it is the fastest way from GET to PUT that Python has, and it adds nothing to a request by itself.
+Built on http.client: at equal buffers it is the fastest way from GET to PUT that Python has, and it
+adds nothing to a request by itself.
 """
 
 from __future__ import annotations
@@ -22,13 +23,17 @@ from towline.reach import PORTS, Lasting
 
 _T = TypeVar("_T")
 FAULTS = (OSError, http.client.HTTPException, ValueError)
-UNHEARD = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)  # the host listens no more; it may have said why
+# the host listens no more; it may have said why
+UNHEARD = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _DRAIN = 64 * 1024
 _TRICKLE = 60.0
 _SLOWEST = 1024  # bytes a second
 _HANDED = 1.0  # seconds after which what has come is handed on, however little
 _URL = re.compile(r"[\x21-\x7e]+")
-_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"})  # as OpenSSL's versions call it
+# as OpenSSL's versions call it
+_NO_TLS = frozenset(
+    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
+)
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 
@@ -36,8 +41,10 @@ _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 class HttpRequest:
     """What is sent to an absolute URL; `repeatable` says of a POST that sending it twice does no harm.
 
-    `named_by` is the origin of the server that named the URL, where that was not us: the host's addresses are checked for it.
-    With `seconds` its answer is waited for no longer, and it is sent once: what it asks can be had in another way.
+    `named_by` is the origin of the server that named the URL, where that was not us: the host's
+    addresses are checked for it. With `seconds` its answer is waited for no longer, and it is sent
+    once: what it asks can be had in another way.
+
     """
 
     method: str
@@ -54,8 +61,11 @@ class HttpRequest:
         return not self.seconds and (self.repeatable or self.method in _IDEMPOTENT)
 
 
-OWN_AUTHORITY = ("where an authority of your own has signed it, name that in customTlsCertificateLinks: in the platform team's defaults, "
-                 "as PIPER_customTlsCertificateLinks on the agent, or in the call of the step")
+OWN_AUTHORITY = (
+    "where an authority of your own has signed it, name that in customTlsCertificateLinks: in the"
+    " platform team's defaults, as PIPER_customTlsCertificateLinks on the agent, or in the call of"
+    " the step"
+)
 
 
 class UntrustedCertificate(Lasting):
@@ -67,9 +77,18 @@ class Cut(TransportError):
 
 
 class Response:
-    """Status, headers and a body that is read once; closing it gives the connection back. `url` is for those who follow redirects."""
+    """Status, headers and a body that is read once; closing it gives the connection back.
 
-    def __init__(self, raw: http.client.HTTPResponse, where: str, limit: Limit, finish: Callable[[bool], None]) -> None:
+    `url` is for those who follow redirects.
+    """
+
+    def __init__(
+        self,
+        raw: http.client.HTTPResponse,
+        where: str,
+        limit: Limit,
+        finish: Callable[[bool], None],
+    ) -> None:
         self.status = raw.status
         self.headers = raw.headers
         self.where = where
@@ -80,7 +99,10 @@ class Response:
         self._whole = raw.length == 0
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill `buffer` as far as the body goes, or with what a slow host sends in a second; 0 at its end. Raises TransportError for a body that is cut."""
+        """Fill `buffer` as far as the body goes, or with what a slow host sends in a second; 0 at its end.
+
+        Raises TransportError for a body that is cut.
+        """
         deadline, filled = self._limit.begin(_TRICKLE), 0
         while True:
             try:
@@ -88,7 +110,8 @@ class Response:
             except TransportError:
                 if not filled:
                     raise
-                return filled  # what has come is not lost; the next call finds the connection as it is
+                # what has come is not lost; the next call finds the connection as it is
+                return filled
             filled += got
             if not got or filled == len(buffer) or deadline.left <= _TRICKLE - _HANDED:
                 return filled
@@ -101,7 +124,11 @@ class Response:
             if len(body) > limit:
                 raise TransportError(f"the answer is longer than {limit} bytes", where=self.where)
             if not deadline.left:
-                raise TransportError(f"the answer takes longer than {seconds:.0f} seconds, and brings less than a KiB in each", where=self.where)
+                raise TransportError(
+                    f"the answer takes longer than {seconds:.0f} seconds, and brings less than a"
+                    " KiB in each",
+                    where=self.where,
+                )
             deadline = self._limit.begin(deadline.left + len(piece) / _SLOWEST)
         return bytes(body)
 
@@ -149,7 +176,12 @@ class Response:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
 
@@ -159,7 +191,15 @@ class Sending:
     Without a `size` it goes in chunks (RFC 9112 7.1), and `finish` says where it ends.
     """
 
-    def __init__(self, connection: Connection, size: int | None, where: str, *, answer: Callable[[bool], Response], drop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        size: int | None,
+        where: str,
+        *,
+        answer: Callable[[bool], Response],
+        drop: Callable[[], None],
+    ) -> None:
         self._connection = connection
         self._left = size
         self._where = where
@@ -169,7 +209,10 @@ class Sending:
         self._before = connection.come
 
     def send(self, piece: bytes | memoryview) -> bool:
-        """Send the next piece; False where the host has stopped listening, and has perhaps said why. Raises TransportError."""
+        """Send the next piece; False where the host has stopped listening, and has perhaps said why.
+
+        Raises TransportError.
+        """
         if self._left is not None:
             self._left -= len(piece)
             if self._left < 0:
@@ -195,7 +238,9 @@ class Sending:
     def finish(self) -> Response:
         """The host's answer, an early refusal too; raises TransportError where there is none, or where the body was not sent to its end."""
         if self._heard and self._left:
-            raise TransportError(f"the body is {self._left} bytes shorter than was announced", where=self._where)
+            raise TransportError(
+                f"the body is {self._left} bytes shorter than was announced", where=self._where
+            )
         if self._left is None:
             self._put(b"0\r\n\r\n")
         self._drop = None
@@ -204,7 +249,12 @@ class Sending:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._drop is not None:
             self._drop()
 
@@ -249,7 +299,9 @@ def send_head(connection: Connection, request: HttpRequest, size: int | None) ->
 def translated(fault: Exception, where: str) -> TransportError:
     """A fault of the standard library in words that hold no URL and nothing that the host said."""
     if isinstance(fault, ssl.SSLCertVerificationError):
-        return UntrustedCertificate(f"its certificate is not trusted: {fault.verify_message}", where=where)
+        return UntrustedCertificate(
+            f"its certificate is not trusted: {fault.verify_message}", where=where
+        )
     if isinstance(fault, socket.gaierror):
         return TransportError("its name cannot be resolved", where=where)
     if isinstance(fault, TimeoutError):
@@ -258,8 +310,12 @@ def translated(fault: Exception, where: str) -> TransportError:
         return TransportError("the connection was closed early", where=where)
     if isinstance(fault, ssl.SSLError):
         if fault.reason in _NO_TLS:
-            return TransportError("what answers there speaks no TLS: is its URL to begin with http://?", where=where)
-        return TransportError(f"TLS: {(fault.reason or 'no reason is known').lower().replace('_', ' ')}", where=where)
+            return TransportError(
+                "what answers there speaks no TLS: is its URL to begin with http://?", where=where
+            )
+        return TransportError(
+            f"TLS: {(fault.reason or 'no reason is known').lower().replace('_', ' ')}", where=where
+        )
     if isinstance(fault, OSError):
         return TransportError((fault.strerror or type(fault).__name__).lower(), where=where)
     return TransportError(f"what was exchanged is not HTTP ({type(fault).__name__})", where=where)

@@ -1,6 +1,10 @@
-"""Pure. What steps leave for later ones: values, and which of them are facts, written by this pipeline's own steps.
+"""Pure.
 
-Whoever can write into the workspace, a pull request too, can leave a value. A fact was kept where that is not possible.
+What steps leave for later ones: values, and which of them are facts, written by this pipeline's own
+steps.
+
+Whoever can write into the workspace, a pull request too, can leave a value. A fact was kept where
+that is not possible.
 """
 
 from __future__ import annotations

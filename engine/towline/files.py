@@ -13,9 +13,19 @@ from pathlib import Path
 from towline.errors import MachineError
 
 _PACKAGED = Path(__file__).parent / "resources"  # where a wheel and a zipapp hold the shared data
-_CHECKOUT = Path(__file__).parents[2] / "resources" / "towline"  # a link to it would make Jenkins refuse the library
-_WORKSPACES = ("WORKSPACE", "GITHUB_WORKSPACE", "CI_PROJECT_DIR", "BUILD_SOURCESDIRECTORY", "BITBUCKET_CLONE_DIR", "CI_WORKSPACE", "DRONE_WORKSPACE",
-               "TRAVIS_BUILD_DIR", "BUILDKITE_BUILD_CHECKOUT_PATH")
+# a link to it would make Jenkins refuse the library
+_CHECKOUT = Path(__file__).parents[2] / "resources" / "towline"
+_WORKSPACES = (
+    "WORKSPACE",
+    "GITHUB_WORKSPACE",
+    "CI_PROJECT_DIR",
+    "BUILD_SOURCESDIRECTORY",
+    "BITBUCKET_CLONE_DIR",
+    "CI_WORKSPACE",
+    "DRONE_WORKSPACE",
+    "TRAVIS_BUILD_DIR",
+    "BUILDKITE_BUILD_CHECKOUT_PATH",
+)
 _workspaces: list[Path] = []  # as they are called, and as they lie on disk
 
 
@@ -51,7 +61,8 @@ def enter_workspace(folder: Path, environ: Mapping[str, str]) -> None:
     """
     named = (Path(environ[name]) for name in _WORKSPACES if environ.get(name, "").startswith("/"))
     around = [one for one in folder.parents if (one / ".git").exists()]
-    _workspaces[:] = _places(*named, folder, *(one for one in around if one != own_home()))  # who keeps the home in git has programs of their own in it
+    # who keeps the home in git has programs of their own in it
+    _workspaces[:] = _places(*named, folder, *(one for one in around if one != own_home()))
 
 
 def in_workspace(path: Path, folder: Path) -> bool:
@@ -75,7 +86,10 @@ def own_home() -> Path | None:
 
 
 def misfit(path: Path, most: int) -> str:
-    """Why what is at `path` is no file that can be read whole, as the end of a sentence; empty if it is one. Raises OSError and ValueError as `stat` does."""
+    """Why what is at `path` is no file that can be read whole, as the end of a sentence; empty if it is one.
+
+    Raises OSError and ValueError as `stat` does.
+    """
     try:
         return unfit(path.stat(), most)
     except (FileNotFoundError, NotADirectoryError):
@@ -101,7 +115,8 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644, lasting: bool = T
 
     What need not outlast the machine's next start (not `lasting`) is not waited for.
     """
-    beside = path.parent / f".{os.urandom(8).hex()}.tmp"  # not the process id: in a container every run may have the same
+    # not the process id: in a container every run may have the same
+    beside = path.parent / f".{os.urandom(8).hex()}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

@@ -1,4 +1,8 @@
-"""Pure. Image references, digests, registries and platforms, parsed at the door (OCI distribution-spec 1.1, section 3)."""
+"""Pure.
+
+Image references, digests, registries and platforms, parsed at the door (OCI distribution-spec 1.1,
+section 3).
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,18 @@ from ipaddress import IPv6Address
 
 from towline.errors import ConfigError
 
-_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_NAME = re.compile(
+    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _PORT = r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
-_HOST = re.compile(rf"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::(?:{_PORT}))?")
+_HOST = re.compile(
+    rf"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::(?:{_PORT}))?"
+)
 _LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]")
-_HUB = "docker.io"  # what a runtime asks where no registry is named, and its names of one part are those of `library`
+# what a runtime asks where no registry is named, and its names of one part are those of `library`
+_HUB = "docker.io"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +51,11 @@ class Image:
     digest: str = ""
 
     def __str__(self) -> str:
-        return self.name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+        return (
+            self.name
+            + (f":{self.tag}" if self.tag else "")
+            + (f"@{self.digest}" if self.digest else "")
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +84,9 @@ class Platform:
     os_version: str = ""
 
     def __str__(self) -> str:
-        return "/".join(part for part in (self.os, self.architecture, self.variant) if part) + (f":{self.os_version}" if self.os_version else "")
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part) + (
+            f":{self.os_version}" if self.os_version else ""
+        )
 
 
 def is_loopback(host: str) -> bool:
@@ -83,7 +98,9 @@ def is_loopback(host: str) -> bool:
 def _is_host(text: str) -> bool:
     """Whether `text` is `name[:port]` or `[address][:port]`."""
     try:
-        return _HOST.fullmatch(text) is not None and (text[0] != "[" or IPv6Address(text[1:].partition("]")[0]) is not None)
+        return _HOST.fullmatch(text) is not None and (
+            text[0] != "[" or IPv6Address(text[1:].partition("]")[0]) is not None
+        )
     except ValueError:
         return False
 
@@ -91,7 +108,10 @@ def _is_host(text: str) -> bool:
 def parse_digest(text: str) -> str:
     """A digest as given, checked as a whole; raises ConfigError."""
     if not _DIGEST.fullmatch(text):
-        raise ConfigError(f"{text!r} is not a digest", hint="expected sha256: and 64 lower-case hexadecimal digits")
+        raise ConfigError(
+            f"{text!r} is not a digest",
+            hint="expected sha256: and 64 lower-case hexadecimal digits",
+        )
     return text
 
 
@@ -100,11 +120,20 @@ def parse_image(text: str) -> Image:
     rest, at, digest = text.partition("@")
     name, colon, tag = rest.partition(":")
     if "/" in tag:
-        raise ConfigError(f"{text!r} is not an image name but has a registry in it", hint="name the registry by its own parameter, and the image as name:tag")
+        raise ConfigError(
+            f"{text!r} is not an image name but has a registry in it",
+            hint="name the registry by its own parameter, and the image as name:tag",
+        )
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"{text!r} is not an image name", hint="expected name, name:tag or name:tag@sha256:..., in lower case")
+        raise ConfigError(
+            f"{text!r} is not an image name",
+            hint="expected name, name:tag or name:tag@sha256:..., in lower case",
+        )
     if colon and not _TAG.fullmatch(tag):
-        raise ConfigError(f"{text!r} has no possible tag", hint="expected up to 128 letters, digits, '_', '.' and '-' behind the colon")
+        raise ConfigError(
+            f"{text!r} has no possible tag",
+            hint="expected up to 128 letters, digits, '_', '.' and '-' behind the colon",
+        )
     return Image(name=name, tag=tag, digest=parse_digest(digest) if at else "")
 
 
@@ -116,9 +145,18 @@ def parse_registry(text: str) -> tuple[Registry, str]:
     host, _, path = rest.partition("/")
     path = path.strip("/")
     if "@" in rest:
-        raise ConfigError("a registry URL must not hold a user or a password", hint="configure user and password as parameters of their own")
-    if scheme.lower() not in ("http", "https") or not _is_host(host) or (path and not _NAME.fullmatch(path)):
-        raise ConfigError(f"{text!r} is not a registry URL", hint="expected https://host[:port][/path]")
+        raise ConfigError(
+            "a registry URL must not hold a user or a password",
+            hint="configure user and password as parameters of their own",
+        )
+    if (
+        scheme.lower() not in ("http", "https")
+        or not _is_host(host)
+        or (path and not _NAME.fullmatch(path))
+    ):
+        raise ConfigError(
+            f"{text!r} is not a registry URL", hint="expected https://host[:port][/path]"
+        )
     return Registry(scheme=scheme.lower(), host=host), path
 
 
@@ -152,8 +190,15 @@ def parse_familiar(text: str) -> Reference | None:
 
 
 def parse_platforms(text: str) -> tuple[Platform, ...]:
-    """Platforms with commas between them, each once; none where there is no text. Raises ConfigError."""
-    return tuple(dict.fromkeys(parse_platform(part.strip()) for part in text.split(","))) if text else ()
+    """Platforms with commas between them, each once; none where there is no text.
+
+    Raises ConfigError.
+    """
+    return (
+        tuple(dict.fromkeys(parse_platform(part.strip()) for part in text.split(",")))
+        if text
+        else ()
+    )
 
 
 def parse_platform(text: str) -> Platform:
@@ -161,5 +206,13 @@ def parse_platform(text: str) -> Platform:
     name, _, version = text.partition(":")
     parts = name.split("/")
     if len(parts) not in (2, 3) or not all(parts):
-        raise ConfigError(f"{text!r} is not a platform", hint="expected os/architecture or os/architecture/variant")
-    return Platform(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else "", os_version=version)
+        raise ConfigError(
+            f"{text!r} is not a platform",
+            hint="expected os/architecture or os/architecture/variant",
+        )
+    return Platform(
+        os=parts[0],
+        architecture=parts[1],
+        variant=parts[2] if len(parts) == 3 else "",
+        os_version=version,
+    )

@@ -1,7 +1,7 @@
 """Files of the workspace by their descriptors: what is looked at is what is opened, whatever else is put in its place meanwhile.
 
-A program of the pull request that is built may write in the workspace while the engine runs, from a container that sees
-nothing else of the agent.
+A program of the pull request that is built may write in the workspace while the engine runs, from a
+container that sees nothing else of the agent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from towline.errors import ConfigError
 from towline.files import too_large, unfit, unwritten, write_whole
 
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC  # a pipe must not keep us waiting
+# a pipe must not keep us waiting
+_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINKS = 40  # as many as Linux follows
 _FOLDERS = 255
 _PIECE = 1024 * 1024
@@ -34,9 +35,9 @@ class Misfit(Exception):
 def open_inside(folder: Path, name: str) -> int:
     """A descriptor of the file or folder that the path `name` in `folder` leads to, which lies in `folder`.
 
-    Every part of the way is opened in the one before, and links are followed by hand. `a/../b` is `b`: the way through a
-    folder outside and back in would tell whether that folder is there. Raises Outside, Misfit for a device or a pipe, OSError,
-    and ValueError for no path.
+    Every part of the way is opened in the one before, and links are followed by hand. `a/../b` is
+    `b`: the way through a folder outside and back in would tell whether that folder is there.
+    Raises Outside, Misfit for a device or a pipe, OSError, and ValueError for no path.
     """
     with _Way(folder) as way:
         way.go(_below(way.homes, os.path.normpath(folder / name)))
@@ -72,7 +73,9 @@ def write_named(folder: Path, name: str, data: bytes, *, mode: int = 0o644) -> N
         write_inside(folder, name, data, mode=mode)
     except Outside as fault:
         hint = "remove the link: keep the folder itself in the workspace"
-        raise ConfigError(f"{path.name} is not written: a link leads out of the workspace", where=name, hint=hint) from fault
+        raise ConfigError(
+            f"{path.name} is not written: a link leads out of the workspace", where=name, hint=hint
+        ) from fault
     except OSError as fault:
         raise unwritten(path, fault) from fault
 
@@ -87,7 +90,9 @@ def write_inside(folder: Path, name: str, data: bytes, *, mode: int = 0o644) -> 
         way.go(_below(way.homes, above), folders=True)
         here, beside = way.here, f".{os.urandom(8).hex()}.tmp"
         try:
-            made = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=here)
+            made = os.open(
+                beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=here
+            )
             with os.fdopen(made, "wb") as stream:
                 stream.write(data)
                 stream.flush()
@@ -226,5 +231,5 @@ def _below(homes: tuple[str, ...], path: str) -> list[str]:
     """The parts of an absolute path below one of `homes`, none for one of them; raises Outside."""
     for home in homes:
         if path == home or path.startswith(f"{home.rstrip('/')}/"):
-            return path[len(home):].split("/")
+            return path[len(home) :].split("/")
     raise Outside

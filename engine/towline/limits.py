@@ -1,8 +1,10 @@
 """What a child process may take: the numbers, and how the kernel is told them.
 
-They are set from outside, right after the program has begun (prlimit(2)); what it starts later inherits them. A program that starts another one within
-that moment would have that one unbounded but for time and output: it would have to be hostile itself, and programs come from the agent alone. What renders
-charts and templates takes on its limits by itself, before it reads any of them (`towline.gitops.child`).
+They are set from outside, right after the program has begun (prlimit(2)); what it starts later
+inherits them. A program that starts another one within that moment would have that one unbounded
+but for time and output: it would have to be hostile itself, and programs come from the agent alone.
+What renders charts and templates takes on its limits by itself, before it reads any of them
+(`towline.gitops.child`).
 """
 
 from __future__ import annotations
@@ -55,7 +57,10 @@ def _set_data(held: int, most: int) -> None:
 
 
 def impose(pid: int, limits: Limits) -> None:
-    """Have the kernel hold process `pid` to its limits, where it can; never above one that is there. Time and output are for who reads it."""
+    """Have the kernel hold process `pid` to its limits, where it can; never above one that is there.
+
+    Time and output are for who reads it.
+    """
     if not hasattr(resource, "prlimit"):  # Linux alone has it
         return
     try:
@@ -63,15 +68,18 @@ def impose(pid: int, limits: Limits) -> None:
             most = resource.prlimit(pid, which)[1]
             least = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
             resource.prlimit(pid, which, (least, least))
-    except (ProcessLookupError, PermissionError):  # it has ended already; it is somebody else's by now, as a setuid program is
+    # it has ended already; it is somebody else's by now, as a setuid program is
+    except (ProcessLookupError, PermissionError):
         return
 
 
 def _wanted(limits: Limits) -> Iterator[tuple[int, int]]:
-    # Not RLIMIT_AS: the Go runtime reserves addresses by the gigabyte without using them; RLIMIT_DATA counts what can be written to.
+    # Not RLIMIT_AS: the Go runtime reserves addresses by the gigabyte without using them;
+    # RLIMIT_DATA counts what can be written to.
     yield resource.RLIMIT_DATA, limits.memory
     yield resource.RLIMIT_FSIZE, limits.file_size
-    yield resource.RLIMIT_CPU, math.ceil(limits.seconds + 1) * (os.cpu_count() or 1)  # for what has left the group that the time limit ends
+    # for what has left the group that the time limit ends
+    yield resource.RLIMIT_CPU, math.ceil(limits.seconds + 1) * (os.cpu_count() or 1)
     yield resource.RLIMIT_CORE, 0
 
 

@@ -1,7 +1,9 @@
-"""Pure. Secrets in a text become a mask, in whatever form they came along.
+"""Pure.
 
-A form is how hosts, programs and formats write a secret: quoted for URLs, as JSON, HTML, base64 at any offset, hexadecimal, in capitals, its blanks
-and what cannot be printed replaced.
+Secrets in a text become a mask, in whatever form they came along.
+
+A form is how hosts, programs and formats write a secret: quoted for URLs, as JSON, HTML, base64 at
+any offset, hexadecimal, in capitals, its blanks and what cannot be printed replaced.
 """
 
 from __future__ import annotations
@@ -14,9 +16,17 @@ from urllib.parse import quote, quote_plus
 
 from towline.secret import MASK
 
-_SHORTEST, _LONG = 4, 8  # below the first whole words alone count, else every line would be garbled; from the second on capitals do not matter
+# below the first whole words alone count, else every line would be garbled; from the second on
+# capitals do not matter
+_SHORTEST, _LONG = 4, 8
 _WIDTHS = (76, 64)  # of lines in base64: RFC 2045 and coreutils, RFC 7468 and openssl
-_HTML = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;", ord("'"): "&#x27;"}
+_HTML = {
+    ord("&"): "&amp;",
+    ord("<"): "&lt;",
+    ord(">"): "&gt;",
+    ord('"'): "&quot;",
+    ord("'"): "&#x27;",
+}
 _LOST = r"(?:\s|\?|\ufffd|[^\x21-\x7e]|\\[nrtxuU][0-9a-fA-F]{0,8}|&#x?[0-9a-fA-F]{1,6};){0,%d}"
 
 
@@ -51,7 +61,8 @@ class Masks:
             long = {form for form in forms if len(form) >= _LONG}
             self._any_case.update(map(_small, long))
             self._exact.update(forms - long)
-            if _SHORTEST <= sum("!" <= sign <= "~" for sign in secret) < len(secret):  # of fewer signs too much is found
+            # of fewer signs too much is found
+            if _SHORTEST <= sum("!" <= sign <= "~" for sign in secret) < len(secret):
                 self._patterns[secret] = re.compile(_loose(secret), re.IGNORECASE)
         elif len(secret) > 1 and any(map(str.isalnum, secret)):
             self._patterns[secret] = re.compile(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])")
@@ -71,7 +82,11 @@ class Masks:
 def _small(text: str) -> str:
     """The text in small letters, each sign in its place: some are longer as such."""
     lower = text.lower()
-    return lower if len(lower) == len(text) else "".join(sign if len(sign.lower()) > 1 else sign.lower() for sign in text)
+    return (
+        lower
+        if len(lower) == len(text)
+        else "".join(sign if len(sign.lower()) > 1 else sign.lower() for sign in text)
+    )
 
 
 def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -88,16 +103,32 @@ def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    data = secret.encode("utf-8", "surrogatepass")  # a variable of the environment need not be Unicode
-    yield from (secret, quote(data, safe=""), quote(data), quote_plus(data), json.dumps(secret)[1:-1])
-    yield from (json.dumps(secret, ensure_ascii=False)[1:-1], secret.translate(_HTML), data.hex(), *_in_base64(data))
+    # a variable of the environment need not be Unicode
+    data = secret.encode("utf-8", "surrogatepass")
+    yield from (
+        secret,
+        quote(data, safe=""),
+        quote(data),
+        quote_plus(data),
+        json.dumps(secret)[1:-1],
+    )
+    yield from (
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        secret.translate(_HTML),
+        data.hex(),
+        *_in_base64(data),
+    )
 
 
 def _in_base64(data: bytes) -> Iterator[str]:
     """What of the secret stands in base64 wherever it begins: at the edges a sign belongs to what is beside it, too."""
     whole = base64.b64encode(data).decode()
     yield from (whole, whole.rstrip("="), base64.urlsafe_b64encode(data).decode().rstrip("="))
-    yield from (line for written in (data, data + b"\n") for line in _broken(base64.b64encode(written).decode()))
+    yield from (
+        line
+        for written in (data, data + b"\n")
+        for line in _broken(base64.b64encode(written).decode())
+    )
     for offset in range(3):
         encoded = base64.b64encode(bytes(offset) + data).decode().rstrip("=")
         core = encoded[(0, 2, 3)[offset] : len(encoded) - bool((offset + len(data)) % 3)]
@@ -115,4 +146,7 @@ def _broken(encoded: str) -> Iterator[str]:
 def _loose(secret: str) -> str:
     """The secret as an expression that lets blanks, and what a host or a terminal cannot print, be anything of that kind."""
     parts = re.split(r"([^\x21-\x7e]+)", secret)
-    return "".join(_LOST % (4 * len(part)) if number % 2 else re.escape(part) for number, part in enumerate(parts))
+    return "".join(
+        _LOST % (4 * len(part)) if number % 2 else re.escape(part)
+        for number, part in enumerate(parts)
+    )

@@ -20,13 +20,15 @@ _MOUNTS = Path("/proc/self/mounts")
 _SHARED = (Path("/tmp"),)  # noqa: S108 - where a run with another TMPDIR may have left something
 _TRIES = 5
 _YOUNG = 60.0  # seconds for which an empty folder counts as one that its run has yet to lock
-_OLD = 24 * 3600.0  # seconds after which a folder of another boot, or another machine, counts as left behind
+# seconds after which a folder of another boot, or another machine, counts as left behind
+_OLD = 24 * 3600.0
 
 
 class PrivateFolder:
     """A folder of mode 0700 whose lock the kernel gives up when this process is gone; `close` removes it.
 
-    For small secrets (`secret`) it lies in memory, where the machine has such a place: nothing of them is on a disk then.
+    For small secrets (`secret`) it lies in memory, where the machine has such a place: nothing of
+    them is on a disk then.
     """
 
     def __init__(self, environ: Mapping[str, str], *, secret: bool = False) -> None:
@@ -37,8 +39,14 @@ class PrivateFolder:
                 self.path, self._lock = _make(base)
             except OSError as fault:
                 if base is disk:
-                    raise MachineError(f"no temporary folder can be made: {fault.strerror}", where=str(base),
-                                       hint="free space, or set TMPDIR on the agent to a folder that can be written to") from fault
+                    raise MachineError(
+                        f"no temporary folder can be made: {fault.strerror}",
+                        where=str(base),
+                        hint=(
+                            "free space, or set TMPDIR on the agent to a folder that can be"
+                            " written to"
+                        ),
+                    ) from fault
             else:
                 break
 
@@ -46,7 +54,8 @@ class PrivateFolder:
         """Remove the folder with all that is in it; a second time does nothing."""
         if self._lock is None:
             return
-        for _ in range(_TRIES):  # what a killed child's own child writes at this moment comes back once
+        # what a killed child's own child writes at this moment comes back once
+        for _ in range(_TRIES):
             shutil.rmtree(self.path, ignore_errors=True)
             if not self.path.exists():
                 break
@@ -68,12 +77,23 @@ def _disk(environ: Mapping[str, str]) -> Path:
 def _in_memory(environ: Mapping[str, str]) -> list[Path]:
     """Folders of this machine that are memory, may be written to, and lie out of a workspace's reach."""
     try:
-        mounts = [line.split(" ") for line in _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()]
+        mounts = [
+            line.split(" ")
+            for line in _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+        ]
     except OSError:
         return []
     memory = {fields[1] for fields in mounts if len(fields) > 2 and fields[2] in ("tmpfs", "ramfs")}
-    bases = [Path(place) for place in (environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm") if place in memory]  # noqa: S108 - mode 0700 in it
-    return [base for base in bases if os.access(base, os.W_OK | os.X_OK) and not in_workspace(base, Path.cwd())]
+    bases = [
+        Path(place)
+        for place in (environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm")  # noqa: S108 - looked at
+        if place in memory
+    ]
+    return [
+        base
+        for base in bases
+        if os.access(base, os.W_OK | os.X_OK) and not in_workspace(base, Path.cwd())
+    ]
 
 
 def _make(base: Path) -> tuple[Path, int | None]:
@@ -110,7 +130,10 @@ def _sweep(base: Path) -> None:
             if _just_made(descriptor):
                 continue
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if entry.name.startswith(f"{_PREFIX}{_boot()}-") or time.time() - os.fstat(descriptor).st_mtime > _OLD:
+            if (
+                entry.name.startswith(f"{_PREFIX}{_boot()}-")
+                or time.time() - os.fstat(descriptor).st_mtime > _OLD
+            ):
                 shutil.rmtree(entry.path, ignore_errors=True)
         except OSError:
             continue
@@ -128,7 +151,10 @@ def _candidates(base: Path) -> Iterator[os.DirEntry[str]]:
         for entry in entries:
             if entry.name.startswith(_PREFIX):
                 with contextlib.suppress(OSError):  # gone since it was listed
-                    if entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_uid == os.geteuid():
+                    if (
+                        entry.is_dir(follow_symlinks=False)
+                        and entry.stat(follow_symlinks=False).st_uid == os.geteuid()
+                    ):
                         yield entry
 
 

@@ -31,7 +31,8 @@ _GRACE = 10.0  # seconds for a program of the caller's own to put its things awa
 _OUT, _ERR = 1, 2
 _SHELL = "/bin/sh"  # POSIX has it there, whatever PATH says
 _Take = Callable[[int, bytes], None]
-# It reads which groups begin (+) and have ended (-); at the end of its input, which is that of the engine, it kills those that are left.
+# It reads which groups begin (+) and have ended (-); at the end of its input, which is that of the
+# engine, it kills those that are left.
 _GUARD = """\
 trap '' HUP INT TERM
 left=' '
@@ -65,8 +66,9 @@ class Overrun(Exception):
 class _Guard:
     """A shell that outlives this process by a moment: it kills the groups that this one leaves running when it is killed itself (SIGKILL).
 
-    They have logins in their variables, and may wait for a host for as long as that likes. A child that is told to die with its parent
-    (PR_SET_PDEATHSIG) would leave its own children, such as git-remote-https, and to tell it takes code between fork and exec.
+    They have logins in their variables, and may wait for a host for as long as that likes. A child
+    that is told to die with its parent (PR_SET_PDEATHSIG) would leave its own children, such as
+    git-remote-https, and to tell it takes code between fork and exec.
     """
 
     def __init__(self) -> None:
@@ -80,8 +82,13 @@ class _Guard:
                 return
             try:
                 shell = subprocess.Popen(  # noqa: S603 - as below
-                    [_SHELL, "-c", _GUARD], env={}, cwd="/", start_new_session=True,
-                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    [_SHELL, "-c", _GUARD],
+                    env={},
+                    cwd="/",
+                    start_new_session=True,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
                 )
             except OSError:
                 self._pipe = -1
@@ -106,7 +113,8 @@ class _Guard:
 
     def _tell(self, sign: str, group: int) -> None:
         if self._pipe is not None and self._pipe >= 0:
-            with contextlib.suppress(BrokenPipeError, BlockingIOError):  # somebody has killed or stopped it
+            # somebody has killed or stopped it
+            with contextlib.suppress(BrokenPipeError, BlockingIOError):
                 os.write(self._pipe, f"{sign} {group}\n".encode())
 
 
@@ -118,28 +126,46 @@ def find(name: str, environ: Mapping[str, str]) -> str | None:
 
     Relative entries, and what lies in the workspace, which a pull request can change, are left out.
     """
-    folders = [part for part in environ.get("PATH", os.defpath).split(os.pathsep) if Path(part).is_absolute()]
+    folders = [
+        part
+        for part in environ.get("PATH", os.defpath).split(os.pathsep)
+        if Path(part).is_absolute()
+    ]
     found = (shutil.which(name, path=folder) for folder in folders)
     return next((path for path in found if path and not in_workspace(Path(path), Path.cwd())), None)
 
 
 def _without_workspace(environment: Mapping[str, str]) -> Mapping[str, str]:
     """The same with a PATH on which a child, too, finds no program of the workspace."""
-    return {**environment, "PATH": _outside(environment["PATH"], Path.cwd())} if "PATH" in environment else environment
+    return (
+        {**environment, "PATH": _outside(environment["PATH"], Path.cwd())}
+        if "PATH" in environment
+        else environment
+    )
 
 
 @lru_cache(maxsize=8)
 def _outside(path: str, here: Path) -> str:
-    parts = [part for part in path.split(os.pathsep) if Path(part).is_absolute() and not in_workspace(Path(part), here)]
+    parts = [
+        part
+        for part in path.split(os.pathsep)
+        if Path(part).is_absolute() and not in_workspace(Path(part), here)
+    ]
     return os.pathsep.join(parts) or os.defpath
 
 
 def run(
-    command: Sequence[str], *, environment: Mapping[str, str], stdin: bytes = b"", folder: Path | None = None, limits: Limits = _USUAL
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    stdin: bytes = b"",
+    folder: Path | None = None,
+    limits: Limits = _USUAL,
 ) -> Completed:
     """Run `command` to its end, or to its limits, with nothing inherited but `environment`, of whose PATH no folder is in the workspace.
 
-    Raises MachineError (no such program, no such folder), ConfigError (a word or value that no program can be given) and Overrun.
+    Raises MachineError (no such program, no such folder), ConfigError (a word or value that no
+    program can be given) and Overrun.
     """
     _guard.begin()
     child = _start(command, _without_workspace(environment), folder)
@@ -153,11 +179,15 @@ def run(
     return Completed(code=child.returncode, out=out, err=err)
 
 
-def attend(command: Sequence[str], *, environment: Mapping[str, str], take: _Take, seconds: float) -> int:
+def attend(
+    command: Sequence[str], *, environment: Mapping[str, str], take: _Take, seconds: float
+) -> int:
     """Run a program of the caller's own to its end, with this process's input and no limit but the time; its exit code (negative: the signal).
 
-    What it writes goes to `take` as it comes, with the number of its stream: 1 or 2; by BrokenPipeError that says that nobody reads it any
-    more. What it leaves running stays; if this ends before it, it is asked to end, then killed with its group. Raises MachineError, ConfigError and Overrun.
+    What it writes goes to `take` as it comes, with the number of its stream: 1 or 2; by
+    BrokenPipeError that says that nobody reads it any more. What it leaves running stays; if this
+    ends before it, it is asked to end, then killed with its group. Raises MachineError, ConfigError
+    and Overrun.
     """
     with unheld():
         child = _start(command, environment, None, own=True)
@@ -174,15 +204,30 @@ def attend(command: Sequence[str], *, environment: Mapping[str, str], take: _Tak
     return code
 
 
-def _start(command: Sequence[str], environment: Mapping[str, str], folder: Path | None, *, own: bool = False) -> subprocess.Popen[bytes]:
-    """Begin it. As this process does, it ignores SIGXFSZ and SIGPIPE: so a write beyond its limits is an error that it can tell.
+def _start(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path | None,
+    *,
+    own: bool = False,
+) -> subprocess.Popen[bytes]:
+    """Begin it.
+
+    As this process does, it ignores SIGXFSZ and SIGPIPE: so a write beyond its limits is an error
+    that it can tell.
 
     `own`: it is the caller's own, without limits, and reads what the caller gives it.
     """
     try:
         return subprocess.Popen(  # noqa: S603 - the one place; an argument list, no shell
-            list(command), env=dict(environment), cwd=folder, start_new_session=True, restore_signals=own,
-            stdin=None if own else subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            list(command),
+            env=dict(environment),
+            cwd=folder,
+            start_new_session=True,
+            restore_signals=own,
+            stdin=None if own else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
     except (OSError, ValueError) as fault:
         raise _not_started(Path(command[0]), folder, fault) from fault
@@ -191,9 +236,14 @@ def _start(command: Sequence[str], environment: Mapping[str, str], folder: Path 
 def _not_started(program: Path, folder: Path | None, fault: OSError | ValueError) -> TowlineError:
     name = program.name
     if not isinstance(fault, OSError):  # a null byte, or text that is not Unicode
-        return ConfigError(f"{name} cannot be started with these values: {fault}", hint="look for unprintable characters in the configuration")
+        return ConfigError(
+            f"{name} cannot be started with these values: {fault}",
+            hint="look for unprintable characters in the configuration",
+        )
     if fault.filename is not None and fault.filename == folder:
-        return MachineError(f"cannot start {name} in its folder: {fault.strerror}", where=str(folder))
+        return MachineError(
+            f"cannot start {name} in its folder: {fault.strerror}", where=str(folder)
+        )
     return MachineError(f"cannot start {name}: {fault.strerror}", hint=_mending(program, fault))
 
 
@@ -202,7 +252,10 @@ def _mending(program: Path, fault: OSError) -> str:
     if isinstance(fault, PermissionError):
         return f"name a program that this user may run (chmod +x {program.name})"
     if fault.errno == errno.ENOEXEC or (isinstance(fault, FileNotFoundError) and program.is_file()):
-        return f"let the first line of {program.name} name what runs it, as #!/bin/sh does, and install that"
+        return (
+            f"let the first line of {program.name} name what runs it, as #!/bin/sh does, and"
+            " install that"
+        )
     if fault.errno == errno.E2BIG:
         return "give it fewer words, and shorter variables"
     return f"install {program.name} or put it on PATH"
@@ -249,7 +302,10 @@ def _follow(child: subprocess.Popen[bytes], take: _Take, *, end: float, stdin: b
 
 
 def _hand_on(key: selectors.SelectorKey, take: _Take, selector: selectors.BaseSelector) -> None:
-    """Give to `take` what has come. Where it wants no more the pipe is closed, so that the child learns it as without us."""
+    """Give to `take` what has come.
+
+    Where it wants no more the pipe is closed, so that the child learns it as without us.
+    """
     try:
         if piece := os.read(key.fd, _PIECE):
             take(key.data, piece)
@@ -263,7 +319,7 @@ def _hand_on(key: selectors.SelectorKey, take: _Take, selector: selectors.BaseSe
 
 def _feed(stream: IO[bytes], waiting: memoryview, selector: selectors.BaseSelector) -> memoryview:
     try:
-        waiting = waiting[os.write(stream.fileno(), waiting[:_PIECE]):]
+        waiting = waiting[os.write(stream.fileno(), waiting[:_PIECE]) :]
     except BrokenPipeError:  # the child has stopped reading; how it ended says the rest
         waiting = waiting[:0]
     if not waiting:
@@ -275,8 +331,8 @@ def _feed(stream: IO[bytes], waiting: memoryview, selector: selectors.BaseSelect
 def _has_ended(child: subprocess.Popen[bytes]) -> bool:
     """Whether it has exited; the exit is not taken: while the leader is a zombie its group's number cannot be given away.
 
-    Python has no waitid on macOS before 3.13: there the exit is taken, and the number stays the group's for as long as
-    something is left in it to be killed.
+    Python has no waitid on macOS before 3.13: there the exit is taken, and the number stays the
+    group's for as long as something is left in it to be killed.
     """
     if not hasattr(os, "waitid"):
         return child.poll() is not None

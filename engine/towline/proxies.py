@@ -1,4 +1,8 @@
-"""Pure. Which proxy stands before a host, by the variables that curl reads: a lower-case name wins, an empty value counts as none."""
+"""Pure.
+
+Which proxy stands before a host, by the variables that curl reads: a lower-case name wins, an empty
+value counts as none.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +31,19 @@ class Proxy:
     authorization: str = field(default="", repr=False)
 
     def __str__(self) -> str:
-        return f"the proxy {f'[{self.host}]' if ':' in self.host else self.host}:{self.port} (from {self.variable})"
+        return (
+            f"the proxy {f'[{self.host}]' if ':' in self.host else self.host}:{self.port} (from"
+            f" {self.variable})"
+        )
 
 
 class Proxies:
     """The proxies of an environment; without one, every host is reached directly."""
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
-        self._variables = {scheme: _chosen(environ or {}, f"{scheme}_proxy", "all_proxy") for scheme in _PORTS}
+        self._variables = {
+            scheme: _chosen(environ or {}, f"{scheme}_proxy", "all_proxy") for scheme in _PORTS
+        }
         self._direct = _chosen(environ or {}, "no_proxy")[1]
 
     def secrets(self) -> Iterator[str]:
@@ -57,7 +66,11 @@ class Proxies:
 
 def is_direct(host: str, port: int, no_proxy: str) -> bool:
     """Whether NO_PROXY names `host`: `*`, a name with all below it, an address or a network in CIDR; each but `*` perhaps with a port."""
-    return any(_names(entry.lower(), host.lower().rstrip("."), port) for entry in re.split(r"[,\s]+", no_proxy) if entry)
+    return any(
+        _names(entry.lower(), host.lower().rstrip("."), port)
+        for entry in re.split(r"[,\s]+", no_proxy)
+        if entry
+    )
 
 
 def _names(entry: str, host: str, port: int) -> bool:
@@ -94,18 +107,34 @@ def _within(host: str, network: str) -> bool:
 def _chosen(environ: Mapping[str, str], *names: str) -> tuple[str, str]:
     """The first variable of these that is set, lower case before upper, and its value; two empty texts without one."""
     spellings = (spelling for name in names for spelling in (name, name.upper()))
-    return next(((name, environ[name].strip()) for name in spellings if environ.get(name, "").strip()), ("", ""))
+    return next(
+        ((name, environ[name].strip()) for name in spellings if environ.get(name, "").strip()),
+        ("", ""),
+    )
 
 
 def _proxy(url: str, variable: str) -> Proxy:
-    """The proxy of a URL; without a scheme it is http. Raises ConfigError that does not show the URL, which may hold a password."""
+    """The proxy of a URL; without a scheme it is http.
+
+    Raises ConfigError that does not show the URL, which may hold a password.
+    """
     try:
-        parts = urlsplit((url if "://" in url else f"http://{url}") if _PRINTABLE.fullmatch(url) else "")
+        parts = urlsplit(
+            (url if "://" in url else f"http://{url}") if _PRINTABLE.fullmatch(url) else ""
+        )
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
     if parts.scheme != "http" or not parts.hostname or port == 0:
-        raise ConfigError(f"the proxy in {variable} cannot be used", where=variable, hint="expected http://[user:password@]host:port, and no other scheme")
+        raise ConfigError(
+            f"the proxy in {variable} cannot be used",
+            where=variable,
+            hint="expected http://[user:password@]host:port, and no other scheme",
+        )
     login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-    header = "Basic " + base64.b64encode(login.encode()).decode() if parts.username is not None else ""
-    return Proxy(host=parts.hostname, port=port or _DEFAULT_PORT, variable=variable, authorization=header)
+    header = (
+        "Basic " + base64.b64encode(login.encode()).decode() if parts.username is not None else ""
+    )
+    return Proxy(
+        host=parts.hostname, port=port or _DEFAULT_PORT, variable=variable, authorization=header
+    )

@@ -1,7 +1,8 @@
 """At which addresses a host is connected to: its name is resolved for the connection, every address is checked, and what was checked is connected to.
 
-The host that is configured may be inside (companies run internal registries), but it does not move inside later: a name whose owner binds it anew
-stays in the networks that it was in at first. What another host names is no more internal than that one (facts of the registries, section 4).
+The host that is configured may be inside (companies run internal registries), but it does not move
+inside later: a name whose owner binds it anew stays in the networks that it was in at first. What
+another host names is no more internal than that one (facts of the registries, section 4).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from towline.addresses import NEVER, PUBLIC, kind, may_reach
 from towline.errors import TransportError
 
 PORTS = {"http": 80, "https": 443}
-_PATIENCE = 3.0  # seconds for a name that a proxy resolves anyway: behind one, names of outside are often not known here
+# seconds for a name that a proxy resolves anyway: behind one, names of outside are often not known
+# here
+_PATIENCE = 3.0
 
 
 class Lasting(TransportError):
@@ -23,7 +26,10 @@ class Lasting(TransportError):
 
 
 class Reach:
-    """Where the hosts of one piece of work may be; with `outside`, all are named by what a pull request can change, and are public. Shared by threads."""
+    """Where the hosts of one piece of work may be; with `outside`, all are named by what a pull request can change, and are public.
+
+    Shared by threads.
+    """
 
     def __init__(self, *, outside: bool = False) -> None:
         self._outside = outside
@@ -88,15 +94,21 @@ class Reach:
             self._behind[host] = list(found)
         return self._behind[host]
 
-    def _refused(self, where: str, named_by: str, networks: Collection[str], own: Collection[str] | None) -> Lasting:
+    def _refused(
+        self, where: str, named_by: str, networks: Collection[str], own: Collection[str] | None
+    ) -> Lasting:
         there = " and ".join(sorted(set(networks)))
         if self._outside:
             return _unknown(where)
         if named_by:
-            return Lasting(f"{named_by} names it, and its address is {there}: not asked", where=where)
+            return Lasting(
+                f"{named_by} names it, and its address is {there}: not asked", where=where
+            )
         if own:
             was = " and ".join(sorted(own))
-            return Lasting(f"its address is {there} now and was {was} before: not asked", where=where)
+            return Lasting(
+                f"its address is {there} now and was {was} before: not asked", where=where
+            )
         return Lasting(f"its address is {there}, where nothing is ever asked", where=where)
 
 

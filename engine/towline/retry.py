@@ -68,8 +68,13 @@ def pause(attempt: int, clock: Clock) -> float:
     return clock.uniform(0.0, min(5.0, 0.2 * 2.0 ** min(attempt, 30)))
 
 
-def moments(clock: Clock, *, seconds: float = 10.0, sleep: Callable[[float], None] | None = None) -> Iterator[None]:
-    """Now, and again after growing pauses, for `seconds` in all: to ask for what may need a moment to be seen. It is for the caller to leave."""
+def moments(
+    clock: Clock, *, seconds: float = 10.0, sleep: Callable[[float], None] | None = None
+) -> Iterator[None]:
+    """Now, and again after growing pauses, for `seconds` in all: to ask for what may need a moment to be seen.
+
+    It is for the caller to leave.
+    """
     deadline = Deadline.after(seconds, clock)
     for attempt in itertools.count():
         yield

@@ -10,7 +10,8 @@ from urllib.parse import unquote
 from towline.files import resource_text
 from towline.written import text_of
 
-_OF_FILES = re.compile(r"dockerconfigjson(cpe)?|kubeconfig")  # names of what may be the path of a file as well
+# names of what may be the path of a file as well
+_OF_FILES = re.compile(r"dockerconfigjson(cpe)?|kubeconfig")
 _PATH = re.compile(r"(?!\s*\{)[^\n]{1,255}")  # what is in such files is longer, or JSON
 _QUERY = re.compile(r"[?&;]([^=?&;#\s]+)=([^&;#\s\"',)<>]+)")
 _ID = re.compile(r"[A-Za-z0-9_.-]+")  # `user:password` and what is encoded have other signs, too
@@ -91,7 +92,11 @@ def _listed(sign: str) -> tuple[str, ...]:
     """The words of the list that begin with `sign`, without it; those without a sign where it is empty."""
     lines = [line.strip() for line in resource_text("secret_names.txt").splitlines()]
     words = [line for line in lines if line and not line.startswith("#")]
-    return tuple(word.removeprefix(sign) for word in words if (word.startswith(sign) if sign else word.isalnum()))
+    return tuple(
+        word.removeprefix(sign)
+        for word in words
+        if (word.startswith(sign) if sign else word.isalnum())
+    )
 
 
 @cache

@@ -2,6 +2,8 @@
 
 Who quotes the words of a host, a program or a file cuts them by `words`, since a secret that is cut first is no longer known. A message quotes names as they
 are: however long one is, `cut` keeps what stands before and behind it. There is one run in a process, so its masks are those of the process.
+
+
 """
 
 from __future__ import annotations
@@ -11,11 +13,14 @@ from typing import Final
 
 from towline.masks import Masks
 
-_NEXT_LINE: Final = "\n  | "  # no CI system takes what stands behind it for a command, and no reader for a line of ours
+# no CI system takes what stands behind it for a command, and no reader for a line of ours
+_NEXT_LINE: Final = "\n  | "
 _RETURN = "\r"
-_FIRST, _LAST = 6000, 2000  # characters of a message: a name may have millions, and a build's log is kept
+# characters of a message: a name may have millions, and a build's log is kept
+_FIRST, _LAST = 6000, 2000
 _KEPT = "\t\u00a0\u3000"
-_COMMANDS = ("##[", "##vso[", "##teamcity[")  # of Azure Pipelines, GitHub Actions and TeamCity, wherever in a line
+# of Azure Pipelines, GitHub Actions and TeamCity, wherever in a line
+_COMMANDS = ("##[", "##vso[", "##teamcity[")
 _masks = [Masks()]
 
 
@@ -43,7 +48,11 @@ def words(text: str, most: int) -> str:
 def cut(message: str) -> str:
     """A message without secrets as people can read it: of a very long one its beginning, how much is left out, and its end."""
     more = len(message) - _FIRST - _LAST
-    return message if more <= 0 else f"{message[:_FIRST]} ... {more} characters more ... {message[-_LAST:]}"
+    return (
+        message
+        if more <= 0
+        else f"{message[:_FIRST]} ... {more} characters more ... {message[-_LAST:]}"
+    )
 
 
 def tame(text: str) -> str:
@@ -53,7 +62,10 @@ def tame(text: str) -> str:
 
 def tame_lines(text: str) -> str:
     """A text of lines for standard output, a diff for example, whose lines stay as they are otherwise."""
-    return "\n".join(f"{_line(line.removesuffix(_RETURN))}{_RETURN * line.endswith(_RETURN)}" for line in text.split("\n"))
+    return "\n".join(
+        f"{_line(line.removesuffix(_RETURN))}{_RETURN * line.endswith(_RETURN)}"
+        for line in text.split("\n")
+    )
 
 
 def tame_json(value: object) -> str:
@@ -63,7 +75,10 @@ def tame_json(value: object) -> str:
         text = text.replace(command, f"\\u0023{command[1:]}")
     if all(line.isprintable() for line in text.split("\n")):
         return text
-    return "".join(sign if sign.isprintable() or sign == "\n" or sign in _KEPT else json.dumps(sign)[1:-1] for sign in text)
+    return "".join(
+        sign if sign.isprintable() or sign == "\n" or sign in _KEPT else json.dumps(sign)[1:-1]
+        for sign in text
+    )
 
 
 def _line(line: str) -> str:

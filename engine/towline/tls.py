@@ -23,19 +23,31 @@ class ClientCertificate:
 
 
 class Tls:
-    """`authorities` (PEM) are trusted beside the machine's own; the other settings are by `host[:port]`. Shared by threads."""
+    """`authorities` (PEM) are trusted beside the machine's own; the other settings are by `host[:port]`.
+
+    Shared by threads.
+    """
 
     def __init__(
-        self, authorities: str = "", *, clients: Mapping[str, ClientCertificate] | None = None, insecure: Collection[str] = (),
+        self,
+        authorities: str = "",
+        *,
+        clients: Mapping[str, ClientCertificate] | None = None,
+        insecure: Collection[str] = (),
     ) -> None:
         self._authorities = authorities
-        self._clients = {host_key(host): certificate for host, certificate in (clients or {}).items()}
+        self._clients = {
+            host_key(host): certificate for host, certificate in (clients or {}).items()
+        }
         self._insecure = {host_key(host) for host in insecure}
         self._lock = threading.Lock()
         self._made: dict[str, ssl.SSLContext] = {}
 
     def context(self, host: str) -> ssl.SSLContext:
-        """The context for `host[:port]`; hosts without settings of their own share one. Raises ConfigError for a client certificate that cannot be used."""
+        """The context for `host[:port]`; hosts without settings of their own share one.
+
+        Raises ConfigError for a client certificate that cannot be used.
+        """
         key = host_key(host)
         own = key if key in self._clients or key in self._insecure else ""
         with self._lock:
@@ -45,7 +57,8 @@ class Tls:
 
     def _make(self, host: str) -> ssl.SSLContext:
         context = ssl.create_default_context()
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 sets it: authorities of companies that git and curl take would be refused
+        # Python 3.13 sets it: authorities of companies that git and curl take would be refused
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if self._authorities:
             context.load_verify_locations(cadata=self._authorities)
         if host in self._insecure:
@@ -66,7 +79,11 @@ def speaks_tls(place: tuple[str, int], *, name: str, seconds: float) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with socket.create_connection(place, seconds) as raw, lost_closed(), context.wrap_socket(raw, server_hostname=name):
+        with (
+            socket.create_connection(place, seconds) as raw,
+            lost_closed(),
+            context.wrap_socket(raw, server_hostname=name),
+        ):
             return True
     except ssl.SSLError as fault:  # an alert is TLS too: a client certificate may be asked for
         return "ALERT" in (fault.reason or "")
@@ -92,9 +109,18 @@ def _show(context: ssl.SSLContext, client: ClientCertificate) -> None:
     try:
         context.load_cert_chain(client.certificate, client.key, password=_no_password)
     except (OSError, ValueError) as fault:  # ssl.SSLError is an OSError
-        what = "lacks its key, or is not in PEM" if isinstance(fault, ssl.SSLError) else (getattr(fault, "strerror", "") or "cannot be read").lower()
-        raise ConfigError(f"the client certificate {client.certificate} with its key {client.key}: {what}", where=client.where,
-                          hint="give files in PEM, certificate and key of one another, the key without a password") from fault
+        what = (
+            "lacks its key, or is not in PEM"
+            if isinstance(fault, ssl.SSLError)
+            else (getattr(fault, "strerror", "") or "cannot be read").lower()
+        )
+        raise ConfigError(
+            f"the client certificate {client.certificate} with its key {client.key}: {what}",
+            where=client.where,
+            hint=(
+                "give files in PEM, certificate and key of one another, the key without a password"
+            ),
+        ) from fault
     context.post_handshake_auth = True  # a server may ask for it only after the request (TLS 1.3)
 
 

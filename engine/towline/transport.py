@@ -17,7 +17,17 @@ from urllib.parse import urlsplit
 from towline.connections import Connection, Network, Route, refused_by
 from towline.detail import detail, silent
 from towline.errors import TransportError
-from towline.exchange import FAULTS, Cut, HttpRequest, Response, Sending, origin, send, send_head, translated
+from towline.exchange import (
+    FAULTS,
+    Cut,
+    HttpRequest,
+    Response,
+    Sending,
+    origin,
+    send,
+    send_head,
+    translated,
+)
 from towline.reach import PORTS, Lasting
 from towline.retry import Clock, pause, retry_after
 from towline.tls import speaks_tls
@@ -26,7 +36,8 @@ _T = TypeVar("_T")
 ATTEMPTS = 5
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _IDLE = 16
-_STORED = 8 * 1024 * 1024  # bytes per second, at which a host has stored a body at the latest: only then it answers
+# bytes per second, at which a host has stored a body at the latest: only then it answers
+_STORED = 8 * 1024 * 1024
 _CREDENTIALS = frozenset({"authorization", "x-vault-token"})
 
 
@@ -39,14 +50,22 @@ class Tally:
 
 
 class Transport:
-    """Connections by route, last used first; shared by threads. A wait for bytes takes at most `read` seconds, and none for a head begins after them.
+    """Connections by route, last used first; shared by threads.
 
-    After `limit` seconds (0: never) it closes itself, whatever is under way. `hide` is told every credential before it is sent, since a host may repeat
-    it in what it says; those of proxies too.
+    A wait for bytes takes at most `read` seconds, and none for a head begins after them.
+
+    After `limit` seconds (0: never) it closes itself, whatever is under way. `hide` is told every
+    credential before it is sent, since a host may repeat it in what it says; those of proxies too.
     """
 
     def __init__(
-        self, *, clock: Clock | None = None, read: float = 60.0, limit: float = 0.0, network: Network | None = None, hide: Callable[[str], None] | None = None,
+        self,
+        *,
+        clock: Clock | None = None,
+        read: float = 60.0,
+        limit: float = 0.0,
+        network: Network | None = None,
+        hide: Callable[[str], None] | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self._hide = hide or silent
@@ -58,14 +77,18 @@ class Transport:
         self._open: dict[Connection, socket.socket] = {}
         self._dialled: set[Connection] = set()  # not open yet
         self._closed = threading.Event()
-        self.ending = threading.Event()  # set: nothing begins any more, and nobody rests; what is under way goes on until it is closed
+        # set: nothing begins any more, and nobody rests; what is under way goes on until it is
+        # closed
+        self.ending = threading.Event()
         self._resting: dict[str, float] = {}
         self.pressure = 0  # how often a host has asked for a rest
         self._tallies: dict[int, Tally] = {}
         self.why = "closed: nothing more is sent"  # once `ending` is set
         self.limit = limit
         self._expired = 0.0
-        self._timer = threading.Timer(min(limit, threading.TIMEOUT_MAX), self._expire) if limit else None
+        self._timer = (
+            threading.Timer(min(limit, threading.TIMEOUT_MAX), self._expire) if limit else None
+        )
         if self._timer:
             self._timer.daemon = True
             self._timer.start()
@@ -73,9 +96,12 @@ class Transport:
             self._hide(secret)
 
     def request(self, request: HttpRequest) -> Response:
-        """Send it and return the answer, whatever its status; tried again after network faults, 429 and 5xx where that is safe. Raises TransportError.
+        """Send it and return the answer, whatever its status; tried again after network faults, 429 and 5xx where that is safe.
 
-        That is ATTEMPTS times in all, but that a host which says how long to wait is asked as long as there is time.
+        Raises TransportError.
+
+        That is ATTEMPTS times in all, but that a host which says how long to wait is asked as long
+        as there is time.
         """
         self._hide_credentials(request.headers)
         where = origin(request.url)
@@ -103,11 +129,16 @@ class Transport:
             return self._told(request, self._once(request, where))
         except TransportError as fault:
             if self._is_tls(fault, request, where):
-                raise TransportError("what answers there speaks TLS: is its URL to begin with https://?", where=where) from fault
+                raise TransportError(
+                    "what answers there speaks TLS: is its URL to begin with https://?", where=where
+                ) from fault
             raise
 
     def begin(self, request: HttpRequest, size: int | None) -> Sending:
-        """Send the head of a request whose body of `size` bytes (None: chunked) follows piece by piece, once. Raises TransportError."""
+        """Send the head of a request whose body of `size` bytes (None: chunked) follows piece by piece, once.
+
+        Raises TransportError.
+        """
         where = origin(request.url)
         self._hide_credentials(request.headers)
         self._rest(where)
@@ -117,7 +148,9 @@ class Transport:
             send_head(connection, request, size)
 
         def answer(whole: bool) -> Response:  # noqa: FBT001 - a callback with one answer
-            return self._told(request, self._answer(connection, where, whole=whole, more=(size or 0) / _STORED))
+            return self._told(
+                request, self._answer(connection, where, whole=whole, more=(size or 0) / _STORED)
+            )
 
         return Sending(connection, size, where, drop=lambda: self._drop(connection), answer=answer)
 
@@ -154,11 +187,20 @@ class Transport:
         """What all threads have sent so far."""
         with self._lock:
             tallies = list(self._tallies.values())
-        return Tally(requests=sum(tally.requests for tally in tallies), retries=sum(tally.retries for tally in tallies))
+        return Tally(
+            requests=sum(tally.requests for tally in tallies),
+            retries=sum(tally.retries for tally in tallies),
+        )
 
     def afresh(self, seconds: float) -> Transport:
         """Another one to the same network for a few last requests: it waits for nothing longer than `seconds`, and closes itself after them."""
-        return Transport(clock=self.clock, read=seconds, limit=seconds, network=replace(self._network, connect=seconds), hide=self._hide)
+        return Transport(
+            clock=self.clock,
+            read=seconds,
+            limit=seconds,
+            network=replace(self._network, connect=seconds),
+            hide=self._hide,
+        )
 
     def close(self) -> None:
         """Close the idle connections and break those in use; who waits, for a host or for the next try, gets a TransportError, as does any later request."""
@@ -172,7 +214,8 @@ class Transport:
             self._drop(connection)
         for entry in used:
             with contextlib.suppress(OSError):
-                socket.socket.shutdown(entry, socket.SHUT_RDWR)  # below TLS: SSLSocket's own would let a waiting sender go on in clear
+                # below TLS: SSLSocket's own would let a waiting sender go on in clear
+                socket.socket.shutdown(entry, socket.SHUT_RDWR)
 
     @property
     def overdue(self) -> float:
@@ -187,13 +230,22 @@ class Transport:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._timer:
             self._timer.cancel()
         self.close()
 
     def _hide_credentials(self, headers: Mapping[str, str]) -> None:
-        sent = {value.rpartition(" ")[2] for name, value in headers.items() if name.lower() in _CREDENTIALS}
+        sent = {
+            value.rpartition(" ")[2]
+            for name, value in headers.items()
+            if name.lower() in _CREDENTIALS
+        }
         for credential in sent - self._hidden:
             self._hide(credential)
             self._hidden.add(credential)
@@ -212,9 +264,16 @@ class Transport:
     def _exchange(self, connection: Connection, request: HttpRequest, where: str) -> Response:
         with self._dropped(connection, where):
             whole = send(connection, request)
-        return self._answer(connection, where, whole=whole, more=min(request.seconds - self._read, 0.0) if request.seconds else 0.0)
+        return self._answer(
+            connection,
+            where,
+            whole=whole,
+            more=min(request.seconds - self._read, 0.0) if request.seconds else 0.0,
+        )
 
-    def _answer(self, connection: Connection, where: str, *, whole: bool, more: float = 0.0) -> Response:
+    def _answer(
+        self, connection: Connection, where: str, *, whole: bool, more: float = 0.0
+    ) -> Response:
         """What the host says to a request; one that it did not hear to its end can only be refused, or sent elsewhere."""
         with self._dropped(connection, where):
             raw = connection.answer(self._read + more)
@@ -228,12 +287,17 @@ class Transport:
             raise refused_by(connection.to_proxy, raw.status, where)
         if not whole and raw.status < 300:
             response.close()
-            raise TransportError("the connection was closed in the middle of the request", where=where)
+            raise TransportError(
+                "the connection was closed in the middle of the request", where=where
+            )
         return response
 
     def _is_tls(self, fault: TransportError, request: HttpRequest, where: str) -> bool:
         """Whether a host that ends every exchange over plain http waits for TLS; servers close so, or answer in TLS."""
-        ends = isinstance(fault.__cause__, http.client.BadStatusLine | ConnectionResetError) and not self._closed.is_set()
+        ends = (
+            isinstance(fault.__cause__, http.client.BadStatusLine | ConnectionResetError)
+            and not self._closed.is_set()
+        )
         route = self._network.route(where, request.named_by)
         if not ends or not where.startswith("http:") or route.proxy or route.named_by:
             return False
@@ -276,7 +340,10 @@ class Transport:
 
     @contextlib.contextmanager
     def _dropped(self, connection: Connection, where: str) -> Iterator[None]:
-        """Drop a connection on which something fails or is interrupted: what comes back later is no answer to another request. Raises TransportError."""
+        """Drop a connection on which something fails or is interrupted: what comes back later is no answer to another request.
+
+        Raises TransportError.
+        """
         try:
             yield
         except FAULTS as fault:
@@ -319,7 +386,10 @@ class Transport:
 
 
 def whole(ask: Callable[[], Response], take: Callable[[Response], _T], transport: Transport) -> _T:
-    """What `take` reads from the answer to `ask`; asked again, ATTEMPTS times in all, where its body is cut. Raises what both raise."""
+    """What `take` reads from the answer to `ask`; asked again, ATTEMPTS times in all, where its body is cut.
+
+    Raises what both raise.
+    """
     for attempt in range(ATTEMPTS - 1):
         try:
             with ask() as response:

@@ -15,8 +15,18 @@ PROTOCOL = 1
 SUCCESS, UNCHANGED, SKIPPED, BIND = "success", "unchanged", "skipped", "bind"
 _WRITTEN = "the library writes it; see docs/contract.md"
 _SIZE = 16 * 1024 * 1024
-_BUILD = {"number": "number", "url": "url", "job": "job", "branch": "branch", "tag": "tag", "changeRequest": "change_request", "startedBy": "started_by",
-          "sourceRepository": "source_repository", "sourceCommit": "source_commit", "sourceTime": "source_time"}
+_BUILD = {
+    "number": "number",
+    "url": "url",
+    "job": "job",
+    "branch": "branch",
+    "tag": "tag",
+    "changeRequest": "change_request",
+    "startedBy": "started_by",
+    "sourceRepository": "source_repository",
+    "sourceCommit": "source_commit",
+    "sourceTime": "source_time",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +66,9 @@ class Binding:
 class Request:
     """What the bridge asks for; `secrets` maps `parameters/<name>` or `pipelineEnvironment/<key>` to a variable's name.
 
-    Those of `encoded` are JSON there, the others texts.
-    `bound`: the Jenkins credentials that it has bound, as earlier runs of this call asked for them.
-    `unproven`: keys of the pipeline environment that are no facts (towline/facts.py).
+    Those of `encoded` are JSON there, the others texts. `bound`: the Jenkins credentials that it
+    has bound, as earlier runs of this call asked for them. `unproven`: keys of the pipeline
+    environment that are no facts (towline/facts.py).
     """
 
     protocol: int = PROTOCOL
@@ -78,8 +88,11 @@ class Request:
     def claimed(self) -> frozenset[str]:
         """The variables that hold what is no fact, and so is called a secret by somebody."""
         prefix = "pipelineEnvironment/"
-        return frozenset(name for entry, name in self.secrets.items()
-                         if entry.startswith(prefix) and entry.removeprefix(prefix) in self.unproven)
+        return frozenset(
+            name
+            for entry, name in self.secrets.items()
+            if entry.startswith(prefix) and entry.removeprefix(prefix) in self.unproven
+        )
 
     @property
     def bound_ids(self) -> Mapping[str, str]:
@@ -111,20 +124,39 @@ def read_request(path: Path) -> Request:
         data = from_json(text)
     except (OSError, ValueError, RecursionError) as fault:
         why = fault.strerror if isinstance(fault, OSError) else f"it is no JSON ({fault})"
-        raise UsageError(f"cannot read the request: {why}", where=str(path), hint=_WRITTEN) from fault
+        raise UsageError(
+            f"cannot read the request: {why}", where=str(path), hint=_WRITTEN
+        ) from fault
     return parse_request(data)
 
 
 def parse_request(data: object) -> Request:
     """Decoded JSON to a request; raises UsageError."""
-    keys = {"protocol": int, "version": str, "step": str, "stage": str, "parameters": dict, "pipelineEnvironment": dict, "unproven": list,
-            "secrets": dict, "bound": list, "build": dict, "defaults": list}
+    keys = {
+        "protocol": int,
+        "version": str,
+        "step": str,
+        "stage": str,
+        "parameters": dict,
+        "pipelineEnvironment": dict,
+        "unproven": list,
+        "secrets": dict,
+        "bound": list,
+        "build": dict,
+        "defaults": list,
+    }
     fields = _record(data, keys, "the request")
     if fields.get("protocol") != PROTOCOL:
-        raise UsageError(f"the request speaks protocol {fields.get('protocol')}, this engine speaks {PROTOCOL}", hint="use library and engine of one version")
+        raise UsageError(
+            f"the request speaks protocol {fields.get('protocol')}, this engine speaks {PROTOCOL}",
+            hint="use library and engine of one version",
+        )
     build = _record(fields.pop("build", {}), dict.fromkeys(_BUILD, str), "the request's build")
     bound = tuple(_binding(entry) for entry in fields.pop("bound", []))
-    documents = [_record(entry, {"name": str, "text": str}, "the request's defaults") for entry in fields.pop("defaults", [])]
+    documents = [
+        _record(entry, {"name": str, "text": str}, "the request's defaults")
+        for entry in fields.pop("defaults", [])
+    ]
     secrets = fields.pop("secrets", {})
     unproven = fields.pop("unproven", [])
     if not all(isinstance(key, str) for key in unproven):
@@ -137,7 +169,9 @@ def parse_request(data: object) -> Request:
         **fields,
         bound=bound,
         build=Build(**{_BUILD[key]: value for key, value in build.items()}),
-        defaults=tuple(Document(name=entry.get("name", ""), text=entry.get("text", "")) for entry in documents),
+        defaults=tuple(
+            Document(name=entry.get("name", ""), text=entry.get("text", "")) for entry in documents
+        ),
     )
 
 
@@ -147,7 +181,11 @@ def _binding(data: object) -> Binding:
     variables = entry.get("variables", {})
     if not all(isinstance(name, str) for name in variables.values()):
         raise UsageError("the request's bound must map parts to names of environment variables")
-    return Binding(credentials_id=entry.get("credentialsId", ""), kind=entry.get("kind", ""), variables=variables)
+    return Binding(
+        credentials_id=entry.get("credentialsId", ""),
+        kind=entry.get("kind", ""),
+        variables=variables,
+    )
 
 
 def _variable(place: object) -> str:
@@ -169,18 +207,41 @@ def _record(data: object, keys: Mapping[str, type], what: str) -> dict[str, Any]
     return dict(data)
 
 
-def encode_result(request: Request, ending: Outcome | TowlineError, *, seconds: float, version: str) -> dict[str, object]:
+def encode_result(
+    request: Request, ending: Outcome | TowlineError, *, seconds: float, version: str
+) -> dict[str, object]:
     """How a call ended, as the JSON object of docs/contract.md; every key is always there."""
     error = None
     if isinstance(ending, Outcome):
         outcome = ending
     else:
-        outcome = Outcome(status=ending.status, summary=ending.message, outputs=ending.outputs, pipeline_environment=ending.pipeline_environment)
-        error = {"category": ending.category, "message": ending.message, "where": ending.where, "hint": ending.hint}
+        outcome = Outcome(
+            status=ending.status,
+            summary=ending.message,
+            outputs=ending.outputs,
+            pipeline_environment=ending.pipeline_environment,
+        )
+        error = {
+            "category": ending.category,
+            "message": ending.message,
+            "where": ending.where,
+            "hint": ending.hint,
+        }
     return {
-        "protocol": PROTOCOL, "version": version, "step": request.step, "stage": request.stage, "status": outcome.status,
-        "summary": outcome.summary, "pipelineEnvironment": dict(outcome.pipeline_environment), "outputs": dict(outcome.outputs),
-        "links": list(outcome.links), "reports": list(outcome.reports),
-        "bindings": [{"credentialsId": b.credentials_id, "kind": b.kind, "variables": dict(b.variables)} for b in outcome.bindings],
-        "error": error, "seconds": round(seconds, 3),
+        "protocol": PROTOCOL,
+        "version": version,
+        "step": request.step,
+        "stage": request.stage,
+        "status": outcome.status,
+        "summary": outcome.summary,
+        "pipelineEnvironment": dict(outcome.pipeline_environment),
+        "outputs": dict(outcome.outputs),
+        "links": list(outcome.links),
+        "reports": list(outcome.reports),
+        "bindings": [
+            {"credentialsId": b.credentials_id, "kind": b.kind, "variables": dict(b.variables)}
+            for b in outcome.bindings
+        ],
+        "error": error,
+        "seconds": round(seconds, 3),
     }

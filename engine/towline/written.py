@@ -1,4 +1,8 @@
-"""Pure. Numbers and dates that keep the text they were written as: where a text is due, `1.10` is 1.10, not 1.1, and `010` not 8."""
+"""Pure.
+
+Numbers and dates that keep the text they were written as: where a text is due, `1.10` is 1.10, not
+1.1, and `010` not 8.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final, Self
 
-_EXACT: Final = 2.0**53  # from here on a float is no longer every whole number: one with more digits was rounded when it was read
+# from here on a float is no longer every whole number: one with more digits was rounded when it was
+# read
+_EXACT: Final = 2.0**53
 
 
 class WrittenInteger(int):
@@ -58,15 +64,22 @@ class RepeatedKey(ValueError):
 
 
 Number = int | float
-_FEBRUARY, _DAYS = 2, (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # by hand: each start of the engine would pay for the module
-_DATE = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})((?:[Tt]| +)[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]*)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?")
+# by hand: each start of the engine would pay for the module
+_FEBRUARY, _DAYS = 2, (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_DATE = re.compile(
+    r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})((?:[Tt]|"
+    r" +)[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]*)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
 
 
 def dated(text: str) -> str:
     """The text of a plain scalar, as a date where Piper's reader takes it for one (facts 12)."""
     found = _DATE.fullmatch(text)
     year, month, day = map(int, found.groups()[:3]) if found else (0, 0, 0)
-    if found is None or not (1 <= month <= len(_DAYS) and 1 <= day <= _DAYS[month - 1] + (month == _FEBRUARY and _is_leap(year))):
+    if found is None or not (
+        1 <= month <= len(_DAYS)
+        and 1 <= day <= _DAYS[month - 1] + (month == _FEBRUARY and _is_leap(year))
+    ):
         return text
     return WrittenDate(text, "a time" if found[4] else f"{year:04}-{month:02}-{day:02}T00:00:00Z")
 
@@ -86,7 +99,11 @@ def spelling(value: Number) -> str:
     """The usual spelling of a number, which is all that other readers keep of it; `1` for 1.0, as Piper prints it."""
     if isinstance(value, int):
         return str(int(value))
-    return str(int(value)) if math.isfinite(value) and value.is_integer() and abs(value) < _EXACT else repr(float(value))
+    return (
+        str(int(value))
+        if math.isfinite(value) and value.is_integer() and abs(value) < _EXACT
+        else repr(float(value))
+    )
 
 
 def text_of(value: Number) -> str:
@@ -96,7 +113,13 @@ def text_of(value: Number) -> str:
 
 def from_json(text: str | bytes, *, strict: bool = True) -> Any:
     """JSON text to data whose numbers know how they were written; raises ValueError and RecursionError as `json.loads` does, and RepeatedKey."""
-    return json.loads(text, strict=strict, parse_float=partial(_read, float), parse_int=partial(_read, int), object_pairs_hook=unique)
+    return json.loads(
+        text,
+        strict=strict,
+        parse_float=partial(_read, float),
+        parse_int=partial(_read, int),
+        object_pairs_hook=unique,
+    )
 
 
 def unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Pure. What a program writes, in whole lines: a secret that arrives in two pieces would get past the masks."""
+"""Pure.
+
+What a program writes, in whole lines: a secret that arrives in two pieces would get past the masks.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,11 @@
-"""Pure. One tree of YAML events with positions: configuration errors name file:line, surgical edits find their characters.
+"""Pure.
 
-The tree is built on PyYAML's libyaml parser, or on its Python parser where libyaml is missing; both give the same tree. `parse` keeps the text as
-written; `load` reads the first document as Piper does (go-yaml 3: facts/configuration.md sections 1.6 and 12).
+One tree of YAML events with positions: configuration errors name file:line, surgical edits find
+their characters.
+
+The tree is built on PyYAML's libyaml parser, or on its Python parser where libyaml is missing; both
+give the same tree. `parse` keeps the text as written; `load` reads the first document as Piper does
+(go-yaml 3: facts/configuration.md sections 1.6 and 12).
 """
 
 from __future__ import annotations
@@ -26,14 +30,19 @@ MAX_DEPTH = 100
 MAX_EXPANDED = 100_000
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_UNPRINTABLE = yaml.reader.Reader.NON_PRINTABLE  # YAML 1.1, section 4.1; compiled once, which takes longer than all our own
+# YAML 1.1, section 4.1; compiled once, which takes longer than all our own
+_UNPRINTABLE = yaml.reader.Reader.NON_PRINTABLE
 BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # YAML 1.1, section 4.2
 
 _BLANK = "[ \t\r\n\x85\u2028\u2029]"
 # Atomic: a comment that could end anywhere would be tried to end everywhere, which takes for ever.
-# Not possessive: a `(?:a|b)*+` of CPython before 3.11.5 loses its place (python/cpython#106052), and Debian 12 has 3.11.2.
+# Not possessive: a `(?:a|b)*+` of CPython before 3.11.5 loses its place (python/cpython#106052),
+# and Debian 12 has 3.11.2.
 _COMMENT = rf"#(?>(?:(?!{BREAK.pattern}).)*)"
-_PROPERTIES = re.compile(rf"(?>(?:[&!](?>(?:(?!{_BLANK}).)*)(?>(?:{_BLANK}++(?>(?:{_COMMENT}{_BLANK}*+)*))?))*)", re.DOTALL)
+_PROPERTIES = re.compile(
+    rf"(?>(?:[&!](?>(?:(?!{_BLANK}).)*)(?>(?:{_BLANK}++(?>(?:{_COMMENT}{_BLANK}*+)*))?))*)",
+    re.DOTALL,
+)
 _COLON = re.compile(rf"(?>(?:{_BLANK}|{_COMMENT})*):", re.DOTALL)
 _STANDARD = "tag:yaml.org,2002:"
 
@@ -177,7 +186,14 @@ class Limits(NamedTuple):
     nodes: int
 
 
-def parse(text: str, events: list[Event] | None = None, *, begin: Mark = START, number: int = 0, limits: Limits | None = None) -> tuple[Document, ...]:
+def parse(
+    text: str,
+    events: list[Event] | None = None,
+    *,
+    begin: Mark = START,
+    number: int = 0,
+    limits: Limits | None = None,
+) -> tuple[Document, ...]:
     """Every document of `text` with positions, and its outline into `events`; raises YamlFault, YamlLimit where a limit on size, nodes or depth is exceeded.
 
     Where `text` is a part of another one, it begins there at `begin`, and with event `number`.
@@ -196,18 +212,24 @@ def _event(event: Any) -> Event:
     if type(event) is yaml.ScalarEvent:
         return Event("scalar", event.value, event.style or "", event.anchor, event.tag)
     style = "flow" if getattr(event, "flow_style", None) else ""
-    return Event(type(event).__name__, "", style, getattr(event, "anchor", None), getattr(event, "tag", None))
+    return Event(
+        type(event).__name__, "", style, getattr(event, "anchor", None), getattr(event, "tag", None)
+    )
 
 
 def load(text: str) -> Located:
     """Read the first document of `text` as plain Python data in Piper's dialect; an empty one is None; raises YamlFault.
 
-    Of what follows that, `unread` says where it begins. yes/no/on/off and dates stay text; keys are text as written; duplicate keys fail; aliases and `<<`
-    are expanded.
+    Of what follows that, `unread` says where it begins. yes/no/on/off and dates stay text; keys are
+    text as written; duplicate keys fail; aliases and `<<` are expanded.
     """
     documents = _Composer(text, limits=Limits(MAX_CHARACTERS, MAX_LOADED)).documents()
     first = next(documents, None)
-    found = _Constructor(first.root).located() if first and first.root is not None else Located(value=None, marks={})
+    found = (
+        _Constructor(first.root).located()
+        if first and first.root is not None
+        else Located(value=None, marks={})
+    )
     return replace(found, unread=_unread(documents))
 
 
@@ -222,7 +244,14 @@ def _unread(documents: Iterator[Document]) -> Mark | None:
 class _Composer:
     """Events of one text to nodes; recursion is bounded by MAX_DEPTH."""
 
-    def __init__(self, text: str, events: list[Event] | None = None, *, begin: Mark = START, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        events: list[Event] | None = None,
+        *,
+        begin: Mark = START,
+        limits: Limits | None = None,
+    ) -> None:
         mark = int(text.startswith("\ufeff"))
         self.shift, self.line = begin.index + mark, begin.line
         self.text = text[mark:]
@@ -230,9 +259,14 @@ class _Composer:
         self.limits = limits or Limits(MAX_CHARACTERS, MAX_NODES)
         if len(text) > self.limits.characters:
             raise YamlLimit(f"longer than {self.limits.characters} characters", 1, 1)
-        if bad := _UNPRINTABLE.search(self.text.replace("\ufeff", "\0")):  # nor a byte order mark inside of the text
+        # nor a byte order mark inside of the text
+        if bad := _UNPRINTABLE.search(self.text.replace("\ufeff", "\0")):
             before = self.text[: bad.start()]
-            raise YamlFault(f"character U+{ord(self.text[bad.start()]):04X} is not allowed", before.count("\n") + self.line, len(before) - before.rfind("\n"))
+            raise YamlFault(
+                f"character U+{ord(self.text[bad.start()]):04X} is not allowed",
+                before.count("\n") + self.line,
+                len(before) - before.rfind("\n"),
+            )
         self.stream = self._events()
 
     def _events(self) -> Iterator[Any]:
@@ -244,10 +278,17 @@ class _Composer:
                 yield event
         except yaml.MarkedYAMLError as fault:
             place, begin = fault.problem_mark or fault.context_mark, fault.context_mark
-            began = f" {fault.context}, which begins on line {begin.line + self.line}" if place and begin and begin.line < place.line else ""
+            began = (
+                f" {fault.context}, which begins on line {begin.line + self.line}"
+                if place and begin and begin.line < place.line
+                else ""
+            )
             line, column = (place.line, place.column) if place else (0, 0)
-            raise YamlFault(f"{fault.problem or 'not YAML'}{began}", line + self.line, column + 1) from fault
-        except (yaml.YAMLError, ValueError, OverflowError) as fault:  # the Python parser lets escapes beyond Unicode fall through
+            raise YamlFault(
+                f"{fault.problem or 'not YAML'}{began}", line + self.line, column + 1
+            ) from fault
+        # the Python parser lets escapes beyond Unicode fall through
+        except (yaml.YAMLError, ValueError, OverflowError) as fault:
             raise YamlFault(str(fault) or "not YAML", self.line, 1) from fault
 
     def documents(self) -> Iterator[Document]:
@@ -255,9 +296,17 @@ class _Composer:
             if isinstance(event, yaml.DocumentStartEvent):
                 root = self.node(next(self.stream), 1)
                 ending = next(self.stream)
-                empty = isinstance(root, Scalar) and root.start.index == root.end.index and not (root.anchor or root.tag)
+                empty = (
+                    isinstance(root, Scalar)
+                    and root.start.index == root.end.index
+                    and not (root.anchor or root.tag)
+                )
                 last = self.mark(event.end_mark) if empty else root.end
-                yield Document(None if empty else root, self.mark(event.start_mark), self.mark(ending.end_mark) if ending.explicit else last)
+                yield Document(
+                    None if empty else root,
+                    self.mark(event.start_mark),
+                    self.mark(ending.end_mark) if ending.explicit else last,
+                )
 
     def mark(self, place: Any) -> Mark:
         return Mark(place.index + self.shift, place.line + self.line, place.column + 1)
@@ -265,15 +314,29 @@ class _Composer:
     def node(self, event: Any, depth: int) -> Node:
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > self.limits.nodes:
-            problem = f"nested deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"more than {self.limits.nodes} keys and values"
+            problem = (
+                f"nested deeper than {MAX_DEPTH} levels"
+                if depth > MAX_DEPTH
+                else f"more than {self.limits.nodes} keys and values"
+            )
             raise YamlLimit(problem, event.start_mark.line + self.line, event.start_mark.column + 1)
         if isinstance(event, yaml.ScalarEvent):
             return self.scalar(event)
         if isinstance(event, yaml.AliasEvent):
-            return Alias(str(event.anchor), self.mark(event.start_mark), self.mark(event.end_mark), self.number)
+            return Alias(
+                str(event.anchor),
+                self.mark(event.start_mark),
+                self.mark(event.end_mark),
+                self.number,
+            )
         number = self.number
         inner, ending = self.children(depth)
-        start, anchor, tag, flow = self.mark(event.start_mark), event.anchor, event.tag, bool(event.flow_style)
+        start, anchor, tag, flow = (
+            self.mark(event.start_mark),
+            event.anchor,
+            event.tag,
+            bool(event.flow_style),
+        )
         end = self.mark(ending.end_mark) if flow or not inner else inner[-1].end
         if isinstance(event, yaml.MappingStartEvent):
             return Mapping(tuple(self.pairs(inner)), flow, start, end, anchor, tag, number)
@@ -285,13 +348,16 @@ class _Composer:
             if isinstance(event, yaml.CollectionEndEvent):
                 return found, event
             found.append(self.node(event, depth + 1))
-        raise YamlFault("ends inside a collection", 1, 1)  # not reached: the parser closes what it opened
+        # not reached: the parser closes what it opened
+        raise YamlFault("ends inside a collection", 1, 1)
 
     def scalar(self, event: Any) -> Scalar:
         start, end = self.mark(event.start_mark), self.mark(event.end_mark)
         if event.anchor is not None or event.tag is not None:
             start = self.skip_properties(event.start_mark, event.end_mark)
-        return Scalar(event.value, event.tag, event.style or "", start, end, event.anchor, self.number)
+        return Scalar(
+            event.value, event.tag, event.style or "", start, end, event.anchor, self.number
+        )
 
     def skip_properties(self, start: Any, end: Any) -> Mark:
         """Where a scalar's own source begins: the parser's position is that of its anchor or tag."""
@@ -301,7 +367,12 @@ class _Composer:
     def pairs(self, nodes: list[Node]) -> Iterator[tuple[Node, Node]]:
         """Keys with their values; an empty value stands right behind its colon, which only the Python parser says of flow mappings too."""
         for key, value in zip(nodes[::2], nodes[1::2], strict=True):
-            if not isinstance(value, Scalar) or value.start.index != value.end.index or value.anchor is not None or value.tag is not None:
+            if (
+                not isinstance(value, Scalar)
+                or value.start.index != value.end.index
+                or value.anchor is not None
+                or value.tag is not None
+            ):
                 yield key, value
                 continue
             end = key.end.index - self.shift
@@ -340,13 +411,17 @@ def aliases(root: Node) -> dict[int, Node]:
         elif node.name in anchored:
             targets[node.start.index] = anchored[node.name]
         else:
-            raise YamlFault(f"alias *{node.name} has no anchor before it", node.start.line, node.start.column)
+            raise YamlFault(
+                f"alias *{node.name} has no anchor before it", node.start.line, node.start.column
+            )
     return targets
 
 
 def is_merge(key: Node) -> bool:
     """Whether `key` is the merge key `<<`: plain, or tagged so."""
-    return isinstance(key, Scalar) and (key.tag == f"{_STANDARD}merge" or (key.value == "<<" and not key.style and key.tag is None))
+    return isinstance(key, Scalar) and (
+        key.tag == f"{_STANDARD}merge" or (key.value == "<<" and not key.style and key.tag is None)
+    )
 
 
 class _Constructor:
@@ -374,8 +449,14 @@ class _Constructor:
         if isinstance(node, Scalar):
             return _value(node)
         if isinstance(node, Sequence):
-            return [self.place(item, item, (*path, index), depth) for index, item in enumerate(node.items)]
-        return {name: self.place(key, value, (*path, name), depth) for name, (key, value) in self.entries(node, depth).items()}
+            return [
+                self.place(item, item, (*path, index), depth)
+                for index, item in enumerate(node.items)
+            ]
+        return {
+            name: self.place(key, value, (*path, name), depth)
+            for name, (key, value) in self.entries(node, depth).items()
+        }
 
     def place(self, at: Node, node: Node, path: Path, depth: int) -> object:
         self.marks[path] = at.start
@@ -388,7 +469,9 @@ class _Constructor:
             self.spend(key, depth)
             name = self.name(key)
             if name in own:
-                raise YamlFault(f"key {name!r} stands twice in one mapping", key.start.line, key.start.column)
+                raise YamlFault(
+                    f"key {name!r} stands twice in one mapping", key.start.line, key.start.column
+                )
             own[name] = key, value
         added = [self.merged(value, depth + 1) for key, value in own.values() if is_merge(key)]
         own = {name: pair for name, pair in own.items() if not is_merge(pair[0])}
@@ -403,7 +486,11 @@ class _Constructor:
         if isinstance(target, Mapping):
             return self.entries(target, depth + 1)
         if not isinstance(target, Sequence):
-            raise YamlFault("a merge key needs a mapping or a list of mappings", node.start.line, node.start.column)
+            raise YamlFault(
+                "a merge key needs a mapping or a list of mappings",
+                node.start.line,
+                node.start.column,
+            )
         found: dict[str, tuple[Node, Node]] = {}
         for item in target.items:
             found = {**self.merged(item, depth + 1), **found}
@@ -440,4 +527,6 @@ def _binary(node: Scalar) -> str:
     try:
         return base64.b64decode("".join(node.value.split()), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError) as fault:
-        raise YamlFault("!!binary holds no text in base64", node.start.line, node.start.column) from fault
+        raise YamlFault(
+            "!!binary holds no text in base64", node.start.line, node.start.column
+        ) from fault

@@ -1,4 +1,8 @@
-"""Pure. What a plain scalar of YAML means, as Piper reads it (go-yaml 3: facts/configuration.md sections 1.6 and 12)."""
+"""Pure.
+
+What a plain scalar of YAML means, as Piper reads it (go-yaml 3: facts/configuration.md sections 1.6
+and 12).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,13 @@ def plain(text: str) -> object:
 
     A number or date knows how it is written (written.py).
     """
-    value = _WORDS[text] if text in _WORDS else _number(text) if text[0].isdigit() or text[0] in ".+-" else text
+    value = (
+        _WORDS[text]
+        if text in _WORDS
+        else _number(text)
+        if text[0].isdigit() or text[0] in ".+-"
+        else text
+    )
     if isinstance(value, str):
         return dated(value)
     return value if value is None or isinstance(value, bool) else written(value, text)
@@ -26,7 +36,9 @@ _WORDS: dict[str, bool | float | None] = {
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
 }
-_INTEGER = re.compile(r"([-+]?)(?:0[bB](?P<b>[01]+)|0[xX](?P<x>[0-9a-fA-F]+)|0[oO]?(?P<o>[0-7]+)|(?P<d>0|[1-9][0-9]*))")
+_INTEGER = re.compile(
+    r"([-+]?)(?:0[bB](?P<b>[01]+)|0[xX](?P<x>[0-9a-fA-F]+)|0[oO]?(?P<o>[0-7]+)|(?P<d>0|[1-9][0-9]*))"
+)
 _BASES = {"b": 2, "x": 16, "o": 8, "d": 10}
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
@@ -45,4 +57,5 @@ def _number(text: str) -> int | float | str:
     number = float(bare)
     if number in (float("inf"), float("-inf")):
         return text
-    return int(number) if bare.lstrip("+-").isdigit() and abs(number) < 2**53 else number  # 0800 is no octal, hence decimal
+    # 0800 is no octal, hence decimal
+    return int(number) if bare.lstrip("+-").isdigit() and abs(number) < 2**53 else number

@@ -1,7 +1,9 @@
-"""What an edit and a rendering cost: whole processes, start-up included, interleaved, medians of wall and CPU seconds.
+"""What an edit and a rendering cost: whole processes, start-up included, interleaved, medians of
+wall and CPU seconds.
 
-Aim: one value of a 0.9 MB values file edited and proven within a second, held against CPU seconds, which a busy machine does not stretch.
-Peers stand beside: PyYAML reading and writing that file (which loses its comments), and `helm template` once for each chart where the program is there.
+Aim: one value of a 0.9 MB values file edited and proven within a second, held against CPU seconds,
+which a busy machine does not stretch. Peers stand beside: PyYAML reading and writing that file
+(which loses its comments), and `helm template` once for each chart where the program is there.
 """
 
 from __future__ import annotations
@@ -52,9 +54,12 @@ assert text.count(b"# Source") == 600, text.count(b"# Source")
 
 
 def values() -> str:
-    """A values file of 0.9 MB as teams have them: comments, flow and block collections, several quoting styles."""
+    """A values file of 0.9 MB as teams have them: comments, flow and block collections, several
+    quoting styles.
+    """
     return "".join(
-        f'service{number}:\n  # service number {number}\n  image:\n    repository: registry.example.com/team/service-{number}\n    tag: "1.{number}.0"\n'
+        f"service{number}:\n  # service number {number}\n  image:\n    repository:"
+        f' registry.example.com/team/service-{number}\n    tag: "1.{number}.0"\n'
         f"  replicas: 3\n  env: [{{name: A, value: \"x\"}}, {{name: B, value: 'y'}}]\n"
         "  resources: {limits: {cpu: 500m, memory: 512Mi}, requests: {cpu: 100m, memory: 128Mi}}\n"
         f"  description: >-\n    some longer text of service\n    {number}\n"
@@ -68,17 +73,28 @@ def write_charts(root: Path) -> None:
         chart = root / "charts" / f"app-{number}"
         (chart / "templates").mkdir(parents=True)
         (chart / "Chart.yaml").write_text(f"apiVersion: v2\nname: app-{number}\nversion: 1.0.0\n")
-        (chart / "values.yaml").write_text("replicas: 2\nimage: {repository: none, tag: none}\nport: 80\n")
+        (chart / "values.yaml").write_text(
+            "replicas: 2\nimage: {repository: none, tag: none}\nport: 80\n"
+        )
         (chart / "templates" / "deployment.yaml").write_text(
-            "kind: Deployment\nmetadata: {name: {{ .Chart.Name }}}\nspec:\n  replicas: {{ .Values.replicas }}\n  template:\n    spec:\n      containers:\n"
-            '        - name: app\n          image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}"\n')
-        (chart / "templates" / "service.yaml").write_text("kind: Service\nmetadata: {name: {{ .Chart.Name }}}\nspec: {ports: [{port: {{ .Values.port }}}]}\n")
+            "kind: Deployment\nmetadata: {name: {{ .Chart.Name }}}\nspec:\n  replicas: {{"
+            " .Values.replicas }}\n  template:\n    spec:\n      containers:\n        - name: app\n"
+            '          image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}"\n'
+        )
+        (chart / "templates" / "service.yaml").write_text(
+            "kind: Service\nmetadata: {name: {{ .Chart.Name }}}\nspec: {ports: [{port: {{"
+            " .Values.port }}}]}\n"
+        )
 
 
 def timed(words: list[str]) -> tuple[float, float]:
     """Wall and CPU seconds of one process with its children."""
     started = time.perf_counter()
-    child = subprocess.Popen(words, env={"PATH": os.environ["PATH"], "HOME": tempfile.gettempdir()}, stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        words,
+        env={"PATH": os.environ["PATH"], "HOME": tempfile.gettempdir()},
+        stdout=subprocess.DEVNULL,
+    )
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
@@ -91,7 +107,9 @@ def program(text: str, *words: str) -> Callable[[], list[tuple[float, float]]]:
 
 
 def main() -> int:
-    """Measure all in turn and print a row for each, and the same as JSON; 1 where the edit takes longer than it may."""
+    """Measure all in turn and print a row for each, and the same as JSON; 1 where the edit takes
+    longer than it may.
+    """
     helm = os.environ.get("TOWLINE_HELM") or shutil.which("helm")
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -101,24 +119,42 @@ def main() -> int:
         runs = {
             "edit one value of 0.9 MB, with proof": program(EDIT, str(place)),
             "peer: PyYAML reads and writes the same file": program(DUMP, str(place)),
-            f"render {CHARTS} charts into one file, Helm as a library": program(RENDER, str(root / "repository")),
+            f"render {CHARTS} charts into one file, Helm as a library": program(
+                RENDER, str(root / "repository")
+            ),
         }
         if helm:
             charts = sorted((root / "repository" / "charts").iterdir())
-            runs[f"render {CHARTS} charts into one file, the helm program"] = program(RENDER, str(root / "repository"), helm)
-            runs[f"peer: helm template for each of {CHARTS} charts"] = lambda: [timed([helm, "template", "r", str(chart)]) for chart in charts]
+            runs[f"render {CHARTS} charts into one file, the helm program"] = program(
+                RENDER, str(root / "repository"), helm
+            )
+            runs[f"peer: helm template for each of {CHARTS} charts"] = lambda: [
+                timed([helm, "template", "r", str(chart)]) for chart in charts
+            ]
         taken: dict[str, list[tuple[float, float]]] = {what: [] for what in runs}
         for number in range(ROUNDS + 1):
             for what, run in runs.items():
                 one = run()
                 if number:  # the first round warms the file cache
                     taken[what].append((sum(wall for wall, _ in one), sum(cpu for _, cpu in one)))
-    rows = {what: tuple(statistics.median(column) for column in zip(*values, strict=True)) for what, values in taken.items()}
+    rows = {
+        what: tuple(statistics.median(column) for column in zip(*values, strict=True))
+        for what, values in taken.items()
+    }
     for what, (wall, cpu) in rows.items():
         print(f"{what}: {wall:.2f} s, {cpu:.2f} s CPU")
     if not helm:
         print("peer: helm template: the program is not there (TOWLINE_HELM, or helm on PATH)")
-    print(json.dumps({"rounds": ROUNDS, "median_seconds": {what: {"wall": wall, "cpu": cpu} for what, (wall, cpu) in rows.items()}}))
+    print(
+        json.dumps(
+            {
+                "rounds": ROUNDS,
+                "median_seconds": {
+                    what: {"wall": wall, "cpu": cpu} for what, (wall, cpu) in rows.items()
+                },
+            }
+        )
+    )
     return int(rows["edit one value of 0.9 MB, with proof"][1] > AIM)
 
 

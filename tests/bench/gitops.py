@@ -1,6 +1,8 @@
-"""What updating a GitOps repository costs: whole processes, start-up included, against two peers written with git alone, in turn, medians.
+"""What updating a GitOps repository costs: whole processes, start-up included, against two peers
+written with git alone, in turn, medians.
 
-The repositories (20,000 and 100,000 files) are made once and kept outside of the checkout. `--quick` measures the small one only, and fewer writers.
+The repositories (20,000 and 100,000 files) are made once and kept outside of the checkout.
+`--quick` measures the small one only, and fewer writers.
 """
 
 from __future__ import annotations
@@ -25,21 +27,34 @@ from typing import Self
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.fakes.delay import DelayProxy  # noqa: E402 - the bench stands beside the tests' servers and uses them
+from tests.fakes.delay import (  # noqa: E402
+    DelayProxy,
+)
 from tests.fakes.git_server import GitServer  # noqa: E402
 
 TOWLINE = str(Path(sys.executable).with_name("towline"))
 CACHE = Path(tempfile.gettempdir()) / f"towline-bench-{os.getuid()}"
-ROUNDS, SLOW_ROUNDS = 5, 2  # the full clone takes most of the time, and does not need the finest measure
+# the full clone takes most of the time, and does not need the finest measure
+ROUNDS, SLOW_ROUNDS = 5, 2
 DELAYS = (0.0, 0.04)
-PLAIN = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C",
-         "GIT_AUTHOR_NAME": "peer", "GIT_AUTHOR_EMAIL": "", "GIT_COMMITTER_NAME": "peer", "GIT_COMMITTER_EMAIL": ""}
+PLAIN = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/nonexistent",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "LC_ALL": "C",
+    "GIT_AUTHOR_NAME": "peer",
+    "GIT_AUTHOR_EMAIL": "",
+    "GIT_COMMITTER_NAME": "peer",
+    "GIT_COMMITTER_EMAIL": "",
+}
 CLUSTERS, APPS, FILES = 5, 20, 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """A repository to measure: teams in each of 5 clusters, each with 20 applications of 10 files, and how many commits came after the first."""
+    """A repository to measure: teams in each of 5 clusters, each with 20 applications of 10
+    files, and how many commits came after the first.
+    """
 
     name: str
     teams: int
@@ -66,9 +81,15 @@ class Measure:
 
 def manifest(path: str, tag: int) -> bytes:
     """A file of about a kilobyte that no other one is like."""
-    noise = "".join(f"        - {{name: V{at}, value: {hashlib.sha256(f'{path}{at}'.encode()).hexdigest()}}}\n" for at in range(10))
-    return (f"# {path}\napiVersion: apps/v1\nkind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n"
-            f"      - name: app\n        image: registry.example.com/app:{tag}\n        env:\n{noise}").encode()
+    noise = "".join(
+        f"        - {{name: V{at}, value: {hashlib.sha256(f'{path}{at}'.encode()).hexdigest()}}}\n"
+        for at in range(10)
+    )
+    return (
+        f"# {path}\napiVersion: apps/v1\nkind: Deployment\nspec:\n  template:\n    spec:\n     "
+        f" containers:\n      - name: app\n        image: registry.example.com/app:{tag}\n       "
+        f" env:\n{noise}"
+    ).encode()
 
 
 def path_of(number: int, sizes: Sizes) -> str:
@@ -86,37 +107,69 @@ def build(server: GitServer, sizes: Sizes) -> None:
         return
     shutil.rmtree(bare, ignore_errors=True)
     server.create(sizes.name, {})
-    with subprocess.Popen(["git", f"--git-dir={bare}", "fast-import", "--quiet"], stdin=subprocess.PIPE, env=PLAIN) as importer:
+    with subprocess.Popen(
+        ["git", f"--git-dir={bare}", "fast-import", "--quiet"], stdin=subprocess.PIPE, env=PLAIN
+    ) as importer:
         assert importer.stdin
         for number in range(sizes.commits + 1):
-            head = b"commit refs/heads/main\ncommitter S <s@example.com> %d +0000\ndata 6\nChange\n" % (1700000000 + number)
+            head = (
+                b"commit refs/heads/main\ncommitter S <s@example.com> %d +0000\ndata 6\nChange\n"
+                % (1700000000 + number)
+            )
             importer.stdin.write(head)
             for at in range(sizes.files) if number == 0 else (number * 7919 % sizes.files,):
                 content = manifest(path := path_of(at, sizes), number)
-                importer.stdin.write(f"M 100644 inline {path}\ndata {len(content)}\n".encode() + content + b"\n")
+                importer.stdin.write(
+                    f"M 100644 inline {path}\ndata {len(content)}\n".encode() + content + b"\n"
+                )
     server.git("repack", "-adq", repository=bare)
     (bare / "built").touch()
 
 
 def fresh(server: GitServer, sizes: Sizes) -> str:
-    """A copy of the repository under a name of its own, so that no run finds what another one left."""
+    """A copy of the repository under a name of its own, so that no run finds what another one
+    left.
+    """
     name = f"run-{sizes.name}"
     shutil.rmtree(server.folder / f"{name}.git", ignore_errors=True)
-    shutil.copytree(server.folder / f"{sizes.name}.git", server.folder / f"{name}.git", copy_function=os.link)
+    shutil.copytree(
+        server.folder / f"{sizes.name}.git", server.folder / f"{name}.git", copy_function=os.link
+    )
     return name
 
 
 def towline(url: str, path: str, tag: int, folder: Path, *, own: bool = False) -> None:
-    """The step as a whole process, of the build with the number `tag`; with `own`, on a temporary folder that no other run shares."""
+    """The step as a whole process, of the build with the number `tag`; with `own`, on a
+    temporary folder that no other run shares.
+    """
     temporary = folder / "own" if own else folder
     temporary.mkdir(exist_ok=True)
     request = folder / f"request-{tag}.json"
-    request.write_text(json.dumps({
-        "protocol": 1, "step": "gitOpsUpdateDeployment", "build": {"number": str(tag), "url": f"https://ci.example.com/job/app/{tag}/"},
-        "parameters": {"serverUrl": url, "filePath": path, "containerName": "app", "username": "bench", "containerImageNameTag": f"app:{tag}",
-                       "containerRegistryUrl": "https://registry.example.com"}}))
+    request.write_text(
+        json.dumps(
+            {
+                "protocol": 1,
+                "step": "gitOpsUpdateDeployment",
+                "build": {"number": str(tag), "url": f"https://ci.example.com/job/app/{tag}/"},
+                "parameters": {
+                    "serverUrl": url,
+                    "filePath": path,
+                    "containerName": "app",
+                    "username": "bench",
+                    "containerImageNameTag": f"app:{tag}",
+                    "containerRegistryUrl": "https://registry.example.com",
+                },
+            }
+        )
+    )
     environ = {"PATH": os.environ["PATH"], "TMPDIR": str(temporary), "PIPER_password": "bench"}
-    done = subprocess.run([TOWLINE, "run", "gitOpsUpdateDeployment", "--request", str(request)], cwd=folder, env=environ, capture_output=True, check=False)
+    done = subprocess.run(
+        [TOWLINE, "run", "gitOpsUpdateDeployment", "--request", str(request)],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        check=False,
+    )
     if done.returncode:
         raise RuntimeError(done.stderr.decode(errors="replace"))
 
@@ -125,7 +178,12 @@ def edit(clone: Path, path: str, tag: int) -> None:
     """What a shell script would do with sed, then commit and push."""
     file = clone / path
     lines = file.read_text().splitlines(keepends=True)
-    file.write_text("".join(f"        image: registry.example.com/app:{tag}\n" if "image:" in line else line for line in lines))
+    file.write_text(
+        "".join(
+            f"        image: registry.example.com/app:{tag}\n" if "image:" in line else line
+            for line in lines
+        )
+    )
     git("commit", "--quiet", "--all", "--message=Update", folder=clone)
     git("push", "--quiet", "origin", "HEAD", folder=clone)
 
@@ -138,7 +196,16 @@ def full(url: str, path: str, tag: int, folder: Path) -> None:
 
 def sparse(url: str, path: str, tag: int, folder: Path) -> None:
     """The second peer: one commit, no blobs, and only the folder that is needed."""
-    git("clone", "--quiet", "--depth=1", "--filter=blob:none", "--sparse", "--no-tags", url, str(folder / "clone"))
+    git(
+        "clone",
+        "--quiet",
+        "--depth=1",
+        "--filter=blob:none",
+        "--sparse",
+        "--no-tags",
+        url,
+        str(folder / "clone"),
+    )
     git("sparse-checkout", "set", path.rpartition("/")[0], folder=folder / "clone")
     edit(folder / "clone", path, tag)
 
@@ -185,7 +252,11 @@ def once(way: Way, server: GitServer, url: str, path: str, tag: int) -> Measure:
         begin = time.monotonic()
         way(url, path, tag, Path(folder))
         seconds = time.monotonic() - begin
-        return Measure(seconds=seconds, down=sum(one.sent for one in server.requests), requests=len(server.requests))
+        return Measure(
+            seconds=seconds,
+            down=sum(one.sent for one in server.requests),
+            requests=len(server.requests),
+        )
 
 
 def disk(way: Way, url: str, path: str, tag: int) -> int:
@@ -204,18 +275,33 @@ def updates(server: GitServer, sizes: Sizes, delay: float, rounds: int) -> dict[
             for at, (label, way) in enumerate(WAYS.items()):
                 if way is full and number > SLOW_ROUNDS:
                     continue
-                measure = once(way, server, f"{line.url}/{name}.git", path, 10_000 + number * 10 + at)
+                measure = once(
+                    way, server, f"{line.url}/{name}.git", path, 10_000 + number * 10 + at
+                )
                 if number:  # the first round warms the file cache
                     taken[label].append(measure)
-        found = {label: disk(way, f"{line.url}/{name}.git", path, 20_000 + at) if not delay else 0 for at, (label, way) in enumerate(WAYS.items())}
-    return {label: Measure(seconds=statistics.median(one.seconds for one in runs), down=int(statistics.median(one.down for one in runs)),
-                           requests=int(statistics.median(one.requests for one in runs)), disk=found[label]) for label, runs in taken.items()}
+        found = {
+            label: disk(way, f"{line.url}/{name}.git", path, 20_000 + at) if not delay else 0
+            for at, (label, way) in enumerate(WAYS.items())
+        }
+    return {
+        label: Measure(
+            seconds=statistics.median(one.seconds for one in runs),
+            down=int(statistics.median(one.down for one in runs)),
+            requests=int(statistics.median(one.requests for one in runs)),
+            disk=found[label],
+        )
+        for label, runs in taken.items()
+    }
 
 
 def writers(server: GitServer, count: int, *, shared: bool) -> tuple[float, int, int]:
-    """Seconds until that many processes that start at once have all deployed to one branch, how many failed, and how many that succeeded are lost."""
+    """Seconds until that many processes that start at once have all deployed to one branch, how
+    many failed, and how many that succeeded are lost.
+    """
     name = fresh(server, SMALL)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(count) as pool:
+
         def run(number: int) -> str:
             path = path_of(number * 10, SMALL)
             try:
@@ -230,8 +316,12 @@ def writers(server: GitServer, count: int, *, shared: bool) -> tuple[float, int,
         done = list(pool.map(run, range(count)))
         seconds = time.monotonic() - begin
     landed = [number for number, path in enumerate(done) if path]
-    kept = [number for number in landed
-            if f"app:{7000 + number}\n" in server.git("show", f"main:{done[number]}", repository=server.folder / f"{name}.git")]
+    kept = [
+        number
+        for number in landed
+        if f"app:{7000 + number}\n"
+        in server.git("show", f"main:{done[number]}", repository=server.folder / f"{name}.git")
+    ]
     return seconds, count - len(landed), len(landed) - len(kept)
 
 
@@ -253,14 +343,25 @@ class Aim:
 def aims_of(sizes: Sizes, found: Mapping[str, Measure], label: str) -> Iterable[Aim]:
     """The aims of one repository on one line."""
     ours, big = found["towline"], sizes is BIG
-    yield Aim(text=f"{label}: times faster than the full clone", found=found["full clone"].seconds / ours.seconds, limit=20 if big else 10, at_least=True)
-    yield Aim(text=f"{label}: seconds over the sparse clone's", found=ours.seconds / found["sparse clone"].seconds, limit=0.7 if big else 1.2)
+    yield Aim(
+        text=f"{label}: times faster than the full clone",
+        found=found["full clone"].seconds / ours.seconds,
+        limit=20 if big else 10,
+        at_least=True,
+    )
+    yield Aim(
+        text=f"{label}: seconds over the sparse clone's",
+        found=ours.seconds / found["sparse clone"].seconds,
+        limit=0.7 if big else 1.2,
+    )
     yield Aim(text=f"{label}: MB down", found=ours.down / 1e6, limit=0.5 if big else 1.5)
     yield Aim(text=f"{label}: requests", found=ours.requests, limit=10)
 
 
 def main(words: list[str]) -> int:
-    """Measure, print a row each and the same as JSON; aims that are not reached are said to be so, and are no failure."""
+    """Measure, print a row each and the same as JSON; aims that are not reached are said to be
+    so, and are no failure.
+    """
     quick = "--quick" in words
     CACHE.mkdir(mode=0o700, exist_ok=True)
     aims: list[Aim] = []
@@ -273,7 +374,12 @@ def main(words: list[str]) -> int:
                 label = f"{sizes.files:,} files, {delay * 1000:.0f} ms"
                 found = updates(server, sizes, delay, 3 if quick else ROUNDS)
                 for name, one in found.items():
-                    print(f"{label}: {name}: {one.seconds:.2f} s, {one.down / 1e6:.2f} MB down, {one.requests} requests", end="", flush=True)
+                    print(
+                        f"{label}: {name}: {one.seconds:.2f} s, {one.down / 1e6:.2f} MB down,"
+                        f" {one.requests} requests",
+                        end="",
+                        flush=True,
+                    )
                     print(f", {one.disk / 1e6:.1f} MB disk" if one.disk else "", flush=True)
                 rows[label] = {name: asdict(one) for name, one in found.items()}
                 aims += aims_of(sizes, found, label)
@@ -288,8 +394,15 @@ def main(words: list[str]) -> int:
                 limit = peer * count / 3 if shared else 60.0 * count / 50
                 aims.append(Aim(text=f"{label}: seconds", found=seconds, limit=limit))
     for aim in aims:
-        print(f"{'reached' if aim.reached else 'NOT REACHED'}: {aim.text}: {aim.found:.2f} ({'at least' if aim.at_least else 'at most'} {aim.limit:.2f})")
-    print(json.dumps({"rows": rows, "aims": [{**asdict(aim), "reached": aim.reached} for aim in aims]}))
+        print(
+            f"{'reached' if aim.reached else 'NOT REACHED'}: {aim.text}: {aim.found:.2f}"
+            f" ({'at least' if aim.at_least else 'at most'} {aim.limit:.2f})"
+        )
+    print(
+        json.dumps(
+            {"rows": rows, "aims": [{**asdict(aim), "reached": aim.reached} for aim in aims]}
+        )
+    )
     return 0
 
 

@@ -1,8 +1,10 @@
-"""What copying an image costs, beside crane and skopeo: whole processes, interleaved, medians; and the requests that a registry sees.
+"""What copying an image costs, beside crane and skopeo: whole processes, interleaved, medians;
+and the requests that a registry sees.
 
-    .venv/bin/python tests/bench/image_copy.py [--rounds N] [--case NAME]... [--json FILE]
+.venv/bin/python tests/bench/image_copy.py [--rounds N] [--case NAME]... [--json FILE]
 
-Every run has a target of its own. Requests are counted in a run that is not timed. The aims are ratios to a peer in the same run.
+Every run has a target of its own. Requests are counted in a run that is not timed. The aims are
+ratios to a peer in the same run.
 """
 
 from __future__ import annotations
@@ -24,21 +26,39 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.bench.layouts import MIB, Layer, Layout, make_archive, make_layout, push  # noqa: E402 - the bench stands beside the tests' servers and uses them
-from tests.bench.servers import Certificate, can_serve, make_certificate, registry, storage  # noqa: E402
+from tests.bench.layouts import (  # noqa: E402
+    MIB,
+    Layer,
+    Layout,
+    make_archive,
+    make_layout,
+    push,
+)
+from tests.bench.servers import (  # noqa: E402
+    Certificate,
+    can_serve,
+    make_certificate,
+    registry,
+    storage,
+)
 from tests.bench.tools import Job, Place, Tool, tools, without_http2  # noqa: E402
 from tests.fakes.delay import DelayProxy  # noqa: E402
 
 ROUNDS, ROUND_TRIP, MEMORY, PATIENCE = 5, 0.02, 80.0, 180.0
 LARGE = tuple(Layer(size=80 * MIB if number < 5 else 10 * MIB, seed=number) for number in range(15))
 SMALL = tuple(Layer(size=64 * 1024, seed=100 + number) for number in range(40))
-SHARED = tuple(tuple(Layer(size=MIB, seed=200 + number) for number in (*range(10), 10 + image)) for image in range(20))
+SHARED = tuple(
+    tuple(Layer(size=MIB, seed=200 + number) for number in (*range(10), 10 + image))
+    for image in range(20)
+)
 ARCHIVE = 300 * MIB
 
 
 @dataclass(frozen=True, kw_only=True)
 class Aim:
-    """`figure` (`wall` or `cpu`) of Towline over that of `peer` (`best`: the lowest of all) is at most `ratio`."""
+    """`figure` (`wall` or `cpu`) of Towline over that of `peer` (`best`: the lowest of all) is
+    at most `ratio`.
+    """
 
     figure: str
     peer: str
@@ -47,10 +67,12 @@ class Aim:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What is copied (`layers` of each image, or an archive), between which servers, and what is aimed at.
+    """What is copied (`layers` of each image, or an archive), between which servers, and what is
+    aimed at.
 
-    `source` is `docker` (a registry), `oci` or `docker-archive`. `before` are the places of the target that hold the image already, as `name:tag`.
-    `within`: from one repository of a registry into another. `requests` gives the aim in requests from the number of blobs; two of them ask the
+    `source` is `docker` (a registry), `oci` or `docker-archive`. `before` are the places of the
+    target that hold the image already, as `name:tag`. `within`: from one repository of a registry
+    into another. `requests` gives the aim in requests from the number of blobs; two of them ask the
     source what refers to the image, which no peer does.
     """
 
@@ -69,26 +91,103 @@ class Case:
 
 
 CASES = (
-    Case(name="fresh", title="500 MiB in 15 layers, registry in memory", server="memory", requests=lambda blobs: 5 + 3 * blobs,
-         aims=(Aim(figure="wall", peer="best", ratio=0.85), Aim(figure="cpu", peer="crane", ratio=0.85))),
-    Case(name="docker-registry", title="500 MiB in 15 layers, docker-registry", server="docker", requests=lambda blobs: 5 + 3 * blobs,
-         aims=(Aim(figure="wall", peer="best", ratio=1.0),)),
-    Case(name="tls", title="500 MiB in 15 layers, registry in memory behind TLS", server="tls",
-         aims=(Aim(figure="wall", peer="crane without HTTP/2", ratio=0.95), Aim(figure="wall", peer="crane", ratio=0.75))),
-    Case(name="layout", title="500 MiB in 15 layers from an OCI layout, docker-registry", server="docker", source="oci",
-         aims=(Aim(figure="wall", peer="best", ratio=1.0),)),
-    Case(name="archive", title="300 MiB docker archive, docker-registry", server="docker", source="docker-archive", images=((),),
-         aims=(Aim(figure="wall", peer="skopeo", ratio=0.55), Aim(figure="wall", peer="best", ratio=1.0))),
-    Case(name="small", title="40 small layers, 20 ms, docker-registry", server="docker", images=(SMALL,), round_trip=ROUND_TRIP,
-         requests=lambda blobs: 5 + 3 * blobs, aims=(Aim(figure="wall", peer="best", ratio=0.45),)),
-    Case(name="retag", title="new tag on a present image, 20 ms, docker-registry", server="docker", images=(SMALL,), round_trip=ROUND_TRIP,
-         before=("target/app-0:0",), requests=lambda _: 5, aims=(Aim(figure="wall", peer="best", ratio=0.4),)),
-    Case(name="mount", title="into another repository, 20 ms, docker-registry", server="docker", images=(SMALL,), round_trip=ROUND_TRIP, within=True,
-         requests=lambda blobs: 4 + blobs, aims=(Aim(figure="wall", peer="best", ratio=0.45),)),
-    Case(name="nothing", title="nothing to do, 20 ms, docker-registry", server="docker", images=(SMALL,), round_trip=ROUND_TRIP,
-         before=("target/app-0:1",), requests=lambda _: 4, aims=(Aim(figure="wall", peer="best", ratio=0.8),)),
-    Case(name="latest", title="500 MiB, a tag and latest, docker-registry", server="docker", tags=("1", "latest"), once=True),
-    Case(name="shared", title="20 images that share 10 of 11 layers, docker-registry", server="docker", images=SHARED, once=True),
+    Case(
+        name="fresh",
+        title="500 MiB in 15 layers, registry in memory",
+        server="memory",
+        requests=lambda blobs: 5 + 3 * blobs,
+        aims=(
+            Aim(figure="wall", peer="best", ratio=0.85),
+            Aim(figure="cpu", peer="crane", ratio=0.85),
+        ),
+    ),
+    Case(
+        name="docker-registry",
+        title="500 MiB in 15 layers, docker-registry",
+        server="docker",
+        requests=lambda blobs: 5 + 3 * blobs,
+        aims=(Aim(figure="wall", peer="best", ratio=1.0),),
+    ),
+    Case(
+        name="tls",
+        title="500 MiB in 15 layers, registry in memory behind TLS",
+        server="tls",
+        aims=(
+            Aim(figure="wall", peer="crane without HTTP/2", ratio=0.95),
+            Aim(figure="wall", peer="crane", ratio=0.75),
+        ),
+    ),
+    Case(
+        name="layout",
+        title="500 MiB in 15 layers from an OCI layout, docker-registry",
+        server="docker",
+        source="oci",
+        aims=(Aim(figure="wall", peer="best", ratio=1.0),),
+    ),
+    Case(
+        name="archive",
+        title="300 MiB docker archive, docker-registry",
+        server="docker",
+        source="docker-archive",
+        images=((),),
+        aims=(
+            Aim(figure="wall", peer="skopeo", ratio=0.55),
+            Aim(figure="wall", peer="best", ratio=1.0),
+        ),
+    ),
+    Case(
+        name="small",
+        title="40 small layers, 20 ms, docker-registry",
+        server="docker",
+        images=(SMALL,),
+        round_trip=ROUND_TRIP,
+        requests=lambda blobs: 5 + 3 * blobs,
+        aims=(Aim(figure="wall", peer="best", ratio=0.45),),
+    ),
+    Case(
+        name="retag",
+        title="new tag on a present image, 20 ms, docker-registry",
+        server="docker",
+        images=(SMALL,),
+        round_trip=ROUND_TRIP,
+        before=("target/app-0:0",),
+        requests=lambda _: 5,
+        aims=(Aim(figure="wall", peer="best", ratio=0.4),),
+    ),
+    Case(
+        name="mount",
+        title="into another repository, 20 ms, docker-registry",
+        server="docker",
+        images=(SMALL,),
+        round_trip=ROUND_TRIP,
+        within=True,
+        requests=lambda blobs: 4 + blobs,
+        aims=(Aim(figure="wall", peer="best", ratio=0.45),),
+    ),
+    Case(
+        name="nothing",
+        title="nothing to do, 20 ms, docker-registry",
+        server="docker",
+        images=(SMALL,),
+        round_trip=ROUND_TRIP,
+        before=("target/app-0:1",),
+        requests=lambda _: 4,
+        aims=(Aim(figure="wall", peer="best", ratio=0.8),),
+    ),
+    Case(
+        name="latest",
+        title="500 MiB, a tag and latest, docker-registry",
+        server="docker",
+        tags=("1", "latest"),
+        once=True,
+    ),
+    Case(
+        name="shared",
+        title="20 images that share 10 of 11 layers, docker-registry",
+        server="docker",
+        images=SHARED,
+        once=True,
+    ),
 )
 
 
@@ -114,14 +213,28 @@ class Row:
 
 
 class Stage:
-    """All that the runs of one case share: its images on disk, its source, and a folder for the targets."""
+    """All that the runs of one case share: its images on disk, its source, and a folder for the
+    targets.
+    """
 
     def __init__(self, case: Case, folder: Path, stack: ExitStack) -> None:
         self.case = case
         self._folder = folder
-        self._certificate = make_certificate(folder) if case.server == "tls" else Certificate(certificate=Path(), key=Path())
-        self._local = make_archive(folder / "image.tar", ARCHIVE) if case.source == "docker-archive" else folder / "image-0"
-        self.layouts = [make_layout(folder / f"image-{number}", layers) for number, layers in enumerate(case.images) if layers]
+        self._certificate = (
+            make_certificate(folder)
+            if case.server == "tls"
+            else Certificate(certificate=Path(), key=Path())
+        )
+        self._local = (
+            make_archive(folder / "image.tar", ARCHIVE)
+            if case.source == "docker-archive"
+            else folder / "image-0"
+        )
+        self.layouts = [
+            make_layout(folder / f"image-{number}", layers)
+            for number, layers in enumerate(case.images)
+            if layers
+        ]
         self._source = ""
         if case.source == "docker" and not case.within:
             self._source = stack.enter_context(self._registry(case.server))
@@ -135,17 +248,30 @@ class Stage:
 
     @contextmanager
     def run(self, seconds: float | None) -> Iterator[tuple[list[Job], list[DelayProxy]]]:
-        """The jobs of one run onto a target of its own, behind lines with this round trip; None: without them."""
+        """The jobs of one run onto a target of its own, behind lines with this round trip; None:
+        without them.
+        """
         with ExitStack() as stack:
             target = stack.enter_context(self._registry(self.case.server))
             for place in self.case.before:
                 self._fill(self.layouts[0], target, place)
             if self.case.within:
                 self._fill(self.layouts[0], target, "source/app-0:1")
-            hosts = list(dict.fromkeys(host for host in (target if self.case.within else self._source, target) if host))
-            lines = [] if seconds is None else [stack.enter_context(DelayProxy(host, seconds=seconds)) for host in hosts]
+            hosts = list(
+                dict.fromkeys(
+                    host for host in (target if self.case.within else self._source, target) if host
+                )
+            )
+            lines = (
+                []
+                if seconds is None
+                else [stack.enter_context(DelayProxy(host, seconds=seconds)) for host in hosts]
+            )
             ends = [line.host for line in lines] or hosts
-            yield [self._job(number, ends[0], ends[-1]) for number in range(len(self.case.images))], lines
+            yield (
+                [self._job(number, ends[0], ends[-1]) for number in range(len(self.case.images))],
+                lines,
+            )
 
     def time(self, tool: Tool) -> Sample:
         """One run of a tool; a failure ends the bench."""
@@ -153,7 +279,9 @@ class Stage:
             return self._launched(tool, jobs)
 
     def count(self, tool: Tool) -> Counter[tuple[str, str]]:
-        """The requests of one run on all servers together; none where they cannot be seen through TLS."""
+        """The requests of one run on all servers together; none where they cannot be seen
+        through TLS.
+        """
         if self.case.server == "tls":
             return Counter()
         with self.run(0.0) as (jobs, lines):
@@ -167,12 +295,24 @@ class Stage:
 
     def _fill(self, layout: Layout, host: str, place: str) -> None:
         name, _, tag = place.partition(":")
-        push(layout, host, name, tag, certificate=self._certificate.certificate if self.case.server == "tls" else None)
+        push(
+            layout,
+            host,
+            name,
+            tag,
+            certificate=self._certificate.certificate if self.case.server == "tls" else None,
+        )
 
     def _job(self, number: int, source: str, target: str) -> Job:
         local = Place(kind=self.case.source, path=self._local)
-        origin = Place(host=source, name=f"source/app-{number}", tag="1") if self.case.source == "docker" else local
-        targets = tuple(Place(host=target, name=f"target/app-{number}", tag=tag) for tag in self.case.tags)
+        origin = (
+            Place(host=source, name=f"source/app-{number}", tag="1")
+            if self.case.source == "docker"
+            else local
+        )
+        targets = tuple(
+            Place(host=target, name=f"target/app-{number}", tag=tag) for tag in self.case.tags
+        )
         return Job(source=origin, targets=targets, tls=self.case.server == "tls")
 
     def _launched(self, tool: Tool, jobs: Sequence[Job]) -> Sample:
@@ -180,20 +320,51 @@ class Stage:
         assert words is not None
         with tempfile.TemporaryDirectory() as home:
             report = Path(home, "report.json")
-            trust = {"SSL_CERT_FILE": str(self._certificate.certificate)} if self.case.server == "tls" else {}
-            # skopeo as root keeps what it learns of blobs in one place for the whole machine; as somebody else, in this run's own home
-            environment = {"PATH": os.environ["PATH"], "HOME": home, "_CONTAINERS_ROOTLESS_UID": "1000", **trust, **tool.environment}
-            launch = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")), str(report), *words]
+            trust = (
+                {"SSL_CERT_FILE": str(self._certificate.certificate)}
+                if self.case.server == "tls"
+                else {}
+            )
+            # skopeo as root keeps what it learns of blobs in one place for the whole machine; as
+            # somebody else, in this run's own home
+            environment = {
+                "PATH": os.environ["PATH"],
+                "HOME": home,
+                "_CONTAINERS_ROOTLESS_UID": "1000",
+                **trust,
+                **tool.environment,
+            }
+            launch = [
+                sys.executable,
+                "-I",
+                "-S",
+                str(Path(__file__).with_name("launch.py")),
+                str(report),
+                *words,
+            ]
             done = _bounded(launch, environment, Path(home))
             figures = json.loads(report.read_bytes())
         if figures.pop("code"):
-            raise SystemExit(f"{tool.name} failed at {self.case.name}: {done.stdout.decode(errors='replace')[-2000:]}")
+            raise SystemExit(
+                f"{tool.name} failed at {self.case.name}:"
+                f" {done.stdout.decode(errors='replace')[-2000:]}"
+            )
         return Sample(**figures)
 
 
-def _bounded(words: Sequence[str], environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[bytes]:
+def _bounded(
+    words: Sequence[str], environment: dict[str, str], folder: Path
+) -> subprocess.CompletedProcess[bytes]:
     """Run a command to its end, or end it with all its children and the bench as well."""
-    child = subprocess.Popen(words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
+    child = subprocess.Popen(
+        words,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        process_group=0,
+    )
     try:
         said, _ = child.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
@@ -221,7 +392,9 @@ def measure(case: Case, rounds: int, folder: Path) -> dict[str, Row]:
 
 def _compared(case: Case) -> list[Tool]:
     found = tools()
-    return found + [without_http2(tool) for tool in found if tool.name == "crane" and case.server == "tls"]
+    return found + [
+        without_http2(tool) for tool in found if tool.name == "crane" and case.server == "tls"
+    ]
 
 
 def report(case: Case, rows: dict[str, Row], blobs: int) -> None:
@@ -229,29 +402,51 @@ def report(case: Case, rows: dict[str, Row], blobs: int) -> None:
     print(f"\n{case.name}: {case.title}" + (f", {blobs} blobs" if blobs else ""))
     for name, row in rows.items():
         walls = [sample.wall for sample in row.samples]
-        asked = f", {row.requests.total()} requests ({_shown(row.requests)})" if row.requests else ""
-        print(f"  {name:22} {row.median('wall'):7.3f} s ({min(walls):.3f} to {max(walls):.3f}), {row.median('cpu'):6.3f} s CPU, "
-              f"{row.median('rss'):5.1f} MiB{asked}")
-    print("  towline                not there yet" if "towline" not in rows else "\n".join(f"  {line}" for line in aims(case, rows, blobs)))
+        asked = (
+            f", {row.requests.total()} requests ({_shown(row.requests)})" if row.requests else ""
+        )
+        print(
+            f"  {name:22} {row.median('wall'):7.3f} s ({min(walls):.3f} to {max(walls):.3f}),"
+            f" {row.median('cpu'):6.3f} s CPU, {row.median('rss'):5.1f} MiB{asked}"
+        )
+    print(
+        "  towline                not there yet"
+        if "towline" not in rows
+        else "\n".join(f"  {line}" for line in aims(case, rows, blobs))
+    )
 
 
 def aims(case: Case, rows: dict[str, Row], blobs: int) -> Iterator[str]:
     """A line for each aim of the case, with what came of it."""
     ours = rows["towline"]
     for aim in case.aims:
-        peers = {name: row.median(aim.figure) for name, row in rows.items() if name != "towline" and aim.peer in ("best", name)}
+        peers = {
+            name: row.median(aim.figure)
+            for name, row in rows.items()
+            if name != "towline" and aim.peer in ("best", name)
+        }
         if not peers:
             yield f"{aim.figure} of {aim.peer}: aim {aim.ratio}, the peer is not here"
             continue
         name, value = min(peers.items(), key=lambda entry: entry[1])
         ratio = ours.median(aim.figure) / value
-        yield _verdict(f"{aim.figure} {ratio:.2f} of {name}", f"{aim.ratio}", reached=ratio <= aim.ratio)
+        yield _verdict(
+            f"{aim.figure} {ratio:.2f} of {name}", f"{aim.ratio}", reached=ratio <= aim.ratio
+        )
     if case.requests:
-        yield _verdict(f"{ours.requests.total()} requests", f"{case.requests(blobs)}", reached=ours.requests.total() <= case.requests(blobs))
+        yield _verdict(
+            f"{ours.requests.total()} requests",
+            f"{case.requests(blobs)}",
+            reached=ours.requests.total() <= case.requests(blobs),
+        )
     if case.once:
         moved = ours.requests["PUT", "upload"]
         yield _verdict(f"{moved} blobs uploaded", f"{blobs}, each once", reached=moved <= blobs)
-    yield _verdict(f"{ours.median('rss'):.0f} MiB of memory", f"{MEMORY:.0f}", reached=ours.median("rss") <= MEMORY)
+    yield _verdict(
+        f"{ours.median('rss'):.0f} MiB of memory",
+        f"{MEMORY:.0f}",
+        reached=ours.median("rss") <= MEMORY,
+    )
 
 
 def _verdict(found: str, aim: str, *, reached: bool) -> str:
@@ -259,17 +454,25 @@ def _verdict(found: str, aim: str, *, reached: bool) -> str:
 
 
 def _shown(requests: Counter[tuple[str, str]]) -> str:
-    return ", ".join(f"{number} {method} {kind}" for (method, kind), number in sorted(requests.items()))
+    return ", ".join(
+        f"{number} {method} {kind}" for (method, kind), number in sorted(requests.items())
+    )
 
 
 def as_data(case: Case, rows: dict[str, Row]) -> dict[str, object]:
     """The case with all its figures."""
     return {
-        "case": case.name, "title": case.title, "aims": [asdict(aim) for aim in case.aims],
+        "case": case.name,
+        "title": case.title,
+        "aims": [asdict(aim) for aim in case.aims],
         "tools": {
             name: {
-                "median": {figure: row.median(figure) for figure in ("wall", "cpu", "rss")}, "samples": [asdict(sample) for sample in row.samples],
-                "requests": {f"{method} {kind}": number for (method, kind), number in sorted(row.requests.items())},
+                "median": {figure: row.median(figure) for figure in ("wall", "cpu", "rss")},
+                "samples": [asdict(sample) for sample in row.samples],
+                "requests": {
+                    f"{method} {kind}": number
+                    for (method, kind), number in sorted(row.requests.items())
+                },
             }
             for name, row in rows.items()
         },
@@ -277,10 +480,26 @@ def as_data(case: Case, rows: dict[str, Row]) -> dict[str, object]:
 
 
 def main() -> int:
-    """Measure the chosen cases and print a table for each; with --json, the same with all samples."""
-    parser = argparse.ArgumentParser(description="What copying an image costs, beside crane and skopeo.")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"timed runs of each tool ({ROUNDS})")
-    parser.add_argument("--case", action="append", choices=[case.name for case in CASES], metavar="NAME", help=", ".join(case.name for case in CASES))
+    """Measure the chosen cases and print a table for each; with --json, the same with all
+    samples.
+    """
+    parser = argparse.ArgumentParser(
+        description="What copying an image costs, beside crane and skopeo."
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=ROUNDS,
+        metavar="N",
+        help=f"timed runs of each tool ({ROUNDS})",
+    )
+    parser.add_argument(
+        "--case",
+        action="append",
+        choices=[case.name for case in CASES],
+        metavar="NAME",
+        help=", ".join(case.name for case in CASES),
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write all figures")
     chosen = parser.parse_args()
     found = []
@@ -293,7 +512,10 @@ def main() -> int:
                 found.append(as_data(case, measure(case, chosen.rounds, folder)))
         if chosen.json:  # after each case, so that what is measured is kept
             chosen.json.parent.mkdir(parents=True, exist_ok=True)
-            chosen.json.write_text(json.dumps({"rounds": chosen.rounds, "cases": found}, indent=1) + "\n", encoding="utf-8")
+            chosen.json.write_text(
+                json.dumps({"rounds": chosen.rounds, "cases": found}, indent=1) + "\n",
+                encoding="utf-8",
+            )
     return 0
 
 

@@ -1,10 +1,11 @@
-"""What isolation adds to a step and to a rendering: whole processes, wall and CPU, interleaved, quick quarters.
+"""What isolation adds to a step and to a rendering: whole processes, wall and CPU, interleaved,
+quick quarters.
 
 Aim: at most 30 ms per rendering and per step. Isolation is the limits of the engine and of what it
 starts, private folders (in memory, with the sweep of what dead runs left), timers, and for
-renderers their own network namespace. Each step runs as it is, and by a start that makes nothing
-of all that; there is no switch for it. Behind them stands what each part costs by itself, which a
-busy machine garbles less.
+renderers their own network namespace. Each step runs as it is, and by a start that makes nothing of
+all that; there is no switch for it. Behind them stands what each part costs by itself, which a busy
+machine garbles less.
 """
 
 from __future__ import annotations
@@ -121,7 +122,9 @@ def guarded() -> None:
 
 
 def steps() -> int:
-    """Measure all in turn and print a row for each, and the same as JSON; 1 where one costs more."""
+    """Measure all in turn and print a row for each, and the same as JSON; 1 where one costs
+    more.
+    """
     with tempfile.TemporaryDirectory() as name, GitServer(Path(name) / "git") as git:
         folder = Path(name) / "workspace"
         folder.mkdir()

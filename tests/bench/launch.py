@@ -1,6 +1,8 @@
-"""Runs a command and writes what it took into a file, as JSON; called as `launch.py REPORT COMMAND...`.
+"""Runs a command and writes what it took into a file, as JSON; called as `launch.py REPORT
+COMMAND...`.
 
-Small on purpose and a process of its own: Linux counts the memory of the process that starts a program as the program's.
+Small on purpose and a process of its own: Linux counts the memory of the process that starts a
+program as the program's.
 """
 
 import json
@@ -13,4 +15,12 @@ child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(child, 0)
 wall = time.perf_counter() - began
 with open(sys.argv[1], "w", encoding="ascii") as report:  # noqa: PTH123 - pathlib would be the larger part of this process
-    json.dump({"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss / 1024, "code": os.waitstatus_to_exitcode(status)}, report)
+    json.dump(
+        {
+            "wall": wall,
+            "cpu": usage.ru_utime + usage.ru_stime,
+            "rss": usage.ru_maxrss / 1024,
+            "code": os.waitstatus_to_exitcode(status),
+        },
+        report,
+    )

@@ -1,4 +1,6 @@
-"""Images on disk for the benches: OCI layouts and a `docker save` archive, as large as wanted, written piece by piece; the same bytes for the same seed."""
+"""Images on disk for the benches: OCI layouts and a `docker save` archive, as large as wanted,
+written piece by piece; the same bytes for the same seed.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,16 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 MIB = 1024 * 1024
-_MANIFEST, _CONFIG = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.config.v1+json"
-_LAYER, _INDEX = "application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.oci.image.index.v1+json"
-_SKEWED = bytes(b"eeeeeeeetttttaaaoooinnshr dlu\n"[value % 30] for value in range(256))  # bytes that compress to about 40 %
+_MANIFEST, _CONFIG = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.config.v1+json",
+)
+_LAYER, _INDEX = (
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.oci.image.index.v1+json",
+)
+# bytes that compress to about 40 %
+_SKEWED = bytes(b"eeeeeeeetttttaaaoooinnshr dlu\n"[value % 30] for value in range(256))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +42,9 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """An OCI layout with one image: its folder, the manifest's digest, and the digests of its blobs."""
+    """An OCI layout with one image: its folder, the manifest's digest, and the digests of its
+    blobs.
+    """
 
     folder: Path
     digest: str
@@ -65,13 +76,38 @@ def make_layout(folder: Path, layers: Sequence[Layer]) -> Layout:
     place = folder / "blobs" / "sha256"
     place.mkdir(parents=True)
     made = [_layer(place, layer) for layer in layers]
-    config = _put(place, _json({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [diff for _, diff in made]}}))
-    manifest = _put(place, _json({
-        "schemaVersion": 2, "mediaType": _MANIFEST, "config": {"mediaType": _CONFIG, **config},
-        "layers": [{"mediaType": _LAYER, **descriptor} for descriptor, _ in made],
-    }))
+    config = _put(
+        place,
+        _json(
+            {
+                "architecture": "amd64",
+                "os": "linux",
+                "config": {},
+                "rootfs": {"type": "layers", "diff_ids": [diff for _, diff in made]},
+            }
+        ),
+    )
+    manifest = _put(
+        place,
+        _json(
+            {
+                "schemaVersion": 2,
+                "mediaType": _MANIFEST,
+                "config": {"mediaType": _CONFIG, **config},
+                "layers": [{"mediaType": _LAYER, **descriptor} for descriptor, _ in made],
+            }
+        ),
+    )
     (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-    (folder / "index.json").write_bytes(_json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": [{"mediaType": _MANIFEST, **manifest}]}))
+    (folder / "index.json").write_bytes(
+        _json(
+            {
+                "schemaVersion": 2,
+                "mediaType": _INDEX,
+                "manifests": [{"mediaType": _MANIFEST, **manifest}],
+            }
+        )
+    )
     blobs = (*(str(descriptor["digest"]) for descriptor, _ in made), str(config["digest"]))
     return Layout(folder=folder, digest=str(manifest["digest"]), blobs=tuple(dict.fromkeys(blobs)))
 
@@ -83,11 +119,24 @@ def make_archive(path: Path, size: int) -> Path:
         hashed = _Hashed(file)
         for piece in _tar(Layer(size=size, seed=0), skewed=True):
             hashed.write(piece)
-    config = _json({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [hashed.digest]}})
+    config = _json(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {},
+            "rootfs": {"type": "layers", "diff_ids": [hashed.digest]},
+        }
+    )
     name = f"{hashlib.sha256(config).hexdigest()}.json"
     with tarfile.open(path, "w") as archive:
         archive.add(layer, "layer/layer.tar")
-        for member, data in ((name, config), ("manifest.json", _json([{"Config": name, "RepoTags": ["app:1"], "Layers": ["layer/layer.tar"]}]))):
+        for member, data in (
+            (name, config),
+            (
+                "manifest.json",
+                _json([{"Config": name, "RepoTags": ["app:1"], "Layers": ["layer/layer.tar"]}]),
+            ),
+        ):
             info = tarfile.TarInfo(member)
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
@@ -95,25 +144,53 @@ def make_archive(path: Path, size: int) -> Path:
     return path
 
 
-def push(layout: Layout, host: str, repository: str, tag: str, *, certificate: Path | None = None) -> None:
-    """Push the image to a registry without login, over https where there is a certificate to trust."""
+def push(
+    layout: Layout, host: str, repository: str, tag: str, *, certificate: Path | None = None
+) -> None:
+    """Push the image to a registry without login, over https where there is a certificate to
+    trust.
+    """
     trusting = ssl.create_default_context(cafile=certificate) if certificate else None
-    opened = http.client.HTTPSConnection(host, timeout=60, context=trusting) if trusting else http.client.HTTPConnection(host, timeout=60)
+    opened = (
+        http.client.HTTPSConnection(host, timeout=60, context=trusting)
+        if trusting
+        else http.client.HTTPConnection(host, timeout=60)
+    )
     with closing(opened) as connection:
         for digest in layout.blobs:
-            place = urlsplit(_send(connection, "POST", f"/v2/{repository}/blobs/uploads/").headers["Location"])
+            place = urlsplit(
+                _send(connection, "POST", f"/v2/{repository}/blobs/uploads/").headers["Location"]
+            )
             with layout.read(digest).open("rb") as file:
                 query = f"{place.query}&digest={digest}" if place.query else f"digest={digest}"
-                _send(connection, "PUT", f"{place.path}?{query}", file, kind="application/octet-stream")
+                _send(
+                    connection,
+                    "PUT",
+                    f"{place.path}?{query}",
+                    file,
+                    kind="application/octet-stream",
+                )
         with layout.read(layout.digest).open("rb") as file:
             _send(connection, "PUT", f"/v2/{repository}/manifests/{tag}", file, kind=_MANIFEST)
 
 
-def _send(connection: http.client.HTTPConnection, method: str, target: str, file: BinaryIO | None = None, *, kind: str = "") -> http.client.HTTPResponse:
+def _send(
+    connection: http.client.HTTPConnection,
+    method: str,
+    target: str,
+    file: BinaryIO | None = None,
+    *,
+    kind: str = "",
+) -> http.client.HTTPResponse:
     size = file.seek(0, io.SEEK_END) if file else 0
     if file:
         file.seek(0)
-    connection.request(method, target, body=file, headers={"Content-Length": str(size), **({"Content-Type": kind} if kind else {})})
+    connection.request(
+        method,
+        target,
+        body=file,
+        headers={"Content-Length": str(size), **({"Content-Type": kind} if kind else {})},
+    )
     answer = connection.getresponse()
     text = answer.read()
     if answer.status not in (201, 202):

@@ -1,4 +1,6 @@
-"""The registries that the benches copy between; each starts empty, and its storage lies in memory where there is room."""
+"""The registries that the benches copy between; each starts empty, and its storage lies in
+memory where there is room.
+"""
 
 from __future__ import annotations
 
@@ -31,21 +33,47 @@ class Certificate:
 def storage() -> Iterator[Path]:
     """A folder for all that a bench writes, on tmpfs where 4 GiB are free."""
     there = _SHM.is_dir() and shutil.disk_usage(_SHM).free > _ROOM and os.access(_SHM, os.W_OK)
-    with tempfile.TemporaryDirectory(prefix="towline-bench-", dir=_SHM if there else None) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="towline-bench-", dir=_SHM if there else None
+    ) as folder:
         yield Path(folder)
 
 
 def make_certificate(folder: Path) -> Certificate:
     """Made by openssl."""
     made = Certificate(certificate=folder / "tls.crt", key=folder / "tls.key")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", made.key, "-out", made.certificate], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            made.key,
+            "-out",
+            made.certificate,
+        ],
+        check=True,
+        capture_output=True,
+    )
     return made
 
 
 def can_serve(kind: str) -> bool:
     """Whether the program of this kind of registry (`memory`, `tls`, `docker`) is here."""
-    return bool({"memory": crane_program, "tls": tls_registry_program}.get(kind, lambda: shutil.which("docker-registry"))())
+    return bool(
+        {"memory": crane_program, "tls": tls_registry_program}.get(
+            kind, lambda: shutil.which("docker-registry")
+        )()
+    )
 
 
 @contextmanager
@@ -57,7 +85,9 @@ def registry(kind: str, folder: Path, certificate: Certificate) -> Iterator[str]
             yield running.host
         shutil.rmtree(place)
         return
-    with _InMemory(Path(tempfile.mkdtemp(dir=folder)), certificate if kind == "tls" else None) as memory:
+    with _InMemory(
+        Path(tempfile.mkdtemp(dir=folder)), certificate if kind == "tls" else None
+    ) as memory:
         yield memory.host
 
 
@@ -70,7 +100,12 @@ class _InMemory(ChildServer):
 
     def launch(self) -> subprocess.Popen[bytes]:
         if self._certificate:
-            return self.spawn(tls_registry_program(), self.host, str(self._certificate.certificate), str(self._certificate.key))
+            return self.spawn(
+                tls_registry_program(),
+                self.host,
+                str(self._certificate.certificate),
+                str(self._certificate.key),
+            )
         return self.spawn(crane_program(), "registry", "serve", "--address", self.host)
 
     def answers(self) -> bool:

@@ -1,6 +1,8 @@
-"""What starting the engine costs: CPU seconds of whole processes over a bare interpreter, interleaved, medians.
+"""What starting the engine costs: CPU seconds of whole processes over a bare interpreter,
+interleaved, medians.
 
-Budgets (design): `towline --version` 40 ms, a command that resolves configuration 130 ms (a second where that is 1 MB), a step that has nothing to do 250 ms.
+Budgets (design): `towline --version` 40 ms, a command that resolves configuration 130 ms (a second
+where that is 1 MB), a step that has nothing to do 250 ms.
 """
 
 from __future__ import annotations
@@ -19,35 +21,51 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.fakes.git_server import GitServer  # noqa: E402 - the bench stands beside the tests' servers and uses them
+from tests.fakes.git_server import (  # noqa: E402
+    GitServer,
+)
 from tests.fakes.images import make_index, put  # noqa: E402
 from tests.fakes.registry import FakeRegistry  # noqa: E402
 
 ROUNDS = 15
 TOWLINE = str(Path(sys.executable).with_name("towline"))
 SAMPLE = ROOT / "examples" / "azure-demo-k8s-go"
-DEPLOYMENT = b"kind: Deployment\nspec:\n  template:\n    spec:\n      containers: [{name: app, image: 'registry.example.com/app:1'}]\n"
+DEPLOYMENT = (
+    b"kind: Deployment\nspec:\n  template:\n    spec:\n      containers: [{name: app, image:"
+    b" 'registry.example.com/app:1'}]\n"
+)
 
 
 STAGES, KEYS = 500, 40
 
 
 def large_configuration(folder: Path) -> Path:
-    """A configuration of a good megabyte in `folder`: every stage sets what the step knows, and more that it does not know."""
+    """A configuration of a good megabyte in `folder`: every stage sets what the step knows, and
+    more that it does not know.
+    """
     stages = "".join(
-        f"  Stage {number}:\n    imagePushToRegistry: true\n    targetRegistryUrl: https://registry-{number}.example.com/team\n"
-        f"    targetImages: {{app: team/app-{number}, job: team/job-{number}}}\n    sourceImages: [app, job]\n"
-        + "".join(f"    otherKey{key}: a value of stage {number} that another step reads\n" for key in range(KEYS))
+        f"  Stage {number}:\n    imagePushToRegistry: true\n    targetRegistryUrl:"
+        f" https://registry-{number}.example.com/team\n    targetImages: {{app: team/app-{number},"
+        f" job: team/job-{number}}}\n    sourceImages: [app, job]\n"
+        + "".join(
+            f"    otherKey{key}: a value of stage {number} that another step reads\n"
+            for key in range(KEYS)
+        )
         for number in range(STAGES)
     )
     path = folder / "large.yml"
-    path.write_text(f"steps:\n  imagePushToRegistry: {{targetRegistryUrl: https://registry.example.com}}\nstages:\n{stages}")
+    path.write_text(
+        "steps:\n  imagePushToRegistry: {targetRegistryUrl:"
+        f" https://registry.example.com}}\nstages:\n{stages}"
+    )
     return path
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command to measure, and what it may take over the bare interpreter in milliseconds of CPU; 0: no budget."""
+    """A command to measure, and what it may take over the bare interpreter in milliseconds of
+    CPU; 0: no budget.
+    """
 
     name: str
     words: list[str]
@@ -55,8 +73,16 @@ class Command:
 
 
 def cpu(command: Command) -> float:
-    """CPU seconds, user and system, of one run with all its children; the servers' own are not among them."""
-    child = subprocess.Popen(command.words, cwd=SAMPLE, env={"PATH": os.environ["PATH"]}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """CPU seconds, user and system, of one run with all its children; the servers' own are not
+    among them.
+    """
+    child = subprocess.Popen(
+        command.words,
+        cwd=SAMPLE,
+        env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
@@ -67,28 +93,84 @@ def cpu(command: Command) -> float:
 @contextmanager
 def commands() -> Iterator[list[Command]]:
     """What is measured, on servers that hold already what the steps would write."""
-    with tempfile.TemporaryDirectory() as folder, FakeRegistry() as registry, GitServer(Path(folder)) as git:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        FakeRegistry() as registry,
+        GitServer(Path(folder)) as git,
+    ):
         put(make_index(("linux/amd64", "linux/arm64")), registry, "app", "1")
         git.create("ops", {"app.yaml": DEPLOYMENT})
-        push = ["--sourceRegistryUrl", registry.url, "--targetRegistryUrl", registry.url, "--sourceImages", "app", "--sourceImageTag", "1"]
-        deploy = ["--serverUrl", git.url("ops"), "--filePath", "app.yaml", "--containerName", "app", "--tool", "kubectl",
-                  "--containerImageNameTag", "app:1", "--containerRegistryUrl", "https://registry.example.com"]
+        push = [
+            "--sourceRegistryUrl",
+            registry.url,
+            "--targetRegistryUrl",
+            registry.url,
+            "--sourceImages",
+            "app",
+            "--sourceImageTag",
+            "1",
+        ]
+        deploy = [
+            "--serverUrl",
+            git.url("ops"),
+            "--filePath",
+            "app.yaml",
+            "--containerName",
+            "app",
+            "--tool",
+            "kubectl",
+            "--containerImageNameTag",
+            "app:1",
+            "--containerRegistryUrl",
+            "https://registry.example.com",
+        ]
         yield [
             Command(name="bare interpreter", words=[sys.executable, "-I", "-c", "pass"]),
             Command(name="towline --version", words=[TOWLINE, "--version"], budget=40),
-            Command(name="towline plan, the seed's configuration", words=[TOWLINE, "plan"], budget=130),
-            Command(name="explain imagePushToRegistry, the seed's configuration", words=[TOWLINE, "explain", "imagePushToRegistry"], budget=130),
-            Command(name="explain imagePushToRegistry, 1 MB with 500 stages", words=[TOWLINE, "explain", "imagePushToRegistry", "--stage", "Stage 250",
-                                                                                  "--config", str(large_configuration(Path(folder)))], budget=1000),
+            Command(
+                name="towline plan, the seed's configuration", words=[TOWLINE, "plan"], budget=130
+            ),
+            Command(
+                name="explain imagePushToRegistry, the seed's configuration",
+                words=[TOWLINE, "explain", "imagePushToRegistry"],
+                budget=130,
+            ),
+            Command(
+                name="explain imagePushToRegistry, 1 MB with 500 stages",
+                words=[
+                    TOWLINE,
+                    "explain",
+                    "imagePushToRegistry",
+                    "--stage",
+                    "Stage 250",
+                    "--config",
+                    str(large_configuration(Path(folder))),
+                ],
+                budget=1000,
+            ),
             Command(name="lint, the seed's configuration", words=[TOWLINE, "lint"]),
-            Command(name="lint, 1 MB with 500 stages", words=[TOWLINE, "lint", "--config", str(large_configuration(Path(folder)))], budget=1000),
-            Command(name="imagePushToRegistry, nothing to do", words=[TOWLINE, "run", "imagePushToRegistry", "--dry-run", *push], budget=250),
-            Command(name="gitOpsUpdateDeployment, nothing to do", words=[TOWLINE, "run", "gitOpsUpdateDeployment", "--dry-run", *deploy], budget=250),
+            Command(
+                name="lint, 1 MB with 500 stages",
+                words=[TOWLINE, "lint", "--config", str(large_configuration(Path(folder)))],
+                budget=1000,
+            ),
+            Command(
+                name="imagePushToRegistry, nothing to do",
+                words=[TOWLINE, "run", "imagePushToRegistry", "--dry-run", *push],
+                budget=250,
+            ),
+            Command(
+                name="gitOpsUpdateDeployment, nothing to do",
+                words=[TOWLINE, "run", "gitOpsUpdateDeployment", "--dry-run", *deploy],
+                budget=250,
+            ),
         ]
 
 
 def main() -> int:
-    """Measure all commands in turn and print a row for each, and the same as JSON; 1 where one is over its budget."""
+    """Measure all commands in turn and print a row for each, and the same as JSON; 1 where one
+    is over its budget.
+    """
     with commands() as measured:
         taken: dict[str, list[float]] = {command.name: [] for command in measured}
         for number in range(ROUNDS + 1):
@@ -102,7 +184,10 @@ def main() -> int:
         over = rows[command.name] - rows["bare interpreter"]
         budget = f", budget {command.budget}" if command.budget else ""
         exceeded += bool(command.budget) and over > command.budget
-        print(f"{command.name}: {rows[command.name]:.1f} ms CPU, {over:.1f} over the bare interpreter{budget}")
+        print(
+            f"{command.name}: {rows[command.name]:.1f} ms CPU, {over:.1f} over the bare"
+            f" interpreter{budget}"
+        )
     print(json.dumps({"rounds": ROUNDS, "median_cpu_milliseconds": rows}))
     return min(exceeded, 1)
 

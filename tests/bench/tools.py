@@ -1,4 +1,6 @@
-"""The programs that are compared: where they are, how they are built, and how each is told to copy an image."""
+"""The programs that are compared: where they are, how they are built, and how each is told to
+copy an image.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ _MODULE = "github.com/google/go-containerregistry"
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where an image is: `docker` (in the registry `host`), `oci` (a folder) or `docker-archive` (a file)."""
+    """Where an image is: `docker` (in the registry `host`), `oci` (a folder) or `docker-archive`
+    (a file).
+    """
 
     kind: str = "docker"
     host: str = ""
@@ -56,7 +60,9 @@ class Tool:
 
 
 def tools() -> list[Tool]:
-    """Towline and the peers that are here or can be had; those that cannot are named on standard error."""
+    """Towline and the peers that are here or can be had; those that cannot are named on standard
+    error.
+    """
     found = [Tool(name="towline", words=towline)]
     if crane := crane_program():
         found.append(Tool(name="crane", words=lambda jobs: _crane(crane, jobs)))
@@ -67,23 +73,48 @@ def tools() -> list[Tool]:
 
 def without_http2(tool: Tool) -> Tool:
     """The same Go program when it speaks HTTP/1.1 only."""
-    return Tool(name=f"{tool.name} without HTTP/2", words=tool.words, environment={"GODEBUG": "http2client=0"})
+    return Tool(
+        name=f"{tool.name} without HTTP/2",
+        words=tool.words,
+        environment={"GODEBUG": "http2client=0"},
+    )
 
 
 def towline(jobs: Sequence[Job]) -> list[str]:
-    """One image by `towline copy`, several by the step with flags, the same tags for all of them."""
+    """One image by `towline copy`, several by the step with flags, the same tags for all of
+    them.
+    """
     first = jobs[0]
     scheme = "https" if first.tls else "http"
     if len(jobs) == 1:
-        source = f"{scheme}://{first.source.reference}" if first.source.kind == "docker" else f"{first.source.kind}:{first.source.path}"
-        return [TOWLINE, "copy", source, *(f"{scheme}://{target.reference}" for target in first.targets)]
+        source = (
+            f"{scheme}://{first.source.reference}"
+            if first.source.kind == "docker"
+            else f"{first.source.kind}:{first.source.path}"
+        )
+        return [
+            TOWLINE,
+            "copy",
+            source,
+            *(f"{scheme}://{target.reference}" for target in first.targets),
+        ]
     tags = [target.tag for target in first.targets if target.tag != "latest"]
     return [
-        TOWLINE, "run", "imagePushToRegistry",
-        "--sourceRegistryUrl", f"{scheme}://{first.source.host}", "--sourceImageTag", first.source.tag,
-        "--sourceImages", ",".join(job.source.name for job in jobs),
-        "--targetRegistryUrl", f"{scheme}://{first.targets[0].host}", "--targetImageTag", tags[0],
-        "--targetImages", ",".join(f"{job.source.name}={job.targets[0].name}" for job in jobs),
+        TOWLINE,
+        "run",
+        "imagePushToRegistry",
+        "--sourceRegistryUrl",
+        f"{scheme}://{first.source.host}",
+        "--sourceImageTag",
+        first.source.tag,
+        "--sourceImages",
+        ",".join(job.source.name for job in jobs),
+        "--targetRegistryUrl",
+        f"{scheme}://{first.targets[0].host}",
+        "--targetImageTag",
+        tags[0],
+        "--targetImages",
+        ",".join(f"{job.source.name}={job.targets[0].name}" for job in jobs),
         *(["--tagLatest", "true"] if len(first.targets) > len(tags) else []),
     ]
 
@@ -93,27 +124,52 @@ def _crane(program: str, jobs: Sequence[Job]) -> list[str]:
     for job in jobs:
         first, *others = job.targets
         source = job.source.reference if job.source.kind == "docker" else str(job.source.path)
-        commands.append([program, "copy" if job.source.kind == "docker" else "push", source, first.reference])
+        commands.append(
+            [program, "copy" if job.source.kind == "docker" else "push", source, first.reference]
+        )
         commands += [[program, "tag", first.reference, other.tag] for other in others]
     return _in_turn(commands)
 
 
 def _skopeo(program: str, jobs: Sequence[Job]) -> list[str]:
-    return _in_turn([
-        [program, "--insecure-policy", "copy", "--quiet", *_verify(job), job.source.skopeo, target.skopeo] for job in jobs for target in job.targets
-    ])
+    return _in_turn(
+        [
+            [
+                program,
+                "--insecure-policy",
+                "copy",
+                "--quiet",
+                *_verify(job),
+                job.source.skopeo,
+                target.skopeo,
+            ]
+            for job in jobs
+            for target in job.targets
+        ]
+    )
 
 
 def _verify(job: Job) -> list[str]:
-    return [] if job.tls else ["--src-tls-verify=false"] * (job.source.kind == "docker") + ["--dest-tls-verify=false"]
+    return (
+        []
+        if job.tls
+        else ["--src-tls-verify=false"] * (job.source.kind == "docker")
+        + ["--dest-tls-verify=false"]
+    )
 
 
 def _in_turn(commands: Sequence[Sequence[str]]) -> list[str]:
-    return list(commands[0]) if len(commands) == 1 else ["sh", "-c", " && ".join(shlex.join(command) for command in commands)]
+    return (
+        list(commands[0])
+        if len(commands) == 1
+        else ["sh", "-c", " && ".join(shlex.join(command) for command in commands)]
+    )
 
 
 def crane_program() -> str:
-    """The path of `crane`: the one on PATH, else the one built before, else built now where Go is here; empty where it cannot be had."""
+    """The path of `crane`: the one on PATH, else the one built before, else built now where Go
+    is here; empty where it cannot be had.
+    """
     built = CACHE / "crane"
     if found := shutil.which("crane"):
         return found
@@ -130,7 +186,11 @@ def tls_registry_program() -> str:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         shutil.copy(Path(__file__).with_name("tls_registry.go"), folder / "main.go")
-        for words in (["mod", "init", "tls_registry"], ["get", f"{_MODULE}/pkg/registry@latest"], ["build", "-o", str(built), "."]):
+        for words in (
+            ["mod", "init", "tls_registry"],
+            ["get", f"{_MODULE}/pkg/registry@latest"],
+            ["build", "-o", str(built), "."],
+        ):
             _go(words, folder)
     return _there(built, "the registry behind TLS: it is built by Go, and there is no `go` on PATH")
 
@@ -138,15 +198,31 @@ def tls_registry_program() -> str:
 def _skopeo_program() -> str:
     if not shutil.which("skopeo") and os.geteuid() == 0 and shutil.which("apt-get"):
         print("installing skopeo", file=sys.stderr)
-        for words in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "skopeo"]):
-            subprocess.run(["apt-get", *words], check=False, stdout=subprocess.DEVNULL, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-    return _there(Path(shutil.which("skopeo") or ""), "skopeo: install it (Debian package skopeo), or run this as root")
+        for words in (
+            ["update", "-q"],
+            ["install", "-q", "-y", "--no-install-recommends", "skopeo"],
+        ):
+            subprocess.run(
+                ["apt-get", *words],
+                check=False,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            )
+    return _there(
+        Path(shutil.which("skopeo") or ""),
+        "skopeo: install it (Debian package skopeo), or run this as root",
+    )
 
 
 def _go(words: Sequence[str], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     print(f"go {' '.join(words)}", file=sys.stderr)
-    subprocess.run(["go", *words], cwd=folder, check=True, env={**os.environ, "GOBIN": str(CACHE), "GOFLAGS": "-mod=mod"})
+    subprocess.run(
+        ["go", *words],
+        cwd=folder,
+        check=True,
+        env={**os.environ, "GOBIN": str(CACHE), "GOFLAGS": "-mod=mod"},
+    )
 
 
 def _there(path: Path, missing: str) -> str:

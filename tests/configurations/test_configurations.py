@@ -1,4 +1,6 @@
-"""Configurations as projects write them, each with what comes of it: one file in `cases` for each, in the form that CASES.md describes."""
+"""Configurations as projects write them, each with what comes of it: one file in `cases` for
+each, in the form that CASES.md describes.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,19 @@ from towline.facts import PipelineEnvironment
 from towline.pipeline import environment
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
-GIVEN = {"step", "stage", "files", "config", "team", "served", "tokens", "pipelineEnvironment", "variables", "parameters", "flags"}
+GIVEN = {
+    "step",
+    "stage",
+    "files",
+    "config",
+    "team",
+    "served",
+    "tokens",
+    "pipelineEnvironment",
+    "variables",
+    "parameters",
+    "flags",
+}
 EXPECTED = {"values", "origins", "layers", "unset", "warnings", "faults", "error"}
 
 
@@ -33,7 +47,9 @@ class Shelf(LoopbackServer):
     def answer(self, request: Request) -> Answer:
         if request.path not in self.texts:
             return Answer(status=404)
-        text = self.texts[request.path].replace("{token}", request.headers.get("authorization", "no token"))
+        text = self.texts[request.path].replace(
+            "{token}", request.headers.get("authorization", "no token")
+        )
         return Answer(status=200, body=text.encode())
 
 
@@ -52,7 +68,9 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def inputs(case: Mapping[str, Any], folder: Path, shelf: Shelf) -> Inputs:
-    """The case's files on disk, its pipeline environment written and read as a step would do it, and the rest as it is."""
+    """The case's files on disk, its pipeline environment written and read as a step would do it,
+    and the rest as it is.
+    """
     shelf.texts = case.get("served") or {}
     for name, text in (case.get("files") or {}).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -61,26 +79,51 @@ def inputs(case: Mapping[str, Any], folder: Path, shelf: Shelf) -> Inputs:
     documents = read_documents(
         folder,
         config=case.get("config") or "",
-        team_documents=[parse_document(text, f"team{number}", trusted=True) for number, text in enumerate(case.get("team") or [], start=1)],
-        environ={"PIPER_gitHubTokens": (case.get("tokens") or "").replace("{server}", shelf.host), "PIPER_defaultHosts": shelf.host},
+        team_documents=[
+            parse_document(text, f"team{number}", trusted=True)
+            for number, text in enumerate(case.get("team") or [], start=1)
+        ],
+        environ={
+            "PIPER_gitHubTokens": (case.get("tokens") or "").replace("{server}", shelf.host),
+            "PIPER_defaultHosts": shelf.host,
+        },
     )
     left = environment.read(folder)
     known = PipelineEnvironment(left, left)  # as the steps of this build have left it
-    return Inputs(stage=case.get("stage") or "", documents=documents, pipeline_environment=known, environ=case.get("variables") or {},
-                  parameters=case.get("parameters") or {}, flags=case.get("flags") or {})
+    return Inputs(
+        stage=case.get("stage") or "",
+        documents=documents,
+        pipeline_environment=known,
+        environ=case.get("variables") or {},
+        parameters=case.get("parameters") or {},
+        flags=case.get("flags") or {},
+    )
 
 
-@pytest.mark.parametrize("path", [path for path in CASES if "error" in read(path)["expected"]], ids=lambda path: path.stem)
-def test_a_configuration_that_cannot_be_read_ends_with_what_is_expected(path: Path, tmp_path: Path, shelf: Shelf) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [path for path in CASES if "error" in read(path)["expected"]],
+    ids=lambda path: path.stem,
+)
+def test_a_configuration_that_cannot_be_read_ends_with_what_is_expected(
+    path: Path, tmp_path: Path, shelf: Shelf
+) -> None:
     case = read(path)
     schema = load_schema(case["step"])
     with pytest.raises(TowlineError) as caught:
         resolve(schema, inputs(case, tmp_path, shelf))
-    assert f"{caught.value.where}: {caught.value.message}".replace(shelf.url, "{server}") == case["expected"]["error"]
+    assert (
+        f"{caught.value.where}: {caught.value.message}".replace(shelf.url, "{server}")
+        == case["expected"]["error"]
+    )
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("path", [path for path in CASES if "error" not in read(path)["expected"]], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [path for path in CASES if "error" not in read(path)["expected"]],
+    ids=lambda path: path.stem,
+)
 def test_a_configuration_gives_what_is_expected(path: Path, tmp_path: Path, shelf: Shelf) -> None:
     case = read(path)
     expected = case["expected"]
@@ -90,10 +133,21 @@ def test_a_configuration_gives_what_is_expected(path: Path, tmp_path: Path, shel
     assert [f"{fault.where}: {fault.what}" for fault in faults] == expected.get("faults", [])
     settings = effective(schema, given)
     types = {parameter.name: parameter.type for parameter in schema.parameters}
-    values = {name: coerce(settings[name].value, types[name]) if name in settings else "not set" for name in expected.get("values", {})}
+    values = {
+        name: coerce(settings[name].value, types[name]) if name in settings else "not set"
+        for name in expected.get("values", {})
+    }
     assert values == expected.get("values", {})
-    assert {name: settings[name].origin.replace(shelf.url, "{server}") for name in expected.get("origins", {})} == expected.get("origins", {})
-    layers = [f"{layer.name}: {name}" for layer in ordered(schema, given) for name in layer.values if layer.name != "default"]
+    assert {
+        name: settings[name].origin.replace(shelf.url, "{server}")
+        for name in expected.get("origins", {})
+    } == expected.get("origins", {})
+    layers = [
+        f"{layer.name}: {name}"
+        for layer in ordered(schema, given)
+        for name in layer.values
+        if layer.name != "default"
+    ]
     assert layers == expected.get("layers", layers)
     assert [name for name in expected.get("unset", []) if name in settings] == []
     if not faults:
@@ -102,6 +156,15 @@ def test_a_configuration_gives_what_is_expected(path: Path, tmp_path: Path, shel
 
 def test_there_are_enough_cases_and_each_says_what_it_is_about() -> None:
     assert len(CASES) >= 40
-    abouts = [read_yaml(path.read_text(encoding="utf-8"), path.name).value["about"] for path in CASES]  # type: ignore[index]
+    values: list[Any] = [
+        read_yaml(path.read_text(encoding="utf-8"), path.name).value for path in CASES
+    ]
+    abouts = [value["about"] for value in values]
     assert len(set(abouts)) == len(abouts)
-    assert {read(path)["step"] for path in CASES} >= {"imagePushToRegistry", "gitOpsUpdateDeployment", "kubernetesDeploy", "kanikoExecute", "cnbBuild"}
+    assert {read(path)["step"] for path in CASES} >= {
+        "imagePushToRegistry",
+        "gitOpsUpdateDeployment",
+        "kubernetesDeploy",
+        "kanikoExecute",
+        "cnbBuild",
+    }

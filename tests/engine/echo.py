@@ -1,4 +1,6 @@
-"""HTTP servers for the tests of the client's edge: one that echoes, one that says exactly what it is told to; and how tests ask them."""
+"""HTTP servers for the tests of the client's edge: one that echoes, one that says exactly what
+it is told to; and how tests ask them.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,15 @@ class Echo(LoopbackServer):
     """Answers what it was sent, or BIG where that was nothing."""
 
     def answer(self, request: Request) -> Answer:
-        return Answer(status=200, headers={"X-Query": str(dict(request.query))}, body=request.body or BIG)
+        return Answer(
+            status=200, headers={"X-Query": str(dict(request.query))}, body=request.body or BIG
+        )
 
 
 class Scripted:
-    """A server that says exactly these bytes to each connection in turn, having read one head; for what no honest server does."""
+    """A server that says exactly these bytes to each connection in turn, having read one head;
+    for what no honest server does.
+    """
 
     def __init__(self, *scripts: bytes) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -53,7 +59,9 @@ def get(transport: Transport, url: str, method: str = "GET") -> bytes:
         return response.read_capped(1 << 20)
 
 
-def send(transport: Transport, url: str, *pieces: bytes | memoryview, size: int | None = None) -> Response:
+def send(
+    transport: Transport, url: str, *pieces: bytes | memoryview, size: int | None = None
+) -> Response:
     """PUT the pieces; as much as the host wants to hear."""
     total = sum(map(len, pieces)) if size is None else size
     with transport.begin(HttpRequest(method="PUT", url=url), total) as sending:

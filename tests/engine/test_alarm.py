@@ -93,7 +93,9 @@ def test_after_a_part_the_whole_counts_again() -> None:
         begun(3, work)
 
 
-def test_it_is_told_again_where_it_was_taken_for_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_told_again_where_it_was_taken_for_something_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def work() -> None:
         with contextlib.suppress(ConfigError):
             compute()

@@ -47,7 +47,10 @@ def shelf() -> Iterator[Shelf]:
 def subjects(pem: str) -> list[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=pem)
-    return [re.findall(r"'commonName', '([^']*)'", repr(found["subject"]))[0] for found in context.get_ca_certs()]
+    return [
+        re.findall(r"'commonName', '([^']*)'", repr(found["subject"]))[0]
+        for found in context.get_ca_certs()
+    ]
 
 
 def refused(link: str, folder: Path) -> ConfigError:
@@ -58,30 +61,57 @@ def refused(link: str, folder: Path) -> ConfigError:
     return caught.value
 
 
-def test_a_path_and_a_url_give_their_certificates_in_order(authorities: tuple[Authority, Authority], workspace: Path, shelf: Shelf) -> None:
+def test_a_path_and_a_url_give_their_certificates_in_order(
+    authorities: tuple[Authority, Authority], workspace: Path, shelf: Shelf
+) -> None:
     one, two = authorities
     shelf.content = two.certificate.read_bytes()
-    pem = read_certificates([str(one.certificate), f"{shelf.url}/ca.crt"], folder=workspace, where=WHERE, environ={})
+    pem = read_certificates(
+        [str(one.certificate), f"{shelf.url}/ca.crt"], folder=workspace, where=WHERE, environ={}
+    )
     assert pem == one.certificate.read_text() + two.certificate.read_text()
     assert subjects(pem) == ["one authority", "two authority"]
 
 
-def test_a_file_may_hold_several_and_what_stands_between_them_is_left_out(authorities: tuple[Authority, Authority], workspace: Path, tmp_path: Path) -> None:
+def test_a_file_may_hold_several_and_what_stands_between_them_is_left_out(
+    authorities: tuple[Authority, Authority], workspace: Path, tmp_path: Path
+) -> None:
     pair = tmp_path / "pair.pem"
-    pair.write_bytes(b"\xef\xbb\xbf# roots of \xfc\r\n" + b"# next\n".join(authority.certificate.read_bytes() for authority in authorities))
+    pair.write_bytes(
+        b"\xef\xbb\xbf# roots of \xfc\r\n"
+        + b"# next\n".join(authority.certificate.read_bytes() for authority in authorities)
+    )
     pem = read_certificates([str(pair)], folder=workspace, where=WHERE, environ={})
     assert subjects(pem) == ["one authority", "two authority"]
     assert "#" not in pem
 
 
-def test_a_file_that_ends_without_a_line_end_does_not_run_into_the_next(authorities: tuple[Authority, Authority], workspace: Path, tmp_path: Path) -> None:
+def test_a_file_that_ends_without_a_line_end_does_not_run_into_the_next(
+    authorities: tuple[Authority, Authority], workspace: Path, tmp_path: Path
+) -> None:
     bare = tmp_path / "bare.pem"
     bare.write_bytes(authorities[0].certificate.read_bytes().rstrip())
-    assert len(subjects(read_certificates([str(bare), str(authorities[1].certificate)], folder=workspace, where=WHERE, environ={}))) == 2
+    assert (
+        len(
+            subjects(
+                read_certificates(
+                    [str(bare), str(authorities[1].certificate)],
+                    folder=workspace,
+                    where=WHERE,
+                    environ={},
+                )
+            )
+        )
+        == 2
+    )
 
 
-@pytest.mark.parametrize("content", [b"nothing", BROKEN, b"-----BEGIN CERTIFICATE-----", b"\x30\x82\xff"])
-def test_what_holds_no_certificate_is_an_error_that_names_it(shelf: Shelf, workspace: Path, tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"nothing", BROKEN, b"-----BEGIN CERTIFICATE-----", b"\x30\x82\xff"]
+)
+def test_what_holds_no_certificate_is_an_error_that_names_it(
+    shelf: Shelf, workspace: Path, tmp_path: Path, content: bytes
+) -> None:
     shelf.content = content
     path = tmp_path / "x.crt"
     path.write_bytes(content)
@@ -91,7 +121,9 @@ def test_what_holds_no_certificate_is_an_error_that_names_it(shelf: Shelf, works
         assert "PEM" in fault.hint
 
 
-def test_one_bad_certificate_among_good_ones_is_an_error(authorities: tuple[Authority, Authority], workspace: Path, tmp_path: Path) -> None:
+def test_one_bad_certificate_among_good_ones_is_an_error(
+    authorities: tuple[Authority, Authority], workspace: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "half.pem"
     path.write_bytes(authorities[0].certificate.read_bytes() + BROKEN)
     assert str(path) in refused(str(path), workspace).message
@@ -103,7 +135,9 @@ def test_what_is_too_large_is_not_read(shelf: Shelf, workspace: Path) -> None:
     assert "larger than 1048576 bytes" in refused("/dev/zero", workspace).message
 
 
-def test_a_link_that_fails_is_an_error_and_none_is_left_out(authorities: tuple[Authority, Authority], shelf: Shelf, workspace: Path) -> None:
+def test_a_link_that_fails_is_an_error_and_none_is_left_out(
+    authorities: tuple[Authority, Authority], shelf: Shelf, workspace: Path
+) -> None:
     links = [str(authorities[0].certificate), f"{shelf.url}/gone.crt?sig=hunter2"]
     with pytest.raises(ConfigError, match=r"/gone\.crt answers 404") as caught:
         read_certificates(links, folder=workspace, where=WHERE, environ={})
@@ -115,13 +149,18 @@ def test_a_path_that_is_not_there_is_an_error(workspace: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("way", ["in", "relative", "through a link", "a link to it", "up and down"])
-def test_a_file_that_a_pull_request_can_change_is_no_authority(authorities: tuple[Authority, Authority], workspace: Path, tmp_path: Path, way: str) -> None:
+def test_a_file_that_a_pull_request_can_change_is_no_authority(
+    authorities: tuple[Authority, Authority], workspace: Path, tmp_path: Path, way: str
+) -> None:
     inside = workspace / "ca.pem"
     inside.write_bytes(authorities[0].certificate.read_bytes())
     (workspace / "out").symlink_to(authorities[0].certificate.parent)
     (tmp_path / "link.pem").symlink_to(inside)
     link = {
-        "in": str(inside), "relative": "ca.pem", "through a link": f"out/{authorities[0].certificate.name}", "a link to it": str(tmp_path / "link.pem"),
+        "in": str(inside),
+        "relative": "ca.pem",
+        "through a link": f"out/{authorities[0].certificate.name}",
+        "a link to it": str(tmp_path / "link.pem"),
         "up and down": f"{tmp_path}/other/../workspace/ca.pem",
     }[way]
     fault = refused(link, workspace)
@@ -137,7 +176,9 @@ def test_links_over_plain_http_are_named_without_what_is_secret_in_them() -> Non
     assert plain_links(["https://a/x", "/etc/x", "HTTP://u:p@b/y?token=t"]) == ("http://b/y",)
 
 
-def test_a_bundle_holds_the_machines_own_and_ours(authorities: tuple[Authority, Authority], tmp_path: Path) -> None:
+def test_a_bundle_holds_the_machines_own_and_ours(
+    authorities: tuple[Authority, Authority], tmp_path: Path
+) -> None:
     own = tmp_path / "own.pem"
     own.write_bytes(authorities[0].certificate.read_bytes().rstrip())
     made = bundle(authorities[1].certificate.read_text(), {"SSL_CERT_FILE": str(own)})
@@ -151,9 +192,20 @@ def test_a_machine_without_certificates_is_told_so(monkeypatch: pytest.MonkeyPat
         bundle("", {})
 
 
-def test_a_folder_that_is_no_workspace_may_hold_them(authorities: tuple[Authority, Authority], workspace: Path) -> None:
+def test_a_folder_that_is_no_workspace_may_hold_them(
+    authorities: tuple[Authority, Authority], workspace: Path
+) -> None:
     (workspace / "ca.pem").write_bytes(authorities[0].certificate.read_bytes())
-    assert len(subjects(read_certificates(["ca.pem"], folder=workspace, where=WHERE, environ={}, guarded=False))) == 1
+    assert (
+        len(
+            subjects(
+                read_certificates(
+                    ["ca.pem"], folder=workspace, where=WHERE, environ={}, guarded=False
+                )
+            )
+        )
+        == 1
+    )
     for link in ("none.pem", "nu\0ll"):
         with pytest.raises(ConfigError, match="cannot be read"):
             read_certificates([link], folder=workspace, where=WHERE, environ={}, guarded=False)

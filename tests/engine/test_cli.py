@@ -40,7 +40,11 @@ def test_an_unknown_step_ends_with_2_and_the_nearest_name(workspace: Path) -> No
 
 def test_the_result_names_the_step_even_where_its_flags_are_wrong(workspace: Path) -> None:
     ending = Ending(["run", "gitopsUpdateDeployment", "--stage", "Release", "--bogus"], workspace)
-    assert (ending.code, ending.result["step"], ending.result["stage"]) == (2, "gitOpsUpdateDeployment", "Release")
+    assert (ending.code, ending.result["step"], ending.result["stage"]) == (
+        2,
+        "gitOpsUpdateDeployment",
+        "Release",
+    )
 
 
 def test_common_flags_may_stand_before_the_command(workspace: Path) -> None:
@@ -50,12 +54,16 @@ def test_common_flags_may_stand_before_the_command(workspace: Path) -> None:
 
 def test_a_request_for_another_step_is_refused(workspace: Path) -> None:
     flag = request(workspace, step="gitopsUpdateDeployment")
-    assert "gitopsUpdateDeployment" in Ending(["run", "imagePushToRegistry", *flag], workspace).message
+    assert (
+        "gitopsUpdateDeployment" in Ending(["run", "imagePushToRegistry", *flag], workspace).message
+    )
     assert Ending(["run", "gitOpsUpdateDeployment", *flag], workspace).code == 3
 
 
 def test_an_unknown_flag_ends_with_2_and_the_nearest_flag(workspace: Path) -> None:
-    ending = Ending(["run", "imagePushToRegistry", "--targetRegistryUrk", "https://r.example.com"], workspace)
+    ending = Ending(
+        ["run", "imagePushToRegistry", "--targetRegistryUrk", "https://r.example.com"], workspace
+    )
     assert ending.code == 2
     assert ending.result["error"]["message"] == "unknown flag --targetRegistryUrk"
     assert "--targetRegistryUrl" in ending.result["error"]["hint"]
@@ -74,7 +82,12 @@ def test_a_flag_with_a_letter_wrong_is_no_secret_s(workspace: Path) -> None:
 
 
 def test_a_flag_is_not_understood_by_its_beginning(workspace: Path) -> None:
-    assert Ending(["run", "imagePushToRegistry", "--targetRegistryU", "https://r.example.com"], workspace).code == 2
+    assert (
+        Ending(
+            ["run", "imagePushToRegistry", "--targetRegistryU", "https://r.example.com"], workspace
+        ).code
+        == 2
+    )
 
 
 def test_an_unknown_command_ends_with_2_and_the_nearest_command(workspace: Path) -> None:
@@ -87,30 +100,55 @@ def test_no_command_at_all_ends_with_2(workspace: Path) -> None:
     assert Ending([], workspace).code == 2
 
 
-@pytest.mark.parametrize(("words", "start"), [
-    ([], "usage: towline [-h]"), (["help"], "usage: towline [-h]"), (["help", "run"], "usage: towline run [-h]"),
-    (["run", "--help"], "usage: towline run [-h]"),
-    (["help", "run", "gitopsUpdateDeployment"], "usage: towline run gitOpsUpdateDeployment "), (["help", "copy"], "usage: towline copy "),
-])
-def test_help_is_to_be_had_as_people_ask_for_it(words: list[str], start: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "start"),
+    [
+        ([], "usage: towline [-h]"),
+        (["help"], "usage: towline [-h]"),
+        (["help", "run"], "usage: towline run [-h]"),
+        (["run", "--help"], "usage: towline run [-h]"),
+        (["help", "run", "gitopsUpdateDeployment"], "usage: towline run gitOpsUpdateDeployment "),
+        (["help", "copy"], "usage: towline copy "),
+    ],
+)
+def test_help_is_to_be_had_as_people_ask_for_it(
+    words: list[str], start: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ending:
         main(words, environ={}, out=io.StringIO(), err=io.StringIO())
     assert ending.value.code == 0
     assert capsys.readouterr().out.startswith(start)
 
 
-def test_the_help_of_run_names_the_steps_that_can_be_run_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_run_names_the_steps_that_can_be_run_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit):
         main(["run", "--help"], environ={}, out=io.StringIO(), err=io.StringIO())
     out = capsys.readouterr().out
-    assert -1 < out.index("imagePushToRegistry") < out.index("gitOpsUpdateDeployment") < out.index("kubernetesDeploy")
+    assert (
+        -1
+        < out.index("imagePushToRegistry")
+        < out.index("gitOpsUpdateDeployment")
+        < out.index("kubernetesDeploy")
+    )
 
 
-def test_the_help_of_a_step_says_what_is_required_and_what_is_taken_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_a_step_says_what_is_required_and_what_is_taken_otherwise(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit):
-        main(["help", "run", "gitOpsUpdateDeployment"], environ={}, out=io.StringIO(), err=io.StringIO())
+        main(
+            ["help", "run", "gitOpsUpdateDeployment"],
+            environ={},
+            out=io.StringIO(),
+            err=io.StringIO(),
+        )
     text = " ".join(capsys.readouterr().out.split())
-    assert "(required unless targets is set)" in text.partition("--filePath TEXT")[2].partition(" --")[0]
+    assert (
+        "(required unless targets is set)"
+        in text.partition("--filePath TEXT")[2].partition(" --")[0]
+    )
     assert "default kubectl" in text.partition("--tool TEXT")[2].partition(" --")[0]
     assert "PIPER_password" in text
 
@@ -119,7 +157,10 @@ def test_the_help_of_a_step_says_what_is_required_and_what_is_taken_otherwise(ca
 def test_help_has_help_of_its_own(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ending:
         main(["help", word], environ={}, out=io.StringIO(), err=io.StringIO())
-    assert (ending.value.code, capsys.readouterr().out.startswith(f"usage: towline {word}")) == (0, True)
+    assert (ending.value.code, capsys.readouterr().out.startswith(f"usage: towline {word}")) == (
+        0,
+        True,
+    )
 
 
 def test_version_stands_alone(workspace: Path) -> None:
@@ -130,7 +171,10 @@ def test_version_stands_alone(workspace: Path) -> None:
 
 
 def test_a_word_too_many_is_told_where_words_stand(workspace: Path) -> None:
-    assert "words stand before the flags" in Ending(["explain", "imagePushToRegistry", "--set", "targetRegistryUrl"], workspace).hint
+    assert (
+        "words stand before the flags"
+        in Ending(["explain", "imagePushToRegistry", "--set", "targetRegistryUrl"], workspace).hint
+    )
 
 
 def test_version_is_a_word_too() -> None:
@@ -139,10 +183,18 @@ def test_version_is_a_word_too() -> None:
     assert out.getvalue() == f"towline {version()}\n"
 
 
-@pytest.mark.parametrize("words", [
-    ["copy", "a:1", "b.example.com/a:1", "--stage", "Build"], ["--stage", "Build", "schema"], ["lint", "--stage", "Build"], ["schema", "--config", "x.yml"],
-])
-def test_a_flag_that_means_nothing_to_a_command_is_refused(words: list[str], workspace: Path) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["copy", "a:1", "b.example.com/a:1", "--stage", "Build"],
+        ["--stage", "Build", "schema"],
+        ["lint", "--stage", "Build"],
+        ["schema", "--config", "x.yml"],
+    ],
+)
+def test_a_flag_that_means_nothing_to_a_command_is_refused(
+    words: list[str], workspace: Path
+) -> None:
     ending = Ending(words, workspace)
     assert ending.code == 2
     assert ending.message in ("unknown flag --stage", "unknown flag --config")
@@ -155,18 +207,28 @@ def test_a_misspelt_stage_is_told_before_anything_is_done(workspace: Path) -> No
     assert "'Acceptance'" in ending.hint
 
 
-def test_a_stage_of_the_callers_own_is_a_warning_only_and_none_where_the_call_says_more(workspace: Path) -> None:
+def test_a_stage_of_the_callers_own_is_a_warning_only_and_none_where_the_call_says_more(
+    workspace: Path,
+) -> None:
     configure(workspace, CONFIG)
     words = ["run", "imagePushToRegistry", "--stage", "Nightly"]
     ending = Ending(words, workspace)
     assert ending.code == 3
     assert "warning: nothing is configured for stage 'Nightly'" in ending.err
-    assert "Nightly'" not in Ending([*words, "--sourceRegistryUrl", "https://s.example.com"], workspace).err
+    assert (
+        "Nightly'"
+        not in Ending([*words, "--sourceRegistryUrl", "https://s.example.com"], workspace).err
+    )
 
 
 def test_a_missing_stage_is_named_where_the_configuration_has_stages(workspace: Path) -> None:
-    configure(workspace, "stages:\n  Acceptance:\n    filePath: a.yaml\n  Release:\n    filePath: b.yaml\n")
-    ending = Ending(["run", "gitOpsUpdateDeployment", "--serverUrl", "https://git.example.com/r.git"], workspace)
+    configure(
+        workspace,
+        "stages:\n  Acceptance:\n    filePath: a.yaml\n  Release:\n    filePath: b.yaml\n",
+    )
+    ending = Ending(
+        ["run", "gitOpsUpdateDeployment", "--serverUrl", "https://git.example.com/r.git"], workspace
+    )
     assert ending.code == 3
     assert "no stage is named: --stage takes Acceptance, Release" in ending.hint
 
@@ -174,7 +236,9 @@ def test_a_missing_stage_is_named_where_the_configuration_has_stages(workspace: 
 def test_quiet_leaves_warnings_and_errors(workspace: Path) -> None:
     configure(workspace, CONFIG)
     words = ["run", "imagePushToRegistry", "--stage", "Nightly"]
-    assert [line.partition(":")[0] for line in Ending([*words, "--quiet"], workspace).err.splitlines()] == ["warning", "error", "  next"]
+    assert [
+        line.partition(":")[0] for line in Ending([*words, "--quiet"], workspace).err.splitlines()
+    ] == ["warning", "error", "  next"]
     assert "imagePushToRegistry: runs in stage Nightly" in Ending(words, workspace).err
 
 
@@ -187,7 +251,9 @@ def test_a_request_that_is_no_json_ends_with_2(workspace: Path) -> None:
 
 def test_a_configuration_that_does_not_parse_is_named_with_line_and_column(workspace: Path) -> None:
     (workspace / ".pipeline").mkdir()
-    (workspace / ".pipeline" / "config.yml").write_text("steps:\n  imagePushToRegistry:\n    a: [1\n")
+    (workspace / ".pipeline" / "config.yml").write_text(
+        "steps:\n  imagePushToRegistry:\n    a: [1\n"
+    )
     ending = Ending(["run", "imagePushToRegistry"], workspace)
     assert ending.code == 3
     assert ending.result["error"]["where"].startswith(".pipeline/config.yml:")
@@ -197,7 +263,10 @@ def test_a_configuration_that_does_not_parse_is_named_with_line_and_column(works
 def test_no_image_known_is_an_error_and_no_success(workspace: Path) -> None:
     (workspace / ".pipeline").mkdir()
     (workspace / ".pipeline" / "config.yml").write_text(CONFIG)
-    ending = Ending(["run", "imagePushToRegistry", "--sourceRegistryUrl", "https://staging.example.com"], workspace)
+    ending = Ending(
+        ["run", "imagePushToRegistry", "--sourceRegistryUrl", "https://staging.example.com"],
+        workspace,
+    )
     assert ending.code == 3
     assert "no image" in ending.result["error"]["message"]
 
@@ -215,7 +284,10 @@ def test_what_others_wrote_is_no_line_and_no_command_of_ours(workspace: Path) ->
 
 
 def test_a_name_of_any_length_leaves_a_log_that_can_be_read(workspace: Path) -> None:
-    ending = Ending(["run", "imagePushToRegistry", "--targetRegistryUrl", f"https://{'a.-_' * 200_000}!"], workspace)
+    ending = Ending(
+        ["run", "imagePushToRegistry", "--targetRegistryUrl", f"https://{'a.-_' * 200_000}!"],
+        workspace,
+    )
     assert ending.code == 3
     assert "a.-_!' is not a registry URL" in ending.err
     assert len(ending.err) < 10_000
@@ -224,10 +296,15 @@ def test_a_name_of_any_length_leaves_a_log_that_can_be_read(workspace: Path) -> 
 
 def test_the_result_names_the_step_by_its_own_name_and_the_stage(workspace: Path) -> None:
     ending = Ending(["run", "gitopsUpdateDeployment", "--stage", "Acceptance"], workspace)
-    assert (ending.result["step"], ending.result["stage"]) == ("gitOpsUpdateDeployment", "Acceptance")
+    assert (ending.result["step"], ending.result["stage"]) == (
+        "gitOpsUpdateDeployment",
+        "Acceptance",
+    )
 
 
-def test_a_bug_ends_with_1_a_trace_and_a_result(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_ends_with_1_a_trace_and_a_result(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(dispatch.STEPS, "imagePushToRegistry", "json")  # a module without run()
     (workspace / ".pipeline").mkdir()
     (workspace / ".pipeline" / "config.yml").write_text(CONFIG)
@@ -238,28 +315,51 @@ def test_a_bug_ends_with_1_a_trace_and_a_result(workspace: Path, monkeypatch: py
 
 
 def test_secrets_leave_the_environment_before_anything_is_started(workspace: Path) -> None:
-    request = {"protocol": 1, "step": "imagePushToRegistry", "secrets": {"parameters/targetRegistryUser": "TOWLINE_1"}}
+    request = {
+        "protocol": 1,
+        "step": "imagePushToRegistry",
+        "secrets": {"parameters/targetRegistryUser": "TOWLINE_1"},
+    }
     (workspace / "request.json").write_text(json.dumps(request))
-    environ = {"PIPER_targetRegistryPassword": "one-secret", "TOWLINE_1": "two-secret", "PATH": "/usr/bin"}
+    environ = {
+        "PIPER_targetRegistryPassword": "one-secret",
+        "TOWLINE_1": "two-secret",
+        "PATH": "/usr/bin",
+    }
     ending = Ending(["run", "imagePushToRegistry", "--request", "request.json"], workspace, environ)
     assert ending.environ == {"PATH": "/usr/bin"}
     assert "secret" not in ending.err.replace("secrets", "")
 
 
-def test_a_secret_of_the_environment_is_masked_wherever_else_it_stands_before_anything_is_read(workspace: Path) -> None:
+def test_a_secret_of_the_environment_is_masked_wherever_else_it_stands_before_anything_is_read(
+    workspace: Path,
+) -> None:
     configure(workspace, CONFIG)
     word = "correct-horse-battery"
-    environ = {"PIPER_password": word, "PIPER_tagLatest": f"x{word}", "DEPLOY_TOKEN": "other-horse-battery", "PIPER_verify": "other-horse-battery"}
+    environ = {
+        "PIPER_password": word,
+        "PIPER_tagLatest": f"x{word}",
+        "DEPLOY_TOKEN": "other-horse-battery",
+        "PIPER_verify": "other-horse-battery",
+    }
     ending = Ending(["run", "imagePushToRegistry"], workspace, environ)
     assert ending.code == 3
     assert 'tagLatest is "x****"' in ending.err
-    assert not any(value in ending.err + str(ending.result) for value in (word, "other-horse-battery"))
+    assert not any(
+        value in ending.err + str(ending.result) for value in (word, "other-horse-battery")
+    )
 
 
-def test_short_words_and_paths_stay_readable_until_they_are_known_to_be_secrets(workspace: Path) -> None:
+def test_short_words_and_paths_stay_readable_until_they_are_known_to_be_secrets(
+    workspace: Path,
+) -> None:
     configure(workspace, CONFIG)
     key = str(workspace / "missing-key")
-    ending = Ending(["run", "imagePushToRegistry"], workspace, {"USE_TOKEN": "latest", "MY_SSH_KEY": key, "PIPER_tagLatest": f"latest {key}"})
+    ending = Ending(
+        ["run", "imagePushToRegistry"],
+        workspace,
+        {"USE_TOKEN": "latest", "MY_SSH_KEY": key, "PIPER_tagLatest": f"latest {key}"},
+    )
     assert f'tagLatest is "latest {key[:30]}' in ending.err
 
 
@@ -285,34 +385,59 @@ def test_an_error_says_what_where_and_what_next(workspace: Path) -> None:
 def test_a_result_that_cannot_be_written_is_a_fault_of_the_machine(workspace: Path) -> None:
     (workspace / "file").write_text("")
     err = io.StringIO()
-    assert main(["plan", "--result", "file/result.json"], environ={}, out=io.StringIO(), err=err) == 9
+    assert (
+        main(["plan", "--result", "file/result.json"], environ={}, out=io.StringIO(), err=err) == 9
+    )
     assert "file/result.json" in err.getvalue()
 
 
 def test_a_working_directory_that_is_gone_is_a_fault_of_the_machine(workspace: Path) -> None:
     (workspace / "gone").mkdir()
-    program = "import os, sys; from towline import cli; sys.argv = ['towline', 'plan']; os.rmdir(os.getcwd()); sys.exit(cli.entry())"
-    done = subprocess.run([sys.executable, "-c", program], cwd=workspace / "gone", capture_output=True, text=True, check=False)
+    program = (
+        "import os, sys; from towline import cli; sys.argv = ['towline', 'plan'];"
+        " os.rmdir(os.getcwd()); sys.exit(cli.entry())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=workspace / "gone",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 9
     assert done.stderr.startswith("error: the working directory is gone")
 
 
-ENTRY = "import sys; from towline import cli; sys.argv = ['towline', *sys.argv[1:]]; sys.exit(cli.entry())"
+ENTRY = (
+    "import sys; from towline import cli; sys.argv = ['towline', *sys.argv[1:]];"
+    " sys.exit(cli.entry())"
+)
 
 
 def shell(line: str, workspace: Path) -> subprocess.CompletedProcess[str]:
     """Run `line`, in which `towline` is the engine, as a user would."""
     function = f'towline() {{ "{sys.executable}" -c "{ENTRY}" "$@"; }}'
-    return subprocess.run(["/bin/bash", "-c", f"{function}; {line}"], cwd=workspace, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["/bin/bash", "-c", f"{function}; {line}"],
+        cwd=workspace,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
-@pytest.mark.parametrize("line", [
-    "towline plan --result result.json --json >&-",
-    "towline plan --result result.json 2>&-",
-    "towline plan --result result.json 2>/dev/full",
-    "towline plan --result result.json <&- >&- 2>&-",
-])
-def test_a_stream_that_takes_nothing_costs_neither_result_nor_success(line: str, workspace: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "towline plan --result result.json --json >&-",
+        "towline plan --result result.json 2>&-",
+        "towline plan --result result.json 2>/dev/full",
+        "towline plan --result result.json <&- >&- 2>&-",
+    ],
+)
+def test_a_stream_that_takes_nothing_costs_neither_result_nor_success(
+    line: str, workspace: Path
+) -> None:
     assert shell(line, workspace).returncode == 0
     assert json.loads((workspace / "result.json").read_text())["status"] == "success"
 
@@ -322,8 +447,12 @@ def test_a_log_that_cannot_be_written_leaves_the_exit_code(workspace: Path) -> N
     assert json.loads((workspace / "result.json").read_text())["error"]["category"] == "config"
 
 
-@pytest.mark.parametrize("words", ["plan", "plan --json", "--version", "schema", "help", "help plan", "version --help"])
-def test_an_answer_that_cannot_be_written_is_a_fault_of_the_machine(words: str, workspace: Path) -> None:
+@pytest.mark.parametrize(
+    "words", ["plan", "plan --json", "--version", "schema", "help", "help plan", "version --help"]
+)
+def test_an_answer_that_cannot_be_written_is_a_fault_of_the_machine(
+    words: str, workspace: Path
+) -> None:
     done = shell(f"towline {words} >/dev/full", workspace)
     assert done.returncode == 9
     assert "error: cannot write to standard output: No space left on device\n" in done.stderr
@@ -334,41 +463,62 @@ def test_a_reader_that_has_seen_enough_is_no_fault(workspace: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-SIGNALLED = ("import os, sys; from towline import cli; sys.argv = ['towline', 'plan', '--result', 'result.json'];"
-             "import towline.commands.plan as plan; from towline.wire import Outcome\n"
-             "def execute(*_):\n  try:\n    for number in {numbers}: os.kill(os.getpid(), number)\n"
-             "  finally:\n    os.kill(os.getpid(), {again}); open('put-away', 'w').close()\n"
-             "  return Outcome(status='success', summary='went on')\n"
-             "plan.execute = execute; sys.exit(cli.entry())")
+SIGNALLED = (
+    "import os, sys; from towline import cli; sys.argv = ['towline', 'plan', '--result',"
+    " 'result.json'];import towline.commands.plan as plan; from towline.wire import Outcome\ndef"
+    " execute(*_):\n  try:\n    for number in {numbers}: os.kill(os.getpid(), number)\n  finally:\n"
+    "    os.kill(os.getpid(), {again}); open('put-away', 'w').close()\n  return"
+    " Outcome(status='success', summary='went on')\nplan.execute = execute; sys.exit(cli.entry())"
+)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
-def test_a_signal_ends_with_a_result_that_says_aborted_and_a_second_one_changes_nothing(number: signal.Signals, code: int, workspace: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
+def test_a_signal_ends_with_a_result_that_says_aborted_and_a_second_one_changes_nothing(
+    number: signal.Signals, code: int, workspace: Path
+) -> None:
     program = SIGNALLED.format(numbers=[int(number)], again=int(signal.SIGTERM))
-    words = ["env", "--default-signal=HUP", sys.executable, "-c", program]  # the tests themselves may run under nohup
+    # the tests themselves may run under nohup
+    words = ["env", "--default-signal=HUP", sys.executable, "-c", program]
     done = subprocess.run(words, cwd=workspace, capture_output=True, check=False)
     assert done.returncode == code
     assert json.loads((workspace / "result.json").read_text())["status"] == "aborted"
     assert (workspace / "put-away").exists()
 
 
-WAITING = ("import os, sys, threading; from concurrent.futures import ThreadPoolExecutor; from towline import cli\n"
-           "import towline.commands.plan as plan; sys.argv = ['towline', 'plan', '--result', 'result.json']\n"
-           "def execute(*_):\n  ThreadPoolExecutor().submit(threading.Event().wait)\n  os.kill(os.getpid(), {number})\n"
-           "plan.execute = execute; sys.exit(cli.entry())")
+WAITING = (
+    "import os, sys, threading; from concurrent.futures import ThreadPoolExecutor; from towline"
+    " import cli\nimport towline.commands.plan as plan; sys.argv = ['towline', 'plan', '--result',"
+    " 'result.json']\ndef execute(*_):\n  ThreadPoolExecutor().submit(threading.Event().wait)\n "
+    " os.kill(os.getpid(), {number})\nplan.execute = execute; sys.exit(cli.entry())"
+)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
-def test_a_thread_that_still_waits_does_not_hold_up_the_end(number: signal.Signals, code: int, workspace: Path) -> None:
-    words = ["env", "--default-signal=HUP", sys.executable, "-c", WAITING.format(number=int(number))]
-    done = subprocess.run(words, cwd=workspace, capture_output=True, check=False, timeout=120)  # without an end of its own it would wait for ever
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
+def test_a_thread_that_still_waits_does_not_hold_up_the_end(
+    number: signal.Signals, code: int, workspace: Path
+) -> None:
+    words = [
+        "env",
+        "--default-signal=HUP",
+        sys.executable,
+        "-c",
+        WAITING.format(number=int(number)),
+    ]
+    # without an end of its own it would wait for ever
+    done = subprocess.run(words, cwd=workspace, capture_output=True, check=False, timeout=120)
     assert done.returncode == code, done.stderr
     assert json.loads((workspace / "result.json").read_text())["status"] == "aborted"
 
 
 def test_the_end_of_a_session_is_no_matter_under_nohup(workspace: Path) -> None:
     program = SIGNALLED.format(numbers=[int(signal.SIGHUP)], again=int(signal.SIGHUP))
-    done = subprocess.run(["nohup", sys.executable, "-c", program], cwd=workspace, capture_output=True, check=False)
+    done = subprocess.run(
+        ["nohup", sys.executable, "-c", program], cwd=workspace, capture_output=True, check=False
+    )
     assert done.returncode == 0
     assert json.loads((workspace / "result.json").read_text())["summary"] == "went on"
 
@@ -384,14 +534,18 @@ class Interrupting:
 sys.meta_path.insert(0, Interrupting())
 runpy.run_module("towline", run_name="__main__")
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=workspace, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=workspace, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
 def test_the_console_script_and_the_module_are_one_door(workspace: Path) -> None:
     script = Path(sys.executable).with_name("towline")
     for words in ([str(script)], [sys.executable, "-m", "towline"]):
-        done = subprocess.run([*words, "version"], cwd=workspace, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*words, "version"], cwd=workspace, capture_output=True, text=True, check=False
+        )
         assert (done.returncode, done.stdout) == (0, f"towline {version()}\n")
 
 
@@ -400,10 +554,15 @@ def test_a_dash_is_no_step(workspace: Path) -> None:
     assert (ending.code, "unknown step" in ending.message) == (2, True)
 
 
-def test_a_configuration_that_is_read_for_too_long_ends_with_9(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configuration_that_is_read_for_too_long_ends_with_9(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(alarm, "GRACE", 0.0)
     monkeypatch.setattr(cli, "_READING", 0.01)
     configure(workspace, "general:\n" + "".join(f"  key{number}: x\n" for number in range(40_000)))
     ending = Ending(["lint"], workspace)
-    assert (ending.code, ending.message) == (9, "the configuration has not been read within 0 seconds")
+    assert (ending.code, ending.message) == (
+        9,
+        "the configuration has not been read within 0 seconds",
+    )
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -28,9 +28,14 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("environ", "line"), [
-    ({}, "\r\x1b[2K\x1b[33mwarning:\x1b[0m a"), ({"NO_COLOR": "1"}, "\r\x1b[2Kwarning: a"), ({"TERM": "dumb"}, "warning: a"),
-])
+@pytest.mark.parametrize(
+    ("environ", "line"),
+    [
+        ({}, "\r\x1b[2K\x1b[33mwarning:\x1b[0m a"),
+        ({"NO_COLOR": "1"}, "\r\x1b[2Kwarning: a"),
+        ({"TERM": "dumb"}, "warning: a"),
+    ],
+)
 def test_colours_are_for_terminals_that_want_them(environ: dict[str, str], line: str) -> None:
     stream = Terminal()
     Console(stream, environ).warn("a")
@@ -46,10 +51,14 @@ def test_a_warning_and_a_note_come_once() -> None:
     assert stream.getvalue() == "warning: a\nnote: b\n"
 
 
-@pytest.mark.parametrize(("level", "text"), [
-    ("", "say\nwarning: warn\nnote: note\nerror: fail\n  next:  mend it\n"), (QUIET, "warning: warn\nerror: fail\n  next:  mend it\n"),
-    (VERBOSE, "say\n  detail\nwarning: warn\nnote: note\nerror: fail\n  next:  mend it\n"),
-])
+@pytest.mark.parametrize(
+    ("level", "text"),
+    [
+        ("", "say\nwarning: warn\nnote: note\nerror: fail\n  next:  mend it\n"),
+        (QUIET, "warning: warn\nerror: fail\n  next:  mend it\n"),
+        (VERBOSE, "say\n  detail\nwarning: warn\nnote: note\nerror: fail\n  next:  mend it\n"),
+    ],
+)
 def test_how_much_is_said_is_chosen(level: str, text: str) -> None:
     stream = io.StringIO()
     console = Console(stream)
@@ -65,10 +74,19 @@ def test_how_much_is_said_is_chosen(level: str, text: str) -> None:
 SECRET = 'p@ss w/ör"d\\+1'
 
 
-@pytest.mark.parametrize("shown", [
-    SECRET, quote(SECRET, safe=""), quote(SECRET), "p%40ss+w%2F%C3%B6r%22d%5C%2B1", json.dumps(SECRET), json.dumps(SECRET, ensure_ascii=False),
-    base64.b64encode(SECRET.encode()).decode(), base64.b64encode(SECRET.encode()).decode().rstrip("="),
-])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        SECRET,
+        quote(SECRET, safe=""),
+        quote(SECRET),
+        "p%40ss+w%2F%C3%B6r%22d%5C%2B1",
+        json.dumps(SECRET),
+        json.dumps(SECRET, ensure_ascii=False),
+        base64.b64encode(SECRET.encode()).decode(),
+        base64.b64encode(SECRET.encode()).decode().rstrip("="),
+    ],
+)
 def test_a_secret_is_masked_in_every_form_that_it_may_take(shown: str) -> None:
     line = said(SECRET, text=f"before {shown} after")
     assert line.replace(f'"{MASK}"', MASK).rstrip("\n=") == f"before {MASK} after"
@@ -102,7 +120,11 @@ def test_a_fault_is_shown_with_its_place_and_the_next_action() -> None:
     console = Console(stream)
     console.hide("hunter2hunter2")
     console.fail(ConfigError("no hunter2hunter2", where="config.yml:3", hint="write it"))
-    assert stream.getvalue().splitlines() == [f"error: no {MASK}", "  where: config.yml:3", "  next:  write it"]
+    assert stream.getvalue().splitlines() == [
+        f"error: no {MASK}",
+        "  where: config.yml:3",
+        "  next:  write it",
+    ]
 
 
 def test_a_fault_without_place_leaves_that_line_out() -> None:
@@ -131,9 +153,18 @@ def test_what_is_only_called_a_secret_is_masked_but_in_what_an_auditor_reads() -
     console.fail(refusal)
     console.fail(other)
     kept, lost = f"{MASK} goes to evil.example", f"{MASK} goes to {MASK}"
-    assert stream.getvalue().splitlines() == [lost, kept, f"warning: {kept}", f"warning: 1 {kept}", f"warning: 2 {lost}",
-                                              f"error: {kept}", f"  where: {kept}", f"  next:  {kept}",
-                                              f"error: {lost}", f"  next:  {lost}"]
+    assert stream.getvalue().splitlines() == [
+        lost,
+        kept,
+        f"warning: {kept}",
+        f"warning: 1 {kept}",
+        f"warning: 2 {lost}",
+        f"error: {kept}",
+        f"  where: {kept}",
+        f"  next:  {kept}",
+        f"error: {lost}",
+        f"  next:  {lost}",
+    ]
 
 
 def test_what_is_only_called_a_secret_may_be_one_as_well() -> None:

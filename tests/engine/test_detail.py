@@ -31,17 +31,23 @@ def test_a_line_is_made_only_if_somebody_wants_it(lines: list[str]) -> None:
 
 def test_a_request_is_shown_with_its_answer_and_without_its_query(lines: list[str]) -> None:
     with Echo() as server, Transport() as transport:
-        transport.request(HttpRequest(method="GET", url=f"{server.url}/v2/app/blobs/x?_state=token")).close()
+        transport.request(
+            HttpRequest(method="GET", url=f"{server.url}/v2/app/blobs/x?_state=token")
+        ).close()
     assert len(lines) == 1
     assert lines[0].startswith(f"GET {server.url}/v2/app/blobs/x -> 200")
 
 
 def test_an_upload_is_shown_too(lines: list[str]) -> None:
     with Echo() as server, Transport() as transport:
-        sending = transport.begin(HttpRequest(method="PUT", url=f"{server.url}/v2/app/blobs/uploads/x?digest=sha256:1"), 3)
+        sending = transport.begin(
+            HttpRequest(method="PUT", url=f"{server.url}/v2/app/blobs/uploads/x?digest=sha256:1"), 3
+        )
         sending.send(b"abc")
         sending.finish().close()
-    assert [line.partition(" -> ")[0] for line in lines] == [f"PUT {server.url}/v2/app/blobs/uploads/x"]
+    assert [line.partition(" -> ")[0] for line in lines] == [
+        f"PUT {server.url}/v2/app/blobs/uploads/x"
+    ]
 
 
 def test_a_program_is_shown_with_its_words_and_its_exit_code(lines: list[str]) -> None:

@@ -28,7 +28,9 @@ def test_a_step_of_another_library_is_refused_and_says_whose_steps_there_are() -
 
 
 @pytest.mark.parametrize("name", ["kanikoExecute", "kanikoBuild"])
-def test_running_a_step_of_another_library_is_a_wrong_call(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_a_step_of_another_library_is_a_wrong_call(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Before its settings are looked at: nobody should correct them first."""
     monkeypatch.chdir(tmp_path)
     configure(tmp_path, "steps: {kanikoExecute: {buildOptions: 1}}\nnonsense: [")

@@ -19,22 +19,73 @@ CONTRACT = (ROOT / "docs" / "contract.md").read_text()
 # The parameters that Piper's own steps have; every other name of ours must stand in the contract.
 PIPER = {
     "imagePushToRegistry": {
-        "targetImages", "sourceImages", "sourceImageTag", "sourceRegistryUrl", "sourceRegistryUser", "sourceRegistryPassword", "targetRegistryUrl",
-        "targetRegistryUser", "targetRegistryPassword", "targetImageTag", "useImageNameTags", "sourceImageNameTags", "targetImageNameTags", "tagLatest",
-        "dockerConfigJSON", "pushLocalDockerImage", "localDockerImagePath", "targetArchitecture", "disableHTTP2",
+        "targetImages",
+        "sourceImages",
+        "sourceImageTag",
+        "sourceRegistryUrl",
+        "sourceRegistryUser",
+        "sourceRegistryPassword",
+        "targetRegistryUrl",
+        "targetRegistryUser",
+        "targetRegistryPassword",
+        "targetImageTag",
+        "useImageNameTags",
+        "sourceImageNameTags",
+        "targetImageNameTags",
+        "tagLatest",
+        "dockerConfigJSON",
+        "pushLocalDockerImage",
+        "localDockerImagePath",
+        "targetArchitecture",
+        "disableHTTP2",
     },
     "gitOpsUpdateDeployment": {
-        "branchName", "commitMessage", "serverUrl", "forcePush", "username", "password", "filePath", "containerName", "containerRegistryUrl",
-        "containerImageNameTag", "chartPath", "helmValues", "deploymentName", "tool", "customTlsCertificateLinks", "gitHttpsCredentialsId",
-        "authenticationMode", "githubAppId", "githubAppPrivateKey", "githubAppVaultSecretName", "githubAppApiUrl", "maxPushAttempts",
+        "branchName",
+        "commitMessage",
+        "serverUrl",
+        "forcePush",
+        "username",
+        "password",
+        "filePath",
+        "containerName",
+        "containerRegistryUrl",
+        "containerImageNameTag",
+        "chartPath",
+        "helmValues",
+        "deploymentName",
+        "tool",
+        "customTlsCertificateLinks",
+        "gitHttpsCredentialsId",
+        "authenticationMode",
+        "githubAppId",
+        "githubAppPrivateKey",
+        "githubAppVaultSecretName",
+        "githubAppApiUrl",
+        "maxPushAttempts",
     },
     "containerPushToRegistry": {
-        "dockerCredentialsId", "dockerRegistryUrl", "dockerArchive", "dockerBuildImage", "dockerImage", "skopeoImage", "sourceImage", "sourceRegistryUrl",
-        "sourceCredentialsId", "tagLatest", "tagArtifactVersion",
+        "dockerCredentialsId",
+        "dockerRegistryUrl",
+        "dockerArchive",
+        "dockerBuildImage",
+        "dockerImage",
+        "skopeoImage",
+        "sourceImage",
+        "sourceRegistryUrl",
+        "sourceCredentialsId",
+        "tagLatest",
+        "tagArtifactVersion",
     },
     "vaultRotateSecretId": {
-        "secretStore", "jenkinsUrl", "jenkinsCredentialDomain", "jenkinsUsername", "jenkinsToken", "vaultAppRoleSecretTokenCredentialsId", "vaultServerUrl",
-        "vaultNamespace", "daysBeforeExpiry",
+        "secretStore",
+        "jenkinsUrl",
+        "jenkinsCredentialDomain",
+        "jenkinsUsername",
+        "jenkinsToken",
+        "vaultAppRoleSecretTokenCredentialsId",
+        "vaultServerUrl",
+        "vaultNamespace",
+        "daysBeforeExpiry",
     },
 }
 
@@ -50,12 +101,17 @@ def test_the_readme_shows_the_sample_configuration_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["plan"]])
-def test_the_readme_shows_the_programs_own_help(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_readme_shows_the_programs_own_help(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     with pytest.raises(SystemExit) as ending:
         main([*words, "--help"], environ={}, out=io.StringIO(), err=io.StringIO())
     assert ending.value.code == 0
-    assert block(f"help: {' '.join(['towline', *words])}").split() == capsys.readouterr().out.split()  # newer Pythons lay it out otherwise
+    # newer Pythons lay it out otherwise
+    assert (
+        block(f"help: {' '.join(['towline', *words])}").split() == capsys.readouterr().out.split()
+    )
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -73,7 +129,11 @@ def test_every_parameter_of_piper_is_known(step: str) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_every_parameter_says_what_it_is(step: str) -> None:
-    assert [parameter.name for parameter in load_schema(step).parameters if len(parameter.description) < 10] == []
+    assert [
+        parameter.name
+        for parameter in load_schema(step).parameters
+        if len(parameter.description) < 10
+    ] == []
 
 
 def test_the_readme_names_commands_that_exist() -> None:

@@ -25,9 +25,13 @@ def names(folder: Path) -> list[str]:
 
 
 def test_shared_data_is_that_of_the_library() -> None:
-    assert resource_text("VERSION") == (ROOT / "resources" / "towline" / "VERSION").read_text(encoding="utf-8")
+    assert resource_text("VERSION") == (ROOT / "resources" / "towline" / "VERSION").read_text(
+        encoding="utf-8"
+    )
     for path in (ROOT / "resources" / "towline").rglob("*.yaml"):
-        assert resource_text(str(path.relative_to(ROOT / "resources" / "towline"))) == path.read_text(encoding="utf-8")
+        assert resource_text(
+            str(path.relative_to(ROOT / "resources" / "towline"))
+        ) == path.read_text(encoding="utf-8")
 
 
 def test_shared_data_is_found_in_a_zipapp(tmp_path: Path) -> None:
@@ -36,9 +40,15 @@ def test_shared_data_is_found_in_a_zipapp(tmp_path: Path) -> None:
         for module in ("__init__.py", "errors.py", "files.py"):
             archive.write(engine / module, f"towline/{module}")
         archive.write(data / "VERSION", "towline/resources/VERSION")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path / 'towline.pyz')!r}); from towline import files; print(files.__file__, files.version())"
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'towline.pyz')!r}); from towline import"
+        " files; print(files.__file__, files.version())"
+    )
     ended = run([sys.executable, "-I", "-c", code], environment={})
-    assert ended.out.decode().split() == [str(tmp_path / "towline.pyz" / "towline" / "files.py"), version()], ended.err
+    assert ended.out.decode().split() == [
+        str(tmp_path / "towline.pyz" / "towline" / "files.py"),
+        version(),
+    ], ended.err
 
 
 def test_the_version_is_three_numbers() -> None:
@@ -68,9 +78,12 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_beside_it(tmp_path:
     path = tmp_path / "result.json"
     write_whole(path, b"old")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # the write stops with an error in the middle, as on a full disk
+    # the write stops with an error in the middle, as on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(MachineError, match=r"cannot write result\.json: File too large") as caught:
+        with pytest.raises(
+            MachineError, match=r"cannot write result\.json: File too large"
+        ) as caught:
             write_whole(path, b"new" * 1000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -81,7 +94,11 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_beside_it(tmp_path:
 def test_a_place_that_cannot_be_written_is_a_fault_of_the_machine(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder").mkdir()
-    for path in (tmp_path / "file" / "result.json", tmp_path / "folder", Path("/proc/towline/result.json")):
+    for path in (
+        tmp_path / "file" / "result.json",
+        tmp_path / "folder",
+        Path("/proc/towline/result.json"),
+    ):
         with pytest.raises(MachineError, match="cannot write"):
             write_whole(path, b"data")
     assert names(tmp_path) == ["file", "folder"]
@@ -89,7 +106,8 @@ def test_a_place_that_cannot_be_written_is_a_fault_of_the_machine(tmp_path: Path
 
 def test_what_a_killed_run_left_behind_is_not_in_the_way(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
-    (tmp_path / f".result.json.{os.getpid()}.tmp").write_bytes(b"half")  # in a container the next run may have the same process id
+    # in a container the next run may have the same process id
+    (tmp_path / f".result.json.{os.getpid()}.tmp").write_bytes(b"half")
     write_whole(path, b"whole")
     assert path.read_bytes() == b"whole"
 
@@ -113,9 +131,17 @@ def test_readers_see_one_of_the_writers_files_whole(tmp_path: Path) -> None:
     assert names(tmp_path) == ["result.json"]
 
 
-@pytest.mark.parametrize(("path", "what"), [("file/result.json", "file is no folder"), ("file/deep/r.json", "file is no folder"),
-                                            ("folder", "there is a folder of that name")])
-def test_a_file_that_cannot_be_where_it_is_to_be_says_why(tmp_path: Path, path: str, what: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("file/result.json", "file is no folder"),
+        ("file/deep/r.json", "file is no folder"),
+        ("folder", "there is a folder of that name"),
+    ],
+)
+def test_a_file_that_cannot_be_where_it_is_to_be_says_why(
+    tmp_path: Path, path: str, what: str
+) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder" / "in").mkdir(parents=True)
     with pytest.raises(MachineError) as caught:
@@ -125,17 +151,31 @@ def test_a_file_that_cannot_be_where_it_is_to_be_says_why(tmp_path: Path, path: 
 
 
 @pytest.mark.parametrize("path", [".", "/", "..", "./"])
-def test_a_folder_without_a_name_of_its_own_is_no_file_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_a_folder_without_a_name_of_its_own_is_no_file_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MachineError, match="there is a folder of that name"):
         write_whole(Path(path), b"x")
 
 
-@pytest.mark.parametrize(("path", "inside"), [
-    ("workspace/a", True), ("workspace", True), ("other/../workspace/a", True), ("out/a", False), ("workspace/out/a", True), ("in/a", True),
-    ("workspaces/a", False), ("workspace/../a", False), ("gone/a", False),
-])
-def test_what_a_pull_request_can_change_is_what_lies_in_the_workspace_or_leads_there(tmp_path: Path, path: str, inside: bool) -> None:  # noqa: FBT001 - a table
+@pytest.mark.parametrize(
+    ("path", "inside"),
+    [
+        ("workspace/a", True),
+        ("workspace", True),
+        ("other/../workspace/a", True),
+        ("out/a", False),
+        ("workspace/out/a", True),
+        ("in/a", True),
+        ("workspaces/a", False),
+        ("workspace/../a", False),
+        ("gone/a", False),
+    ],
+)
+def test_what_a_pull_request_can_change_is_what_lies_in_the_workspace_or_leads_there(
+    tmp_path: Path, path: str, inside: bool
+) -> None:
     (tmp_path / "workspace").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "workspace" / "out").symlink_to(tmp_path / "out")
@@ -144,7 +184,9 @@ def test_what_a_pull_request_can_change_is_what_lies_in_the_workspace_or_leads_t
     assert in_workspace(tmp_path / path, tmp_path / "in") == inside
 
 
-def test_where_the_workspace_lies_is_looked_up_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_workspace_lies_is_looked_up_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "on disk/app").mkdir(parents=True)
     (tmp_path / "workspace").symlink_to(tmp_path / "on disk")
     enter_workspace(tmp_path / "workspace/app", {"WORKSPACE": str(tmp_path / "workspace")})
@@ -170,5 +212,11 @@ def test_what_is_no_file_to_be_read_whole_is_told_apart(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 11)
     os.mkfifo(tmp_path / "pipe")
     found = [misfit(tmp_path / name, 10) for name in ("file", "gone", "file/below", ".", "pipe")]
-    assert found == ["is larger than 0 MiB", "is not there", "is not there", "is a folder", "is no regular file"]
+    assert found == [
+        "is larger than 0 MiB",
+        "is not there",
+        "is not there",
+        "is a folder",
+        "is no regular file",
+    ]
     assert misfit(tmp_path / "file", 11) == ""

@@ -34,9 +34,20 @@ def folder(tmp_path: Path) -> Path:
     (folder / "a" / "b").mkdir(parents=True)
     (folder / "a" / "b" / "file").write_bytes(b"own")
     links = {
-        "near": "a/b/file", "up": "a/../a/b/file", "a/b/back": "../../near", "absolute": str(folder / "a" / "b"), "again": "absolute/back",
-        "out": str(tmp_path / "outside"), "outfile": "../outside/secret", "gone": "../outside/none", "rootish": "/", "circle": "circle",
-        "home": f"../{folder.name}/near", "late": "a/b/../../out/secret", "missing": "a/none", "dot": "./a/./b/file",
+        "near": "a/b/file",
+        "up": "a/../a/b/file",
+        "a/b/back": "../../near",
+        "absolute": str(folder / "a" / "b"),
+        "again": "absolute/back",
+        "out": str(tmp_path / "outside"),
+        "outfile": "../outside/secret",
+        "gone": "../outside/none",
+        "rootish": "/",
+        "circle": "circle",
+        "home": f"../{folder.name}/near",
+        "late": "a/b/../../out/secret",
+        "missing": "a/none",
+        "dot": "./a/./b/file",
     }
     for name, target in links.items():
         (folder / name).symlink_to(target)
@@ -51,31 +62,75 @@ def answer(folder: Path, name: str) -> bytes | str:
         return f"{type(fault).__name__} {fault}".strip()
 
 
-@pytest.mark.parametrize("name", [
-    "a/b/file", "a/../a/b/file", "near", "up", "a/b/back", "absolute/file", "again", "dot", "out/../near",
-    "gone/x/../../near", "{folder}/a/b/file", "../workspace/near",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a/b/file",
+        "a/../a/b/file",
+        "near",
+        "up",
+        "a/b/back",
+        "absolute/file",
+        "again",
+        "dot",
+        "out/../near",
+        "gone/x/../../near",
+        "{folder}/a/b/file",
+        "../workspace/near",
+    ],
+)
 def test_what_lies_in_the_folder_is_read_whatever_leads_to_it(folder: Path, name: str) -> None:
     assert answer(folder, name.format(folder=folder)) == b"own"
 
 
-@pytest.mark.parametrize("name", [
-    "..", "../outside/secret", "../outside/none", "out", "out/secret", "out/none", "outfile", "gone", "rootish",
-    "rootish/etc/passwd", "late", "home", "/etc/passwd", "/etc/none", "{folder}x",
-])
-def test_what_lies_or_leads_outside_has_one_answer_whether_it_is_there_or_not(folder: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..",
+        "../outside/secret",
+        "../outside/none",
+        "out",
+        "out/secret",
+        "out/none",
+        "outfile",
+        "gone",
+        "rootish",
+        "rootish/etc/passwd",
+        "late",
+        "home",
+        "/etc/passwd",
+        "/etc/none",
+        "{folder}x",
+    ],
+)
+def test_what_lies_or_leads_outside_has_one_answer_whether_it_is_there_or_not(
+    folder: Path, name: str
+) -> None:
     assert answer(folder, name.format(folder=folder)) == "Outside"
     assert leads_out(folder, name.format(folder=folder))
     assert not is_inside(folder, name.format(folder=folder))
 
 
-@pytest.mark.parametrize(("name", "why"), [
-    ("none", "FileNotFoundError"), ("missing", "FileNotFoundError"), ("a/b/file/x", "NotADirectoryError"),
-    ("near/x", "NotADirectoryError"), ("circle", "OSError"), ("a\0b", "ValueError"), ("", "Misfit is a folder"),
-    (".", "Misfit is a folder"), ("a/b", "Misfit is a folder"), ("absolute", "Misfit is a folder"),
-    ("pipe", "Misfit is no regular file"), ("socket", "Misfit is no regular file"),
-])
-def test_what_cannot_be_read_says_why(folder: Path, name: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("none", "FileNotFoundError"),
+        ("missing", "FileNotFoundError"),
+        ("a/b/file/x", "NotADirectoryError"),
+        ("near/x", "NotADirectoryError"),
+        ("circle", "OSError"),
+        ("a\0b", "ValueError"),
+        ("", "Misfit is a folder"),
+        (".", "Misfit is a folder"),
+        ("a/b", "Misfit is a folder"),
+        ("absolute", "Misfit is a folder"),
+        ("pipe", "Misfit is no regular file"),
+        ("socket", "Misfit is no regular file"),
+    ],
+)
+def test_what_cannot_be_read_says_why(
+    folder: Path, name: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     os.mkfifo(folder / "pipe")
     monkeypatch.chdir(folder)
     with socket.socket(socket.AF_UNIX) as listener:
@@ -88,7 +143,9 @@ def test_what_cannot_be_read_says_why(folder: Path, name: str, why: str, monkeyp
     assert is_folder(folder, name) == (why == "Misfit is a folder")
 
 
-def test_one_byte_too_many_is_refused_also_where_it_comes_late(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_byte_too_many_is_refused_also_where_it_comes_late(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert read_inside(folder, "near", 3) == b"own"
     with pytest.raises(Misfit, match="larger"):
         read_inside(folder, "near", 2)
@@ -136,9 +193,14 @@ def swap(path: Path, target: Path) -> None:
 @pytest.mark.parametrize("name", ["a", "b", "file"])
 @pytest.mark.parametrize("late", [False, True])
 def test_a_link_that_takes_the_place_of_a_part_meanwhile_leads_nowhere(
-    folder: Path, name: str, late: bool, monkeypatch: pytest.MonkeyPatch,  # noqa: FBT001 - a table
+    folder: Path,
+    name: str,
+    late: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """At each of the moments at which a part has been looked at, and before or after it is opened."""
+    """At each of the moments at which a part has been looked at, and before or after it is
+    opened.
+    """
     place = {"a": folder / "a", "b": folder / "a" / "b", "file": folder / "a" / "b" / "file"}[name]
     goal = folder.parent / "outside" / ("secret" if name == "file" else "")
     (goal.parent / "b").mkdir(exist_ok=True)
@@ -159,10 +221,16 @@ def test_a_link_that_takes_the_place_of_a_part_meanwhile_leads_nowhere(
 
 
 @pytest.mark.parametrize("name", ["swapped", "over/file"])
-def test_who_swaps_links_all_the_time_never_has_a_file_outside_read(folder: Path, name: str) -> None:
+def test_who_swaps_links_all_the_time_never_has_a_file_outside_read(
+    folder: Path, name: str
+) -> None:
     (folder.parent / "outside" / "file").write_bytes(SECRET)
     place, over = folder / name.partition("/")[0], threading.Event()
-    targets = [folder / "a" / "b", folder.parent / "outside"] if "/" in name else [folder / "near", folder.parent / "outside" / "secret"]
+    targets = (
+        [folder / "a" / "b", folder.parent / "outside"]
+        if "/" in name
+        else [folder / "near", folder.parent / "outside" / "secret"]
+    )
 
     def spin() -> None:
         while not over.is_set():
@@ -185,8 +253,13 @@ def test_who_swaps_links_all_the_time_never_has_a_file_outside_read(folder: Path
 # ---- writing
 
 
-@pytest.mark.parametrize("name", ["new", "more/than/one/folder/new", "absolute/new", "a/b/file", "near", "outfile", "circle"])
-def test_a_file_is_written_in_the_folder_and_takes_the_place_of_a_link(folder: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["new", "more/than/one/folder/new", "absolute/new", "a/b/file", "near", "outfile", "circle"],
+)
+def test_a_file_is_written_in_the_folder_and_takes_the_place_of_a_link(
+    folder: Path, name: str
+) -> None:
     write_inside(folder, name, b"written")
     assert (folder / name).read_bytes() == b"written"
     assert not (folder / name).is_symlink()
@@ -194,7 +267,10 @@ def test_a_file_is_written_in_the_folder_and_takes_the_place_of_a_link(folder: P
     assert list(folder.rglob("*.tmp")) == []
 
 
-@pytest.mark.parametrize("name", ["../new", "out/new", "out/secret", "gone/new", "rootish/new", "home/../../new", "/tmp/new"])
+@pytest.mark.parametrize(
+    "name",
+    ["../new", "out/new", "out/secret", "gone/new", "rootish/new", "home/../../new", "/tmp/new"],
+)
 def test_nothing_outside_is_written_or_removed(folder: Path, name: str) -> None:
     before = sorted(folder.parent.rglob("*"))
     with pytest.raises(Outside):
@@ -221,7 +297,9 @@ def test_a_link_is_removed_itself_and_what_is_not_there_is_no_fault(folder: Path
     assert not os.path.lexists(folder / "near")
 
 
-def test_a_folder_that_becomes_a_link_meanwhile_is_not_written_into(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_becomes_a_link_meanwhile_is_not_written_into(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real: Callable[..., int] = os.open
 
     def opened(path: str, *words: int, dir_fd: int | None = None) -> int:

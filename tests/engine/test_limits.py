@@ -1,4 +1,6 @@
-"""The kernel holds a child, and what that starts, to the limits that it is given; each is tried with a little more than it allows."""
+"""The kernel holds a child, and what that starts, to the limits that it is given; each is tried
+with a little more than it allows.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,12 @@ WRITE = "sys.stdin.read(); f = open({!r}, 'wb'); f.write(b'x' * {}); f.flush()"
 
 def child(code: str, *, within: str = "", **limits: int) -> Completed:
     words = [sys.executable, "-I", "-c", f"import sys, os, resource, json; {code}"]
-    return run([*(["/bin/sh", "-c", f'read go; "$0" "$@" <<X\n\nX\n{within}'] if within else []), *words], environment=CALM, stdin=b"go\n",
-               limits=Limits(seconds=120, **limits))
+    return run(
+        [*(["/bin/sh", "-c", f'read go; "$0" "$@" <<X\n\nX\n{within}'] if within else []), *words],
+        environment=CALM,
+        stdin=b"go\n",
+        limits=Limits(seconds=120, **limits),
+    )
 
 
 @pytest.mark.parametrize("within", ["", "exit $?"], ids=["child", "child of the child"])
@@ -43,20 +49,35 @@ def test_a_longer_file_than_it_may_write_is_not_written(within: str, tmp_path: P
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_one_byte_more_than_it_may_say_ends_it(stream: str) -> None:
-    assert len(getattr(child(f"sys.{stream}.write('x' * {MIB})", output=MIB), stream.removeprefix("std"))) == MIB
+    assert (
+        len(
+            getattr(
+                child(f"sys.{stream}.write('x' * {MIB})", output=MIB), stream.removeprefix("std")
+            )
+        )
+        == MIB
+    )
     with pytest.raises(Overrun, match="output cap"):
         child(f"sys.{stream}.write('x' * {MIB + 1})", output=MIB)
 
 
 def test_cpu_and_cores_are_bounded_for_what_leaves_the_group_too() -> None:
-    said = child("sys.stdin.read(); print(json.dumps([resource.getrlimit(w) for w in (resource.RLIMIT_CPU, resource.RLIMIT_CORE)]))")
+    said = child(
+        "sys.stdin.read(); print(json.dumps([resource.getrlimit(w) for w in (resource.RLIMIT_CPU,"
+        " resource.RLIMIT_CORE)]))"
+    )
     seconds = 121 * (os.cpu_count() or 1)
     assert json.loads(said.out) == [[seconds, seconds], [0, 0]]
 
 
 def test_no_limit_is_set_above_one_that_is_there() -> None:
-    code = f"import resource, sys; resource.setrlimit(resource.RLIMIT_DATA, ({64 * MIB}, {64 * MIB})); print(flush=True); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    code = (
+        f"import resource, sys; resource.setrlimit(resource.RLIMIT_DATA, ({64 * MIB}, {64 * MIB}));"
+        " print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout
         process.stdout.readline()
         impose(process.pid, Limits())
@@ -66,18 +87,43 @@ def test_no_limit_is_set_above_one_that_is_there() -> None:
 
 
 def test_the_engine_bounds_itself_and_leaves_a_stricter_limit() -> None:
-    code = "import resource; from towline.limits import hold_self; {}; hold_self(); print(*resource.getrlimit(resource.RLIMIT_DATA))"
-    for before, after in (("", [4 * GIB, -1]), (f"resource.setrlimit(resource.RLIMIT_DATA, ({GIB}, {GIB}))", [GIB, GIB])):
-        done = subprocess.run([sys.executable, "-c", code.format(before or "pass")], capture_output=True, text=True, check=True)
+    code = (
+        "import resource; from towline.limits import hold_self; {}; hold_self();"
+        " print(*resource.getrlimit(resource.RLIMIT_DATA))"
+    )
+    for before, after in (
+        ("", [4 * GIB, -1]),
+        (f"resource.setrlimit(resource.RLIMIT_DATA, ({GIB}, {GIB}))", [GIB, GIB]),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(before or "pass")],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert [int(number) for number in done.stdout.split()] == after
     assert callable(hold_self)
 
 
-@pytest.mark.parametrize(("size", "text"), [(5, "5 bytes"), (1024, "1 KiB"), (192 * MIB, "192 MiB"), (2 * GIB, "2 GiB"), (1536 * MIB, "1.5 GiB")])
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (5, "5 bytes"),
+        (1024, "1 KiB"),
+        (192 * MIB, "192 MiB"),
+        (2 * GIB, "2 GiB"),
+        (1536 * MIB, "1.5 GiB"),
+    ],
+)
 def test_amounts_are_for_people(size: int, text: str) -> None:
     assert amount(size) == text
 
 
 def test_the_engine_leaves_no_core() -> None:
-    code = "import resource; from towline.limits import hold_self; hold_self(); print(*resource.getrlimit(resource.RLIMIT_CORE))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["0", "0"]
+    code = (
+        "import resource; from towline.limits import hold_self; hold_self();"
+        " print(*resource.getrlimit(resource.RLIMIT_CORE))"
+    )
+    assert subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split() == ["0", "0"]

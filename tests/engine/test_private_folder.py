@@ -16,8 +16,10 @@ from towline import private_folder
 from towline.errors import MachineError
 from towline.private_folder import PrivateFolder, sweep
 
-LEAVE = ("import os, sys; from towline.private_folder import PrivateFolder\n"
-         "folder = PrivateFolder({'TMPDIR': sys.argv[1]}); (folder.path / 'x').touch(); os.kill(os.getpid(), 9)")
+LEAVE = (
+    "import os, sys; from towline.private_folder import PrivateFolder\nfolder ="
+    " PrivateFolder({'TMPDIR': sys.argv[1]}); (folder.path / 'x').touch(); os.kill(os.getpid(), 9)"
+)
 
 
 def leave_one(base: Path) -> None:
@@ -43,7 +45,10 @@ def test_what_a_killed_run_left_is_cleared_away_by_the_next(tmp_path: Path) -> N
 
 
 def test_the_folder_of_a_run_that_lives_stays(tmp_path: Path) -> None:
-    first, second = PrivateFolder({"TMPDIR": str(tmp_path)}), PrivateFolder({"TMPDIR": str(tmp_path)})
+    first, second = (
+        PrivateFolder({"TMPDIR": str(tmp_path)}),
+        PrivateFolder({"TMPDIR": str(tmp_path)}),
+    )
     assert first.path.is_dir() and second.path.is_dir()
     first.close()
     second.close()
@@ -59,24 +64,34 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> Path:
 
 
 @pytest.mark.parametrize(("kind", "place"), [("tmpfs", "memory"), ("ext4", "disk")])
-def test_a_secret_lies_in_memory_where_there_is_a_folder_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, place: str) -> None:
+def test_a_secret_lies_in_memory_where_there_is_a_folder_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, place: str
+) -> None:
     memory = mounted(tmp_path, monkeypatch, kind)
     (tmp_path / "disk").mkdir()
-    folder = PrivateFolder({"TMPDIR": str(tmp_path / "disk"), "XDG_RUNTIME_DIR": str(memory)}, secret=True)
+    folder = PrivateFolder(
+        {"TMPDIR": str(tmp_path / "disk"), "XDG_RUNTIME_DIR": str(memory)}, secret=True
+    )
     assert folder.path.parent == tmp_path / place
     assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
     folder.close()
     assert list(memory.iterdir()) == []
 
 
-def test_a_secret_lies_not_in_memory_that_is_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_lies_not_in_memory_that_is_the_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memory = mounted(tmp_path, monkeypatch, "tmpfs")
     monkeypatch.chdir(memory)
-    with contextlib.closing(PrivateFolder({"TMPDIR": str(tmp_path), "XDG_RUNTIME_DIR": str(memory)}, secret=True)) as folder:
+    with contextlib.closing(
+        PrivateFolder({"TMPDIR": str(tmp_path), "XDG_RUNTIME_DIR": str(memory)}, secret=True)
+    ) as folder:
         assert folder.path.parent == tmp_path
 
 
-def test_what_a_killed_run_left_anywhere_is_cleared_away_by_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_run_left_anywhere_is_cleared_away_by_any_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memory = mounted(tmp_path, monkeypatch, "tmpfs")
     (tmp_path / "disk").mkdir()
     (tmp_path / "shared").mkdir()
@@ -84,7 +99,11 @@ def test_what_a_killed_run_left_anywhere_is_cleared_away_by_any_run(tmp_path: Pa
         leave_one(base)
     monkeypatch.setattr(private_folder, "_SHARED", (tmp_path / "shared", tmp_path / "nowhere"))
     sweep({"TMPDIR": str(tmp_path / "disk"), "XDG_RUNTIME_DIR": str(memory)})
-    assert [list(base.iterdir()) for base in (memory, tmp_path / "disk", tmp_path / "shared")] == [[], [], []]
+    assert [list(base.iterdir()) for base in (memory, tmp_path / "disk", tmp_path / "shared")] == [
+        [],
+        [],
+        [],
+    ]
 
 
 def test_what_is_not_the_engines_stays(tmp_path: Path) -> None:
@@ -106,7 +125,9 @@ def test_a_folder_of_another_boot_stays_for_a_day(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("age", "stays"), [(0, True), (3_600, False)])
-def test_an_empty_folder_stays_for_as_long_as_its_run_may_be_about_to_lock_it(tmp_path: Path, age: int, *, stays: bool) -> None:
+def test_an_empty_folder_stays_for_as_long_as_its_run_may_be_about_to_lock_it(
+    tmp_path: Path, age: int, *, stays: bool
+) -> None:
     mine = PrivateFolder({"TMPDIR": str(tmp_path)})
     other = tmp_path / f"{mine.path.name}x"
     other.mkdir()
@@ -117,8 +138,11 @@ def test_an_empty_folder_stays_for_as_long_as_its_run_may_be_about_to_lock_it(tm
 
 
 def test_many_that_begin_at_once_never_take_each_others(tmp_path: Path) -> None:
-    begin = ("import sys; from towline.private_folder import PrivateFolder\n"
-             "for _ in range(40):\n folder = PrivateFolder({'TMPDIR': sys.argv[1]}); (folder.path / 'x').write_text('x'); folder.close()")
+    begin = (
+        "import sys; from towline.private_folder import PrivateFolder\nfor _ in range(40):\n folder"
+        " = PrivateFolder({'TMPDIR': sys.argv[1]}); (folder.path / 'x').write_text('x');"
+        " folder.close()"
+    )
     running = [subprocess.Popen([sys.executable, "-c", begin, str(tmp_path)]) for _ in range(4)]
     assert [process.wait() for process in running] == [0] * 4
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,6 @@
-"""Child processes end in time and with everything they started, and get nothing but what they are given."""
+"""Child processes end in time and with everything they started, and get nothing but what they
+are given.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +23,34 @@ from towline.process import _GUARD, Completed, Overrun, attend, find, run
 CALM = {"PATH": "/usr/bin:/bin"}
 
 
-def python(code: str, *, stdin: bytes = b"", folder: Path | None = None, environment: dict[str, str] | None = None, **limits: Any) -> Completed:
+def python(
+    code: str,
+    *,
+    stdin: bytes = b"",
+    folder: Path | None = None,
+    environment: dict[str, str] | None = None,
+    **limits: Any,
+) -> Completed:
     words, most = [sys.executable, "-I", "-c", code], Limits(**{"seconds": 300.0, **limits})
-    return run(words, environment=CALM if environment is None else environment, stdin=stdin, limits=most, folder=folder)
+    return run(
+        words,
+        environment=CALM if environment is None else environment,
+        stdin=stdin,
+        limits=most,
+        folder=folder,
+    )
 
 
 def gone(pid: int) -> bool:
-    """Whether the process is gone before two minutes are over; a zombie that nobody has waited for counts as gone."""
+    """Whether the process is gone before two minutes are over; a zombie that nobody has waited
+    for counts as gone.
+    """
     end = time.monotonic() + 120
     while time.monotonic() < end:
         try:
-            state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+            state = (
+                Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+            )
         except (FileNotFoundError, ProcessLookupError):
             return True
         if state == "Z":
@@ -41,7 +60,11 @@ def gone(pid: int) -> bool:
 
 
 def test_code_output_and_input_are_passed_through() -> None:
-    ended = python("import sys; d = sys.stdin.buffer.read(); sys.stdout.buffer.write(d[::-1]); print('no', file=sys.stderr); sys.exit(7)", stdin=b"a\xff\0b")
+    ended = python(
+        "import sys; d = sys.stdin.buffer.read(); sys.stdout.buffer.write(d[::-1]); print('no',"
+        " file=sys.stderr); sys.exit(7)",
+        stdin=b"a\xff\0b",
+    )
     assert ended == Completed(code=7, out=b"b\0\xffa", err=b"no\n")
 
 
@@ -55,7 +78,11 @@ def test_input_without_content_is_at_its_end_at_once() -> None:
 
 def test_much_input_and_output_at_once_do_not_block_each_other() -> None:
     data = os.urandom(4_000_000)
-    ended = python("import sys, shutil; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer); sys.stderr.write('e' * 300_000)", stdin=data)
+    ended = python(
+        "import sys, shutil; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer);"
+        " sys.stderr.write('e' * 300_000)",
+        stdin=data,
+    )
     assert (ended.out == data, len(ended.err)) == (True, 300_000)
 
 
@@ -73,8 +100,11 @@ def test_a_child_sees_the_given_environment_and_no_other(monkeypatch: pytest.Mon
 def test_a_child_inherits_no_open_file(tmp_path: Path) -> None:
     with (tmp_path / "open").open("w") as stream:
         os.set_inheritable(stream.fileno(), True)
-        ended = python("import os, sys; print([os.path.exists(f'/proc/self/fd/{n}') for n in map(int, sys.stdin.read().split())])",
-                       stdin=str(stream.fileno()).encode())
+        ended = python(
+            "import os, sys; print([os.path.exists(f'/proc/self/fd/{n}') for n in map(int,"
+            " sys.stdin.read().split())])",
+            stdin=str(stream.fileno()).encode(),
+        )
     assert ended.out == b"[False]\n"
 
 
@@ -84,25 +114,43 @@ def test_a_child_leads_a_session_of_its_own() -> None:
 
 
 def test_a_child_runs_in_the_folder_given(tmp_path: Path) -> None:
-    assert python("import os; print(os.getcwd())", folder=tmp_path).out.decode().strip() == str(tmp_path.resolve())
+    assert python("import os; print(os.getcwd())", folder=tmp_path).out.decode().strip() == str(
+        tmp_path.resolve()
+    )
 
 
 # What must not outlive it
 
-def with_grandchild(tmp_path: Path, then: str, *, redirect: str = "", stdin: bytes = b"", seconds: float = 60.0) -> Completed:
-    """A shell that starts a process deaf to SIGTERM, notes its id in `tmp_path` and goes on with `then`."""
+
+def with_grandchild(
+    tmp_path: Path, then: str, *, redirect: str = "", stdin: bytes = b"", seconds: float = 60.0
+) -> Completed:
+    """A shell that starts a process deaf to SIGTERM, notes its id in `tmp_path` and goes on with
+    `then`.
+    """
     script = f"trap '' TERM; sleep 600 {redirect} & echo $! > {tmp_path}/pid; {then}"
-    return run(["/bin/sh", "-c", script], environment=CALM, stdin=stdin, limits=Limits(seconds=seconds))
+    return run(
+        ["/bin/sh", "-c", script], environment=CALM, stdin=stdin, limits=Limits(seconds=seconds)
+    )
 
 
 def noted(tmp_path: Path) -> int:
     return int((tmp_path / "pid").read_text())
 
 
-def test_a_deadline_kills_the_child_and_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deadline_kills_the_child_and_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The deadline comes as soon as there is a child of the child, however long that takes."""
     real, note, calls = time.monotonic, tmp_path / "pid", itertools.count()
-    monkeypatch.setattr(time, "monotonic", lambda: real() + (1000 if next(calls) and note.exists() and note.read_text().endswith("\n") else 0))
+    monkeypatch.setattr(
+        time,
+        "monotonic",
+        lambda: (
+            real()
+            + (1000 if next(calls) and note.exists() and note.read_text().endswith("\n") else 0)
+        ),
+    )
     with pytest.raises(Overrun, match="time limit") as caught:
         with_grandchild(tmp_path, "wait", seconds=600)
     monkeypatch.undo()
@@ -113,7 +161,11 @@ def test_a_deadline_kills_the_child_and_its_children(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize("size", [0, 5000])
 def test_a_child_that_stops_reading_and_goes_on_still_has_a_deadline(size: int) -> None:
     with pytest.raises(Overrun, match="time limit"):
-        python(f"import os, time; {size} and os.read(0, {size}); time.sleep(600)", stdin=b"x" * 4_000_000, seconds=0.5)
+        python(
+            f"import os, time; {size} and os.read(0, {size}); time.sleep(600)",
+            stdin=b"x" * 4_000_000,
+            seconds=0.5,
+        )
 
 
 def test_a_child_that_closed_its_outputs_still_has_a_deadline() -> None:
@@ -121,9 +173,15 @@ def test_a_child_that_closed_its_outputs_still_has_a_deadline() -> None:
         python("import os, time; os.close(1); os.close(2); time.sleep(600)", seconds=0.5)
 
 
-@pytest.mark.parametrize("redirect", ["< /dev/null > /dev/null 2>&1", ""], ids=["quiet", "holding the pipes"])
-def test_the_children_of_a_child_that_ended_are_killed_and_not_waited_for(tmp_path: Path, redirect: str) -> None:
-    ended = with_grandchild(tmp_path, "head -c 200000 /dev/zero", redirect=redirect, stdin=b"y" * 200_000)
+@pytest.mark.parametrize(
+    "redirect", ["< /dev/null > /dev/null 2>&1", ""], ids=["quiet", "holding the pipes"]
+)
+def test_the_children_of_a_child_that_ended_are_killed_and_not_waited_for(
+    tmp_path: Path, redirect: str
+) -> None:
+    ended = with_grandchild(
+        tmp_path, "head -c 200000 /dev/zero", redirect=redirect, stdin=b"y" * 200_000
+    )
     assert (ended.code, len(ended.out)) == (0, 200_000)
     assert gone(noted(tmp_path))
 
@@ -132,15 +190,23 @@ def test_the_children_of_a_child_that_ended_are_killed_and_not_waited_for(tmp_pa
 def test_more_output_than_the_cap_ends_the_child(tmp_path: Path, stream: str) -> None:
     note = tmp_path / "pid"
     with pytest.raises(Overrun, match="output cap"):
-        python(f"import os, sys\nopen({str(note)!r}, 'w').write(str(os.getpid()))\nwhile True: sys.{stream}.write('x' * 65536)", output=1_000_000)
+        python(
+            f"import os, sys\nopen({str(note)!r}, 'w').write(str(os.getpid()))\nwhile True:"
+            f" sys.{stream}.write('x' * 65536)",
+            output=1_000_000,
+        )
     assert gone(int(note.read_text()))
 
 
 def test_output_up_to_the_cap_is_whole() -> None:
-    assert len(python("import sys; sys.stdout.write('x' * 1_000_000)", output=1_000_000).out) == 1_000_000
+    assert (
+        len(python("import sys; sys.stdout.write('x' * 1_000_000)", output=1_000_000).out)
+        == 1_000_000
+    )
 
 
 # What cannot be started
+
 
 def test_a_missing_program_is_named() -> None:
     with pytest.raises(MachineError, match="cannot start no-such-program: No such file") as caught:
@@ -148,12 +214,32 @@ def test_a_missing_program_is_named() -> None:
     assert caught.value.hint == "install no-such-program or put it on PATH"
 
 
-@pytest.mark.parametrize(("content", "mode", "said", "hint"), [
-    ("#!/bin/sh\n", 0o644, "Permission denied", "name a program that this user may run (chmod +x tool)"),
-    ("echo hi\n", 0o755, "Exec format error", "let the first line of tool name what runs it, as #!/bin/sh does, and install that"),
-    ("#!/none/sh\n", 0o755, "No such file or directory", "let the first line of tool name what runs it, as #!/bin/sh does, and install that"),
-])
-def test_a_program_that_is_none_is_told_what_it_lacks(tmp_path: Path, content: str, mode: int, said: str, hint: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "mode", "said", "hint"),
+    [
+        (
+            "#!/bin/sh\n",
+            0o644,
+            "Permission denied",
+            "name a program that this user may run (chmod +x tool)",
+        ),
+        (
+            "echo hi\n",
+            0o755,
+            "Exec format error",
+            "let the first line of tool name what runs it, as #!/bin/sh does, and install that",
+        ),
+        (
+            "#!/none/sh\n",
+            0o755,
+            "No such file or directory",
+            "let the first line of tool name what runs it, as #!/bin/sh does, and install that",
+        ),
+    ],
+)
+def test_a_program_that_is_none_is_told_what_it_lacks(
+    tmp_path: Path, content: str, mode: int, said: str, hint: str
+) -> None:
     (tmp_path / "tool").write_text(content)
     (tmp_path / "tool").chmod(mode)
     with pytest.raises(MachineError) as caught:
@@ -174,13 +260,18 @@ def test_a_missing_folder_is_not_taken_for_a_missing_program(tmp_path: Path) -> 
     assert "PATH" not in caught.value.hint
 
 
-@pytest.mark.parametrize(("word", "environment"), [("a\0b", CALM), ("a", {"NAME": "a\0b"}), ("\ud800", CALM)])
-def test_a_value_that_no_program_can_be_given_is_a_fault_of_the_configuration(word: str, environment: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("word", "environment"), [("a\0b", CALM), ("a", {"NAME": "a\0b"}), ("\ud800", CALM)]
+)
+def test_a_value_that_no_program_can_be_given_is_a_fault_of_the_configuration(
+    word: str, environment: dict[str, str]
+) -> None:
     with pytest.raises(ConfigError, match="true cannot be started with these values"):
         run(["/bin/true", word], environment=environment)
 
 
 # Finding
+
 
 def test_a_program_is_found_on_the_path_of_the_given_environment(tmp_path: Path) -> None:
     program = tmp_path / "tool"
@@ -192,7 +283,9 @@ def test_a_program_is_found_on_the_path_of_the_given_environment(tmp_path: Path)
 
 
 @pytest.mark.parametrize("path", ["{here}", "{here}/bin", "{link}", ".", "", "./bin:", ":"])
-def test_programs_of_the_workspace_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_programs_of_the_workspace_do_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
     workspace = tmp_path / "workspace"
     for folder in (workspace, workspace / "bin"):
         folder.mkdir(exist_ok=True)
@@ -203,22 +296,36 @@ def test_programs_of_the_workspace_do_not_count(tmp_path: Path, monkeypatch: pyt
     assert find("tool", {"PATH": path.format(here=workspace, link=tmp_path / "link")}) is None
 
 
-@pytest.mark.parametrize("sign", [{}, {"WORKSPACE": "{workspace}"}, {"GITHUB_WORKSPACE": "{workspace}"}, {"CI_PROJECT_DIR": "{workspace}"}])
-def test_programs_of_the_whole_workspace_do_not_count_wherever_the_step_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "sign",
+    [
+        {},
+        {"WORKSPACE": "{workspace}"},
+        {"GITHUB_WORKSPACE": "{workspace}"},
+        {"CI_PROJECT_DIR": "{workspace}"},
+    ],
+)
+def test_programs_of_the_whole_workspace_do_not_count_wherever_the_step_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: dict[str, str]
+) -> None:
     workspace = tmp_path / "workspace"
     for folder in (workspace / "app", workspace / "bin", *([] if sign else [workspace / ".git"])):
         folder.mkdir(parents=True)
     (workspace / "bin" / "tool").write_text("#!/bin/sh\n")
     (workspace / "bin" / "tool").chmod(0o755)
     monkeypatch.chdir(workspace / "app")
-    enter_workspace(workspace / "app", {name: value.format(workspace=workspace) for name, value in sign.items()})
+    enter_workspace(
+        workspace / "app", {name: value.format(workspace=workspace) for name, value in sign.items()}
+    )
     assert find("tool", {"PATH": str(workspace / "bin")}) is None
     enter_workspace(tmp_path, {"WORKSPACE": "/"})
     assert find("tool", {"PATH": "/nowhere:/bin"}) is None
     assert find("sh", {"PATH": "/nowhere:/bin"}) == "/bin/sh"
 
 
-def test_programs_of_the_checkout_around_a_submodule_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_of_the_checkout_around_a_submodule_do_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / ".git").write_text("gitdir: ../.git/modules/sub\n")
@@ -229,14 +336,21 @@ def test_programs_of_the_checkout_around_a_submodule_do_not_count(tmp_path: Path
     assert find("tool", {"PATH": str(tmp_path)}) is None
 
 
-def test_a_child_too_finds_no_program_of_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_too_finds_no_program_of_the_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    for path, left in ((f"{tmp_path}/bin:/usr/bin:.:/bin:", "/usr/bin:/bin"), (str(tmp_path), os.defpath)):
+    for path, left in (
+        (f"{tmp_path}/bin:/usr/bin:.:/bin:", "/usr/bin:/bin"),
+        (str(tmp_path), os.defpath),
+    ):
         ended = run(["/bin/sh", "-c", "echo $PATH"], environment={"PATH": path})
         assert ended.out.decode().strip() == left
 
 
-def test_a_program_behind_the_workspaces_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_behind_the_workspaces_own_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "sh").write_text("#!/bin/sh\n")
     (tmp_path / "sh").chmod(0o755)
     monkeypatch.chdir(tmp_path)
@@ -259,16 +373,27 @@ def attended(code: str, *, seconds: float = 300.0) -> tuple[int, bytes, bytes]:
     def take(stream: int, piece: bytes) -> None:
         taken[stream] += piece
 
-    return attend([sys.executable, "-I", "-c", code], environment=CALM, take=take, seconds=seconds), taken[1], taken[2]
+    return (
+        attend([sys.executable, "-I", "-c", code], environment=CALM, take=take, seconds=seconds),
+        taken[1],
+        taken[2],
+    )
 
 
 def test_what_runs_ends_with_this_process_even_where_that_is_killed(tmp_path: Path) -> None:
-    """A child that has left its pipes, and its own child, as git and what it asks a host with; and nothing of what has ended before."""
+    """A child that has left its pipes, and its own child, as git and what it asks a host with;
+    and nothing of what has ended before.
+    """
     sign = tmp_path / "pids"
-    child = f"sleep 600 & echo $$ $! $PPID > {sign}.new; mv {sign}.new {sign}; exec sleep 600 < /dev/null > /dev/null 2>&1"
-    code = ("from towline.process import run\n"
-            "run(['/bin/true'], environment={})\n"
-            f"run(['/bin/sh', '-c', {child!r}], environment={CALM!r})")
+    child = (
+        f"sleep 600 & echo $$ $! $PPID > {sign}.new; mv {sign}.new {sign}; exec sleep 600 <"
+        " /dev/null > /dev/null 2>&1"
+    )
+    code = (
+        "from towline.process import run\n"
+        "run(['/bin/true'], environment={})\n"
+        f"run(['/bin/sh', '-c', {child!r}], environment={CALM!r})"
+    )
     engine = subprocess.Popen([sys.executable, "-c", code])
     end = time.monotonic() + 120
     while not sign.exists():
@@ -285,27 +410,46 @@ def test_what_runs_ends_with_this_process_even_where_that_is_killed(tmp_path: Pa
 def told(shell: str, *lines: str) -> list[str]:
     """What the guard kills in the end, in the words of its `kill`."""
     script = f'kill() {{ echo "$*"; }}\n{_GUARD}'
-    ended = subprocess.run([shell, "-c", script], env={}, input="".join(f"{line}\n" for line in lines), capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [shell, "-c", script],
+        env={},
+        input="".join(f"{line}\n" for line in lines),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert ended.stderr == ""
     return ended.stdout.splitlines()
 
 
-@pytest.mark.parametrize("shell", sorted({path for path in ("/bin/sh", find("bash", CALM)) if path}))
+@pytest.mark.parametrize(
+    "shell", sorted({path for path in ("/bin/sh", find("bash", CALM)) if path})
+)
 def test_a_group_that_has_ended_is_killed_no_more(shell: str) -> None:
-    assert told(shell, "+ 11", "+ 12", "+ 1", "- 11", "- 99", "- 11", "+ 2", "- 1") == ["-9 -12", "-9 -2"]
+    assert told(shell, "+ 11", "+ 12", "+ 1", "- 11", "- 99", "- 11", "+ 2", "- 1") == [
+        "-9 -12",
+        "-9 -2",
+    ]
     assert told(shell, "+ 11", "- 11") == []
     assert told(shell) == []
 
 
 def test_an_attended_program_has_its_code_and_both_streams() -> None:
-    assert attended("import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)") == (7, b"out\n", b"err\n")
+    assert attended("import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)") == (
+        7,
+        b"out\n",
+        b"err\n",
+    )
     assert attended("import os; os.kill(os.getpid(), 9)")[0] == -9
 
 
 def test_what_it_writes_comes_while_it_runs(tmp_path: Path) -> None:
     """It goes on only when its first line was taken."""
     sign = tmp_path / "taken"
-    code = f"import os, time; print('first', flush=True)\nwhile not os.path.exists({str(sign)!r}): time.sleep(0.01)\nprint('second')"
+    code = (
+        f"import os, time; print('first', flush=True)\nwhile not os.path.exists({str(sign)!r}):"
+        " time.sleep(0.01)\nprint('second')"
+    )
     pieces: list[bytes] = []
 
     def take(_stream: int, piece: bytes) -> None:
@@ -318,18 +462,30 @@ def test_what_it_writes_comes_while_it_runs(tmp_path: Path) -> None:
 
 def test_it_reads_what_this_process_reads_and_has_no_limits_of_ours() -> None:
     """Started by a process that holds itself to its memory, as the engine does."""
-    inner = "import resource, sys; print(sys.stdin.read(), resource.getrlimit(resource.RLIMIT_DATA)[0])"
-    code = ("import resource, sys; from towline.limits import hold_self; from towline.process import attend; hold_self();"
-            f"attend([sys.executable, '-I', '-c', {inner!r}], environment={{}}, seconds=300,"
-            " take=lambda stream, piece: print(piece.decode(), end=''));"
-            "print(resource.getrlimit(resource.RLIMIT_DATA)[0])")
-    ended = run([sys.executable, "-c", code], environment=CALM, stdin=b"given", limits=Limits(seconds=300, memory=8 * 1024**3))
+    inner = (
+        "import resource, sys; print(sys.stdin.read(), resource.getrlimit(resource.RLIMIT_DATA)[0])"
+    )
+    code = (
+        "import resource, sys; from towline.limits import hold_self; from towline.process import"
+        f" attend; hold_self();attend([sys.executable, '-I', '-c', {inner!r}], environment={{}},"
+        " seconds=300, take=lambda stream, piece: print(piece.decode(),"
+        " end=''));print(resource.getrlimit(resource.RLIMIT_DATA)[0])"
+    )
+    ended = run(
+        [sys.executable, "-c", code],
+        environment=CALM,
+        stdin=b"given",
+        limits=Limits(seconds=300, memory=8 * 1024**3),
+    )
     assert ended.out.decode().split() == ["given", str(8 * 1024**3), str(4 * 1024**3)], ended.err
 
 
 def test_where_this_ends_first_it_may_put_its_things_away() -> None:
     # not by print, which the signal may find at work
-    put_away = "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'put away\\n'), sys.exit(0)))"
+    put_away = (
+        "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'put"
+        " away\\n'), sys.exit(0)))"
+    )
     taken: list[bytes] = []
 
     def take(_stream: int, piece: bytes) -> None:
@@ -338,7 +494,17 @@ def test_where_this_ends_first_it_may_put_its_things_away() -> None:
             raise Interrupted(15)
 
     with pytest.raises(Interrupted):
-        attend([sys.executable, "-I", "-c", f"{put_away}; print('ready', flush=True); time.sleep(600)"], environment=CALM, take=take, seconds=300)
+        attend(
+            [
+                sys.executable,
+                "-I",
+                "-c",
+                f"{put_away}; print('ready', flush=True); time.sleep(600)",
+            ],
+            environment=CALM,
+            take=take,
+            seconds=300,
+        )
     assert b"".join(taken) == b"ready\nput away\n"
 
 
@@ -351,7 +517,10 @@ def test_what_nobody_reads_any_more_is_read_no_more() -> None:
         if stream == 1:
             raise BrokenPipeError
 
-    code = "import os, sys\ntry:\n  while True: os.write(1, b'x')\nexcept BrokenPipeError: print('it is told', file=sys.stderr)"
+    code = (
+        "import os, sys\ntry:\n  while True: os.write(1, b'x')\nexcept BrokenPipeError: print('it"
+        " is told', file=sys.stderr)"
+    )
     assert attend([sys.executable, "-I", "-c", code], environment=CALM, take=take, seconds=300) == 0
     assert [stream for stream, _ in taken].count(1) == 1
     assert b"".join(piece for stream, piece in taken if stream == 2) == b"it is told\n"
@@ -364,7 +533,10 @@ def test_an_attended_program_ends_in_time() -> None:
 
 def test_what_it_leaves_running_stays() -> None:
     """As it would without us: a daemon of a build tool is another build's, too."""
-    left = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-I', '-c', 'import time; time.sleep(600)']).pid)"
+    left = (
+        "import subprocess, sys; print(subprocess.Popen([sys.executable, '-I', '-c', 'import time;"
+        " time.sleep(600)']).pid)"
+    )
     code, out, _ = attended(left)
     pid = int(out)
     try:

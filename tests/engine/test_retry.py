@@ -53,12 +53,16 @@ def test_no_attempt_waits_longer_than_the_cap(attempt: int) -> None:
     assert 0.0 <= pause(attempt, Clock()) <= 5.0
 
 
-@pytest.mark.parametrize(("value", "seconds"), [("3", 3.0), (" 7 ", 7.0), ("0", 0.0), ("3600", 60.0), ("9" * 400, 60.0)])
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("3", 3.0), (" 7 ", 7.0), ("0", 0.0), ("3600", 60.0), ("9" * 400, 60.0)]
+)
 def test_retry_after_in_seconds_is_obeyed_up_to_the_cap(value: str, seconds: float) -> None:
     assert retry_after(value, FakeClock().clock) == seconds
 
 
-@pytest.mark.parametrize("value", [None, "", "soon", "-3", "1.5", "²", "٣", "Mon, 99 Nov 2023 22:13:20 GMT"])
+@pytest.mark.parametrize(
+    "value", [None, "", "soon", "-3", "1.5", "²", "٣", "Mon, 99 Nov 2023 22:13:20 GMT"]
+)
 def test_retry_after_that_cannot_be_read_is_none(value: str | None) -> None:
     assert retry_after(value, FakeClock().clock) is None
 
@@ -70,7 +74,12 @@ def test_retry_after_as_a_date_counts_from_the_wall_clock(offset: int, seconds: 
     assert retry_after(date, fake.clock) == seconds
 
 
-@given(st.text(max_size=60) | st.from_regex(r"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{1,6} \d\d:\d\d:\d\d [+-]?\w{3,5}", fullmatch=True))
+@given(
+    st.text(max_size=60)
+    | st.from_regex(
+        r"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{1,6} \d\d:\d\d:\d\d [+-]?\w{3,5}", fullmatch=True
+    )
+)
 def test_no_header_breaks_the_reader(value: str) -> None:
     seconds = retry_after(value, FakeClock().clock)
     assert seconds is None or 0.0 <= seconds <= 60.0

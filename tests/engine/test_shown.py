@@ -1,4 +1,6 @@
-"""What is printed: no text of others becomes a line or a command of its own, and a secret is masked before anything is cut."""
+"""What is printed: no text of others becomes a line or a command of its own, and a secret is
+masked before anything is cut.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +36,26 @@ def masks() -> Iterator[Masks]:
     use(Masks())
 
 
-@pytest.mark.parametrize(("text", "shown"), [
-    ("plain, ä, 日本", "plain, ä, 日本"), ("a\n::error::b", "a\n  | : :error::b"), ("::error::b", ": :error::b"), ("  ::debug::b", "  : :debug::b"),
-    ("a ##vso[task.complete]", "a # #vso[task.complete]"), ("##[error]", "# #[error]"), ("x##teamcity[y]", "x# #teamcity[y]"), ("\x1b[31mred", "\\x1b[31mred"),
-    ("a\r\nb", "a\n  | b"), ("a\rb", "a\\rb"), ("\u2028\x85\x9b\x08", "\\u2028\\x85\\x9b\\x08"), ("\u202eabc", "\\u202eabc"), ("tab\tkept", "tab\tkept"),
-    ("a\n[Pipeline] sh\n  next:  run this", "a\n  | [Pipeline] sh\n  |   next:  run this"), ("a::b", "a::b"),
-])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain, ä, 日本", "plain, ä, 日本"),
+        ("a\n::error::b", "a\n  | : :error::b"),
+        ("::error::b", ": :error::b"),
+        ("  ::debug::b", "  : :debug::b"),
+        ("a ##vso[task.complete]", "a # #vso[task.complete]"),
+        ("##[error]", "# #[error]"),
+        ("x##teamcity[y]", "x# #teamcity[y]"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("a\r\nb", "a\n  | b"),
+        ("a\rb", "a\\rb"),
+        ("\u2028\x85\x9b\x08", "\\u2028\\x85\\x9b\\x08"),
+        ("\u202eabc", "\\u202eabc"),
+        ("tab\tkept", "tab\tkept"),
+        ("a\n[Pipeline] sh\n  next:  run this", "a\n  | [Pipeline] sh\n  |   next:  run this"),
+        ("a::b", "a::b"),
+    ],
+)
 def test_messages(text: str, shown: str) -> None:
     assert tame(text) == shown
 
@@ -104,7 +120,17 @@ def of_a_build(text: str) -> str:
     return compose("Update", Provenance(job=text, source_body=text, source_commit="0" * 40))
 
 
-WHO_CUT = [of_a_coding, of_a_type, of_two_types, of_a_digest, of_a_flag, of_a_value, of_a_build, explained, _short]
+WHO_CUT = [
+    of_a_coding,
+    of_a_type,
+    of_two_types,
+    of_a_digest,
+    of_a_flag,
+    of_a_value,
+    of_a_build,
+    explained,
+    _short,
+]
 
 
 @pytest.mark.parametrize("cutter", WHO_CUT)

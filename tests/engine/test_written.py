@@ -12,15 +12,37 @@ from towline.written import RepeatedKey, WrittenDate, from_json, spelling, text_
 from towline.yaml_marks import load
 
 
-@pytest.mark.parametrize("text", [
-    "1.10", "010", "72225e2", "1_000", "0o10", "0x1F", "0b11", "+1", "-0", "1.0", "1.", ".5", "1e3", "5.00", "1.20.0e1", "0800", "-1_0.50",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1.10",
+        "010",
+        "72225e2",
+        "1_000",
+        "0o10",
+        "0x1F",
+        "0b11",
+        "+1",
+        "-0",
+        "1.0",
+        "1.",
+        ".5",
+        "1e3",
+        "5.00",
+        "1.20.0e1",
+        "0800",
+        "-1_0.50",
+    ],
+)
 def test_a_number_of_yaml_knows_how_it_is_written(text: str) -> None:
     value = load(f"a: [{text}]").value["a"][0]  # type: ignore[index]
     assert (value if isinstance(value, str) else text_of(value)) == text
 
 
-@pytest.mark.parametrize(("text", "read"), [("1.10", 1.1), ("010", 8), ("72225e2", 7222500.0), ("1_000", 1000), ("0o10", 8), ("0x1F", 31)])
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [("1.10", 1.1), ("010", 8), ("72225e2", 7222500.0), ("1_000", 1000), ("0o10", 8), ("0x1F", 31)],
+)
 def test_it_is_the_number_that_piper_reads_all_the_same(text: str, read: float) -> None:
     value = load(text).value
     assert value == read
@@ -28,18 +50,35 @@ def test_it_is_the_number_that_piper_reads_all_the_same(text: str, read: float) 
 
 
 def test_texts_and_truth_values_stay_what_they_are() -> None:
-    assert load("[1:30, 2024-01-01, yes, on, true, 1.2.3, null]").value == ["1:30", "2024-01-01", "yes", "on", True, "1.2.3", None]
+    assert load("[1:30, 2024-01-01, yes, on, true, 1.2.3, null]").value == [
+        "1:30",
+        "2024-01-01",
+        "yes",
+        "on",
+        True,
+        "1.2.3",
+        None,
+    ]
 
 
-@pytest.mark.parametrize(("text", "usual"), [("1.0", "1"), ("1", "1"), ("1e21", "1e+21"), ("1.5", "1.5"), ("-0.0", "0")])
+@pytest.mark.parametrize(
+    ("text", "usual"), [("1.0", "1"), ("1", "1"), ("1e21", "1e+21"), ("1.5", "1.5"), ("-0.0", "0")]
+)
 def test_the_usual_spelling_is_what_is_left_of_a_number(text: str, usual: str) -> None:
     assert spelling(float(text) if set(text) & set(".e") else int(text)) == usual
 
 
-@pytest.mark.parametrize(("text", "read"), [
-    ("2024-01-01", "2024-01-01T00:00:00Z"), ("2001-1-1", "2001-01-01T00:00:00Z"), ("2000-02-29", "2000-02-29T00:00:00Z"),
-    ("2024-12-31", "2024-12-31T00:00:00Z"), ("2024-01-01 10:20:30", "a time"), ("2024-01-01T10:20:30Z", "a time"),
-])
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("2024-01-01", "2024-01-01T00:00:00Z"),
+        ("2001-1-1", "2001-01-01T00:00:00Z"),
+        ("2000-02-29", "2000-02-29T00:00:00Z"),
+        ("2024-12-31", "2024-12-31T00:00:00Z"),
+        ("2024-01-01 10:20:30", "a time"),
+        ("2024-01-01T10:20:30Z", "a time"),
+    ],
+)
 def test_a_date_is_its_text_and_knows_what_piper_takes_it_for(text: str, read: str) -> None:
     value = load(text).value
     assert isinstance(value, WrittenDate)
@@ -47,8 +86,22 @@ def test_a_date_is_its_text_and_knows_what_piper_takes_it_for(text: str, read: s
     assert type(str(value)) is str
 
 
-@pytest.mark.parametrize("text", ["2024-02-30", "2023-02-29", "1900-02-29", "2024-13-01", "2024-00-01", "2024-01-32",
-                                  "24-01-01", "2024-01", "12:30:45", "'2024-01-01'", "v2024-01-01"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-02-30",
+        "2023-02-29",
+        "1900-02-29",
+        "2024-13-01",
+        "2024-00-01",
+        "2024-01-32",
+        "24-01-01",
+        "2024-01",
+        "12:30:45",
+        "'2024-01-01'",
+        "v2024-01-01",
+    ],
+)
 def test_what_is_no_date_is_a_plain_text(text: str) -> None:
     assert type(load(text).value) is str
 

@@ -9,7 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towline import yaml_marks
-from towline.yaml_marks import Alias, Event, Located, Mapping, Mark, Node, Scalar, Sequence, YamlFault, descendants, load, outline, parse
+from towline.yaml_marks import (
+    Alias,
+    Event,
+    Located,
+    Mapping,
+    Mark,
+    Node,
+    Scalar,
+    Sequence,
+    YamlFault,
+    descendants,
+    load,
+    outline,
+    parse,
+)
 from towline.yaml_plain import plain
 
 TRICKY = """\
@@ -33,7 +47,13 @@ h: &e
 
 
 def scalars(text: str) -> list[Scalar]:
-    return [node for document in parse(text) if document.root for node in descendants(document.root) if isinstance(node, Scalar)]
+    return [
+        node
+        for document in parse(text)
+        if document.root
+        for node in descendants(document.root)
+        if isinstance(node, Scalar)
+    ]
 
 
 def value(text: str) -> Any:
@@ -58,7 +78,25 @@ def source(text: str, node: Node) -> str:
 
 def test_every_scalar_stands_where_its_marks_say() -> None:
     assert [source(TRICKY, node) for node in scalars(TRICKY)] == [
-        "a", "v", "b", '"c c"', "'q'", '"w\\n"', "e", "r", "😀", "é", "d", "|\n  one\n\n  two\n", "e", ">-\n  fold\n", "f", "g", "", "h", "",
+        "a",
+        "v",
+        "b",
+        '"c c"',
+        "'q'",
+        '"w\\n"',
+        "e",
+        "r",
+        "😀",
+        "é",
+        "d",
+        "|\n  one\n\n  two\n",
+        "e",
+        ">-\n  fold\n",
+        "f",
+        "g",
+        "",
+        "h",
+        "",
     ]
 
 
@@ -93,13 +131,23 @@ def test_only_the_first_document_of_a_stream_is_loaded() -> None:
 
 def test_documents_reach_from_their_dashes_to_their_end() -> None:
     text = "--- a\n...\n---\nb: [c]\n# end\n---\n"
-    assert [text[found.start.index : found.end.index] for found in parse(text)] == ["--- a\n...", "---\nb: [c]", "---"]
+    assert [text[found.start.index : found.end.index] for found in parse(text)] == [
+        "--- a\n...",
+        "---\nb: [c]",
+        "---",
+    ]
     assert parse(text)[2].root is None
 
 
 def test_block_collections_end_with_their_last_value_and_flow_ones_with_their_bracket() -> None:
     text = "a:\n  - {b: c}  # no\n  - d\n\n# end\n"
-    found = [source(text, node) for document in parse(text) if document.root for node in descendants(document.root) if isinstance(node, Mapping | Sequence)]
+    found = [
+        source(text, node)
+        for document in parse(text)
+        if document.root
+        for node in descendants(document.root)
+        if isinstance(node, Mapping | Sequence)
+    ]
     assert found == ["a:\n  - {b: c}  # no\n  - d", "- {b: c}  # no\n  - d", "{b: c}"]
 
 
@@ -109,25 +157,48 @@ def test_an_alias_is_no_scalar() -> None:
     assert document.root.pairs[1][1] == Alias("x", Mark(11, 2, 4), Mark(13, 2, 6), 6)
 
 
-@pytest.mark.parametrize("text", [
-    TRICKY, "\ufeff" + TRICKY, "- - a\n  - b\n-\n  - [c: d, {}]\n", "? a\n: b\n", "--- |+\n x\n\n\n...\n--- 'y'\n---\n", "a:\x85 b\u2028c: d",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        TRICKY,
+        "\ufeff" + TRICKY,
+        "- - a\n  - b\n-\n  - [c: d, {}]\n",
+        "? a\n: b\n",
+        "--- |+\n x\n\n\n...\n--- 'y'\n---\n",
+        "a:\x85 b\u2028c: d",
+    ],
+)
 def test_both_parsers_give_the_same_tree(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = parse(text)
     monkeypatch.setattr(yaml_marks, "_LOADER", yaml.SafeLoader)
     assert parse(text) == fast
 
 
-@pytest.mark.parametrize("text", ["a: [", "a: b: c", "\ta: 1", "a: 'x", "*x", "a: \x00", '"\\U00110000"', "{" * 300])
-def test_both_parsers_refuse_with_the_fault_of_their_own(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "text", ["a: [", "a: b: c", "\ta: 1", "a: 'x", "*x", "a: \x00", '"\\U00110000"', "{" * 300]
+)
+def test_both_parsers_refuse_with_the_fault_of_their_own(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert fault(text)
     monkeypatch.setattr(yaml_marks, "_LOADER", yaml.SafeLoader)
     assert fault(text)
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("yes", "yes"), ("true", True), ("~", None), ("0755", 493), ("1.10", 1.1), ("12:30:45", "12:30:45"), ("'12'", "12"), ('"true"', "true"), (".inf", math.inf),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("yes", "yes"),
+        ("true", True),
+        ("~", None),
+        ("0755", 493),
+        ("1.10", 1.1),
+        ("12:30:45", "12:30:45"),
+        ("'12'", "12"),
+        ('"true"', "true"),
+        (".inf", math.inf),
+    ],
+)
 def test_plain_scalars_mean_what_piper_takes_them_for(text: str, expected: object) -> None:
     assert value(f"k: {text}\n") == {"k": expected}
 
@@ -136,36 +207,77 @@ def test_not_a_number_is_a_float() -> None:
     assert math.isnan(value(".nan"))
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("!!str 12", "12"), ("!!int '5'", 5), ("!!float 5", 5.0), ("!!bool 'true'", True), ("!!null ''", None), ("!!binary aMOp", "hé"),
-    ("!own 12", "12"), ("! 12", "12"), ("!!timestamp 2020-01-01", "2020-01-01"), ("!own [1]", [1]),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("!!str 12", "12"),
+        ("!!int '5'", 5),
+        ("!!float 5", 5.0),
+        ("!!bool 'true'", True),
+        ("!!null ''", None),
+        ("!!binary aMOp", "hé"),
+        ("!own 12", "12"),
+        ("! 12", "12"),
+        ("!!timestamp 2020-01-01", "2020-01-01"),
+        ("!own [1]", [1]),
+    ],
+)
 def test_a_tag_decides_over_the_text(text: str, expected: object) -> None:
     found = value(text)
     assert (found, type(found)) == (expected, type(expected))
 
 
-@pytest.mark.parametrize("text", ["!!int x", "!!bool yes", "!!null x", "!!float x", "!!int 1.5", "!!binary '*'", "!!binary /w=="])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!int x",
+        "!!bool yes",
+        "!!null x",
+        "!!float x",
+        "!!int 1.5",
+        "!!binary '*'",
+        "!!binary /w==",
+    ],
+)
 def test_a_value_that_contradicts_its_tag_is_a_fault(text: str) -> None:
     assert fault(f"a:\n  {text}\n")[1] == 2
 
 
 def test_keys_are_text_as_written() -> None:
-    assert value("1: a\ntrue: b\n~: c\nno: d\n0x10: e\n2020-01-01: f\n") == {"1": "a", "true": "b", "~": "c", "no": "d", "0x10": "e", "2020-01-01": "f"}
+    assert value("1: a\ntrue: b\n~: c\nno: d\n0x10: e\n2020-01-01: f\n") == {
+        "1": "a",
+        "true": "b",
+        "~": "c",
+        "no": "d",
+        "0x10": "e",
+        "2020-01-01": "f",
+    }
 
 
-@pytest.mark.parametrize("text", ["a: 1\nb: 2\n'a': 3\n", "x: {a: 1,\n\n  a: 2}", '1: a\nb:\n"1": c'])
+@pytest.mark.parametrize(
+    "text", ["a: 1\nb: 2\n'a': 3\n", "x: {a: 1,\n\n  a: 2}", '1: a\nb:\n"1": c']
+)
 def test_a_key_that_stands_twice_is_a_fault_at_the_second(text: str) -> None:
     problem, line, _ = fault(text)
     assert "stands twice" in problem
     assert line == 3
 
 
-@pytest.mark.parametrize(("text", "place"), [
-    ("a: 1\n---\nb: 2\n", (2, 1)), ("---\na: 1\n---\n---\nb: 2\n", (4, 1)), ("---\n---\nb: 2\n", (2, 1)), ("a: 1\n...\nb: 2\n", (3, 1)),
-    ("{a: 1} {b: 2}", (1, 8)), ("a: 1\n--- {b\n", (3, 1)), ("a: 1\n---\n? [b]\n: 1\n", (2, 1)),
-])
-def test_where_something_stands_behind_the_first_document_is_said(text: str, place: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("a: 1\n---\nb: 2\n", (2, 1)),
+        ("---\na: 1\n---\n---\nb: 2\n", (4, 1)),
+        ("---\n---\nb: 2\n", (2, 1)),
+        ("a: 1\n...\nb: 2\n", (3, 1)),
+        ("{a: 1} {b: 2}", (1, 8)),
+        ("a: 1\n--- {b\n", (3, 1)),
+        ("a: 1\n---\n? [b]\n: 1\n", (2, 1)),
+    ],
+)
+def test_where_something_stands_behind_the_first_document_is_said(
+    text: str, place: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for loader in (yaml_marks._LOADER, yaml.SafeLoader):
         monkeypatch.setattr(yaml_marks, "_LOADER", loader)
         unread = yaml_marks.load(text).unread
@@ -173,7 +285,10 @@ def test_where_something_stands_behind_the_first_document_is_said(text: str, pla
         assert (unread.line, unread.column) == place
 
 
-@pytest.mark.parametrize("text", ["", "a: 1", "---\na: 1\n---\n", "a: 1\n...\n", "# one\n---\na: 1\n---\n# two\n", "---\n---\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "a: 1", "---\na: 1\n---\n", "a: 1\n...\n", "# one\n---\na: 1\n---\n# two\n", "---\n---\n"],
+)
 def test_nothing_stands_behind_a_first_document_that_is_followed_by_empty_ones(text: str) -> None:
     assert yaml_marks.load(text).unread is None
 
@@ -184,7 +299,13 @@ def test_a_collection_as_key_is_a_fault(text: str) -> None:
 
 
 def test_an_alias_repeats_what_its_nearest_anchor_holds() -> None:
-    assert value("a: &x {k: [1]}\nb: *x\nc: &x 2\nd: *x\n*x : e\n") == {"a": {"k": [1]}, "b": {"k": [1]}, "c": 2, "d": 2, "2": "e"}
+    assert value("a: &x {k: [1]}\nb: *x\nc: &x 2\nd: *x\n*x : e\n") == {
+        "a": {"k": [1]},
+        "b": {"k": [1]},
+        "c": 2,
+        "d": 2,
+        "2": "e",
+    }
 
 
 def test_expanded_aliases_are_not_shared() -> None:
@@ -193,13 +314,16 @@ def test_expanded_aliases_are_not_shared() -> None:
     assert found["a"] == {"k": 1}
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("- &x {a: 1, b: 2}\n- {<<: *x, b: 3}\n", {"a": 1, "b": 3}),
-    ("- &x {a: 1, b: 2}\n- {b: 3, <<: *x}\n", {"a": 1, "b": 3}),
-    ("- &x {a: 1}\n- {<<: [*x, {a: 2, c: 3}]}\n", {"a": 1, "c": 3}),
-    ("- &x {a: {d: 1}, <<: {e: 4}}\n- {a: 5, <<: *x}\n", {"a": 5, "e": 4}),
-    ("- 0\n- {'<<': 1}\n", {"<<": 1}),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("- &x {a: 1, b: 2}\n- {<<: *x, b: 3}\n", {"a": 1, "b": 3}),
+        ("- &x {a: 1, b: 2}\n- {b: 3, <<: *x}\n", {"a": 1, "b": 3}),
+        ("- &x {a: 1}\n- {<<: [*x, {a: 2, c: 3}]}\n", {"a": 1, "c": 3}),
+        ("- &x {a: {d: 1}, <<: {e: 4}}\n- {a: 5, <<: *x}\n", {"a": 5, "e": 4}),
+        ("- 0\n- {'<<': 1}\n", {"<<": 1}),
+    ],
+)
 def test_merge_keys_add_what_is_not_there(text: str, expected: object) -> None:
     assert value(text)[1] == expected
 
@@ -213,15 +337,39 @@ def test_marks_name_the_key_or_the_item_also_of_what_was_merged() -> None:
     marks = load("base: &b\n  k: 1\nlist:\n  - x\n  - y: 2\nuse:\n  <<: *b\n  z: 3\n").marks
     lines = {path: mark.line for path, mark in marks.items()}
     assert lines == {
-        (): 1, ("base",): 1, ("base", "k"): 2, ("list",): 3, ("list", 0): 4, ("list", 1): 5, ("list", 1, "y"): 5, ("use",): 6, ("use", "k"): 2, ("use", "z"): 8,
+        (): 1,
+        ("base",): 1,
+        ("base", "k"): 2,
+        ("list",): 3,
+        ("list", 0): 4,
+        ("list", 1): 5,
+        ("list", 1, "y"): 5,
+        ("use",): 6,
+        ("use", "k"): 2,
+        ("use", "z"): 8,
     }
 
 
-BOMB = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
-MERGED = "m0: &m0 {k: 1}\n" + "".join(f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}]}}\n" for n in range(1, 9))
+BOMB = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
+)
+MERGED = "m0: &m0 {k: 1}\n" + "".join(
+    f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}]}}\n" for n in range(1, 9)
+)
 
 
-@pytest.mark.parametrize("text", [BOMB, MERGED, "&a [*a]", "&a {b: *a}", "&a {<<: *a}", "&a {b: {<<: *a}, c: {<<: *a}}", "&a {<<: [*a, *a]}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOMB,
+        MERGED,
+        "&a [*a]",
+        "&a {b: *a}",
+        "&a {<<: *a}",
+        "&a {b: {<<: *a}, c: {<<: *a}}",
+        "&a {<<: [*a, *a]}",
+    ],
+)
 def test_what_aliases_multiply_is_bounded(text: str) -> None:
     assert fault(text)[0] == "aliases expand to too much"
 
@@ -239,15 +387,30 @@ def test_depth_nodes_and_size_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     assert fault("a" * 11)[0] == "longer than 10 characters"
 
 
-@pytest.mark.parametrize(("text", "line", "column"), [("a: 1\nb: [1\nc: 2\n", 3, 2), ("a: b\n c: d\n", 2, 3), ("a: *x\n", 1, 4), ("a: 1\nb: c\x07\n", 2, 5)])
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("a: 1\nb: [1\nc: 2\n", 3, 2),
+        ("a: b\n c: d\n", 2, 3),
+        ("a: *x\n", 1, 4),
+        ("a: 1\nb: c\x07\n", 2, 5),
+    ],
+)
 def test_a_fault_names_line_and_column(text: str, line: int, column: int) -> None:
     assert fault(text)[1:] == (line, column)
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8).filter(lambda text: isinstance(plain(text), str))  # PyYAML dumps 1e3 unquoted
+# PyYAML dumps 1e3 unquoted
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8).filter(
+    lambda text: isinstance(plain(text), str)
+)
 LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | TEXTS
 KEYS = st.text("abc: #'\"é😀-", min_size=1, max_size=4)
-TREES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=20)
+TREES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=20,
+)
 
 
 def text_of(tree: object) -> object:
@@ -257,8 +420,12 @@ def text_of(tree: object) -> object:
 
 
 @given(TREES, st.booleans(), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["", "\ufeff"]))
-def test_what_was_dumped_is_loaded_and_stands_where_its_marks_say(tree: object, flow: bool, newline: str, mark: str) -> None:  # noqa: FBT001 - drawn
-    dumped = yaml.safe_dump(tree, default_flow_style=flow, allow_unicode=True, width=1000).replace("\n", newline)
+def test_what_was_dumped_is_loaded_and_stands_where_its_marks_say(
+    tree: object, flow: bool, newline: str, mark: str
+) -> None:
+    dumped = yaml.safe_dump(tree, default_flow_style=flow, allow_unicode=True, width=1000).replace(
+        "\n", newline
+    )
     assert value(mark + dumped) == text_of(tree)
     for node in scalars(mark + dumped):
         piece = source(mark + dumped, node)
@@ -268,7 +435,9 @@ def test_what_was_dumped_is_loaded_and_stands_where_its_marks_say(tree: object, 
 @given(st.text("a:-?[]{}&*!|>'\"%@#, \n\t\\0123456789xeE+._<~\ufeff\x85", max_size=40))
 def test_any_text_loads_or_is_a_fault(text: str) -> None:
     try:
-        places = [mark.index for mark in load(text).marks.values()] + [found.end.index for found in parse(text)]
+        places = [mark.index for mark in load(text).marks.values()] + [
+            found.end.index for found in parse(text)
+        ]
     except YamlFault as caught:
         places = [caught.line - 1, caught.column - 1]
     assert all(0 <= place <= len(text) for place in places)
@@ -280,14 +449,28 @@ def test_a_comment_of_many_number_signs_takes_no_time() -> None:
     assert load("? a " + "# " * 5000 + "\n").value == {"a": None}
 
 
-@pytest.mark.parametrize("text", [TRICKY, "- - a\n  - {b: [c, &x d]}\n-\n  - *x\n---\n? {a: b}\n: |\n  c\n"])
+@pytest.mark.parametrize(
+    "text", [TRICKY, "- - a\n  - {b: [c, &x d]}\n-\n  - *x\n---\n? {a: b}\n: |\n  c\n"]
+)
 def test_a_nodes_number_is_that_of_its_event_in_the_outline(text: str) -> None:
     events: list[Event] = []
-    nodes = [node for document in parse(text, events) if document.root for node in descendants(document.root)]
+    nodes = [
+        node
+        for document in parse(text, events)
+        if document.root
+        for node in descendants(document.root)
+    ]
     assert events == list(outline(text))
-    kinds = {Scalar: "scalar", Mapping: "MappingStartEvent", Sequence: "SequenceStartEvent", Alias: "AliasEvent"}
+    kinds = {
+        Scalar: "scalar",
+        Mapping: "MappingStartEvent",
+        Sequence: "SequenceStartEvent",
+        Alias: "AliasEvent",
+    }
     assert [events[node.number].kind for node in nodes] == [kinds[type(node)] for node in nodes]
-    assert [events[node.number].value for node in nodes if isinstance(node, Scalar)] == [node.value for node in nodes if isinstance(node, Scalar)]
+    assert [events[node.number].value for node in nodes if isinstance(node, Scalar)] == [
+        node.value for node in nodes if isinstance(node, Scalar)
+    ]
 
 
 def test_the_outline_tells_style_anchor_and_tag_and_no_position() -> None:

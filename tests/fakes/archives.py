@@ -1,4 +1,6 @@
-"""The images of tests.fakes.images as files: OCI layouts and what `docker save` writes, old and new; and tar members of any kind."""
+"""The images of tests.fakes.images as files: OCI layouts and what `docker save` writes, old and
+new; and tar members of any kind.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ Member = tuple[tarfile.TarInfo, bytes]
 Images = Sequence[tuple[Sequence[str], ImageParts]]
 
 
-def member(name: str, data: bytes = b"", *, kind: bytes = tarfile.REGTYPE, link: str = "") -> Member:
+def member(
+    name: str, data: bytes = b"", *, kind: bytes = tarfile.REGTYPE, link: str = ""
+) -> Member:
     """One member of any kind."""
     info = tarfile.TarInfo(name)
     info.type, info.linkname, info.size = kind, link, len(data)
@@ -61,8 +65,13 @@ def old_save(images: Images) -> list[Member]:
             folder = digest_of(f"{number} {place}".encode()).removeprefix("sha256:")
             members.append(member(f"{folder}/", kind=tarfile.DIRTYPE))
             first = seen.setdefault(layer, folder)
-            members.append(member(f"{folder}/layer.tar", layer) if first == folder else
-                           member(f"{folder}/layer.tar", kind=tarfile.SYMTYPE, link=f"../{first}/layer.tar"))
+            members.append(
+                member(f"{folder}/layer.tar", layer)
+                if first == folder
+                else member(
+                    f"{folder}/layer.tar", kind=tarfile.SYMTYPE, link=f"../{first}/layer.tar"
+                )
+            )
             layers.append(f"{folder}/layer.tar")
         name = digest_of(config).removeprefix("sha256:") + ".json"
         members.append(member(name, config))
@@ -71,13 +80,19 @@ def old_save(images: Images) -> list[Member]:
 
 
 def new_save(images: Images, *, packed: bool) -> dict[str, bytes]:
-    """Docker from 25 on: a layout as well; `packed` as containerd's store keeps layers, else as Docker's own."""
+    """Docker from 25 on: a layout as well; `packed` as containerd's store keeps layers, else as
+    Docker's own.
+    """
     stored = [(names, image if packed else unpacked(image)) for names, image in images]
     files = layout([(name.rpartition(":")[2], image) for names, image in stored for name in names])
-    index = [{
-        "Config": _blob(digest_of(config_of(image))), "RepoTags": list(names),
-        "Layers": [_blob(layer["digest"]) for layer in json.loads(image.manifest)["layers"]],
-    } for names, image in stored]
+    index = [
+        {
+            "Config": _blob(digest_of(config_of(image))),
+            "RepoTags": list(names),
+            "Layers": [_blob(layer["digest"]) for layer in json.loads(image.manifest)["layers"]],
+        }
+        for names, image in stored
+    ]
     return {**files, "manifest.json": json.dumps(index).encode()}
 
 
@@ -85,9 +100,22 @@ def unpacked(image: ImageParts) -> ImageParts:
     """The image with its layers as plain tar."""
     manifest = json.loads(image.manifest)
     blobs = {digest_of(data): data for data in (*plain_layers(image), config_of(image))}
-    manifest["layers"] = [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest_of(data), "size": len(data)} for data in plain_layers(image)]
+    manifest["layers"] = [
+        {
+            "mediaType": "application/vnd.oci.image.layer.v1.tar",
+            "digest": digest_of(data),
+            "size": len(data),
+        }
+        for data in plain_layers(image)
+    ]
     body = json.dumps(manifest).encode()
-    return ImageParts(manifest=body, media_type=image.media_type, digest=digest_of(body), platform=image.platform, blobs=blobs)
+    return ImageParts(
+        manifest=body,
+        media_type=image.media_type,
+        digest=digest_of(body),
+        platform=image.platform,
+        blobs=blobs,
+    )
 
 
 def layout(images: Iterable[tuple[str, ImageParts]]) -> dict[str, bytes]:
@@ -95,10 +123,25 @@ def layout(images: Iterable[tuple[str, ImageParts]]) -> dict[str, bytes]:
     files, entries = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}, []
     for tag, image in images:
         for part in image.walk():
-            files |= {_blob(digest): data for digest, data in {**part.blobs, part.digest: part.manifest}.items()}
+            files |= {
+                _blob(digest): data
+                for digest, data in {**part.blobs, part.digest: part.manifest}.items()
+            }
         annotations = {"annotations": {"org.opencontainers.image.ref.name": tag}} if tag else {}
-        entries.append({"mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest), **annotations})
-    return {**files, "index.json": json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()}
+        entries.append(
+            {
+                "mediaType": image.media_type,
+                "digest": image.digest,
+                "size": len(image.manifest),
+                **annotations,
+            }
+        )
+    return {
+        **files,
+        "index.json": (
+            json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
+        ),
+    }
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> Path:

@@ -1,4 +1,6 @@
-"""A certificate authority for tests, made by openssl: roots, and what they sign for names of this machine."""
+"""A certificate authority for tests, made by openssl: roots, and what they sign for names of
+this machine.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ class Issued:
     key: Path
 
     def server(self, *, clients: Path | None = None) -> ssl.SSLContext:
-        """What a server speaks TLS with; with `clients`, only to those who show a certificate of that authority."""
+        """What a server speaks TLS with; with `clients`, only to those who show a certificate of
+        that authority.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key)
         if clients:
@@ -33,14 +37,44 @@ class Authority:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self.certificate, self._key = folder / f"{name}-ca.pem", folder / f"{name}-ca.key"
-        openssl("req", "-x509", *_NEW, "-days", "2", "-subj", f"/CN={name} authority", "-keyout", self._key, "-out", self.certificate)
+        openssl(
+            "req",
+            "-x509",
+            *_NEW,
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={name} authority",
+            "-keyout",
+            self._key,
+            "-out",
+            self.certificate,
+        )
 
     def issue(self, name: str, *, names: str = "DNS:localhost,IP:127.0.0.1") -> Issued:
         """A certificate for `names` (openssl's subjectAltName) and its key."""
         issued = Issued(certificate=self._folder / f"{name}.pem", key=self._folder / f"{name}.key")
-        openssl("req", "-x509", *_NEW, "-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}",
-                "-addext", "basicConstraints=critical,CA:FALSE", "-CA", self.certificate, "-CAkey", self._key,
-                "-keyout", issued.key, "-out", issued.certificate)
+        openssl(
+            "req",
+            "-x509",
+            *_NEW,
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={name}",
+            "-addext",
+            f"subjectAltName={names}",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-CA",
+            self.certificate,
+            "-CAkey",
+            self._key,
+            "-keyout",
+            issued.key,
+            "-out",
+            issued.certificate,
+        )
         return issued
 
 
@@ -52,4 +86,6 @@ def openssl(*arguments: str | Path) -> bytes:
     program = shutil.which("openssl")
     if not program:
         raise RuntimeError("openssl is not on PATH; install it: apt-get install openssl")
-    return subprocess.run([program, *map(str, arguments)], capture_output=True, check=True, timeout=300).stdout
+    return subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, check=True, timeout=300
+    ).stdout

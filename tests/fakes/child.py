@@ -1,4 +1,6 @@
-"""A real server program as a child process on loopback: started on a free port, waited for, ended; for the registry, Vault and SSH of the tests."""
+"""A real server program as a child process on loopback: started on a free port, waited for,
+ended; for the registry, Vault and SSH of the tests.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ _PATIENCE = 120.0  # nobody waits for so long unless something is broken
 
 
 class ChildServer:
-    """From start() to stop(); a kind of server says by `launch` how it starts on `port`, and by `answers` that it is up."""
+    """From start() to stop(); a kind of server says by `launch` how it starts on `port`, and by
+    `answers` that it is up.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,19 +39,30 @@ class ChildServer:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> Self:
-        """Start the program on a free port and wait until it answers; raises RuntimeError with the log's end."""
+        """Start the program on a free port and wait until it answers; raises RuntimeError with
+        the log's end.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        for _ in range(5):  # between the choice of a free port and its use another program may take it
+        # between the choice of a free port and its use another program may take it
+        for _ in range(5):
             self.port = free_port()
             if self._begins():
                 return self
-        raise RuntimeError(f"{type(self).__name__} did not come up: {self.log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
+        raise RuntimeError(
+            f"{type(self).__name__} did not come up:"
+            f" {self.log.read_text(encoding='utf-8', errors='replace')[-2000:]}"
+        )
 
     def restart(self) -> Self:
-        """End the program and start it again at the same place; raises RuntimeError if it does not come up."""
+        """End the program and start it again at the same place; raises RuntimeError if it does
+        not come up.
+        """
         self.stop()
         if not self._begins():
-            raise RuntimeError(f"{type(self).__name__} did not come up again: {self.log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
+            raise RuntimeError(
+                f"{type(self).__name__} did not come up again:"
+                f" {self.log.read_text(encoding='utf-8', errors='replace')[-2000:]}"
+            )
         return self
 
     def stop(self) -> None:
@@ -64,13 +79,29 @@ class ChildServer:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
-    def spawn(self, *words: str, environment: dict[str, str] | None = None, cwd: Path | None = None) -> subprocess.Popen[bytes]:
-        """What `launch` starts: in the folder unless `cwd` says otherwise, with `environment` (nothing) and its output in the log."""
+    def spawn(
+        self, *words: str, environment: dict[str, str] | None = None, cwd: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """What `launch` starts: in the folder unless `cwd` says otherwise, with `environment`
+        (nothing) and its output in the log.
+        """
         with self.log.open("ab") as log:
-            return subprocess.Popen(words, env=environment or {}, cwd=cwd or self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            return subprocess.Popen(
+                words,
+                env=environment or {},
+                cwd=cwd or self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     def _begins(self) -> bool:
         """Start the program on `port` and wait for it; False, and ended, if it does not come up."""

@@ -1,4 +1,6 @@
-"""A docker credential helper as a script: it answers from a table, and notes how it was called in `seen.json` beside it."""
+"""A docker credential helper as a script: it answers from a table, and notes how it was called
+in `seen.json` beside it.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,20 @@ print(json.dumps({{"ServerURL": server, "Username": known[server][0], "Secret": 
 """
 
 
-def install(folder: Path, name: str, known: Mapping[str, tuple[str, str]] | None = None, *, script: str = "") -> dict[str, str]:
-    """Write `docker-credential-<name>` that knows these servers, or is a shell script; give the environment that finds it."""
+def install(
+    folder: Path, name: str, known: Mapping[str, tuple[str, str]] | None = None, *, script: str = ""
+) -> dict[str, str]:
+    """Write `docker-credential-<name>` that knows these servers, or is a shell script; give the
+    environment that finds it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / f"docker-credential-{name}"
-    program.write_text(f"#!/bin/sh\n{script}\n" if script else _PROGRAM.format(python=sys.executable, known=dict(known or {}), seen=str(folder / "seen.json")))
+    program.write_text(
+        f"#!/bin/sh\n{script}\n"
+        if script
+        else _PROGRAM.format(
+            python=sys.executable, known=dict(known or {}), seen=str(folder / "seen.json")
+        )
+    )
     program.chmod(0o755)
     return {"PATH": f"{folder}:{os.defpath}"}

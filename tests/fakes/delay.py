@@ -1,4 +1,6 @@
-"""A line to a server on loopback that is as slow as a real one, and counts what passes: every request costs a round trip, bytes are not slowed."""
+"""A line to a server on loopback that is as slow as a real one, and counts what passes: every
+request costs a round trip, bytes are not slowed.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +16,34 @@ from tests.fakes.loop_thread import LoopThread
 
 _PIECE = 256 * 1024
 _AHEAD = 64
-_TLS, _NO_TLS = b"\x16", b"HTTP/1.0 400 Bad Request\r\n\r\nno TLS here\n"  # words, as Go's servers have them: many clients try a bare end again
+# words, as Go's servers have them: many clients try a bare end again
+_TLS, _NO_TLS = b"\x16", b"HTTP/1.0 400 Bad Request\r\n\r\nno TLS here\n"
 _KINDS = (
-    ("ping", r"/v2/?"), ("upload", r".*/blobs/uploads/.*"), ("blob", r".*/blobs/[^/]+"), ("manifest", r".*/manifests/[^/]+"), ("tags", r".*/tags/list"),
-    ("referrers", r".*/referrers/[^/]+"), ("token", r".*/token"), ("git", r".*/(?:info/refs|git-(?:upload|receive)-pack)"),
+    ("ping", r"/v2/?"),
+    ("upload", r".*/blobs/uploads/.*"),
+    ("blob", r".*/blobs/[^/]+"),
+    ("manifest", r".*/manifests/[^/]+"),
+    ("tags", r".*/tags/list"),
+    ("referrers", r".*/referrers/[^/]+"),
+    ("token", r".*/token"),
+    ("git", r".*/(?:info/refs|git-(?:upload|receive)-pack)"),
 )
 
 
 def kind_of(target: str) -> str:
-    """What a request's target is about, by its path: `ping`, `manifest`, `blob`, `upload`, `tags`, `referrers`, `token`, `git`, else `other`."""
+    """What a request's target is about, by its path: `ping`, `manifest`, `blob`, `upload`,
+    `tags`, `referrers`, `token`, `git`, else `other`.
+    """
     path = target.partition("?")[0]
     return next((kind for kind, pattern in _KINDS if re.fullmatch(pattern, path)), "other")
 
 
 class DelayProxy(LoopThread):
-    """Stands before `host` (`127.0.0.1:PORT`) from start() to stop(); `seconds` is the round trip, and may change while it runs.
+    """Stands before `host` (`127.0.0.1:PORT`) from start() to stop(); `seconds` is the round
+    trip, and may change while it runs.
 
-    Opening a connection costs one as well, as on a real line. Who tries TLS first is answered at once in plain words, so that a guess costs nothing.
+    Opening a connection costs one as well, as on a real line. Who tries TLS first is answered at
+    once in plain words, so that a guess costs nothing.
     """
 
     def __init__(self, host: str, *, seconds: float = 0.0) -> None:
@@ -63,15 +76,20 @@ class DelayProxy(LoopThread):
         return self
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=_PIECE, backlog=128)
+        server = await asyncio.start_server(
+            self._connected, "127.0.0.1", 0, limit=_PIECE, backlog=128
+        )
         self.port = server.sockets[0].getsockname()[1]
         self._up.set()
         await self._end.wait()
-        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:  # before the port is closed: asyncio loses what it is about to accept
+        # before the port is closed: asyncio loses what it is about to accept
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
             for way in self._ways:
                 way.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.sleep(0)  # what was accepted just now becomes a task in the loop's next turn, and what was closed hangs up in it
+            # what was accepted just now becomes a task in the loop's next turn, and what was closed
+            # hangs up in it
+            await asyncio.sleep(0)
         server.close()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -90,14 +108,24 @@ class DelayProxy(LoopThread):
             elif first:
                 await self._joined(first, opened + self.seconds, (reader, writer))
 
-    async def _joined(self, first: bytes, ready: float, client: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+    async def _joined(
+        self, first: bytes, ready: float, client: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    ) -> None:
         reader, writer = client
         answers, requests = await asyncio.open_connection(*self._upstream, limit=_PIECE)
         line: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_AHEAD)
-        ways = [asyncio.create_task(way) for way in (self._listen(first, ready, reader, line), self._deliver(line, requests), self._back(answers, writer))]
+        ways = [
+            asyncio.create_task(way)
+            for way in (
+                self._listen(first, ready, reader, line),
+                self._deliver(line, requests),
+                self._back(answers, writer),
+            )
+        ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            if not ways[2].done():  # the client has said all; what the server still has to say comes through
+            # the client has said all; what the server still has to say comes through
+            if not ways[2].done():
                 await asyncio.wait(ways[2:])
         finally:
             for way in ways:
@@ -105,7 +133,13 @@ class DelayProxy(LoopThread):
             requests.close()
             await asyncio.gather(*ways, return_exceptions=True)
 
-    async def _listen(self, first: bytes, ready: float, reader: asyncio.StreamReader, line: asyncio.Queue[tuple[float, bytes]]) -> None:
+    async def _listen(
+        self,
+        first: bytes,
+        ready: float,
+        reader: asyncio.StreamReader,
+        line: asyncio.Queue[tuple[float, bytes]],
+    ) -> None:
         """What the client sends, onto the line with the time at which it comes out."""
         requests, data = _Requests(), first
         while data:
@@ -115,7 +149,9 @@ class DelayProxy(LoopThread):
         await line.put((self._loop.time() + self.seconds, b""))
         await line.join()
 
-    async def _deliver(self, line: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
+    async def _deliver(
+        self, line: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter
+    ) -> None:
         while True:
             due, data = await line.get()
             if (left := due - self._loop.time()) > 0:
@@ -135,7 +171,9 @@ class DelayProxy(LoopThread):
 
 
 class _Requests:
-    """Finds the heads of requests in what one connection sends (RFC 9112): bodies by length or in chunks are passed over."""
+    """Finds the heads of requests in what one connection sends (RFC 9112): bodies by length or
+    in chunks are passed over.
+    """
 
     def __init__(self) -> None:
         self._line = b""
@@ -175,7 +213,12 @@ class _Requests:
 
     def _request(self) -> tuple[str, str]:
         method, target, *_ = self._head[0].split(" ")
-        fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in self._head[1:])}
+        fields = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in self._head[1:])
+        }
         chunked = "chunked" in fields.get("transfer-encoding", "").lower()
-        self._in, self._left = ("chunk", 0) if chunked else ("head", int(fields.get("content-length", "0")))
+        self._in, self._left = (
+            ("chunk", 0) if chunked else ("head", int(fields.get("content-length", "0")))
+        )
         return method, target

@@ -1,4 +1,6 @@
-"""A Docker daemon for tests, as far as exporting images goes: HTTP over a socket file, with the answers of the Engine API 1.43."""
+"""A Docker daemon for tests, as far as exporting images goes: HTTP over a socket file, with the
+answers of the Engine API 1.43.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,21 @@ _EXPORT = re.compile(r"/v[0-9.]+/images/(.+)/get")
 
 
 class DockerDaemon:
-    """Serves `images` (name -> the archive that `docker save` gives) on a socket in `folder`; `cut` ends exports after so many bytes."""
+    """Serves `images` (name -> the archive that `docker save` gives) on a socket in `folder`;
+    `cut` ends exports after so many bytes.
+    """
 
-    def __init__(self, folder: Path, images: dict[str, bytes], *, cut: int = 0, broken: bool = False) -> None:
+    def __init__(
+        self, folder: Path, images: dict[str, bytes], *, cut: int = 0, broken: bool = False
+    ) -> None:
         self.images = images
         self.asked: list[str] = []
         self.cut, self.broken = cut, broken
         self._path = folder / "docker.sock"
         self._server = _Server(str(self._path), self)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}
+        )
 
     @property
     def environ(self) -> dict[str, str]:
@@ -35,7 +43,12 @@ class DockerDaemon:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -58,7 +71,16 @@ class _Handler(BaseHTTPRequestHandler):
         daemon.asked.append(path)
         export = _EXPORT.fullmatch(path)
         if path == "/version":
-            self._answer(200, {"Version": "24.0.7", "ApiVersion": "1.43", "MinAPIVersion": "1.12", "Os": "linux", "Arch": "amd64"})
+            self._answer(
+                200,
+                {
+                    "Version": "24.0.7",
+                    "ApiVersion": "1.43",
+                    "MinAPIVersion": "1.12",
+                    "Os": "linux",
+                    "Arch": "amd64",
+                },
+            )
         elif export is None or daemon.broken:
             self._answer(500, {"message": "the storage driver is on fire"})
         elif export.group(1) not in daemon.images:
@@ -81,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for start in range(0, cut or len(archive), 10_000):
-            piece = archive[start:start + 10_000]
+            piece = archive[start : start + 10_000]
             self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
         if cut:
             self.close_connection = True

@@ -1,4 +1,8 @@
-"""A real Docker engine: the one that DOCKER_HOST or the usual socket leads to, else dockerd as a child process in a folder of its own. Nothing is pulled."""
+"""A real Docker engine: the one that DOCKER_HOST or the usual socket leads to, else dockerd as a
+child process in a folder of its own.
+
+Nothing is pulled.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +24,14 @@ import requests
 
 _USUAL = Path("/var/run/docker.sock")
 _PATIENCE = 60.0
-_NO_NETWORK = ("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false")  # the machine's own rules and devices stay as they are
+# the machine's own rules and devices stay as they are
+_NO_NETWORK = ("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false")
 
 
 class DockerEngine:
-    """An engine that answers; `own` where it was started here, without a bridge: its containers need the host's network."""
+    """An engine that answers; `own` where it was started here, without a bridge: its containers
+    need the host's network.
+    """
 
     def __init__(self, url: str, *, own: bool) -> None:
         self.url, self.own = url, own
@@ -45,7 +52,11 @@ class NoEngine(RuntimeError):
 
 def told(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that say where an engine is and how it is reached."""
-    return {name: environ[name] for name in ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH") if environ.get(name)}
+    return {
+        name: environ[name]
+        for name in ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+        if environ.get(name)
+    }
 
 
 @contextlib.contextmanager
@@ -60,25 +71,47 @@ def engine() -> Iterator[DockerEngine]:
         return
     program = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if os.geteuid() or not program:
-        raise NoEngine("no Docker engine here: set DOCKER_HOST, or install docker.io and run as root")
-    with TemporaryDirectory(prefix="towline-docker-") as folder, _started(program, Path(folder)) as started:
+        raise NoEngine(
+            "no Docker engine here: set DOCKER_HOST, or install docker.io and run as root"
+        )
+    with (
+        TemporaryDirectory(prefix="towline-docker-") as folder,
+        _started(program, Path(folder)) as started,
+    ):
         yield started
 
 
 @contextlib.contextmanager
 def _started(program: str, folder: Path) -> Iterator[DockerEngine]:
     (folder / "daemon.json").write_text("{}")  # not what the machine has in /etc
-    words = [program, f"--config-file={folder}/daemon.json", f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid",
-             f"--host=unix://{folder}/docker.sock", "--storage-driver=vfs", *_NO_NETWORK]
+    words = [
+        program,
+        f"--config-file={folder}/daemon.json",
+        f"--data-root={folder}/data",
+        f"--exec-root={folder}/exec",
+        f"--pidfile={folder}/pid",
+        f"--host=unix://{folder}/docker.sock",
+        "--storage-driver=vfs",
+        *_NO_NETWORK,
+    ]
     log = folder / "log"
     with log.open("wb") as written:
-        child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=written, stderr=written, env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"})
+        child = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=written,
+            env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
+        )
     try:
         found = DockerEngine(f"unix://{folder}/docker.sock", own=True)
         end = time.monotonic() + _PATIENCE
         while fault := _asked(found):
             if child.poll() is not None or time.monotonic() > end:
-                raise NoEngine(f"dockerd does not come up here ({fault}): {_complaint(log.read_text(errors='replace'))}")
+                raise NoEngine(
+                    f"dockerd does not come up here ({fault}):"
+                    f" {_complaint(log.read_text(errors='replace'))}"
+                )
             time.sleep(0.1)
         if fault := _tried(found):
             raise NoEngine(f"dockerd comes up here but takes no image: {fault}")
@@ -95,7 +128,9 @@ def _started(program: str, folder: Path) -> Iterator[DockerEngine]:
 
 
 def _tried(engine: DockerEngine) -> str:
-    """Why an image cannot be unpacked, as where the root of the machine is no mount of its own; empty where it can."""
+    """Why an image cannot be unpacked, as where the root of the machine is no mount of its own;
+    empty where it can.
+    """
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("empty"))
@@ -111,7 +146,14 @@ def _tried(engine: DockerEngine) -> str:
 def _complaint(log: str) -> str:
     """The line in which dockerd gives up, else its last one: a trace of its own may follow."""
     lines = log.splitlines() or ["it says nothing"]
-    return next((line for line in lines if line.startswith(("panic:", "failed to start")) or "level=fatal" in line), lines[-1])[:400]
+    return next(
+        (
+            line
+            for line in lines
+            if line.startswith(("panic:", "failed to start")) or "level=fatal" in line
+        ),
+        lines[-1],
+    )[:400]
 
 
 def _mounts(folder: Path) -> list[str]:
@@ -124,7 +166,8 @@ def _asked(engine: DockerEngine) -> str:
     """Why the engine does not answer; empty where it does."""
     path = engine.url.removeprefix("unix://")
     if path != engine.url:
-        with socket.socket(socket.AF_UNIX) as probe:  # docker's own client leaves its socket open where nobody listens
+        # docker's own client leaves its socket open where nobody listens
+        with socket.socket(socket.AF_UNIX) as probe:
             if fault := probe.connect_ex(path):
                 return os.strerror(fault)
     try:

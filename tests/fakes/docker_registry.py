@@ -1,4 +1,6 @@
-"""Debian's `docker-registry` (distribution 2.8) as a child process on loopback: the real server beside the fake one."""
+"""Debian's `docker-registry` (distribution 2.8) as a child process on loopback: the real server
+beside the fake one.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,22 @@ _PROGRAM = "docker-registry"
 
 
 class DockerRegistry(ChildServer):
-    """`docker-registry serve` with file storage in `folder` from start() to stop(); Basic credentials where a user name is given.
+    """`docker-registry serve` with file storage in `folder` from start() to stop(); Basic
+    credentials where a user name is given.
 
-    To be set before start(): `tls` and `clients`, what it speaks TLS with and the authority of the clients it lets in; `others`, more accounts by name.
+    To be set before start(): `tls` and `clients`, what it speaks TLS with and the authority of the
+    clients it lets in; `others`, more accounts by name.
     """
 
-    def __init__(self, folder: Path, *, username: str = "", password: str = "", token_realm: str = "", token_certificate: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        username: str = "",
+        password: str = "",
+        token_realm: str = "",
+        token_certificate: Path | None = None,
+    ) -> None:
         super().__init__(folder)
         self.username, self.password = username, password
         self.token_realm, self.token_certificate = token_realm, token_certificate
@@ -37,8 +49,19 @@ class DockerRegistry(ChildServer):
         return f"{'https' if self.tls else 'http'}://{self.host}"
 
     def manifest_digest(self, repository: str, tag: str) -> str:
-        """The digest that `tag` points to, read from the storage folder; empty where there is none."""
-        link = self._files / "repositories" / repository / "_manifests" / "tags" / tag / "current" / "link"
+        """The digest that `tag` points to, read from the storage folder; empty where there is
+        none.
+        """
+        link = (
+            self._files
+            / "repositories"
+            / repository
+            / "_manifests"
+            / "tags"
+            / tag
+            / "current"
+            / "link"
+        )
         return link.read_text(encoding="utf-8").strip() if link.is_file() else ""
 
     def blob(self, digest: str) -> bytes:
@@ -47,13 +70,19 @@ class DockerRegistry(ChildServer):
         return (self._files / "blobs" / algorithm / text[:2] / text / "data").read_bytes()
 
     def uploads(self) -> list[str]:
-        """The uploads that it still keeps, of all repositories; of a cancelled one the program itself leaves an empty folder."""
-        return sorted(begun.parent.name for begun in self._files.glob("repositories/**/_uploads/*/startedat"))
+        """The uploads that it still keeps, of all repositories; of a cancelled one the program
+        itself leaves an empty folder.
+        """
+        return sorted(
+            begun.parent.name for begun in self._files.glob("repositories/**/_uploads/*/startedat")
+        )
 
     def unpacked(self, digest: str) -> tuple[bytes, list[bytes]]:
         """The configuration and the unpacked layers of the image `digest`."""
         manifest = json.loads(self.blob(digest))
-        return self.blob(manifest["config"]["digest"]), [gzip.decompress(self.blob(layer["digest"])) for layer in manifest["layers"]]
+        return self.blob(manifest["config"]["digest"]), [
+            gzip.decompress(self.blob(layer["digest"])) for layer in manifest["layers"]
+        ]
 
     @property
     def _files(self) -> Path:
@@ -72,18 +101,33 @@ class DockerRegistry(ChildServer):
         config: dict[str, object] = {
             "version": "0.1",
             "log": {"level": "info", "accesslog": {"disabled": False}},
-            "storage": {"filesystem": {"rootdirectory": str(self.folder / "storage")}, "delete": {"enabled": True}},
+            "storage": {
+                "filesystem": {"rootdirectory": str(self.folder / "storage")},
+                "delete": {"enabled": True},
+            },
             "http": {"addr": self.host, "secret": "loopback"},
         }
         if self.tls:
-            tls = {"certificate": str(self.tls.certificate), "key": str(self.tls.key), **({"clientcas": [str(self.clients)]} if self.clients else {})}
+            tls = {
+                "certificate": str(self.tls.certificate),
+                "key": str(self.tls.key),
+                **({"clientcas": [str(self.clients)]} if self.clients else {}),
+            }
             config["http"] = {"addr": self.host, "secret": "loopback", "tls": tls}
         if self.token_realm:
-            token = {"realm": self.token_realm, "service": "docker-registry", "issuer": "tests", "rootcertbundle": str(self.token_certificate)}
+            token = {
+                "realm": self.token_realm,
+                "service": "docker-registry",
+                "issuer": "tests",
+                "rootcertbundle": str(self.token_certificate),
+            }
             config["auth"] = {"token": token}
         elif self.username:
             users, known = self.folder / "htpasswd", {self.username: self.password, **self.others}
-            lines = [f"{name}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n" for name, password in known.items()]
+            lines = [
+                f"{name}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n"
+                for name, password in known.items()
+            ]
             users.write_text("".join(lines), encoding="utf-8")
             config["auth"] = {"htpasswd": {"realm": "docker-registry", "path": str(users)}}
         return config

@@ -1,6 +1,8 @@
-"""A proxy before a registry that breaks one request, whichever is asked for: what a bad day on the way to any server looks like.
+"""A proxy before a registry that breaks one request, whichever is asked for: what a bad day on
+the way to any server looks like.
 
-The faults of `tests.fakes.serve` break what a server does by itself; those here change what passes between client and registry.
+The faults of `tests.fakes.serve` break what a server does by itself; those here change what passes
+between client and registry.
 """
 
 from __future__ import annotations
@@ -16,9 +18,20 @@ from dataclasses import dataclass, replace
 from typing import Protocol, Self
 from urllib.parse import parse_qs, quote, urlsplit
 
-from tests.fakes.serve import Answer, Corrupt, CutAnswer, CutRequest, LoopbackServer, Record, Request, Status
+from tests.fakes.serve import (
+    Answer,
+    Corrupt,
+    CutAnswer,
+    CutRequest,
+    LoopbackServer,
+    Record,
+    Request,
+    Status,
+)
 
-_OWN = frozenset({"connection", "content-length", "date", "host", "keep-alive", "server", "transfer-encoding"})
+_OWN = frozenset(
+    {"connection", "content-length", "date", "host", "keep-alive", "server", "transfer-encoding"}
+)
 _PATIENCE = 30.0
 STRANGER = "anything without a login"
 
@@ -32,14 +45,18 @@ class Late:
 
 @dataclass(frozen=True, kw_only=True)
 class Short:
-    """Fault: the last `by` bytes of the answer's body are gone, and its Content-Length knows nothing of them."""
+    """Fault: the last `by` bytes of the answer's body are gone, and its Content-Length knows
+    nothing of them.
+    """
 
     by: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorruptRequest:
-    """Fault: one byte of the request's body is flipped, counted from its start (negative: from its end)."""
+    """Fault: one byte of the request's body is flipped, counted from its start (negative: from
+    its end).
+    """
 
     at: int = 0
 
@@ -51,14 +68,18 @@ class Expired:
 
 @dataclass(frozen=True, kw_only=True)
 class Unseen:
-    """Fault: what this request stores is not there for the next `times` requests that need it (404), as on a registry that copies among its nodes."""
+    """Fault: what this request stores is not there for the next `times` requests that need it
+    (404), as on a registry that copies among its nodes.
+    """
 
     times: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Located:
-    """Fault: the Location of the answer in another `form`: `relative`, `absolute`, or `downgraded` (http, where the proxy speaks https)."""
+    """Fault: the Location of the answer in another `form`: `relative`, `absolute`, or
+    `downgraded` (http, where the proxy speaks https).
+    """
 
     form: str
 
@@ -70,12 +91,25 @@ class Moved:
     code: int = 307
 
 
-Fault = Status | CutAnswer | CutRequest | Corrupt | Late | Short | CorruptRequest | Expired | Unseen | Located | Moved
+Fault = (
+    Status
+    | CutAnswer
+    | CutRequest
+    | Corrupt
+    | Late
+    | Short
+    | CorruptRequest
+    | Expired
+    | Unseen
+    | Located
+    | Moved
+)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Position:
-    """A request by what it is about, not by when it comes: threads may change their order, and the same copy asks the same things.
+    """A request by what it is about, not by when it comes: threads may change their order, and
+    the same copy asks the same things.
 
     `nth` counts requests that are alike, from 0.
     """
@@ -89,7 +123,9 @@ class Position:
 
 
 def what_of(record: Record, upload: str = "") -> str:
-    """What a request is about: its path without what a server makes up for one upload, and the digest that it brings or asks for, or `upload` is for."""
+    """What a request is about: its path without what a server makes up for one upload, and the
+    digest that it brings or asks for, or `upload` is for.
+    """
     query = parse_qs(record.query)
     path = re.sub(r"(?<=/blobs/uploads/).+", "...", record.path)
     about = query.get("mount", query.get("digest", [""]))[0] or upload
@@ -113,14 +149,21 @@ Choose = Callable[[Position, Record], "Fault | None"]
 
 
 class FaultProxy(LoopbackServer):
-    """Passes everything on to `upstream`; `hit(position, fault)` breaks the one request at that position, `break_by` those that a function chooses.
+    """Passes everything on to `upstream`; `hit(position, fault)` breaks the one request at that
+    position, `break_by` those that a function chooses.
 
-    `sleep` is how `Late` waits; with `tls` the proxy speaks https. The registry's own address in Location and WWW-Authenticate becomes the proxy's.
-    Where the registry asks for logins, `login` makes all requests without one alike: which of several the client sends first is chance.
+    `sleep` is how `Late` waits; with `tls` the proxy speaks https. The registry's own address in
+    Location and WWW-Authenticate becomes the proxy's. Where the registry asks for logins, `login`
+    makes all requests without one alike: which of several the client sends first is chance.
     """
 
     def __init__(
-        self, upstream: Upstream, *, sleep: Callable[[float], None] = time.sleep, tls: ssl.SSLContext | None = None, login: bool = False,
+        self,
+        upstream: Upstream,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        tls: ssl.SSLContext | None = None,
+        login: bool = False,
     ) -> None:
         super().__init__()
         self._login = login
@@ -131,7 +174,9 @@ class FaultProxy(LoopbackServer):
 
     @property
     def positions(self) -> tuple[Position, ...]:
-        """The positions of all requests so far, in an order that does not depend on when they came."""
+        """The positions of all requests so far, in an order that does not depend on when they
+        came.
+        """
         return tuple(sorted(self.records))
 
     @property
@@ -160,7 +205,9 @@ class FaultProxy(LoopbackServer):
         self._begin(lambda found, _: fault if found == position else None)
 
     def break_by(self, choose: Choose) -> None:
-        """Break every request for which `choose` has a fault, from now on counted anew; it is asked about one after the other."""
+        """Break every request for which `choose` has a fault, from now on counted anew; it is
+        asked about one after the other.
+        """
         self._begin(choose)
 
     def _begin(self, choose: Choose | None) -> None:
@@ -198,14 +245,18 @@ class FaultProxy(LoopbackServer):
         return self._changed(answer, fault)
 
     def broken(self, request: Request) -> None:
-        """What had come of the request reaches the registry, and then the connection ends there as well."""
+        """What had come of the request reaches the registry, and then the connection ends there
+        as well.
+        """
         with self._open() as connection:
             self._send(connection, request, int(request.headers.get("content-length", "0")))
 
     # Faults
 
     def _choose(self, record: Record) -> Status | CutAnswer | CutRequest | Corrupt | None:
-        """The fault of this request, where the server itself performs it; the others are kept for `answer`."""
+        """The fault of this request, where the server itself performs it; the others are kept
+        for `answer`.
+        """
         with self._lock:
             position = self._position(record, self._counted)
             fault = self._by(position, record) if self._by else None
@@ -213,7 +264,9 @@ class FaultProxy(LoopbackServer):
                 return None
             self._struck = True
             if isinstance(fault, Moved):
-                return Status(code=fault.code, headers={"Location": f"{record.path}?{record.query}"})
+                return Status(
+                    code=fault.code, headers={"Location": f"{record.path}?{record.query}"}
+                )
             if isinstance(fault, CutAnswer):
                 self._untold.add(record.number)
             if isinstance(fault, Status | CutAnswer | CutRequest | Corrupt):
@@ -224,7 +277,10 @@ class FaultProxy(LoopbackServer):
     def _position(self, record: Record, counted: Counter[tuple[str, str]]) -> Position:
         """The position of the next request; `counted` are those before it."""
         upload = self._begun.get(_upload_in(record.path), "")
-        alike = record.method, STRANGER if self._login and not record.authorization else what_of(record, upload)
+        alike = (
+            record.method,
+            (STRANGER if self._login and not record.authorization else what_of(record, upload)),
+        )
         counted[alike] += 1
         return Position(method=alike[0], what=alike[1], nth=counted[alike] - 1)
 
@@ -242,15 +298,23 @@ class FaultProxy(LoopbackServer):
             self._unseen[stored or request.path] = times
 
     def _absent(self, request: Request) -> Answer | None:
-        """404 for what is not to be seen yet: asked for by name, or named by a manifest that is to be stored."""
+        """404 for what is not to be seen yet: asked for by name, or named by a manifest that is
+        to be stored.
+        """
         with self._lock:
             for digest, left in self._unseen.items():
-                named = request.method == "PUT" and "/manifests/" in request.path and digest.encode() in request.body
+                named = (
+                    request.method == "PUT"
+                    and "/manifests/" in request.path
+                    and digest.encode() in request.body
+                )
                 asked = request.method in ("GET", "HEAD") and request.path.endswith(digest)
                 if left and (named or asked):
                     self._unseen[digest] -= 1
                     code = b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"not seen yet"}]}'
-                    return Answer(status=404, headers={"Content-Type": "application/json"}, body=code)
+                    return Answer(
+                        status=404, headers={"Content-Type": "application/json"}, body=code
+                    )
         return None
 
     def _changed(self, answer: Answer, fault: Fault | None) -> Answer:
@@ -261,7 +325,9 @@ class FaultProxy(LoopbackServer):
             return answer
         parts = urlsplit(place)
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        base = {"relative": "", "absolute": self.url, "downgraded": f"http://{self.host}"}[fault.form]
+        base = {"relative": "", "absolute": self.url, "downgraded": f"http://{self.host}"}[
+            fault.form
+        ]
         return replace(answer, headers={**answer.headers, "Location": base + path})
 
     # The way to the registry
@@ -274,17 +340,32 @@ class FaultProxy(LoopbackServer):
             self._send(connection, request, len(request.body))
             got = connection.getresponse()
             body = got.read()
-            headers = {name: self._renamed(value) for name, value in got.headers.items() if name.lower() not in _OWN}
+            headers = {
+                name: self._renamed(value)
+                for name, value in got.headers.items()
+                if name.lower() not in _OWN
+            }
             if request.method == "HEAD" and "Content-Length" in got.headers:
                 headers["Content-Length"] = got.headers["Content-Length"]
             return Answer(status=got.status, headers=headers, body=body)
 
     def _send(self, connection: http.client.HTTPConnection, request: Request, size: int) -> None:
         query = self.requests[request.number].query
-        connection.putrequest(request.method, quote(request.path, safe="/:@") + (f"?{query}" if query else ""), skip_accept_encoding=True)
+        connection.putrequest(
+            request.method,
+            quote(request.path, safe="/:@") + (f"?{query}" if query else ""),
+            skip_accept_encoding=True,
+        )
         for name, value in request.headers.items():
             if name not in _OWN:
-                connection.putheader(name, "Bearer expired" if name == "authorization" and value in self._expired else value)
+                connection.putheader(
+                    name,
+                    (
+                        "Bearer expired"
+                        if name == "authorization" and value in self._expired
+                        else value
+                    ),
+                )
         if size or request.method in ("POST", "PUT", "PATCH"):
             connection.putheader("Content-Length", str(size))
         connection.endheaders(request.body or None)

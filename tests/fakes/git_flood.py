@@ -1,4 +1,6 @@
-"""A git server on loopback that sends without an end: `refs` (names of branches) or a `pack` (contents of files)."""
+"""A git server on loopback that sends without an end: `refs` (names of branches) or a `pack`
+(contents of files).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,13 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 _ID = b"a" * 40
-_CAPABLE = (b"version 2\n", b"agent=flood\n", b"ls-refs=unborn\n", b"fetch=shallow filter\n", b"object-format=sha1\n")
+_CAPABLE = (
+    b"version 2\n",
+    b"agent=flood\n",
+    b"ls-refs=unborn\n",
+    b"fetch=shallow filter\n",
+    b"object-format=sha1\n",
+)
 
 
 def _line(data: bytes) -> bytes:
@@ -21,13 +29,20 @@ def _line(data: bytes) -> bytes:
 def _references() -> Iterator[bytes]:
     number = 0
     while True:
-        yield b"".join(_line(_ID + b" refs/heads/" + b"x" * 900 + f"{number + one}\n".encode()) for one in range(1000))
+        yield b"".join(
+            _line(_ID + b" refs/heads/" + b"x" * 900 + f"{number + one}\n".encode())
+            for one in range(1000)
+        )
         number += 1000
 
 
 def _pack() -> Iterator[bytes]:
-    """One blob of a mebibyte again and again (gitformat-pack), each time as another one would be."""
-    yield _line(b"shallow-info\n") + _line(b"shallow " + _ID + b"\n") + b"0001" + _line(b"packfile\n")
+    """One blob of a mebibyte again and again (gitformat-pack), each time as another one would
+    be.
+    """
+    yield (
+        _line(b"shallow-info\n") + _line(b"shallow " + _ID + b"\n") + b"0001" + _line(b"packfile\n")
+    )
     yield from _side(b"PACK" + struct.pack(">II", 2, 3_000_000))
     block = os.urandom(1024 * 1024)
     size = len(block)
@@ -48,14 +63,23 @@ def _side(data: bytes) -> Iterator[bytes]:
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._begin("advertisement")
-        self.wfile.write(_line(b"# service=git-upload-pack\n") + b"0000" + b"".join(map(_line, _CAPABLE)) + b"0000")
+        self.wfile.write(
+            _line(b"# service=git-upload-pack\n")
+            + b"0000"
+            + b"".join(map(_line, _CAPABLE))
+            + b"0000"
+        )
 
     def do_POST(self) -> None:
         asked = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self._begin("result")
         endless: Iterator[bytes] = iter(())
         if b"ls-refs" in asked and self.server.kind == "pack":  # type: ignore[attr-defined]
-            self.wfile.write(_line(_ID + b" HEAD symref-target:refs/heads/main\n") + _line(_ID + b" refs/heads/main\n") + b"0000")
+            self.wfile.write(
+                _line(_ID + b" HEAD symref-target:refs/heads/main\n")
+                + _line(_ID + b" refs/heads/main\n")
+                + b"0000"
+            )
         else:
             endless = _references() if b"ls-refs" in asked else _pack()
         with contextlib.suppress(OSError):  # until git has had enough
@@ -77,7 +101,9 @@ def flooding(kind: str) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     server.kind = kind  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    ).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/a/b.git"
     finally:

@@ -1,4 +1,6 @@
-"""A git server on loopback: bare repositories served by the real `git http-backend` as CGI; for tests and the demo."""
+"""A git server on loopback: bare repositories served by the real `git http-backend` as CGI; for
+tests and the demo.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ _SETTINGS = """\
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """One request as the server saw it: body bytes both ways, the status (0: no whole answer), and whether a login came along."""
+    """One request as the server saw it: body bytes both ways, the status (0: no whole answer),
+    and whether a login came along.
+    """
 
     method: str
     path: str
@@ -51,22 +55,42 @@ class Exchange:
 
 
 class GitServer:
-    """Serves `<folder>/<name>.git` for each created repository on a free port of 127.0.0.1, with basic auth when a user is given, and TLS by `tls`."""
+    """Serves `<folder>/<name>.git` for each created repository on a free port of 127.0.0.1, with
+    basic auth when a user is given, and TLS by `tls`.
+    """
 
-    def __init__(self, folder: Path, username: str = "", password: str = "", *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        username: str = "",
+        password: str = "",
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.folder = folder
         self.requests: list[Exchange] = []
         self.fault: Fault | None = None
         self.environment = {
-            "PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "LC_ALL": "C",
-            "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_PROJECT_ROOT": str(folder), "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(folder),
+            "LC_ALL": "C",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_PROJECT_ROOT": str(folder),
+            "GIT_HTTP_EXPORT_ALL": "1",
         }
         folder.mkdir(parents=True, exist_ok=True)
         self.backend = _backend()
-        self.authorization = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode() if username else ""
+        self.authorization = (
+            "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+            if username
+            else ""
+        )
         self.tls = tls
         self._server = _Server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -84,29 +108,75 @@ class GitServer:
         """The address of the repository `name`."""
         return f"{self.origin}/{name}.git"
 
-    def create(self, name: str, files: Mapping[str, bytes | tuple[bytes, int]], branch: str = "main", *, form: str = "sha1") -> Path:
-        """Make a bare repository with one commit of `files` (content, or content and mode such as 0o755 or 0o120000); without files it is empty."""
+    def create(
+        self,
+        name: str,
+        files: Mapping[str, bytes | tuple[bytes, int]],
+        branch: str = "main",
+        *,
+        form: str = "sha1",
+    ) -> Path:
+        """Make a bare repository with one commit of `files` (content, or content and mode such
+        as 0o755 or 0o120000); without files it is empty.
+        """
         folder = self.folder / f"{name}.git"
-        self.git("init", "--quiet", "--bare", f"--initial-branch={branch}", f"--object-format={form}", "--template=", str(folder))
+        self.git(
+            "init",
+            "--quiet",
+            "--bare",
+            f"--initial-branch={branch}",
+            f"--object-format={form}",
+            "--template=",
+            str(folder),
+        )
         with (folder / "config").open("a") as config:
             config.write(_SETTINGS)
         if files:
             self._commit(folder, files, branch, message="Begin", tip="")
         return folder
 
-    def add(self, name: str, files: Mapping[str, bytes | tuple[bytes, int]], branch: str = "main", *, message: str = "Change") -> str:
-        """Commit `files` on top of `branch` in the bare repository itself, as another writer would have pushed it; gives the commit id."""
+    def add(
+        self,
+        name: str,
+        files: Mapping[str, bytes | tuple[bytes, int]],
+        branch: str = "main",
+        *,
+        message: str = "Change",
+    ) -> str:
+        """Commit `files` on top of `branch` in the bare repository itself, as another writer
+        would have pushed it; gives the commit id.
+        """
         folder = self.folder / f"{name}.git"
-        tip = self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}", repository=folder).strip()
+        tip = self.git(
+            "for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}", repository=folder
+        ).strip()
         return self._commit(folder, files, branch, message=message, tip=tip)
 
-    def _commit(self, folder: Path, files: Mapping[str, bytes | tuple[bytes, int]], branch: str, *, message: str, tip: str) -> str:
-        stream = f"commit refs/heads/{branch}\nmark :1\ncommitter {_IDENTITY}\ndata {len(message.encode())}\n{message}\n".encode()
+    def _commit(
+        self,
+        folder: Path,
+        files: Mapping[str, bytes | tuple[bytes, int]],
+        branch: str,
+        *,
+        message: str,
+        tip: str,
+    ) -> str:
+        stream = (
+            f"commit refs/heads/{branch}\nmark :1\ncommitter {_IDENTITY}\ndata"
+            f" {len(message.encode())}\n{message}\n".encode()
+        )
         stream += f"from {tip}\n".encode() if tip else b""
         for path, given in files.items():
             content, mode = given if isinstance(given, tuple) else (given, 0o644)
-            stream += f"M {mode if mode > 0o777 else mode | 0o100000:o} inline {path}\ndata {len(content)}\n".encode() + content + b"\n"
-        return self.git("fast-import", "--quiet", repository=folder, stdin=stream + b"get-mark :1\n").strip()
+            stream += (
+                f"M {mode if mode > 0o777 else mode | 0o100000:o} inline {path}\ndata"
+                f" {len(content)}\n".encode()
+                + content
+                + b"\n"
+            )
+        return self.git(
+            "fast-import", "--quiet", repository=folder, stdin=stream + b"get-mark :1\n"
+        ).strip()
 
     def hook(self, name: str, repository: str, script: str) -> Path:
         """Let the repository run a shell script as its hook `name`."""
@@ -119,7 +189,13 @@ class GitServer:
     def git(self, *words: str, repository: Path | None = None, stdin: bytes = b"") -> str:
         """Run git, in a repository of this server; gives its standard output."""
         place = [f"--git-dir={repository}"] if repository else []
-        done = subprocess.run(["git", *place, *words], input=stdin, capture_output=True, env=self.environment, check=False)
+        done = subprocess.run(
+            ["git", *place, *words],
+            input=stdin,
+            capture_output=True,
+            env=self.environment,
+            check=False,
+        )
         if done.returncode:
             raise RuntimeError(f"git {words[0]}: {done.stderr.decode(errors='replace')}")
         return done.stdout.decode(errors="surrogateescape")
@@ -134,7 +210,9 @@ class GitServer:
 
 @functools.cache
 def _backend() -> str:
-    folder = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
+    folder = subprocess.run(
+        ["git", "--exec-path"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     return str(Path(folder) / "git-http-backend")
 
 
@@ -150,7 +228,9 @@ class _Server(ThreadingHTTPServer):
         connection, address = super().get_request()
         return secured(connection, self.owner.tls), address
 
-    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+    def process_request(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
         assert isinstance(request, socket.socket)
         self._open.add(request)
         super().process_request(request, client_address)
@@ -166,7 +246,8 @@ class _Server(ThreadingHTTPServer):
     def server_close(self) -> None:
         for connection in list(self._open):
             try:
-                connection.shutdown(socket.SHUT_RDWR)  # its thread is waiting for a next request that will not come
+                # its thread is waiting for a next request that will not come
+                connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 continue
         super().server_close()
@@ -200,7 +281,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(body, fault, {}, b"a fault was asked for\n")
         elif isinstance(fault, str) and fault != "cut":
             self._answer(body, 302, {"Location": fault}, b"")
-        elif not hmac.compare_digest(self.headers.get("Authorization", "").encode() if owner.authorization else b"", owner.authorization.encode()):
+        elif not hmac.compare_digest(
+            self.headers.get("Authorization", "").encode() if owner.authorization else b"",
+            owner.authorization.encode(),
+        ):
             self._answer(body, 401, {"WWW-Authenticate": 'Basic realm="git"'}, b"log in\n")
         else:
             self._answer(body, *self._backend(body), cut=fault == "cut")
@@ -221,17 +305,36 @@ class _Handler(BaseHTTPRequestHandler):
         owner = self.server.owner
         parts = urlsplit(self.path)
         environment = owner.environment | {
-            "REQUEST_METHOD": self.command, "PATH_INFO": unquote(parts.path), "QUERY_STRING": parts.query, "REMOTE_ADDR": "127.0.0.1",
-            "CONTENT_TYPE": self.headers.get("Content-Type", ""), "CONTENT_LENGTH": str(len(body)),
-            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""), "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-            "REMOTE_USER": "someone" if owner.authorization else "", "GATEWAY_INTERFACE": "CGI/1.1", "SERVER_PROTOCOL": "HTTP/1.1",
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": unquote(parts.path),
+            "QUERY_STRING": parts.query,
+            "REMOTE_ADDR": "127.0.0.1",
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "REMOTE_USER": "someone" if owner.authorization else "",
+            "GATEWAY_INTERFACE": "CGI/1.1",
+            "SERVER_PROTOCOL": "HTTP/1.1",
         }
-        done = subprocess.run([owner.backend], input=body, capture_output=True, env=environment, check=False)
+        done = subprocess.run(
+            [owner.backend], input=body, capture_output=True, env=environment, check=False
+        )
         head, _, content = done.stdout.partition(b"\r\n\r\n")
-        headers = dict(line.split(": ", 1) for line in head.decode("latin-1").split("\r\n") if ": " in line)
+        headers = dict(
+            line.split(": ", 1) for line in head.decode("latin-1").split("\r\n") if ": " in line
+        )
         return int(headers.pop("Status", "200" if head else "500").split()[0]), headers, content
 
-    def _answer(self, body: bytes, status: int, headers: Mapping[str, str], content: bytes, *, cut: bool = False) -> None:
+    def _answer(
+        self,
+        body: bytes,
+        status: int,
+        headers: Mapping[str, str],
+        content: bytes,
+        *,
+        cut: bool = False,
+    ) -> None:
         sent = content[: len(content) // 2] if cut else content
         self._record(body, len(sent), 0 if cut else status)
         self.send_response(status)
@@ -243,5 +346,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = self.close_connection or cut
 
     def _record(self, body: bytes, sent: int, status: int) -> None:
-        self.server.owner.requests.append(Exchange(method=self.command, path=self.path, received=len(body), sent=sent, status=status,
-                                                   authorized="Authorization" in self.headers))
+        self.server.owner.requests.append(
+            Exchange(
+                method=self.command,
+                path=self.path,
+                received=len(body),
+                sent=sent,
+                status=status,
+                authorized="Authorization" in self.headers,
+            )
+        )

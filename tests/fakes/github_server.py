@@ -1,4 +1,6 @@
-"""As much of GitHub's API as a GitHub App needs to open a repository; it checks the App's JWT as GitHub does, signature and times."""
+"""As much of GitHub's API as a GitHub App needs to open a repository; it checks the App's JWT as
+GitHub does, signature and times.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,13 @@ APP, INSTALLATION = "4711", 99
 
 
 class GithubServer(LoopbackServer):
-    """One App with a key pair (the one called `pair`), installed for `owner/name`; `issued` and `revoked` are told each token, `tokens` are those that live."""
+    """One App with a key pair (the one called `pair`), installed for `owner/name`; `issued` and
+    `revoked` are told each token, `tokens` are those that live.
+    """
 
-    def __init__(self, folder: Path, *, owner: str = "team", name: str = "ops", pair: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, owner: str = "team", name: str = "ops", pair: str = ""
+    ) -> None:
         super().__init__()
         self.owner, self.name = owner, name
         self.tokens: set[str] = set()
@@ -50,16 +56,26 @@ class GithubServer(LoopbackServer):
             return self._revoke(credential)
         if fault := self._refusal(credential):
             return _answer(401, {"message": fault})
-        if (request.method, request.path) == ("GET", f"/repos/{self.owner}/{self.name}/installation"):
+        if (request.method, request.path) == (
+            "GET",
+            f"/repos/{self.owner}/{self.name}/installation",
+        ):
             return _answer(200, {"id": INSTALLATION, "app_id": int(APP)})
-        if (request.method, request.path) == ("POST", f"/app/installations/{INSTALLATION}/access_tokens"):
+        if (request.method, request.path) == (
+            "POST",
+            f"/app/installations/{INSTALLATION}/access_tokens",
+        ):
             return self._issue(json.loads(request.body))
         return _answer(404, {"message": "Not Found"})
 
     def _issue(self, wanted: dict[str, Any]) -> Answer:
         self.asked.append(wanted)
-        if wanted.get("repositories") != [self.name] or any(self.permissions.get(name) != value for name, value in wanted["permissions"].items()):
-            return _answer(422, {"message": "The permissions requested are not granted to this installation."})
+        if wanted.get("repositories") != [self.name] or any(
+            self.permissions.get(name) != value for name, value in wanted["permissions"].items()
+        ):
+            return _answer(
+                422, {"message": "The permissions requested are not granted to this installation."}
+            )
         token = f"ghs_{secrets.token_hex(18)}"
         self.tokens.add(token)
         self.issued(token)
@@ -78,8 +94,23 @@ class GithubServer(LoopbackServer):
         body, _, signature = rest.partition(".")
         file = self._key.parent / f"signature-{secrets.token_hex(4)}"
         file.write_bytes(_decoded(signature))
-        good = subprocess.run(["openssl", "dgst", "-sha256", "-verify", str(self._public), "-signature", str(file)], input=f"{head}.{body}".encode(),
-                              capture_output=True, check=False).returncode == 0
+        good = (
+            subprocess.run(
+                [
+                    "openssl",
+                    "dgst",
+                    "-sha256",
+                    "-verify",
+                    str(self._public),
+                    "-signature",
+                    str(file),
+                ],
+                input=f"{head}.{body}".encode(),
+                capture_output=True,
+                check=False,
+            ).returncode
+            == 0
+        )
         if not good or json.loads(_decoded(head)) != {"alg": "RS256", "typ": "JWT"}:
             return "A JSON web token could not be decoded"
         claims, now = json.loads(_decoded(body)), time.time()
@@ -87,7 +118,11 @@ class GithubServer(LoopbackServer):
             return "'Issuer' claim ('iss') must be an App"
         if not now - 120 < claims["iat"] <= now - 30:
             return "'Issued at' claim ('iat') must be in the past"
-        return "" if now < claims["exp"] <= now + 600 else "'Expiration time' claim ('exp') is too far in the future"
+        return (
+            ""
+            if now < claims["exp"] <= now + 600
+            else "'Expiration time' claim ('exp') is too far in the future"
+        )
 
 
 def _decoded(text: str) -> bytes:
@@ -95,7 +130,11 @@ def _decoded(text: str) -> bytes:
 
 
 def _answer(status: int, document: dict[str, Any]) -> Answer:
-    return Answer(status=status, headers={"Content-Type": "application/json; charset=utf-8"}, body=json.dumps(document).encode())
+    return Answer(
+        status=status,
+        headers={"Content-Type": "application/json; charset=utf-8"},
+        body=json.dumps(document).encode(),
+    )
 
 
 @functools.cache

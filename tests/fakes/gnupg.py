@@ -1,4 +1,6 @@
-"""A home of GnuPG with a key, for tests; its agent has ended when it is closed, and no command meets one that is about to end."""
+"""A home of GnuPG with a key, for tests; its agent has ended when it is closed, and no command
+meets one that is about to end.
+"""
 
 from __future__ import annotations
 

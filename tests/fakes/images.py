@@ -1,4 +1,6 @@
-"""Small images as data: real tar layers, real configurations, the same bytes for the same seed; and two ways to put them into a registry."""
+"""Small images as data: real tar layers, real configurations, the same bytes for the same seed;
+and two ways to put them into a registry.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,21 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-_OCI_CONFIG, _OCI_LAYER = "application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip"
-_DOCKER_CONFIG, _DOCKER_LAYER = "application/vnd.docker.container.image.v1+json", "application/vnd.docker.image.rootfs.diff.tar.gzip"
+_OCI_CONFIG, _OCI_LAYER = (
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+)
+_DOCKER_CONFIG, _DOCKER_LAYER = (
+    "application/vnd.docker.container.image.v1+json",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageParts:
-    """An image or an index: its manifest with media type and digest, the blobs by digest, and for an index its children in order."""
+    """An image or an index: its manifest with media type and digest, the blobs by digest, and
+    for an index its children in order.
+    """
 
     manifest: bytes
     media_type: str
@@ -47,67 +57,174 @@ class ImageParts:
 
 
 def make_image(
-    platform: str = "linux/amd64", *, files: Mapping[str, bytes] | None = None, size: int = 1024, layers: int = 1, seed: int = 0, docker: bool = False
+    platform: str = "linux/amd64",
+    *,
+    files: Mapping[str, bytes] | None = None,
+    size: int = 1024,
+    layers: int = 1,
+    seed: int = 0,
+    docker: bool = False,
 ) -> ImageParts:
-    """An image of `layers` layers; each holds `files`, or without them one file of `size` bytes that do not compress."""
-    contents = [files if files is not None else {f"layer-{number}": _noise(platform, seed, number, size)} for number in range(layers)]
+    """An image of `layers` layers; each holds `files`, or without them one file of `size` bytes
+    that do not compress.
+    """
+    contents = [
+        files if files is not None else {f"layer-{number}": _noise(platform, seed, number, size)}
+        for number in range(layers)
+    ]
     tars = [_tar(content) for content in contents]
     packed = [_pack(tar) for tar in tars]
-    config = _json({
-        **_platform(platform), "created": "2024-01-01T00:00:00Z", "config": {"Cmd": ["/layer-0"], "Labels": {"seed": str(seed)}},
-        "rootfs": {"type": "layers", "diff_ids": [digest_of(tar) for tar in tars]},
-        "history": [{"created": "2024-01-01T00:00:00Z", "created_by": f"layer {number}"} for number in range(layers)],
-    })
-    kind, config_kind, layer_kind = (DOCKER_MANIFEST, _DOCKER_CONFIG, _DOCKER_LAYER) if docker else (OCI_MANIFEST, _OCI_CONFIG, _OCI_LAYER)
-    manifest = _json({
-        "schemaVersion": 2, "mediaType": kind, "config": _descriptor(config_kind, config), "layers": [_descriptor(layer_kind, layer) for layer in packed],
-    })
+    config = _json(
+        {
+            **_platform(platform),
+            "created": "2024-01-01T00:00:00Z",
+            "config": {"Cmd": ["/layer-0"], "Labels": {"seed": str(seed)}},
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(tar) for tar in tars]},
+            "history": [
+                {"created": "2024-01-01T00:00:00Z", "created_by": f"layer {number}"}
+                for number in range(layers)
+            ],
+        }
+    )
+    kind, config_kind, layer_kind = (
+        (DOCKER_MANIFEST, _DOCKER_CONFIG, _DOCKER_LAYER)
+        if docker
+        else (OCI_MANIFEST, _OCI_CONFIG, _OCI_LAYER)
+    )
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": kind,
+            "config": _descriptor(config_kind, config),
+            "layers": [_descriptor(layer_kind, layer) for layer in packed],
+        }
+    )
     return ImageParts(
-        manifest=manifest, media_type=kind, digest=digest_of(manifest), platform=platform, blobs={digest_of(blob): blob for blob in [*packed, config]},
+        manifest=manifest,
+        media_type=kind,
+        digest=digest_of(manifest),
+        platform=platform,
+        blobs={digest_of(blob): blob for blob in [*packed, config]},
     )
 
 
 def make_index(
-    platforms: Sequence[str] = ("linux/amd64", "linux/arm64"), *, size: int = 1024, layers: int = 1, seed: int = 0, docker: bool = False
+    platforms: Sequence[str] = ("linux/amd64", "linux/arm64"),
+    *,
+    size: int = 1024,
+    layers: int = 1,
+    seed: int = 0,
+    docker: bool = False,
 ) -> ImageParts:
     """An index of one image per platform."""
-    return index_of([make_image(platform, size=size, layers=layers, seed=seed, docker=docker) for platform in platforms], docker=docker)
+    return index_of(
+        [
+            make_image(platform, size=size, layers=layers, seed=seed, docker=docker)
+            for platform in platforms
+        ],
+        docker=docker,
+    )
 
 
 def index_of(children: Sequence[ImageParts], *, docker: bool = False) -> ImageParts:
     """An index of these images or indexes."""
     kind = DOCKER_LIST if docker else OCI_INDEX
     entries = [
-        {**_descriptor(child.media_type, child.manifest), **({"platform": _platform(child.platform)} if child.platform else {})} for child in children
+        {
+            **_descriptor(child.media_type, child.manifest),
+            **({"platform": _platform(child.platform)} if child.platform else {}),
+        }
+        for child in children
     ]
     manifest = _json({"schemaVersion": 2, "mediaType": kind, "manifests": entries})
-    return ImageParts(manifest=manifest, media_type=kind, digest=digest_of(manifest), children=tuple(children))
+    return ImageParts(
+        manifest=manifest, media_type=kind, digest=digest_of(manifest), children=tuple(children)
+    )
 
 
-def make_attested(platforms: Sequence[str] = ("linux/amd64", "linux/arm64"), *, size: int = 1024) -> ImageParts:
-    """An index as BuildKit makes it: images, then for each of them its attestation, an image for no platform that an annotation ties to it."""
+def make_attested(
+    platforms: Sequence[str] = ("linux/amd64", "linux/arm64"), *, size: int = 1024
+) -> ImageParts:
+    """An index as BuildKit makes it: images, then for each of them its attestation, an image for
+    no platform that an annotation ties to it.
+    """
     images = [make_image(platform, size=size) for platform in platforms]
-    proofs = [make_image("unknown/unknown", files={"provenance.json": image.digest.encode()}) for image in images]
-    entries = [{**_descriptor(image.media_type, image.manifest), "platform": _platform(image.platform), "annotations": {"built": image.platform}}
-               for image in images]
-    entries += [{**_descriptor(proof.media_type, proof.manifest), "platform": _platform(proof.platform), "annotations": {
-        "vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image.digest}} for image, proof in zip(images, proofs, strict=True)]
-    manifest = _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries, "annotations": {"org.opencontainers.image.title": "größe"}})
-    return ImageParts(manifest=manifest, media_type=OCI_INDEX, digest=digest_of(manifest), children=(*images, *proofs))
+    proofs = [
+        make_image("unknown/unknown", files={"provenance.json": image.digest.encode()})
+        for image in images
+    ]
+    entries = [
+        {
+            **_descriptor(image.media_type, image.manifest),
+            "platform": _platform(image.platform),
+            "annotations": {"built": image.platform},
+        }
+        for image in images
+    ]
+    entries += [
+        {
+            **_descriptor(proof.media_type, proof.manifest),
+            "platform": _platform(proof.platform),
+            "annotations": {
+                "vnd.docker.reference.type": "attestation-manifest",
+                "vnd.docker.reference.digest": image.digest,
+            },
+        }
+        for image, proof in zip(images, proofs, strict=True)
+    ]
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_INDEX,
+            "manifests": entries,
+            "annotations": {"org.opencontainers.image.title": "größe"},
+        }
+    )
+    return ImageParts(
+        manifest=manifest,
+        media_type=OCI_INDEX,
+        digest=digest_of(manifest),
+        children=(*images, *proofs),
+    )
 
 
-def refer_to(subject: ImageParts, kind: str = "application/vnd.example.sbom", *, content: bytes = b"{}") -> ImageParts:
-    """What refers to an image: an artifact of one layer (image-spec 1.1, "Guidelines for Artifact Usage")."""
+def refer_to(
+    subject: ImageParts, kind: str = "application/vnd.example.sbom", *, content: bytes = b"{}"
+) -> ImageParts:
+    """What refers to an image: an artifact of one layer (image-spec 1.1, "Guidelines for
+    Artifact Usage").
+    """
     empty = b"{}"
-    manifest = _json({
-        "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": kind, "config": _descriptor("application/vnd.oci.empty.v1+json", empty),
-        "layers": [_descriptor(kind, content)], "subject": _descriptor(subject.media_type, subject.manifest), "annotations": {"example": kind},
-    })
-    return ImageParts(manifest=manifest, media_type=OCI_MANIFEST, digest=digest_of(manifest), blobs={digest_of(empty): empty, digest_of(content): content})
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": kind,
+            "config": _descriptor("application/vnd.oci.empty.v1+json", empty),
+            "layers": [_descriptor(kind, content)],
+            "subject": _descriptor(subject.media_type, subject.manifest),
+            "annotations": {"example": kind},
+        }
+    )
+    return ImageParts(
+        manifest=manifest,
+        media_type=OCI_MANIFEST,
+        digest=digest_of(manifest),
+        blobs={digest_of(empty): empty, digest_of(content): content},
+    )
 
 
-def put(parts: ImageParts, registry: FakeRegistry | str, repository: str, tag: str = "", *, login: tuple[str, str] | None = None) -> str:
-    """Put the whole image into a fake's storage, or push it to a registry's URL with Basic credentials; the digest comes back."""
+def put(
+    parts: ImageParts,
+    registry: FakeRegistry | str,
+    repository: str,
+    tag: str = "",
+    *,
+    login: tuple[str, str] | None = None,
+) -> str:
+    """Put the whole image into a fake's storage, or push it to a registry's URL with Basic
+    credentials; the digest comes back.
+    """
     if isinstance(registry, FakeRegistry):
         _store(parts, registry, repository, tag)
     else:
@@ -116,10 +233,16 @@ def put(parts: ImageParts, registry: FakeRegistry | str, repository: str, tag: s
 
 
 def missing(parts: ImageParts, registry: FakeRegistry, repository: str) -> tuple[str, ...]:
-    """The digests of `parts` that the repository's storage does not hold byte by byte; empty when all is there."""
+    """The digests of `parts` that the repository's storage does not hold byte by byte; empty
+    when all is there.
+    """
     held = registry.storage.get(repository)
     wanted = {**{part.digest: part.manifest for part in parts.walk()}, **parts.all_blobs()}
-    there = {**{digest: data for digest, (_, data) in held.manifests.items()}, **held.blobs} if held else {}
+    there = (
+        {**{digest: data for digest, (_, data) in held.manifests.items()}, **held.blobs}
+        if held
+        else {}
+    )
     return tuple(sorted(digest for digest, data in wanted.items() if there.get(digest) != data))
 
 
@@ -131,20 +254,44 @@ def _store(parts: ImageParts, registry: FakeRegistry, repository: str, tag: str)
         place.tags[tag] = parts.digest
 
 
-def _push(parts: ImageParts, url: str, repository: str, tag: str, login: tuple[str, str] | None) -> None:
-    headers = {"Authorization": "Basic " + base64.b64encode(":".join(login).encode()).decode()} if login else {}
+def _push(
+    parts: ImageParts, url: str, repository: str, tag: str, login: tuple[str, str] | None
+) -> None:
+    headers = (
+        {"Authorization": "Basic " + base64.b64encode(":".join(login).encode()).decode()}
+        if login
+        else {}
+    )
     with closing(HTTPConnection(urlsplit(url).netloc, timeout=60)) as connection:
         for digest, data in parts.all_blobs().items():
             opened = _send(connection, "POST", f"/v2/{repository}/blobs/uploads/", headers)
             place = urlsplit(opened.headers["Location"])
             query = f"{place.query}&digest={digest}" if place.query else f"digest={digest}"
-            _send(connection, "PUT", f"{place.path}?{query}", {**headers, "Content-Type": "application/octet-stream"}, data)
+            _send(
+                connection,
+                "PUT",
+                f"{place.path}?{query}",
+                {**headers, "Content-Type": "application/octet-stream"},
+                data,
+            )
         for part in parts.walk():
             reference = tag if tag and part is parts else part.digest
-            _send(connection, "PUT", f"/v2/{repository}/manifests/{reference}", {**headers, "Content-Type": part.media_type}, part.manifest)
+            _send(
+                connection,
+                "PUT",
+                f"/v2/{repository}/manifests/{reference}",
+                {**headers, "Content-Type": part.media_type},
+                part.manifest,
+            )
 
 
-def _send(connection: HTTPConnection, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> HTTPResponse:
+def _send(
+    connection: HTTPConnection,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    body: bytes = b"",
+) -> HTTPResponse:
     connection.request(method, target, body=body, headers=dict(headers))
     answer = connection.getresponse()
     text = answer.read()
@@ -184,4 +331,8 @@ def _descriptor(media_type: str, data: bytes) -> dict[str, object]:
 
 def _platform(platform: str) -> dict[str, str]:
     system, architecture, *variant = platform.split("/")
-    return {"os": system, "architecture": architecture, **({"variant": variant[0]} if variant else {})}
+    return {
+        "os": system,
+        "architecture": architecture,
+        **({"variant": variant[0]} if variant else {}),
+    }

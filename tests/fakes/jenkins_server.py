@@ -1,4 +1,6 @@
-"""As much of Jenkins as its credentials plugin's REST API for a secret text needs: users, permissions, crumbs and sessions as it has them."""
+"""As much of Jenkins as its credentials plugin's REST API for a secret text needs: users,
+permissions, crumbs and sessions as it has them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from tests.fakes.serve import Answer, LoopbackServer, Request
 
 TEXT = "org.jenkinsci.plugins.plaincredentials.impl.StringCredentialsImpl"
 LOGIN = "com.cloudbees.plugins.credentials.impl.UsernamePasswordCredentialsImpl"
-_PATH = re.compile(r"(?P<folder>(?:/job/[^/]+)*)/credentials/store/(?P<store>system|folder)/domain/(?P<domain>[^/]+)/credential/(?P<id>[^/]+)/config\.xml")
+_PATH = re.compile(
+    r"(?P<folder>(?:/job/[^/]+)*)/credentials/store/(?P<store>system|folder)/domain/(?P<domain>[^/]+)/credential/(?P<id>[^/]+)/config\.xml"
+)
 
 
 @dataclass(kw_only=True)
@@ -44,11 +48,15 @@ class _Sessions:
 
 
 class JenkinsServer(LoopbackServer):
-    """Credentials by folder (empty: Jenkins' own store), domain and id; `secrets` are all that a credential has had."""
+    """Credentials by folder (empty: Jenkins' own store), domain and id; `secrets` are all that a
+    credential has had.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.users = {"rotator": User(password="passw0rd-of-rotator", token="11-api-token-of-rotator")}
+        self.users = {
+            "rotator": User(password="passw0rd-of-rotator", token="11-api-token-of-rotator")
+        }
         self.held: dict[tuple[str, str, str], Held] = {}
         self.crumbs = True
         self._sessions = _Sessions()
@@ -70,7 +78,11 @@ class JenkinsServer(LoopbackServer):
         if held is None or not user.view:
             return Answer(status=404 if user.view else 403)
         if request.method == "GET":
-            return Answer(status=200, headers={"Content-Type": "application/xml"}, body=_xml(found["id"], held))
+            return Answer(
+                status=200,
+                headers={"Content-Type": "application/xml"},
+                body=_xml(found["id"], held),
+            )
         return self._update(request, user, held)
 
     def _update(self, request: Request, user: User, held: Held) -> Answer:
@@ -78,13 +90,18 @@ class JenkinsServer(LoopbackServer):
             return Answer(status=403, body=b"No valid crumb was included in the request")
         if not user.update:
             return Answer(status=403)
-        element = ET.fromstring(request.body.decode("latin-1"))  # as a servlet reads what does not say its encoding
+        # as a servlet reads what does not say its encoding
+        element = ET.fromstring(request.body.decode("latin-1"))
         if element.tag != held.kind:
             return Answer(status=500, body=b"A problem occurred while processing the request.")
         inner = element.find("secret")
         if inner is None or len(inner):
             return Answer(status=500)  # what is redacted is no secret
-        held.secret, held.description, held.scope = inner.text or "", element.findtext("description") or "", element.findtext("scope") or ""
+        held.secret, held.description, held.scope = (
+            inner.text or "",
+            element.findtext("description") or "",
+            element.findtext("scope") or "",
+        )
         held.more = element.findtext("more") or ""
         return Answer(status=200)
 
@@ -101,14 +118,26 @@ class JenkinsServer(LoopbackServer):
         number = len(self._sessions.crumbs)
         session, crumb = f"node0session{number}", f"{number:064x}"
         self._sessions.crumbs[session] = crumb
-        body: dict[str, Any] = {"_class": "hudson.security.csrf.DefaultCrumbIssuer", "crumb": crumb, "crumbRequestField": "Jenkins-Crumb"}
-        return Answer(status=200, headers={"Content-Type": "application/json", "Set-Cookie": f"JSESSIONID.abc={session}; Path=/; HttpOnly"},
-                      body=json.dumps(body).encode())
+        body: dict[str, Any] = {
+            "_class": "hudson.security.csrf.DefaultCrumbIssuer",
+            "crumb": crumb,
+            "crumbRequestField": "Jenkins-Crumb",
+        }
+        return Answer(
+            status=200,
+            headers={
+                "Content-Type": "application/json",
+                "Set-Cookie": f"JSESSIONID.abc={session}; Path=/; HttpOnly",
+            },
+            body=json.dumps(body).encode(),
+        )
 
     def _has_crumb(self, request: Request) -> bool:
         """Whether the crumb belongs to the session that comes with it."""
         session = re.search(r"JSESSIONID\.abc=(\w+)", request.headers.get("cookie", ""))
-        return session is not None and self._sessions.crumbs.get(session[1]) == request.headers.get("jenkins-crumb")
+        return session is not None and self._sessions.crumbs.get(session[1]) == request.headers.get(
+            "jenkins-crumb"
+        )
 
 
 def _basic(headers: Mapping[str, str]) -> tuple[str, str, str]:

@@ -18,16 +18,31 @@ class Issuer:
         folder.mkdir(parents=True, exist_ok=True)
         self.name = name
         self._key = folder / "issuer.key"
-        openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", self._key)
+        openssl(
+            "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", self._key
+        )
         self.public = openssl("pkey", "-in", self._key, "-pubout").decode()
 
     def token(self, *, lives: float = 600.0, **claims: object) -> str:
         """A token of these claims that is good for so many seconds."""
         now = time.time()
-        claims = {"iss": self.name, "iat": int(now) - 5, "nbf": int(now) - 5, "exp": int(now + lives), **claims}
-        signed = b".".join(_part(json.dumps(one).encode()) for one in ({"alg": "RS256", "typ": "JWT"}, claims))
-        signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", str(self._key)], input=signed, capture_output=True,
-                                   check=True, timeout=60).stdout
+        claims = {
+            "iss": self.name,
+            "iat": int(now) - 5,
+            "nbf": int(now) - 5,
+            "exp": int(now + lives),
+            **claims,
+        }
+        signed = b".".join(
+            _part(json.dumps(one).encode()) for one in ({"alg": "RS256", "typ": "JWT"}, claims)
+        )
+        signature = subprocess.run(
+            ["openssl", "dgst", "-sha256", "-sign", str(self._key)],
+            input=signed,
+            capture_output=True,
+            check=True,
+            timeout=60,
+        ).stdout
         return b".".join((signed, _part(signature))).decode()
 
 

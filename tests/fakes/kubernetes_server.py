@@ -1,4 +1,6 @@
-"""As much of a Kubernetes API server as Vault's login asks: it issues tokens of service accounts and reviews them (authentication.k8s.io/v1)."""
+"""As much of a Kubernetes API server as Vault's login asks: it issues tokens of service accounts
+and reviews them (authentication.k8s.io/v1).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _HEAD = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview"}
 
 
 class KubernetesServer(LoopbackServer):
-    """Knows the tokens that it has issued, until they end or their account is removed; `reviewer` may ask for reviews, nobody else."""
+    """Knows the tokens that it has issued, until they end or their account is removed;
+    `reviewer` may ask for reviews, nobody else.
+    """
 
     audience = "https://kubernetes.default.svc"
 
@@ -31,8 +35,14 @@ class KubernetesServer(LoopbackServer):
         """A token of a pod with that service account, which is there from now on."""
         user = f"system:serviceaccount:{namespace}:{name}"
         uid = self._accounts.setdefault(user, str(uuid.uuid4()))
-        account = {"namespace": namespace, "serviceaccount": {"name": name, "uid": uid}, "pod": {"name": "agent-1", "uid": str(uuid.uuid4())}}
-        token = self._issuer.token(lives=lives, sub=user, aud=[audience or self.audience], **{"kubernetes.io": account})
+        account = {
+            "namespace": namespace,
+            "serviceaccount": {"name": name, "uid": uid},
+            "pod": {"name": "agent-1", "uid": str(uuid.uuid4())},
+        }
+        token = self._issuer.token(
+            lives=lives, sub=user, aud=[audience or self.audience], **{"kubernetes.io": account}
+        )
         self._issued[token] = user
         return token
 
@@ -44,7 +54,12 @@ class KubernetesServer(LoopbackServer):
         """A review, for who may ask for one."""
         if (request.method, request.path) != ("POST", _REVIEWS):
             return _answer(404, {"kind": "Status", "code": 404})
-        if self._user(request.headers.get("authorization", "").removeprefix("Bearer "), [self.audience]) is None:
+        if (
+            self._user(
+                request.headers.get("authorization", "").removeprefix("Bearer "), [self.audience]
+            )
+            is None
+        ):
             return _answer(401, {"kind": "Status", "code": 401, "message": "Unauthorized"})
         review = json.loads(request.body)
         spec = review["spec"]
@@ -55,8 +70,16 @@ class KubernetesServer(LoopbackServer):
         user = self._user(token, wanted)
         if user is None:
             return {"authenticated": False, "error": "[invalid bearer token, token lookup failed]"}
-        groups = ["system:serviceaccounts", f"system:serviceaccounts:{user.split(':')[2]}", "system:authenticated"]
-        return {"authenticated": True, "user": {"username": user, "uid": self._accounts[user], "groups": groups}, "audiences": wanted}
+        groups = [
+            "system:serviceaccounts",
+            f"system:serviceaccounts:{user.split(':')[2]}",
+            "system:authenticated",
+        ]
+        return {
+            "authenticated": True,
+            "user": {"username": user, "uid": self._accounts[user], "groups": groups},
+            "audiences": wanted,
+        }
 
     def _user(self, token: str, wanted: list[str]) -> str | None:
         user = self._issued.get(token, "")
@@ -67,4 +90,6 @@ class KubernetesServer(LoopbackServer):
 
 
 def _answer(status: int, data: object) -> Answer:
-    return Answer(status=status, headers={"Content-Type": "application/json"}, body=json.dumps(data).encode())
+    return Answer(
+        status=status, headers={"Content-Type": "application/json"}, body=json.dumps(data).encode()
+    )

@@ -9,7 +9,9 @@ from typing import Self
 
 
 class LoopThread:
-    """Runs `_serve` in a thread; `_end` is set when it is to end, and `_ways` are the tasks of its connections."""
+    """Runs `_serve` in a thread; `_end` is set when it is to end, and `_ways` are the tasks of
+    its connections.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -30,7 +32,12 @@ class LoopThread:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def _run(self) -> None:

@@ -1,4 +1,6 @@
-"""A user whom the machine has no name for, as OpenShift gives one to each project: what runs as it, by a user namespace."""
+"""A user whom the machine has no name for, as OpenShift gives one to each project: what runs as
+it, by a user namespace.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ def missing() -> str:
 
 
 def stand_in(name: str, folder: Path) -> str:
-    """A folder, first on a PATH, in which the program `name` is the machine's own, run by that user."""
+    """A folder, first on a PATH, in which the program `name` is the machine's own, run by that
+    user.
+    """
     folder.mkdir(exist_ok=True)
     script = folder / name
     script.write_text(f'#!/bin/sh\nexec {" ".join(START)} {shutil.which(name)} "$@"\n')

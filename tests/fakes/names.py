@@ -1,4 +1,6 @@
-"""Names that only the tests know: what they resolve to, and the one server on loopback that stands behind all of them."""
+"""Names that only the tests know: what they resolve to, and the one server on loopback that
+stands behind all of them.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,15 @@ OUTSIDE = "93.184.216.34"
 
 
 class Names:
-    """While it holds, each of `known` is there: name to addresses, parted by blanks, none for a name that nobody knows.
+    """While it holds, each of `known` is there: name to addresses, parted by blanks, none for a
+    name that nobody knows.
 
     `asked` are the names resolved, `dialled` what was connected to.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, known: Mapping[str, str], *, port: int = 0) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, known: Mapping[str, str], *, port: int = 0
+    ) -> None:
         self.asked: list[str] = []
         self.dialled: list[str] = []
         self._known = {name: addresses.split() for name, addresses in known.items()}
@@ -36,12 +41,17 @@ class Names:
         self.asked.append(host)
         if not self._known[host]:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in self._known[host]]
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in self._known[host]
+        ]
 
     def connect(self, address: tuple[str, int], timeout: float) -> socket.socket:
         """To the server for a known name and for what it resolves to."""
         host = address[0]
-        if host not in self._known and not any(host in addresses for addresses in self._known.values()):
+        if host not in self._known and not any(
+            host in addresses for addresses in self._known.values()
+        ):
             return self._connect(address, timeout)
         self.dialled.append(host)
         return self._connect(("127.0.0.1", self._port), timeout)

@@ -1,4 +1,6 @@
-"""A forward proxy on loopback: tunnels (CONNECT) and absolute-form requests to hosts that it alone can find."""
+"""A forward proxy on loopback: tunnels (CONNECT) and absolute-form requests to hosts that it
+alone can find.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from urllib.parse import urlsplit
 
 
 class ProxyServer:
-    """Knows `hosts` (`name:port` to `127.0.0.1:port`); with `login` (`user:password`) it wants that first.
+    """Knows `hosts` (`name:port` to `127.0.0.1:port`); with `login` (`user:password`) it wants
+    that first.
 
     `lines` are the requests that it read, `heads` all that came with them.
     """
@@ -25,7 +28,9 @@ class ProxyServer:
         self.heads: list[str] = []
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.owner = self
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}
+        )
 
     @property
     def host(self) -> str:
@@ -70,14 +75,20 @@ class _Handler(socketserver.BaseRequestHandler):
         target = url if method == "CONNECT" else _place(url)
         status = self.server.owner.refusal(head, target)
         if status:
-            self.request.sendall(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+            self.request.sendall(
+                f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+            )
             return
         name, _, port = self.server.owner.hosts[target].partition(":")
         with socket.create_connection((name, int(port)), 10) as upstream:
             if method == "CONNECT":
                 self.request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
-                upstream.sendall(re.sub(r"(?i)\r\nproxy-authorization:[^\r]*", "", head).replace("\r\n", "\r\nConnection: close\r\n", 1).encode())
+                upstream.sendall(
+                    re.sub(r"(?i)\r\nproxy-authorization:[^\r]*", "", head)
+                    .replace("\r\n", "\r\nConnection: close\r\n", 1)
+                    .encode()
+                )
             upstream.sendall(rest)
             _splice(self.request, upstream)
 

@@ -1,4 +1,6 @@
-"""An HTTP/1.1 server on loopback for tests and the demo: it records every request, breaks where it is told to, and leaves nothing behind."""
+"""An HTTP/1.1 server on loopback for tests and the demo: it records every request, breaks where
+it is told to, and leaves nothing behind.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _PIECE, _PATIENCE = 64 * 1024, 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One request as the server saw it: `number` counts arrivals from 0, `authorization` is the scheme only, `status` 0 means never answered."""
+    """One request as the server saw it: `number` counts arrivals from 0, `authorization` is the
+    scheme only, `status` 0 means never answered.
+    """
 
     number: int
     method: str
@@ -39,7 +43,9 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A request to be answered: header names in lower case, repeated headers joined with a comma."""
+    """A request to be answered: header names in lower case, repeated headers joined with a
+    comma.
+    """
 
     number: int
     method: str
@@ -64,7 +70,9 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """Fault: answer so instead of handling the request; `early` answers and closes without reading the body."""
+    """Fault: answer so instead of handling the request; `early` answers and closes without
+    reading the body.
+    """
 
     code: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -74,21 +82,27 @@ class Status:
 
 @dataclass(frozen=True, kw_only=True)
 class CutAnswer:
-    """Fault: the request is performed, its answer ends after so many bytes of the body; None sends not even the head."""
+    """Fault: the request is performed, its answer ends after so many bytes of the body; None
+    sends not even the head.
+    """
 
     after: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class CutRequest:
-    """Fault: the connection ends when so many bytes of the request's body have come; the request is not performed."""
+    """Fault: the connection ends when so many bytes of the request's body have come; the request
+    is not performed.
+    """
 
     after: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Corrupt:
-    """Fault: one byte of the answer's body is flipped, counted from its start (negative: from its end)."""
+    """Fault: one byte of the answer's body is flipped, counted from its start (negative: from
+    its end).
+    """
 
     at: int = 0
 
@@ -117,7 +131,9 @@ def on(method: str, pattern: str, fault: Fault, *, times: int = 1) -> Chooser:
 
 
 class LoopbackServer:
-    """Serves `answer` on 127.0.0.1 from start() to stop(); a second start() takes the same port again."""
+    """Serves `answer` on 127.0.0.1 from start() to stop(); a second start() takes the same port
+    again.
+    """
 
     def __init__(self) -> None:
         self.fault: Chooser | None = None
@@ -147,7 +163,11 @@ class LoopbackServer:
 
     def seen(self, method: str, pattern: str = "") -> tuple[Record, ...]:
         """The requests of `method` whose path matches `pattern`."""
-        return tuple(record for record in self.requests if record.method == method and re.search(pattern, record.path))
+        return tuple(
+            record
+            for record in self.requests
+            if record.method == method and re.search(pattern, record.path)
+        )
 
     def count(self, method: str, pattern: str = "") -> int:
         """How many requests of `method` have a path that matches `pattern`."""
@@ -159,7 +179,9 @@ class LoopbackServer:
             self._records.clear()
 
     def settle(self) -> None:
-        """End every live connection and wait until nothing more is being handled; the port stays open."""
+        """End every live connection and wait until nothing more is being handled; the port stays
+        open.
+        """
         if self._listener:
             self._listener.settle()
 
@@ -167,12 +189,18 @@ class LoopbackServer:
         """Listen, and answer from threads."""
         self._listener = _Listener(("127.0.0.1", self.port), self)
         self.port = self._listener.server_address[1]
-        self._thread = threading.Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.02}, name=type(self).__name__)
+        self._thread = threading.Thread(
+            target=self._listener.serve_forever,
+            kwargs={"poll_interval": 0.02},
+            name=type(self).__name__,
+        )
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Close the port and every live connection and wait for the threads; raises RuntimeError when a handler had crashed."""
+        """Close the port and every live connection and wait for the threads; raises RuntimeError
+        when a handler had crashed.
+        """
         listener, thread, self._listener, self._thread = self._listener, self._thread, None, None
         if listener and thread:
             listener.shutdown()
@@ -181,12 +209,19 @@ class LoopbackServer:
             listener.server_close()
         crash, self._crash = self._crash, None
         if crash:
-            raise RuntimeError(f"{type(self).__name__} crashed while it handled a request") from crash
+            raise RuntimeError(
+                f"{type(self).__name__} crashed while it handled a request"
+            ) from crash
 
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def answer(self, request: Request) -> Answer:
@@ -199,19 +234,37 @@ class LoopbackServer:
     def arrived(self, handler: _Handler) -> tuple[Request, Record]:
         """The request as it is known before its body, noted in the records."""
         parts = urlsplit(handler.path)
-        headers = {name.lower(): ", ".join(handler.headers.get_all(name, [])) for name in handler.headers}
+        headers = {
+            name.lower(): ", ".join(handler.headers.get_all(name, [])) for name in handler.headers
+        }
         scheme = headers.get("authorization", "").partition(" ")[0]
         shown = {name: value for name, value in headers.items() if name != "authorization"}
         with self._guard:
             record = Record(
-                number=len(self._records), method=handler.command, path=unquote(parts.path), query=parts.query, authorization=scheme, headers=shown,
+                number=len(self._records),
+                method=handler.command,
+                path=unquote(parts.path),
+                query=parts.query,
+                authorization=scheme,
+                headers=shown,
             )
             self._records.append(record)
         query = parse_qs(parts.query, keep_blank_values=True)
-        return Request(number=record.number, method=record.method, path=record.path, query=query, headers=headers), record
+        return (
+            Request(
+                number=record.number,
+                method=record.method,
+                path=record.path,
+                query=query,
+                headers=headers,
+            ),
+            record,
+        )
 
     def note(self, record: Record) -> None:
-        """Replace the record of the same number; done before the answer leaves, so that whoever has the answer can see the record."""
+        """Replace the record of the same number; done before the answer leaves, so that whoever
+        has the answer can see the record.
+        """
         with self._guard:
             if record.number < len(self._records):
                 self._records[record.number] = record
@@ -226,7 +279,11 @@ class LoopbackServer:
             return self.answer(request)
         except Exception as crash:  # noqa: BLE001 - it must not be lost in a thread
             self.crashed(crash)
-            return Answer(status=500, headers={"Content-Type": "text/plain"}, body=traceback.format_exc().encode())
+            return Answer(
+                status=500,
+                headers={"Content-Type": "text/plain"},
+                body=traceback.format_exc().encode(),
+            )
 
 
 class _Listener(ThreadingHTTPServer):
@@ -276,7 +333,9 @@ class _Listener(ThreadingHTTPServer):
             self._live_guard.wait_for(lambda: not self._live, _PATIENCE)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A peer that went away is no news here; anything else is a fault of the fake, or of what chooses its faults."""
+        """A peer that went away is no news here; anything else is a fault of the fake, or of
+        what chooses its faults.
+        """
         crash = sys.exception()
         if crash is not None and not isinstance(crash, OSError):
             self.owner.crashed(crash)
@@ -303,7 +362,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             owner.broken(request)
             return
-        answer = Answer(status=fault.code, headers=fault.headers, body=fault.body) if isinstance(fault, Status) else owner.answer_or_crash(request)
+        answer = (
+            Answer(status=fault.code, headers=fault.headers, body=fault.body)
+            if isinstance(fault, Status)
+            else owner.answer_or_crash(request)
+        )
         self._send(answer, fault, record)
 
     do_HEAD = do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base class looks for these names
@@ -313,20 +376,32 @@ class _Handler(BaseHTTPRequestHandler):
         body = bytearray(b"" if self.command == "HEAD" else answer.body)
         if isinstance(fault, Corrupt) and -len(body) <= fault.at < len(body):
             body[fault.at] ^= 0xFF
-        self.close_connection |= isinstance(fault, CutAnswer) or (isinstance(fault, Status) and fault.early)
+        self.close_connection |= isinstance(fault, CutAnswer) or (
+            isinstance(fault, Status) and fault.early
+        )
         headers = {"Content-Length": str(len(answer.body)), **answer.headers}
         if self.close_connection and not isinstance(fault, CutAnswer):
             headers["Connection"] = "close"
         if answer.status == HTTPStatus.NO_CONTENT:
             headers.pop("Content-Length")
-        head = f"HTTP/1.1 {answer.status} {_reason(answer.status)}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
+        head = (
+            f"HTTP/1.1 {answer.status} {_reason(answer.status)}\r\n"
+            + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            + "\r\n"
+        )
         if isinstance(fault, CutAnswer):
-            head, body = (head, body[: fault.after]) if fault.after is not None else ("", bytearray())
-        self.server.owner.note(replace(record, status=answer.status if head else 0, bytes_out=len(body)))
+            head, body = (
+                (head, body[: fault.after]) if fault.after is not None else ("", bytearray())
+            )
+        self.server.owner.note(
+            replace(record, status=answer.status if head else 0, bytes_out=len(body))
+        )
         self.wfile.write(head.encode("latin-1") + body)
 
     def _read(self, body: bytearray, cut: int | None) -> bool:
-        """Read the request's body into `body`, at most `cut` bytes; whether all of it came and no cut was asked for."""
+        """Read the request's body into `body`, at most `cut` bytes; whether all of it came and
+        no cut was asked for.
+        """
         try:
             for piece in () if cut == 0 else self._pieces():
                 body += piece
@@ -357,9 +432,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def secured(connection: socket.socket, tls: ssl.SSLContext | None) -> socket.socket:
-    """The server's side of a connection, over TLS where that is wanted: whoever reads from it first shakes hands."""
+    """The server's side of a connection, over TLS where that is wanted: whoever reads from it
+    first shakes hands.
+    """
     with lost_closed():
-        return tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) if tls else connection
+        return (
+            tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            if tls
+            else connection
+        )
 
 
 def _reason(status: int) -> str:

@@ -1,4 +1,6 @@
-"""A slow line between a client and a server on loopback: so many bytes a second in all, whatever the connections and directions; and what went over it."""
+"""A slow line between a client and a server on loopback: so many bytes a second in all, whatever
+the connections and directions; and what went over it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ _PIECE, _BUFFER = 2 * 1024, 16 * 1024
 
 
 class SlowLine(LoopThread):
-    """Stands before `host` (`127.0.0.1:PORT`) from start() to stop(); `moved` bytes of the clients have come to the server, and of it to them."""
+    """Stands before `host` (`127.0.0.1:PORT`) from start() to stop(); `moved` bytes of the
+    clients have come to the server, and of it to them.
+    """
 
     def __init__(self, host: str, *, rate: int) -> None:
         super().__init__()
@@ -20,7 +24,8 @@ class SlowLine(LoopThread):
         self.moved = 0
         self._upstream = host.rpartition(":")[0], int(host.rpartition(":")[2])
         self._listener = socket.socket()
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)  # what is not on the line yet stays with who sends it
+        # what is not on the line yet stays with who sends it
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(128)
         self.port = self._listener.getsockname()[1]
@@ -42,13 +47,16 @@ class SlowLine(LoopThread):
         await asyncio.gather(*self._ways, return_exceptions=True)
 
     def _accept(self) -> None:
-        """Take a connection, which nothing can get lost of in between: a task of asyncio that is cancelled drops what it was just given."""
+        """Take a connection, which nothing can get lost of in between: a task of asyncio that is
+        cancelled drops what it was just given.
+        """
         with contextlib.suppress(OSError):  # the client went away
             client, _ = self._listener.accept()
             client.setblocking(False)
             way = self._loop.create_task(self._pass(client))
             self._ways.add(way)
-            way.add_done_callback(lambda _: client.close())  # one that is cancelled before it has begun closes nothing itself
+            # one that is cancelled before it has begun closes nothing itself
+            way.add_done_callback(lambda _: client.close())
             way.add_done_callback(self._ways.discard)
 
     async def _pass(self, client: socket.socket) -> None:
@@ -58,7 +66,10 @@ class SlowLine(LoopThread):
             server.setblocking(False)
             with contextlib.suppress(OSError):
                 await self._loop.sock_connect(server, self._upstream)
-                ways = [asyncio.create_task(self._carry(*pair)) for pair in ((client, server), (server, client))]
+                ways = [
+                    asyncio.create_task(self._carry(*pair))
+                    for pair in ((client, server), (server, client))
+                ]
                 try:
                     await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
                 finally:

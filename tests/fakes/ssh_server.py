@@ -1,4 +1,7 @@
-"""A real OpenSSH server on loopback whose keys may run nothing but git; for tests. Where the machine has none, `missing()` says so."""
+"""A real OpenSSH server on loopback whose keys may run nothing but git; for tests.
+
+Where the machine has none, `missing()` says so.
+"""
 
 from __future__ import annotations
 
@@ -57,14 +60,31 @@ def _separation() -> str:
 
 
 def make_key(path: Path, *, passphrase: str = "", kind: str = "ed25519", form: str = "") -> str:
-    """A new private key at `path` (its public half beside it); gives its text. `form` is that of `ssh-keygen -m`."""
-    words = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "test", "-f", str(path), *(["-m", form] if form else [])]
+    """A new private key at `path` (its public half beside it); gives its text.
+
+    `form` is that of `ssh-keygen -m`.
+    """
+    words = [
+        "ssh-keygen",
+        "-q",
+        "-t",
+        kind,
+        "-N",
+        passphrase,
+        "-C",
+        "test",
+        "-f",
+        str(path),
+        *(["-m", form] if form else []),
+    ]
     subprocess.run(words, check=True, capture_output=True)
     return path.read_text()
 
 
 class SshServer(ChildServer):
-    """Serves any repository of this machine to the owner of `private`, under this user's name; protocol 2 only with `modern`."""
+    """Serves any repository of this machine to the owner of `private`, under this user's name;
+    protocol 2 only with `modern`.
+    """
 
     def __init__(self, folder: Path, *, modern: bool = True) -> None:
         super().__init__(folder)
@@ -81,7 +101,9 @@ class SshServer(ChildServer):
         config, program = self.folder / "config", _program()
         config.write_text(_CONFIG.format(port=self.port, folder=self.folder, more=self._more))
         assert program
-        return self.spawn(program, "-D", "-e", "-f", str(config), environment=dict(os.environ), cwd=Path("/"))
+        return self.spawn(
+            program, "-D", "-e", "-f", str(config), environment=dict(os.environ), cwd=Path("/")
+        )
 
     def answers(self) -> bool:
         """Whether it takes connections."""

@@ -11,12 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.archives import config_of, layout, new_save, old_save, plain_layers, tar, tar_of, unpacked, write
+from tests.fakes.archives import (
+    config_of,
+    layout,
+    new_save,
+    old_save,
+    plain_layers,
+    tar,
+    tar_of,
+    unpacked,
+    write,
+)
 from tests.fakes.images import make_image, make_index
 from tests.fakes.registry import digest_of
 
 SKOPEO = shutil.which("skopeo")
-needs_skopeo = pytest.mark.skipif(SKOPEO is None, reason="no skopeo: install it to see that it reads the archives of the tests")
+needs_skopeo = pytest.mark.skipif(
+    SKOPEO is None, reason="no skopeo: install it to see that it reads the archives of the tests"
+)
 
 
 def names(data: bytes) -> list[tuple[str, bytes]]:
@@ -50,10 +62,18 @@ def test_unpacking_an_image_keeps_its_configuration() -> None:
 @pytest.mark.parametrize("shape", ["old", "new", "layout"])
 def test_skopeo_reads_them(shape: str, tmp_path: Path) -> None:
     image = make_image(layers=2)
-    data = {"old": tar(old_save([(["app:1"], image)])), "new": tar_of(new_save([(["app:1"], image)], packed=False)), "layout": b""}[shape]
+    data = {
+        "old": tar(old_save([(["app:1"], image)])),
+        "new": tar_of(new_save([(["app:1"], image)], packed=False)),
+        "layout": b"",
+    }[shape]
     (tmp_path / "app.tar").write_bytes(data)
     write(tmp_path / "app", layout([("1", make_index())]))
-    place = f"oci:{tmp_path}/app:1" if shape == "layout" else f"docker-archive:{tmp_path}/app.tar:app:1"
-    inspected = subprocess.run([str(SKOPEO), "inspect", place], capture_output=True, text=True, check=False)
+    place = (
+        f"oci:{tmp_path}/app:1" if shape == "layout" else f"docker-archive:{tmp_path}/app.tar:app:1"
+    )
+    inspected = subprocess.run(
+        [str(SKOPEO), "inspect", place], capture_output=True, text=True, check=False
+    )
     assert inspected.returncode == 0, inspected.stderr
     assert json.loads(inspected.stdout)["Os"] == "linux"

@@ -17,12 +17,17 @@ from tests.fakes.images import make_index, missing, put
 from tests.fakes.registry import FakeRegistry
 
 STREAM = (
-    b"GET /v2/ HTTP/1.1\r\nHost: h\r\n\r\n"
-    b"PUT /v2/a/blobs/uploads/1?digest=d HTTP/1.1\r\nContent-Length: 5\r\n\r\n\r\n\r\n\n"
-    b"PATCH /v2/a/blobs/uploads/2 HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\n\r\n\r\r\n1\r\nz\r\n0\r\nTrailer: t\r\n\r\n"
-    b"HEAD /v2/a/manifests/1 HTTP/1.1\r\n\r\n"
+    b"GET /v2/ HTTP/1.1\r\nHost: h\r\n\r\nPUT /v2/a/blobs/uploads/1?digest=d"
+    b" HTTP/1.1\r\nContent-Length: 5\r\n\r\n\r\n\r\n\nPATCH /v2/a/blobs/uploads/2"
+    b" HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\n\r\n\r\r\n1\r\nz\r\n0\r\nTrailer:"
+    b" t\r\n\r\nHEAD /v2/a/manifests/1 HTTP/1.1\r\n\r\n"
 )
-FOUND = [("GET", "/v2/"), ("PUT", "/v2/a/blobs/uploads/1?digest=d"), ("PATCH", "/v2/a/blobs/uploads/2"), ("HEAD", "/v2/a/manifests/1")]
+FOUND = [
+    ("GET", "/v2/"),
+    ("PUT", "/v2/a/blobs/uploads/1?digest=d"),
+    ("PATCH", "/v2/a/blobs/uploads/2"),
+    ("HEAD", "/v2/a/manifests/1"),
+]
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64, len(STREAM)])
@@ -32,11 +37,19 @@ def test_heads_are_found_however_the_bytes_are_cut(size: int) -> None:
     assert list(itertools.chain.from_iterable(map(requests.feed, pieces))) == FOUND
 
 
-@pytest.mark.parametrize(("target", "kind"), [
-    ("/v2/", "ping"), ("/v2/team/app/manifests/1", "manifest"), ("/v2/app/blobs/sha256:00", "blob"),
-    ("/v2/app/blobs/uploads/?mount=a&from=b/blobs/c", "upload"),
-    ("/v2/app/blobs/uploads/1-2", "upload"), ("/token?scope=repository:a:pull", "token"), ("/ops.git/info/refs?service=git-upload-pack", "git"), ("/", "other"),
-])
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("/v2/", "ping"),
+        ("/v2/team/app/manifests/1", "manifest"),
+        ("/v2/app/blobs/sha256:00", "blob"),
+        ("/v2/app/blobs/uploads/?mount=a&from=b/blobs/c", "upload"),
+        ("/v2/app/blobs/uploads/1-2", "upload"),
+        ("/token?scope=repository:a:pull", "token"),
+        ("/ops.git/info/refs?service=git-upload-pack", "git"),
+        ("/", "other"),
+    ],
+)
 def test_a_target_tells_its_kind(target: str, kind: str) -> None:
     assert kind_of(target) == kind
 
@@ -51,7 +64,11 @@ def test_an_image_passes_whole_and_every_request_is_counted() -> None:
 
 
 def test_each_request_waits_for_one_round_trip_and_so_does_the_connection() -> None:
-    with FakeRegistry() as registry, DelayProxy(registry.host, seconds=0.02) as line, closing(http.client.HTTPConnection(line.host, timeout=60)) as client:
+    with (
+        FakeRegistry() as registry,
+        DelayProxy(registry.host, seconds=0.02) as line,
+        closing(http.client.HTTPConnection(line.host, timeout=60)) as client,
+    ):
         began = time.monotonic()
         for _ in range(3):
             client.request("GET", "/v2/")
@@ -61,14 +78,22 @@ def test_each_request_waits_for_one_round_trip_and_so_does_the_connection() -> N
 
 
 def test_who_tries_tls_first_is_told_at_once_that_there_is_none() -> None:
-    with FakeRegistry() as registry, DelayProxy(registry.host, seconds=60.0) as line, socket.create_connection(("127.0.0.1", line.port), 10) as plain:
+    with (
+        FakeRegistry() as registry,
+        DelayProxy(registry.host, seconds=60.0) as line,
+        socket.create_connection(("127.0.0.1", line.port), 10) as plain,
+    ):
         with pytest.raises(ssl.SSLError, match=r"WRONG_VERSION_NUMBER|PACKET_LENGTH|RECORD"):
             ssl.create_default_context().wrap_socket(plain, server_hostname="localhost")
         assert registry.requests == ()
 
 
 def test_a_server_that_hangs_up_ends_the_connection_and_stopping_ends_the_rest() -> None:
-    with FakeRegistry() as registry, DelayProxy(registry.host) as line, closing(http.client.HTTPConnection(line.host, timeout=60)) as client:
+    with (
+        FakeRegistry() as registry,
+        DelayProxy(registry.host) as line,
+        closing(http.client.HTTPConnection(line.host, timeout=60)) as client,
+    ):
         client.request("GET", "/v2/")
         client.getresponse().read()
         registry.stop()

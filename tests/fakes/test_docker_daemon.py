@@ -25,8 +25,16 @@ def test_it_says_its_version_exports_and_knows_what_it_has_not(tmp_path: Path) -
     assert daemon.asked == ["/version", "/v1.43/images/app:1/get", "/v1.43/images/app:2/get"]
 
 
-@pytest.mark.skipif(DOCKER is None, reason="no docker program: install it to hold the made-up daemon against it")
+@pytest.mark.skipif(
+    DOCKER is None, reason="no docker program: install it to hold the made-up daemon against it"
+)
 def test_dockers_own_program_is_content_with_its_version(tmp_path: Path) -> None:
     with DockerDaemon(tmp_path, {}) as daemon:
-        said = subprocess.run([str(DOCKER), "version", "--format", "{{.Server.Version}}"], env=daemon.environ, capture_output=True, text=True, check=False)
+        said = subprocess.run(
+            [str(DOCKER), "version", "--format", "{{.Server.Version}}"],
+            env=daemon.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert "24.0.7" in said.stdout or "/version" in " ".join(daemon.asked)

@@ -1,4 +1,6 @@
-"""The real registry comes up, takes a push and shows its storage; so does the one behind a token server."""
+"""The real registry comes up, takes a push and shows its storage; so does the one behind a token
+server.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from tests.fakes.token_server import TokenServer
 
 def _get(host: str, target: str, authorization: str = "") -> tuple[int, bytes, str]:
     with closing(http.client.HTTPConnection(host, timeout=60)) as connection:
-        connection.request("GET", target, headers={"Authorization": authorization} if authorization else {})
+        connection.request(
+            "GET", target, headers={"Authorization": authorization} if authorization else {}
+        )
         answer = connection.getresponse()
         return answer.status, answer.read(), answer.headers.get("WWW-Authenticate", "")
 
@@ -34,19 +38,26 @@ def test_a_pushed_index_lies_in_the_storage_folder(tmp_path: Path, *, docker: bo
 
 
 def test_a_wrong_password_is_refused_and_the_program_ends_with_the_block(tmp_path: Path) -> None:
-    with DockerRegistry(tmp_path, username="someone", password="right") as registry, pytest.raises(RuntimeError, match="401"):
+    with (
+        DockerRegistry(tmp_path, username="someone", password="right") as registry,
+        pytest.raises(RuntimeError, match="401"),
+    ):
         put(make_index(), registry.url, "team/app", "1.0", login=("someone", "wrong"))
     with pytest.raises(OSError, match="refused"):
         _get(registry.host, "/v2/")
 
 
-def test_a_missing_program_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_program_is_named_with_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeError, match="apt-get install docker-registry"):
         DockerRegistry(tmp_path).start()
 
 
-def test_a_program_that_ends_at_once_is_shown_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_ends_at_once_is_shown_with_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program = tmp_path / "docker-registry"
     program.write_text("#!/bin/sh\necho no good >&2\nexit 3\n", encoding="utf-8")
     program.chmod(0o755)
@@ -58,11 +69,20 @@ def test_a_program_that_ends_at_once_is_shown_with_its_log(tmp_path: Path, monke
 def test_a_token_opens_its_scope_and_no_other(tmp_path: Path) -> None:
     with (
         TokenServer(tmp_path / "token", username="someone", password="secret") as tokens,
-        DockerRegistry(tmp_path / "registry", token_realm=tokens.realm, token_certificate=tokens.certificate) as registry,
+        DockerRegistry(
+            tmp_path / "registry", token_realm=tokens.realm, token_certificate=tokens.certificate
+        ) as registry,
     ):
         status, _, challenge = _get(registry.host, "/v2/team/app/tags/list")
-        assert (status, f'Bearer realm="{tokens.realm}",service="docker-registry",scope="repository:team/app:pull"' in challenge) == (401, True)
-        target = "/token?" + urlencode({"service": "docker-registry", "scope": "repository:team/app:pull"})
+        assert (
+            status,
+            "Bearer"
+            f' realm="{tokens.realm}",service="docker-registry",scope="repository:team/app:pull"'
+            in challenge,
+        ) == (401, True)
+        target = "/token?" + urlencode(
+            {"service": "docker-registry", "scope": "repository:team/app:pull"}
+        )
         assert _get(tokens.host, target)[0] == 401
         token = json.loads(_get(tokens.host, target, "Basic c29tZW9uZTpzZWNyZXQ=")[1])["token"]
         assert tokens.scopes == [("repository:team/app:pull",)]

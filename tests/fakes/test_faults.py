@@ -1,4 +1,6 @@
-"""The fault proxy passes a registry on unchanged, finds every request again by its position, and breaks that one only."""
+"""The fault proxy passes a registry on unchanged, finds every request again by its position, and
+breaks that one only.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,19 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.docker_registry import DockerRegistry
-from tests.fakes.faults import STRANGER, CorruptRequest, Expired, Fault, FaultProxy, Late, Located, Moved, Position, Short, Unseen
+from tests.fakes.faults import (
+    STRANGER,
+    CorruptRequest,
+    Expired,
+    Fault,
+    FaultProxy,
+    Late,
+    Located,
+    Moved,
+    Position,
+    Short,
+    Unseen,
+)
 from tests.fakes.images import ImageParts, make_image, make_index, missing, put
 from tests.fakes.registry import Corrupt, CutAnswer, CutRequest, FakeRegistry, Status, digest_of
 
@@ -34,9 +48,16 @@ def proxy(registry: FakeRegistry) -> Iterator[FaultProxy]:
         yield running
 
 
-def call(proxy: FaultProxy, method: str, target: str, body: bytes = b"", **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
+def call(
+    proxy: FaultProxy, method: str, target: str, body: bytes = b"", **headers: str
+) -> tuple[http.client.HTTPResponse, bytes]:
     with closing(http.client.HTTPConnection(proxy.host, timeout=60)) as connection:
-        connection.request(method, target, body=body or None, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        connection.request(
+            method,
+            target,
+            body=body or None,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+        )
         answer = connection.getresponse()
         return answer, answer.read()
 
@@ -54,7 +75,10 @@ def blob_in(registry: FakeRegistry) -> Position:
 
 # Passing on
 
-def test_an_image_passes_whole_and_its_positions_are_the_same_the_second_time(registry: FakeRegistry, proxy: FaultProxy) -> None:
+
+def test_an_image_passes_whole_and_its_positions_are_the_same_the_second_time(
+    registry: FakeRegistry, proxy: FaultProxy
+) -> None:
     index = make_index(layers=2)
     put(index, proxy.url, "app", "1")
     assert missing(index, registry, "app") == ()
@@ -77,7 +101,10 @@ def test_a_login_at_the_registry_goes_by_the_proxy() -> None:
     with FakeRegistry(auth="bearer") as registry, FaultProxy(registry) as proxy:
         blob_in(registry)
         answer, _ = call(proxy, "GET", f"/v2/app/blobs/{DIGEST}")
-        assert (answer.status, f'realm="{proxy.url}/token"' in answer.headers["WWW-Authenticate"]) == (401, True)
+        assert (
+            answer.status,
+            f'realm="{proxy.url}/token"' in answer.headers["WWW-Authenticate"],
+        ) == (401, True)
 
 
 def test_which_request_comes_without_a_login_makes_no_difference() -> None:
@@ -86,19 +113,34 @@ def test_which_request_comes_without_a_login_makes_no_difference() -> None:
             proxy.clear()
             call(proxy, "HEAD", f"/v2/app/manifests/{tag}")
             call(proxy, "HEAD", "/v2/app/manifests/1", Authorization="Bearer x")
-            assert proxy.positions == (Position(method="HEAD", what="/v2/app/manifests/1"), Position(method="HEAD", what=STRANGER))
+            assert proxy.positions == (
+                Position(method="HEAD", what="/v2/app/manifests/1"),
+                Position(method="HEAD", what=STRANGER),
+            )
 
 
 # Breaking
 
-@pytest.mark.parametrize(("fault", "status", "body"), [
-    (Status(code=503), 503, b""), (Corrupt(at=-1), 200, DATA[:-1] + bytes([DATA[-1] ^ 0xFF])), (Short(by=3), 200, DATA[:-3]),
-])
-def test_only_the_request_at_the_position_is_broken(registry: FakeRegistry, proxy: FaultProxy, fault: Fault, status: int, body: bytes) -> None:
+
+@pytest.mark.parametrize(
+    ("fault", "status", "body"),
+    [
+        (Status(code=503), 503, b""),
+        (Corrupt(at=-1), 200, DATA[:-1] + bytes([DATA[-1] ^ 0xFF])),
+        (Short(by=3), 200, DATA[:-3]),
+    ],
+)
+def test_only_the_request_at_the_position_is_broken(
+    registry: FakeRegistry, proxy: FaultProxy, fault: Fault, status: int, body: bytes
+) -> None:
     position = blob_in(registry)
     proxy.hit(Position(method="GET", what=position.what, nth=1), fault)
     answers = [call(proxy, "GET", position.what) for _ in range(3)]
-    assert [(answer.status, got) for answer, got in answers] == [(200, DATA), (status, body), (200, DATA)]
+    assert [(answer.status, got) for answer, got in answers] == [
+        (200, DATA),
+        (status, body),
+        (200, DATA),
+    ]
     assert proxy.struck
 
 
@@ -110,20 +152,35 @@ def test_an_answer_is_cut(registry: FakeRegistry, proxy: FaultProxy, after: int 
         call(proxy, "GET", position.what)
 
 
-def test_what_had_come_of_a_cut_upload_is_on_the_registry(registry: FakeRegistry, proxy: FaultProxy) -> None:
+def test_what_had_come_of_a_cut_upload_is_on_the_registry(
+    registry: FakeRegistry, proxy: FaultProxy
+) -> None:
     place = upload(proxy)
-    proxy.hit(Position(method="PATCH", what=f"/v2/app/blobs/uploads/... {DIGEST}"), CutRequest(after=4))
+    proxy.hit(
+        Position(method="PATCH", what=f"/v2/app/blobs/uploads/... {DIGEST}"), CutRequest(after=4)
+    )
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
         call(proxy, "PATCH", place, DATA)
     end = time.monotonic() + 30  # the registry's own thread sees the end when it comes to it
-    while not (found := [bytes(one.data) for one in registry.storage["app"].uploads.values() if one.data]) and time.monotonic() < end:
+    while (
+        not (
+            found := [
+                bytes(one.data) for one in registry.storage["app"].uploads.values() if one.data
+            ]
+        )
+        and time.monotonic() < end
+    ):
         time.sleep(0.01)
     assert found == [DATA[:4]]
 
 
-def test_a_flipped_byte_in_an_upload_is_refused_by_the_registry(registry: FakeRegistry, proxy: FaultProxy) -> None:
+def test_a_flipped_byte_in_an_upload_is_refused_by_the_registry(
+    registry: FakeRegistry, proxy: FaultProxy
+) -> None:
     place = upload(proxy)
-    proxy.hit(Position(method="PUT", what=f"/v2/app/blobs/uploads/... {DIGEST}"), CorruptRequest(at=2))
+    proxy.hit(
+        Position(method="PUT", what=f"/v2/app/blobs/uploads/... {DIGEST}"), CorruptRequest(at=2)
+    )
     assert call(proxy, "PUT", place, DATA)[0].status == 400
     assert registry.storage["app"].blobs == {}
 
@@ -139,21 +196,34 @@ def test_a_late_request_waits_on_the_clock_of_the_proxy(registry: FakeRegistry) 
 def test_a_token_is_worth_nothing_afterwards_and_another_one_is_good() -> None:
     with FakeRegistry(auth="bearer") as registry, FaultProxy(registry) as proxy:
         position = blob_in(registry)
-        tokens = [json.loads(call(proxy, "GET", "/token?scope=repository:app:pull")[1])["token"] for _ in range(2)]
+        tokens = [
+            json.loads(call(proxy, "GET", "/token?scope=repository:app:pull")[1])["token"]
+            for _ in range(2)
+        ]
         proxy.hit(position, Expired())
-        answers = [call(proxy, "GET", position.what, Authorization=f"Bearer {tokens[number]}")[0] for number in (0, 0, 1)]
+        answers = [
+            call(proxy, "GET", position.what, Authorization=f"Bearer {tokens[number]}")[0]
+            for number in (0, 0, 1)
+        ]
         assert [answer.status for answer in answers] == [200, 401, 200]
         assert 'error="invalid_token"' in answers[1].headers["WWW-Authenticate"]
 
 
 @pytest.mark.parametrize("needs", ["HEAD", "PUT"])
-def test_a_blob_is_not_seen_for_a_moment_after_its_upload(registry: FakeRegistry, proxy: FaultProxy, needs: str) -> None:
+def test_a_blob_is_not_seen_for_a_moment_after_its_upload(
+    registry: FakeRegistry, proxy: FaultProxy, needs: str
+) -> None:
     manifest = json.dumps({"config": {"digest": DIGEST}}).encode()
     place = upload(proxy)
     proxy.hit(Position(method="PUT", what=f"/v2/app/blobs/uploads/... {DIGEST}"), Unseen())
     assert call(proxy, "PUT", place, DATA)[0].status == 201
-    target, body = ("/v2/app/manifests/1", manifest) if needs == "PUT" else (f"/v2/app/blobs/{DIGEST}", b"")
-    assert [call(proxy, needs, target, body, Content_Type="a/b")[0].status for _ in range(2)] == [404, 201 if body else 200]
+    target, body = (
+        ("/v2/app/manifests/1", manifest) if needs == "PUT" else (f"/v2/app/blobs/{DIGEST}", b"")
+    )
+    assert [call(proxy, needs, target, body, Content_Type="a/b")[0].status for _ in range(2)] == [
+        404,
+        201 if body else 200,
+    ]
 
 
 @pytest.mark.parametrize("form", ["relative", "absolute"])
@@ -161,19 +231,44 @@ def test_a_location_comes_in_the_form_that_is_asked_for(proxy: FaultProxy, form:
     proxy.hit(Position(method="POST", what="/v2/app/blobs/uploads/"), Located(form=form))
     place = call(proxy, "POST", "/v2/app/blobs/uploads/")[0].headers["Location"]
     assert place.startswith({"relative": "/v2/app/", "absolute": f"{proxy.url}/v2/app/"}[form])
-    assert call(proxy, "PUT", f"{place.removeprefix(proxy.url)}&digest={DIGEST}", DATA)[0].status == 201
+    assert (
+        call(proxy, "PUT", f"{place.removeprefix(proxy.url)}&digest={DIGEST}", DATA)[0].status
+        == 201
+    )
 
 
 def test_behind_tls_a_location_may_come_downgraded(registry: FakeRegistry, tmp_path: Path) -> None:
     key, certificate = tmp_path / "key", tmp_path / "crt"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
-                    "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+        ],
+        check=True,
+        capture_output=True,
+    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with FaultProxy(registry, tls=context) as proxy:
-        proxy.hit(Position(method="POST", what="/v2/app/blobs/uploads/"), Located(form="downgraded"))
+        proxy.hit(
+            Position(method="POST", what="/v2/app/blobs/uploads/"), Located(form="downgraded")
+        )
         trusting = ssl.create_default_context(cafile=certificate)
-        with closing(http.client.HTTPSConnection(proxy.host, timeout=60, context=trusting)) as connection:
+        with closing(
+            http.client.HTTPSConnection(proxy.host, timeout=60, context=trusting)
+        ) as connection:
             places = []
             for _ in range(2):
                 connection.request("POST", "/v2/app/blobs/uploads/")
@@ -183,7 +278,9 @@ def test_behind_tls_a_location_may_come_downgraded(registry: FakeRegistry, tmp_p
         assert places == [f"http://{proxy.host}", f"https://{proxy.host}"]
 
 
-def test_a_request_is_sent_to_where_it_is_already(registry: FakeRegistry, proxy: FaultProxy) -> None:
+def test_a_request_is_sent_to_where_it_is_already(
+    registry: FakeRegistry, proxy: FaultProxy
+) -> None:
     position = blob_in(registry)
     proxy.hit(position, Moved(code=308))
     answer, _ = call(proxy, "GET", f"{position.what}?x=1")
@@ -191,15 +288,21 @@ def test_a_request_is_sent_to_where_it_is_already(registry: FakeRegistry, proxy:
     assert call(proxy, "GET", position.what)[0].status == 200
 
 
-def test_what_comes_for_an_upload_is_about_the_blob_that_it_was_begun_for(registry: FakeRegistry, proxy: FaultProxy) -> None:
+def test_what_comes_for_an_upload_is_about_the_blob_that_it_was_begun_for(
+    registry: FakeRegistry, proxy: FaultProxy
+) -> None:
     answer, _ = call(proxy, "POST", f"/v2/app/blobs/uploads/?mount={DIGEST}&from=app")
     place = answer.headers["Location"].removeprefix(proxy.url)
     call(proxy, "PATCH", place, DATA)
-    assert [position.what for position in proxy.positions if position.method == "PATCH"] == [f"/v2/app/blobs/uploads/... {DIGEST}"]
+    assert [position.what for position in proxy.positions if position.method == "PATCH"] == [
+        f"/v2/app/blobs/uploads/... {DIGEST}"
+    ]
     assert proxy.told == registry.storage["app"].uploads.keys()
 
 
-def test_an_upload_of_which_the_client_has_not_heard_is_known_as_one(registry: FakeRegistry, proxy: FaultProxy) -> None:
+def test_an_upload_of_which_the_client_has_not_heard_is_known_as_one(
+    registry: FakeRegistry, proxy: FaultProxy
+) -> None:
     proxy.break_by(lambda position, _: CutAnswer(after=None) if position.method == "POST" else None)
     with pytest.raises((http.client.HTTPException, OSError)):
         call(proxy, "POST", "/v2/app/blobs/uploads/")
@@ -218,4 +321,8 @@ def test_a_position_names_the_digest_and_no_upload() -> None:
         put(image, proxy.url, "app", "1")
         told = {str(position) for position in proxy.positions}
         assert {f"PUT /v2/app/blobs/uploads/... {digest}" for digest in image.blobs} < told
-        assert {"POST /v2/app/blobs/uploads/", "POST /v2/app/blobs/uploads/ again (1)", "PUT /v2/app/manifests/1"} < told
+        assert {
+            "POST /v2/app/blobs/uploads/",
+            "POST /v2/app/blobs/uploads/ again (1)",
+            "PUT /v2/app/manifests/1",
+        } < told

@@ -1,4 +1,6 @@
-"""The slow line passes all bytes, both ways and on several connections, and no faster than it may."""
+"""The slow line passes all bytes, both ways and on several connections, and no faster than it
+may.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,17 @@ from towline.transport import Transport
 
 
 def test_all_connections_share_the_line() -> None:
-    with Echo() as server, SlowLine(server.host, rate=4 * len(BIG)) as line, Transport() as transport, ThreadPoolExecutor(3) as pool:
+    with (
+        Echo() as server,
+        SlowLine(server.host, rate=4 * len(BIG)) as line,
+        Transport() as transport,
+        ThreadPoolExecutor(3) as pool,
+    ):
         started = time.monotonic()
         assert list(pool.map(lambda _: get(transport, line.url), range(3))) == [BIG] * 3
-        with transport.request(HttpRequest(method="PUT", url=line.url, body=BIG[:1000])) as response:
+        with transport.request(
+            HttpRequest(method="PUT", url=line.url, body=BIG[:1000])
+        ) as response:
             assert response.read_capped(len(BIG)) == BIG[:1000]
         assert time.monotonic() - started >= 0.75
         assert 3 * len(BIG) < line.moved < 3 * len(BIG) + 10_000

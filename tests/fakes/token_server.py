@@ -1,4 +1,6 @@
-"""A token server beside Debian's docker-registry: signs what distribution's `auth: token` checks (JWT, RS256, x5c)."""
+"""A token server beside Debian's docker-registry: signs what distribution's `auth: token` checks
+(JWT, RS256, x5c).
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,16 @@ from tests.fakes.serve import Answer, LoopbackServer, Request
 
 
 class TokenServer(LoopbackServer):
-    """Hands out tokens under /token for the scopes asked for; `certificate` is what the registry has to trust.
+    """Hands out tokens under /token for the scopes asked for; `certificate` is what the registry
+    has to trust.
 
-    `others` are more accounts (name to password), and `owners` says whose a repository is, by its first word: nobody else's token opens it.
+    `others` are more accounts (name to password), and `owners` says whose a repository is, by its
+    first word: nobody else's token opens it.
     """
 
-    def __init__(self, folder: Path, *, username: str = "", password: str = "", seconds: int = 300) -> None:
+    def __init__(
+        self, folder: Path, *, username: str = "", password: str = "", seconds: int = 300
+    ) -> None:
         super().__init__()
         self.username, self.password, self.seconds = username, password, seconds
         self.others: dict[str, str] = {}
@@ -30,7 +36,19 @@ class TokenServer(LoopbackServer):
         self.certificate, self._key = folder / "token.crt", folder / "token.key"
         folder.mkdir(parents=True, exist_ok=True)
         _openssl(
-            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=tests", "-keyout", str(self._key), "-out", str(self.certificate),
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=tests",
+            "-keyout",
+            str(self._key),
+            "-out",
+            str(self.certificate),
         )
 
     @property
@@ -45,7 +63,9 @@ class TokenServer(LoopbackServer):
         account = self._account(request.headers.get("authorization", ""))
         if account is None:
             return Answer(status=401, headers={"WWW-Authenticate": 'Basic realm="token"'})
-        scopes = tuple(scope for text in request.query.get("scope", []) for scope in text.split(" ") if scope)
+        scopes = tuple(
+            scope for text in request.query.get("scope", []) for scope in text.split(" ") if scope
+        )
         self.scopes.append(scopes)
         allowed = tuple(scope for scope in scopes if self._owner(scope) in ("", account))
         self.granted += [(account, scope) for scope in allowed]
@@ -58,7 +78,10 @@ class TokenServer(LoopbackServer):
         if not self.username:
             return ""
         known = {self.username: self.password, **self.others}
-        logins = {f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}": name for name, password in known.items()}
+        logins = {
+            f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}": name
+            for name, password in known.items()
+        }
         return logins.get(authorization)
 
     def _owner(self, scope: str) -> str:
@@ -66,12 +89,25 @@ class TokenServer(LoopbackServer):
 
     def _sign(self, service: str, scopes: tuple[str, ...]) -> str:
         now = int(time.time())
-        access = [{"type": kind, "name": name, "actions": actions.split(",")} for kind, name, actions in map(_parts, scopes)]
+        access = [
+            {"type": kind, "name": name, "actions": actions.split(",")}
+            for kind, name, actions in map(_parts, scopes)
+        ]
         claims = {
-            "iss": "tests", "sub": self.username, "aud": service, "nbf": now - 10, "iat": now, "exp": now + self.seconds, "jti": secrets.token_hex(8),
+            "iss": "tests",
+            "sub": self.username,
+            "aud": service,
+            "nbf": now - 10,
+            "iat": now,
+            "exp": now + self.seconds,
+            "jti": secrets.token_hex(8),
             "access": access,
         }
-        certificate = "".join(line for line in self.certificate.read_text(encoding="ascii").splitlines() if not line.startswith("-"))
+        certificate = "".join(
+            line
+            for line in self.certificate.read_text(encoding="ascii").splitlines()
+            if not line.startswith("-")
+        )
         text = f"{_part({'typ': 'JWT', 'alg': 'RS256', 'x5c': [certificate]})}.{_part(claims)}"
         return f"{text}.{_base64(_openssl('dgst', '-sha256', '-sign', str(self._key), stdin=text.encode()))}"
 
@@ -94,4 +130,6 @@ def _openssl(*arguments: str, stdin: bytes = b"") -> bytes:
     program = shutil.which("openssl")
     if not program:
         raise RuntimeError("openssl is not on PATH; install it: apt-get install openssl")
-    return subprocess.run([program, *arguments], input=stdin, capture_output=True, check=True, timeout=300).stdout
+    return subprocess.run(
+        [program, *arguments], input=stdin, capture_output=True, check=True, timeout=300
+    ).stdout

@@ -1,4 +1,6 @@
-"""As much of Vault as one secret needs, so that it can break where a real one does not; for everything else there is the real one (vault_server.py)."""
+"""As much of Vault as one secret needs, so that it can break where a real one does not; for
+everything else there is the real one (vault_server.py).
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,23 @@ class FakeVault(LoopbackServer):
 
     def answer(self, request: Request) -> Answer:
         if self.strange is not None:
-            return Answer(status=200, headers={"Content-Type": "application/json"}, body=self.strange)
+            return Answer(
+                status=200, headers={"Content-Type": "application/json"}, body=self.strange
+            )
         if request.path.startswith("/v1/sys/internal"):
             return self._data({"path": "kv/", "options": {"version": "2"}})
         if request.path == "/v1/sys/leader":
             return Answer(status=200, body=json.dumps(dict(self.leader)).encode())
         if request.path == "/v1/auth/approle/login":
-            return Answer(status=200, body=json.dumps({"auth": {"client_token": "hvs.ours", "token_type": "service", **self.auth}}).encode())
+            return Answer(
+                status=200,
+                body=json.dumps(
+                    {"auth": {"client_token": "hvs.ours", "token_type": "service", **self.auth}}
+                ).encode(),
+            )
         return self._data({"data": {"user": "me"}})
 
     def _data(self, data: object) -> Answer:
-        return Answer(status=200, body=json.dumps({"data": data}).replace('"me"', self.user).encode())
+        return Answer(
+            status=200, body=json.dumps({"data": data}).replace('"me"', self.user).encode()
+        )

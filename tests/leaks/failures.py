@@ -1,4 +1,6 @@
-"""The table of failures: what may happen to a step at one of the servers that it asks. A new one is one row in FAILURES.
+"""The table of failures: what may happen to a step at one of the servers that it asks.
+
+A new one is one row in FAILURES.
 
 Servers repeat what they were told as hosts do: whole, decoded, and in the forms that
 docs/contract.md says are masked.
@@ -25,7 +27,9 @@ from tests.leaks.world import World
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """One row: `begin` arranges it at the tap of a prepared run; `killed`: it ends the engine at once, and the next run clears away."""
+    """One row: `begin` arranges it at the tap of a prepared run; `killed`: it ends the engine at
+    once, and the next run clears away.
+    """
 
     name: str
     begin: Callable[[World, Run, Tap], None]
@@ -145,7 +149,9 @@ def _redirects(world: World, _run: Run, tap: Tap) -> None:
 
 
 def _token_service(world: World, run: Run, tap: Tap) -> None:
-    """A registry may name any that it likes, unless a trusted layer bounds the hosts (docs/trust.md)."""
+    """A registry may name any that it likes, unless a trusted layer bounds the hosts
+    (docs/trust.md).
+    """
     hosts = [host for name, host in world.hosts.items() if name != STRANGER]
     run.environ["PIPER_credentialHosts"] = ",".join(hosts)
     header = {"WWW-Authenticate": f'Bearer realm="{world.taps[STRANGER].url}/token",service="x"'}
@@ -201,7 +207,9 @@ def _ends(number: signal.Signals, nth: int) -> Callable[[World, Run, Tap], None]
 
 
 def _bug(_world: World, run: Run, _tap: Tap) -> None:
-    """An exception of which nobody has thought, with the secrets in its words that the engine was given as they are."""
+    """An exception of which nobody has thought, with the secrets in its words that the engine
+    was given as they are.
+    """
     given = set(run.environ.values())
     words = " ".join(source.value for source in run.sources if source.name in run.step.uses and source.value in given)  # fmt: skip
     run.environ[VARIABLE] = json.dumps({BUG: words})
@@ -236,7 +244,8 @@ FAILURES = (
 PLACES_OF_FAILURE = tuple((step, tap) for step in STEPS for tap in step.asks)
 
 
-# What `make test` has the time for: each of them at one server or another, and one of them at every second server of a step.
+# What `make test` has the time for: each of them at one server or another, and one of them at every
+# second server of a step.
 SOME = tuple(
     (FAILURES[number * 17 % len(FAILURES)], *place)
     for number, place in enumerate(PLACES_OF_FAILURE[::2])

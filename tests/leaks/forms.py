@@ -1,6 +1,7 @@
 """Every way in which a secret may be written, and the search for any part of it.
 
-The list is the hunt's own: were it that of the engine's masks, nobody would see what they lack. A new way is one line in WAYS.
+The list is the hunt's own: were it that of the engine's masks, nobody would see what they lack. A
+new way is one line in WAYS.
 """
 
 from __future__ import annotations
@@ -127,7 +128,9 @@ class Hunter:
 
 
 def views(data: bytes) -> Iterator[bytes]:
-    """The data as it is, and as it is without what programs put into it: line ends, blanks, colours, nulls; and what is packed in it."""
+    """The data as it is, and as it is without what programs put into it: line ends, blanks,
+    colours, nulls; and what is packed in it.
+    """
     pending = [data]
     for depth in range(3):
         unpacked = [inner for one in pending for inner in _unpacked(one)] if depth else pending

@@ -1,4 +1,6 @@
-"""What one call is given, and how a secret gets there: by a request, variables, files, Vault; and what is secret in a key."""
+"""What one call is given, and how a secret gets there: by a request, variables, files, Vault;
+and what is secret in a key.
+"""
 
 from __future__ import annotations
 
@@ -168,7 +170,9 @@ def url_in_config(given: Given, value: str) -> None:
 
 
 def ssh_core(text: str) -> bytes:
-    """The seed of an Ed25519 key in OpenSSH's format, which stands behind the public half, named for the second time."""
+    """The seed of an Ed25519 key in OpenSSH's format, which stands behind the public half, named
+    for the second time.
+    """
     data = base64.b64decode("".join(text.strip().splitlines()[1:-1]))
     at = data.rindex(b"ssh-ed25519") + 11 + 4 + 32 + 4
     return data[at : at + 32]
@@ -180,7 +184,9 @@ def rsa_core(text: str) -> bytes:
 
 
 def gpg_core(text: str) -> bytes:
-    """The secret number of an Ed25519 key: the end of the first packet, before its checksum (RFC 4880, 4.2.1 and 5.5.3)."""
+    """The secret number of an Ed25519 key: the end of the first packet, before its checksum (RFC
+    4880, 4.2.1 and 5.5.3).
+    """
     data = subprocess.run(
         ["gpg", "--dearmor"], input=text.encode(), capture_output=True, check=True
     ).stdout

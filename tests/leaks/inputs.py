@@ -1,4 +1,7 @@
-"""The table of inputs that hold a secret and are wrong: what is said of them must not repeat it. A new one is one row in SPOILT."""
+"""The table of inputs that hold a secret and are wrong: what is said of them must not repeat it.
+
+A new one is one row in SPOILT.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The list of places that are searched after a run, and what each may hold. A new place is one row in PLACES, and a leak on purpose (planted.py)."""
+"""The list of places that are searched after a run, and what each may hold.
+
+A new place is one row in PLACES, and a leak on purpose (planted.py).
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,9 @@ def heard_by(host: str) -> May:
 
 
 def kept_in(file: File) -> May:
-    """A key in its own file, which its owner alone can read, in a folder of the same kind, in memory."""
+    """A key in its own file, which its owner alone can read, in a folder of the same kind, in
+    memory.
+    """
     kept = file.path.is_relative_to(IN_MEMORY) or not os.access(IN_MEMORY, os.W_OK)
     private = file.folder_mode == 0o700 and file.mode == 0o600 and kept
     return lambda source: private and bool(source.files & set(file.path.parts))
@@ -100,7 +105,9 @@ def _written(run: Run, root: Path) -> Iterator[Piece]:
 
 
 def _others(run: Run) -> Iterator[Piece]:
-    """What the engine has written anywhere else on the machine, and private folders that are left."""
+    """What the engine has written anywhere else on the machine, and private folders that are
+    left.
+    """
     left = {path for folder in private_folders() - run.others for path in below(folder)}
     for path in sorted({Path(event["path"]) for event in run.told("open")} | left):
         own = path.is_relative_to(run.folder) or str(path).startswith(_SYSTEM)

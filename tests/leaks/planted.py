@@ -1,7 +1,8 @@
 """Leaks on purpose, one for each place: the proof that the hunt would find them.
 
-Most happen within the engine's own process (watched.py runs this file, so it imports the standard library alone). A secret for each place,
-and what else is needed, come by one variable that nobody else gets to see. The others happen on servers, when the engine has ended.
+Most happen within the engine's own process (watched.py runs this file, so it imports the standard
+library alone). A secret for each place, and what else is needed, come by one variable that nobody
+else gets to see. The others happen on servers, when the engine has ended.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def plant() -> None:
 
 
 def _raising(words: str) -> Callable[[str, tuple[object, ...]], None]:
-    """What makes of the engine's third connection, or child, an exception of which nobody has thought."""
+    """What makes of the engine's third connection, or child, an exception of which nobody has
+    thought.
+    """
     left = iter([True, True])
 
     def hook(event: str, _arguments: tuple[object, ...]) -> None:

@@ -1,6 +1,8 @@
-"""The processes that an engine has: what each was started with, and of which kind it is, for who may have which secret.
+"""The processes that an engine has: what each was started with, and of which kind it is, for who
+may have which secret.
 
-A look reads /proc, where there is one, while a server holds up the engine's request: so it meets what waits for an answer for certain.
+A look reads /proc, where there is one, while a server holds up the engine's request: so it meets
+what waits for an answer for certain.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ _NETWORK = frozenset({"fetch", "push", "ls-remote", "clone"})
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A process as the system shows it: its arguments and its environment, each one after the other."""
+    """A process as the system shows it: its arguments and its environment, each one after the
+    other.
+    """
 
     kind: str
     words: bytes
@@ -30,7 +34,9 @@ class Process:
 
 
 def kind_of(words: Sequence[str]) -> str:
-    """What a child is, by its arguments: the name of its program, but for git and credential helpers."""
+    """What a child is, by its arguments: the name of its program, but for git and credential
+    helpers.
+    """
     name = Path(words[0]).name if words and words[0] else "unknown"
     if any(word.endswith(SCRIPT) for word in words):
         return PROGRAM
@@ -51,7 +57,9 @@ def numbers() -> frozenset[int]:
 
 
 def look(engine: int, before: frozenset[int]) -> set[Process]:
-    """What runs now and did not run `before`: the engine, without the environment that it was given, and all others."""
+    """What runs now and did not run `before`: the engine, without the environment that it was
+    given, and all others.
+    """
     return {one for number in numbers() - before if (one := _process(number, engine))}
 
 
@@ -69,7 +77,9 @@ def _process(number: int, engine: int) -> Process | None:
 
 
 def _kind(number: int, engine: int) -> str:
-    """What git starts for its talk with the repository, a credential helper or a program of the caller's, is of the same kind."""
+    """What git starts for its talk with the repository, a credential helper or a program of the
+    caller's, is of the same kind.
+    """
     chain = []
     while number not in (0, 1, engine):
         chain.append(_words(number))
@@ -81,7 +91,9 @@ def _kind(number: int, engine: int) -> str:
 
 
 def _of_another_git(chain: Sequence[Sequence[str]]) -> bool:
-    """Whether a process that an engine has left behind, when it was killed, is a git that the engine has not started by itself: it names the repository."""
+    """Whether a process that an engine has left behind, when it was killed, is a git that the
+    engine has not started by itself: it names the repository.
+    """
     return bool(chain) and kind_of(chain[0]) == LOCAL_GIT and not any(word.startswith("--git-dir=") for word in chain[0])  # fmt: skip
 
 

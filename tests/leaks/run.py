@@ -1,4 +1,6 @@
-"""One run of the engine: its folders, what it was given, what was seen of it; and the files that lie about."""
+"""One run of the engine: its folders, what it was given, what was seen of it; and the files that
+lie about.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,9 @@ class File:
 class Run:
     """One run of the engine: its folders, what it was given, and what was seen of it.
 
-    `words` and `environ` are what the engine is started with; `repository` and `registry` are where it deploys and pushes to; `made` are secrets
-    beside those of the table, `tokens` those of Vault before.
+    `words` and `environ` are what the engine is started with; `repository` and `registry` are where
+    it deploys and pushes to; `made` are secrets beside those of the table, `tokens` those of Vault
+    before.
     """
 
     folder: Path

@@ -1,7 +1,9 @@
-"""The table of sources: every kind of place that a secret comes from, one secret for each, and where that one may go.
+"""The table of sources: every kind of place that a secret comes from, one secret for each, and
+where that one may go.
 
-A new source is one row, and a way into a call in given.py. `hosts` are the taps that may hear it, `children` the kinds of child processes that
-may have it in their environment (processes.py), `files` the private files that may hold it while a step runs. What is not listed is a leak.
+A new source is one row, and a way into a call in given.py. `hosts` are the taps that may hear it,
+`children` the kinds of child processes that may have it in their environment (processes.py),
+`files` the private files that may hold it while a step runs. What is not listed is a leak.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ def word() -> str:
 
 
 def phrase() -> str:
-    """With signs that each format writes in another way, parted so that each part of it is one of its own."""
+    """With signs that each format writes in another way, parted so that each part of it is one
+    of its own.
+    """
     signs = word()
     return (
         word()[:14]

@@ -1,4 +1,7 @@
-"""The table of steps: what is run, with which of the rival sources, and which servers it asks. A new step, or a new way of one, is one row."""
+"""The table of steps: what is run, with which of the rival sources, and which servers it asks.
+
+A new step, or a new way of one, is one row.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ version: 1.0.0
 dependencies:
 - {name: redis, version: 18.1.2, repository: 'http://%s/charts'}
 """
-_BROKEN_VALUES = "image: {{ image }} {{ build }} {{ self }} {{ cycler.__init__.__globals__ }} {{ nothing.of_it }}\n"
+_BROKEN_VALUES = (
+    "image: {{ image }} {{ build }} {{ self }} {{ cycler.__init__.__globals__ }} {{ nothing.of_it"
+    " }}\n"
+)
 _VALUES = "image: {repository: {{ image.repository|yaml }}, tag: {{ image.tag|yaml }}}\n"
 
 Hosts = Mapping[str, str]
@@ -42,7 +48,11 @@ _MANIFEST = {"app.yaml": (_DEPLOYMENT % "registry.example.com/shop:0").encode()}
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One row. `uses`: the sources of which a server has to hear the secret in a success, else the row shows nothing."""
+    """One row.
+
+    `uses`: the sources of which a server has to hear the secret in a success, else the row shows
+    nothing.
+    """
 
     name: str
     words: tuple[str, ...]
@@ -130,7 +140,10 @@ def _with_broken_chart(hosts: Hosts) -> dict[str, bytes]:
 
 def _with_telling_chart(_hosts: Hosts) -> dict[str, bytes]:
     """It writes all that it knows into the repository."""
-    told = '---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: all}\ndata: {all: {{ toJson (dict "all" (toJson .)) | quote }}}\n'
+    told = (
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: all}\ndata: {all: {{ toJson (dict"
+        ' "all" (toJson .)) | quote }}}\n'
+    )
     return _chart(_DEPLOYMENT % _IMAGE + told) | {"app.yaml": b""}
 
 
@@ -224,7 +237,8 @@ STEPS = (
     _reads(1, "checkIfStepActive", "--step", "imagePushToRegistry", "--stage", "Build"),
     _reads(0, "schema"),
     _reads(0, "completion", "bash"),
-    # The drop-in for Piper's command: scripts take their logins from it (docs/differences-from-piper.md).
+    # The drop-in for Piper's command: scripts take their logins from it
+    # (docs/differences-from-piper.md).
     _reads(0, "getConfig", "--stepName", "imagePushToRegistry", prints=frozenset({of.VARIABLE_TARGET, of.DISK_STAGING, of.DOCKER_PARAMETER})),
 )  # fmt: skip
 BY_NAME = {step.name: step for step in STEPS}

@@ -1,4 +1,6 @@
-"""A way to a server on which everything is heard that is sent there; each request is told before it is passed on, so that its sender can be looked at."""
+"""A way to a server on which everything is heard that is sent there; each request is told before
+it is passed on, so that its sender can be looked at.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,11 @@ class Upstream(Protocol):
 
 
 class Tap(LoopbackServer):
-    """Passes requests on to `upstream`, whose own address becomes the tap's; without one it answers 404.
+    """Passes requests on to `upstream`, whose own address becomes the tap's; without one it
+    answers 404.
 
-    `told` hears of each request before it goes on; `instead` may answer it, and `fault` breaks it (tests.fakes.serve).
-    `said` are the bodies of the server's answers.
+    `told` hears of each request before it goes on; `instead` may answer it, and `fault` breaks it
+    (tests.fakes.serve). `said` are the bodies of the server's answers.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""The servers that the engine works with, each behind a tap, and a run of the engine among them: what it was given, and all that came of it."""
+"""The servers that the engine works with, each behind a tap, and a run of the engine among them:
+what it was given, and all that came of it.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,9 @@ _OUTSIDE_PROXY = f"{OUTSIDE}:80"
 
 
 class World:
-    """All servers; `run` performs one step among them, with secrets that are the same for all runs."""
+    """All servers; `run` performs one step among them, with secrets that are the same for all
+    runs.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -158,7 +162,9 @@ class World:
     # ---- one run
 
     def prepare(self, step: Step) -> Run:
-        """A new run of the step: its folders, its repository, and servers that know what it uses."""
+        """A new run of the step: its folders, its repository, and servers that know what it
+        uses.
+        """
         self._count += 1
         repository = f"team/ops{self._count}"
         bare = self.git.create(repository, step.repository(self.hosts))
@@ -194,7 +200,9 @@ class World:
         return run
 
     def left_open(self, run: Run, *, broken: str = "") -> list[str]:
-        """Tokens that were made for the run and are still good, but for those of the server that was `broken`."""
+        """Tokens that were made for the run and are still good, but for those of the server that
+        was `broken`.
+        """
         open_now = {
             GITHUB: list(self.github.tokens),
             VAULT: self.vault.accessors() - run.tokens if VAULT in run.step.asks else [],
@@ -203,7 +211,9 @@ class World:
         return [f"{name}: {token}" for name, found in open_now.items() for token in found if name != broken]  # fmt: skip
 
     def perform(self, run: Run) -> Run:
-        """Run the engine to its end, look at it whenever it asks a server, and gather what it left."""
+        """Run the engine to its end, look at it whenever it asks a server, and gather what it
+        left.
+        """
         self._run, self._known = run, processes.numbers()
         if not run.before:
             run.before, run.others = contents(run), private_folders()
@@ -223,8 +233,13 @@ class World:
 
     @property
     def ask_hook(self) -> str:
-        """Words of a shell that ask a tap: so that a program which talks to no other one is looked at while it runs."""
-        call = f"import http.client; http.client.HTTPConnection('{self.taps[HOOK].host}').request('GET', '/')"
+        """Words of a shell that ask a tap: so that a program which talks to no other one is
+        looked at while it runs.
+        """
+        call = (
+            "import http.client;"
+            f" http.client.HTTPConnection('{self.taps[HOOK].host}').request('GET', '/')"
+        )
         return f'{sys.executable} -I -c "{call}"'
 
     def end_engine(self, number: signal.Signals) -> None:
@@ -285,7 +300,11 @@ class World:
             self._open("bot", by.get(OPS, "nobody's"))
 
     def _renewable(self) -> str:
-        """Give the AppRole a secret id that is to be renewed, as Jenkins holds it too; gives its role id. It lives a moment longer than the days before."""
+        """Give the AppRole a secret id that is to be renewed, as Jenkins holds it too; gives its
+        role id.
+
+        It lives a moment longer than the days before.
+        """
         role, _ = self.vault.app_role("rotator", secret_id_ttl="5d")
         secret = self.source(VAULT_OLD_ID).value
         with suppress(RuntimeError):  # there is none of the last time

@@ -1,4 +1,6 @@
-"""Copies on a bad day: the faults, what they are to end in, and a source and a target behind proxies that have them."""
+"""Copies on a bad day: the faults, what they are to end in, and a source and a target behind
+proxies that have them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,19 @@ import pytest
 
 from tests.engine.registry.clients import SECRET, SOURCE_LOGIN, TARGET_LOGIN, Pair
 from tests.fakes.clock import FakeClock
-from tests.fakes.faults import STRANGER, CorruptRequest, Expired, Fault, FaultProxy, Late, Located, Moved, Position, Short, Unseen
+from tests.fakes.faults import (
+    STRANGER,
+    CorruptRequest,
+    Expired,
+    Fault,
+    FaultProxy,
+    Late,
+    Located,
+    Moved,
+    Position,
+    Short,
+    Unseen,
+)
 from tests.fakes.images import ImageParts, make_index, missing, put
 from tests.fakes.registry import Corrupt, CutAnswer, CutRequest, FakeRegistry, Record, Status
 from towline.errors import RegistryError, TowlineError
@@ -32,7 +46,13 @@ def always(fault: Fault) -> Make:
 
 
 def status(code: int, *, early: bool = False, **headers: str) -> Make:
-    return always(Status(code=code, headers={name.replace("_", "-"): value for name, value in headers.items()}, early=early))
+    return always(
+        Status(
+            code=code,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+            early=early,
+        )
+    )
 
 
 def in_answer(make: Callable[[int], Fault]) -> Make:
@@ -46,11 +66,17 @@ def in_request(make: Callable[[int], Fault]) -> Make:
 
 def found_wrong(record: Record) -> Fault | None:
     """What arrived is said not to be what was sent."""
-    return Status(code=400, body=b'{"errors":[{"code":"DIGEST_INVALID"}]}') if record.method == "PUT" else None
+    return (
+        Status(code=400, body=b'{"errors":[{"code":"DIGEST_INVALID"}]}')
+        if record.method == "PUT"
+        else None
+    )
 
 
 def located(form: str) -> Make:
-    return lambda record: Located(form=form) if record.method == "POST" and record.status == 202 else None
+    return lambda record: (
+        Located(form=form) if record.method == "POST" and record.status == 202 else None
+    )
 
 
 # What passes by itself: no copy has a reason to end for it.
@@ -74,7 +100,9 @@ PASSING: dict[str, Make] = {
     "504": status(504),
     "token expired": lambda record: Expired() if record.authorization == "Bearer" else None,
     "not seen for a moment": lambda record: Unseen() if record.method == "PUT" else None,
-    "not seen for three moments": lambda record: Unseen(times=3) if record.method == "PUT" else None,
+    "not seen for three moments": lambda record: (
+        Unseen(times=3) if record.method == "PUT" else None
+    ),
     "307 to the same place": lambda record: Moved() if record.path.startswith("/v2/") else None,
     "400 for another digest than was sent": found_wrong,
     "location relative": located("relative"),
@@ -113,15 +141,24 @@ class Case:
 
 
 class World:
-    """A source and a target, each with a token server and behind a fault proxy; the clock stands still but for the waits."""
+    """A source and a target, each with a token server and behind a fault proxy; the clock stands
+    still but for the waits.
+    """
 
     def __init__(self, image: ImageParts = NEW, **options: object) -> None:
         self.image = image
         self.source = FakeRegistry(username=SOURCE_LOGIN.username, password=SECRET, auth="bearer")
-        self.target = FakeRegistry(username=TARGET_LOGIN.username, password=SECRET, auth="bearer", **options)  # type: ignore[arg-type]  # by name
+        self.target = FakeRegistry(
+            username=TARGET_LOGIN.username,
+            password=SECRET,
+            auth="bearer",
+            **options,  # type: ignore[arg-type]
+        )
         self.time = FakeClock()
         servers, sleep = {"source": self.source, "target": self.target}, self.time.clock.sleep
-        self.proxies = {side: FaultProxy(server, sleep=sleep, login=True) for side, server in servers.items()}
+        self.proxies = {
+            side: FaultProxy(server, sleep=sleep, login=True) for side, server in servers.items()
+        }
         self._running = (self.source, self.target, *self.proxies.values())
 
     def __enter__(self) -> Self:
@@ -139,7 +176,12 @@ class World:
         self.target.storage.clear()
         put(OLD, self.target, REPOSITORY, "latest")
         with Transport(clock=self.time.clock, limit=_HANGS) as transport:
-            pair = Pair(self.proxies["source"], self.proxies["target"], transport, (SOURCE_LOGIN, TARGET_LOGIN))
+            pair = Pair(
+                self.proxies["source"],
+                self.proxies["target"],
+                transport,
+                (SOURCE_LOGIN, TARGET_LOGIN),
+            )
             try:
                 pair.copy("app:1", *(f"{REPOSITORY}:{tag}" for tag in BEFORE))
             except TowlineError as fault:
@@ -151,13 +193,31 @@ class World:
         for proxy in self.proxies.values():
             proxy.clear()
         assert self.copy() is None
-        records = {side: {position: record for position, record in proxy.records.items() if position.what != STRANGER or not position.nth}
-                   for side, proxy in self.proxies.items()}  # a second request without a login comes or not, as the threads have it
-        made = [(side, position, name, make(record)) for side in records for position, record in sorted(records[side].items()) for name, make in faults.items()]
-        return [Case(side=side, position=position, name=name, fault=fault) for side, position, name, fault in made if fault is not None]
+        records = {
+            side: {
+                position: record
+                for position, record in proxy.records.items()
+                if position.what != STRANGER or not position.nth
+            }
+            # a second request without a login comes or not, as the threads have it
+            for side, proxy in self.proxies.items()
+        }
+        made = [
+            (side, position, name, make(record))
+            for side in records
+            for position, record in sorted(records[side].items())
+            for name, make in faults.items()
+        ]
+        return [
+            Case(side=side, position=position, name=name, fault=fault)
+            for side, position, name, fault in made
+            if fault is not None
+        ]
 
     def tried(self, case: Case) -> tuple[TowlineError | None, str]:
-        """How the copy ended under the fault, and what is wrong with that; empty where nothing is."""
+        """How the copy ended under the fault, and what is wrong with that; empty where nothing
+        is.
+        """
         for proxy in self.proxies.values():
             proxy.clear()
         self.proxies[case.side].hit(case.position, case.fault)
@@ -168,7 +228,10 @@ class World:
         return ended, self.wrong(ended, passes=passes)
 
     def wrong(self, ended: TowlineError | None, *, passes: bool) -> str:
-        """What is wrong with how a copy ended, and with what it left; empty where nothing is. `passes` says that it has no reason to fail."""
+        """What is wrong with how a copy ended, and with what it left; empty where nothing is.
+
+        `passes` says that it has no reason to fail.
+        """
         if ended and passes:
             return f"a copy must live with that: {ended.message}"
         held = self.target.storage[REPOSITORY]
@@ -176,7 +239,9 @@ class World:
             now = held.tags.get(tag, "")
             if now not in ((before, self.image.digest) if ended else (self.image.digest,)):
                 return f"the tag {tag} is {now or 'not there'}"
-            if now == self.image.digest and (absent := missing(self.image, self.target, REPOSITORY)):
+            if now == self.image.digest and (
+                absent := missing(self.image, self.target, REPOSITORY)
+            ):
                 return f"the tag {tag} shows an image without {', '.join(absent)}"
         if left := self.proxies["target"].told & held.uploads.keys():
             return f"{len(left)} uploads are left"
@@ -184,7 +249,9 @@ class World:
 
 
 def unhurried(patch: pytest.MonkeyPatch) -> None:
-    """However busy this machine is: what is under way when a copy fails has the time to end, and registries have the time to hear of uploads that it leaves."""
+    """However busy this machine is: what is under way when a copy fails has the time to end, and
+    registries have the time to hear of uploads that it leaves.
+    """
     patch.setattr(parallel, "GRACE", 10.0)
     patch.setattr(transfer, "SOON", 10.0)
 
@@ -192,7 +259,11 @@ def unhurried(patch: pytest.MonkeyPatch) -> None:
 def heals(side: str, position: Position, fault: Fault) -> bool:
     """Whether what was damaged on its way is found by its digest, and read or sent once more."""
     if side == "source":
-        return isinstance(fault, Corrupt | Short) and position.method == "GET" and position.what.startswith("/v2/")
+        return (
+            isinstance(fault, Corrupt | Short)
+            and position.method == "GET"
+            and position.what.startswith("/v2/")
+        )
     return isinstance(fault, CorruptRequest) and "/blobs/uploads/" in position.what
 
 
@@ -202,4 +273,8 @@ def _unclear(ended: TowlineError) -> str:
         return "the password is in the error"
     if "has not been done within" in told:
         return "it hangs"
-    return "" if isinstance(ended, RegistryError) or ended.exit_code == 4 else f"it ends as {type(ended).__name__}: {told}"
+    return (
+        ""
+        if isinstance(ended, RegistryError) or ended.exit_code == 4
+        else f"it ends as {type(ended).__name__}: {told}"
+    )

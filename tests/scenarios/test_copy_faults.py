@@ -1,4 +1,7 @@
-"""A copy on a bad day: one fault at each request in turn. It ends with the right image or with a clear error, and no tag ever shows half an image."""
+"""A copy on a bad day: one fault at each request in turn.
+
+It ends with the right image or with a clear error, and no tag ever shows half an image.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,15 @@ from towline.transport import Transport
 def say(capsys: pytest.CaptureFixture[str], cases: Sequence[Case], failed: int) -> None:
     positions, names = {(case.side, case.position) for case in cases}, {case.name for case in cases}
     with capsys.disabled():
-        print(f"\ncopy under faults: {len(cases)} tried ({len(positions)} requests, {len(names)} faults): "
-              f"{len(cases) - failed} ended well, {failed} with a clear error")
+        print(
+            f"\ncopy under faults: {len(cases)} tried ({len(positions)} requests, {len(names)}"
+            f" faults): {len(cases) - failed} ended well, {failed} with a clear error"
+        )
 
 
-@pytest.fixture(params=[True, False], ids=["the target checks manifests", "the target takes any manifest"])
+@pytest.fixture(
+    params=[True, False], ids=["the target checks manifests", "the target takes any manifest"]
+)
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     unhurried(monkeypatch)
     with World(validates=request.param) as running:
@@ -32,7 +39,9 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.mark.parametrize("every", [19, pytest.param(1, marks=pytest.mark.extra)])
-def test_a_fault_leaves_the_whole_image_or_none(world: World, every: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_leaves_the_whole_image_or_none(
+    world: World, every: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     cases = world.cases(FAULTS)[::every]
     tried = [(case, *world.tried(case)) for case in cases]
     say(capsys, cases, failed=sum(ended is not None for _, ended, _ in tried))
@@ -41,17 +50,44 @@ def test_a_fault_leaves_the_whole_image_or_none(world: World, every: int, capsys
 
 
 def test_the_same_copy_makes_the_same_requests(world: World) -> None:
-    assert [str(case) for case in world.cases(FAULTS)] == [str(case) for case in world.cases(FAULTS)]
+    assert [str(case) for case in world.cases(FAULTS)] == [
+        str(case) for case in world.cases(FAULTS)
+    ]
 
 
-def test_an_upload_that_a_proxy_places_at_http_stays_with_https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_that_a_proxy_places_at_http_stays_with_https(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     certificate, key = tmp_path / "crt", tmp_path / "key"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
-                    "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+        ],
+        check=True,
+        capture_output=True,
+    )
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    with FakeRegistry() as source, FakeRegistry() as target, FaultProxy(target, tls=context) as proxy, Transport() as transport:
+    with (
+        FakeRegistry() as source,
+        FakeRegistry() as target,
+        FaultProxy(target, tls=context) as proxy,
+        Transport() as transport,
+    ):
         put(NEW, source, "app", "1")
         Pair(source, proxy, transport).copy("app:1", f"{REPOSITORY}:1")
         begins = next(position for position in proxy.positions if position.method == "POST")

@@ -15,10 +15,18 @@ DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.py"
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("until", ["The stages:", "Staging is stopped."])
-def test_a_demo_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: signal.Signals, until: str) -> None:
+def test_a_demo_that_is_ended_leaves_nothing_behind(
+    tmp_path: Path, number: signal.Signals, until: str
+) -> None:
     """At the terminal the signal comes to everything in the foreground at once, the engine too."""
-    with subprocess.Popen([sys.executable, DEMO], env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, start_new_session=True) as demo:
+    with subprocess.Popen(
+        [sys.executable, DEMO],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as demo:
         assert demo.stdout
         assert any(line.startswith(until) for line in demo.stdout)
         os.killpg(demo.pid, number)

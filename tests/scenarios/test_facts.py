@@ -1,4 +1,6 @@
-"""In a shell: what lies below `.pipeline/commonPipelineEnvironment` is believed as far as steps of this build have written it (case S5)."""
+"""In a shell: what lies below `.pipeline/commonPipelineEnvironment` is believed as far as steps
+of this build have written it (case S5).
+"""
 
 from __future__ import annotations
 
@@ -17,15 +19,22 @@ from towline.pipeline.environment import FOLDER
 
 PUSH, DEPLOY = "imagePushToRegistry", "gitOpsUpdateDeployment"
 PASSWORD = "a-pass-word-of-the-team"
-MANIFEST = b"kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n      - {name: app, image: a:1}\n"
+MANIFEST = (
+    b"kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n      - {name: app,"
+    b" image: a:1}\n"
+)
 LOGIN = {"PIPER_targetRegistryUser": "bot", "PIPER_targetRegistryPassword": PASSWORD}
 UNKNOWN = "in the pipeline environment, which no step of this build is known to have written"
 
 
 class Shell:
-    """A workspace, a home beside it, staging, target and GitOps repository; each call is one of build 7 unless it says otherwise."""
+    """A workspace, a home beside it, staging, target and GitOps repository; each call is one of
+    build 7 unless it says otherwise.
+    """
 
-    def __init__(self, folder: Path, registries: tuple[FakeRegistry, FakeRegistry], git: GitServer) -> None:
+    def __init__(
+        self, folder: Path, registries: tuple[FakeRegistry, FakeRegistry], git: GitServer
+    ) -> None:
         self.folder, self.home, self.git = folder / "workspace", folder / "home", git
         self.staging, self.target = registries
         self.image = make_image("linux/amd64")
@@ -33,12 +42,31 @@ class Shell:
         for made in (self.folder, self.home):
             made.mkdir()
         git.create("ops", {"a.yaml": MANIFEST})
-        ops = {"serverUrl": git.url("ops"), "filePath": "a.yaml", "containerName": "app", "tool": "kubectl", "checkImage": True}
-        configure(self.folder, json.dumps({"steps": {PUSH: {"targetRegistryUrl": self.target.url}, DEPLOY: ops}}))
+        ops = {
+            "serverUrl": git.url("ops"),
+            "filePath": "a.yaml",
+            "containerName": "app",
+            "tool": "kubectl",
+            "checkImage": True,
+        }
+        configure(
+            self.folder,
+            json.dumps({"steps": {PUSH: {"targetRegistryUrl": self.target.url}, DEPLOY: ops}}),
+        )
 
-    def run(self, step: str, *words: str, branch: str = "main", number: str = "7", **environ: str) -> Ending:
-        known = {"PATH": "/usr/bin:/bin", "HOME": str(self.home), "GITLAB_CI": "true", "CI_PIPELINE_ID": number,
-                 "CI_PROJECT_PATH": "team/app", "CI_PIPELINE_URL": f"https://gitlab.example/{number}", **LOGIN, **environ}
+    def run(
+        self, step: str, *words: str, branch: str = "main", number: str = "7", **environ: str
+    ) -> Ending:
+        known = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self.home),
+            "GITLAB_CI": "true",
+            "CI_PIPELINE_ID": number,
+            "CI_PROJECT_PATH": "team/app",
+            "CI_PIPELINE_URL": f"https://gitlab.example/{number}",
+            **LOGIN,
+            **environ,
+        }
         given = {name: value for name, value in known.items() if value}
         ending = Ending(["run", step, *words, "--branch", branch], self.folder, given)
         assert PASSWORD not in ending.err + ending.out + json.dumps(ending.result)
@@ -53,9 +81,16 @@ class Shell:
 
     def built(self) -> dict[str, object]:
         """What Piper's step leaves that builds an image."""
-        return {"container/registryUrl": self.staging.url, "container/imageNameTag": "app:1", "container/imageNameTags": ["app:1"],
-                "container/imageNames": ["app"], "container/imageDigests": [self.image.digest], "artifactVersion": "1",
-                "container/repositoryUsername": "stage", "container/repositoryPassword": PASSWORD}
+        return {
+            "container/registryUrl": self.staging.url,
+            "container/imageNameTag": "app:1",
+            "container/imageNameTags": ["app:1"],
+            "container/imageNames": ["app"],
+            "container/imageDigests": [self.image.digest],
+            "artifactVersion": "1",
+            "container/repositoryUsername": "stage",
+            "container/repositoryPassword": PASSWORD,
+        }
 
     def overwrite(self) -> ImageParts:
         """Another image is pushed to the tag, by somebody else."""
@@ -67,8 +102,11 @@ class Shell:
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     (tmp_path / "git").mkdir()
-    with FakeRegistry(username="stage", password=PASSWORD, auth="basic") as staging, \
-            FakeRegistry(username="bot", password=PASSWORD, auth="basic") as target, GitServer(tmp_path / "git") as git:
+    with (
+        FakeRegistry(username="stage", password=PASSWORD, auth="basic") as staging,
+        FakeRegistry(username="bot", password=PASSWORD, auth="basic") as target,
+        GitServer(tmp_path / "git") as git,
+    ):
         found = Shell(tmp_path, (staging, target), git)
         monkeypatch.chdir(found.folder)
         yield found
@@ -79,60 +117,97 @@ def sent(registry: FakeRegistry) -> bool:
     return any(each.authorization for each in registry.requests)
 
 
-def test_a_committed_environment_chooses_no_registry_for_a_login_but_on_the_productive_branch(shell: Shell) -> None:
+def test_a_committed_environment_chooses_no_registry_for_a_login_but_on_the_productive_branch(
+    shell: Shell,
+) -> None:
     with FakeRegistry(username="bot", password=PASSWORD, auth="basic") as evil:
         put(shell.image, evil, "app", "1")
-        shell.leave({"container/targetRegistryUrl": evil.url, "container/targetImageNameTag": "app:1"})
+        shell.leave(
+            {"container/targetRegistryUrl": evil.url, "container/targetImageNameTag": "app:1"}
+        )
         evil.forget()
         for more in ({}, {"PIPER_strictCredentials": "true"}):
             branch = "main" if more else "feature/x"
             refused = shell.run(DEPLOY, "--dry-run", branch=branch, **more)
             assert (refused.code, sent(evil)) == (0, False), refused.err
-            said = f"is not sent to {evil.host}, which nothing names but container/targetRegistryUrl {UNKNOWN}: "
+            said = (
+                f"is not sent to {evil.host}, which nothing names but container/targetRegistryUrl"
+                f" {UNKNOWN}: "
+            )
             assert said in refused.err
         ending = shell.run(DEPLOY, "--dry-run")
         assert (ending.code, sent(evil)) == (0, True), ending.err
-        assert f"goes to {evil.host}: named by container/targetRegistryUrl {UNKNOWN}, for the productive branch main" in ending.err
+        assert (
+            f"goes to {evil.host}: named by container/targetRegistryUrl {UNKNOWN}, for the"
+            " productive branch main" in ending.err
+        )
 
 
-def test_what_pipers_step_has_built_is_pushed_and_deployed_on_the_productive_branch_without_a_setting(shell: Shell) -> None:
+def test_what_pipers_step_has_built_is_pushed_and_deployed_on_the_productive_branch_without_a_setting(
+    shell: Shell,
+) -> None:
     shell.leave(shell.built())
     pushed = shell.run(PUSH)
     assert (pushed.code, pushed.result["status"]) == (0, "success"), pushed.err
-    assert f"the password of user 'stage' (container/repositoryPassword {UNKNOWN}) goes to {shell.staging.host}" in pushed.err
+    assert (
+        f"the password of user 'stage' (container/repositoryPassword {UNKNOWN}) goes to"
+        f" {shell.staging.host}" in pushed.err
+    )
     deployed = shell.run(DEPLOY)
     assert (deployed.code, deployed.result["status"]) == (0, "success"), deployed.err
-    assert "named by container/targetRegistryUrl in the pipeline environment, for the productive branch main" in deployed.err
+    assert (
+        "named by container/targetRegistryUrl in the pipeline environment, for the productive"
+        " branch main" in deployed.err
+    )
     assert "is known to have written" not in deployed.err
     shell.staging.stop()
-    assert [shell.run(step).result["status"] for step in (PUSH, DEPLOY)] == ["unchanged", "unchanged"]
+    assert [shell.run(step).result["status"] for step in (PUSH, DEPLOY)] == [
+        "unchanged",
+        "unchanged",
+    ]
     shell.staging.start()
 
 
 @pytest.mark.parametrize("name", ["{host}/app:1", "app:1@{other}", "{host}/app:1@{other}"])
-def test_the_image_that_was_pushed_is_known_however_the_workspace_writes_it_by_now(shell: Shell, name: str) -> None:
+def test_the_image_that_was_pushed_is_known_however_the_workspace_writes_it_by_now(
+    shell: Shell, name: str
+) -> None:
     shell.leave(shell.built())
     assert shell.run(PUSH).code == 0
     other = shell.overwrite()
-    shell.leave({"container/targetImageNameTag": name.format(host=shell.target.host, other=other.digest)})
+    shell.leave(
+        {"container/targetImageNameTag": name.format(host=shell.target.host, other=other.digest)}
+    )
     refused = shell.run(DEPLOY)
     assert (refused.code, shell.image.digest in refused.message) == (5, True), refused.err
 
 
-def test_another_image_than_the_one_that_was_pushed_is_not_promoted_by_a_digest_in_the_workspace(shell: Shell) -> None:
+def test_another_image_than_the_one_that_was_pushed_is_not_promoted_by_a_digest_in_the_workspace(
+    shell: Shell,
+) -> None:
     shell.leave(shell.built())
     assert shell.run(PUSH).code == 0
     other = shell.overwrite()
-    shell.leave({"container/targetImageNameTag": f"app:1@{other.digest}", "container/targetImageNameTags": []})
+    shell.leave(
+        {
+            "container/targetImageNameTag": f"app:1@{other.digest}",
+            "container/targetImageNameTags": [],
+        }
+    )
     with FakeRegistry() as releases:
         login = {"PIPER_sourceRegistryUser": "bot", "PIPER_sourceRegistryPassword": PASSWORD}
         refused = shell.run("containerPushToRegistry", "--dockerRegistryUrl", releases.url, **login)
         assert (refused.code, releases.count("PUT", "manifests")) == (5, 0), refused.err
-    assert f"is not the image that a step of this build has pushed, which is {shell.image.digest}" in refused.message
+    assert (
+        f"is not the image that a step of this build has pushed, which is {shell.image.digest}"
+        in refused.message
+    )
 
 
 def test_without_facts_a_committed_promotion_leaves_no_check_out(shell: Shell) -> None:
-    """Jobs in containers of their own share no facts: what was pushed is a value of the workspace then, and its digest is looked for all the same."""
+    """Jobs in containers of their own share no facts: what was pushed is a value of the
+    workspace then, and its digest is looked for all the same.
+    """
     shell.leave({**shell.built(), "container/promotedTo": shell.target.url})
     assert shell.run(PUSH, HOME="").code == 0
     shell.overwrite()
@@ -140,12 +215,21 @@ def test_without_facts_a_committed_promotion_leaves_no_check_out(shell: Shell) -
     assert (refused.code, "and the build pushed" in refused.message) == (5, True), refused.err
 
 
-def test_on_another_branch_the_password_beside_a_registry_in_the_workspace_does_not_go_there(shell: Shell) -> None:
+def test_on_another_branch_the_password_beside_a_registry_in_the_workspace_does_not_go_there(
+    shell: Shell,
+) -> None:
     """It is no record of the password: who commits the registry need not know it."""
     shell.leave(shell.built())
-    refused = shell.run(PUSH, branch="feature/x", PIPER_credentials=json.dumps({"targetRegistryPassword": [shell.target.host]}))
+    refused = shell.run(
+        PUSH,
+        branch="feature/x",
+        PIPER_credentials=json.dumps({"targetRegistryPassword": [shell.target.host]}),
+    )
     assert (refused.code, sent(shell.staging)) == (4, False)
-    assert f"which nothing names but container/registryUrl {UNKNOWN}: branch feature/x is built, which is not productive" in refused.message
+    assert (
+        f"which nothing names but container/registryUrl {UNKNOWN}: branch feature/x is built, which"
+        " is not productive" in refused.message
+    )
     words = ["explain", "--credentials", PUSH, "--branch", "feature/x"]
     explained = Ending(words, shell.folder, {"PATH": "/usr/bin:/bin", "HOME": str(shell.home)})
     assert f"refused: nothing names it but container/registryUrl {UNKNOWN}" in explained.out
@@ -153,7 +237,9 @@ def test_on_another_branch_the_password_beside_a_registry_in_the_workspace_does_
 
 
 @pytest.mark.parametrize("way", ["changed", "removed", "another twin"])
-def test_what_was_pushed_is_known_whatever_becomes_of_the_workspace_afterwards(shell: Shell, way: str) -> None:
+def test_what_was_pushed_is_known_whatever_becomes_of_the_workspace_afterwards(
+    shell: Shell, way: str
+) -> None:
     shell.leave(shell.built())
     assert shell.run(PUSH).code == 0
     other = shell.overwrite()
@@ -165,18 +251,32 @@ def test_what_was_pushed_is_known_whatever_becomes_of_the_workspace_afterwards(s
     else:
         (container / "targetImageDigests.json").rename(container / "targetImageDigests")
     ending = shell.run(DEPLOY)
-    assert (ending.code, "app:1 is " + other.digest + " by now, and the build pushed " + shell.image.digest in ending.message) == (5, True), ending.err
+    assert (
+        ending.code,
+        "app:1 is " + other.digest + " by now, and the build pushed " + shell.image.digest
+        in ending.message,
+    ) == (5, True), ending.err
 
 
-@pytest.mark.parametrize("lost", [{"number": "8"}, {"HOME": ""}, {"HOME": "{workspace}"}, {"XDG_STATE_HOME": "{state}"}])
-def test_a_value_of_another_build_or_place_counts_and_is_no_fact(shell: Shell, lost: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "lost", [{"number": "8"}, {"HOME": ""}, {"HOME": "{workspace}"}, {"XDG_STATE_HOME": "{state}"}]
+)
+def test_a_value_of_another_build_or_place_counts_and_is_no_fact(
+    shell: Shell, lost: dict[str, str]
+) -> None:
     shell.leave(shell.built())
     assert shell.run(PUSH).code == 0
     (shell.home / "state").mkdir()
-    places = {name: text.format(workspace=shell.folder, state=shell.home / "state") for name, text in lost.items()}
+    places = {
+        name: text.format(workspace=shell.folder, state=shell.home / "state")
+        for name, text in lost.items()
+    }
     ending = shell.run(DEPLOY, **places)
     assert (ending.code, ending.result["status"]) == (0, "success"), ending.err
-    assert f"named by container/targetRegistryUrl {UNKNOWN}, for the productive branch main" in ending.err
+    assert (
+        f"named by container/targetRegistryUrl {UNKNOWN}, for the productive branch main"
+        in ending.err
+    )
 
 
 def test_a_changed_value_says_that_it_was_changed(shell: Shell) -> None:
@@ -184,14 +284,25 @@ def test_a_changed_value_says_that_it_was_changed(shell: Shell) -> None:
     assert shell.run(PUSH).code == 0
     shell.leave({"container/targetRegistryUrl": f"{shell.target.url}/"})
     ending = shell.run(DEPLOY, "--dry-run", branch="feature/x")
-    assert "container/targetRegistryUrl in the pipeline environment, which is not what a step of this build has written there" in ending.err
+    assert (
+        "container/targetRegistryUrl in the pipeline environment, which is not what a step of this"
+        " build has written there" in ending.err
+    )
 
 
 def test_an_older_build_leaves_what_is_deployed_as_well(shell: Shell) -> None:
     """Jenkins' library takes it from the result; here nobody else writes it."""
-    image = ["--containerRegistryUrl", "https://registry.example.com", "--checkImage=false", "--stage", "Release"]
+    image = [
+        "--containerRegistryUrl",
+        "https://registry.example.com",
+        "--checkImage=false",
+        "--stage",
+        "Release",
+    ]
     assert shell.run(DEPLOY, *image, "--containerImageNameTag", "app:12", number="12").code == 0
-    newer = shell.git.git("rev-parse", "HEAD", repository=shell.folder.parent / "git" / "ops.git").strip()
+    newer = shell.git.git(
+        "rev-parse", "HEAD", repository=shell.folder.parent / "git" / "ops.git"
+    ).strip()
     ending = shell.run(DEPLOY, *image, "--containerImageNameTag", "app:11", number="11")
     assert (ending.code, ending.result["status"]) == (8, "superseded"), ending.err
     assert (shell.folder / FOLDER / "deployment" / "Release" / "commit").read_text() == newer
@@ -199,14 +310,19 @@ def test_an_older_build_leaves_what_is_deployed_as_well(shell: Shell) -> None:
     (shell.folder / FOLDER / "deployment/Release/commit/x").mkdir(parents=True)
     untold = shell.run(DEPLOY, *image, "--containerImageNameTag", "app:11", number="11")
     assert (untold.code, untold.message) == (8, ending.message)  # which is what matters
-    assert "not all that later steps need to know is written (deployment/Release/commit" in untold.err
+    assert (
+        "not all that later steps need to know is written (deployment/Release/commit" in untold.err
+    )
     assert untold.result["pipelineEnvironment"]["deployment/Release/commit"] == newer
 
 
 def test_where_nothing_can_be_proven_the_step_says_so_and_goes_on(shell: Shell) -> None:
     shell.leave(shell.built())
     ending = shell.run(PUSH, HOME="")
-    assert (ending.code, ending.err.count("note: what this step leaves for later ones is no fact for them")) == (0, 1), ending.err
+    assert (
+        ending.code,
+        ending.err.count("note: what this step leaves for later ones is no fact for them"),
+    ) == (0, 1), ending.err
     dry = shell.run(PUSH, "--dry-run", HOME="", number="9")
     assert "is no fact for them" not in dry.err
 
@@ -237,8 +353,10 @@ def _in_its_place(folder: Path, way: str) -> None:
 @pytest.mark.parametrize("way", ["a file", "a link out", "a link to itself", "a file above"])
 def test_nothing_is_published_where_later_steps_could_not_be_told(shell: Shell, way: str) -> None:
     named = {
-        "containerRegistryUrl": shell.target.url, "containerImageNameTag": "app:1",
-        "sourceRegistryUrl": shell.staging.url, "sourceImageNameTags": "app:1",
+        "containerRegistryUrl": shell.target.url,
+        "containerImageNameTag": "app:1",
+        "sourceRegistryUrl": shell.staging.url,
+        "sourceImageNameTags": "app:1",
     }
     words = {
         DEPLOY: [f"--{name}={named[name]}" for name in list(named)[:2]],
@@ -257,10 +375,15 @@ def test_nothing_is_published_where_later_steps_could_not_be_told(shell: Shell, 
     assert not shell.git.requests
 
 
-@pytest.mark.parametrize("key", [
-    "container/targetImageNameTag", "container/targetImageDigests.json", "deployment/S/commit",
-    "deployment",
-])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "container/targetImageNameTag",
+        "container/targetImageDigests.json",
+        "deployment/S/commit",
+        "deployment",
+    ],
+)
 def test_what_is_published_all_the_same_is_said_to_be(shell: Shell, key: str) -> None:
     """A folder stands where a value would be written, or a link out where its folder would."""
     shell.leave(shell.built())
@@ -274,7 +397,9 @@ def test_what_is_published_all_the_same_is_said_to_be(shell: Shell, key: str) ->
         (place / "x").mkdir(parents=True)
     ending = shell.run(step, "--stage", "S")
     assert ending.code == (3 if key == "deployment" else 9)
-    assert ending.message.startswith("what this step publishes is published, but not all that later")
+    assert ending.message.startswith(
+        "what this step publishes is published, but not all that later"
+    )
     assert key.rpartition("/")[2] in ending.message
     assert "run the step again" in ending.hint
     result = ending.result
@@ -282,8 +407,10 @@ def test_what_is_published_all_the_same_is_said_to_be(shell: Shell, key: str) ->
     assert result["pipelineEnvironment"][left]
     assert result["outputs"]["files" if step == DEPLOY else "images"]
     if step == DEPLOY:
-        assert result["pipelineEnvironment"][left] == shell.git.git(
-            "rev-parse", "main", repository=shell.git.folder / "ops.git").strip()
+        assert (
+            result["pipelineEnvironment"][left]
+            == shell.git.git("rev-parse", "main", repository=shell.git.folder / "ops.git").strip()
+        )
     (place.unlink if key == "deployment" else place.joinpath("x").rmdir)()
     if key != "deployment":
         place.rmdir()
@@ -291,7 +418,9 @@ def test_what_is_published_all_the_same_is_said_to_be(shell: Shell, key: str) ->
     assert (again.code, again.result["status"]) == (0, "unchanged"), again.err
 
 
-def test_a_deployment_without_a_stage_leaves_nothing_and_needs_no_place_for_it(shell: Shell) -> None:
+def test_a_deployment_without_a_stage_leaves_nothing_and_needs_no_place_for_it(
+    shell: Shell,
+) -> None:
     shell.leave(shell.built())
     assert shell.run(PUSH).code == 0
     shell.git.requests.clear()
@@ -304,17 +433,24 @@ def test_a_deployment_without_a_stage_leaves_nothing_and_needs_no_place_for_it(s
 
 
 @pytest.mark.parametrize("more", [{}, {"PIPER_enforcement": "warn"}])
-def test_a_registry_that_was_changed_after_the_push_gets_no_login_and_ends_the_deployment(shell: Shell, more: dict[str, str]) -> None:
+def test_a_registry_that_was_changed_after_the_push_gets_no_login_and_ends_the_deployment(
+    shell: Shell, more: dict[str, str]
+) -> None:
     shell.leave(shell.built())
     assert shell.run(PUSH).code == 0
     shell.leave({"container/targetRegistryUrl": shell.staging.url})
     shell.staging.forget()
     ending = shell.run(DEPLOY, **more)
     assert (ending.code, sent(shell.staging)) == (4, False), ending.err
-    place = "container/targetRegistryUrl in the pipeline environment, which is not what a step of this build has written there"
+    place = (
+        "container/targetRegistryUrl in the pipeline environment, which is not what a step of this"
+        " build has written there"
+    )
     assert (ending.where, "find out who has changed it since" in ending.hint) == (place, True)
     assert f"is not sent to {shell.staging.host}: the place is {place}" in ending.message
-    named = shell.run(DEPLOY, PIPER_credentials=json.dumps({"targetRegistryPassword": [shell.staging.host]}))
+    named = shell.run(
+        DEPLOY, PIPER_credentials=json.dumps({"targetRegistryPassword": [shell.staging.host]})
+    )
     assert "is not sent to" not in named.err
 
 
@@ -327,4 +463,7 @@ def test_a_source_that_was_changed_after_a_step_wrote_it_gets_no_login(shell: Sh
     login = {"PIPER_sourceRegistryUser": "bot", "PIPER_sourceRegistryPassword": PASSWORD}
     ending = shell.run("containerPushToRegistry", "--dockerRegistryUrl", shell.target.url, **login)
     assert (ending.code, sent(shell.staging)) == (4, False), ending.err
-    assert f"is not sent to {shell.staging.host}: the place is container/targetRegistryUrl" in ending.message
+    assert (
+        f"is not sent to {shell.staging.host}: the place is container/targetRegistryUrl"
+        in ending.message
+    )

@@ -1,4 +1,6 @@
-"""Bad days of a git server, met by the step as it is called: each ends with its exit code and a clear message, and nobody's commit is lost."""
+"""Bad days of a git server, met by the step as it is called: each ends with its exit code and a
+clear message, and nobody's commit is lost.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ from tests.fakes.authority import Authority
 from tests.fakes.git_server import Fault, GitServer
 
 PASSWORD = "git-pass-word"
-MANIFEST = b"kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n      - {name: app, image: 'registry.example.com/app:1'}\n"
+MANIFEST = (
+    b"kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n      - {name: app,"
+    b" image: 'registry.example.com/app:1'}\n"
+)
 PUSHING, SENDING = "service=git-receive-pack", "/git-receive-pack"
 
 
@@ -28,15 +33,41 @@ class Place:
         self.temporary, self.workspace = folder / "temporary", folder / "workspace"
         self.temporary.mkdir()
         self.workspace.mkdir()
-        self.bare = server.create("ops", {"apps/demo/app.yaml": MANIFEST, "apps/other/app.yaml": MANIFEST})
+        self.bare = server.create(
+            "ops", {"apps/demo/app.yaml": MANIFEST, "apps/other/app.yaml": MANIFEST}
+        )
 
-    def deploy(self, *, repository: str = "ops", password: str = PASSWORD, tag: str = "2", **parameters: object) -> Ending:
+    def deploy(
+        self,
+        *,
+        repository: str = "ops",
+        password: str = PASSWORD,
+        tag: str = "2",
+        **parameters: object,
+    ) -> Ending:
         """One run of the step; it leaves nothing behind, whatever comes of it."""
-        configure(self.workspace, f"steps:\n  gitOpsUpdateDeployment: {{{self.settings}serverUrl: '{self.server.url(repository)}'}}\n")
-        flag = request(self.workspace, step="gitOpsUpdateDeployment", parameters={
-            "filePath": "apps/demo/app.yaml", "containerName": "app", "containerImageNameTag": f"app:{tag}",
-            "containerRegistryUrl": "https://registry.example.com", **parameters})
-        environ = {"PATH": os.environ["PATH"], "TMPDIR": str(self.temporary), "PIPER_username": "deployer", "PIPER_password": password}
+        configure(
+            self.workspace,
+            f"steps:\n  gitOpsUpdateDeployment: {{{self.settings}serverUrl:"
+            f" '{self.server.url(repository)}'}}\n",
+        )
+        flag = request(
+            self.workspace,
+            step="gitOpsUpdateDeployment",
+            parameters={
+                "filePath": "apps/demo/app.yaml",
+                "containerName": "app",
+                "containerImageNameTag": f"app:{tag}",
+                "containerRegistryUrl": "https://registry.example.com",
+                **parameters,
+            },
+        )
+        environ = {
+            "PATH": os.environ["PATH"],
+            "TMPDIR": str(self.temporary),
+            "PIPER_username": "deployer",
+            "PIPER_password": password,
+        }
         ending = Ending(["run", "gitOpsUpdateDeployment", *flag], self.workspace, environ)
         assert [path.name for path in self.temporary.iterdir() if path.name != "full"] == []
         assert password not in ending.out + ending.err + str(ending.result)
@@ -69,19 +100,33 @@ def times(count: int, part: str, act: Callable[[], int | str | None]) -> Fault:
 UPDATED = "Updated registry.example.com/app to version 2"
 
 
-def test_an_empty_repository_is_called_that_and_gets_its_first_commit_where_that_is_wanted(place: Place) -> None:
+def test_an_empty_repository_is_called_that_and_gets_its_first_commit_where_that_is_wanted(
+    place: Place,
+) -> None:
     place.server.create("empty", {}, branch="trunk")
     (place.workspace / "values.j2").write_text("image: {{ image.tag | yaml }}\n")
-    new: dict[str, object] = {"repository": "empty", "tool": "helm-values", "valuesTemplate": "values.j2", "filePath": "env/values.yaml"}
+    new: dict[str, object] = {
+        "repository": "empty",
+        "tool": "helm-values",
+        "valuesTemplate": "values.j2",
+        "filePath": "env/values.yaml",
+    }
     ending = place.deploy(**new)  # type: ignore[arg-type]
     assert (ending.code, ending.message) == (3, "the repository is empty: it has no commit yet")
     assert "createBranch" in ending.hint
     ending = place.deploy(createBranch=True, **new)  # type: ignore[arg-type]
     assert (ending.code, ending.result["outputs"]["branch"]) == (0, "trunk"), ending.err
-    assert place.server.git("show", "trunk:env/values.yaml", repository=place.server.folder / "empty.git") == 'image: "2"\n'
+    assert (
+        place.server.git(
+            "show", "trunk:env/values.yaml", repository=place.server.folder / "empty.git"
+        )
+        == 'image: "2"\n'
+    )
 
 
-def test_a_branch_that_is_not_there_is_an_error_or_is_made_from_the_default_one(place: Place) -> None:
+def test_a_branch_that_is_not_there_is_an_error_or_is_made_from_the_default_one(
+    place: Place,
+) -> None:
     ending = place.deploy(branchName="mian")
     assert (ending.code, ending.message) == (3, "there is no branch 'mian' in the repository")
     assert "did you mean 'main'?" in ending.hint
@@ -93,7 +138,9 @@ def test_a_branch_that_is_not_there_is_an_error_or_is_made_from_the_default_one(
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_protected_branch_ends_with_the_servers_words_and_is_never_forced(place: Place, *, force: bool) -> None:
+def test_a_protected_branch_ends_with_the_servers_words_and_is_never_forced(
+    place: Place, *, force: bool
+) -> None:
     place.server.hook("update", "ops", "echo 'main is protected: open a merge request' >&2; exit 1")
     ending = place.deploy(forcePush=force)
     assert (ending.code, ending.result["error"]["category"]) == (6, "service")
@@ -118,7 +165,9 @@ def test_a_forced_base_is_taken_as_it_is_and_what_forced_it_stays(place: Place) 
 
 def test_a_server_that_dies_while_it_takes_the_push_is_pushed_to_again(place: Place) -> None:
     once = place.folder / "once"
-    hook = place.server.hook("pre-receive", "ops", f"test -e {once} || {{ touch {once}; kill -9 $PPID; }}")
+    hook = place.server.hook(
+        "pre-receive", "ops", f"test -e {once} || {{ touch {once}; kill -9 $PPID; }}"
+    )
     ending = place.deploy()
     assert ending.code == 0, ending.err
     assert once.exists()
@@ -170,9 +219,13 @@ def test_a_token_goes_to_a_server_that_takes_nothing_else(place: Place) -> None:
     assert place.git("log", "-1", "--format=%an") == "deployer\n"
 
 
-def test_a_certificate_that_nobody_signed_ends_before_the_password_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_that_nobody_signed_ends_before_the_password_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority = Authority(tmp_path / "ca")
-    with GitServer(tmp_path / "git", "deployer", PASSWORD, tls=authority.issue("server").server()) as server:
+    with GitServer(
+        tmp_path / "git", "deployer", PASSWORD, tls=authority.issue("server").server()
+    ) as server:
         place = Place(tmp_path, server)
         monkeypatch.chdir(place.workspace)
         ending = place.deploy()
@@ -194,13 +247,20 @@ def test_a_project_does_not_choose_whom_to_trust(place: Place) -> None:
 def test_a_full_disk_is_the_machines_fault_and_nothing_else(place: Place) -> None:
     full = place.temporary / "full"
     full.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "none", str(full)], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=128k", "none", str(full)],
+        capture_output=True,
+        check=False,
+    ).returncode:
         pytest.skip("a small disk can be mounted by root only")
     place.server.add("ops", {f"apps/demo/{number}.yaml": os.urandom(40) for number in range(4_000)})
     try:
         place.temporary = full
         ending = place.deploy()
-        assert (ending.code, ending.result["error"]["category"]) == (9, "infrastructure"), ending.err
+        assert (ending.code, ending.result["error"]["category"]) == (
+            9,
+            "infrastructure",
+        ), ending.err
         assert "No space left on device" in ending.message
         assert list(full.iterdir()) == []
     finally:

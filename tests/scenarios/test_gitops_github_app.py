@@ -1,4 +1,6 @@
-"""A deployment by a GitHub App: an API that checks the App's word, and a git server that takes the token it gives, while it lives, and nothing else."""
+"""A deployment by a GitHub App: an API that checks the App's word, and a git server that takes
+the token it gives, while it lives, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,20 @@ from tests.fakes.git_server import GitServer
 from tests.fakes.github_server import APP, GithubServer
 from tests.fakes.serve import Status, on
 
-MANIFEST = b"kind: Pod\nspec:\n  serviceAccountName: app\n  containers:\n  - name: app\n    image: registry.example.com/app:1\n"
-IMAGE = ["--containerImageNameTag", "app:2", "--containerRegistryUrl", "https://registry.example.com", "--filePath", "app.yaml", "--containerName", "app"]
+MANIFEST = (
+    b"kind: Pod\nspec:\n  serviceAccountName: app\n  containers:\n  - name: app\n    image:"
+    b" registry.example.com/app:1\n"
+)
+IMAGE = [
+    "--containerImageNameTag",
+    "app:2",
+    "--containerRegistryUrl",
+    "https://registry.example.com",
+    "--filePath",
+    "app.yaml",
+    "--containerName",
+    "app",
+]
 
 
 class Place:
@@ -33,24 +47,39 @@ class Place:
         self.configure("")
 
     def open(self, token: str) -> None:
-        self.server.authorization = "Basic " + base64.b64encode(f"x-access-token:{token}".encode()).decode()
+        self.server.authorization = (
+            "Basic " + base64.b64encode(f"x-access-token:{token}".encode()).decode()
+        )
 
     def close(self, _token: str) -> None:
         self.server.authorization = "nobody any more"
 
     def configure(self, more: str) -> None:
-        configure(self.folder, f"steps: {{gitOpsUpdateDeployment: {{serverUrl: '{self.server.url('team/ops')}', authenticationMode: githubApp{more}}}}}\n")
+        configure(
+            self.folder,
+            f"steps: {{gitOpsUpdateDeployment: {{serverUrl: '{self.server.url('team/ops')}',"
+            f" authenticationMode: githubApp{more}}}}}\n",
+        )
 
     def agent(self) -> dict[str, str]:
-        return {"PATH": "/usr/local/bin:/usr/bin:/bin", "PIPER_githubAppId": APP, "PIPER_githubAppPrivateKey": self.github.key,
-                "PIPER_githubAppApiUrl": self.github.url, "PIPER_credentialHosts": f"{self.server.url('x').split('/')[2]},{self.github.host}"}
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "PIPER_githubAppId": APP,
+            "PIPER_githubAppPrivateKey": self.github.key,
+            "PIPER_githubAppApiUrl": self.github.url,
+            "PIPER_credentialHosts": f"{self.server.url('x').split('/')[2]},{self.github.host}",
+        }
 
     def deploy(self, *words: str, **variables: str) -> Ending:
         environ = {name: value for name, value in {**self.agent(), **variables}.items() if value}
         return Ending(["run", "gitOpsUpdateDeployment", *IMAGE, *words], self.folder, environ)
 
     def image(self) -> str:
-        return self.server.git("show", "main:app.yaml", repository=self.bare).partition("image: ")[2].strip()
+        return (
+            self.server.git("show", "main:app.yaml", repository=self.bare)
+            .partition("image: ")[2]
+            .strip()
+        )
 
 
 @pytest.fixture
@@ -58,7 +87,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     monkeypatch.chdir(workspace)
-    with GitServer(tmp_path / "git", "nobody", "yet") as server, GithubServer(tmp_path / "github") as github:
+    with (
+        GitServer(tmp_path / "git", "nobody", "yet") as server,
+        GithubServer(tmp_path / "github") as github,
+    ):
         yield Place(workspace, server, github)
 
 
@@ -77,31 +109,49 @@ def test_the_password_is_never_sent_instead(place: Place) -> None:
     assert place.server.requests == []
 
 
-def test_a_push_that_fails_gives_the_token_back_all_the_same_and_shows_no_secret(place: Place) -> None:
+def test_a_push_that_fails_gives_the_token_back_all_the_same_and_shows_no_secret(
+    place: Place,
+) -> None:
     shown: list[str] = []
 
     def told(token: str) -> None:
         shown.append(token)
         place.open(token)
-        place.server.hook("pre-receive", "team/ops", f"echo 'no: {token} {place.server.authorization}' >&2; exit 1")
+        place.server.hook(
+            "pre-receive",
+            "team/ops",
+            f"echo 'no: {token} {place.server.authorization}' >&2; exit 1",
+        )
 
     place.github.issued = told
     ending = place.deploy()
     assert ending.code == 6
     assert place.github.tokens == set()
-    for secret in (*shown, *place.github.credentials, place.server.authorization, place.github.key.splitlines()[1]):
+    for secret in (
+        *shown,
+        *place.github.credentials,
+        place.server.authorization,
+        place.github.key.splitlines()[1],
+    ):
         assert secret not in ending.err + str(ending.result)
     assert "no: ****" in ending.err
 
 
 @pytest.mark.parametrize(("words", "code"), [([], 143), (["--pushDeadline", "3"], 6)])
-def test_a_run_that_is_interrupted_or_late_gives_the_token_back(place: Place, tmp_path: Path, words: list[str], code: int) -> None:
+def test_a_run_that_is_interrupted_or_late_gives_the_token_back(
+    place: Place, tmp_path: Path, words: list[str], code: int
+) -> None:
     begun, free = tmp_path / "begun", tmp_path / "free"
     os.mkfifo(begun)
     os.mkfifo(free)
     place.server.hook("pre-receive", "team/ops", f"echo > {begun}; read -r go < {free}; exit 1")
     command = [sys.executable, "-m", "towline", "run", "gitOpsUpdateDeployment", *IMAGE, *words]
-    with subprocess.Popen(command, cwd=place.folder, env={**place.agent(), "HOME": str(tmp_path)}, stderr=subprocess.PIPE) as child:
+    with subprocess.Popen(
+        command,
+        cwd=place.folder,
+        env={**place.agent(), "HOME": str(tmp_path)},
+        stderr=subprocess.PIPE,
+    ) as child:
         begun.read_bytes()
         held = len(place.github.tokens)
         if code == 143:
@@ -119,4 +169,6 @@ def test_a_project_may_name_another_path_on_the_repositorys_own_host(place: Plac
     place.configure(f", githubAppApiUrl: '{place.server.origin}/github/api'")
     ending = place.deploy(PIPER_githubAppApiUrl="")
     assert (ending.code, "refused the GitHub App" in ending.message) == (4, True), ending.err
-    assert [exchange.path.partition("?")[0] for exchange in place.server.requests] == ["/github/api/repos/team/ops/installation"]
+    assert [exchange.path.partition("?")[0] for exchange in place.server.requests] == [
+        "/github/api/repos/team/ops/installation"
+    ]

@@ -1,4 +1,6 @@
-"""How often an update asks the server, by the step as it is called in a build: the history that tells newer deployments apart included."""
+"""How often an update asks the server, by the step as it is called in a build: the history that
+tells newer deployments apart included.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,14 @@ from tests.calls import Ending, configure, request
 from tests.fakes.git_server import GitServer
 
 PASSWORD = "git-pass-word"
-MANIFEST = b"kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n      - {name: app, image: 'registry.example.com/app:1'}\n"
+MANIFEST = (
+    b"kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n      - {name: app,"
+    b" image: 'registry.example.com/app:1'}\n"
+)
 FEW: Mapping[str, bytes] = {f"apps/{number}/app.yaml": MANIFEST for number in range(20)}
-MANY: Mapping[str, bytes] = {f"clusters/c{number % 3}/app-{number}/app.yaml": MANIFEST for number in range(600)}
+MANY: Mapping[str, bytes] = {
+    f"clusters/c{number % 3}/app-{number}/app.yaml": MANIFEST for number in range(600)
+}
 LONG = MANIFEST + b"# long\n" * 10_000
 
 
@@ -30,10 +37,21 @@ def deploy(server: GitServer, path: str, number: int, **parameters: object) -> E
     folder = Path.cwd()
     configure(folder, f"steps:\n  gitOpsUpdateDeployment: {{serverUrl: '{server.url('ops')}'}}\n")
     build = {"number": str(number), "url": f"https://ci.example.com/job/app/{number}/"}
-    given = {"filePath": path, "containerName": "app", "containerImageNameTag": f"app:{number}", "containerRegistryUrl": "https://registry.example.com"}
-    flag = request(folder, step="gitOpsUpdateDeployment", build=build, parameters={**given, **parameters})
+    given = {
+        "filePath": path,
+        "containerName": "app",
+        "containerImageNameTag": f"app:{number}",
+        "containerRegistryUrl": "https://registry.example.com",
+    }
+    flag = request(
+        folder, step="gitOpsUpdateDeployment", build=build, parameters={**given, **parameters}
+    )
     server.requests.clear()
-    return Ending(["run", "gitOpsUpdateDeployment", *flag], folder, {"PATH": os.environ["PATH"], "PIPER_username": "deployer", "PIPER_password": PASSWORD})
+    return Ending(
+        ["run", "gitOpsUpdateDeployment", *flag],
+        folder,
+        {"PATH": os.environ["PATH"], "PIPER_username": "deployer", "PIPER_password": PASSWORD},
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,9 +63,17 @@ def deploy(server: GitServer, path: str, number: int, **parameters: object) -> E
         ({**MANY, "clusters/c1/app-7/app.yaml": LONG}, "clusters/c1/app-7/app.yaml", 9),
         (FEW, "apps/*/app.yaml", 9),
     ],
-    ids=["at the root", "of few folders", "of many folders", "too long to come along", "every file"],
+    ids=[
+        "at the root",
+        "of few folders",
+        "of many folders",
+        "too long to come along",
+        "every file",
+    ],
 )
-def test_an_update_with_a_look_at_the_history_takes_at_most_ten_requests(server: GitServer, files: Mapping[str, bytes], path: str, requests: int) -> None:
+def test_an_update_with_a_look_at_the_history_takes_at_most_ten_requests(
+    server: GitServer, files: Mapping[str, bytes], path: str, requests: int
+) -> None:
     bare = server.create("ops", files)
     assert deploy(server, path, 12).result["status"] == "success"
     for _ in range(3):
@@ -63,11 +89,29 @@ def test_an_update_with_a_look_at_the_history_takes_at_most_ten_requests(server:
 
 
 def test_a_chart_that_is_rendered_takes_no_more(server: GitServer) -> None:
-    pod = b"kind: Pod\nmetadata: {name: app}\nspec:\n  containers: [{name: app, image: '{{ .Values.image.repository }}:{{ .Values.image.tag }}'}]\n"
-    server.create("ops", {**MANY, "charts/app/Chart.yaml": b"apiVersion: v2\nname: app\nversion: 0.1.0\n", "charts/app/values.yaml": b"image: {}\n",
-                          "charts/app/templates/pod.yaml": pod, "out/app.yaml": b"a: 1\n"})
+    pod = (
+        b"kind: Pod\nmetadata: {name: app}\nspec:\n  containers: [{name: app, image: '{{"
+        b" .Values.image.repository }}:{{ .Values.image.tag }}'}]\n"
+    )
+    server.create(
+        "ops",
+        {
+            **MANY,
+            "charts/app/Chart.yaml": b"apiVersion: v2\nname: app\nversion: 0.1.0\n",
+            "charts/app/values.yaml": b"image: {}\n",
+            "charts/app/templates/pod.yaml": pod,
+            "out/app.yaml": b"a: 1\n",
+        },
+    )
     for number in (12, 13):
         server.add("ops", {"theirs": os.urandom(8)}, message="Somebody else")
-        ending = deploy(server, "out/app.yaml", number, tool="helm", chartPath="charts/app", deploymentName="app")
+        ending = deploy(
+            server,
+            "out/app.yaml",
+            number,
+            tool="helm",
+            chartPath="charts/app",
+            deploymentName="app",
+        )
         assert ending.result["status"] == "success", ending.err
         assert len(server.requests) == 9

@@ -1,4 +1,6 @@
-"""The step over SSH, against a real server: its key, the host's key, and a server that speaks the old protocol only."""
+"""The step over SSH, against a real server: its key, the host's key, and a server that speaks
+the old protocol only.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from tests.fakes.ssh_server import SshServer, make_key, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "there is one")
 
-MANIFEST = b"kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n      - {name: app, image: 'registry.example.com/app:1'}\n"
+MANIFEST = (
+    b"kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n      - {name: app,"
+    b" image: 'registry.example.com/app:1'}\n"
+)
 
 
 class Place:
@@ -22,20 +27,48 @@ class Place:
 
     def __init__(self, folder: Path, git: GitServer, ssh: SshServer) -> None:
         self.folder, self.git, self.ssh = folder, git, ssh
-        self.bare = git.create("ops", {"apps/demo/app.yaml": MANIFEST, "apps/other/app.yaml": MANIFEST, "README": b"read me\n"})
+        self.bare = git.create(
+            "ops",
+            {
+                "apps/demo/app.yaml": MANIFEST,
+                "apps/other/app.yaml": MANIFEST,
+                "README": b"read me\n",
+            },
+        )
         (folder / "workspace").mkdir()
         (folder / "temporary").mkdir()
 
     def deploy(self, *, tag: str = "2", **variables: str) -> Ending:
-        """One run of the step with the key and the host of the server, unless `variables` say otherwise."""
+        """One run of the step with the key and the host of the server, unless `variables` say
+        otherwise.
+        """
         workspace = self.folder / "workspace"
         url = self.ssh.url(self.bare)
-        configure(workspace, f"steps:\n  gitOpsUpdateDeployment: {{serverUrl: '{url}', containerName: app, filePath: apps/demo/app.yaml}}\n")
-        flag = request(workspace, step="gitOpsUpdateDeployment", parameters={
-            "containerImageNameTag": f"app:{tag}", "containerRegistryUrl": "https://registry.example.com"})
-        given = {"PATH": "/usr/local/bin:/usr/bin:/bin", "TMPDIR": str(self.folder / "temporary"),
-                 "PIPER_gitSshPrivateKey": self.ssh.private, "PIPER_gitSshKnownHosts": self.ssh.known_hosts, **variables}
-        ending = Ending(["run", "gitOpsUpdateDeployment", *flag], workspace, {name: value for name, value in given.items() if value})
+        configure(
+            workspace,
+            f"steps:\n  gitOpsUpdateDeployment: {{serverUrl: '{url}', containerName: app, filePath:"
+            " apps/demo/app.yaml}\n",
+        )
+        flag = request(
+            workspace,
+            step="gitOpsUpdateDeployment",
+            parameters={
+                "containerImageNameTag": f"app:{tag}",
+                "containerRegistryUrl": "https://registry.example.com",
+            },
+        )
+        given = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "TMPDIR": str(self.folder / "temporary"),
+            "PIPER_gitSshPrivateKey": self.ssh.private,
+            "PIPER_gitSshKnownHosts": self.ssh.known_hosts,
+            **variables,
+        }
+        ending = Ending(
+            ["run", "gitOpsUpdateDeployment", *flag],
+            workspace,
+            {name: value for name, value in given.items() if value},
+        )
         assert list((self.folder / "temporary").iterdir()) == []
         assert self.ssh.private.splitlines()[2] not in ending.out + ending.err + str(ending.result)
         return ending
@@ -60,11 +93,19 @@ def test_a_key_and_a_known_host_are_all_that_it_takes(place: Place) -> None:
 def test_a_key_may_be_named_by_its_file_as_jenkins_binds_it(place: Place) -> None:
     assert place.deploy(PIPER_gitSshPrivateKey=str(place.folder / "ssh/client")).code == 0
     missing_file = place.deploy(tag="3", PIPER_gitSshPrivateKey=str(place.folder / "ssh/none"))
-    assert (missing_file.code, missing_file.message) == (4, "the file of gitSshPrivateKey cannot be read")
+    assert (missing_file.code, missing_file.message) == (
+        4,
+        "the file of gitSshPrivateKey cannot be read",
+    )
 
 
 def test_a_host_that_is_not_known_gets_nothing_and_the_hint_says_what_to_add(place: Place) -> None:
-    ending = place.deploy(PIPER_gitSshKnownHosts="other.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEq3hQ2q5C2hV5kqZ0b0t0m9GvTt2oHn9F0Yy0c1n0aA")
+    ending = place.deploy(
+        PIPER_gitSshKnownHosts=(
+            "other.example.com ssh-ed25519"
+            " AAAAC3NzaC1lZDI1NTE5AAAAIEq3hQ2q5C2hV5kqZ0b0t0m9GvTt2oHn9F0Yy0c1n0aA"
+        )
+    )
     assert ending.code == 3
     assert "is not known by the key that it shows" in ending.message
     assert f"ssh-keyscan -p {place.ssh.port} 127.0.0.1" in ending.hint
@@ -73,7 +114,9 @@ def test_a_host_that_is_not_known_gets_nothing_and_the_hint_says_what_to_add(pla
 def test_a_host_that_shows_another_key_than_the_known_one_is_refused(place: Place) -> None:
     make_key(place.folder / "impostor")
     other = (place.folder / "impostor.pub").read_text().split()[1]
-    ending = place.deploy(PIPER_gitSshKnownHosts=f"[127.0.0.1]:{place.ssh.port} ssh-ed25519 {other}")
+    ending = place.deploy(
+        PIPER_gitSshKnownHosts=f"[127.0.0.1]:{place.ssh.port} ssh-ed25519 {other}"
+    )
     assert ending.code == 3
     assert "REMOTE HOST IDENTIFICATION HAS CHANGED" in ending.message
 
@@ -86,14 +129,19 @@ def test_a_key_that_the_server_does_not_take_is_a_credential_that_is_wrong(place
 
 
 def test_a_key_behind_a_passphrase_is_refused_before_any_server_is_asked(place: Place) -> None:
-    ending = place.deploy(PIPER_gitSshPrivateKey=make_key(place.folder / "locked", passphrase="very secret"))
+    ending = place.deploy(
+        PIPER_gitSshPrivateKey=make_key(place.folder / "locked", passphrase="very secret")
+    )
     assert ending.code == 4
     assert "passphrase" in ending.message
 
 
 def test_no_key_goes_to_a_host_that_the_platform_team_has_not_named(place: Place) -> None:
     ending = place.deploy(PIPER_credentialHosts="git.example.com")
-    assert (ending.code, ending.message) == (4, f"no credential may be sent to 127.0.0.1:{place.ssh.port}")
+    assert (ending.code, ending.message) == (
+        4,
+        f"no credential may be sent to 127.0.0.1:{place.ssh.port}",
+    )
 
 
 def test_a_repository_that_is_not_there_is_called_that(place: Place) -> None:
@@ -104,7 +152,9 @@ def test_a_repository_that_is_not_there_is_called_that(place: Place) -> None:
 
 
 @pytest.mark.parametrize("path", ["apps/demo/app.yaml", "**/demo/*.yaml"])
-def test_a_server_that_speaks_the_old_protocol_only_serves_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_a_server_that_speaks_the_old_protocol_only_serves_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
     with GitServer(tmp_path / "git") as git, SshServer(tmp_path / "ssh", modern=False) as ssh:
         place = Place(tmp_path, git, ssh)
         monkeypatch.chdir(tmp_path / "workspace")

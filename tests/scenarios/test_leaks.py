@@ -1,7 +1,9 @@
-"""The leak hunt: secrets in every source, each step with each failure, and every place searched afterwards.
+"""The leak hunt: secrets in every source, each step with each failure, and every place searched
+afterwards.
 
-What there is to read and to extend: the sources (tests/leaks/sources.py), the steps (steps.py), what may fail (failures.py), the places
-(places.py), how a secret may be written (forms.py). What Jenkins itself records is none of this: docs/security.md.
+What there is to read and to extend: the sources (tests/leaks/sources.py), the steps (steps.py),
+what may fail (failures.py), the places (places.py), how a secret may be written (forms.py). What
+Jenkins itself records is none of this: docs/security.md.
 """
 
 from __future__ import annotations

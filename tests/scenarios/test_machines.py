@@ -1,5 +1,7 @@
-"""Machines of other kinds: a laptop without /proc and namespaces, one without what macOS lacks, and
-an agent whose user has no name and no rights, as OpenShift gives them. Commands and steps work on each.
+"""Machines of other kinds: a laptop without /proc and namespaces, one without what macOS lacks,
+and an agent whose user has no name and no rights, as OpenShift gives them.
+
+Commands and steps work on each.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ from tests.fakes.images import make_image, put
 from tests.fakes.registry import FakeRegistry
 
 PASSWORD = "a-pass-word-of-the-machine"
-MANIFEST = b"kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n      - {name: app, image: a:1}\n"
+MANIFEST = (
+    b"kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n      - {name: app,"
+    b" image: a:1}\n"
+)
 # No process is found in /proc, and a renderer gets no network namespace.
 BARE = [
     "unshare",
@@ -58,7 +63,9 @@ ENTRY = "import sys; from towline.__main__ import entry; sys.exit(entry())"
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A clone of the project on `main`, the registries and the git server that it names, and how the engine is started."""
+    """A clone of the project on `main`, the registries and the git server that it names, and how
+    the engine is started.
+    """
 
     folder: Path
     start: list[str]

@@ -1,4 +1,6 @@
-"""Staging and target on one host, each with an account of its own, on Debian's docker-registry: the login of each side goes where it belongs."""
+"""Staging and target on one host, each with an account of its own, on Debian's docker-registry:
+the login of each side goes where it belongs.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +26,29 @@ class Host:
 
     def __init__(self, folder: Path, registry: DockerRegistry) -> None:
         self.folder, self.registry = folder, registry
-        configure(folder, f"steps:\n  imagePushToRegistry:\n    targetRegistryUrl: {registry.url}/released\n")
+        configure(
+            folder,
+            f"steps:\n  imagePushToRegistry:\n    targetRegistryUrl: {registry.url}/released\n",
+        )
 
     def push(self, password: str = PUSHER[1]) -> Ending:
-        known = {"container/registryUrl": f"{self.registry.url}/staging", "container/imageNames": ["app"], "artifactVersion": "1.0",
-                 "container/repositoryUsername": BUILDER[0], "container/repositoryPassword": BUILDER[1]}
+        known = {
+            "container/registryUrl": f"{self.registry.url}/staging",
+            "container/imageNames": ["app"],
+            "artifactVersion": "1.0",
+            "container/repositoryUsername": BUILDER[0],
+            "container/repositoryPassword": BUILDER[1],
+        }
         flag = request(self.folder, step="imagePushToRegistry", pipelineEnvironment=known)
-        ending = Ending(["run", "imagePushToRegistry", *flag], self.folder, {"PIPER_targetRegistryUser": PUSHER[0], "PIPER_targetRegistryPassword": password})
-        assert not any(secret in ending.err + ending.out + str(ending.result) for secret in (BUILDER[1], PUSHER[1], password))
+        ending = Ending(
+            ["run", "imagePushToRegistry", *flag],
+            self.folder,
+            {"PIPER_targetRegistryUser": PUSHER[0], "PIPER_targetRegistryPassword": password},
+        )
+        assert not any(
+            secret in ending.err + ending.out + str(ending.result)
+            for secret in (BUILDER[1], PUSHER[1], password)
+        )
         return ending
 
     def arrived(self, image: ImageParts) -> bool:
@@ -50,7 +67,13 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tokens(tmp_path: Path) -> Iterator[TokenServer]:
     """Gives the builder no token for `released`, and the pusher none for `staging`."""
     with TokenServer(tmp_path / "token", username=BUILDER[0], password=BUILDER[1]) as started:
-        started.others, started.owners = dict([PUSHER]), {"staging": BUILDER[0], "released": PUSHER[0]}
+        started.others, started.owners = (
+            dict([PUSHER]),
+            {
+                "staging": BUILDER[0],
+                "released": PUSHER[0],
+            },
+        )
         yield started
 
 
@@ -59,7 +82,9 @@ def by_token(tmp_path: Path, workspace: Path, tokens: TokenServer) -> Iterator[H
     folder = tmp_path / "registry"
     with DockerRegistry(folder) as filled:
         put(INDEX, filled.url, "staging/app", "1.0")
-    with DockerRegistry(folder, token_realm=tokens.realm, token_certificate=tokens.certificate) as registry:
+    with DockerRegistry(
+        folder, token_realm=tokens.realm, token_certificate=tokens.certificate
+    ) as registry:
         yield Host(workspace, registry)
 
 
@@ -72,17 +97,27 @@ def by_password(tmp_path: Path) -> DockerRegistry:
     return registry
 
 
-def test_both_accounts_of_one_host_are_known_and_the_image_arrives(by_password: DockerRegistry, workspace: Path) -> None:
+def test_both_accounts_of_one_host_are_known_and_the_image_arrives(
+    by_password: DockerRegistry, workspace: Path
+) -> None:
     with by_password:
         host = Host(workspace, by_password)
         ending = host.push()
         assert (ending.code, host.arrived(INDEX)) == (0, True), ending.err
 
 
-@pytest.mark.parametrize(("known", "named"), [(BUILDER, f"the target registry {{}} refuses user '{PUSHER[0]}'"),
-                                              (PUSHER, f"the source registry {{}} refuses user '{BUILDER[0]}'")])
+@pytest.mark.parametrize(
+    ("known", "named"),
+    [
+        (BUILDER, f"the target registry {{}} refuses user '{PUSHER[0]}'"),
+        (PUSHER, f"the source registry {{}} refuses user '{BUILDER[0]}'"),
+    ],
+)
 def test_where_the_host_knows_one_account_only_it_does_not_serve_for_both_sides(
-    by_password: DockerRegistry, workspace: Path, known: tuple[str, str], named: str,
+    by_password: DockerRegistry,
+    workspace: Path,
+    known: tuple[str, str],
+    named: str,
 ) -> None:
     (by_password.username, by_password.password), by_password.others = known, {}
     with by_password:
@@ -95,11 +130,16 @@ def test_where_the_host_knows_one_account_only_it_does_not_serve_for_both_sides(
 def test_each_side_gets_a_token_for_its_own_part(by_token: Host, tokens: TokenServer) -> None:
     ending = by_token.push()
     assert (ending.code, by_token.arrived(INDEX)) == (0, True), ending.err
-    assert {(account, scope.split(":")[1]) for account, scope in tokens.granted} == {(BUILDER[0], "staging/app"), (PUSHER[0], "released/app")}
+    assert {(account, scope.split(":")[1]) for account, scope in tokens.granted} == {
+        (BUILDER[0], "staging/app"),
+        (PUSHER[0], "released/app"),
+    }
     assert by_token.push().result["status"] == "unchanged"
 
 
-def test_an_account_that_may_not_push_is_named_and_the_other_does_not_step_in(by_token: Host, tokens: TokenServer) -> None:
+def test_an_account_that_may_not_push_is_named_and_the_other_does_not_step_in(
+    by_token: Host, tokens: TokenServer
+) -> None:
     tokens.owners["released"] = BUILDER[0]
     ending = by_token.push()
     assert (ending.code, by_token.arrived(INDEX)) == (4, False), ending.err
@@ -108,27 +148,57 @@ def test_an_account_that_may_not_push_is_named_and_the_other_does_not_step_in(by
 
 
 @pytest.mark.parametrize("kind", ["token", "password"])
-def test_images_of_several_teams_are_pushed_in_one_step_each_by_its_own_account(tmp_path: Path, workspace: Path, kind: str) -> None:
+def test_images_of_several_teams_are_pushed_in_one_step_each_by_its_own_account(
+    tmp_path: Path, workspace: Path, kind: str
+) -> None:
     """They share their layers, which neither account may mount from the other's repository."""
     accounts = {"team-a": ("a-bot", "a-pass-word"), "team-b": ("b-bot", "b-pass-word")}
     with ExitStack() as stack:
         source = stack.enter_context(FakeRegistry())
         folder = tmp_path / "target"
         if kind == "token":
-            tokens = stack.enter_context(TokenServer(tmp_path / "token", username="nobody", password="no-pass-word"))
-            tokens.others, tokens.owners = dict(accounts.values()), {team: user for team, (user, _) in accounts.items()}
-            target = stack.enter_context(DockerRegistry(folder, token_realm=tokens.realm, token_certificate=tokens.certificate))
+            tokens = stack.enter_context(
+                TokenServer(tmp_path / "token", username="nobody", password="no-pass-word")
+            )
+            tokens.others, tokens.owners = (
+                dict(accounts.values()),
+                {team: user for team, (user, _) in accounts.items()},
+            )
+            target = stack.enter_context(
+                DockerRegistry(
+                    folder, token_realm=tokens.realm, token_certificate=tokens.certificate
+                )
+            )
         else:
             server = DockerRegistry(folder, username="nobody", password="no-pass-word")
             server.others = dict(accounts.values())
             target = stack.enter_context(server)
         for team in accounts:
             put(INDEX, source, f"{team}/app", "1.0")
-        configure(workspace, f"steps:\n  imagePushToRegistry:\n    targetRegistryUrl: {target.url}\n    sourceImages: [team-a/app, team-b/app]\n")
-        auths = {f"{target.host}/{team}": {"username": user, "password": password} for team, (user, password) in accounts.items()}
-        flag = request(workspace, step="imagePushToRegistry", pipelineEnvironment={"container/registryUrl": source.url, "artifactVersion": "1.0"})
+        configure(
+            workspace,
+            f"steps:\n  imagePushToRegistry:\n    targetRegistryUrl: {target.url}\n   "
+            " sourceImages: [team-a/app, team-b/app]\n",
+        )
+        auths = {
+            f"{target.host}/{team}": {"username": user, "password": password}
+            for team, (user, password) in accounts.items()
+        }
+        flag = request(
+            workspace,
+            step="imagePushToRegistry",
+            pipelineEnvironment={"container/registryUrl": source.url, "artifactVersion": "1.0"},
+        )
         environ = {"PIPER_dockerConfigJSON": json.dumps({"auths": auths})}
-        endings = [Ending(["run", "imagePushToRegistry", *flag], workspace, environ) for _ in range(2)]
-        assert [ending.result["status"] for ending in endings] == ["success", "unchanged"], endings[0].err
+        endings = [
+            Ending(["run", "imagePushToRegistry", *flag], workspace, environ) for _ in range(2)
+        ]
+        assert [ending.result["status"] for ending in endings] == ["success", "unchanged"], endings[
+            0
+        ].err
         assert {target.manifest_digest(f"{team}/app", "1.0") for team in accounts} == {INDEX.digest}
-        assert not any(password in ending.err + str(ending.result) for ending in endings for _, password in accounts.values())
+        assert not any(
+            password in ending.err + str(ending.result)
+            for ending in endings
+            for _, password in accounts.values()
+        )

@@ -1,4 +1,6 @@
-"""A registry (Debian's docker-registry) whose disk is full: the copy says so, leaves no tag, and goes through once there is space."""
+"""A registry (Debian's docker-registry) whose disk is full: the copy says so, leaves no tag, and
+goes through once there is space.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,17 @@ IMAGE = make_image(size=3_000_000, layers=3)
 def small_disk(folder: Path, size: str) -> Iterator[None]:
     """Mount a file system of `size` there; only root may, and not in every container."""
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, text=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if mounted.returncode:
-        pytest.skip(f"no small disk can be mounted here, run as root where mounting is allowed: {mounted.stderr.strip()}")
+        pytest.skip(
+            "no small disk can be mounted here, run as root where mounting is allowed:"
+            f" {mounted.stderr.strip()}"
+        )
     try:
         yield
     finally:
@@ -44,14 +54,21 @@ def target(tmp_path: Path) -> Iterator[DockerRegistry]:
             yield started
 
 
-def test_a_full_registry_is_an_error_without_a_tag_and_the_same_command_succeeds_once_there_is_space(tmp_path: Path, target: DockerRegistry) -> None:
+def test_a_full_registry_is_an_error_without_a_tag_and_the_same_command_succeeds_once_there_is_space(
+    tmp_path: Path, target: DockerRegistry
+) -> None:
     with DockerRegistry(tmp_path / "staging") as staging:
         put(IMAGE, staging.url, "app", "1.0")
         words = ["copy", f"docker://{staging.host}/app:1.0", f"docker://{target.host}/team/app:1.0"]
         full = Ending(words, tmp_path)
         assert (full.code, full.result["status"]) == (5, "failure"), full.err
-        assert re.search(rf"the target registry {target.host} answers 500 when asked to store .*: its disk is full: UNKNOWN", full.message), full.message
-        assert re.search(r'no space left on device|"Err": 28', full.message), full.message  # as the registry itself happens to say it
+        assert re.search(
+            rf"the target registry {target.host} answers 500 when asked to store .*: its disk is"
+            r" full: UNKNOWN",
+            full.message,
+        ), full.message
+        # as the registry itself happens to say it
+        assert re.search(r'no space left on device|"Err": 28', full.message), full.message
         assert "space" in full.hint
         assert target.manifest_digest("team/app", "1.0") == ""
         (target.folder.parent / "other").unlink()

@@ -1,4 +1,6 @@
-"""Debian's docker-registry behind a proxy that takes small requests only: its uploads go on at the place that it has named last, and at no other."""
+"""Debian's docker-registry behind a proxy that takes small requests only: its uploads go on at
+the place that it has named last, and at no other.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from towline.transport import Transport
 MIB = 1024 * 1024
 IMAGE = make_image(size=5 * MIB // 2, layers=8)
 FAULTS: dict[str, Fault | None] = {
-    "nothing else": None, "busy now and then": Status(code=503), "answers are lost now and then": CutAnswer(after=None),
+    "nothing else": None,
+    "busy now and then": Status(code=503),
+    "answers are lost now and then": CutAnswer(after=None),
     "cut now and then": CutRequest(after=MIB // 2),
 }
 
@@ -53,16 +57,25 @@ def test_an_image_arrives_in_small_requests(target: DockerRegistry, name: str) -
         proxy.settle()
     assert target.manifest_digest("team/app", "1") == IMAGE.digest
     assert [target.blob(digest) for digest in IMAGE.blobs] == list(IMAGE.blobs.values())
-    if not isinstance(FAULTS[name], CutAnswer | CutRequest):  # the registry ends no upload at a place other than it has named last, and that was lost
+    # the registry ends no upload at a place other than it has named last, and that was lost
+    if not isinstance(FAULTS[name], CutAnswer | CutRequest):
         assert target.uploads() == []
 
 
-def test_a_limit_is_learned_over_tls_although_the_proxy_hangs_up(target: DockerRegistry, tmp_path: Path) -> None:
-    """It has said 413 before it did: what it said is heard, although the rest of the body could not be sent any more."""
+def test_a_limit_is_learned_over_tls_although_the_proxy_hangs_up(
+    target: DockerRegistry, tmp_path: Path
+) -> None:
+    """It has said 413 before it did: what it said is heard, although the rest of the body could
+    not be sent any more.
+    """
     authority = Authority(tmp_path)
     network = Network(tls=Tls(authority.certificate.read_text()))
     image = make_image(size=20 * MIB, layers=3)
-    with FakeRegistry() as source, FaultProxy(target, tls=authority.issue("proxy", names="IP:127.0.0.1").server()) as proxy, Transport(network=network) as line:
+    with (
+        FakeRegistry() as source,
+        FaultProxy(target, tls=authority.issue("proxy", names="IP:127.0.0.1").server()) as proxy,
+        Transport(network=network) as line,
+    ):
         put(image, source, "app", "1")
         proxy.break_by(small_requests(None))
         Pair(source, proxy, line).copy("app:1", "team/app:1")

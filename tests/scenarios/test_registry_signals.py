@@ -1,4 +1,6 @@
-"""A copy that a signal ends in its middle, as a process against Debian's docker-registry: soon, with a result, and with nothing left behind."""
+"""A copy that a signal ends in its middle, as a process against Debian's docker-registry: soon,
+with a result, and with nothing left behind.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ SOON = 30.0  # for a loaded machine; who waits for what is stuck takes twice as 
 
 @pytest.fixture
 def registries(tmp_path: Path) -> Iterator[tuple[DockerRegistry, DockerRegistry]]:
-    with DockerRegistry(tmp_path / "staging") as staging, DockerRegistry(tmp_path / "target") as target:
+    with (
+        DockerRegistry(tmp_path / "staging") as staging,
+        DockerRegistry(tmp_path / "target") as target,
+    ):
         put(IMAGE, staging.url, "app", "1.0")
         yield staging, target
 
@@ -36,33 +41,66 @@ def until(line: DelayProxy, method: str, child: subprocess.Popen[str]) -> None:
         time.sleep(0.005)
 
 
-def test_a_registry_that_answers_is_told_that_its_uploads_are_given_up(registries: tuple[DockerRegistry, DockerRegistry], tmp_path: Path) -> None:
+def test_a_registry_that_answers_is_told_that_its_uploads_are_given_up(
+    registries: tuple[DockerRegistry, DockerRegistry], tmp_path: Path
+) -> None:
     staging, target = registries
     with DelayProxy(target.host, seconds=ROUND_TRIP) as line:
-        words = [sys.executable, "-m", "towline", "copy", f"docker://{staging.host}/app:1.0", f"docker://{line.host}/team/app:1.0"]
-        with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        words = [
+            sys.executable,
+            "-m",
+            "towline",
+            "copy",
+            f"docker://{staging.host}/app:1.0",
+            f"docker://{line.host}/team/app:1.0",
+        ]
+        with subprocess.Popen(
+            words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as child:
             until(line, "PUT", child)
             child.send_signal(signal.SIGTERM)
             _, told = child.communicate(timeout=SOON)
-        assert (child.returncode, line.seen["DELETE", "upload"] > 0) == (128 + signal.SIGTERM, True), told
+        assert (child.returncode, line.seen["DELETE", "upload"] > 0) == (
+            128 + signal.SIGTERM,
+            True,
+        ), told
     assert target.uploads() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_in_mid_copy_ends_it_soon_with_a_result_and_nothing_left(
-    registries: tuple[DockerRegistry, DockerRegistry], tmp_path: Path, number: signal.Signals,
+    registries: tuple[DockerRegistry, DockerRegistry],
+    tmp_path: Path,
+    number: signal.Signals,
 ) -> None:
     staging, target = registries
     temporary, workspace = tmp_path / "temporary", tmp_path / "workspace"
     temporary.mkdir()
     workspace.mkdir()
     with DelayProxy(target.host, seconds=ROUND_TRIP) as line:
-        words = [sys.executable, "-m", "towline", "copy", f"docker://{staging.host}/app:1.0", f"docker://{line.host}/team/app:1.0", "--result", "result.json"]
+        words = [
+            sys.executable,
+            "-m",
+            "towline",
+            "copy",
+            f"docker://{staging.host}/app:1.0",
+            f"docker://{line.host}/team/app:1.0",
+            "--result",
+            "result.json",
+        ]
         environ = {**os.environ, "TMPDIR": str(temporary)}
-        with subprocess.Popen(words, cwd=workspace, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        with subprocess.Popen(
+            words,
+            cwd=workspace,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as child:
             try:
                 until(line, "POST", child)
-                line.seconds = STUCK  # who waits for an answer to what comes now waits for longer than SOON
+                # who waits for an answer to what comes now waits for longer than SOON
+                line.seconds = STUCK
                 until(line, "PUT", child)  # the bytes of a layer are on their way
                 child.send_signal(number)
                 _, told = child.communicate(timeout=SOON)
@@ -77,13 +115,28 @@ def test_a_signal_in_mid_copy_ends_it_soon_with_a_result_and_nothing_left(
     assert target.manifest_digest("team/app", "1.0") == ""
 
 
-def test_a_run_after_one_that_was_killed_sends_what_is_not_there_yet(registries: tuple[DockerRegistry, DockerRegistry], tmp_path: Path) -> None:
-    """Nobody can be told of the uploads of the first: it has no time for that. They are begun anew, and what had been stored is not sent again."""
+def test_a_run_after_one_that_was_killed_sends_what_is_not_there_yet(
+    registries: tuple[DockerRegistry, DockerRegistry], tmp_path: Path
+) -> None:
+    """Nobody can be told of the uploads of the first: it has no time for that.
+
+    They are begun anew, and what had been stored is not sent again.
+    """
     staging, target = registries
     with DelayProxy(target.host, seconds=ROUND_TRIP) as line:
-        words = [sys.executable, "-m", "towline", "copy", f"docker://{staging.host}/app:1.0", f"docker://{line.host}/team/app:1.0"]
-        with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-            while line.seen["PUT", "upload"] < 12:  # of 41, 8 at once: some are stored, others on their way
+        words = [
+            sys.executable,
+            "-m",
+            "towline",
+            "copy",
+            f"docker://{staging.host}/app:1.0",
+            f"docker://{line.host}/team/app:1.0",
+        ]
+        with subprocess.Popen(
+            words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as child:
+            # of 41, 8 at once: some are stored, others on their way
+            while line.seen["PUT", "upload"] < 12:
                 assert child.poll() is None, child.communicate()
                 time.sleep(0.005)
             child.kill()

@@ -1,4 +1,6 @@
-"""What a release holds: a tree that Jenkins takes as a library, and packages that bring the shared data along."""
+"""What a release holds: a tree that Jenkins takes as a library, and packages that bring the
+shared data along.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,15 @@ SHARED = ROOT / "resources" / "towline"
 
 
 def git(*words: str) -> str:
-    return subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["git", *words], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def special_files(folder: Path) -> list[str]:
-    """What pipeline-groovy-lib 798.v5cc688825312 (SECURITY-3727) looks for in a whole checkout before it takes it as a library."""
+    """What pipeline-groovy-lib 798.v5cc688825312 (SECURITY-3727) looks for in a whole checkout
+    before it takes it as a library.
+    """
     found = []
     for path in sorted(folder.rglob("*")):
         mode = path.lstat().st_mode
@@ -66,8 +72,13 @@ def test_the_walk_over_a_checkout_finds_a_link(tmp_path: Path) -> None:
 def packages(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel and the source archive of the tree."""
     out = tmp_path_factory.mktemp("dist")
-    code = "import sys; from hatchling import build; build.build_wheel(sys.argv[1]); build.build_sdist(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", code, str(out)], cwd=tree, check=True, capture_output=True)
+    code = (
+        "import sys; from hatchling import build; build.build_wheel(sys.argv[1]);"
+        " build.build_sdist(sys.argv[1])"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, str(out)], cwd=tree, check=True, capture_output=True
+    )
     return out
 
 
@@ -75,10 +86,14 @@ def shared_names() -> Iterator[str]:
     return (str(path.relative_to(SHARED)) for path in SHARED.rglob("*") if path.is_file())
 
 
-def test_a_wheel_brings_the_shared_data_and_works_where_it_is_unpacked(packages: Path, tmp_path: Path) -> None:
+def test_a_wheel_brings_the_shared_data_and_works_where_it_is_unpacked(
+    packages: Path, tmp_path: Path
+) -> None:
     [wheel] = packages.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        assert [one.filename for one in archive.infolist() if stat.S_ISLNK(one.external_attr >> 16)] == []
+        assert [
+            one.filename for one in archive.infolist() if stat.S_ISLNK(one.external_attr >> 16)
+        ] == []
         archive.extractall(tmp_path)
     assert {f"towline/resources/{name}" for name in shared_names()} <= set(archive.namelist())
     check_engine(tmp_path, tmp_path / "towline" / "resources")
@@ -86,7 +101,8 @@ def test_a_wheel_brings_the_shared_data_and_works_where_it_is_unpacked(packages:
 
 def test_the_engine_works_out_of_a_zipapp(packages: Path) -> None:
     [wheel] = packages.glob("*.whl")
-    check_engine(wheel, wheel / "towline" / "resources")  # a wheel is an archive that Python imports from
+    # a wheel is an archive that Python imports from
+    check_engine(wheel, wheel / "towline" / "resources")
 
 
 def check_engine(place: Path, data: Path) -> None:
@@ -97,9 +113,19 @@ sys.path.insert(0, sys.argv[1])
 from towline import dispatch, files
 print(files.resource_folder(), files.version(), *dispatch.resource_names("steps"))
 """
-    ended = subprocess.run([sys.executable, "-I", "-c", code, str(place)], cwd="/", check=True, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(place)],
+        cwd="/",
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     steps = sorted(path.name for path in (SHARED / "steps").iterdir())
-    assert ended.stdout.split() == [str(data), (SHARED / "VERSION").read_text(encoding="utf-8").strip(), *steps]
+    assert ended.stdout.split() == [
+        str(data),
+        (SHARED / "VERSION").read_text(encoding="utf-8").strip(),
+        *steps,
+    ]
 
 
 def test_a_source_archive_holds_the_shared_data_and_no_link(packages: Path) -> None:

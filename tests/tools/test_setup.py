@@ -9,7 +9,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("tools/setup.sh", "pyproject.toml", "requirements.lock", "requirements-test.lock", "resources/towline/VERSION", "README.md", "LICENSE")
+FILES = (
+    "tools/setup.sh",
+    "pyproject.toml",
+    "requirements.lock",
+    "requirements-test.lock",
+    "resources/towline/VERSION",
+    "README.md",
+    "LICENSE",
+)
 
 
 def checkout(folder: Path) -> Path:
@@ -20,11 +28,22 @@ def checkout(folder: Path) -> Path:
 
 
 def set_up(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["sh", str(folder / "tools/setup.sh"), "run"], env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["sh", str(folder / "tools/setup.sh"), "run"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_without_a_network_the_command_to_paste_is_printed(tmp_path: Path) -> None:
-    ended = set_up(checkout(tmp_path), PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_NO_CACHE_DIR="1", PIP_CONFIG_FILE="/dev/null")
+    ended = set_up(
+        checkout(tmp_path),
+        PIP_INDEX_URL="http://127.0.0.1:9/simple",
+        PIP_NO_CACHE_DIR="1",
+        PIP_CONFIG_FILE="/dev/null",
+    )
     assert ended.returncode == 1
     assert "PIP_INDEX_URL=https://mirror.example.com/simple make demo" in ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
@@ -40,4 +59,7 @@ def test_a_user_without_git_gets_the_command_that_installs_it(tmp_path: Path) ->
     (programs / "id").chmod(0o755)
     ended = set_up(checkout(tmp_path / "checkout"), PATH=str(programs))
     assert ended.returncode == 1
-    assert "sudo sh -c 'apt-get update && apt-get install -y --no-install-recommends git'" in ended.stderr
+    assert (
+        "sudo sh -c 'apt-get update && apt-get install -y --no-install-recommends git'"
+        in ended.stderr
+    )

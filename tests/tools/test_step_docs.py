@@ -20,31 +20,66 @@ def row(text: str, name: str) -> list[str]:
 
 def paint(**fields: object) -> str:
     """The page of a made-up step with one parameter."""
-    parameter = {"name": "colour", "type": "string", "description": "Colour of the wall.", "scope": ["STEPS"], **fields}
-    other = {"name": "tool", "type": "string", "description": "Brush or roller.", "scope": ["STEPS"]}
-    return page(parse({"name": "paint", "description": "Paints.", "parameters": [parameter, other]}, "f"), set())
+    parameter = {
+        "name": "colour",
+        "type": "string",
+        "description": "Colour of the wall.",
+        "scope": ["STEPS"],
+        **fields,
+    }
+    other = {
+        "name": "tool",
+        "type": "string",
+        "description": "Brush or roller.",
+        "scope": ["STEPS"],
+    }
+    return page(
+        parse({"name": "paint", "description": "Paints.", "parameters": [parameter, other]}, "f"),
+        set(),
+    )
 
 
 @pytest.mark.parametrize("name", sorted(pages()))
 def test_the_pages_are_those_of_the_metadata(name: str) -> None:
-    assert (FOLDER / name).read_text() == pages()[name], "the metadata has changed: run .venv/bin/python tools/step_docs.py"
+    assert (FOLDER / name).read_text() == pages()[name], (
+        "the metadata has changed: run .venv/bin/python tools/step_docs.py"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(help_pages()))
 def test_the_help_in_jenkins_has_the_parameters_of_the_metadata(name: str) -> None:
     text = (HELP / name).read_text()
-    assert text == help_pages()[name], "the metadata has changed: run .venv/bin/python tools/step_docs.py"
-    assert all(f"<dt><code>{parameter.name}</code>" in text for parameter in load_schema(name.removesuffix(".txt")).parameters)
+    assert text == help_pages()[name], (
+        "the metadata has changed: run .venv/bin/python tools/step_docs.py"
+    )
+    assert all(
+        f"<dt><code>{parameter.name}</code>" in text
+        for parameter in load_schema(name.removesuffix(".txt")).parameters
+    )
 
 
 def test_the_help_in_jenkins_is_html() -> None:
-    parameter = {"name": "colour", "type": "string", "description": "Not < `red`.", "scope": ["STEPS"], "default": "<b>", "aliases": [{"name": "hue"}]}
-    text = help_of(parse({"name": "paint", "description": "Paints.", "parameters": [parameter]}, "f"))
-    assert '<dt><code>colour</code> (also <code>hue</code>): string, default <code>"&lt;b&gt;"</code></dt>\n<dd>Not &lt; red.</dd>\n' in text
+    parameter = {
+        "name": "colour",
+        "type": "string",
+        "description": "Not < `red`.",
+        "scope": ["STEPS"],
+        "default": "<b>",
+        "aliases": [{"name": "hue"}],
+    }
+    text = help_of(
+        parse({"name": "paint", "description": "Paints.", "parameters": [parameter]}, "f")
+    )
+    assert (
+        "<dt><code>colour</code> (also <code>hue</code>): string, default"
+        ' <code>"&lt;b&gt;"</code></dt>\n<dd>Not &lt; red.</dd>\n' in text
+    )
 
 
 def test_there_is_a_page_for_every_step_and_no_other() -> None:
-    assert {path.name for path in FOLDER.iterdir()} == {f"{schema.name}.md" for schema in all_schemas()}
+    assert {path.name for path in FOLDER.iterdir()} == {
+        f"{schema.name}.md" for schema in all_schemas()
+    }
 
 
 def test_the_readme_links_every_page() -> None:
@@ -80,42 +115,113 @@ def test_the_contracts_table_names_steps_by_name_or_all() -> None:
 | variable | `d` |
 """
     assert own_names(contract) == {
-        "imagePushToRegistry": {"a", "b", "c"}, "gitOpsUpdateDeployment": {"c"}, "containerPushToRegistry": {"c"},
-        "vaultRotateSecretId": {"c"}}
+        "imagePushToRegistry": {"a", "b", "c"},
+        "gitOpsUpdateDeployment": {"c"},
+        "containerPushToRegistry": {"c"},
+        "vaultRotateSecretId": {"c"},
+    }
 
 
-@pytest.mark.parametrize(("fields", "cell", "text"), [
-    ({"type": "list", "default": ["a", "b"]}, 2, '`["a", "b"]`'),
-    ({"default": False, "type": "boolean"}, 2, "`false`"),
-    ({"conditions": [{"parameter": "tool", "value": "roller", "default": "white"}]}, 2, '`"white"` where `tool` is `roller`'),
-    ({"scope": ["PARAMETERS", "GENERAL", "STAGES", "STEPS"]}, 3, "general, step, stage, call"),
-    ({"scope": []}, 3, "nowhere"),
-    ({"sources": [{"pipelineEnvironment": "a/b"}, {"pipelineEnvironment": "c", "over": "GENERAL"}]}, 4, "`a/b`<br>`c` (over `general`)"),
-    ({"vault": {"secret": "colourVaultSecretName", "default": "colour", "file": True}}, 4,
-     "Vault, as a file: secret named by `colourVaultSecretName`, else `colour`"),
-    ({"possibleValues": ["red", "blue"]}, 6, "Colour of the wall. Possible: `red`, `blue`."),
-    ({"mandatory": True}, 6, "Colour of the wall. **Must be set.**"),
-    ({"mandatory": True, "default": "red"}, 6, "Colour of the wall."),
-    ({"mandatoryIf": [{"name": "tool", "value": ["brush", "roller"]}]}, 6, "Colour of the wall. **Must be set where `tool` is `brush` or `roller`.**"),
-    ({"mandatoryIf": [{"name": "tool", "notEmpty": True}]}, 6, "Colour of the wall. **Must be set where `tool` is set.**"),
-    ({"secret": True}, 6, "Colour of the wall. Secret: never in a file."),
-    ({"trusted": True}, 6, "Colour of the wall. Only the platform team sets it: not in a project's files."),
-    ({"later": "colours come later; use white"}, 6, "Colour of the wall. Not built yet: colours come later; use white."),
-    ({"description": "Red | blue."}, 6, "Red \\| blue."),
-    ({"aliases": [{"name": "color"}, {"name": "paint", "deprecated": True}]}, 0, "`colour`<br>also `color`<br>also `paint` (deprecated)"),
-    ({"scope": ["STEPS", "GENERAL"], "aliases": [{"name": "color", "scope": ["STEPS", "STAGES"]}]}, 0, "`colour`<br>also `color` (not in general)"),
-])
-def test_a_cell_says_what_the_metadata_says(fields: dict[str, object], cell: int, text: str) -> None:
+@pytest.mark.parametrize(
+    ("fields", "cell", "text"),
+    [
+        ({"type": "list", "default": ["a", "b"]}, 2, '`["a", "b"]`'),
+        ({"default": False, "type": "boolean"}, 2, "`false`"),
+        (
+            {"conditions": [{"parameter": "tool", "value": "roller", "default": "white"}]},
+            2,
+            '`"white"` where `tool` is `roller`',
+        ),
+        ({"scope": ["PARAMETERS", "GENERAL", "STAGES", "STEPS"]}, 3, "general, step, stage, call"),
+        ({"scope": []}, 3, "nowhere"),
+        (
+            {
+                "sources": [
+                    {"pipelineEnvironment": "a/b"},
+                    {"pipelineEnvironment": "c", "over": "GENERAL"},
+                ]
+            },
+            4,
+            "`a/b`<br>`c` (over `general`)",
+        ),
+        (
+            {"vault": {"secret": "colourVaultSecretName", "default": "colour", "file": True}},
+            4,
+            "Vault, as a file: secret named by `colourVaultSecretName`, else `colour`",
+        ),
+        ({"possibleValues": ["red", "blue"]}, 6, "Colour of the wall. Possible: `red`, `blue`."),
+        ({"mandatory": True}, 6, "Colour of the wall. **Must be set.**"),
+        ({"mandatory": True, "default": "red"}, 6, "Colour of the wall."),
+        (
+            {"mandatoryIf": [{"name": "tool", "value": ["brush", "roller"]}]},
+            6,
+            "Colour of the wall. **Must be set where `tool` is `brush` or `roller`.**",
+        ),
+        (
+            {"mandatoryIf": [{"name": "tool", "notEmpty": True}]},
+            6,
+            "Colour of the wall. **Must be set where `tool` is set.**",
+        ),
+        ({"secret": True}, 6, "Colour of the wall. Secret: never in a file."),
+        (
+            {"trusted": True},
+            6,
+            "Colour of the wall. Only the platform team sets it: not in a project's files.",
+        ),
+        (
+            {"later": "colours come later; use white"},
+            6,
+            "Colour of the wall. Not built yet: colours come later; use white.",
+        ),
+        ({"description": "Red | blue."}, 6, "Red \\| blue."),
+        (
+            {"aliases": [{"name": "color"}, {"name": "paint", "deprecated": True}]},
+            0,
+            "`colour`<br>also `color`<br>also `paint` (deprecated)",
+        ),
+        (
+            {
+                "scope": ["STEPS", "GENERAL"],
+                "aliases": [{"name": "color", "scope": ["STEPS", "STAGES"]}],
+            },
+            0,
+            "`colour`<br>also `color` (not in general)",
+        ),
+    ],
+)
+def test_a_cell_says_what_the_metadata_says(
+    fields: dict[str, object], cell: int, text: str
+) -> None:
     assert row(paint(**fields), "colour")[cell] == text
 
 
 def test_a_page_lists_rules_and_where_a_credential_comes_from() -> None:
-    parameters = [{"name": name, "type": "string", "description": f"The {name}.", "scope": ["STEPS"]} for name in ("id", "user", "password", "file")]
-    text = page(parse({
-        "name": "paint", "description": "Paints.", "aliases": ["colour"], "parameters": parameters,
-        "credentials": [{"name": "id", "kind": "usernamePassword", "parameters": {"username": "user", "password": "password"}}],
-        "rules": [{"oneOf": [["user", "password"], ["file"]], "message": "Or nobody gets in."}],
-    }, "f"), set())
+    parameters = [
+        {"name": name, "type": "string", "description": f"The {name}.", "scope": ["STEPS"]}
+        for name in ("id", "user", "password", "file")
+    ]
+    text = page(
+        parse(
+            {
+                "name": "paint",
+                "description": "Paints.",
+                "aliases": ["colour"],
+                "parameters": parameters,
+                "credentials": [
+                    {
+                        "name": "id",
+                        "kind": "usernamePassword",
+                        "parameters": {"username": "user", "password": "password"},
+                    }
+                ],
+                "rules": [
+                    {"oneOf": [["user", "password"], ["file"]], "message": "Or nobody gets in."}
+                ],
+            },
+            "f",
+        ),
+        set(),
+    )
     assert row(text, "user")[4] == "credential named by `id`"
     assert "\n* One of: `user` with `password` or `file`. Or nobody gets in.\n" in text
     assert "Also called `colour`." in text

@@ -36,7 +36,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--change-request",
         metavar="ID",
         default="",
-        help=f"the change request that is built; `{NONE}`: there is none, where the platform team lets the call say so",
+        help=(
+            f"the change request that is built; `{NONE}`: there is none, where the platform team"
+            " lets the call say so"
+        ),
     )
 
 
@@ -60,8 +63,8 @@ def build_of(call: Call) -> Build:
 def change_request(call: Call, named: str = "", *, deniable: bool = False) -> str:
     """What says that a change request is built: the flag `named`, else a variable or the request; empty where nothing does.
 
-    That none is built, the flag says only where a trusted layer lets change requests publish (`deniable`): it belongs to the call, and the call
-    of a change request to its author.
+    That none is built, the flag says only where a trusted layer lets change requests publish
+    (`deniable`): it belongs to the call, and the call of a change request to its author.
     """
     if names_change(named):
         return f"--change-request {named}"

@@ -1,6 +1,7 @@
 """`towline checkIfStepActive`: the drop-in for Piper's command of that name, with its flags, files and exit codes (facts 3.3).
 
-It answers by flags and conditions alone; the rules for stages, branches and change requests are those of `towline plan` and of `--if-active`.
+It answers by flags and conditions alone; the rules for stages, branches and change requests are
+those of `towline plan` and of `--if-active`.
 """
 
 from __future__ import annotations
@@ -31,10 +32,31 @@ _LARGEST = 8 * 1024 * 1024
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001 - every command is set up alike
     """The flags of Piper's command."""
     parser.add_argument("--step", metavar="NAME", required=True, help="the step that is asked for")
-    parser.add_argument("--stageConfig", metavar="FILE", default="", help=f"the stage definition, a file or a URL ({_USUAL}, else Towline's own)")
-    parser.add_argument("--stageOutputFile", metavar="FILE", default="", help="write which stages are active, as JSON, and ask for nothing")
-    parser.add_argument("--stepOutputFile", metavar="FILE", default="", help="write which steps are active, as JSON, and ask for nothing")
-    parser.add_argument("--useV1", metavar="BOOL", nargs="?", const="true", help="without effect: there is no other format")
+    parser.add_argument(
+        "--stageConfig",
+        metavar="FILE",
+        default="",
+        help=f"the stage definition, a file or a URL ({_USUAL}, else Towline's own)",
+    )
+    parser.add_argument(
+        "--stageOutputFile",
+        metavar="FILE",
+        default="",
+        help="write which stages are active, as JSON, and ask for nothing",
+    )
+    parser.add_argument(
+        "--stepOutputFile",
+        metavar="FILE",
+        default="",
+        help="write which steps are active, as JSON, and ask for nothing",
+    )
+    parser.add_argument(
+        "--useV1",
+        metavar="BOOL",
+        nargs="?",
+        const="true",
+        help="without effect: there is no other format",
+    )
     piper_flags.configure(parser, parameters="only their stageName counts here")
 
 
@@ -42,19 +64,38 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Exit code 0 where the step is active, or where a file was asked for; 1 where it is not; raises UsageError, ConfigError and MachineError."""
     pipeline = _pipeline(arguments.stageConfig, call)
     known = piper_flags.documents(arguments, call)
-    given = circumstances(call, piper_flags.pipeline_environment(arguments, call), sign=change_request(call))
+    given = circumstances(
+        call, piper_flags.pipeline_environment(arguments, call), sign=change_request(call)
+    )
     if arguments.stageOutputFile or arguments.stepOutputFile:
         active = stages.evaluate(known, given, pipeline=pipeline)
         _write(call, arguments.stepOutputFile, active)
-        _write(call, arguments.stageOutputFile, {stage: any(steps.values()) for stage, steps in active.items()})
-        return Outcome(status=SUCCESS, summary=f"active: {', '.join(stage for stage, steps in active.items() if any(steps.values())) or 'no stage'}")
+        _write(
+            call,
+            arguments.stageOutputFile,
+            {stage: any(steps.values()) for stage, steps in active.items()},
+        )
+        return Outcome(
+            status=SUCCESS,
+            summary=(
+                "active:"
+                f" {', '.join(stage for stage, steps in active.items() if any(steps.values())) or 'no stage'}"
+            ),
+        )
     stage = piper_flags.stage(arguments, call)
     if not stage:
-        raise UsageError("what is active depends on the stage, and none is named", hint="name it with --stage")
+        raise UsageError(
+            "what is active depends on the stage, and none is named", hint="name it with --stage"
+        )
     decision = stages.check(known, given, stage=stage, step=arguments.step, pipeline=pipeline)
     if decision.active != "yes":
-        raise Negative(f"{arguments.step} is not active in stage {stage}: {decision.why}",
-                       hint="this is the answer, no fault; `towline plan` says what every stage and step depends on")
+        raise Negative(
+            f"{arguments.step} is not active in stage {stage}: {decision.why}",
+            hint=(
+                "this is the answer, no fault; `towline plan` says what every stage and step"
+                " depends on"
+            ),
+        )
     call.console.say(f"{arguments.step} is active in stage {stage}: {decision.why}")
     return Outcome(status=SUCCESS, summary=f"active: {decision.why}", outputs={"why": decision.why})
 
@@ -62,20 +103,37 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 def _pipeline(name: str, call: Call) -> Pipeline:
     """The stage definition that is asked for, else the usual one, else Towline's own; raises ConfigError."""
     if not name:
-        there = is_inside(call.folder, _USUAL) or leads_out(call.folder, _USUAL)  # and is then refused, not passed over
-        return definition.parse(text_in(call.folder, _USUAL), _USUAL) if there else definition.definition()
+        # and is then refused, not passed over
+        there = is_inside(call.folder, _USUAL) or leads_out(call.folder, _USUAL)
+        return (
+            definition.parse(text_in(call.folder, _USUAL), _USUAL)
+            if there
+            else definition.definition()
+        )
     if name.partition("://")[0].lower() in ("http", "https"):
         remote = dispatch.source("http")
-        return definition.parse(remote.fetch(name, for_hosts(call), where="--stageConfig"), remote.shown(name))
+        return definition.parse(
+            remote.fetch(name, for_hosts(call), where="--stageConfig"), remote.shown(name)
+        )
     path = call.folder / name
     try:
         if why := misfit(path, _LARGEST):
-            raise ConfigError(f"the stage definition {why}", where=name, hint="correct --stageConfig")
+            raise ConfigError(
+                f"the stage definition {why}", where=name, hint="correct --stageConfig"
+            )
         return definition.parse(path.read_text(encoding="utf-8"), name)
     except (OSError, UnicodeDecodeError) as fault:
-        raise ConfigError("the stage definition cannot be read", where=name, hint="correct the file or its permissions") from fault
+        raise ConfigError(
+            "the stage definition cannot be read",
+            where=name,
+            hint="correct the file or its permissions",
+        ) from fault
 
 
 def _write(call: Call, name: str, value: Mapping[str, object]) -> None:
     if name:
-        write_named(call.folder, name, json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode())
+        write_named(
+            call.folder,
+            name,
+            json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode(),
+        )

@@ -16,7 +16,9 @@ from towline.pipeline.stages import Circumstances
 from towline.pipeline.workspace import Files
 
 
-def circumstances(call: Call, values: Mapping[str, object], *, branch: str = "", sign: str = "", config: str = "") -> Circumstances:
+def circumstances(
+    call: Call, values: Mapping[str, object], *, branch: str = "", sign: str = "", config: str = ""
+) -> Circumstances:
     """The circumstances of a call with the pipeline environment `values`; the `sign` of a change request, then `branch` stand over what the CI system says.
 
     `config` is the project's file, where that is not its usual one.

@@ -19,7 +19,12 @@ _FILES = {"FILE": shtab.FILE, "FOLDER": shtab.DIRECTORY}
 
 def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
     """The shell."""
-    parser.add_argument("shell", metavar="SHELL", choices=_SHELLS, help="bash or zsh; source the output, or write it where the shell looks for it")
+    parser.add_argument(
+        "shell",
+        metavar="SHELL",
+        choices=_SHELLS,
+        help="bash or zsh; source the output, or write it where the shell looks for it",
+    )
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
@@ -41,6 +46,7 @@ def _complete(parser: argparse.ArgumentParser) -> None:
         elif action.metavar == "true|false":
             action.choices = ("true", "false")
         elif "--stage" in action.option_strings:
-            action.choices = [name for name in stage_names() if " " not in name]  # a shell would take the words one by one
+            # a shell would take the words one by one
+            action.choices = [name for name in stage_names() if " " not in name]
         elif action.metavar == "STEP" and not action.choices:
             action.choices = step_names()

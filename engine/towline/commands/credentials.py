@@ -9,7 +9,18 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from towline import dispatch
-from towline.addressees import Credential, Named, Place, Refused, Rules, Standing, Word, id_word, quoted, word
+from towline.addressees import (
+    Credential,
+    Named,
+    Place,
+    Refused,
+    Rules,
+    Standing,
+    Word,
+    id_word,
+    quoted,
+    word,
+)
 from towline.commands import build
 from towline.commands.call import Call
 from towline.commands.circumstances import circumstances
@@ -24,7 +35,14 @@ from towline.config.secret_store import URL, store_word
 from towline.config.settings import Settings
 from towline.config.trust import named_by, password_of, registry_place, rules_of
 from towline.config.vault import Ask, Plan, named_of, path_word, place_of, plan, server_of
-from towline.config.vault_login import bindable, credential_of, login_of, namespace_word, role_of, role_word
+from towline.config.vault_login import (
+    bindable,
+    credential_of,
+    login_of,
+    namespace_word,
+    role_of,
+    role_word,
+)
 from towline.console import Console
 from towline.errors import Refusal, TowlineError, UsageError
 from towline.hosting.jenkins import jenkins_place
@@ -36,15 +54,24 @@ from towline.vault.logins import APP_ROLE, ROLE_ID, SECRET_ID, TOKEN, TOKEN_VARI
 from towline.wire import SUCCESS, Outcome
 
 _REGISTRIES = {
-    "imagePushToRegistry": (("sourceRegistryUser", "sourceRegistryPassword", "sourceRegistryUrl"),
-                            ("targetRegistryUser", "targetRegistryPassword", "targetRegistryUrl")),
-    "containerPushToRegistry": (("sourceRegistryUser", "sourceRegistryPassword", "sourceRegistryUrl"),
-                                ("dockerRegistryUser", "dockerRegistryPassword", "dockerRegistryUrl")),
-    "gitOpsUpdateDeployment": (("targetRegistryUser", "targetRegistryPassword", "containerRegistryUrl"),),
+    "imagePushToRegistry": (
+        ("sourceRegistryUser", "sourceRegistryPassword", "sourceRegistryUrl"),
+        ("targetRegistryUser", "targetRegistryPassword", "targetRegistryUrl"),
+    ),
+    "containerPushToRegistry": (
+        ("sourceRegistryUser", "sourceRegistryPassword", "sourceRegistryUrl"),
+        ("dockerRegistryUser", "dockerRegistryPassword", "dockerRegistryUrl"),
+    ),
+    "gitOpsUpdateDeployment": (
+        ("targetRegistryUser", "targetRegistryPassword", "containerRegistryUrl"),
+    ),
 }
 _TOKEN = VaultLogin(method=TOKEN, source=(TOKEN_VARIABLE,), origin=TOKEN_VARIABLE)
-_APP_ROLE = VaultLogin(method=APP_ROLE, source=(ROLE_ID, SECRET_ID), origin=f"{ROLE_ID} and {SECRET_ID}")
-_PROGRAM = StepSchema(name="exec", description="", parameters=())  # what `towline exec` runs, outside of any step
+_APP_ROLE = VaultLogin(
+    method=APP_ROLE, source=(ROLE_ID, SECRET_ID), origin=f"{ROLE_ID} and {SECRET_ID}"
+)
+# what `towline exec` runs, outside of any step
+_PROGRAM = StepSchema(name="exec", description="", parameters=())
 _Use = tuple[Credential, Place, Named]
 
 
@@ -62,8 +89,19 @@ class _Row:
 
     def record(self) -> dict[str, str]:
         """The row as data."""
-        said = {"refused": self.fault.message, "hint": self.fault.hint} if self.fault else {"refused": "", "hint": ""}
-        return {"step": self.step, "credential": self.what, "to": self.to, "by": self.by, "warning": self.warning, **said}
+        said = (
+            {"refused": self.fault.message, "hint": self.fault.hint}
+            if self.fault
+            else {"refused": "", "hint": ""}
+        )
+        return {
+            "step": self.step,
+            "credential": self.what,
+            "to": self.to,
+            "by": self.by,
+            "warning": self.warning,
+            **said,
+        }
 
     def lines(self) -> Iterator[str]:
         """The row for people."""
@@ -83,47 +121,89 @@ def _why(fault: TowlineError) -> str:
 def explain(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Every credential of the steps, as outputs and as text on standard output; raises UsageError for a step that is none of Towline's own."""
     if arguments.key or arguments.set:
-        raise UsageError("--credentials explains no parameter", hint="leave out the parameter and --set")
+        raise UsageError(
+            "--credentials explains no parameter", hint="leave out the parameter and --set"
+        )
     if arguments.step:
         dispatch.check_step(load_schema(arguments.step).name)
     names = [load_schema(arguments.step).name] if arguments.step else list(dispatch.STEPS)
     sign = build.change_request(call, arguments.change_request)
     known, values = documents(call, arguments.config), pipeline_environment(call)
-    there = cache(lambda: circumstances(call, values, branch=arguments.branch, sign=sign, config=arguments.config))
+    there = cache(
+        lambda: circumstances(
+            call, values, branch=arguments.branch, sign=sign, config=arguments.config
+        )
+    )
     standing = standing_of(known, there, sign)
-    inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ, parameters=given(call), flags={},
-                    called=not sign)
+    inputs = Inputs(
+        stage=call.request.stage,
+        documents=known,
+        pipeline_environment=values,
+        environ=call.environ,
+        parameters=given(call),
+        flags={},
+        called=not sign,
+    )
     rows = [row for name in names for row in _rows(load_schema(name), inputs, standing)]
     for name in names:
         hide_settings(call, _settings(load_schema(name), inputs))
-    if not arguments.step and (programs := [*_vault(program_credentials.with_keys(_PROGRAM), inputs, standing, ask=program_credentials.asked)]):
+    if not arguments.step and (
+        programs := [
+            *_vault(
+                program_credentials.with_keys(_PROGRAM),
+                inputs,
+                standing,
+                ask=program_credentials.asked,
+            )
+        ]
+    ):
         rows, names = [*rows, *programs], [*names, _PROGRAM.name]
     for row in rows:
         _mask_fault(row.fault, call.console)
     mask = call.console.audit
     if not call.requested and not arguments.json:
-        call.out.write(tame_lines(mask("".join(f"{line}\n" for line in _text(names, rows, standing())))))
+        call.out.write(
+            tame_lines(mask("".join(f"{line}\n" for line in _text(names, rows, standing()))))
+        )
     refused = sum(row.fault is not None for row in rows)
     records = [{key: mask(text) for key, text in row.record().items()} for row in rows]
-    return Outcome(status=SUCCESS, summary=f"{len(rows)} uses of credentials, {refused} refused", outputs={"credentials": records})
+    return Outcome(
+        status=SUCCESS,
+        summary=f"{len(rows)} uses of credentials, {refused} refused",
+        outputs={"credentials": records},
+    )
 
 
 def _mask_fault(fault: TowlineError | None, console: Console) -> None:
     """Take out of a fault that refuses no credential what only the project calls a secret, too."""
     if fault and not isinstance(fault, Refusal):
-        fault.message, fault.where, fault.hint = map(console.mask, (fault.message, fault.where, fault.hint))
+        fault.message, fault.where, fault.hint = map(
+            console.mask, (fault.message, fault.where, fault.hint)
+        )
 
 
 def _text(names: list[str], rows: list[_Row], standing: Standing) -> Iterator[str]:
-    yield f"what is built: {standing.build}" + (", where the project's configuration may name hosts" if standing.project else "")
+    yield f"what is built: {standing.build}" + (
+        ", where the project's configuration may name hosts" if standing.project else ""
+    )
     for name in names:
         yield name
         own = [line for row in rows if row.step == name for line in row.lines()]
         yield from own or ["  no credential"]
     wanted = [row.fault.allow if isinstance(row.fault, Refused) else row.allow for row in rows]
     if lines := [*_allowing([one for one in wanted if one])]:
-        what = "all that is refused" + ", and what will be without `enforcement: warn`" * any(row.allow for row in rows)
-        yield from ("", f"{what}, the platform team allows by adding to its default documents (TOWLINE_DEFAULTS)", "general:", *lines)
+        what = "all that is refused" + ", and what will be without `enforcement: warn`" * any(
+            row.allow for row in rows
+        )
+        yield from (
+            "",
+            (
+                f"{what}, the platform team allows by adding to its default documents"
+                " (TOWLINE_DEFAULTS)"
+            ),
+            "general:",
+            *lines,
+        )
 
 
 def _allowing(wanted: Sequence[tuple[str, str, str]]) -> Iterator[str]:
@@ -144,7 +224,9 @@ def _rows(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing]) 
     yield from reversed(found.values())
 
 
-def _all_rows(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing]) -> Iterator[_Row]:
+def _all_rows(
+    schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing]
+) -> Iterator[_Row]:
     settings = _settings(schema, inputs)
     rules = rules_of(settings, standing)
     yield from _vault(schema, inputs, standing)
@@ -152,12 +234,24 @@ def _all_rows(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standin
     for one in _each(settings):
         for credential, place, named in _uses(schema.name, one):
             to = f"{place.scheme}://{place.host}"
-            yield _row(schema.name, credential.what, to, partial(word, rules, credential, place, named))
+            yield _row(
+                schema.name, credential.what, to, partial(word, rules, credential, place, named)
+            )
     if settings.has(URL) and settings.given(URL):
-        yield from _choice(schema.name, "the new secret id in Jenkins", lambda: store_word(rules, settings))
+        yield from _choice(
+            schema.name, "the new secret id in Jenkins", lambda: store_word(rules, settings)
+        )
     if settings.has("dockerConfigJSON"):
-        by = "the key of each in that configuration, its own record" + f", within credentialHosts ({rules.where})" * bool(rules.hosts)
-        yield _Row(step=schema.name, what="logins of dockerConfigJSON, else of the agent's Docker configuration", to="their registries", by=by)
+        by = (
+            "the key of each in that configuration, its own record"
+            + f", within credentialHosts ({rules.where})" * bool(rules.hosts)
+        )
+        yield _Row(
+            step=schema.name,
+            what="logins of dockerConfigJSON, else of the agent's Docker configuration",
+            to="their registries",
+            by=by,
+        )
 
 
 def _settings(schema: StepSchema, inputs: Inputs) -> Settings:
@@ -192,10 +286,17 @@ def _bound(schema: StepSchema, settings: Settings, rules: Rules) -> Iterator[_Ro
 
 def _id_row(step: str, settings: Settings, entry: str, rules: Rules) -> _Row:
     name, origin = settings.text(entry), settings.origin(entry)
-    return _row(step, f"Jenkins credential {name!r} ({origin})", "this build", partial(id_word, rules, name, origin, trusted=settings.trusted_texts(entry)))
+    return _row(
+        step,
+        f"Jenkins credential {name!r} ({origin})",
+        "this build",
+        partial(id_word, rules, name, origin, trusted=settings.trusted_texts(entry)),
+    )
 
 
-def _vault(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing], ask: Ask | None = None) -> Iterator[_Row]:
+def _vault(
+    schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing], ask: Ask | None = None
+) -> Iterator[_Row]:
     """The login for Vault, and the paths that the project chooses there."""
     try:
         asked = plan(schema, vault_schema(), inputs, ask)
@@ -207,7 +308,9 @@ def _vault(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing],
     rules = rules_of(asked.settings, standing)
     yield from _login(schema.name, asked, inputs, rules)
     for path, origin in asked.chosen.items():
-        allowed = partial(path_word, rules, path, origin, settings=asked.settings, bounds=asked.bounds)
+        allowed = partial(
+            path_word, rules, path, origin, settings=asked.settings, bounds=asked.bounds
+        )
         yield _row(schema.name, f"secrets at {path} in Vault ({origin})", "this build", allowed)
 
 
@@ -219,15 +322,35 @@ def _login(step: str, asked: Plan, inputs: Inputs, rules: Rules) -> Iterator[_Ro
     except TowlineError as fault:
         yield _Row(step=step, what="the login for Vault", to=asked.server.url, fault=fault)
         return
-    given = {name: settings.text(entry) for name, entry in VAULT_CREDENTIALS.items() if settings.given(entry)} if bindable(settings, here) else {}
-    ids = {name: given[name] for name in VAULT_LOGIN[:1] if name in given} or given  # a token goes before an AppRole
+    given = (
+        {
+            name: settings.text(entry)
+            for name, entry in VAULT_CREDENTIALS.items()
+            if settings.given(entry)
+        }
+        if bindable(settings, here)
+        else {}
+    )
+    # a token goes before an AppRole
+    ids = {name: given[name] for name in VAULT_LOGIN[:1] if name in given} or given
     for name in ids:
         yield _id_row(step, settings, VAULT_CREDENTIALS[name], rules)
     login = replace(_TOKEN, source=tuple(ids), origin=" and ".join(ids)) if ids else login
     credential = credential_of(login, ids)
-    yield _row(step, credential.what, asked.server.url, partial(word, rules, credential, place_of(asked.server), asked.named))
-    yield from _choice(step, f"the role {role_of(login)} in Vault", lambda: role_word(rules, settings, login))
-    yield from _choice(step, f"the namespace {login.namespace or 'of the root'} in Vault", lambda: namespace_word(rules, settings, login, asked.paths))
+    yield _row(
+        step,
+        credential.what,
+        asked.server.url,
+        partial(word, rules, credential, place_of(asked.server), asked.named),
+    )
+    yield from _choice(
+        step, f"the role {role_of(login)} in Vault", lambda: role_word(rules, settings, login)
+    )
+    yield from _choice(
+        step,
+        f"the namespace {login.namespace or 'of the root'} in Vault",
+        lambda: namespace_word(rules, settings, login, asked.paths),
+    )
 
 
 def _choice(step: str, what: str, ask: Callable[[], Word | None]) -> Iterator[_Row]:
@@ -237,16 +360,35 @@ def _choice(step: str, what: str, ask: Callable[[], Word | None]) -> Iterator[_R
     except TowlineError as fault:
         yield _Row(step=step, what=what, to="this build", fault=fault)
     else:
-        yield from [_Row(step=step, what=what, to="this build", by=said.by, warning=said.warning, allow=said.allow)] if said else []
+        yield from (
+            [
+                _Row(
+                    step=step,
+                    what=what,
+                    to="this build",
+                    by=said.by,
+                    warning=said.warning,
+                    allow=said.allow,
+                )
+            ]
+            if said
+            else []
+        )
 
 
 def _uses(step: str, settings: Settings) -> Iterator[_Use]:
     """Logins for registries, then what opens the repository, as far as it is known where they are to go."""
     for user, password, url in _REGISTRIES.get(step, ()):
-        if settings.given(url) and (settings.has(f"{password[:6]}RegistryUrl") or settings.given(password)):
+        if settings.given(url) and (
+            settings.has(f"{password[:6]}RegistryUrl") or settings.given(password)
+        ):
             with suppress(TowlineError):
                 place = registry_place(settings.text(url))
-                yield _known(settings, password, password_of(settings, user, password)), place, named_by(settings, url, registry_place, password=password)
+                yield (
+                    _known(settings, password, password_of(settings, user, password)),
+                    place,
+                    named_by(settings, url, registry_place, password=password),
+                )
     if settings.has("serverUrl") and settings.given("serverUrl"):
         with suppress(TowlineError):
             yield from _git(settings)
@@ -258,10 +400,16 @@ def _uses(step: str, settings: Settings) -> Iterator[_Use]:
 def _rotation(settings: Settings) -> Iterator[_Use]:
     """What renews a secret id: the AppRole's login for Vault, and the user of Jenkins; raises ConfigError for a URL that is none."""
     if settings.given("vaultServerUrl"):
-        ids = {name: settings.text(entry) for name, entry in VAULT_CREDENTIALS.items() if name in _APP_ROLE.source and settings.given(entry)}
+        ids = {
+            name: settings.text(entry)
+            for name, entry in VAULT_CREDENTIALS.items()
+            if name in _APP_ROLE.source and settings.given(entry)
+        }
         yield credential_of(_APP_ROLE, ids), place_of(server_of(settings)), named_of(settings)
     if settings.given(URL):
-        login = _known(settings, "jenkinsToken", password_of(settings, "jenkinsUsername", "jenkinsToken"))
+        login = _known(
+            settings, "jenkinsToken", password_of(settings, "jenkinsUsername", "jenkinsToken")
+        )
         yield login, jenkins_place(settings.text(URL)), named_by(settings, URL, jenkins_place)
 
 
@@ -274,7 +422,11 @@ def _git(settings: Settings) -> Iterator[_Use]:
     elif place.scheme == "ssh":
         yield key_word(settings, place, named)
     else:
-        yield _known(settings, "password", password_of(settings, "username", "password")), place, named
+        yield (
+            _known(settings, "password", password_of(settings, "username", "password")),
+            place,
+            named,
+        )
 
 
 def _known(settings: Settings, name: str, credential: Credential) -> Credential:

@@ -21,12 +21,19 @@ _LARGEST = 32 * 1024 * 1024
 
 
 def default_of(call: Call, config: str = "") -> Callable[[], DefaultBranch]:
-    """Who asks gets the default branch; it is looked for once, and only then. `config` is the project's file, where that is not its usual one."""
+    """Who asks gets the default branch; it is looked for once, and only then.
+
+    `config` is the project's file, where that is not its usual one.
+    """
 
     @cache
     def found() -> DefaultBranch:
         known = _named(call)
-        return replace(known, tip=cache(partial(_configuration, call, known.name, config))) if known.name else known
+        return (
+            replace(known, tip=cache(partial(_configuration, call, known.name, config)))
+            if known.name
+            else known
+        )
 
     return found
 

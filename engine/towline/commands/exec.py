@@ -41,32 +41,56 @@ class ProgramFailed(TowlineError):
     usual_hint = "see what it has written above"
 
     def __init__(self, name: str, code: int) -> None:
-        super().__init__(f"{name} was ended by signal {-code}" if code < 0 else f"{name} ended with exit code {code}")
+        super().__init__(
+            f"{name} was ended by signal {-code}"
+            if code < 0
+            else f"{name} ended with exit code {code}"
+        )
         self.exit_code = 128 - code if code < 0 else code
 
 
 def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
     """Whose sections of the configuration count, what is built, and how long it may take."""
-    parser.usage = "towline exec [--step STEP] [--stage NAME] [--deadline SECONDS] -- PROGRAM [ARGUMENT ...]"
-    parser.add_argument("--step", metavar="STEP", default="", help="a step, of another library too, whose own section counts")
-    parser.add_argument("--deadline", metavar="SECONDS", type=int, default=_HOURS * 3600, help=f"how long the program may take ({_HOURS} hours)")
+    parser.usage = (
+        "towline exec [--step STEP] [--stage NAME] [--deadline SECONDS] -- PROGRAM [ARGUMENT ...]"
+    )
+    parser.add_argument(
+        "--step",
+        metavar="STEP",
+        default="",
+        help="a step, of another library too, whose own section counts",
+    )
+    parser.add_argument(
+        "--deadline",
+        metavar="SECONDS",
+        type=int,
+        default=_HOURS * 3600,
+        help=f"how long the program may take ({_HOURS} hours)",
+    )
     build.configure(parser)
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Ask Vault, then run the program; raises ProgramFailed with its exit code."""
     if not call.program:
-        raise UsageError("no program is named", hint="write it behind --: towline exec -- PROGRAM [ARGUMENT ...]")
+        raise UsageError(
+            "no program is named", hint="write it behind --: towline exec -- PROGRAM [ARGUMENT ...]"
+        )
     if not 1 <= arguments.deadline <= _MOST:
         raise UsageError(f"--deadline takes a number of seconds from 1 to {_MOST}")
     program = _program(call)
     held = _held(arguments, call)
     alarm.begin(arguments.deadline + 60, _late)  # its own limit comes first
-    environment = {name: value for name, value in call.environ.items() if name not in VARIABLES}  # the login itself is nothing for a program
+    # the login itself is nothing for a program
+    environment = {name: value for name, value in call.environ.items() if name not in VARIABLES}
     code = _run(program, call, {**environment, **held}, arguments.deadline)
     if code:
         raise ProgramFailed(Path(program).name, code)
-    return Outcome(status=SUCCESS, summary=f"{Path(program).name} ended with exit code 0", outputs={"variables": list(held)})
+    return Outcome(
+        status=SUCCESS,
+        summary=f"{Path(program).name} ended with exit code 0",
+        outputs={"variables": list(held)},
+    )
 
 
 def _late() -> TowlineError:
@@ -78,26 +102,56 @@ def _program(call: Call) -> str:
     name = call.program[0]
     found = name if "/" in name else find(name, call.environ)
     if not found:
-        raise MachineError(f"there is no program {name} on PATH", hint="write its path, ./NAME for one of the workspace, or install it")
+        raise MachineError(
+            f"there is no program {name} on PATH",
+            hint="write its path, ./NAME for one of the workspace, or install it",
+        )
     if not Path(found).exists():  # before anybody logs in for it
-        raise MachineError(f"there is no file {name}", hint="correct the path: it is one from here, or an absolute one")
+        raise MachineError(
+            f"there is no file {name}",
+            hint="correct the path: it is one from here, or an absolute one",
+        )
     return found
 
 
 def _held(arguments: argparse.Namespace, call: Call) -> Mapping[str, str]:
-    """The variables that Vault's secrets make; each is masked from here on. Raises ConfigError, CredentialError (VaultUnreachable too)."""
+    """The variables that Vault's secrets make; each is masked from here on.
+
+    Raises ConfigError, CredentialError (VaultUnreachable too).
+    """
     schema = with_keys(_schema(arguments.step))
     known, values = documents(call, arguments.config), pipeline_environment(call)
     tell_of_files(call, known)
     if hint := unknown_stage(call.request.stage, known):
         call.console.warn(f"nothing is configured for stage {call.request.stage!r}: {hint}")
     sign = build.change_request(call, arguments.change_request)
-    standing = standing_of(known, cache(lambda: circumstances(call, values, branch=arguments.branch, sign=sign, config=arguments.config)), sign)
-    inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ, parameters={}, flags={},
-                    called=not sign)
+    standing = standing_of(
+        known,
+        cache(
+            lambda: circumstances(
+                call, values, branch=arguments.branch, sign=sign, config=arguments.config
+            )
+        ),
+        sign,
+    )
+    inputs = Inputs(
+        stage=call.request.stage,
+        documents=known,
+        pipeline_environment=values,
+        environ=call.environ,
+        parameters={},
+        flags={},
+        called=not sign,
+    )
     if not check(effective(schema, inputs)):
-        raise ConfigError("no credentials of Vault are named for a program", where=known.project.name,
-                          hint="set vaultCredentialPath and vaultCredentialKeys, or vaultTestCredentialPath and vaultTestCredentialKeys")
+        raise ConfigError(
+            "no credentials of Vault are named for a program",
+            where=known.project.name,
+            hint=(
+                "set vaultCredentialPath and vaultCredentialKeys, or vaultTestCredentialPath and"
+                " vaultTestCredentialKeys"
+            ),
+        )
     wanted = plan(schema, vault_schema(), inputs, ask=asked)
     if wanted is None:
         call.console.note("Vault is not asked: vaultServerUrl is not set, or skipVault is")
@@ -113,19 +167,45 @@ def _held(arguments: argparse.Namespace, call: Call) -> Mapping[str, str]:
 
 
 def _schema(name: str) -> StepSchema:
-    """The step whose sections count: one of Towline's or another library's; without one, no step's own. Raises UsageError."""
-    if name in ("", *other_steps(), *(step.name for stage in definition().stages for step in stage.steps if step.name not in step_names())):
+    """The step whose sections count: one of Towline's or another library's; without one, no step's own.
+
+    Raises UsageError.
+    """
+    if name in (
+        "",
+        *other_steps(),
+        *(
+            step.name
+            for stage in definition().stages
+            for step in stage.steps
+            if step.name not in step_names()
+        ),
+    ):
         return StepSchema(name=name, description="", parameters=())
     return load_schema(name)
 
 
 def _run(program: str, call: Call, environment: Mapping[str, str], seconds: int) -> int:
-    """Its exit code; what it writes goes where this process writes, masked. Raises MachineError, ConfigError."""
-    streams = {1: Lines(lambda text: call.out.relay(call.console.mask(text))), 2: Lines(call.console.relay)}
+    """Its exit code; what it writes goes where this process writes, masked.
+
+    Raises MachineError, ConfigError.
+    """
+    streams = {
+        1: Lines(lambda text: call.out.relay(call.console.mask(text))),
+        2: Lines(call.console.relay),
+    }
     try:
-        return attend([program, *call.program[1:]], environment=environment, seconds=seconds, take=lambda number, piece: streams[number].take(piece))
+        return attend(
+            [program, *call.program[1:]],
+            environment=environment,
+            seconds=seconds,
+            take=lambda number, piece: streams[number].take(piece),
+        )
     except Overrun as fault:
-        raise MachineError(f"{Path(program).name} did not end within {seconds} seconds", hint="give it longer by --deadline") from fault
+        raise MachineError(
+            f"{Path(program).name} did not end within {seconds} seconds",
+            hint="give it longer by --deadline",
+        ) from fault
     finally:
         for stream in streams.values():
             with suppress(BrokenPipeError):  # who has seen enough of it

@@ -13,7 +13,14 @@ from towline import dispatch
 from towline.commands import build
 from towline.commands.call import Call
 from towline.commands.orchestrator import stage_of
-from towline.commands.project import documents, given, no_stage, pipeline_environment, tell_of_files, unknown_stage
+from towline.commands.project import (
+    documents,
+    given,
+    no_stage,
+    pipeline_environment,
+    tell_of_files,
+    unknown_stage,
+)
 from towline.config.catalog import load_schema
 from towline.config.layers import Inputs, effective, ordered
 from towline.config.merge import DEFAULT, LEFT, Setting
@@ -34,12 +41,37 @@ _VALUED = ("--branch", "--change-request")
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
     """The step and one of its parameters; the step's own name is given back. Raises UsageError."""
-    parser.add_argument("step", metavar="STEP", nargs="?", default="", help="a step by any of its names, one of another library too")
-    parser.add_argument("key", metavar="KEY", nargs="?", default="", help="one parameter, by its name or an alias; without it, all of them")
-    parser.add_argument("--set", action="store_true", help="only the parameters that something sets")
-    parser.add_argument("--credentials", action="store_true", help="instead: which credential goes where, by whose word; without a step, of all steps")
+    parser.add_argument(
+        "step",
+        metavar="STEP",
+        nargs="?",
+        default="",
+        help="a step by any of its names, one of another library too",
+    )
+    parser.add_argument(
+        "key",
+        metavar="KEY",
+        nargs="?",
+        default="",
+        help="one parameter, by its name or an alias; without it, all of them",
+    )
+    parser.add_argument(
+        "--set", action="store_true", help="only the parameters that something sets"
+    )
+    parser.add_argument(
+        "--credentials",
+        action="store_true",
+        help="instead: which credential goes where, by whose word; without a step, of all steps",
+    )
     build.configure(parser)
-    step = next((word for before, word in zip(("", *words), words, strict=False) if not word.startswith("-") and before not in _VALUED), "")
+    step = next(
+        (
+            word
+            for before, word in zip(("", *words), words, strict=False)
+            if not word.startswith("-") and before not in _VALUED
+        ),
+        "",
+    )
     return load_schema(step).name if step else ""
 
 
@@ -49,11 +81,24 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         explained: Outcome = dispatch.part("credentials").explain(arguments, call)
         return explained
     if not arguments.step:
-        raise UsageError("no step is named", hint=f"one of {', '.join(dispatch.STEPS)}, or of another library; or ask with --credentials")
+        raise UsageError(
+            "no step is named",
+            hint=(
+                f"one of {', '.join(dispatch.STEPS)}, or of another library; or ask with"
+                " --credentials"
+            ),
+        )
     schema = load_schema(arguments.step)
     chosen = _chosen(schema, arguments.key)
-    inputs = Inputs(stage=call.request.stage, documents=documents(call, arguments.config), pipeline_environment=pipeline_environment(call),
-                    environ=call.environ, parameters=given(call), flags={}, called=not build.change_request(call, arguments.change_request))
+    inputs = Inputs(
+        stage=call.request.stage,
+        documents=documents(call, arguments.config),
+        pipeline_environment=pipeline_environment(call),
+        environ=call.environ,
+        parameters=given(call),
+        flags={},
+        called=not build.change_request(call, arguments.change_request),
+    )
     tell_of_files(call, inputs.documents)
     if hint := unknown_stage(inputs.stage, inputs.documents):
         call.console.warn(f"nothing is configured for stage {inputs.stage!r}: {hint}")
@@ -65,14 +110,40 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     faults = [view.mask(str(fault)) for fault in check(schema, inputs)]
     warnings = [view.mask(warning) for warning in secrets_in_files(schema, inputs)]
     if not call.requested and not arguments.json:
-        pages = [_lines(record) + (_about(parameter) if arguments.key else []) for parameter, record in zip(chosen, records, strict=True)
-                 if record["set"] or not arguments.set]
+        pages = [
+            _lines(record) + (_about(parameter) if arguments.key else [])
+            for parameter, record in zip(chosen, records, strict=True)
+            if record["set"] or not arguments.set
+        ]
         title = f"{schema.name} in stage {inputs.stage}" if inputs.stage else schema.name
-        notes = [line for title, found in (("faults:", faults), ("warnings:", warnings)) if found for line in ("", title, *found)]
+        notes = [
+            line
+            for title, found in (("faults:", faults), ("warnings:", warnings))
+            if found
+            for line in ("", title, *found)
+        ]
         notes += [hint] if faults and (hint := no_stage(call, inputs.documents)) else []
-        call.out.write(tame_lines("\n".join([title, "", *([line for page in pages for line in page] or ["nothing is set"]), *notes, ""])))
-    summary = f"{sum(bool(record['set']) for record in records)} of {len(records)} parameters are set"
-    return Outcome(status=SUCCESS, summary=summary, outputs={"parameters": records, "faults": faults, "warnings": warnings})
+        call.out.write(
+            tame_lines(
+                "\n".join(
+                    [
+                        title,
+                        "",
+                        *([line for page in pages for line in page] or ["nothing is set"]),
+                        *notes,
+                        "",
+                    ]
+                )
+            )
+        )
+    summary = (
+        f"{sum(bool(record['set']) for record in records)} of {len(records)} parameters are set"
+    )
+    return Outcome(
+        status=SUCCESS,
+        summary=summary,
+        outputs={"parameters": records, "faults": faults, "warnings": warnings},
+    )
 
 
 def _chosen(schema: StepSchema, key: str) -> tuple[Parameter, ...]:
@@ -80,9 +151,17 @@ def _chosen(schema: StepSchema, key: str) -> tuple[Parameter, ...]:
     if not key:
         return schema.parameters
     own = tuple(parameter for parameter in schema.parameters if parameter.name == key)
-    found = own or tuple(parameter for parameter in schema.parameters if any(alias.name == key for alias in parameter.aliases))
+    found = own or tuple(
+        parameter
+        for parameter in schema.parameters
+        if any(alias.name == key for alias in parameter.aliases)
+    )
     if not found:
-        names = [name for parameter in schema.parameters for name in (parameter.name, *(alias.name for alias in parameter.aliases))]
+        names = [
+            name
+            for parameter in schema.parameters
+            for name in (parameter.name, *(alias.name for alias in parameter.aliases))
+        ]
         raise UsageError(f"{schema.name} has no parameter {key!r}", hint=nearest(key, names))
     return found
 
@@ -98,7 +177,11 @@ def _secrets(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
 
 def _aliases(schema: StepSchema, inputs: Inputs) -> dict[tuple[str, str], str]:
     """By parameter and place the alias that stands there."""
-    return {(name, layer.origin(name)): alias for layer in ordered(schema, inputs) for name, alias in layer.aliases.items()}
+    return {
+        (name, layer.origin(name)): alias
+        for layer in ordered(schema, inputs)
+        for name, alias in layer.aliases.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,26 +195,54 @@ class _View:
 
 def _record(parameter: Parameter, setting: Setting | None, view: _View) -> dict[str, Any]:
     """One parameter as data: its value as the step gets it, its place, and what it stands over, strongest first; secrets are masked in all of them."""
-    known = {"name": parameter.name, "type": parameter.type, "set": setting is not None and setting.layer != DEFAULT}
+    known = {
+        "name": parameter.name,
+        "type": parameter.type,
+        "set": setting is not None and setting.layer != DEFAULT,
+    }
     if setting is None:
-        return {**known, "value": None, "layer": "", "origin": "", "alias": "", "trusted": True, "overridden": []}
-    return {**known, **_place(parameter, setting, view), "overridden": [_place(parameter, before, view) for before in reversed(setting.overridden)]}
+        return {
+            **known,
+            "value": None,
+            "layer": "",
+            "origin": "",
+            "alias": "",
+            "trusted": True,
+            "overridden": [],
+        }
+    return {
+        **known,
+        **_place(parameter, setting, view),
+        "overridden": [_place(parameter, before, view) for before in reversed(setting.overridden)],
+    }
 
 
 def _place(parameter: Parameter, setting: Setting, view: _View) -> dict[str, object]:
     value = _taken(setting.value, parameter.type)
     if parameter.type == "objects" and not view.schema.library and isinstance(value, list):
         value = [_over(item, view.schema.over(parameter.name)) for item in value]
-    shown = MASK if parameter.secret and value not in EMPTY else _open(value, view.mask, named=not names_nothing(parameter.name))
+    shown = (
+        MASK
+        if parameter.secret and value not in EMPTY
+        else _open(value, view.mask, named=not names_nothing(parameter.name))
+    )
     alias = view.aliases.get((parameter.name, setting.origin), "")
-    return {"value": shown, "layer": setting.layer, "origin": _open(setting.origin, view.mask), "alias": alias, "trusted": setting.trusted}
+    return {
+        "value": shown,
+        "layer": setting.layer,
+        "origin": _open(setting.origin, view.mask),
+        "alias": alias,
+        "trusted": setting.trusted,
+    }
 
 
 def _over(item: object, own: Mapping[str, Parameter]) -> object:
     """A map that stands over the step's other parameters, with values as these have them."""
     if not isinstance(item, dict):
         return item
-    return {key: _taken(inner, own[key].type) if key in own else inner for key, inner in item.items()}
+    return {
+        key: _taken(inner, own[key].type) if key in own else inner for key, inner in item.items()
+    }
 
 
 def _taken(value: object, kind: str) -> object:
@@ -148,7 +259,9 @@ def _open(value: object, mask: Callable[[str], str], *, named: bool = True) -> o
     `named`: the keys of the map are names that say something.
     """
     if isinstance(value, Mapping):
-        return {str(key): _entry(str(key), inner, mask, named=named) for key, inner in value.items()}
+        return {
+            str(key): _entry(str(key), inner, mask, named=named) for key, inner in value.items()
+        }
     if isinstance(value, list):
         return [_open(item, mask) for item in value]
     if isinstance(value, str) and value.lstrip().startswith("{"):
@@ -185,7 +298,9 @@ def _shown(value: object) -> str:
 
 def _about(parameter: Parameter) -> list[str]:
     """What the metadata says of a parameter."""
-    aliases = [f"{alias.name}{' (deprecated)' if alias.deprecated else ''}" for alias in parameter.aliases]
+    aliases = [
+        f"{alias.name}{' (deprecated)' if alias.deprecated else ''}" for alias in parameter.aliases
+    ]
     facts = {
         "type": parameter.type,
         "may stand in": ", ".join(parameter.places),
@@ -193,9 +308,18 @@ def _about(parameter: Parameter) -> list[str]:
         "at least": "" if parameter.minimum is None else str(parameter.minimum),
         "at most": "" if parameter.maximum is None else str(parameter.maximum),
         "also as": ", ".join(aliases),
-        "pipeline environment": ", ".join(source.pipeline_environment for source in parameter.sources),
+        "pipeline environment": ", ".join(
+            source.pipeline_environment for source in parameter.sources
+        ),
         "variable": f"PIPER_{parameter.name}",
-        "Vault": f"secret named by {parameter.vault.secret}, else {parameter.vault.default}" if parameter.vault else "",
+        "Vault": (
+            f"secret named by {parameter.vault.secret}, else {parameter.vault.default}"
+            if parameter.vault
+            else ""
+        ),
         "not built yet": parameter.later,
     }
-    return [f"    {parameter.description}", *(f"    {name}: {text}" for name, text in facts.items() if text)]
+    return [
+        f"    {parameter.description}",
+        *(f"    {name}: {text}" for name, text in facts.items() if text),
+    ]

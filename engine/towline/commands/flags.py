@@ -12,16 +12,30 @@ from towline.config.text_form import GivenTwice, joined
 from towline.config.types import EMPTY
 from towline.errors import UsageError
 
-_VALUES = {"boolean": "true|false", "integer": "N", "list": "A,B|JSON", "map": "K=V,K=V|JSON", "object": "JSON", "objects": "JSON"}
+_VALUES = {
+    "boolean": "true|false",
+    "integer": "N",
+    "list": "A,B|JSON",
+    "map": "K=V,K=V|JSON",
+    "object": "JSON",
+    "objects": "JSON",
+}
 
 
 def add_flag(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
     """Add the flag of one parameter to a group of flags; one that stands without a value is true."""
     if parameter.secret:
-        return  # a secret in argv is readable by every process of the machine: it comes by PIPER_<name>
+        # a secret in argv is readable by every process of the machine: it comes by PIPER_<name>
+        return
     alone: dict[str, Any] = {"nargs": "?", "const": "true"} if parameter.type == "boolean" else {}
-    group.add_argument(f"--{parameter.name}", metavar=_VALUES.get(parameter.type, "TEXT"), help=_help(parameter).replace("%", "%%"),
-                       dest=f"parameter:{parameter.name}", action="append", **alone)
+    group.add_argument(
+        f"--{parameter.name}",
+        metavar=_VALUES.get(parameter.type, "TEXT"),
+        help=_help(parameter).replace("%", "%%"),
+        dest=f"parameter:{parameter.name}",
+        action="append",
+        **alone,
+    )
 
 
 def offer_values(parser: argparse.ArgumentParser, schema: StepSchema) -> None:
@@ -41,7 +55,9 @@ def secrets_of(schema: StepSchema) -> str:
 def _help(parameter: Parameter) -> str:
     """What a parameter is, whether it must be set, what it may be, and what it is if it is not set."""
     facts = []
-    needed = " and ".join(f"{one.parameter} is {' or '.join(one.values) or 'set'}" for one in parameter.mandatory_if)
+    needed = " and ".join(
+        f"{one.parameter} is {' or '.join(one.values) or 'set'}" for one in parameter.mandatory_if
+    )
     if parameter.mandatory or needed:
         spared = f" unless {' or '.join(parameter.unless)} is set" if parameter.unless else ""
         facts.append(f"required{f' if {needed}' if needed else ''}{spared}")
@@ -67,4 +83,8 @@ def _joined(parameter: Parameter, texts: Sequence[str]) -> object:
         return joined(parameter.type, texts)
     except GivenTwice as fault:
         first, second = (shown(parameter, value) for value in fault.values)
-        raise UsageError(f"{fault.key!r} is given twice, as {first} and as {second}", where=f"--{parameter.name}", hint="give each key once") from fault
+        raise UsageError(
+            f"{fault.key!r} is given twice, as {first} and as {second}",
+            where=f"--{parameter.name}",
+            hint="give each key once",
+        ) from fault

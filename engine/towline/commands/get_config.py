@@ -1,6 +1,7 @@
 """`towline getConfig`: the drop-in for Piper's command of that name, with its flags, outputs and exit codes (facts 1.8 and 12).
 
-What it prints is resolved and unchecked, secrets included, as scripts that were written for Piper's binary expect it.
+What it prints is resolved and unchecked, secrets included, as scripts that were written for Piper's
+binary expect it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,16 @@ from towline.wire import SUCCESS, Outcome
 from towline.yaml_plain import plain
 
 FAILURE = 1
-_TEXTS = ("vaultServerUrl", "vaultNamespace", "vaultPath", "gcpJsonKeyFilePath", "gcsFolderPath", "gcsBucketId", "gcsSubFolder", "stepConfigJSON")
+_TEXTS = (
+    "vaultServerUrl",
+    "vaultNamespace",
+    "vaultPath",
+    "gcpJsonKeyFilePath",
+    "gcsFolderPath",
+    "gcsBucketId",
+    "gcsSubFolder",
+    "stepConfigJSON",
+)
 _USUAL = "json"
 _OWN = ("request", "result", "stage", "config", "json", "command", "gitHubTokens")
 _ENDING = "VaultSecretName"  # of keys that name one
@@ -40,18 +50,64 @@ _NEVER_FROM_VARIABLES = ("PIPER_vault", "PIPER_gcs", "PIPER_gcp")
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001 - every command is set up alike
     """The flags of Piper's command."""
-    parser.add_argument("--stepName", metavar="NAME", default="", help="the step, by any of its names")
-    parser.add_argument("--stepMetadata", metavar="FILE", default="", help="the step's metadata in Piper's format, a path or a URL, instead of its name")
-    parser.add_argument("--contextConfig", metavar="BOOL", nargs="?", const="true", help="what the step runs in (container, stashes) instead of parameters")
-    parser.add_argument("--stageConfig", metavar="BOOL", nargs="?", const="true", help="what general and the stage's section hold, for no step")
-    parser.add_argument("--stageConfigAcceptedParams", metavar="A,B", action="append", help="with --stageConfig, the keys to show; without it, all of them")
+    parser.add_argument(
+        "--stepName", metavar="NAME", default="", help="the step, by any of its names"
+    )
+    parser.add_argument(
+        "--stepMetadata",
+        metavar="FILE",
+        default="",
+        help="the step's metadata in Piper's format, a path or a URL, instead of its name",
+    )
+    parser.add_argument(
+        "--contextConfig",
+        metavar="BOOL",
+        nargs="?",
+        const="true",
+        help="what the step runs in (container, stashes) instead of parameters",
+    )
+    parser.add_argument(
+        "--stageConfig",
+        metavar="BOOL",
+        nargs="?",
+        const="true",
+        help="what general and the stage's section hold, for no step",
+    )
+    parser.add_argument(
+        "--stageConfigAcceptedParams",
+        metavar="A,B",
+        action="append",
+        help="with --stageConfig, the keys to show; without it, all of them",
+    )
     parser.add_argument("--output", metavar="FORMAT", help="json, yaml or yml (json)")
-    parser.add_argument("--outputFile", metavar="FILE", default="", help="write to this file instead of standard output")
-    parser.add_argument("--gitHubTokens", metavar="HOST:TOKEN", action="append", help="tokens for documents over http; better as PIPER_gitHubTokens")
-    parser.add_argument("--setVaultCredentials", metavar="BOOL", nargs="?", const="true", help="without effect: nothing is asked of Vault here")
+    parser.add_argument(
+        "--outputFile",
+        metavar="FILE",
+        default="",
+        help="write to this file instead of standard output",
+    )
+    parser.add_argument(
+        "--gitHubTokens",
+        metavar="HOST:TOKEN",
+        action="append",
+        help="tokens for documents over http; better as PIPER_gitHubTokens",
+    )
+    parser.add_argument(
+        "--setVaultCredentials",
+        metavar="BOOL",
+        nargs="?",
+        const="true",
+        help="without effect: nothing is asked of Vault here",
+    )
     for name in _TEXTS:
-        parser.add_argument(f"--{name}", metavar="TEXT", help="printed as it is" if name != "stepConfigJSON" else "without effect")
-    piper_flags.configure(parser, parameters="they stand over the files, and in the place of PIPER_parametersJSON")
+        parser.add_argument(
+            f"--{name}",
+            metavar="TEXT",
+            help="printed as it is" if name != "stepConfigJSON" else "without effect",
+        )
+    piper_flags.configure(
+        parser, parameters="they stand over the files, and in the place of PIPER_parametersJSON"
+    )
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
@@ -62,7 +118,11 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     call = _informed(arguments, call)
     documents = piper_flags.documents(arguments, call)
     stage = piper_flags.stage(arguments, call)
-    config = _stage(arguments, call, documents, stage) if _on(arguments.stageConfig) else _step(arguments, call, documents, stage)
+    config = (
+        _stage(arguments, call, documents, stage)
+        if _on(arguments.stageConfig)
+        else _step(arguments, call, documents, stage)
+    )
     text = _text(_as_piper_prints(config), output)
     if arguments.outputFile:
         write_named(call.folder, arguments.outputFile, text.encode(), mode=0o600)
@@ -73,7 +133,11 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 
 def _informed(arguments: argparse.Namespace, call: Call) -> Call:
     """The call with what flags say in place of variables."""
-    environ = {name: value for name, value in call.environ.items() if not name.startswith(_NEVER_FROM_VARIABLES)}
+    environ = {
+        name: value
+        for name, value in call.environ.items()
+        if not name.startswith(_NEVER_FROM_VARIABLES)
+    }
     if arguments.parametersJSON:
         environ[PARAMETERS_JSON] = arguments.parametersJSON
     if arguments.gitHubTokens:
@@ -84,20 +148,41 @@ def _informed(arguments: argparse.Namespace, call: Call) -> Call:
 # ---- a step
 
 
-def _step(arguments: argparse.Namespace, call: Call, documents: Documents, stage: str) -> dict[str, Any]:
+def _step(
+    arguments: argparse.Namespace, call: Call, documents: Documents, stage: str
+) -> dict[str, Any]:
     schema = _schema(arguments, call)
     inner, built_in = _on(arguments.contextConfig), not arguments.stepMetadata
     if inner:
-        chosen = context.around(schema, context.context(_without_commands(schema) if built_in else schema))
+        chosen = context.around(
+            schema, context.context(_without_commands(schema) if built_in else schema)
+        )
     else:
         chosen = context.common(_filled(schema) if built_in else schema)
     flags = _given(arguments)
-    added = [name for name in (*flags, *_secret_names(schema, documents, stage)) if not chosen.find(name)]
-    chosen = replace(chosen, parameters=(*chosen.parameters, *context.accepting(dict.fromkeys(added)).parameters))
-    inputs = Inputs(stage=stage, documents=documents, pipeline_environment=piper_flags.pipeline_environment(arguments, call),
-                    environ=call.environ, parameters={}, flags=flags)
-    config = {name: setting.value for name, setting in {**effective(chosen, inputs), **_reports(chosen, inputs)}.items()}
-    return {name: value for name, value in config.items() if not inner or name not in _chosen(chosen, config)}
+    added = [
+        name for name in (*flags, *_secret_names(schema, documents, stage)) if not chosen.find(name)
+    ]
+    chosen = replace(
+        chosen, parameters=(*chosen.parameters, *context.accepting(dict.fromkeys(added)).parameters)
+    )
+    inputs = Inputs(
+        stage=stage,
+        documents=documents,
+        pipeline_environment=piper_flags.pipeline_environment(arguments, call),
+        environ=call.environ,
+        parameters={},
+        flags=flags,
+    )
+    config = {
+        name: setting.value
+        for name, setting in {**effective(chosen, inputs), **_reports(chosen, inputs)}.items()
+    }
+    return {
+        name: value
+        for name, value in config.items()
+        if not inner or name not in _chosen(chosen, config)
+    }
 
 
 def _schema(arguments: argparse.Namespace, call: Call) -> StepSchema:
@@ -105,11 +190,19 @@ def _schema(arguments: argparse.Namespace, call: Call) -> StepSchema:
     name = arguments.stepMetadata
     if not name:
         if not arguments.stepName:
-            raise UsageError("no step is named", hint="name it with --stepName, or give --stepMetadata")
+            raise UsageError(
+                "no step is named", hint="name it with --stepName, or give --stepMetadata"
+            )
         try:
             return load_schema(arguments.stepName)
         except UsageError as fault:
-            raise UsageError(fault.message, hint=f"{fault.hint}; the metadata of a step of Piper's own is given by --stepMetadata") from fault
+            raise UsageError(
+                fault.message,
+                hint=(
+                    f"{fault.hint}; the metadata of a step of Piper's own is given by"
+                    " --stepMetadata"
+                ),
+            ) from fault
     if name.partition("://")[0].lower() in ("http", "https"):
         remote = dispatch.source("http")
         text, name = remote.fetch(name, for_hosts(call), where="--stepMetadata"), remote.shown(name)
@@ -120,36 +213,60 @@ def _schema(arguments: argparse.Namespace, call: Call) -> StepSchema:
 
 def _without_commands(schema: StepSchema) -> StepSchema:
     """The schema as Piper's binary has it built in: without what its containers are kept running by, which only the metadata's file says."""
-    return replace(schema, containers=tuple({key: value for key, value in one.items() if key not in ("command", "shell")} for one in schema.containers))
+    return replace(
+        schema,
+        containers=tuple(
+            {key: value for key, value in one.items() if key not in ("command", "shell")}
+            for one in schema.containers
+        ),
+    )
 
 
 def _secret_names(schema: StepSchema, documents: Documents, stage: str) -> list[str]:
     """Keys of the sections that count which name a secret in Vault: any step takes each of them."""
     layers = unfiltered(documents, schema.names, stage)
-    return [key for layer in layers for key in layer.values if key.endswith(_ENDING) and key != _ENDING]
+    return [
+        key for layer in layers for key in layer.values if key.endswith(_ENDING) and key != _ENDING
+    ]
 
 
 def _reports(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
     """What files say about reports: it stands over flags and variables."""
     found = effective(schema, replace(inputs, environ={}, flags={}))
-    return {name: found[name] for name in context.REPORTING if name in found and found[name].layer not in (DEFAULT, *LEFT)}
+    return {
+        name: found[name]
+        for name in context.REPORTING
+        if name in found and found[name].layer not in (DEFAULT, *LEFT)
+    }
 
 
 def _filled(schema: StepSchema) -> StepSchema:
     """The schema with its type's empty value as the default of each parameter that has none, as in Piper's built-in metadata (facts 1.2)."""
-    return replace(schema, parameters=tuple(_with_default(parameter) for parameter in schema.parameters))
+    return replace(
+        schema, parameters=tuple(_with_default(parameter) for parameter in schema.parameters)
+    )
 
 
 def _with_default(parameter: Parameter) -> Parameter:
-    if parameter.default is not None or parameter.conditions or parameter.type in ("object", "objects"):
+    if (
+        parameter.default is not None
+        or parameter.conditions
+        or parameter.type in ("object", "objects")
+    ):
         return parameter
     return replace(parameter, default=ZERO[parameter.type])
 
 
 def _chosen(schema: StepSchema, config: Mapping[str, object]) -> set[str]:
     """The values of conditions that hold: what stands under them has been taken over."""
-    conditions = (condition for parameter in schema.parameters for condition in parameter.conditions)
-    return {condition.value for condition in conditions if condition.parameter in config and as_text(config[condition.parameter]) == condition.value}
+    conditions = (
+        condition for parameter in schema.parameters for condition in parameter.conditions
+    )
+    return {
+        condition.value
+        for condition in conditions
+        if condition.parameter in config and as_text(config[condition.parameter]) == condition.value
+    }
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, object]:
@@ -157,21 +274,45 @@ def _given(arguments: argparse.Namespace) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in vars(arguments).items():
         if name not in _OWN and isinstance(value, str | list) and value:
-            found[name] = _entries(value) if isinstance(value, list) else value == "true" if value in ("true", "false") else value
+            found[name] = (
+                _entries(value)
+                if isinstance(value, list)
+                else value == "true"
+                if value in ("true", "false")
+                else value
+            )
     return found
 
 
 # ---- a stage
 
 
-def _stage(arguments: argparse.Namespace, call: Call, documents: Documents, stage: str) -> dict[str, Any]:
+def _stage(
+    arguments: argparse.Namespace, call: Call, documents: Documents, stage: str
+) -> dict[str, Any]:
     parameters = read_parameters(call.environ.get(PARAMETERS_JSON, ""))
-    everything = {key: None for document in (*documents.defaults, documents.project)
-                  for section in (document.section("general"), document.section("stages", stage_name(stage))) for key in section}
+    everything = {
+        key: None
+        for document in (*documents.defaults, documents.project)
+        for section in (document.section("general"), document.section("stages", stage_name(stage)))
+        for key in section
+    }
     accepted = _entries(arguments.stageConfigAcceptedParams or [])
-    schema = context.accepting(accepted or [*everything, *(key for key in parameters if key not in everything)])
+    schema = context.accepting(
+        accepted or [*everything, *(key for key in parameters if key not in everything)]
+    )
     environ = call.environ if accepted else {PARAMETERS_JSON: call.environ.get(PARAMETERS_JSON, "")}
-    settings = effective(schema, Inputs(stage=stage, documents=documents, pipeline_environment={}, environ=environ, parameters={}, flags={}))
+    settings = effective(
+        schema,
+        Inputs(
+            stage=stage,
+            documents=documents,
+            pipeline_environment={},
+            environ=environ,
+            parameters={},
+            flags={},
+        ),
+    )
     hooks: object = None
     for document in documents.defaults:
         if document.content.get("hooks") is not None:
@@ -205,11 +346,24 @@ def _as_piper_prints(value: Any) -> Any:
 
 def _text(config: Mapping[str, object], output: str) -> str:
     if output != "json":
-        return yaml.dump(dict(config), Dumper=_Dumper, sort_keys=True, allow_unicode=True, default_flow_style=False)
+        return yaml.dump(
+            dict(config),
+            Dumper=_Dumper,
+            sort_keys=True,
+            allow_unicode=True,
+            default_flow_style=False,
+        )
     try:
-        return json.dumps(config, allow_nan=False, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n"
+        return (
+            json.dumps(
+                config, allow_nan=False, ensure_ascii=False, sort_keys=True, separators=(",", ":")
+            )
+            + "\n"
+        )
     except ValueError as fault:
-        raise ConfigError("a value is no number that JSON has", hint="put .inf or .nan in quotes, or print YAML") from fault
+        raise ConfigError(
+            "a value is no number that JSON has", hint="put .inf or .nan in quotes, or print YAML"
+        ) from fault
 
 
 class _Dumper(yaml.SafeDumper):
@@ -221,7 +375,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represented(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if text and plain(text) != text else None)
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if text and plain(text) != text else None
+    )
 
 
 _Dumper.add_representer(str, _represented)

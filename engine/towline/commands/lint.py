@@ -15,7 +15,17 @@ from towline.commands.default_branch import default_of
 from towline.commands.project import team_documents
 from towline.config.build_loop import Source, build_loops
 from towline.config.catalog import load_schema
-from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Documents, Reader, find_document, find_project, text_in, yaml_fix
+from towline.config.documents import (
+    DEFAULTS_FILE,
+    PROJECT_FILE,
+    Document,
+    Documents,
+    Reader,
+    find_document,
+    find_project,
+    text_in,
+    yaml_fix,
+)
 from towline.config.findings import LEVELS, Finding, finding, in_order, unreadable
 from towline.config.layers import agent_layer
 from towline.config.lint import Report, lint
@@ -38,23 +48,46 @@ _DEPLOYS = "gitOpsUpdateDeployment"
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001 - every command is given them
     """The file for code hosts, and the platform team's files."""
-    parser.add_argument("--sarif", metavar="FILE", default="", help="also write the findings as SARIF 2.1.0, for code hosts")
-    parser.add_argument("--defaults", metavar="FILE", action="append", default=[],
-                        help="look at this default document of the platform team instead of the project's files; may be repeated")
+    parser.add_argument(
+        "--sarif",
+        metavar="FILE",
+        default="",
+        help="also write the findings as SARIF 2.1.0, for code hosts",
+    )
+    parser.add_argument(
+        "--defaults",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help=(
+            "look at this default document of the platform team instead of the project's files; may"
+            " be repeated"
+        ),
+    )
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """All findings as outputs, and as lines on standard output for a person; raises ConfigError, which holds them too, where one is an error."""
-    report, names = _team(call.folder, arguments.defaults) if arguments.defaults else _own(arguments, call)
+    report, names = (
+        _team(call.folder, arguments.defaults) if arguments.defaults else _own(arguments, call)
+    )
     for secret in report.secrets:
         call.console.hide(secret)
     found = [_masked(each, call.console.mask) for each in in_order(report.findings, files=names)]
     if not call.requested and not arguments.json:
         call.out.write(tame_lines("".join(f"{each}\n" for each in found)))
     if arguments.sarif:
-        write_named(call.folder, arguments.sarif, (tame_json(sarif(found, version=version())) + "\n").encode())
+        write_named(
+            call.folder,
+            arguments.sarif,
+            (tame_json(sarif(found, version=version())) + "\n").encode(),
+        )
     ending = _ending(found)
-    call.console.say(ending.summary if (call.folder / names[0]).exists() else f"there is no {names[0]}; {ending.summary}")
+    call.console.say(
+        ending.summary
+        if (call.folder / names[0]).exists()
+        else f"there is no {names[0]}; {ending.summary}"
+    )
     return ending
 
 
@@ -65,8 +98,12 @@ def _own(arguments: argparse.Namespace, call: Call) -> tuple[Report, Sequence[st
     project, findings = _project(call.folder, arguments.config)
     defaults = list(_defaults(call.folder, project, findings))
     report = lint(project, defaults, there)
-    rules = Rules(documents=Documents(defaults=(*teams, *defaults), project=project), agent=agent_layer(PIPELINE, call.environ),
-                  default=default_of(call, arguments.config), own=True)
+    rules = Rules(
+        documents=Documents(defaults=(*teams, *defaults), project=project),
+        agent=agent_layer(PIPELINE, call.environ),
+        default=default_of(call, arguments.config),
+        own=True,
+    )
     loops = build_loops([project, *defaults], load_schema(_DEPLOYS), _source(call, rules))
     return replace(report, findings=(*findings, *report.findings, *loops)), [project.name]
 
@@ -77,7 +114,11 @@ def _team(folder: Path, files: Sequence[str]) -> tuple[Report, Sequence[str]]:
     findings: list[Finding] = []
     for name in dict.fromkeys(files):
         if not (folder / name).is_file():
-            raise ConfigError("the default document that was asked for is not there", where=name, hint="correct the path")
+            raise ConfigError(
+                "the default document that was asked for is not there",
+                where=name,
+                hint="correct the path",
+            )
         document, faults = _read(folder, name, inside=False, trusted=True)
         documents += [document] if document else []
         findings += faults
@@ -88,11 +129,19 @@ def _team(folder: Path, files: Sequence[str]) -> tuple[Report, Sequence[str]]:
 def _ending(found: Sequence[Finding]) -> Outcome:
     outputs = {"findings": [asdict(each) for each in found]}
     counts = [(level, sum(each.level == level for each in found)) for level in LEVELS]
-    summary = ", ".join(f"{count} {level}{'s' * (count > 1)}" for level, count in counts if count) or "nothing found"
+    summary = (
+        ", ".join(f"{count} {level}{'s' * (count > 1)}" for level, count in counts if count)
+        or "nothing found"
+    )
     first = next((each for each in found if each.level == "error"), None)
     if first:
         more = "correct each of them" if counts[0][1] > 1 else first.fix
-        raise ConfigError(f"the configuration has faults: {summary}; the first: {first.message}", where=first.where, hint=more, outputs=outputs)
+        raise ConfigError(
+            f"the configuration has faults: {summary}; the first: {first.message}",
+            where=first.where,
+            hint=more,
+            outputs=outputs,
+        )
     return Outcome(status=SUCCESS, summary=summary, outputs=outputs)
 
 
@@ -107,7 +156,10 @@ def _project(folder: Path, config: str) -> tuple[Document, list[Finding]]:
     """The project's own document, an empty one where it is not there or cannot be read; raises ConfigError where the one asked for is not there."""
     name = find_project(folder, config)
     document, findings = _read(folder, name, inside=not config) if name else (None, [])
-    return document or Document(name=name or PROJECT_FILE, trusted=False, content={}, marks={}), findings
+    return (
+        document or Document(name=name or PROJECT_FILE, trusted=False, content={}, marks={}),
+        findings,
+    )
 
 
 def _defaults(folder: Path, project: Document, findings: list[Finding]) -> Iterator[Document]:
@@ -116,35 +168,65 @@ def _defaults(folder: Path, project: Document, findings: list[Finding]) -> Itera
         try:
             document, faults = _read(folder, find_document(folder, entry, where=""))
         except ConfigError as fault:
-            findings.append(finding("custom-defaults", project, path, message=fault.message, fix=fault.hint))
+            findings.append(
+                finding("custom-defaults", project, path, message=fault.message, fix=fault.hint)
+            )
             continue
         findings += faults
         if document:
             yield document
 
 
-def _named(folder: Path, project: Document, findings: list[Finding]) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+def _named(
+    folder: Path, project: Document, findings: list[Finding]
+) -> Iterator[tuple[str, tuple[str | int, ...]]]:
     """The names of default documents that are files, with the places that name them; those behind a URL are not asked for."""
     if Reader(folder).has(DEFAULTS_FILE):
         yield DEFAULTS_FILE, ()
     entries = project.content.get("customDefaults")
     if entries is not None and not isinstance(entries, list):
-        findings.append(finding("custom-defaults", project, ("customDefaults",), message="customDefaults is no list", fix="write `- path` lines below it"))
+        findings.append(
+            finding(
+                "custom-defaults",
+                project,
+                ("customDefaults",),
+                message="customDefaults is no list",
+                fix="write `- path` lines below it",
+            )
+        )
         return
     for number, entry in enumerate(entries or []):
         path = ("customDefaults", number)
         if not isinstance(entry, str):
-            findings.append(finding("custom-defaults", project, path, message="an entry of customDefaults is no text", fix="write a path or a URL as text"))
+            findings.append(
+                finding(
+                    "custom-defaults",
+                    project,
+                    path,
+                    message="an entry of customDefaults is no text",
+                    fix="write a path or a URL as text",
+                )
+            )
         elif entry.partition("://")[0].lower() not in ("http", "https"):
             yield entry, path
 
 
-def _read(folder: Path, name: str, *, inside: bool = True, trusted: bool = False) -> tuple[Document | None, list[Finding]]:
+def _read(
+    folder: Path, name: str, *, inside: bool = True, trusted: bool = False
+) -> tuple[Document | None, list[Finding]]:
     """A file as a document with its faults of shape; no document where it cannot be read at all."""
     try:
         document, faults = shaped(name, load(text_in(folder, name, inside=inside)), trusted=trusted)
     except YamlFault as fault:
-        return None, [unreadable(name, f"the YAML cannot be read: {fault.problem}", fix=yaml_fix(fault), line=fault.line, column=fault.column)]
+        return None, [
+            unreadable(
+                name,
+                f"the YAML cannot be read: {fault.problem}",
+                fix=yaml_fix(fault),
+                line=fault.line,
+                column=fault.column,
+            )
+        ]
     except ConfigError as fault:
         return None, [unreadable(name, fault.message, fix=fault.hint)]
     return document, list(faults)

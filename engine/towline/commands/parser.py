@@ -19,12 +19,23 @@ _SURELY = 0.92  # a flag of this command with one letter wrong, whatever else it
 _END = "'towline help COMMAND' says more of a command, 'towline help run STEP' of a step."
 SHARED: dict[str, dict[str, Any]] = {
     "request": {"metavar": "FILE", "default": "", "help": "the call as JSON (docs/contract.md)"},
-    "result": {"metavar": "FILE", "default": "", "help": "where to write the result as JSON, on every way out"},
+    "result": {
+        "metavar": "FILE",
+        "default": "",
+        "help": "where to write the result as JSON, on every way out",
+    },
     "stage": {"metavar": "NAME", "default": "", "help": "the stage that the call belongs to"},
-    "config": {"metavar": "FILE", "default": "", "help": "the project's configuration, instead of .pipeline/config.yml"},
+    "config": {
+        "metavar": "FILE",
+        "default": "",
+        "help": "the project's configuration, instead of .pipeline/config.yml",
+    },
     "json": {"action": "store_true", "help": "print the result to standard output"},
 }
-VERBOSITY = {"--verbose": "also log what is asked of hosts and programs", "--quiet": "log warnings and errors only"}
+VERBOSITY = {
+    "--verbose": "also log what is asked of hosts and programs",
+    "--quiet": "log warnings and errors only",
+}
 RUNS = "exec"
 _ALONE = {"help": "show the help of a command, or of a step", "version": "show the version"}
 
@@ -36,7 +47,9 @@ class Parser(argparse.ArgumentParser):
         """Turn argparse's complaint into the engine's own kind of fault."""
         flag, _, complaint = message.removeprefix("argument ").partition(": ")
         if complaint.startswith("ignored explicit argument"):
-            raise UsageError(f"{flag} takes no value", hint="give it to switch it on, leave it out otherwise")
+            raise UsageError(
+                f"{flag} takes no value", hint="give it to switch it on, leave it out otherwise"
+            )
         if complaint == "expected one argument" and flag.startswith("-"):
             raise UsageError(f"{flag} lacks its value", hint=f"write {flag} VALUE")
         raise UsageError(message, hint=f"see {self.prog} --help")
@@ -62,7 +75,10 @@ def spelled_out(words: Sequence[str]) -> list[str]:
     if words[0] != "help":
         return list(words)
     if len(words) > (3 if words[1:2] == ["run"] else 2):
-        raise UsageError(f"unexpected word {words[-1]!r}", hint="'towline help COMMAND' and 'towline help run STEP' take no more")
+        raise UsageError(
+            f"unexpected word {words[-1]!r}",
+            hint="'towline help COMMAND' and 'towline help run STEP' take no more",
+        )
     return [*words[1:], "--help"]
 
 
@@ -77,17 +93,23 @@ def shared(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 def chosen(words: Sequence[str]) -> tuple[Parser, Any, str]:
     """The parser with the chosen command set up, that command's module, the only one loaded, and the step's own name.
 
-    Raises UsageError for an unknown command or step. Prints the help that is asked for and ends the process.
+    Raises UsageError for an unknown command or step. Prints the help that is asked for and ends the
+    process.
     """
     name = next((word for word in words if not word.startswith("-")), "")
     if name and name not in dispatch.COMMANDS and name not in _ALONE:
-        raise UsageError(f"unknown command {name!r}", hint=nearest(name, [*dispatch.COMMANDS, *_ALONE]))
+        raise UsageError(
+            f"unknown command {name!r}", hint=nearest(name, [*dispatch.COMMANDS, *_ALONE])
+        )
     parser, parsers = _commands()
     if not name or name in _ALONE:
-        parser.parse_args(words)  # prints the help, else says that a command is missing or what is too much
+        # prints the help, else says that a command is missing or what is too much
+        parser.parse_args(words)
         raise UsageError(f"'{name}' stands alone", hint=_END)
     module = dispatch.command(name)
-    step = module.configure(_with_shared(parsers[name], module), words[list(words).index(name) + 1 :])
+    step = module.configure(
+        _with_shared(parsers[name], module), words[list(words).index(name) + 1 :]
+    )
     parser.set_defaults(chosen=parsers[name])
     return parser, module, step or ""
 
@@ -97,7 +119,9 @@ def whole() -> Parser:
     parser, parsers = _commands()
     for name in dispatch.COMMANDS:
         module = dispatch.command(name)
-        below = getattr(module, "configure_whole", module.configure)(_with_shared(parsers[name], module), [])
+        below = getattr(module, "configure_whole", module.configure)(
+            _with_shared(parsers[name], module), []
+        )
         for one in below or ():
             _with_shared(one, module)
     parsers["help"].add_argument("topic", metavar="COMMAND", choices=[*dispatch.COMMANDS])
@@ -105,7 +129,9 @@ def whole() -> Parser:
     return parser
 
 
-def arguments(parser: Parser, words: Sequence[str], common: argparse.Namespace, module: Any) -> argparse.Namespace:
+def arguments(
+    parser: Parser, words: Sequence[str], common: argparse.Namespace, module: Any
+) -> argparse.Namespace:
     """The command's arguments with the shared ones; raises UsageError for what it does not know."""
     if _own_verbosity(module):
         words = [word for word in words if word not in VERBOSITY]
@@ -128,10 +154,16 @@ def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
     flag = word.partition("=")[0]
     known = [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001 - argparse has no other list
     if flag.startswith("--") and is_secret(flag) and not close(flag, known, cutoff=_SURELY):
-        hint = f"a secret has none, since every process can read it: set PIPER_{flag.removeprefix('--')}"
+        hint = (
+            "a secret has none, since every process can read it: set"
+            f" PIPER_{flag.removeprefix('--')}"
+        )
         return UsageError(f"unknown flag {flag}", hint=hint)
     if not flag.startswith("-"):
-        return UsageError(f"unexpected word {flag!r}", hint=f"see {parser.prog} --help; words stand before the flags")
+        return UsageError(
+            f"unexpected word {flag!r}",
+            hint=f"see {parser.prog} --help; words stand before the flags",
+        )
     return UsageError(f"unknown flag {flag}", hint=nearest(flag, known))
 
 
@@ -139,10 +171,17 @@ def _commands() -> tuple[Parser, dict[str, Parser]]:
     """The parser of the whole and by its name one for each command, still without flags."""
     parser = Parser(prog="towline", description=DESCRIPTION, epilog=_END, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"towline {version()}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    parsers = {name: commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-               for name, (_, text) in dispatch.COMMANDS.items()}
-    parsers |= {name: commands.add_parser(name, help=text, description=text) for name, text in _ALONE.items()}
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=Parser
+    )
+    parsers = {
+        name: commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        for name, (_, text) in dispatch.COMMANDS.items()
+    }
+    parsers |= {
+        name: commands.add_parser(name, help=text, description=text)
+        for name, text in _ALONE.items()
+    }
     return parser, parsers
 
 

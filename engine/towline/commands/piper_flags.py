@@ -10,9 +10,23 @@ from pathlib import PurePath
 from towline.commands.call import Call
 from towline.commands.orchestrator import stage_of
 from towline.commands.project import documents as usual_documents
-from towline.commands.project import for_hosts, hide_in_documents, hide_secrets, team_documents, tell_of_unread
+from towline.commands.project import (
+    for_hosts,
+    hide_in_documents,
+    hide_secrets,
+    team_documents,
+    tell_of_unread,
+)
 from towline.config.default_hosts import default_hosts
-from towline.config.documents import DEFAULTS_FILE, PROJECT_FILE, Document, Documents, Reader, custom_defaults, library_defaults
+from towline.config.documents import (
+    DEFAULTS_FILE,
+    PROJECT_FILE,
+    Document,
+    Documents,
+    Reader,
+    custom_defaults,
+    library_defaults,
+)
 from towline.config.layers import PARAMETERS_JSON
 from towline.pipeline import environment
 
@@ -20,15 +34,47 @@ _ROOT = ".pipeline"
 
 
 def configure(parser: argparse.ArgumentParser, *, parameters: str) -> None:
-    """Add the flags to `parser`; what has no meaning here is taken and left alone. `parameters` says what those of the call do to the answer."""
-    parser.add_argument("--stageName", metavar="NAME", default="", help="the stage, where --stage does not name it")
-    parser.add_argument("--parametersJSON", metavar="JSON", default="", help=f"parameters of the call; {parameters}")
-    parser.add_argument("--customConfig", metavar="FILE", default="", help=f"the project's configuration ({PROJECT_FILE}); it may be missing")
-    parser.add_argument("--defaultConfig", metavar="A,B", action="append", help=f"default documents, weakest first ({DEFAULTS_FILE})")
-    parser.add_argument("--ignoreCustomDefaults", metavar="BOOL", nargs="?", const="true", default="", help="leave out what customDefaults names")
-    parser.add_argument("--envRootPath", metavar="FOLDER", help="where commonPipelineEnvironment is (.pipeline)")
+    """Add the flags to `parser`; what has no meaning here is taken and left alone.
+
+    `parameters` says what those of the call do to the answer.
+    """
+    parser.add_argument(
+        "--stageName", metavar="NAME", default="", help="the stage, where --stage does not name it"
+    )
+    parser.add_argument(
+        "--parametersJSON", metavar="JSON", default="", help=f"parameters of the call; {parameters}"
+    )
+    parser.add_argument(
+        "--customConfig",
+        metavar="FILE",
+        default="",
+        help=f"the project's configuration ({PROJECT_FILE}); it may be missing",
+    )
+    parser.add_argument(
+        "--defaultConfig",
+        metavar="A,B",
+        action="append",
+        help=f"default documents, weakest first ({DEFAULTS_FILE})",
+    )
+    parser.add_argument(
+        "--ignoreCustomDefaults",
+        metavar="BOOL",
+        nargs="?",
+        const="true",
+        default="",
+        help="leave out what customDefaults names",
+    )
+    parser.add_argument(
+        "--envRootPath", metavar="FOLDER", help="where commonPipelineEnvironment is (.pipeline)"
+    )
     for name in ("--verbose", "--noTelemetry"):
-        parser.add_argument(*(["-v", name] if name == "--verbose" else [name]), metavar="BOOL", nargs="?", const="true", help="without effect")
+        parser.add_argument(
+            *(["-v", name] if name == "--verbose" else [name]),
+            metavar="BOOL",
+            nargs="?",
+            const="true",
+            help="without effect",
+        )
     for name in ("--correlationID", "--logFormat"):
         parser.add_argument(name, metavar="TEXT", help="without effect")
 
@@ -41,7 +87,11 @@ def stage(arguments: argparse.Namespace, call: Call) -> str:
 
 def documents(arguments: argparse.Namespace, call: Call) -> Documents:
     """The documents that the flags name; without any, the usual ones; raises ConfigError."""
-    flags = (arguments.customConfig, arguments.defaultConfig is not None, ignores_custom_defaults(arguments))
+    flags = (
+        arguments.customConfig,
+        arguments.defaultConfig is not None,
+        ignores_custom_defaults(arguments),
+    )
     found = _named(arguments, call) if any(flags) else usual_documents(call, arguments.config)
     hide_in_documents(call, found)
     tell_of_unread(call, found)
@@ -51,9 +101,16 @@ def documents(arguments: argparse.Namespace, call: Call) -> Documents:
 def _named(arguments: argparse.Namespace, call: Call) -> Documents:
     reader = Reader(call.folder, for_hosts(call))
     project = _project(arguments.customConfig or arguments.config or PROJECT_FILE, reader)
-    names = [DEFAULTS_FILE] if arguments.defaultConfig is None else _entries(arguments.defaultConfig)
-    chosen = arguments.defaultConfig is not None  # who calls may name any file, what a pull request changes may not
-    given = [reader.read(name, where="--defaultConfig", trusted=chosen) for name in names if PurePath(name) != PurePath(DEFAULTS_FILE) or reader.has(name)]
+    names = (
+        [DEFAULTS_FILE] if arguments.defaultConfig is None else _entries(arguments.defaultConfig)
+    )
+    # who calls may name any file, what a pull request changes may not
+    chosen = arguments.defaultConfig is not None
+    given = [
+        reader.read(name, where="--defaultConfig", trusted=chosen)
+        for name in names
+        if PurePath(name) != PurePath(DEFAULTS_FILE) or reader.has(name)
+    ]
     reader.inside = default_hosts((*team_documents(call), *given), call.environ)
     custom = () if ignores_custom_defaults(arguments) else tuple(custom_defaults(project, reader))
     return Documents(defaults=(library_defaults(), *given, *custom), project=project)
@@ -61,7 +118,9 @@ def _named(arguments: argparse.Namespace, call: Call) -> Documents:
 
 def pipeline_environment(arguments: argparse.Namespace, call: Call) -> dict[str, object]:
     """The pipeline environment below `--envRootPath`; raises ConfigError, MachineError."""
-    values = environment.read(call.folder, f"{arguments.envRootPath or _ROOT}/{PurePath(environment.FOLDER).name}")
+    values = environment.read(
+        call.folder, f"{arguments.envRootPath or _ROOT}/{PurePath(environment.FOLDER).name}"
+    )
     hide_secrets(call, values, environment.FOLDER, trusted=False)
     return values
 

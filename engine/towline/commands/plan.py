@@ -31,27 +31,51 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """The plan as outputs for the library, and as text on standard output for a person."""
     known = documents(call, arguments.config)
     tell_of_files(call, known)
-    written = pipeline_environment(call) if call.request.stage else {}  # of a stage that begins now; before that, whatever is there is an older run's
-    sign = build.change_request(call, arguments.change_request, deniable=stages.allows_change_request(known, agent_layer(PIPELINE, call.environ)))
-    given = circumstances(call, written, branch=arguments.branch, sign=sign, config=arguments.config)
+    # of a stage that begins now; before that, whatever is there is an older run's
+    written = pipeline_environment(call) if call.request.stage else {}
+    sign = build.change_request(
+        call,
+        arguments.change_request,
+        deniable=stages.allows_change_request(known, agent_layer(PIPELINE, call.environ)),
+    )
+    given = circumstances(
+        call, written, branch=arguments.branch, sign=sign, config=arguments.config
+    )
     if given.unknown:
-        call.console.say(f"nobody knows which branch is built, so what belongs to the productive one is not active: {given.unknown}; name it with --branch")
+        call.console.say(
+            "nobody knows which branch is built, so what belongs to the productive one is not"
+            f" active: {given.unknown}; name it with --branch"
+        )
     if sign:
-        call.console.say(f"{sign} says that a change request is built, which pushes and deploys nothing; stages of the productive branch are not active")
+        call.console.say(
+            f"{sign} says that a change request is built, which pushes and deploys nothing; stages"
+            " of the productive branch are not active"
+        )
     elif what := stages.unproductive(known, given):
-        call.console.say(f"what is built is not productive: {what}; stages of the productive branch (`productiveBranch`) are not active")
+        call.console.say(
+            f"what is built is not productive: {what}; stages of the productive branch"
+            " (`productiveBranch`) are not active"
+        )
     planned = stages.plan(known, given)
     names = [stage.name for stage in planned]
     asked = stage_name(arguments.stage)
     if asked and asked not in names:
-        raise UsageError(f"there is no stage {asked!r}", where="--stage", hint=nearest(asked, names))
+        raise UsageError(
+            f"there is no stage {asked!r}", where="--stage", hint=nearest(asked, names)
+        )
     planned = tuple(stage for stage in planned if asked in ("", stage.name))
     if not call.requested and not arguments.json:
         whole = arguments.all or bool(asked)
-        lines = [line for stage in planned for line in _lines(stage, whole=whole)] + ([] if whole else _left_out(planned))
+        lines = [line for stage in planned for line in _lines(stage, whole=whole)] + (
+            [] if whole else _left_out(planned)
+        )
         call.out.write(tame_lines("".join(f"{line}\n" for line in lines)))
     active = [stage.name for stage in planned if stage.active != "no"]
-    return Outcome(status=SUCCESS, summary=f"active: {', '.join(active) or 'no stage'}", outputs={"stages": [_record(stage) for stage in planned]})
+    return Outcome(
+        status=SUCCESS,
+        summary=f"active: {', '.join(active) or 'no stage'}",
+        outputs={"stages": [_record(stage) for stage in planned]},
+    )
 
 
 def _lines(stage: StagePlan, *, whole: bool) -> list[str]:
@@ -73,6 +97,14 @@ def _left_out(planned: Sequence[StagePlan]) -> list[str]:
 
 
 def _record(stage: StagePlan) -> dict[str, object]:
-    steps = [{"name": step.name, "active": step.active, "why": step.why, "engine": step.name in dispatch.STEPS,
-              "parameters": dict(step.parameters)} for step in stage.steps]
+    steps = [
+        {
+            "name": step.name,
+            "active": step.active,
+            "why": step.why,
+            "engine": step.name in dispatch.STEPS,
+            "parameters": dict(step.parameters),
+        }
+        for step in stage.steps
+    ]
     return {"name": stage.name, "active": stage.active, "why": stage.why, "steps": steps}

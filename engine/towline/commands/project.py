@@ -11,7 +11,15 @@ from towline.commands.build import change_request
 from towline.commands.call import Call
 from towline.commands.proven import facts
 from towline.config.catalog import stage_names
-from towline.config.documents import UNREAD, Document, Documents, parse_document, read_documents, stage_name, team_file
+from towline.config.documents import (
+    UNREAD,
+    Document,
+    Documents,
+    parse_document,
+    read_documents,
+    stage_name,
+    team_file,
+)
 from towline.config.layers import PARAMETERS_JSON, read_parameters
 from towline.config.settings import Settings
 from towline.config.slips import section_slip
@@ -35,11 +43,16 @@ def documents(call: Call, config: str) -> Documents:
     Those that come with the call of a change request are not trusted.
     """
     _agree(call.request.version)
-    carried = [parse_document(entry.text, entry.name, trusted=True) for entry in call.request.defaults]
+    carried = [
+        parse_document(entry.text, entry.name, trusted=True) for entry in call.request.defaults
+    ]
     if change_request(call):
         carried = [replace(document, trusted=False, carried=True) for document in carried]
     found = read_documents(
-        call.folder, config=config, team_files=_team_files(call), team_documents=carried,
+        call.folder,
+        config=config,
+        team_files=_team_files(call),
+        team_documents=carried,
         environ=for_hosts(call),
     )
     hide_in_documents(call, found)
@@ -59,8 +72,12 @@ def hide_secrets(call: Call, values: Mapping[str, object], where: str, *, truste
     """
     found = dict.fromkeys(secret_texts(values))
     if len(found) > _SECRETS:
-        raise ConfigError(f"{len(found)} values are secret by their names, and at most {_SECRETS} can be kept out of the log", where=where,
-                          hint="take out of it what is not needed here")
+        raise ConfigError(
+            f"{len(found)} values are secret by their names, and at most {_SECRETS} can be kept out"
+            " of the log",
+            where=where,
+            hint="take out of it what is not needed here",
+        )
     for secret in found:
         call.console.hide(secret, real=trusted)
 
@@ -77,7 +94,10 @@ def team_documents(call: Call) -> tuple[Document, ...]:
     """The platform team's documents alone; raises UsageError and ConfigError."""
     _agree(call.request.version)
     files = (team_file(call.folder, path) for path in _team_files(call))
-    return (*files, *(parse_document(entry.text, entry.name, trusted=True) for entry in call.request.defaults))
+    return (
+        *files,
+        *(parse_document(entry.text, entry.name, trusted=True) for entry in call.request.defaults),
+    )
 
 
 def has_team_documents(call: Call) -> bool:
@@ -101,7 +121,10 @@ def for_hosts(call: Call) -> Mapping[str, str]:
 
 
 def given(call: Call) -> Mapping[str, object]:
-    """The call's parameters with those that travelled as variables; their secrets are masked from here on. Raises UsageError and ConfigError."""
+    """The call's parameters with those that travelled as variables; their secrets are masked from here on.
+
+    Raises UsageError and ConfigError.
+    """
     values = {**call.request.parameters, **_secrets(call, _PARAMETERS)}
     hide_secrets(call, values, "parameters of the call", trusted=True)
     try:
@@ -120,12 +143,17 @@ def known_stages(known: Documents) -> frozenset[str]:
 def tell_of_files(call: Call, known: Documents) -> None:
     """Say in a shell that the project has no configuration; warn of what is nearly a section of its files, and is read by nobody."""
     if not call.requested and not (call.folder / known.project.name).exists():
-        call.console.say(f"there is no {known.project.name} here, so no configuration of a project counts")
+        call.console.say(
+            f"there is no {known.project.name} here, so no configuration of a project counts"
+        )
     tell_of_unread(call, known)
     for document in (*known.defaults, known.project):
         for key in document.content if not document.trusted else ():
             if meant := section_slip(key):
-                call.console.warn(f"{document.where(key)}: nothing reads the section {key} (did you mean {meant!r}?)")
+                call.console.warn(
+                    f"{document.where(key)}: nothing reads the section {key} (did you mean"
+                    f" {meant!r}?)"
+                )
 
 
 def tell_of_unread(call: Call, known: Documents) -> None:
@@ -144,24 +172,32 @@ def no_stage(call: Call, known: Documents) -> str:
 def unknown_stage(stage: str, known: Documents) -> str:
     """A hint if nobody knows the stage; empty if somebody does, or none is named."""
     name = stage_name(stage)
-    if not name or name in _configured_stages(known):  # the usual case, for which the pipeline's definition is not read
+    # the usual case, for which the pipeline's definition is not read
+    if not name or name in _configured_stages(known):
         return ""
     names = known_stages(known)
     return "" if name in names else nearest(name, names)
 
 
 def _configured_stages(known: Documents) -> frozenset[str]:
-    return frozenset(name for document in (*known.defaults, known.project) for name in document.section("stages"))
+    return frozenset(
+        name for document in (*known.defaults, known.project) for name in document.section("stages")
+    )
 
 
 def pipeline_environment(call: Call) -> PipelineEnvironment:
-    """The pipeline environment: the request's where there is one, else the one on disk; its secrets are masked from here on. Raises ConfigError.
+    """The pipeline environment: the request's where there is one, else the one on disk; its secrets are masked from here on.
 
-    Facts are what Jenkins has kept, but for what only Piper's library knows, and in a shell what was kept beside the workspace.
+    Raises ConfigError.
+
+    Facts are what Jenkins has kept, but for what only Piper's library knows, and in a shell what
+    was kept beside the workspace.
     """
     if call.requested:
         values = {**call.request.pipeline_environment, **_secrets(call, _ENVIRONMENT)}
-        known: Mapping[str, object] = {key: value for key, value in values.items() if key not in call.request.unproven}
+        known: Mapping[str, object] = {
+            key: value for key, value in values.items() if key not in call.request.unproven
+        }
     else:
         values, known = environment.read(call.folder), facts(call)
     hide_secrets(call, values, environment.FOLDER, trusted=False)
@@ -173,7 +209,10 @@ def _secrets(call: Call, prefix: str) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, variable in call.request.secrets.items():
         if not name.startswith((_PARAMETERS, _ENVIRONMENT)):
-            raise UsageError(f"the request's secrets have an unknown name {name!r}", hint=f"expected {_PARAMETERS}... or {_ENVIRONMENT}...")
+            raise UsageError(
+                f"the request's secrets have an unknown name {name!r}",
+                hint=f"expected {_PARAMETERS}... or {_ENVIRONMENT}...",
+            )
         if variable not in call.environ:
             raise UsageError(f"the variable {variable} of secret {name!r} is not set")
         if name.startswith(prefix):
@@ -190,7 +229,10 @@ def _secret(call: Call, name: str, text: str) -> object:
     try:
         return from_json(text)
     except (ValueError, RecursionError):
-        raise UsageError(f"the variable of secret {name!r} holds no JSON", hint="use library and engine of one version") from None
+        raise UsageError(
+            f"the variable of secret {name!r} holds no JSON",
+            hint="use library and engine of one version",
+        ) from None
 
 
 def _agree(library: str) -> None:
@@ -198,4 +240,7 @@ def _agree(library: str) -> None:
     ours, theirs = version().split("."), library.split(".")
     parts = 2 if ours[0] == "0" else 1
     if library and ours[:parts] != theirs[:parts]:
-        raise UsageError(f"the library is version {library}, the engine is {version()}", hint="install the engine of the library's version")
+        raise UsageError(
+            f"the library is version {library}, the engine is {version()}",
+            hint="install the engine of the library's version",
+        )

@@ -22,11 +22,14 @@ def write(call: Call, values: Mapping[str, object]) -> None:
     if not values:
         return
     try:
-        _copy(call).keep(values)  # first: what is cut off then leaves a fact too many, and no value that nobody knows
+        # first: what is cut off then leaves a fact too many, and no value that nobody knows
+        _copy(call).keep(values)
     except TowlineError as fault:
         why = f"{fault.where}: {fault.message}" if fault.where else fault.message
-        call.console.note(f"what this step leaves for later ones is no fact for them ({why}), "
-                          f"so it counts as what the project says (docs/trust.md); {fault.hint}")
+        call.console.note(
+            f"what this step leaves for later ones is no fact for them ({why}), "
+            f"so it counts as what the project says (docs/trust.md); {fault.hint}"
+        )
     environment.write(call.folder, values)
 
 
@@ -39,4 +42,6 @@ def _copy(call: Call) -> Copy:
     """The copy for the build as its CI system calls it; where none does, the commit that is checked out says what belongs together in a workspace."""
     found = build.facts(call)
     commit = "" if found.number or found.url else described(call.folder, call.environ, "").id
-    return Copy(call.folder, (found.system, found.job, found.number, found.url, commit), call.environ)
+    return Copy(
+        call.folder, (found.system, found.job, found.number, found.url, commit), call.environ
+    )

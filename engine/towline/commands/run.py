@@ -57,10 +57,13 @@ from towline.vault.logins import VARIABLES
 from towline.wire import BIND, SKIPPED, Binding, Outcome
 
 _HELP, _NO_STEP = ("-h", "--help"), "-"
-_HOW_TO_ALLOW = (f"it may where the platform team says so, by `general: {{{ALLOW}: true}}` in its default documents (TOWLINE_DEFAULTS) "
-                 f"or PIPER_{ALLOW}=true on the agent")
+_HOW_TO_ALLOW = (
+    f"it may where the platform team says so, by `general: {{{ALLOW}: true}}` in its default"
+    f" documents (TOWLINE_DEFAULTS) or PIPER_{ALLOW}=true on the agent"
+)
 _LOGIN_KEYS = (AUTH_METHOD, AUTH_ROLE)  # by which a login that stands in no variable is wanted
-_MISSPELT = 0.8  # a name as near as this is a slip, farther away it may be a stage of the caller's own
+# a name as near as this is a slip, farther away it may be a stage of the caller's own
+_MISSPELT = 0.8
 STAGE = stage_of  # where a call in a shell names none, as for Piper's steps
 
 
@@ -69,20 +72,27 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
     parser.add_argument("step", metavar="STEP", help="the step, by any of its names")
     _add_own(parser)
     asked = [word for word in words if word in _HELP]
-    known, _ = parser.parse_known_args([*(word for word in words if word not in _HELP), *([_NO_STEP] if asked else [])])
+    known, _ = parser.parse_known_args(
+        [*(word for word in words if word not in _HELP), *([_NO_STEP] if asked else [])]
+    )
     if asked and known.step == _NO_STEP:
         parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _steps()
         return ""
     schema = load_schema(known.step)
     dispatch.check_step(schema.name)
     parser.set_defaults(schema=schema)
-    parser.usage = f"towline run {schema.name} [--stage NAME] [--if-active] [--dry-run] [--PARAMETER VALUE ...]"
+    parser.usage = (
+        f"towline run {schema.name} [--stage NAME] [--if-active] [--dry-run] [--PARAMETER VALUE"
+        " ...]"
+    )
     parser.description = schema.description.replace("%", "%%")
     _add_parameters(parser, schema)
     return schema.name
 
 
-def configure_whole(parser: argparse.ArgumentParser, words: Sequence[str]) -> list[argparse.ArgumentParser]:
+def configure_whole(
+    parser: argparse.ArgumentParser, words: Sequence[str]
+) -> list[argparse.ArgumentParser]:
     """Every step as a command of its own, for the completion of shells; gives the parsers of the steps."""
     del words
     steps = parser.add_subparsers(dest="step", metavar="STEP")
@@ -98,8 +108,14 @@ def configure_whole(parser: argparse.ArgumentParser, words: Sequence[str]) -> li
 
 
 def _add_own(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--if-active", action="store_true", help="obey the stage's flags and conditions; end as skipped if they say no")
-    parser.add_argument("--dry-run", action="store_true", help="print what would be done and do nothing")
+    parser.add_argument(
+        "--if-active",
+        action="store_true",
+        help="obey the stage's flags and conditions; end as skipped if they say no",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be done and do nothing"
+    )
     build.configure(parser)
 
 
@@ -114,15 +130,24 @@ def _steps() -> str:
     schemas = {name: load_schema(name).description for name in step_names()}
     runs = [f"  {name}\n      {schemas[name]}" for name in dispatch.STEPS]
     others = ", ".join(name for name in schemas if name not in dispatch.STEPS)
-    return "\n".join(["steps that Towline runs ('towline help run STEP' says their parameters):", *runs, "",
-                      f"steps of other libraries, which 'towline explain' and 'towline lint' know: {others}"])
+    return "\n".join(
+        [
+            "steps that Towline runs ('towline help run STEP' says their parameters):",
+            *runs,
+            "",
+            f"steps of other libraries, which 'towline explain' and 'towline lint' know: {others}",
+        ]
+    )
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Resolve, decide whether the step is active, let it run, and keep what it says about the pipeline."""
     schema: StepSchema = replace(arguments.schema, flags=not call.requested)
     if call.request.step and call.request.step not in schema.names:
-        raise UsageError(f"the request is for {call.request.step}, the command line for {schema.name}", hint="name the same step in both")
+        raise UsageError(
+            f"the request is for {call.request.step}, the command line for {schema.name}",
+            hint="name the same step in both",
+        )
     given_here = given(call)
     known = documents(call, arguments.config)
     tell_of_files(call, known)
@@ -130,26 +155,51 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     _check_stage(call, known, told=bool(flags or given_here))
     values = pipeline_environment(call)
     sign = build.change_request(call, arguments.change_request)
-    said = build.change_request(call, arguments.change_request, deniable=_allows(schema, call, known))
-    given_there = cache(lambda: circumstances(call, values, branch=arguments.branch, sign=said, config=arguments.config))
+    said = build.change_request(
+        call, arguments.change_request, deniable=_allows(schema, call, known)
+    )
+    given_there = cache(
+        lambda: circumstances(
+            call, values, branch=arguments.branch, sign=said, config=arguments.config
+        )
+    )
     decision = _decision(arguments, call, known, given_there)
     if decision.active != "yes":
-        call.console.say(f"{schema.name}: skipped{f' in stage {call.request.stage}' if call.request.stage else ''}: {decision.why}")
-        return Outcome(status=SKIPPED, summary=f"skipped: {decision.why}", outputs={"why": decision.why})
-    inputs = Inputs(stage=call.request.stage, documents=known, pipeline_environment=values, environ=call.environ,
-                    parameters=given_here, flags=flags, called=not sign, bound=call.request.bound_ids)
+        call.console.say(
+            f"{schema.name}:"
+            f" skipped{f' in stage {call.request.stage}' if call.request.stage else ''}:"
+            f" {decision.why}"
+        )
+        return Outcome(
+            status=SKIPPED, summary=f"skipped: {decision.why}", outputs={"why": decision.why}
+        )
+    inputs = Inputs(
+        stage=call.request.stage,
+        documents=known,
+        pipeline_environment=values,
+        environ=call.environ,
+        parameters=given_here,
+        flags=flags,
+        called=not sign,
+        bound=call.request.bound_ids,
+    )
     standing = standing_of(known, given_there, sign)
     if login := to_bind(schema, inputs, call, standing):
         return _bind(login)
     lost = _lost(call, known) if _may_log_in(schema, inputs) else None  # before anything is sent
     with _hints(call, known, schema, inputs), _vault(schema, inputs, call, standing) as layer:
-        settings = resolve(schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer))
+        settings = resolve(
+            schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer)
+        )
         hide_settings(call, settings)
-        trust = Addressees(rules_of(settings, standing), say=call.console.say_audit, warn=call.console.warn_audit)
+        trust = Addressees(
+            rules_of(settings, standing), say=call.console.say_audit, warn=call.console.warn_audit
+        )
         task = _task(call, settings, values, dry_run=arguments.dry_run, addressees=trust)
         if bindings := _bindings(schema, task, call):
             return _bind(bindings)
-        settings.warnings = (*settings.warnings, *(_lost(call, known) if lost is None else lost))  # not before: binding runs the engine once more
+        # not before: binding runs the engine once more
+        settings.warnings = (*settings.warnings, *(_lost(call, known) if lost is None else lost))
         return _perform(arguments, call, task, why=decision.why)
 
 
@@ -168,7 +218,9 @@ def _allows(schema: StepSchema, call: Call, known: Documents) -> bool:
     return stages.allows_change_request(known, agent_layer(PIPELINE, call.environ), schema.names)
 
 
-def _decision(arguments: argparse.Namespace, call: Call, known: Documents, given: Callable[[], Circumstances]) -> Decision:
+def _decision(
+    arguments: argparse.Namespace, call: Call, known: Documents, given: Callable[[], Circumstances]
+) -> Decision:
     """Whether the step is to run: by the stage's flags and conditions where they are to be obeyed, and never for a change request, unless nothing changes."""
     name: str = arguments.schema.name
     if arguments.if_active:
@@ -176,8 +228,15 @@ def _decision(arguments: argparse.Namespace, call: Call, known: Documents, given
     sign = "" if arguments.dry_run else build.change_request(call, arguments.change_request)
     if sign and stages.publishes(name) and not _allows(arguments.schema, call, known):
         named = arguments.change_request
-        denied = f", and --change-request {named} does not count" if named and not names_change(named) else ""
-        return Decision(active="no", why=f"{stages.NOTHING}, and {sign} says that this is one{denied}; {_HOW_TO_ALLOW}")
+        denied = (
+            f", and --change-request {named} does not count"
+            if named and not names_change(named)
+            else ""
+        )
+        return Decision(
+            active="no",
+            why=f"{stages.NOTHING}, and {sign} says that this is one{denied}; {_HOW_TO_ALLOW}",
+        )
     return Decision(active="yes", why="called directly")
 
 
@@ -216,13 +275,17 @@ def _vault(
     """What Vault holds for the step; without a login for it nothing of Vault is loaded."""
     if not _may_log_in(schema, inputs):
         return contextlib.nullcontext()
-    held: contextlib.AbstractContextManager[Layer | None] = dispatch.part("vault").from_vault(schema, inputs, call, standing)
+    held: contextlib.AbstractContextManager[Layer | None] = dispatch.part("vault").from_vault(
+        schema, inputs, call, standing
+    )
     return held
 
 
 def _may_log_in(schema: StepSchema, inputs: Inputs) -> bool:
     """Whether the environment has a login for Vault, or a part of one, or the settings say of one."""
-    return any(inputs.environ.get(name) for name in VARIABLES) or mentions(schema, inputs, _LOGIN_KEYS)
+    return any(inputs.environ.get(name) for name in VARIABLES) or mentions(
+        schema, inputs, _LOGIN_KEYS
+    )
 
 
 def _own(schema: StepSchema, parameters: Mapping[str, object]) -> Mapping[str, object]:
@@ -240,7 +303,10 @@ def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str)
         call.console.note(note)
     sweep(call.environ)
     doing = "dry run" if arguments.dry_run else "runs"
-    call.console.say(f"{schema.name}: {doing}{f' in stage {call.request.stage}' if call.request.stage else ''}: {why}")
+    call.console.say(
+        f"{schema.name}: {doing}{f' in stage {call.request.stage}' if call.request.stage else ''}:"
+        f" {why}"
+    )
     started, step = time.monotonic(), dispatch.step(schema.name)
     leaves = not call.requested and not arguments.dry_run  # in Jenkins the library does so
     if leaves and step.leaves(task):
@@ -254,7 +320,9 @@ def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str)
         raise
     _show(call, arguments, outcome.outputs)
     status = "nothing was done" if arguments.dry_run else outcome.status
-    call.console.say(f"{schema.name}: {status}: {outcome.summary} ({time.monotonic() - started:.2f} s)")
+    call.console.say(
+        f"{schema.name}: {status}: {outcome.summary} ({time.monotonic() - started:.2f} s)"
+    )
     outputs = {**outcome.outputs, "why": why}
     if leaves and (lost := _leave(call, outcome.pipeline_environment)):
         lost.message = f"what this step publishes is published, but {lost.message}"
@@ -269,8 +337,10 @@ def _leave(call: Call, values: Mapping[str, object]) -> TowlineError | None:
     try:
         proven.write(call, values)
     except (ConfigError, MachineError) as fault:
-        fault.message = (f"not all that later steps need to know is written ({', '.join(values)}): "
-                         f"{fault.message}")
+        fault.message = (
+            f"not all that later steps need to know is written ({', '.join(values)}): "
+            f"{fault.message}"
+        )
         return fault
     return None
 
@@ -281,28 +351,66 @@ def _show(call: Call, arguments: argparse.Namespace, outputs: Mapping[str, objec
         call.out.write(tame_lines(call.console.mask(str(outputs["diff"]))))
 
 
-def _task(call: Call, settings: Settings, values: Mapping[str, object], *, dry_run: bool, addressees: Addressees) -> Task:
+def _task(
+    call: Call,
+    settings: Settings,
+    values: Mapping[str, object],
+    *,
+    dry_run: bool,
+    addressees: Addressees,
+) -> Task:
     request = call.request
-    return Task(settings=settings, pipeline_environment=values, stage=request.stage, build=build.build_of(call), folder=call.folder,
-                environ=call.environ, console=call.console, dry_run=dry_run, addressees=addressees)
+    return Task(
+        settings=settings,
+        pipeline_environment=values,
+        stage=request.stage,
+        build=build.build_of(call),
+        folder=call.folder,
+        environ=call.environ,
+        console=call.console,
+        dry_run=dry_run,
+        addressees=addressees,
+    )
 
 
 def _bindings(schema: StepSchema, task: Task, call: Call) -> tuple[Binding, ...]:
     """Jenkins credentials that the configuration names and that nobody has bound yet.
 
-    Raises CredentialError outside of Jenkins, and for one that the project may not name; ConfigError for two that would fill one parameter.
+    Raises CredentialError outside of Jenkins, and for one that the project may not name;
+    ConfigError for two that would fill one parameter.
     """
     settings, wanted = task.settings, list[Binding]()
     for credential in schema.credentials:
-        if not settings.given(credential.name) or all(settings.given(name) for name in credential.parameters.values()):
+        if not settings.given(credential.name) or all(
+            settings.given(name) for name in credential.parameters.values()
+        ):
             continue
         variables = {part: f"PIPER_{name}" for part, name in credential.parameters.items()}
-        if others := [one for one in wanted if set(one.variables.values()) & set(variables.values())]:
-            raise ConfigError(f"{credential.name} names a credential for what {others[0].credentials_id!r} is named for already",
-                              where=settings.origin(credential.name), hint="name one of them")
+        if others := [
+            one for one in wanted if set(one.variables.values()) & set(variables.values())
+        ]:
+            raise ConfigError(
+                f"{credential.name} names a credential for what {others[0].credentials_id!r} is"
+                " named for already",
+                where=settings.origin(credential.name),
+                hint="name one of them",
+            )
         if not call.requested:
-            raise CredentialError(f"{credential.name} names a Jenkins credential, and this is no Jenkins build", where=settings.origin(credential.name),
-                                  hint=f"set {' and '.join(variables.values())}")
-        task.addressees.admit_id(settings.text(credential.name), settings.origin(credential.name), trusted=settings.trusted_texts(credential.name))
-        wanted.append(Binding(credentials_id=settings.text(credential.name), kind=credential.kind, variables=variables))
+            raise CredentialError(
+                f"{credential.name} names a Jenkins credential, and this is no Jenkins build",
+                where=settings.origin(credential.name),
+                hint=f"set {' and '.join(variables.values())}",
+            )
+        task.addressees.admit_id(
+            settings.text(credential.name),
+            settings.origin(credential.name),
+            trusted=settings.trusted_texts(credential.name),
+        )
+        wanted.append(
+            Binding(
+                credentials_id=settings.text(credential.name),
+                kind=credential.kind,
+                variables=variables,
+            )
+        )
     return tuple(wanted)

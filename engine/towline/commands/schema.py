@@ -22,7 +22,13 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """The schema as an output, and as text on standard output for a person."""
     schemas = all_schemas()
-    described = json_schema(schemas, {stage.name: [step.name for step in stage.steps] for stage in definition().stages})
+    described = json_schema(
+        schemas, {stage.name: [step.name for step in stage.steps] for stage in definition().stages}
+    )
     if not call.requested and not arguments.json:
         call.out.write(json.dumps(described, indent=2, ensure_ascii=False) + "\n")
-    return Outcome(status=SUCCESS, summary=f"the configuration of {len(schemas)} steps", outputs={"schema": described})
+    return Outcome(
+        status=SUCCESS,
+        summary=f"the configuration of {len(schemas)} steps",
+        outputs={"schema": described},
+    )

@@ -17,7 +17,9 @@ from towline.config.variables import BOUNDS
 from towline.errors import ConfigError
 from towline.pipeline.definition import definition
 
-_UNREAD = frozenset({"unknown-section", "unknown-step", "unknown-stage", "unknown-key", "wrong-scope"})
+_UNREAD = frozenset(
+    {"unknown-section", "unknown-step", "unknown-stage", "unknown-key", "wrong-scope"}
+)
 
 
 def known(elsewhere: Sequence[Document] = ()) -> Known:
@@ -28,8 +30,17 @@ def known(elsewhere: Sequence[Document] = ()) -> Known:
 def _known(schemas: tuple[StepSchema, ...], elsewhere: Sequence[Document]) -> Known:
     pipeline = definition()
     own = {name: schema.name for schema in schemas for name in schema.names}
-    stages = {stage.name: frozenset(own.get(step.name, step.name) for step in stage.steps) for stage in pipeline.stages}
-    return Known(steps=schemas, shared=(vault_schema(), PIPELINE), stages=stages, others=frozenset(other_steps()), elsewhere=tuple(elsewhere))
+    stages = {
+        stage.name: frozenset(own.get(step.name, step.name) for step in stage.steps)
+        for stage in pipeline.stages
+    }
+    return Known(
+        steps=schemas,
+        shared=(vault_schema(), PIPELINE),
+        stages=stages,
+        others=frozenset(other_steps()),
+        elsewhere=tuple(elsewhere),
+    )
 
 
 def report(documents: Sequence[Document], there: Known) -> Report:
@@ -38,7 +49,12 @@ def report(documents: Sequence[Document], there: Known) -> Report:
     lost = [finding for document in documents for finding in lost_rules(document, names)]
     places = {(finding.file, finding.line, finding.column) for finding in lost}
     whole = lint(None, documents, there)
-    others = [one for one in whole.findings if one.rule not in {*_UNREAD, "unread-section"} or (one.file, one.line, one.column) not in places]
+    others = [
+        one
+        for one in whole.findings
+        if one.rule not in {*_UNREAD, "unread-section"}
+        or (one.file, one.line, one.column) not in places
+    ]
     return Report(findings=in_order([*lost, *others]), secrets=whole.secrets)
 
 
@@ -48,33 +64,62 @@ def check(documents: Documents) -> tuple[str, ...]:
     said = _said(team)
     there = _known(schemas_with(said), [documents.project])
     names, sections = _names(there), {key for document in team for key in document.content}
-    if not (said <= names.keys | names.steps and sections <= {"general", "steps", "stages"}):  # what a slip is meant for, only all steps together tell
+    # what a slip is meant for, only all steps together tell
+    if not (said <= names.keys | names.steps and sections <= {"general", "steps", "stages"}):
         there = known([documents.project])
     lost = [finding for document in team for finding in lost_rules(document, _names(there))]
     if lost:
         more = f" ({len(lost)} such faults)" if len(lost) > 1 else ""
-        raise ConfigError(f"{lost[0].message}{more}", where=lost[0].where, hint=f"{lost[0].fix}; `towline lint --defaults FILE` says all of them")
+        raise ConfigError(
+            f"{lost[0].message}{more}",
+            where=lost[0].where,
+            hint=f"{lost[0].fix}; `towline lint --defaults FILE` says all of them",
+        )
     found = report([_without_parameters(document) for document in team], there)
-    return tuple(f"{finding.where}: {finding.message} ({finding.fix})" for finding in found.findings if finding.rule in _UNREAD)
+    return tuple(
+        f"{finding.where}: {finding.message} ({finding.fix})"
+        for finding in found.findings
+        if finding.rule in _UNREAD
+    )
 
 
 def _said(documents: Sequence[Document]) -> frozenset[str]:
     """The names of steps and the keys that stand in sections."""
-    sections: list[Mapping[str, Any]] = [document.section(kind) for document in documents for kind in ("general", "steps")]
+    sections: list[Mapping[str, Any]] = [
+        document.section(kind) for document in documents for kind in ("general", "steps")
+    ]
     for kind in ("steps", "stages"):
-        sections += [values or {} for document in documents for values in dict[str, Any](document.section(kind)).values()]
+        sections += [
+            values or {}
+            for document in documents
+            for values in dict[str, Any](document.section(kind)).values()
+        ]
     return frozenset(key for section in sections for key in section)
 
 
 def _without_parameters(document: Document) -> Document:
     """The document with empty sections of steps: what a step does not read in its own section, `resolve` says."""
-    return replace(document, content={**document.content, "steps": {name: {} for name in document.section("steps")}})
+    return replace(
+        document,
+        content={**document.content, "steps": {name: {} for name in document.section("steps")}},
+    )
 
 
 def _names(there: Known) -> Names:
     schemas = (*there.steps, *there.shared)
-    keys = {key for schema in schemas for parameter in schema.parameters for key in (parameter.name, *(alias.name for alias in parameter.aliases))}
-    rules = {parameter.name for schema in schemas for parameter in schema.parameters if parameter.trusted}
-    return Names(rules=frozenset(rules), bounds=BOUNDS, keys=frozenset(keys), steps=frozenset(name for schema in there.steps for name in schema.names),
-                 stages=frozenset(there.stages))
-
+    keys = {
+        key
+        for schema in schemas
+        for parameter in schema.parameters
+        for key in (parameter.name, *(alias.name for alias in parameter.aliases))
+    }
+    rules = {
+        parameter.name for schema in schemas for parameter in schema.parameters if parameter.trusted
+    }
+    return Names(
+        rules=frozenset(rules),
+        bounds=BOUNDS,
+        keys=frozenset(keys),
+        steps=frozenset(name for schema in there.steps for name in schema.names),
+        stages=frozenset(there.stages),
+    )

@@ -30,10 +30,13 @@ __all__ = ["bindable", "entered", "from_vault", "plan_of"]
 
 
 @contextlib.contextmanager
-def from_vault(schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], Standing]) -> Iterator[Layer | None]:
+def from_vault(
+    schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], Standing]
+) -> Iterator[Layer | None]:
     """The layer of what Vault holds for the step, None where it is off; secrets that are files exist until the block ends.
 
-    `standing` says what is built, for what the project may name. Raises ConfigError, CredentialError (VaultUnreachable too) and MachineError.
+    `standing` says what is built, for what the project may name. Raises ConfigError,
+    CredentialError (VaultUnreachable too) and MachineError.
     """
     asked = plan_of(schema, inputs)
     entry = _login(asked, call) if asked else None
@@ -45,13 +48,18 @@ def from_vault(schema: StepSchema, inputs: Inputs, call: Call, standing: Callabl
     with _opened(asked, entry, call, standing) as vault:
         found = tuple(answers(asked.questions, vault.read))
         vault.confirm()
-    call.console.say(f"Vault at {vault.host}: {', '.join(answer.parameter for answer in found) or 'nothing for this step'}")
+    call.console.say(
+        f"Vault at {vault.host}:"
+        f" {', '.join(answer.parameter for answer in found) or 'nothing for this step'}"
+    )
     for answer in found:
         call.console.hide(answer.value)
     if not any(answer.file for answer in found):
         yield _layer(found, {})
         return
-    with secret_files({answer.parameter: answer.value for answer in found if answer.file}, call.environ) as paths:
+    with secret_files(
+        {answer.parameter: answer.value for answer in found if answer.file}, call.environ
+    ) as paths:
         yield _layer(found, paths)
 
 
@@ -66,8 +74,14 @@ def entered(asked: Plan, call: Call, standing: Callable[[], Standing]) -> Iterat
     entry = _login(asked, call)
     if entry is None:
         why = lacking(asked.settings, there(call.environ))
-        raise CredentialError(f"there is no login for Vault{f': {why}' if why else ''}", where=asked.server.origin,
-                              hint=f"set {ways(TOKEN)}, or {ways(APP_ROLE)}, or {ways(JWT)} (with vaultAuthRole); or skipVault: true")
+        raise CredentialError(
+            f"there is no login for Vault{f': {why}' if why else ''}",
+            where=asked.server.origin,
+            hint=(
+                f"set {ways(TOKEN)}, or {ways(APP_ROLE)}, or {ways(JWT)} (with vaultAuthRole); or"
+                " skipVault: true"
+            ),
+        )
     with _opened(asked, entry, call, standing) as vault:
         yield vault
 
@@ -80,17 +94,39 @@ def _login(asked: Plan, call: Call) -> VaultLogin | None:
 
 
 @contextlib.contextmanager
-def _opened(asked: Plan, entry: VaultLogin, call: Call, standing: Callable[[], Standing]) -> Iterator[Any]:
+def _opened(
+    asked: Plan, entry: VaultLogin, call: Call, standing: Callable[[], Standing]
+) -> Iterator[Any]:
     """The server, which may have the login; it is over when the block ends."""
-    admit(asked, Addressees(rules_of(asked.settings, standing), say=call.console.say_audit, warn=call.console.warn_audit), entry, call.request.bound_ids)
+    admit(
+        asked,
+        Addressees(
+            rules_of(asked.settings, standing),
+            say=call.console.say_audit,
+            warn=call.console.warn_audit,
+        ),
+        entry,
+        call.request.bound_ids,
+    )
     trusted = certificates(asked.settings, call.console, folder=call.folder, environ=call.environ)
     network = Network(proxies=Proxies(call.environ), tls=Tls(trusted))
-    with dispatch.part("vault_client").Vault(asked.server.url, entry, console=call.console, network=network) as vault:
+    with dispatch.part("vault_client").Vault(
+        asked.server.url, entry, console=call.console, network=network
+    ) as vault:
         yield vault
 
 
 def _layer(found: Sequence[Answer], paths: Mapping[str, str]) -> Layer:
-    """The answers as a layer, with the hosts that each secret is for. A pull request changes none of them, nor does it choose the path of a file."""
+    """The answers as a layer, with the hosts that each secret is for.
+
+    A pull request changes none of them, nor does it choose the path of a file.
+    """
     values = {answer.parameter: paths.get(answer.parameter, answer.value) for answer in found}
     records = {answer.parameter: answer.hosts for answer in found if answer.hosts}
-    return Layer(name="Vault", trusted=True, values=values, origins={answer.parameter: answer.origin for answer in found}, records=records)
+    return Layer(
+        name="Vault",
+        trusted=True,
+        values=values,
+        origins={answer.parameter: answer.origin for answer in found},
+        records=records,
+    )

@@ -20,7 +20,9 @@ _TOKEN, *_ROLE = VAULT_LOGIN
 _NAMES = frozenset(VAULT_CREDENTIALS[name] for name in _ROLE)
 
 
-def to_bind(schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], Standing]) -> tuple[Binding, ...]:
+def to_bind(
+    schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], Standing]
+) -> tuple[Binding, ...]:
     """The Jenkins credentials that hold the login; none in a shell, where the login is there, or where Vault has nothing for the step.
 
     Raises CredentialError for one that the project may not name, and what `config.vault.plan` does.
@@ -33,11 +35,21 @@ def to_bind(schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[
         return ()
     settings: Settings = asked.settings
     wanted = _wanted(settings, call)
-    trust = Addressees(rules_of(settings, standing), say=call.console.say_audit, warn=call.console.warn_audit)
+    trust = Addressees(
+        rules_of(settings, standing), say=call.console.say_audit, warn=call.console.warn_audit
+    )
     for name in (VAULT_CREDENTIALS[variable] for variable in wanted):
-        trust.admit_id(settings.text(name), settings.origin(name), trusted=settings.trusted_texts(name))
-    return tuple(Binding(credentials_id=settings.text(VAULT_CREDENTIALS[variable]), kind="string", variables={"text": variable})
-                 for variable in wanted)
+        trust.admit_id(
+            settings.text(name), settings.origin(name), trusted=settings.trusted_texts(name)
+        )
+    return tuple(
+        Binding(
+            credentials_id=settings.text(VAULT_CREDENTIALS[variable]),
+            kind="string",
+            variables={"text": variable},
+        )
+        for variable in wanted
+    )
 
 
 def _wanted(settings: Settings, call: Call) -> Sequence[str]:
@@ -48,8 +60,14 @@ def _wanted(settings: Settings, call: Call) -> Sequence[str]:
     if method == TOKEN:
         return []
     lacking = [name for name in _ROLE if not call.environ.get(name, "").strip()]
-    if unnamed := [VAULT_CREDENTIALS[name] for name in lacking if not settings.given(VAULT_CREDENTIALS[name])]:
-        if len(lacking) == len(_ROLE) > len(unnamed):  # of what the environment holds half, the note comes from where Vault is asked
-            call.console.note(f"Vault is not asked: {' and '.join(_NAMES - {*unnamed})} is set and {unnamed[0]} is not")
+    if unnamed := [
+        VAULT_CREDENTIALS[name] for name in lacking if not settings.given(VAULT_CREDENTIALS[name])
+    ]:
+        # of what the environment holds half, the note comes from where Vault is asked
+        if len(lacking) == len(_ROLE) > len(unnamed):
+            call.console.note(
+                f"Vault is not asked: {' and '.join(_NAMES - {*unnamed})} is set and {unnamed[0]}"
+                " is not"
+            )
         return []
     return lacking

@@ -34,8 +34,12 @@ def login(asked: Plan, call: Call) -> VaultLogin | None:
         TOKEN_VARIABLE: partial(_variable, call, TOKEN_VARIABLE),
         ROLE_ID: partial(_variable, call, SECRET_ID),
         JWT_VARIABLE: lambda: checked(_variable(call, JWT_VARIABLE), JWT_VARIABLE),
-        JWT_FILE: lambda: from_file(Path(_variable(call, JWT_FILE)), where=JWT_FILE, folder=call.folder),
-        SERVICE_ACCOUNT: lambda: from_file(here.service_account, where=SERVICE_ACCOUNT, folder=call.folder),
+        JWT_FILE: lambda: from_file(
+            Path(_variable(call, JWT_FILE)), where=JWT_FILE, folder=call.folder
+        ),
+        SERVICE_ACCOUNT: lambda: from_file(
+            here.service_account, where=SERVICE_ACCOUNT, folder=call.folder
+        ),
         ID_TOKEN_URL: lambda: from_github(call.environ, audience, call.console.hide),
     }
     role = _variable(call, ROLE_ID) if ROLE_ID in found.source else found.role

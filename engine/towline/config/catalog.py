@@ -15,14 +15,45 @@ from towline.errors import UsageError
 from towline.files import resource_text
 from towline.suggest import nearest
 
-VAULT_LOGIN = ("PIPER_vaultToken", "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID")  # of the logins those that Jenkins credentials may hold
-VAULT_CREDENTIALS = dict(zip(VAULT_LOGIN, ("vaultTokenCredentialsId", "vaultAppRoleTokenCredentialsId", "vaultAppRoleSecretTokenCredentialsId"),
-                             strict=True))  # the ids of the Jenkins credentials that each may be bound from
+# of the logins those that Jenkins credentials may hold
+VAULT_LOGIN = ("PIPER_vaultToken", "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID")
+VAULT_CREDENTIALS = dict(
+    zip(
+        VAULT_LOGIN,
+        (
+            "vaultTokenCredentialsId",
+            "vaultAppRoleTokenCredentialsId",
+            "vaultAppRoleSecretTokenCredentialsId",
+        ),
+        # the ids of the Jenkins credentials that each may be bound from
+        strict=True,
+    )
+)
 AUTH_METHOD, AUTH_ROLE = "vaultAuthMethod", "vaultAuthRole"
-VAULT_KEYS = frozenset({"vaultServerUrl", "vaultNamespace", "vaultPath", "vaultBasePath", "vaultPipelineName", "vaultPaths", "skipVault",
-                        "vaultDisableOverwrite", AUTH_METHOD, AUTH_ROLE, "vaultAuthMount", "vaultAuthRoles", "vaultAuthAudience",
-                        *VAULT_CREDENTIALS.values()})
-PROGRAM_KEYS = frozenset(f"vault{kind}Credential{part}" for kind in ("", "Test") for part in ("Path", "Keys", "EnvPrefix"))  # for `towline exec` alone
+VAULT_KEYS = frozenset(
+    {
+        "vaultServerUrl",
+        "vaultNamespace",
+        "vaultPath",
+        "vaultBasePath",
+        "vaultPipelineName",
+        "vaultPaths",
+        "skipVault",
+        "vaultDisableOverwrite",
+        AUTH_METHOD,
+        AUTH_ROLE,
+        "vaultAuthMount",
+        "vaultAuthRoles",
+        "vaultAuthAudience",
+        *VAULT_CREDENTIALS.values(),
+    }
+)
+# for `towline exec` alone
+PROGRAM_KEYS = frozenset(
+    f"vault{kind}Credential{part}"
+    for kind in ("", "Test")
+    for part in ("Path", "Keys", "EnvPrefix")
+)
 _FOLDER, _ENDING = "steps", ".yaml"
 _WORD = re.compile(r"\w+")
 
@@ -34,7 +65,10 @@ def load_schema(step_name: str) -> StepSchema:
     known = {name: spellings(name) for name in step_names()}
     found = next((name for name, names in known.items() if step_name in names), None)
     if found is None:
-        raise UsageError(f"unknown step {step_name!r}", hint=nearest(step_name, (name for names in known.values() for name in names)))
+        raise UsageError(
+            f"unknown step {step_name!r}",
+            hint=nearest(step_name, (name for names in known.values() for name in names)),
+        )
     return _schema(found)
 
 
@@ -45,13 +79,21 @@ def all_schemas() -> tuple[StepSchema, ...]:
 
 def schemas_with(words: Collection[str]) -> tuple[StepSchema, ...]:
     """The schemas of the steps whose metadata has one of these words, whatever it says of it; the others are not read."""
-    return tuple(_schema(name) for name in step_names() if not set(words).isdisjoint(_WORD.findall(_text(name))))
+    return tuple(
+        _schema(name)
+        for name in step_names()
+        if not set(words).isdisjoint(_WORD.findall(_text(name)))
+    )
 
 
 @cache
 def step_names() -> tuple[str, ...]:
     """The own name of every step that has metadata."""
-    return tuple(name.removesuffix(_ENDING) for name in dispatch.resource_names(_FOLDER) if name.endswith(_ENDING))
+    return tuple(
+        name.removesuffix(_ENDING)
+        for name in dispatch.resource_names(_FOLDER)
+        if name.endswith(_ENDING)
+    )
 
 
 @cache
@@ -98,7 +140,10 @@ def _parsed(text: str, name: str) -> StepSchema:
 
 @cache
 def _text(name: str) -> str:
-    """The metadata of a step by its own name; empty where there is none. A file that another case of the name opens is not its own."""
+    """The metadata of a step by its own name; empty where there is none.
+
+    A file that another case of the name opens is not its own.
+    """
     if not name.isidentifier():  # a path, for example
         return ""
     try:

@@ -1,6 +1,10 @@
-"""Pure. Whether a step is active in a stage, and why: an explicit flag decides, else the conditions of the stage definition (facts 3.2).
+"""Pure.
 
-Three answers: yes, no, and undecided, for a condition on what the pipeline may yet write while it is being planned.
+Whether a step is active in a stage, and why: an explicit flag decides, else the conditions of the
+stage definition (facts 3.2).
+
+Three answers: yes, no, and undecided, for a condition on what the pipeline may yet write while it
+is being planned.
 """
 
 from __future__ import annotations
@@ -22,7 +26,8 @@ _MISSING = object()
 _ANSWERED: Mapping[Answer, str] = {"yes": "is", "no": "is not", "undecided": "may become"}
 _LONGEST = 4096
 _BRACES = re.compile(r"(?<!\\)\{(?:\\.|[^{}\\])*\}", re.DOTALL)
-_GLOB = re.compile(r"(?:\\.|\[[!^]?\]?(?:\\.|[^\]\\])+\]|[^\\\[{}])*", re.DOTALL)  # a glob without braces
+# a glob without braces
+_GLOB = re.compile(r"(?:\\.|\[[!^]?\]?(?:\\.|[^\]\\])+\]|[^\\\[{}])*", re.DOTALL)
 
 
 class Workspace(Protocol):
@@ -59,10 +64,11 @@ class Decision:
 class Scene:
     """What a decision may look at.
 
-    `config`: every key that counts for the step in the stage, without scopes; `own`: the keys of the stage's own section in the project's
-    configuration, each with its place; `configured`: whether the project has a section for the step; `others`: what is known of the stage's other steps;
-    `planning`: whether the pipeline environment may still grow before the step's turn comes; `bare`: whether nothing but a boolean is a flag, and anything
-    else is no fault either.
+    `config`: every key that counts for the step in the stage, without scopes; `own`: the keys of
+    the stage's own section in the project's configuration, each with its place; `configured`:
+    whether the project has a section for the step; `others`: what is known of the stage's other
+    steps; `planning`: whether the pipeline environment may still grow before the step's turn comes;
+    `bare`: whether nothing but a boolean is a flag, and anything else is no fault either.
     """
 
     stage: str
@@ -80,15 +86,32 @@ class Scene:
 def parse(data: object, where: str) -> Condition:
     """One entry of `conditions` or `notActiveConditions`, as read from YAML; raises ConfigError naming `where` for what is not understood."""
     if not isinstance(data, dict):
-        raise ConfigError(f"a condition must be a map of one kind, not {data!r}", where=where, hint=nearest("", _KINDS))
+        raise ConfigError(
+            f"a condition must be a map of one kind, not {data!r}",
+            where=where,
+            hint=nearest("", _KINDS),
+        )
     kinds = [kind for kind in _KINDS if kind in data]
     if len(data) != 1 or not kinds:
-        known = nearest(str(next(iter(data), "")), _KINDS) if not kinds else "write each kind as a condition of its own: any of them will do"
-        raise ConfigError(f"a condition of one known kind is expected, not {', '.join(map(str, data)) or 'an empty one'}", where=where, hint=known)
+        known = (
+            nearest(str(next(iter(data), "")), _KINDS)
+            if not kinds
+            else "write each kind as a condition of its own: any of them will do"
+        )
+        raise ConfigError(
+            "a condition of one known kind is expected, not"
+            f" {', '.join(map(str, data)) or 'an empty one'}",
+            where=where,
+            hint=known,
+        )
     kind, value = kinds[0], data[kinds[0]]
     shape, fits = _SHAPES[kind]
     if not fits(value):
-        raise ConfigError(f"the condition {kind} must be {shape}, not {value!r}", where=where, hint="correct the stage definition")
+        raise ConfigError(
+            f"the condition {kind} must be {shape}, not {value!r}",
+            where=where,
+            hint="correct the stage definition",
+        )
     return Condition(kind=kind, value=value, where=where)
 
 
@@ -97,10 +120,16 @@ def decide(conditions: Sequence[Condition], scene: Scene) -> Decision:
     flag = scene.config.get(scene.step)
     value = _switched(flag, scene) if flag else None
     if flag is not None and value is not None:
-        return Decision(active="yes" if value else "no", why=f"{_said(scene.step, flag)} ({flag.origin})")
+        return Decision(
+            active="yes" if value else "no", why=f"{_said(scene.step, flag)} ({flag.origin})"
+        )
     without = Decision(active="yes", why=f"{scene.step} has no condition in stage {scene.stage}")
     decision = _any(conditions, scene) if conditions else without
-    return decision if flag is None else replace(decision, why=f"{decision.why}; {_no_flag(scene.step, flag)}")
+    return (
+        decision
+        if flag is None
+        else replace(decision, why=f"{decision.why}; {_no_flag(scene.step, flag)}")
+    )
 
 
 def switch(value: object) -> bool | None:
@@ -110,25 +139,42 @@ def switch(value: object) -> bool | None:
 
 
 def _switched(flag: Setting, scene: Scene) -> bool | None:
-    """What a step's flag says; None where it says nothing: it is empty, or no boolean where only these count. Raises ConfigError for what is no flag."""
+    """What a step's flag says; None where it says nothing: it is empty, or no boolean where only these count.
+
+    Raises ConfigError for what is no flag.
+    """
     if scene.bare:
         return flag.value if isinstance(flag.value, bool) else None
     value = switch(flag.value)
-    if value is None and flag.value not in ("", [], {}):  # Piper's stage runs the step at anything that is not empty: here nothing is lost silently
-        raise ConfigError(f"{_said(scene.step, flag)} is neither true nor false", where=flag.origin,
-                          hint=f"write true or false; parameters go into steps.{scene.step}, or directly into the stage's section")
+    # Piper's stage runs the step at anything that is not empty: here nothing is lost silently
+    if value is None and flag.value not in ("", [], {}):
+        raise ConfigError(
+            f"{_said(scene.step, flag)} is neither true nor false",
+            where=flag.origin,
+            hint=(
+                f"write true or false; parameters go into steps.{scene.step}, or directly into the"
+                " stage's section"
+            ),
+        )
     return value
 
 
 def _said(step: str, flag: Setting) -> str:
-    value = "..." if isinstance(flag.value, dict | list) else masked(json.dumps(flag.value, ensure_ascii=False))[:80]
+    value = (
+        "..."
+        if isinstance(flag.value, dict | list)
+        else masked(json.dumps(flag.value, ensure_ascii=False))[:80]
+    )
     return f"`{step}: {value}` in {flag.layer}"
 
 
 def _no_flag(step: str, flag: Setting) -> str:
     """That something stands where a flag is expected, but none."""
     kind = "a text" if isinstance(flag.value, str) else "neither true nor false"
-    return f"{_said(step, flag)} ({flag.origin}) does not count, since it is {kind}: write true or false, without quotes"
+    return (
+        f"{_said(step, flag)} ({flag.origin}) does not count, since it is {kind}: write true or"
+        " false, without quotes"
+    )
 
 
 def restrain(before: Decision, conditions: Sequence[Condition], scene: Scene) -> Decision:
@@ -148,21 +194,31 @@ def _any(conditions: Sequence[Condition], scene: Scene) -> Decision:
         try:
             decisions.append(_KINDS[condition.kind](condition.value, scene))
         except ConfigError as fault:
-            raise ConfigError(fault.message, where=fault.where or condition.where, hint=fault.hint) from fault
+            raise ConfigError(
+                fault.message, where=fault.where or condition.where, hint=fault.hint
+            ) from fault
         if decisions[-1].active == "yes":
             return decisions[-1]
     undecided = (decision for decision in decisions if decision.active == "undecided")
-    return next(undecided, Decision(active="no", why="; ".join(decision.why for decision in decisions)))
+    return next(
+        undecided, Decision(active="no", why="; ".join(decision.why for decision in decisions))
+    )
 
 
 def same(one: object, other: object) -> bool:
     """Whether two values are equal, lists and maps element by element: 1 is 1.0, but neither is `"1"` or true."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+        return one.keys() == other.keys() and all(
+            same(value, other[key]) for key, value in one.items()
+        )
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
     numbers = (int, float)
-    if isinstance(one, bool) or isinstance(other, bool) or not (isinstance(one, numbers) and isinstance(other, numbers)):
+    if (
+        isinstance(one, bool)
+        or isinstance(other, bool)
+        or not (isinstance(one, numbers) and isinstance(other, numbers))
+    ):
         return one == other and (type(one) is type(other) or isinstance(one, str))
     return one == other
 
@@ -171,14 +227,17 @@ def same(one: object, other: object) -> bool:
 
 
 def _config(expected: Mapping[str, Any], scene: Scene) -> Decision:
-    (key, values), = expected.items()
+    ((key, values),) = expected.items()
     wanted = values or []
     found = scene.config.get(key)
     if found is None:
         return Decision(active="yes" if None in wanted else "no", why=f"{key} is not set")
     if any(same(value, found.value) for value in wanted):
         return Decision(active="yes", why=f"{key} is {found.value!r} ({found.origin})")
-    return Decision(active="no", why=f"{key} is none of {', '.join(map(repr, wanted)) or 'no value'} ({found.origin})")
+    return Decision(
+        active="no",
+        why=f"{key} is none of {', '.join(map(repr, wanted)) or 'no value'} ({found.origin})",
+    )
 
 
 def _config_key(path: str, scene: Scene) -> Decision:
@@ -200,31 +259,47 @@ def _walk(path: str, scene: Scene) -> tuple[Any, str]:
 
 def _file_pattern(pattern: str, scene: Scene) -> Decision:
     path = scene.workspace.find(pattern)
-    return Decision(active="yes" if path else "no", why=f"{path} fits {pattern}" if path else f"no file fits {pattern}")
+    return Decision(
+        active="yes" if path else "no",
+        why=f"{path} fits {pattern}" if path else f"no file fits {pattern}",
+    )
 
 
 def _file_pattern_from_config(key: str, scene: Scene) -> Decision:
     value, origin = _walk(key, scene)
     if value is _MISSING:
         return Decision(active="no", why=f"{key} is not set")
-    patterns = [entry for entry in (value if isinstance(value, list) else [value]) if isinstance(entry, str) and entry]
+    patterns = [
+        entry
+        for entry in (value if isinstance(value, list) else [value])
+        if isinstance(entry, str) and entry
+    ]
     failed = []
     for pattern in patterns:
         try:
             decision = _file_pattern(pattern, scene)
-        except ConfigError as fault:  # the project's own value, which is for its step to complain about: a plan of all stages goes on
+        # the project's own value, which is for its step to complain about: a plan of all stages
+        # goes on
+        except ConfigError as fault:
             decision = Decision(active="no", why=fault.message)
         if decision.active == "yes":
             return Decision(active="yes", why=f"{decision.why}, from {key} ({origin})")
         failed.append(decision.why)
-    return Decision(active="no", why=f"{'; '.join(failed) or 'no path is given'}, from {key} ({origin})")
+    return Decision(
+        active="no", why=f"{'; '.join(failed) or 'no path is given'}, from {key} ({origin})"
+    )
 
 
 def _npm_script(name: str, scene: Scene) -> Decision:
     found = scene.config.get(_EXCLUDES)
     excludes = found.value if found and isinstance(found.value, list) else []
-    path = scene.workspace.find_script(name, [entry for entry in excludes if isinstance(entry, str) and entry])
-    return Decision(active="yes" if path else "no", why=f"{path} has the script {name}" if path else f"no package.json has the script {name}")
+    path = scene.workspace.find_script(
+        name, [entry for entry in excludes if isinstance(entry, str) and entry]
+    )
+    return Decision(
+        active="yes" if path else "no",
+        why=f"{path} has the script {name}" if path else f"no package.json has the script {name}",
+    )
 
 
 def _environment(expected: Mapping[str, Any], scene: Scene) -> Decision:
@@ -233,7 +308,11 @@ def _environment(expected: Mapping[str, Any], scene: Scene) -> Decision:
             return Decision(active="yes", why=f"{key} is not in the pipeline environment")
         if same(_stripped(scene.pipeline_environment.get(key, _MISSING)), _stripped(value)):
             return Decision(active="yes", why=f"{key} is {value!r} in the pipeline environment")
-    return _not_yet(", ".join(expected), "no such value" if len(expected) == 1 else "none of these values", scene)
+    return _not_yet(
+        ", ".join(expected),
+        "no such value" if len(expected) == 1 else "none of these values",
+        scene,
+    )
 
 
 def _filled(key: str, scene: Scene) -> Decision:
@@ -244,7 +323,9 @@ def _filled(key: str, scene: Scene) -> Decision:
 
 def _not_yet(keys: str, what: str, scene: Scene) -> Decision:
     if scene.planning:
-        return Decision(active="undecided", why=f"depends on {keys}, which the pipeline has yet to write")
+        return Decision(
+            active="undecided", why=f"depends on {keys}, which the pipeline has yet to write"
+        )
     return Decision(active="no", why=f"{keys} has {what} in the pipeline environment")
 
 
@@ -256,9 +337,18 @@ def _only_active(_: bool, scene: Scene) -> Decision:  # noqa: FBT001 - every kin
     for answer in ("yes", "undecided"):
         busy = [step for step, active in scene.others.items() if active == answer]
         if busy and answer == "yes":
-            return Decision(active="no", why=f"{', '.join(busy)} {'is' if len(busy) == 1 else 'are'} active in stage {scene.stage}, too")
+            return Decision(
+                active="no",
+                why=(
+                    f"{', '.join(busy)} {'is' if len(busy) == 1 else 'are'} active in stage"
+                    f" {scene.stage}, too"
+                ),
+            )
         if busy:
-            return Decision(active="undecided", why=f"depends on whether {', '.join(busy)} will be active in stage {scene.stage}")
+            return Decision(
+                active="undecided",
+                why=f"depends on whether {', '.join(busy)} will be active in stage {scene.stage}",
+            )
     return Decision(active="yes", why=f"no other step is active in stage {scene.stage}")
 
 
@@ -269,8 +359,16 @@ def _step_active(step: str, scene: Scene) -> Decision:
 
 def _inactive(value: bool, scene: Scene) -> Decision:  # noqa: FBT001 - every kind is called alike
     if value is False:
-        return Decision(active="yes", why=f"{scene.step} runs in stage {scene.stage} unless it is switched off")
-    return Decision(active="no", why=f"{scene.step} runs only where `{scene.step}: true` says so, and nothing does for stage {scene.stage}")
+        return Decision(
+            active="yes", why=f"{scene.step} runs in stage {scene.stage} unless it is switched off"
+        )
+    return Decision(
+        active="no",
+        why=(
+            f"{scene.step} runs only where `{scene.step}: true` says so, and nothing does for stage"
+            f" {scene.stage}"
+        ),
+    )
 
 
 def _stage_config_key(key: str, scene: Scene) -> Decision:
@@ -278,7 +376,9 @@ def _stage_config_key(key: str, scene: Scene) -> Decision:
         return Decision(active="no", why=f"stage {scene.stage} does not name {key}")
     named = f"stage {scene.stage} names {key} ({scene.own[key]})"
     if not scene.configured:
-        return Decision(active="no", why=f"{named}, but the project does not configure {scene.step}")
+        return Decision(
+            active="no", why=f"{named}, but the project does not configure {scene.step}"
+        )
     return Decision(active="yes", why=f"{named} and the project configures {scene.step}")
 
 
@@ -296,6 +396,7 @@ _KINDS: Mapping[str, Callable[[Any, Scene], Decision]] = {
     "stageConfigKey": _stage_config_key,
 }
 
+
 def _is_glob(text: str) -> bool:
     """Whether a text is a glob: what is open is closed again, and a backslash has something behind it."""
     if len(text) > _LONGEST:
@@ -308,10 +409,22 @@ def _is_glob(text: str) -> bool:
 _TEXT = ("text", lambda value: isinstance(value, str) and bool(value))
 _SHAPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(_KINDS, _TEXT),
-    "config": ("a map of one key with a list of values",
-               lambda value: isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), list | None)),
-    "filePattern": ("a glob whose brackets and braces are closed", lambda value: isinstance(value, str) and bool(value) and _is_glob(value)),
-    "commonPipelineEnvironment": ("a map of keys and values", lambda value: isinstance(value, dict) and bool(value)),
+    "config": (
+        "a map of one key with a list of values",
+        lambda value: (
+            isinstance(value, dict)
+            and len(value) == 1
+            and isinstance(next(iter(value.values())), list | None)
+        ),
+    ),
+    "filePattern": (
+        "a glob whose brackets and braces are closed",
+        lambda value: isinstance(value, str) and bool(value) and _is_glob(value),
+    ),
+    "commonPipelineEnvironment": (
+        "a map of keys and values",
+        lambda value: isinstance(value, dict) and bool(value),
+    ),
     "onlyActiveStepInStage": ("true", lambda value: value is True),
     "inactive": ("true or false", lambda value: isinstance(value, bool)),
 }

@@ -1,4 +1,8 @@
-"""Pure. What else than parameters a configuration may hold for a step: the context it runs in, and the keys that Piper takes for every step (facts 1.8)."""
+"""Pure.
+
+What else than parameters a configuration may hold for a step: the context it runs in, and the keys
+that Piper takes for every step (facts 1.8).
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,79 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from towline.config.schema import SCOPES, Alias, ConditionalDefault, Parameter, Source, StepSchema, as_text
+from towline.config.schema import (
+    SCOPES,
+    Alias,
+    ConditionalDefault,
+    Parameter,
+    Source,
+    StepSchema,
+    as_text,
+)
 from towline.config.types import EMPTY
 
-_CONTAINER = ("containerCommand", "containerShell", "dockerEnvVars", "dockerImage", "dockerName", "dockerOptions", "dockerPullImage", "dockerVolumeBind",
-              "dockerWorkspace", "dockerRegistryUrl", "dockerRegistryCredentialsId")
-_SIDECAR = ("containerName", "containerPortMappings", "dockerName", "sidecarEnvVars", "sidecarImage", "sidecarName", "sidecarOptions", "sidecarPullImage",
-            "sidecarReadyCommand", "sidecarVolumeBind", "sidecarWorkspace")
+_CONTAINER = (
+    "containerCommand",
+    "containerShell",
+    "dockerEnvVars",
+    "dockerImage",
+    "dockerName",
+    "dockerOptions",
+    "dockerPullImage",
+    "dockerVolumeBind",
+    "dockerWorkspace",
+    "dockerRegistryUrl",
+    "dockerRegistryCredentialsId",
+)
+_SIDECAR = (
+    "containerName",
+    "containerPortMappings",
+    "dockerName",
+    "sidecarEnvVars",
+    "sidecarImage",
+    "sidecarName",
+    "sidecarOptions",
+    "sidecarPullImage",
+    "sidecarReadyCommand",
+    "sidecarVolumeBind",
+    "sidecarWorkspace",
+)
 _FORMER = ("collectTelemetryData",)  # Piper took it once, and configurations still have it
-_VAULT_LOGIN = ("vaultAppRoleTokenCredentialsId", "vaultAppRoleSecretTokenCredentialsId", "vaultTokenCredentialsId")
-_VAULT = ("vaultServerUrl", "vaultNamespace", "vaultBasePath", "vaultPipelineName", "vaultPath", "vaultPaths", "vaultRootPaths",
-          "skipVault", "vaultDisableOverwrite", "vaultAuthMethod", "vaultAuthRole", "vaultAuthMount", "vaultAuthRoles", "vaultAuthAudience",
-          "vaultTestCredentialPath", "vaultTestCredentialKeys", "vaultTestCredentialEnvPrefix", "vaultCredentialPath", "vaultCredentialKeys",
-          "vaultCredentialEnvPrefix")
-_WRAPPED = ("failOnError", "npmScriptsPackageJSONExcludes")  # what wraps the steps of Piper's library
-REPORTING = {"gcpJsonKeyFilePath": "jsonKeyFilePath", "gcsFolderPath": "", "gcsBucketId": "pipelineId", "gcsSubFolder": ""}
+_VAULT_LOGIN = (
+    "vaultAppRoleTokenCredentialsId",
+    "vaultAppRoleSecretTokenCredentialsId",
+    "vaultTokenCredentialsId",
+)
+_VAULT = (
+    "vaultServerUrl",
+    "vaultNamespace",
+    "vaultBasePath",
+    "vaultPipelineName",
+    "vaultPath",
+    "vaultPaths",
+    "vaultRootPaths",
+    "skipVault",
+    "vaultDisableOverwrite",
+    "vaultAuthMethod",
+    "vaultAuthRole",
+    "vaultAuthMount",
+    "vaultAuthRoles",
+    "vaultAuthAudience",
+    "vaultTestCredentialPath",
+    "vaultTestCredentialKeys",
+    "vaultTestCredentialEnvPrefix",
+    "vaultCredentialPath",
+    "vaultCredentialKeys",
+    "vaultCredentialEnvPrefix",
+)
+# what wraps the steps of Piper's library
+_WRAPPED = ("failOnError", "npmScriptsPackageJSONExcludes")
+REPORTING = {
+    "gcpJsonKeyFilePath": "jsonKeyFilePath",
+    "gcsFolderPath": "",
+    "gcsBucketId": "pipelineId",
+    "gcsSubFolder": "",
+}
 _FOLDER = Source(pipeline_environment="custom/gcsFolderPath")
 
 
@@ -44,24 +106,49 @@ def _around(schema: StepSchema) -> Iterator[Parameter]:
 
 def _with(schema: StepSchema, added: Iterable[Parameter]) -> StepSchema:
     known = {parameter.name for parameter in schema.parameters}
-    return replace(schema, parameters=(*schema.parameters, *(parameter for parameter in added if parameter.name not in known)))
+    return replace(
+        schema,
+        parameters=(
+            *schema.parameters,
+            *(parameter for parameter in added if parameter.name not in known),
+        ),
+    )
 
 
 def keys(schema: StepSchema) -> frozenset[str]:
     """Every key that means something in the step's own section: its flag, its parameters, and what else may stand there."""
     wrapped = _WRAPPED if schema.library else ()
-    return frozenset({*schema.names, *wrapped, *_FORMER, *(key for part in (schema, common(schema), context(schema)) for key in first_keys(part))})
+    return frozenset(
+        {
+            *schema.names,
+            *wrapped,
+            *_FORMER,
+            *(
+                key
+                for part in (schema, common(schema), context(schema))
+                for key in first_keys(part)
+            ),
+        }
+    )
 
 
 def first_keys(schema: StepSchema) -> frozenset[str]:
     """Names of parameters and aliases, the first part of deep ones, and values that conditional defaults stand under."""
-    aliases = (alias.name.partition("/")[0] for parameter in schema.parameters for alias in parameter.aliases)
-    return frozenset({*(parameter.name for parameter in schema.parameters), *aliases, *conditions(schema)})
+    aliases = (
+        alias.name.partition("/")[0]
+        for parameter in schema.parameters
+        for alias in parameter.aliases
+    )
+    return frozenset(
+        {*(parameter.name for parameter in schema.parameters), *aliases, *conditions(schema)}
+    )
 
 
 def conditions(schema: StepSchema) -> frozenset[str]:
     """The values that conditional defaults stand under."""
-    return frozenset(condition.value for parameter in schema.parameters for condition in parameter.conditions)
+    return frozenset(
+        condition.value for parameter in schema.parameters for condition in parameter.conditions
+    )
 
 
 def accepting(names: Iterable[str]) -> StepSchema:
@@ -78,7 +165,9 @@ def context(schema: StepSchema) -> StepSchema:
         found[entry.name] = replace(_free(entry.name), aliases=aliases)
     if schema.stashes:
         found["stashContent"] = replace(_free("stashContent"), default=list(schema.stashes))
-    described = [(container, _own(container)) for container in schema.containers] + [(one, _common(one, "sidecar")) for one in schema.sidecars[:1]]
+    described = [(container, _own(container)) for container in schema.containers] + [
+        (one, _common(one, "sidecar")) for one in schema.sidecars[:1]
+    ]
     for container, defaults in described:
         chosen = list(_conditions(container))
         for name, _ in chosen:
@@ -87,17 +176,39 @@ def context(schema: StepSchema) -> StepSchema:
             if value in EMPTY:
                 continue
             held = found.get(key) or _free(key)
-            added = tuple(ConditionalDefault(parameter=name, value=text, default=value) for name, text in chosen[:1])
-            found[key] = replace(held, conditions=(*held.conditions, *added)) if added else replace(held, default=value)
-    return StepSchema(name=schema.name, description=schema.description, aliases=schema.aliases, parameters=tuple(found.values()))
+            added = tuple(
+                ConditionalDefault(parameter=name, value=text, default=value)
+                for name, text in chosen[:1]
+            )
+            found[key] = (
+                replace(held, conditions=(*held.conditions, *added))
+                if added
+                else replace(held, default=value)
+            )
+    return StepSchema(
+        name=schema.name,
+        description=schema.description,
+        aliases=schema.aliases,
+        parameters=tuple(found.values()),
+    )
 
 
 def _free(name: str, *, aliases: tuple[str, ...] = ()) -> Parameter:
-    return Parameter(name=name, type="object", description="", scope=SCOPES, aliases=tuple(Alias(name=alias) for alias in aliases))
+    return Parameter(
+        name=name,
+        type="object",
+        description="",
+        scope=SCOPES,
+        aliases=tuple(Alias(name=alias) for alias in aliases),
+    )
 
 
 def _accepted(schema: StepSchema) -> tuple[str, ...]:
-    return (*_VAULT_LOGIN, *(_CONTAINER if schema.containers else ()), *(_SIDECAR if schema.sidecars else ()))
+    return (
+        *_VAULT_LOGIN,
+        *(_CONTAINER if schema.containers else ()),
+        *(_SIDECAR if schema.sidecars else ()),
+    )
 
 
 def _conditions(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -109,15 +220,25 @@ def _conditions(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _own(container: Mapping[str, Any]) -> dict[str, object]:
     """What the step's own container sets, under the names that a configuration overrides it by."""
     command = next(iter(container.get("command") or []), None)
-    return {"containerCommand": command, "containerName": container.get("name"), "containerShell": container.get("shell"), **_common(container, "docker")}
+    return {
+        "containerCommand": command,
+        "containerName": container.get("name"),
+        "containerShell": container.get("shell"),
+        **_common(container, "docker"),
+    }
 
 
 def _common(container: Mapping[str, Any], prefix: str) -> dict[str, object]:
     """What a container and a sidecar have in common."""
     policy = container.get("imagePullPolicy")
-    mounts = [entry for entry in container.get("volumeMounts") or [] if entry.get("name") == "volume"]  # the one volume that Piper knows
+    # the one volume that Piper knows
+    mounts = [
+        entry for entry in container.get("volumeMounts") or [] if entry.get("name") == "volume"
+    ]
     return {
-        f"{prefix}EnvVars": {str(entry.get("name")): entry.get("value") for entry in container.get("env") or []},
+        f"{prefix}EnvVars": {
+            str(entry.get("name")): entry.get("value") for entry in container.get("env") or []
+        },
         f"{prefix}Image": container.get("image"),
         f"{prefix}Name": container.get("name"),
         f"{prefix}PullImage": policy != "Never" if policy else None,
@@ -129,4 +250,6 @@ def _common(container: Mapping[str, Any], prefix: str) -> dict[str, object]:
 
 
 def _option(entry: Mapping[str, Any]) -> str:
-    return f"{entry.get('name')} {entry['value']}" if entry.get("value") else f"{entry.get('name')}="
+    return (
+        f"{entry.get('name')} {entry['value']}" if entry.get("value") else f"{entry.get('name')}="
+    )

@@ -1,6 +1,10 @@
-"""Pure. Which hosts inside of a network the platform team lets a project take default documents from: `defaultHosts` of a trusted layer.
+"""Pure.
 
-Whoever opens a pull request chooses `customDefaults`, and a mere plan of it reads them: it must not have the agent ask what only the agent can reach.
+Which hosts inside of a network the platform team lets a project take default documents from:
+`defaultHosts` of a trusted layer.
+
+Whoever opens a pull request chooses `customDefaults`, and a mere plan of it reads them: it must not
+have the agent ask what only the agent can reach.
 """
 
 from __future__ import annotations
@@ -33,10 +37,16 @@ def default_hosts(documents: Iterable[Document], environ: Mapping[str, str]) -> 
 
 def _checked(value: object, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise ConfigError(f"{NAME} must be a list of hosts", where=where, hint="write host, host:port or *.example.com")
+        raise ConfigError(
+            f"{NAME} must be a list of hosts",
+            where=where,
+            hint="write host, host:port or *.example.com",
+        )
     for entry in value:
         try:
             allowed_hosts.parse(entry)
         except ValueError as fault:
-            raise ConfigError(f"no host can match {entry!r} in {NAME}", where=where, hint=str(fault)) from fault
+            raise ConfigError(
+                f"no host can match {entry!r} in {NAME}", where=where, hint=str(fault)
+            ) from fault
     return tuple(value)

@@ -1,7 +1,11 @@
-"""Pure. The project's configuration as a JSON Schema (draft 2020-12), made of the steps' metadata: editors complete, explain and check with it.
+"""Pure.
 
-What the engine accepts is never an error here: keys of other people, other spellings, numbers for texts, nulls. What holds for all layers together
-(whether a mandatory parameter is set at all) no schema of one file can say. A key in a stage's section is judged by the steps that run there: those
+The project's configuration as a JSON Schema (draft 2020-12), made of the steps' metadata: editors
+complete, explain and check with it.
+
+What the engine accepts is never an error here: keys of other people, other spellings, numbers for
+texts, nulls. What holds for all layers together (whether a mandatory parameter is set at all) no
+schema of one file can say. A key in a stage's section is judged by the steps that run there: those
 whose flag is true in it, and those that the stage has and that the file configures.
 """
 
@@ -17,14 +21,19 @@ _Json = dict[str, Any]
 _TEXT: _Json = {"type": ["string", "number", "null"]}
 _TYPES: Mapping[str, _Json] = {
     "string": _TEXT,
-    "boolean": {"type": ["boolean", "string", "null"], "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$"},
+    "boolean": {
+        "type": ["boolean", "string", "null"],
+        "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$",
+    },
     "integer": {"type": ["integer", "string", "null"], "pattern": r"^\s*[+-]?[0-9]{1,18}\s*$"},
     "list": {"type": ["array", "null"], "items": _TEXT},
     "map": {"type": ["object", "null"], "additionalProperties": _TEXT},
     "object": {"type": ["object", "null"]},
     "objects": {"type": ["array", "null"], "items": {"type": ["object", "null"]}},
 }
-_TRUE: _Json = {"anyOf": [{"const": True}, {"type": "string", "pattern": r"^\s*[Tt][Rr][Uu][Ee]\s*$"}]}
+_TRUE: _Json = {
+    "anyOf": [{"const": True}, {"type": "string", "pattern": r"^\s*[Tt][Rr][Uu][Ee]\s*$"}]
+}
 _WORDS = ("description", "default", "deprecated")
 
 
@@ -35,23 +44,52 @@ def json_schema(schemas: Sequence[StepSchema], stages: Mapping[str, Collection[s
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": ".pipeline/config.yml",
-        "description": "What a pipeline and its steps are told. A stage's section counts more than a step's, and that more than the general one.",
+        "description": (
+            "What a pipeline and its steps are told. A stage's section counts more than a step's,"
+            " and that more than the general one."
+        ),
         "type": ["object", "null"],
         "properties": {
             "general": {"$ref": "#/$defs/general"},
-            "steps": _section("A section for each step, by its name.", {name: _step(schema, name) for schema in schemas for name in schema.names}, _ANY_STEP),
-            "stages": _section("A section for each stage, by its name.", dict.fromkeys(stages, stage), stage),
-            "customDefaults": {"description": "Default documents, paths in the project or URLs; a later one counts more, this file counts most.",
-                               "type": ["array", "null"], "items": {"type": "string"}},
+            "steps": _section(
+                "A section for each step, by its name.",
+                {name: _step(schema, name) for schema in schemas for name in schema.names},
+                _ANY_STEP,
+            ),
+            "stages": _section(
+                "A section for each stage, by its name.", dict.fromkeys(stages, stage), stage
+            ),
+            "customDefaults": {
+                "description": (
+                    "Default documents, paths in the project or URLs; a later one counts more, this"
+                    " file counts most."
+                ),
+                "type": ["array", "null"],
+                "items": {"type": "string"},
+            },
             "hooks": {"description": "Settings for notifications.", "type": ["object", "null"]},
         },
         "additionalProperties": True,
         "allOf": [_configured(schema, stages) for schema in schemas],
         "$defs": {
-            "general": _section("What holds for every step and stage.", {**_told(schemas, GENERAL), **_judged(schemas), **flags}),
-            "stage": {**_section("What holds in this stage only, and which steps run in it.", {**_told(schemas, STAGES), **flags}),
-                      "allOf": [{"if": {"anyOf": _flagged(schema)}, "then": _in_stage(schema)} for schema in schemas]},
-            **{f"{schema.name} in a stage": {"properties": _bare(_keys(schema.parameters, STAGES))} for schema in schemas},
+            "general": _section(
+                "What holds for every step and stage.",
+                {**_told(schemas, GENERAL), **_judged(schemas), **flags},
+            ),
+            "stage": {
+                **_section(
+                    "What holds in this stage only, and which steps run in it.",
+                    {**_told(schemas, STAGES), **flags},
+                ),
+                "allOf": [
+                    {"if": {"anyOf": _flagged(schema)}, "then": _in_stage(schema)}
+                    for schema in schemas
+                ],
+            },
+            **{
+                f"{schema.name} in a stage": {"properties": _bare(_keys(schema.parameters, STAGES))}
+                for schema in schemas
+            },
             **{schema.name: _section(schema.description, _own(schema)) for schema in schemas},
         },
     }
@@ -59,15 +97,28 @@ def json_schema(schemas: Sequence[StepSchema], stages: Mapping[str, Collection[s
 
 def _configured(schema: StepSchema, stages: Mapping[str, Collection[str]]) -> _Json:
     """That where the file configures a step, the sections of the stages that have it are judged by it."""
-    sections: _Json = {"required": ["steps"], "properties": {"steps": {"type": "object", "anyOf": [{"required": [name]} for name in schema.names]}}}
-    switched: _Json = {"required": ["general"], "properties": {"general": {"anyOf": _flagged(schema)}}}
+    sections: _Json = {
+        "required": ["steps"],
+        "properties": {
+            "steps": {"type": "object", "anyOf": [{"required": [name]} for name in schema.names]}
+        },
+    }
+    switched: _Json = {
+        "required": ["general"],
+        "properties": {"general": {"anyOf": _flagged(schema)}},
+    }
     having = {name: _in_stage(schema) for name, steps in stages.items() if schema.name in steps}
-    return {"if": {"type": "object", "anyOf": [sections, switched]}, "then": {"properties": {"stages": {"properties": having}}}}
+    return {
+        "if": {"type": "object", "anyOf": [sections, switched]},
+        "then": {"properties": {"stages": {"properties": having}}},
+    }
 
 
 def _flagged(schema: StepSchema) -> list[_Json]:
     """What a section is in which one of the step's flags is true."""
-    return [{"type": "object", "required": [name], "properties": {name: _TRUE}} for name in schema.names]
+    return [
+        {"type": "object", "required": [name], "properties": {name: _TRUE}} for name in schema.names
+    ]
 
 
 def _in_stage(schema: StepSchema) -> _Json:
@@ -76,17 +127,25 @@ def _in_stage(schema: StepSchema) -> _Json:
 
 def _bare(described: Mapping[str, _Json]) -> dict[str, _Json]:
     """What values may be, without the words about them."""
-    return {key: {word: value for word, value in each.items() if word not in _WORDS} for key, each in described.items()}
+    return {
+        key: {word: value for word, value in each.items() if word not in _WORDS}
+        for key, each in described.items()
+    }
 
 
 def _told(schemas: Sequence[StepSchema], scope: str) -> dict[str, _Json]:
     """The keys that any step reads in a section of a scope, with the words about them alone."""
-    return {key: {word: each[word] for word in ("description", "deprecated") if word in each} for key, each in _shared(schemas, scope).items()}
+    return {
+        key: {word: each[word] for word in ("description", "deprecated") if word in each}
+        for key, each in _shared(schemas, scope).items()
+    }
 
 
 def _judged(schemas: Sequence[StepSchema]) -> dict[str, _Json]:
     """The keys of the general section that a step of the engine's own reads: what other libraries' steps read alone, these judge."""
-    own = {key for schema in schemas if not schema.library for key in _keys(schema.parameters, GENERAL)}
+    own = {
+        key for schema in schemas if not schema.library for key in _keys(schema.parameters, GENERAL)
+    }
     return {key: each for key, each in _shared(schemas, GENERAL).items() if key in own}
 
 
@@ -94,18 +153,33 @@ _ANY_STEP: _Json = {"type": ["object", "null"]}
 
 
 def _section(description: str, properties: Mapping[str, _Json], others: object = True) -> _Json:  # noqa: FBT002 - JSON's `true`: anything
-    return {"description": description, "type": ["object", "null"], "properties": dict(properties), "additionalProperties": others}
+    return {
+        "description": description,
+        "type": ["object", "null"],
+        "properties": dict(properties),
+        "additionalProperties": others,
+    }
 
 
 def _step(schema: StepSchema, name: str) -> _Json:
     link: _Json = {"$ref": f"#/$defs/{schema.name}"}
-    return link if name == schema.name else {**link, "description": f"Another spelling of {schema.name}. {schema.description}"}
+    return (
+        link
+        if name == schema.name
+        else {**link, "description": f"Another spelling of {schema.name}. {schema.description}"}
+    )
 
 
 def _flag(schema: StepSchema, name: str) -> _Json:
     spelling = "" if name == schema.name else f" Another spelling of {schema.name}."
-    return {"description": f"Whether {schema.name} runs; without it, conditions decide.{spelling} {schema.description}", **_TYPES["boolean"],
-            "pattern": r"^\s*([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|)\s*$"}
+    return {
+        "description": (
+            f"Whether {schema.name} runs; without it, conditions decide.{spelling}"
+            f" {schema.description}"
+        ),
+        **_TYPES["boolean"],
+        "pattern": r"^\s*([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|)\s*$",
+    }
 
 
 def _own(schema: StepSchema) -> dict[str, _Json]:
@@ -118,7 +192,9 @@ def _shared(schemas: Sequence[StepSchema], scope: str) -> dict[str, _Json]:
     found: dict[str, list[_Json]] = {}
     for schema in schemas:
         for key, described in _keys(schema.parameters, scope).items():
-            found.setdefault(key, []).append({**described, "description": f"{schema.name}: {described['description']}"})
+            found.setdefault(key, []).append(
+                {**described, "description": f"{schema.name}: {described['description']}"}
+            )
     return {key: _any_of(described) for key, described in found.items()}
 
 
@@ -139,16 +215,30 @@ def _nested(path: str, described: _Json) -> tuple[str, _Json]:
     """The first key of an alias `a/b/c`, and what describes it: maps down to the parameter."""
     first, *inner = path.split("/")
     for key in reversed(inner):
-        described = {"description": described["description"], "type": ["object", "null"], "properties": {key: described}}
+        described = {
+            "description": described["description"],
+            "type": ["object", "null"],
+            "properties": {key: described},
+        }
     return first, described
 
 
 def _described(parameter: Parameter, scope: str) -> _Json:
     """A parameter's type, values, default and description in sections of a scope."""
     if parameter.read_by_others and scope == GENERAL:
-        return {"description": f"{parameter.description} Here for other steps: this one takes it from the platform team alone."}
+        return {
+            "description": (
+                f"{parameter.description} Here for other steps: this one takes it from the platform"
+                " team alone."
+            )
+        }
     if parameter.trusted:  # the engine refuses it here, whatever its value
-        return {"description": f"{parameter.description} Not in this file: the platform team alone sets it.", "not": {}}
+        return {
+            "description": (
+                f"{parameter.description} Not in this file: the platform team alone sets it."
+            ),
+            "not": {},
+        }
     notes = ["A secret: not in this file, but as a credential or a variable."] * parameter.secret
     described = {"description": " ".join([parameter.description, *notes]), **_values(parameter)}
     return described if parameter.default is None else {**described, "default": parameter.default}
@@ -157,7 +247,10 @@ def _described(parameter: Parameter, scope: str) -> _Json:
 def _values(parameter: Parameter) -> _Json:
     if not parameter.possible_values:
         limits = {"minimum": parameter.minimum, "maximum": parameter.maximum}
-        return {**_TYPES[parameter.type], **{limit: number for limit, number in limits.items() if number is not None}}
+        return {
+            **_TYPES[parameter.type],
+            **{limit: number for limit, number in limits.items() if number is not None},
+        }
     if parameter.type == "list":
         return {**_TYPES["list"], "items": {"enum": [*parameter.possible_values, None]}}
     return {"enum": [*parameter.possible_values, "", None]}
@@ -165,14 +258,23 @@ def _values(parameter: Parameter) -> _Json:
 
 def _alias(parameter: Parameter, alias: Alias, scope: str) -> _Json:
     described = _described(parameter, scope)
-    described["description"] = f"{'Deprecated, use' if alias.deprecated else 'Another name of'} {parameter.name}. {parameter.description}"
+    described["description"] = (
+        f"{'Deprecated, use' if alias.deprecated else 'Another name of'} {parameter.name}."
+        f" {parameter.description}"
+    )
     return {**described, "deprecated": True} if alias.deprecated else described
 
 
 def _any_of(described: Sequence[_Json]) -> _Json:
     """One description of a key that several steps read."""
-    values = [{key: value for key, value in each.items() if key not in _WORDS} for each in described]
+    values = [
+        {key: value for key, value in each.items() if key not in _WORDS} for each in described
+    ]
     text = "\n".join(each["description"] for each in described)
     different = [value for number, value in enumerate(values) if value not in values[:number]]
     deprecated = {"deprecated": True} if all(each.get("deprecated") for each in described) else {}
-    return {"description": text, **(different[0] if len(different) == 1 else {"anyOf": different}), **deprecated}
+    return {
+        "description": text,
+        **(different[0] if len(different) == 1 else {"anyOf": different}),
+        **deprecated,
+    }

@@ -45,7 +45,8 @@ class Document:
     """One configuration file whose shape is checked; `name` is its name for people, `marks` tell the line of every key.
 
     `unread` is the line of what stands behind it in its file and is not read; 0 if nothing does.
-    `carried`: it came with the call of a change request, whose author may have written it; what only trusted layers set does not count there.
+    `carried`: it came with the call of a change request, whose author may have written it; what
+    only trusted layers set does not count there.
     """
 
     name: str
@@ -78,7 +79,11 @@ class Documents:
 
 
 def read_documents(
-    folder: Path, *, config: str = "", team_files: Sequence[str] = (), team_documents: Sequence[Document] = (),
+    folder: Path,
+    *,
+    config: str = "",
+    team_files: Sequence[str] = (),
+    team_documents: Sequence[Document] = (),
     environ: Mapping[str, str] | None = None,
 ) -> Documents:
     """The documents of the workspace `folder`: `config` instead of its usual file, the team's as paths and as they are; raises ConfigError.
@@ -101,9 +106,15 @@ def read_yaml(text: str, name: str, *, whole: bool = True) -> Located:
         located = load(text)
     except YamlFault as fault:
         where = f"{name}:{fault.line}:{fault.column}"
-        raise ConfigError(f"the YAML cannot be read: {fault.problem}", where=where, hint=yaml_fix(fault)) from fault
+        raise ConfigError(
+            f"the YAML cannot be read: {fault.problem}", where=where, hint=yaml_fix(fault)
+        ) from fault
     if whole and located.unread:
-        raise ConfigError(UNREAD, where=f"{name}:{located.unread.line}", hint="write all of it as one document, or the other one as a file of its own")
+        raise ConfigError(
+            UNREAD,
+            where=f"{name}:{located.unread.line}",
+            hint="write all of it as one document, or the other one as a file of its own",
+        )
     return located
 
 
@@ -117,7 +128,8 @@ def yaml_fix(fault: YamlFault) -> str:
 def parse_document(text: str, name: str, *, trusted: bool) -> Document:
     """A configuration's text to a document; raises ConfigError if a section is no map, or if a trusted text has a second document.
 
-    Piper does not read that either, but a rule of the platform team would be off; in a project's file it is told (`unread`).
+    Piper does not read that either, but a rule of the platform team would be off; in a project's
+    file it is told (`unread`).
     """
     located = read_yaml(text, name, whole=trusted)
     document = Document(name=name, trusted=trusted, content={}, marks=located.marks)
@@ -144,7 +156,11 @@ def _build_stage(document: Document) -> Document:
     named = {key: value for key, value in stages.items() if key != _FORMER_BUILD}
     if named.get(_BUILD) is not None:
         return replace(document, content={**document.content, "stages": named})
-    moved = {("stages", _BUILD, *path[2:]): mark for path, mark in document.marks.items() if path[:2] == ("stages", _FORMER_BUILD)}
+    moved = {
+        ("stages", _BUILD, *path[2:]): mark
+        for path, mark in document.marks.items()
+        if path[:2] == ("stages", _FORMER_BUILD)
+    }
     content = {**document.content, "stages": {**named, _BUILD: former}}
     return replace(document, content=content, marks={**document.marks, **moved})
 
@@ -153,7 +169,11 @@ def _map(value: Any, document: Document, *path: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ConfigError(f"{'.'.join(path) or 'the configuration'} must be a map", where=document.where(*path), hint="write `key: value` lines below it")
+        raise ConfigError(
+            f"{'.'.join(path) or 'the configuration'} must be a map",
+            where=document.where(*path),
+            hint="write `key: value` lines below it",
+        )
     return value
 
 
@@ -163,11 +183,13 @@ def _map(value: Any, document: Document, *path: str) -> Mapping[str, Any]:
 class Reader:
     """Documents by their path in the workspace `folder` or by their URL; each URL is asked once, with what `environ` has for its host.
 
-    All of them together may be as long, and hold as much, as one alone: a list of them must not fill the memory.
-    `inside` are the hosts in private networks that a project may name.
+    All of them together may be as long, and hold as much, as one alone: a list of them must not
+    fill the memory. `inside` are the hosts in private networks that a project may name.
     """
 
-    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None, *, inside: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, environ: Mapping[str, str] | None = None, *, inside: Sequence[str] = ()
+    ) -> None:
         self._folder = folder
         self._environ = environ or {}
         self.inside = inside
@@ -180,26 +202,44 @@ class Reader:
         return out or _either(self._folder, name, inside=not trusted) is not None
 
     def read(self, name: str, *, where: str, trusted: bool = False) -> Document:
-        """The document called `name`, asked for at `where`; what comes over plain http is never trusted. Raises ConfigError."""
+        """The document called `name`, asked for at `where`; what comes over plain http is never trusted.
+
+        Raises ConfigError.
+        """
         scheme = name.partition("://")[0].lower()
         if scheme in ("http", "https"):
             return self._download(name, where=where, trusted=trusted)
         found = find_document(self._folder, name, where=where, trusted=trusted)
-        return self._parsed(text_in(self._folder, found, inside=not trusted), found, where=where, trusted=trusted)
+        return self._parsed(
+            text_in(self._folder, found, inside=not trusted), found, where=where, trusted=trusted
+        )
 
     def _download(self, url: str, *, where: str, trusted: bool) -> Document:
         remote = dispatch.source("http")
         if url not in self._texts:
-            self._texts[url] = remote.fetch(url, self._environ, where=where, inside=None if trusted else self.inside)
-        return self._parsed(self._texts[url], remote.shown(url), where=where, trusted=trusted and url[:6].lower() == "https:")
+            self._texts[url] = remote.fetch(
+                url, self._environ, where=where, inside=None if trusted else self.inside
+            )
+        return self._parsed(
+            self._texts[url],
+            remote.shown(url),
+            where=where,
+            trusted=trusted and url[:6].lower() == "https:",
+        )
 
     def _parsed(self, text: str, name: str, *, where: str, trusted: bool) -> Document:
         self._characters -= len(text)
         document = parse_document(text, name, trusted=trusted) if self._characters >= 0 else None
         self._nodes -= len(document.marks) if document else 0
         if document is None or self._nodes < 0:
-            raise ConfigError(f"default documents up to {name} hold too much", where=where,
-                              hint=f"together they may have {MAX_CHARACTERS} characters, and {MAX_LOADED} keys and values")
+            raise ConfigError(
+                f"default documents up to {name} hold too much",
+                where=where,
+                hint=(
+                    f"together they may have {MAX_CHARACTERS} characters, and {MAX_LOADED} keys and"
+                    " values"
+                ),
+            )
         return document
 
 
@@ -217,7 +257,11 @@ def find_project(folder: Path, config: str = "") -> str:
         _check_inside(folder, PROJECT_FILE, PROJECT_FILE)
     found = _either(folder, config or PROJECT_FILE, inside=not config)
     if found is None and config:
-        raise ConfigError("the configuration that was asked for is not there", where=config, hint="correct the path, relative to the workspace")
+        raise ConfigError(
+            "the configuration that was asked for is not there",
+            where=config,
+            hint="correct the path, relative to the workspace",
+        )
     return found or ""
 
 
@@ -227,9 +271,15 @@ def find_document(folder: Path, name: str, *, where: str, trusted: bool = False)
         _check_inside(folder, name, where)
     found = _either(folder, name, inside=not trusted)
     if found is None:
-        raise ConfigError(f"the configuration {name} is not there", where=where, hint="correct the path, relative to the workspace")
+        raise ConfigError(
+            f"the configuration {name} is not there",
+            where=where,
+            hint="correct the path, relative to the workspace",
+        )
     if _at(folder, found).is_dir() if trusted else is_folder(folder, found):
-        raise ConfigError(f"the configuration {found!r} is a folder", where=where, hint="give the path of a file")
+        raise ConfigError(
+            f"the configuration {found!r} is a folder", where=where, hint="give the path of a file"
+        )
     return found
 
 
@@ -246,26 +296,38 @@ def team_file(folder: Path, path: str) -> Document:
     where = f"TOWLINE_DEFAULTS: {path}"
     if not Path(path).is_absolute():
         raise ConfigError(
-            "a relative path would name a file of the project", where=where,
+            "a relative path would name a file of the project",
+            where=where,
             hint="give absolute paths",
         )
     if in_workspace(Path(path), folder):
         raise ConfigError(
-            "it lies in the workspace, where a branch can change it", where=where,
+            "it lies in the workspace, where a branch can change it",
+            where=where,
             hint="keep it on the agent, outside of every workspace",
         )
-    return parse_document(read_text(Path(path), path, hint="correct TOWLINE_DEFAULTS"), path, trusted=True)
+    return parse_document(
+        read_text(Path(path), path, hint="correct TOWLINE_DEFAULTS"), path, trusted=True
+    )
 
 
 def custom_defaults(project: Document, reader: Reader) -> Iterable[Document]:
     """The default documents that the project's own names, in their order; raises ConfigError naming the line that asks for one."""
     names = project.content.get("customDefaults")
     if names is not None and (not isinstance(names, list) or len(names) > _MOST):
-        raise ConfigError(f"customDefaults must be a list of at most {_MOST}", where=project.where("customDefaults"), hint="write `- path` lines below it")
+        raise ConfigError(
+            f"customDefaults must be a list of at most {_MOST}",
+            where=project.where("customDefaults"),
+            hint="write `- path` lines below it",
+        )
     for index, name in enumerate(names or []):
         line = project.where("customDefaults", index)
         if not isinstance(name, str):
-            raise ConfigError("an entry of customDefaults must be a path or a URL", where=line, hint="write it as text")
+            raise ConfigError(
+                "an entry of customDefaults must be a path or a URL",
+                where=line,
+                hint="write it as text",
+            )
         yield reader.read(name, where=line)
 
 
@@ -291,7 +353,10 @@ def _endings(name: str) -> list[str]:
 
 
 def _check_inside(folder: Path, name: str, where: str) -> None:
-    """Pass where the file lies in the workspace: a pull request must not have the agent's own files read, nor learn which are there. Raises ConfigError."""
+    """Pass where the file lies in the workspace: a pull request must not have the agent's own files read, nor learn which are there.
+
+    Raises ConfigError.
+    """
     for known in _endings(name):
         if leads_out(folder, known):
             hint = "keep the file in the project; the platform team's stand in TOWLINE_DEFAULTS"
@@ -305,7 +370,11 @@ def text_in(folder: Path, name: str, *, inside: bool = True) -> str:
     try:
         text = read_inside(folder, name, _LARGEST).decode("utf-8")
     except Outside as fault:
-        raise ConfigError("the file leads out of the workspace", where=name, hint="keep the file itself in the project") from fault
+        raise ConfigError(
+            "the file leads out of the workspace",
+            where=name,
+            hint="keep the file itself in the project",
+        ) from fault
     except Misfit as fault:
         raise _misfit(str(fault), name, _PATH) from fault
     except (OSError, ValueError) as fault:
@@ -324,9 +393,13 @@ def read_text(path: Path, name: str, *, hint: str = _PATH) -> str:
 
 
 def _misfit(why: str, name: str, hint: str) -> ConfigError:
-    return ConfigError(f"the file {why}", where=name, hint=_SMALLER if why.startswith("is larger") else hint)
+    return ConfigError(
+        f"the file {why}", where=name, hint=_SMALLER if why.startswith("is larger") else hint
+    )
 
 
 def _unreadable(fault: OSError | ValueError, name: str) -> ConfigError:
     reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
-    return ConfigError(f"the file cannot be read: {reason}", where=name, hint="correct the file or its permissions")
+    return ConfigError(
+        f"the file cannot be read: {reason}", where=name, hint="correct the file or its permissions"
+    )

@@ -1,4 +1,7 @@
-"""Pure. What lint can find: its rules by their stable names (docs/lint.md), and one finding with its place."""
+"""Pure.
+
+What lint can find: its rules by their stable names (docs/lint.md), and one finding with its place.
+"""
 
 from __future__ import annotations
 
@@ -26,33 +29,152 @@ def _rule(name: str, level: Level, meaning: str, fix: str) -> Rule:
     return Rule(name=name, level=level, meaning=meaning, fix=fix)
 
 
-RULES = {rule.name: rule for rule in (
-    _rule("unreadable-file", "error", "The file is no YAML, no UTF-8, or too large.", "correct it at the place that is named"),
-    _rule("second-document", "error", "Something stands behind the first YAML document; in the project's files, a warning.",
-          "write all of it as one document, or the other one as a file of its own"),
-    _rule("not-a-map", "error", "A section is a text or a list.", "write `key: value` lines below it"),
-    _rule("custom-defaults", "error", "An entry of customDefaults is no text, or names a file that is not in the workspace.", "correct the path"),
-    _rule("wrong-type", "error", "A parameter has a value of another type.", "write the type that is named"),
-    _rule("wrong-value", "error", "A parameter has a value that is none of its possible ones, or too small.", "take one of those"),
-    _rule("number-as-text", "warning", "A number or date stands where a text is due, and YAML reads another one than is written.", "put it in quotes"),
-    _rule("platform-only", "error", "A parameter is set that a pull request must not change.", "let the platform team set it"),
-    _rule("lost-rule", "error", "A rule of the platform team stands where nothing reads it, or under a misspelt name, or has an entry without a value.",
-          "correct its name or its place"),
-    _rule("secret-in-clear", "error", "A password, token or key stands in the file.", "replace it, and keep the new one in a credential or in Vault"),
-    _rule("possible-secret", "warning", "A key that is called like a secret has a text.", "keep a secret elsewhere, and call another key otherwise"),
-    _rule("wrong-flag", "error", "A flag is neither true nor false; in quotes, a warning.", "write true or false without quotes"),
-    _rule("flag-without-step", "warning", "A stage's section switches a step on that the stage does not have.", "move it to a stage that has the step"),
-    _rule("wrong-scope", "warning", "A parameter stands where nothing reads it.", "move it where the finding says"),
-    _rule("shadowed", "warning", "Something else in the same file stands over it, always.", "remove one of the two"),
-    _rule("deprecated-alias", "warning", "A parameter stands under a name that is on its way out.", "write the name that is given"),
-    _rule("unknown-section", "warning", "A section that nothing reads, and probably a slip.", "correct its name or its indentation"),
-    _rule("unknown-step", "warning", "A step that nobody knows, and that is called nearly as one.", "correct its name"),
-    _rule("unknown-stage", "warning", "A stage that the pipeline does not have, and that is called nearly as one.", "correct its name"),
-    _rule("wrong-target", "error", "A map of targets has a key that cannot be set for one of them.", "correct its name, or set it for all of them"),
-    _rule("unknown-key", "warning", "A key that its step does not have, or in other sections one called nearly as a parameter.", "correct its name"),
-    _rule("build-loop", "warning", "The GitOps repository is the source, and a deployment starts a build.", "leave such commits out, or take another branch"),
-    _rule("unread-section", "note", "A section that neither Towline nor Piper reads.", "remove it, or begin its name with `x-` where something else reads it"),
-)}
+RULES = {
+    rule.name: rule
+    for rule in (
+        _rule(
+            "unreadable-file",
+            "error",
+            "The file is no YAML, no UTF-8, or too large.",
+            "correct it at the place that is named",
+        ),
+        _rule(
+            "second-document",
+            "error",
+            "Something stands behind the first YAML document; in the project's files, a warning.",
+            "write all of it as one document, or the other one as a file of its own",
+        ),
+        _rule(
+            "not-a-map",
+            "error",
+            "A section is a text or a list.",
+            "write `key: value` lines below it",
+        ),
+        _rule(
+            "custom-defaults",
+            "error",
+            "An entry of customDefaults is no text, or names a file that is not in the workspace.",
+            "correct the path",
+        ),
+        _rule(
+            "wrong-type",
+            "error",
+            "A parameter has a value of another type.",
+            "write the type that is named",
+        ),
+        _rule(
+            "wrong-value",
+            "error",
+            "A parameter has a value that is none of its possible ones, or too small.",
+            "take one of those",
+        ),
+        _rule(
+            "number-as-text",
+            "warning",
+            "A number or date stands where a text is due, and YAML reads another one than is"
+            " written.",
+            "put it in quotes",
+        ),
+        _rule(
+            "platform-only",
+            "error",
+            "A parameter is set that a pull request must not change.",
+            "let the platform team set it",
+        ),
+        _rule(
+            "lost-rule",
+            "error",
+            "A rule of the platform team stands where nothing reads it, or under a misspelt name,"
+            " or has an entry without a value.",
+            "correct its name or its place",
+        ),
+        _rule(
+            "secret-in-clear",
+            "error",
+            "A password, token or key stands in the file.",
+            "replace it, and keep the new one in a credential or in Vault",
+        ),
+        _rule(
+            "possible-secret",
+            "warning",
+            "A key that is called like a secret has a text.",
+            "keep a secret elsewhere, and call another key otherwise",
+        ),
+        _rule(
+            "wrong-flag",
+            "error",
+            "A flag is neither true nor false; in quotes, a warning.",
+            "write true or false without quotes",
+        ),
+        _rule(
+            "flag-without-step",
+            "warning",
+            "A stage's section switches a step on that the stage does not have.",
+            "move it to a stage that has the step",
+        ),
+        _rule(
+            "wrong-scope",
+            "warning",
+            "A parameter stands where nothing reads it.",
+            "move it where the finding says",
+        ),
+        _rule(
+            "shadowed",
+            "warning",
+            "Something else in the same file stands over it, always.",
+            "remove one of the two",
+        ),
+        _rule(
+            "deprecated-alias",
+            "warning",
+            "A parameter stands under a name that is on its way out.",
+            "write the name that is given",
+        ),
+        _rule(
+            "unknown-section",
+            "warning",
+            "A section that nothing reads, and probably a slip.",
+            "correct its name or its indentation",
+        ),
+        _rule(
+            "unknown-step",
+            "warning",
+            "A step that nobody knows, and that is called nearly as one.",
+            "correct its name",
+        ),
+        _rule(
+            "unknown-stage",
+            "warning",
+            "A stage that the pipeline does not have, and that is called nearly as one.",
+            "correct its name",
+        ),
+        _rule(
+            "wrong-target",
+            "error",
+            "A map of targets has a key that cannot be set for one of them.",
+            "correct its name, or set it for all of them",
+        ),
+        _rule(
+            "unknown-key",
+            "warning",
+            "A key that its step does not have, or in other sections one called nearly as a"
+            " parameter.",
+            "correct its name",
+        ),
+        _rule(
+            "build-loop",
+            "warning",
+            "The GitOps repository is the source, and a deployment starts a build.",
+            "leave such commits out, or take another branch",
+        ),
+        _rule(
+            "unread-section",
+            "note",
+            "A section that neither Towline nor Piper reads.",
+            "remove it, or begin its name with `x-` where something else reads it",
+        ),
+    )
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,23 +198,56 @@ class Finding:
         return f"{self.where}: {self.level}: {self.message} ({self.fix}) [{self.rule}]"
 
 
-def finding(rule: str, document: Document, path: Sequence[str | int], *, message: str, fix: str = "") -> Finding:
+def finding(
+    rule: str, document: Document, path: Sequence[str | int], *, message: str, fix: str = ""
+) -> Finding:
     """A finding at the key at `path`, or at the nearest one around it that has a place."""
     while path and tuple(path) not in document.marks:
         path = path[:-1]
     mark = document.marks.get(tuple(path))
-    return Finding(rule=rule, level=RULES[rule].level, file=document.name, line=mark.line if mark else 1, column=mark.column if mark else 1,
-                   message=message, fix=fix or RULES[rule].fix)
+    return Finding(
+        rule=rule,
+        level=RULES[rule].level,
+        file=document.name,
+        line=mark.line if mark else 1,
+        column=mark.column if mark else 1,
+        message=message,
+        fix=fix or RULES[rule].fix,
+    )
 
 
-def unreadable(file: str, message: str, *, fix: str = "", line: int = 1, column: int = 1) -> Finding:
+def unreadable(
+    file: str, message: str, *, fix: str = "", line: int = 1, column: int = 1
+) -> Finding:
     """The finding on a file that is none that could be looked into."""
     rule = RULES["unreadable-file"]
-    return Finding(rule=rule.name, level=rule.level, file=file, line=line, column=column, message=message, fix=fix or rule.fix)
+    return Finding(
+        rule=rule.name,
+        level=rule.level,
+        file=file,
+        line=line,
+        column=column,
+        message=message,
+        fix=fix or rule.fix,
+    )
 
 
 def in_order(findings: Iterable[Finding], *, files: Iterable[str] = ()) -> tuple[Finding, ...]:
     """Each finding once, by file (`files` first, the others as they came), then by place."""
     once = tuple(dict.fromkeys(findings))
-    numbers = {name: number for number, name in enumerate(dict.fromkeys([*files, *(found.file for found in once)]))}
-    return tuple(sorted(once, key=lambda found: (numbers[found.file], found.line, found.column, LEVELS.index(found.level), found.rule)))
+    numbers = {
+        name: number
+        for number, name in enumerate(dict.fromkeys([*files, *(found.file for found in once)]))
+    }
+    return tuple(
+        sorted(
+            once,
+            key=lambda found: (
+                numbers[found.file],
+                found.line,
+                found.column,
+                LEVELS.index(found.level),
+                found.rule,
+            ),
+        )
+    )

@@ -1,6 +1,7 @@
 """From documents, pipeline environment, variables and call to one ordered tuple of layers, each trusted or not: `ordered` is the precedence list.
 
-A layer holds only what the step's schema lets stand in it (scope, by exact key), under the parameter's own name, with the place of every value.
+A layer holds only what the step's schema lets stand in it (scope, by exact key), under the
+parameter's own name, with the place of every value.
 """
 
 from __future__ import annotations
@@ -10,8 +11,24 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from towline.config.catalog import all_schemas, load_schema
-from towline.config.documents import PROJECT_FILE, Document, Documents, parse_document, read_documents, read_yaml, stage_name
-from towline.config.merge import CHANGED, DEFAULT, PIPELINE_ENVIRONMENT, UNPROVEN, Layer, Setting, fold
+from towline.config.documents import (
+    PROJECT_FILE,
+    Document,
+    Documents,
+    parse_document,
+    read_documents,
+    read_yaml,
+    stage_name,
+)
+from towline.config.merge import (
+    CHANGED,
+    DEFAULT,
+    PIPELINE_ENVIRONMENT,
+    UNPROVEN,
+    Layer,
+    Setting,
+    fold,
+)
 from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, StepSchema, as_text
 from towline.config.text_form import typed
 from towline.config.types import EMPTY, ZERO
@@ -19,8 +36,21 @@ from towline.errors import ConfigError
 from towline.facts import changed, origin, proven
 from towline.written import RepeatedKey, from_json
 
-__all__ = ["PROJECT_FILE", "Document", "Documents", "Inputs", "all_schemas", "effective", "load_schema", "ordered", "parse_document", "read_documents",
-           "read_yaml", "settled", "unfiltered"]
+__all__ = [
+    "PROJECT_FILE",
+    "Document",
+    "Documents",
+    "Inputs",
+    "all_schemas",
+    "effective",
+    "load_schema",
+    "ordered",
+    "parse_document",
+    "read_documents",
+    "read_yaml",
+    "settled",
+    "unfiltered",
+]
 
 PARAMETERS_JSON = "PIPER_parametersJSON"
 NOTHING_SET = Layer(name="variables", trusted=True, values={})
@@ -32,8 +62,9 @@ _Entries = Mapping[str, tuple[object, _Where]]
 class Inputs:
     """All that a step's settings are made from; `flags` are texts as typed, `parameters` what the call passed, `vault` what Vault holds.
 
-    `called`: the call is trusted. That of a change request is not: its Jenkinsfile or workflow belongs to its author.
-    `bound`: the variables that Jenkins credentials are bound to, with their ids.
+    `called`: the call is trusted. That of a change request is not: its Jenkinsfile or workflow
+    belongs to its author. `bound`: the variables that Jenkins credentials are bound to, with their
+    ids.
     """
 
     stage: str
@@ -69,8 +100,11 @@ def ordered(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
             for document in inputs.documents.defaults
             for layer in (
                 _section(schema, document, GENERAL, "general", ["general"]),
-                _section(schema, document, STEPS, f"step {schema.name}", *_step_paths(schema.names)),
-                # Piper asks for the scope STEPS here too, unlike in the project's stages (facts 1.2)
+                _section(
+                    schema, document, STEPS, f"step {schema.name}", *_step_paths(schema.names)
+                ),
+                # Piper asks for the scope STEPS here too, unlike in the project's stages (facts
+                # 1.2)
                 _section(schema, document, STEPS, f"stage {stage}", ["stages", stage]),
             )
         ),
@@ -79,7 +113,10 @@ def ordered(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
         _section(schema, project, STEPS, f"step {schema.name}", *_step_paths(schema.names)),
         _section(schema, project, STAGES, f"stage {stage}", ["stages", stage]),
         agent_layer(schema, inputs.environ, inputs.bound),
-        *(layer if inputs.called else _without_rules(schema, layer) for layer in called(schema, inputs)),
+        *(
+            layer if inputs.called else _without_rules(schema, layer)
+            for layer in called(schema, inputs)
+        ),
         *([inputs.vault] if inputs.vault else []),
     )
 
@@ -87,9 +124,21 @@ def ordered(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
 def called(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
     """What the call itself says, weakest first, as if it were trusted."""
     return (
-        _call(schema, "parameters JSON", read_parameters(inputs.environ.get(PARAMETERS_JSON, "")), PARAMETERS_JSON),
+        _call(
+            schema,
+            "parameters JSON",
+            read_parameters(inputs.environ.get(PARAMETERS_JSON, "")),
+            PARAMETERS_JSON,
+        ),
         _call(schema, "call", inputs.parameters, "parameter of the call"),
-        _layer("flags", {name: _Found(value=typed(_kind(schema, name), text), where=f"--{name}") for name, text in inputs.flags.items()}, trusted=True),
+        _layer(
+            "flags",
+            {
+                name: _Found(value=typed(_kind(schema, name), text), where=f"--{name}")
+                for name, text in inputs.flags.items()
+            },
+            trusted=True,
+        ),
     )
 
 
@@ -101,7 +150,11 @@ def rules_in(schema: StepSchema, layer: Layer) -> list[str]:
 def _without_rules(schema: StepSchema, layer: Layer) -> Layer:
     """A layer that is not trusted after all, without what only trusted ones set."""
     rules = rules_in(schema, layer)
-    return replace(layer, trusted=False, values={name: value for name, value in layer.values.items() if name not in rules})
+    return replace(
+        layer,
+        trusted=False,
+        values={name: value for name, value in layer.values.items() if name not in rules},
+    )
 
 
 def unfiltered(documents: Documents, names: Sequence[str], stage: str) -> tuple[Layer, ...]:
@@ -112,10 +165,23 @@ def unfiltered(documents: Documents, names: Sequence[str], stage: str) -> tuple[
     layers = []
     stage = stage_name(stage)
     for document in (*documents.defaults, documents.project):
-        for label, paths in (("general", [["general"]]), (f"step {names[0]}", _step_paths(names)), (f"stage {stage}", [["stages", stage]])):
-            entries = {key: _Found(value=value, where=where()) for key, (value, where) in _entries(document, *paths).items()}
+        for label, paths in (
+            ("general", [["general"]]),
+            (f"step {names[0]}", _step_paths(names)),
+            (f"stage {stage}", [["stages", stage]]),
+        ):
+            entries = {
+                key: _Found(value=value, where=where())
+                for key, (value, where) in _entries(document, *paths).items()
+            }
             flags = [entries.pop(name) for name in names if name in entries]
-            layers.append(_layer(label, {**entries, **({names[0]: flags[0]} if flags else {})}, trusted=document.trusted))
+            layers.append(
+                _layer(
+                    label,
+                    {**entries, **({names[0]: flags[0]} if flags else {})},
+                    trusted=document.trusted,
+                )
+            )
     return tuple(layers)
 
 
@@ -126,9 +192,15 @@ def mentions(schema: StepSchema, inputs: Inputs, keys: Collection[str]) -> bool:
     """
     paths = [("general",), *_step_paths(schema.names), ("stages", stage_name(inputs.stage))]
     documents = (*inputs.documents.defaults, inputs.documents.project)
-    called = (inputs.parameters, inputs.flags, read_parameters(inputs.environ.get(PARAMETERS_JSON, "")))
+    called = (
+        inputs.parameters,
+        inputs.flags,
+        read_parameters(inputs.environ.get(PARAMETERS_JSON, "")),
+    )
     held = (*called, *(document.section(*path) for document in documents for path in paths))
-    return any(key in section for section in held for key in keys) or any(inputs.environ.get(f"PIPER_{key}") for key in keys)
+    return any(key in section for section in held for key in keys) or any(
+        inputs.environ.get(f"PIPER_{key}") for key in keys
+    )
 
 
 def read_parameters(text: str) -> Mapping[str, object]:
@@ -138,11 +210,19 @@ def read_parameters(text: str) -> Mapping[str, object]:
     try:
         parameters = from_json(text)
     except RepeatedKey as fault:
-        raise ConfigError(f"the parameters have the key {fault.key} twice", where=PARAMETERS_JSON, hint="remove one of the two") from fault
+        raise ConfigError(
+            f"the parameters have the key {fault.key} twice",
+            where=PARAMETERS_JSON,
+            hint="remove one of the two",
+        ) from fault
     except (ValueError, RecursionError):
         parameters = None
     if not isinstance(parameters, dict):
-        raise ConfigError("the parameters are no JSON object", where=PARAMETERS_JSON, hint='write {"name": value}, or remove the variable')
+        raise ConfigError(
+            "the parameters are no JSON object",
+            where=PARAMETERS_JSON,
+            hint='write {"name": value}, or remove the variable',
+        )
     return parameters
 
 
@@ -173,15 +253,28 @@ def _layer(name: str, found: Mapping[str, _Found], *, trusted: bool) -> Layer:
 
 
 def _defaults(schema: StepSchema) -> Layer:
-    found = {parameter.name: _Found(value=parameter.default, where=DEFAULT) for parameter in schema.parameters if parameter.default is not None}
+    found = {
+        parameter.name: _Found(value=parameter.default, where=DEFAULT)
+        for parameter in schema.parameters
+        if parameter.default is not None
+    }
     conditional: dict[str, dict[str, object]] = {}
     for parameter in schema.parameters:
         for condition in parameter.conditions:
             conditional.setdefault(condition.value, {})[parameter.name] = condition.default
-    return _layer(DEFAULT, {**{value: _Found(value=held, where=DEFAULT) for value, held in conditional.items()}, **found}, trusted=True)
+    return _layer(
+        DEFAULT,
+        {
+            **{value: _Found(value=held, where=DEFAULT) for value, held in conditional.items()},
+            **found,
+        },
+        trusted=True,
+    )
 
 
-def _section(schema: StepSchema, document: Document, scope: str, label: str, *paths: Sequence[str]) -> Layer:
+def _section(
+    schema: StepSchema, document: Document, scope: str, label: str, *paths: Sequence[str]
+) -> Layer:
     found = _accepted(schema, scope, _entries(document, *paths))
     if scope == GENERAL and not document.trusted:
         found = {name: entry for name, entry in found.items() if not left_to_others(schema, name)}
@@ -221,8 +314,16 @@ def _accepted(schema: StepSchema, scope: str, entries: _Entries) -> Mapping[str,
         if scope in parameter.scope:
             for value in {condition.value for condition in parameter.conditions} & entries.keys():
                 found[value] = _Found(value=entries[value][0], where=entries[value][1]())
-            paths = {alias.name: alias.name.split("/") for alias in parameter.aliases if scope in alias.scope}
-            walked = (_walk(entries, path, alias) for alias, path in {"": [parameter.name], **paths}.items())  # a name is one key, an alias may be a path
+            paths = {
+                alias.name: alias.name.split("/")
+                for alias in parameter.aliases
+                if scope in alias.scope
+            }
+            # a name is one key, an alias may be a path
+            walked = (
+                _walk(entries, path, alias)
+                for alias, path in {"": [parameter.name], **paths}.items()
+            )
             entry = next((entry for entry in walked if entry is not None), None)
             if entry is not None:
                 found[parameter.name] = entry
@@ -242,7 +343,8 @@ def _walk(entries: _Entries, path: Sequence[str], alias: str) -> _Found | None:
 def _pipeline(schema: StepSchema, inputs: Inputs, *, over: str) -> tuple[Layer, ...]:
     """Per parameter the first non-empty of its sources in the pipeline environment; an empty list or map stands over defaults alone, as in Piper.
 
-    What no step of this pipeline is known to have written is a layer of its own, and so is what stands in the place of what one has.
+    What no step of this pipeline is known to have written is a layer of its own, and so is what
+    stands in the place of what one has.
     """
     values = inputs.pipeline_environment
     found: dict[str, str] = {}
@@ -253,36 +355,63 @@ def _pipeline(schema: StepSchema, inputs: Inputs, *, over: str) -> tuple[Layer, 
             value = _stripped(values.get(key))
             if source.over == over and parameter.name not in found and value not in EMPTY:
                 found[parameter.name] = key
-            if not over and value in ([], {}) and value == ZERO[parameter.type] and parameter.default not in EMPTY:
+            if (
+                not over
+                and value in ([], {})
+                and value == ZERO[parameter.type]
+                and parameter.default not in EMPTY
+            ):
                 empty.setdefault(parameter.name, key)
     keys = {**empty, **found}
-    entries = {name: _Found(value=_stripped(values[key]), where=origin(values, key)) for name, key in keys.items()}
+    entries = {
+        name: _Found(value=_stripped(values[key]), where=origin(values, key))
+        for name, key in keys.items()
+    }
     names = {name: _known(values, key) for name, key in keys.items()}
     kinds = (CHANGED, UNPROVEN, PIPELINE_ENVIRONMENT)
-    return tuple(_layer(kind, {name: entries[name] for name in entries if names[name] == kind}, trusted=False) for kind in kinds)
+    return tuple(
+        _layer(
+            kind, {name: entries[name] for name in entries if names[name] == kind}, trusted=False
+        )
+        for kind in kinds
+    )
 
 
 def _known(values: Mapping[str, object], key: str) -> str:
     """The layer of a value of the pipeline environment: how far it is known who has written it."""
-    return PIPELINE_ENVIRONMENT if proven(values, key) else CHANGED if changed(values, key) else UNPROVEN
+    return (
+        PIPELINE_ENVIRONMENT
+        if proven(values, key)
+        else CHANGED
+        if changed(values, key)
+        else UNPROVEN
+    )
 
 
 def _stripped(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
-def agent_layer(schema: StepSchema, environ: Mapping[str, str], bound: Mapping[str, str] | None = None) -> Layer:
+def agent_layer(
+    schema: StepSchema, environ: Mapping[str, str], bound: Mapping[str, str] | None = None
+) -> Layer:
     """What the variables PIPER_<parameter> of the agent say, and those that are bound to Jenkins credentials; trusted."""
     found = {}
     for parameter in schema.parameters:
         variable = f"PIPER_{parameter.name}"
         if environ.get(variable):
-            found[parameter.name] = _Found(value=typed(parameter.type, environ[variable]), where=variable)
-    ids = {name: bound[entry.where] for name, entry in found.items() if bound and entry.where in bound}
+            found[parameter.name] = _Found(
+                value=typed(parameter.type, environ[variable]), where=variable
+            )
+    ids = {
+        name: bound[entry.where] for name, entry in found.items() if bound and entry.where in bound
+    }
     return replace(_layer("variables", found, trusted=True), bound=ids)
 
 
-def _conditional(schema: StepSchema, layers: Sequence[Layer], settings: Mapping[str, Setting]) -> Iterable[Layer]:
+def _conditional(
+    schema: StepSchema, layers: Sequence[Layer], settings: Mapping[str, Setting]
+) -> Iterable[Layer]:
     """The layers of conditional defaults: for each parameter that nothing sets, what the maps under its condition's value hold."""
     for parameter in schema.parameters:
         for condition in parameter.conditions if parameter.name not in settings else ():
@@ -293,7 +422,12 @@ def _conditional(schema: StepSchema, layers: Sequence[Layer], settings: Mapping[
                 held = layer.values.get(condition.value)
                 if isinstance(held, dict) and held.get(parameter.name) is not None:
                     origins = {parameter.name: layer.origin(condition.value)}
-                    yield Layer(name=layer.name, trusted=layer.trusted, values={parameter.name: held[parameter.name]}, origins=origins)
+                    yield Layer(
+                        name=layer.name,
+                        trusted=layer.trusted,
+                        values={parameter.name: held[parameter.name]},
+                        origins=origins,
+                    )
 
 
 def _kind(schema: StepSchema, name: str) -> str:

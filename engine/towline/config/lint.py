@@ -1,7 +1,11 @@
-"""Pure. What is wrong in configuration files by themselves, all of it at once: each key held against what steps and stages know (docs/lint.md).
+"""Pure.
 
-What a step lacks when it runs only a run knows; `towline explain` says that. Other people's steps and keys are left alone, and what concerns a step that
-another library runs is a warning at most: that library judges.
+What is wrong in configuration files by themselves, all of it at once: each key held against what
+steps and stages know (docs/lint.md).
+
+What a step lacks when it runs only a run knows; `towline explain` says that. Other people's steps
+and keys are left alone, and what concerns a step that another library runs is a warning at most:
+that library judges.
 """
 
 from __future__ import annotations
@@ -26,15 +30,19 @@ from towline.suggest import close
 
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
 _FLAG = "runInAllBranches"
-_HINTS = 100  # unknown keys of a section for which the nearest known one is looked for: that takes a while, and of more something else is wrong
+# unknown keys of a section for which the nearest known one is looked for: that takes a while, and
+# of more something else is wrong
+_HINTS = 100
 _Path = tuple[str | int, ...]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
     """What a configuration is held against: the steps' schemas, what holds for every step, and the own names of each stage's steps by stage.
 
-    `others` are steps by name that no stage of the pipeline has.
-    `elsewhere` are documents that are not looked at themselves, the platform team's: the stages and steps that they configure have a meaning.
+    `others` are steps by name that no stage of the pipeline has. `elsewhere` are documents that are
+    not looked at themselves, the platform team's: the stages and steps that they configure have a
+    meaning.
     """
 
     steps: tuple[StepSchema, ...]
@@ -90,7 +98,8 @@ class _Place:
 def lint(project: Document | None, defaults: Sequence[Document], known: Known) -> Report:
     """All findings of the project's own document, if one is to be looked at, and of default documents, each as `shaped` gives it.
 
-    What only the platform team may set is looked at in trusted documents alone; elsewhere it is a fault by itself.
+    What only the platform team may set is looked at in trusted documents alone; elsewhere it is a
+    fault by itself.
     """
     documents = (*([project] if project else []), *defaults)
     view = _view(known, (*documents, *known.elsewhere))
@@ -107,14 +116,28 @@ def lint(project: Document | None, defaults: Sequence[Document], known: Known) -
 
 def _names(known: Known, *, secret: bool) -> frozenset[str]:
     """The keys of parameters that are secret, or that are not."""
-    return frozenset(name for schema in known.steps for parameter in schema.parameters if parameter.secret is secret
-                     for name in (parameter.name, *(alias.name for alias in parameter.aliases)))
+    return frozenset(
+        name
+        for schema in known.steps
+        for parameter in schema.parameters
+        if parameter.secret is secret
+        for name in (parameter.name, *(alias.name for alias in parameter.aliases))
+    )
 
 
 def _in_clear(document: Document, path: _Path, rule: str) -> Finding:
     keys = ".".join(part for part in path if isinstance(part, str))
-    what = "holds a secret" if rule == "secret-in-clear" else "is called like a secret and holds a text"
-    return finding(rule, document, path, message=f"{keys} {what}, {MASK}, expected none in a file of the project")
+    what = (
+        "holds a secret"
+        if rule == "secret-in-clear"
+        else "is called like a secret and holds a text"
+    )
+    return finding(
+        rule,
+        document,
+        path,
+        message=f"{keys} {what}, {MASK}, expected none in a file of the project",
+    )
 
 
 # ---- what is known
@@ -123,14 +146,38 @@ def _in_clear(document: Document, path: _Path, rule: str) -> Finding:
 def _view(known: Known, documents: Sequence[Document]) -> _View:
     every = (*known.steps, *known.shared)
     spellings = {name: schema.name for schema in known.steps for name in schema.names}
-    spellings |= {name: name for names in (*known.stages.values(), known.others) for name in names if name not in spellings}
+    spellings |= {
+        name: name
+        for names in (*known.stages.values(), known.others)
+        for name in names
+        if name not in spellings
+    }
     readers = {scope: _readers(every, scope) for scope in SCOPES}
     own = [schema for schema in every if not schema.library]
     near = {scope: frozenset({*_readers(own, scope), *spellings, _FLAG}) for scope in SCOPES}
-    flags = [key for document in documents for key, value in document.section("general").items() if switch(value)]
-    used = {spellings[name] for name in (*flags, *(name for document in documents for name in document.section("steps"))) if name in spellings}
-    return _View(known=known, readers=readers, steps={schema.name: schema for schema in every}, spellings=spellings, near=near,
-                 beside={schema.name: _beside(schema) for schema in known.steps}, used=frozenset({*used, *(schema.name for schema in known.shared)}))
+    flags = [
+        key
+        for document in documents
+        for key, value in document.section("general").items()
+        if switch(value)
+    ]
+    used = {
+        spellings[name]
+        for name in (
+            *flags,
+            *(name for document in documents for name in document.section("steps")),
+        )
+        if name in spellings
+    }
+    return _View(
+        known=known,
+        readers=readers,
+        steps={schema.name: schema for schema in every},
+        spellings=spellings,
+        near=near,
+        beside={schema.name: _beside(schema) for schema in known.steps},
+        used=frozenset({*used, *(schema.name for schema in known.shared)}),
+    )
 
 
 def _readers(schemas: Iterable[StepSchema], scope: str) -> _Readers:
@@ -139,11 +186,17 @@ def _readers(schemas: Iterable[StepSchema], scope: str) -> _Readers:
         for parameter in schema.parameters:
             if scope not in parameter.scope:
                 continue
-            found[parameter.name] = (*found.get(parameter.name, ()), _Reader(schema=schema, parameter=parameter))
+            found[parameter.name] = (
+                *found.get(parameter.name, ()),
+                _Reader(schema=schema, parameter=parameter),
+            )
             for alias in parameter.aliases:
                 if scope in alias.scope:
                     key = alias.name.partition("/")[0]
-                    found[key] = (*found.get(key, ()), _Reader(schema=schema, parameter=parameter, alias=alias))
+                    found[key] = (
+                        *found.get(key, ()),
+                        _Reader(schema=schema, parameter=parameter, alias=alias),
+                    )
     return found
 
 
@@ -164,7 +217,11 @@ def _is_free(view: _View, place: _Place, key: str) -> bool:
 def _document(view: _View, document: Document, *, own: bool) -> Iterator[Finding]:
     yield from _top(view, document, own=own)
     every = frozenset(view.steps)
-    yield from _section(view, _Place(document=document, path=("general",), scope=GENERAL, steps=every), document.section("general"))
+    yield from _section(
+        view,
+        _Place(document=document, path=("general",), scope=GENERAL, steps=every),
+        document.section("general"),
+    )
     steps: Mapping[str, Any] = document.section("steps")
     for name, values in steps.items():
         yield from _step(view, document, name, values)
@@ -173,7 +230,12 @@ def _document(view: _View, document: Document, *, own: bool) -> Iterator[Finding
     stages: Mapping[str, Any] = document.section("stages")
     for name, values in stages.items():
         if name == _FORMER_BUILD and stages.get(_BUILD):
-            yield finding("shadowed", document, ("stages", name), message=f"stages.{name} is not read beside stages.{_BUILD}")
+            yield finding(
+                "shadowed",
+                document,
+                ("stages", name),
+                message=f"stages.{name} is not read beside stages.{_BUILD}",
+            )
             continue
         yield from _stage(view, document, name, values, own=own)
 
@@ -182,12 +244,25 @@ def _top(view: _View, document: Document, *, own: bool) -> Iterator[Finding]:
     """Sections that nothing reads."""
     for key in document.content:
         if key == "customDefaults" and not own:
-            yield finding("wrong-scope", document, (key,), message="customDefaults of a default document is not followed",
-                          fix="name the file in the project's own configuration")
+            yield finding(
+                "wrong-scope",
+                document,
+                (key,),
+                message="customDefaults of a default document is not followed",
+                fix="name the file in the project's own configuration",
+            )
         elif key not in SECTIONS and not key.startswith(("x-", ".", "_")):
             meant, place = section_slip(key), _belongs(view, key)
-            fix = f"did you mean {meant!r}?" if meant else f"indent it below {place}" if place else ""
-            yield finding("unknown-section" if fix else "unread-section", document, (key,), message=f"nothing reads the section {key}", fix=fix)
+            fix = (
+                f"did you mean {meant!r}?" if meant else f"indent it below {place}" if place else ""
+            )
+            yield finding(
+                "unknown-section" if fix else "unread-section",
+                document,
+                (key,),
+                message=f"nothing reads the section {key}",
+                fix=fix,
+            )
 
 
 def _belongs(view: _View, key: str) -> str:
@@ -198,37 +273,68 @@ def _belongs(view: _View, key: str) -> str:
         return "stages"
     if any(not reader.schema.library for reader in view.readers[GENERAL].get(key, ())):
         return "general"
-    return "a step or a stage" if any(not reader.schema.library for scope in (STEPS, STAGES) for reader in view.readers[scope].get(key, ())) else ""
+    return (
+        "a step or a stage"
+        if any(
+            not reader.schema.library
+            for scope in (STEPS, STAGES)
+            for reader in view.readers[scope].get(key, ())
+        )
+        else ""
+    )
 
 
 # ---- a step's section
 
 
-def _step(view: _View, document: Document, name: str, values: Mapping[str, Any]) -> Iterator[Finding]:
+def _step(
+    view: _View, document: Document, name: str, values: Mapping[str, Any]
+) -> Iterator[Finding]:
     path = ("steps", name)
     schema = view.steps.get(view.spellings.get(name, ""))
     if schema is None:
         near = "" if name in view.spellings else slip(name, frozenset(view.spellings))
         if near:
-            yield finding("unknown-step", document, path, message=f"there is no step {name}", fix=f"did you mean {near!r}?")
+            yield finding(
+                "unknown-step",
+                document,
+                path,
+                message=f"there is no step {name}",
+                fix=f"did you mean {near!r}?",
+            )
         return
     own = frozenset({schema.name, *(shared.name for shared in view.known.shared)})
     yield from _section(view, _Place(document=document, path=path, scope=STEPS, steps=own), values)
     yield from _shadowed_aliases(document, path, schema, values)
 
 
-def _shadowed_aliases(document: Document, path: _Path, schema: StepSchema, values: Mapping[str, Any]) -> Iterator[Finding]:
+def _shadowed_aliases(
+    document: Document, path: _Path, schema: StepSchema, values: Mapping[str, Any]
+) -> Iterator[Finding]:
     """Aliases that no parameter takes, since each has a stronger spelling in the same section."""
     given = [key for key, value in values.items() if value is not None]
     chosen: dict[str, str] = {}
     for parameter in schema.parameters:
-        spelled = [name for name in (parameter.name, *(alias.name for alias in parameter.aliases if STEPS in alias.scope)) if name in given]
+        spelled = [
+            name
+            for name in (
+                parameter.name,
+                *(alias.name for alias in parameter.aliases if STEPS in alias.scope),
+            )
+            if name in given
+        ]
         chosen |= {name: chosen.get(name) or spelled[0] for name in spelled}
         if spelled:
             chosen[spelled[0]] = spelled[0]
     for name, stronger in chosen.items():
         if name != stronger:
-            yield finding("shadowed", document, (*path, name), message=f"{name} is not read beside {stronger}", fix=f"remove {name} or {stronger}")
+            yield finding(
+                "shadowed",
+                document,
+                (*path, name),
+                message=f"{name} is not read beside {stronger}",
+                fix=f"remove {name} or {stronger}",
+            )
 
 
 def _shadowed_spellings(document: Document, schema: StepSchema) -> Iterator[Finding]:
@@ -237,30 +343,69 @@ def _shadowed_spellings(document: Document, schema: StepSchema) -> Iterator[Find
     for name in schema.names:
         for key, value in document.section("steps", name).items():
             if value is not None and first.setdefault(key, name) != name:
-                yield finding("shadowed", document, ("steps", name, key), message=f"{key} is not read beside the one in steps.{first[key]}",
-                              fix=f"remove one of the two, best by moving all of steps.{name} to steps.{schema.name}")
+                yield finding(
+                    "shadowed",
+                    document,
+                    ("steps", name, key),
+                    message=f"{key} is not read beside the one in steps.{first[key]}",
+                    fix=(
+                        f"remove one of the two, best by moving all of steps.{name} to"
+                        f" steps.{schema.name}"
+                    ),
+                )
 
 
 # ---- a stage's section
 
 
-def _stage(view: _View, document: Document, name: str, values: Mapping[str, Any], *, own: bool) -> Iterator[Finding]:
+def _stage(
+    view: _View, document: Document, name: str, values: Mapping[str, Any], *, own: bool
+) -> Iterator[Finding]:
     path, stages = ("stages", name), view.known.stages
-    flagged = frozenset(view.spellings[key] for key, value in values.items() if key in view.spellings and switch(value))
+    flagged = frozenset(
+        view.spellings[key]
+        for key, value in values.items()
+        if key in view.spellings and switch(value)
+    )
     steps = stages.get(stage_name(name))
-    if steps is None and not any(name in document.section("stages") for document in view.known.elsewhere):
+    if steps is None and not any(
+        name in document.section("stages") for document in view.known.elsewhere
+    ):
         near = stage_slip(name, frozenset(stages))
-        meant = flagged and near in document.section("stages")  # a stage of the project's own beside the one that it is called like
+        # a stage of the project's own beside the one that it is called like
+        meant = flagged and near in document.section("stages")
         if near and not meant:
-            yield finding("unknown-stage", document, path, message=f"the pipeline has no stage {name}", fix=f"did you mean {near!r}?")
+            yield finding(
+                "unknown-stage",
+                document,
+                path,
+                message=f"the pipeline has no stage {name}",
+                fix=f"did you mean {near!r}?",
+            )
     for key, value in values.items():
         step = view.spellings.get(key, "")
         if switch(value) and steps is not None and step and step not in steps:
-            having = ", ".join(stage for stage, held in stages.items() if step in held) or "none, but one of the project's own would run it"
-            yield finding("flag-without-step", document, (*path, key), message=f"stage {name} has no step {step}, and the flag {key} switches nothing on",
-                          fix=f"stages that have it: {having}")
-    taking = (view.used & (steps or frozenset())) | flagged | {shared.name for shared in view.known.shared}
-    yield from _section(view, _Place(document=document, path=path, scope=STAGES if own else STEPS, steps=taking), values)
+            having = (
+                ", ".join(stage for stage, held in stages.items() if step in held)
+                or "none, but one of the project's own would run it"
+            )
+            yield finding(
+                "flag-without-step",
+                document,
+                (*path, key),
+                message=f"stage {name} has no step {step}, and the flag {key} switches nothing on",
+                fix=f"stages that have it: {having}",
+            )
+    taking = (
+        (view.used & (steps or frozenset()))
+        | flagged
+        | {shared.name for shared in view.known.shared}
+    )
+    yield from _section(
+        view,
+        _Place(document=document, path=path, scope=STAGES if own else STEPS, steps=taking),
+        values,
+    )
 
 
 # ---- keys
@@ -283,16 +428,47 @@ def _section(view: _View, place: _Place, values: Mapping[str, Any]) -> Iterator[
 def _flag_value(view: _View, place: _Place, key: str, value: object) -> Iterator[Finding]:
     path, flag = (*place.path, key), switch(value)
     if flag and place.path[0] == "general" and view.spellings.get(key) in view.known.others:
-        yield finding("flag-without-step", place.document, path, message=f"no stage of the pipeline has a step {key}, and the flag switches nothing on",
-                      fix="let a stage of the project's own have the flag, or call the step in an extension")
+        yield finding(
+            "flag-without-step",
+            place.document,
+            path,
+            message=f"no stage of the pipeline has a step {key}, and the flag switches nothing on",
+            fix="let a stage of the project's own have the flag, or call the step in an extension",
+        )
     if flag is not None and isinstance(value, str):
-        there = "Piper's stages take it for true" if key != _FLAG else "Piper does not take it for a flag"
-        message = f"the flag {key} is the text {value!r}, which counts as {str(flag).lower()}: {there}"
+        there = (
+            "Piper's stages take it for true"
+            if key != _FLAG
+            else "Piper does not take it for a flag"
+        )
+        message = (
+            f"the flag {key} is the text {value!r}, which counts as {str(flag).lower()}: {there}"
+        )
         yield replace(finding("wrong-flag", place.document, path, message=message), level="warning")
     elif flag is None and value not in EMPTY and view.spellings.get(key) not in view.known.others:
-        written = "a map" if isinstance(value, dict) else "a list" if isinstance(value, list) else "a number" if isinstance(value, int | float) else "a text"
-        fix = "write the step's parameters in steps, or directly in the stage's section" if isinstance(value, dict) else ""
-        yield finding("wrong-flag", place.document, path, message=f"the flag {key} is {written}, expected true or false", fix=fix)
+        written = (
+            "a map"
+            if isinstance(value, dict)
+            else (
+                "a list"
+                if isinstance(value, list)
+                else "a number"
+                if isinstance(value, int | float)
+                else "a text"
+            )
+        )
+        fix = (
+            "write the step's parameters in steps, or directly in the stage's section"
+            if isinstance(value, dict)
+            else ""
+        )
+        yield finding(
+            "wrong-flag",
+            place.document,
+            path,
+            message=f"the flag {key} is {written}, expected true or false",
+            fix=fix,
+        )
 
 
 def _unread(view: _View, place: _Place, key: str, *, hint: bool) -> Iterator[Finding]:
@@ -303,31 +479,68 @@ def _unread(view: _View, place: _Place, key: str, *, hint: bool) -> Iterator[Fin
         other = schema.find(key)
         if other is None:
             near = close(key, _spelled(schema)) if hint else ""
-            yield finding("unknown-key", place.document, path, message=f"{schema.name} has no parameter {key}",
-                          fix=f"did you mean {near!r}?" if near else f"`towline explain {schema.name}` lists those that it has")
+            yield finding(
+                "unknown-key",
+                place.document,
+                path,
+                message=f"{schema.name} has no parameter {key}",
+                fix=(
+                    f"did you mean {near!r}?"
+                    if near
+                    else f"`towline explain {schema.name}` lists those that it has"
+                ),
+            )
             return
     else:
-        # an alias that its parameter does not have here means something else here (githubServerUrl in general)
-        others = [reader for scope in SCOPES for reader in view.readers[scope].get(key, ())
-                  if not reader.schema.library and place.scope not in reader.parameter.scope]
+        # an alias that its parameter does not have here means something else here (githubServerUrl
+        # in general)
+        others = [
+            reader
+            for scope in SCOPES
+            for reader in view.readers[scope].get(key, ())
+            if not reader.schema.library and place.scope not in reader.parameter.scope
+        ]
         found = next((reader for reader in others if reader.schema.name in view.used), None)
         if found is None:
             unread = not any(key in view.readers[scope] for scope in SCOPES)
-            if unread and (near := key_slip(key, view.near[place.scope]) or slip(key, frozenset(view.spellings))):
-                yield finding("unknown-key", place.document, path, message=f"no step that Towline knows reads {key}", fix=f"did you mean {near!r}?")
+            if unread and (
+                near := key_slip(key, view.near[place.scope])
+                or slip(key, frozenset(view.spellings))
+            ):
+                yield finding(
+                    "unknown-key",
+                    place.document,
+                    path,
+                    message=f"no step that Towline knows reads {key}",
+                    fix=f"did you mean {near!r}?",
+                )
             return
         schema, other = found.schema, found.parameter
     here = ".".join(map(str, place.path))
-    yield finding("wrong-scope", place.document, path, message=f"{schema.name} does not read {key} in {here}", fix=_where(schema, other))
+    yield finding(
+        "wrong-scope",
+        place.document,
+        path,
+        message=f"{schema.name} does not read {key} in {here}",
+        fix=_where(schema, other),
+    )
 
 
 def _spelled(schema: StepSchema) -> list[str]:
-    return [name for parameter in schema.parameters if STEPS in parameter.scope for name in (parameter.name, *(alias.name for alias in parameter.aliases))]
+    return [
+        name
+        for parameter in schema.parameters
+        if STEPS in parameter.scope
+        for name in (parameter.name, *(alias.name for alias in parameter.aliases))
+    ]
 
 
 def _where(schema: StepSchema, parameter: Parameter) -> str:
     places = {STEPS: f"steps.{schema.name}", STAGES: "a stage's section", GENERAL: "general"}
-    return f"it counts in {' or '.join([place for scope, place in places.items() if scope in parameter.scope] or ['the call alone'])}"
+    return (
+        "it counts in"
+        f" {' or '.join([place for scope, place in places.items() if scope in parameter.scope] or ['the call alone'])}"
+    )
 
 
 def _value(place: _Place, key: str, value: object, readers: Sequence[_Reader]) -> Iterator[Finding]:
@@ -339,7 +552,11 @@ def _value(place: _Place, key: str, value: object, readers: Sequence[_Reader]) -
             if fault.rule not in seen:
                 seen.add(fault.rule)
                 made = finding(fault.rule, place.document, path, message=fault.what, fix=fault.hint)
-                yield replace(made, level="warning") if reader.schema.library and made.level == "error" else made
+                yield (
+                    replace(made, level="warning")
+                    if reader.schema.library and made.level == "error"
+                    else made
+                )
         if "number-as-text" not in seen and (number := _respelled(reader, value)):
             seen.add("number-as-text")
             yield finding("number-as-text", place.document, path, message=number)
@@ -347,7 +564,13 @@ def _value(place: _Place, key: str, value: object, readers: Sequence[_Reader]) -
     reading = [reader for reader in readers if _walk(value, reader) is not None]
     old = [reader for reader in reading if reader.alias and reader.alias.deprecated]
     if old and len(old) == len(reading):
-        yield finding("deprecated-alias", place.document, path, message=f"{key} is deprecated", fix=f"write {old[0].parameter.name}")
+        yield finding(
+            "deprecated-alias",
+            place.document,
+            path,
+            message=f"{key} is deprecated",
+            fix=f"write {old[0].parameter.name}",
+        )
 
 
 def _maps(place: _Place, path: _Path, value: object, reader: _Reader) -> Iterator[Finding]:
@@ -359,12 +582,22 @@ def _maps(place: _Place, path: _Path, value: object, reader: _Reader) -> Iterato
     for number, item in enumerate(value):
         for key, inner in item.items() if isinstance(item, dict) else ():
             if parameter := own.get(key):
-                yield from _value(replace(place, path=(*path, number)), key, inner, [_Reader(schema=reader.schema, parameter=parameter)])
+                yield from _value(
+                    replace(place, path=(*path, number)),
+                    key,
+                    inner,
+                    [_Reader(schema=reader.schema, parameter=parameter)],
+                )
             elif not is_secret(key):
                 near = close(key, own) if hints > 0 else ""
                 hints -= 1
-                yield finding("wrong-target", place.document, (*path, number, key), message=f"{key} cannot be set for one of {reader.parameter.name}",
-                              fix=f"did you mean {near!r}?" if near else "")
+                yield finding(
+                    "wrong-target",
+                    place.document,
+                    (*path, number, key),
+                    message=f"{key} cannot be set for one of {reader.parameter.name}",
+                    fix=f"did you mean {near!r}?" if near else "",
+                )
 
 
 def _faults(place: _Place, reader: _Reader, value: object) -> Iterator[Fault]:
@@ -386,7 +619,11 @@ def _respelled(reader: _Reader, value: object) -> str:
     if not written:
         return ""
     name = called(reader.parameter.name, reader.alias.name if reader.alias else "")
-    taken = f", and so does {reader.schema.name}" if reader.schema.library else f": Towline takes {written}, Piper {read}"
+    taken = (
+        f", and so does {reader.schema.name}"
+        if reader.schema.library
+        else f": Towline takes {written}, Piper {read}"
+    )
     return f"{name} is {written}, {what} that YAML reads as {read}{taken}"
 
 

@@ -1,6 +1,9 @@
-"""Pure. Layers folded into one setting per key, each knowing where it came from and what it overrode.
+"""Pure.
 
-Maps merge deeply; lists, scalars and values of another kind replace; nulls are dropped, nested ones and those in lists too (facts 1.4).
+Layers folded into one setting per key, each knowing where it came from and what it overrode.
+
+Maps merge deeply; lists, scalars and values of another kind replace; nulls are dropped, nested ones
+and those in lists too (facts 1.4).
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ from typing import Any
 
 DEFAULT = "default"  # the layer of a step's own defaults
 PIPELINE_ENVIRONMENT = "pipeline environment"  # that of what earlier steps have left
-UNPROVEN = "unproven pipeline environment"  # that of what somebody has left, perhaps no step (towline/facts.py)
-CHANGED = "changed pipeline environment"  # that of what stands there in the place of what a step has written
+# that of what somebody has left, perhaps no step (towline/facts.py)
+UNPROVEN = "unproven pipeline environment"
+# that of what stands there in the place of what a step has written
+CHANGED = "changed pipeline environment"
 LEFT = (PIPELINE_ENVIRONMENT, UNPROVEN, CHANGED)
 
 
@@ -20,8 +25,8 @@ LEFT = (PIPELINE_ENVIRONMENT, UNPROVEN, CHANGED)
 class Layer:
     """Values of one source: `name` is the layer for people, `origins` says per key where it stands, `aliases` under which other name if any.
 
-    What an untrusted layer holds, a pull request can change. `records`: hosts that the value's own record there names for it;
-    `bound`: ids of the Jenkins credentials that values come from.
+    What an untrusted layer holds, a pull request can change. `records`: hosts that the value's own
+    record there names for it; `bound`: ids of the Jenkins credentials that values come from.
     """
 
     name: str
@@ -61,8 +66,14 @@ def fold(layers: Iterable[Layer]) -> dict[str, Setting]:
 
 
 def _over(before: Setting | None, value: object, layer: Layer, key: str) -> Setting:
-    above = Setting(value=value, origin=layer.origin(key), layer=layer.name, trusted=layer.trusted,
-                    record=layer.records.get(key, ()), bound=layer.bound.get(key, ""))
+    above = Setting(
+        value=value,
+        origin=layer.origin(key),
+        layer=layer.name,
+        trusted=layer.trusted,
+        record=layer.records.get(key, ()),
+        bound=layer.bound.get(key, ""),
+    )
     if before is None:
         return above
     merges = isinstance(value, dict) and isinstance(before.value, dict)
@@ -78,7 +89,12 @@ def merge(below: object, above: object) -> object:
     """`above` over `below`: two maps merge key by key, anything else is replaced."""
     if not isinstance(below, dict) or not isinstance(above, dict):
         return above
-    return {**below, **{key: merge(below[key], value) if key in below else value for key, value in above.items()}}
+    return {
+        **below,
+        **{
+            key: merge(below[key], value) if key in below else value for key, value in above.items()
+        },
+    }
 
 
 def prune(value: Any) -> Any:

@@ -1,4 +1,8 @@
-"""Pure. What Towline reads of a configuration for the pipeline as a whole, besides its steps: where it may stand, and its types."""
+"""Pure.
+
+What Towline reads of a configuration for the pipeline as a whole, besides its steps: where it may
+stand, and its types.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,17 @@ PIPELINE = StepSchema(
     parameters=(
         Parameter(name="productiveBranch", type="string", description="", scope=_SCOPE),
         Parameter(name="productiveTags", type="list", description="", scope=_SCOPE, trusted=True),
-        Parameter(name="enforcement", type="string", description="", scope=_SCOPE, trusted=True, possible_values=("error", "warn")),
-        Parameter(name="allowChangeRequest", type="boolean", description="", scope=_SCOPE, trusted=True),
+        Parameter(
+            name="enforcement",
+            type="string",
+            description="",
+            scope=_SCOPE,
+            trusted=True,
+            possible_values=("error", "warn"),
+        ),
+        Parameter(
+            name="allowChangeRequest", type="boolean", description="", scope=_SCOPE, trusted=True
+        ),
         Parameter(name="defaultHosts", type="list", description="", scope=(GENERAL,), trusted=True),
         Parameter(name="projectExtensionsDirectory", type="string", description="", scope=_SCOPE),
     ),

@@ -1,4 +1,8 @@
-"""Pure. Vault's general and test credentials, for programs (facts 8): which secrets, which of their fields, and what the variables are called."""
+"""Pure.
+
+Vault's general and test credentials, for programs (facts 8): which secrets, which of their fields,
+and what the variables are called.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,10 @@ from towline.errors import ConfigError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LOST = re.compile(r"[^A-Z0-9_]")
-_SHAPE = "expected a path with a list of keys, or a list of paths with as many lists of keys, and as many prefixes if there are any"
+_SHAPE = (
+    "expected a path with a list of keys, or a list of paths with as many lists of keys, and as"
+    " many prefixes if there are any"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +40,18 @@ class _Kind:
         return f"{self.stem}Path", f"{self.stem}Keys", f"{self.stem}EnvPrefix"
 
 
-_KINDS = (_Kind(stem="vaultCredential", usual="PIPER_VAULTCREDENTIAL_", general=True),
-          _Kind(stem="vaultTestCredential", usual="PIPER_TESTCREDENTIAL_", general=False))
+_KINDS = (
+    _Kind(stem="vaultCredential", usual="PIPER_VAULTCREDENTIAL_", general=True),
+    _Kind(stem="vaultTestCredential", usual="PIPER_TESTCREDENTIAL_", general=False),
+)
 _TYPES = ("string", "list", "string")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted(Question):
-    """Fields of one secret: the first of `paths` decides that has one of them. Each makes a variable for each prefix, `encoded` in base64 as well.
+    """Fields of one secret: the first of `paths` decides that has one of them.
+
+    Each makes a variable for each prefix, `encoded` in base64 as well.
 
     `own`: what a pull request can change chooses the first prefix, at `where`.
     """
@@ -62,13 +73,18 @@ class Held:
 
 def with_keys(step: StepSchema) -> StepSchema:
     """The step with the keys of the configuration for these credentials."""
-    added = (Parameter(name=name, type=kind, description="", scope=SCOPES) for one in _KINDS for name, kind in zip(one.keys, _TYPES, strict=True))
+    added = (
+        Parameter(name=name, type=kind, description="", scope=SCOPES)
+        for one in _KINDS
+        for name, kind in zip(one.keys, _TYPES, strict=True)
+    )
     return replace(step, parameters=(*step.parameters, *added))
 
 
 def check(values: Mapping[str, Setting]) -> bool:
     """Whether there are any; raises ConfigError for paths, keys and prefixes that do not fit together."""
-    return True in [_check(kind, values) for kind in _KINDS]  # each of them, also behind one that is there
+    # each of them, also behind one that is there
+    return True in [_check(kind, values) for kind in _KINDS]
 
 
 def _check(kind: _Kind, values: Mapping[str, Setting]) -> bool:
@@ -77,48 +93,87 @@ def _check(kind: _Kind, values: Mapping[str, Setting]) -> bool:
         return False
     if not _fit(*_values(kind, values)):
         where = values[keys if keys in values else path].origin
-        raise ConfigError(f"{path}, {keys} and {prefix} do not fit together", where=where, hint=_SHAPE)
+        raise ConfigError(
+            f"{path}, {keys} and {prefix} do not fit together", where=where, hint=_SHAPE
+        )
     for _, _, chosen in _entries(kind, values):
         if chosen and not _NAME.fullmatch(chosen):
-            raise ConfigError(f"{prefix} is no beginning of a variable's name: {chosen!r}", where=values[prefix].origin,
-                              hint="write letters, digits and _")
+            raise ConfigError(
+                f"{prefix} is no beginning of a variable's name: {chosen!r}",
+                where=values[prefix].origin,
+                hint="write letters, digits and _",
+            )
     return True
 
 
 def _fit(path: object, keys: object, prefix: object) -> bool:
     if not isinstance(path, list):
-        return bool(_text(path)) and isinstance(keys, list) and bool(keys) and all(map(_text, keys)) and (prefix is None or bool(_text(prefix)))
+        return (
+            bool(_text(path))
+            and isinstance(keys, list)
+            and bool(keys)
+            and all(map(_text, keys))
+            and (prefix is None or bool(_text(prefix)))
+        )
     prefixes = [None] * len(path) if prefix is None else prefix
-    if not isinstance(keys, list) or not isinstance(prefixes, list) or not len(path) == len(keys) == len(prefixes):
+    if (
+        not isinstance(keys, list)
+        or not isinstance(prefixes, list)
+        or not len(path) == len(keys) == len(prefixes)
+    ):
         return False
-    return all(not isinstance(one[0], list) and _fit(*one) for one in zip(path, keys, [one or None for one in prefixes], strict=True))
+    return all(
+        not isinstance(one[0], list) and _fit(*one)
+        for one in zip(path, keys, [one or None for one in prefixes], strict=True)
+    )
 
 
 def asked(step: StepSchema, settings: Settings, values: Mapping[str, Setting]) -> Iterator[Wanted]:
-    """What is wanted of each secret; `values` are layers of the step, of which `check` says whether they fit. Raises ConfigError as `places` does."""
+    """What is wanted of each secret; `values` are layers of the step, of which `check` says whether they fit.
+
+    Raises ConfigError as `places` does.
+    """
     properties = properties_of(step, settings, values)
     for kind in _KINDS:
         path, keys, prefix = kind.keys
         for name, fields, chosen in _entries(kind, values):
-            found = places(settings, properties, name, "" if values[path].trusted else values[path].origin)
+            found = places(
+                settings, properties, name, "" if values[path].trusted else values[path].origin
+            )
             usual = (kind.usual,) if not chosen or kind.general else ()
-            yield Wanted(parameter=name, paths=tuple(found), origins=found, fields=fields, prefixes=tuple(dict.fromkeys([*filter(None, [chosen]), *usual])),
-                         encoded=kind.general, own=prefix in values and not values[prefix].trusted, where=values[keys if keys in values else path].origin)
+            yield Wanted(
+                parameter=name,
+                paths=tuple(found),
+                origins=found,
+                fields=fields,
+                prefixes=tuple(dict.fromkeys([*filter(None, [chosen]), *usual])),
+                encoded=kind.general,
+                own=prefix in values and not values[prefix].trusted,
+                where=values[keys if keys in values else path].origin,
+            )
 
 
 def _values(kind: _Kind, values: Mapping[str, Setting]) -> tuple[object, object, object]:
     """Path, keys and prefix as they are set; None for what is not."""
-    path, keys, prefix = (values[name].value if _given(name, values) else None for name in kind.keys)
+    path, keys, prefix = (
+        values[name].value if _given(name, values) else None for name in kind.keys
+    )
     return path, keys, prefix
 
 
-def _entries(kind: _Kind, values: Mapping[str, Setting]) -> Iterator[tuple[str, tuple[str, ...], str]]:
+def _entries(
+    kind: _Kind, values: Mapping[str, Setting]
+) -> Iterator[tuple[str, tuple[str, ...], str]]:
     """Path, fields and prefix of each secret, as far as they fit together."""
     path, keys, prefix = _values(kind, values)
     several = isinstance(path, list)
     for number, one in enumerate(path if isinstance(path, list) else [path] if path else []):
         fields, chosen = (_nth(value, number) if several else value for value in (keys, prefix))
-        yield _text(one), tuple(map(_text, fields)) if isinstance(fields, list) else (), _text(chosen)
+        yield (
+            _text(one),
+            tuple(map(_text, fields)) if isinstance(fields, list) else (),
+            _text(chosen),
+        )
 
 
 def _nth(value: object, number: int) -> object:
@@ -131,40 +186,67 @@ def _given(name: str, values: Mapping[str, Setting]) -> bool:
 
 def _text(value: object) -> str:
     """A text or number as text; empty for anything else."""
-    return as_text(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+    return (
+        as_text(value)
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+        else ""
+    )
 
 
-def found_of(wanted: Iterable[Question], read: Callable[[str], Mapping[str, str]]) -> Iterator[Held]:
+def found_of(
+    wanted: Iterable[Question], read: Callable[[str], Mapping[str, str]]
+) -> Iterator[Held]:
     """What `read` (path to fields) holds of each."""
     for one in wanted:
         if isinstance(one, Wanted):
             there = ((path, read(path)) for path in one.paths)
-            path, fields = next(((path, fields) for path, fields in there if fields.keys() & set(one.fields)), ("", {}))
+            path, fields = next(
+                ((path, fields) for path, fields in there if fields.keys() & set(one.fields)),
+                ("", {}),
+            )
             yield Held(wanted=one, path=path, fields=fields)
 
 
-def variables(found: Iterable[Held], environ: Mapping[str, str], warn: Callable[[str], None]) -> dict[str, str]:
+def variables(
+    found: Iterable[Held], environ: Mapping[str, str], warn: Callable[[str], None]
+) -> dict[str, str]:
     """The variables by their names; warns of a field that is not there.
 
-    Raises ConfigError where nothing is there at all, two fields would be one variable, or a project's prefix makes one that is there already.
+    Raises ConfigError where nothing is there at all, two fields would be one variable, or a
+    project's prefix makes one that is there already.
     """
     made: dict[str, str] = {}
     for one in found:
         wanted = one.wanted
         if not one.path:
-            raise ConfigError(f"Vault has none of {', '.join(wanted.fields)} at {' or '.join(wanted.paths) or wanted.parameter}", where=wanted.where,
-                              hint="correct the path or the keys, or write them into Vault" if wanted.paths else
-                              "set vaultPath or vaultBasePath, below which secrets are looked for")
+            raise ConfigError(
+                f"Vault has none of {', '.join(wanted.fields)} at"
+                f" {' or '.join(wanted.paths) or wanted.parameter}",
+                where=wanted.where,
+                hint=(
+                    "correct the path or the keys, or write them into Vault"
+                    if wanted.paths
+                    else "set vaultPath or vaultBasePath, below which secrets are looked for"
+                ),
+            )
         for field in wanted.fields:
             if field not in one.fields:
                 warn(f"Vault has no field {field} at {one.path} ({wanted.where})")
                 continue
             for name, value in _named(wanted, field, one.fields[field]):
                 if made.setdefault(name, value) != value:
-                    raise ConfigError(f"two fields of Vault's secrets would be the variable {name}", where=wanted.where, hint="give one of them another prefix")
+                    raise ConfigError(
+                        f"two fields of Vault's secrets would be the variable {name}",
+                        where=wanted.where,
+                        hint="give one of them another prefix",
+                    )
                 if wanted.own and name in environ:
-                    raise ConfigError(f"the project's prefix would have Vault's secret stand in the place of the variable {name}", where=wanted.where,
-                                      hint="choose another prefix")
+                    raise ConfigError(
+                        "the project's prefix would have Vault's secret stand in the place of the"
+                        f" variable {name}",
+                        where=wanted.where,
+                        hint="choose another prefix",
+                    )
     return made
 
 
@@ -172,7 +254,11 @@ def _named(wanted: Wanted, field: str, value: str) -> Iterator[tuple[str, str]]:
     name = _LOST.sub("", field.upper().replace("-", "_"))
     for prefix in wanted.prefixes:
         if not name:
-            raise ConfigError(f"{field!r} makes no name of a variable", where=wanted.where, hint="use a field with letters or digits in its name")
+            raise ConfigError(
+                f"{field!r} makes no name of a variable",
+                where=wanted.where,
+                hint="use a field with letters or digits in its name",
+            )
         yield f"{prefix}{name}", value
         if wanted.encoded:
             yield f"{prefix}{name}_BASE64", base64.b64encode(value.encode()).decode()

@@ -1,6 +1,7 @@
 """Default documents over http(s): a token goes to its own host only, over https or to this machine, and never behind a redirect (facts 1.1).
 
-What a pull request can change names hosts outside alone, but for those that a trusted layer, or a token of the agent, names too.
+What a pull request can change names hosts outside alone, but for those that a trusted layer, or a
+token of the agent, names too.
 """
 
 from __future__ import annotations
@@ -28,32 +29,62 @@ _REDIRECTS = 5
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _ANSWERS = "correct the URL, or see whether its host answers"
 _INSIDE = f"{_ANSWERS}; one in a private network has to stand in defaultHosts of a trusted layer"
-_FORMAT = 'expected a JSON list such as ["github.example.com:TOKEN", "github.example.com:8443:TOKEN"]'
+_FORMAT = (
+    'expected a JSON list such as ["github.example.com:TOKEN", "github.example.com:8443:TOKEN"]'
+)
 
 
-def fetch(url: str, environ: Mapping[str, str], *, where: str, clock: Clock | None = None, inside: Sequence[str] | None = None) -> str:
+def fetch(
+    url: str,
+    environ: Mapping[str, str],
+    *,
+    where: str,
+    clock: Clock | None = None,
+    inside: Sequence[str] | None = None,
+) -> str:
     """The text at `url`, as `fetch_bytes` gets it; raises ConfigError also where it is not UTF-8."""
     try:
         return fetch_bytes(url, environ, where=where, clock=clock, inside=inside).decode("utf-8")
     except UnicodeDecodeError as fault:
-        raise ConfigError(f"{shown(url)} is not UTF-8", where=where, hint="give the URL of a YAML file") from fault
+        raise ConfigError(
+            f"{shown(url)} is not UTF-8", where=where, hint="give the URL of a YAML file"
+        ) from fault
 
 
-def fetch_bytes(url: str, environ: Mapping[str, str], *, where: str, clock: Clock | None = None, inside: Sequence[str] | None = None) -> bytes:
+def fetch_bytes(
+    url: str,
+    environ: Mapping[str, str],
+    *,
+    where: str,
+    clock: Clock | None = None,
+    inside: Sequence[str] | None = None,
+) -> bytes:
     """What is at `url`, at most 8 MiB, within a minute, with the token and through the proxy that `environ` has for its host.
 
-    `where` is the line that asks for it. If a pull request can change that line, `inside` are the hosts that may lie in a private network all the same.
-    Raises ConfigError, never naming a token or a query.
+    `where` is the line that asks for it. If a pull request can change that line, `inside` are the
+    hosts that may lie in a private network all the same. Raises ConfigError, never naming a token
+    or a query.
     """
     clock, outside = clock or Clock(), False
     try:
         token = _token(url, parse_tokens(environ.get(VARIABLE, "")), where)
         outside = inside is not None and not token and not _named(url, inside)
         network = Network(proxies=Proxies(environ), reach=Reach(outside=outside))
-        with Transport(clock=_until(Deadline.after(_SECONDS, clock)), read=20.0, network=network) as transport:
-            return get(transport, HttpRequest(method="GET", url=url, headers=_headers(url, token)), where, largest=_LARGEST)
+        with Transport(
+            clock=_until(Deadline.after(_SECONDS, clock)), read=20.0, network=network
+        ) as transport:
+            return get(
+                transport,
+                HttpRequest(method="GET", url=url, headers=_headers(url, token)),
+                where,
+                largest=_LARGEST,
+            )
     except TransportError as fault:
-        raise ConfigError(f"{shown(url)} cannot be read: {fault}", where=where, hint=_INSIDE if outside else _ANSWERS) from fault
+        raise ConfigError(
+            f"{shown(url)} cannot be read: {fault}",
+            where=where,
+            hint=_INSIDE if outside else _ANSWERS,
+        ) from fault
 
 
 def _named(url: str, hosts: Sequence[str]) -> bool:
@@ -83,7 +114,9 @@ def parse_tokens(text: str) -> Mapping[str, str]:
     for number, entry in enumerate(entries, start=1):
         host, _, token = entry.rpartition(":")
         if not host or not token or "/" in host or not token.isprintable() or " " in token:
-            raise ConfigError(f"entry {number} of {VARIABLE} is not host:token", where=VARIABLE, hint=_FORMAT)
+            raise ConfigError(
+                f"entry {number} of {VARIABLE} is not host:token", where=VARIABLE, hint=_FORMAT
+            )
         found[host.lower().removesuffix(":443")] = token
     return found
 
@@ -93,23 +126,41 @@ def _token(url: str, tokens: Mapping[str, str], where: str) -> str:
     scheme, _, host = origin(url).partition("://")
     token = tokens.get(host, "")
     if token and scheme != "https" and not is_loopback(host):
-        raise ConfigError(f"the token of {host} would go over plain http", where=where, hint="write https")
+        raise ConfigError(
+            f"the token of {host} would go over plain http", where=where, hint="write https"
+        )
     return token
 
 
 def get(transport: Transport, request: HttpRequest, where: str, *, largest: int) -> bytes:
-    """What a GET brings, at most `largest` bytes; its headers go to its own host alone, not behind a redirect. Raises ConfigError and TransportError."""
-    known, request = bool(request.headers), replace(request, named_by=request.named_by or origin(request.url))
+    """What a GET brings, at most `largest` bytes; its headers go to its own host alone, not behind a redirect.
+
+    Raises ConfigError and TransportError.
+    """
+    known, request = (
+        bool(request.headers),
+        replace(request, named_by=request.named_by or origin(request.url)),
+    )
     for _ in range(_REDIRECTS + 1):
         url = request.url
         with transport.request(replace(request, url=urldefrag(url).url)) as response:
             if response.status == 200:
                 return response.read_capped(largest, seconds=_SECONDS)
             if response.status not in _MOVED:
-                how = "correct the URL or its host's token" if known else f"correct the URL, or give a token for its host in {VARIABLE}"
+                how = (
+                    "correct the URL or its host's token"
+                    if known
+                    else f"correct the URL, or give a token for its host in {VARIABLE}"
+                )
                 raise ConfigError(f"{shown(url)} answers {response.status}", where=where, hint=how)
-            request = replace(request, url=_onward(url, response.headers.get("Location") or "", where), headers={})
-    raise ConfigError(f"{shown(request.url)} redirects more than {_REDIRECTS} times", where=where, hint="give the URL that it ends at")
+            request = replace(
+                request, url=_onward(url, response.headers.get("Location") or "", where), headers={}
+            )
+    raise ConfigError(
+        f"{shown(request.url)} redirects more than {_REDIRECTS} times",
+        where=where,
+        hint="give the URL that it ends at",
+    )
 
 
 def _headers(url: str, token: str) -> Mapping[str, str]:
@@ -117,7 +168,10 @@ def _headers(url: str, token: str) -> Mapping[str, str]:
     if not token:
         return {}
     asset = "releases/assets" in urlsplit(url).path
-    return {"Authorization": f"token {token}", "Accept": "application/octet-stream" if asset else "application/vnd.github.v3.raw"}
+    return {
+        "Authorization": f"token {token}",
+        "Accept": "application/octet-stream" if asset else "application/vnd.github.v3.raw",
+    }
 
 
 def _onward(url: str, location: str, where: str) -> str:
@@ -128,7 +182,11 @@ def _onward(url: str, location: str, where: str) -> str:
     except ValueError:
         target = ""
     if not location or not may_follow(target, Registry(scheme=scheme, host=host)):
-        raise ConfigError(f"{shown(url)} redirects to where Towline does not follow", where=where, hint="give the URL that it ends at")
+        raise ConfigError(
+            f"{shown(url)} redirects to where Towline does not follow",
+            where=where,
+            hint="give the URL that it ends at",
+        )
     return target
 
 

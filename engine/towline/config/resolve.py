@@ -33,14 +33,19 @@ _MOST = 10  # unknown keys that are named one by one
 def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settings:
     """The step's settings; raises UsageError for a parameter or flag that the step does not have, ConfigError with every other fault at once.
 
-    Where nothing but a login lacks something, that is a CredentialError. `part`: the schema is but a part of what the step's own sections may hold.
+    Where nothing but a login lacks something, that is a CredentialError. `part`: the schema is but
+    a part of what the step's own sections may hold.
     """
     _known(schema, inputs)
     _check_rules(schema, inputs.environ)
     layers = ordered(schema, inputs)
     unknown = () if part else tuple(_unknown(schema, inputs.documents))
     found = checked_settings(schema, layers, unknown, settled(schema, layers))
-    found.warnings = (*found.warnings, *secrets_in_files(schema, inputs), *_variables(schema, inputs.environ))
+    found.warnings = (
+        *found.warnings,
+        *secrets_in_files(schema, inputs),
+        *_variables(schema, inputs.environ),
+    )
     found.notes = (*_left(schema, inputs.documents), *_unheard(schema, inputs))
     return found
 
@@ -55,18 +60,30 @@ def check(schema: StepSchema, inputs: Inputs) -> tuple[Fault, ...]:
 def secrets_in_files(schema: StepSchema, inputs: Inputs) -> tuple[str, ...]:
     """A line on each secret that stands in a file which a pull request can change: it counts, and whoever reads the file has it."""
     secret = [parameter for parameter in schema.parameters if parameter.secret]
-    files = [layer for layer in ordered(schema, inputs) if not layer.trusted and layer.name not in LEFT]
+    files = [
+        layer for layer in ordered(schema, inputs) if not layer.trusted and layer.name not in LEFT
+    ]
     return tuple(
-        f"{layer.origin(parameter.name)}: {parameter.name} is a secret, and whoever can read this file has it; "
-        f"replace it, take the new one out of the file, and {how_to_set(schema, parameter)}"
-        for parameter in secret for layer in files if in_clear(parameter.name, layer.values.get(parameter.name) or "")
+        f"{layer.origin(parameter.name)}: {parameter.name} is a secret, and whoever can read this"
+        " file has it; replace it, take the new one out of the file, and"
+        f" {how_to_set(schema, parameter)}"
+        for parameter in secret
+        for layer in files
+        if in_clear(parameter.name, layer.values.get(parameter.name) or "")
     )
 
 
 def _variables(schema: StepSchema, environ: Mapping[str, str]) -> Iterator[str]:
     """A line on each variable that is nearly the one of a parameter, and no other step's own."""
-    near = list(misspelt(environ, (parameter.name for parameter in schema.parameters), first_keys(schema) | keys(schema)))
-    steps = all_schemas() if near else ()  # read where there is one alone: it takes as long as a whole start
+    near = list(
+        misspelt(
+            environ,
+            (parameter.name for parameter in schema.parameters),
+            first_keys(schema) | keys(schema),
+        )
+    )
+    # read where there is one alone: it takes as long as a whole start
+    steps = all_schemas() if near else ()
     for name, meant in near:
         if not any(step.find(name) for step in steps):
             yield f"nothing reads the variable PIPER_{name} (did you mean PIPER_{meant}?)"
@@ -74,21 +91,34 @@ def _variables(schema: StepSchema, environ: Mapping[str, str]) -> Iterator[str]:
 
 def _check_rules(schema: StepSchema, environ: Mapping[str, str]) -> None:
     """Pass where no variable, and no parameter in PIPER_parametersJSON, misspells what bounds the project; raises ConfigError."""
-    rules, known = [parameter.name for parameter in schema.parameters if parameter.trusted or parameter.name in BOUNDS], first_keys(schema)
+    rules, known = (
+        [
+            parameter.name
+            for parameter in schema.parameters
+            if parameter.trusted or parameter.name in BOUNDS
+        ],
+        first_keys(schema),
+    )
     check_variables(environ, rules, known)
-    check_parameters(read_parameters(environ.get(PARAMETERS_JSON, "")), rules, known, PARAMETERS_JSON)
+    check_parameters(
+        read_parameters(environ.get(PARAMETERS_JSON, "")), rules, known, PARAMETERS_JSON
+    )
 
 
 def _known(schema: StepSchema, inputs: Inputs) -> None:
     """Pass where every flag is a parameter, an alias, the first key of a deep one, or a value that conditional defaults stand under.
 
-    A call may also hold what Piper takes for every step, such as `dockerImage` and `verbose`, and what then does not count.
+    A call may also hold what Piper takes for every step, such as `dockerImage` and `verbose`, and
+    what then does not count.
     """
     known = first_keys(schema)
     unknown = [name for name in inputs.flags if name not in known]
     unknown += [name for name in inputs.parameters if name not in known | keys(schema)]
     if unknown:
-        raise UsageError(f"{schema.name} has no parameter {unknown[0]!r}", hint=nearest(unknown[0], (parameter.name for parameter in schema.parameters)))
+        raise UsageError(
+            f"{schema.name} has no parameter {unknown[0]!r}",
+            hint=nearest(unknown[0], (parameter.name for parameter in schema.parameters)),
+        )
 
 
 def _left(schema: StepSchema, documents: Documents) -> Iterator[str]:
@@ -96,26 +126,45 @@ def _left(schema: StepSchema, documents: Documents) -> Iterator[str]:
     for document in (*documents.defaults, documents.project):
         for key in document.section("general") if not document.trusted else ():
             if left_to_others(schema, key) and document.section("general")[key] not in EMPTY:
-                yield (f"{document.where('general', key)}: {key} in general is for other steps: {schema.name} takes it from no file "
-                       f"that a pull request can change, but from the platform team's defaults, PIPER_{key} or the call")
+                yield (
+                    f"{document.where('general', key)}: {key} in general is for other steps:"
+                    f" {schema.name} takes it from no file that a pull request can change, but from"
+                    f" the platform team's defaults, PIPER_{key} or the call"
+                )
 
 
 def _unheard(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
     """A line on each rule of the platform team that the call of a change request sets."""
     for layer in () if inputs.called else called(schema, inputs):
         for name in rules_in(schema, layer):
-            yield (f"{name} of the call does not count ({layer.origin(name)}): a change request is built, whose author can change the call; "
-                   f"it counts in the platform team's defaults (TOWLINE_DEFAULTS), or as PIPER_{name} on the agent")
+            yield (
+                f"{name} of the call does not count ({layer.origin(name)}): a change request is"
+                " built, whose author can change the call; it counts in the platform team's"
+                f" defaults (TOWLINE_DEFAULTS), or as PIPER_{name} on the agent"
+            )
 
 
 def _unknown(schema: StepSchema, documents: Documents) -> Iterator[str]:
     """The keys of the step's own sections that mean nothing to it: Piper says nothing of them, and a slip looks like a default."""
     known = keys(schema)
-    sections = ((document, name) for document in (*documents.defaults, documents.project) for name in schema.names)
-    found = [(document.where("steps", name, key), key) for document, name in sections for key in document.section("steps", name) if key not in known]
+    sections = (
+        (document, name)
+        for document in (*documents.defaults, documents.project)
+        for name in schema.names
+    )
+    found = [
+        (document.where("steps", name, key), key)
+        for document, name in sections
+        for key in document.section("steps", name)
+        if key not in known
+    ]
     for where, key in found[:_MOST]:
         hint = nearest(key, (parameter.name for parameter in schema.parameters))
-        also = hint if hint.startswith("did") else f"`towline explain {schema.name}` lists those that it has"
+        also = (
+            hint
+            if hint.startswith("did")
+            else f"`towline explain {schema.name}` lists those that it has"
+        )
         yield f"{where}: {schema.name} has no parameter {key!r}, so it does not count ({also})"
     if len(found) > _MOST:
         yield f"{found[_MOST][0]}: {len(found) - _MOST} more keys of {schema.name} do not count"

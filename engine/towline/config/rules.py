@@ -1,4 +1,8 @@
-"""Pure. What settings must fulfil: types, possible values, what is mandatory and when, groups that belong together, and who may set what."""
+"""Pure.
+
+What settings must fulfil: types, possible values, what is mandatory and when, groups that belong
+together, and who may set what.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,8 @@ _FILE = ".pipeline/config.yml"
 class Fault:
     """One fault of a configuration: where it stands, what is wrong, what to do about it; `credential`: a login lacks something.
 
-    `rule` is lint's (config/findings.py) where the fault is one of a single value, whatever else is set.
+    `rule` is lint's (config/findings.py) where the fault is one of a single value, whatever else is
+    set.
     """
 
     where: str
@@ -36,13 +41,19 @@ class Fault:
         return f"{f'{self.where}: ' if self.where else ''}{self.what} ({self.hint})"
 
 
-def checked(schema: StepSchema, layers: Sequence[Layer], folded: Mapping[str, Setting]) -> tuple[dict[str, Setting], tuple[Fault, ...]]:
+def checked(
+    schema: StepSchema, layers: Sequence[Layer], folded: Mapping[str, Setting]
+) -> tuple[dict[str, Setting], tuple[Fault, ...]]:
     """The settings with values of their parameters' types, and every fault: first what may not be set, then by parameter, then by group."""
     settings: dict[str, Setting] = {}
     misfits: dict[str, Fault] = {}
     for parameter in schema.parameters:
         if parameter.name in folded:
-            fit = fitted(parameter, folded[parameter.name], _called(parameter.name, folded[parameter.name], layers))
+            fit = fitted(
+                parameter,
+                folded[parameter.name],
+                _called(parameter.name, folded[parameter.name], layers),
+            )
             if isinstance(fit, Fault):
                 misfits[parameter.name] = fit
             else:
@@ -52,7 +63,12 @@ def checked(schema: StepSchema, layers: Sequence[Layer], folded: Mapping[str, Se
         fault = misfits.get(parameter.name) or _missing(schema, parameter, settings)
         faults += [fault] if fault else []
     unfit = misfits.keys()
-    faults += (fault for rule in schema.rules if not unfit & {name for group in rule.one_of for name in group} for fault in _broken(schema, rule, settings))
+    faults += (
+        fault
+        for rule in schema.rules
+        if not unfit & {name for group in rule.one_of for name in group}
+        for fault in _broken(schema, rule, settings)
+    )
     return settings, tuple(faults)
 
 
@@ -65,9 +81,20 @@ def _untrusted(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[Fault]:
 
 def untrusted(parameter: Parameter, where: str) -> Fault:
     """The fault of a trusted parameter that stands where a pull request can change it."""
-    of_steps = f", as PIPER_{parameter.name} on the agent, or as {parameter.name} in the call of the step" if PARAMETERS in parameter.scope else ""
-    return Fault(rule="platform-only", where=where, what=f"{parameter.name} may not be set by what a pull request can change",
-                 hint=f"remove it there; it counts in the platform team's defaults (TOWLINE_DEFAULTS on the agent, or defaults of the call){of_steps}")
+    of_steps = (
+        f", as PIPER_{parameter.name} on the agent, or as {parameter.name} in the call of the step"
+        if PARAMETERS in parameter.scope
+        else ""
+    )
+    return Fault(
+        rule="platform-only",
+        where=where,
+        what=f"{parameter.name} may not be set by what a pull request can change",
+        hint=(
+            "remove it there; it counts in the platform team's defaults (TOWLINE_DEFAULTS on the"
+            f" agent, or defaults of the call){of_steps}"
+        ),
+    )
 
 
 # ---- one value
@@ -75,7 +102,11 @@ def untrusted(parameter: Parameter, where: str) -> Fault:
 
 def _called(name: str, setting: Setting, layers: Sequence[Layer]) -> str:
     """A parameter as the place of its value calls it: its name, and the alias that stands there."""
-    places = ((layer, layer.aliases.get(name, "")) for layer in reversed(layers) if (layer.name, layer.origin(name)) == (setting.layer, setting.origin))
+    places = (
+        (layer, layer.aliases.get(name, ""))
+        for layer in reversed(layers)
+        if (layer.name, layer.origin(name)) == (setting.layer, setting.origin)
+    )
     alias = next((alias for layer, alias in places if name in layer.values), "")
     return called(name, alias)
 
@@ -90,11 +121,24 @@ def fitted(parameter: Parameter, setting: Setting, name: str) -> Setting | Fault
     try:
         value = coerce(setting.value, parameter.type)
     except ValueError:
-        twice = "" if parameter.secret or not isinstance(setting.value, str) else repeated(setting.value)
-        what = f"{name} is {shown(parameter, setting.value)}, expected {EXPECTED[parameter.type]}" + f", each key once ({twice})" * bool(twice)
-        return Fault(rule="wrong-type", where=setting.origin, what=what, hint=HOW_TO_WRITE[parameter.type])
+        twice = (
+            ""
+            if parameter.secret or not isinstance(setting.value, str)
+            else repeated(setting.value)
+        )
+        what = (
+            f"{name} is {shown(parameter, setting.value)}, expected {EXPECTED[parameter.type]}"
+            + f", each key once ({twice})" * bool(twice)
+        )
+        return Fault(
+            rule="wrong-type", where=setting.origin, what=what, hint=HOW_TO_WRITE[parameter.type]
+        )
     if parameter.later and value not in (*EMPTY, parameter.default):
-        return Fault(where=setting.origin, what=f"{name} is set, but Towline cannot do this yet", hint=parameter.later)
+        return Fault(
+            where=setting.origin,
+            what=f"{name} is set, but Towline cannot do this yet",
+            hint=parameter.later,
+        )
     if isinstance(value, int) and parameter.minimum is not None and value < parameter.minimum:
         what = f"{name} is {value}, expected at least {parameter.minimum}"
         return Fault(rule="wrong-value", where=setting.origin, what=what, hint=_without(parameter))
@@ -104,12 +148,21 @@ def fitted(parameter: Parameter, setting: Setting, name: str) -> Setting | Fault
     for text in _choices(parameter, value):
         if text not in parameter.possible_values:
             close = nearest(text, parameter.possible_values)
-            hint = f"{close} " * close.startswith("did") + f"possible: {', '.join(parameter.possible_values)}"
-            return Fault(rule="wrong-value", where=setting.origin, what=f"{name} is {shown(parameter, text)}", hint=hint)
+            hint = (
+                f"{close} " * close.startswith("did")
+                + f"possible: {', '.join(parameter.possible_values)}"
+            )
+            return Fault(
+                rule="wrong-value",
+                where=setting.origin,
+                what=f"{name} is {shown(parameter, text)}",
+                hint=hint,
+            )
     if fault := _no_host(parameter, value):
         what, hint = fault
         return Fault(rule="wrong-value", where=setting.origin, what=f"{name} has {what}", hint=hint)
-    if parameter.possible_values and value == "" and parameter.default:  # empty may stand everywhere, and is none of them
+    # empty may stand everywhere, and is none of them
+    if parameter.possible_values and value == "" and parameter.default:
         value = parameter.default
     return replace(setting, value=value)
 
@@ -131,7 +184,11 @@ def _no_host(parameter: Parameter, value: object) -> tuple[str, str] | None:
 
 def _without(parameter: Parameter) -> str:
     """What to do about a value that is out of bounds."""
-    return "correct it, or leave it out" if parameter.default is None else f"correct it, or leave it out for {parameter.default}"
+    return (
+        "correct it, or leave it out"
+        if parameter.default is None
+        else f"correct it, or leave it out for {parameter.default}"
+    )
 
 
 def _choices(parameter: Parameter, value: object) -> list[str]:
@@ -156,22 +213,36 @@ def shown(parameter: Parameter, value: object) -> str:
 # ---- what must be set
 
 
-def _missing(schema: StepSchema, parameter: Parameter, settings: Mapping[str, Setting]) -> Fault | None:
+def _missing(
+    schema: StepSchema, parameter: Parameter, settings: Mapping[str, Setting]
+) -> Fault | None:
     """That a parameter is needed and empty; a Jenkins credential that is still to be bound fills it too."""
-    if _given(schema, parameter.name, settings) or any(_set(name, settings) for name in parameter.unless):
+    if _given(schema, parameter.name, settings) or any(
+        _set(name, settings) for name in parameter.unless
+    ):
         return None
     why = ""
     if not parameter.mandatory:
-        if not parameter.mandatory_if or not all(_holds(requirement, settings) for requirement in parameter.mandatory_if):
+        if not parameter.mandatory_if or not all(
+            _holds(requirement, settings) for requirement in parameter.mandatory_if
+        ):
             return None
         reasons = [_reason(requirement, settings) for requirement in parameter.mandatory_if]
         why = f", and {' and '.join(reasons)} need{'s' if len(reasons) == 1 else ''} it"
     where = settings[parameter.name].origin if parameter.name in settings else ""
-    return Fault(where=where, what=f"{parameter.name} is not set{why}", hint=how_to_set(schema, parameter), credential=parameter.secret)
+    return Fault(
+        where=where,
+        what=f"{parameter.name} is not set{why}",
+        hint=how_to_set(schema, parameter),
+        credential=parameter.secret,
+    )
 
 
 def _given(schema: StepSchema, name: str, settings: Mapping[str, Setting]) -> bool:
-    return _set(name, settings) or any(name in entry.parameters.values() and _set(entry.name, settings) for entry in schema.credentials)
+    return _set(name, settings) or any(
+        name in entry.parameters.values() and _set(entry.name, settings)
+        for entry in schema.credentials
+    )
 
 
 def _set(name: str, settings: Mapping[str, Setting]) -> bool:
@@ -190,18 +261,42 @@ def _reason(requirement: Requirement, settings: Mapping[str, Setting]) -> str:
     if setting is None:
         return f"a missing {requirement.parameter}"
     value = "" if requirement.not_empty else f" {as_text(setting.value)}"
-    return f"{requirement.parameter}{value} ({'its default, since nothing sets it' if setting.layer == DEFAULT else setting.origin})"
+    return (
+        f"{requirement.parameter}{value}"
+        f" ({'its default, since nothing sets it' if setting.layer == DEFAULT else setting.origin})"
+    )
 
 
 def how_to_set(schema: StepSchema, parameter: Parameter) -> str:
     """Every way in which a parameter can get its value; a secret one never by a file of the project."""
-    places = {"STEPS": f"steps.{schema.name}", "STAGES": "the stage's section", "GENERAL": "general"}
+    places = {
+        "STEPS": f"steps.{schema.name}",
+        "STAGES": "the stage's section",
+        "GENERAL": "general",
+    }
     where = " or ".join(place for scope, place in places.items() if scope in parameter.scope)
     ways = [f"give --{parameter.name}"] if schema.flags and not parameter.secret else []
-    ways += [f"set {parameter.name} in {where} of {_FILE}, or as PIPER_{parameter.name}" if where and not parameter.secret else f"set PIPER_{parameter.name}"]
-    ways += [f"name a Jenkins credential in {entry.name}" for entry in schema.credentials if parameter.name in entry.parameters.values()]
-    ways += [f"keep it in Vault (secret {parameter.vault.default or parameter.vault.secret})"] if parameter.vault else []
-    ways += [f"let an earlier step leave {source.pipeline_environment} in the pipeline environment" for source in parameter.sources[:1]]
+    ways += [
+        (
+            f"set {parameter.name} in {where} of {_FILE}, or as PIPER_{parameter.name}"
+            if where and not parameter.secret
+            else f"set PIPER_{parameter.name}"
+        )
+    ]
+    ways += [
+        f"name a Jenkins credential in {entry.name}"
+        for entry in schema.credentials
+        if parameter.name in entry.parameters.values()
+    ]
+    ways += (
+        [f"keep it in Vault (secret {parameter.vault.default or parameter.vault.secret})"]
+        if parameter.vault
+        else []
+    )
+    ways += [
+        f"let an earlier step leave {source.pipeline_environment} in the pipeline environment"
+        for source in parameter.sources[:1]
+    ]
     return ", or ".join(ways)
 
 
@@ -213,14 +308,34 @@ def _broken(schema: StepSchema, rule: Rule, settings: Mapping[str, Setting]) -> 
     halves = []
     for group in rule.one_of:
         given = [name for name in group if _given(schema, name, settings)]
-        halves += [(given, [name for name in group if name not in given])] if 0 < len(given) < len(group) else []
+        halves += (
+            [(given, [name for name in group if name not in given])]
+            if 0 < len(given) < len(group)
+            else []
+        )
     for given, lacking in halves:
         where = next((settings[name].origin for name in given if _set(name, settings)), "")
-        yield Fault(where=where, what=f"{' and '.join(given)} {_is(given)} set and {' and '.join(lacking)} {_is(lacking)} not",
-                    hint=rule.message or _ways(schema, lacking), credential=_secret(schema, rule))
-    if not halves and not rule.optional and not any(all(_given(schema, name, settings) for name in group) for group in rule.one_of):
+        yield Fault(
+            where=where,
+            what=(
+                f"{' and '.join(given)} {_is(given)} set and {' and '.join(lacking)}"
+                f" {_is(lacking)} not"
+            ),
+            hint=rule.message or _ways(schema, lacking),
+            credential=_secret(schema, rule),
+        )
+    if (
+        not halves
+        and not rule.optional
+        and not any(all(_given(schema, name, settings) for name in group) for group in rule.one_of)
+    ):
         groups = " or ".join(" and ".join(group) for group in rule.one_of)
-        yield Fault(where="", what=f"{groups} must be set", hint=rule.message or _ways(schema, rule.one_of[0]), credential=_secret(schema, rule))
+        yield Fault(
+            where="",
+            what=f"{groups} must be set",
+            hint=rule.message or _ways(schema, rule.one_of[0]),
+            credential=_secret(schema, rule),
+        )
 
 
 def _is(names: Sequence[str]) -> str:
@@ -228,8 +343,14 @@ def _is(names: Sequence[str]) -> str:
 
 
 def _ways(schema: StepSchema, names: Sequence[str]) -> str:
-    return "; ".join(how_to_set(schema, parameter) for parameter in schema.parameters if parameter.name in names)
+    return "; ".join(
+        how_to_set(schema, parameter) for parameter in schema.parameters if parameter.name in names
+    )
 
 
 def _secret(schema: StepSchema, rule: Rule) -> bool:
-    return any(parameter.secret for parameter in schema.parameters if any(parameter.name in group for group in rule.one_of))
+    return any(
+        parameter.secret
+        for parameter in schema.parameters
+        if any(parameter.name in group for group in rule.one_of)
+    )

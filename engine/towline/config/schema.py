@@ -1,4 +1,8 @@
-"""Pure. What a step may be told: its parameters as `resources/towline/steps/<step>.yaml` describes them, the one source for flags, help and checks."""
+"""Pure.
+
+What a step may be told: its parameters as `resources/towline/steps/<step>.yaml` describes them, the
+one source for flags, help and checks.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,10 @@ from towline.suggest import nearest
 from towline.written import WrittenFloat, WrittenInteger
 
 GENERAL, STAGES, STEPS, PARAMETERS = SCOPES = ("GENERAL", "STAGES", "STEPS", "PARAMETERS")
-SECTIONS = {GENERAL: "general", STEPS: "step", STAGES: "stage", PARAMETERS: "call"}  # as people and the docs say
-TYPES = ("string", "boolean", "integer", "list", "map", "object", "objects")  # list and map are of texts; object and objects (a list) are of anything
+# as people and the docs say
+SECTIONS = {GENERAL: "general", STEPS: "step", STAGES: "stage", PARAMETERS: "call"}
+# list and map are of texts; object and objects (a list) are of anything
+TYPES = ("string", "boolean", "integer", "list", "map", "object", "objects")
 FORMATS = ("", "host", "hosts")
 CREDENTIAL_KINDS = ("usernamePassword", "string", "file", "sshUserPrivateKey")
 
@@ -56,7 +62,8 @@ class ConditionalDefault:
 class VaultReference:
     """Where Vault has a parameter's value: the key `secret` of the configuration names the secret, else it is `default`; a `file` is its path.
 
-    With `field` the value has that name in the secret, and none of the parameter's; such a secret is one whole: another one never fills its gaps.
+    With `field` the value has that name in the secret, and none of the parameter's; such a secret
+    is one whole: another one never fills its gaps.
     """
 
     secret: str
@@ -69,10 +76,11 @@ class VaultReference:
 class Parameter:
     """One parameter; `later` says what Towline cannot do yet where it is set, `trusted` that a pull request may not set it.
 
-    `read_by_others`: Piper's other steps read the name in `general`, where it is left to them unless the platform team has set it there.
-    `format`, where there is one, is what each text of it has to be: `host` for an entry of a list of hosts, `hosts` for a map of such lists.
-    Possible values of a list hold for each of its elements, `minimum` and `maximum` are for an integer; it is mandatory also where all of
-    `mandatory_if` hold, and never where one of `unless` is set.
+    `read_by_others`: Piper's other steps read the name in `general`, where it is left to them
+    unless the platform team has set it there. `format`, where there is one, is what each text of it
+    has to be: `host` for an entry of a list of hosts, `hosts` for a map of such lists. Possible
+    values of a list hold for each of its elements, `minimum` and `maximum` are for an integer; it
+    is mandatory also where all of `mandatory_if` hold, and never where one of `unless` is set.
     """
 
     name: str
@@ -99,14 +107,19 @@ class Parameter:
     @property
     def places(self) -> tuple[str, ...]:
         """The sections that it belongs into, as people say them; a secret belongs into none of a file."""
-        return tuple(place for scope, place in SECTIONS.items() if scope in self.scope and (not self.secret or scope == PARAMETERS))
+        return tuple(
+            place
+            for scope, place in SECTIONS.items()
+            if scope in self.scope and (not self.secret or scope == PARAMETERS)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
     """A Jenkins credential: the parameter `name` holds its id, `parameters` maps its parts to what they fill.
 
-    Parts are `username` and `password`, `text`, or `file` (its path; of an SSH key, too), by kind; plain files only for steps that another library runs.
+    Parts are `username` and `password`, `text`, or `file` (its path; of an SSH key, too), by kind;
+    plain files only for steps that another library runs.
     """
 
     name: str
@@ -128,8 +141,9 @@ class Rule:
 class StepSchema:
     """A step under its own name, with every parameter in the order of its metadata.
 
-    `library` marks a step that another library runs; `flags`: in this call, parameters that are no secrets may be given as flags.
-    `containers`, `sidecars` (Piper's shape) and `stashes` are for the context configuration only.
+    `library` marks a step that another library runs; `flags`: in this call, parameters that are no
+    secrets may be given as flags. `containers`, `sidecars` (Piper's shape) and `stashes` are for
+    the context configuration only.
     """
 
     name: str
@@ -151,17 +165,44 @@ class StepSchema:
 
     def find(self, name: str) -> Parameter | None:
         """The parameter that is called `name`, or has it as an alias; None where there is none."""
-        by_alias = (parameter for parameter in self.parameters if any(alias.name == name for alias in parameter.aliases))
-        return next((parameter for parameter in self.parameters if parameter.name == name), None) or next(by_alias, None)
+        by_alias = (
+            parameter
+            for parameter in self.parameters
+            if any(alias.name == name for alias in parameter.aliases)
+        )
+        return next(
+            (parameter for parameter in self.parameters if parameter.name == name), None
+        ) or next(by_alias, None)
 
     def over(self, name: str) -> Mapping[str, Parameter]:
         """By each of their names, the parameters that a map of `name`, a list of maps, may set anew: no login, nothing that only trusted layers set."""
-        closed = {name, *(entry.name for entry in self.credentials), *(key for entry in self.credentials for key in entry.parameters.values())}
-        own = [one for one in self.parameters if one.name not in closed and not one.secret and not one.trusted]
-        return {alias.name: one for one in own for alias in one.aliases} | {one.name: one for one in own}
+        closed = {
+            name,
+            *(entry.name for entry in self.credentials),
+            *(key for entry in self.credentials for key in entry.parameters.values()),
+        }
+        own = [
+            one
+            for one in self.parameters
+            if one.name not in closed and not one.secret and not one.trusted
+        ]
+        return {alias.name: one for one in own for alias in one.aliases} | {
+            one.name: one for one in own
+        }
 
 
-_STEP = {"name", "description", "aliases", "parameters", "credentials", "rules", "library", "containers", "sidecars", "stashes"}
+_STEP = {
+    "name",
+    "description",
+    "aliases",
+    "parameters",
+    "credentials",
+    "rules",
+    "library",
+    "containers",
+    "sidecars",
+    "stashes",
+}
 
 
 def parse(data: object, where: str) -> StepSchema:
@@ -172,7 +213,10 @@ def parse(data: object, where: str) -> StepSchema:
     if len(set(known)) < len(known):
         raise ConfigError("a parameter is described twice", where=where)
     for parameter in parameters:
-        conditions: tuple[Requirement | ConditionalDefault, ...] = (*parameter.mandatory_if, *parameter.conditions)
+        conditions: tuple[Requirement | ConditionalDefault, ...] = (
+            *parameter.mandatory_if,
+            *parameter.conditions,
+        )
         for name in (*(condition.parameter for condition in conditions), *parameter.unless):
             _one_of(name, known, f"parameter {parameter.name}: condition", where)
     return StepSchema(
@@ -180,7 +224,9 @@ def parse(data: object, where: str) -> StepSchema:
         description=record["description"],
         aliases=tuple(record.get("aliases") or ()),
         parameters=parameters,
-        credentials=tuple(_credential(entry, known, where) for entry in record.get("credentials") or []),
+        credentials=tuple(
+            _credential(entry, known, where) for entry in record.get("credentials") or []
+        ),
         rules=tuple(_rule(entry, known, where) for entry in record.get("rules") or []),
         library=record.get("library", False),
         containers=tuple(_container(entry, where) for entry in record.get("containers") or []),
@@ -189,8 +235,30 @@ def parse(data: object, where: str) -> StepSchema:
     )
 
 
-_PLAIN = {"name", "type", "description", "default", "minimum", "maximum", "mandatory", "secret", "trusted", "later", "format"}
-_DERIVED = {"scope", "aliases", "sources", "conditions", "vault", "possibleValues", "mandatoryIf", "unless", "readByOthers"}
+_PLAIN = {
+    "name",
+    "type",
+    "description",
+    "default",
+    "minimum",
+    "maximum",
+    "mandatory",
+    "secret",
+    "trusted",
+    "later",
+    "format",
+}
+_DERIVED = {
+    "scope",
+    "aliases",
+    "sources",
+    "conditions",
+    "vault",
+    "possibleValues",
+    "mandatoryIf",
+    "unless",
+    "readByOthers",
+}
 
 
 def _parameter(data: object, where: str) -> Parameter:
@@ -222,22 +290,38 @@ def _alias(data: object, owner: str, where: str) -> Alias:
 
 
 def _source(data: object, where: str) -> Source:
-    record = _record(data, {"pipelineEnvironment", "over"}, where, required=("pipelineEnvironment",))
-    return Source(pipeline_environment=record["pipelineEnvironment"], over=_one_of(record.get("over", ""), ("", GENERAL), "over", where))
+    record = _record(
+        data, {"pipelineEnvironment", "over"}, where, required=("pipelineEnvironment",)
+    )
+    return Source(
+        pipeline_environment=record["pipelineEnvironment"],
+        over=_one_of(record.get("over", ""), ("", GENERAL), "over", where),
+    )
 
 
 def _conditional(data: object, where: str) -> ConditionalDefault:
-    record = _record(data, {"parameter", "value", "default"}, where, required=("parameter", "value"))
-    return ConditionalDefault(parameter=record["parameter"], value=as_text(record["value"]), default=record.get("default"))
+    record = _record(
+        data, {"parameter", "value", "default"}, where, required=("parameter", "value")
+    )
+    return ConditionalDefault(
+        parameter=record["parameter"], value=as_text(record["value"]), default=record.get("default")
+    )
 
 
 def _requirement(data: object, where: str) -> Requirement:
     record = _record(data, {"name", "value", "notEmpty"}, where, required=("name",))
     if ("value" in record) == (record.get("notEmpty") is True):
-        raise ConfigError(f"mandatoryIf of {record['name']!r} needs a value, or notEmpty: true", where=where)
+        raise ConfigError(
+            f"mandatoryIf of {record['name']!r} needs a value, or notEmpty: true", where=where
+        )
     values = record.get("value", [])
-    return Requirement(parameter=record["name"], values=tuple(as_text(value) for value in (values if isinstance(values, list) else [values])),
-                       not_empty=record.get("notEmpty", False))
+    return Requirement(
+        parameter=record["name"],
+        values=tuple(
+            as_text(value) for value in (values if isinstance(values, list) else [values])
+        ),
+        not_empty=record.get("notEmpty", False),
+    )
 
 
 def _vault(data: object, where: str) -> VaultReference:
@@ -246,19 +330,42 @@ def _vault(data: object, where: str) -> VaultReference:
 
 
 def _credential(data: object, known: tuple[str, ...], where: str) -> Credential:
-    record = _record(data, {"name", "kind", "parameters"}, where, required=("name", "kind", "parameters"))
+    record = _record(
+        data, {"name", "kind", "parameters"}, where, required=("name", "kind", "parameters")
+    )
     for name in (record["name"], *record["parameters"].values()):
         _one_of(name, known, "a credential's parameter", where)
-    return Credential(name=record["name"], kind=_one_of(record["kind"], CREDENTIAL_KINDS, "a credential's kind", where), parameters=record["parameters"])
+    return Credential(
+        name=record["name"],
+        kind=_one_of(record["kind"], CREDENTIAL_KINDS, "a credential's kind", where),
+        parameters=record["parameters"],
+    )
 
 
 def _rule(data: object, known: tuple[str, ...], where: str) -> Rule:
     record = _record(data, {"oneOf", "optional", "message"}, where, required=("oneOf",))
-    groups = tuple(tuple(_one_of(name, known, "a rule's parameter", where) for name in group) for group in record["oneOf"])
-    return Rule(one_of=groups, optional=record.get("optional", False), message=record.get("message", ""))
+    groups = tuple(
+        tuple(_one_of(name, known, "a rule's parameter", where) for name in group)
+        for group in record["oneOf"]
+    )
+    return Rule(
+        one_of=groups, optional=record.get("optional", False), message=record.get("message", "")
+    )
 
 
-_CONTAINER = {"name", "image", "command", "shell", "workingDir", "env", "options", "imagePullPolicy", "volumeMounts", "conditions", "readyCommand"}
+_CONTAINER = {
+    "name",
+    "image",
+    "command",
+    "shell",
+    "workingDir",
+    "env",
+    "options",
+    "imagePullPolicy",
+    "volumeMounts",
+    "conditions",
+    "readyCommand",
+}
 
 
 def _container(data: object, where: str) -> Mapping[str, Any]:
@@ -266,18 +373,26 @@ def _container(data: object, where: str) -> Mapping[str, Any]:
 
 
 def _scope(record: Mapping[str, Any], owner: str, where: str) -> tuple[str, ...]:
-    return tuple(_one_of(entry, SCOPES, f"{owner}: scope", where) for entry in record.get("scope") or ())
+    return tuple(
+        _one_of(entry, SCOPES, f"{owner}: scope", where) for entry in record.get("scope") or ()
+    )
 
 
-def _record(data: object, keys: set[str], where: str, required: tuple[str, ...] = ("name", "description")) -> dict[str, Any]:
+def _record(
+    data: object, keys: set[str], where: str, required: tuple[str, ...] = ("name", "description")
+) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError("step metadata must be a map of known keys", where=where)
     for key in data:
         if key not in keys:
-            raise ConfigError(f"step metadata has an unknown key {key!r}", where=where, hint=nearest(key, keys))
+            raise ConfigError(
+                f"step metadata has an unknown key {key!r}", where=where, hint=nearest(key, keys)
+            )
     for key in required:
         if data.get(key) in (None, "", [], {}):
-            raise ConfigError(f"step metadata lacks {key!r} beside {', '.join(data) or 'nothing'}", where=where)
+            raise ConfigError(
+                f"step metadata lacks {key!r} beside {', '.join(data) or 'nothing'}", where=where
+            )
     return data
 
 

@@ -18,13 +18,20 @@ _T = TypeVar("_T")
 class Settings:
     """A step's checked parameters; each accessor is for one type, and an unset parameter is its type's empty value."""
 
-    def __init__(self, schema: StepSchema, settings: Mapping[str, Setting], layers: Sequence[Layer], unknown: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        schema: StepSchema,
+        settings: Mapping[str, Setting],
+        layers: Sequence[Layer],
+        unknown: Iterable[str] = (),
+    ) -> None:
         self._schema = schema
         self._settings = settings
         self._secrets, self._claimed = _secrets(schema, layers, settings)
         self._called: Mapping[str, str] = {}
         self.notes: tuple[str, ...] = ()  # what is as it should be, but may surprise
-        self.warnings = tuple(dict.fromkeys((*unknown, *_deprecated(schema, layers))))  # each once, a line for people
+        # each once, a line for people
+        self.warnings = tuple(dict.fromkeys((*unknown, *_deprecated(schema, layers))))
 
     def text(self, name: str) -> str:
         """The value of a string parameter."""
@@ -57,23 +64,42 @@ class Settings:
     def each(self, name: str, *, unchecked: bool = False) -> tuple[Settings, ...]:
         """These settings once for every map of the parameter `name`, whose keys stand over the other parameters; themselves where it has none.
 
-        Raises ConfigError with every fault at once: a key that is no parameter, or one of those that hold a secret or a rule of the platform team;
-        `unchecked`, for the former alone.
+        Raises ConfigError with every fault at once: a key that is no parameter, or one of those
+        that hold a secret or a rule of the platform team; `unchecked`, for the former alone.
         """
-        return tuple(self._over(name, number, values, unchecked=unchecked) for number, values in enumerate(self.maps(name))) or (self,)
+        return tuple(
+            self._over(name, number, values, unchecked=unchecked)
+            for number, values in enumerate(self.maps(name))
+        ) or (self,)
 
-    def _over(self, name: str, number: int, values: Mapping[str, object], *, unchecked: bool) -> Settings:
+    def _over(
+        self, name: str, number: int, values: Mapping[str, object], *, unchecked: bool
+    ) -> Settings:
         place = f"{self.origin(name)}, {name}[{number}]"
         own = self._schema.over(name)
         changed = {key: setting for key, setting in self._settings.items() if key != name}
         for key, value in values.items():
             parameter = own.get(key)
             if parameter is None:
-                raise ConfigError(f"{key!r} cannot be set for one of {name}", where=place, hint=nearest(key, dict.fromkeys(one.name for one in own.values())))
+                raise ConfigError(
+                    f"{key!r} cannot be set for one of {name}",
+                    where=place,
+                    hint=nearest(key, dict.fromkeys(one.name for one in own.values())),
+                )
             if value is not None:
                 before = self._chain(parameter.name)
-                changed[parameter.name] = Setting(value=prune(value), origin=place, layer=name, trusted=self.trusted(name), overridden=before)
-        return Settings(self._schema, changed, ()) if unchecked else checked_settings(self._schema, (), settled=changed)
+                changed[parameter.name] = Setting(
+                    value=prune(value),
+                    origin=place,
+                    layer=name,
+                    trusted=self.trusted(name),
+                    overridden=before,
+                )
+        return (
+            Settings(self._schema, changed, ())
+            if unchecked
+            else checked_settings(self._schema, (), settled=changed)
+        )
 
     def origin(self, name: str) -> str:
         """Where the value stands: file:line, key of the pipeline environment, variable, call, flag; of a default how to set it; empty where there is none."""
@@ -81,7 +107,14 @@ class Settings:
         if name not in self._settings:
             return ""
         setting = self._settings[name]
-        return setting.origin if setting.layer != DEFAULT else f"the default of {name}, since nothing sets it ({how_to_set(self._schema, parameter)})"
+        return (
+            setting.origin
+            if setting.layer != DEFAULT
+            else (
+                f"the default of {name}, since nothing sets it"
+                f" ({how_to_set(self._schema, parameter)})"
+            )
+        )
 
     def how_to_set(self, name: str) -> str:
         """Every way in which the parameter can get its value, for hints."""
@@ -108,11 +141,17 @@ class Settings:
 
     def given_in(self, layer: str, name: str) -> tuple[str, ...]:
         """Every text that the layer called `layer` has for the parameter."""
-        return tuple(one.value for one in self._chain(name) if one.layer == layer and isinstance(one.value, str))
+        return tuple(
+            one.value
+            for one in self._chain(name)
+            if one.layer == layer and isinstance(one.value, str)
+        )
 
     def trusted_texts(self, name: str) -> tuple[str, ...]:
         """Every text that a trusted layer has for the parameter, also one that another stands over."""
-        return tuple(one.value for one in self._chain(name) if one.trusted and isinstance(one.value, str))
+        return tuple(
+            one.value for one in self._chain(name) if one.trusted and isinstance(one.value, str)
+        )
 
     def layer(self, name: str) -> str:
         """The layer that the value stands in; empty where there is none."""
@@ -149,7 +188,9 @@ class Settings:
 
     def credential_ids(self, name: str) -> tuple[str, ...]:
         """The ids of Jenkins credentials that the settings name for the parameter."""
-        entries = [entry.name for entry in self._schema.credentials if name in entry.parameters.values()]
+        entries = [
+            entry.name for entry in self._schema.credentials if name in entry.parameters.values()
+        ]
         return tuple(self.text(entry) for entry in entries if self.given(entry))
 
     def _chain(self, name: str) -> tuple[Setting, ...]:
@@ -159,19 +200,35 @@ class Settings:
         return (*setting.overridden, setting) if setting else ()
 
     def translated(
-        self, schema: StepSchema, names: Mapping[str, str], more: Mapping[str, object], made: Mapping[str, str]
+        self,
+        schema: StepSchema,
+        names: Mapping[str, str],
+        more: Mapping[str, object],
+        made: Mapping[str, str],
     ) -> Settings:
         """These settings for the step that does the same by other names: `names` maps its parameters to ours, `more` holds what only it has.
 
-        `made` says of which of ours a value of `more` is made: it stands in the same place, and over what that stands over.
+        `made` says of which of ours a value of `more` is made: it stands in the same place, and
+        over what that stands over.
         """
-        defaults = {parameter.name: parameter.default for parameter in schema.parameters if parameter.default is not None}
-        settings = {name: Setting(value=value, origin=DEFAULT, layer=DEFAULT, trusted=True) for name, value in defaults.items()}
+        defaults = {
+            parameter.name: parameter.default
+            for parameter in schema.parameters
+            if parameter.default is not None
+        }
+        settings = {
+            name: Setting(value=value, origin=DEFAULT, layer=DEFAULT, trusted=True)
+            for name, value in defaults.items()
+        }
         for name, value in more.items():
             chain = self._chain(made[name]) if name in made else ()
             origin = chain[-1].origin if chain else self._schema.name
-            settings[name] = Setting(value=value, origin=origin, layer=self._schema.name, trusted=False, overridden=chain)
-        settings |= {new: self._settings[old] for new, old in names.items() if old in self._settings}
+            settings[name] = Setting(
+                value=value, origin=origin, layer=self._schema.name, trusted=False, overridden=chain
+            )
+        settings |= {
+            new: self._settings[old] for new, old in names.items() if old in self._settings
+        }
         found = Settings(schema, settings, ())
         found._called = {**names, **made}
         return found
@@ -185,21 +242,33 @@ class Settings:
         return self._claimed
 
     def _parameter(self, name: str) -> Parameter:
-        parameter = next((parameter for parameter in self._schema.parameters if parameter.name == name), None)
+        parameter = next(
+            (parameter for parameter in self._schema.parameters if parameter.name == name), None
+        )
         if parameter is None:
             raise KeyError(f"{self._schema.name} has no parameter {name}")
         return parameter
 
     def _get(self, name: str, kind: type[_T]) -> _T:
-        value = self._settings[name].value if name in self._settings else ZERO[self._parameter(name).type]
+        value = (
+            self._settings[name].value
+            if name in self._settings
+            else ZERO[self._parameter(name).type]
+        )
         assert isinstance(value, kind), f"{name} is no {kind.__name__}"
         return value
 
 
-def checked_settings(schema: StepSchema, layers: Sequence[Layer], unknown: Sequence[str] = (), settled: Mapping[str, Setting] | None = None) -> Settings:
+def checked_settings(
+    schema: StepSchema,
+    layers: Sequence[Layer],
+    unknown: Sequence[str] = (),
+    settled: Mapping[str, Setting] | None = None,
+) -> Settings:
     """The settings that layers come to, weakest first (`settled` where more than folding decides); raises ConfigError with every fault at once.
 
-    Where nothing but a login lacks something, that is a CredentialError. `unknown` are keys that do not count.
+    Where nothing but a login lacks something, that is a CredentialError. `unknown` are keys that do
+    not count.
     """
     settings, faults = checked(schema, layers, fold(layers) if settled is None else settled)
     if faults:
@@ -207,14 +276,22 @@ def checked_settings(schema: StepSchema, layers: Sequence[Layer], unknown: Seque
     return Settings(schema, settings, layers, unknown)
 
 
-def _report(schema: StepSchema, faults: Sequence[Fault], unknown: Sequence[str]) -> ConfigError | CredentialError:
+def _report(
+    schema: StepSchema, faults: Sequence[Fault], unknown: Sequence[str]
+) -> ConfigError | CredentialError:
     """All faults as one; a key that does not count may be why something is missing, so the hint tells of it."""
     kind = CredentialError if all(fault.credential for fault in faults) else ConfigError
     if len(faults) == 1:
-        return kind(faults[0].what, where=faults[0].where, hint="; ".join((faults[0].hint, *unknown)))
+        return kind(
+            faults[0].what, where=faults[0].where, hint="; ".join((faults[0].hint, *unknown))
+        )
     lines = "\n".join(f"  {fault}" for fault in faults)
     hint = "; ".join(("correct each of them", *unknown))
-    return kind(f"the settings of {schema.name} have {len(faults)} faults:\n{lines}", where=faults[0].where, hint=hint)
+    return kind(
+        f"the settings of {schema.name} have {len(faults)} faults:\n{lines}",
+        where=faults[0].where,
+        hint=hint,
+    )
 
 
 def _deprecated(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[str]:
@@ -222,7 +299,10 @@ def _deprecated(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[str]:
         old = {alias.name for alias in parameter.aliases if alias.deprecated}
         for layer in layers:
             if layer.aliases.get(parameter.name) in old:
-                yield f"{layer.origin(parameter.name)}: {layer.aliases[parameter.name]} is deprecated, write {parameter.name}"
+                yield (
+                    f"{layer.origin(parameter.name)}: {layer.aliases[parameter.name]} is"
+                    f" deprecated, write {parameter.name}"
+                )
 
 
 def _secrets(
@@ -231,7 +311,10 @@ def _secrets(
     """Every text that a secret parameter has, in any layer and as a conditional default: what is a secret, and what is only called one."""
     found: dict[bool, set[str]] = {True: set(), False: set()}
     for name in (parameter.name for parameter in schema.parameters if parameter.secret):
-        values = [(layer.values.get(name), layer.trusted or layer.name == PIPELINE_ENVIRONMENT) for layer in layers]
+        values = [
+            (layer.values.get(name), layer.trusted or layer.name == PIPELINE_ENVIRONMENT)
+            for layer in layers
+        ]
         if setting := settings.get(name):
             values.append((setting.value, setting.trusted or setting.layer == PIPELINE_ENVIRONMENT))
         for value, real in values:

@@ -1,4 +1,7 @@
-"""Pure. A configuration file with faults of shape in it, as a document that lint can look into all the same."""
+"""Pure.
+
+A configuration file with faults of shape in it, as a document that lint can look into all the same.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +18,25 @@ _BEHIND = ("", "second document")  # no key of a configuration stands there
 _Path = tuple[str | int, ...]
 
 
-def shaped(name: str, located: Located, *, trusted: bool = False) -> tuple[Document, tuple[Finding, ...]]:
+def shaped(
+    name: str, located: Located, *, trusted: bool = False
+) -> tuple[Document, tuple[Finding, ...]]:
     """A file as a document that holds well-formed sections only, and a finding for each other one."""
     whole = Document(name=name, trusted=trusted, content={}, marks=located.marks)
     found: list[Finding] = []
     if located.unread:
         whole = replace(whole, marks={**located.marks, _BEHIND: located.unread})
         made = finding("second-document", whole, _BEHIND, message=UNREAD)
-        found.append(made if trusted else replace(made, level="warning"))  # Piper does not read it, and says nothing
+        # Piper does not read it, and says nothing
+        found.append(made if trusted else replace(made, level="warning"))
     content = dict(_map(located.value, whole, (), found))
     for section in _SECTIONS:
         inner = _map(content.get(section), whole, (section,), found)
-        content[section] = {key: _map(value, whole, (section, key), found) for key, value in inner.items()} if section != "general" else inner
+        content[section] = (
+            {key: _map(value, whole, (section, key), found) for key, value in inner.items()}
+            if section != "general"
+            else inner
+        )
     return replace(whole, content=content), tuple(found)
 
 
@@ -35,5 +45,14 @@ def _map(value: Any, document: Document, path: _Path, found: list[Finding]) -> M
         return value
     if value is not None:
         what = ".".join(map(str, path)) or "the configuration"
-        found.append(finding("not-a-map", document, path, message=f"{what} is {'a list' if isinstance(value, list) else 'a text'}, expected a map"))
+        found.append(
+            finding(
+                "not-a-map",
+                document,
+                path,
+                message=(
+                    f"{what} is {'a list' if isinstance(value, list) else 'a text'}, expected a map"
+                ),
+            )
+        )
     return {}

@@ -1,4 +1,8 @@
-"""Pure. Which known name was meant by one that nobody reads: a few letters away, and no name that other people's steps have."""
+"""Pure.
+
+Which known name was meant by one that nobody reads: a few letters away, and no name that other
+people's steps have.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +16,25 @@ from towline.suggest import close
 SECTIONS = ("general", "steps", "stages", "customDefaults", "hooks")
 _NEAR, _NEAR_STAGE, _NEAR_SECTION, _SHORTEST, _SLIPS = 0.85, 0.8, 0.7, 6, 2
 _ID = re.compile(r"ids?\Z", re.IGNORECASE)
-_THEIRS = frozenset({"target", "targetArchitectures"})  # parameters of Piper's mtaBuild and golangBuild, one letter away from one of ours
+# parameters of Piper's mtaBuild and golangBuild, one letter away from one of ours
+_THEIRS = frozenset({"target", "targetArchitectures"})
 
 
 def section_slip(key: str) -> str:
     """The section of a document that `key` is probably meant to be; empty if it is one, or rather a name of its own."""
-    return "" if key in SECTIONS or key.startswith(("x-", ".", "_")) else close(key, SECTIONS, cutoff=_NEAR_SECTION)
+    return (
+        ""
+        if key in SECTIONS or key.startswith(("x-", ".", "_"))
+        else close(key, SECTIONS, cutoff=_NEAR_SECTION)
+    )
 
 
 @lru_cache(maxsize=8192)
 def slip(name: str, known: frozenset[str], *, cutoff: float = _NEAR) -> str:
     """The known name that `name` is a slip of, a few letters away and no word more or less; empty where it is rather a name of its own."""
-    return close(name, (each for each in known if abs(len(each) - len(name)) <= _SLIPS), cutoff=cutoff)
+    return close(
+        name, (each for each in known if abs(len(each) - len(name)) <= _SLIPS), cutoff=cutoff
+    )
 
 
 def alike(name: str, known: Iterable[str]) -> list[str]:
@@ -75,8 +86,18 @@ def one_slip_away(name: str, known: Iterable[str]) -> list[str]:
 def _is_one(one: str, other: str) -> bool:
     if one == other:
         return True
-    start = next((at for at, (left, right) in enumerate(zip(one, other, strict=False)) if left != right), min(len(one), len(other)))
+    start = next(
+        (at for at, (left, right) in enumerate(zip(one, other, strict=False)) if left != right),
+        min(len(one), len(other)),
+    )
     one, other = one[start:], other[start:]
-    end = next((at for at, (left, right) in enumerate(zip(reversed(one), reversed(other), strict=False)) if left != right), min(len(one), len(other)))
+    end = next(
+        (
+            at
+            for at, (left, right) in enumerate(zip(reversed(one), reversed(other), strict=False))
+            if left != right
+        ),
+        min(len(one), len(other)),
+    )
     one, other = one[: len(one) - end], other[: len(other) - end]
     return max(len(one), len(other)) <= 1 or (len(one) == len(other) == 2 and one == other[::-1])

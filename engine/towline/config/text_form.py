@@ -1,4 +1,8 @@
-"""Pure. A list or map as the text of a flag or variable: JSON, or `a,b` and `k=v,k2=v2`, where brackets and quotes keep together what is in them."""
+"""Pure.
+
+A list or map as the text of a flag or variable: JSON, or `a,b` and `k=v,k2=v2`, where brackets and
+quotes keep together what is in them.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,15 @@ from typing import Any
 
 from towline.written import RepeatedKey, WrittenFloat, WrittenInteger, from_json, text_of
 
-_SHAPES: dict[str, tuple[str, type]] = {"list": ("[", list), "map": ("{", dict), "object": ("{", dict), "objects": ("[", list)}
+_SHAPES: dict[str, tuple[str, type]] = {
+    "list": ("[", list),
+    "map": ("{", dict),
+    "object": ("{", dict),
+    "objects": ("[", list),
+}
 _BRACKETS = re.compile(r"\[[^\[\]]*\]")
-_ADDRESS = re.compile(r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.%]*\]")  # an IPv6 address, as hosts have it
+# an IPv6 address, as hosts have it
+_ADDRESS = re.compile(r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.%]*\]")
 _PAIR = re.compile(r"((?:(?>\[[^\[\]]*\]|[^=]))*)=(.*)", re.DOTALL)
 _COMMA = "\0"  # stands for one in brackets: neither a flag nor a variable can hold this character
 
@@ -29,7 +39,8 @@ def typed(kind: str, text: object) -> object:
             return text
         if isinstance(data, shape):
             return data
-        if sign == "{" or data is not None or _is_flow(text.strip()):  # meant as JSON; to split it would make other texts of it
+        # meant as JSON; to split it would make other texts of it
+        if sign == "{" or data is not None or _is_flow(text.strip()):
             return text
     return _split(kind, text)
 
@@ -45,14 +56,19 @@ class GivenTwice(ValueError):
 def joined(kind: str, texts: Sequence[str]) -> object:
     """The texts of a flag that was given several times as one value: lists one after the other, all keys of maps; of other kinds the last text.
 
-    Raises GivenTwice for a key of a map that has two values: which of them is meant, nobody can tell.
+    Raises GivenTwice for a key of a map that has two values: which of them is meant, nobody can
+    tell.
     """
     values = [typed(kind, text) for text in texts]
     if all(isinstance(value, list) for value in values):
         return [item for value in values if isinstance(value, list) for item in value]
     if all(isinstance(value, dict) for value in values):
         return _all_keys(value for value in values if isinstance(value, dict))
-    return next((value for value in values if isinstance(value, str)), values[-1]) if kind in _SHAPES else values[-1]
+    return (
+        next((value for value in values if isinstance(value, str)), values[-1])
+        if kind in _SHAPES
+        else values[-1]
+    )
 
 
 def _all_keys(maps: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -66,7 +82,11 @@ def _all_keys(maps: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _written(value: Any) -> str:
     """A value by which it is told from others, `1.10` from `1.1`, and 1 from true."""
-    return text_of(value) if isinstance(value, WrittenInteger | WrittenFloat) else json.dumps(value, sort_keys=True)
+    return (
+        text_of(value)
+        if isinstance(value, WrittenInteger | WrittenFloat)
+        else json.dumps(value, sort_keys=True)
+    )
 
 
 def _json(text: str) -> Any:

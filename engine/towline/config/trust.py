@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from towline import allowed_hosts
-from towline.addressees import EACH, ENFORCEMENT, HOSTS, IDS, STRICT, WARN, Credential, Named, Place, Rules, Standing
+from towline.addressees import (
+    EACH,
+    ENFORCEMENT,
+    HOSTS,
+    IDS,
+    STRICT,
+    WARN,
+    Credential,
+    Named,
+    Place,
+    Rules,
+    Standing,
+)
 from towline.config.merge import CHANGED, PIPELINE_ENVIRONMENT
 from towline.config.settings import Settings
 from towline.errors import TowlineError
@@ -31,21 +43,31 @@ def rules_of(settings: Settings, standing: Callable[[], Standing]) -> Rules:
 def password_of(settings: Settings, user: str, password: str) -> Credential:
     """The login in the parameters `user` and `password` in words: never with the secret."""
     what = f"the password of user {settings.text(user)!r} ({settings.origin(password)})"
-    return Credential(what=what, names=_names(settings, password, user), record=settings.record(password))
+    return Credential(
+        what=what, names=_names(settings, password, user), record=settings.record(password)
+    )
 
 
 def secret_of(settings: Settings, name: str, what: str) -> Credential:
     """The secret in the parameter `name`, which is called `what`."""
-    return Credential(what=f"{what} ({settings.origin(name)})", names=_names(settings, name), record=settings.record(name))
+    return Credential(
+        what=f"{what} ({settings.origin(name)})",
+        names=_names(settings, name),
+        record=settings.record(name),
+    )
 
 
 def _names(settings: Settings, *parameters: str) -> tuple[str, ...]:
     """What `credentials` may call it: the ids of the Jenkins credentials that it comes from, or is to come from, and its parameters."""
-    if settings.given(parameters[0]):  # what the configuration names may be another one: the agent's own value keeps it from being bound
+    # what the configuration names may be another one: the agent's own value keeps it from being
+    # bound
+    if settings.given(parameters[0]):
         ids = [settings.bound(name) for name in parameters]
     else:
         ids = [one for name in parameters for one in settings.credential_ids(name)]
-    return tuple(dict.fromkeys([*filter(None, ids), *(settings.called(name) for name in parameters)]))
+    return tuple(
+        dict.fromkeys([*filter(None, ids), *(settings.called(name) for name in parameters)])
+    )
 
 
 def named_by(settings: Settings, name: str, parse: Parse, *, password: str = "") -> Named:
@@ -54,9 +76,15 @@ def named_by(settings: Settings, name: str, parse: Parse, *, password: str = "")
     return Named(
         origin=settings.origin(name),
         trusted=_places(settings.trusted_texts(name), parse),
-        record=_places(settings.given_in(PIPELINE_ENVIRONMENT, name), parse) if inside else frozenset(),
+        record=(
+            _places(settings.given_in(PIPELINE_ENVIRONMENT, name), parse) if inside else frozenset()
+        ),
         changed=settings.stands_in(CHANGED, name),
-        call=f"--{settings.called(name)} in the call, or PIPER_{settings.called(name)}" if settings.flags else "",
+        call=(
+            f"--{settings.called(name)} in the call, or PIPER_{settings.called(name)}"
+            if settings.flags
+            else ""
+        ),
     )
 
 

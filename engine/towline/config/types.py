@@ -1,4 +1,7 @@
-"""Pure. A value as its parameter's type has it: nothing is lost or invented on the way (facts 1.6)."""
+"""Pure.
+
+A value as its parameter's type has it: nothing is lost or invented on the way (facts 1.6).
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,27 @@ from typing import Any
 from towline.written import WrittenDate, WrittenFloat, WrittenInteger, spelling, text_of
 
 EMPTY: tuple[object, ...] = (None, "", [], {})
-ZERO: Mapping[str, object] = {"string": "", "boolean": False, "integer": 0, "list": [], "map": {}, "object": {}, "objects": []}
-EXPECTED = {"string": "text", "boolean": "true or false", "integer": "a whole number", "list": "a list of texts", "map": "a map of texts",
-            "object": "a map", "objects": "a list of maps"}
-_EXACT = 2.0**53  # from here on a float is no longer every whole number: one with more digits was rounded when it was read
+ZERO: Mapping[str, object] = {
+    "string": "",
+    "boolean": False,
+    "integer": 0,
+    "list": [],
+    "map": {},
+    "object": {},
+    "objects": [],
+}
+EXPECTED = {
+    "string": "text",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "list": "a list of texts",
+    "map": "a map of texts",
+    "object": "a map",
+    "objects": "a list of maps",
+}
+# from here on a float is no longer every whole number: one with more digits was rounded when it was
+# read
+_EXACT = 2.0**53
 HOW_TO_WRITE = {
     "string": "write one text, in quotes",
     "boolean": "write true or false",
@@ -32,7 +52,11 @@ def coerce(value: Any, kind: str) -> object:
         return {key: _text(item) for key, item in value.items()}
     if kind == "object" and isinstance(value, dict):
         return value
-    if kind == "objects" and isinstance(value, list) and all(isinstance(item, dict) for item in value):
+    if (
+        kind == "objects"
+        and isinstance(value, list)
+        and all(isinstance(item, dict) for item in value)
+    ):
         return value
     if kind in _SCALARS:
         return _SCALARS[kind](value)
@@ -41,7 +65,13 @@ def coerce(value: Any, kind: str) -> object:
 
 def respelled(value: Any, kind: str) -> Iterator[tuple[str, str, str]]:
     """Every number or date where the kind of value wants a text, which other readers spell otherwise: as written, and as they do."""
-    inner = value.values() if kind == "map" and isinstance(value, dict) else value if kind == "list" and isinstance(value, list) else ()
+    inner = (
+        value.values()
+        if kind == "map" and isinstance(value, dict)
+        else value
+        if kind == "list" and isinstance(value, list)
+        else ()
+    )
     for each in inner if kind in ("list", "map") else [value] if kind == "string" else []:
         if isinstance(each, WrittenFloat | WrittenInteger):
             yield text_of(each), "a number", spelling(each)
@@ -85,4 +115,3 @@ def _integer(value: object) -> int:
 
 
 _SCALARS = {"string": _text, "boolean": _boolean, "integer": _integer}
-

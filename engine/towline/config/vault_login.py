@@ -1,14 +1,27 @@
-"""Pure. The login for Vault that a step's settings choose, and whether the project may choose it.
+"""Pure.
 
-A login by JWT or Kubernetes is who the build is for Vault anyway; which role it takes there, at which mount of which namespace, decides what it may read
-and which server checks it. So the project chooses that as it chooses paths: by a pattern of trusted layers, or on the productive branch if they name none.
+The login for Vault that a step's settings choose, and whether the project may choose it.
+
+A login by JWT or Kubernetes is who the build is for Vault anyway; which role it takes there, at
+which mount of which namespace, decides what it may read and which server checks it. So the project
+chooses that as it chooses paths: by a pattern of trusted layers, or on the productive branch if
+they name none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from towline.addressees import Credential, Refused, Rules, Word, allow_line, or_warn, project_word, why_unheard
+from towline.addressees import (
+    Credential,
+    Refused,
+    Rules,
+    Word,
+    allow_line,
+    or_warn,
+    project_word,
+    why_unheard,
+)
 from towline.config.catalog import AUTH_METHOD, AUTH_ROLE, VAULT_CREDENTIALS
 from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, Refusal
@@ -29,8 +42,17 @@ from towline.vault.logins import (
     ways,
 )
 
-NAMESPACE, PATHS, MOUNT, ROLES, AUDIENCE = "vaultNamespace", "vaultPaths", "vaultAuthMount", "vaultAuthRoles", "vaultAuthAudience"
-_KEPT = "what a service account shows opens its cluster as well, and goes only where a trusted layer says"
+NAMESPACE, PATHS, MOUNT, ROLES, AUDIENCE = (
+    "vaultNamespace",
+    "vaultPaths",
+    "vaultAuthMount",
+    "vaultAuthRoles",
+    "vaultAuthAudience",
+)
+_KEPT = (
+    "what a service account shows opens its cluster as well, and goes only where a trusted layer"
+    " says"
+)
 
 
 def login_of(settings: Settings, there: Collection[str]) -> VaultLogin | None:
@@ -43,11 +65,18 @@ def login_of(settings: Settings, there: Collection[str]) -> VaultLogin | None:
     if found is None:
         return None
     if found.method == KUBERNETES and not role:
-        raise ConfigError(f"a login of Kubernetes for Vault needs {AUTH_ROLE}", where=settings.origin(AUTH_METHOD),
-                          hint=f"set {AUTH_ROLE} to the role in Vault")
+        raise ConfigError(
+            f"a login of Kubernetes for Vault needs {AUTH_ROLE}",
+            where=settings.origin(AUTH_METHOD),
+            hint=f"set {AUTH_ROLE} to the role in Vault",
+        )
     return VaultLogin(
-        method=found.method, source=found.source, origin=" and ".join(found.source), role=role if found.method in (JWT, KUBERNETES) else "",
-        mount=clean(settings.text(MOUNT), settings.origin(MOUNT)) or METHODS[found.method].mount, namespace=settings.text(NAMESPACE).strip("/"),
+        method=found.method,
+        source=found.source,
+        origin=" and ".join(found.source),
+        role=role if found.method in (JWT, KUBERNETES) else "",
+        mount=clean(settings.text(MOUNT), settings.origin(MOUNT)) or METHODS[found.method].mount,
+        namespace=settings.text(NAMESPACE).strip("/"),
         pods=found.method == KUBERNETES or (JWT_FILE in found.source and PODS_FILE in there),
     )
 
@@ -56,10 +85,20 @@ def lacking(settings: Settings, there: Collection[str]) -> str:
     """Why there is no login, for a note, empty where nobody has begun one; raises CredentialError where the settings want one."""
     method = settings.text(AUTH_METHOD)
     if method:
-        raise CredentialError(f"the login for Vault ({AUTH_METHOD}: {method}) is not there", where=settings.origin(AUTH_METHOD),
-                              hint=f"it takes {ways(method)}{_ids(method)}; or skipVault: true where the step takes its values from elsewhere")
+        raise CredentialError(
+            f"the login for Vault ({AUTH_METHOD}: {method}) is not there",
+            where=settings.origin(AUTH_METHOD),
+            hint=(
+                f"it takes {ways(method)}{_ids(method)}; or skipVault: true where the step takes"
+                " its values from elsewhere"
+            ),
+        )
     held, others = half(there)
-    return f"Vault is not asked: {', '.join(held)} is set and {', '.join(others)} is not" if held else ""
+    return (
+        f"Vault is not asked: {', '.join(held)} is set and {', '.join(others)} is not"
+        if held
+        else ""
+    )
 
 
 def _ids(method: str) -> str:
@@ -77,27 +116,51 @@ def credential_of(login: VaultLogin, bound: Mapping[str, str]) -> Credential:
     """The login in words, with the names that `credentials` may have for it; `bound` says which Jenkins credentials variables come from."""
     ids = [bound[name] for name in login.source if name in bound]
     own = [name for name in login.source if name in VARIABLES] or [JWT_VARIABLE]
-    return Credential(what=f"the login for Vault ({login.source[0]})", names=tuple(dict.fromkeys([*ids, *own, *VARIABLES])),
-                      kept=_KEPT if login.pods else "")
+    return Credential(
+        what=f"the login for Vault ({login.source[0]})",
+        names=tuple(dict.fromkeys([*ids, *own, *VARIABLES])),
+        kept=_KEPT if login.pods else "",
+    )
 
 
 def role_word(rules: Rules, settings: Settings, login: VaultLogin) -> Word | None:
-    """By whose word the project chooses the role of a login, with mount and namespace; None where it does not. Raises CredentialError, ConfigError."""
+    """By whose word the project chooses the role of a login, with mount and namespace; None where it does not.
+
+    Raises CredentialError, ConfigError.
+    """
     if login.method not in (JWT, KUBERNETES):
         return None
-    chosen = [name for name in (AUTH_ROLE, MOUNT, NAMESPACE, AUTH_METHOD) if _own_choice(settings, name, login)]
+    chosen = [
+        name
+        for name in (AUTH_ROLE, MOUNT, NAMESPACE, AUTH_METHOD)
+        if _own_choice(settings, name, login)
+    ]
     if not chosen:
         return None
     role, origin, patterns = role_of(login), settings.origin(chosen[0]), settings.texts(ROLES)
     if any(change.match(pattern, [role]) for pattern in patterns):
         return Word(by=f"{ROLES} of a trusted layer")
     named = [f"{name}: {text}" for name in chosen for text in settings.trusted_texts(name)]
-    if not patterns and not named and (said := project_word(rules, origin, f"Vault is to give the role {role}")):
+    if (
+        not patterns
+        and not named
+        and (said := project_word(rules, origin, f"Vault is to give the role {role}"))
+    ):
         return said
-    others = f"{ROLES} has {', '.join(patterns)}" if patterns else f"trusted layers have {', '.join(named)}" if named else ""
-    raise Refused(f"Vault is not asked for the role {role}, which nothing names but {origin}", where=origin,
-                  why=others or why_unheard(rules),
-                  hint=f"allow it by {allow_line(ROLES, role, beside=patterns)}, or set skipVault", allow=(ROLES, role, ""))
+    others = (
+        f"{ROLES} has {', '.join(patterns)}"
+        if patterns
+        else f"trusted layers have {', '.join(named)}"
+        if named
+        else ""
+    )
+    raise Refused(
+        f"Vault is not asked for the role {role}, which nothing names but {origin}",
+        where=origin,
+        why=others or why_unheard(rules),
+        hint=f"allow it by {allow_line(ROLES, role, beside=patterns)}, or set skipVault",
+        allow=(ROLES, role, ""),
+    )
 
 
 def _own_choice(settings: Settings, name: str, login: VaultLogin) -> bool:
@@ -111,27 +174,48 @@ def _whole(name: str, text: str) -> str:
     return text.strip("/") if name in (MOUNT, NAMESPACE) else text
 
 
-def namespace_word(rules: Rules, settings: Settings, login: VaultLogin, paths: Sequence[str]) -> Word | None:
+def namespace_word(
+    rules: Rules, settings: Settings, login: VaultLogin, paths: Sequence[str]
+) -> Word | None:
     """By whose word the project chooses the namespace of a token or an AppRole, in which `paths` are read; None where it does not.
 
-    The server takes a namespace for the beginning of each path, and a token may be good in those below its own. Raises CredentialError, ConfigError.
+    The server takes a namespace for the beginning of each path, and a token may be good in those
+    below its own. Raises CredentialError, ConfigError.
     """
     named, space = settings.trusted_texts(NAMESPACE), login.namespace
     if login.method in (JWT, KUBERNETES) or not _own_choice(settings, NAMESPACE, login):
         return None
     origin, patterns = settings.origin(NAMESPACE), settings.texts(PATHS)
-    if space and patterns and all(any(change.match(pattern, [f"{space}/{path}"]) for pattern in patterns) for path in paths):
+    if (
+        space
+        and patterns
+        and all(
+            any(change.match(pattern, [f"{space}/{path}"]) for pattern in patterns)
+            for path in paths
+        )
+    ):
         return Word(by=f"{PATHS} of a trusted layer")
     if not named and (said := project_word(rules, origin, f"Vault is asked in namespace {space}")):
         return said
     why = f"trusted layers have {', '.join(named)}" if named else why_unheard(rules)
     if not space:
-        raise Refusal(f"Vault is not asked in its root namespace, which nothing names but {origin}: {why}", where=origin,
-                              hint=f"leave {NAMESPACE} out there, or set skipVault")
-    return or_warn(rules, Refused(
-        f"Vault is not asked in namespace {space}, which nothing names but {origin}", where=origin, why=why,
-        hint=f"allow it by {allow_line(PATHS, f'{space}/**', beside=patterns)}, or set skipVault", allow=(PATHS, f"{space}/**", ""),
-    ))
+        raise Refusal(
+            f"Vault is not asked in its root namespace, which nothing names but {origin}: {why}",
+            where=origin,
+            hint=f"leave {NAMESPACE} out there, or set skipVault",
+        )
+    return or_warn(
+        rules,
+        Refused(
+            f"Vault is not asked in namespace {space}, which nothing names but {origin}",
+            where=origin,
+            why=why,
+            hint=(
+                f"allow it by {allow_line(PATHS, f'{space}/**', beside=patterns)}, or set skipVault"
+            ),
+            allow=(PATHS, f"{space}/**", ""),
+        ),
+    )
 
 
 def role_of(login: VaultLogin) -> str:
@@ -143,5 +227,9 @@ def clean(path: str, origin: str) -> str:
     """The path without empty parts; raises ConfigError for one that climbs, or that no URL should hold."""
     parts = [part for part in path.split("/") if part]
     if any(part in (".", "..") for part in parts) or not path.isprintable():
-        raise ConfigError(f"{path!r} is no path in Vault", where=origin, hint="write the path as Vault lists it, without . and ..")
+        raise ConfigError(
+            f"{path!r} is no path in Vault",
+            where=origin,
+            hint="write the path as Vault lists it, without . and ..",
+        )
     return "/".join(parts)

@@ -13,7 +13,18 @@ from towline.process import find
 
 _USERNAME, _PASSWORD = "TOWLINE_GIT_USERNAME", "TOWLINE_GIT_PASSWORD"
 _HELPER = f"""!f() {{ if test "$1" = get; then printf 'username=%s\\npassword=%s\\n' "${_USERNAME}" "${_PASSWORD}"; fi; }}; f"""
-_SSH = ("-F", "/dev/null", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=60", "-o", "ServerAliveInterval=20")
+_SSH = (
+    "-F",
+    "/dev/null",
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    "StrictHostKeyChecking=yes",
+    "-o",
+    "ConnectTimeout=60",
+    "-o",
+    "ServerAliveInterval=20",
+)
 
 
 def settings(remote: Remote) -> str:
@@ -47,27 +58,50 @@ def _login(remote: Remote) -> dict[str, str]:
     if not login:
         return {}
     header = f"Bearer {login.password}" if remote.bearer else f"Basic {_basic(remote)}"
-    sent = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"http.{remote.origin}/.extraHeader", "GIT_CONFIG_VALUE_0": f"Authorization: {header}"}
+    sent = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{remote.origin}/.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: {header}",
+    }
     return sent if remote.bearer else {_USERNAME: login.username, _PASSWORD: login.password, **sent}
 
 
 def _basic(remote: Remote) -> str:
     assert remote.login
-    return base64.b64encode(f"{remote.login.username}:{remote.login.password}".encode("utf-8", "surrogateescape")).decode()
+    return base64.b64encode(
+        f"{remote.login.username}:{remote.login.password}".encode("utf-8", "surrogateescape")
+    ).decode()
 
 
 def _ssh(remote: Remote, folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """How git calls ssh: with the configured key and no other, else with what the agent has; never a question, never an unknown host."""
     program = find("ssh", environ)
     if not program:
-        raise MachineError("there is no ssh program on PATH", hint="install an OpenSSH client on the agent, or use an https URL")
+        raise MachineError(
+            "there is no ssh program on PATH",
+            hint="install an OpenSSH client on the agent, or use an https URL",
+        )
     words, key = [program, *_SSH], remote.key
     if key and key.private:
-        words += ["-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-i", str(_file(folder / "key", key.private))]
+        words += [
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "IdentityAgent=none",
+            "-i",
+            str(_file(folder / "key", key.private)),
+        ]
     if key and key.known_hosts:
-        words += ["-o", f'UserKnownHostsFile="{_file(folder / "known_hosts", _lines(key.known_hosts))}"', "-o", "GlobalKnownHostsFile=/dev/null"]
+        words += [
+            "-o",
+            f'UserKnownHostsFile="{_file(folder / "known_hosts", _lines(key.known_hosts))}"',
+            "-o",
+            "GlobalKnownHostsFile=/dev/null",
+        ]
     own = key is None or not key.private
-    agent = {"SSH_AUTH_SOCK": environ["SSH_AUTH_SOCK"]} if own and "SSH_AUTH_SOCK" in environ else {}
+    agent = (
+        {"SSH_AUTH_SOCK": environ["SSH_AUTH_SOCK"]} if own and "SSH_AUTH_SOCK" in environ else {}
+    )
     return {"GIT_SSH_COMMAND": shlex.join(words), "GIT_SSH_VARIANT": "ssh", **agent}
 
 

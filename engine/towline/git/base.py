@@ -48,7 +48,8 @@ class Ends:
 def find_ends(git: Program, *, url: str, branch: str, tip: str, whole: bool) -> Ends | None:
     """Where the branch, by its full name, stands to its base, by commits alone, some hundred of each unless `whole`; None where the server does not tell.
 
-    `git` works in a repository that is made anew; `tip` is a commit as the server has them. Raises as `Program.ask`.
+    `git` works in a repository that is made anew; `tip` is a commit as the server has them. Raises
+    as `Program.ask`.
     """
     shutil.rmtree(git.place, ignore_errors=True)
     prepare(git.place, len(tip), {})
@@ -78,8 +79,8 @@ def find_ends(git: Program, *, url: str, branch: str, tip: str, whole: bool) -> 
 def merged(git: Program, ends: Ends, *, folder: Path, read: Read, write: Write) -> str:
     """The tree that has what both have changed since their common commit, by its id; raises Apart where they have changed one place.
 
-    `git` has the three commits with their folders, and finds files in `folder`; `read` gives contents by id, `write` makes blobs of them.
-    Files that have moved are not followed.
+    `git` has the three commits with their folders, and finds files in `folder`; `read` gives
+    contents by id, `write` makes blobs of them. Files that have moved are not followed.
     """
     index = {"GIT_INDEX_FILE": str(folder / "index")}
     (folder / "index").unlink(missing_ok=True)
@@ -91,9 +92,11 @@ def merged(git: Program, ends: Ends, *, folder: Path, read: Read, write: Write) 
         {oid for stages in open_paths.values() if _are_files(stages) for _, oid in stages.values()}
     )
     both = {
-        path: _both(git, folder, [contents[stages[number][1]] for number in (2, 1, 3)])
-        if _are_files(stages)
-        else None
+        path: (
+            _both(git, folder, [contents[stages[number][1]] for number in (2, 1, 3)])
+            if _are_files(stages)
+            else None
+        )
         for path, stages in open_paths.items()
     }
     if apart := sorted(path for path, content in both.items() if content is None):

@@ -1,4 +1,7 @@
-"""The workspace's own checkout, for hints and for what is not to be built again: where it comes from, and its last commits. Read only."""
+"""The workspace's own checkout, for hints and for what is not to be built again: where it comes from, and its last commits.
+
+Read only.
+"""
 
 from __future__ import annotations
 
@@ -50,13 +53,24 @@ def origin(folder: Path, environ: Mapping[str, str]) -> str:
     settings = root / ".git" / "config" if root else None
     if settings is None or not settings.is_file():
         return ""
-    return _ask(folder, environ, "config", "--file", str(settings), "--no-includes", "--get", "remote.origin.url").strip()
+    return _ask(
+        folder,
+        environ,
+        "config",
+        "--file",
+        str(settings),
+        "--no-includes",
+        "--get",
+        "remote.origin.url",
+    ).strip()
 
 
 def history(folder: Path, environ: Mapping[str, str]) -> tuple[Commit, ...]:
     """The commit that is checked out in `folder` and its first parents, as far as they are there, newest first; empty where there is no checkout or no git."""
     words = (*_QUIET, "--first-parent", f"--max-count={_HISTORY}", "--format=%H%n%B%x00")
-    entries = [entry.strip("\n").partition("\n") for entry in _ask(folder, environ, *words).split("\0")]
+    entries = [
+        entry.strip("\n").partition("\n") for entry in _ask(folder, environ, *words).split("\0")
+    ]
     return tuple(Commit(id=name, message=message) for name, _, message in entries if name)
 
 
@@ -67,7 +81,11 @@ def head_branch(folder: Path, environ: Mapping[str, str]) -> str:
 
 def default_branch(folder: Path, environ: Mapping[str, str]) -> str:
     """The default branch of the remote `origin`, as the clone has kept it; empty where nothing says it, or there is no checkout or no git."""
-    return _ask(folder, environ, "symbolic-ref", "--quiet", f"{_ORIGIN}HEAD").strip().removeprefix(_ORIGIN)
+    return (
+        _ask(folder, environ, "symbolic-ref", "--quiet", f"{_ORIGIN}HEAD")
+        .strip()
+        .removeprefix(_ORIGIN)
+    )
 
 
 def at_tip(folder: Path, environ: Mapping[str, str], branch: str, path: str) -> str | None:
@@ -85,11 +103,22 @@ def described(folder: Path, environ: Mapping[str, str], commit: str) -> Descript
     if commit and not _ID.fullmatch(commit):
         return Description()
     form = "--format=%H%x00%an%x00%ae%x00%aI%x00%cI%x00%s%x00%b"
-    parts = _ask(folder, environ, *_QUIET, "--max-count=1", form, commit or "HEAD", "--").rstrip("\n").split("\0")
+    parts = (
+        _ask(folder, environ, *_QUIET, "--max-count=1", form, commit or "HEAD", "--")
+        .rstrip("\n")
+        .split("\0")
+    )
     if len(parts) != 7:
         return Description()
     found, name, email, date, time, subject, body = parts
-    return Description(id=found, author=_address(name, email), date=date, time=time, subject=subject, body=body.strip())
+    return Description(
+        id=found,
+        author=_address(name, email),
+        date=date,
+        time=time,
+        subject=subject,
+        body=body.strip(),
+    )
 
 
 def _root(folder: Path) -> Path | None:
@@ -137,11 +166,21 @@ def _ask(folder: Path, environ: Mapping[str, str], *words: str) -> str:
     program, root = find("git", environ), _root(folder)
     if not program or not root:
         return ""
-    environment = {"PATH": environ.get("PATH", os.defpath), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull,
-                   "GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}  # what is not here is not fetched
+    environment = {
+        "PATH": environ.get("PATH", os.defpath),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        # what is not here is not fetched
+        "GIT_ALLOW_PROTOCOL": "",
+        "GIT_NO_LAZY_FETCH": "1",
+    }
     try:
-        done = run([program, f"--git-dir={root / '.git'}", f"--work-tree={root}", *words],
-                   environment=environment, folder=folder, limits=_LIMITS)
+        done = run(
+            [program, f"--git-dir={root / '.git'}", f"--work-tree={root}", *words],
+            environment=environment,
+            folder=folder,
+            limits=_LIMITS,
+        )
     except (TowlineError, Overrun):
         return ""
     return done.out.decode("utf-8", "replace") if done.code == 0 else ""

@@ -1,4 +1,8 @@
-"""Pure. What git's failures mean: its own words to a fault that asking again cannot mend. Git's language is fixed; lines of the server do not count."""
+"""Pure.
+
+What git's failures mean: its own words to a fault that asking again cannot mend. Git's language is
+fixed; lines of the server do not count.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,39 @@ import re
 from towline.errors import ConfigError, CredentialError, MachineError, TowlineError
 from towline.git.remote import Remote
 
-_MACHINE = re.compile(r"No space left on device|Disk quota exceeded|File too large|Read-only file system|Cannot allocate memory|[Oo]ut of memory"
-                      r"|Too many open files|Resource temporarily unavailable|died of signal")
+_MACHINE = re.compile(
+    r"No space left on device|Disk quota exceeded|File too large|Read-only file system|Cannot"
+    r" allocate memory|[Oo]ut of memory"
+    r"|Too many open files|Resource temporarily unavailable|died of signal"
+)
 _NAMELESS = re.compile(r"No user exists for uid \d+")
-_REFUSED = re.compile(r"Authentication failed|could not read (?:Username|Password)|(?:returned error:|HTTP) (?:401|403)\b|Permission denied \([a-z,-]+\)")
+_REFUSED = re.compile(
+    r"Authentication failed|could not read (?:Username|Password)|(?:returned error:|HTTP)"
+    r" (?:401|403)\b|Permission denied \([a-z,-]+\)"
+)
 _PROXY = re.compile(r"(?:HTTP code|returned error:|HTTP|CONNECT tunnel failed, response) 407\b")
-_ABSENT = re.compile(r"repository '.*' not found|does not appear to be a git repository|is this a git repository|Repository not found"
-                     r"|(?:returned error:|HTTP) (?:404|410)\b")
+_ABSENT = re.compile(
+    r"repository '.*' not found|does not appear to be a git repository|is this a git"
+    r" repository|Repository not found"
+    r"|(?:returned error:|HTTP) (?:404|410)\b"
+)
 _REDIRECTED = re.compile(r"(?:returned error:|HTTP) 30[12378]\b|update url base from redirection")
 _HOST_KEY = re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED")
-_UNTRUSTED = re.compile(r"SSL certificate problem|server certificate verification failed|server verification failed|certificate subject name"
-                        r"|no alternative certificate subject name|error setting certificate|error reading ca cert file", re.IGNORECASE)
-_LOGIN = ("set username and password (PIPER_username and PIPER_password on the agent, or the Jenkins credential that gitHttpsCredentialsId names), "
-          "or give an ssh:// URL and gitSshPrivateKey")
-_FILTER = re.compile(r"filter '.*' not supported|filter allows max depth|invalid filter-spec|filter.* not (?:allowed|supported)")
+_UNTRUSTED = re.compile(
+    r"SSL certificate problem|server certificate verification failed|server verification"
+    r" failed|certificate subject name"
+    r"|no alternative certificate subject name|error setting certificate|error reading ca cert"
+    r" file",
+    re.IGNORECASE,
+)
+_LOGIN = (
+    "set username and password (PIPER_username and PIPER_password on the agent, or the Jenkins"
+    " credential that gitHttpsCredentialsId names), or give an ssh:// URL and gitSshPrivateKey"
+)
+_FILTER = re.compile(
+    r"filter '.*' not supported|filter allows max depth|invalid filter-spec|filter.* not"
+    r" (?:allowed|supported)"
+)
 _UNADVERTISED = re.compile(r"does not allow request for unadvertised object")
 
 
@@ -33,12 +56,19 @@ def of_machine(text: str) -> MachineError | None:
     """The fault where the machine is at its end: a full disk, no memory, a killed child, a user whom OpenSSH does not know."""
     own = own_words(text)
     if _NAMELESS.search(own):
-        return MachineError(f"OpenSSH does not work for a user without a name: {text}",
-                            hint="give the agent's user an entry in /etc/passwd, as images for OpenShift do "
-                                 "when they start; https:// URLs and GnuPG do without")
+        return MachineError(
+            f"OpenSSH does not work for a user without a name: {text}",
+            hint=(
+                "give the agent's user an entry in /etc/passwd, as images for OpenShift do "
+                "when they start; https:// URLs and GnuPG do without"
+            ),
+        )
     if not _MACHINE.search(own):
         return None
-    return MachineError(f"git could not work on this machine: {text}", hint="free disk space or memory on the agent, or set TMPDIR to a place that has some")
+    return MachineError(
+        f"git could not work on this machine: {text}",
+        hint="free disk space or memory on the agent, or set TMPDIR to a place that has some",
+    )
 
 
 def permanent(text: str, remote: Remote) -> TowlineError | None:
@@ -47,19 +77,40 @@ def permanent(text: str, remote: Remote) -> TowlineError | None:
     if machine := of_machine(text):
         return machine
     if _HOST_KEY.search(own):
-        return ConfigError(f"{remote.host} is not known by the key that it shows: {text}", where=where, hint=_known_hosts(remote))
+        return ConfigError(
+            f"{remote.host} is not known by the key that it shows: {text}",
+            where=where,
+            hint=_known_hosts(remote),
+        )
     if _UNTRUSTED.search(own):
-        return ConfigError(f"the certificate of {remote.host} is not trusted: {text}", where=where,
-                           hint="where its authority is your own, install it on the agent or name it in customTlsCertificateLinks")
+        return ConfigError(
+            f"the certificate of {remote.host} is not trusted: {text}",
+            where=where,
+            hint=(
+                "where its authority is your own, install it on the agent or name it in"
+                " customTlsCertificateLinks"
+            ),
+        )
     if _PROXY.search(own):
-        return CredentialError(f"the proxy on the way to {remote.host} wants a login: {text}", where=where, hint="put user and password into https_proxy")
+        return CredentialError(
+            f"the proxy on the way to {remote.host} wants a login: {text}",
+            where=where,
+            hint="put user and password into https_proxy",
+        )
     if _REFUSED.search(own):
         return _refused(text, remote)
     if _ABSENT.search(own):
-        return ConfigError(f"there is no git repository: {text}", where=where, hint="check the URL; some hosts say the same to a user who may not read it")
+        return ConfigError(
+            f"there is no git repository: {text}",
+            where=where,
+            hint="check the URL; some hosts say the same to a user who may not read it",
+        )
     if _REDIRECTED.search(own):
-        return ConfigError(f"the server redirects, which is not followed: {text}", where=where,
-                           hint="configure the address that it redirects to; on GitLab it ends in .git")
+        return ConfigError(
+            f"the server redirects, which is not followed: {text}",
+            where=where,
+            hint="configure the address that it redirects to; on GitLab it ends in .git",
+        )
     return None
 
 
@@ -74,9 +125,14 @@ def is_unadvertised(text: str) -> bool:
 
 
 def _known_hosts(remote: Remote) -> str:
-    name, _, port = remote.host.partition(":") if not remote.host.startswith("[") else (remote.host, "", "")
-    return (f"let a trusted layer add the host's key to gitSshKnownHosts, or add it to known_hosts on the agent; "
-            f"ssh-keyscan {f'-p {port} ' if port else ''}{name} prints it, compare it with what the host publishes")
+    name, _, port = (
+        remote.host.partition(":") if not remote.host.startswith("[") else (remote.host, "", "")
+    )
+    return (
+        "let a trusted layer add the host's key to gitSshKnownHosts, or add it to known_hosts on"
+        f" the agent; ssh-keyscan {f'-p {port} ' if port else ''}{name} prints it, compare it with"
+        " what the host publishes"
+    )
 
 
 def _refused(text: str, remote: Remote) -> TowlineError:
@@ -85,8 +141,20 @@ def _refused(text: str, remote: Remote) -> TowlineError:
         came = "no key is configured (gitSshPrivateKey), so the agent's own were tried"
         if remote.key and remote.key.private:
             came = f"the key comes from {remote.key.origin}"
-        return CredentialError(f"{host} refused the SSH key: {text}", where=where, hint=f"{came}; check that it is registered there, and may write")
+        return CredentialError(
+            f"{host} refused the SSH key: {text}",
+            where=where,
+            hint=f"{came}; check that it is registered there, and may write",
+        )
     if not login:
-        return CredentialError(f"{host} wants a user and a password: {text}", where=where, hint=_LOGIN)
-    return CredentialError(f"{host} refused user {login.username!r}: {text}", where=where,
-                           hint=f"user and password come from {login.origin}; check that they are right, and may read and write this repository")
+        return CredentialError(
+            f"{host} wants a user and a password: {text}", where=where, hint=_LOGIN
+        )
+    return CredentialError(
+        f"{host} refused user {login.username!r}: {text}",
+        where=where,
+        hint=(
+            f"user and password come from {login.origin}; check that they are right, and may read"
+            " and write this repository"
+        ),
+    )

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 
 from towline.errors import CredentialError
 
-_PEM = re.compile(r"-----BEGIN (?P<kind>[A-Z ]*PRIVATE KEY)-----\n(?P<body>.*)\n-----END (?P=kind)-----", re.DOTALL)
+_PEM = re.compile(
+    r"-----BEGIN (?P<kind>[A-Z ]*PRIVATE KEY)-----\n(?P<body>.*)\n-----END (?P=kind)-----",
+    re.DOTALL,
+)
 _MAGIC = b"openssh-key-v1\0"
 
 
@@ -27,11 +30,23 @@ def parse_key(text: str, *, known_hosts: str = "", origin: str = "", what: str =
     lines = "\n".join(line.strip() for line in text.strip().replace("\\n", "\n").splitlines())
     found = _PEM.search(lines)
     if found is None:
-        raise CredentialError(f"what is configured as {what} is no private key", where=origin,
-                              hint="expected the whole text of the file, from -----BEGIN to the end of -----END ... PRIVATE KEY-----")
+        raise CredentialError(
+            f"what is configured as {what} is no private key",
+            where=origin,
+            hint=(
+                "expected the whole text of the file, from -----BEGIN to the end of -----END ..."
+                " PRIVATE KEY-----"
+            ),
+        )
     if _locked(found["kind"], found["body"]):
-        raise CredentialError(f"the {what} is protected by a passphrase, which nobody can type here", where=origin,
-                              hint="use a key of its own for deployments without a passphrase: ssh-keygen -p -N '' -f FILE takes it off")
+        raise CredentialError(
+            f"the {what} is protected by a passphrase, which nobody can type here",
+            where=origin,
+            hint=(
+                "use a key of its own for deployments without a passphrase: ssh-keygen -p -N '' -f"
+                " FILE takes it off"
+            ),
+        )
     return Key(private=f"{found[0]}\n", known_hosts=known_hosts, origin=origin)
 
 
@@ -43,4 +58,8 @@ def _locked(kind: str, body: str) -> bool:
         data = b64decode(body)
     except binascii.Error:
         return False
-    return kind.startswith("OPENSSH") and data.startswith(_MAGIC) and not data[len(_MAGIC) :].startswith(b"\0\0\0\4none")
+    return (
+        kind.startswith("OPENSSH")
+        and data.startswith(_MAGIC)
+        and not data[len(_MAGIC) :].startswith(b"\0\0\0\4none")
+    )

@@ -23,21 +23,30 @@ _SHARE = 0.5  # of the time that is left, at most: the work needs time, too
 @contextmanager
 def alone(name: str, *, environ: Mapping[str, str], deadline: Deadline) -> Iterator[bool]:
     """Hold this user's lock called `name` while the block runs; gives False, and runs it all the same, where it cannot be had in time or at all."""
-    path = _place(environ) / f"towline-{os.geteuid()}-{_UNSAFE.sub('_', name)[-100:]}-{zlib.crc32(name.encode()):08x}.lock"
+    path = (
+        _place(environ)
+        / f"towline-{os.geteuid()}-{_UNSAFE.sub('_', name)[-100:]}-{zlib.crc32(name.encode()):08x}.lock"
+    )
     held = _take(path, deadline)
     try:
         yield held is not None
     finally:
         if held is not None:
             with contextlib.suppress(OSError):
-                path.unlink()  # still locked: who waits for this file finds that it is no longer the one in the folder
+                # still locked: who waits for this file finds that it is no longer the one in the
+                # folder
+                path.unlink()
             os.close(held)
 
 
 def _place(environ: Mapping[str, str]) -> Path:
     """The user's own runtime folder where the machine has one, else the temporary folder, which need not be the user's own."""
     runtime = environ.get("XDG_RUNTIME_DIR", "")
-    return Path(runtime if runtime and os.access(runtime, os.W_OK) else environ.get("TMPDIR") or tempfile.gettempdir())
+    return Path(
+        runtime
+        if runtime and os.access(runtime, os.W_OK)
+        else environ.get("TMPDIR") or tempfile.gettempdir()
+    )
 
 
 def _take(path: Path, deadline: Deadline) -> int | None:
@@ -72,7 +81,9 @@ def _lock(descriptor: int) -> bool:
 def _is_ours(descriptor: int) -> bool:
     """Whether it is a plain file of this user, which nobody else can hold us up with."""
     facts = os.fstat(descriptor)
-    return stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and not facts.st_mode & 0o077
+    return (
+        stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and not facts.st_mode & 0o077
+    )
 
 
 def _is_there(path: Path, descriptor: int) -> bool:

@@ -25,7 +25,8 @@ class Server:
     def check(self) -> str:
         """Empty once git 2.37 and newer is told the addresses that were checked; what git says of a name that is not known now.
 
-        A proxy, and ssh, resolve the name again. Raises ConfigError for a host that nothing is asked of, and for a proxy that cannot be used.
+        A proxy, and ssh, resolve the name again. Raises ConfigError for a host that nothing is
+        asked of, and for a proxy that cannot be used.
         """
         if self._known:
             return ""
@@ -33,9 +34,14 @@ class Server:
             text = self._pinned()
         except Lasting as fault:
             hint = "correct the URL: no git server has such an address"
-            raise ConfigError(f"{self._remote.host} is not asked: {fault}", where=self._remote.url, hint=hint) from fault
+            raise ConfigError(
+                f"{self._remote.host} is not asked: {fault}", where=self._remote.url, hint=hint
+            ) from fault
         except (OSError, UnicodeError) as fault:
-            return f"fatal: unable to access {self._remote.url}: Could not resolve host: {self._remote.host} ({fault})"
+            return (
+                f"fatal: unable to access {self._remote.url}: Could not resolve host:"
+                f" {self._remote.host} ({fault})"
+            )
         with self._settings.open("a", encoding="utf-8") as file:
             file.write(text)
         self._known = True

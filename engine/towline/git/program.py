@@ -20,9 +20,21 @@ from towline.shown import hide, masked
 
 _TRIES = 5
 _TEXT = 2000
-# What a git that talks to the remote needs of the machine's variables, and no other one: a proxy's URL may hold a password.
-_ONWARD = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
-           "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+# What a git that talks to the remote needs of the machine's variables, and no other one: a proxy's
+# URL may hold a password.
+_ONWARD = (
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
 _SETTINGS = """\
 [core]
     hooksPath = /dev/null
@@ -57,7 +69,15 @@ _USER_INFO = re.compile(r"(?<=://)[^/@\s:]*:[^/@\s]*@")
 class Program:
     """Runs git for one remote, with settings of its own in `folder`, keys in `secrets`, and nothing else of the machine's; each ends before `deadline`."""
 
-    def __init__(self, remote: Remote, *, folder: Path, secrets: Path, environ: Mapping[str, str], deadline: Deadline) -> None:
+    def __init__(
+        self,
+        remote: Remote,
+        *,
+        folder: Path,
+        secrets: Path,
+        environ: Mapping[str, str],
+        deadline: Deadline,
+    ) -> None:
         program = find("git", environ)
         if not program:
             raise MachineError("there is no git program on PATH", hint="install git 2.30 or newer")
@@ -71,10 +91,16 @@ class Program:
         settings = folder / ".gitconfig"
         settings.write_text(_SETTINGS + access.settings(remote), encoding="utf-8")
         self._environment = {
-            "PATH": environ.get("PATH", os.defpath), "HOME": str(folder), "LC_ALL": "C",
-            "GIT_CONFIG_GLOBAL": str(settings), "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0",
+            "PATH": environ.get("PATH", os.defpath),
+            "HOME": str(folder),
+            "LC_ALL": "C",
+            "GIT_CONFIG_GLOBAL": str(settings),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
         }
-        self._opening = {name: environ[name] for name in _ONWARD if name in environ} | access.variables(remote, secrets, environ)
+        self._opening = {
+            name: environ[name] for name in _ONWARD if name in environ
+        } | access.variables(remote, secrets, environ)
         self._server = Server(remote, environ, settings=settings)
 
     @property
@@ -88,17 +114,23 @@ class Program:
         other._repository = repository  # noqa: SLF001 - its own kind
         return other
 
-    def local(self, *words: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None) -> bytes:
+    def local(
+        self, *words: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None
+    ) -> bytes:
         """What git prints, without network and login: an object that is not there is a fault, not a reason to ask; raises GitError, MachineError."""
         done = self.check(*words, stdin=stdin, variables=variables)
         if done.code:
             text = self.text(done)
             if what := self._room.is_over(done, text):
                 raise self._room.too_large(what, words[0], self._remote.url)
-            raise faults.of_machine(text) or GitError(f"git {words[0]} failed: {text}", where=self._remote.host)
+            raise faults.of_machine(text) or GitError(
+                f"git {words[0]} failed: {text}", where=self._remote.host
+            )
         return done.out
 
-    def check(self, *words: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None) -> Completed:
+    def check(
+        self, *words: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None
+    ) -> Completed:
         """How git ends, without network and login."""
         variables = {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1", **(variables or {})}
         return self._run(words, stdin, variables, self._room.local(self.deadline.left))
@@ -106,7 +138,8 @@ class Program:
     def ask(self, *words: str, stdin: bytes = b"") -> Completed:
         """How git ends when it may talk to the remote, once.
 
-        Raises what asking again cannot mend: CredentialError, ConfigError, MachineError, GitError of a server that sends too much.
+        Raises what asking again cannot mend: CredentialError, ConfigError, MachineError, GitError
+        of a server that sends too much.
         """
         if unknown := self._server.check():
             done = Completed(code=128, out=b"", err=unknown.encode())
@@ -124,7 +157,9 @@ class Program:
             raise fault
         return done
 
-    def insist(self, *words: str, stdin: bytes = b"", explain: Callable[[], None] | None = None) -> Completed:
+    def insist(
+        self, *words: str, stdin: bytes = b"", explain: Callable[[], None] | None = None
+    ) -> Completed:
         """Like `ask`, again after a pause while the remote cannot be reached; `explain` may raise why it fails; raises GitUnreachable."""
         attempt = 0
         while (done := self.ask(*words, stdin=stdin)).code:
@@ -150,9 +185,16 @@ class Program:
     def unreachable(self, why: str) -> GitUnreachable:
         """The fault of a remote that did not do its part in time."""
         url = self._remote.url
-        short = "" if "://" in url else f"; {url} is read as an address of SSH: if it is none, write https:// before it"
-        return GitUnreachable(f"git could not talk to {self._remote.host}: {why}", where=url,
-                              hint=f"check the URL, the network and the proxy, or run the step again later{short}")
+        short = (
+            ""
+            if "://" in url
+            else f"; {url} is read as an address of SSH: if it is none, write https:// before it"
+        )
+        return GitUnreachable(
+            f"git could not talk to {self._remote.host}: {why}",
+            where=url,
+            hint=f"check the URL, the network and the proxy, or run the step again later{short}",
+        )
 
     def text(self, done: Completed) -> str:
         """What git and the server had to say, for people: one text without control characters, user info and secrets, capped."""
@@ -162,12 +204,19 @@ class Program:
             words = f"git died of signal {-done.code}\n{words}".strip()
         return words if len(words) <= _TEXT else f"{words[:_TEXT]} ..."
 
-    def _run(self, words: tuple[str, ...], stdin: bytes, variables: Mapping[str, str], limits: Limits) -> Completed:
+    def _run(
+        self, words: tuple[str, ...], stdin: bytes, variables: Mapping[str, str], limits: Limits
+    ) -> Completed:
         command = [self._program, f"--git-dir={self._repository}", *words]
         try:
-            return run(command, environment={**self._environment, **variables}, stdin=stdin, limits=limits)
+            return run(
+                command, environment={**self._environment, **variables}, stdin=stdin, limits=limits
+            )
         except Overrun as fault:
             if fault.what == "output cap":
-                raise TooLarge(f"git {words[0]} gives more of this repository than can be taken", where=self._remote.url,
-                               hint="keep what is deployed in a repository of its own") from fault
+                raise TooLarge(
+                    f"git {words[0]} gives more of this repository than can be taken",
+                    where=self._remote.url,
+                    hint="keep what is deployed in a repository of its own",
+                ) from fault
             raise self.unreachable(f"git {words[0]} ran into its {fault.what}") from fault

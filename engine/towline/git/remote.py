@@ -14,18 +14,25 @@ from towline.secret import Login
 _HOST_NAME = r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
 _HOST = re.compile(rf"{_HOST_NAME}(?::[0-9]{{1,5}})?")
 _USER = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*)")
-_SHORT = re.compile(rf"(?:(?P<user>[^@:/]*)@)?(?P<host>{_HOST_NAME}):(?P<path>.+)", re.IGNORECASE | re.DOTALL)
+_SHORT = re.compile(
+    rf"(?:(?P<user>[^@:/]*)@)?(?P<host>{_HOST_NAME}):(?P<path>.+)", re.IGNORECASE | re.DOTALL
+)
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f?#\\]")
-_BARE = re.compile(r"[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)*\.[a-z]{2,}/[^/]", re.IGNORECASE)  # github.com/team/app
-_SUPPORTED = "expected https://host/path, ssh://git@host/path or git@host:path; to a server on this machine, http://127.0.0.1:port/path too"
+# github.com/team/app
+_BARE = re.compile(r"[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)*\.[a-z]{2,}/[^/]", re.IGNORECASE)
+_SUPPORTED = (
+    "expected https://host/path, ssh://git@host/path or git@host:path; to a server on this machine,"
+    " http://127.0.0.1:port/path too"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Remote:
     """A repository on a server: its URL without a password, and what opens it.
 
-    A login goes to `http` and `https`, as Basic or, with `bearer`, its password as a Bearer token; a key to `ssh`.
-    `authorities` are all certificates to trust as one PEM file, where the machine's own do not do.
+    A login goes to `http` and `https`, as Basic or, with `bearer`, its password as a Bearer token;
+    a key to `ssh`. `authorities` are all certificates to trust as one PEM file, where the machine's
+    own do not do.
     """
 
     url: str
@@ -51,7 +58,9 @@ class Remote:
         return short["host"] if short else urlsplit(self.url).netloc.rpartition("@")[2]
 
 
-def parse_remote(text: str, *, login: Login | None = None, allow_plain_http: bool = False) -> Remote:
+def parse_remote(
+    text: str, *, login: Login | None = None, allow_plain_http: bool = False
+) -> Remote:
     """`http[s]://host[:port]/path`, `ssh://[user@]host[:port]/path` or `[user@]host:path` to a remote.
 
     Raises ConfigError, and CredentialError for a login that must not go there.
@@ -61,17 +70,28 @@ def parse_remote(text: str, *, login: Login | None = None, allow_plain_http: boo
     remote = Remote(url=_short(text, short) if short else _long(text), login=login)
     host = remote.host
     if login and any(sign in login.username + login.password for sign in "\r\n\0"):
-        raise CredentialError(f"the user or the password for {host} holds a line break", where=host, hint=f"both come from {login.origin}")
+        raise CredentialError(
+            f"the user or the password for {host} holds a line break",
+            where=host,
+            hint=f"both come from {login.origin}",
+        )
     if login and remote.scheme == "http" and not allow_plain_http and not is_loopback(host):
-        raise CredentialError(f"a password does not go to {host} over plain HTTP", where=host,
-                              hint="use https, or let a trusted layer of the configuration set allowPlainHttp")
+        raise CredentialError(
+            f"a password does not go to {host} over plain HTTP",
+            where=host,
+            hint="use https, or let a trusted layer of the configuration set allowPlainHttp",
+        )
     return remote
 
 
 def _short(text: str, parts: re.Match[str]) -> str:
     """An address as scp takes it; its path is relative to the user's home, so it stays in this form; raises ConfigError."""
     user, path = parts["user"], parts["path"]
-    if (user is not None and not _USER.fullmatch(user)) or _NOT_IN_URL.search(text) or not path.strip("/"):
+    if (
+        (user is not None and not _USER.fullmatch(user))
+        or _NOT_IN_URL.search(text)
+        or not path.strip("/")
+    ):
         raise ConfigError(f"{text!r} is not the address of a git repository", hint=_SUPPORTED)
     return f"{user}@{parts['host'].lower()}:{path}" if user else f"{parts['host'].lower()}:{path}"
 
@@ -80,10 +100,17 @@ def _long(text: str) -> str:
     """A URL, checked, with its host in lower case; raises ConfigError."""
     parts = _split(text)
     user, at, host = parts.netloc.rpartition("@")
-    if not _HOST.fullmatch(host.lower()) or _NOT_IN_URL.search(text) or (at and not _USER.fullmatch(user)):
+    if (
+        not _HOST.fullmatch(host.lower())
+        or _NOT_IN_URL.search(text)
+        or (at and not _USER.fullmatch(user))
+    ):
         raise ConfigError(f"{_shown(text)!r} is not the URL of a git repository", hint=_SUPPORTED)
     if not parts.path.strip("/"):
-        raise ConfigError(f"{text!r} names a host, not a repository", hint="give the repository's whole URL, as git clone takes it")
+        raise ConfigError(
+            f"{text!r} names a host, not a repository",
+            hint="give the repository's whole URL, as git clone takes it",
+        )
     return f"{parts.scheme}://{user}{at}{host.lower()}{parts.path}"
 
 
@@ -92,15 +119,26 @@ def _split(text: str) -> SplitResult:
     scheme, separator, rest = text.partition("://")
     user, at, _ = rest.partition("/")[0].rpartition("@")
     if not separator and _BARE.match(text):
-        raise ConfigError(f"{_shown(text)!r} does not say how to reach the repository", hint=f"did you mean https://{_shown(text)}? {_SUPPORTED}")
+        raise ConfigError(
+            f"{_shown(text)!r} does not say how to reach the repository",
+            hint=f"did you mean https://{_shown(text)}? {_SUPPORTED}",
+        )
     if not separator or scheme.lower() not in ("http", "https", "ssh"):
-        raise ConfigError(f"git over {scheme.rpartition('@')[2] if separator else 'a path'!s} is not supported", hint=_SUPPORTED)
+        raise ConfigError(
+            f"git over {scheme.rpartition('@')[2] if separator else 'a path'!s} is not supported",
+            hint=_SUPPORTED,
+        )
     if at and (scheme.lower() != "ssh" or ":" in user):
-        raise ConfigError("a repository URL must not hold a user or a password", hint="configure user and password, or a key, as parameters of their own")
+        raise ConfigError(
+            "a repository URL must not hold a user or a password",
+            hint="configure user and password, or a key, as parameters of their own",
+        )
     try:
         return urlsplit(text)
     except ValueError as fault:
-        raise ConfigError(f"{_shown(text)!r} is not the URL of a git repository: {fault}", hint=_SUPPORTED) from fault
+        raise ConfigError(
+            f"{_shown(text)!r} is not the URL of a git repository: {fault}", hint=_SUPPORTED
+        ) from fault
 
 
 def _shown(text: str) -> str:

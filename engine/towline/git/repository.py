@@ -1,4 +1,7 @@
-"""A private bare copy of one branch: read a few files of it, put a commit on top, push it. No work tree, no force."""
+"""A private bare copy of one branch: read a few files of it, put a commit on top, push it.
+
+No work tree, no force.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,16 @@ from towline.suggest import some
 
 _SECONDS = 600.0
 _HISTORY = (1000, 100, 10)
-_FEWER_FILES = "name fewer files, or smaller ones; what a chart does not use can stand in its .helmignore, or outside of its folder"
+_FEWER_FILES = (
+    "name fewer files, or smaller ones; what a chart does not use can stand in its .helmignore, or"
+    " outside of its folder"
+)
 _SHORT_NAME = "give the branch's short name, such as main"
-# What git takes for an option, or for another reference or commit (gitrevisions(7)): whoever asked for that later would get the new branch.
-_SHADOWS = re.compile(r"-.*|@|[A-Z_]*HEAD|(refs|heads|tags|remotes|origin)/.*|[0-9a-f]{40}|[0-9a-f]{64}")
+# What git takes for an option, or for another reference or commit (gitrevisions(7)): whoever asked
+# for that later would get the new branch.
+_SHADOWS = re.compile(
+    r"-.*|@|[A-Z_]*HEAD|(refs|heads|tags|remotes|origin)/.*|[0-9a-f]{40}|[0-9a-f]{64}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +96,14 @@ class Pushed:
 class Repository:
     """A bare repository in a folder of its own (mode 0700, removed on every way out), shallow and without what nobody reads."""
 
-    def __init__(self, remote: Remote, *, environ: Mapping[str, str], deadline: Deadline | None = None, say: Callable[[str], None] = silent) -> None:
+    def __init__(
+        self,
+        remote: Remote,
+        *,
+        environ: Mapping[str, str],
+        deadline: Deadline | None = None,
+        say: Callable[[str], None] = silent,
+    ) -> None:
         self.remote = remote
         self.deadline = deadline or Deadline.after(_SECONDS, Clock())
         self._environ = environ
@@ -100,7 +116,13 @@ class Repository:
         try:
             if remote.key:
                 self._secrets = PrivateFolder(environ, secret=True)
-            self._git = Program(remote, folder=self._folder, secrets=self._secrets.path, environ=environ, deadline=self.deadline)
+            self._git = Program(
+                remote,
+                folder=self._folder,
+                secrets=self._secrets.path,
+                environ=environ,
+                deadline=self.deadline,
+            )
             self._copy = Copy(self._git, remote, folder=self._folder, say=say)
         except BaseException:
             self._close()
@@ -123,11 +145,16 @@ class Repository:
     def fetch(self, branch: str, *, scope: Scope = WHOLE, create: bool = False) -> Tip:
         """Read the tip of `branch`, of the remote's HEAD where it is empty: one commit, and those of its trees that are in `scope`.
 
-        With `create`, a branch that is not there is one to be made from the remote's HEAD. Raises ConfigError (no such branch, no commit
-        yet), CredentialError, GitUnreachable, MachineError.
+        With `create`, a branch that is not there is one to be made from the remote's HEAD. Raises
+        ConfigError (no such branch, no commit yet), CredentialError, GitUnreachable, MachineError.
         """
-        if branch and (not branch.isprintable() or self._git.check("check-ref-format", f"refs/heads/{branch}").code):
-            raise ConfigError(f"{branch!r} is not a branch name", where=self.remote.url, hint=_SHORT_NAME)
+        if branch and (
+            not branch.isprintable()
+            or self._git.check("check-ref-format", f"refs/heads/{branch}").code
+        ):
+            raise ConfigError(
+                f"{branch!r} is not a branch name", where=self.remote.url, hint=_SHORT_NAME
+            )
         self._asked = branch, create
         try:
             found = self._copy.clone(branch, scope)
@@ -137,7 +164,11 @@ class Repository:
             if not create or not branch:
                 raise
             if _SHADOWS.fullmatch(branch):
-                raise ConfigError(f"no branch {branch!r} is made: git takes that for something else", where=self.remote.url, hint=_SHORT_NAME) from None
+                raise ConfigError(
+                    f"no branch {branch!r} is made: git takes that for something else",
+                    where=self.remote.url,
+                    hint=_SHORT_NAME,
+                ) from None
             found = self._copy.clone("", scope)
             if not found:
                 self._copy.check_empty()
@@ -148,8 +179,12 @@ class Repository:
             return Tip(branch=branch or self._copy.unborn(), commit="", new=True)
         if len(found) != 1 or (branch and branch not in found):
             self._copy.explain(branch)
-            raise ConfigError(f"{branch or 'HEAD'} of the repository is no branch", where=self.remote.url, hint="configure the branch by its name")
-        (name, commit), = found.items()
+            raise ConfigError(
+                f"{branch or 'HEAD'} of the repository is no branch",
+                where=self.remote.url,
+                hint="configure the branch by its name",
+            )
+        ((name, commit),) = found.items()
         return Tip(branch=name, commit=commit)
 
     def refetch(self, tip: Tip) -> Tip:
@@ -176,7 +211,11 @@ class Repository:
 
     def extend(self, paths: Iterable[str]) -> None:
         """Have the folders of `paths` listed, too; one with a slash behind it with all that is below it."""
-        if more := [f"{path}**" if path.endswith("/") else path for path in paths if not self._copy.scope.covers(f"{path}x")]:
+        if more := [
+            f"{path}**" if path.endswith("/") else path
+            for path in paths
+            if not self._copy.scope.covers(f"{path}x")
+        ]:
             self._copy.extend(scope_of(more))
 
     def listing(self, commit: str) -> tuple[Entry, ...]:
@@ -186,7 +225,8 @@ class Repository:
     def read(self, entries: Iterable[Entry]) -> dict[str, bytes]:
         """The contents of these files by path; what is not here yet comes in one request (facts 3.2, 7), what is here in none.
 
-        Raises ConfigError where they are too large together, GitError where one is that the server sends; each is named.
+        Raises ConfigError where they are too large together, GitError where one is that the server
+        sends; each is named.
         """
         wanted = {entry.path: entry.oid for entry in entries}
         if unknown := set(wanted.values()) - self._contents.keys():
@@ -195,41 +235,69 @@ class Repository:
                 self._contents |= self._copy.contents(unknown)
             except (TooLarge, SendsTooMuch) as fault:
                 absent = {path: oid for path, oid in wanted.items() if oid in unknown}
-                raise self._too_large(absent) if isinstance(fault, TooLarge) else self._sent(absent, fault, past=past) from fault
+                raise (
+                    self._too_large(absent)
+                    if isinstance(fault, TooLarge)
+                    else self._sent(absent, fault, past=past)
+                ) from fault
         return {path: self._contents[oid] for path, oid in wanted.items()}
 
-    def commit(self, tip: Tip, changes: Mapping[str, bytes], *, message: str, author: Author) -> str:
+    def commit(
+        self, tip: Tip, changes: Mapping[str, bytes], *, message: str, author: Author
+    ) -> str:
         """Write `changes` (path -> new content) on top of `tip` and give the commit's id; modes stay, new files are 100644.
 
-        Raises ConfigError (a path that is none, or leads over a link, a submodule or a file), CredentialError (a key that does not sign).
+        Raises ConfigError (a path that is none, or leads over a link, a submodule or a file),
+        CredentialError (a key that does not sign).
         """
         if not author.name.strip():
-            raise ConfigError("a commit needs an author's name", hint="configure the user for the repository")
+            raise ConfigError(
+                "a commit needs an author's name", hint="configure the user for the repository"
+            )
         if not tip.commit:
             self._copy.settle()
         tree = self._tree(tip, changes)
-        return self._commit(tree, [tip.commit] if tip.commit else [], message=message, author=author)
+        return self._commit(
+            tree, [tip.commit] if tip.commit else [], message=message, author=author
+        )
 
     def caught_up(self, tip: Tip, *, author: Author) -> Tip:
         """The tip with what its base, the branch of the remote's HEAD, has besides, as a commit that is only here; as it is where there is nothing.
 
-        Where the branch has moved meanwhile, its tip of now. A branch that was not asked for by name, or not with `create`, has no base.
-        Raises Apart (both have changed one place), and as `fetch`.
+        Where the branch has moved meanwhile, its tip of now. A branch that was not asked for by
+        name, or not with `create`, has no base. Raises Apart (both have changed one place), and as
+        `fetch`.
         """
         if tip.new or tip.there or not all(self._asked):
             return tip
         for whole in (False, True):
-            ends = find_ends(self._git.at(self._folder / "ends"), url=self.remote.url, branch=tip.reference, tip=tip.commit, whole=whole)
+            ends = find_ends(
+                self._git.at(self._folder / "ends"),
+                url=self.remote.url,
+                branch=tip.reference,
+                tip=tip.commit,
+                whole=whole,
+            )
             if ends is None:
-                self._say(f"{self.remote.host} does not tell where branch {tip.branch} stands to its base, so it stays where it is")
+                self._say(
+                    f"{self.remote.host} does not tell where branch {tip.branch} stands to its"
+                    " base, so it stays where it is"
+                )
             if ends is None or not ends.behind:
                 return tip
             try:
                 return self._put_together(tip, ends, author)
             except Apart as fault:
                 if ends.whole:
-                    hint = "merge the base into the branch by hand, or delete the branch once its changes are in the base: the next deployment makes it anew"
-                    raise Apart(f"branch {tip.branch} does not go together with its base: {fault.message}", where=self.remote.url, hint=hint) from fault
+                    hint = (
+                        "merge the base into the branch by hand, or delete the branch once its"
+                        " changes are in the base: the next deployment makes it anew"
+                    )
+                    raise Apart(
+                        f"branch {tip.branch} does not go together with its base: {fault.message}",
+                        where=self.remote.url,
+                        hint=hint,
+                    ) from fault
         return tip
 
     def _put_together(self, tip: Tip, ends: Ends, author: Author) -> Tip:
@@ -242,43 +310,89 @@ class Repository:
         self._copy.bring_commits({ends.base, ends.common} - {ends.own})
         if ends.common == ends.own:
             return replace(tip, commit=ends.base, there=ends.own)
-        tree = merged(self._copy.plain, ends, folder=self._folder, read=self._copy.contents, write=self._write)
+        tree = merged(
+            self._copy.plain, ends, folder=self._folder, read=self._copy.contents, write=self._write
+        )
         message = f"Bring {tip.branch} up to date with {ends.base[:12]} of its base"
-        return replace(tip, commit=self._commit(tree, [ends.own, ends.base], message=message, author=author), there=ends.own)
+        return replace(
+            tip,
+            commit=self._commit(tree, [ends.own, ends.base], message=message, author=author),
+            there=ends.own,
+        )
 
     def _commit(self, tree: str, parents: Sequence[str], *, message: str, author: Author) -> str:
         """Make a commit and give its id; raises CredentialError and MachineError."""
-        identity = {f"GIT_{role}_{part}": masked(value.replace("\0", "")) for role in ("AUTHOR", "COMMITTER")
-                    for part, value in (("NAME", author.name), ("EMAIL", author.email))}
+        identity = {
+            f"GIT_{role}_{part}": masked(value.replace("\0", ""))
+            for role in ("AUTHOR", "COMMITTER")
+            for part, value in (("NAME", author.name), ("EMAIL", author.email))
+        }
         text = tame_lines(masked(message.replace("\0", "").strip())) + "\n"
         words = ("commit-tree", tree, *(word for parent in parents for word in ("-p", parent)))
         if author.key is None:
-            return self._copy.plain.local(*words, stdin=text.encode(), variables=identity).decode().strip()
+            return (
+                self._copy.plain.local(*words, stdin=text.encode(), variables=identity)
+                .decode()
+                .strip()
+            )
         return self._sign(words, text, identity, author.key)
 
-    def diff(self, tip: Tip, changes: Mapping[str, bytes], *, before: Mapping[str, bytes] | None = None) -> str:
+    def diff(
+        self, tip: Tip, changes: Mapping[str, bytes], *, before: Mapping[str, bytes] | None = None
+    ) -> str:
         """What a commit of `changes` on top of `tip` would change, as a patch that git can apply; bytes that are no text are replaced; raises as `commit`.
 
-        The files that are there already must have been read. `before` stands for what some of them hold: then git cannot apply the patch, which is to be read.
+        The files that are there already must have been read. `before` stands for what some of them
+        hold: then git cannot apply the patch, which is to be read.
+
         """
         old = [entry.oid for entry in self.listing(tip.commit) if entry.path in changes]
-        self._write(self._contents[oid] for oid in old if oid in self._contents)  # what came with the history is not in here
+        # what came with the history is not in here
+        self._write(self._contents[oid] for oid in old if oid in self._contents)
         base = self._tree(tip, before) if before else tip.commit or self._make_trees([[]])[0]
-        words = ("diff-tree", "-r", "--patch", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv", base, self._tree(tip, changes))
+        words = (
+            "diff-tree",
+            "-r",
+            "--patch",
+            "--no-renames",
+            "--no-color",
+            "--no-ext-diff",
+            "--no-textconv",
+            base,
+            self._tree(tip, changes),
+        )
         return self._copy.plain.local(*words).decode("utf-8", "replace")
 
     def push(self, commit: str, tip: Tip, *, rehearsed: bool = False) -> Pushed:
         """Move the branch from `tip` to `commit`, its child, where it has not moved meanwhile; raises CredentialError.
 
-        With `rehearsed`, nothing is moved: the server is only asked whether this user may push, and where the branch is.
+        With `rehearsed`, nothing is moved: the server is only asked whether this user may push, and
+        where the branch is.
         """
         apart = not rehearsed and (tip.there or (tip.new and tip.commit))
-        negotiated = ["-c", "push.negotiate=true"] if apart else []  # else what the server has long had is sent (facts 3.2, 3)
+        # else what the server has long had is sent (facts 3.2, 3)
+        negotiated = ["-c", "push.negotiate=true"] if apart else []
         dry = ["--dry-run"] if rehearsed else []
-        done = self._copy.plain.ask(*negotiated, "push", "--porcelain", *dry, f"--force-with-lease={tip.reference}:{tip.expected}", "--", self.remote.url,
-                              f"{commit}:{tip.reference}")
-        reasons = [line.split("\t")[-1] for line in done.out.decode("utf-8", "replace").splitlines() if line.startswith("!")]
-        return Pushed(done=not done.code, refused=bool(reasons), text="\n".join([*reasons, self._git.text(done)]))
+        done = self._copy.plain.ask(
+            *negotiated,
+            "push",
+            "--porcelain",
+            *dry,
+            f"--force-with-lease={tip.reference}:{tip.expected}",
+            "--",
+            self.remote.url,
+            f"{commit}:{tip.reference}",
+        )
+        reasons = [
+            line.split("\t")[-1]
+            for line in done.out.decode("utf-8", "replace").splitlines()
+            if line.startswith("!")
+        ]
+        return Pushed(
+            done=not done.code,
+            refused=bool(reasons),
+            text="\n".join([*reasons, self._git.text(done)]),
+        )
 
     def since(self, base: Tip, tip: Tip) -> tuple[Commit, ...]:
         """The commits that came on top of `base`, newest first, at most a thousand."""
@@ -307,9 +421,15 @@ class Repository:
         """The fault of files that are too large together: which ones make it so."""
         sizes = self._copy.sizes(set(wanted.values()))
         largest = sorted(wanted, key=lambda path: -sizes.get(wanted[path], 0))
-        shown = some([f"{path} ({sizes.get(wanted[path], 0) / 2**20:.1f} MiB)" for path in largest], most=3)
+        shown = some(
+            [f"{path} ({sizes.get(wanted[path], 0) / 2**20:.1f} MiB)" for path in largest], most=3
+        )
         total = sum(sizes.values()) / 2**20
-        what = f"{len(wanted)} files are wanted, and they are too large together ({total:.1f} MiB)" if len(wanted) > 1 else "a file is too large to be read"
+        what = (
+            f"{len(wanted)} files are wanted, and they are too large together ({total:.1f} MiB)"
+            if len(wanted) > 1
+            else "a file is too large to be read"
+        )
         return ConfigError(f"{what}: {shown}", where=self.remote.url, hint=_FEWER_FILES)
 
     def _sent(self, wanted: Mapping[str, str], fault: SendsTooMuch, *, past: bool) -> GitError:
@@ -337,11 +457,23 @@ class Repository:
 
     def _tree(self, tip: Tip, changes: Mapping[str, bytes]) -> str:
         self.cover(changes)
-        return rewrite(self.listing(tip.commit), dict(zip(changes, self._write(changes.values()), strict=True)), self._make_trees)
+        return rewrite(
+            self.listing(tip.commit),
+            dict(zip(changes, self._write(changes.values()), strict=True)),
+            self._make_trees,
+        )
 
-    def _sign(self, words: tuple[str, ...], text: str, identity: Mapping[str, str], key: SigningKey) -> str:
+    def _sign(
+        self, words: tuple[str, ...], text: str, identity: Mapping[str, str], key: SigningKey
+    ) -> str:
         with signing(key, self._environ) as by:
-            done = self._copy.plain.check(*by.settings, *words, *by.options, stdin=text.encode(), variables={**identity, **by.variables})
+            done = self._copy.plain.check(
+                *by.settings,
+                *words,
+                *by.options,
+                stdin=text.encode(),
+                variables={**identity, **by.variables},
+            )
         if done.code:
             raise unsigned(self._git.text(done), key)
         return done.out.decode().strip()
@@ -353,18 +485,38 @@ class Repository:
             paths.append(self._folder / f"blob-{number}")
             paths[-1].write_bytes(content)
         names = "".join(f"{path}\n" for path in paths)
-        return self._copy.plain.local("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=os.fsencode(names)).decode().split()
+        return (
+            self._copy.plain.local(
+                "hash-object", "-w", "--no-filters", "--stdin-paths", stdin=os.fsencode(names)
+            )
+            .decode()
+            .split()
+        )
 
     def _make_trees(self, folders: Iterable[Iterable[Entry]]) -> list[str]:
         """Write folders and give their ids; `--missing` because most of what they name was never fetched (facts 3.1)."""
-        trees = ("".join(f"{entry.mode} {entry.kind} {entry.oid}\t{entry.path.rpartition('/')[2]}\0" for entry in folder) for folder in folders)
+        trees = (
+            "".join(
+                f"{entry.mode} {entry.kind} {entry.oid}\t{entry.path.rpartition('/')[2]}\0"
+                for entry in folder
+            )
+            for folder in folders
+        )
         data = "".join(f"{tree}\0" for tree in trees).encode("utf-8", "surrogateescape")
-        return self._copy.plain.local("mktree", "-z", "--missing", "--batch", stdin=data).decode().split()
+        return (
+            self._copy.plain.local("mktree", "-z", "--missing", "--batch", stdin=data)
+            .decode()
+            .split()
+        )
 
 
 def _together(paths: Sequence[str], *, past: bool) -> str:
     """What is too large though none of it is so by itself."""
-    files = f"the file {paths[0]}" if len(paths) == 1 else f"{len(paths)} files together: {some(paths, most=3)}"
+    files = (
+        f"the file {paths[0]}"
+        if len(paths) == 1
+        else f"{len(paths)} files together: {some(paths, most=3)}"
+    )
     return f"{files}; the history came along" if past else files
 
 

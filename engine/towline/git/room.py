@@ -14,12 +14,16 @@ from towline.git.faults import own_words
 from towline.limits import GIB, MIB, Limits, amount
 from towline.process import Completed
 
-# One commit without what its files hold is some MiB in the largest of repositories. A server that knows no partial clones sends all files along.
+# One commit without what its files hold is some MiB in the largest of repositories. A server that
+# knows no partial clones sends all files along.
 USUAL = Limits(memory=256 * MIB, file_size=192 * MIB)
 WHOLE = Limits(memory=GIB, file_size=2 * GIB)
 _UNFILTERED = "filtering not recognized by server"
 _DISK = re.compile(rf"File too large|died of signal {int(signal.SIGXFSZ)}\b")
-_MEMORY = re.compile(r"Out of memory|Cannot allocate memory|mmap failed|unable to create thread|std::bad_alloc", re.IGNORECASE)
+_MEMORY = re.compile(
+    r"Out of memory|Cannot allocate memory|mmap failed|unable to create thread|std::bad_alloc",
+    re.IGNORECASE,
+)
 _COPYING = {"clone", "fetch"}
 _FEWER = "keep what is deployed in a repository of its own"
 
@@ -41,7 +45,11 @@ class Room:
 
     def limits(self, seconds: float) -> Limits:
         """Those of a git that talks to the server: of the disk what the copies have left of it."""
-        return replace(self.most, seconds=seconds, file_size=max(MIB, self.most.file_size - _used(self._folder)))
+        return replace(
+            self.most,
+            seconds=seconds,
+            file_size=max(MIB, self.most.file_size - _used(self._folder)),
+        )
 
     def local(self, seconds: float) -> Limits:
         """Those of a git that works with what is here."""
@@ -68,12 +76,21 @@ class Room:
 
     def refusal(self, what: str, host: str, where: str) -> SendsTooMuch:
         """The fault of a server that gives more than that."""
-        hint = f"{_FEWER}; where it is large, let its server know partial clones (uploadpack.allowFilter)"
-        return SendsTooMuch(f"{host} sends more than git may take here ({what})", where=where, hint=hint)
+        hint = (
+            f"{_FEWER}; where it is large, let its server know partial clones"
+            " (uploadpack.allowFilter)"
+        )
+        return SendsTooMuch(
+            f"{host} sends more than git may take here ({what})", where=where, hint=hint
+        )
 
     def too_large(self, what: str, command: str, where: str) -> TooLarge:
         """The fault of contents that take more than that."""
-        return TooLarge(f"git {command} needs more for this repository than it may take ({what})", where=where, hint=_FEWER)
+        return TooLarge(
+            f"git {command} needs more for this repository than it may take ({what})",
+            where=where,
+            hint=_FEWER,
+        )
 
 
 def _used(folder: Path) -> int:

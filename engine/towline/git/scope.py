@@ -1,4 +1,8 @@
-"""Pure. What of a repository a change may look at: enough to fetch a few trees of a large repository instead of all."""
+"""Pure.
+
+What of a repository a change may look at: enough to fetch a few trees of a large repository instead
+of all.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +35,21 @@ class Scope:
     @property
     def levels(self) -> tuple[str, ...]:
         """Every folder whose own entries are known, from the root on; below `trees` there are more."""
-        found = {"/".join(_parts(folder)[:depth]) for folder in (*self.lists, *self.trees) for depth in range(len(_parts(folder)) + 1)}
+        found = {
+            "/".join(_parts(folder)[:depth])
+            for folder in (*self.lists, *self.trees)
+            for depth in range(len(_parts(folder)) + 1)
+        }
         return tuple(sorted(found | {""}))
 
     def covers(self, path: str) -> bool:
         """Whether a file at `path` would be seen."""
         parent = path.rpartition("/")[0]
-        return self.whole or parent in self.levels or any(f"{parent}/".startswith(f"{folder}/") for folder in self.trees)
+        return (
+            self.whole
+            or parent in self.levels
+            or any(f"{parent}/".startswith(f"{folder}/") for folder in self.trees)
+        )
 
 
 WHOLE = Scope()
@@ -57,7 +69,9 @@ def scope_of(patterns: Iterable[str]) -> Scope:
         if folder and not is_path(folder):
             return WHOLE
         (lists if plain == len(parts) else trees).add(folder)
-    return Scope(lists=tuple(sorted(lists)), trees=tuple(sorted(trees))) if lists or trees else WHOLE
+    return (
+        Scope(lists=tuple(sorted(lists)), trees=tuple(sorted(trees))) if lists or trees else WHOLE
+    )
 
 
 def _parts(folder: str) -> list[str]:

@@ -44,7 +44,9 @@ def signing(key: SigningKey | None, environ: Mapping[str, str]) -> Iterator[Sign
     if key is None:
         yield Signing()
         return
-    with contextlib.closing(PrivateFolder(environ if key.format == SSH else {**environ, **_SHORT}, secret=True)) as private:
+    with contextlib.closing(
+        PrivateFolder(environ if key.format == SSH else {**environ, **_SHORT}, secret=True)
+    ) as private:
         if key.format == SSH:
             yield _by_ssh(key, private.path, environ)
             return
@@ -55,8 +57,13 @@ def signing(key: SigningKey | None, environ: Mapping[str, str]) -> Iterator[Sign
 def unsigned(text: str, key: SigningKey) -> TowlineError:
     """The fault of a commit that was not signed, of which git said `text`."""
     return of_machine(text) or CredentialError(
-        f"the commit could not be signed: {text}", where=key.origin,
-        hint="the key must be a private one without a passphrase, of the kind that signingFormat says")
+        f"the commit could not be signed: {text}",
+        where=key.origin,
+        hint=(
+            "the key must be a private one without a passphrase, of the kind that signingFormat"
+            " says"
+        ),
+    )
 
 
 def _by_ssh(key: SigningKey, folder: Path, environ: Mapping[str, str]) -> Signing:
@@ -64,7 +71,10 @@ def _by_ssh(key: SigningKey, folder: Path, environ: Mapping[str, str]) -> Signin
     file.touch(mode=0o600)
     file.write_text(key.private, encoding="utf-8")
     program = _program("ssh-keygen", "an OpenSSH client", environ)
-    return Signing(settings=("-c", "gpg.format=ssh", "-c", f"gpg.ssh.program={program}"), options=(f"-S{file}",))
+    return Signing(
+        settings=("-c", "gpg.format=ssh", "-c", f"gpg.ssh.program={program}"),
+        options=(f"-S{file}",),
+    )
 
 
 @contextlib.contextmanager
@@ -73,13 +83,29 @@ def _by_gpg(key: SigningKey, home: Path, environ: Mapping[str, str]) -> Iterator
     program = _program("gpg", "GnuPG", environ)
     own = {"GNUPGHOME": str(home), "PATH": environ.get("PATH", ""), "LC_ALL": "C"}
     try:
-        done = _run(program, "--batch", "--no-tty", "--status-fd", "1", "--import", variables=own, stdin=key.private.encode())
+        done = _run(
+            program,
+            "--batch",
+            "--no-tty",
+            "--status-fd",
+            "1",
+            "--import",
+            variables=own,
+            stdin=key.private.encode(),
+        )
         found = _IMPORTED.search(done.out)
         if found is None:
-            raise CredentialError("what is configured as signing key is no private key of GnuPG's", where=key.origin,
-                                  hint="expected the text that gpg --export-secret-keys --armor writes")
+            raise CredentialError(
+                "what is configured as signing key is no private key of GnuPG's",
+                where=key.origin,
+                hint="expected the text that gpg --export-secret-keys --armor writes",
+            )
         name = found[1].decode()
-        yield Signing(settings=("-c", "gpg.format=openpgp", "-c", f"gpg.program={program}"), options=(f"-S{name}",), variables=own)
+        yield Signing(
+            settings=("-c", "gpg.format=openpgp", "-c", f"gpg.program={program}"),
+            options=(f"-S{name}",),
+            variables=own,
+        )
     finally:
         if stop := find("gpgconf", environ):
             _run(stop, "--kill", "gpg-agent", variables=own)
@@ -88,7 +114,10 @@ def _by_gpg(key: SigningKey, home: Path, environ: Mapping[str, str]) -> Iterator
 def _program(name: str, package: str, environ: Mapping[str, str]) -> str:
     program = find(name, environ)
     if not program:
-        raise MachineError(f"there is no {name} program on PATH, which signs commits", hint=f"install {package} on the agent")
+        raise MachineError(
+            f"there is no {name} program on PATH, which signs commits",
+            hint=f"install {package} on the agent",
+        )
     return program
 
 

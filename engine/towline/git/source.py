@@ -1,4 +1,8 @@
-"""Pure. What the URL of a source repository says: which one it is, and how it is shown without what opens it."""
+"""Pure.
+
+What the URL of a source repository says: which one it is, and how it is shown without what opens
+it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Pure. Git's trees as data: the listing of a commit, paths that may be written, and the few trees that a change rewrites."""
+"""Pure.
+
+Git's trees as data: the listing of a commit, paths that may be written, and the few trees that a
+change rewrites.
+"""
 
 from __future__ import annotations
 
@@ -65,14 +69,24 @@ def parse_tree(data: bytes, folder: str, size: int) -> tuple[Entry, ...]:
         end = data.index(b"\0", at)
         mode, _, name = data[at:end].decode("utf-8", "surrogateescape").partition(" ")
         oid, at = data[end + 1 : end + 1 + size].hex(), end + 1 + size
-        entries.append(Entry(mode=mode.zfill(6), kind=_KINDS.get(mode, "blob"), oid=oid, path=f"{folder}/{name}" if folder else name))
+        entries.append(
+            Entry(
+                mode=mode.zfill(6),
+                kind=_KINDS.get(mode, "blob"),
+                oid=oid,
+                path=f"{folder}/{name}" if folder else name,
+            )
+        )
     return tuple(entries)
 
 
 def check_path(path: str, *, inside: str = "repository") -> str:
     """`path` where git on every system takes it as a file below the root; raises ConfigError (`..`, `.git` in any spelling, ...)."""
     if not is_path(path):
-        raise ConfigError(f"{path!r} is not a path inside the {inside}", hint="expected a relative path with forward slashes, without .. and .git")
+        raise ConfigError(
+            f"{path!r} is not a path inside the {inside}",
+            hint="expected a relative path with forward slashes, without .. and .git",
+        )
     return path
 
 
@@ -92,7 +106,10 @@ def behind(link: str, target: bytes) -> str:
     text = target.decode("utf-8", "surrogateescape")
     path = posixpath.normpath(posixpath.join(posixpath.dirname(link), text))
     if not text or _UNDECODED.search(text) or not is_path(path):
-        raise ConfigError(f"{link} is a symbolic link that leads out of the repository", hint="put the file itself there")
+        raise ConfigError(
+            f"{link} is a symbolic link that leads out of the repository",
+            hint="put the file itself there",
+        )
     return path
 
 
@@ -101,16 +118,23 @@ def is_pointer(content: bytes) -> bool:
     return content.startswith(_LFS)
 
 
-def rewrite(entries: Iterable[Entry], blobs: Mapping[str, str], make: Callable[[Sequence[Iterable[Entry]]], Sequence[str]]) -> str:
+def rewrite(
+    entries: Iterable[Entry],
+    blobs: Mapping[str, str],
+    make: Callable[[Sequence[Iterable[Entry]]], Sequence[str]],
+) -> str:
     """Put `blobs` (path -> object id) into the tree `entries` and give the new root's id; `make` writes folders and gives their ids.
 
-    Only folders on the way to a changed file are made anew, the deepest first; modes stay. Raises ConfigError (something stands in the way).
+    Only folders on the way to a changed file are made anew, the deepest first; modes stay. Raises
+    ConfigError (something stands in the way).
     """
     folders = _spine(entries, blobs)
     for path, oid in blobs.items():
         old = _entry(folders, path)
         if old and old.obstacle:
-            raise ConfigError(f"{path} is {old.obstacle}, not a file", hint="give the path of a file")
+            raise ConfigError(
+                f"{path} is {old.obstacle}, not a file", hint="give the path of a file"
+            )
         _put(folders, Entry(mode=old.mode if old else "100644", kind="blob", oid=oid, path=path))
     inner = sorted(folders.keys() - {""}, key=_depth, reverse=True)
     for _, level in groupby(inner, key=_depth):
@@ -118,7 +142,10 @@ def rewrite(entries: Iterable[Entry], blobs: Mapping[str, str], make: Callable[[
         for name, oid in zip(names, make([folders[name].values() for name in names]), strict=True):
             old = _entry(folders, name)
             if old and old.kind != "tree":
-                raise ConfigError(f"{name} is {old.obstacle or 'a file'}, not a folder", hint="give a path whose folders are folders")
+                raise ConfigError(
+                    f"{name} is {old.obstacle or 'a file'}, not a folder",
+                    hint="give a path whose folders are folders",
+                )
             _put(folders, Entry(mode="040000", kind="tree", oid=oid, path=name))
     return make([folders[""].values()])[0]
 

@@ -1,4 +1,8 @@
-"""Pure. The `kustomize.images` of Argo CD's Applications, held against the kustomization of the same repository that they are for."""
+"""Pure.
+
+The `kustomize.images` of Argo CD's Applications, held against the kustomization of the same
+repository that they are for.
+"""
 
 from __future__ import annotations
 

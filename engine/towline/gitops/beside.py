@@ -1,4 +1,8 @@
-"""Pure. What stands around a place of a YAML file: the texts beside it, the resource that it belongs to, and the keys that an image may be in."""
+"""Pure.
+
+What stands around a place of a YAML file: the texts beside it, the resource that it belongs to, and
+the keys that an image may be in.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Pure. What a tool wants to do to a repository: a Change names the files it needs and turns them into new ones; it never reads or writes them itself."""
+"""Pure.
+
+What a tool wants to do to a repository: a Change names the files it needs and turns them into new
+ones; it never reads or writes them itself.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,10 @@ class Following(Protocol):
     """A Change that learns from the files it wants which others it needs, or would like to see: a chart's dependencies, what a kustomization reads."""
 
     def further(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
-        """Paths besides those in `files`; what is not there is left out. Asked again with what was found, until nothing new is named; raises ConfigError."""
+        """Paths besides those in `files`; what is not there is left out.
+
+        Asked again with what was found, until nothing new is named; raises ConfigError.
+        """
 
 
 @runtime_checkable
@@ -41,18 +48,27 @@ class Glancing(Protocol):
     def glances(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """Paths, and folders with a slash behind them, that it would like to see besides `files`.
 
-        Asked again with what was found, and what is in these folders then, until nothing new is named.
+        Asked again with what was found, and what is in these folders then, until nothing new is
+        named.
         """
 
 
 def further(change: Change, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
     """What a Change would like to see besides `files`; raises ConfigError."""
-    return set(change.further(listing, files)) - files.keys() if isinstance(change, Following) else set()
+    return (
+        set(change.further(listing, files)) - files.keys()
+        if isinstance(change, Following)
+        else set()
+    )
 
 
 def glances(change: Change, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
     """Paths that a Change would like to look at besides `files`, if they can be read."""
-    return set(change.glances(listing, files)) - files.keys() if isinstance(change, Glancing) else set()
+    return (
+        set(change.glances(listing, files)) - files.keys()
+        if isinstance(change, Glancing)
+        else set()
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +92,8 @@ def unnoted(replaced: Replaced) -> None:
 class Together:
     """Several Changes as one, each on what those before it have made; a Change.
 
-    `lasting` are those of which nothing may be left to do in the end: what one has written, another one may have written over.
+    `lasting` are those of which nothing may be left to do in the end: what one has written, another
+    one may have written over.
     """
 
     changes: tuple[Change, ...]
@@ -104,15 +121,26 @@ class Together:
             contents |= changed
         for change in self.lasting if len(set(written)) < len(written) else ():
             if lost := sorted(_changed(change, contents, listing)):
-                raise RenderError(f"two different values for one place in {lost[0]}", where=lost[0],
-                                  hint="two targets or containers mean the same place, or one that an alias shares (yamlAliases: own writes it out)")
+                raise RenderError(
+                    f"two different values for one place in {lost[0]}",
+                    where=lost[0],
+                    hint=(
+                        "two targets or containers mean the same place, or one that an alias shares"
+                        " (yamlAliases: own writes it out)"
+                    ),
+                )
         return {path: data for path, data in contents.items() if files.get(path) != data}
 
 
-def _changed(change: Change, contents: Mapping[str, bytes], listing: Sequence[str]) -> dict[str, bytes]:
+def _changed(
+    change: Change, contents: Mapping[str, bytes], listing: Sequence[str]
+) -> dict[str, bytes]:
     """The files that `change` makes others of."""
     shown = {path: contents[path] for path in change.wants(listing)}
-    while more := (further(change, listing, shown) | glances(change, listing, shown)) & contents.keys():
+    while (
+        more := (further(change, listing, shown) | glances(change, listing, shown))
+        & contents.keys()
+    ):
         shown |= {path: contents[path] for path in more}
     made = change.apply(shown)
     return {path: data for path, data in made.items() if contents.get(path) != data}
@@ -132,7 +160,9 @@ def match(pattern: str, listing: Sequence[str]) -> tuple[str, ...]:
     for one in _choices(clean):
         literal = re.split(r"[*?\[]", one, maxsplit=1)[0]
         parts = [None if part == "**" else _part(part) for part in one.split("/")]
-        found.update(path for path in listing if path.startswith(literal) and _fits(parts, path.split("/")))
+        found.update(
+            path for path in listing if path.startswith(literal) and _fits(parts, path.split("/"))
+        )
     return tuple(path for path in listing if path in found)
 
 
@@ -140,7 +170,10 @@ def select(pattern: str, listing: Sequence[str]) -> tuple[str, ...]:
     """Like `match`, but nothing found is a ConfigError that names what is near."""
     found = match(pattern, listing)
     if not found:
-        raise ConfigError(f"no file of the repository fits {pattern!r}", hint=nearest(pattern, _candidates(pattern, listing)))
+        raise ConfigError(
+            f"no file of the repository fits {pattern!r}",
+            hint=nearest(pattern, _candidates(pattern, listing)),
+        )
     return found
 
 
@@ -164,15 +197,23 @@ def _choices(pattern: str) -> list[str]:
         if braces is None:
             done.append(one)
         else:
-            open_ones += [one[: braces.start()] + choice + one[braces.end() :] for choice in choices]
+            open_ones += [
+                one[: braces.start()] + choice + one[braces.end() :] for choice in choices
+            ]
     return done
 
 
 def _check_amount(pattern: str, alternatives: int) -> None:
     if alternatives > _ALTERNATIVES:
-        raise ConfigError(f"{pattern!r} has more than {_ALTERNATIVES} alternatives", hint="use * or ** instead of some of them")
+        raise ConfigError(
+            f"{pattern!r} has more than {_ALTERNATIVES} alternatives",
+            hint="use * or ** instead of some of them",
+        )
     if alternatives * len(pattern) > _CHARACTERS:
-        raise ConfigError(f"{pattern!r} is too long", hint=f"all its alternatives together may have {_CHARACTERS} characters")
+        raise ConfigError(
+            f"{pattern!r} is too long",
+            hint=f"all its alternatives together may have {_CHARACTERS} characters",
+        )
 
 
 def _part(part: str) -> re.Pattern[str]:
@@ -192,7 +233,9 @@ def _part(part: str) -> re.Pattern[str]:
     try:
         return re.compile(text, re.DOTALL)
     except re.error as fault:
-        raise ConfigError(f"{part!r} is no file pattern", hint="a range in [...] goes upwards") from fault
+        raise ConfigError(
+            f"{part!r} is no file pattern", hint="a range in [...] goes upwards"
+        ) from fault
 
 
 def _class(text: str) -> str:
@@ -208,7 +251,9 @@ def _fits(parts: Sequence[re.Pattern[str] | None], path: Sequence[str]) -> bool:
         if part is None:
             reached = set(range(min(reached), len(path) + 1))
         else:
-            reached = {place + 1 for place in reached if place < len(path) and part.fullmatch(path[place])}
+            reached = {
+                place + 1 for place in reached if place < len(path) and part.fullmatch(path[place])
+            }
         if not reached:
             return False
     return len(path) in reached

@@ -1,4 +1,8 @@
-"""Pure. The files of a chart in a repository: which of them a rendering can use, and the charts that it depends on, from `file://` and from elsewhere."""
+"""Pure.
+
+The files of a chart in a repository: which of them a rendering can use, and the charts that it
+depends on, from `file://` and from elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +108,8 @@ def tree(
         _check_above(chart, folder, (*above, chart))
         if f"{folder}Chart.yaml" not in files:
             raise ConfigError(
-                f"the chart depends on {one.name} at {one.repository}, and {folder}Chart.yaml is not in the repository",
+                f"the chart depends on {one.name} at {one.repository}, and {folder}Chart.yaml is"
+                " not in the repository",
                 where=f"{chart}Chart.yaml",
                 hint="correct the path, which begins at the chart's own folder",
             )
@@ -218,7 +223,8 @@ def _folder(chart: str, wanted: Dependency) -> str:
     path = posixpath.normpath(posixpath.join(chart, wanted.repository.removeprefix(_LOCAL)))
     if path == "." or not is_path(path):
         raise ConfigError(
-            f"the chart depends on {wanted.name} at {wanted.repository}, which is not inside the repository",
+            f"the chart depends on {wanted.name} at {wanted.repository}, which is not inside the"
+            " repository",
             where=f"{chart}Chart.yaml",
             hint="keep that chart in the repository, or in charts/",
         )

@@ -1,4 +1,8 @@
-"""Pure. The forms in which a chart may be given its images, one after the other until what it renders names them."""
+"""Pure.
+
+The forms in which a chart may be given its images, one after the other until what it renders names
+them.
+"""
 
 from __future__ import annotations
 

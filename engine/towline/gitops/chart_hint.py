@@ -1,4 +1,8 @@
-"""Pure. What to do if a chart renders no container with the image: where it takes its registry from, and which keys are left to name."""
+"""Pure.
+
+What to do if a chart renders no container with the image: where it takes its registry from, and
+which keys are left to name.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,10 @@ class ChartHint:
             others = _others(found, before, image)
             return f"the chart puts {before} before the name{self._registry(before, image, others)}"
         for apart in filter(None, (stand_apart(data, image) for data in rendered)):
-            return f"{apart}; let the chart write them in one, or beside each other with no other tag or digest there"
+            return (
+                f"{apart}; let the chart write them in one, or beside each other with no other tag"
+                " or digest there"
+            )
         if keys := [key for key in image_keys(self.files) if key not in self.tried]:
             named = "name in containers the key of its values from which the chart takes the image"
             return f"{named}; its values have {some(keys)}"
@@ -47,7 +54,10 @@ class ChartHint:
                 for key in path:
                     value = value[key]
                 there = ".".join(path)
-                return f", from {there} of its values: set {there}: {value} in a file of helmValues{others}"
+                return (
+                    f", from {there} of its values: set {there}: {value} in a file of"
+                    f" helmValues{others}"
+                )
         read = [
             key[1].decode().replace(")", "").lstrip(".")
             for path, data in self.files.items()
@@ -55,7 +65,10 @@ class ChartHint:
             for key in _READ.finditer(data)
         ]
         if read:
-            return f", and its templates read {read[0]}: set {read[0]}: {host} in a file of helmValues{others}"
+            return (
+                f", and its templates read {read[0]}: set {read[0]}: {host} in a file of"
+                f" helmValues{others}"
+            )
         return " by itself: let its templates take the registry from the values"
 
 

@@ -1,4 +1,8 @@
-"""Pure. Images as values of a chart: set in the form that the chart's own values have, so that what it renders is the image as a whole."""
+"""Pure.
+
+Images as values of a chart: set in the form that the chart's own values have, so that what it
+renders is the image as a whole.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +138,9 @@ def _keys_below(values: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[
         return
     seen.add(id(values))
     for key, value in values.items() if isinstance(values, Mapping) else ():
-        if (isinstance(value, Mapping) and {"repository", "registry"} & value.keys()) or (key.lower().endswith("image") and isinstance(value, str) and value):
+        if (isinstance(value, Mapping) and {"repository", "registry"} & value.keys()) or (
+            key.lower().endswith("image") and isinstance(value, str) and value
+        ):
             yield ".".join((*path, key))
         else:
             yield from _keys_below(value, (*path, key), seen)

@@ -1,4 +1,8 @@
-"""Pure. Which version of a dependency is meant: the one that Chart.lock has, where it was made for what Chart.yaml says now."""
+"""Pure.
+
+Which version of a dependency is meant: the one that Chart.lock has, where it was made for what
+Chart.yaml says now.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +60,8 @@ def exact(name: str, version: str, locked: str, *, where: str) -> str:
         return locked
     if not _EXACT.fullmatch(version):
         raise ConfigError(
-            f"the chart depends on {name} in a version that fits {version!r}, and no Chart.lock says which",
+            f"the chart depends on {name} in a version that fits {version!r}, and no Chart.lock"
+            " says which",
             where=where,
             hint=f"{_UPDATE} Chart.lock",
         )
@@ -70,7 +75,8 @@ def check_lock(
     digest = lock_digest(wanted, maps_at(lock, "dependencies"))
     if not digest:
         raise ConfigError(
-            f"the dependencies of {of} and {where.rpartition('/')[2]} are too large: {_MOST} values or more",
+            f"the dependencies of {of} and {where.rpartition('/')[2]} are too large: {_MOST} values"
+            " or more",
             where=where,
             hint="take out what aliases of YAML (*name) repeat",
         )

@@ -1,4 +1,7 @@
-"""Pure. What a chart puts before the names of images by itself, and which of its values hold that."""
+"""Pure.
+
+What a chart puts before the names of images by itself, and which of its values hold that.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from towline.image import Reference
 _MOST = 4  # values that are tried, each at the price of a rendering or two
 _REGISTRY = "registry"
 _WORD = r"""[^\s"'=,]*"""
-_BEGIN = r"""(?<![^\s"'=,])"""  # of a word: a long one is looked through once, not from each of its letters on
+# of a word: a long one is looked through once, not from each of its letters on
+_BEGIN = r"""(?<![^\s"'=,])"""
 
 
 def put_before(found: Iterable[Found], wanted: Reference) -> list[str]:

@@ -1,4 +1,8 @@
-"""Pure. Which values the templates of a chart beside a values file read, as far as that can be told from their text."""
+"""Pure.
+
+Which values the templates of a chart beside a values file read, as far as that can be told from
+their text.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +48,9 @@ def unread(
 def common_looks(path: str, files: Mapping[str, bytes], listing: Collection[str]) -> set[str]:
     """The files that tell whether the chart of a values file puts the registry that its values have for all images before them."""
     folder = chart_folder(path, files)
-    if folder is None or not any(b"imageRegistry" in files.get(one, b"") for one in (path, f"{folder}values.yaml")):
+    if folder is None or not any(
+        b"imageRegistry" in files.get(one, b"") for one in (path, f"{folder}values.yaml")
+    ):
         return set()
     wanted = {f"{folder}templates/", f"{folder}charts/"}
     return wanted | {one for one in listing if one.startswith(tuple(wanted)) and _is_template(one)}
@@ -72,9 +78,7 @@ def _is_template(path: str) -> bool:
     return path.startswith("templates/") or "/templates/" in path
 
 
-def _reads(
-    folder: str, files: Mapping[str, bytes], listing: Collection[str]
-) -> set[str] | None:
+def _reads(folder: str, files: Mapping[str, bytes], listing: Collection[str]) -> set[str] | None:
     """What the templates read; None if not all of them is known, or a chart in the chart may."""
     templates = [path for path in listing if path.startswith(f"{folder}templates/")]
     chart = load(files.get(f"{folder}Chart.yaml", b"")) or [{}]

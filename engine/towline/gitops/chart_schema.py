@@ -1,7 +1,12 @@
-"""Pure. Schemas of a chart's values (`values.schema.json`): what they refer to outside of themselves is refused before Helm sees them.
+"""Pure.
 
-Helm reads such a reference wherever it leads: whoever writes the chart could have the agent ask hosts that only the agent reaches, and learn which
-files it has. Packed charts are looked into as Helm does: by any kind of member, under every spelling of its name; `repacked` has been there before.
+Schemas of a chart's values (`values.schema.json`): what they refer to outside of themselves is
+refused before Helm sees them.
+
+Helm reads such a reference wherever it leads: whoever writes the chart could have the agent ask
+hosts that only the agent reaches, and learn which files it has. Packed charts are looked into as
+Helm does: by any kind of member, under every spelling of its name; `repacked` has been there
+before.
 """
 
 from __future__ import annotations
@@ -17,7 +22,9 @@ from towline.gitops.repacked_charts import is_packed, plain_name
 _NAME = "values.schema.json"
 _POINTERS = frozenset(("$ref", "$dynamicRef", "$recursiveRef"))
 _DIALECT = re.compile(r"https?://json-schema\.org/")
-_HINT = "put what it refers to into the schema itself (`$defs`), and refer to that as `#/$defs/NAME`"
+_HINT = (
+    "put what it refers to into the schema itself (`$defs`), and refer to that as `#/$defs/NAME`"
+)
 
 
 class _Outside(ValueError):
@@ -30,9 +37,15 @@ def check_schemas(files: Mapping[str, bytes], chart: str) -> None:
         try:
             json.loads(content.decode("utf-8-sig", "replace"), object_pairs_hook=_checked)
         except _Outside as fault:
-            raise RenderError(f"the schema of the chart's values {fault}", where=path, hint=_HINT) from None
+            raise RenderError(
+                f"the schema of the chart's values {fault}", where=path, hint=_HINT
+            ) from None
         except (ValueError, RecursionError) as fault:
-            raise RenderError("the schema of the chart's values is no JSON that can be read", where=path, hint="correct it, or take it out") from fault
+            raise RenderError(
+                "the schema of the chart's values is no JSON that can be read",
+                where=path,
+                hint="correct it, or take it out",
+            ) from fault
 
 
 def _checked(pairs: list[tuple[str, object]]) -> None:

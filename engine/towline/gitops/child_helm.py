@@ -1,7 +1,7 @@
 """The inside of a renderer process for charts: Helm 4 as a library (helm-python-sdk), made to answer as `helm template` does.
 
-Request: `charts` (folders), `release`, `namespace`, `values` (list of [name, YAML text], weakest first), `limits`. Without charts the answer
-is Helm's version.
+Request: `charts` (folders), `release`, `namespace`, `values` (list of [name, YAML text], weakest
+first), `limits`. Without charts the answer is Helm's version.
 """
 
 from __future__ import annotations
@@ -18,14 +18,21 @@ from towline.gitops.install_order import HeadFault, assemble
 _ANOTHER = "put a fitting `helm` on PATH: this library knows one version of Kubernetes only"
 _PROBE = {
     "Chart.yaml": "apiVersion: v2\nname: probe\nversion: 0.0.0\n",
-    "templates/probe.yaml": "{{ semverCompare .Values.range .Capabilities.KubeVersion.Version }} {{ .Capabilities.KubeVersion.Version }}",
+    "templates/probe.yaml": (
+        "{{ semverCompare .Values.range .Capabilities.KubeVersion.Version }} {{"
+        " .Capabilities.KubeVersion.Version }}"
+    ),
 }
 
 
 def render(request: Any) -> str:
     """The charts' documents as `helm template` prints them, one chart after the other; raises Fault."""
     if not helm_sdk_version().startswith("v4."):
-        raise Fault(f"the Helm library has version {helm_sdk_version()}, not 4", hint="install the extra `helm` of this Towline", machine=True)
+        raise Fault(
+            f"the Helm library has version {helm_sdk_version()}, not 4",
+            hint="install the extra `helm` of this Towline",
+            machine=True,
+        )
     if not request["charts"]:
         return helm_sdk_version()
     try:
@@ -59,7 +66,9 @@ def _merge(weak: dict[str, Any], strong: dict[str, Any]) -> dict[str, Any]:
     merged = dict(weak)
     for key, value in strong.items():
         old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        merged[key] = (
+            _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
     return merged
 
 
@@ -69,10 +78,15 @@ def _check(chart: Chart) -> None:
     if metadata.get("type") == "library":
         raise Fault("a library chart renders nothing of its own", where="Chart.yaml")
     there = {one.get("name") for one in chart.dependencies}
-    missing = [one["name"] for one in metadata.get("dependencies") or () if one["name"] not in there]
+    missing = [
+        one["name"] for one in metadata.get("dependencies") or () if one["name"] not in there
+    ]
     if missing:
-        raise Fault(f"charts/ lacks what Chart.yaml depends on: {', '.join(missing)}", where="Chart.yaml",
-                    hint="run `helm dependency build` and commit charts/")
+        raise Fault(
+            f"charts/ lacks what Chart.yaml depends on: {', '.join(missing)}",
+            where="Chart.yaml",
+            hint="run `helm dependency build` and commit charts/",
+        )
     if wanted := metadata.get("kubeVersion"):
         _check_version(wanted)
 
@@ -86,9 +100,15 @@ def _check_version(wanted: str) -> None:
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text.encode()))
     with Chart.load_archive(archive.getvalue()) as probe:
-        answer, _, version = probe.render({"range": wanted})["probe/templates/probe.yaml"].partition(" ")
+        answer, _, version = probe.render({"range": wanted})[
+            "probe/templates/probe.yaml"
+        ].partition(" ")
     if answer != "true":
-        raise Fault(f"the chart asks for Kubernetes {wanted}, the library stands for {version}", where="Chart.yaml", hint=_ANOTHER)
+        raise Fault(
+            f"the chart asks for Kubernetes {wanted}, the library stands for {version}",
+            where="Chart.yaml",
+            hint=_ANOTHER,
+        )
 
 
 if __name__ == "__main__":

@@ -50,7 +50,11 @@ def _filled(text: str, variables: dict[str, Any], most: int) -> str:
 def _environment(text: str) -> ImmutableSandboxedEnvironment:
     """Lines that hold a statement alone leave nothing behind; line ends are the template's; nothing gives another result next time."""
     environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=StrictUndefined,
+        autoescape=False,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
         newline_sequence="\r\n" if "\r\n" in text else "\n",
     )
     environment.filters["yaml"] = environment.filters["tojson"] = quote
@@ -71,13 +75,20 @@ def _refuse(value: Any) -> None:
 
 
 def _where(name: str, fault: BaseException) -> str:
-    lines = [frame.lineno for frame in traceback.extract_tb(fault.__traceback__) if frame.filename == "<template>"]
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(fault.__traceback__)
+        if frame.filename == "<template>"
+    ]
     return f"{name}:{lines[-1]}" if lines else name
 
 
 def _hint(message: str, variables: dict[str, Any]) -> str:
     found = _NAMED.search(message)
-    names = {*variables, *(part for value in variables.values() if isinstance(value, dict) for part in value)}
+    names = {
+        *variables,
+        *(part for value in variables.values() if isinstance(value, dict) for part in value),
+    }
     return nearest(found.group(1) or found.group(2), names) if found else ""
 
 

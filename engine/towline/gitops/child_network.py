@@ -1,6 +1,7 @@
 """A renderer process leaves the machine's network for one of its own, in which nothing is; only such processes load this.
 
-What a chart or a template asks is refused one by one elsewhere; this is for what nobody has thought of. Files that are sockets are no network.
+What a chart or a template asks is refused one by one elsewhere; this is for what nobody has thought
+of. Files that are sockets are no network.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ _USER, _NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET: sched.h
 
 
 def leave() -> bool:
-    """Whether the system let this process leave: as root, or by a user namespace of its own. Where it does not, nothing has changed."""
+    """Whether the system let this process leave: as root, or by a user namespace of its own.
+
+    Where it does not, nothing has changed.
+    """
     for flags in (_NETWORK, _NETWORK | _USER):
         try:
             _unshare(flags)

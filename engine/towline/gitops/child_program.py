@@ -15,7 +15,13 @@ def main() -> None:
     try:
         os.execv(command[0], command)  # noqa: S606 - an argument list, no shell
     except OSError as fault:
-        report(Fault(f"cannot start {command[0]}: {fault.strerror}", hint="name a program that this machine can run", machine=True))
+        report(
+            Fault(
+                f"cannot start {command[0]}: {fault.strerror}",
+                hint="name a program that this machine can run",
+                machine=True,
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""Pure. Which of several places that fit one name or path an image is for: another image's place is left alone."""
+"""Pure.
+
+Which of several places that fit one name or path an image is for: another image's place is left
+alone.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +23,8 @@ from towline.suggest import nearest, some
 class Candidate:
     """A place that fits: in which file, of which resource, and the image that stands there.
 
-    The resource is `kind/namespace/name`, without a namespace `kind/name`; the image is empty where it is not known.
-    `chart` is the name of the chart that the file lies in; empty for none.
+    The resource is `kind/namespace/name`, without a namespace `kind/name`; the image is empty where
+    it is not known. `chart` is the name of the chart that the file lies in; empty for none.
     """
 
     file: str
@@ -41,8 +45,8 @@ def _nothing() -> Collection[str]:
 class Choice:
     """By what is chosen: the `resource` that the configuration names, and of several such the images.
 
-    It is `kind/namespace/name`, or `kind/name` in any namespace.
-    `past` knows those that were last deployed here, and is asked only if nothing else tells; `say` is told what is left alone, and
+    It is `kind/namespace/name`, or `kind/name` in any namespace. `past` knows those that were last
+    deployed here, and is asked only if nothing else tells; `say` is told what is left alone, and
     `warn` what is written without being told apart.
     """
 
@@ -58,14 +62,17 @@ class Choice:
             raise ConfigError(
                 f"{what} is not in {self.resource}",
                 where=candidates[0].file,
-                hint=f"resource: {nearest(self.resource, {one.resource for one in candidates if one.resource})}",
+                hint=(
+                    "resource:"
+                    f" {nearest(self.resource, {one.resource for one in candidates if one.resource})}"
+                ),
             )
         meant = list(compress(candidates, named))
         among = self._kept(meant, wanted)
         if meant and not any(among):
             raise ConfigError(
-                f"{what} stands in {len(meant)} places with different images, and none of them is {wanted}'s: "
-                f"{some([str(one) for one in meant])}",
+                f"{what} stands in {len(meant)} places with different images, and none of them is"
+                f" {wanted}'s: {some([str(one) for one in meant])}",
                 where=meant[0].file,
                 hint=_telling(meant),
             )
@@ -79,7 +86,8 @@ class Choice:
     def untold(self, what: str, candidates: Sequence[Candidate], wanted: str) -> None:
         """Warn of places without an image's name, all of which are written, where these seem to be of several services.
 
-        They do if they stand in one file, belong to several resources or charts, or if some of their files, and not all, are called as the image.
+        They do if they stand in one file, belong to several resources or charts, or if some of
+        their files, and not all, are called as the image.
         """
         owners = {one.resource for one in candidates} - {""}
         charts = {one.chart for one in candidates} - {""}

@@ -1,7 +1,10 @@
-"""Pure. The documents of a YAML file with positions. A large file is read part by part, each when it is asked for, and one at a time is kept.
+"""Pure.
 
-A part begins where a line begins with `---`: that starts a document wherever it stands, so a part is read as the whole file would be. A tree takes about
-fifty times the memory of its text.
+The documents of a YAML file with positions. A large file is read part by part, each when it is
+asked for, and one at a time is kept.
+
+A part begins where a line begins with `---`: that starts a document wherever it stands, so a part
+is read as the whole file would be. A tree takes about fifty times the memory of its text.
 """
 
 from __future__ import annotations
@@ -13,7 +16,18 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 from towline.errors import RenderError
-from towline.yaml_marks import BREAK, Document, Event, Limits, Mark, YamlFault, YamlLimit, aliases, outline, parse
+from towline.yaml_marks import (
+    BREAK,
+    Document,
+    Event,
+    Limits,
+    Mark,
+    YamlFault,
+    YamlLimit,
+    aliases,
+    outline,
+    parse,
+)
 
 LARGE = 2 * 1024 * 1024
 LIMITS = Limits(characters=64 * 1024 * 1024, nodes=2_000_000)  # of a file, and of a part of it
@@ -32,7 +46,8 @@ class Documents:
         for first, last in pairwise(self.starts):
             self._lines.append(self._lines[-1] + len(BREAK.findall(text, first, last)))
         self._kept: tuple[int, tuple[Document, ...], tuple[Event, ...]] = -1, (), ()
-        self._before, self.numbers = [0], [0]  # how many documents, and events, are before each part
+        # how many documents, and events, are before each part
+        self._before, self.numbers = [0], [0]
         for part in range(len(self.starts)):
             documents, events = self._count(part)
             self._before.append(self._before[-1] + documents)
@@ -65,7 +80,11 @@ class Documents:
 
     def piece(self, part: int) -> str:
         """The characters of a part."""
-        return self._text[slice(*self.starts[part : part + 2])] if part + 1 < len(self.starts) else self._text[self.starts[part] :]
+        return (
+            self._text[slice(*self.starts[part : part + 2])]
+            if part + 1 < len(self.starts)
+            else self._text[self.starts[part] :]
+        )
 
     def _begin(self, part: int) -> Mark:
         return Mark(self.starts[part], self._lines[part], 1)
@@ -77,7 +96,13 @@ class Documents:
         self._kept, documents = (-1, (), ()), ()  # before the next takes memory
         events: list[Event] | None = [] if len(self._text) <= LARGE else None
         with _told(self._name):
-            documents = parse(self.piece(part), events, begin=self._begin(part), limits=LIMITS, number=self.numbers[part])
+            documents = parse(
+                self.piece(part),
+                events,
+                begin=self._begin(part),
+                limits=LIMITS,
+                number=self.numbers[part],
+            )
             for document in documents:
                 if document.root and self.aliased:
                     aliases(document.root)
@@ -91,7 +116,10 @@ class Documents:
         if self.aliased and "*" in self.piece(part):
             self._read(part)
         with _told(self._name):
-            kinds = [event.kind for event in outline(self.piece(part), begin=self._begin(part), limits=LIMITS)]
+            kinds = [
+                event.kind
+                for event in outline(self.piece(part), begin=self._begin(part), limits=LIMITS)
+            ]
         return kinds.count("DocumentStartEvent"), len(kinds)
 
 
@@ -108,6 +136,14 @@ def _told(name: str) -> Iterator[None]:
     try:
         yield
     except YamlLimit as fault:
-        raise RenderError(f"{name} is too large: {fault.problem}", where=f"{name}:{fault.line}:{fault.column}", hint="split the file") from fault
+        raise RenderError(
+            f"{name} is too large: {fault.problem}",
+            where=f"{name}:{fault.line}:{fault.column}",
+            hint="split the file",
+        ) from fault
     except YamlFault as fault:
-        raise RenderError(f"{name} is not YAML: {fault.problem}", where=f"{name}:{fault.line}:{fault.column}", hint="correct the file") from fault
+        raise RenderError(
+            f"{name} is not YAML: {fault.problem}",
+            where=f"{name}:{fault.line}:{fault.column}",
+            hint="correct the file",
+        ) from fault

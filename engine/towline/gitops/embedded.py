@@ -1,7 +1,11 @@
-"""Pure. YAML or JSON inside of a text of a YAML file: where each of its characters stands in the file, so that it is edited as a file of its own.
+"""Pure.
 
-Argo CD's `helm.values`, the `values.yaml` of a ConfigMap, an inline patch of kustomize, a manifest in a template of another one. Block scalars keep their
-lines, quoted texts their escapes; what the characters come to is held against what the parser read, and a text that cannot be told so is none.
+YAML or JSON inside of a text of a YAML file: where each of its characters stands in the file, so
+that it is edited as a file of its own.
+
+Argo CD's `helm.values`, the `values.yaml` of a ConfigMap, an inline patch of kustomize, a manifest
+in a template of another one. Block scalars keep their lines, quoted texts their escapes; what the
+characters come to is held against what the parser read, and a text that cannot be told so is none.
 """
 
 from __future__ import annotations
@@ -64,27 +68,44 @@ class Text:
             return Splice(start=start, end=end, text=write(text, '"')[1:-1])
         if self.node.style == "'":
             if not text.isprintable():
-                raise RenderError("a text in single quotes cannot hold another line", where=self.source.where(self.node.start),
-                                  hint="write it as a block scalar, with | behind the key")
+                raise RenderError(
+                    "a text in single quotes cannot hold another line",
+                    where=self.source.where(self.node.start),
+                    hint="write it as a block scalar, with | behind the key",
+                )
             return Splice(start=start, end=end, text=text.replace("'", "''"))
         return self._of_lines(splice, start, end)
 
     def _of_lines(self, splice: Splice, start: int, end: int) -> Splice:
         """In a block scalar: whole lines with their indentation, else from character to character."""
         begun = self._begins_line(splice.start)
-        ended = self._begins_line(splice.end) and (splice.text.endswith("\n") or (begun and not splice.text))
+        ended = self._begins_line(splice.end) and (
+            splice.text.endswith("\n") or (begun and not splice.text)
+        )
         first, *more = splice.text.split("\n")
         if begun and ended:
             start, first = self._line(start), self.indent + first if first else ""
-        lines = [first, *(self.indent + line if line else "" for line in more[:-1]), *("" if ended else self.indent + line for line in more[-1:])]
-        return Splice(start=start, end=self._line(end) if ended else end, text=self.source.newline.join(lines))
+        lines = [
+            first,
+            *(self.indent + line if line else "" for line in more[:-1]),
+            *("" if ended else self.indent + line for line in more[-1:]),
+        ]
+        return Splice(
+            start=start, end=self._line(end) if ended else end, text=self.source.newline.join(lines)
+        )
 
     def _begins_line(self, place: int) -> bool:
         return self.text[place - 1 : place] == "\n" if place else True
 
     def _line(self, index: int) -> int:
         """Where the line of the file begins that holds a place."""
-        return max((found.end() for found in BREAK.finditer(self.source.text, self.node.start.index, index)), default=index)
+        return max(
+            (
+                found.end()
+                for found in BREAK.finditer(self.source.text, self.node.start.index, index)
+            ),
+            default=index,
+        )
 
     def _place(self, place: int) -> int:
         """Where a place of the text is in the file; raises RenderError inside of what is one character there."""
@@ -93,27 +114,52 @@ class Text:
         if inside == len(piece.shown):
             return piece.end
         if inside and len(piece.shown) != piece.end - piece.start:
-            raise RenderError("the text is folded there", where=self.source.where(self.node.start), hint="write it as a block scalar, with | behind the key")
+            raise RenderError(
+                "the text is folded there",
+                where=self.source.where(self.node.start),
+                hint="write it as a block scalar, with | behind the key",
+            )
         return piece.start + inside
 
 
 def text_of(source: Source, node: Node) -> Text | None:
     """The text of a quoted or block scalar; None for every other node, and where its characters cannot be told."""
-    if not isinstance(node, Scalar) or not node.style or node.tag not in TEXT_TAGS or not node.value.strip():
+    if (
+        not isinstance(node, Scalar)
+        or not node.style
+        or node.tag not in TEXT_TAGS
+        or not node.value.strip()
+    ):
         return None
     indent = _indent(source, node) if node.style in "|>" else 0
     if indent < 0 or (node.style == ">" and source.templated(node.start.index, node.end.index)):
         return None
-    pieces = [piece for piece in {"|": _literal, ">": _folded}.get(node.style, _quoted)(source, node, indent) if piece.shown or piece.read]
+    pieces = [
+        piece
+        for piece in {"|": _literal, ">": _folded}.get(node.style, _quoted)(source, node, indent)
+        if piece.shown or piece.read
+    ]
     if "".join(piece.read for piece in pieces).rstrip("\n") != node.value.rstrip("\n"):
         return None
-    kept = len(node.value) - len(node.value.rstrip("\n"))  # line ends that the header leaves to the text
-    while node.style in "|>" and len(pieces) > kept and all(piece.shown == "\n" for piece in pieces[-kept - 1 :]):
+    # line ends that the header leaves to the text
+    kept = len(node.value) - len(node.value.rstrip("\n"))
+    while (
+        node.style in "|>"
+        and len(pieces) > kept
+        and all(piece.shown == "\n" for piece in pieces[-kept - 1 :])
+    ):
         pieces.pop()
     offsets = [0]
     for piece in pieces:
         offsets.append(offsets[-1] + len(piece.shown))
-    return Text(source=source, node=node, text="".join(piece.shown for piece in pieces), offsets=tuple(offsets[:-1]), pieces=tuple(pieces), indent=" " * indent)
+    return Text(
+        source=source,
+        node=node,
+        text="".join(piece.shown for piece in pieces),
+        offsets=tuple(offsets[:-1]),
+        pieces=tuple(pieces),
+        indent=" " * indent,
+    )
 
 
 def _lines(source: Source, start: int, end: int) -> Iterator[tuple[int, int, int]]:
@@ -138,14 +184,23 @@ def _blanks(text: str, start: int, end: int) -> int:
 def _indent(source: Source, node: Scalar) -> int:
     """How many blanks stand before every line of a block scalar: those of its first line but for the ones that are text; -1 where that is not to be told."""
     value = next(line for line in node.value.split("\n") if line.strip())
-    first = next((line for line in _body(source, node) if source.masked[line[0] : line[1]].strip()), None)
-    return _blanks(source.masked, first[0], first[1]) - _blanks(value, 0, len(value)) if first else -1
+    first = next(
+        (line for line in _body(source, node) if source.masked[line[0] : line[1]].strip()), None
+    )
+    return (
+        _blanks(source.masked, first[0], first[1]) - _blanks(value, 0, len(value)) if first else -1
+    )
 
 
 def _literal(source: Source, node: Scalar, indent: int) -> Iterator[_Piece]:
-    lines = [(start + min(indent, _blanks(source.text, start, end)), start, end) for start, end, _ in _body(source, node)]
+    lines = [
+        (start + min(indent, _blanks(source.text, start, end)), start, end)
+        for start, end, _ in _body(source, node)
+    ]
     for number, (begin, start, end) in enumerate(lines):
-        yield _Piece(source.masked[min(start + indent, end) : end], source.text[begin:end], begin, end)
+        yield _Piece(
+            source.masked[min(start + indent, end) : end], source.text[begin:end], begin, end
+        )
         following = lines[number + 1][0] if number + 1 < len(lines) else node.end.index
         if end < node.end.index:
             ending = source.text[end] if source.text[end] in "\u2028\u2029" else "\n"
@@ -183,7 +238,8 @@ def _quoted(source: Source, node: Scalar, _indent: int) -> Iterator[_Piece]:
         if last >= 0:
             yield _Piece("\n" * empty or joined, "\n" * empty or joined, last, begin)
         line = source.masked[begin:stop]
-        escaped = double and number + 1 < len(lines) and (len(line) - len(line.rstrip("\\"))) % 2  # the line end is
+        # the line end is
+        escaped = double and number + 1 < len(lines) and (len(line) - len(line.rstrip("\\"))) % 2
         yield from _unquoted(source, begin, stop - escaped, double=double)
         last, empty, joined = stop - escaped, 0, "" if escaped else " "
 
@@ -193,7 +249,12 @@ def _unquoted(source: Source, start: int, end: int, *, double: bool) -> Iterator
     done = start
     for found in (_ESCAPE if double else _QUOTE).finditer(source.masked, start, end):
         if done < found.start():
-            yield _Piece(source.masked[done : found.start()], source.text[done : found.start()], done, found.start())
+            yield _Piece(
+                source.masked[done : found.start()],
+                source.text[done : found.start()],
+                done,
+                found.start(),
+            )
         read = _escaped(found.group()) if double else "'"
         yield _Piece(read, read, found.start(), found.end())
         done = found.end()

@@ -1,4 +1,8 @@
-"""Pure. How much a YAML document comes to where every alias is replaced by what it stands for, as whoever walks through its data meets it."""
+"""Pure.
+
+How much a YAML document comes to where every alias is replaced by what it stands for, as whoever
+walks through its data meets it.
+"""
 
 from __future__ import annotations
 

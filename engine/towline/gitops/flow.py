@@ -1,4 +1,8 @@
-"""Pure. Entries of flow collections, `{a: b}` and `[a]`, and of JSON, in the layout of those that stand beside them."""
+"""Pure.
+
+Entries of flow collections, `{a: b}` and `[a]`, and of JSON, in the layout of those that stand
+beside them.
+"""
 
 from __future__ import annotations
 
@@ -47,21 +51,36 @@ class Layout:
     def _closed(self, opening: str, entries: list[str], closing: str) -> str:
         if not self.line:
             return opening + self.comma.join(entries) + closing
-        return opening + ",".join(self.line + self.step + entry for entry in entries) + self.line + closing
+        return (
+            opening
+            + ",".join(self.line + self.step + entry for entry in entries)
+            + self.line
+            + closing
+        )
 
 
 def layout(source: Source, parent: Mapping | Sequence) -> Layout:
     """The layout of the entries of a collection."""
     pairs = parent.pairs if isinstance(parent, Mapping) else [(item, item) for item in parent.items]
-    places = [parent.start.index + 1, *(place.index for first, last in pairs for place in (first.start, last.end))]
-    gaps = [source.text[end:start] for end, start in zip(places[::2], places[1::2], strict=False)][-2:]  # of two, the last is the one to be like
+    places = [
+        parent.start.index + 1,
+        *(place.index for first, last in pairs for place in (first.start, last.end)),
+    ]
+    # of two, the last is the one to be like
+    gaps = [source.text[end:start] for end, start in zip(places[::2], places[1::2], strict=False)][
+        -2:
+    ]
     json = as_json(source, parent)
     colon = _colon(source, parent, json=json)
     found = _LINE.fullmatch(gaps[-1]) if gaps else None
     if found and parent.flow:
         step = _STEP.search(source.text)
-        return Layout(json=json, colon=colon, line=found.group(1), step=step.group(1) if step else "  ")
-    comma = gaps[-1] if len(gaps) > 1 and _COMMA.fullmatch(gaps[-1]) else "," if colon == ":" else ", "
+        return Layout(
+            json=json, colon=colon, line=found.group(1), step=step.group(1) if step else "  "
+        )
+    comma = (
+        gaps[-1] if len(gaps) > 1 and _COMMA.fullmatch(gaps[-1]) else "," if colon == ":" else ", "
+    )
     return Layout(json=json, comma=comma, colon=colon)
 
 
@@ -70,7 +89,9 @@ def as_json(source: Source, parent: Node) -> bool:
     if source.strict or not isinstance(parent, Mapping | Sequence) or not parent.flow:
         return source.strict
     keys = [key for key, _ in parent.pairs] if isinstance(parent, Mapping) else []
-    return source.name.endswith(".json") or (bool(keys) and all(isinstance(key, Scalar) and key.style == '"' for key in keys))
+    return source.name.endswith(".json") or (
+        bool(keys) and all(isinstance(key, Scalar) and key.style == '"' for key in keys)
+    )
 
 
 def _colon(source: Source, parent: Mapping | Sequence, *, json: bool) -> str:

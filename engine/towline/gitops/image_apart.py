@@ -1,4 +1,8 @@
-"""Pure. An image whose repository and tag stand in keys of their own: read as one if nothing else may be its tag, else told by its places."""
+"""Pure.
+
+An image whose repository and tag stand in keys of their own: read as one if nothing else may be its
+tag, else told by its places.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,11 @@
-"""Pure. Which images a file names, and whether the wanted ones are among them: what was written or rendered is read back, and compared whole.
+"""Pure.
 
-A place that is read is the image of a container, and any other text that is an image: alone, behind a flag, a name or a scheme, in a list, in YAML inside
-of a text, or spread over the keys of a map as charts and kustomizations have it.
+Which images a file names, and whether the wanted ones are among them: what was written or rendered
+is read back, and compared whole.
+
+A place that is read is the image of a container, and any other text that is an image: alone, behind
+a flag, a name or a scheme, in a list, in YAML inside of a text, or spread over the keys of a map as
+charts and kustomizations have it.
 """
 
 from __future__ import annotations
@@ -30,7 +34,8 @@ _WORKLOADS = {
     *(("batch/v1", kind) for kind in ("Job", "CronJob")),
 }
 _NESTED = 3  # texts in texts
-_NOTES = ("annotations", "labels")  # of metadata: neither a cluster nor a renderer runs what they say
+# of metadata: neither a cluster nor a renderer runs what they say
+_NOTES = ("annotations", "labels")
 _COMMON_NOTES = ("commonAnnotations", "commonLabels", "matchLabels")
 _SECRETS = ("Secret", "SecretList")
 _TEMPLATED = re.compile(r"x{4,}|\{\{")
@@ -40,8 +45,8 @@ _TEMPLATED = re.compile(r"x{4,}|\{\{")
 class Found:
     """One image that a file names: at which place, and what it says; `runs` where it is the image of a container.
 
-    A text of a Secret (`secret`) may be the image, but is never shown: it may be a password that looks like one.
-    A `loose` one is put together from keys of a resource that have any names.
+    A text of a Secret (`secret`) may be the image, but is never shown: it may be a password that
+    looks like one. A `loose` one is put together from keys of a resource that have any names.
     """
 
     place: str
@@ -70,7 +75,8 @@ def images_in(
 ) -> tuple[Found, ...] | None:
     """The images of containers in a YAML file, then all it names with one of the texts `like` in it.
 
-    They begin with the registry that values have for all images, unless these are not `joined`. None if the file cannot be read.
+    They begin with the registry that values have for all images, unless these are not `joined`.
+    None if the file cannot be read.
     """
     documents = _read(data)
     return None if documents is None else images_of(documents, like, joined=joined)
@@ -175,7 +181,8 @@ def elsewhere(found: Iterable[Found], wanted: Reference) -> list[Found]:
     return [
         one
         for one in found
-        if any(end in f"/{one.text}" for end in ends if end[-1] not in ":@") and not names(one, wanted)
+        if any(end in f"/{one.text}" for end in ends if end[-1] not in ":@")
+        and not names(one, wanted)
     ]
 
 
@@ -286,7 +293,11 @@ class _Walk:
             for key, value in node.items()
             if isinstance(key, str) and isinstance(value, str)
         }
-        if self._resource and "newName" not in texts and any(part in text for text in texts.values() for part in self._like):
+        if (
+            self._resource
+            and "newName" not in texts
+            and any(part in text for text in texts.values() for part in self._like)
+        ):
             yield from (Found(place=path, text=text, loose=True) for text in together(texts))
 
     def _below_others(self, node: Mapping[Any, Any], path: str) -> Iterator[Found]:
@@ -336,9 +347,7 @@ def _without_names(node: Mapping[Any, Any], like: Collection[str]) -> Mapping[An
     return {key: value for key, value in node.items() if key != "name"} if called else node
 
 
-def _spread(
-    node: Mapping[Any, Any], path: str, common: str, *, resource: bool
-) -> Iterator[Found]:
+def _spread(node: Mapping[Any, Any], path: str, common: str, *, resource: bool) -> Iterator[Found]:
     """The image whose parts are keys of one map; in a resource, a version beside a tag is none of them."""
     texts = {
         key.lower(): value

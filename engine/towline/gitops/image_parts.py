@@ -1,4 +1,8 @@
-"""Pure. An image in the parts that charts have keys for: registry, repository, tag and digest, and how the first two are written beside each other."""
+"""Pure.
+
+An image in the parts that charts have keys for: registry, repository, tag and digest, and how the
+first two are written beside each other.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +18,24 @@ JOINED = ("repository", "image")  # parts that a registry may stand apart from
 _OPEN = re.compile(r"\{\{|\$[({A-Z]")
 _DIGEST = re.compile(r"(?:sha\d+:)?[0-9a-f]{64,128}")
 _PARAMETER = re.compile(r"(.*)\[name=([^\]]*)\]\.value")
-_ABOVE = (("registry",), ("imageRegistry",), ("global", "registry"), ("global", "image", "registry"))
+_ABOVE = (
+    ("registry",),
+    ("imageRegistry",),
+    ("global", "registry"),
+    ("global", "image", "registry"),
+)
 _DIGEST_KEY = re.compile(r"digest|sha(?:256|512)?")
-_KEY_WORD = re.compile(r"digest|sha(?:256|512)?|image|container|tag|version|repository|repo|name|reference|ref|url|uri|[^a-z0-9]")
+_KEY_WORD = re.compile(
+    r"digest|sha(?:256|512)?|image|container|tag|version|repository|repo|name|reference|ref|url|uri|[^a-z0-9]"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageParts:
-    """An image: `host`, `name` in it, `tag`, `digest`; what is not written is empty. `whole` is all of it in one."""
+    """An image: `host`, `name` in it, `tag`, `digest`; what is not written is empty.
+
+    `whole` is all of it in one.
+    """
 
     host: str
     name: str
@@ -37,7 +51,8 @@ class ImageParts:
     def spread(self, repository: str, registry: str, common: str = "") -> tuple[str, str]:
         """What registry and repository become where they hold these texts now, `common` being what a chart puts before all its images.
 
-        The registry is empty where it is not to be written: where it has no key of its own, or a chart that joins the two would not have run so far.
+        The registry is empty where it is not to be written: where it has no key of its own, or a
+        chart that joins the two would not have run so far.
         """
         above = registry or common
         if registry and repository.startswith(f"{registry}/"):

@@ -1,7 +1,11 @@
-"""Pure. Which part of a text is the image, where one is written into it: what stands around stays, and a text that leaves it open is refused.
+"""Pure.
 
-An override of kustomize (`name=image`), a flag (`--image=...`), a scheme (`docker://`, `oci://`), quotes, blanks, a list with commas, and JSON all hold more
-than the image. Nothing is known of such a text but its characters, so that an image among others is recognised by its repository.
+Which part of a text is the image, where one is written into it: what stands around stays, and a
+text that leaves it open is refused.
+
+An override of kustomize (`name=image`), a flag (`--image=...`), a scheme (`docker://`, `oci://`),
+quotes, blanks, a list with commas, and JSON all hold more than the image. Nothing is known of such
+a text but its characters, so that an image among others is recognised by its repository.
 """
 
 from __future__ import annotations
@@ -16,7 +20,9 @@ Put = Callable[[str, str], str]
 """What becomes of a text (first) when something (second) is written into it; raises RenderError."""
 
 _WORD = r"""[^\s,;|"'`=\[\]]*+"""
-_ITEM = re.compile(rf"""(?P<key>(?>(?:{_WORD}=["']?)*))(?P<scheme>(?:[A-Za-z][A-Za-z0-9+.-]*+://)?)(?P<own>{_WORD})""")
+_ITEM = re.compile(
+    rf"""(?P<key>(?>(?:{_WORD}=["']?)*))(?P<scheme>(?:[A-Za-z][A-Za-z0-9+.-]*+://)?)(?P<own>{_WORD})"""
+)
 _DEFAULT = re.compile(r"\$\{\w+:?[-?+]")
 _OVERRIDE = re.compile(r"(?:^|\.)kustomize\.images\[[^\]]*\]$")
 _HINT = "write it alone there, or give the path of a place that holds nothing else"
@@ -59,7 +65,11 @@ def with_image(text: str, image: str) -> str:
         chosen = [item for item in items if item.last == wanted.last and item.own != item.last]
         if len({item.repository for item in chosen}) != 1:
             count = "several" if chosen else "none"
-            raise RenderError(f"{_short(text)} holds more than an image, and {count} that {wanted.repository} could take the place of", hint=_HINT)
+            raise RenderError(
+                f"{_short(text)} holds more than an image, and {count} that {wanted.repository}"
+                " could take the place of",
+                hint=_HINT,
+            )
     for item in reversed(chosen):
         text = text[: item.start] + image + text[item.end :]
     return text
@@ -82,7 +92,12 @@ def _with_override(text: str, image: str) -> str:
     """An entry of an Argo CD Application's `kustomize.images` keeps its name: `web:1.0` becomes `web=host/web:2.0`."""
     items = _items(text)
     changed = with_image(text, image)
-    if len(items) != 1 or items[0].start or items[0].end != len(text) or items[0].repository == _items(image)[0].repository:
+    if (
+        len(items) != 1
+        or items[0].start
+        or items[0].end != len(text)
+        or items[0].repository == _items(image)[0].repository
+    ):
         return changed
     return f"{items[0].repository}={changed}"
 
@@ -94,7 +109,11 @@ def words(text: str) -> list[str]:
 
 def _items(text: str) -> list[_Item]:
     """The words of a text in their order; behind a `=` an empty one counts too."""
-    return [_Item(start=found.start("own"), end=found.end(), own=found["own"]) for found in _ITEM.finditer(text) if found.group()]
+    return [
+        _Item(start=found.start("own"), end=found.end(), own=found["own"])
+        for found in _ITEM.finditer(text)
+        if found.group()
+    ]
 
 
 def _short(text: str) -> str:

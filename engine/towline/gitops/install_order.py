@@ -1,6 +1,10 @@
-"""Pure. What `helm template` prints, from what the templates of a chart render to (Helm 4.2: pkg/release/v1/util, pkg/cmd/template).
+"""Pure.
 
-Documents in the order in which Helm installs kinds, hooks last; without notes, partials and empty documents.
+What `helm template` prints, from what the templates of a chart render to (Helm 4.2:
+pkg/release/v1/util, pkg/cmd/template).
+
+Documents in the order in which Helm installs kinds, hooks last; without notes, partials and empty
+documents.
 """
 
 from __future__ import annotations
@@ -11,16 +15,60 @@ from dataclasses import dataclass
 from typing import Any
 
 _KINDS = (
-    "PriorityClass", "Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "PodSecurityPolicy", "PodDisruptionBudget", "ServiceAccount",
-    "Secret", "SecretList", "ConfigMap", "StorageClass", "PersistentVolume", "PersistentVolumeClaim", "CustomResourceDefinition", "ClusterRole",
-    "ClusterRoleList", "ClusterRoleBinding", "ClusterRoleBindingList", "Role", "RoleList", "RoleBinding", "RoleBindingList", "Service", "DaemonSet",
-    "Pod", "ReplicationController", "ReplicaSet", "Deployment", "HorizontalPodAutoscaler", "StatefulSet", "Job", "CronJob", "IngressClass", "Ingress",
-    "APIService", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+    "PriorityClass",
+    "Namespace",
+    "NetworkPolicy",
+    "ResourceQuota",
+    "LimitRange",
+    "PodSecurityPolicy",
+    "PodDisruptionBudget",
+    "ServiceAccount",
+    "Secret",
+    "SecretList",
+    "ConfigMap",
+    "StorageClass",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleList",
+    "ClusterRoleBinding",
+    "ClusterRoleBindingList",
+    "Role",
+    "RoleList",
+    "RoleBinding",
+    "RoleBindingList",
+    "Service",
+    "DaemonSet",
+    "Pod",
+    "ReplicationController",
+    "ReplicaSet",
+    "Deployment",
+    "HorizontalPodAutoscaler",
+    "StatefulSet",
+    "Job",
+    "CronJob",
+    "IngressClass",
+    "Ingress",
+    "APIService",
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
 )
 _RANK = {kind: rank for rank, kind in enumerate(_KINDS)}
-_HOOKS = frozenset((
-    "pre-install", "post-install", "pre-delete", "post-delete", "pre-upgrade", "post-upgrade", "pre-rollback", "post-rollback", "test", "test-success",
-))
+_HOOKS = frozenset(
+    (
+        "pre-install",
+        "post-install",
+        "pre-delete",
+        "post-delete",
+        "pre-upgrade",
+        "post-upgrade",
+        "pre-rollback",
+        "post-rollback",
+        "test",
+        "test-success",
+    )
+)
 _SEPARATOR = re.compile(r"(?:^|[\t\n\f\r ]*\n)---[\t\n\f\r ]*")
 
 
@@ -45,9 +93,21 @@ class Manifest:
 
 def assemble(files: Mapping[str, str], load: Callable[[str], Any]) -> str:
     """Template path -> rendered text to one stream, empty where nothing was rendered; `load` reads a YAML document; raises HeadFault."""
-    manifests = [manifest for path in sorted(files) if _printed(path) for manifest in _manifests(path, files[path], load)]
+    manifests = [
+        manifest
+        for path in sorted(files)
+        if _printed(path)
+        for manifest in _manifests(path, files[path], load)
+    ]
     plain = sorted((manifest for manifest in manifests if not manifest.hooks), key=_place)
-    hooks = sorted((manifest for manifest in manifests if manifest.hooks and _HOOKS.issuperset(manifest.hooks)), key=_place)
+    hooks = sorted(
+        (
+            manifest
+            for manifest in manifests
+            if manifest.hooks and _HOOKS.issuperset(manifest.hooks)
+        ),
+        key=_place,
+    )
     first = _print(plain).strip()
     return (f"{first}\n" if first else "") + _print(hooks)
 
@@ -71,8 +131,16 @@ def _manifest(path: str, text: str, load: Callable[[str], Any]) -> Manifest:
     annotations = _mapping(metadata.get("annotations"), path, "metadata.annotations")
     texts = {name: _text(value, path, f"annotation {name}") for name, value in annotations.items()}
     hooks = texts.get("helm.sh/hook", "")
-    return Manifest(path=path, text=text, kind=_text(head.get("kind"), path, "kind"),
-                    hooks=tuple(hook.strip().lower() for hook in hooks.split(",")) if "helm.sh/hook" in texts else ())
+    return Manifest(
+        path=path,
+        text=text,
+        kind=_text(head.get("kind"), path, "kind"),
+        hooks=(
+            tuple(hook.strip().lower() for hook in hooks.split(","))
+            if "helm.sh/hook" in texts
+            else ()
+        ),
+    )
 
 
 def _mapping(value: Any, path: str, what: str) -> dict[str, Any]:

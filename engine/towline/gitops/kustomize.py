@@ -1,6 +1,10 @@
-"""Pure. Tool `kustomize`: the entry of an image in a kustomization file's `images`, edited in place; order, other entries and comments stay.
+"""Pure.
 
-What `kustomize edit set image` does, without its faults: it sorts the list, moves comments and rewrites every known field (facts/gitops.md section 2.3).
+Tool `kustomize`: the entry of an image in a kustomization file's `images`, edited in place; order,
+other entries and comments stay.
+
+What `kustomize edit set image` does, without its faults: it sorts the list, moves comments and
+rewrites every known field (facts/gitops.md section 2.3).
 """
 
 from __future__ import annotations
@@ -57,14 +61,20 @@ class KustomizeImage:
     def glances(self, _listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """What the kustomizations read: it tells whether an entry is run, and which of several files is for the image."""
         ours = match(self.pattern, sorted(files))
-        return {one for path in ours for one in looks(path, files)} if self.judged or len(ours) > 1 else set()
+        return (
+            {one for path in ours for one in looks(path, files)}
+            if self.judged or len(ours) > 1
+            else set()
+        )
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit or append the image's entry; raises ConfigError for a file that is no kustomization, RenderError where an edit is not safe."""
         uses: list[Use] = []
         changed = {
             source.name: self._edited(source, places, files, uses)
-            for source, places in self._chosen([read(path, files[path]) for path in match(self.pattern, sorted(files))], files)
+            for source, places in self._chosen(
+                [read(path, files[path]) for path in match(self.pattern, sorted(files))], files
+            )
         }
         self._judge(uses)
         return {path: data for path, data in changed.items() if data != files[path]}
@@ -74,13 +84,21 @@ class KustomizeImage:
         if self.strict and all(use.none for use in uses):
             for use in uses:
                 if use.sure:
-                    raise ConfigError(use.told, where=use.path, hint="name in deploymentName or containers the image as the resources have it; "
-                                      "imageCheck: warn makes it a warning")
+                    raise ConfigError(
+                        use.told,
+                        where=use.path,
+                        hint=(
+                            "name in deploymentName or containers the image as the resources have"
+                            " it; imageCheck: warn makes it a warning"
+                        ),
+                    )
         for use in uses:
             if use.told:
                 self.warn(use.told)
 
-    def _edited(self, source: Source, places: Sequence[_Place], files: Mapping[str, bytes], uses: list[Use]) -> bytes:
+    def _edited(
+        self, source: Source, places: Sequence[_Place], files: Mapping[str, bytes], uses: list[Use]
+    ) -> bytes:
         edits: list[Edit] = []
         for place in places:
             for entry in place.found:
@@ -90,8 +108,17 @@ class KustomizeImage:
                 edits.append(self._appended(source, place))
             if self.judged:
                 uses.append(self._use(source, files, place))
-            for texts in [_texts(place.items[entry], place.targets) for entry in place.found] or [{}]:
-                self.note(Replaced(file=source.name, name=self.name, old=_image(self.name, texts), new=_image(self.name, self._wanted())))
+            for texts in [_texts(place.items[entry], place.targets) for entry in place.found] or [
+                {}
+            ]:
+                self.note(
+                    Replaced(
+                        file=source.name,
+                        name=self.name,
+                        old=_image(self.name, texts),
+                        new=_image(self.name, self._wanted()),
+                    )
+                )
         return edit(source, edits, self.sharing)
 
     def _place(self, source: Source, number: int, prefix: Path) -> _Place:
@@ -102,37 +129,93 @@ class KustomizeImage:
         for key in prefix:
             node = meant(own_value(source, node, str(key), targets), targets)
         images = meant(own_value(source, node, "images", targets), targets)
-        items = tuple(meant(item, targets) for item in images.items) if isinstance(images, yaml_marks.Sequence) else ()
+        items = (
+            tuple(meant(item, targets) for item in images.items)
+            if isinstance(images, yaml_marks.Sequence)
+            else ()
+        )
         names = [value_of(source, item, "name", targets) for item in items]
         called = tuple(name.value if isinstance(name, Scalar) else "" for name in names)
         resource = resource_at(source, number, ())
-        return _Place(document=number, resource=resource, path=(*prefix, "images"), images=images, items=items, names=called, targets=targets,
-                      found=tuple(entry for entry, name in enumerate(called) if name == self.name))
+        return _Place(
+            document=number,
+            resource=resource,
+            path=(*prefix, "images"),
+            images=images,
+            items=items,
+            names=called,
+            targets=targets,
+            found=tuple(entry for entry, name in enumerate(called) if name == self.name),
+        )
 
-    def _chosen(self, sources: Sequence[Source], files: Mapping[str, bytes]) -> list[tuple[Source, Sequence[_Place]]]:
+    def _chosen(
+        self, sources: Sequence[Source], files: Mapping[str, bytes]
+    ) -> list[tuple[Source, Sequence[_Place]]]:
         """The kustomizations of each file that are meant, without the entries that are for another image; raises ConfigError."""
         every: Sequence[tuple[Source, list[_Place]]] = [
-            (source, [self._place(source, number, prefix) for number, prefix in kustomizations(source)]) for source in sources
+            (
+                source,
+                [self._place(source, number, prefix) for number, prefix in kustomizations(source)],
+            )
+            for source in sources
         ]
         every = self._named(every) if self.choice.resource else every
         having = self._having([(source, places) for source, places in every if places], files)
-        found = [(source, place, entry) for source, places in having for place in places for entry in place.found]
+        found = [
+            (source, place, entry)
+            for source, places in having
+            for place in places
+            for entry in place.found
+        ]
         candidates = [self._candidate(*one) for one in found]
         choice = replace(self.choice, resource="")  # by which the places are chosen already
         kept = choice.among(f"image {self.name!r}", candidates, _image(self.name, self._wanted()))
-        ours = {(source.name, place.document, entry) for (source, place, entry), keep in zip(found, kept, strict=True) if keep}
-        return [(source, [left for place in places if (left := place.of([entry for entry in place.found if (source.name, place.document, entry) in ours]))])
-                for source, places in having]
+        ours = {
+            (source.name, place.document, entry)
+            for (source, place, entry), keep in zip(found, kept, strict=True)
+            if keep
+        }
+        return [
+            (
+                source,
+                [
+                    left
+                    for place in places
+                    if (
+                        left := place.of(
+                            [
+                                entry
+                                for entry in place.found
+                                if (source.name, place.document, entry) in ours
+                            ]
+                        )
+                    )
+                ],
+            )
+            for source, places in having
+        ]
 
-    def _named(self, every: Sequence[tuple[Source, list[_Place]]]) -> Sequence[tuple[Source, list[_Place]]]:
-        """Those of the resource that is chosen, in all files; a single one, or those that have no names, it cannot choose. Raises ConfigError."""
-        named = [(source, [place for place in places if self.choice.names(place.resource)]) for source, places in every]
+    def _named(
+        self, every: Sequence[tuple[Source, list[_Place]]]
+    ) -> Sequence[tuple[Source, list[_Place]]]:
+        """Those of the resource that is chosen, in all files; a single one, or those that have no names, it cannot choose.
+
+        Raises ConfigError.
+        """
+        named = [
+            (source, [place for place in places if self.choice.names(place.resource)])
+            for source, places in every
+        ]
         known = [place.resource for _, places in every for place in places]
         if any(places for _, places in named):
             return named
         if len(known) > 1 and any(known):
             where = every[0][0].name
-            raise ConfigError(f"{self.choice.resource} is not in {where}", where=where, hint=nearest(self.choice.resource, [one for one in known if one]))
+            raise ConfigError(
+                f"{self.choice.resource} is not in {where}",
+                where=where,
+                hint=nearest(self.choice.resource, [one for one in known if one]),
+            )
         return every
 
     def _having(
@@ -149,25 +232,47 @@ class KustomizeImage:
         several = len(every) > 1 or any(len(places) > 1 for _, places in every)
         for source, places in every:
             found = [place for place in places if place.found]
-            uses = [self._use(source, files, place) for place in places] if several and not found else []
+            uses = (
+                [self._use(source, files, place) for place in places]
+                if several and not found
+                else []
+            )
             found = found or [place for place, use in zip(places, uses, strict=False) if use.runs]
             having += [(source, found)] if found else []
             unknown += [] if uses and all(use.none for use in uses) else [(source, places)]
         for source, places in [] if having else unknown or every:
             if len(places) > 1:
-                raise ConfigError(f"no kustomization of {source.name} has an image called {self.name!r}, and there are {len(places)}", where=source.name,
-                                  hint=f"resource: kind/name chooses one: {some([place.resource for place in places])}")
+                raise ConfigError(
+                    f"no kustomization of {source.name} has an image called {self.name!r}, and"
+                    f" there are {len(places)}",
+                    where=source.name,
+                    hint=(
+                        "resource: kind/name chooses one:"
+                        f" {some([place.resource for place in places])}"
+                    ),
+                )
         chosen = having or unknown or list(every)
         names = {source.name for source, _ in chosen}
         if left := [source.name for source, _ in every if source.name not in names]:
-            self.choice.say(f"  image {self.name!r} gets no entry in {some(left)}, where no resource is known to run it, unlike in {some(sorted(names))}")
+            self.choice.say(
+                f"  image {self.name!r} gets no entry in {some(left)}, where no resource is known"
+                f" to run it, unlike in {some(sorted(names))}"
+            )
         return chosen
 
     def _candidate(self, source: Source, place: _Place, entry: int) -> Candidate:
         """An entry with the image that it makes; of a bare placeholder as `name` that is not known."""
         texts = _texts(place.items[entry], place.targets)
-        telling = texts.get("newName") or "/" in self.name or last_part(self.name) == last_part(self.new_name)
-        return Candidate(file=source.name, resource=place.resource, image=_image(self.name, texts) if telling else "")
+        telling = (
+            texts.get("newName")
+            or "/" in self.name
+            or last_part(self.name) == last_part(self.new_name)
+        )
+        return Candidate(
+            file=source.name,
+            resource=place.resource,
+            image=_image(self.name, texts) if telling else "",
+        )
 
     def _use(self, source: Source, files: Mapping[str, bytes], place: _Place) -> Use:
         """Whether what the kustomization reads runs the image, as far as that can be read."""
@@ -175,49 +280,95 @@ class KustomizeImage:
         documents, own = load(files[path]) or [], place.path == ("images",)
         shown = documents[place.document] if len(documents) == len(source.documents) else None
         images = image_names(path, files) if own else images_for(shown, files)
-        entries = [(name, _texts(item, place.targets)) for name, item in zip(place.names, place.items, strict=True)]
-        before = [texts.get("newName", "") for _, texts in entries[: max(place.found, default=len(entries))]]
-        known = None if images is None else {*images, *filter(None, before)}  # entries work one after the other
-        renamed = [name for name, texts in entries if name != self.name and texts.get("newName") == self.new_name]
+        entries = [
+            (name, _texts(item, place.targets))
+            for name, item in zip(place.names, place.items, strict=True)
+        ]
+        before = [
+            texts.get("newName", "")
+            for _, texts in entries[: max(place.found, default=len(entries))]
+        ]
+        # entries work one after the other
+        known = None if images is None else {*images, *filter(None, before)}
+        renamed = [
+            name
+            for name, texts in entries
+            if name != self.name and texts.get("newName") == self.new_name
+        ]
         ours = [entries[number][1] for number in place.found]
-        return Use(path=path, name=self.name, images=known, own=own, added=not ours,
-                   changed=any(_image(self.name, texts) != _image(self.name, self._wanted()) for texts in ours),
-                   near=renamed[0] if renamed else alike(self.name, {*(images or ()), *place.names}))
+        return Use(
+            path=path,
+            name=self.name,
+            images=known,
+            own=own,
+            added=not ours,
+            changed=any(
+                _image(self.name, texts) != _image(self.name, self._wanted()) for texts in ours
+            ),
+            near=renamed[0] if renamed else alike(self.name, {*(images or ()), *place.names}),
+        )
 
     def _wanted(self) -> dict[str, str]:
-        fields = {"newName": self.new_name, "digest": self.digest} if self.digest else {"newName": self.new_name, "newTag": self.new_tag}
+        fields = (
+            {"newName": self.new_name, "digest": self.digest}
+            if self.digest
+            else {"newName": self.new_name, "newTag": self.new_tag}
+        )
         return {key: value for key, value in fields.items() if value}
 
-    def _check_merged(self, source: Source, entry: Node | None, targets: Mapping[int, Node]) -> None:
+    def _check_merged(
+        self, source: Source, entry: Node | None, targets: Mapping[int, Node]
+    ) -> None:
         """Refuse a digest or tag that a merge key brings in, and that would stand beside ours."""
         unwanted = "newTag" if self.digest else "digest"
-        if entry is not None and unwanted not in _texts(entry, targets) and value_of(source, entry, unwanted, targets) is not None:
-            raise RenderError(f"{unwanted} of {self.name} comes from a merge key, and would count too", where=source.where(entry.start),
-                              hint="take it out of what is merged, or write it out in the entry")
+        if (
+            entry is not None
+            and unwanted not in _texts(entry, targets)
+            and value_of(source, entry, unwanted, targets) is not None
+        ):
+            raise RenderError(
+                f"{unwanted} of {self.name} comes from a merge key, and would count too",
+                where=source.where(entry.start),
+                hint="take it out of what is merged, or write it out in the entry",
+            )
 
     def _edits(self, place: _Place, number: int) -> list[Edit]:
         """Changes of one entry: where a digest takes the place of a tag, or a tag that of a digest, it stands in the same line."""
         keys = set(_texts(place.items[number], place.targets))
         wanted, unwanted = ("digest", "newTag") if self.digest else ("newTag", "digest")
         after = "newName" if "newName" in keys else "name"
-        edits = [place.edit(number, key, value, after=after) for key, value in self._wanted().items()]
+        edits = [
+            place.edit(number, key, value, after=after) for key, value in self._wanted().items()
+        ]
         if unwanted not in keys or wanted not in self._wanted():
             return edits
         if wanted in keys:
             return [*edits, place.edit(number, unwanted, None)]
-        return [*edits[:-1], replace(place.edit(number, unwanted, self._wanted()[wanted]), rename=wanted)]
+        return [
+            *edits[:-1],
+            replace(place.edit(number, unwanted, self._wanted()[wanted]), rename=wanted),
+        ]
 
     def _appended(self, source: Source, place: _Place) -> Edit:
         entry, images = {"name": self.name, **self._wanted()}, place.images
         old = own_value(source, source.documents[place.document].root, _OLD_NAME, place.targets)
         if images is None and old is not None:
-            raise RenderError(f"{_OLD_NAME} is what kustomize called images once, and it takes no file with both",
-                              where=source.where(old.start), hint=f"rename {_OLD_NAME} to images")
+            raise RenderError(
+                f"{_OLD_NAME} is what kustomize called images once, and it takes no file with both",
+                where=source.where(old.start),
+                hint=f"rename {_OLD_NAME} to images",
+            )
         if isinstance(images, yaml_marks.Sequence):
             return Edit(document=place.document, path=(*place.path, len(images.items)), value=entry)
-        if images is None or (isinstance(images, Scalar) and not images.style and plain(images.value) is None):
+        if images is None or (
+            isinstance(images, Scalar) and not images.style and plain(images.value) is None
+        ):
             return Edit(document=place.document, path=place.path, value=(entry,))
-        raise RenderError("images is no list", where=source.where(images.start), hint="make it a list of entries with a name")
+        raise RenderError(
+            "images is no list",
+            where=source.where(images.start),
+            hint="make it a list of entries with a name",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,21 +390,38 @@ class _Place:
 
     def edit(self, number: int, key: str, value: str | None, *, after: str = "") -> Edit:
         """The edit of a key of an entry."""
-        return Edit(document=self.document, path=(*self.path, number, key), value=value, after=after)
+        return Edit(
+            document=self.document, path=(*self.path, number, key), value=value, after=after
+        )
 
 
 def kustomizations(source: Source) -> list[tuple[int, Path]]:
     """Where kustomizations are in a file: the number of the document, and the path of what holds `images`; raises ConfigError where there is none.
 
-    Kustomize's own file is one document; Flux has its Kustomization as a resource, among others too, with the images in its `spec`.
+    Kustomize's own file is one document; Flux has its Kustomization as a resource, among others
+    too, with the images in its `spec`.
     """
     heads = [_head(source, number) for number in range(len(source.documents))]
-    flux: list[tuple[int, Path]] = [(number, ("spec",)) for number, (kind, group) in enumerate(heads) if (kind, group) == (_KINDS[0], _FLUX)]
+    flux: list[tuple[int, Path]] = [
+        (number, ("spec",))
+        for number, (kind, group) in enumerate(heads)
+        if (kind, group) == (_KINDS[0], _FLUX)
+    ]
     if flux:
         return flux
-    if len(heads) != 1 or not isinstance(source.documents[0].root, yaml_marks.Mapping) or heads[0][0] not in (*_KINDS, None):
-        raise ConfigError(f"{source.name} is no kustomization file", where=source.name,
-                          hint="name a file with one document of kind Kustomization, or with Kustomizations of Flux")
+    if (
+        len(heads) != 1
+        or not isinstance(source.documents[0].root, yaml_marks.Mapping)
+        or heads[0][0] not in (*_KINDS, None)
+    ):
+        raise ConfigError(
+            f"{source.name} is no kustomization file",
+            where=source.name,
+            hint=(
+                "name a file with one document of kind Kustomization, or with Kustomizations of"
+                " Flux"
+            ),
+        )
     return [(0, ())]
 
 
@@ -274,4 +442,8 @@ def _texts(entry: Node | None, targets: Mapping[int, Node]) -> dict[str, str]:
 def _image(name: str, fields: Mapping[str, str]) -> str:
     """The image that an entry makes of `name`; empty for no entry."""
     tag, digest = fields.get("newTag", ""), fields.get("digest", "")
-    return f"{fields.get('newName') or name}{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}" if fields else ""
+    return (
+        f"{fields.get('newName') or name}{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}"
+        if fields
+        else ""
+    )

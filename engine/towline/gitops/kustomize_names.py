@@ -1,4 +1,8 @@
-"""Pure. Which images the resources of a kustomization run, by the names that an entry of its `images` has to have: read as far as files are there."""
+"""Pure.
+
+Which images the resources of a kustomization run, by the names that an entry of its `images` has to
+have: read as far as files are there.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +70,12 @@ def _read_names(
     known: dict[str, set[str] | None],
 ) -> set[str] | None:
     data = _kustomization(path, files)
-    if data is None or path in above or len(above) > _DEEP or any(data.get(key) for key in _ELSEWHERE):
+    if (
+        data is None
+        or path in above
+        or len(above) > _DEEP
+        or any(data.get(key) for key in _ELSEWHERE)
+    ):
         return None
     if above and data.get("replacements"):  # what they copy may be an image
         return None

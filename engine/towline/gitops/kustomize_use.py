@@ -57,13 +57,11 @@ class Use:
         if self.none:
             return (
                 f"{self.path} {verb} an entry for an image called {self.name}, which none of its "
-                f"resources runs; images that are there: "
+                "resources runs; images that are there: "
                 f"{some(sorted(self.images or ())) or 'none'}{guess}"
             )
         if self.images is None and self.added and self.near:
-            return (
-                f"{self.path} has no entry for an image called {self.name}, and gets one{guess}"
-            )
+            return f"{self.path} has no entry for an image called {self.name}, and gets one{guess}"
         return ""
 
 
@@ -87,7 +85,8 @@ def images_for(document: Any, files: Mapping[str, bytes]) -> Collection[str] | N
     if not root or any(at(document, "spec", key) for key in _MORE):
         return None
     used = names_after(root, files)
-    return None if used is None or any("$" in name for name in used) else used  # Flux fills variables in
+    # Flux fills variables in
+    return None if used is None or any("$" in name for name in used) else used
 
 
 def names_after(path: str, files: Mapping[str, bytes]) -> set[str] | None:

@@ -1,4 +1,8 @@
-"""Pure. Values that differ by themselves, compared by what they have in common: whether another one may be of the same kind."""
+"""Pure.
+
+Values that differ by themselves, compared by what they have in common: whether another one may be
+of the same kind.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Pure. What a new rendering of a file no longer has: resources, and containers of those that stay, by their names alone."""
+"""Pure.
+
+What a new rendering of a file no longer has: resources, and containers of those that stay, by their
+names alone.
+"""
 
 from __future__ import annotations
 

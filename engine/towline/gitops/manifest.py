@@ -1,7 +1,11 @@
-"""Pure. Tool `kubectl`: the image of a named container in plain manifests, edited in place, nothing else of the file touched.
+"""Pure.
 
-Kinds are not listed: whatever holds a pod specification counts, so Deployment, CronJob, Pod, Argo Rollout and Knative Service do alike
-(facts/gitops.md section 4.5). A container that is nowhere is an error; Piper's `kubectl patch` adds one.
+Tool `kubectl`: the image of a named container in plain manifests, edited in place, nothing else of
+the file touched.
+
+Kinds are not listed: whatever holds a pod specification counts, so Deployment, CronJob, Pod, Argo
+Rollout and Knative Service do alike (facts/gitops.md section 4.5). A container that is nowhere is
+an error; Piper's `kubectl patch` adds one.
 """
 
 from __future__ import annotations
@@ -54,10 +58,17 @@ class ContainerImage:
             found += [(source, one) for one in containers if one.name == self.container]
         if not found:
             where = ", ".join(sorted(files)) or self.pattern
-            raise ConfigError(f"container {self.container!r} is not in {where}", where=where, hint=_hint(self.container, names))
+            raise ConfigError(
+                f"container {self.container!r} is not in {where}",
+                where=where,
+                hint=_hint(self.container, names),
+            )
         candidates = [_candidate(source, one) for source, one in found]
         chosen = self.choice.among(f"container {self.container!r}", candidates, self.image)
-        changed = dict(self._edited(places) for _, places in groupby(compress(found, chosen), key=lambda one: one[0].name))
+        changed = dict(
+            self._edited(places)
+            for _, places in groupby(compress(found, chosen), key=lambda one: one[0].name)
+        )
         return {path: data for path, data in changed.items() if data != files[path]}
 
     def _edited(self, places: Iterable[tuple[Source, _Container]]) -> tuple[str, bytes]:
@@ -65,14 +76,18 @@ class ContainerImage:
         edits: list[Edit] = []
         for source, one in places:
             image = self._image(source.name, one)
-            edits.append(Edit(document=one.document, path=(*one.path, "image"), value=image, after="name"))
+            edits.append(
+                Edit(document=one.document, path=(*one.path, "image"), value=image, after="name")
+            )
             self.note(Replaced(file=source.name, name=self.container, old=one.image, new=image))
         return source.name, edit(source, edits, self.sharing)
 
     def _image(self, path: str, container: _Container) -> str:
         """What the container's image becomes, a template as it is: an edit refuses it; raises RenderError."""
         with placed(path):
-            return self.image if "{{" in container.image else with_image(container.image, self.image)
+            return (
+                self.image if "{{" in container.image else with_image(container.image, self.image)
+            )
 
 
 def _candidate(source: Source, container: _Container) -> Candidate:
@@ -82,7 +97,10 @@ def _candidate(source: Source, container: _Container) -> Candidate:
 
 def _hint(wanted: str, names: set[str]) -> str:
     if not names:
-        return "no container with a name is there at all: is this the right file? imagePath leads to one without a name"
+        return (
+            "no container with a name is there at all: is this the right file? imagePath leads to"
+            " one without a name"
+        )
     listed = f"containers that are there: {', '.join(sorted(names))}"
     guess = nearest(wanted, names)
     return f"{guess} {listed}" if guess.startswith("did") else listed
@@ -97,7 +115,9 @@ class _Walk:
 
     def value(self, node: Node | None, key: str) -> Node | None:
         """The value of a mapping's own key, aliases followed; raises RenderError where that can be read in two ways."""
-        return meant(own_value(self.source, meant(node, self.targets), key, self.targets), self.targets)
+        return meant(
+            own_value(self.source, meant(node, self.targets), key, self.targets), self.targets
+        )
 
     def name(self, entry: Node) -> str | None:
         """A container's name: its own, else the first that its merge keys bring in; None where it has none."""
@@ -114,7 +134,9 @@ class _Walk:
         specification = self.value(node, "spec")
         for key in _LISTS if specification is not None else ():
             listed = self.value(specification, key)
-            for number, entry in enumerate(listed.items if isinstance(listed, yaml_marks.Sequence) else ()):
+            for number, entry in enumerate(
+                listed.items if isinstance(listed, yaml_marks.Sequence) else ()
+            ):
                 container = self.name(entry)
                 if container is not None:
                     yield (*path, "spec", key, number), container, self.image(entry)
@@ -140,4 +162,7 @@ def _containers(source: Source) -> Iterator[_Container]:
     for number, document in enumerate(source.documents):
         if document.root is not None:
             walk = _Walk(source=source, targets=source.targets(document.root))
-            yield from (_Container(document=number, path=path, name=name, image=image) for path, name, image in walk.containers(document.root, ()))
+            yield from (
+                _Container(document=number, path=path, name=name, image=image)
+                for path, name, image in walk.containers(document.root, ())
+            )

@@ -1,4 +1,8 @@
-"""Pure. Whether a missing key would be one that nobody reads, because the image stands under other keys of the document already."""
+"""Pure.
+
+Whether a missing key would be one that nobody reads, because the image stands under other keys of
+the document already.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,8 @@ _JOINED = ("image", "repository", "name")  # parts that say which image it is
 def held_elsewhere(spot: Spot, spots: Collection[Spot]) -> list[str]:
     """The paths that hold the image of a missing key, where none of `spots`, all that is written, is there; empty where it may be added.
 
-    A tag, digest or registry may be added beside the repository, and a repository beside one of these.
+    A tag, digest or registry may be added beside the repository, and a repository beside one of
+    these.
     """
     if not isinstance(spot.wanted, ImagePart):
         return []
@@ -37,13 +42,16 @@ def held_elsewhere(spot: Spot, spots: Collection[Spot]) -> list[str]:
         return _spelled(tagged)
     if _SIBLINGS & {key for key, text in spot.beside.items() if text}:
         return []
-    return _spelled(_versions(spot, image) if part == "tag" else []) if beside else _spelled(holding)
+    return (
+        _spelled(_versions(spot, image) if part == "tag" else []) if beside else _spelled(holding)
+    )
 
 
 def lonely(spot: Spot, spots: Collection[Spot]) -> list[str]:
     """The paths that images of the document stand at, where a missing key is beside no other part of one; empty where it may be added.
 
-    It may where the document has no image at all, in a map that is called as an image, or after this one, and where maps beside have this key.
+    It may where the document has no image at all, in a map that is called as an image, or after
+    this one, and where maps beside have this key.
     """
     if not isinstance(spot.wanted, ImagePart) or len(spot.place.missing) > 1:
         return []

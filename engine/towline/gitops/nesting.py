@@ -1,4 +1,8 @@
-"""Pure. How deep YAML is nested, known before it is read: each level takes stack in what reads and in what compares it."""
+"""Pure.
+
+How deep YAML is nested, known before it is read: each level takes stack in what reads and in what
+compares it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Pure. Whether what is in place comes from a later build of the same pipeline: then a deployment must not go back to an older one."""
+"""Pure.
+
+Whether what is in place comes from a later build of the same pipeline: then a deployment must not
+go back to an older one.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,11 @@ class Newer:
     def text(self) -> str:
         """The deployment and what it comes from, for people."""
         theirs = self.provenance
-        by = f"build {theirs.build_number}" if theirs.build_number else f"source commit {theirs.source_commit[:12]}"
+        by = (
+            f"build {theirs.build_number}"
+            if theirs.build_number
+            else f"source commit {theirs.source_commit[:12]}"
+        )
         return f"{self.deployment} is in place: {by}, commit {self.commit[:12]}"
 
 
@@ -40,13 +48,18 @@ def believable(time: str, now: datetime) -> bool:
     return known is not None and known <= now + _SKEW
 
 
-def find_newer(history: Iterable[tuple[str, str]], ours: Provenance, files: Collection[bytes], *, now: datetime) -> Newer | None:
+def find_newer(
+    history: Iterable[tuple[str, str]], ours: Provenance, files: Collection[bytes], *, now: datetime
+) -> Newer | None:
     """The last deployment of ours in `history` (id and message, newest first), where it is a later one and `files` still hold it.
 
-    Where somebody has taken it back since, by hand for example, it is no longer in place. `history` is read no further than needed.
+    Where somebody has taken it back since, by hand for example, it is no longer in place. `history`
+    is read no further than needed.
     """
     ours = parse(compose("", ours))  # as it would be read again
-    same = ((commit, theirs) for commit, message in history if _same(theirs := parse(message), ours))
+    same = (
+        (commit, theirs) for commit, message in history if _same(theirs := parse(message), ours)
+    )
     commit, theirs = next(same, ("", ours)) if _comparable(ours) else ("", ours)
     if not commit or not _later(theirs, ours, now) or not _in_place(theirs, ours, files):
         return None
@@ -75,8 +88,9 @@ def _names(provenance: Provenance) -> set[str]:
 def _later(theirs: Provenance, ours: Provenance, now: datetime) -> bool:
     """Whether theirs is the later build (docs/contract.md, "Trailers").
 
-    Within one job by number, unless the counter has started again: a later commit of the same source was built under the lower number then. Between jobs, of
-    two branches for example, by the commits of the same source. What is unknown makes nothing later.
+    Within one job by number, unless the counter has started again: a later commit of the same
+    source was built under the lower number then. Between jobs, of two branches for example, by the
+    commits of the same source. What is unknown makes nothing later.
     """
     (job, number), (other, later), commits = _job(ours), _job(theirs), _commits(theirs, ours, now)
     if job and job == other:
@@ -87,7 +101,11 @@ def _later(theirs: Provenance, ours: Provenance, now: datetime) -> bool:
 def _commits(theirs: Provenance, ours: Provenance, now: datetime) -> int:
     """1 where their commit is the later one, -1 where ours is; 0 where both are of one time, or it cannot be told."""
     times = [_time(one.source_time) for one in (theirs, ours) if believable(one.source_time, now)]
-    if len(times) < 2 or not identity(ours.source) or identity(theirs.source) != identity(ours.source):
+    if (
+        len(times) < 2
+        or not identity(ours.source)
+        or identity(theirs.source) != identity(ours.source)
+    ):
         return 0
     then, our = times
     assert then
@@ -98,7 +116,8 @@ def _commits(theirs: Provenance, ours: Provenance, now: datetime) -> int:
 def _job(provenance: Provenance) -> tuple[str, int]:
     """What names the build's job, and the build's number; no name where that is unknown.
 
-    The job's URL is that of the build without the number, where it ends in that; else the job has a name on the CI system at the build's URL.
+    The job's URL is that of the build without the number, where it ends in that; else the job has a
+    name on the CI system at the build's URL.
     """
     number, url = provenance.build_number, provenance.build.rstrip("/")
     if not re.fullmatch(r"[0-9]{1,18}", number):
@@ -126,4 +145,8 @@ def _in_place(theirs: Provenance, ours: Provenance, files: Collection[bytes]) ->
 def _stands(image: str, data: bytes) -> bool:
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
-    return any(re.search(rb"(?<![\w.-])" + re.escape(part.encode()) + rb"(?![\w.-])", data) for part in (digest, tag) if part)
+    return any(
+        re.search(rb"(?<![\w.-])" + re.escape(part.encode()) + rb"(?![\w.-])", data)
+        for part in (digest, tag)
+        if part
+    )

@@ -1,4 +1,8 @@
-"""Pure. Whether a path leads by its index to another image, while its own stands in another item of the same list."""
+"""Pure.
+
+Whether a path leads by its index to another image, while its own stands in another item of the same
+list.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,10 @@ from towline.yaml_marks import Path
 
 
 def check_items(spots: Iterable[Spot]) -> None:
-    """Pass where no index leads past the image; raises ConfigError. A `[name=...]` is taken as it is."""
+    """Pass where no index leads past the image; raises ConfigError.
+
+    A `[name=...]` is taken as it is.
+    """
     for spot in spots:
         if not (indexes := list(_indexes(spot))):
             continue
@@ -26,7 +33,9 @@ def check_items(spots: Iterable[Spot]) -> None:
             raise ConfigError(
                 f"{spot.text} holds another image, and {spot.wanted} belongs at {some(others)}",
                 where=spot.place.source.where(spot.place.node.start),
-                hint="correct the index; [name=...] says by its name which item of the list is meant",
+                hint=(
+                    "correct the index; [name=...] says by its name which item of the list is meant"
+                ),
             )
 
 

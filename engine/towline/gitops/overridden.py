@@ -1,4 +1,8 @@
-"""Pure. Whether something stands over a value that is written, so that nothing reads it: Argo CD's parameters, and the values of a chart around."""
+"""Pure.
+
+Whether something stands over a value that is written, so that nothing reads it: Argo CD's
+parameters, and the values of a chart around.
+"""
 
 from __future__ import annotations
 

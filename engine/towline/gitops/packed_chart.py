@@ -18,7 +18,8 @@ _FILES = 20_000
 def unpacked(name: str, data: bytes) -> dict[str, bytes]:
     """The files of the archive at the path `name` by their path in the chart; raises RenderError.
 
-    Regular files below the archive's one folder; what has another kind of name is left out, as Helm does or refuses to do.
+    Regular files below the archive's one folder; what has another kind of name is left out, as Helm
+    does or refuses to do.
     """
     found = {}
     for member, content in members(name, data):

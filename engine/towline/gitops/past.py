@@ -1,4 +1,8 @@
-"""Pure. What was deployed here before, by the commits of the branch: asked for only if nothing else tells whose a place is."""
+"""Pure.
+
+What was deployed here before, by the commits of the branch: asked for only if nothing else tells
+whose a place is.
+"""
 
 from __future__ import annotations
 

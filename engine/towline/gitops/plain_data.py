@@ -1,4 +1,8 @@
-"""Pure. The documents of a YAML file as maps, lists and texts, each text as it is written: a tag `1.10` is no number; and what stands at a path of keys."""
+"""Pure.
+
+The documents of a YAML file as maps, lists and texts, each text as it is written: a tag `1.10` is
+no number; and what stands at a path of keys.
+"""
 
 from __future__ import annotations
 

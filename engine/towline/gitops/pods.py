@@ -1,4 +1,8 @@
-"""Pure. The pod specifications in a file that a cluster reads: which images they run, and whether they can pull them from a private registry."""
+"""Pure.
+
+The pod specifications in a file that a cluster reads: which images they run, and whether they can
+pull them from a private registry.
+"""
 
 from __future__ import annotations
 
@@ -49,5 +53,9 @@ def _below(node: Any, owner: str, seen: set[int]) -> Iterator[Pod]:
 def _pod(specification: Mapping[str, Any], owner: str) -> Pod:
     containers = [one for key in _LISTS for one in maps_at(specification, key)]
     account = specification.get("serviceAccountName") or specification.get("serviceAccount")
-    return Pod(owner=owner, images=tuple((text_at(one, "name"), text_at(one, "image")) for one in containers),
-               may_pull=bool(specification.get("imagePullSecrets")) or account not in (None, "", "default"))
+    return Pod(
+        owner=owner,
+        images=tuple((text_at(one, "name"), text_at(one, "image")) for one in containers),
+        may_pull=bool(specification.get("imagePullSecrets"))
+        or account not in (None, "", "default"),
+    )

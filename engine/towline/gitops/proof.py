@@ -1,7 +1,11 @@
-"""Pure. The proof of an edit: the new text is parsed, and says what the old one said but for the places that were to change.
+"""Pure.
 
-Outside of the splices both texts are the same characters, so their events must be the same too, in value and in style. Events are compared and no trees:
-that costs a fraction of reading the file (tests/bench/edits.py).
+The proof of an edit: the new text is parsed, and says what the old one said but for the places that
+were to change.
+
+Outside of the splices both texts are the same characters, so their events must be the same too, in
+value and in style. Events are compared and no trees: that costs a fraction of reading the file
+(tests/bench/edits.py).
 """
 
 from __future__ import annotations
@@ -19,7 +23,18 @@ from towline.gitops.embedded import text_of
 from towline.gitops.flow import Value
 from towline.gitops.scalar import typed
 from towline.gitops.source import Source, is_json, masked
-from towline.yaml_marks import Event, Mapping, Mark, Node, Scalar, YamlFault, children, descendants, outline, parse
+from towline.yaml_marks import (
+    Event,
+    Mapping,
+    Mark,
+    Node,
+    Scalar,
+    YamlFault,
+    children,
+    descendants,
+    outline,
+    parse,
+)
 from towline.yaml_marks import Sequence as Items
 
 _MANY = 10_000
@@ -29,7 +44,8 @@ _MANY = 10_000
 class Patch:
     """The events from number `first` to before `last` become `events`, in which a scalar's style stands for how it is read: as `text` or `typed`.
 
-    With `text`, a scalar keeps its style, and has the characters `text` in the file, templates included.
+    With `text`, a scalar keeps its style, and has the characters `text` in the file, templates
+    included.
     """
 
     first: int
@@ -41,13 +57,22 @@ class Patch:
 def replaced(node: Node, value: Value) -> Patch:
     """A node that becomes `value`; a text keeps anchor and tag of the one before."""
     if isinstance(node, Scalar) and isinstance(value, str):
-        return Patch(first=node.number, last=node.number + 1, events=(Event("scalar", value, "text", node.anchor, node.tag),))
+        return Patch(
+            first=node.number,
+            last=node.number + 1,
+            events=(Event("scalar", value, "text", node.anchor, node.tag),),
+        )
     return Patch(first=node.number, last=_behind(node), events=_events(value))
 
 
 def rewritten(node: Scalar, text: str) -> Patch:
     """A scalar whose YAML or JSON was edited where it stands."""
-    return Patch(first=node.number, last=node.number + 1, events=(Event("scalar", "", node.style, node.anchor, node.tag),), text=text)
+    return Patch(
+        first=node.number,
+        last=node.number + 1,
+        events=(Event("scalar", "", node.style, node.anchor, node.tag),),
+        text=text,
+    )
 
 
 def removed(key: Node, value: Node) -> Patch:
@@ -86,7 +111,11 @@ def _proven(source: Source, patches: Sequence[Patch], after: _After) -> bool:
         return False
     for part, (start, end) in enumerate(pairwise((*starts, len(after.masked)))):
         first, last = before.numbers[part], before.numbers[part + 1]
-        own = [replace(patch, first=patch.first - first, last=patch.last - first) for patch in patches if first <= patch.first < last]
+        own = [
+            replace(patch, first=patch.first - first, last=patch.last - first)
+            for patch in patches
+            if first <= patch.first < last
+        ]
         if not own and before.piece(part) != after.masked[start:end]:
             return False
         if own and not _told(source, _Part(before.events(part), own, start, end), after):
@@ -118,7 +147,10 @@ def _told(source: Source, part: _Part, after: _After) -> bool:
         made = tuple(islice(behind, len(patch.events)))
         if patch.text is None and tuple(map(_meant, made)) != patch.events:
             return False
-        if patch.text is not None and not (made[0]._replace(value="") == patch.events[0] and _holds(source, part, there, patch.text, after=after)):
+        if patch.text is not None and not (
+            made[0]._replace(value="") == patch.events[0]
+            and _holds(source, part, there, patch.text, after=after)
+        ):
             return False
         deque(islice(before, patch.last - patch.first), maxlen=0)
         done, there = patch.last, there + len(patch.events)
@@ -137,8 +169,14 @@ def _alike(first: Iterator[Event], second: Iterator[Event], count: int) -> bool:
 
 def _read_alike(text: str) -> bool:
     """Whether a parser of JSON reads what a parser of YAML does; numbers and words as they are written."""
-    root = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=tuple, parse_int=_Word, parse_float=_Word)
-    inner = (event for event in outline(text, limits=LIMITS) if not event.kind.startswith(("Stream", "Document")))
+    root = json.loads(
+        text.removeprefix("\ufeff"), object_pairs_hook=tuple, parse_int=_Word, parse_float=_Word
+    )
+    inner = (
+        event
+        for event in outline(text, limits=LIMITS)
+        if not event.kind.startswith(("Stream", "Document"))
+    )
     told = (Event(one.kind, one.value, "text" if one.style == '"' else "") for one in inner)
     return _alike(_events_of_json(root), told, LIMITS.characters)
 
@@ -165,12 +203,18 @@ def _events_of_json(value: Any) -> Iterator[Event]:
             yield from _events_of_json(item)
         yield Event("SequenceEndEvent")
     else:
-        yield Event("scalar", str(value) if isinstance(value, str) else _WORDS[value], "" if isinstance(value, _Word | bool | None) else "text")
+        yield Event(
+            "scalar",
+            str(value) if isinstance(value, str) else _WORDS[value],
+            "" if isinstance(value, _Word | bool | None) else "text",
+        )
 
 
 def _holds(source: Source, part: _Part, number: int, text: str, *, after: _After) -> bool:
     """Whether the characters of the scalar that is event `number` of a part are the wanted ones, templates included."""
-    documents = parse(after.masked[part.start : part.end], begin=Mark(part.start, 1, 1), limits=LIMITS)
+    documents = parse(
+        after.masked[part.start : part.end], begin=Mark(part.start, 1, 1), limits=LIMITS
+    )
     nodes = (node for document in documents if document.root for node in descendants(document.root))
     node = next((node for node in nodes if node.number == number), None)
     found = text_of(replace(source, text=after.text, masked=after.masked), node) if node else None
@@ -181,7 +225,9 @@ def _meant(event: Event) -> Event:
     """An event without its style, but for whether a scalar is text whatever version of YAML reads it."""
     if event.kind != "scalar":
         return event._replace(style="")
-    return event._replace(style="typed" if not event.style and not event.tag and typed(event.value) else "text")
+    return event._replace(
+        style="typed" if not event.style and not event.tag and typed(event.value) else "text"
+    )
 
 
 def _events(value: Value) -> tuple[Event, ...]:
@@ -189,8 +235,16 @@ def _events(value: Value) -> tuple[Event, ...]:
     if isinstance(value, str):
         return (Event("scalar", value, "text"),)
     if isinstance(value, abc.Mapping):
-        return Event("MappingStartEvent"), *(event for pair in value.items() for text in pair for event in _events(text)), Event("MappingEndEvent")
-    return Event("SequenceStartEvent"), *(event for entry in value for event in _events(entry)), Event("SequenceEndEvent")
+        return (
+            Event("MappingStartEvent"),
+            *(event for pair in value.items() for text in pair for event in _events(text)),
+            Event("MappingEndEvent"),
+        )
+    return (
+        Event("SequenceStartEvent"),
+        *(event for entry in value for event in _events(entry)),
+        Event("SequenceEndEvent"),
+    )
 
 
 def _behind(node: Node) -> int:

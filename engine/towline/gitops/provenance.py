@@ -1,4 +1,8 @@
-"""Pure. Where a deployment comes from, as trailers of its commit: the one definition of docs/contract.md, "Trailers"."""
+"""Pure.
+
+Where a deployment comes from, as trailers of its commit: the one definition of docs/contract.md,
+"Trailers".
+"""
 
 from __future__ import annotations
 
@@ -21,10 +25,18 @@ _LONGEST_SHA = 40  # that Argo CD takes
 _IMAGES = "images"
 _RESERVED = ("Towline-", _ARGO)
 _TRAILERS = {
-    "Towline-Deployment": "deployment", "Towline-Stage": "stage", "Towline-Image": _IMAGES, "Towline-Build": "build",
-    "Towline-Build-Number": "build_number", "Towline-Job": "job", "Towline-Started-By": "started_by",
-    "Towline-Source": "source", "Towline-Source-Commit": "source_commit",
-    "Towline-Source-Time": "source_time", "Towline-Renderer": "renderer", "Towline-Request": "request",
+    "Towline-Deployment": "deployment",
+    "Towline-Stage": "stage",
+    "Towline-Image": _IMAGES,
+    "Towline-Build": "build",
+    "Towline-Build-Number": "build_number",
+    "Towline-Job": "job",
+    "Towline-Started-By": "started_by",
+    "Towline-Source": "source",
+    "Towline-Source-Commit": "source_commit",
+    "Towline-Source-Time": "source_time",
+    "Towline-Renderer": "renderer",
+    "Towline-Request": "request",
 }
 
 
@@ -32,7 +44,8 @@ _TRAILERS = {
 class Provenance:
     """What a deployment's commit says of itself; parts that are unknown are empty and leave their line out.
 
-    Author (RFC 5322), date, subject and body of the source commit are for Argo CD alone, and are not read back.
+    Author (RFC 5322), date, subject and body of the source commit are for Argo CD alone, and are
+    not read back.
     """
 
     deployment: str = ""
@@ -67,9 +80,19 @@ class Provenance:
             return
         url = _clean(shown(self.source))
         sha = self.source_commit if len(self.source_commit) <= _LONGEST_SHA else ""
-        values = {"author": self.source_author, "sha": sha, "subject": self.source_subject, "body": _quoted(self.source_body),
-                  "date": self.source_date, "repourl": url if "://" in url else ""}
-        yield from (f"{_ARGO}-{name}: {value}" for name, value in zip(values, map(_clean, values.values()), strict=True) if value)
+        values = {
+            "author": self.source_author,
+            "sha": sha,
+            "subject": self.source_subject,
+            "body": _quoted(self.source_body),
+            "date": self.source_date,
+            "repourl": url if "://" in url else "",
+        }
+        yield from (
+            f"{_ARGO}-{name}: {value}"
+            for name, value in zip(values, map(_clean, values.values()), strict=True)
+            if value
+        )
 
 
 def compose(text: str, provenance: Provenance) -> str:
@@ -91,8 +114,8 @@ def parse(message: str) -> Provenance:
 def is_deployment(history: Sequence[tuple[str, str]]) -> bool:
     """Whether the newest of these commits (id and message, newest first) is a deployment, and nothing but deployments came after what it deployed.
 
-    Where the source repository is the GitOps repository too, building such a commit would deploy it again, and so on. A commit of somebody else that
-    came in between has yet to be built.
+    Where the source repository is the GitOps repository too, building such a commit would deploy it
+    again, and so on. A commit of somebody else that came in between has yet to be built.
     """
     built: set[str] = set()
     for number, (commit, message) in enumerate(history):
@@ -105,7 +128,10 @@ def is_deployment(history: Sequence[tuple[str, str]]) -> bool:
 
 def default_message(what: str, version: str, *, stage: str = "") -> str:
     """The text for people where the configuration has none: `host/name` of the image and its tag or digest (Piper's words), and the stage."""
-    return f"Updated {_clean(what)} to version {_clean(version)}{f' in {_clean(stage)}' if stage else ''}"
+    return (
+        f"Updated {_clean(what)} to version"
+        f" {_clean(version)}{f' in {_clean(stage)}' if stage else ''}"
+    )
 
 
 def _quoted(text: str) -> str:

@@ -1,4 +1,8 @@
-"""Pure. What the parts of an image become at paths of values whose registry stands in a key of its own, beside the name or for all images."""
+"""Pure.
+
+What the parts of an image become at paths of values whose registry stands in a key of its own,
+beside the name or for all images.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,22 @@ from towline.gitops.beside import text_at, texts_at, where_at
 from towline.gitops.chart_beside import merged
 from towline.gitops.document import spell
 from towline.gitops.image_effect import composed
-from towline.gitops.image_parts import JOINED, ImagePart, ImageParts, before, global_paths, is_filled_later, registries_above
+from towline.gitops.image_parts import (
+    JOINED,
+    ImagePart,
+    ImageParts,
+    before,
+    global_paths,
+    is_filled_later,
+    registries_above,
+)
 from towline.gitops.value_images import Beside, Spot, map_in, registry_key
 from towline.image import has_registry
 from towline.yaml_marks import Path
 
-_EMPTY = re.compile(r"|~|null|<[^<>]*>|todo|tbd|placeholder|(?:change|replace)[-_ ]?me", re.IGNORECASE)
+_EMPTY = re.compile(
+    r"|~|null|<[^<>]*>|todo|tbd|placeholder|(?:change|replace)[-_ ]?me", re.IGNORECASE
+)
 
 
 def placed_texts(
@@ -29,9 +43,9 @@ def placed_texts(
 ) -> tuple[dict[str, str], list[Beside]]:
     """What spots of one image in one map become, by their paths, and the registries beside them.
 
-    `base` are the values of the chart around, `others` all that is written into the file, `joined` says whether this chart puts a registry that the
-    values have for all images before theirs; None if that is not known.
-    Raises ConfigError where the values have another registry for all images.
+    `base` are the values of the chart around, `others` all that is written into the file, `joined`
+    says whether this chart puts a registry that the values have for all images before theirs; None
+    if that is not known. Raises ConfigError where the values have another registry for all images.
     """
     texts: dict[str, str] = {}
     more: dict[str, Beside] = {}
@@ -43,7 +57,8 @@ def placed_texts(
             continue
         key, below = registry_key(spot.leaf), plain_data.texts_at(map_in(base, spot))
         apart = spot.beside.get(key, below.get(key, ""))
-        if is_filled_later(apart):  # its value is known elsewhere, and that a chart joins the two is
+        # its value is known elsewhere, and that a chart joins the two is
+        if is_filled_later(apart):
             texts[spot.text] = str(spot.wanted).removeprefix(f"{image.host}/")
             continue
         there = spot.old or below.get(spot.leaf, "")
@@ -52,8 +67,10 @@ def placed_texts(
             continue
         common = "" if joined is False else _common(spot, base, others)
         if joined is None and _is_untold(image, apart, there, common):
-            common = ""  # nothing says yet that the chart puts it before this image: a host of its own
-        now = there if spot.place.missing else spot.old  # an empty one takes away that of the chart's own values
+            # nothing says yet that the chart puts it before this image: a host of its own
+            common = ""
+        # an empty one takes away that of the chart's own values
+        now = there if spot.place.missing else spot.old
         registry, rest = image.spread(now, apart, common)
         _check_common(spot, before(rest, registry or apart, common), rest, common)
         texts[spot.text] = rest + _version(spot)
@@ -102,17 +119,28 @@ def doubts(
             continue
         image, below = spot.wanted.image, plain_data.texts_at(map_in(base, spot))
         key, common = registry_key(spot.leaf), _common(spot, base, others)
-        apart, there = spot.beside.get(key, below.get(key, "")), spot.old or below.get(spot.leaf, "")
+        apart, there = (
+            spot.beside.get(key, below.get(key, "")),
+            spot.old or below.get(spot.leaf, ""),
+        )
         if common and joined is None and _is_untold(image, apart, there, common):
             found.append(
-                f"{spot.text} was empty, and gets {image.repository}; a chart that puts global.imageRegistry "
-                f"before it would run {common}/{image.repository} (valuesPaths can set it: registry)"
+                f"{spot.text} was empty, and gets {image.repository}; a chart that puts"
+                f" global.imageRegistry before it would run {common}/{image.repository}"
+                " (valuesPaths can set it: registry)"
             )
-        above = _above(there, spot, base) if not (apart or common or _EMPTY.fullmatch(there)) else []
-        if above and image.repository not in _joined(there, spot, base) and not is_filled_later(above[0]):
+        above = (
+            _above(there, spot, base) if not (apart or common or _EMPTY.fullmatch(there)) else []
+        )
+        if (
+            above
+            and image.repository not in _joined(there, spot, base)
+            and not is_filled_later(above[0])
+        ):
             found.append(
-                f"{spot.text} was {there}, and gets {image.repository}; a chart that puts the registry "
-                f"of its values before it would run {above[0]}/{image.repository} (valuesPaths can set that one: registry)"
+                f"{spot.text} was {there}, and gets {image.repository}; a chart that puts the"
+                f" registry of its values before it would run {above[0]}/{image.repository}"
+                " (valuesPaths can set that one: registry)"
             )
     return found
 
@@ -162,6 +190,8 @@ def _check_common(spot: Spot, above: str, rest: str, common: str) -> None:
     raise ConfigError(
         f"{key} is {common}, so that a chart would run {there}, not {image.repository}",
         where=where_at(place.source, place.document, own[0]) if own else spot.file.name,
-        hint=f"set {key} to {image.host} (valuesPaths may have {{{key}: registry}}), or, "
-        f"if the chart does not put it before this image, give {spot.text} a host in the file",
+        hint=(
+            f"set {key} to {image.host} (valuesPaths may have {{{key}: registry}}), or, "
+            f"if the chart does not put it before this image, give {spot.text} a host in the file"
+        ),
     )

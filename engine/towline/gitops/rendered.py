@@ -1,4 +1,8 @@
-"""Pure. What a chart renders, as documents: cut from the text, compared as YAML sees them, and where two of them differ."""
+"""Pure.
+
+What a chart renders, as documents: cut from the text, compared as YAML sees them, and where two of
+them differ.
+"""
 
 from __future__ import annotations
 
@@ -136,7 +140,10 @@ def same(one: Document, other: Document) -> bool:
 
 
 def differences(one: yaml.Node | None, other: yaml.Node | None, path: Path = ()) -> Iterator[Path]:
-    """Where two outlines differ: the deepest places that hold all of it. A list of another length, and a map of other keys, differ as a whole."""
+    """Where two outlines differ: the deepest places that hold all of it.
+
+    A list of another length, and a map of other keys, differ as a whole.
+    """
     if isinstance(one, yaml.MappingNode) and isinstance(other, yaml.MappingNode):
         below = _entries(one), _entries(other)
         if list(below[0]) != list(below[1]) and set(below[0]) != set(below[1]):

@@ -56,7 +56,10 @@ class Renderer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class HelmLibrary:
-    """Helm 4 as a Python package (the extra `helm`), in one renderer process. It knows Kubernetes in the one version that it was built with."""
+    """Helm 4 as a Python package (the extra `helm`), in one renderer process.
+
+    It knows Kubernetes in the one version that it was built with.
+    """
 
     limits: Limits = field(default_factory=lambda: Limits(output=_OUTPUT))
 
@@ -69,7 +72,8 @@ class HelmLibrary:
             )
         if rendering.cluster != Cluster():
             raise MachineError(
-                "kubeVersion and apiVersions need the `helm` program: the library knows one version of Kubernetes only",
+                "kubeVersion and apiVersions need the `helm` program: the library knows one version"
+                " of Kubernetes only",
                 hint="put `helm` on PATH, or name it in TOWLINE_HELM",
             )
         values = [(name, _text(name, content)) for name, content in rendering.values]
@@ -119,7 +123,9 @@ class HelmProgram:
             options += ["--values", str(path)]
         texts, left = [], self.limits.output
         for chart in rendering.charts:
-            texts.append(self._template(rendering, [rendering.release, str(chart), *options], names))
+            texts.append(
+                self._template(rendering, [rendering.release, str(chart), *options], names)
+            )
             left -= len(texts[-1])
             if left < 0:
                 raise RenderError(

@@ -1,4 +1,6 @@
-"""Pure. Charts that are packed in a chart, packed anew: Helm gets what was looked into, and no more.
+"""Pure.
+
+Charts that are packed in a chart, packed anew: Helm gets what was looked into, and no more.
 
 Two readers of one archive need not find the same in it: a size that begins with a zero byte is 0 to
 one of them and a length to the other. What only Helm found would be rendered without having been

@@ -1,4 +1,8 @@
-"""Pure. How a text is written as a YAML scalar: plain where every parser reads it as text, else in quotes (facts/gitops.md section 4.5)."""
+"""Pure.
+
+How a text is written as a YAML scalar: plain where every parser reads it as text, else in quotes
+(facts/gitops.md section 4.5).
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,15 @@ import yaml
 from towline.yaml_marks import BREAK, Scalar
 from towline.yaml_plain import plain
 
-_PLAIN = re.compile(r"(?:--?(?=[A-Za-z]))?[A-Za-z0-9_./](?:[A-Za-z0-9_./@+=~-]|:(?!\s|$)| (?=[A-Za-z0-9_./]))*")
-# Numbers of the core schema, however large (YAML 1.2.2, section 10.3.2), and dates with one digit for a month or a day, as go-yaml takes them.
-_OTHERS = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
-                     r"|[0-9]{4}-[0-9][0-9]?-[0-9][0-9]?(?:[Tt \t].*)?")
+_PLAIN = re.compile(
+    r"(?:--?(?=[A-Za-z]))?[A-Za-z0-9_./](?:[A-Za-z0-9_./@+=~-]|:(?!\s|$)| (?=[A-Za-z0-9_./]))*"
+)
+# Numbers of the core schema, however large (YAML 1.2.2, section 10.3.2), and dates with one digit
+# for a month or a day, as go-yaml takes them.
+_OTHERS = re.compile(
+    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+    r"|[0-9]{4}-[0-9][0-9]?-[0-9][0-9]?(?:[Tt \t].*)?"
+)
 _LETTERS = frozenset("yYnN")
 TEXT_TAGS = (None, "!", "tag:yaml.org,2002:str")  # those of a scalar that is a text, or may be one
 _ESCAPED = re.compile("[\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
@@ -26,7 +35,12 @@ def typed(text: str) -> bool:
     7e12345, too large for go-yaml, is a number for others.
     """
     old = yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], [])
-    return not isinstance(plain(text), str) or text in _LETTERS or _OTHERS.fullmatch(text) is not None or any(pattern.match(text) for _, pattern in old)
+    return (
+        not isinstance(plain(text), str)
+        or text in _LETTERS
+        or _OTHERS.fullmatch(text) is not None
+        or any(pattern.match(text) for _, pattern in old)
+    )
 
 
 def said(node: Scalar) -> str:
@@ -40,7 +54,9 @@ def write(value: str, style: str = "") -> str:
         return value
     if style == "'" and value.isprintable():
         return "'" + value.replace("'", "''") + "'"
-    return _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", json.dumps(value, ensure_ascii=False))
+    return _ESCAPED.sub(
+        lambda found: f"\\u{ord(found.group()):04x}", json.dumps(value, ensure_ascii=False)
+    )
 
 
 def rewrite(value: str, old: Scalar, source: str) -> str:

@@ -1,4 +1,6 @@
-"""Pure. Secrets in what is shown: each value of a Secret becomes a mark, the same value the same one.
+"""Pure.
+
+Secrets in what is shown: each value of a Secret becomes a mark, the same value the same one.
 
 So a diff still tells what changes; a document that cannot be told for certain is hidden whole.
 """

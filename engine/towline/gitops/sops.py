@@ -1,4 +1,8 @@
-"""Pure. Files of SOPS, whose MAC covers the plain values beside the encrypted ones too: after an edit of these it no longer fits."""
+"""Pure.
+
+Files of SOPS, whose MAC covers the plain values beside the encrypted ones too: after an edit of
+these it no longer fits.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Pure. A YAML file read for editing: its text, its documents with positions, and Helm's `{{ }}` masked so that a chart's template can be read too."""
+"""Pure.
+
+A YAML file read for editing: its text, its documents with positions, and Helm's `{{ }}` masked so
+that a chart's template can be read too.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,14 @@ from towline.errors import RenderError
 from towline.gitops.documents import LIMITS, Documents
 from towline.yaml_marks import BREAK, Mark, Node, Scalar, aliases
 
-# Atomic, as everything here: read once forwards. A backslash outside of a text is that of a YAML string around the template: "{{ f \"x\" }}".
-# Not possessive: a `(?:a|b)*+` of CPython before 3.11.5 loses its place (python/cpython#106052), and Debian 12 has 3.11.2.
+# Atomic, as everything here: read once forwards. A backslash outside of a text is that of a YAML
+# string around the template: "{{ f \"x\" }}".
+# Not possessive: a `(?:a|b)*+` of CPython before 3.11.5 loses its place (python/cpython#106052),
+# and Debian 12 has 3.11.2.
 _LITERAL = r"""`[^`]*+`|"(?>(?:[^"\\\n]|\\[^\n])*)\""""
 _TEMPLATE = re.compile(
-    rf"""\{{\{{-?\s*+(?P<note>/\*)(?>(?:[^*]|\*(?!/))*)\*/\s*+-?\}}\}}|\{{\{{(?>(?:[^"`}}\\]++|\\[^\n]?|{_LITERAL}|\}}(?!\}}))*)\}}\}}""")
+    rf"""\{{\{{-?\s*+(?P<note>/\*)(?>(?:[^*]|\*(?!/))*)\*/\s*+-?\}}\}}|\{{\{{(?>(?:[^"`}}\\]++|\\[^\n]?|{_LITERAL}|\}}(?!\}}))*)\}}\}}"""
+)
 _TEXT = re.compile(rf"\\[^\n]?|{_LITERAL}")
 _VISIBLE = re.compile(r"[^\r\n]")
 _LINE_END = re.compile(r"[\r\n]")
@@ -26,11 +33,13 @@ _NO_ACTION = re.compile(rf"[#{{}}]|:\s|[{_ENDS}] *-\s")
 _COMMENT = re.compile(r"(?:^|[\s\ufeff])#")
 # What a template on the same line follows that has a line end of its own: key:{{ .a | nindent 2 }}
 _OPEN = re.compile(r"""^ *(?:- +)*[^\s:#"']+:$|[:-][ \t]+[|>][-+0-9]{0,2}[ \t]*$""")
-# The header of a block scalar, lines with nothing or templates alone, and where the first line of content begins.
+# The header of a block scalar, lines with nothing or templates alone, and where the first line of
+# content begins.
 _LEADING = re.compile(
     r"""(?m)^(?P<indent> *+(?>(?:- ++)*))(?P<key>(?:'[^'\r\n]*+'|"[^"\r\n]*+"|[^\s#](?:[^\r\n#]|(?<=[^ \t])#)*?)?:[ \t]++)?"""
     r"(?>(?:[&!][^\s]*+[ \t]++)*)[|>][-+]?[ \t]*+(?:(?<=[ \t])#[^\r\n]*+)?(?:\r\n|[\r\n])"
-    r"(?P<blank>(?>(?:[ \t]*+(?:\r\n|[\r\n]))+))(?P<first> *+)(?=[^\s])")
+    r"(?P<blank>(?>(?:[ \t]*+(?:\r\n|[\r\n]))+))(?P<first> *+)(?=[^\s])"
+)
 _OBJECT = re.compile("\ufeff?[ \t\r\n]*[{\\[]")
 _ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|.)")
 _HALF = re.compile(r"\\u[dD][89a-fA-F][0-9A-Fa-f]{2}")
@@ -40,7 +49,8 @@ _HALF = re.compile(r"\\u[dD][89a-fA-F][0-9A-Fa-f]{2}")
 class Source:
     """`masked` is `text` with every template replaced by as many other characters; positions of `documents` hold for both.
 
-    A file that is JSON is `strict`: it stays JSON. `around` says where a place is in the file around, if it is the text of a scalar.
+    A file that is JSON is `strict`: it stays JSON. `around` says where a place is in the file
+    around, if it is the text of a scalar.
     """
 
     name: str
@@ -70,7 +80,9 @@ class Source:
 
     def shown(self, node: Scalar) -> str:
         """A scalar's value, or its characters where a template stands in them."""
-        return self.written(node) if self.templated(node.start.index, node.end.index) else node.value
+        return (
+            self.written(node) if self.templated(node.start.index, node.end.index) else node.value
+        )
 
     def targets(self, root: Node | None) -> Mapping[int, Node]:
         """What the aliases below a root stand for, by where they begin; a file without any is not walked through."""
@@ -91,17 +103,25 @@ def read(name: str, data: bytes) -> Source:
     try:
         text = data.decode()
     except UnicodeDecodeError as fault:
-        raise RenderError(f"{name} is not UTF-8", where=name, hint="save the file as UTF-8") from fault
+        raise RenderError(
+            f"{name} is not UTF-8", where=name, hint="save the file as UTF-8"
+        ) from fault
     return parsed(name, text)
 
 
 def parsed(name: str, text: str) -> Source:
     """Parse the text of the file `name`; raises RenderError with file, line and column."""
     if len(text) > LIMITS.characters:
-        raise RenderError(f"{name} is too large: longer than {LIMITS.characters} characters", where=f"{name}:1:1", hint="split the file")
+        raise RenderError(
+            f"{name} is too large: longer than {LIMITS.characters} characters",
+            where=f"{name}:1:1",
+            hint="split the file",
+        )
     hidden = masked(name, text)
     strict = is_json(hidden) and ('"' in hidden or name.endswith(".json"))
-    return Source(name=name, text=text, masked=hidden, documents=Documents(name, hidden), strict=strict)
+    return Source(
+        name=name, text=text, masked=hidden, documents=Documents(name, hidden), strict=strict
+    )
 
 
 def is_json(text: str) -> bool:
@@ -109,7 +129,9 @@ def is_json(text: str) -> bool:
     if not _OBJECT.match(text):
         return False
     try:
-        json.loads(text.removeprefix("\ufeff"), parse_int=str, parse_float=str, parse_constant=_no_number)
+        json.loads(
+            text.removeprefix("\ufeff"), parse_int=str, parse_float=str, parse_constant=_no_number
+        )
     except (ValueError, RecursionError):
         return False
     return True
@@ -130,7 +152,9 @@ def masked(name: str, text: str) -> str:
         line = max(text.rfind("\n", done, first), text.rfind("\r", done, first), done - 1) + 1
         beside = [text[line:first].removeprefix("\ufeff"), text[last : _line_end(text, last)]]
         beside += [text[one.end() : following.start()] for one, following in pairwise(group)]
-        alone = not any(part.strip() for part in beside[1:]) and (not beside[0].strip() or _OPEN.search(beside[0]))
+        alone = not any(part.strip() for part in beside[1:]) and (
+            not beside[0].strip() or _OPEN.search(beside[0])
+        )
         letter = " " if alone else "x"
         for one in group:
             pieces += [text[done : one.start()], _hidden(one.group(), letter)]
@@ -156,7 +180,8 @@ def _unhalved(found: re.Match[str]) -> str:
 def _led(text: str, hidden: str) -> str:
     """`hidden` with the templates that lead a block scalar as content: blanks that reach farther than the first line of content are no YAML.
 
-    Such a line keeps its own indentation where the scalar can have it, since to a program that knows no templates it is that of the scalar.
+    Such a line keeps its own indentation where the scalar can have it, since to a program that
+    knows no templates it is that of the scalar.
     """
     pieces, done = [], 0
     for found in _LEADING.finditer(hidden):
@@ -186,7 +211,10 @@ def _groups(text: str, found: Iterable[re.Match[str]]) -> Iterator[list[re.Match
 
 
 def _templates(name: str, text: str) -> Iterator[re.Match[str]]:
-    """Every template, once forwards; raises RenderError for one that is not closed or hides YAML. A last `{{` without any `}}` behind it is text."""
+    """Every template, once forwards; raises RenderError for one that is not closed or hides YAML.
+
+    A last `{{` without any `}}` behind it is text.
+    """
     done = line = 0
     while (start := text.find("{{", done)) >= 0:
         found = _TEMPLATE.match(text, start)
@@ -196,8 +224,10 @@ def _templates(name: str, text: str) -> Iterator[re.Match[str]]:
         if found is None or (BREAK.search(found.group()) and _hides(found, text[line:start])):
             number = len(BREAK.findall(text, 0, start)) + 1
             raise RenderError(
-                f"{{{{ in line {number} of {name} is not closed before other YAML follows", where=f"{name}:{number}:{start - line + 1}",
-                hint="close it with }} in its line, or remove it")
+                f"{{{{ in line {number} of {name} is not closed before other YAML follows",
+                where=f"{name}:{number}:{start - line + 1}",
+                hint="close it with }} in its line, or remove it",
+            )
         yield found
         done = found.end()
         line = _line_start(text, start, done) or line

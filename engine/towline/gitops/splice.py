@@ -1,4 +1,8 @@
-"""Pure. Which characters of a YAML file change for one edit: replace, insert and delete, in the style of what stands around (facts/gitops.md section 4.5)."""
+"""Pure.
+
+Which characters of a YAML file change for one edit: replace, insert and delete, in the style of
+what stands around (facts/gitops.md section 4.5).
+"""
 
 from __future__ import annotations
 
@@ -34,17 +38,32 @@ def replacement(source: Source, node: Node, value: str, *, quoted: bool = False)
     if isinstance(node, Alias):
         return Splice(start=node.start.index, end=node.end.index, text=write(value))
     if not isinstance(node, Scalar) or node.tag not in TEXT_TAGS:
-        raise RenderError("what is to be changed is no text", where=source.where(node.start), hint="make it a text without a tag")
+        raise RenderError(
+            "what is to be changed is no text",
+            where=source.where(node.start),
+            hint="make it a text without a tag",
+        )
     start, end = node.start.index, node.end.index
     blank = _BLANK.match(source.masked, end) if start == end else None
     if source.templated(start, blank.end() if blank else end):
         if source.strict and "{{" not in source.written(node):
-            raise RenderError(f"{source.written(node)} has escapes that YAML does not know", where=source.where(node.start),
-                              hint="write the characters themselves")
-        raise RenderError(f"{source.written(node) or 'the value'} is a template", where=source.where(node.start), hint="change the value that it takes")
+            raise RenderError(
+                f"{source.written(node)} has escapes that YAML does not know",
+                where=source.where(node.start),
+                hint="write the characters themselves",
+            )
+        raise RenderError(
+            f"{source.written(node) or 'the value'} is a template",
+            where=source.where(node.start),
+            hint="change the value that it takes",
+        )
     if says(node, value) and (node.style or not quoted):
         return None
-    text = write(value, '"') if quoted and not node.style else rewrite(value, node, source.written(node))
+    text = (
+        write(value, '"')
+        if quoted and not node.style
+        else rewrite(value, node, source.written(node))
+    )
     glued = start == end and source.text[start - 1 : start] not in (" ", "\t", "\n", "\r", "")
     return Splice(start=start, end=end, text=" " + text if glued else text)
 
@@ -57,13 +76,33 @@ def says(node: Scalar, value: str) -> bool:
 def filling(source: Source, parent: Mapping, number: int, value: Value) -> Splice:
     """Put entries where a key has no value yet, or a map into an empty one; raises RenderError where it has one."""
     key, node = parent.pairs[number]
-    if isinstance(value, abc.Mapping) and isinstance(node, Mapping) and source.text[node.start.index : node.end.index] == "{}":
-        return Splice(start=node.start.index, end=node.end.index, text=_laid(source, parent).text(value))
-    if not isinstance(node, Scalar) or node.style or node.tag or node.anchor or plain(node.value) is not None:
+    if (
+        isinstance(value, abc.Mapping)
+        and isinstance(node, Mapping)
+        and source.text[node.start.index : node.end.index] == "{}"
+    ):
+        return Splice(
+            start=node.start.index, end=node.end.index, text=_laid(source, parent).text(value)
+        )
+    if (
+        not isinstance(node, Scalar)
+        or node.style
+        or node.tag
+        or node.anchor
+        or plain(node.value) is not None
+    ):
         kind = "map" if isinstance(value, abc.Mapping) else "list"
-        raise RenderError("what is to be filled holds something already", where=source.where(node.start), hint=f"make it a {kind}")
+        raise RenderError(
+            "what is to be filled holds something already",
+            where=source.where(node.start),
+            hint=f"make it a {kind}",
+        )
     if node.value or parent.flow:
-        return Splice(start=node.start.index, end=node.end.index, text=" " * (not node.value) + _laid(source, parent).text(value))
+        return Splice(
+            start=node.start.index,
+            end=node.end.index,
+            text=" " * (not node.value) + _laid(source, parent).text(value),
+        )
     return _below(source, node.end.index, _block(value, key.start.column - 1, _offset(source)))
 
 
@@ -72,20 +111,45 @@ def _laid(source: Source, parent: Mapping) -> Layout:
     return layout(source, parent) if parent.flow else Layout()
 
 
-def insertion(source: Source, parent: Mapping | Sequence, number: int, key: str, value: Value) -> Splice:
+def insertion(
+    source: Source, parent: Mapping | Sequence, number: int, key: str, value: Value
+) -> Splice:
     """Insert `key: value`, or an item, behind pair or item `number` (-1: there is none yet); raises RenderError."""
-    ends = [pair[1].end.index for pair in parent.pairs] if isinstance(parent, Mapping) else [item.end.index for item in parent.items]
+    ends = (
+        [pair[1].end.index for pair in parent.pairs]
+        if isinstance(parent, Mapping)
+        else [item.end.index for item in parent.items]
+    )
     if parent.flow:
         place, style = ends[number] if ends else parent.end.index - 1, layout(source, parent)
         commented = "#" in source.text[place : source.line_end(place)]  # it stays in its line
-        before = "" if not ends else f",{style.line}" if style.line and not commented else style.comma
-        return Splice(start=place, end=place, text=before + (style.pair(key, value) if key else style.text(value)))
+        before = (
+            "" if not ends else f",{style.line}" if style.line and not commented else style.comma
+        )
+        return Splice(
+            start=place,
+            end=place,
+            text=before + (style.pair(key, value) if key else style.text(value)),
+        )
     if isinstance(parent, Sequence):
         gap = parent.items[0].start.index - parent.start.index - 1
-        return _below(source, ends[number], _block((value,) if isinstance(value, abc.Mapping) else value, parent.start.column - 1, 0, max(gap, 1)))
+        return _below(
+            source,
+            ends[number],
+            _block(
+                (value,) if isinstance(value, abc.Mapping) else value,
+                parent.start.column - 1,
+                0,
+                max(gap, 1),
+            ),
+        )
     indent = parent.pairs[0][0].start.column - 1
     head = " " * indent + write(key) + ":"
-    lines = [f"{head} {write(value)}"] if isinstance(value, str) else [head, *_block(value, indent, _offset(source))]
+    lines = (
+        [f"{head} {write(value)}"]
+        if isinstance(value, str)
+        else [head, *_block(value, indent, _offset(source))]
+    )
     return _below(source, ends[number], lines)
 
 
@@ -95,15 +159,23 @@ def deletion(source: Source, parent: Mapping, number: int) -> Splice:
     start, end = key.start.index, value.end.index
     following = parent.pairs[number + 1][0].start.index if number + 1 < len(parent.pairs) else None
     if parent.flow:
-        return _delete_between(source, (parent.pairs[number - 1][1].end.index if number else None, start), (end, following))
+        return _delete_between(
+            source,
+            (parent.pairs[number - 1][1].end.index if number else None, start),
+            (end, following),
+        )
     line = _line_start(source.text, start)
     if source.text[line:start].strip(" \ufeff"):
         return _delete_first(source, key, value, following)
     line += source.text.startswith("\ufeff", line)
-    return _whole_lines(source.text, line, end if _at_line_start(source.text, end) else source.line_end(end))
+    return _whole_lines(
+        source.text, line, end if _at_line_start(source.text, end) else source.line_end(end)
+    )
 
 
-def _delete_between(source: Source, before: tuple[int | None, int], after: tuple[int, int | None]) -> Splice:
+def _delete_between(
+    source: Source, before: tuple[int | None, int], after: tuple[int, int | None]
+) -> Splice:
     """Remove a pair of a flow mapping with the comma before it, else with the one behind it, wherever no comment is lost."""
     (previous, start), (end, following) = before, after
     if previous is not None and "#" not in source.text[previous:start]:
@@ -112,7 +184,11 @@ def _delete_between(source: Source, before: tuple[int | None, int], after: tuple
         return Splice(start=start, end=following, text="")
     if previous is None and following is None:
         return Splice(start=start, end=end, text="")
-    raise RenderError(f"a comment stands around {source.text[start:end]!r}", where=source.name, hint="write it on a line of its own")
+    raise RenderError(
+        f"a comment stands around {source.text[start:end]!r}",
+        where=source.name,
+        hint="write it on a line of its own",
+    )
 
 
 def _delete_first(source: Source, key: Node, value: Node, following: int | None) -> Splice:
@@ -120,7 +196,11 @@ def _delete_first(source: Source, key: Node, value: Node, following: int | None)
     text, start, end = source.text, key.start.index, value.end.index
     dashes = text[_line_start(text, start) : start]
     if following is None or not _DASHES.fullmatch(dashes):
-        raise RenderError("a key cannot be removed from its line", where=source.where(key.start), hint="write it on a line of its own")
+        raise RenderError(
+            "a key cannot be removed from its line",
+            where=source.where(key.start),
+            hint="write it on a line of its own",
+        )
     last = end if _at_line_start(text, end) else source.line_end(end)
     if "#" in text[last:following]:
         return Splice(start=start - len(dashes) + len(dashes.rstrip()), end=last, text="")
@@ -133,7 +213,9 @@ def _whole_lines(text: str, start: int, end: int) -> Splice:
         return Splice(start=start, end=end, text="")
     if found := BREAK.match(text, end):
         return Splice(start=start, end=found.end(), text="")
-    return Splice(start=start - (2 if text[:start].endswith("\r\n") else 1) if start else 0, end=end, text="")
+    return Splice(
+        start=start - (2 if text[:start].endswith("\r\n") else 1) if start else 0, end=end, text=""
+    )
 
 
 def _below(source: Source, index: int, lines: abc.Sequence[str]) -> Splice:
@@ -152,12 +234,18 @@ def _block(value: Value, indent: int, offset: int, gap: int = 1) -> list[str]:
     if isinstance(value, abc.Mapping):
         for key, inner in value.items():
             head = f"{' ' * (indent + 2)}{write(key)}:"
-            lines += [f"{head} {write(inner)}"] if isinstance(inner, str) else [head, *_block(inner, indent + 2, offset)]
+            lines += (
+                [f"{head} {write(inner)}"]
+                if isinstance(inner, str)
+                else [head, *_block(inner, indent + 2, offset)]
+            )
         return lines
     for entry in value:
         dash = " " * (indent + offset) + "-" + " " * gap
         for number, (key, text) in enumerate(entry.items()):
-            lines.append((" " * len(dash) if number else dash) + f"{write(key)}: {Layout().text(text)}")
+            lines.append(
+                (" " * len(dash) if number else dash) + f"{write(key)}: {Layout().text(text)}"
+            )
     return lines
 
 
@@ -166,7 +254,11 @@ def _offset(source: Source) -> int:
     for document in source.documents:
         for node in descendants(document.root) if document.root else ():
             for key, value in node.pairs if isinstance(node, Mapping) else ():
-                if isinstance(value, Sequence) and not value.flow and value.start.line > key.start.line:
+                if (
+                    isinstance(value, Sequence)
+                    and not value.flow
+                    and value.start.line > key.start.line
+                ):
                     return max(value.start.column - key.start.column, 0)
     return 0
 

@@ -1,7 +1,12 @@
-"""Pure. Charts that render something else each time (passwords, certificates, times): what differs by itself stays as the repository has it.
+"""Pure.
 
-Two renderings of the same input show which parts those are. A part is kept where what surrounds it in its own value is as it was; where it is not, but
-the part is known from another place (a password, and the address that holds it), the value is made of both, and both renderings must agree on it.
+Charts that render something else each time (passwords, certificates, times): what differs by itself
+stays as the repository has it.
+
+Two renderings of the same input show which parts those are. A part is kept where what surrounds it
+in its own value is as it was; where it is not, but the part is known from another place (a
+password, and the address that holds it), the value is made of both, and both renderings must agree
+on it.
 """
 
 from __future__ import annotations
@@ -30,7 +35,9 @@ from towline.gitops.rendered import (
 
 _CHECKSUM = re.compile(r"[0-9a-fA-F]{32,128}")
 _NAME: Path = ("metadata", "name")
-_RENDERINGS = 4  # once more, and again where an order may have come out the same by chance: that of two keys does in three of four cases
+# once more, and again where an order may have come out the same by chance: that of two keys does in
+# three of four cases
+_RENDERINGS = 4
 _TELLING = 6  # characters from which on a value is taken for the same one where it turns up again
 
 

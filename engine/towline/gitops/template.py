@@ -27,7 +27,10 @@ class TemplateImage:
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateBuild:
-    """`build` in a template: its number, its URL and the commit that was built. A file that names them changes with every build."""
+    """`build` in a template: its number, its URL and the commit that was built.
+
+    A file that names them changes with every build.
+    """
 
     number: str = ""
     url: str = ""
@@ -46,7 +49,10 @@ class TemplateVariables:
 
 @dataclass(frozen=True, kw_only=True)
 class ValuesTemplate:
-    """A Change: the template, filled in, becomes `file_path`. Filters beside Jinja's own: `yaml` (also named `tojson`) writes a value as quoted YAML."""
+    """A Change: the template, filled in, becomes `file_path`.
+
+    Filters beside Jinja's own: `yaml` (also named `tojson`) writes a value as quoted YAML.
+    """
 
     template_name: str
     template_text: str
@@ -60,16 +66,33 @@ class ValuesTemplate:
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:  # noqa: ARG002 - a template starts from nothing
         """`file_path` as the template gives it now; raises RenderError."""
-        request = {"name": self.template_name, "text": self.template_text, "variables": asdict(self.variables)}
+        request = {
+            "name": self.template_name,
+            "text": self.template_text,
+            "variables": asdict(self.variables),
+        }
         text = document("child_jinja", request, limits=self.limits)
         try:
             documents = parse(text)
         except YamlFault as fault:
-            raise RenderError(f"the template gives no YAML: {fault.problem}", where=f"{self.file_path}:{fault.line}:{fault.column}",
-                              hint=f"pass values through the filter `yaml` in {self.template_name}") from fault
+            raise RenderError(
+                f"the template gives no YAML: {fault.problem}",
+                where=f"{self.file_path}:{fault.line}:{fault.column}",
+                hint=f"pass values through the filter `yaml` in {self.template_name}",
+            ) from fault
         if self.file_path.endswith(".json") and not is_json(text):
-            raise RenderError(f"the template gives no JSON for {self.file_path}", where=self.template_name,
-                              hint=f"write it as JSON, values through the filter `tojson`, or let {self.file_path} end with .yaml")
+            raise RenderError(
+                f"the template gives no JSON for {self.file_path}",
+                where=self.template_name,
+                hint=(
+                    f"write it as JSON, values through the filter `tojson`, or let {self.file_path}"
+                    " end with .yaml"
+                ),
+            )
         if all(one.root is None for one in documents):
-            raise RenderError("the template gives an empty file", where=self.template_name, hint="look for a condition that leaves everything out")
+            raise RenderError(
+                "the template gives an empty file",
+                where=self.template_name,
+                hint="look for a condition that leaves everything out",
+            )
         return {self.file_path: text.encode()}

@@ -1,4 +1,8 @@
-"""Pure. The trailers of a commit message, as git finds them (git-interpret-trailers), and more of them put to those that are there."""
+"""Pure.
+
+The trailers of a commit message, as git finds them (git-interpret-trailers), and more of them put
+to those that are there.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,8 @@ _GIT_OWN = ("Signed-off-by: ", "(cherry picked from commit ")
 def append(text: str, lines: Sequence[str], *, reserved: Sequence[str]) -> str:
     """The message `text` with `lines` in its last paragraph: in the one of its own trailers, so that git finds all of them, else in a new one.
 
-    Trailers of `text` whose names begin with one of `reserved` are left out: they would be taken for what `lines` say.
+    Trailers of `text` whose names begin with one of `reserved` are left out: they would be taken
+    for what `lines` say.
     """
     body, own = _split(text.replace("\r\n", "\n").strip())
     kept = _without(own, reserved)
@@ -37,7 +42,8 @@ def _split(text: str) -> tuple[str, list[str]]:
 def _is_block(lines: Sequence[str]) -> bool:
     """Whether git takes a paragraph for trailers: nothing but these, or one that git itself writes, and three other lines at most for each.
 
-    A line that begins with a blank goes on with the one before it; one that begins with # is a comment, which counts for nothing.
+    A line that begins with a blank goes on with the one before it; one that begins with # is a
+    comment, which counts for nothing.
     """
     trailers = others = indented = 0
     own = False

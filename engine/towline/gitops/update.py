@@ -45,9 +45,10 @@ class CommitText:
 class Terms:
     """How an update goes about it: pushes at most (0: the deadline alone decides), whether it only shows the diff, who is told.
 
-    With `allow_older` it goes back behind a later build of the same pipeline, too. `allowed_paths` are those of code hosts and CI systems that may be
-    written. `past` is told where to look for what was deployed before. `within` are paths and globs that hold all the change may ask for or write; where
-    they do not, or are empty, the whole tree is fetched.
+    With `allow_older` it goes back behind a later build of the same pipeline, too. `allowed_paths`
+    are those of code hosts and CI systems that may be written. `past` is told where to look for
+    what was deployed before. `within` are paths and globs that hold all the change may ask for or
+    write; where they do not, or are empty, the whole tree is fetched.
     """
 
     max_attempts: int = 0
@@ -64,8 +65,9 @@ class Terms:
 class Update:
     """What became of it: the new commit (empty: none was made), its branch and base, changed files, pushes tried; under `dry_run` the unified diff.
 
-    With `newer`, a later build of the same pipeline is in place, and nothing was changed. With `idle`, the change itself has nothing to do, and the commit
-    only brings the branch up to date with its base.
+    With `newer`, a later build of the same pipeline is in place, and nothing was changed. With
+    `idle`, the change itself has nothing to do, and the commit only brings the branch up to date
+    with its base.
     """
 
     commit: str
@@ -108,7 +110,9 @@ class Plan:
 
 
 def plan(job: Job) -> Plan:
-    """Read the branch, and make the change and its commit in the copy alone. Nothing to change is a success without a commit.
+    """Read the branch, and make the change and its commit in the copy alone.
+
+    Nothing to change is a success without a commit.
 
     Raises ConfigError, CredentialError, GitUnreachable, and what the change itself raises.
     """
@@ -129,14 +133,19 @@ def again(job: Job, planned: Plan) -> Plan:
 
 
 def check(job: Job, planned: Plan) -> Plan:
-    """A plan with something to push, once the server would let this user push it; made again where the branch has moved. Raises as `push` does."""
+    """A plan with something to push, once the server would let this user push it; made again where the branch has moved.
+
+    Raises as `push` does.
+    """
     repository, tip = job.repository, planned.tip
     refused = Pushed(done=False, refused=False, text="")
     for attempt in range(_REFUSALS):
         refused = repository.push(planned.made, tip, rehearsed=True)
         if refused.done:
             return planned
-        repository.wait(attempt, f"branch {tip.branch} could not be asked for, and the deadline is over")
+        repository.wait(
+            attempt, f"branch {tip.branch} could not be asked for, and the deadline is over"
+        )
         now = repository.refetch(tip)
         if _has_moved(tip, now):
             return _planned(job, now, planned.update.attempts)
@@ -146,19 +155,27 @@ def check(job: Job, planned: Plan) -> Plan:
 def push(job: Job, planned: Plan) -> Update:
     """Push what is planned, planned again where the branch has moved, until it is there or the repository's deadline is over.
 
-    Raises ConfigError, CredentialError, GitError (the server refuses), GitUnreachable, and what the change itself raises.
+    Raises ConfigError, CredentialError, GitError (the server refuses), GitUnreachable, and what the
+    change itself raises.
     """
     repository, terms = job.repository, job.terms
     while planned.made:
         tip, attempts = planned.tip, planned.update.attempts + 1
-        landed = _land(repository, tip, planned.made, request=job.text.provenance.request, attempt=attempts)
+        landed = _land(
+            repository, tip, planned.made, request=job.text.provenance.request, attempt=attempts
+        )
         if isinstance(landed, str):
             return replace(planned.update, commit=landed, attempts=attempts)
         if attempts == terms.max_attempts:
-            raise GitUnreachable(f"branch {tip.branch} kept moving: {attempts} pushes came too late", where=repository.remote.url,
-                                 hint="leave maxPushAttempts out: then pushDeadline alone decides")
+            raise GitUnreachable(
+                f"branch {tip.branch} kept moving: {attempts} pushes came too late",
+                where=repository.remote.url,
+                hint="leave maxPushAttempts out: then pushDeadline alone decides",
+            )
         if terms.console:
-            terms.console.say(f"  {tip.branch} moved meanwhile; again on top of {landed.commit[:12]}")
+            terms.console.say(
+                f"  {tip.branch} moved meanwhile; again on top of {landed.commit[:12]}"
+            )
         planned = _planned(job, landed, attempts)
     return planned.update
 
@@ -174,9 +191,15 @@ def _planned(job: Job, tip: Tip, attempts: int) -> Plan:
     if newer := _newer(job, tip, edits):
         return Plan(tip=tip, update=replace(done, files=(), newer=newer))
     if not (edits or tip.there) or terms.dry_run:
-        return Plan(tip=tip, update=replace(done, diff=_shown(repository, tip, edits) if edits else ""))
+        return Plan(
+            tip=tip, update=replace(done, diff=_shown(repository, tip, edits) if edits else "")
+        )
     changes = {edit.path: edit.new for edit in edits}
-    made = repository.commit(tip, changes, message=text.message(), author=text.author) if edits else tip.commit
+    made = (
+        repository.commit(tip, changes, message=text.message(), author=text.author)
+        if edits
+        else tip.commit
+    )
     return Plan(tip=tip, update=done, made=made)
 
 
@@ -194,8 +217,19 @@ def _say_new(tip: Tip, terms: Terms, *, needed: bool) -> None:
     if not terms.console:
         return
     made = "would be made" if terms.dry_run else "is made"
-    begin = f"from {tip.base}, commit {tip.commit[:12]}" if tip.commit else "with the first commit of the repository, which is empty"
-    told = f": it {made} {begin}" if needed else f", and is not made: {tip.base or 'the repository'}, where it would begin, leaves nothing to do"
+    begin = (
+        f"from {tip.base}, commit {tip.commit[:12]}"
+        if tip.commit
+        else "with the first commit of the repository, which is empty"
+    )
+    told = (
+        f": it {made} {begin}"
+        if needed
+        else (
+            f", and is not made: {tip.base or 'the repository'}, where it would begin, leaves"
+            " nothing to do"
+        )
+    )
     terms.console.say(f"  branch {tip.branch} is not there{told}")
 
 
@@ -236,7 +270,19 @@ def _changes(job: Job, tip: Tip) -> tuple[Tip, tuple[Edit, ...], Update]:
         on_branch, edits = edits, prepare(repository, on_base, change, terms.within)
         files = files or tuple(edit.path for edit in edits) or _brought(repository, on_base, change)
         idle = not (on_branch or edits or fault)
-    return on_base, edits, Update(commit="", branch=on_base.branch, base=on_base.seen, files=files, attempts=0, diff="", idle=idle)
+    return (
+        on_base,
+        edits,
+        Update(
+            commit="",
+            branch=on_base.branch,
+            base=on_base.seen,
+            files=files,
+            attempts=0,
+            diff="",
+            idle=idle,
+        ),
+    )
 
 
 def _brought(repository: Repository, tip: Tip, change: Change) -> tuple[str, ...]:
@@ -252,7 +298,9 @@ def _named(repository: Repository, tip: Tip) -> list[str]:
     return sorted(entry.path for entry in repository.listing(tip.commit) if entry.named)
 
 
-def _prepared(repository: Repository, tip: Tip, change: Change, within: Iterable[str]) -> tuple[Tip, tuple[Edit, ...]]:
+def _prepared(
+    repository: Repository, tip: Tip, change: Change, within: Iterable[str]
+) -> tuple[Tip, tuple[Edit, ...]]:
     """The tip and what the change makes of it; where that fails on a part of the repository, once more on the whole, which may be newer."""
     try:
         return tip, prepare(repository, tip, change, within)
@@ -263,7 +311,9 @@ def _prepared(repository: Repository, tip: Tip, change: Change, within: Iterable
     return tip, prepare(repository, tip, change, within)
 
 
-def prepare(repository: Repository, tip: Tip, change: Change, within: Iterable[str] = ()) -> tuple[Edit, ...]:
+def prepare(
+    repository: Repository, tip: Tip, change: Change, within: Iterable[str] = ()
+) -> tuple[Edit, ...]:
     """What `change` comes to on this tip, unchanged files left out; raises ConfigError (a path that is no editable file)."""
     entries = {entry.path: entry for entry in repository.listing(tip.commit)}
     listing = sorted(path for path, entry in entries.items() if entry.named)
@@ -279,26 +329,41 @@ def prepare(repository: Repository, tip: Tip, change: Change, within: Iterable[s
     while more := sorted(further(change, listing, files) - asked):
         asked |= set(more)
         repository.cover(more)
-        files |= _read(repository, entries, [path for path in more if path in entries and entries[path].kind == "blob"])
+        files |= _read(
+            repository,
+            entries,
+            [path for path in more if path in entries and entries[path].kind == "blob"],
+        )
     files |= _glanced(repository, tip, change, files)
     with placed(repository.remote.url):
         changed = change.apply(files)
     repository.cover(map(check_path, changed))
-    old = files | _read(repository, entries, [path for path in changed if check_path(path) not in files])
-    edits = tuple(Edit(path=path, old=old.get(path), new=new) for path, new in sorted(changed.items())
-                  if old.get(path) != new and not _behind_link(repository, entries.get(path), changed, new))
+    old = files | _read(
+        repository, entries, [path for path in changed if check_path(path) not in files]
+    )
+    edits = tuple(
+        Edit(path=path, old=old.get(path), new=new)
+        for path, new in sorted(changed.items())
+        if old.get(path) != new and not _behind_link(repository, entries.get(path), changed, new)
+    )
     _check_places(repository, (entries[edit.path] for edit in edits if edit.path in entries))
     return edits
 
 
-def _glanced(repository: Repository, tip: Tip, change: Change, files: Mapping[str, bytes]) -> dict[str, bytes]:
+def _glanced(
+    repository: Repository, tip: Tip, change: Change, files: Mapping[str, bytes]
+) -> dict[str, bytes]:
     """What the change would like to look at besides `files`, of that what can be read as it is; raises OutOfScope."""
     found: dict[str, bytes] = {}
     asked: set[str] = set()
     while more := _besides(repository, tip, change, {**files, **found}) - asked:
         asked |= more
         repository.extend(more)
-        there = [entry for entry in repository.listing(tip.commit) if entry.path in more and entry.named and not entry.obstacle]
+        there = [
+            entry
+            for entry in repository.listing(tip.commit)
+            if entry.path in more and entry.named and not entry.obstacle
+        ]
         try:
             read = repository.read(there)
         except OutOfScope:
@@ -309,33 +374,54 @@ def _glanced(repository: Repository, tip: Tip, change: Change, files: Mapping[st
     return found
 
 
-def _besides(repository: Repository, tip: Tip, change: Change, files: Mapping[str, bytes]) -> set[str]:
+def _besides(
+    repository: Repository, tip: Tip, change: Change, files: Mapping[str, bytes]
+) -> set[str]:
     """What the change would like to look at, paths inside of the repository alone."""
-    return {path for path in glances(change, _named(repository, tip), files) if is_path(path.removesuffix("/"))}
+    return {
+        path
+        for path in glances(change, _named(repository, tip), files)
+        if is_path(path.removesuffix("/"))
+    }
 
 
 def _check_obstacles(entries: Mapping[str, Entry], paths: Iterable[str]) -> None:
     """Raises ConfigError where one of `paths` is a folder, or leads over what is none: a Change is not shown these, and cannot tell."""
     for parts in (path.split("/") for path in paths):
         for depth in range(1, len(parts) + 1):
-            entry, wanted = entries.get("/".join(parts[:depth])), "file" if depth == len(parts) else "folder"
+            entry, wanted = (
+                entries.get("/".join(parts[:depth])),
+                ("file" if depth == len(parts) else "folder"),
+            )
             if entry and entry.obstacle and (entry.kind == "tree") == (wanted == "file"):
-                raise ConfigError(f"{entry.path} is {entry.obstacle}, not a {wanted}", hint="give the path of a file, as git has it")
+                raise ConfigError(
+                    f"{entry.path} is {entry.obstacle}, not a {wanted}",
+                    hint="give the path of a file, as git has it",
+                )
 
 
-def _read(repository: Repository, entries: Mapping[str, Entry], paths: Iterable[str]) -> dict[str, bytes]:
+def _read(
+    repository: Repository, entries: Mapping[str, Entry], paths: Iterable[str]
+) -> dict[str, bytes]:
     """Those of `paths` that are there, links followed; raises ConfigError where one is no file whose text could be edited."""
-    wanted = _followed(repository, entries, [entries[path] for path in dict.fromkeys(paths) if path in entries])
+    wanted = _followed(
+        repository, entries, [entries[path] for path in dict.fromkeys(paths) if path in entries]
+    )
     _check_places(repository, wanted)
     files = repository.read(wanted)
     for path, content in files.items():
         if is_pointer(content):
-            raise ConfigError(f"{path} is kept in Git LFS: only a pointer to it is in the repository", where=repository.remote.url,
-                              hint="keep files that are deployed outside of LFS")
+            raise ConfigError(
+                f"{path} is kept in Git LFS: only a pointer to it is in the repository",
+                where=repository.remote.url,
+                hint="keep files that are deployed outside of LFS",
+            )
     return files
 
 
-def _followed(repository: Repository, entries: Mapping[str, Entry], wanted: Iterable[Entry]) -> list[Entry]:
+def _followed(
+    repository: Repository, entries: Mapping[str, Entry], wanted: Iterable[Entry]
+) -> list[Entry]:
     """`wanted` with the files that links lead to in the place of the links, under their names; raises ConfigError and OutOfScope."""
     found = {entry.path: entry for entry in wanted}
     for _ in range(_LINKS):
@@ -351,40 +437,64 @@ def _followed(repository: Repository, entries: Mapping[str, Entry], wanted: Iter
                 found |= _below(name, path, entries)
                 continue
             if path not in entries or entries[path].kind == "tree":
-                raise ConfigError(f"{name} is a symbolic link to {path}, which is no file", where=repository.remote.url, hint="put the files themselves there")
+                raise ConfigError(
+                    f"{name} is a symbolic link to {path}, which is no file",
+                    where=repository.remote.url,
+                    hint="put the files themselves there",
+                )
             found[name] = entries[path]
     return [entry if entry.link else replace(entry, path=name) for name, entry in found.items()]
 
 
 def _in_chart(name: str, found: Mapping[str, Entry]) -> bool:
     """Whether a path lies in a chart that is read: there, folders may be links."""
-    return any(f"{'/'.join(name.split('/')[:depth])}/Chart.yaml".lstrip("/") in found for depth in range(name.count("/") + 1))
+    return any(
+        f"{'/'.join(name.split('/')[:depth])}/Chart.yaml".lstrip("/") in found
+        for depth in range(name.count("/") + 1)
+    )
 
 
 def _below(name: str, folder: str, entries: Mapping[str, Entry]) -> dict[str, Entry]:
     """What is in a folder, under the name of the link to it; raises ConfigError where the link lies in it."""
     if f"{name}/".startswith(f"{folder}/"):
-        raise ConfigError(f"{name} is a symbolic link to {folder}, in which it lies itself", hint="put the files themselves there")
-    return {f"{name}{path.removeprefix(folder)}": entry for path, entry in entries.items() if path.startswith(f"{folder}/") and entry.kind != "tree"}
+        raise ConfigError(
+            f"{name} is a symbolic link to {folder}, in which it lies itself",
+            hint="put the files themselves there",
+        )
+    return {
+        f"{name}{path.removeprefix(folder)}": entry
+        for path, entry in entries.items()
+        if path.startswith(f"{folder}/") and entry.kind != "tree"
+    }
 
 
-def _behind_link(repository: Repository, entry: Entry | None, changed: Mapping[str, bytes], new: bytes) -> bool:
+def _behind_link(
+    repository: Repository, entry: Entry | None, changed: Mapping[str, bytes], new: bytes
+) -> bool:
     """Whether the entry is a link to a file that becomes the same: a glob has found both."""
-    return entry is not None and entry.link and changed.get(behind(entry.path, repository.read([entry])[entry.path])) == new
+    return (
+        entry is not None
+        and entry.link
+        and changed.get(behind(entry.path, repository.read([entry])[entry.path])) == new
+    )
 
 
 def _check_places(repository: Repository, entries: Iterable[Entry]) -> None:
     """Pass where all of them are files; raises ConfigError."""
     for entry in entries:
         if entry.obstacle:
-            raise ConfigError(f"{entry.path} is {entry.obstacle}, not a file", where=repository.remote.url,
-                              hint="give the path of a file, or put the file itself there")
+            raise ConfigError(
+                f"{entry.path} is {entry.obstacle}, not a file",
+                where=repository.remote.url,
+                hint="give the path of a file, or put the file itself there",
+            )
 
 
 def _land(repository: Repository, tip: Tip, made: str, *, request: str, attempt: int) -> str | Tip:
     """Push `made`: the id of the commit that is on the branch now, or the tip that came before it.
 
-    What happened is read off the branch, never off a message (facts 3.5): a push whose answer was lost has landed all the same.
+    What happened is read off the branch, never off a message (facts 3.5): a push whose answer was
+    lost has landed all the same.
     """
     refused = Pushed(done=False, refused=False, text="")
     for refusal in range(_REFUSALS):
@@ -392,7 +502,10 @@ def _land(repository: Repository, tip: Tip, made: str, *, request: str, attempt:
         if pushed.done:
             return made
         refused = pushed
-        repository.wait(attempt + refusal - 1, f"{attempt} times branch {tip.branch} could not be pushed to, and the deadline is over")
+        repository.wait(
+            attempt + refusal - 1,
+            f"{attempt} times branch {tip.branch} could not be pushed to, and the deadline is over",
+        )
         now = repository.refetch(tip)
         if now.commit == made:
             return made
@@ -412,8 +525,18 @@ def _has_moved(tip: Tip, now: Tip) -> bool:
 def _refusal(repository: Repository, tip: Tip, pushed: Pushed) -> GitError:
     where = repository.remote.url
     if not pushed.refused:
-        return GitUnreachable(f"the push to branch {tip.branch} broke off {_REFUSALS} times: {pushed.text}", where=where, hint="run the step again later")
-    return GitError(f"the server refused the push to branch {tip.branch}: {pushed.text}", where=where,
-                    hint="the branch may be protected, or a hook of the server objects, and Towline never forces: let this user push to it, "
-                         "or deploy to a branch of its own (branchName, createBranch: true) and open a review request from there; "
-                         "a server that checks who commits wants an address that it knows (authorEmail)")
+        return GitUnreachable(
+            f"the push to branch {tip.branch} broke off {_REFUSALS} times: {pushed.text}",
+            where=where,
+            hint="run the step again later",
+        )
+    return GitError(
+        f"the server refused the push to branch {tip.branch}: {pushed.text}",
+        where=where,
+        hint=(
+            "the branch may be protected, or a hook of the server objects, and Towline never"
+            " forces: let this user push to it, or deploy to a branch of its own (branchName,"
+            " createBranch: true) and open a review request from there; a server that checks who"
+            " commits wants an address that it knows (authorEmail)"
+        ),
+    )

@@ -19,7 +19,8 @@ LEVELS = 500  # Python itself knows a thousand, and validating takes more than o
 MOST = MAX_NODES  # values of a document, those counted that its aliases repeat
 _TEMPLATES = "leave validateManifests out for files with templates in them"
 _KIND = re.compile(r"[A-Za-z0-9]+")
-_API = re.compile(r"(?:[a-z0-9]+/|[a-z0-9.-]+\.k8s\.io/)?v[a-z0-9]+")  # of a group with another domain the library would take the wrong schema
+# of a group with another domain the library would take the wrong schema
+_API = re.compile(r"(?:[a-z0-9]+/|[a-z0-9.-]+\.k8s\.io/)?v[a-z0-9]+")
 
 
 class Validator:
@@ -29,7 +30,11 @@ class Validator:
         self._version = version.removeprefix("v") or kubernetes_validate.latest_version()
         self._say = say
         if not re.fullmatch(r"[0-9]+\.[0-9]+(\.[0-9]+)?", self._version):
-            raise ConfigError(f"{version!r} is no version of Kubernetes", where="kubeVersion", hint="expected 1.33, for example")
+            raise ConfigError(
+                f"{version!r} is no version of Kubernetes",
+                where="kubeVersion",
+                hint="expected 1.33, for example",
+            )
 
     def check(self, path: str, data: bytes) -> None:
         """Pass where every document of a built-in kind fits; others are counted; raises RenderError with file, document and path."""
@@ -37,23 +42,44 @@ class Validator:
         for number, document in enumerate(_documents(path, data), start=1):
             fits = self._fits(document, f"{path}, document {number}", path)
             fit, skipped = fit + fits, skipped + (not fits)
-        self._say(f"  {path}: {fit} valid for Kubernetes {self._version}{f', {skipped} of unknown kind skipped' if skipped else ''}")
+        self._say(
+            f"  {path}: {fit} valid for Kubernetes"
+            f" {self._version}{f', {skipped} of unknown kind skipped' if skipped else ''}"
+        )
 
     def _fits(self, document: Any, place: str, path: str) -> bool:
         """Whether there is a schema, and the document fits it."""
-        if not isinstance(document, dict) or not _is(_KIND, document.get("kind")) or not _is(_API, document.get("apiVersion")):
+        if (
+            not isinstance(document, dict)
+            or not _is(_KIND, document.get("kind"))
+            or not _is(_API, document.get("apiVersion"))
+        ):
             return False
         try:
             kubernetes_validate.validate(document, self._version, strict=True)
         except kubernetes_validate.SchemaNotFoundError:
             return False
         except kubernetes_validate.utils.VersionNotSupportedError as fault:
-            raise ConfigError(fault.message, where="kubeVersion", hint="leave it out, or install a newer kubernetes-validate") from fault
+            raise ConfigError(
+                fault.message,
+                where="kubeVersion",
+                hint="leave it out, or install a newer kubernetes-validate",
+            ) from fault
         except kubernetes_validate.ValidationError as fault:
             inside = ".".join(map(str, fault.absolute_path)) or "its top"
-            what = f"does not fit ({fault.validator})" if document["kind"] == "Secret" else words(str(fault.message), 300)
-            raise RenderError(f"{place}, {document['kind']}, {inside}: {what}", where=path,
-                              hint=f"correct it for Kubernetes {self._version} (kubeVersion), or leave validateManifests out") from fault
+            what = (
+                f"does not fit ({fault.validator})"
+                if document["kind"] == "Secret"
+                else words(str(fault.message), 300)
+            )
+            raise RenderError(
+                f"{place}, {document['kind']}, {inside}: {what}",
+                where=path,
+                hint=(
+                    f"correct it for Kubernetes {self._version} (kubeVersion), or leave"
+                    " validateManifests out"
+                ),
+            ) from fault
         return True
 
 
@@ -67,7 +93,12 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _loader, node: nod
 def _documents(path: str, data: bytes) -> Iterator[Any]:
     text = data.decode("utf-8", "replace")
     if deeper(text, LEVELS):
-        raise RenderError(f"{path} is no YAML that could be validated, or it is nested deeper than {LEVELS} levels", where=path, hint=_TEMPLATES)
+        raise RenderError(
+            f"{path} is no YAML that could be validated, or it is nested deeper than {LEVELS}"
+            " levels",
+            where=path,
+            hint=_TEMPLATES,
+        )
     try:
         loader = _Loader(text)
         try:
@@ -77,15 +108,23 @@ def _documents(path: str, data: bytes) -> Iterator[Any]:
         finally:
             loader.dispose()
     except (yaml.YAMLError, ValueError, OverflowError) as fault:
-        raise RenderError(f"{path} is no YAML that could be validated: {str(fault).splitlines()[0]}", where=path, hint=_TEMPLATES) from fault
+        raise RenderError(
+            f"{path} is no YAML that could be validated: {str(fault).splitlines()[0]}",
+            where=path,
+            hint=_TEMPLATES,
+        ) from fault
 
 
 def _document(loader: Any, path: str) -> Any:
     """The next document; raises RenderError where aliases make too much of it for whoever walks through it."""
     node = loader.get_node()
     if expanded(node) > MOST:
-        raise RenderError(f"the aliases of {path} stand for more than {MOST} values, which is too much to validate",
-                          where=f"{path}:{node.start_mark.line + 1}", hint="write out what they stand for, or leave validateManifests out")
+        raise RenderError(
+            f"the aliases of {path} stand for more than {MOST} values, which is too much to"
+            " validate",
+            where=f"{path}:{node.start_mark.line + 1}",
+            hint="write out what they stand for, or leave validateManifests out",
+        )
     return loader.construct_document(node)
 
 

@@ -1,4 +1,8 @@
-"""Pure. Images at the paths of values: where their parts stand beside each other, which image stood there, and what each part becomes."""
+"""Pure.
+
+Images at the paths of values: where their parts stand beside each other, which image stood there,
+and what each part becomes.
+"""
 
 from __future__ import annotations
 
@@ -207,7 +211,10 @@ def check_map(spot: Spot) -> None:
         raise ConfigError(
             f"{spot.text} leads through {spell(place.path)}, which holds a text",
             where=place.source.where(place.node.start),
-            hint=f"if that is the whole image, write it by valuesPaths: {{{spell(place.path)}: image}}",
+            hint=(
+                f"if that is the whole image, write it by valuesPaths: {{{spell(place.path)}:"
+                " image}"
+            ),
         )
 
 
@@ -242,7 +249,9 @@ def check_read(spot: Spot, base: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"{spot.text} is not in {file}, but {beside} is there",
             where=place.source.where(place.node.start),
-            hint="say in valuesPaths which key is which part of the image; createPaths: true adds it",
+            hint=(
+                "say in valuesPaths which key is which part of the image; createPaths: true adds it"
+            ),
         )
 
 

@@ -1,6 +1,10 @@
-"""Pure. Tool `helm-values`, and any place that a path names: texts at dotted paths of YAML files, edited in place, for teams whose cluster renders the chart.
+"""Pure.
 
-A values file's `image.repository`, a chart's `appVersion`, a HelmRelease's `spec.values.image.tag` and an Argo CD Application's `valuesObject` are alike here.
+Tool `helm-values`, and any place that a path names: texts at dotted paths of YAML files, edited in
+place, for teams whose cluster renders the chart.
+
+A values file's `image.repository`, a chart's `appVersion`, a HelmRelease's `spec.values.image.tag`
+and an Argo CD Application's `valuesObject` are alike here.
 """
 
 from __future__ import annotations
@@ -27,7 +31,16 @@ from towline.gitops.overridden import check_read_by_argo, overriding
 from towline.gitops.registry_beside import doubts, placed_texts
 from towline.gitops.scalar import said
 from towline.gitops.source import Source, read
-from towline.gitops.value_images import Beside, Site, Spot, by_site, candidate, check_map, check_read, in_chart
+from towline.gitops.value_images import (
+    Beside,
+    Site,
+    Spot,
+    by_site,
+    candidate,
+    check_map,
+    check_read,
+    in_chart,
+)
 from towline.gitops.version_beside import check_joined, digests_beside
 from towline.secret import MASK
 from towline.suggest import some
@@ -40,9 +53,11 @@ _SECRET_KEYS = ("data", "stringData")
 class PathValues:
     """Sets each path of `values` (path -> text) in every file that fits `pattern`, and the digests beside them; a Change.
 
-    It notes what stood there. `puts` are the paths whose value becomes part of the text that stands there (`image_text`); else it is the whole text.
-    Of a part of an image the text is the one that fits what stands beside it (`value_images`), and `choice` says which of several places are meant.
-    A path of which more than the last key is missing is refused, but with `create`, and where the chart beside the file has it.
+    It notes what stood there. `puts` are the paths whose value becomes part of the text that stands
+    there (`image_text`); else it is the whole text. Of a part of an image the text is the one that
+    fits what stands beside it (`value_images`), and `choice` says which of several places are
+    meant. A path of which more than the last key is missing is refused, but with `create`, and
+    where the chart beside the file has it.
     """
 
     pattern: str
@@ -56,7 +71,9 @@ class PathValues:
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Every file that fits the pattern, and the values of the charts that they lie in; raises ConfigError where none fits."""
         found = select(self.pattern, listing)
-        return tuple(dict.fromkeys((*found, *(one for path in found for one in chart_files(path, listing)))))
+        return tuple(
+            dict.fromkeys((*found, *(one for path in found for one in chart_files(path, listing))))
+        )
 
     def glances(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """The values of charts that the charts depend on, and the templates, where these may put a registry before all images."""
@@ -70,11 +87,18 @@ class PathValues:
         sources = [read(path, files[path]) for path in match(self.pattern, sorted(files))]
         for source in sources:
             if not any(document.root for document in source.documents):
-                raise ConfigError(f"{source.name} is empty", where=source.name, hint="write {} into it, or the keys that are to be set")
+                raise ConfigError(
+                    f"{source.name} is empty",
+                    where=source.name,
+                    hint="write {} into it, or the keys that are to be set",
+                )
         spots = [spot for source in sources for spot in self._spots(source)]
         bases = {source.name: base_of(source.name, files) for source in sources}
         charts = {source.name: chart_name(source.name, files) for source in sources}
-        left = self._left(spots, lambda group: candidate(group, bases[group[0].file.name], charts[group[0].file.name]))
+        left = self._left(
+            spots,
+            lambda group: candidate(group, bases[group[0].file.name], charts[group[0].file.name]),
+        )
         chosen = [spot for spot in spots if spot.site not in left]
         check_items(spot for spot in chosen if not spot.place.missing)
         check_read_by_argo(chosen)
@@ -83,20 +107,30 @@ class PathValues:
         changed: dict[str, bytes] = {}
         for source in sources:
             ours = [spot for spot in spots if spot.file is source and spot.site not in left]
-            changed[source.name] = edit(source, [*self._edits(ours, bases[source.name], joined=puts_common(source.name, files))], self.sharing)
+            changed[source.name] = edit(
+                source,
+                [*self._edits(ours, bases[source.name], joined=puts_common(source.name, files))],
+                self.sharing,
+            )
         return {path: data for path, data in changed.items() if data != files[path]}
 
     def _spots(self, source: Source) -> Iterator[Spot]:
         for text, wanted in self.values.items():
-            yield from (Spot(text=text, file=source, place=place, wanted=wanted) for place in self._find(source, text))
+            yield from (
+                Spot(text=text, file=source, place=place, wanted=wanted)
+                for place in self._find(source, text)
+            )
 
-    def _left(self, spots: Sequence[Spot], told: Callable[[Sequence[Spot]], Candidate]) -> set[Site]:
+    def _left(
+        self, spots: Sequence[Spot], told: Callable[[Sequence[Spot]], Candidate]
+    ) -> set[Site]:
         """The maps in which another image stands, as is `told`, than the one that is written there; raises ConfigError where that cannot be told."""
         places: dict[tuple[ImageParts, str], list[list[Spot]]] = {}
         for image, group in by_site(spots):
             places.setdefault((image, map_of(group[0].text)), []).append(group)
         left: set[Site] = set()
-        open_ones: list[tuple[ImageParts, Spot]] = []  # of which only what stands elsewhere in their document can tell
+        # of which only what stands elsewhere in their document can tell
+        open_ones: list[tuple[ImageParts, Spot]] = []
         kept_in: dict[tuple[object, ...], bool] = {}
         for (image, _), groups in places.items():
             candidates = [told(group) for group in groups]
@@ -114,9 +148,13 @@ class PathValues:
                 unknown.setdefault((spot.text, image.whole), []).append(spot)
         for (text, wanted), those in unknown.items():
             self.choice.untold(text, [told([spot]) for spot in those], wanted)
-        return left | {spot.site for image, spot in open_ones if not kept_in.get((image, *spot.site[:3]), True)}
+        return left | {
+            spot.site for image, spot in open_ones if not kept_in.get((image, *spot.site[:3]), True)
+        }
 
-    def _edits(self, spots: Sequence[Spot], base: Mapping[str, Any], *, joined: bool | None) -> Iterator[Edit]:
+    def _edits(
+        self, spots: Sequence[Spot], base: Mapping[str, Any], *, joined: bool | None
+    ) -> Iterator[Edit]:
         missing: dict[tuple[object, int, Path], tuple[Place, dict[str, Value]]] = {}
         texts: dict[int, str] = {}
         further: list[Beside] = []
@@ -130,7 +168,14 @@ class PathValues:
         for spot in spots:
             place, text = spot.place, spot.text
             value = self._put(spot, texts.get(id(spot), str(spot.wanted)))
-            self.note(Replaced(file=spot.file.name, name=text, old=MASK if _hidden(spot) else _old(place), new=value))
+            self.note(
+                Replaced(
+                    file=spot.file.name,
+                    name=text,
+                    old=MASK if _hidden(spot) else _old(place),
+                    new=value,
+                )
+            )
             if not place.missing:
                 yield place.edit(value)
                 continue
@@ -139,10 +184,21 @@ class PathValues:
             if not self.create:
                 check_read(spot, base)
                 _check_only(spot, base, spots)
-            _put(missing.setdefault((place.inside, place.document, place.path), (place, {}))[1], keys, value)
+            _put(
+                missing.setdefault((place.inside, place.document, place.path), (place, {}))[1],
+                keys,
+                value,
+            )
         for one in further:
             place = one.spot.place
-            self.note(Replaced(file=one.spot.file.name, name=one.spot.beside_path(one.key), old=MASK if _hidden(one.spot) else one.old, new=one.new))
+            self.note(
+                Replaced(
+                    file=one.spot.file.name,
+                    name=one.spot.beside_path(one.key),
+                    old=MASK if _hidden(one.spot) else one.old,
+                    new=one.new,
+                )
+            )
             new = missing.get((place.inside, place.document, place.path)) if place.missing else None
             if new:
                 _put(new[1], (*map(str, place.missing[:-1]), one.key), one.new)
@@ -157,18 +213,26 @@ class PathValues:
     def _put(self, spot: Spot, value: str) -> str:
         """What is to stand at a place; raises RenderError, which does not show what a Secret holds."""
         place, node = spot.place, _meant(spot.place)
-        if place.missing or not isinstance(node, Scalar) or place.source.templated(node.start.index, node.end.index):
+        if (
+            place.missing
+            or not isinstance(node, Scalar)
+            or place.source.templated(node.start.index, node.end.index)
+        ):
             return value
         with placed(place.source.where(place.node.start)):
             try:
                 return self.puts.get(spot.text, instead)(said(node), value)
             except RenderError as fault:
                 if _hidden(spot):
-                    raise RenderError("what the Secret holds there is more than what is written", hint=fault.hint) from None
+                    raise RenderError(
+                        "what the Secret holds there is more than what is written", hint=fault.hint
+                    ) from None
                 raise
 
     def _find(self, source: Source, text: str, *, optional: bool = False) -> list[Place]:
-        return find(source, parse_dotted(text), follow=self.sharing.policy == ALL, optional=optional)
+        return find(
+            source, parse_dotted(text), follow=self.sharing.policy == ALL, optional=optional
+        )
 
     def _inserted(self, place: Place, entries: Mapping[str, Value]) -> Iterator[Edit]:
         """New keys, behind the one of ours that stands there already, else behind the last."""
@@ -189,21 +253,35 @@ def _check_only(spot: Spot, base: Mapping[str, Any], spots: Sequence[Spot]) -> N
         raise ConfigError(
             f"{spot.text} is not in {file}, but the image stands at {some(others)}",
             where=where,
-            hint="write it there (imagePath, valuesPaths), or, if it is read here too, createPaths: true adds it",
+            hint=(
+                "write it there (imagePath, valuesPaths), or, if it is read here too, createPaths:"
+                " true adds it"
+            ),
         )
     if others := lonely(spot, spots):
         raise ConfigError(
-            f"{spot.text} is not in {file}, and no other part of an image stands beside it; images stand at {some(others)}",
+            f"{spot.text} is not in {file}, and no other part of an image stands beside it; images"
+            f" stand at {some(others)}",
             where=where,
-            hint="write it there (imagePath, valuesPaths), or, if it is read here too, createPaths: true adds it",
+            hint=(
+                "write it there (imagePath, valuesPaths), or, if it is read here too, createPaths:"
+                " true adds it"
+            ),
         )
 
 
 def _hidden(spot: Spot) -> bool:
     """Whether a place may hold what a Secret keeps."""
-    kinds = [own_value(spot.file, one.root, "kind", spot.file.targets(one.root)) for one in spot.file.documents if one.root is not None]
+    kinds = [
+        own_value(spot.file, one.root, "kind", spot.file.targets(one.root))
+        for one in spot.file.documents
+        if one.root is not None
+    ]
     held = any(step in _SECRET_KEYS for step in parse_dotted(spot.text))
-    return held and any(isinstance(kind, Scalar) and kind.value in ("Secret", "SecretList", "List") for kind in kinds)
+    return held and any(
+        isinstance(kind, Scalar) and kind.value in ("Secret", "SecretList", "List")
+        for kind in kinds
+    )
 
 
 def _old(place: Place) -> str:
@@ -220,7 +298,11 @@ def _meant(place: Place) -> Node | None:
 
 def _keys(place: Place) -> list[str]:
     """The keys of the map at a place, none where it holds no map."""
-    return [key.value for key, _ in place.node.pairs if isinstance(key, Scalar)] if isinstance(place.node, yaml_marks.Mapping) else []
+    return (
+        [key.value for key, _ in place.node.pairs if isinstance(key, Scalar)]
+        if isinstance(place.node, yaml_marks.Mapping)
+        else []
+    )
 
 
 def _put(entries: dict[str, Value], keys: tuple[str, ...], value: str) -> None:
@@ -228,6 +310,8 @@ def _put(entries: dict[str, Value], keys: tuple[str, ...], value: str) -> None:
     for key in keys[:-1]:
         below = entries.setdefault(key, {})
         if not isinstance(below, dict):
-            raise ConfigError(f"{key!r} would be a text and a map at once", hint="correct the paths")
+            raise ConfigError(
+                f"{key!r} would be a text and a map at once", hint="correct the paths"
+            )
         entries = below
     entries[keys[-1]] = value

@@ -1,4 +1,8 @@
-"""Pure. What else beside a tag or a whole image says which version runs: a digest, which becomes the new one's or empty, and a tag, which is refused."""
+"""Pure.
+
+What else beside a tag or a whole image says which version runs: a digest, which becomes the new
+one's or empty, and a tag, which is refused.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,8 @@ _DIGEST_NAME = re.compile(r"@sha\d+$")  # `name@sha256`, with the rest of the di
 def digests_beside(spots: Sequence[Spot], base: Mapping[str, Any]) -> list[Beside]:
     """The digests that a chart would run instead of what `spots`, of one image in one map, become; each with what it becomes itself.
 
-    It is the image's own where that is pinned; else it is emptied. `base` are the values of the chart around.
+    It is the image's own where that is pinned; else it is emptied. `base` are the values of the
+    chart around.
     """
     found: dict[str, Beside] = {}
     written = {spot.leaf for spot in spots}
@@ -30,7 +35,9 @@ def digests_beside(spots: Sequence[Spot], base: Mapping[str, Any]) -> list[Besid
         for key, old in {**below, **spot.beside}.items():
             if key not in written and _is_digest_of(spot, key, old):
                 new = _instead(spot, old)
-                found.setdefault(key, Beside(spot=spot, key=key, old=spot.beside.get(key, ""), new=new))
+                found.setdefault(
+                    key, Beside(spot=spot, key=key, old=spot.beside.get(key, ""), new=new)
+                )
     return list(found.values())
 
 
@@ -54,9 +61,13 @@ def _check_tag(spot: Spot, texts: Mapping[str, str]) -> None:
         if is_tag and text:
             path, own = spot.beside_path(key), spot.text
             raise ConfigError(
-                f"{own} has no tag in it so far, and {path} beside it has one: a chart that joins the two would run none that is there",
+                f"{own} has no tag in it so far, and {path} beside it has one: a chart that joins"
+                " the two would run none that is there",
                 where=where_at(spot.place.source, spot.place.document, spot.place.path),
-                hint=f"valuesPaths: {{{own}: repository, {path}: tag}}; if the chart reads {own} alone, take {path} out",
+                hint=(
+                    f"valuesPaths: {{{own}: repository, {path}: tag}}; if the chart reads {own}"
+                    f" alone, take {path} out"
+                ),
             )
 
 
@@ -66,7 +77,8 @@ def _check_name(spot: Spot, texts: Mapping[str, str]) -> None:
         if _DIGEST_NAME.search(text) and stem(key) == stem(spot.leaf):
             path = spot.beside_path(key)
             raise ConfigError(
-                f"{path} ends with {text.rpartition('@')[2]}, so that {spot.text} beside it is the rest of a digest, not a tag",
+                f"{path} ends with {text.rpartition('@')[2]}, so that {spot.text} beside it is the"
+                " rest of a digest, not a tag",
                 where=where_at(spot.place.source, spot.place.document, spot.parent),
                 hint=f"valuesPaths: {{{path}: repository, {spot.text}: tag}} writes both",
             )

@@ -1,6 +1,7 @@
 """A GitHub App opens one repository: a token of its installation there, for as long as a block runs.
 
-GitHub's documentation: "Generating a JSON Web Token (JWT) for a GitHub App"; REST API, "Apps" and "Installations".
+GitHub's documentation: "Generating a JSON Web Token (JWT) for a GitHub App"; REST API, "Apps" and
+"Installations".
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from pathlib import Path
 from typing import Any, TypeGuard
 from urllib.parse import quote, urlsplit
 
-from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, MachineError, TowlineError, TransportError
+from towline.errors import (
+    ConfigError,
+    CredentialError,
+    GitError,
+    GitUnreachable,
+    MachineError,
+    TowlineError,
+    TransportError,
+)
 from towline.exchange import HttpRequest
 from towline.limits import Limits
 from towline.private_folder import PrivateFolder
@@ -25,8 +34,12 @@ from towline.transport import Transport
 
 USER = "x-access-token"
 _BODY = 1024 * 1024
-_BACK, _AHEAD = 60, 540  # seconds of a JWT's life before and after now: clocks differ, and ten minutes are GitHub's most
-_OWNER, _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*"), re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]+")
+# seconds of a JWT's life before and after now: clocks differ, and ten minutes are GitHub's most
+_BACK, _AHEAD = 60, 540
+_OWNER, _NAME = (
+    re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*"),
+    re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]+"),
+)
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -54,20 +67,39 @@ class Place:
 
 
 def place(url: str, api: str = "") -> Place:
-    """The repository of an http(s) URL; without `api` the API of its host: api.github.com, else /api/v3 there. Raises ConfigError."""
+    """The repository of an http(s) URL; without `api` the API of its host: api.github.com, else /api/v3 there.
+
+    Raises ConfigError.
+    """
     parts = urlsplit(url)
     owner, _, name = parts.path.strip("/").removesuffix(".git").partition("/")
     if not _OWNER.fullmatch(owner) or not _NAME.fullmatch(name):
-        raise ConfigError("a GitHub App opens a repository of GitHub's, and this is none", where=url, hint="expected https://host/owner/name.git")
-    own = f"{parts.scheme}://api.github.com" if parts.netloc in ("github.com", "www.github.com") else f"{parts.scheme}://{parts.netloc}/api/v3"
+        raise ConfigError(
+            "a GitHub App opens a repository of GitHub's, and this is none",
+            where=url,
+            hint="expected https://host/owner/name.git",
+        )
+    own = (
+        f"{parts.scheme}://api.github.com"
+        if parts.netloc in ("github.com", "www.github.com")
+        else f"{parts.scheme}://{parts.netloc}/api/v3"
+    )
     return Place(api=api.rstrip("/") or own, owner=owner, name=name)
 
 
 @contextlib.contextmanager
-def token(app: App, there: Place, *, transport: Transport, environ: Mapping[str, str], warn: Callable[[str], None]) -> Iterator[str]:
+def token(
+    app: App,
+    there: Place,
+    *,
+    transport: Transport,
+    environ: Mapping[str, str],
+    warn: Callable[[str], None],
+) -> Iterator[str]:
     """A token that may write the contents of this repository alone, given back when the block ends, however it does.
 
-    Raises CredentialError (the App is refused, not installed, or may not write), ConfigError, GitError, GitUnreachable, MachineError.
+    Raises CredentialError (the App is refused, not installed, or may not write), ConfigError,
+    GitError, GitUnreachable, MachineError.
     """
     api = _Api(app, there, transport)
     jwt = _jwt(app, transport.clock.wall(), environ)
@@ -75,7 +107,9 @@ def token(app: App, there: Place, *, transport: Transport, environ: Mapping[str,
     wanted = {"repositories": [there.name], "permissions": {"contents": "write"}}
     given: object = None
     try:
-        given = api.ask("POST", f"/app/installations/{installation}/access_tokens", jwt, wanted).get("token")
+        given = api.ask(
+            "POST", f"/app/installations/{installation}/access_tokens", jwt, wanted
+        ).get("token")
         if not _is_token(given):
             raise api.strange()
         yield given
@@ -84,7 +118,10 @@ def token(app: App, there: Place, *, transport: Transport, environ: Mapping[str,
             try:
                 api.ask("DELETE", "/installation/token", given)
             except TowlineError as fault:
-                warn(f"the GitHub App's token could not be given back; it ends by itself within an hour ({fault.message})")
+                warn(
+                    "the GitHub App's token could not be given back; it ends by itself within an"
+                    f" hour ({fault.message})"
+                )
 
 
 def _is_token(given: object) -> TypeGuard[str]:
@@ -100,16 +137,33 @@ class _Api:
 
     def ask(self, method: str, path: str, credential: str, body: Any = None) -> Mapping[str, Any]:
         """The JSON object that is answered, empty where nothing is; raises what `token` does."""
-        headers = {"Authorization": f"Bearer {credential}", "Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28",
-                   "User-Agent": "towline", **({"Content-Type": "application/json"} if body else {})}
-        # A second token, should the answer to the first be lost, does no harm: nobody knows the first, and it ends by itself.
-        request = HttpRequest(method=method, url=self._there.api + path, headers=headers, body=json.dumps(body).encode() if body else b"", repeatable=True)
+        headers = {
+            "Authorization": f"Bearer {credential}",
+            "Accept": "application/vnd.github+json",
+            "X-GitHub-Api-Version": "2022-11-28",
+            "User-Agent": "towline",
+            **({"Content-Type": "application/json"} if body else {}),
+        }
+        # A second token, should the answer to the first be lost, does no harm: nobody knows the
+        # first, and it ends by itself.
+        request = HttpRequest(
+            method=method,
+            url=self._there.api + path,
+            headers=headers,
+            body=json.dumps(body).encode() if body else b"",
+            repeatable=True,
+        )
         try:
             with self._transport.request(request) as response:
                 status, data = response.status, response.read_capped(_BODY)
         except TransportError as fault:
-            raise GitUnreachable(f"GitHub's API at {self.host} cannot be reached: {fault}", where=self._there.api,
-                                 hint="check the network, the proxy and githubAppApiUrl, or run the step again later") from fault
+            raise GitUnreachable(
+                f"GitHub's API at {self.host} cannot be reached: {fault}",
+                where=self._there.api,
+                hint=(
+                    "check the network, the proxy and githubAppApiUrl, or run the step again later"
+                ),
+            ) from fault
         answer = _object(data)
         if not 200 <= status < 300:
             raise self._fault(status, _said(answer.get("message")))
@@ -117,24 +171,52 @@ class _Api:
 
     def strange(self) -> GitError:
         """The fault of an answer that is not GitHub's."""
-        return GitError(f"{self.host} does not answer as GitHub's API does", where=self._there.api, hint="check githubAppApiUrl")
+        return GitError(
+            f"{self.host} does not answer as GitHub's API does",
+            where=self._there.api,
+            hint="check githubAppApiUrl",
+        )
 
     def _fault(self, status: int, said: str) -> TowlineError:
         app, there = self._app, f"{self._there.owner}/{self._there.name}"
         api, of = self._there.api, f" (HTTP {status}{said})"
         if 300 <= status < 400:
-            return ConfigError(f"{self.host} redirects, which is not followed{of}", where=api, hint="set githubAppApiUrl to the address that answers by itself")
+            return ConfigError(
+                f"{self.host} redirects, which is not followed{of}",
+                where=api,
+                hint="set githubAppApiUrl to the address that answers by itself",
+            )
         if status in (401, 403):
-            return CredentialError(f"{self.host} refused the GitHub App {app.id}{of}", where=api,
-                                   hint=f"id and key come from {app.origin}; check that they belong together, and that this machine's clock is right")
+            return CredentialError(
+                f"{self.host} refused the GitHub App {app.id}{of}",
+                where=api,
+                hint=(
+                    f"id and key come from {app.origin}; check that they belong together, and that"
+                    " this machine's clock is right"
+                ),
+            )
         if status == 404:
-            return CredentialError(f"the GitHub App {app.id} is not installed for {there}, or there is no such repository{of}", where=api,
-                                   hint="install the App for this repository, or correct serverUrl")
+            return CredentialError(
+                f"the GitHub App {app.id} is not installed for {there}, or there is no such"
+                f" repository{of}",
+                where=api,
+                hint="install the App for this repository, or correct serverUrl",
+            )
         if status == 422:
-            return CredentialError(f"the GitHub App {app.id} may not write to {there}{of}", where=api,
-                                   hint="give the App the repository permission Contents: Read and write, and accept it in the installation")
+            return CredentialError(
+                f"the GitHub App {app.id} may not write to {there}{of}",
+                where=api,
+                hint=(
+                    "give the App the repository permission Contents: Read and write, and accept it"
+                    " in the installation"
+                ),
+            )
         if status == 429 or status >= 500:
-            return GitUnreachable(f"GitHub's API at {self.host} cannot answer{of}", where=api, hint="run the step again later")
+            return GitUnreachable(
+                f"GitHub's API at {self.host} cannot answer{of}",
+                where=api,
+                hint="run the step again later",
+            )
         return GitError(f"{self.host} did not take the request{of}", where=api)
 
 
@@ -164,7 +246,9 @@ def _said(text: object) -> str:
 def _jwt(app: App, now: float, environ: Mapping[str, str]) -> str:
     """The App's token for the API itself, signed by its key (RFC 7519, RS256)."""
     claims = {"iat": int(now) - _BACK, "exp": int(now) + _AHEAD, "iss": app.id}
-    text = ".".join(_part(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT"}, claims))
+    text = ".".join(
+        _part(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT"}, claims)
+    )
     return f"{text}.{_part(_signature(text.encode(), app, environ))}"
 
 
@@ -173,19 +257,36 @@ def _part(data: bytes) -> str:
 
 
 def _signature(text: bytes, app: App, environ: Mapping[str, str]) -> bytes:
-    """By openssl, which reads the key from its standard input; only what is signed, no secret, is in a file. Raises CredentialError, MachineError."""
+    """By openssl, which reads the key from its standard input; only what is signed, no secret, is in a file.
+
+    Raises CredentialError, MachineError.
+    """
     program = find("openssl", environ)
     if not program:
-        raise MachineError("there is no openssl program on PATH, which signs for a GitHub App", hint="install openssl on the agent")
+        raise MachineError(
+            "there is no openssl program on PATH, which signs for a GitHub App",
+            hint="install openssl on the agent",
+        )
     with contextlib.closing(PrivateFolder(environ)) as private:
         file = Path(private.path, "claims")
         file.write_bytes(text)
         try:
             command = [program, "dgst", "-sha256", "-sign", "/dev/stdin", str(file)]
-            done = run(command, environment={"LC_ALL": "C"}, stdin=app.key.encode(), limits=Limits(seconds=60))
+            done = run(
+                command,
+                environment={"LC_ALL": "C"},
+                stdin=app.key.encode(),
+                limits=Limits(seconds=60),
+            )
         except Overrun as fault:
             raise MachineError(f"openssl ran into its {fault.what}") from fault
     if done.code or not done.out:
-        raise CredentialError("the private key of the GitHub App signs nothing", where=app.origin,
-                              hint="expected the RSA key that GitHub lets you download as a .pem file, without a passphrase")
+        raise CredentialError(
+            "the private key of the GitHub App signs nothing",
+            where=app.origin,
+            hint=(
+                "expected the RSA key that GitHub lets you download as a .pem file, without a"
+                " passphrase"
+            ),
+        )
     return done.out

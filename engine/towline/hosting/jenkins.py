@@ -1,6 +1,7 @@
 """Jenkins' own store of credentials: one secret text there is read and gets another secret (user guide of its credentials plugin, "REST API").
 
-What it holds nobody can read: that it has taken a secret is known by its answer, and by the credential being there afterwards as before.
+What it holds nobody can read: that it has taken a secret is known by its answer, and by the
+credential being there afterwards as before.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _BODY = 1024 * 1024
 _TRIES = 4
 _FOLDER = re.compile(r"(/job/[^/]+)+/?\Z")
 _KIND = "org.jenkinsci.plugins.plaincredentials.impl.StringCredentialsImpl"
-_DECLARATION = re.compile(rb"\A\s*<\?xml[^>]*\?>")  # Jenkins writes XML 1.1, which the parser does not know by name
+# Jenkins writes XML 1.1, which the parser does not know by name
+_DECLARATION = re.compile(rb"\A\s*<\?xml[^>]*\?>")
 
 
 class JenkinsUnreachable(CredentialError):
@@ -66,9 +68,17 @@ def jenkins_place(url: str) -> Place:
     parts, good = urlsplit(""), False
     with suppress(ValueError):
         parts = urlsplit(url if re.fullmatch(r"[\x21-\x7e]+", url) else "")
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not any(("@" in parts.netloc, parts.query, parts.fragment))
+        good = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and not any(("@" in parts.netloc, parts.query, parts.fragment))
+        )
     if not good:
-        raise ConfigError("this is no URL of a Jenkins", hint="expected https://host[:port][/path][/job/FOLDER], without a user")
+        raise ConfigError(
+            "this is no URL of a Jenkins",
+            hint="expected https://host[:port][/path][/job/FOLDER], without a user",
+        )
     return Place(scheme=parts.scheme.lower(), host=parts.netloc.lower())
 
 
@@ -81,7 +91,11 @@ class CredentialStore:
         self.may_hold = False
         self._login, self._transport = login, transport
         basic = b64encode(f"{login.username}:{login.password}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {basic}", "Accept": "*/*", "User-Agent": "towline"}
+        self._headers = {
+            "Authorization": f"Basic {basic}",
+            "Accept": "*/*",
+            "User-Agent": "towline",
+        }
 
     def check(self) -> None:
         """Pass where the credential is there, is a secret text, and may be read; raises CredentialError, JenkinsUnreachable and ConfigError."""
@@ -90,7 +104,8 @@ class CredentialStore:
     def put(self, secret: str) -> None:
         """Give the credential this secret and leave all else of it as it is.
 
-        Raises as `check` does where Jenkins has not taken it for certain, and NotKnown where nobody knows.
+        Raises as `check` does where Jenkins has not taken it for certain, and NotKnown where nobody
+        knows.
         """
         data = self._with(self._read(), secret)
         headers = {**self._headers, **self._crumb(), "Content-Type": "application/xml"}
@@ -101,14 +116,26 @@ class CredentialStore:
             raise self._not_known(f"it said so, and now {fault.message}") from fault
 
     def _read(self) -> ET.Element:
-        status, data, _ = self._ask(HttpRequest(method="GET", url=self.slot.address, headers=self._headers))
+        status, data, _ = self._ask(
+            HttpRequest(method="GET", url=self.slot.address, headers=self._headers)
+        )
         if not 200 <= status < 300:
             self._refuse(status, "read")
         found = _parsed(data)
         if found is None or found.tag != _KIND or found.findtext("id") != self.slot.id:
-            what = "is no secret text" if found is not None and found.findtext("id") == self.slot.id else "is not what Jenkins answers with"
-            raise ConfigError(f"the credential {self.slot.id!r} of Jenkins at {self.host} {what}", where=self.slot.address,
-                              hint="name a credential of the kind secret text; check jenkinsUrl and jenkinsCredentialDomain")
+            what = (
+                "is no secret text"
+                if found is not None and found.findtext("id") == self.slot.id
+                else "is not what Jenkins answers with"
+            )
+            raise ConfigError(
+                f"the credential {self.slot.id!r} of Jenkins at {self.host} {what}",
+                where=self.slot.address,
+                hint=(
+                    "name a credential of the kind secret text; check jenkinsUrl and"
+                    " jenkinsCredentialDomain"
+                ),
+            )
         return found
 
     def _with(self, found: ET.Element, secret: str) -> bytes:
@@ -116,11 +143,16 @@ class CredentialStore:
         for old in found.findall("secret"):
             found.remove(old)
         ET.SubElement(found, "secret").text = secret
-        return bytes(ET.tostring(found, encoding="us-ascii"))  # other letters as references: Jenkins may take them for Latin ones
+        # other letters as references: Jenkins may take them for Latin ones
+        return bytes(ET.tostring(found, encoding="us-ascii"))
 
     def _crumb(self) -> Mapping[str, str]:
         """What Jenkins wants with a POST to know that it is no browser's that was led here; nothing where it does not ask for it, as with API tokens."""
-        status, data, cookies = self._ask(HttpRequest(method="GET", url=f"{self.slot.root}/crumbIssuer/api/json", headers=self._headers))
+        status, data, cookies = self._ask(
+            HttpRequest(
+                method="GET", url=f"{self.slot.root}/crumbIssuer/api/json", headers=self._headers
+            )
+        )
         try:
             answer = json.loads(data) if status == 200 else {}
             name, crumb = str(answer["crumbRequestField"]), str(answer["crumb"])
@@ -128,7 +160,8 @@ class CredentialStore:
             return {}
         if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not re.fullmatch(r"[\x21-\x7e]+", crumb):
             return {}
-        return {name: crumb, **({"Cookie": cookies} if cookies else {})}  # it counts within one session
+        # it counts within one session
+        return {name: crumb, **({"Cookie": cookies} if cookies else {})}
 
     def _send(self, request: HttpRequest) -> None:
         """Until Jenkins says that it has taken it, or has not: the same once more does no harm, but may not hide that the first was taken.
@@ -161,30 +194,70 @@ class CredentialStore:
         """Status, body and cookies of the answer."""
         try:
             with self._transport.request(request) as response:
-                self._transport.heed(request.url, response)  # it does so itself only where it asks again
-                cookies = "; ".join(one.partition(";")[0].strip() for one in response.headers.get_all("Set-Cookie", []))
+                # it does so itself only where it asks again
+                self._transport.heed(request.url, response)
+                cookies = "; ".join(
+                    one.partition(";")[0].strip()
+                    for one in response.headers.get_all("Set-Cookie", [])
+                )
                 return response.status, response.read_capped(_BODY), cookies
         except TransportError as fault:
-            raise JenkinsUnreachable(f"Jenkins at {self.host} cannot be reached: {fault}", where=self.slot.url) from fault
+            raise JenkinsUnreachable(
+                f"Jenkins at {self.host} cannot be reached: {fault}", where=self.slot.url
+            ) from fault
 
     def _refuse(self, status: int, what: str) -> NoReturn:
         """Raise what the status of an answer means."""
-        said = f"Jenkins at {self.host} does not let {self._login.username!r} {what} the credential {self.slot.id!r} (HTTP {status})"
+        said = (
+            f"Jenkins at {self.host} does not let {self._login.username!r} {what} the credential"
+            f" {self.slot.id!r} (HTTP {status})"
+        )
         if status == 404:
-            what = f"has no credential {self.slot.id!r} in the domain {self.slot.domain!r}, or {self._login.username!r} may not see it"
-            raise ConfigError(f"Jenkins at {self.host} {what}", where=self.slot.address,
-                              hint="check the id, jenkinsCredentialDomain, and that jenkinsUrl leads to the folder that holds it")
+            what = (
+                f"has no credential {self.slot.id!r} in the domain {self.slot.domain!r}, or"
+                f" {self._login.username!r} may not see it"
+            )
+            raise ConfigError(
+                f"Jenkins at {self.host} {what}",
+                where=self.slot.address,
+                hint=(
+                    "check the id, jenkinsCredentialDomain, and that jenkinsUrl leads to the folder"
+                    " that holds it"
+                ),
+            )
         if status in (408, 429):
-            raise JenkinsUnreachable(f"Jenkins at {self.host} has taken no request for now (HTTP {status})", where=self.slot.url)
+            raise JenkinsUnreachable(
+                f"Jenkins at {self.host} has taken no request for now (HTTP {status})",
+                where=self.slot.url,
+            )
         if status >= 500:
-            raise JenkinsUnreachable(f"Jenkins at {self.host} cannot answer (HTTP {status})", where=self.slot.url)
+            raise JenkinsUnreachable(
+                f"Jenkins at {self.host} cannot answer (HTTP {status})", where=self.slot.url
+            )
         if 300 <= status < 400:
-            raise CredentialError(f"Jenkins at {self.host} sends the request to another place, and a login does not follow", where=self.slot.url,
-                                  hint="give the URL that Jenkins itself answers at, and an API token for jenkinsToken")
-        raise CredentialError(said, where=self._login.origin, hint="the user needs the permissions Credentials/View and Credentials/Update, and an API token")
+            raise CredentialError(
+                f"Jenkins at {self.host} sends the request to another place, and a login does not"
+                " follow",
+                where=self.slot.url,
+                hint=(
+                    "give the URL that Jenkins itself answers at, and an API token for jenkinsToken"
+                ),
+            )
+        raise CredentialError(
+            said,
+            where=self._login.origin,
+            hint=(
+                "the user needs the permissions Credentials/View and Credentials/Update, and an API"
+                " token"
+            ),
+        )
 
     def _not_known(self, why: str) -> NotKnown:
-        return NotKnown(f"nobody knows whether Jenkins at {self.host} has taken the new secret: {words(why, 300)}", where=self.slot.address)
+        return NotKnown(
+            f"nobody knows whether Jenkins at {self.host} has taken the new secret:"
+            f" {words(why, 300)}",
+            where=self.slot.address,
+        )
 
 
 def _parsed(data: bytes) -> ET.Element | None:

@@ -1,4 +1,8 @@
-"""Pure. What the variables of CI systems say about a build: what it is of, and where it comes from (docs/contract.md, "CI systems")."""
+"""Pure.
+
+What the variables of CI systems say about a build: what it is of, and where it comes from
+(docs/contract.md, "CI systems").
+"""
 
 from __future__ import annotations
 
@@ -19,8 +23,9 @@ _BRANCH_REF, _TAG_REF = "refs/heads/", "refs/tags/"
 class Facts:
     """What is known of a build; unknown parts are empty.
 
-    `branch_by` is the variable that names branch or tag; with `exact` that name is believed for the very commit alone, since builds of the system
-    may run for a branch and check out something else. `default` is the repository's default branch, as the variable `default_by` says.
+    `branch_by` is the variable that names branch or tag; with `exact` that name is believed for the
+    very commit alone, since builds of the system may run for a branch and check out something else.
+    `default` is the repository's default branch, as the variable `default_by` says.
     """
 
     system: str = ""

@@ -1,6 +1,10 @@
-"""Pure. CI systems by the variables that their documentation names: the tables behind ci.py, and of docs/contract.md, "CI systems".
+"""Pure.
 
-A fact is a list of texts with variables in braces, of which the first counts whose variables are all set.
+CI systems by the variables that their documentation names: the tables behind ci.py, and of
+docs/contract.md, "CI systems".
+
+A fact is a list of texts with variables in braces, of which the first counts whose variables are
+all set.
 """
 
 from __future__ import annotations
@@ -49,7 +53,9 @@ EVENTS = {
     "TRAVIS_EVENT_TYPE": "pull_request",
     "PULL_REFS": "[^,]+,.+",  # of a batch too: the target, then the changes
     # Of Jenkins' git plugin: the remote, then what its refspec calls a change.
-    "GIT_BRANCH": rf"(refs/remotes/)?[^/]+/(pull|pull-requests|pr|merge-requests)/[0-9]+(/.*)?|{CHANGE_REF}",
+    "GIT_BRANCH": (
+        rf"(refs/remotes/)?[^/]+/(pull|pull-requests|pr|merge-requests)/[0-9]+(/.*)?|{CHANGE_REF}"
+    ),
 }
 # These name a branch or a tag by its whole reference, others by its short name: of these a branch
 # that is called `refs/heads/main` is another one than `main`.
@@ -70,8 +76,9 @@ MERGED = {"GERRIT_CHANGE_NUMBER": ("GERRIT_EVENT_TYPE", "change-merged")}
 class System:
     """How a CI system is known, by one of some variables (`NAME=value`: by that value), and its facts.
 
-    `own`: signs of a build that checks out the very branch that it is of, a push for example; there a step may have made a commit of its own on top.
-    On GitHub a workflow checks out what it likes: one that a person starts, or a schedule, often another branch than the one that it runs for.
+    `own`: signs of a build that checks out the very branch that it is of, a push for example; there
+    a step may have made a commit of its own on top. On GitHub a workflow checks out what it likes:
+    one that a person starts, or a schedule, often another branch than the one that it runs for.
     """
 
     name: str
@@ -160,7 +167,9 @@ SYSTEMS = (
         source=("{BITBUCKET_GIT_HTTP_ORIGIN}",),
         started_by=("{BITBUCKET_STEP_TRIGGERER_UUID}",),
     ),
-    System(  # its numbers count jobs: a later one may be of an earlier commit, that somebody has kept waiting
+    # its numbers count jobs: a later one may be of an earlier commit, that somebody has kept
+    # waiting
+    System(
         name="CircleCI",
         known_by=("CIRCLECI",),
         branch=("{CIRCLE_BRANCH}",),

@@ -1,7 +1,7 @@
 """What a pipeline is made of: its stages, their steps, and the conditions that these run under, read from the V1 format (facts 3.2).
 
-Piper's own definitions are read as they are; `changeRequests` and `publishes` are Towline's additions. What Piper ignores is ignored, but for a key that
-is nearly one of those that count.
+Piper's own definitions are read as they are; `changeRequests` and `publishes` are Towline's
+additions. What Piper ignores is ignored, but for a key that is nearly one of those that count.
 """
 
 from __future__ import annotations
@@ -21,14 +21,23 @@ from towline.yaml_marks import Mark
 
 CHANGE_REQUESTS = ("", "also", "only")
 _STAGE = ("name", "displayName", "description", "extensionExists", "changeRequests", "steps")
-_STEP = ("name", "description", "orchestrators", "publishes", "parameters", "conditions", "notActiveConditions")
+_STEP = (
+    "name",
+    "description",
+    "orchestrators",
+    "publishes",
+    "parameters",
+    "conditions",
+    "notActiveConditions",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepDefinition:
     """A step of a stage; one that `publishes` does not run for a change request; `orchestrators`: where alone it runs, empty for everywhere.
 
-    `parameters` are what the stage passes to a step of another library; `$(stage)` stands for the stage's name.
+    `parameters` are what the stage passes to a step of another library; `$(stage)` stands for the
+    stage's name.
     """
 
     name: str
@@ -73,13 +82,20 @@ def parse(text: str, name: str) -> Pipeline:
         return Pipeline(stages=(), spellings={})
     whole = _Part(value=located.value, path=(), name=name, marks=located.marks)
     if "spec" not in whole.record(("apiVersion", "kind", "metadata", "description", "spec")):
-        raise ConfigError("the stage definition has no spec", where=whole.where(), hint="expected spec.stages, as in Piper's own definition")
+        raise ConfigError(
+            "the stage definition has no spec",
+            where=whole.where(),
+            hint="expected spec.stages, as in Piper's own definition",
+        )
     spec = whole.below("spec")
     if spec.value is None:
         return Pipeline(stages=(), spellings={})
     spec.record(("stages",))
     stages = tuple(_stage(part) for part in spec.entries("stages"))
-    return Pipeline(stages=stages, spellings={step.name: _spellings(step.name) for stage in stages for step in stage.steps})
+    return Pipeline(
+        stages=stages,
+        spellings={step.name: _spellings(step.name) for stage in stages for step in stage.steps},
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,30 +111,51 @@ class _Part:
         return f"{self.name}:{self.marks[self.path].line}" if self.path in self.marks else self.name
 
     def below(self, key: str | int) -> _Part:
-        return _Part(value=self.value[key], path=(*self.path, key), name=self.name, marks=self.marks)
+        return _Part(
+            value=self.value[key], path=(*self.path, key), name=self.name, marks=self.marks
+        )
 
     def record(self, keys: Sequence[str], *, required: str = "") -> dict[str, Any]:
         """The map that stands here; a key that is nearly one of `keys` is a mistake, any other is left alone."""
         if not isinstance(self.value, dict) or (required and not self.value.get(required)):
-            raise ConfigError(f"a part of the stage definition must be a map{f' with {required}' if required else ''}", where=self.where(),
-                              hint=f"keys that count: {', '.join(keys)}")
+            raise ConfigError(
+                "a part of the stage definition must be a"
+                f" map{f' with {required}' if required else ''}",
+                where=self.where(),
+                hint=f"keys that count: {', '.join(keys)}",
+            )
         for key in self.value:
             near = "" if key in keys else close(str(key), keys, cutoff=0.8)
             if near:
-                raise ConfigError(f"the stage definition has an unknown key {key!r}", where=self.below(key).where(), hint=f"did you mean {near!r}?")
+                raise ConfigError(
+                    f"the stage definition has an unknown key {key!r}",
+                    where=self.below(key).where(),
+                    hint=f"did you mean {near!r}?",
+                )
         return self.value
 
     def entries(self, key: str) -> list[_Part]:
         """The entries of the list at `key`, none where it is empty or not there."""
         found = self.value.get(key) or []
         if not isinstance(found, list):
-            raise ConfigError(f"{key} must be a list", where=self.below(key).where(), hint="write `- ` before each entry")
-        return [_Part(value=value, path=(*self.path, key, index), name=self.name, marks=self.marks) for index, value in enumerate(found)]
+            raise ConfigError(
+                f"{key} must be a list",
+                where=self.below(key).where(),
+                hint="write `- ` before each entry",
+            )
+        return [
+            _Part(value=value, path=(*self.path, key, index), name=self.name, marks=self.marks)
+            for index, value in enumerate(found)
+        ]
 
     def text(self, key: str) -> str:
         value = self.value[key]
         if not isinstance(value, str):
-            raise ConfigError(f"{key} must be text, not {value!r}", where=self.below(key).where(), hint="put it into quotes")
+            raise ConfigError(
+                f"{key} must be text, not {value!r}",
+                where=self.below(key).where(),
+                hint="put it into quotes",
+            )
         return value
 
 
@@ -126,8 +163,11 @@ def _stage(part: _Part) -> StageDefinition:
     record = part.record(_STAGE, required="displayName")
     change_requests = record.get("changeRequests", "")
     if change_requests not in CHANGE_REQUESTS:
-        raise ConfigError(f"changeRequests is {change_requests!r}", where=part.below("changeRequests").where(),
-                          hint=nearest(str(change_requests), CHANGE_REQUESTS[1:]))
+        raise ConfigError(
+            f"changeRequests is {change_requests!r}",
+            where=part.below("changeRequests").where(),
+            hint=nearest(str(change_requests), CHANGE_REQUESTS[1:]),
+        )
     return StageDefinition(
         name=part.text("displayName"),
         change_requests=change_requests,
@@ -140,7 +180,11 @@ def _step(part: _Part) -> StepDefinition:
     record = part.record(_STEP, required="name")
     publishes = record.get("publishes", False)
     if not isinstance(publishes, bool):
-        raise ConfigError(f"publishes is {publishes!r}", where=part.below("publishes").where(), hint="write true or false")
+        raise ConfigError(
+            f"publishes is {publishes!r}",
+            where=part.below("publishes").where(),
+            hint="write true or false",
+        )
     return StepDefinition(
         name=part.text("name"),
         publishes=publishes,

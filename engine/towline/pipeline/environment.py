@@ -1,6 +1,7 @@
 """The common pipeline environment on disk: one file per value, as Piper's steps write and read it (facts 2.1).
 
-A text is the raw content of the file that its key names (`container/imageNameTag`); any other value is compact JSON in `<key>.json`.
+A text is the raw content of the file that its key names (`container/imageNameTag`); any other value
+is compact JSON in `<key>.json`.
 """
 
 from __future__ import annotations
@@ -39,19 +40,31 @@ def read(folder: Path, place: str = FOLDER) -> dict[str, object]:
         except (Outside, Misfit):
             continue  # something else has taken its place
         except OSError as fault:
-            raise MachineError(f"cannot read {path.name}: {fault.strerror}", where=f"{FOLDER}/{key}", hint="fix its permissions") from fault
+            raise MachineError(
+                f"cannot read {path.name}: {fault.strerror}",
+                where=f"{FOLDER}/{key}",
+                hint="fix its permissions",
+            ) from fault
         left -= len(data)
         if left < 0:
-            raise ConfigError(f"the pipeline environment holds more than {_ALL} bytes", where=FOLDER, hint="remove what does not belong there")
-        text = "" if data == _EMPTIED else data.decode("utf-8", errors="replace")  # a step of Piper's cannot leave an empty text otherwise
-        if key.endswith(_JSON):  # sorted after the text of the same key, so it wins over a stale one, as in Piper
+            raise ConfigError(
+                f"the pipeline environment holds more than {_ALL} bytes",
+                where=FOLDER,
+                hint="remove what does not belong there",
+            )
+        # a step of Piper's cannot leave an empty text otherwise
+        text = "" if data == _EMPTIED else data.decode("utf-8", errors="replace")
+        # sorted after the text of the same key, so it wins over a stale one, as in Piper
+        if key.endswith(_JSON):
             found[key.removesuffix(_JSON)] = _decode(text, f"{FOLDER}/{key}") if text else ""
         else:
             found[key] = text
     return found
 
 
-def write(folder: Path, values: Mapping[str, object], place: str = FOLDER, put: Put | None = None) -> None:
+def write(
+    folder: Path, values: Mapping[str, object], place: str = FOLDER, put: Put | None = None
+) -> None:
     """Write `values` into the environment of the workspace `folder`, each whole or not at all; None removes; raises ConfigError, MachineError.
 
     `put` writes a file, where the folder is one that nobody else can change.
@@ -65,7 +78,9 @@ def write(folder: Path, values: Mapping[str, object], place: str = FOLDER, put: 
         elif value is not None:
             written = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
             put(data, written.encode(errors="replace"))
-        for stale in (text, data) if value is None else ((data,) if isinstance(value, str) else (text,)):
+        for stale in (
+            (text, data) if value is None else ((data,) if isinstance(value, str) else (text,))
+        ):
             _remove(folder, stale)
 
 
@@ -80,11 +95,13 @@ def check(folder: Path) -> None:
     if not there.is_dir():
         raise MachineError(
             f"{there} is no folder, so the pipeline environment cannot be written",
-            where=FOLDER, hint="remove it: steps leave there what later ones need",
+            where=FOLDER,
+            hint="remove it: steps leave there what later ones need",
         )
     if not os.access(there, os.W_OK | os.X_OK):
         raise MachineError(
-            "the pipeline environment cannot be written", where=str(there),
+            "the pipeline environment cannot be written",
+            where=str(there),
             hint="let this user write there: steps leave there what later ones need",
         )
 
@@ -103,7 +120,11 @@ def _real(path: Path) -> Path:
 
 
 def _led_out(place: str) -> ConfigError:
-    return ConfigError("the pipeline environment leads out of the workspace", where=place, hint="remove the link: it is a folder of the workspace")
+    return ConfigError(
+        "the pipeline environment leads out of the workspace",
+        where=place,
+        hint="remove the link: it is a folder of the workspace",
+    )
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -115,8 +136,17 @@ def _files(root: Path) -> Iterator[Path]:
             path = Path(place, name)
             count += 1
             if count > _FILES:
-                raise ConfigError(f"the pipeline environment holds more than {_FILES} files", where=FOLDER, hint="remove what does not belong there")
-            if not name.startswith(".") and path.is_file() and not path.is_symlink() and path.stat().st_size <= _LARGEST:
+                raise ConfigError(
+                    f"the pipeline environment holds more than {_FILES} files",
+                    where=FOLDER,
+                    hint="remove what does not belong there",
+                )
+            if (
+                not name.startswith(".")
+                and path.is_file()
+                and not path.is_symlink()
+                and path.stat().st_size <= _LARGEST
+            ):
                 yield path
 
 
@@ -124,7 +154,11 @@ def _decode(text: str, where: str) -> object:
     try:
         return from_json(text, strict=False)
     except (ValueError, RecursionError) as fault:
-        raise ConfigError("a value of the pipeline environment is not JSON", where=where, hint="remove the file, or run its step again") from fault
+        raise ConfigError(
+            "a value of the pipeline environment is not JSON",
+            where=where,
+            hint="remove the file, or run its step again",
+        ) from fault
 
 
 def _place(root: Path, key: str) -> Path:
@@ -133,7 +167,11 @@ def _place(root: Path, key: str) -> Path:
     bad = any(not part or part.startswith(".") or "\\" in part or "\0" in part for part in parts)
     path = root.joinpath(*parts)
     if bad or key.endswith(_JSON) or not _real(path.parent).is_relative_to(_real(root)):
-        raise ConfigError(f"{key!r} cannot be a key of the pipeline environment", where=FOLDER, hint="use names like container/imageNameTag")
+        raise ConfigError(
+            f"{key!r} cannot be a key of the pipeline environment",
+            where=FOLDER,
+            hint="use names like container/imageNameTag",
+        )
     return path
 
 
@@ -147,4 +185,8 @@ def _remove(folder: Path, path: Path) -> None:
     except Outside as fault:
         raise _led_out(path.name) from fault
     except OSError as fault:
-        raise MachineError(f"cannot remove {path.name}: {fault.strerror}", where=str(path), hint="fix the folder's permissions") from fault
+        raise MachineError(
+            f"cannot remove {path.name}: {fault.strerror}",
+            where=str(path),
+            hint="fix the folder's permissions",
+        ) from fault

@@ -15,7 +15,8 @@ from towline.gitops import change
 
 TAGS = "productiveTags"
 _BRANCH = "productiveBranch"
-_INIT_STEPS = ("piperInitRunStageConfiguration", "piperPipelineStageInit")  # Piper's steps that read what holds for all stages
+# Piper's steps that read what holds for all stages
+_INIT_STEPS = ("piperInitRunStageConfiguration", "piperPipelineStageInit")
 _USUAL = ("master", "main")
 
 
@@ -44,7 +45,8 @@ class DefaultBranch:
 class Rules:
     """Where settings for the whole pipeline stand: in the documents, and over all of them in the variables of the agent, which are trusted.
 
-    `default` says which branch is the default one. `own`: what the project's documents say counts as if they stood there.
+    `default` says which branch is the default one. `own`: what the project's documents say counts
+    as if they stood there.
     """
 
     documents: Documents
@@ -71,11 +73,14 @@ class Verdict:
 def productive_branch(rules: Rules, branch: str) -> Verdict:
     """Whether builds of the branch deploy; raises ConfigError if the setting is no name and no glob.
 
-    The agent's word goes before that of the project, as it stands on the tip of the default branch, and this before the platform team's
-    documents; where nobody names a branch, it is the default one. What another branch says of itself does not count.
+    The agent's word goes before that of the project, as it stands on the tip of the default branch,
+    and this before the platform team's documents; where nobody names a branch, it is the default
+    one. What another branch says of itself does not count.
     """
     if agents := fold([_only(rules.agent, _BRANCH)]).get(_BRANCH):
-        return Verdict(productive=_fits(agents, branch), why=f"{_BRANCH} is {agents.value} ({agents.origin})")
+        return Verdict(
+            productive=_fits(agents, branch), why=f"{_BRANCH} is {agents.value} ({agents.origin})"
+        )
     team = rules.setting(_BRANCH, trusted=True)
     claimed = rules.setting(_BRANCH)
     if rules.own or (claimed is not None and claimed == team):
@@ -84,13 +89,27 @@ def productive_branch(rules: Rules, branch: str) -> Verdict:
     if branch in default.names:
         return _by(claimed, branch) if claimed else _default(default, branch)
     there = default.tip()
-    said = (fold(unfiltered(Documents(defaults=(), project=there), _INIT_STEPS, "Init")).get(_BRANCH) if there else None) or team
+    said = (
+        fold(unfiltered(Documents(defaults=(), project=there), _INIT_STEPS, "Init")).get(_BRANCH)
+        if there
+        else None
+    ) or team
     found = _by(said, branch) if said else _default(default, branch)
     if found.productive or not (_fits(claimed, branch) if claimed else branch in _USUAL):
         return found
-    unheard = _unheard(claimed, branch) if claimed else f"{branch} is not productive: {found.why}; {_line(branch)}"
+    unheard = (
+        _unheard(claimed, branch)
+        if claimed
+        else f"{branch} is not productive: {found.why}; {_line(branch)}"
+    )
     if lenient(rules):
-        return Verdict(productive=True, why=unheard, warning=f"{unheard}; it counts because of `{ENFORCEMENT}: {WARN}`, and will not without it")
+        return Verdict(
+            productive=True,
+            why=unheard,
+            warning=(
+                f"{unheard}; it counts because of `{ENFORCEMENT}: {WARN}`, and will not without it"
+            ),
+        )
     return replace(found, unheard=unheard)
 
 
@@ -115,7 +134,9 @@ def lenient(rules: Rules) -> bool:
 
 
 def _by(setting: Setting, branch: str) -> Verdict:
-    return Verdict(productive=_fits(setting, branch), why=f"{_BRANCH} is {setting.value} ({setting.origin})")
+    return Verdict(
+        productive=_fits(setting, branch), why=f"{_BRANCH} is {setting.value} ({setting.origin})"
+    )
 
 
 def _default(default: DefaultBranch, branch: str) -> Verdict:
@@ -125,20 +146,27 @@ def _default(default: DefaultBranch, branch: str) -> Verdict:
 
 
 def _unheard(claimed: Setting, branch: str) -> str:
-    return (f"only the branch's own configuration calls {branch} productive ({claimed.origin}), which does not count: let the default branch say it, "
-            f"and the build fetch that one too, or {_line(str(claimed.value))}")
+    return (
+        f"only the branch's own configuration calls {branch} productive ({claimed.origin}), which"
+        " does not count: let the default branch say it, and the build fetch that one too, or"
+        f" {_line(str(claimed.value))}"
+    )
 
 
 def _line(branch: str) -> str:
-    return (f"let the platform team name it: `general: {{{_BRANCH}: '{branch}'}}` in its default documents (TOWLINE_DEFAULTS), "
-            f"or PIPER_{_BRANCH}='{branch}' on the agent")
+    return (
+        f"let the platform team name it: `general: {{{_BRANCH}: '{branch}'}}` in its default"
+        f" documents (TOWLINE_DEFAULTS), or PIPER_{_BRANCH}='{branch}' on the agent"
+    )
 
 
 def _fits(setting: Setting, branch: str) -> bool:
     """Whether the branch is the one that is named; raises ConfigError if that is no name and no glob."""
     name = setting.value
     if not (isinstance(name, str) and name):
-        raise ConfigError(f"{_BRANCH} is {name!r}", where=setting.origin, hint="write the branch's name as text")
+        raise ConfigError(
+            f"{_BRANCH} is {name!r}", where=setting.origin, hint="write the branch's name as text"
+        )
     with told_by(setting):
         return branch == name or bool(change.match(name, [branch]))
 
@@ -148,8 +176,14 @@ def productive_tag(rules: Rules, tag: str) -> bool:
     setting = rules.setting(TAGS, trusted=True)
     if setting is None:
         return False
-    if not isinstance(setting.value, list) or not all(isinstance(pattern, str) and pattern for pattern in setting.value):
-        raise ConfigError(f"{TAGS} is {setting.value!r}", where=setting.origin, hint="write globs of tags as a list of texts")
+    if not isinstance(setting.value, list) or not all(
+        isinstance(pattern, str) and pattern for pattern in setting.value
+    ):
+        raise ConfigError(
+            f"{TAGS} is {setting.value!r}",
+            where=setting.origin,
+            hint="write globs of tags as a list of texts",
+        )
     with told_by(setting):
         return any(tag == pattern or change.match(pattern, [tag]) for pattern in setting.value)
 
@@ -160,7 +194,9 @@ def told_by(setting: Setting | None) -> Iterator[None]:
     try:
         yield
     except ConfigError as fault:
-        raise ConfigError(fault.message, where=setting.origin if setting else "", hint=fault.hint) from fault
+        raise ConfigError(
+            fault.message, where=setting.origin if setting else "", hint=fault.hint
+        ) from fault
 
 
 def _only(layer: Layer, key: str) -> Layer:

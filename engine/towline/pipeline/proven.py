@@ -1,7 +1,8 @@
 """The proven copy: what this build's own steps have written into the pipeline environment, kept outside of the workspace.
 
-A pull request can commit files below `.pipeline/commonPipelineEnvironment`, and a container of the build can change them; it cannot
-write here. Secrets are not kept: a value that is one is never proven.
+A pull request can commit files below `.pipeline/commonPipelineEnvironment`, and a container of the
+build can change them; it cannot write here. Secrets are not kept: a value that is one is never
+proven.
 """
 
 from __future__ import annotations
@@ -58,12 +59,19 @@ class Copy:
             os.utime(self._folder)
             _sweep(self._folder.parent)
         except OSError as fault:
-            raise MachineError(f"{fault.strerror}", where=str(fault.filename), hint=_HINT) from fault
+            raise MachineError(
+                f"{fault.strerror}", where=str(fault.filename), hint=_HINT
+            ) from fault
         if not self._is_private():
             where = writable(self._folder, self._keepers) or self._folder
             raise MachineError("others can write there", where=str(where), hint=_HINT)
-        open_values = {key: None if any(secret_texts({key: value})) else value for key, value in values.items()}  # nor what it was before
-        environment.write(self._folder, open_values, "", partial(write_whole, mode=0o600, lasting=False))
+        # nor what it was before
+        open_values = {
+            key: None if any(secret_texts({key: value})) else value for key, value in values.items()
+        }
+        environment.write(
+            self._folder, open_values, "", partial(write_whole, mode=0o600, lasting=False)
+        )
 
     def _is_private(self) -> bool:
         """Whether this user alone can have written what is there, or put another folder in its place."""
@@ -76,14 +84,17 @@ class Copy:
         return self._base / _OWN / self._name
 
 
-_HINT = "set XDG_STATE_HOME on the agent to a folder of this user that lies outside of every workspace"
+_HINT = (
+    "set XDG_STATE_HOME on the agent to a folder of this user that lies outside of every workspace"
+)
 
 
 def _base(environ: Mapping[str, str], workspace: Path) -> tuple[Path | None, frozenset[int]]:
     """The first of the user's own places for it outside of the workspace that nobody else can write to, and who else may own what is above.
 
-    On GitHub a job's own comes first, which the runner empties; in a container the runner is another
-    user there, who is no stranger: the job is his. Where others can write to all, it is the first.
+    On GitHub a job's own comes first, which the runner empties; in a container the runner is
+    another user there, who is no stranger: the job is his. Where others can write to all, it is the
+    first.
     """
     home = environ.get("HOME", "")
     runner = environ.get(_RUNNER, "")
@@ -109,12 +120,19 @@ def _is_own(folder: Path) -> bool:
         status = folder.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
+    return (
+        stat.S_ISDIR(status.st_mode)
+        and status.st_uid == os.geteuid()
+        and not status.st_mode & 0o022
+    )
 
 
 def _sweep(folder: Path) -> None:
     """Remove the copies of builds that are over."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if _NAME.fullmatch(entry.name) and time.time() - entry.stat(follow_symlinks=False).st_mtime > _OLD:
+            if (
+                _NAME.fullmatch(entry.name)
+                and time.time() - entry.stat(follow_symlinks=False).st_mtime > _OLD
+            ):
                 shutil.rmtree(entry.path, ignore_errors=True)

@@ -1,4 +1,8 @@
-"""Pure. What is built: a change request, a branch or a tag; from what the CI system says, and what is checked out (docs/contract.md, "Branches")."""
+"""Pure.
+
+What is built: a change request, a branch or a tag; from what the CI system says, and what is
+checked out (docs/contract.md, "Branches").
+"""
 
 from __future__ import annotations
 
@@ -33,14 +37,18 @@ def revision(
 ) -> Revision:
     """What is built, by the first that says it: a change request, the branch that was named, the CI's own one, a job of Jenkins, git.
 
-    `change_request` is the sign of one (`none` and `false`: there is none), `branch` what a caller names.
+    `change_request` is the sign of one (`none` and `false`: there is none), `branch` what a caller
+    names.
     """
     if names_change(change_request):
         return Revision(change_request=change_request)
     if branch:
         return Revision(branch=branch.removeprefix("refs/heads/"))
     if facts.branch or facts.tag:
-        named = f"{facts.branch_by or facts.system} names {'tag' if facts.tag else 'branch'} {facts.tag or facts.branch}"
+        named = (
+            f"{facts.branch_by or facts.system} names {'tag' if facts.tag else 'branch'}"
+            f" {facts.tag or facts.branch}"
+        )
         other = _other_commit(facts, checkout)
         return (
             Revision(unknown=f"{named}, but {other}")
@@ -52,9 +60,11 @@ def revision(
     if checkout.branch:
         return Revision(branch=checkout.branch)
     return Revision(
-        unknown="no variable of a CI system names it, and HEAD is on none"
-        if checkout.commits
-        else "no variable of a CI system names it"
+        unknown=(
+            "no variable of a CI system names it, and HEAD is on none"
+            if checkout.commits
+            else "no variable of a CI system names it"
+        )
     )
 
 

@@ -1,6 +1,7 @@
 """The project's files, as conditions ask for them: by glob and by npm script, inside the workspace only, each folder read at most once.
 
-A glob means what it means in GitOps repositories (gitops/change: `**` spans folders, hidden ones count); folders fit it as files do (facts 12).
+A glob means what it means in GitOps repositories (gitops/change: `**` spans folders, hidden ones
+count); folders fit it as files do (facts 12).
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ class _Folder:
 
 
 class Files:
-    """The workspace `root`; what is asked for is looked up once and remembered. `scan` lists one folder, as os.scandir does."""
+    """The workspace `root`; what is asked for is looked up once and remembered.
+
+    `scan` lists one folder, as os.scandir does.
+    """
 
     def __init__(self, root: Path, *, scan: Scan = os.scandir) -> None:
         self._root = root.resolve()
@@ -75,12 +79,22 @@ class Files:
     def find_script(self, name: str, excludes: Sequence[str]) -> str:
         """A package.json with the npm script `name`, empty where there is none; raises ConfigError for one that is no JSON object.
 
-        Packages that others made do not count: those below node_modules, gen and tmp, and those that one of the globs `excludes` fits; one of them
-        that is no path inside the workspace fits none.
+        Packages that others made do not count: those below node_modules, gen and tmp, and those
+        that one of the globs `excludes` fits; one of them that is no path inside the workspace fits
+        none.
         """
-        packages = [path for folder in self._walk("", _NO_PACKAGES) for path in folder.entries if path.rpartition("/")[2] == _PACKAGE]
+        packages = [
+            path
+            for folder in self._walk("", _NO_PACKAGES)
+            for path in folder.entries
+            if path.rpartition("/")[2] == _PACKAGE
+        ]
         excluded = {path for pattern in excludes for path in _matched(pattern, packages)}
-        own = (path for path in packages if path not in excluded and self._inside(path) and (self._root / path).is_file())
+        own = (
+            path
+            for path in packages
+            if path not in excluded and self._inside(path) and (self._root / path).is_file()
+        )
         return _printable(next((path for path in own if name in self._scripts_of(path)), ""))
 
     def _search(self, pattern: str) -> str:
@@ -93,34 +107,60 @@ class Files:
         start = clean[: magic.start()].rpartition("/")[0]
         deepest = None if "**" in clean else clean.count("/")
         tail = _SPECIAL.split(clean)[-1]
-        pruned = _NEVER if _MODULES in clean else _NEVER | {_MODULES}  # what an installation brings must not make a step active later on
+        # what an installation brings must not make a step active later on
+        pruned = _NEVER if _MODULES in clean else _NEVER | {_MODULES}
         for folder in self._walk(start, pruned, deepest):
             near = [path for path in folder.entries if path.endswith(tail)]
-            found = next((path for path in change.match(clean, near) if self._inside(path)), "") if near else ""
+            found = (
+                next((path for path in change.match(clean, near) if self._inside(path)), "")
+                if near
+                else ""
+            )
             if found:
                 return found
         return ""
 
-    def _walk(self, start: str, pruned: Collection[str], deepest: int | None = None) -> Iterator[_Folder]:
+    def _walk(
+        self, start: str, pruned: Collection[str], deepest: int | None = None
+    ) -> Iterator[_Folder]:
         """The folder `start` and those below it that no link leads to, the nearest first; `deepest` is how many slashes an entry's path may have."""
         waiting = deque([start] if self._inside(start) else [])
         while waiting:
             folder = self._read(waiting.popleft())
             yield folder
-            waiting.extend(path for path in folder.folders if path.rpartition("/")[2] not in pruned and (deepest is None or path.count("/") < deepest))
+            waiting.extend(
+                path
+                for path in folder.folders
+                if path.rpartition("/")[2] not in pruned
+                and (deepest is None or path.count("/") < deepest)
+            )
 
     def _read(self, path: str) -> _Folder:
         if path not in self._folders:
             found: list[tuple[str, bool]] = []
             try:
                 with self._scan(self._root / path) as entries:
-                    found = sorted((f"{path}/{entry.name}" if path else entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+                    found = sorted(
+                        (
+                            f"{path}/{entry.name}" if path else entry.name,
+                            entry.is_dir(follow_symlinks=False),
+                        )
+                        for entry in entries
+                    )
             except OSError:
-                pass  # gone meanwhile, or not readable: it holds nothing that a condition could count on
+                # gone meanwhile, or not readable: it holds nothing that a condition could count on
+                pass
             self._entries += len(found)
             if self._entries > _MOST:
-                raise ConfigError(f"the workspace holds more than {_MOST} files", where=path, hint="clean it up, or let the glob begin with a folder")
-            self._folders[path] = _Folder(entries=tuple(entry for entry, _ in found), folders=tuple(entry for entry, is_folder in found if is_folder))
+                raise ConfigError(
+                    f"the workspace holds more than {_MOST} files",
+                    where=path,
+                    hint="clean it up, or let the glob begin with a folder",
+                )
+            self._folders[path] = _Folder(
+                entries=tuple(entry for entry, _ in found),
+                folders=tuple(entry for entry, is_folder in found if is_folder),
+            )
         return self._folders[path]
 
     def _inside(self, path: str) -> bool:
@@ -164,11 +204,21 @@ def _scripts(root: Path, path: str) -> Mapping[str, object]:
     try:
         package = json.loads(read_inside(root, path, _LARGEST).decode("utf-8-sig"))
     except Misfit as fault:
-        raise ConfigError(f"a package.json whose scripts are asked for {fault}", where=name, hint="correct the file") from fault
+        raise ConfigError(
+            f"a package.json whose scripts are asked for {fault}",
+            where=name,
+            hint="correct the file",
+        ) from fault
     except (Outside, OSError, ValueError, RecursionError) as fault:
         hint = "correct it, or name it in npmScriptsPackageJSONExcludes"
-        raise ConfigError("a package.json whose scripts are asked for cannot be read", where=name, hint=hint) from fault
+        raise ConfigError(
+            "a package.json whose scripts are asked for cannot be read", where=name, hint=hint
+        ) from fault
     if not isinstance(package, dict):
-        raise ConfigError("a package.json must be a JSON object", where=name, hint="correct it, or name it in npmScriptsPackageJSONExcludes")
+        raise ConfigError(
+            "a package.json must be a JSON object",
+            where=name,
+            hint="correct it, or name it in npmScriptsPackageJSONExcludes",
+        )
     scripts = package.get("scripts")
     return scripts if isinstance(scripts, dict) else {}

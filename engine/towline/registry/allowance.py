@@ -24,5 +24,12 @@ class Allowance:
             self._left -= len(body)
             over = self._left < 0
         if over:
-            raise RegistryError(f"the {self._whose} sends more than {amount(MOST)} of manifests and lists of what refers to images", where=self._where,
-                                hint="copy fewer images in one step; where they are few, see what is in that repository")
+            raise RegistryError(
+                f"the {self._whose} sends more than {amount(MOST)} of manifests and lists of what"
+                " refers to images",
+                where=self._where,
+                hint=(
+                    "copy fewer images in one step; where they are few, see what is in that"
+                    " repository"
+                ),
+            )

@@ -14,7 +14,15 @@ from towline.registry.compress import LIBRARY, Packer, hashed
 from towline.registry.extent import Extent, Spool
 from towline.registry.growing import Follower, Growing
 from towline.registry.layout import Layout, is_digest
-from towline.registry.manifest import DOCKER_IMAGE, LIMIT, OCI_IMAGE, Descriptor, Manifest, digest_of, parse_manifest
+from towline.registry.manifest import (
+    DOCKER_IMAGE,
+    LIMIT,
+    OCI_IMAGE,
+    Descriptor,
+    Manifest,
+    digest_of,
+    parse_manifest,
+)
 from towline.registry.places import local_name
 from towline.registry.tarball import Member, Tar
 
@@ -49,7 +57,10 @@ class _Layer:
 
 
 class DockerArchive:
-    """A Source of what an archive holds; shared by threads. Layers are packed when a manifest is asked for first; leave the context to end its threads."""
+    """A Source of what an archive holds; shared by threads.
+
+    Layers are packed when a manifest is asked for first; leave the context to end its threads.
+    """
 
     def __init__(self, tar: Tar, *, name: str, target: str = "", library: object = LIBRARY) -> None:
         """`name` is what messages call it, `target` the image that is meant where none is named.
@@ -60,7 +71,9 @@ class DockerArchive:
         self._target = target
         self._name = name
         self._images = _read_index(tar, name)
-        self._layout = Layout(tar, name=name) if "index.json" in tar and "oci-layout" in tar else None
+        self._layout = (
+            Layout(tar, name=name) if "index.json" in tar and "oci-layout" in tar else None
+        )
         self._spool = Spool()
         self._packer = Packer(library)
         self.followers: list[Follower] = []
@@ -76,12 +89,20 @@ class DockerArchive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._packer.close()
         self._spool.__exit__(kind, fault, trace)
 
     def head_manifest(self, repository: str, target: str) -> Descriptor | None:  # noqa: ARG002 - an archive is no registry with repositories
-        """Digest, size and media type of `name:tag`, or without one of the only image; None where it is not there. Packs its layers."""
+        """Digest, size and media type of `name:tag`, or without one of the only image; None where it is not there.
+
+        Packs its layers.
+        """
         found = self._find(target)
         return None if found is None else found.descriptor
 
@@ -89,19 +110,35 @@ class DockerArchive:
         """The manifest of `name:tag`, or of a digest that was given out before; raises ConfigError where it is not there, and DigestMismatch."""
         found = self._find(target)
         if found is None:
-            raise ConfigError(f"the {self._name} has no image {target or self._target!r}", where=self._name, hint=f"it has: {self._offers()}")
+            raise ConfigError(
+                f"the {self._name} has no image {target or self._target!r}",
+                where=self._name,
+                hint=f"it has: {self._offers()}",
+            )
         return found
 
     def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Extent:  # noqa: ARG002 - as above
         """A blob of a manifest that was given out before, from its byte `start` on; raises ConfigError for any other."""
         blob = self._blobs.get(digest)
-        extent = self._layout.open_blob("", digest) if blob is None and self._layout else self._extent(blob) if blob else None
+        extent = (
+            self._layout.open_blob("", digest)
+            if blob is None and self._layout
+            else self._extent(blob)
+            if blob
+            else None
+        )
         if extent is None:
-            raise ConfigError(f"the {self._name} lacks the blob {digest}", where=self._name, hint=_HINT)
+            raise ConfigError(
+                f"the {self._name} lacks the blob {digest}", where=self._name, hint=_HINT
+            )
         return extent.skip(start)
 
     def _extent(self, blob: _Layer) -> Extent | None:
-        return self._tar.open(blob.member) if blob.offset is None else self._spool.extent(blob.offset, blob.size)
+        return (
+            self._tar.open(blob.member)
+            if blob.offset is None
+            else self._spool.extent(blob.offset, blob.size)
+        )
 
     def _find(self, target: str) -> Manifest | None:
         if is_digest(target):
@@ -119,15 +156,24 @@ class DockerArchive:
         """The image of that name, else the one that the place named, else the only one."""
         target = target or self._target
         wanted = local_name(target) if target else ""
-        found = list(dict.fromkeys(image for image in self._images if not wanted or wanted in image.names))
+        found = list(
+            dict.fromkeys(image for image in self._images if not wanted or wanted in image.names)
+        )
         if len(found) > 1:
-            raise ConfigError(f"the {self._name} holds several images", where=self._name, hint=f"say which by :name:tag; it has: {self._offers()}")
+            raise ConfigError(
+                f"the {self._name} holds several images",
+                where=self._name,
+                hint=f"say which by :name:tag; it has: {self._offers()}",
+            )
         if not self._images:
             raise ConfigError(f"the {self._name} has no image", where=self._name, hint=_HINT)
         return found[0] if found else None
 
     def _offers(self) -> str:
-        return ", ".join(sorted({name for image in self._images for name in image.names})) or "no image with a name"
+        return (
+            ", ".join(sorted({name for image in self._images for name in image.names}))
+            or "no image with a name"
+        )
 
     def _make(self, saved: Saved) -> Manifest:
         """The manifest: the archive's own where a registry can take it as it is, else one of configuration and packed layers."""
@@ -136,12 +182,16 @@ class DockerArchive:
         diff_ids = _diff_ids(body, self._name)
         if len(diff_ids) != len(saved.layers):
             counts = f"{len(diff_ids)} layers and the archive {len(saved.layers)}"
-            raise ConfigError(f"the image's configuration knows {counts}", where=self._name, hint=_HINT)
+            raise ConfigError(
+                f"the image's configuration knows {counts}", where=self._name, hint=_HINT
+            )
         own = self._own(digest_of(body))
         if own is not None and self._is_ready(own):
             return own
         layers = self._all_layers(saved, diff_ids, digest_of(body))
-        self._blobs[digest_of(body)] = _Layer(digest=digest_of(body), size=len(body), packing="", member=saved.config)
+        self._blobs[digest_of(body)] = _Layer(
+            digest=digest_of(body), size=len(body), packing="", member=saved.config
+        )
         return _manifest(body, layers, oci=own is not None and own.media_type == OCI_IMAGE)
 
     def _own(self, config: str) -> Manifest | None:
@@ -153,11 +203,17 @@ class DockerArchive:
         """Whether its layers are packed and all there."""
         assert self._layout
         layout, layers = self._layout, own.blobs[1:]
-        return all(layer.media_type.endswith(("gzip", "zstd")) for layer in layers) and all(layout.has_blob(blob.digest) for blob in own.blobs)
+        return all(layer.media_type.endswith(("gzip", "zstd")) for layer in layers) and all(
+            layout.has_blob(blob.digest) for blob in own.blobs
+        )
 
     def _all_layers(self, saved: Saved, diff_ids: tuple[str, ...], config: str) -> list[_Layer]:
-        return [self._layer(name, diff_id, f"layer {number} ({name[:100]})", config=config)
-                for number, (name, diff_id) in enumerate(zip(saved.layers, diff_ids, strict=True), start=1)]
+        return [
+            self._layer(name, diff_id, f"layer {number} ({name[:100]})", config=config)
+            for number, (name, diff_id) in enumerate(
+                zip(saved.layers, diff_ids, strict=True), start=1
+            )
+        ]
 
     def _layer(self, name: str, diff_id: str, shown: str, *, config: str) -> _Layer:
         """A layer for the registry; one that is packed already goes as it is, one that was met before is not packed again."""
@@ -167,10 +223,19 @@ class DockerArchive:
             raise ConfigError(f"the {self._name} lacks {shown}", where=self._name, hint=_HINT)
         if member not in self._layers:
             packing = _packing(self._tar, name)
-            self._layers[member] = self._as_it_is(name, member, packing) if packing else self._pack(extent, diff_id, config)
+            self._layers[member] = (
+                self._as_it_is(name, member, packing)
+                if packing
+                else self._pack(extent, diff_id, config)
+            )
         plain, layer = self._layers[member]
         if plain and plain != diff_id:
-            raise DigestMismatch(f"{shown} of the {self._name} is {plain}, and the image's configuration says {diff_id}", where=self._name, hint=_HINT)
+            raise DigestMismatch(
+                f"{shown} of the {self._name} is {plain}, and the image's configuration says"
+                f" {diff_id}",
+                where=self._name,
+                hint=_HINT,
+            )
         self._blobs[layer.digest] = layer
         return layer
 
@@ -189,26 +254,38 @@ class DockerArchive:
             packed = self._packer.pack(extent, growing.append, algorithm=diff_id.partition(":")[0])
         finally:
             growing.end(packed)
-        return packed.plain, _Layer(digest=packed.digest, size=packed.size, packing="gzip", offset=growing.offset)
+        return packed.plain, _Layer(
+            digest=packed.digest, size=packed.size, packing="gzip", offset=growing.offset
+        )
 
     def _read(self, name: str, what: str, limit: int) -> bytes:
         body = self._tar.read(name, limit)
         if body is None:
-            raise ConfigError(f"the {self._name} lacks {what} ({name[:100]})", where=self._name, hint=_HINT)
+            raise ConfigError(
+                f"the {self._name} lacks {what} ({name[:100]})", where=self._name, hint=_HINT
+            )
         return body
 
     def _check_name(self, name: str, digest: str) -> None:
         """A member that is named by a digest has to have it."""
         match = _KNOWN_BY.fullmatch(name)
         if match and f"sha256:{match.group(1) or match.group(2)}" != digest:
-            raise DigestMismatch(f"the {self._name} is damaged: {name[:100]} has the digest {digest}", where=self._name, hint=_HINT)
+            raise DigestMismatch(
+                f"the {self._name} is damaged: {name[:100]} has the digest {digest}",
+                where=self._name,
+                hint=_HINT,
+            )
 
 
 def _read_index(tar: Tar, name: str) -> tuple[Saved, ...]:
     """The images that manifest.json lists; raises ConfigError."""
     body = tar.read("manifest.json", LIMIT)
     if body is None:
-        raise ConfigError(f"the {name} has no manifest.json", where=name, hint="an OCI layout in a tar archive is written oci-archive:FILE")
+        raise ConfigError(
+            f"the {name} has no manifest.json",
+            where=name,
+            hint="an OCI layout in a tar archive is written oci-archive:FILE",
+        )
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -220,9 +297,17 @@ def _read_index(tar: Tar, name: str) -> tuple[Saved, ...]:
 
 def _saved(entry: object, name: str) -> Saved:
     fields = entry if isinstance(entry, dict) else {}
-    config, layers, tags = fields.get("Config"), fields.get("Layers") or [], fields.get("RepoTags") or []
+    config, layers, tags = (
+        fields.get("Config"),
+        fields.get("Layers") or [],
+        fields.get("RepoTags") or [],
+    )
     if not isinstance(config, str) or not _are_texts(layers) or not _are_texts(tags):
-        raise ConfigError(f"manifest.json of the {name} describes an image in a way that is not known", where=name, hint=_HINT)
+        raise ConfigError(
+            f"manifest.json of the {name} describes an image in a way that is not known",
+            where=name,
+            hint=_HINT,
+        )
     return Saved(names=tuple(_name(tag) for tag in tags), config=config, layers=tuple(layers))
 
 
@@ -247,7 +332,9 @@ def _diff_ids(config: bytes, name: str) -> tuple[str, ...]:
     rootfs = data.get("rootfs") if isinstance(data, dict) else None
     entries = rootfs.get("diff_ids") or [] if isinstance(rootfs, dict) else []
     if not isinstance(data, dict) or not _are_texts(entries) or not all(map(is_digest, entries)):
-        raise ConfigError(f"the configuration of an image in the {name} cannot be read", where=name, hint=_HINT)
+        raise ConfigError(
+            f"the configuration of an image in the {name} cannot be read", where=name, hint=_HINT
+        )
     return tuple(entries)
 
 
@@ -262,9 +349,20 @@ def _manifest(config: bytes, layers: list[_Layer], *, oci: bool) -> Manifest:
     oci = oci or any(layer.packing == "zstd" for layer in layers)
     kinds = [(_OCI_LAYER + layer.packing) if oci else _DOCKER_LAYER for layer in layers]
     media_type = OCI_IMAGE if oci else DOCKER_IMAGE
-    body = json.dumps({
-        "schemaVersion": 2, "mediaType": media_type,
-        "config": {"mediaType": _OCI_CONFIG if oci else _DOCKER_CONFIG, "size": len(config), "digest": digest_of(config)},
-        "layers": [{"mediaType": kind, "size": layer.size, "digest": layer.digest} for kind, layer in zip(kinds, layers, strict=True)],
-    }, separators=(",", ":")).encode()
+    body = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": media_type,
+            "config": {
+                "mediaType": _OCI_CONFIG if oci else _DOCKER_CONFIG,
+                "size": len(config),
+                "digest": digest_of(config),
+            },
+            "layers": [
+                {"mediaType": kind, "size": layer.size, "digest": layer.digest}
+                for kind, layer in zip(kinds, layers, strict=True)
+            ],
+        },
+        separators=(",", ":"),
+    ).encode()
     return parse_manifest(body, media_type)

@@ -1,4 +1,8 @@
-"""Pure. How often something that breaks off is tried again: as long as it gets further, or another try is another one."""
+"""Pure.
+
+How often something that breaks off is tried again: as long as it gets further, or another try is
+another one.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,10 @@ _LESSONS = 20  # in all that brought nothing but a lesson
 
 
 class Attempts:
-    """The tries of one blob; `failed` counts those in a row that brought nothing. What gets further, if only a little, is bounded by the copy's time."""
+    """The tries of one blob; `failed` counts those in a row that brought nothing.
+
+    What gets further, if only a little, is bounded by the copy's time.
+    """
 
     def __init__(self) -> None:
         self.failed = 0
@@ -16,7 +23,8 @@ class Attempts:
     def again(self, reached: int, *, taught: bool = False, rested: bool = False) -> bool:
         """Whether to try again after a try that got as far as the byte `reached`, or `taught` how the next one is to be made.
 
-        One that ended with a rest which the host had asked for counts for nothing: it is bounded by the copy's time, too.
+        One that ended with a rest which the host had asked for counts for nothing: it is bounded by
+        the copy's time, too.
         """
         if rested and reached <= self._best:
             return True

@@ -1,4 +1,8 @@
-"""Pure. What a registry demands in WWW-Authenticate (RFC 9110 section 11), read leniently and in linear time."""
+"""Pure.
+
+What a registry demands in WWW-Authenticate (RFC 9110 section 11), read leniently and in linear
+time.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,9 @@ from dataclasses import dataclass
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's name for a word
 _GAP = re.compile(r"[ \t,]*")
-_PARAMETER = re.compile(rf"({_TOKEN})[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|({_TOKEN}))[ \t]*(?=,|$)")
+_PARAMETER = re.compile(
+    rf"({_TOKEN})[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|({_TOKEN}))[ \t]*(?=,|$)"
+)
 _SCHEME = re.compile(rf"({_TOKEN})(?=[ \t,]|$)")
 _REST = re.compile(r"[^,\"]*(?:\"(?:[^\"\\]|\\.)*(?:\"|$)[^,\"]*)*(?:,|$)")
 _LONGEST = 16 * 1024
@@ -34,7 +40,9 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
     while position < len(text):
         if found and (parameter := _PARAMETER.match(text, position)):
             name, quoted, plain = parameter.groups()
-            found[-1][1].setdefault(name.lower(), plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted))
+            found[-1][1].setdefault(
+                name.lower(), plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+            )
             position = parameter.end()
         elif scheme := _SCHEME.match(text, position):
             found.append((scheme[1].lower(), {}))
@@ -48,7 +56,9 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
 def choose(headers: Iterable[str]) -> Challenge | None:
     """The challenge to answer among those of all headers: bearer with a realm, else basic; others (Negotiate) are not for us."""
     challenges = [challenge for header in headers for challenge in parse_challenges(header)]
-    bearer = (entry for entry in challenges if entry.scheme == "bearer" and entry.parameters.get("realm"))
+    bearer = (
+        entry for entry in challenges if entry.scheme == "bearer" and entry.parameters.get("realm")
+    )
     return next(bearer, next((entry for entry in challenges if entry.scheme == "basic"), None))
 
 

@@ -11,7 +11,8 @@ _STEP = 4
 class ChunkSize:
     """What has been learned of one registry; shared by threads.
 
-    After a refusal requests are small, and grow step by step, one at a time: what is refused has to be sent again, and is less this way than from above.
+    After a refusal requests are small, and grow step by step, one at a time: what is refused has to
+    be sent again, and is less this way than from above.
     """
 
     def __init__(self) -> None:
@@ -28,7 +29,12 @@ class ChunkSize:
             if not self._size:
                 return size
             larger = self._size * _STEP
-            if self._trial or not self._proven or larger > min(size, LARGEST) or larger >= self._refused:
+            if (
+                self._trial
+                or not self._proven
+                or larger > min(size, LARGEST)
+                or larger >= self._refused
+            ):
                 return min(size, self._size)
             self._trial = larger
             return larger
@@ -63,7 +69,8 @@ class ChunkSize:
     def refused(self, sent: int) -> bool:
         """A request with `sent` bytes was too large; whether fewer may be tried.
 
-        It is judged by its own size: what is on its way when another upload learns the same was sent without knowing.
+        It is judged by its own size: what is on its way when another upload learns the same was
+        sent without knowing.
         """
         with self._lock:
             if sent <= self._least:

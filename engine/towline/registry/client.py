@@ -9,13 +9,28 @@ from email.message import Message
 from types import TracebackType
 from typing import Self
 
-from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, TransportError
+from towline.errors import (
+    ConfigError,
+    CredentialError,
+    DigestMismatch,
+    RegistryError,
+    TransportError,
+)
 from towline.exchange import HttpRequest, Response
 from towline.image import Registry, parse_digest
 from towline.registry import faults
 from towline.registry.allowance import Allowance
 from towline.registry.coding import decoded
-from towline.registry.manifest import ACCEPT, LIMIT, OCI_INDEX, SCHEMA_1, Descriptor, Manifest, digest_of, parse_manifest
+from towline.registry.manifest import (
+    ACCEPT,
+    LIMIT,
+    OCI_INDEX,
+    SCHEMA_1,
+    Descriptor,
+    Manifest,
+    digest_of,
+    parse_manifest,
+)
 from towline.registry.session import Session
 from towline.registry.uploads import Uploads
 from towline.retry import moments
@@ -25,7 +40,8 @@ from towline.transport import Transport, whole
 _MISSING = frozenset({"MANIFEST_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
 _NEXT = re.compile(r"<([^<>]{1,4096})>\s*;\s*rel=\"?next\"?")
-_NO_LIST = frozenset({400, 403, 404, 405, 406, 410, 415, 501})  # how registries say that they know no referrers (facts 3.3)
+# how registries say that they know no referrers (facts 3.3)
+_NO_LIST = frozenset({400, 403, 404, 405, 406, 410, 415, 501})
 _SKIP = 256 * 1024
 _PAGES, _REFERRERS, _TAGS = 50, 10_000, 1000
 _SOON = 5.0  # seconds for a list of tags: some registries make it anew from thousands of them
@@ -42,7 +58,9 @@ class Download:
     def readinto(self, buffer: memoryview) -> int:
         """Fill `buffer` as far as the blob goes, 0 at its end; raises BrokenOff."""
         try:
-            while self._skip and (got := self._response.readinto(memoryview(bytearray(min(self._skip, _SKIP))))):
+            while self._skip and (
+                got := self._response.readinto(memoryview(bytearray(min(self._skip, _SKIP))))
+            ):
                 self._skip -= got
             return self._response.readinto(buffer)
         except TransportError as fault:
@@ -51,17 +69,25 @@ class Download:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._response.close()
 
 
 class RegistryClient:
     """One registry as `source` or `target` of a copy; shared by threads.
 
-    Every method raises RegistryUnreachable, CredentialError (which registry, which user, where the user came from) and RegistryError.
+    Every method raises RegistryUnreachable, CredentialError (which registry, which user, where the
+    user came from) and RegistryError.
     """
 
-    def __init__(self, party: faults.Party, *, transport: Transport, allow_plain_http: bool = False) -> None:
+    def __init__(
+        self, party: faults.Party, *, transport: Transport, allow_plain_http: bool = False
+    ) -> None:
         self.party = party
         self._session = Session(self.party, transport, allow_plain_http=allow_plain_http)
         self.uploads = Uploads(self._session, self.has_blob)
@@ -84,7 +110,9 @@ class RegistryClient:
 
     def by(self, transport: Transport) -> RegistryClient:
         """A client for the same registry, in the same role and with the same logins, by another transport."""
-        other = RegistryClient(self.party, transport=transport, allow_plain_http=self._allow_plain_http)
+        other = RegistryClient(
+            self.party, transport=transport, allow_plain_http=self._allow_plain_http
+        )
         other.log_in(self._logins)
         other._allowance = self._allowance
         return other
@@ -104,42 +132,78 @@ class RegistryClient:
         self._session.want(repositories)
 
     def head_manifest(self, repository: str, target: str) -> Descriptor | None:
-        """Digest, size and media type of a tag or digest; None where it is not there. A target that forbids the question has nothing to say either."""
+        """Digest, size and media type of a tag or digest; None where it is not there.
+
+        A target that forbids the question has nothing to say either.
+        """
         with self._ask("HEAD", repository, f"manifests/{target}", {"Accept": ACCEPT}) as response:
             if response.status == 404 or (response.status == 403 and self.party.role == "target"):
                 return None
-            digest, media_type = response.headers.get("Docker-Content-Digest", ""), response.headers.get("Content-Type", "")
+            digest, media_type = (
+                response.headers.get("Docker-Content-Digest", ""),
+                response.headers.get("Content-Type", ""),
+            )
             size = response.headers.get("Content-Length", "")
-        if response.status == 200 and _is_digest(digest) and size.isdecimal() and "Content-Encoding" not in response.headers:
-            return Descriptor(digest=digest, size=int(size), media_type=media_type.partition(";")[0].strip().lower())
-        found = self.find_manifest(repository, target)  # an answer without the digest, or a registry without HEAD
+        if (
+            response.status == 200
+            and _is_digest(digest)
+            and size.isdecimal()
+            and "Content-Encoding" not in response.headers
+        ):
+            return Descriptor(
+                digest=digest,
+                size=int(size),
+                media_type=media_type.partition(";")[0].strip().lower(),
+            )
+        # an answer without the digest, or a registry without HEAD
+        found = self.find_manifest(repository, target)
         return None if found is None else found.descriptor
 
     def find_manifest(self, repository: str, target: str) -> Manifest | None:
-        """The manifest of a tag or digest, checked; None where it is not there. Raises DigestMismatch, once it has been read twice."""
+        """The manifest of a tag or digest, checked; None where it is not there.
+
+        Raises DigestMismatch, once it has been read twice.
+        """
         try:
             return self._manifest(repository, target)
         except DigestMismatch:
             return self._manifest(repository, target)
 
     def _manifest(self, repository: str, target: str) -> Manifest | None:
-        url, where = self._session.url(repository, f"manifests/{target}"), f"{self.registry}/{repository}"
-        status, headers, body = self._fetch(repository, url, ACCEPT, f"for {repository}, manifest {target}")
+        url, where = (
+            self._session.url(repository, f"manifests/{target}"),
+            f"{self.registry}/{repository}",
+        )
+        status, headers, body = self._fetch(
+            repository, url, ACCEPT, f"for {repository}, manifest {target}"
+        )
         if status != 200:
             return None
         if ":" in target:
             return parse_manifest(body, headers.get("Content-Type", ""), pinned=target, where=where)
-        said = headers.get("Docker-Content-Digest", "")  # of a manifest of schema 1 it leaves out the signatures
-        if _is_digest(said) and headers.get_content_type() not in SCHEMA_1 and (found := digest_of(body, said)) != said:
-            raise DigestMismatch(f"the manifest of {target} is said to be {said} and arrived as {found}", where=where,
-                                 hint="the registry or a proxy before it serves wrong content")
+        # of a manifest of schema 1 it leaves out the signatures
+        said = headers.get("Docker-Content-Digest", "")
+        if (
+            _is_digest(said)
+            and headers.get_content_type() not in SCHEMA_1
+            and (found := digest_of(body, said)) != said
+        ):
+            raise DigestMismatch(
+                f"the manifest of {target} is said to be {said} and arrived as {found}",
+                where=where,
+                hint="the registry or a proxy before it serves wrong content",
+            )
         return parse_manifest(body, headers.get("Content-Type", ""), where=where)
 
     def get_manifest(self, repository: str, target: str) -> Manifest:
         """The manifest of a tag or digest, checked; raises RegistryError where it is not there, and DigestMismatch."""
         found = self.find_manifest(repository, target)
         if found is None:
-            tags = frozenset() if ":" in target or self.party.step else self.tags(repository) or frozenset()
+            tags = (
+                frozenset()
+                if ":" in target or self.party.step
+                else self.tags(repository) or frozenset()
+            )
             raise faults.no_image(self.party, repository, target, tags=tags)
         return found
 
@@ -152,36 +216,58 @@ class RegistryClient:
         url = self._session.url(repository, f"referrers/{digest}")
         for page in range(_PAGES):
             missing = frozenset() if page else _NO_LIST
-            status, headers, body = self._fetch(repository, url, OCI_INDEX, f"for the referrers of {digest}", missing=missing)
+            status, headers, body = self._fetch(
+                repository, url, OCI_INDEX, f"for the referrers of {digest}", missing=missing
+            )
             if status == 404:
                 return None
             if not page and (status != 200 or headers.get_content_type() != OCI_INDEX):
                 what = "another content" if status == 200 else str(status)
-                raise faults.NoList(f"the {self.party} answers {what} when asked for the referrers of {digest}", where=str(self.registry))
+                raise faults.NoList(
+                    f"the {self.party} answers {what} when asked for the referrers of {digest}",
+                    where=str(self.registry),
+                )
             found += parse_manifest(body, OCI_INDEX, where=f"{self.registry}/{repository}").children
             following = _NEXT.search(headers.get("Link", ""))
             if not following:
                 return tuple(found)
             if len(found) > _REFERRERS:
-                raise RegistryError(f"the {self.party} lists more than {_REFERRERS} referrers of {digest}", where=str(self.registry),
-                                    hint="remove what is not needed there")
+                raise RegistryError(
+                    f"the {self.party} lists more than {_REFERRERS} referrers of {digest}",
+                    where=str(self.registry),
+                    hint="remove what is not needed there",
+                )
             url = self._session.on_this_host(url, following[1])
-        raise RegistryError(f"the {self.party} lists referrers of {digest} on more than {_PAGES} pages", where=str(self.registry))
+        raise RegistryError(
+            f"the {self.party} lists referrers of {digest} on more than {_PAGES} pages",
+            where=str(self.registry),
+        )
 
     def tags(self, repository: str) -> frozenset[str] | None:
         """All tags of a repository where one answer holds them and comes soon, else None."""
         url = self._session.url(repository, f"tags/list?n={_TAGS}")
-        request = HttpRequest(method="GET", url=url, headers={"Accept": "application/json"}, seconds=_SOON)
+        request = HttpRequest(
+            method="GET", url=url, headers={"Accept": "application/json"}, seconds=_SOON
+        )
         try:
             with self._session.send(request, (self._session.scope(repository),)) as response:
                 if response.status != 200 or _NEXT.search(response.headers.get("Link", "")):
                     return None
-                body = decoded(response.read_capped(LIMIT, seconds=_SOON), response.headers, limit=LIMIT, where=response.where)
+                body = decoded(
+                    response.read_capped(LIMIT, seconds=_SOON),
+                    response.headers,
+                    limit=LIMIT,
+                    where=response.where,
+                )
             data = json.loads(body)
         except (RegistryError, CredentialError, TransportError, ValueError, RecursionError):
             return None
         tags = (data.get("tags") or []) if isinstance(data, dict) else None
-        return frozenset(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else None
+        return (
+            frozenset(tag for tag in tags if isinstance(tag, str))
+            if isinstance(tags, list)
+            else None
+        )
 
     def has_blob(self, repository: str, digest: str, size: int = -1) -> bool:
         """Whether the repository has the blob, of this size as far as it says one."""
@@ -193,36 +279,57 @@ class RegistryClient:
         with self._ask("HEAD", repository, f"blobs/{digest}") as response:
             if response.status != 403 or not faults.elsewhere(self.party, response):
                 return self._size(response, repository, digest)
-        with self._ask("GET", repository, f"blobs/{digest}") as response:  # the leave for storage may be for GET alone
+        # the leave for storage may be for GET alone
+        with self._ask("GET", repository, f"blobs/{digest}") as response:
             return self._size(response, repository, digest)
 
     def _size(self, response: Response, repository: str, digest: str) -> int | None:
         if response.status == 200:
             size = response.headers.get("Content-Length", "")
-            return int(size) if size.isdecimal() and "Content-Encoding" not in response.headers else -1
-        forbidden = response.status == 403 and self.party.role == "target" and not faults.elsewhere(self.party, response)
+            return (
+                int(size) if size.isdecimal() and "Content-Encoding" not in response.headers else -1
+            )
+        forbidden = (
+            response.status == 403
+            and self.party.role == "target"
+            and not faults.elsewhere(self.party, response)
+        )
         if response.status in (404, 405) or forbidden:
             return None
-        raise faults.unexpected(self._session.party_of(repository), response, f"for {repository}, blob {digest}")
+        raise faults.unexpected(
+            self._session.party_of(repository), response, f"for {repository}, blob {digest}"
+        )
 
     def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Download:
-        """A blob to read from its byte `start` on; nothing of it is checked yet. Raises BrokenOff where it may be asked for again."""
+        """A blob to read from its byte `start` on; nothing of it is checked yet.
+
+        Raises BrokenOff where it may be asked for again.
+        """
         headers = {"Range": f"bytes={start}-"} if start else {}
         response = self._ask("GET", repository, f"blobs/{digest}", headers)
-        served = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "")) if response.status == 206 else None
+        served = (
+            _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            if response.status == 206
+            else None
+        )
         if served and start and int(served[1]) == start:
             return Download(response, self.party)
         if response.status != 200:
-            stale = response.status in (401, 403) and faults.elsewhere(self.party, response)  # the storage's leave that the registry gave may have ended
-            fault = faults.unexpected(self._session.party_of(repository), response, f"for {repository}, blob {digest}")
+            # the storage's leave that the registry gave may have ended
+            stale = response.status in (401, 403) and faults.elsewhere(self.party, response)
+            fault = faults.unexpected(
+                self._session.party_of(repository), response, f"for {repository}, blob {digest}"
+            )
             raise faults.BrokenOff(fault) if stale else fault
-        return Download(response, self.party, skip=start)  # a registry that knows no ranges sends it all again
+        # a registry that knows no ranges sends it all again
+        return Download(response, self.party, skip=start)
 
     def put_manifest(self, repository: str, target: str, manifest: Manifest) -> bool:
         """Store a manifest under a tag or its digest; returns whether the registry keeps the list of referrers of its subject (OCI-Subject).
 
-        Raises Incomplete where something that it names is said not to be there, and DigestMismatch where the registry stored something else, twice. What
-        does not say 201 and the digest may come from somebody else on the way: the registry is asked whether it has it.
+        Raises Incomplete where something that it names is said not to be there, and DigestMismatch
+        where the registry stored something else, twice. What does not say 201 and the digest may
+        come from somebody else on the way: the registry is asked whether it has it.
         """
         try:
             return self._put_manifest(repository, target, manifest)
@@ -230,13 +337,26 @@ class RegistryClient:
             return self._put_manifest(repository, target, manifest)
 
     def _put_manifest(self, repository: str, target: str, manifest: Manifest) -> bool:
-        url, headers = self._session.url(repository, f"manifests/{target}"), {"Content-Type": manifest.media_type}
-        with self._session.send(HttpRequest(method="PUT", url=url, headers=headers, body=manifest.body), (self._session.scope(repository),)) as response:
+        url, headers = (
+            self._session.url(repository, f"manifests/{target}"),
+            {"Content-Type": manifest.media_type},
+        )
+        with self._session.send(
+            HttpRequest(method="PUT", url=url, headers=headers, body=manifest.body),
+            (self._session.scope(repository),),
+        ) as response:
             if response.status not in (200, 201, 202, 204):
                 raise self._refused(repository, target, response)
-            stored, subject = response.headers.get("Docker-Content-Digest", ""), response.headers.get("OCI-Subject", "")
+            stored, subject = (
+                response.headers.get("Docker-Content-Digest", ""),
+                response.headers.get("OCI-Subject", ""),
+            )
         if _is_digest(stored) and stored != digest_of(manifest.body, stored):
-            raise DigestMismatch(f"the {self.party} stored {manifest.digest} as {stored}", where=str(self.registry), hint=faults.ON_THE_WAY)
+            raise DigestMismatch(
+                f"the {self.party} stored {manifest.digest} as {stored}",
+                where=str(self.registry),
+                hint=faults.ON_THE_WAY,
+            )
         if response.status != 201 or not faults.names(response, manifest.digest):
             self._confirm(repository, target, manifest, response.status)
         return bool(subject)
@@ -247,40 +367,82 @@ class RegistryClient:
             head = self.head_manifest(repository, target)
             if head is not None and head.digest == digest_of(manifest.body, head.digest):
                 return
-        raise RegistryError(f"the {self.party} answers {status} to {repository}, manifest {target}, and does not have it", where=str(self.registry))
+        raise RegistryError(
+            f"the {self.party} answers {status} to {repository}, manifest {target}, and does not"
+            " have it",
+            where=str(self.registry),
+        )
 
     def _refused(self, repository: str, target: str, response: Response) -> Exception:
         """What an answer to a manifest means: something it names is missing, there is no such repository, or the registry does not want it."""
         status, diagnosis = response.status, faults.diagnose(response)
         if status in (400, 404) and _MISSING & set(diagnosis.codes):
             return faults.Incomplete(
-                RegistryError(f"the {self.party} does not take {repository}, manifest {target}: {diagnosis.text}", where=str(self.registry)))
+                RegistryError(
+                    f"the {self.party} does not take {repository}, manifest {target}:"
+                    f" {diagnosis.text}",
+                    where=str(self.registry),
+                )
+            )
         if status == 404:
             return faults.no_repository(self.party, repository)
-        fault = faults.meaning(self._session.party_of(repository), status, f"to store {repository}, manifest {target}", diagnosis.text)
+        fault = faults.meaning(
+            self._session.party_of(repository),
+            status,
+            f"to store {repository}, manifest {target}",
+            diagnosis.text,
+        )
         return faults.damaged(fault) if diagnosis.damaged else fault
 
-    def _ask(self, method: str, repository: str, rest: str, headers: Mapping[str, str] | None = None) -> Response:
-        request = HttpRequest(method=method, url=self._session.url(repository, rest), headers=headers or {})
+    def _ask(
+        self, method: str, repository: str, rest: str, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        request = HttpRequest(
+            method=method, url=self._session.url(repository, rest), headers=headers or {}
+        )
         return self._session.send(request, (self._session.scope(repository),))
 
     def _fetch(
-        self, repository: str, url: str, accept: str, doing: str, *, missing: frozenset[int] = frozenset({404}),
+        self,
+        repository: str,
+        url: str,
+        accept: str,
+        doing: str,
+        *,
+        missing: frozenset[int] = frozenset({404}),
     ) -> tuple[int, Message, bytes]:
-        """Status, headers and the whole body of a GET; one that is cut is asked for again. What is neither there nor `missing` is a fault.
+        """Status, headers and the whole body of a GET; one that is cut is asked for again.
+
+        What is neither there nor `missing` is a fault.
 
         A target that forbids the question has nothing to say either.
         """
+
         def read(response: Response) -> tuple[int, Message, bytes]:
             if response.status == 200:
-                return 200, response.headers, decoded(response.read_capped(LIMIT), response.headers, limit=LIMIT, where=str(self.registry))
-            if response.status not in missing and (response.status != 403 or self.party.role != "target"):
+                return (
+                    200,
+                    response.headers,
+                    decoded(
+                        response.read_capped(LIMIT),
+                        response.headers,
+                        limit=LIMIT,
+                        where=str(self.registry),
+                    ),
+                )
+            if response.status not in missing and (
+                response.status != 403 or self.party.role != "target"
+            ):
                 raise faults.unexpected(self._session.party_of(repository), response, doing)
             return response.status, response.headers, b""
 
         request = HttpRequest(method="GET", url=url, headers={"Accept": accept})
         try:
-            answer = whole(lambda: self._session.send(request, (self._session.scope(repository),)), read, self.transport)
+            answer = whole(
+                lambda: self._session.send(request, (self._session.scope(repository),)),
+                read,
+                self.transport,
+            )
         except TransportError as fault:
             raise faults.unreachable(self.party, fault) from fault
         self._allowance.take(answer[2])

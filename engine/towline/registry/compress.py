@@ -23,9 +23,12 @@ else:
     LIBRARY = isal_zlib
 
 PIECE = 1024 * 1024
-_SMALL = 64 * 1024  # what is left of a piece is copied for each member of a gzip file that begins in it
-GROWTH, FREE = 200, 1024**3  # how many times its size content may become, once it is past so many bytes
-_HEADER = bytes([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255])  # no name, no time, packed for speed, on no system in particular
+# what is left of a piece is copied for each member of a gzip file that begins in it
+_SMALL = 64 * 1024
+# how many times its size content may become, once it is past so many bytes
+GROWTH, FREE = 200, 1024**3
+# no name, no time, packed for speed, on no system in particular
+_HEADER = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 4, 255])
 _LAST_BLOCK = b"\x03\x00"
 
 
@@ -53,14 +56,23 @@ class Packer:
         self._threads = min(8, _cores())
         self._pool = ThreadPoolExecutor(max_workers=self._threads, thread_name_prefix="pack")
 
-    def pack(self, source: Content, sink: Callable[[bytes], None], *, algorithm: str = "sha256") -> Packed:
-        """Pack all of `source` into `sink`; `algorithm` is that of the plain digest. A few pieces are in memory at any time."""
+    def pack(
+        self, source: Content, sink: Callable[[bytes], None], *, algorithm: str = "sha256"
+    ) -> Packed:
+        """Pack all of `source` into `sink`; `algorithm` is that of the plain digest.
+
+        A few pieces are in memory at any time.
+        """
         plain, packed, size = hashlib.new(algorithm), hashlib.sha256(), 0
         for data in self._members(source, plain.update):
             packed.update(data)
             sink(data)
             size += len(data)
-        return Packed(plain=f"{algorithm}:{plain.hexdigest()}", digest=f"sha256:{packed.hexdigest()}", size=size)
+        return Packed(
+            plain=f"{algorithm}:{plain.hexdigest()}",
+            digest=f"sha256:{packed.hexdigest()}",
+            size=size,
+        )
 
     def close(self) -> None:
         """End the threads."""
@@ -109,7 +121,9 @@ def hashed(source: Content) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def gunzip(source: Content, sink: Callable[[bytes], None], *, where: str, library: Any = LIBRARY) -> None:
+def gunzip(
+    source: Content, sink: Callable[[bytes], None], *, where: str, library: Any = LIBRARY
+) -> None:
     """Unpack all members of a gzip file; raises ConfigError for damaged, cut off and bomb-like ones."""
     inflater, taken, given = library.decompressobj(31), 0, 0
     for piece in pieces(source, _SMALL):
@@ -120,10 +134,16 @@ def gunzip(source: Content, sink: Callable[[bytes], None], *, where: str, librar
             try:
                 out = inflater.decompress(data, PIECE)
             except library.error as fault:
-                raise ConfigError("the gzip archive is damaged", where=where, hint="make the archive anew") from fault
+                raise ConfigError(
+                    "the gzip archive is damaged", where=where, hint="make the archive anew"
+                ) from fault
             given += len(out)
             if given > max(FREE, taken * GROWTH):
-                raise ConfigError(f"the gzip archive grows to more than {GROWTH} times its size", where=where, hint="unpack it with gzip -d if it may")
+                raise ConfigError(
+                    f"the gzip archive grows to more than {GROWTH} times its size",
+                    where=where,
+                    hint="unpack it with gzip -d if it may",
+                )
             sink(out)
             data = inflater.unused_data.lstrip(b"\0") if inflater.eof else inflater.unconsumed_tail
     if not inflater.eof:

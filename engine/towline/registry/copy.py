@@ -19,10 +19,13 @@ _Plans = Sequence[tuple[Plan, ...]]
 
 
 def copy_images(jobs: Sequence[CopyJob], copying: Copying) -> tuple[CopyReport, ...]:
-    """Look, plan all jobs, then perform them as one; what several need moves once. No tag is set before everything else is there.
+    """Look, plan all jobs, then perform them as one; what several need moves once.
+
+    No tag is set before everything else is there.
 
     What refers to an image goes before its tag; where it may stay behind (TAKEN) that is a warning.
-    Raises RegistryUnreachable, CredentialError, DigestMismatch, RegistryError, ConfigError (the platform is not there) and what the source raises.
+    Raises RegistryUnreachable, CredentialError, DigestMismatch, RegistryError, ConfigError (the
+    platform is not there) and what the source raises.
     """
     with Early(jobs, copying) as early:
         return _copied(jobs, copying, early)
@@ -35,11 +38,22 @@ def _copied(jobs: Sequence[CopyJob], copying: Copying, early: Early) -> tuple[Co
     referring = [look for several in along for look in several]
     able = in_parallel(lambda look: _asked(look, copying), referring, tick=check)
     going = {look for look, there in zip(referring, able, strict=True) if there}
-    in_parallel(lambda pair: _relist(pair[0], [one for one in pair[1] if one in going], copying), tuple(zip(looks, along, strict=True)), tick=check)
+    in_parallel(
+        lambda pair: _relist(pair[0], [one for one in pair[1] if one in going], copying),
+        tuple(zip(looks, along, strict=True)),
+        tick=check,
+    )
     everything = [*looks, *(look for look in referring if look in going)]
     plans, moved, refused = _performed(everything, copying, early)
-    reports = {look: look.report(plans[number], moved) for number, look in enumerate(everything) if not refused & set(plans[number])}
-    return tuple(replace(reports[look], referrers=tuple(reports[one] for one in several if one in reports)) for look, several in zip(looks, along, strict=True))
+    reports = {
+        look: look.report(plans[number], moved)
+        for number, look in enumerate(everything)
+        if not refused & set(plans[number])
+    }
+    return tuple(
+        replace(reports[look], referrers=tuple(reports[one] for one in several if one in reports))
+        for look, several in zip(looks, along, strict=True)
+    )
 
 
 def _asked(look: Look, copying: Copying) -> bool:
@@ -57,48 +71,72 @@ def _asked(look: Look, copying: Copying) -> bool:
 def _relist(look: Look, several: Sequence[Look], copying: Copying) -> None:
     """Have what refers to an image stored again where a registry that keeps no lists itself has it and names it in none.
 
-    A run that ended between the two leaves it so, and nobody would find it there. A registry that fails when it is asked for its lists says on storing
-    whether it keeps them, as in the first run.
+    A run that ended between the two leaves it so, and nobody would find it there. A registry that
+    fails when it is asked for its lists says on storing whether it keeps them, as in the first run.
     """
     for place in {place for one in several for place in one.settled}:
-        lists, subjects = Lists(copying.targets[place.registry], place.repository, wanted=TAKEN), [*look.subjects, *(one.digest for one in several)]
+        lists, subjects = (
+            Lists(copying.targets[place.registry], place.repository, wanted=TAKEN),
+            [
+                *look.subjects,
+                *(one.digest for one in several),
+            ],
+        )
         try:
-            held = () if lists.keeps(subjects[0]) else [one for one in several if place in one.settled]
+            held = (
+                () if lists.keeps(subjects[0]) else [one for one in several if place in one.settled]
+            )
             listed = {entry.digest for entry in lists.referrers(subjects)} if held else set()
             for fault in lists.amiss.values():
-                copying.warn(f"whether {place.repository} lists what refers to {look} was not found out: {fault.message}")
+                copying.warn(
+                    f"whether {place.repository} lists what refers to {look} was not found out:"
+                    f" {fault.message}"
+                )
             for one in (one for one in held if one.digest not in listed):
                 one.renew(place, subjects)
         except AMISS as fault:
             if several[0].optional and not spoils(fault, copying.source):
-                copying.warn(f"whether {place.repository} lists what refers to {look} was not found out: {fault.message}")
+                copying.warn(
+                    f"whether {place.repository} lists what refers to {look} was not found out:"
+                    f" {fault.message}"
+                )
             else:
                 raise
 
 
-def _performed(looks: Sequence[Look], copying: Copying, early: Early) -> tuple[_Plans, Mapping[CopyBlob, Moved], set[Plan]]:
+def _performed(
+    looks: Sequence[Look], copying: Copying, early: Early
+) -> tuple[_Plans, Mapping[CopyBlob, Moved], set[Plan]]:
     """The plans that were performed, how their blobs moved, and the optional plans that a target has refused."""
     plans = _planned(looks, copying)
     if copying.dry_run:
         return plans, {}, set()
     try:
         return plans, *_perform(looks, plans, copying, early)
-    except Incomplete:  # a target that has lost what its manifests name: nothing is believed any more
+    # a target that has lost what its manifests name: nothing is believed any more
+    except Incomplete:
         in_parallel(Look.doubt, looks, tick=in_time(copying.transport))
         plans = _planned(looks, copying)
         return plans, *_perform(looks, plans, copying, early)
 
 
-def _perform(looks: Iterable[Look], plans: _Plans, copying: Copying, early: Early) -> tuple[Mapping[CopyBlob, Moved], set[Plan]]:
+def _perform(
+    looks: Iterable[Look], plans: _Plans, copying: Copying, early: Early
+) -> tuple[Mapping[CopyBlob, Moved], set[Plan]]:
     every = [plan for entry in plans for plan in entry]
     if not any(plan.blobs or plan.manifests or plan.tags for plan in every):
         return {}, set()
-    transfer = Transfer(copying.source, copying.targets, copying.transport, copying.progress, early=early)
+    transfer = Transfer(
+        copying.source, copying.targets, copying.transport, copying.progress, early=early
+    )
     with copying.progress:
         copying.progress.expect(_sizes(looks, plans))
         moved = transfer.perform(every)
     for what, fault in transfer.refused.items():
-        copying.warn(f"what refers to the image (signatures, attestations, SBOMs) did not arrive as a whole, {what}: {fault.message}")
+        copying.warn(
+            "what refers to the image (signatures, attestations, SBOMs) did not arrive as a whole,"
+            f" {what}: {fault.message}"
+        )
     return moved, transfer.left
 
 
@@ -106,7 +144,9 @@ def _sizes(looks: Iterable[Look], plans: _Plans) -> Mapping[str, Mapping[str, in
     """By what an image is called where it comes from, the blobs that may have to move."""
     sizes: dict[str, dict[str, int]] = {}
     for look, several in zip(looks, plans, strict=True):
-        sizes.setdefault(str(look), {}).update({blob.digest: blob.size for plan in several for blob in plan.blobs})
+        sizes.setdefault(str(look), {}).update(
+            {blob.digest: blob.size for plan in several for blob in plan.blobs}
+        )
     return sizes
 
 

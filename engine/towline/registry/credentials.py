@@ -22,8 +22,10 @@ def check_sending(login: Login, scheme: str, host: str, *, allow_plain_http: boo
     check_reach(login.hosts, Place(scheme=scheme, host=host))
     if scheme != "https" and not is_loopback(host) and not allow_plain_http:
         raise CredentialError(
-            f"the password of user {login.username!r} (from {login.origin}) would go over plain http to {host}",
-            where=f"{scheme}://{host}", hint="use https, or set allowPlainHttp where the platform team trusts that network",
+            f"the password of user {login.username!r} (from {login.origin}) would go over plain"
+            f" http to {host}",
+            where=f"{scheme}://{host}",
+            hint="use https, or set allowPlainHttp where the platform team trusts that network",
         )
 
 

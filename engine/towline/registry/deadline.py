@@ -16,7 +16,8 @@ _Result = TypeVar("_Result")
 def in_time(transport: Transport) -> Callable[[], None]:
     """What looks on while threads work (the `tick` of in_parallel): raises MachineError where they go on although the time of `transport` is over.
 
-    Requests end by themselves then, and say which registry they were for: they are given the time to.
+    Requests end by themselves then, and say which registry they were for: they are given the time
+    to.
     """
     return partial(_check, transport)
 
@@ -29,6 +30,7 @@ def apart(work: Callable[[], _Result], transport: Transport) -> _Result:
 def _check(transport: Transport) -> None:
     if transport.overdue > GRACE:
         raise MachineError(
-            f"all of it has not been done within {transport.limit:.0f} seconds, and a disk, a daemon or a host on the way no longer answers",
+            f"all of it has not been done within {transport.limit:.0f} seconds, and a disk, a"
+            " daemon or a host on the way no longer answers",
             hint="see which of them it is; copyDeadline says how long a copy may take",
         )

@@ -1,4 +1,8 @@
-"""Pure. A docker configuration (docker's config.json, podman's auth.json): the logins for a registry, and the programs that may know one."""
+"""Pure.
+
+A docker configuration (docker's config.json, podman's auth.json): the logins for a registry, and
+the programs that may know one.
+"""
 
 from __future__ import annotations
 
@@ -30,18 +34,28 @@ class Helper:
     origin: str
 
 
-def find_logins(text: str, registry: Registry, *, path: str = "", origin: str) -> tuple[Login | Helper, ...]:
+def find_logins(
+    text: str, registry: Registry, *, path: str = "", origin: str
+) -> tuple[Login | Helper, ...]:
     """What the configuration has for images below `path` of `registry`, in the order in which it counts: its own helper, the store, its own login.
 
-    Of several keys for the registry the one with the longest path that holds `path` counts. Raises ConfigError, never showing the text.
+    Of several keys for the registry the one with the longest path that holds `path` counts. Raises
+    ConfigError, never showing the text.
     """
     data = _parsed(text, origin)
     auths, helpers = _map(data, "auths", origin), _map(data, "credHelpers", origin)
     store, below = data.get("credsStore") or None, _path(registry, path)
     return (
-        *(_helper(helpers[key], key, f"{origin}, credHelpers/{key}") for key in _fitting(helpers, registry, below)),
+        *(
+            _helper(helpers[key], key, f"{origin}, credHelpers/{key}")
+            for key in _fitting(helpers, registry, below)
+        ),
         *([_helper(store, registry.host, f"{origin}, credsStore")] if store else ()),
-        *(login for key in _fitting(auths, registry, below) for login in _login(auths[key], f"{origin}, auths/{key}")),
+        *(
+            login
+            for key in _fitting(auths, registry, below)
+            for login in _login(auths[key], f"{origin}, auths/{key}")
+        ),
     )
 
 
@@ -49,7 +63,13 @@ def keys_for(text: str, registry: Registry, *, origin: str) -> tuple[str, ...]:
     """The keys that are for the registry or for a path of it; raises ConfigError likewise."""
     data = _parsed(text, origin)
     keys = [*_map(data, "auths", origin), *_map(data, "credHelpers", origin)]
-    return tuple(dict.fromkeys(key for key in keys if _host(key.rpartition("://")[2].partition("/")[0]) == _host(registry.host)))
+    return tuple(
+        dict.fromkeys(
+            key
+            for key in keys
+            if _host(key.rpartition("://")[2].partition("/")[0]) == _host(registry.host)
+        )
+    )
 
 
 def _parsed(text: str, origin: str) -> Mapping[str, object]:
@@ -58,14 +78,18 @@ def _parsed(text: str, origin: str) -> Mapping[str, object]:
     except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
-        raise ConfigError("the docker configuration is not a JSON object", where=origin, hint=_FORMAT) from None
+        raise ConfigError(
+            "the docker configuration is not a JSON object", where=origin, hint=_FORMAT
+        ) from None
     return data
 
 
 def _map(data: Mapping[str, object], key: str, origin: str) -> Mapping[str, object]:
     found = data.get(key) or {}
     if not isinstance(found, dict):
-        raise ConfigError(f"the docker configuration has no map {key!r}", where=origin, hint=_FORMAT)
+        raise ConfigError(
+            f"the docker configuration has no map {key!r}", where=origin, hint=_FORMAT
+        )
     return found
 
 
@@ -83,7 +107,8 @@ def _fitting(keys: Iterable[str], registry: Registry, path: str) -> list[str]:
 def _depth(key: str, registry: Registry, path: str) -> int | None:
     """How many parts of `path` the key names; None where it is for something else.
 
-    Keys are `host`, `host/path`, `https://host/v2/` or `https://index.docker.io/v1/`; a path behind a scheme is known as these only.
+    Keys are `host`, `host/path`, `https://host/v2/` or `https://index.docker.io/v1/`; a path behind
+    a scheme is known as these only.
     """
     _, scheme, rest = key.rpartition("://")
     host, _, below = rest.partition("/")
@@ -102,8 +127,14 @@ def _host(text: str) -> str:
 
 def _helper(name: object, key: str, origin: str) -> Helper:
     if not isinstance(name, str) or not _HELPER.fullmatch(name):
-        raise ConfigError("the docker configuration names a credential helper that cannot be one", where=origin,
-                          hint="expected the part of its name behind docker-credential-, in lower-case letters, digits, dots, hyphens and underscores")
+        raise ConfigError(
+            "the docker configuration names a credential helper that cannot be one",
+            where=origin,
+            hint=(
+                "expected the part of its name behind docker-credential-, in lower-case letters,"
+                " digits, dots, hyphens and underscores"
+            ),
+        )
     return Helper(name=name, server=_server(key), origin=origin)
 
 
@@ -122,16 +153,28 @@ def _login(entry: object, origin: str) -> Iterator[Login]:
         return
     username, password = _pair(entry, origin)
     if _text(entry, "registrytoken"):
-        yield Login(username=BEARER_USER, password=_text(entry, "registrytoken"), origin=origin, kind=BEARER)
+        yield Login(
+            username=BEARER_USER, password=_text(entry, "registrytoken"), origin=origin, kind=BEARER
+        )
     elif _text(entry, "identitytoken"):
-        yield Login(username=username or IDENTITY_USER, password=_text(entry, "identitytoken"), origin=origin, kind=IDENTITY)
+        yield Login(
+            username=username or IDENTITY_USER,
+            password=_text(entry, "identitytoken"),
+            origin=origin,
+            kind=IDENTITY,
+        )
     elif username and password:
         yield as_login(username, password, origin)
 
 
 def as_login(username: str, password: str, origin: str) -> Login:
     """A user and a password as docker writes them: the user `<token>` has an identity token."""
-    return Login(username=username, password=password, origin=origin, kind=IDENTITY if username == IDENTITY_USER else PASSWORD)
+    return Login(
+        username=username,
+        password=password,
+        origin=origin,
+        kind=IDENTITY if username == IDENTITY_USER else PASSWORD,
+    )
 
 
 def _pair(entry: Mapping[str, object], origin: str) -> tuple[str, str]:
@@ -139,9 +182,15 @@ def _pair(entry: Mapping[str, object], origin: str) -> tuple[str, str]:
     if not _text(entry, "auth"):
         return _text(entry, "username"), _text(entry, "password")
     try:
-        username, _, password = base64.b64decode(_text(entry, "auth"), validate=True).decode().partition(":")
+        username, _, password = (
+            base64.b64decode(_text(entry, "auth"), validate=True).decode().partition(":")
+        )
     except (binascii.Error, ValueError):
-        raise ConfigError("the docker configuration has an 'auth' that is not base64", where=origin, hint="log in again, or write the entry anew") from None
+        raise ConfigError(
+            "the docker configuration has an 'auth' that is not base64",
+            where=origin,
+            hint="log in again, or write the entry anew",
+        ) from None
     return username, password.rstrip("\0")
 
 

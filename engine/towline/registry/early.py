@@ -1,7 +1,8 @@
 """Uploads that begin while their blob is still being packed, before anybody knows its digest, in the way in which docker pushes.
 
-POST, a PATCH whose length is not known, and when the digest is, the PUT that names it: until then nothing is stored. It is done for time alone: where
-anything goes wrong the upload is given up, and the blob goes the usual way.
+POST, a PATCH whose length is not known, and when the digest is, the PUT that names it: until then
+nothing is stored. It is done for time alone: where anything goes wrong the upload is given up, and
+the blob goes the usual way.
 """
 
 from __future__ import annotations
@@ -32,14 +33,24 @@ _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
 
 class Early:
-    """What is sent early at the first place of each target registry; shared by threads. Outside its context nothing is begun, and left ones are given up."""
+    """What is sent early at the first place of each target registry; shared by threads.
+
+    Outside its context nothing is begun, and left ones are given up.
+    """
 
     def __init__(self, jobs: Sequence[CopyJob], copying: Copying) -> None:
-        places = {target.registry: place_of(target) for job in jobs for target in reversed(job.targets)}
+        places = {
+            target.registry: place_of(target) for job in jobs for target in reversed(job.targets)
+        }
         tags = [target.image.tag for job in jobs for target in job.targets if target.image.tag]
         self._copying = copying
-        self._packs = copying.source if isinstance(copying.source, Packs) and not copying.dry_run else None
-        self._targets = {place: _Target(copying.targets[registry], place, tags) for registry, place in places.items()}
+        self._packs = (
+            copying.source if isinstance(copying.source, Packs) and not copying.dry_run else None
+        )
+        self._targets = {
+            place: _Target(copying.targets[registry], place, tags)
+            for registry, place in places.items()
+        }
         self._lock = Lock()
         self._ways: list[_Way] = []
         self._began = False
@@ -54,7 +65,9 @@ class Early:
             beside(way.go)
 
     def take(self, blob: CopyBlob) -> UploadSession | None:
-        """The upload that has all bytes of the blob, waited for while it gets further; None where there is none. It is the caller's then.
+        """The upload that has all bytes of the blob, waited for while it gets further; None where there is none.
+
+        It is the caller's then.
 
         Raises Stopped where the run ends meanwhile: it stays here, and is given up with all others.
         """
@@ -73,7 +86,16 @@ class Early:
 
     def _way(self, blob: CopyBlob) -> _Way | None:
         ways = self._all()
-        return next((way for way in ways if way.target.place == blob.place and way.growing.packed and way.growing.packed.digest == blob.digest), None)
+        return next(
+            (
+                way
+                for way in ways
+                if way.target.place == blob.place
+                and way.growing.packed
+                and way.growing.packed.digest == blob.digest
+            ),
+            None,
+        )
 
     def _all(self) -> list[_Way]:
         """Those of this moment: while one looks through them, others add theirs and take theirs away."""
@@ -117,7 +139,9 @@ class _Target:
     def _found(self) -> tuple[frozenset[str], frozenset[str]]:
         configs, layers = set[str](), set[str]()
         try:
-            there = sorted(tag for tag in self.client.tags(self.place.repository) or () if _TAG.fullmatch(tag))
+            there = sorted(
+                tag for tag in self.client.tags(self.place.repository) or () if _TAG.fullmatch(tag)
+            )
             for tag in dict.fromkeys([*self._tags, *there[-1:]]):
                 manifest = self.client.find_manifest(self.place.repository, tag)
                 if manifest is not None and manifest.blobs:
@@ -156,9 +180,12 @@ class _Way:
                 return
             self._started = True
         try:
-            if self.growing.wait(_WORTH, self._ending) >= _WORTH and not self.target.likely(self.growing):
+            if self.growing.wait(_WORTH, self._ending) >= _WORTH and not self.target.likely(
+                self.growing
+            ):
                 self._send()
-        except (TowlineError, TransportError, Stopped, ValueError):  # the usual way will tell; ValueError: the spool was closed
+        # the usual way will tell; ValueError: the spool was closed
+        except (TowlineError, TransportError, Stopped, ValueError):
             pass
         finally:
             self._over.set()
@@ -197,8 +224,12 @@ class _Way:
     def _send(self) -> None:
         session, repository = self.target.client.uploads.session, self.target.place.repository
         self._begun = upload = self._uploads.begin(repository)
-        request = HttpRequest(method="PATCH", url=upload.url, named_by=upload.named_by,
-                              headers={"Content-Type": "application/octet-stream", "Transfer-Encoding": "chunked"})
+        request = HttpRequest(
+            method="PATCH",
+            url=upload.url,
+            named_by=upload.named_by,
+            headers={"Content-Type": "application/octet-stream", "Transfer-Encoding": "chunked"},
+        )
         view, position, asked = memoryview(bytearray(_PIECE)), 0, False
         with session.begin(request, None, (session.scope(repository),)) as sending:
             self._sending = sending
@@ -215,5 +246,7 @@ class _Way:
                 return
             with sending.finish() as response:
                 following = self._uploads.following(upload, response, position)
-                if response.status in (200, 201, 202, 204) and response.headers.get("Range", "0-").endswith(("-", f"-{position - 1}")):
+                if response.status in (200, 201, 202, 204) and response.headers.get(
+                    "Range", "0-"
+                ).endswith(("-", f"-{position - 1}")):
                     self._whole = following

@@ -28,13 +28,15 @@ class Extent:
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill `buffer` as far as the extent goes, 0 at its end (or at the file's, where it was cut since); raises MachineError."""
-        view = buffer[:self._left]
+        view = buffer[: self._left]
         if not view:
             return 0
         try:
             got = os.preadv(self._descriptor, [view], self._offset)
         except OSError as fault:
-            raise MachineError(f"cannot read a local image: {fault.strerror}", hint="check the disk") from fault
+            raise MachineError(
+                f"cannot read a local image: {fault.strerror}", hint="check the disk"
+            ) from fault
         self._offset, self._left = self._offset + got, self._left - got
         return got
 
@@ -53,7 +55,12 @@ class Extent:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._owned:
             os.close(self._descriptor)
 
@@ -72,7 +79,10 @@ class Spool:
         """Write all of `data` to the end; raises MachineError, and ConfigError past the limit."""
         view = memoryview(data)
         if self.size + len(view) > SPOOL_LIMIT:
-            raise ConfigError(f"a local image takes more than {SPOOL_LIMIT // 1024**3} GiB", hint="push it to a registry and copy it from there")
+            raise ConfigError(
+                f"a local image takes more than {SPOOL_LIMIT // 1024**3} GiB",
+                hint="push it to a registry and copy it from there",
+            )
         while view:
             try:
                 put = os.pwrite(self._file.fileno(), view, self.size)
@@ -91,9 +101,17 @@ class Spool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._file.close()
 
 
 def _no_room(fault: OSError) -> MachineError:
-    return MachineError(f"cannot write a temporary file: {fault.strerror}", hint="free space on the agent, or let TMPDIR name a folder on a larger disk")
+    return MachineError(
+        f"cannot write a temporary file: {fault.strerror}",
+        hint="free space on the agent, or let TMPDIR name a folder on a larger disk",
+    )

@@ -8,7 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable, TowlineError, TransportError
+from towline.errors import (
+    CredentialError,
+    DigestMismatch,
+    RegistryError,
+    RegistryUnreachable,
+    TowlineError,
+    TransportError,
+)
 from towline.exchange import OWN_AUTHORITY, Response, UntrustedCertificate, origin
 from towline.image import Registry
 from towline.registry.coding import decoded
@@ -21,11 +28,23 @@ from towline.suggest import nearest
 BODY = 64 * 1024
 _TEXT = 600
 _STAGING = "a staging registry is short-lived: where it is gone, Build has to run again"
-_LOGIN = "give a user and a password for it (the page of the step names the parameters), or dockerConfigJSON, or log in with docker on the agent"
-_BODIES = "the registry, or a proxy before it, limits the size of a request: have the limit raised (for nginx client_max_body_size), to 1 MiB at the least"
-ON_THE_WAY = "its bytes were right when they were sent, twice: the registry, or something on the way there, damages them; show this to those who run it"
+_LOGIN = (
+    "give a user and a password for it (the page of the step names the parameters), or"
+    " dockerConfigJSON, or log in with docker on the agent"
+)
+_BODIES = (
+    "the registry, or a proxy before it, limits the size of a request: have the limit raised (for"
+    " nginx client_max_body_size), to 1 MiB at the least"
+)
+ON_THE_WAY = (
+    "its bytes were right when they were sent, twice: the registry, or something on the way there,"
+    " damages them; show this to those who run it"
+)
 _DAMAGED = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
-_PAGE, _BEFORE = "a web page", "a web page came, so it may have been a proxy or a firewall before the registry"
+_PAGE, _BEFORE = (
+    "a web page",
+    "a web page came, so it may have been a proxy or a firewall before the registry",
+)
 _FULL = r'no space left on device|"Err": 28\b'  # ENOSPC in words, and as Go writes it into JSON
 
 
@@ -47,14 +66,20 @@ class Party:
     @property
     def base(self) -> str:
         """Where its API is: Docker Hub's has a host of its own."""
-        return str(Registry(scheme=self.registry.scheme, host="registry-1.docker.io") if is_docker_hub(self.registry.host) else self.registry)
+        return str(
+            Registry(scheme=self.registry.scheme, host="registry-1.docker.io")
+            if is_docker_hub(self.registry.host)
+            else self.registry
+        )
 
     @property
     def user(self) -> str:
         """The user and where it came from."""
         if self.login is None:
             return "a request without a user"
-        return f"user {self.login.username!r}" + (f" (from {self.login.origin})" if self.login.origin else "")
+        return f"user {self.login.username!r}" + (
+            f" (from {self.login.origin})" if self.login.origin else ""
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +95,25 @@ class Diagnosis:
         return bool(_DAMAGED & set(self.codes))
 
 
-ASK, THERE, ANEW = "ask", "there", "anew"  # how an upload that broke off goes on: where the registry says, where it was, from the beginning
+# how an upload that broke off goes on: where the registry says, where it was, from the beginning
+ASK, THERE, ANEW = "ask", "there", "anew"
 
 
 class BrokenOff(Exception):
     """A blob's way that broke off and may be begun again; `fault` is what it means if not, `wait` the seconds that the registry asks for.
 
-    `taught` says that the next try will be another one, since the registry said what it wants; `then` is one of ASK, THERE, ANEW.
+    `taught` says that the next try will be another one, since the registry said what it wants;
+    `then` is one of ASK, THERE, ANEW.
     """
 
-    def __init__(self, fault: TowlineError, *, wait: float | None = None, taught: bool = False, then: str = ASK) -> None:
+    def __init__(
+        self,
+        fault: TowlineError,
+        *,
+        wait: float | None = None,
+        taught: bool = False,
+        then: str = ASK,
+    ) -> None:
         super().__init__(fault.message)
         self.fault = fault
         self.wait = wait
@@ -103,24 +137,40 @@ def diagnose(response: Response) -> Diagnosis:
     """What a response's body says (distribution-spec 1.1, error codes), capped; the response is closed."""
     with response:
         try:
-            body = decoded(response.read_capped(BODY), response.headers, limit=BODY, where=response.where)
+            body = decoded(
+                response.read_capped(BODY), response.headers, limit=BODY, where=response.where
+            )
         except (TransportError, RegistryError):
             body = b""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        return Diagnosis(codes=(), text=words(_plain(body, response.headers.get("Content-Type", "")), _TEXT))
+        return Diagnosis(
+            codes=(), text=words(_plain(body, response.headers.get("Content-Type", "")), _TEXT)
+        )
     errors = data.get("errors") if isinstance(data, dict) else None
-    entries = [entry for entry in errors if isinstance(entry, dict)] if isinstance(errors, list) else []
+    entries = (
+        [entry for entry in errors if isinstance(entry, dict)] if isinstance(errors, list) else []
+    )
     codes = tuple(str(entry.get("code", "")) for entry in entries)
-    said = "; ".join(f"{entry.get('code', '')}: {entry.get('message', '')}{_detail(entry)}".removeprefix(": ") for entry in entries)
+    said = "; ".join(
+        f"{entry.get('code', '')}: {entry.get('message', '')}{_detail(entry)}".removeprefix(": ")
+        for entry in entries
+    )
     return Diagnosis(codes=codes, text=words(said or _other_words(data), _TEXT))
 
 
 def _other_words(data: object) -> str:
     """How token services and proxies say it: in one text."""
     fields = data if isinstance(data, dict) else {}
-    return next((value for key in ("message", "error_description", "details", "error") if isinstance(value := fields.get(key), str)), "")
+    return next(
+        (
+            value
+            for key in ("message", "error_description", "details", "error")
+            if isinstance(value := fields.get(key), str)
+        ),
+        "",
+    )
 
 
 def _plain(body: bytes, content_type: str) -> str:
@@ -134,32 +184,59 @@ def _plain(body: bytes, content_type: str) -> str:
 
 def names(response: Response, digest: str) -> bool:
     """Whether an answer speaks of this content, as every registry's answer to storing it has to (distribution-spec 1.1: Location)."""
-    return digest in unquote(response.headers.get("Location", "") + " " + response.headers.get("Docker-Content-Digest", ""))
+    return digest in unquote(
+        response.headers.get("Location", "")
+        + " "
+        + response.headers.get("Docker-Content-Digest", "")
+    )
 
 
 def unreachable(party: Party, fault: TransportError) -> RegistryUnreachable:
     """A network fault: the registry, or the host it sent us to, did not answer until the retries were used up."""
     elsewhere = f" (at {fault.where})" if fault.where and fault.where != str(party.registry) else ""
-    hint = _STAGING if party.role == "source" and party.step else "check the registry's URL and the network, then run it again"
+    hint = (
+        _STAGING
+        if party.role == "source" and party.step
+        else "check the registry's URL and the network, then run it again"
+    )
     if isinstance(fault, UntrustedCertificate):
         hint = OWN_AUTHORITY
-    return RegistryUnreachable(f"the {party} cannot be reached{elsewhere}: {fault}", where=str(party.registry), hint=hint)
+    return RegistryUnreachable(
+        f"the {party} cannot be reached{elsewhere}: {fault}", where=str(party.registry), hint=hint
+    )
 
 
 def refused(party: Party, doing: str, text: str = "") -> CredentialError:
     """401, 403 or a login that the token service turned down."""
-    source = party.login.origin if party.login and party.login.origin else f"the parameters of the {party.role} registry"
-    hint = f"check user and password in {source}, and what that user may do" if party.login else _login(party)
+    source = (
+        party.login.origin
+        if party.login and party.login.origin
+        else f"the parameters of the {party.role} registry"
+    )
+    hint = (
+        f"check user and password in {source}, and what that user may do"
+        if party.login
+        else _login(party)
+    )
     hint += f"; {_BEFORE}" if text.startswith(_PAGE) else ""
-    return CredentialError(f"the {party} refuses {party.user} {doing}{_because(text)}", where=str(party.registry), hint=hint)
+    return CredentialError(
+        f"the {party} refuses {party.user} {doing}{_because(text)}",
+        where=str(party.registry),
+        hint=hint,
+    )
 
 
 def _login(party: Party) -> str:
     """How to log in where nobody does."""
     side = party.role
-    return _LOGIN if party.step else (
-        f"give --{side}RegistryUser, and its password by --password-stdin {side} or PIPER_{side}RegistryPassword; "
-        "or --dockerConfigJSON; or log in with docker on this machine"
+    return (
+        _LOGIN
+        if party.step
+        else (
+            f"give --{side}RegistryUser, and its password by --password-stdin {side} or"
+            f" PIPER_{side}RegistryPassword; or --dockerConfigJSON; or log in with docker on this"
+            " machine"
+        )
     )
 
 
@@ -167,8 +244,11 @@ def unexpected(party: Party, response: Response, doing: str) -> TowlineError:
     """Any other status, with what the registry itself says about it; the response is closed."""
     status, text = response.status, diagnose(response).text
     if elsewhere(party, response):
-        return RegistryError(f"the {party} keeps it at {response.where}, which answers {status} when asked {doing}{_because(text)}",
-                             where=str(party.registry))
+        return RegistryError(
+            f"the {party} keeps it at {response.where}, which answers {status} when asked"
+            f" {doing}{_because(text)}",
+            where=str(party.registry),
+        )
     return meaning(party, status, doing, text)
 
 
@@ -183,7 +263,11 @@ def meaning(party: Party, status: int, doing: str, text: str) -> TowlineError:
     if why is LOGIN:
         return refused(party, doing, text)
     what, hint = (f": {why.what}", why.hint) if why else _otherwise(party, status, text)
-    return RegistryError(f"the {party} answers {status} when asked {doing}{what}{_because(text)}", where=str(party.registry), hint=hint)
+    return RegistryError(
+        f"the {party} answers {status} when asked {doing}{what}{_because(text)}",
+        where=str(party.registry),
+        hint=hint,
+    )
 
 
 def _otherwise(party: Party, status: int, text: str) -> tuple[str, str]:
@@ -200,18 +284,34 @@ def damaged(fault: TowlineError) -> DigestMismatch:
     return DigestMismatch(fault.message, where=fault.where, hint=ON_THE_WAY)
 
 
-def no_image(party: Party, repository: str, target: str, *, tags: Iterable[str] = ()) -> RegistryError:
+def no_image(
+    party: Party, repository: str, target: str, *, tags: Iterable[str] = ()
+) -> RegistryError:
     """404 for a manifest; `tags` are those that the repository has, as far as they are known."""
-    hint = ("was the tag cleaned up? a staging registry is short-lived: Build has to run again" if party.role == "source"
-            else "") if party.step else "; ".join(part for part in ("check its name and tag", nearest(target, tags) if tags else "") if part)
+    hint = (
+        (
+            "was the tag cleaned up? a staging registry is short-lived: Build has to run again"
+            if party.role == "source"
+            else ""
+        )
+        if party.step
+        else "; ".join(
+            part
+            for part in ("check its name and tag", nearest(target, tags) if tags else "")
+            if part
+        )
+    )
     image = f"{repository}{'@' if ':' in target else ':'}{target}"
-    return RegistryError(f"the image {image} does not exist on the {party}", where=str(party.registry), hint=hint)
+    return RegistryError(
+        f"the image {image} does not exist on the {party}", where=str(party.registry), hint=hint
+    )
 
 
 def no_repository(party: Party, repository: str) -> RegistryError:
     """404 where something was to be stored."""
     return RegistryError(
-        f"the repository {repository!r} does not exist on the {party}", where=str(party.registry),
+        f"the repository {repository!r} does not exist on the {party}",
+        where=str(party.registry),
         hint="create it there, or let the registry create repositories on push",
     )
 

@@ -61,6 +61,9 @@ class Growing:
             return self._size
 
     def readinto(self, buffer: memoryview, position: int, ending: Event) -> int:
-        """Fill `buffer` with what is there from `position` on, waiting for a byte at least; 0 where no more come. Raises MachineError and Stopped."""
+        """Fill `buffer` with what is there from `position` on, waiting for a byte at least; 0 where no more come.
+
+        Raises MachineError and Stopped.
+        """
         there = self.wait(position + 1, ending)
         return self._spool.extent(self.offset + position, there - position).readinto(buffer)

@@ -1,4 +1,8 @@
-"""Pure. Which other hosts a registry may send us to: token services, storage behind redirects, upload locations (facts of the client CVEs)."""
+"""Pure.
+
+Which other hosts a registry may send us to: token services, storage behind redirects, upload
+locations (facts of the client CVEs).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,8 @@ from towline.image import Registry, is_loopback
 def may_follow(url: str, registry: Registry) -> bool:
     """Whether a URL that `registry` named may be asked at all: never down from https, never from outside into a private network or this machine.
 
-    Addresses count as far as they are written out; a name's are checked when it is connected to (`HttpRequest.named_by`).
+    Addresses count as far as they are written out; a name's are checked when it is connected to
+    (`HttpRequest.named_by`).
     """
     try:
         parts = urlsplit(url)
@@ -19,7 +24,11 @@ def may_follow(url: str, registry: Registry) -> bool:
     except ValueError:
         return False
     own = _name(registry)
-    if parts.scheme not in ("http", "https") or not name or (parts.scheme == "http" and registry.scheme == "https"):
+    if (
+        parts.scheme not in ("http", "https")
+        or not name
+        or (parts.scheme == "http" and registry.scheme == "https")
+    ):
         return False
     return name == own or may_reach(kind(name) or PUBLIC, {kind(own) or PUBLIC})
 
@@ -29,13 +38,16 @@ def may_log_in(realm: str, registry: Registry) -> bool:
     parts = urlsplit(realm)
     if parts.scheme == "https":
         return True
-    return parts.hostname == _name(registry) or (registry.loopback and is_loopback(parts.netloc.rpartition("@")[2]))
+    return parts.hostname == _name(registry) or (
+        registry.loopback and is_loopback(parts.netloc.rpartition("@")[2])
+    )
 
 
 def absolute(location: str, base: str, registry: Registry) -> str:
     """The absolute URL of a Location header, resolved against `base`; empty where it is none.
 
-    A proxy in front may have lost the registry's scheme and port (distribution#970): for the registry's own name these are put back.
+    A proxy in front may have lost the registry's scheme and port (distribution#970): for the
+    registry's own name these are put back.
     """
     try:
         url = urljoin(base, location).partition("#")[0]

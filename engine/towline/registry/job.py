@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from towline.image import Platform, Reference, Registry
 
 COPIED, MOUNTED, SKIPPED = "copied", "mounted", "skipped"
-LEFT, TAKEN, DEMANDED = "", "taken", "demanded"  # what refers to an image: stays behind, travels as far as both sides let it, or is a fault if it cannot
+# what refers to an image: stays behind, travels as far as both sides let it, or is a fault if it
+# cannot
+LEFT, TAKEN, DEMANDED = "", "taken", "demanded"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +27,12 @@ class Moved:
 class CopyJob:
     """One image: its repository in the source and what it is called there (tag or digest), and the references that it gets (a digest is its own tag).
 
-    `digest` is the one the source is known to have, where it is known: targets that have it need no source, and a tag that has moved on does not matter.
-    Where it is but `claimed`, the source is asked for it first.
-    `platforms` takes one platform's image out of an index, or makes an index of several; `chosen` is the digest of that, where it is known from an earlier
-    copy. `referrers` is LEFT, TAKEN or DEMANDED: signatures, attestations, SBOMs. `refers` says that this is such a one, with one of these for itself.
-    `name` is what reports call the source.
+    `digest` is the one the source is known to have, where it is known: targets that have it need no
+    source, and a tag that has moved on does not matter. Where it is but `claimed`, the source is
+    asked for it first. `platforms` takes one platform's image out of an index, or makes an index of
+    several; `chosen` is the digest of that, where it is known from an earlier copy. `referrers` is
+    LEFT, TAKEN or DEMANDED: signatures, attestations, SBOMs. `refers` says that this is such a one,
+    with one of these for itself. `name` is what reports call the source.
     """
 
     repository: str
@@ -65,9 +68,12 @@ class BlobReport:
 
 @dataclass(frozen=True, kw_only=True)
 class CopyReport:
-    """What was done for one job (under `dry_run`: what would be). Blobs that another job was the first to need are that one's.
+    """What was done for one job (under `dry_run`: what would be).
 
-    `whole` is the digest of the index that platforms were chosen from, empty where nothing was left out.
+    Blobs that another job was the first to need are that one's.
+
+    `whole` is the digest of the index that platforms were chosen from, empty where nothing was left
+    out.
     """
 
     job: CopyJob
@@ -87,8 +93,12 @@ class CopyReport:
 
     def count(self, how: str) -> int:
         """How many blobs came so."""
-        return sum(blob.way.how == how for blob in self.blobs) + sum(report.count(how) for report in self.referrers)
+        return sum(blob.way.how == how for blob in self.blobs) + sum(
+            report.count(how) for report in self.referrers
+        )
 
     def size(self, how: str) -> int:
         """The bytes of those blobs."""
-        return sum(blob.size for blob in self.blobs if blob.way.how == how) + sum(report.size(how) for report in self.referrers)
+        return sum(blob.size for blob in self.blobs if blob.way.how == how) + sum(
+            report.size(how) for report in self.referrers
+        )

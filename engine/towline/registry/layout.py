@@ -14,7 +14,15 @@ from towline.image import parse_digest
 from towline.registry.extent import Extent
 from towline.registry.layout_entries import read_entries
 from towline.registry.layout_referrers import LayoutReferrers
-from towline.registry.manifest import LIMIT, OCI_IMAGE, OCI_INDEX, Descriptor, Manifest, parse_manifest, part
+from towline.registry.manifest import (
+    LIMIT,
+    OCI_IMAGE,
+    OCI_INDEX,
+    Descriptor,
+    Manifest,
+    parse_manifest,
+    part,
+)
 
 MANIFESTS = 1000
 _HINT = "build or save the image anew"
@@ -60,8 +68,16 @@ class Folder:
         opened = [self._descriptor]
         try:
             for part in folders:
-                opened.append(os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=opened[-1]))
-            descriptor = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=opened[-1])
+                opened.append(
+                    os.open(
+                        part,
+                        os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC,
+                        dir_fd=opened[-1],
+                    )
+                )
+            descriptor = os.open(
+                last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=opened[-1]
+            )
         except FileNotFoundError:
             return None
         except OSError as fault:
@@ -78,15 +94,24 @@ class Folder:
     def _unreadable(self, name: str, fault: OSError) -> ConfigError | MachineError:
         part = os.strerror(fault.errno or 0)
         if isinstance(fault, PermissionError):
-            return MachineError(f"cannot read {name}: {part}", where=self._path, hint="check the permissions")
-        return ConfigError(f"cannot read {name}: {part}", where=self._path, hint="in a layout it is a file, in folders that are no links")
+            return MachineError(
+                f"cannot read {name}: {part}", where=self._path, hint="check the permissions"
+            )
+        return ConfigError(
+            f"cannot read {name}: {part}",
+            where=self._path,
+            hint="in a layout it is a file, in folders that are no links",
+        )
 
 
 class Layout:
     """A Source of what a layout holds; shared by threads."""
 
     def __init__(self, files: Files, *, name: str, target: str = "") -> None:
-        """`name` is what messages call it, `target` the tag that is meant where none is named. Raises ConfigError for what is no layout of version 1."""
+        """`name` is what messages call it, `target` the tag that is meant where none is named.
+
+        Raises ConfigError for what is no layout of version 1.
+        """
         self._files = files
         self._target = target
         self._name = name
@@ -97,7 +122,8 @@ class Layout:
         self._index = self._parsed(body, _media_type(body) or OCI_INDEX)
         self._entries = read_entries(body, self._index.children)
         self._referrers = LayoutReferrers(self._entries, self._manifest, name=name)
-        self._whole: dict[str, Manifest] = {}  # images for several platforms whose index is (a part of) index.json
+        # images for several platforms whose index is (a part of) index.json
+        self._whole: dict[str, Manifest] = {}
 
     def __str__(self) -> str:
         return self._name
@@ -111,10 +137,15 @@ class Layout:
         """The manifest of a tag or digest, checked; raises ConfigError where it is not there, and DigestMismatch."""
         found = self.find_manifest(repository, target)
         if found is None and is_digest(target):
-            raise ConfigError(f"the {self._name} lacks the manifest {target}", where=self._name, hint=_HINT)
+            raise ConfigError(
+                f"the {self._name} lacks the manifest {target}", where=self._name, hint=_HINT
+            )
         if found is None:
-            raise ConfigError(f"the {self._name} has no image {target or self._target!r}", where=self._name,
-                              hint=f"it has: {self._offers() or 'no image with a tag'}")
+            raise ConfigError(
+                f"the {self._name} has no image {target or self._target!r}",
+                where=self._name,
+                hint=f"it has: {self._offers() or 'no image with a tag'}",
+            )
         return found
 
     def find_manifest(self, repository: str, target: str) -> Manifest | None:  # noqa: ARG002 - a layout is no registry with repositories
@@ -127,7 +158,9 @@ class Layout:
         """A blob from its byte `start` on; raises ConfigError where it is not there."""
         extent = self._files.open(_path_of(digest))
         if extent is None:
-            raise ConfigError(f"the {self._name} lacks the blob {digest}", where=self._name, hint=_HINT)
+            raise ConfigError(
+                f"the {self._name} lacks the blob {digest}", where=self._name, hint=_HINT
+            )
         return extent.skip(start)
 
     def has_blob(self, digest: str) -> bool:
@@ -165,15 +198,25 @@ class Layout:
             data = None
         version = data.get("imageLayoutVersion") if isinstance(data, dict) else None
         if not isinstance(version, str):
-            raise ConfigError("there is no OCI layout: it has no oci-layout file that says its version", where=self._name, hint=_HINT)
+            raise ConfigError(
+                "there is no OCI layout: it has no oci-layout file that says its version",
+                where=self._name,
+                hint=_HINT,
+            )
         if version.partition(".")[0] != "1":
-            raise ConfigError(f"the OCI layout has version {version[:40]!r}, and 1.0.0 is known", where=self._name)
+            raise ConfigError(
+                f"the OCI layout has version {version[:40]!r}, and 1.0.0 is known", where=self._name
+            )
 
     def _chosen(self, tag: str) -> Manifest | None:
         """The image of a tag, or the only one there is."""
-        positions = [position for position, entry in enumerate(self._entries) if not tag or entry.name == tag]
+        positions = [
+            position for position, entry in enumerate(self._entries) if not tag or entry.name == tag
+        ]
         if len(self._digests(positions)) > 1:
-            positions = [position for position in positions if self._is_image(position)] or positions
+            positions = [
+                position for position in positions if self._is_image(position)
+            ] or positions
         if len(self._digests(positions)) > 1:
             positions = self._without_parts(positions)
         digests = self._digests(positions)
@@ -193,9 +236,17 @@ class Layout:
 
     def _without_parts(self, positions: Sequence[int]) -> list[int]:
         """Those that are no part of another one's index, or have a tag of their own: oras lists an image's platforms beside it."""
-        indexes = [found for position in positions if (found := self._readable(position)) and found.children]
+        indexes = [
+            found
+            for position in positions
+            if (found := self._readable(position)) and found.children
+        ]
         parts = {child.digest for index in indexes for child in index.children}
-        return [position for position in positions if self._entries[position].name or self._index.children[position].digest not in parts]
+        return [
+            position
+            for position in positions
+            if self._entries[position].name or self._index.children[position].digest not in parts
+        ]
 
     def _readable(self, position: int) -> Manifest | None:
         """An entry's manifest, None where it cannot be read: that is told if the entry is what is meant."""
@@ -206,8 +257,14 @@ class Layout:
     def _flat(self, tag: str, positions: Sequence[int]) -> Manifest:
         """The index of one image whose platforms stand in index.json itself; raises ConfigError for several images."""
         whole = part(self._index, positions)
-        images = [child for child in whole.children if child.platform is None or child.platform.os != "unknown"]
-        if len({self._entries[position].name for position in positions}) > 1 or len(set(whole.platforms)) < len(images):
+        images = [
+            child
+            for child in whole.children
+            if child.platform is None or child.platform.os != "unknown"
+        ]
+        if len({self._entries[position].name for position in positions}) > 1 or len(
+            set(whole.platforms)
+        ) < len(images):
             raise self._unclear(tag, positions)
         self._whole[whole.digest] = whole
         return whole
@@ -215,15 +272,31 @@ class Layout:
     def _unclear(self, tag: str, positions: Sequence[int]) -> ConfigError:
         """That it is not known which of these entries is meant: an image may be one that cannot be read."""
         if tag:
-            return ConfigError(f"the {self._name} has more than one image {tag!r}", where=self._name, hint=f"give each a tag of its own, or {_HINT}")
+            return ConfigError(
+                f"the {self._name} has more than one image {tag!r}",
+                where=self._name,
+                hint=f"give each a tag of its own, or {_HINT}",
+            )
         hint = f"add :tag; it has: {self._offers() or 'none that has a tag'}"
-        unread = next((digest for digest in self._digests([one for one in positions if not self._readable(one)])), "")
-        what = f"lacks the manifest {unread}, or has other content for it, and no tag says whether it is the image" if unread else (
-            "has more than one image, and no tag says which")
+        unread = next(
+            (
+                digest
+                for digest in self._digests([one for one in positions if not self._readable(one)])
+            ),
+            "",
+        )
+        what = (
+            f"lacks the manifest {unread}, or has other content for it, and no tag says whether it"
+            " is the image"
+            if unread
+            else ("has more than one image, and no tag says which")
+        )
         return ConfigError(f"the {self._name} {what}", where=self._name, hint=hint)
 
     def _offers(self) -> str:
-        return ", ".join(sorted({entry.name for entry in self._entries if entry.name and not entry.along}))
+        return ", ".join(
+            sorted({entry.name for entry in self._entries if entry.name and not entry.along})
+        )
 
     def _manifest(self, digest: str) -> Manifest | None:
         body = self._files.read(_path_of(digest), LIMIT)
@@ -233,9 +306,15 @@ class Layout:
         try:
             return parse_manifest(body, media_type, pinned=pinned, where=self._name)
         except DigestMismatch as fault:
-            raise DigestMismatch(f"the {self._name} is damaged: its manifest {pinned} has other content", where=self._name, hint=_HINT) from fault
+            raise DigestMismatch(
+                f"the {self._name} is damaged: its manifest {pinned} has other content",
+                where=self._name,
+                hint=_HINT,
+            ) from fault
         except RegistryError as fault:
-            raise ConfigError(f"the {self._name} cannot be read: {fault.message}", where=self._name, hint=_HINT) from fault
+            raise ConfigError(
+                f"the {self._name} cannot be read: {fault.message}", where=self._name, hint=_HINT
+            ) from fault
 
 
 def is_digest(text: str) -> bool:

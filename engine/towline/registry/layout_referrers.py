@@ -15,7 +15,9 @@ _MOST = 10_000  # manifests that are looked at
 class LayoutReferrers:
     """Every manifest that index.json leads to, by the subject that it names or the list that names it; read at the first question, shared by threads."""
 
-    def __init__(self, entries: Sequence[Entry], find: Callable[[str], Manifest | None], *, name: str) -> None:
+    def __init__(
+        self, entries: Sequence[Entry], find: Callable[[str], Manifest | None], *, name: str
+    ) -> None:
         """`find` reads a manifest by its digest, `name` is what messages call the layout."""
         self._entries = entries
         self._find = find
@@ -35,22 +37,30 @@ class LayoutReferrers:
         found: dict[str, dict[str, Descriptor]] = {}
         waiting, seen = [entry.descriptor for entry in self._entries], set[str]()
         listing = {entry.descriptor.digest: entry.lists for entry in self._entries if entry.lists}
-        unclear = {entry.descriptor.digest for entry in self._entries if entry.artifact or not entry.name}
+        unclear = {
+            entry.descriptor.digest for entry in self._entries if entry.artifact or not entry.name
+        }
         while waiting:
             descriptor = waiting.pop()
             if descriptor.digest in seen:
                 continue
             if len(seen) == _MOST:
-                raise ConfigError(f"the {self._name} has more than {_MOST} manifests", where=self._name)
+                raise ConfigError(
+                    f"the {self._name} has more than {_MOST} manifests", where=self._name
+                )
             seen.add(descriptor.digest)
             manifest = self._readable(descriptor.digest)
             if manifest is None:
-                self._unread |= {descriptor.digest: descriptor} if descriptor.digest in unclear else {}
+                self._unread |= (
+                    {descriptor.digest: descriptor} if descriptor.digest in unclear else {}
+                )
                 continue
             if manifest.subject:
                 found.setdefault(manifest.subject, {})[descriptor.digest] = descriptor
             if descriptor.digest in listing:
-                found.setdefault(listing[descriptor.digest], {}).update(_by_digest(manifest.children))
+                found.setdefault(listing[descriptor.digest], {}).update(
+                    _by_digest(manifest.children)
+                )
             waiting += manifest.children
         return found
 

@@ -14,7 +14,9 @@ from towline.registry.plan import CopyBlob
 from towline.registry.uploads import UploadSession
 from towline.transport import Transport
 
-SOON, PATIENTLY = 0.6, 5.0  # seconds for all of them: a run that was interrupted ends within two seconds, one that has done its work has more time
+# seconds for all of them: a run that was interrupted ends within two seconds, one that has done its
+# work has more time
+SOON, PATIENTLY = 0.6, 5.0
 _Left = tuple[Registry, UploadSession]
 
 
@@ -30,7 +32,9 @@ class Leftovers:
     def goes_on(self, blob: CopyBlob, upload: UploadSession) -> None:
         """The upload of `blob` has begun, or goes on there; at the place that redirects it nothing more comes."""
         earlier = self._under_way.get(blob)
-        self._given_up += [(blob.place.registry, earlier)] if earlier and upload.hops > earlier.hops else []
+        self._given_up += (
+            [(blob.place.registry, earlier)] if earlier and upload.hops > earlier.hops else []
+        )
         self._under_way[blob] = upload
 
     def given_up(self, blob: CopyBlob) -> None:
@@ -45,11 +49,21 @@ class Leftovers:
     def cancel(self, seconds: float = SOON) -> None:
         """Tell the registries, those too whose questions have begun an upload that nobody needs, as far as they hear it in time; raises nothing.
 
-        The request is distribution's (its API's "Canceling an Upload"; the OCI spec has none); that takes it at the offset which it has named last, so not
-        after a PUT that was cut. By a transport of its own, since that of the run may be closed; in a thread, since looking up a name has no time limit.
+        The request is distribution's (its API's "Canceling an Upload"; the OCI spec has none); that
+        takes it at the offset which it has named last, so not after a PUT that was cut. By a
+        transport of its own, since that of the run may be closed; in a thread, since looking up a
+        name has no time limit.
         """
-        unused = [(registry, upload) for registry, client in self._targets.items() for upload in client.uploads.unused()]
-        left = [*unused, *self._given_up, *((blob.place.registry, upload) for blob, upload in list(self._under_way.items()))]
+        unused = [
+            (registry, upload)
+            for registry, client in self._targets.items()
+            for upload in client.uploads.unused()
+        ]
+        left = [
+            *unused,
+            *self._given_up,
+            *((blob.place.registry, upload) for blob, upload in list(self._under_way.items())),
+        ]
         if left:
             thread = Thread(target=self._tell, args=(left, seconds), daemon=True)
             thread.start()

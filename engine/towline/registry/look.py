@@ -10,10 +10,38 @@ from towline.detail import silent
 from towline.errors import ConfigError, RegistryError, RegistryUnreachable, placed
 from towline.image import Reference, Registry
 from towline.registry.client import RegistryClient
-from towline.registry.job import COPIED, DEMANDED, MOUNTED, SKIPPED, TAKEN, BlobReport, CopyJob, CopyReport, Moved
-from towline.registry.manifest import IMAGES, INDEXES, Descriptor, Manifest, check_platform, choose, select
+from towline.registry.job import (
+    COPIED,
+    DEMANDED,
+    MOUNTED,
+    SKIPPED,
+    TAKEN,
+    BlobReport,
+    CopyJob,
+    CopyReport,
+    Moved,
+)
+from towline.registry.manifest import (
+    IMAGES,
+    INDEXES,
+    Descriptor,
+    Manifest,
+    check_platform,
+    choose,
+    select,
+)
 from towline.registry.parallel import in_parallel
-from towline.registry.plan import CopyBlob, Place, Plan, Route, Tree, as_data, plan_copy, plan_tags, read_tree
+from towline.registry.plan import (
+    CopyBlob,
+    Place,
+    Plan,
+    Route,
+    Tree,
+    as_data,
+    plan_copy,
+    plan_tags,
+    read_tree,
+)
 from towline.registry.progress import Progress
 from towline.registry.referrers import AMISS, Lister, Lists, companions, spoils
 from towline.registry.source import Source
@@ -22,7 +50,8 @@ from towline.retry import moments
 from towline.transport import Transport
 
 _SEEN = 4.0  # seconds until what a build has pushed is seen in its registry, at the latest
-_BRIEF = 10.0  # seconds for a source that is needed for nothing but the question what refers to an image
+# seconds for a source that is needed for nothing but the question what refers to an image
+_BRIEF = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +76,11 @@ class Copying:
 
 @dataclass
 class Holdings:
-    """What is still to be brought to a place. A real run lets the registries say what they have when they are asked to take it; a dry run asks."""
+    """What is still to be brought to a place.
+
+    A real run lets the registries say what they have when they are asked to take it; a dry run
+    asks.
+    """
 
     copying: Copying
     promised: set[tuple[Place, str]] = field(default_factory=set)
@@ -57,7 +90,12 @@ class Holdings:
         wanted = [blob for blob in blobs if (place, blob.digest) not in self.promised]
         if self.copying.dry_run:
             client, doubted = self.copying.targets[place.registry], place in self.copying.doubted
-            there = in_parallel(lambda blob: client.has_blob(place.repository, blob.digest, blob.size if doubted else -1), wanted)
+            there = in_parallel(
+                lambda blob: client.has_blob(
+                    place.repository, blob.digest, blob.size if doubted else -1
+                ),
+                wanted,
+            )
             wanted = [blob for blob, known in zip(wanted, there, strict=True) if not known]
         self.promised.update((place, blob.digest) for blob in wanted)
         return frozenset(blob.digest for blob in wanted)
@@ -76,8 +114,14 @@ class Look:
         self._held: dict[Place, Manifest] = {}
         self._heads: dict[Reference, Descriptor | None] = {}
         source, home = copying.source, {place_of(target) for target in job.targets}
-        within = isinstance(source, RegistryClient) and home == {Place(registry=source.registry, repository=job.repository)}
-        self._lists = self._lists_of(source) if job.referrers and isinstance(source, Lister) and not within else None
+        within = isinstance(source, RegistryClient) and home == {
+            Place(registry=source.registry, repository=job.repository)
+        }
+        self._lists = (
+            self._lists_of(source)
+            if job.referrers and isinstance(source, Lister) and not within
+            else None
+        )
         self._referred = False
         self.subjects: tuple[str, ...] = ()  # whose referrers were looked for
         self.companions: tuple[CopyJob, ...] = ()
@@ -103,41 +147,78 @@ class Look:
             self._refer()
 
     def _look(self) -> None:
-        questions: list[Callable[[], object]] = [partial(self._at_target, target) for target in self._job.targets]
+        questions: list[Callable[[], object]] = [
+            partial(self._at_target, target) for target in self._job.targets
+        ]
         if not self.digest or self._job.claimed:
             questions += [self._at_source, *([self._lists.read_tags] if self._lists else [])]
         in_parallel(lambda question: question(), questions)
         self._leave()
         doubted = self._copying.doubted
-        self._pending = tuple(target for target in self._job.targets if self._digest_at(target) != self.digest or place_of(target) in doubted)
+        self._pending = tuple(
+            target
+            for target in self._job.targets
+            if self._digest_at(target) != self.digest or place_of(target) in doubted
+        )
         for target in self._pending:
             _check_digest(target, self.digest)
 
     def _leave(self) -> None:
         """Let targets have what they hold under a tag of cosign's, where that is more than what the source has: signatures of others are not replaced."""
-        others = [target for target in self._job.targets if self._job.refers and target.image.tag and self._digest_at(target) not in ("", self.digest)]
-        left = {target for target, lost in zip(others, in_parallel(self._would_lose, others), strict=True) if lost}
-        self._job = replace(self._job, targets=tuple(target for target in self._job.targets if target not in left))
+        others = [
+            target
+            for target in self._job.targets
+            if self._job.refers
+            and target.image.tag
+            and self._digest_at(target) not in ("", self.digest)
+        ]
+        left = {
+            target
+            for target, lost in zip(others, in_parallel(self._would_lose, others), strict=True)
+            if lost
+        }
+        self._job = replace(
+            self._job, targets=tuple(target for target in self._job.targets if target not in left)
+        )
 
     def _would_lose(self, target: Reference) -> bool:
         """Whether the target's manifest has layers (each a signature) that the source's has not; told, unless the source's has nothing more."""
         ours = self._copying.source.get_manifest(self._job.repository, self.digest)
-        theirs = self._copying.targets[target.registry].find_manifest(target.image.name, target.target)
-        mine, there = ({blob.digest for blob in manifest.blobs[1:]} if manifest else set() for manifest in (ours, theirs))
+        theirs = self._copying.targets[target.registry].find_manifest(
+            target.image.name, target.target
+        )
+        mine, there = (
+            {blob.digest for blob in manifest.blobs[1:]} if manifest else set()
+            for manifest in (ours, theirs)
+        )
         if there <= mine:
             return False
         if not mine <= there:
             what = f"{target} holds other content than {self._job.name}, and stays as it is"
             if self._job.refers == DEMANDED:
-                raise RegistryError(what, where=str(target.registry), hint="copy it by hand, or leave it with copyReferrers: false")
+                raise RegistryError(
+                    what,
+                    where=str(target.registry),
+                    hint="copy it by hand, or leave it with copyReferrers: false",
+                )
             self._copying.warn(what)
         return True
 
     def _prepare(self) -> None:
         """Read what the pending targets need."""
-        believed = [target for target in self._pending if target.target != self.digest and place_of(target) not in self._copying.doubted]
+        believed = [
+            target
+            for target in self._pending
+            if target.target != self.digest and place_of(target) not in self._copying.doubted
+        ]
         places = {place for target in believed if not self._mounts(place := place_of(target))}
-        self._held = {place: manifest for place, manifest in zip(places, in_parallel(self._holding, tuple(places)), strict=True) if manifest is not None}
+        self._held = {
+            place: manifest
+            for place, manifest in zip(
+                places, in_parallel(self._holding, tuple(places)), strict=True
+            )
+            if manifest is not None
+        }
         if any(place_of(target) not in self._held for target in self._pending):
             self._read()
 
@@ -153,15 +234,26 @@ class Look:
             self._referred = True
             for about, fault in self._lists.amiss.items():
                 how = "goes along in part" if about else "stays behind, except what a tag names"
-                self._copying.warn(f"what refers to {self._job.name} (signatures, attestations, SBOMs) {how}: {fault.message}")
-        except RegistryUnreachable as fault:  # a staging registry that is gone is a fault where something of it is needed, and that will tell
+                self._copying.warn(
+                    f"what refers to {self._job.name} (signatures, attestations, SBOMs) {how}:"
+                    f" {fault.message}"
+                )
+        # a staging registry that is gone is a fault where something of it is needed, and that will
+        # tell
+        except RegistryUnreachable as fault:
             if self._pending and self._job.referrers == DEMANDED:
                 raise
-            self._copying.warn(f"what refers to {self._job.name} (signatures, attestations, SBOMs) was not looked for: {fault.message}")
+            self._copying.warn(
+                f"what refers to {self._job.name} (signatures, attestations, SBOMs) was not looked"
+                f" for: {fault.message}"
+            )
         except AMISS as fault:
             if self._job.referrers == DEMANDED or spoils(fault, self._copying.source):
                 raise
-            self._copying.warn(f"what refers to {self._job.name} (signatures, attestations, SBOMs) stays behind: {fault.message}")
+            self._copying.warn(
+                f"what refers to {self._job.name} (signatures, attestations, SBOMs) stays behind:"
+                f" {fault.message}"
+            )
 
     def _lists_of(self, source: Lister) -> Lists:
         return Lists(source, self._job.repository, wanted=self._job.referrers)
@@ -182,7 +274,11 @@ class Look:
 
     def _subjects(self) -> tuple[str, ...]:
         """The digests of the image and of its platforms; attestations inside an index are signed with that."""
-        known = [head.media_type for head in self._heads.values() if head is not None and head.digest == self.digest]
+        known = [
+            head.media_type
+            for head in self._heads.values()
+            if head is not None and head.digest == self.digest
+        ]
         if self._tree is None and known and known[0] in IMAGES:
             return (self.digest,)
         root = self._root or next(iter(self._held.values()), None)
@@ -193,18 +289,31 @@ class Look:
             self._read()
             assert self._tree is not None
             return tuple(manifest.digest for manifest, _ in self._tree.manifests)
-        return (root.digest, *(child.digest for child in root.children if child.platform is None or child.platform.os != "unknown"))
+        return (
+            root.digest,
+            *(
+                child.digest
+                for child in root.children
+                if child.platform is None or child.platform.os != "unknown"
+            ),
+        )
 
     @property
     def settled(self) -> frozenset[Place]:
         """The places that have what the job brings by its digest alone, as what refers to another is stored."""
-        return frozenset(place_of(target) for target in self._job.targets if target not in self._pending and not target.image.tag)
+        return frozenset(
+            place_of(target)
+            for target in self._job.targets
+            if target not in self._pending and not target.image.tag
+        )
 
     def renew(self, place: Place, subjects: Sequence[str]) -> None:
         """Bring it to a place once more, if it refers to one of these: then it is listed there for that."""
         self._read()
         if self._root and self._root.subject in subjects:
-            self._pending += tuple(target for target in self._job.targets if place_of(target) == place)
+            self._pending += tuple(
+                target for target in self._job.targets if place_of(target) == place
+            )
 
     def doubt(self) -> None:
         """Believe no target any more to have what it does not say that it has."""
@@ -217,21 +326,41 @@ class Look:
         targets: dict[Place, list[str]] = {}
         for target in self._pending:
             targets.setdefault(place_of(target), []).append(target.target)
-        return tuple(self._plan(place, tuple(dict.fromkeys(wanted)), holdings) for place, wanted in targets.items())
+        return tuple(
+            self._plan(place, tuple(dict.fromkeys(wanted)), holdings)
+            for place, wanted in targets.items()
+        )
 
     def report(self, plans: Sequence[Plan], moved: Mapping[CopyBlob, Moved]) -> CopyReport:
         """What the plans came to; `moved` is empty where they were not performed."""
-        blobs = [_reported(blob.place, blob.digest, blob.size, moved.get(blob) or _way(MOUNTED if blob.mount_from else COPIED))
-                 for plan in plans for blob in plan.blobs]
+        blobs = [
+            _reported(
+                blob.place,
+                blob.digest,
+                blob.size,
+                moved.get(blob) or _way(MOUNTED if blob.mount_from else COPIED),
+            )
+            for plan in plans
+            for blob in plan.blobs
+        ]
         places = [place_of(target) for target in self._pending]
         root = self._root or next(iter(self._held.values()), None)
-        skipped = [_reported(place, blob.digest, blob.size, _way(SKIPPED)) for place, plan in zip(dict.fromkeys(places), plans, strict=True)
-                   for blob in plan.skipped]
+        skipped = [
+            _reported(place, blob.digest, blob.size, _way(SKIPPED))
+            for place, plan in zip(dict.fromkeys(places), plans, strict=True)
+            for blob in plan.skipped
+        ]
         return CopyReport(
-            job=self._job, digest=self.digest, whole=self._known if self._known != self.digest else "",
+            job=self._job,
+            digest=self.digest,
+            whole=self._known if self._known != self.digest else "",
             platforms=tuple(str(platform) for platform in (root.platforms if root else ())),
-            blobs=(*blobs, *skipped), tags_set=tuple(f"{put.place.repository}:{put.target}" for plan in plans for put in plan.tags),
-            source_asked=self.asked or self._referred, plan=tuple(entry for plan in plans for entry in as_data(plan)),
+            blobs=(*blobs, *skipped),
+            tags_set=tuple(
+                f"{put.place.repository}:{put.target}" for plan in plans for put in plan.tags
+            ),
+            source_asked=self.asked or self._referred,
+            plan=tuple(entry for plan in plans for entry in as_data(plan)),
         )
 
     @property
@@ -247,23 +376,42 @@ class Look:
     @property
     def digest(self) -> str:
         """The digest that the targets are to have; empty where only the source knows."""
-        return self._root.digest if self._root is not None else self._job.chosen or ("" if self._job.platforms else self._known)
+        return (
+            self._root.digest
+            if self._root is not None
+            else self._job.chosen or ("" if self._job.platforms else self._known)
+        )
 
     def _plan(self, place: Place, targets: tuple[str, ...], holdings: Holdings) -> Plan:
         if place in self._held:
             plan = Plan(tags=plan_tags(self._held[place], place, targets, believed=True))
         else:
             assert self._tree is not None
-            plan = plan_copy(self._tree, Route(source=self._job.repository, place=place, targets=targets, mounts=self._mounts(place)), holdings)
+            plan = plan_copy(
+                self._tree,
+                Route(
+                    source=self._job.repository,
+                    place=place,
+                    targets=targets,
+                    mounts=self._mounts(place),
+                ),
+                holdings,
+            )
         return replace(plan, refers=bool(self._job.refers), optional=self.optional)
 
     def _mounts(self, place: Place) -> bool:
         """Whether blobs can come from another repository of the place's own registry: then one question to each is all that is needed."""
         source = self._copying.source
-        return isinstance(source, RegistryClient) and source.registry == place.registry and self._job.repository != place.repository
+        return (
+            isinstance(source, RegistryClient)
+            and source.registry == place.registry
+            and self._job.repository != place.repository
+        )
 
     def _at_target(self, target: Reference) -> None:
-        self._heads[target] = self._copying.targets[target.registry].head_manifest(target.image.name, target.target)
+        self._heads[target] = self._copying.targets[target.registry].head_manifest(
+            target.image.name, target.target
+        )
 
     def _digest_at(self, target: Reference) -> str:
         """The digest that a target has now."""
@@ -300,9 +448,18 @@ class Look:
         if self._root is None:
             root = client.find_manifest(place.repository, self.digest)
         else:
-            root = self._root if client.head_manifest(place.repository, self.digest) is not None else None
+            root = (
+                self._root
+                if client.head_manifest(place.repository, self.digest) is not None
+                else None
+            )
         children = root.children if root is not None else ()
-        if not all(in_parallel(lambda child: client.head_manifest(place.repository, child.digest) is not None, children)):
+        if not all(
+            in_parallel(
+                lambda child: client.head_manifest(place.repository, child.digest) is not None,
+                children,
+            )
+        ):
             return None
         return root
 
@@ -312,7 +469,9 @@ class Look:
             if not self.asked:
                 self._at_source()
             assert self._root is not None
-            self._tree = read_tree(_Manifests(self._copying.source), self._job.repository, self._root)
+            self._tree = read_tree(
+                _Manifests(self._copying.source), self._job.repository, self._root
+            )
 
     def _check_platforms(self, root: Manifest) -> None:
         """Raises ConfigError where an image is not for the wanted platforms, as far as its configuration says what it is for."""
@@ -322,7 +481,12 @@ class Look:
 
     def _config(self, root: Manifest) -> bytes:
         config = root.blobs[0]
-        blob = CopyBlob(source=self._job.repository, place=Place(registry=self._job.targets[0].registry, repository=""), digest=config.digest, size=config.size)
+        blob = CopyBlob(
+            source=self._job.repository,
+            place=Place(registry=self._job.targets[0].registry, repository=""),
+            digest=config.digest,
+            size=config.size,
+        )
         return read_small(blob, self._copying.source, clock=self._copying.transport.clock)
 
 
@@ -341,7 +505,10 @@ def _check_digest(target: Reference, digest: str) -> None:
     """Raises ConfigError for a target that names a digest other than the one that the image has, before anything moves; of another algorithm it may."""
     named = target.image.digest
     if named != digest and named.partition(":")[0] == digest.partition(":")[0]:
-        raise ConfigError(f"the image has the digest {digest}, not that of {target}", hint="name the target by a tag, or by the image's own digest")
+        raise ConfigError(
+            f"the image has the digest {digest}, not that of {target}",
+            hint="name the target by a tag, or by the image's own digest",
+        )
 
 
 def place_of(target: Reference) -> Place:
@@ -354,4 +521,6 @@ def _way(how: str) -> Moved:
 
 
 def _reported(place: Place, digest: str, size: int, way: Moved) -> BlobReport:
-    return BlobReport(registry=place.registry.host, repository=place.repository, digest=digest, size=size, way=way)
+    return BlobReport(
+        registry=place.registry.host, repository=place.repository, digest=digest, size=size, way=way
+    )

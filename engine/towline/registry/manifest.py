@@ -1,4 +1,8 @@
-"""Pure. Manifests and indexes: checked on arrival, byte for byte as they came (OCI image-spec 1.1; Docker image manifest v2, schema 2)."""
+"""Pure.
+
+Manifests and indexes: checked on arrival, byte for byte as they came (OCI image-spec 1.1; Docker
+image manifest v2, schema 2).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,10 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_IMAGE = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_IMAGE = "application/vnd.docker.distribution.manifest.v2+json"
-SCHEMA_1 = ("application/vnd.docker.distribution.manifest.v1+json", "application/vnd.docker.distribution.manifest.v1+prettyjws")
+SCHEMA_1 = (
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+)
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 IMAGES = frozenset({OCI_IMAGE, DOCKER_IMAGE})
 ACCEPT = ", ".join((OCI_INDEX, OCI_IMAGE, DOCKER_LIST, DOCKER_IMAGE, *SCHEMA_1))
@@ -55,7 +62,11 @@ class Manifest:
     @property
     def platforms(self) -> tuple[Platform, ...]:
         """The platforms that an index offers; attestations (`unknown/unknown`) are none."""
-        return tuple(child.platform for child in self.children if child.platform is not None and child.platform.os != "unknown")
+        return tuple(
+            child.platform
+            for child in self.children
+            if child.platform is not None and child.platform.os != "unknown"
+        )
 
 
 def digest_of(body: bytes, like: str = "sha256:") -> str:
@@ -64,35 +75,63 @@ def digest_of(body: bytes, like: str = "sha256:") -> str:
     return f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}"
 
 
-def parse_manifest(body: bytes, content_type: str, *, pinned: str = "", where: str = "") -> Manifest:
+def parse_manifest(
+    body: bytes, content_type: str, *, pinned: str = "", where: str = ""
+) -> Manifest:
     """What came for a manifest, checked; raises DigestMismatch (it is not the `pinned` one) and RegistryError."""
     digest = digest_of(body, pinned or "sha256:")
     if pinned and digest != pinned:
-        raise DigestMismatch(f"the manifest {pinned} arrived as {digest}", where=where, hint="the registry or a proxy before it serves wrong content")
+        raise DigestMismatch(
+            f"the manifest {pinned} arrived as {digest}",
+            where=where,
+            hint="the registry or a proxy before it serves wrong content",
+        )
     data = _decoded(body, content_type, where)
     media_type = _media_type(data, content_type.partition(";")[0].strip().lower(), where)
     subject = _descriptor(data["subject"], where).digest if data.get("subject") is not None else ""
     if media_type in INDEXES:
-        return Manifest(body=body, media_type=media_type, digest=digest, children=_descriptors(data, "manifests", where), subject=subject)
+        return Manifest(
+            body=body,
+            media_type=media_type,
+            digest=digest,
+            children=_descriptors(data, "manifests", where),
+            subject=subject,
+        )
     config = _descriptor(data.get("config"), where)
-    layers = tuple(layer for layer in _descriptors(data, "layers", where) if not any(part in layer.media_type for part in _FOREIGN))
-    return Manifest(body=body, media_type=media_type, digest=digest, blobs=(config, *layers), subject=subject)
+    layers = tuple(
+        layer
+        for layer in _descriptors(data, "layers", where)
+        if not any(part in layer.media_type for part in _FOREIGN)
+    )
+    return Manifest(
+        body=body, media_type=media_type, digest=digest, blobs=(config, *layers), subject=subject
+    )
 
 
 def select(index: Manifest, platform: Platform) -> Descriptor:
-    """The child of an index for `platform`; one without a variant takes the first of its architecture. Raises ConfigError listing what there is."""
+    """The child of an index for `platform`; one without a variant takes the first of its architecture.
+
+    Raises ConfigError listing what there is.
+    """
     return index.children[_position(index, platform)]
 
 
 def choose(index: Manifest, platforms: Sequence[Platform]) -> Manifest:
-    """An index of those children of `index` alone, in the order of `platforms`, with their attestations; everything else in it stays. Raises ConfigError.
+    """An index of those children of `index` alone, in the order of `platforms`, with their attestations; everything else in it stays.
 
-    Attestations are BuildKit's, found by annotations of their entries (moby/buildkit, docs/attestations/attestation-storage.md).
+    Raises ConfigError.
+
+    Attestations are BuildKit's, found by annotations of their entries (moby/buildkit,
+    docs/attestations/attestation-storage.md).
     """
     entries = json.loads(index.body)["manifests"] or []
     chosen = list(dict.fromkeys(_position(index, platform) for platform in platforms))
     digests = {entries[position]["digest"] for position in chosen}
-    return part(index, chosen + [position for position, entry in enumerate(entries) if _attested(entry) in digests])
+    return part(
+        index,
+        chosen
+        + [position for position, entry in enumerate(entries) if _attested(entry) in digests],
+    )
 
 
 def part(index: Manifest, positions: Sequence[int]) -> Manifest:
@@ -102,7 +141,9 @@ def part(index: Manifest, positions: Sequence[int]) -> Manifest:
     kept = [entries[position] for position in positions]
     if kept == entries:
         return index
-    body = json.dumps({**data, "manifests": kept}, separators=(",", ":"), ensure_ascii=False).encode()
+    body = json.dumps(
+        {**data, "manifests": kept}, separators=(",", ":"), ensure_ascii=False
+    ).encode()
     return parse_manifest(body, index.media_type)
 
 
@@ -110,12 +151,20 @@ def _attested(entry: Mapping[str, object]) -> str:
     """The digest of the image that an entry of an index is the attestation of; empty where it is none."""
     annotations = entry.get("annotations")
     fields = annotations if isinstance(annotations, dict) else {}
-    return str(fields.get("vnd.docker.reference.digest", "")) if fields.get("vnd.docker.reference.type") == "attestation-manifest" else ""
+    return (
+        str(fields.get("vnd.docker.reference.digest", ""))
+        if fields.get("vnd.docker.reference.type") == "attestation-manifest"
+        else ""
+    )
 
 
 def _position(index: Manifest, platform: Platform) -> int:
     wanted = _normal(platform)
-    offered = [(position, _normal(child.platform)) for position, child in enumerate(index.children) if child.platform is not None]
+    offered = [
+        (position, _normal(child.platform))
+        for position, child in enumerate(index.children)
+        if child.platform is not None
+    ]
     for position, found in offered:
         if found == wanted:
             return position
@@ -123,7 +172,10 @@ def _position(index: Manifest, platform: Platform) -> int:
         if _fits(found, wanted):
             return position
     names = ", ".join(sorted({str(found) for found in index.platforms}))
-    raise ConfigError(f"the image is not there for the platform {platform}", hint=f"it is there for: {names or 'none that it names'}")
+    raise ConfigError(
+        f"the image is not there for the platform {platform}",
+        hint=f"it is there for: {names or 'none that it names'}",
+    )
 
 
 def check_platform(config: bytes, platform: Platform) -> None:
@@ -134,14 +186,20 @@ def check_platform(config: bytes, platform: Platform) -> None:
         found = None
     if found is None:
         return
-    if not _fits(_normal(found), _normal(platform if found.os_version else replace(platform, os_version=""))):
-        raise ConfigError(f"the image is for the platform {found}, not for {platform}", hint="build it for that platform, or ask for the one it is for")
+    if not _fits(
+        _normal(found), _normal(platform if found.os_version else replace(platform, os_version=""))
+    ):
+        raise ConfigError(
+            f"the image is for the platform {found}, not for {platform}",
+            hint="build it for that platform, or ask for the one it is for",
+        )
 
 
 def _fits(found: Platform, wanted: Platform) -> bool:
     """Whether an image for `found` runs where `wanted` is asked for: what that leaves open may be anything, and of an os version the end."""
     return (
-        (found.os, found.architecture) == (wanted.os, wanted.architecture) and wanted.variant in ("", found.variant)
+        (found.os, found.architecture) == (wanted.os, wanted.architecture)
+        and wanted.variant in ("", found.variant)
         and f"{found.os_version}.".startswith(f"{wanted.os_version}." if wanted.os_version else "")
     )
 
@@ -159,8 +217,15 @@ def _decoded(body: bytes, content_type: str, where: str) -> Mapping[str, object]
         data = None
     if not isinstance(data, dict):
         page = "html" in content_type.lower()
-        raise RegistryError(f"what came for a manifest is {'a web page' if page else 'not a JSON object'}", where=where,
-                            hint="check the registry's URL: what answers there may be a login page or a proxy" if page else "")
+        raise RegistryError(
+            f"what came for a manifest is {'a web page' if page else 'not a JSON object'}",
+            where=where,
+            hint=(
+                "check the registry's URL: what answers there may be a login page or a proxy"
+                if page
+                else ""
+            ),
+        )
     return data
 
 
@@ -170,14 +235,27 @@ def _media_type(data: Mapping[str, object], content_type: str, where: str) -> st
     known = INDEXES | IMAGES | set(SCHEMA_1)
     media_type = content_type if content_type in known or not isinstance(said, str) else said
     if media_type in SCHEMA_1 or data.get("schemaVersion") == 1:
-        raise RegistryError("the image has a manifest of schema 1, which has been given up", where=where, hint="build or push the image with a current tool")
+        raise RegistryError(
+            "the image has a manifest of schema 1, which has been given up",
+            where=where,
+            hint="build or push the image with a current tool",
+        )
     if media_type not in known:
-        raise RegistryError(f"a manifest of the type {words(media_type, 100)!r} is not known", where=where)
+        raise RegistryError(
+            f"a manifest of the type {words(media_type, 100)!r} is not known", where=where
+        )
     if isinstance(said, str) and said != media_type:
-        raise RegistryError(f"a manifest that says it is {words(said, 100)!r} came as {words(content_type, 100)!r}", where=where)
-    ours, others = ("manifests", ("layers", "config")) if media_type in INDEXES else ("layers", ("manifests",))
+        raise RegistryError(
+            f"a manifest that says it is {words(said, 100)!r} came as {words(content_type, 100)!r}",
+            where=where,
+        )
+    ours, others = (
+        ("manifests", ("layers", "config")) if media_type in INDEXES else ("layers", ("manifests",))
+    )
     if ours not in data or any(data.get(other) is not None for other in others):
-        raise RegistryError(f"a manifest of the type {media_type!r} does not have that type's content", where=where)
+        raise RegistryError(
+            f"a manifest of the type {media_type!r} does not have that type's content", where=where
+        )
     return media_type
 
 
@@ -193,18 +271,40 @@ def _descriptors(data: Mapping[str, object], key: str, where: str) -> tuple[Desc
 def _descriptor(entry: object, where: str) -> Descriptor:
     fields = entry if isinstance(entry, dict) else {}
     digest, size, media_type = fields.get("digest"), fields.get("size"), fields.get("mediaType", "")
-    if not isinstance(digest, str) or not isinstance(size, int) or isinstance(size, bool) or size < 0 or not isinstance(media_type, str):
+    if (
+        not isinstance(digest, str)
+        or not isinstance(size, int)
+        or isinstance(size, bool)
+        or size < 0
+        or not isinstance(media_type, str)
+    ):
         raise RegistryError("a manifest has an entry without digest and size", where=where)
     try:
-        return Descriptor(digest=parse_digest(digest), size=size, media_type=media_type, platform=_platform(fields.get("platform")))
+        return Descriptor(
+            digest=parse_digest(digest),
+            size=size,
+            media_type=media_type,
+            platform=_platform(fields.get("platform")),
+        )
     except ConfigError as fault:
-        raise RegistryError(f"a manifest has an entry that is not known by a digest: {words(fault.message, 200)}", where=where) from fault
+        raise RegistryError(
+            f"a manifest has an entry that is not known by a digest: {words(fault.message, 200)}",
+            where=where,
+        ) from fault
 
 
 def _platform(entry: object) -> Platform | None:
     fields = entry if isinstance(entry, dict) else {}
     system, architecture = fields.get("os"), fields.get("architecture")
-    variant, version = (text if isinstance(text := fields.get(name), str) else "" for name in ("variant", "os.version"))
-    if not isinstance(system, str) or not isinstance(architecture, str) or not system or not architecture:
+    variant, version = (
+        text if isinstance(text := fields.get(name), str) else ""
+        for name in ("variant", "os.version")
+    )
+    if (
+        not isinstance(system, str)
+        or not isinstance(architecture, str)
+        or not system
+        or not architecture
+    ):
         return None
     return Platform(os=system, architecture=architecture, variant=variant, os_version=version)

@@ -9,7 +9,9 @@ from threading import Condition, Event, Lock, Thread, local
 from typing import Any, TypeVar
 
 JOBS = 8  # how much goes on at once at one host, however deep one pool is in another
-GRACE = 0.5  # a registry's answer that is under way may name an upload that has to be given up; an interrupted run ends within two seconds
+# a registry's answer that is under way may name an upload that has to be given up; an interrupted
+# run ends within two seconds
+GRACE = 0.5
 _TICK = 0.2  # seconds
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -83,7 +85,8 @@ _own = local()  # `crew`: the one that a thread belongs to
 class _Crew:
     """At most `most` threads, begun as they are needed; they end when nothing is left to do, and none of them holds up the end of the process.
 
-    What one of them has done in parallel is done by the same threads, itself among them: the bound holds however deep that goes.
+    What one of them has done in parallel is done by the same threads, itself among them: the bound
+    holds however deep that goes.
     """
 
     def __init__(self, most: int) -> None:
@@ -122,7 +125,8 @@ class _Crew:
 
     def _do(self, call: _Call) -> None:
         call.run()
-        if call.exception():  # who waits for it may be slow to wake, and the rest would begin meanwhile
+        # who waits for it may be slow to wake, and the rest would begin meanwhile
+        if call.exception():
             self.drop(call.together)
 
     def _next(self) -> _Call | None:
@@ -141,12 +145,19 @@ class _Crew:
 
 
 def in_parallel(
-    work: Callable[[_Item], _Result], items: Sequence[_Item], *, stop: Event | None = None, tick: Callable[[], None] | None = None, jobs: int = JOBS
+    work: Callable[[_Item], _Result],
+    items: Sequence[_Item],
+    *,
+    stop: Event | None = None,
+    tick: Callable[[], None] | None = None,
+    jobs: int = JOBS,
 ) -> list[_Result]:
     """`work` for each item, at most `jobs` at a time, or as many as the pool has that it is called in; raises what one of them raised first.
 
-    After a fault or an interruption `stop` is set, nothing more begins, and what goes on is left behind: where the work sees `stop` it has GRACE seconds
-    to, and the caller ends what it waits for by closing the transport. `tick` is called now and then; what it raises comes through.
+    After a fault or an interruption `stop` is set, nothing more begins, and what goes on is left
+    behind: where the work sees `stop` it has GRACE seconds to, and the caller ends what it waits
+    for by closing the transport. `tick` is called now and then; what it raises comes through.
+
     """
     crew: _Crew | None = getattr(_own, "crew", None)
     calls: list[_Call] = []
@@ -156,7 +167,9 @@ def in_parallel(
     try:
         if here:
             crew.help(calls)
-        while wait(calls, timeout=_TICK if tick else None, return_when=FIRST_EXCEPTION).not_done and not _fault(calls):
+        while wait(
+            calls, timeout=_TICK if tick else None, return_when=FIRST_EXCEPTION
+        ).not_done and not _fault(calls):
             if tick:
                 tick()
     except BaseException:
@@ -184,5 +197,9 @@ def _give_up(crew: _Crew, calls: Sequence[_Call], stop: Event | None) -> None:
 
 def _fault(calls: Sequence[_Call]) -> BaseException | None:
     """What has failed, rather than what that has stopped."""
-    faults = [fault for call in calls if call.done() and not call.cancelled() and (fault := call.exception())]
+    faults = [
+        fault
+        for call in calls
+        if call.done() and not call.cancelled() and (fault := call.exception())
+    ]
     return min(faults, key=lambda fault: isinstance(fault, Stopped), default=None)

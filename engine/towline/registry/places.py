@@ -1,4 +1,8 @@
-"""Pure. Places of images as skopeo's users write them: `docker://host/name:tag`, `oci:FOLDER:tag`, `docker-archive:FILE:name:tag` and the like."""
+"""Pure.
+
+Places of images as skopeo's users write them: `docker://host/name:tag`, `oci:FOLDER:tag`,
+`docker-archive:FILE:name:tag` and the like.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,15 @@ from dataclasses import dataclass, replace
 from towline.errors import ConfigError
 from towline.image import Image, Reference, parse_image, parse_reference, parse_registry
 
-_REF_NAME = re.compile(r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*")  # OCI image-spec, annotations
+# OCI image-spec, annotations
+_REF_NAME = re.compile(
+    r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*"
+)
 _IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
-_KINDS = "docker://host/name:tag, oci:FOLDER[:tag], oci-archive:FILE[:tag], docker-archive:FILE[:name:tag] or docker-daemon:name:tag"
+_KINDS = (
+    "docker://host/name:tag, oci:FOLDER[:tag], oci-archive:FILE[:tag],"
+    " docker-archive:FILE[:name:tag] or docker-daemon:name:tag"
+)
 _OTHERS = ("atomic", "containers-storage", "dir", "docker-tar", "ostree", "sif", "tarball")
 _HUB = ("docker.io/", "index.docker.io/", "registry-1.docker.io/")
 
@@ -100,7 +110,9 @@ def parse_place(text: str) -> Place:
     if colon and kind in _PARSERS:
         return _PARSERS[kind](rest)
     if colon and (kind in _OTHERS or kind == "docker"):
-        raise ConfigError(f"{text!r} is no place that images are copied from or to", hint=f"expected {_KINDS}")
+        raise ConfigError(
+            f"{text!r} is no place that images are copied from or to", hint=f"expected {_KINDS}"
+        )
     if "/" not in text or text.startswith(("/", ".")):
         raise ConfigError(f"{text!r} names no place", hint=f"expected {_KINDS}")
     return RegistryPlace(reference=_registry_reference(text))
@@ -112,7 +124,13 @@ def parse_local_place(text: str) -> LocalPlace:
     if colon and kind in _PARSERS:
         return _PARSERS[kind](rest)
     if "://" in text or (colon and kind in _OTHERS):
-        raise ConfigError(f"{text!r} is no local image", hint=f"expected a path, or {_KINDS.partition(', ')[2]}; a registry's image is what sourceImages names")
+        raise ConfigError(
+            f"{text!r} is no local image",
+            hint=(
+                f"expected a path, or {_KINDS.partition(', ')[2]}; a registry's image is what"
+                " sourceImages names"
+            ),
+        )
     return LocalPath(path=_checked_path(text))
 
 
@@ -120,7 +138,9 @@ def local_name(text: str) -> str:
     """`[host/]name[:tag]` in the one form that all its spellings have: `app`, `app:latest` and `docker.io/library/app` are one; raises ConfigError."""
     image, host = _local_image(text)
     name = image.name if host else image.name.removeprefix("library/")
-    plain = Image(name=name, tag=image.tag or ("" if image.digest else "latest"), digest=image.digest)
+    plain = Image(
+        name=name, tag=image.tag or ("" if image.digest else "latest"), digest=image.digest
+    )
     return f"{host}{plain}"
 
 
@@ -140,11 +160,18 @@ def _registry_reference(text: str) -> Reference:
     try:
         reference = parse_reference(text)
         home = reference.registry.loopback
-        return replace(reference, registry=replace(reference.registry, scheme="http")) if home else reference
+        return (
+            replace(reference, registry=replace(reference.registry, scheme="http"))
+            if home
+            else reference
+        )
     except ConfigError as fault:
         if "names no registry" not in fault.message:
             raise
-        raise ConfigError(f"{text!r} names no registry", hint="expected host/name:tag; an image of Docker Hub is docker.io/library/name:tag") from fault
+        raise ConfigError(
+            f"{text!r} names no registry",
+            hint="expected host/name:tag; an image of Docker Hub is docker.io/library/name:tag",
+        ) from fault
 
 
 def _reference_by_url(text: str) -> Reference:
@@ -170,7 +197,10 @@ def _checked_path(path: str) -> str:
 def _tagged(rest: str) -> tuple[str, str]:
     path, tag = _split(rest)
     if (tag or rest.endswith(":")) and not _REF_NAME.fullmatch(tag):
-        raise ConfigError(f"{tag!r} is no tag of an OCI layout", hint="expected oci:FOLDER:tag; a path with a colon in it cannot be written so")
+        raise ConfigError(
+            f"{tag!r} is no tag of an OCI layout",
+            hint="expected oci:FOLDER:tag; a path with a colon in it cannot be written so",
+        )
     return path, tag
 
 
@@ -187,7 +217,11 @@ def _oci_archive(rest: str) -> OciArchive:
 def _docker_archive(rest: str) -> DockerArchive:
     path, name = _split(rest)
     if "@" in name:
-        raise ConfigError(f"{name!r} chooses by a digest, and archives of docker save know their images by name and tag", hint="expected name:tag")
+        raise ConfigError(
+            f"{name!r} chooses by a digest, and archives of docker save know their images by name"
+            " and tag",
+            hint="expected name:tag",
+        )
     return DockerArchive(path=path, target=local_name(name) if name or rest.endswith(":") else "")
 
 
@@ -200,5 +234,8 @@ def _written(kind: str, path: str, target: str) -> str:
 
 
 _PARSERS: Mapping[str, Callable[[str], LocalPlace]] = {
-    "oci": _oci_folder, "oci-archive": _oci_archive, "docker-archive": _docker_archive, "docker-daemon": _daemon_image,
+    "oci": _oci_folder,
+    "oci-archive": _oci_archive,
+    "docker-archive": _docker_archive,
+    "docker-daemon": _daemon_image,
 }

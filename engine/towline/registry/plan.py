@@ -1,4 +1,8 @@
-"""Pure. What a copy will do, as data: blobs largest first, then manifests with children before parents, then the tags."""
+"""Pure.
+
+What a copy will do, as data: blobs largest first, then manifests with children before parents, then
+the tags.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +65,8 @@ class Tree:
 class Plan:
     """What is to be done at one place, in this order, and the blobs that are there already, as far as that is known.
 
-    `refers`: it brings what refers to an image, so it goes before the image's tags; `optional`: where it is refused, the image goes without it.
+    `refers`: it brings what refers to an image, so it goes before the image's tags; `optional`:
+    where it is refused, the image goes without it.
     """
 
     blobs: tuple[CopyBlob, ...] = ()
@@ -100,48 +105,96 @@ def read_tree(manifests: Manifests, repository: str, root: Manifest) -> Tree:
     """All that hangs on `root`, asked for level by level; raises RegistryError for an index that goes too deep or too wide."""
     found, level = {root.digest: root}, [root]
     for _ in range(DEPTH + 1):
-        wanted = list(dict.fromkeys(child.digest for parent in level for child in parent.children if child.digest not in found))
+        wanted = list(
+            dict.fromkeys(
+                child.digest
+                for parent in level
+                for child in parent.children
+                if child.digest not in found
+            )
+        )
         if not wanted:
             ordered = _ordered(root, found)
-            return Tree(root=root, manifests=tuple(ordered.values()), blobs=_blobs(manifest for manifest, _ in ordered.values()))
+            return Tree(
+                root=root,
+                manifests=tuple(ordered.values()),
+                blobs=_blobs(manifest for manifest, _ in ordered.values()),
+            )
         if len(found) + len(wanted) > MANIFESTS:
             break
         level = []
         for first in range(0, len(wanted), _AT_ONCE):
             level += manifests.find_manifests(repository, wanted[first : first + _AT_ONCE])
             if sum(len(manifest.body) for manifest in (*found.values(), *level)) > BYTES:
-                raise RegistryError(f"the manifests of the index have more than {BYTES} bytes together", where=repository)
+                raise RegistryError(
+                    f"the manifests of the index have more than {BYTES} bytes together",
+                    where=repository,
+                )
         found.update({manifest.digest: manifest for manifest in level})
-    raise RegistryError(f"the index has more than {DEPTH} levels or {MANIFESTS} manifests", where=repository)
+    raise RegistryError(
+        f"the index has more than {DEPTH} levels or {MANIFESTS} manifests", where=repository
+    )
 
 
 def plan_copy(tree: Tree, route: Route, holdings: Holdings) -> Plan:
     """The plan that brings `tree` to its place; the root is stored by its targets alone."""
     missing = holdings.missing(route.place, tree.blobs)
-    needed = sorted((blob for blob in tree.blobs if blob.digest in missing), key=lambda blob: -blob.size)
+    needed = sorted(
+        (blob for blob in tree.blobs if blob.digest in missing), key=lambda blob: -blob.size
+    )
     mount_from = route.source if route.mounts else ""
     return Plan(
-        blobs=tuple(CopyBlob(source=route.source, place=route.place, digest=blob.digest, size=blob.size, mount_from=mount_from) for blob in needed),
+        blobs=tuple(
+            CopyBlob(
+                source=route.source,
+                place=route.place,
+                digest=blob.digest,
+                size=blob.size,
+                mount_from=mount_from,
+            )
+            for blob in needed
+        ),
         manifests=tuple(
             PutManifest(place=route.place, target=manifest.digest, manifest=manifest, level=level)
-            for manifest, level in tree.manifests if manifest.digest != tree.root.digest
+            for manifest, level in tree.manifests
+            if manifest.digest != tree.root.digest
         ),
         tags=plan_tags(tree.root, route.place, route.targets),
         skipped=tuple(blob for blob in tree.blobs if blob.digest not in missing),
     )
 
 
-def plan_tags(root: Manifest, place: Place, targets: Sequence[str], *, believed: bool = False) -> tuple[PutManifest, ...]:
+def plan_tags(
+    root: Manifest, place: Place, targets: Sequence[str], *, believed: bool = False
+) -> tuple[PutManifest, ...]:
     """One PUT for each tag."""
-    return tuple(PutManifest(place=place, target=target, manifest=root, believed=believed) for target in targets)
+    return tuple(
+        PutManifest(place=place, target=target, manifest=root, believed=believed)
+        for target in targets
+    )
 
 
 def as_data(plan: Plan) -> tuple[Mapping[str, object], ...]:
     """The plan for `--dry-run` and JSON."""
-    blobs = [{"do": "mount blob" if b.mount_from else "copy blob", **_named(b.place), "digest": b.digest, "bytes": b.size} for b in plan.blobs]
+    blobs = [
+        {
+            "do": "mount blob" if b.mount_from else "copy blob",
+            **_named(b.place),
+            "digest": b.digest,
+            "bytes": b.size,
+        }
+        for b in plan.blobs
+    ]
     puts = [
-        {"do": what, **_named(put.place), "target": put.target, "digest": put.manifest.digest, "bytes": len(put.manifest.body)}
-        for what, entries in (("put manifest", plan.manifests), ("put tag", plan.tags)) for put in entries
+        {
+            "do": what,
+            **_named(put.place),
+            "target": put.target,
+            "digest": put.manifest.digest,
+            "bytes": len(put.manifest.body),
+        }
+        for what, entries in (("put manifest", plan.manifests), ("put tag", plan.tags))
+        for put in entries
     ]
     return (*blobs, *puts)
 

@@ -49,7 +49,9 @@ class Progress:
         with self._guard:
             self._images, self._done = {}, {}
             for name, sizes in images.items():
-                self._images[name] = {digest: size for digest, size in sizes.items() if digest not in self._done}
+                self._images[name] = {
+                    digest: size for digest, size in sizes.items() if digest not in self._done
+                }
                 self._done.update(dict.fromkeys(sizes, int))
             self._shown = 0
             self._started = self._last = self._clock.now()
@@ -73,7 +75,10 @@ class Progress:
     def whole(self) -> State:
         """How far all of it has come."""
         with self._guard:
-            return self._state("", {digest: size for sizes in self._images.values() for digest, size in sizes.items()})
+            return self._state(
+                "",
+                {digest: size for sizes in self._images.values() for digest, size in sizes.items()},
+            )
 
     def images(self) -> tuple[State, ...]:
         """How far each image has come, but for those of which nothing has to move."""
@@ -84,20 +89,38 @@ class Progress:
     def tick(self) -> None:
         """Show it, where it is time to."""
         now, state = self._clock.now(), self.whole
-        if self._console is None or state.done == self._shown or now - self._last < (0 if self._console.terminal else _LINE_EVERY):
+        if (
+            self._console is None
+            or state.done == self._shown
+            or now - self._last < (0 if self._console.terminal else _LINE_EVERY)
+        ):
             return
         self._last, self._shown = now, state.done
         if self._console.terminal:
-            self._console.renew(*dispatch.part("progress_lines").lines(self.images(), width=self._console.width))
+            self._console.renew(
+                *dispatch.part("progress_lines").lines(self.images(), width=self._console.width)
+            )
             return
         rest = "" if state.rest is None else f", about {state.rest:.0f} s left"
-        self._console.say(f"  {state.done / _MIB:.1f} of {state.total / _MIB:.1f} MiB, {state.rate / _MIB:.1f} MiB/s{rest}")
+        self._console.say(
+            f"  {state.done / _MIB:.1f} of {state.total / _MIB:.1f} MiB, {state.rate / _MIB:.1f}"
+            f" MiB/s{rest}"
+        )
 
     def _state(self, name: str, sizes: Mapping[str, int]) -> State:
         moving = {digest: size for digest, size in sizes.items() if digest in self._done}
-        done, total = sum(min(self._done[digest](), size) for digest, size in moving.items()), sum(moving.values())
+        done, total = (
+            sum(min(self._done[digest](), size) for digest, size in moving.items()),
+            sum(moving.values()),
+        )
         rate = done / max(self._clock.now() - self._started, 0.001)
-        return State(name=name, done=done, total=total, rate=rate, rest=(total - done) / rate if rate else None)
+        return State(
+            name=name,
+            done=done,
+            total=total,
+            rate=rate,
+            rest=(total - done) / rate if rate else None,
+        )
 
     def __enter__(self) -> Self:
         return self

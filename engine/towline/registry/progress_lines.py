@@ -24,9 +24,16 @@ def _line(state: State, *, width: int) -> str:
     # The library's own text of a rate counts in thousands, and of bytes leaves out the unit.
     facts = f"{_bytes(state.done)}/{_bytes(state.total)} {_bytes(state.rate)}/s {rest} left"
     name = _short(state.name, max(8, min(width // 3, width - len(facts) - 14)))
-    return str(tqdm.format_meter(
-        state.done, state.total, elapsed, ncols=width - 1, prefix=name, bar_format=f"  {{desc}} {{percentage:3.0f}}%|{{bar}}| {facts}",
-    ))
+    return str(
+        tqdm.format_meter(
+            state.done,
+            state.total,
+            elapsed,
+            ncols=width - 1,
+            prefix=name,
+            bar_format=f"  {{desc}} {{percentage:3.0f}}%|{{bar}}| {facts}",
+        )
+    )
 
 
 def _bytes(number: float) -> str:

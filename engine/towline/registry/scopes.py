@@ -1,4 +1,8 @@
-"""Pure. Scopes of registry tokens, `repository:<name>:<action>,<action>` (distribution/docs/spec/auth/scope.md): what they grant, and one list of several."""
+"""Pure.
+
+Scopes of registry tokens, `repository:<name>:<action>,<action>`
+(distribution/docs/spec/auth/scope.md): what they grant, and one list of several.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,11 @@ Grants = frozenset[tuple[str, str]]
 
 def grants(scopes: Iterable[str]) -> Grants:
     """Every (resource, action) that the scopes name."""
-    return frozenset((scope.rpartition(":")[0], action) for scope in scopes for action in scope.rpartition(":")[2].split(","))
+    return frozenset(
+        (scope.rpartition(":")[0], action)
+        for scope in scopes
+        for action in scope.rpartition(":")[2].split(",")
+    )
 
 
 def repository_of(scope: str) -> str:

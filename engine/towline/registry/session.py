@@ -20,15 +20,19 @@ from towline.secret import Login
 from towline.transport import Transport
 
 REDIRECTS = 10
-_LARGE, _MARGIN = 64 * 1024 * 1024, 20.0  # a long upload begins with a token that does not end at once
-_REREAD = frozenset({301, 302, 303})  # for a question; a write keeps its method and its body by 307 and 308 alone (RFC 9110 15.4)
+# a long upload begins with a token that does not end at once
+_LARGE, _MARGIN = 64 * 1024 * 1024, 20.0
+# for a question; a write keeps its method and its body by 307 and 308 alone (RFC 9110 15.4)
+_REREAD = frozenset({301, 302, 303})
 _MOVED = frozenset({307, 308})
 
 
 class Session:
     """The way to one registry in its role; shared by threads."""
 
-    def __init__(self, party: faults.Party, transport: Transport, *, allow_plain_http: bool) -> None:
+    def __init__(
+        self, party: faults.Party, transport: Transport, *, allow_plain_http: bool
+    ) -> None:
         self.party = party
         self.transport = transport
         self._allow_plain_http = allow_plain_http
@@ -51,17 +55,26 @@ class Session:
         """The absolute URL of a Link header, which may not lead to another host; raises RegistryError."""
         url = _joined(base, link)
         if _shown(url) != self._origin:
-            raise RegistryError(f"the {self.party} goes on at another host: {_shown(url)}", where=str(self.party.registry))
+            raise RegistryError(
+                f"the {self.party} goes on at another host: {_shown(url)}",
+                where=str(self.party.registry),
+            )
         return url
 
     def name(self, repository: str) -> str:
         """The repository as the registry calls it: Docker Hub's own images have a prefix."""
-        return f"library/{repository}" if is_docker_hub(self.party.registry.host) and "/" not in repository else repository
+        return (
+            f"library/{repository}"
+            if is_docker_hub(self.party.registry.host) and "/" not in repository
+            else repository
+        )
 
     def log_in(self, logins: Mapping[str, Login | None]) -> None:
         """Work in each of these repositories with its own login, in all others with the party's; told before the first request."""
         self._logins.update({self.name(repository): login for repository, login in logins.items()})
-        self._auths.update({login: self._authorizer(login) for login in set(logins.values()) - self._auths.keys()})
+        self._auths.update(
+            {login: self._authorizer(login) for login in set(logins.values()) - self._auths.keys()}
+        )
 
     def want(self, repositories: Iterable[str]) -> None:
         """Let one token of each login cover its work in all of these; told before the first request."""
@@ -77,14 +90,22 @@ class Session:
         return self._auth((self.scope(repository),)).party
 
     def _authorizer(self, login: Login | None) -> Authorizer:
-        return Authorizer(replace(self.party, login=login), self.transport, allow_plain_http=self._allow_plain_http)
+        return Authorizer(
+            replace(self.party, login=login),
+            self.transport,
+            allow_plain_http=self._allow_plain_http,
+        )
 
     def _auth(self, scopes: tuple[str, ...]) -> Authorizer:
         """Who logs in for a request: the first of its scopes is for the repository that it is about."""
-        return self._auths[self._logins.get(repository_of(next(iter(scopes), "")), self.party.login)]
+        return self._auths[
+            self._logins.get(repository_of(next(iter(scopes), "")), self.party.login)
+        ]
 
     def send(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
-        """Send it; answers 401 once, follows redirects. Raises RegistryUnreachable, CredentialError, RegistryError.
+        """Send it; answers 401 once, follows redirects.
+
+        Raises RegistryUnreachable, CredentialError, RegistryError.
 
         The status is the caller's to judge; `url` of the response is the one that has answered.
         """
@@ -96,12 +117,17 @@ class Session:
     def moved(self, request: HttpRequest, response: Response) -> str:
         """Where an answer redirects a request to, empty where it does not; raises RegistryError where that may not be followed."""
         location = response.headers.get("Location", "")
-        if not location or response.status not in (_MOVED | _REREAD if request.method in ("GET", "HEAD") else _MOVED):
+        if not location or response.status not in (
+            _MOVED | _REREAD if request.method in ("GET", "HEAD") else _MOVED
+        ):
             return ""
         url = absolute(location, request.url, self.party.registry)
         if not self.follows(url):
             response.close()
-            raise RegistryError(f"the {self.party} redirects to where it may not: {_shown(url)}", where=str(self.party.registry))
+            raise RegistryError(
+                f"the {self.party} redirects to where it may not: {_shown(url)}",
+                where=str(self.party.registry),
+            )
         return url
 
     def follows(self, url: str) -> bool:
@@ -125,13 +151,20 @@ class Session:
         try:
             if home and (size is None or size >= _LARGE):
                 self._auth(scopes).fresh(scopes, _MARGIN)
-            sent = _with(request, self._auth(scopes).header(scopes)) if home else replace(request, named_by=self._origin)
+            sent = (
+                _with(request, self._auth(scopes).header(scopes))
+                if home
+                else replace(request, named_by=self._origin)
+            )
             return self.transport.begin(sent, size)
         except TransportError as fault:
             raise faults.unreachable(self.party, fault) from fault
 
     def forget(self, request: HttpRequest, response: Response, scopes: tuple[str, ...]) -> None:
-        """Use the token no more that was refused (401) to an upload. What another host wants is not asked for: it gets no credential."""
+        """Use the token no more that was refused (401) to an upload.
+
+        What another host wants is not asked for: it gets no credential.
+        """
         if self._at_home(request):
             self._auth(scopes).renew(response.headers.get_all("WWW-Authenticate") or [], scopes)
 
@@ -141,7 +174,8 @@ class Session:
         auth = self._auth(scopes)
         sent = auth.header(scopes)
         response = self.transport.request(_with(request, sent))
-        unasked = response.status == 403 and sent is None and auth.party.login is not None  # a login is there, and nobody has asked for it
+        # a login is there, and nobody has asked for it
+        unasked = response.status == 403 and sent is None and auth.party.login is not None
         if response.status != 401 and not unasked:
             return response
         headers = response.headers.get_all("WWW-Authenticate") or []
@@ -172,8 +206,14 @@ class Session:
         with self._asking:
             if self._demanded is not None:
                 return self._demanded
-            with self.transport.request(HttpRequest(method="GET", url=f"{self.base}/v2/")) as response:
-                demanded = (response.headers.get_all("WWW-Authenticate") or []) if response.status == 401 else []
+            with self.transport.request(
+                HttpRequest(method="GET", url=f"{self.base}/v2/")
+            ) as response:
+                demanded = (
+                    (response.headers.get_all("WWW-Authenticate") or [])
+                    if response.status == 401
+                    else []
+                )
                 self._demanded = demanded if response.status in (200, 401) else None
             return demanded
 
@@ -187,7 +227,9 @@ class Session:
             raise faults.refused(party, _doing(request), faults.diagnose(response).text)
         return response
 
-    def _followed(self, request: HttpRequest, response: Response, scopes: tuple[str, ...]) -> Response:
+    def _followed(
+        self, request: HttpRequest, response: Response, scopes: tuple[str, ...]
+    ) -> Response:
         """Storage behind a redirect, or another place of the API: a new origin gets no Authorization, nor does any after it."""
         for hop in range(REDIRECTS + 1):
             url = self.moved(request, response)
@@ -197,9 +239,14 @@ class Session:
             response.close()
             if hop == REDIRECTS:
                 break
-            request = replace(request, url=url, named_by=request.named_by or self.named_by(request.url))
+            request = replace(
+                request, url=url, named_by=request.named_by or self.named_by(request.url)
+            )
             response = self._authorised(request, scopes)
-        raise RegistryError(f"the {self.party} redirects more than {REDIRECTS} times", where=str(self.party.registry))
+        raise RegistryError(
+            f"the {self.party} redirects more than {REDIRECTS} times",
+            where=str(self.party.registry),
+        )
 
 
 def _with(request: HttpRequest, authorization: str | None) -> HttpRequest:

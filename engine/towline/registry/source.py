@@ -17,12 +17,20 @@ class Content(Protocol):
     def __enter__(self) -> Self:
         """The blob itself."""
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Done with it."""
 
 
 class Source(Protocol):
-    """Manifests and blobs by repository and digest; shared by threads. Local places know one image or several, and call every repository the empty text."""
+    """Manifests and blobs by repository and digest; shared by threads.
+
+    Local places know one image or several, and call every repository the empty text.
+    """
 
     def __str__(self) -> str:
         """What messages call it: `source registry host`, `OCI layout build/image`."""
@@ -34,4 +42,7 @@ class Source(Protocol):
         """The manifest of a tag or digest, checked; raises RegistryError or ConfigError where it is not there, and DigestMismatch."""
 
     def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Content:
-        """A blob from its byte `start` on; nothing of it is checked yet. Raises BrokenOff and what the place itself raises."""
+        """A blob from its byte `start` on; nothing of it is checked yet.
+
+        Raises BrokenOff and what the place itself raises.
+        """

@@ -26,11 +26,15 @@ class Storing:
         self._unlisted: list[PutManifest] = []
 
     def put(self, puts: Iterable[PutManifest]) -> None:
-        """Store these, which do not name one another. Raises the registry family, and Incomplete for a believed one that is not whole.
+        """Store these, which do not name one another.
+
+        Raises the registry family, and Incomplete for a believed one that is not whole.
 
         That comes when all of them are done with: the run may go on after it.
         """
-        for incomplete in in_parallel(self.store, tuple(dict.fromkeys(puts)), tick=in_time(self._transport)):
+        for incomplete in in_parallel(
+            self.store, tuple(dict.fromkeys(puts)), tick=in_time(self._transport)
+        ):
             if incomplete:
                 raise incomplete
 
@@ -40,10 +44,18 @@ class Storing:
         puts, self._unlisted = self._unlisted, []
         for put in puts:
             lists.setdefault((put.place, put.manifest.subject), []).append(put.manifest)
-        faults = in_parallel(lambda one: self._list(*one, lists[one]), tuple(lists), tick=in_time(self._transport))
-        return {f"the list of {subject} in {place.repository}": fault for (place, subject), fault in zip(lists, faults, strict=True) if fault}
+        faults = in_parallel(
+            lambda one: self._list(*one, lists[one]), tuple(lists), tick=in_time(self._transport)
+        )
+        return {
+            f"the list of {subject} in {place.repository}": fault
+            for (place, subject), fault in zip(lists, faults, strict=True)
+            if fault
+        }
 
-    def _list(self, place: Place, subject: str, referrers: Sequence[Manifest]) -> RegistryError | CredentialError | None:
+    def _list(
+        self, place: Place, subject: str, referrers: Sequence[Manifest]
+    ) -> RegistryError | CredentialError | None:
         try:
             list_under_tag(self._targets[place.registry], place.repository, subject, referrers)
         except (RegistryError, CredentialError) as fault:
@@ -70,7 +82,9 @@ class Storing:
         raise missing.fault from missing
 
 
-def _settle(client: RegistryClient, put: PutManifest, fault: RegistryError | CredentialError) -> None:
+def _settle(
+    client: RegistryClient, put: PutManifest, fault: RegistryError | CredentialError
+) -> None:
     """A tag that was refused may hold the image all the same, or another one for good: its registry is asked which (ECR refuses both alike, facts 3.3)."""
     if isinstance(fault, RegistryUnreachable | DigestMismatch) or put.target == put.manifest.digest:
         raise fault
@@ -80,6 +94,10 @@ def _settle(client: RegistryClient, put: PutManifest, fault: RegistryError | Cre
     if head is None or isinstance(fault, CredentialError):
         raise fault
     raise RegistryError(
-        f"the tag {put.target} of {put.place.repository} holds {head.digest} on the {client} and was not moved to {put.manifest.digest}: {fault.message}",
-        where=str(client.registry), hint="tags are probably immutable there: push under a tag of its own, or delete the old one",
+        f"the tag {put.target} of {put.place.repository} holds {head.digest} on the {client} and"
+        f" was not moved to {put.manifest.digest}: {fault.message}",
+        where=str(client.registry),
+        hint=(
+            "tags are probably immutable there: push under a tag of its own, or delete the old one"
+        ),
     ) from fault

@@ -24,10 +24,14 @@ _AHEAD = 4  # pieces
 def read_small(blob: CopyBlob, source: Source, *, clock: Clock) -> bytes:
     """A blob as a whole, checked, such as an image's configuration.
 
-    Raises RegistryError for one of more than 4 MiB, DigestMismatch once it has been read twice, and what the source raises.
+    Raises RegistryError for one of more than 4 MiB, DigestMismatch once it has been read twice, and
+    what the source raises.
     """
     if blob.size > _SMALL:
-        raise RegistryError(f"the blob {blob.digest} is said to have {blob.size} bytes, too many to be looked into", where=str(source))
+        raise RegistryError(
+            f"the blob {blob.digest} is said to have {blob.size} bytes, too many to be looked into",
+            where=str(source),
+        )
     try:
         return _read(blob, source, clock)
     except DigestMismatch:
@@ -35,7 +39,9 @@ def read_small(blob: CopyBlob, source: Source, *, clock: Clock) -> bytes:
 
 
 def _read(blob: CopyBlob, source: Source, clock: Clock) -> bytes:
-    return b"".join(bytes(piece) for piece in BlobStream(blob, source, stop=Event(), clock=clock).pieces())
+    return b"".join(
+        bytes(piece) for piece in BlobStream(blob, source, stop=Event(), clock=clock).pieces()
+    )
 
 
 def ahead(pieces: Generator[memoryview], resting: Callable[[], bool]) -> Generator[memoryview]:
@@ -52,7 +58,10 @@ def ahead(pieces: Generator[memoryview], resting: Callable[[], bool]) -> Generat
 
 
 class BlobStream:
-    """Reads `blob` from `source`; `stop` ends it with Stopped, waits run on `clock`. `retries` counts how often the source was asked again."""
+    """Reads `blob` from `source`; `stop` ends it with Stopped, waits run on `clock`.
+
+    `retries` counts how often the source was asked again.
+    """
 
     def __init__(self, blob: CopyBlob, source: Source, *, stop: Event, clock: Clock) -> None:
         self._blob = blob
@@ -66,12 +75,15 @@ class BlobStream:
     def pieces(self, start: int = 0) -> Generator[memoryview]:
         """The bytes from `start` (at most `hashed`) on, each piece until the next is asked for; the last one only when the digest of all is right.
 
-        A source that breaks off is asked for the rest, ATTEMPTS times in a row without a byte. Raises DigestMismatch and what the source raises.
+        A source that breaks off is asked for the rest, ATTEMPTS times in a row without a byte.
+        Raises DigestMismatch and what the source raises.
         """
         position, failures = start, 0
         while True:
             try:
-                with self._source.open_blob(self._blob.source, self._blob.digest, start=position) as content:
+                with self._source.open_blob(
+                    self._blob.source, self._blob.digest, start=position
+                ) as content:
                     while got := self._read(content, position):
                         yield self._buffer[:got]
                         position, failures = position + got, 0
@@ -80,7 +92,11 @@ class BlobStream:
                 failures += 1
                 if failures == ATTEMPTS:
                     raise broken.fault from broken
-                sleep_unless(self._stop, pause(failures - 1, self._clock) if broken.wait is None else broken.wait, self._clock)
+                sleep_unless(
+                    self._stop,
+                    pause(failures - 1, self._clock) if broken.wait is None else broken.wait,
+                    self._clock,
+                )
 
     def _read(self, content: Content, position: int) -> int:
         """Fill the buffer with what comes at `position`; 0 where the blob is over."""
@@ -108,6 +124,10 @@ class BlobStream:
     def _mismatch(self, how: str) -> DigestMismatch:
         place = f" of {self._blob.source}" if self._blob.source else ""
         return DigestMismatch(
-            f"the blob {self._blob.digest}{place} came from the {self._source} {how}", where=str(self._source),
-            hint="nothing was stored; if it happens again, the source or a proxy before it has damaged the image: build it anew",
+            f"the blob {self._blob.digest}{place} came from the {self._source} {how}",
+            where=str(self._source),
+            hint=(
+                "nothing was stored; if it happens again, the source or a proxy before it has"
+                " damaged the image: build it anew"
+            ),
         )

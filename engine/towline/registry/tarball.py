@@ -1,4 +1,7 @@
-"""Tar archives read in place: the headers once, then members by offset. Nothing is unpacked, links lead to members only (POSIX.1-2017 pax; GNU tar)."""
+"""Tar archives read in place: the headers once, then members by offset.
+
+Nothing is unpacked, links lead to members only (POSIX.1-2017 pax; GNU tar).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,12 @@ _BLOCK = 512
 _FILES, _HARD, _SYMBOLIC, _FOLDER = frozenset(b"0\x007"), ord("1"), ord("2"), ord("5")
 _LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL = ord("L"), ord("K"), ord("x"), ord("g")
 _NUMBER = re.compile(rb" *([0-7]*)[ \0]*")
-_REFUSED = {ord("3"): "a device", ord("4"): "a device", ord("6"): "a pipe", ord("S"): "a sparse file"}
+_REFUSED = {
+    ord("3"): "a device",
+    ord("4"): "a device",
+    ord("6"): "a pipe",
+    ord("S"): "a sparse file",
+}
 _COMPRESSED = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -35,7 +43,10 @@ class Member:
 
 
 class Tar:
-    """An indexed archive; shared by threads. Names are relative, with `/` and without `.` and `..`."""
+    """An indexed archive; shared by threads.
+
+    Names are relative, with `/` and without `.` and `..`.
+    """
 
     def __init__(self, descriptor: int, size: int, *, where: str) -> None:
         """Read all headers; raises ConfigError for what is no such archive, is cut off, or may not be in one."""
@@ -44,7 +55,11 @@ class Tar:
         self._members: dict[str, Member] = {}
         for name, member in _Headers(descriptor, size, where):
             if name in self._members:
-                raise ConfigError(f"the archive holds {_shown(name)} twice", where=where, hint="make the archive anew")
+                raise ConfigError(
+                    f"the archive holds {_shown(name)} twice",
+                    where=where,
+                    hint="make the archive anew",
+                )
             self._members[name] = member
 
     def __contains__(self, name: str) -> bool:
@@ -70,12 +85,16 @@ class Tar:
         member = self.find(name)
         if member is not None and member.size > limit:
             raise ConfigError(f"{_shown(name)} is larger than {limit} bytes", where=self.where)
-        return None if member is None else Extent(self._descriptor, member.offset, member.size).read()
+        return (
+            None if member is None else Extent(self._descriptor, member.offset, member.size).read()
+        )
 
 
 @contextmanager
 def open_tar(descriptor: int, path: str) -> Iterator[Tar]:
-    """The archive in an open file; one compressed with gzip is unpacked once into a spool. `path` is what messages call it.
+    """The archive in an open file; one compressed with gzip is unpacked once into a spool.
+
+    `path` is what messages call it.
 
     Raises ConfigError, for what is no regular file too, and MachineError.
     """
@@ -84,7 +103,11 @@ def open_tar(descriptor: int, path: str) -> Iterator[Tar]:
         magic = Extent(descriptor, 0, size).part(6)
         for mark, name in _COMPRESSED.items():
             if magic.startswith(mark):
-                raise ConfigError(f"the archive is compressed with {name}", where=path, hint="plain tar and gzip are read: compress it with gzip or not at all")
+                raise ConfigError(
+                    f"the archive is compressed with {name}",
+                    where=path,
+                    hint="plain tar and gzip are read: compress it with gzip or not at all",
+                )
         if magic.startswith(b"\x1f\x8b"):
             spool = stack.enter_context(Spool())
             gunzip(Extent(descriptor, 0, size), spool.append, where=path)
@@ -127,9 +150,16 @@ class _Headers:
                     raise self._wrong("is cut off")
                 return
             kind, size = self._checked(block)
-            size = ahead.size if ahead.size is not None and kind not in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL) else size
+            size = (
+                ahead.size
+                if ahead.size is not None
+                and kind not in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL)
+                else size
+            )
             offset = position + _BLOCK
-            position = offset + (0 if kind in (_HARD, _SYMBOLIC, _FOLDER) else -(-size // _BLOCK) * _BLOCK)
+            position = offset + (
+                0 if kind in (_HARD, _SYMBOLIC, _FOLDER) else -(-size // _BLOCK) * _BLOCK
+            )
             if kind in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL):
                 self._note(ahead, kind, self._payload(offset, size))
                 continue
@@ -145,7 +175,9 @@ class _Headers:
             raise self._wrong("is no tar archive, or is damaged")
         return block[156], self._number(block[124:136])
 
-    def _member(self, block: bytes, kind: int, ahead: _Ahead, place: tuple[int, int]) -> Iterator[tuple[str, Member]]:
+    def _member(
+        self, block: bytes, kind: int, ahead: _Ahead, place: tuple[int, int]
+    ) -> Iterator[tuple[str, Member]]:
         """The member of a header; folders are none."""
         raw = ahead.name if ahead.name is not None else _plain_name(block)
         name = self._name(raw)
@@ -155,9 +187,18 @@ class _Headers:
             yield name, Member(offset=place[0], size=place[1])
         elif kind in (_HARD, _SYMBOLIC):
             target = ahead.link if ahead.link is not None else block[157:257].partition(b"\0")[0]
-            yield name, Member(link=self._inside(_text(target), name.rpartition("/")[0] if kind == _SYMBOLIC else ""))
+            yield (
+                name,
+                Member(
+                    link=self._inside(
+                        _text(target), name.rpartition("/")[0] if kind == _SYMBOLIC else ""
+                    )
+                ),
+            )
         elif kind != _FOLDER and kind not in _FILES:
-            raise self._wrong(f"holds {_REFUSED.get(kind, 'something that is no file')} ({_shown(name)})")
+            raise self._wrong(
+                f"holds {_REFUSED.get(kind, 'something that is no file')} ({_shown(name)})"
+            )
 
     def _note(self, ahead: _Ahead, kind: int, payload: bytes) -> None:
         if kind == _LONG_NAME:
@@ -174,7 +215,10 @@ class _Headers:
             if records.keys() & {b"path", b"linkpath", b"size"}:
                 raise self._wrong("has one name or size for all its members")
             return
-        ahead.name, ahead.link = records.get(b"path", ahead.name), records.get(b"linkpath", ahead.link)
+        ahead.name, ahead.link = (
+            records.get(b"path", ahead.name),
+            records.get(b"linkpath", ahead.link),
+        )
         if b"size" in records:
             if not re.fullmatch(rb"[0-9]{1,18}", records[b"size"]):
                 raise self._wrong("has a size that is no number")
@@ -184,10 +228,10 @@ class _Headers:
         """`LENGTH KEY=VALUE` and a line feed, one after the other."""
         found, position = {}, 0
         while position < len(payload):
-            digits = payload[position:position + 8].partition(b" ")[0]
+            digits = payload[position : position + 8].partition(b" ")[0]
             end = position + int(digits) if re.fullmatch(rb"[0-9]{1,7}", digits) else 0
-            key, equals, value = payload[position + len(digits) + 1:end - 1].partition(b"=")
-            if not equals or end > len(payload) or payload[end - 1:end] != b"\n":
+            key, equals, value = payload[position + len(digits) + 1 : end - 1].partition(b"=")
+            if not equals or end > len(payload) or payload[end - 1 : end] != b"\n":
                 raise self._wrong("has an extended header that cannot be read")
             found[key], position = value, end
         return found
@@ -214,8 +258,12 @@ class _Headers:
 
     def _name(self, raw: bytes) -> str:
         if raw.startswith(b"/") or b".." in raw.split(b"/"):
-            raise self._wrong(f"holds a member with a name that leads out of it ({_shown(_text(raw))})")
-        return self._counted("/".join(part for part in _text(raw).split("/") if part not in ("", ".")))
+            raise self._wrong(
+                f"holds a member with a name that leads out of it ({_shown(_text(raw))})"
+            )
+        return self._counted(
+            "/".join(part for part in _text(raw).split("/") if part not in ("", "."))
+        )
 
     def _inside(self, target: str, folder: str) -> str:
         """The name that a link means, seen from `folder`; one that leads out of the archive means a name that no member has."""
@@ -236,7 +284,11 @@ class _Headers:
         return name
 
     def _wrong(self, what: str) -> ConfigError:
-        return ConfigError(f"the archive {what}", where=self._where, hint="make the archive anew; docker save and skopeo make what is read here")
+        return ConfigError(
+            f"the archive {what}",
+            where=self._where,
+            hint="make the archive anew; docker save and skopeo make what is read here",
+        )
 
 
 def _plain_name(block: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """The Authorization header for one registry: basic, or a bearer token that is fetched once for all that is wanted and kept while it lives.
 
-Docker's token specification (distribution/docs/spec/auth/token.md): GET realm?service=...&scope=..., with the user's login in Basic;
-for an identity token its OAuth2 form (oauth.md), a POST, and the GET where a service does not know that.
+Docker's token specification (distribution/docs/spec/auth/token.md): GET
+realm?service=...&scope=..., with the user's login in Basic; for an identity token its OAuth2 form
+(oauth.md), a POST, and the GET where a service does not know that.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from towline.transport import Transport, whole
 _LIFETIME, _EARLY = 60.0, 10.0
 _MOST = 40  # scopes in one question: a URL has an end
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_OTHERWISE = frozenset({400, 403, 404, 405})  # a token service that may take the question in another form, or for less
+# a token service that may take the question in another form, or for less
+_OTHERWISE = frozenset({400, 403, 404, 405})
 _REFUSED = frozenset({400, 401, 403})
 
 
@@ -48,7 +50,9 @@ class Token:
 class Authorizer:
     """Answers the challenges of one registry; shared by threads, which wait for one another's token where they need the same."""
 
-    def __init__(self, party: faults.Party, transport: Transport, *, allow_plain_http: bool) -> None:
+    def __init__(
+        self, party: faults.Party, transport: Transport, *, allow_plain_http: bool
+    ) -> None:
         self.party = party
         self._transport = transport
         self._allow_plain_http = allow_plain_http
@@ -64,12 +68,18 @@ class Authorizer:
             self._wanted = merged(self._wanted, scopes)
 
     def header(self, scopes: Iterable[str]) -> str | None:
-        """The Authorization for a request that needs `scopes`; None while the registry has not asked for any. Raises like `answer`."""
+        """The Authorization for a request that needs `scopes`; None while the registry has not asked for any.
+
+        Raises like `answer`.
+        """
         challenge = self._challenge
         return None if challenge is None else self._header(challenge, tuple(scopes))
 
     def fresh(self, scopes: Iterable[str], margin_seconds: float) -> None:
-        """See to it that a token for `scopes` lives `margin_seconds` longer, as far as the service grants that: before a long upload. Raises like `answer`."""
+        """See to it that a token for `scopes` lives `margin_seconds` longer, as far as the service grants that: before a long upload.
+
+        Raises like `answer`.
+        """
         challenge = self._challenge
         if challenge is not None and challenge.scheme == "bearer" and not self._is(BEARER):
             self._token(challenge, tuple(scopes), margin=margin_seconds)
@@ -77,8 +87,9 @@ class Authorizer:
     def answer(self, headers: Iterable[str], scopes: Iterable[str], sent: str | None) -> str | None:
         """The Authorization for a second try after 401 with these WWW-Authenticate `headers`; None where there is nothing else than what was `sent`.
 
-        A token that was refused is followed by one for these scopes and those that the registry demands, and for no others.
-        Raises CredentialError, RegistryError, RegistryUnreachable (the token service).
+        A token that was refused is followed by one for these scopes and those that the registry
+        demands, and for no others. Raises CredentialError, RegistryError, RegistryUnreachable (the
+        token service).
         """
         challenge = choose(headers)
         needed = merged(scopes, challenge.scopes if challenge else ())
@@ -96,8 +107,13 @@ class Authorizer:
         header = self._header(challenge, needed, narrow=refused)
         return None if header == sent else header
 
-    def brought(self, headers: Iterable[str], scopes: Iterable[str], sent: str | None) -> str | None:
-        """The Authorization that another request has brought since one with `sent` left; None where there is none. It may have ended meanwhile, too."""
+    def brought(
+        self, headers: Iterable[str], scopes: Iterable[str], sent: str | None
+    ) -> str | None:
+        """The Authorization that another request has brought since one with `sent` left; None where there is none.
+
+        It may have ended meanwhile, too.
+        """
         challenge = choose(headers)
         needed = merged(scopes, challenge.scopes if challenge else ())
         with self._lock:
@@ -106,22 +122,39 @@ class Authorizer:
         return held.header if held else None
 
     def renew(self, headers: Iterable[str], scopes: Iterable[str]) -> None:
-        """Bring a new token, since the one for `scopes` was refused with these `headers` by a request that cannot be sent again. Raises like `answer`."""
+        """Bring a new token, since the one for `scopes` was refused with these `headers` by a request that cannot be sent again.
+
+        Raises like `answer`.
+        """
         needed = tuple(scopes)
         with self._lock:
             held = self._held(grants(needed))
         self.answer(headers, needed, held.header if held else None)
 
-    def _header(self, challenge: Challenge, scopes: tuple[str, ...], *, narrow: bool = False) -> str | None:
+    def _header(
+        self, challenge: Challenge, scopes: tuple[str, ...], *, narrow: bool = False
+    ) -> str | None:
         registry = self.party.registry
         if challenge.scheme == "basic":
             return None if self._is(BEARER) else self._basic(registry.scheme, registry.host)
         if self.party.login is not None and self._is(BEARER):
-            check_sending(self.party.login, registry.scheme, registry.host, allow_plain_http=self._allow_plain_http)
+            check_sending(
+                self.party.login,
+                registry.scheme,
+                registry.host,
+                allow_plain_http=self._allow_plain_http,
+            )
             return f"Bearer {self.party.login.password}"
         return self._token(challenge, scopes, narrow=narrow).header
 
-    def _token(self, challenge: Challenge, scopes: tuple[str, ...], *, narrow: bool = False, margin: float = 0.0) -> Token:
+    def _token(
+        self,
+        challenge: Challenge,
+        scopes: tuple[str, ...],
+        *,
+        narrow: bool = False,
+        margin: float = 0.0,
+    ) -> Token:
         """A token that lives, held or fetched; of those who need the same, one thread fetches."""
         with self._lock:
             most = merged([*scopes, *(() if narrow else self._wanted)][:_MOST])
@@ -139,11 +172,21 @@ class Authorizer:
     def _held(self, needed: Grants, margin: float = 0.0) -> Token | None:
         now = self._transport.clock.now()
         self._tokens = [token for token in self._tokens if token.end > now]
-        return next((token for token in self._tokens if needed <= token.grants and token.end > now + margin), None)
+        return next(
+            (
+                token
+                for token in self._tokens
+                if needed <= token.grants and token.end > now + margin
+            ),
+            None,
+        )
 
     def _forget(self, sent: str | None) -> None:
         """Drop a token that was refused, and those that are older than it."""
-        at = next((number for number, token in enumerate(self._tokens) if token.header == sent), len(self._tokens))
+        at = next(
+            (number for number, token in enumerate(self._tokens) if token.header == sent),
+            len(self._tokens),
+        )
         del self._tokens[at:]
 
     def _is(self, kind: str) -> bool:
@@ -160,7 +203,11 @@ class Authorizer:
         realm, registry = challenge.parameters["realm"], self.party.registry
         where = _where(realm)
         if not where or not may_follow(realm, registry):
-            raise CredentialError(f"the {self.party} names a token service that may not be asked ({where or 'no URL'})", where=str(registry))
+            raise CredentialError(
+                f"the {self.party} names a token service that may not be asked"
+                f" ({where or 'no URL'})",
+                where=str(registry),
+            )
         forms = (self._exchange, self._question) if self._is(IDENTITY) else (self._question,)
         ways = [(form, scopes) for scopes in choices for form in forms]
         for number, (form, scopes) in enumerate(ways, start=1):
@@ -172,20 +219,42 @@ class Authorizer:
     def _question(self, challenge: Challenge, scopes: tuple[str, ...]) -> HttpRequest:
         headers = {"Accept": "application/json"}
         if self.party.login is not None:
-            headers["Authorization"] = self._permitted(challenge.parameters["realm"], self.party.login)
+            headers["Authorization"] = self._permitted(
+                challenge.parameters["realm"], self.party.login
+            )
         query = urlencode([*_service(challenge), *(("scope", scope) for scope in scopes)])
         url = challenge.parameters["realm"].partition("#")[0]
-        return HttpRequest(method="GET", url=f"{url}{'&' if '?' in url else '?'}{query}", headers=headers, named_by=str(self.party.registry))
+        return HttpRequest(
+            method="GET",
+            url=f"{url}{'&' if '?' in url else '?'}{query}",
+            headers=headers,
+            named_by=str(self.party.registry),
+        )
 
     def _exchange(self, challenge: Challenge, scopes: tuple[str, ...]) -> HttpRequest:
         """The identity token for a token, as a form: it is in no URL."""
         login, url = self.party.login, challenge.parameters["realm"].partition("#")[0]
         assert login is not None
         self._permitted(url, login)
-        known = [("grant_type", "refresh_token"), *_service(challenge), ("client_id", "towline"), ("scope", " ".join(scopes))]
-        headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+        known = [
+            ("grant_type", "refresh_token"),
+            *_service(challenge),
+            ("client_id", "towline"),
+            ("scope", " ".join(scopes)),
+        ]
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
         body = urlencode([*known, ("refresh_token", login.password)]).encode()
-        return HttpRequest(method="POST", url=url, headers=headers, body=body, repeatable=True, named_by=str(self.party.registry))
+        return HttpRequest(
+            method="POST",
+            url=url,
+            headers=headers,
+            body=body,
+            repeatable=True,
+            named_by=str(self.party.registry),
+        )
 
     def _permitted(self, realm: str, login: Login) -> str:
         """The login for the realm, where the registry may be trusted with naming it."""
@@ -193,13 +262,18 @@ class Authorizer:
         check_sending(login, scheme, host, allow_plain_http=self._allow_plain_http)
         if not may_log_in(realm, self.party.registry):
             raise CredentialError(
-                f"the {self.party} asks {self.party.user} to log in at {_where(realm)}, which may not receive the password",
-                where=str(self.party.registry), hint="a token service must speak https, or be on the registry's own host",
+                f"the {self.party} asks {self.party.user} to log in at {_where(realm)}, which may"
+                " not receive the password",
+                where=str(self.party.registry),
+                hint="a token service must speak https, or be on the registry's own host",
             )
         return basic(login)
 
     def _read(self, request: HttpRequest, scopes: tuple[str, ...], *, last: bool) -> Token | None:
-        """The token in the answer; None where it is worth asking in another way. Raises CredentialError, RegistryError, RegistryUnreachable."""
+        """The token in the answer; None where it is worth asking in another way.
+
+        Raises CredentialError, RegistryError, RegistryUnreachable.
+        """
         asked = self._transport.clock.now()
 
         def read(response: Response) -> tuple[int, bytes] | None:
@@ -207,9 +281,13 @@ class Authorizer:
                 return None
             if response.status in _REFUSED:
                 status = response.status if response.status == 403 else 401
-                raise faults.meaning(self.party, status, "at its token service", faults.diagnose(response).text)
+                raise faults.meaning(
+                    self.party, status, "at its token service", faults.diagnose(response).text
+                )
             body = response.read_capped(faults.BODY) if response.status == 200 else b""
-            return response.status, decoded(body, response.headers, limit=faults.BODY, where=response.where)
+            return response.status, decoded(
+                body, response.headers, limit=faults.BODY, where=response.where
+            )
 
         try:
             answer = whole(lambda: self._transport.request(request), read, self._transport)
@@ -219,12 +297,19 @@ class Authorizer:
             return None
         token = _parse(answer[1], asked, grants(scopes))
         if token is None:
-            raise RegistryError(f"the token service of the {self.party} answers {answer[0]} without a token", where=origin(request.url))
+            raise RegistryError(
+                f"the token service of the {self.party} answers {answer[0]} without a token",
+                where=origin(request.url),
+            )
         return token
 
 
 def _service(challenge: Challenge) -> list[tuple[str, str]]:
-    return [("service", challenge.parameters["service"])] if challenge.parameters.get("service") else []
+    return (
+        [("service", challenge.parameters["service"])]
+        if challenge.parameters.get("service")
+        else []
+    )
 
 
 def _parse(body: bytes, asked: float, granted: Grants) -> Token | None:

@@ -34,11 +34,18 @@ _Broken = tuple[CopyBlob, UploadSession, BrokenOff]
 class Transfer:
     """One run from `source` to `targets`, all on one `transport`; the first fault ends it.
 
-    `left` are the optional plans that were not done, `refused` says why, and which lists of referrers could not be kept.
+    `left` are the optional plans that were not done, `refused` says why, and which lists of
+    referrers could not be kept.
     """
 
     def __init__(
-        self, source: Source, targets: Mapping[Registry, RegistryClient], transport: Transport, progress: Progress, *, early: Early | None = None,
+        self,
+        source: Source,
+        targets: Mapping[Registry, RegistryClient],
+        transport: Transport,
+        progress: Progress,
+        *,
+        early: Early | None = None,
     ) -> None:
         self._source = source
         self._targets = targets
@@ -54,7 +61,11 @@ class Transfer:
         self.refused: dict[str, TowlineError] = {}
 
     def perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
-        """Do all of it. Raises the errors of the registry family, DigestMismatch among them, and Incomplete where a believed manifest is not whole."""
+        """Do all of it.
+
+        Raises the errors of the registry family, DigestMismatch among them, and Incomplete where a
+        believed manifest is not whole.
+        """
         patience = SOON
         try:
             moved = self._perform(plans)
@@ -62,8 +73,10 @@ class Transfer:
         except Incomplete:  # planned anew, by the same transport
             raise
         except BaseException as fault:
-            self._transport.close()  # what is under way or rests breaks off, and only then is given up
-            if isinstance(fault, Stopped):  # the time was over while no request was under way that says so
+            # what is under way or rests breaks off, and only then is given up
+            self._transport.close()
+            # the time was over while no request was under way that says so
+            if isinstance(fault, Stopped):
                 raise self._late() from fault
             raise
         finally:
@@ -73,10 +86,13 @@ class Transfer:
     def _perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
         firm = [plan for plan in plans if not plan.optional]
         groups = _by_digest(firm)
-        jobs = JOBS * 2 if all(blob.mount_from for group in groups for blob in group) else JOBS  # a question is small, and the answer comes late
+        # a question is small, and the answer comes late
+        jobs = JOBS * 2 if all(blob.mount_from for group in groups for blob in group) else JOBS
         self._slots = self._slots_for(jobs)
         moved = in_parallel(self._bring, groups, stop=self._stop, tick=self._look_on, jobs=jobs)
-        manifests = sorted({put for plan in firm for put in plan.manifests}, key=lambda put: put.level)
+        manifests = sorted(
+            {put for plan in firm for put in plan.manifests}, key=lambda put: put.level
+        )
         for _, level in groupby(manifests, key=lambda put: put.level):
             self._storing.put(level)
         images = [put for plan in firm if not plan.refers for put in plan.tags]
@@ -89,16 +105,25 @@ class Transfer:
         self._progress.tick()
         self._in_time()
 
-    def _refer(self, images: Iterable[PutManifest], plans: Sequence[Plan]) -> list[Mapping[CopyBlob, Moved]]:
+    def _refer(
+        self, images: Iterable[PutManifest], plans: Sequence[Plan]
+    ) -> list[Mapping[CopyBlob, Moved]]:
         """What refers to the images, when these are there by their digests, and before they get their tags."""
         if not plans:
             return []
-        self._storing.put(replace(put, target=put.manifest.digest) for put in images if not put.believed)
+        self._storing.put(
+            replace(put, target=put.manifest.digest) for put in images if not put.believed
+        )
         self._storing.put(put for plan in plans if not plan.optional for put in plan.tags)
         optional = [plan for plan in plans if plan.optional]
         blobs = [blob for group in _by_digest(optional) for blob in group]
-        tried = in_parallel(self._try, blobs, tick=self._look_on)  # all of them first: several share theirs, the empty configuration at least
-        lacking = {(blob.place, blob.digest): fault for blob, (_, fault) in zip(blobs, tried, strict=True) if fault}
+        # all of them first: several share theirs, the empty configuration at least
+        tried = in_parallel(self._try, blobs, tick=self._look_on)
+        lacking = {
+            (blob.place, blob.digest): fault
+            for blob, (_, fault) in zip(blobs, tried, strict=True)
+            if fault
+        }
         in_parallel(lambda plan: self._offer(plan, lacking), optional, tick=self._look_on)
         self._list(demanded=not optional)
         return [moved for moved, _ in tried]
@@ -116,7 +141,9 @@ class Transfer:
         """Store what an optional plan brings, as far as its target lets it, unless a blob of it is lacking."""
         puts = (*plan.manifests, *plan.tags)
         try:
-            for fault in (lacking.get((put.place, blob.digest)) for put in puts for blob in put.manifest.blobs):
+            for fault in (
+                lacking.get((put.place, blob.digest)) for put in puts for blob in put.manifest.blobs
+            ):
                 if fault:
                     raise fault
             for put in puts:
@@ -126,7 +153,9 @@ class Transfer:
             if spoils(fault, self._source):
                 raise
             self.left.add(plan)
-            self.refused[", ".join(f"{put.place.repository}:{put.target}" for put in plan.tags)] = fault
+            self.refused[", ".join(f"{put.place.repository}:{put.target}" for put in plan.tags)] = (
+                fault
+            )
 
     def _list(self, *, demanded: bool) -> None:
         faults = self._storing.list_referrers()
@@ -143,7 +172,15 @@ class Transfer:
             if COPIED not in ways.values():
                 self._progress.spared(blobs[0].digest)
             seconds = self._transport.clock.now() - started
-            return {blob: Moved(how=how, seconds=seconds, requests=tally.requests - requests, retries=tally.retries - retries) for blob, how in ways.items()}
+            return {
+                blob: Moved(
+                    how=how,
+                    seconds=seconds,
+                    requests=tally.requests - requests,
+                    retries=tally.retries - retries,
+                )
+                for blob, how in ways.items()
+            }
 
     def _ways(self, blobs: tuple[CopyBlob, ...]) -> Mapping[CopyBlob, str]:
         """Read once, sent to each registry that lacks it, mounted in that registry's further repositories; how each place came to it."""
@@ -160,7 +197,9 @@ class Transfer:
             self._deliver(opened)
         for blob in blobs:
             if blob not in ways:
-                upload = self._start(blob, blob.mount_from or firsts[blob.place.registry].place.repository)
+                upload = self._start(
+                    blob, blob.mount_from or firsts[blob.place.registry].place.repository
+                )
                 ways[blob] = COPIED if upload else MOUNTED
                 if upload:
                     self._deliver([(blob, upload)])
@@ -169,7 +208,9 @@ class Transfer:
     def _start(self, blob: CopyBlob, mount_from: str = "") -> UploadSession | None:
         """An upload of a blob, which has all its bytes already where it was sent early; None where it is there."""
         upload = self._early.take(blob) if self._early else None
-        upload = upload or self._targets[blob.place.registry].uploads.start(blob.place.repository, blob.digest, blob.size, mount_from)
+        upload = upload or self._targets[blob.place.registry].uploads.start(
+            blob.place.repository, blob.digest, blob.size, mount_from
+        )
         self._leftovers.given_up(blob)
         if upload:
             self._leftovers.goes_on(blob, upload)
@@ -193,8 +234,16 @@ class Transfer:
         attempts = {blob: Attempts() for blob, _ in opened}
         stream = self._stream(opened[0][0]) if opened else None
         while opened and stream:
-            broken = [one for _, alike in groupby(sorted(opened, key=_offset), key=_offset) for one in self._pour(stream, list(alike))]
-            opened = [(one[0], upload) for one in broken if (upload := self._next(stream, one, attempts[one[0]]))]
+            broken = [
+                one
+                for _, alike in groupby(sorted(opened, key=_offset), key=_offset)
+                for one in self._pour(stream, list(alike))
+            ]
+            opened = [
+                (one[0], upload)
+                for one in broken
+                if (upload := self._next(stream, one, attempts[one[0]]))
+            ]
 
     def _stream(self, blob: CopyBlob) -> BlobStream:
         return BlobStream(blob, self._source, stop=self._stop, clock=self._transport.clock)
@@ -203,18 +252,27 @@ class Transfer:
         """Whether one of the uploads has to wait for the rest that its host has asked for."""
         return any(self._transport.rests(upload.url) for _, upload in opened)
 
-    def _pour(self, stream: BlobStream, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> list[_Broken]:
+    def _pour(
+        self, stream: BlobStream, opened: Sequence[tuple[CopyBlob, UploadSession]]
+    ) -> list[_Broken]:
         """Read `stream` once, from where the uploads are, which is the same for all, into all of them; those that broke off come back."""
         broken: dict[CopyBlob, BrokenOff] = {}
         start = opened[0][1].offset
         ended = 0 < opened[0][0].size == start  # only an answer was lost: nothing is to be read
         with ExitStack() as stack:
             sinks = {
-                blob: stack.enter_context(self._targets[blob.place.registry].uploads.send(upload, blob.digest, blob.size)) for blob, upload in opened
+                blob: stack.enter_context(
+                    self._targets[blob.place.registry].uploads.send(upload, blob.digest, blob.size)
+                )
+                for blob, upload in opened
             }
-            self._progress.moves(opened[0][0].digest, lambda: min(sink.come for sink in sinks.values()))
+            self._progress.moves(
+                opened[0][0].digest, lambda: min(sink.come for sink in sinks.values())
+            )
             try:
-                pieces = stack.enter_context(closing(ahead(stream.pieces(start), lambda: self._resting(opened))))
+                pieces = stack.enter_context(
+                    closing(ahead(stream.pieces(start), lambda: self._resting(opened)))
+                )
                 for piece in () if ended else pieces:
                     for blob in sinks.keys() - broken.keys():
                         try:
@@ -237,30 +295,50 @@ class Transfer:
                 self._leftovers.ended(blob)
             return [(blob, sinks[blob].upload, fault) for blob, fault in broken.items()]
 
-    def _next(self, stream: BlobStream, broken: _Broken, attempts: Attempts) -> UploadSession | None:
+    def _next(
+        self, stream: BlobStream, broken: _Broken, attempts: Attempts
+    ) -> UploadSession | None:
         """Where an upload that broke off goes on: where the registry has it, else from the beginning; None where the blob is there after all.
 
-        Raises what broke it off where it has been tried often enough, and where nothing is sent any more, why not.
+        Raises what broke it off where it has been tried often enough, and where nothing is sent any
+        more, why not.
         """
         (blob, upload, fault), clock = broken, self._transport.clock
         if fault.wait is None and not fault.taught:
             sleep_unless(self._stop, pause(attempts.failed, clock), clock)
         self._transport.tally.retries += 1
         try:
-            state = self._targets[blob.place.registry].uploads.state(upload) if fault.then == ASK else upload if fault.then == THERE else None
+            state = (
+                self._targets[blob.place.registry].uploads.state(upload)
+                if fault.then == ASK
+                else upload
+                if fault.then == THERE
+                else None
+            )
             state = state if state and state.offset <= stream.hashed else None
-            if not attempts.again(state.offset if state else 0, taught=fault.taught, rested=self._transport.bears(fault.wait)):
+            if not attempts.again(
+                state.offset if state else 0,
+                taught=fault.taught,
+                rested=self._transport.bears(fault.wait),
+            ):
                 raise fault.fault from fault
             if state is None:
                 return self._start(blob)
-        except RegistryError as later:  # a full disk is said when bytes are sent, and no longer when they are asked for
-            raise (later if self._stop.is_set() or isinstance(fault.fault, RegistryUnreachable) else fault.fault) from fault
+        # a full disk is said when bytes are sent, and no longer when they are asked for
+        except RegistryError as later:
+            raise (
+                later
+                if self._stop.is_set() or isinstance(fault.fault, RegistryUnreachable)
+                else fault.fault
+            ) from fault
         self._leftovers.goes_on(blob, state)
         return state
 
     def _late(self) -> RegistryUnreachable:
         message = f"the copy from the {self._source} was stopped: {self._transport.why}"
-        return RegistryUnreachable(message, where=str(self._source), hint="copyDeadline says how long a copy may take")
+        return RegistryUnreachable(
+            message, where=str(self._source), hint="copyDeadline says how long a copy may take"
+        )
 
     def _slots_for(self, jobs: int) -> Slots:
         return Slots(jobs, lambda: self._transport.pressure, self._transport.ending)
@@ -272,5 +350,7 @@ def _offset(opened: tuple[CopyBlob, UploadSession]) -> int:
 
 def _by_digest(plans: Iterable[Plan]) -> list[tuple[CopyBlob, ...]]:
     """The blobs of plans, the largest first, those of one digest together."""
-    blobs = sorted({blob for plan in plans for blob in plan.blobs}, key=lambda blob: (-blob.size, blob.digest))
+    blobs = sorted(
+        {blob for plan in plans for blob in plan.blobs}, key=lambda blob: (-blob.size, blob.digest)
+    )
     return [tuple(group) for _, group in groupby(blobs, key=lambda blob: blob.digest)]

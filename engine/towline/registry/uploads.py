@@ -1,6 +1,8 @@
 """Storing blobs in one registry (OCI distribution-spec 1.1, "Pushing blobs"): in one PUT, from where it was cut, or in chunks where a proxy wants it.
 
-What a registry can do is learned from its answers, never from its name (facts/registry.md sections 2.4 and 3.3).
+What a registry can do is learned from its answers, never from its name (facts/registry.md sections
+2.4 and 3.3).
+
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from towline.registry.session import REDIRECTS, Session
 from towline.retry import moments
 from towline.transport import RETRIED
 
-_LOST = frozenset({401, 404, 416}) | RETRIED  # an upload that the registry forgot, or may take later
+# an upload that the registry forgot, or may take later
+_LOST = frozenset({401, 404, 416}) | RETRIED
 _NO_PARTS = frozenset({400, 404, 405, 416, 501})
 _LATER = frozenset({401, 408, 429})
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
@@ -32,8 +35,9 @@ _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 class UploadSession:
     """An upload that the registry has begun: where the next bytes of the blob go, and how many it has.
 
-    `named_by` is the origin of another host that named the URL: no credential goes there. `hops` counts the redirects of one request, and `sealed` says
-    that they have led to the URL of the finishing PUT as it stands.
+    `named_by` is the origin of another host that named the URL: no credential goes there. `hops`
+    counts the redirects of one request, and `sealed` says that they have led to the URL of the
+    finishing PUT as it stands.
     """
 
     repository: str
@@ -61,10 +65,13 @@ class Uploads:
         """Believe of this repository only that it has the blobs that it says the right size of: what a mount gives it may be what is wrong there."""
         self._doubted.add(repository)
 
-    def start(self, repository: str, digest: str, size: int, from_repository: str = "") -> UploadSession | None:
+    def start(
+        self, repository: str, digest: str, size: int, from_repository: str = ""
+    ) -> UploadSession | None:
         """Begin the upload of a blob of `size` bytes; None where the repository has it, or could take it over from `from_repository`.
 
-        One POST asks both: a registry that mounts a blob from the very repository it is for says 201 where it is there. Raises the registry family.
+        One POST asks both: a registry that mounts a blob from the very repository it is for says
+        201 where it is there. Raises the registry family.
         """
         own = not from_repository
         if repository in self._doubted or (own and self._mounts_own is False):
@@ -79,7 +86,8 @@ class Uploads:
         try:
             there = self._has_blob(repository, digest, size)
         finally:
-            self._unused += [upload] if upload and there else []  # where the question fails as well, nobody goes on with it
+            # where the question fails as well, nobody goes on with it
+            self._unused += [upload] if upload and there else []
         if there:
             self._mounts_own = False if own else self._mounts_own
             return None
@@ -87,14 +95,19 @@ class Uploads:
 
     def state(self, upload: UploadSession) -> UploadSession | None:
         """How far the registry has come with an upload that broke off; None where it has nothing of it, or does not say."""
-        with self.session.send(_at(upload, "GET"), (self.session.scope(upload.repository),)) as response:
+        with self.session.send(
+            _at(upload, "GET"), (self.session.scope(upload.repository),)
+        ) as response:
             found = _RANGE.fullmatch(response.headers.get("Range", ""))
             if response.status not in (200, 202, 204) or not found or found[1] == "0":
                 return None
             return self.following(upload, response, int(found[1]) + 1)
 
     def cancel(self, upload: UploadSession) -> None:
-        """Tell the registry that an upload is given up; it need not know such a request (404, 405). Raises the registry family."""
+        """Tell the registry that an upload is given up; it need not know such a request (404, 405).
+
+        Raises the registry family.
+        """
         self.session.send(_at(upload, "DELETE"), (self.session.scope(upload.repository),)).close()
 
     def begin(self, repository: str) -> UploadSession:
@@ -125,7 +138,10 @@ class Uploads:
     def holds(self, repository: str, digest: str, size: int) -> bool:
         """Whether the repository has the blob, as soon as it says so."""
         transport = self.session.transport
-        return any(self._has_blob(repository, digest, size) for _ in moments(transport.clock, sleep=transport.wait))
+        return any(
+            self._has_blob(repository, digest, size)
+            for _ in moments(transport.clock, sleep=transport.wait)
+        )
 
     def send(self, upload: UploadSession, digest: str, size: int) -> BlobUpload:
         """The way into an upload for the bytes of a blob from its offset on."""
@@ -138,16 +154,29 @@ class Uploads:
         url = absolute(location, base, registry) if location else ""
         if not self.session.follows(url):
             url = base
-        return UploadSession(repository=upload.repository, url=url, offset=offset, named_by=upload.named_by or self.session.named_by(base))
+        return UploadSession(
+            repository=upload.repository,
+            url=url,
+            offset=offset,
+            named_by=upload.named_by or self.session.named_by(base),
+        )
 
-    def _mount(self, repository: str, digest: str, from_repository: str) -> tuple[bool, UploadSession | None]:
+    def _mount(
+        self, repository: str, digest: str, from_repository: str
+    ) -> tuple[bool, UploadSession | None]:
         """Whether the registry took the question, and the upload where it rather has the bytes; any other answer is left to the plain way."""
         query = f"?mount={quote(digest, safe='')}&from={quote(self.session.name(from_repository), safe='')}"
-        scopes = (f"repository:{self.session.name(from_repository)}:pull",) if from_repository != repository else ()
+        scopes = (
+            (f"repository:{self.session.name(from_repository)}:pull",)
+            if from_repository != repository
+            else ()
+        )
         try:
             with self._post(repository, query, scopes) as response:
                 mounted = response.status == 201 and faults.names(response, digest)
-                return mounted or response.status == 202, self._begun(repository, response) if response.status == 202 else None
+                return mounted or response.status == 202, (
+                    self._begun(repository, response) if response.status == 202 else None
+                )
         except (RegistryError, CredentialError) as fault:
             if isinstance(fault, RegistryUnreachable):
                 raise
@@ -156,7 +185,8 @@ class Uploads:
     def _believed(self, upload: UploadSession) -> bool:
         """Whether 202 to a mount from the own repository means that the blob is not there.
 
-        It does where such a mount has gone well before, and in distribution's code, known by the `_state` in its locations. A wrong guess costs bytes only.
+        It does where such a mount has gone well before, and in distribution's code, known by the
+        `_state` in its locations. A wrong guess costs bytes only.
         """
         return self._mounts_own is True or "_state=" in upload.url
 
@@ -165,28 +195,42 @@ class Uploads:
             if response.status == 404:
                 raise faults.no_repository(self.session.party, repository)
             if response.status != 202:
-                raise faults.unexpected(self.session.party_of(repository), response, f"to store a blob in {repository}")
+                raise faults.unexpected(
+                    self.session.party_of(repository), response, f"to store a blob in {repository}"
+                )
             return self._begun(repository, response)
 
     def _begun(self, repository: str, response: Response) -> UploadSession:
-        registry, asked = self.session.party.registry, response.url or self.session.url(repository, "blobs/uploads/")
+        registry, asked = (
+            self.session.party.registry,
+            response.url or self.session.url(repository, "blobs/uploads/"),
+        )
         location = response.headers.get("Location", "")
         url = absolute(location, asked, registry) if location else ""
         if not self.session.follows(url):
-            raise RegistryError(f"the {self.session.party} begins an upload without a location that may be used", where=str(registry))
+            raise RegistryError(
+                f"the {self.session.party} begins an upload without a location that may be used",
+                where=str(registry),
+            )
         self.chunks.at_least(response.headers.get("OCI-Chunk-Min-Length"))
         return UploadSession(repository=repository, url=url, named_by=self.session.named_by(asked))
 
     def _post(self, repository: str, query: str, scopes: tuple[str, ...]) -> Response:
-        request = HttpRequest(method="POST", url=self.session.url(repository, "blobs/uploads/") + query, repeatable=True)
+        request = HttpRequest(
+            method="POST",
+            url=self.session.url(repository, "blobs/uploads/") + query,
+            repeatable=True,
+        )
         return self.session.send(request, (self.session.scope(repository), *scopes))
 
 
 class BlobUpload:
     """The bytes of one blob on their way into an upload; nothing is stored before `finish`, and nothing at all where that is not reached.
 
-    What a host sends elsewhere, or finds too large, goes there or in smaller parts by itself, as long as the piece that holds it is the one at hand.
-    `send` and `finish` raise BrokenOff where the upload may be gone on with (`Uploads.state`) or begun anew, else the errors of the registry family.
+    What a host sends elsewhere, or finds too large, goes there or in smaller parts by itself, as
+    long as the piece that holds it is the one at hand. `send` and `finish` raise BrokenOff where
+    the upload may be gone on with (`Uploads.state`) or begun anew, else the errors of the registry
+    family.
     """
 
     def __init__(self, uploads: Uploads, upload: UploadSession, digest: str, *, size: int) -> None:
@@ -208,7 +252,11 @@ class BlobUpload:
         view = memoryview(piece)
         if len(view) > self._size - self._position:
             party = self._session.party
-            raise RegistryError(f"the {party} was to be sent more than the {self._size} bytes of the blob {self._digest}", where=str(party.registry))
+            raise RegistryError(
+                f"the {party} was to be sent more than the {self._size} bytes of the blob"
+                f" {self._digest}",
+                where=str(party.registry),
+            )
         self._start, self._piece = self._position, view
         self._bring(view)
 
@@ -226,9 +274,15 @@ class BlobUpload:
             self._bring(self._again(fault))
             self.finish()
             return
-        if not faults.names(response, self._digest) and not self._uploads.holds(self.upload.repository, self._digest, self._size):
+        if not faults.names(response, self._digest) and not self._uploads.holds(
+            self.upload.repository, self._digest, self._size
+        ):
             party = self._session.party
-            raise RegistryError(f"the {party} answers {response.status} to the blob {self._digest}, and does not have it", where=str(party.registry))
+            raise RegistryError(
+                f"the {party} answers {response.status} to the blob {self._digest}, and does not"
+                " have it",
+                where=str(party.registry),
+            )
 
     def close(self) -> None:
         """Break off what is under way."""
@@ -240,12 +294,19 @@ class BlobUpload:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _in_one(self) -> bool:
         """Whether all of it goes in one PUT."""
-        sure = self.upload.sealed or self._size <= SMALLEST or not self._uploads.moves(self.upload.url)
+        sure = (
+            self.upload.sealed or self._size <= SMALLEST or not self._uploads.moves(self.upload.url)
+        )
         return sure and not self.upload.offset and self._uploads.chunks.fits(self._size)
 
     def _bring(self, view: memoryview) -> None:
@@ -278,7 +339,10 @@ class BlobUpload:
                 self._open(0)
             response = self._answer()
         else:
-            response = self._session.send(_at(self.upload, "PUT", url=self._sealed()), (self._session.scope(self.upload.repository),))
+            response = self._session.send(
+                _at(self.upload, "PUT", url=self._sealed()),
+                (self._session.scope(self.upload.repository),),
+            )
         self._judge(response, (200, 201, 204))
         return response
 
@@ -286,14 +350,25 @@ class BlobUpload:
         left = self._size - self._position
         if not self._whole:
             chunks = self._uploads.chunks
-            left = chunks.of(chunks.least(left, at_hand) if self._uploads.moves(self.upload.url) else left)
+            left = chunks.of(
+                chunks.least(left, at_hand) if self._uploads.moves(self.upload.url) else left
+            )
         self._end = self._position + left
         headers = {"Content-Type": "application/octet-stream"}
         if not self._whole:
             headers["Content-Range"] = f"{self._position}-{self._end - 1}"
-        request = replace(_at(self.upload, "PUT", url=self._sealed()) if self._whole else _at(self.upload, "PATCH"), headers=headers)
+        request = replace(
+            (
+                _at(self.upload, "PUT", url=self._sealed())
+                if self._whole
+                else _at(self.upload, "PATCH")
+            ),
+            headers=headers,
+        )
         try:
-            self._sending = self._session.begin(request, self._end - self._position, (self._session.scope(self.upload.repository),))
+            self._sending = self._session.begin(
+                request, self._end - self._position, (self._session.scope(self.upload.repository),)
+            )
             self._line = self._position, self._sending
         except RegistryUnreachable as fault:
             raise BrokenOff(fault) from fault
@@ -313,10 +388,19 @@ class BlobUpload:
         self._judge(response, (200, 201, 202, 204))
         self._uploads.chunks.taken(self._position - self.upload.offset)
         said = _RANGE.fullmatch(response.headers.get("Range", ""))
-        self.upload, self._resumed = self._uploads.following(self.upload, response, self._position), False
+        self.upload, self._resumed = (
+            self._uploads.following(self.upload, response, self._position),
+            False,
+        )
         if said and int(said[1]) + 1 != self._position:  # ECR drops chunks silently (facts 3.3)
             party = self._session.party
-            raise BrokenOff(RegistryError(f"the {party} has {int(said[1]) + 1} bytes of {self._position} that it was sent", where=str(party.registry)))
+            raise BrokenOff(
+                RegistryError(
+                    f"the {party} has {int(said[1]) + 1} bytes of {self._position} that it was"
+                    " sent",
+                    where=str(party.registry),
+                )
+            )
 
     def _answer(self) -> Response:
         assert self._sending is not None
@@ -334,11 +418,17 @@ class BlobUpload:
             if status in fine:
                 return
             if status == 401:
-                self._session.forget(_at(self.upload, "PUT"), response, (self._session.scope(self.upload.repository),))
+                self._session.forget(
+                    _at(self.upload, "PUT"),
+                    response,
+                    (self._session.scope(self.upload.repository),),
+                )
             wait = self._session.transport.heed(self.upload.url, response)
             moved = self._moved(response)
             diagnosis = faults.diagnose(response)
-        meaning = faults.meaning(party, status, f"to store {self._digest} in {self.upload.repository}", diagnosis.text)
+        meaning = faults.meaning(
+            party, status, f"to store {self._digest} in {self.upload.repository}", diagnosis.text
+        )
         if moved is not None:
             self._go_to(moved)
             raise BrokenOff(meaning, taught=True, then=THERE)
@@ -346,11 +436,18 @@ class BlobUpload:
             raise faults.damaged(meaning)
         if status == 413 and self._uploads.chunks.refused(self._end - self.upload.offset):
             raise BrokenOff(meaning, wait=wait, taught=True, then=THERE)
-        if status in _NO_PARTS and not self._whole and not self.upload.offset and self._redirected and self._uploads.chunks.fits(self._size):
+        if (
+            status in _NO_PARTS
+            and not self._whole
+            and not self.upload.offset
+            and self._redirected
+            and self._uploads.chunks.fits(self._size)
+        ):
             self._uploads.in_parts = False
             raise BrokenOff(meaning, taught=True, then=ANEW)
         if self._resumed and 400 <= status < 500 and status not in _LATER:
-            raise BrokenOff(meaning, then=ANEW)  # what it does not take from the middle on, it may take from the beginning
+            # what it does not take from the middle on, it may take from the beginning
+            raise BrokenOff(meaning, then=ANEW)
         raise BrokenOff(meaning, wait=wait) if status in _LOST else meaning
 
     @property
@@ -374,17 +471,36 @@ class BlobUpload:
         url = self._session.moved(_at(self.upload, "PUT" if self._whole else "PATCH"), response)
         if url and self.upload.hops == REDIRECTS:
             party = self._session.party
-            raise RegistryError(f"the {party} redirects an upload more than {REDIRECTS} times", where=str(party.registry))
+            raise RegistryError(
+                f"the {party} redirects an upload more than {REDIRECTS} times",
+                where=str(party.registry),
+            )
         named_by = self.upload.named_by or self._session.named_by(self.upload.url)
-        return replace(self.upload, url=url, named_by=named_by, sealed=self._whole, hops=self.upload.hops + 1) if url else None
+        return (
+            replace(
+                self.upload,
+                url=url,
+                named_by=named_by,
+                sealed=self._whole,
+                hops=self.upload.hops + 1,
+            )
+            if url
+            else None
+        )
 
     def _sealed(self) -> str:
         """The URL of the finishing PUT: with the digest once, whatever the registry has put there, and all else as it came."""
         if self.upload.sealed:
             return self.upload.url
         place, _, query = self.upload.url.partition("?")
-        rest = [part for part in query.split("&") if part.partition("=")[0] != "digest"] if query else []
-        return f"{place}?{''.join(f'{part}&' for part in rest)}digest={quote(self._digest, safe='')}"
+        rest = (
+            [part for part in query.split("&") if part.partition("=")[0] != "digest"]
+            if query
+            else []
+        )
+        return (
+            f"{place}?{''.join(f'{part}&' for part in rest)}digest={quote(self._digest, safe='')}"
+        )
 
 
 def _at(upload: UploadSession, method: str, *, url: str = "") -> HttpRequest:

@@ -13,18 +13,35 @@ from towline.steps.task import Task
 
 def authorities(task: Task) -> str:
     """The certificates of `customTlsCertificateLinks` as PEM, empty where there are none; warns of those that come over plain http; raises ConfigError."""
-    return certificates(task.settings, task.console, folder=task.folder, environ=task.environ, guarded=task.project)
+    return certificates(
+        task.settings, task.console, folder=task.folder, environ=task.environ, guarded=task.project
+    )
 
 
-def certificates(settings: Settings, console: Console, *, folder: Path, environ: Mapping[str, str], guarded: bool = True) -> str:
+def certificates(
+    settings: Settings,
+    console: Console,
+    *,
+    folder: Path,
+    environ: Mapping[str, str],
+    guarded: bool = True,
+) -> str:
     """The same of any settings; files in `folder` count where it is not `guarded`, as a workspace is."""
-    links, where = settings.texts("customTlsCertificateLinks"), settings.origin("customTlsCertificateLinks")
+    links, where = (
+        settings.texts("customTlsCertificateLinks"),
+        settings.origin("customTlsCertificateLinks"),
+    )
     if not links:
         return ""
     part = dispatch.part("certificates")
     for link in part.plain_links(links):
-        console.warn(f"the certificate at {link} comes over plain http, where it can be exchanged on the way ({where})")
-    text: str = part.read_certificates(links, folder=folder, where=where, environ=environ, guarded=guarded)
+        console.warn(
+            f"the certificate at {link} comes over plain http, where it can be exchanged on the way"
+            f" ({where})"
+        )
+    text: str = part.read_certificates(
+        links, folder=folder, where=where, environ=environ, guarded=guarded
+    )
     return text
 
 
@@ -34,5 +51,7 @@ def bundle(task: Task) -> bytes:
     if not extra:
         return b""
     named = task.environ.get("GIT_SSL_CAINFO") or task.environ.get("SSL_CERT_FILE", "")
-    whole: bytes = dispatch.part("certificates").bundle(extra, {**task.environ, "SSL_CERT_FILE": named})
+    whole: bytes = dispatch.part("certificates").bundle(
+        extra, {**task.environ, "SSL_CERT_FILE": named}
+    )
     return whole

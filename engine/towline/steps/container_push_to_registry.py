@@ -15,13 +15,27 @@ from towline.steps.task import Task
 from towline.wire import Outcome
 
 _STEP = "imagePushToRegistry"
-_TO, _FROM, _FROM_IMAGES = "container/promotedTo", "container/promotedFrom", "container/promotedImages"
+_TO, _FROM, _FROM_IMAGES = (
+    "container/promotedTo",
+    "container/promotedFrom",
+    "container/promotedImages",
+)
 _NAMES = {  # as facts/steps.md section 6.1 maps them
-    "sourceRegistryUser": "sourceRegistryUser", "sourceRegistryPassword": "sourceRegistryPassword",
-    "targetRegistryUser": "dockerRegistryUser", "targetRegistryPassword": "dockerRegistryPassword", "tagLatest": "tagLatest",
-    "copyReferrers": "copyReferrers", "verify": "verify", "copyDeadline": "copyDeadline", "allowPlainHttp": "allowPlainHttp",
-    "targetRegistryCredentialsId": "dockerCredentialsId", "sourceRegistryCredentialsId": "sourceCredentialsId", "dockerConfigJSON": "dockerConfigJSON",
-    "customTlsCertificateLinks": "customTlsCertificateLinks", "clientCertificates": "clientCertificates", "clientKeys": "clientKeys",
+    "sourceRegistryUser": "sourceRegistryUser",
+    "sourceRegistryPassword": "sourceRegistryPassword",
+    "targetRegistryUser": "dockerRegistryUser",
+    "targetRegistryPassword": "dockerRegistryPassword",
+    "tagLatest": "tagLatest",
+    "copyReferrers": "copyReferrers",
+    "verify": "verify",
+    "copyDeadline": "copyDeadline",
+    "allowPlainHttp": "allowPlainHttp",
+    "targetRegistryCredentialsId": "dockerCredentialsId",
+    "sourceRegistryCredentialsId": "sourceCredentialsId",
+    "dockerConfigJSON": "dockerConfigJSON",
+    "customTlsCertificateLinks": "customTlsCertificateLinks",
+    "clientCertificates": "clientCertificates",
+    "clientKeys": "clientKeys",
     "insecureRegistries": "insecureRegistries",
 }
 _MADE = {"targetRegistryUrl": "dockerRegistryUrl", "sourceRegistryUrl": "sourceRegistryUrl"}
@@ -31,21 +45,43 @@ def run(task: Task) -> Outcome:
     """Say what the step is called today, and let that one do it."""
     settings = task.settings
     if settings.given("dockerArchive"):
-        raise ConfigError("dockerArchive is not pushed by this step", where=settings.origin("dockerArchive"),
-                          hint=f"use {_STEP} with pushLocalDockerImage: true and localDockerImagePath")
+        raise ConfigError(
+            "dockerArchive is not pushed by this step",
+            where=settings.origin("dockerArchive"),
+            hint=f"use {_STEP} with pushLocalDockerImage: true and localDockerImagePath",
+        )
     if not settings.text("sourceImage"):
-        raise ConfigError("no image is known that could be pushed", where=settings.origin("sourceImage"),
-                          hint="the step that builds or pushes the image leaves it in the pipeline environment; else set sourceImage")
-    task.console.say(f"containerPushToRegistry: {_STEP} is its new name: dockerRegistryUrl is targetRegistryUrl there, dockerCredentialsId is"
-                     " targetRegistryCredentialsId, sourceImage and dockerImage are sourceImageNameTags and targetImageNameTags")
+        raise ConfigError(
+            "no image is known that could be pushed",
+            where=settings.origin("sourceImage"),
+            hint=(
+                "the step that builds or pushes the image leaves it in the pipeline environment;"
+                " else set sourceImage"
+            ),
+        )
+    task.console.say(
+        f"containerPushToRegistry: {_STEP} is its new name: dockerRegistryUrl is targetRegistryUrl"
+        " there, dockerCredentialsId is targetRegistryCredentialsId, sourceImage and dockerImage"
+        " are sourceImageNameTags and targetImageNameTags"
+    )
     releases, images = _host(task, "dockerRegistryUrl"), _images(task)
     registry, sources = _from(task, releases, images)
     more: Mapping[str, object] = {
-        "sourceRegistryUrl": registry, "targetRegistryUrl": releases, "useImageNameTags": True, "sourceImageNameTags": sources,
-        "targetImageNameTags": [settings.text("dockerImage") or images[0], *images[1:]], "additionalTags": _version(task),
+        "sourceRegistryUrl": registry,
+        "targetRegistryUrl": releases,
+        "useImageNameTags": True,
+        "sourceImageNameTags": sources,
+        "targetImageNameTags": [settings.text("dockerImage") or images[0], *images[1:]],
+        "additionalTags": _version(task),
     }
-    outcome = image_push_to_registry.run(replace(task, settings=settings.translated(load_schema(_STEP), _NAMES, more, _MADE)))
-    promoted = {_TO: releases, _FROM: registry, _FROM_IMAGES: sources} if outcome.pipeline_environment else {}
+    outcome = image_push_to_registry.run(
+        replace(task, settings=settings.translated(load_schema(_STEP), _NAMES, more, _MADE))
+    )
+    promoted = (
+        {_TO: releases, _FROM: registry, _FROM_IMAGES: sources}
+        if outcome.pipeline_environment
+        else {}
+    )
     return replace(outcome, pipeline_environment={**outcome.pipeline_environment, **promoted})
 
 
@@ -58,13 +94,16 @@ def leaves(task: Task) -> bool:
 def _images(task: Task) -> list[str]:
     """Every image that was pushed last, where neither a setting nor a script names one; else that one."""
     every = _pushed_last(task) and not task.settings.given("dockerImage")
-    return (_list(task.pipeline_environment, "container/targetImageNameTags") if every else []) or [task.settings.text("sourceImage")]
+    return (_list(task.pipeline_environment, "container/targetImageNameTags") if every else []) or [
+        task.settings.text("sourceImage")
+    ]
 
 
 def _from(task: Task, releases: str, images: list[str]) -> tuple[str, list[str]]:
     """The registry to copy from and the images there, by the digests that were pushed and tested.
 
-    Where it is a fact what this step itself has pushed when it ran before, it does the same once more.
+    Where it is a fact what this step itself has pushed when it ran before, it does the same once
+    more.
     """
     registry, facts = task.settings.text("sourceRegistryUrl"), facts_of(task.pipeline_environment)
     if not _pushed_last(task):
@@ -85,13 +124,19 @@ def _check_digest(task: Task, text: str, known: Mapping[str, str]) -> None:
         image = parse_image(text)
     pushed = known.get(str(replace(image, digest="")), image.digest)
     if image.digest and image.digest != pushed:
-        raise DigestMismatch(f"{text} is not the image that a step of this build has pushed, which is {pushed}", where=task.settings.origin("sourceImage"),
-                             hint="find out who has changed the pipeline environment, and build again")
+        raise DigestMismatch(
+            f"{text} is not the image that a step of this build has pushed, which is {pushed}",
+            where=task.settings.origin("sourceImage"),
+            hint="find out who has changed the pipeline environment, and build again",
+        )
 
 
 def _digests(values: Mapping[str, object]) -> dict[str, str]:
     """The digest of each image that was pushed last."""
-    names, digests = _list(values, "container/targetImageNameTags"), _list(values, "container/targetImageDigests")
+    names, digests = (
+        _list(values, "container/targetImageNameTags"),
+        _list(values, "container/targetImageDigests"),
+    )
     return dict(zip(names, digests, strict=True)) if len(names) == len(digests) else {}
 
 
@@ -103,7 +148,10 @@ def _list(values: Mapping[str, object], key: str) -> list[str]:
 
 def _pushed_last(task: Task) -> bool:
     """Whether image and registry are those of the last push of this pipeline."""
-    origins = [task.settings.origin(name).partition(" ")[0] for name in ("sourceRegistryUrl", "sourceImage")]
+    origins = [
+        task.settings.origin(name).partition(" ")[0]
+        for name in ("sourceRegistryUrl", "sourceImage")
+    ]
     return origins == ["container/targetRegistryUrl", "container/targetImageNameTag"]
 
 
@@ -112,7 +160,10 @@ def _host(task: Task, name: str) -> str:
     with placed(task.settings.origin(name)):
         registry, path = parse_registry(task.settings.text(name))
     if path:
-        task.console.warn(f"the path {path!r} of {name} does not count ({task.settings.origin(name)}); {_STEP} has one in targetRegistryUrl")
+        task.console.warn(
+            f"the path {path!r} of {name} does not count ({task.settings.origin(name)}); {_STEP}"
+            " has one in targetRegistryUrl"
+        )
     return str(registry)
 
 
@@ -122,6 +173,9 @@ def _version(task: Task) -> list[str]:
     if not settings.flag("tagArtifactVersion"):
         return []
     if not settings.given("artifactVersion"):
-        raise ConfigError("tagArtifactVersion is set, and no version is known", where=settings.origin("tagArtifactVersion"),
-                          hint="artifactPrepareVersion leaves artifactVersion in the pipeline environment")
+        raise ConfigError(
+            "tagArtifactVersion is set, and no version is known",
+            where=settings.origin("tagArtifactVersion"),
+            hint="artifactPrepareVersion leaves artifactVersion in the pipeline environment",
+        )
     return [settings.text("artifactVersion")]

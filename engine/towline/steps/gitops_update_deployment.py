@@ -12,7 +12,15 @@ from towline.errors import ConfigError, GitUnreachable, MachineError, TowlineErr
 from towline.gitops.past import Past
 from towline.steps.deployment.branches import deploy
 from towline.steps.deployment.effect import effect_of
-from towline.steps.deployment.report import Deployment, Target, keep, outcome, replaced_lines, show, superseded
+from towline.steps.deployment.report import (
+    Deployment,
+    Target,
+    keep,
+    outcome,
+    replaced_lines,
+    show,
+    superseded,
+)
 from towline.steps.deployment.tools import Planned, plan
 from towline.steps.deployment.watch import Watched, lacking_lines
 from towline.steps.task import Task
@@ -24,13 +32,18 @@ _PLANNING = 60.0  # seconds for what is no branch's own work
 def run(task: Task) -> Outcome:
     """Plan what the tool changes in each target, push one commit to each repository, and say what came of it.
 
-    Nothing is pushed before all of them are planned. Where one of them has a newer deployment already, the others get theirs all the same; then raises
-    Superseded. Where a push fails, those behind it are left alone, and the fault and its outputs name those before it.
+    Nothing is pushed before all of them are planned. Where one of them has a newer deployment
+    already, the others get theirs all the same; then raises Superseded. Where a push fails, those
+    behind it are left alone, and the fault and its outputs name those before it.
     """
     started = time.monotonic()
     past = Past()
     targets = task.settings.each("targets")
-    alarm.begin(min(sum(settings.number("pushDeadline") for settings in targets), alarm.LONGEST) + _PLANNING, _late)
+    alarm.begin(
+        min(sum(settings.number("pushDeadline") for settings in targets), alarm.LONGEST)
+        + _PLANNING,
+        _late,
+    )
     groups = _by_branch([_target(task, settings, past) for settings in targets])
     for group in groups:
         _check_rendered(group)
@@ -48,7 +61,13 @@ def run(task: Task) -> Outcome:
         if task.dry_run:
             show(fault, done)
         else:
-            keep(fault, done, groups[len(done) :], pushing=pushing.is_set(), seconds=time.monotonic() - started)
+            keep(
+                fault,
+                done,
+                groups[len(done) :],
+                pushing=pushing.is_set(),
+                seconds=time.monotonic() - started,
+            )
         raise
     finally:
         for line in lacking_lines(target.watched.lacking for group in groups for target in group):
@@ -65,15 +84,25 @@ def leaves(task: Task) -> bool:
 
 
 def _late() -> TowlineError:
-    return GitUnreachable("the deployments have not been done within the pushDeadline of each of them together",
-                          hint="look for a chart or a file that takes long, or deploy fewer in one step")
+    return GitUnreachable(
+        "the deployments have not been done within the pushDeadline of each of them together",
+        hint="look for a chart or a file that takes long, or deploy fewer in one step",
+    )
 
 
 def _target(task: Task, settings: Settings, past: Past) -> Target:
-    watched = Watched(lambda: _check_images(task, planned), require_secret=settings.flag("requirePullSecret"), warn=task.console.warn,
-                      validate=_validator(task, settings))
+    watched = Watched(
+        lambda: _check_images(task, planned),
+        require_secret=settings.flag("requirePullSecret"),
+        warn=task.console.warn,
+        validate=_validator(task, settings),
+    )
     planned = plan(task, settings, watched.note, watched.warn, past)
-    watched.watch(planned.change, frozenset(image.reference.registry.host for image in planned.images.values()), effect_of(settings, planned))
+    watched.watch(
+        planned.change,
+        frozenset(image.reference.registry.host for image in planned.images.values()),
+        effect_of(settings, planned),
+    )
     return Target(settings=settings, planned=planned, watched=watched)
 
 
@@ -84,9 +113,13 @@ def _validator(task: Task, settings: Settings) -> Callable[[str, bytes], None] |
     try:
         library = dispatch.part("validate")
     except ImportError as fault:
-        raise MachineError("the library that validates manifests is not installed", hint="install towline with the extra validate, "
-                           "or leave validateManifests out") from fault
-    check: Callable[[str, bytes], None] = library.Validator(settings.text("kubeVersion"), say=task.console.say).check
+        raise MachineError(
+            "the library that validates manifests is not installed",
+            hint="install towline with the extra validate, or leave validateManifests out",
+        ) from fault
+    check: Callable[[str, bytes], None] = library.Validator(
+        settings.text("kubeVersion"), say=task.console.say
+    ).check
     return check
 
 
@@ -95,13 +128,17 @@ def _check_images(task: Task, planned: Planned) -> None:
     settings = task.settings
     by_itself = any(settings.given(name) for name in ("targetRegistryPassword", "dockerConfigJSON"))
     if settings.flag("checkImage") or (by_itself and not settings.given("checkImage")):
-        dispatch.part("registry_check").check(task, settings, tuple(dict.fromkeys(planned.images.values())))
+        dispatch.part("registry_check").check(
+            task, settings, tuple(dict.fromkeys(planned.images.values()))
+        )
 
 
 def _by_branch(targets: Sequence[Target]) -> list[tuple[Target, ...]]:
     groups: dict[tuple[str, str], list[Target]] = {}
     for target in targets:
-        groups.setdefault((target.settings.text("serverUrl").rstrip("/"), target.settings.text("branchName")), []).append(target)
+        groups.setdefault(
+            (target.settings.text("serverUrl").rstrip("/"), target.settings.text("branchName")), []
+        ).append(target)
     return [tuple(group) for group in groups.values()]
 
 
@@ -111,5 +148,9 @@ def _check_rendered(group: Sequence[Target]) -> None:
     for target in group:
         path = target.planned.renders
         if path in written:
-            raise ConfigError(f"two targets write the whole of {path}", where=target.settings.origin("filePath"), hint="give each a filePath of its own")
+            raise ConfigError(
+                f"two targets write the whole of {path}",
+                where=target.settings.origin("filePath"),
+                hint="give each a filePath of its own",
+            )
         written |= {path} - {""}

@@ -24,7 +24,13 @@ from towline.registry.source import Source
 from towline.registry.verify import verify_images
 from towline.steps.registry_access import limit_copy, network, registry_client
 from towline.steps.task import Task
-from towline.steps.wanted_images import Wanted, local_targets, wanted_images, wanted_platforms, wanted_referrers
+from towline.steps.wanted_images import (
+    Wanted,
+    local_targets,
+    wanted_images,
+    wanted_platforms,
+    wanted_referrers,
+)
 from towline.transport import Transport
 from towline.wire import SUCCESS, UNCHANGED, Outcome
 
@@ -37,12 +43,31 @@ def run(task: Task) -> Outcome:
     settings, targets = task.settings, _target_places(task.settings)
     local = settings.flag("pushLocalDockerImage")
     jobs = (_local_job(task, targets),) if local else _jobs(task, targets)
-    with Transport(limit=settings.number("copyDeadline"), network=network(task), hide=task.console.hide) as transport, ExitStack() as opened:
+    with (
+        Transport(
+            limit=settings.number("copyDeadline"), network=network(task), hide=task.console.hide
+        ) as transport,
+        ExitStack() as opened,
+    ):
         copying = Copying(
-            source=opened.enter_context(_local_source(task, transport)) if local else _source(task, transport, jobs),
-            targets={registry: registry_client(task, transport, registry, role="target" if registry == targets[0][0] else "", names=names)
-                     for registry, names in target_names(jobs).items()},
-            progress=Progress(task.console, transport.clock), dry_run=task.dry_run, warn=task.console.warn,
+            source=(
+                opened.enter_context(_local_source(task, transport))
+                if local
+                else _source(task, transport, jobs)
+            ),
+            targets={
+                registry: registry_client(
+                    task,
+                    transport,
+                    registry,
+                    role="target" if registry == targets[0][0] else "",
+                    names=names,
+                )
+                for registry, names in target_names(jobs).items()
+            },
+            progress=Progress(task.console, transport.clock),
+            dry_run=task.dry_run,
+            warn=task.console.warn,
         )
         reports = copy_images(jobs, copying)
         if settings.flag("verify"):
@@ -50,8 +75,10 @@ def run(task: Task) -> Outcome:
     for report in reports if len(reports) > 1 else ():
         task.console.say(f"  {line(report, dry_run=task.dry_run)}")
     return Outcome(
-        status=SUCCESS if any(report.changed for report in reports) else UNCHANGED, summary=summary(reports, dry_run=task.dry_run),
-        pipeline_environment={} if task.dry_run else _published(task, reports), outputs=outputs(reports, dry_run=task.dry_run),
+        status=SUCCESS if any(report.changed for report in reports) else UNCHANGED,
+        summary=summary(reports, dry_run=task.dry_run),
+        pipeline_environment={} if task.dry_run else _published(task, reports),
+        outputs=outputs(reports, dry_run=task.dry_run),
     )
 
 
@@ -66,7 +93,12 @@ _Place = tuple[Registry, str]
 
 def _place(settings: Settings, name: str) -> _Place:
     if not settings.given(name):
-        raise ConfigError(f"no {name} is known", hint=f"the step that builds the image leaves it in container/registryUrl, or set {name}")
+        raise ConfigError(
+            f"no {name} is known",
+            hint=(
+                f"the step that builds the image leaves it in container/registryUrl, or set {name}"
+            ),
+        )
     with placed(settings.origin(name)):
         return parse_registry(settings.text(name))
 
@@ -80,36 +112,59 @@ def _target_places(settings: Settings) -> tuple[_Place, ...]:
 
 def _source(task: Task, transport: Transport, jobs: Sequence[CopyJob]) -> RegistryClient:
     names = list(dict.fromkeys(job.repository for job in jobs))
-    return registry_client(task, transport, _place(task.settings, "sourceRegistryUrl")[0], role="source", names=names)
+    return registry_client(
+        task, transport, _place(task.settings, "sourceRegistryUrl")[0], role="source", names=names
+    )
 
 
 def _local_source(task: Task, transport: Transport) -> AbstractContextManager[Source]:
     """The image of this machine that `localDockerImagePath` names; raises ConfigError, what a pull request can change leads to the workspace only."""
     settings, local = task.settings, dispatch.part("local_images")
-    place, where = parse_local_place(settings.text("localDockerImagePath")), settings.origin("localDockerImagePath")
+    place, where = (
+        parse_local_place(settings.text("localDockerImagePath")),
+        settings.origin("localDockerImagePath"),
+    )
     trusted = settings.trusted("localDockerImagePath")
     if isinstance(place, DaemonImage) and not trusted:
-        raise ConfigError(f"{place} may be another build's image: what a pull request can change names none of the Docker daemon", where=where,
-                          hint="name it in the call of the step or by PIPER_localDockerImagePath, or save it in the workspace and name that file")
+        raise ConfigError(
+            f"{place} may be another build's image: what a pull request can change names none of"
+            " the Docker daemon",
+            where=where,
+            hint=(
+                "name it in the call of the step or by PIPER_localDockerImagePath, or save it in"
+                " the workspace and name that file"
+            ),
+        )
 
     def opener(path: str) -> int:
         try:
             return open_inside(task.folder, path)
         except Outside as fault:
             hint = "keep the image in the workspace, or name it in the call of the step"
-            raise ConfigError(f"{path} leads out of the workspace", where=where, hint=hint) from fault
+            raise ConfigError(
+                f"{path} leads out of the workspace", where=where, hint=hint
+            ) from fault
 
     opened: AbstractContextManager[Source] = local.open_source(
-        place, environ=task.environ, transport=transport, opener=local.open_anywhere if trusted else opener)
+        place,
+        environ=task.environ,
+        transport=transport,
+        opener=local.open_anywhere if trusted else opener,
+    )
     return opened
 
 
 def _local_job(task: Task, targets: Sequence[_Place]) -> CopyJob:
     """The one image of this machine to all its names."""
     return CopyJob(
-        repository="", target="", name=task.settings.text("localDockerImagePath"),
-        targets=tuple(_reference(place, image) for place in targets for image in local_targets(task)),
-        platforms=wanted_platforms(task.settings), referrers=wanted_referrers(task.settings),
+        repository="",
+        target="",
+        name=task.settings.text("localDockerImagePath"),
+        targets=tuple(
+            _reference(place, image) for place in targets for image in local_targets(task)
+        ),
+        platforms=wanted_platforms(task.settings),
+        referrers=wanted_referrers(task.settings),
     )
 
 
@@ -121,24 +176,40 @@ def _jobs(task: Task, targets: Sequence[_Place]) -> tuple[CopyJob, ...]:
 def _job(task: Task, source: _Place, targets: Sequence[_Place], wanted: Wanted) -> CopyJob:
     reference, chosen = _reference(source, wanted.source), _chosen(task, wanted.digest)
     return CopyJob(
-        repository=reference.image.name, target=reference.target, name=str(reference),
+        repository=reference.image.name,
+        target=reference.target,
+        name=str(reference),
         targets=tuple(_reference(place, image) for place in targets for image in wanted.targets),
-        digest=wanted.digest, claimed=not chosen and _claimed(task, wanted),
-        platforms=wanted_platforms(task.settings), chosen=chosen, referrers=wanted_referrers(task.settings),
+        digest=wanted.digest,
+        claimed=not chosen and _claimed(task, wanted),
+        platforms=wanted_platforms(task.settings),
+        chosen=chosen,
+        referrers=wanted_referrers(task.settings),
     )
 
 
 def _chosen(task: Task, digest: str) -> str:
     """The digest of what an earlier push of this pipeline has chosen out of the index `digest`: with it a second run needs no staging registry."""
-    known, platforms = facts_of(task.pipeline_environment).get(_PLATFORMS), wanted_platforms(task.settings)
-    return str(known.get(_choice(digest, platforms), "")) if digest and platforms and isinstance(known, Mapping) else ""
+    known, platforms = (
+        facts_of(task.pipeline_environment).get(_PLATFORMS),
+        wanted_platforms(task.settings),
+    )
+    return (
+        str(known.get(_choice(digest, platforms), ""))
+        if digest and platforms and isinstance(known, Mapping)
+        else ""
+    )
 
 
 def _claimed(task: Task, wanted: Wanted) -> bool:
     """Whether the digest may be of any image: no step of this build is known to have written it, and none has pushed it before."""
     pushed = facts_of(task.pipeline_environment).get("container/targetImageDigests")
     ours = isinstance(pushed, list) and wanted.digest in pushed
-    return task.settings.layer("sourceImageDigests") in (CHANGED, UNPROVEN) and wanted.digest != wanted.source.digest and not ours
+    return (
+        task.settings.layer("sourceImageDigests") in (CHANGED, UNPROVEN)
+        and wanted.digest != wanted.source.digest
+        and not ours
+    )
 
 
 def _choice(digest: str, platforms: Sequence[Platform]) -> str:
@@ -147,7 +218,9 @@ def _choice(digest: str, platforms: Sequence[Platform]) -> str:
 
 def _reference(place: _Place, image: Image) -> Reference:
     registry, path = place
-    return Reference(registry=registry, image=replace(image, name=f"{path}/{image.name}" if path else image.name))
+    return Reference(
+        registry=registry, image=replace(image, name=f"{path}/{image.name}" if path else image.name)
+    )
 
 
 def _published(task: Task, reports: Sequence[CopyReport]) -> Mapping[str, object]:
@@ -156,18 +229,41 @@ def _published(task: Task, reports: Sequence[CopyReport]) -> Mapping[str, object
     url = settings.text("targetRegistryUrl").rstrip("/")
     prefix = parse_registry(url)[1]
     named = [(image, report.digest) for report in reports for image in _first_names(report)]
-    names, digests = [str(image).removeprefix(f"{prefix}/" if prefix else "") for image, _ in named], [digest for _, digest in named]
-    ours: dict[str, object] = {"container/targetRegistryUrl": url, "container/targetImageNameTag": names[0], "container/targetImageNameTags": names,
-            "container/targetImageDigests": digests}
-    known = {_choice(report.job.digest, report.job.platforms): report.digest for report in reports if report.job.platforms and report.job.digest}
+    names, digests = (
+        [str(image).removeprefix(f"{prefix}/" if prefix else "") for image, _ in named],
+        [digest for _, digest in named],
+    )
+    ours: dict[str, object] = {
+        "container/targetRegistryUrl": url,
+        "container/targetImageNameTag": names[0],
+        "container/targetImageNameTags": names,
+        "container/targetImageDigests": digests,
+    }
+    known = {
+        _choice(report.job.digest, report.job.platforms): report.digest
+        for report in reports
+        if report.job.platforms and report.job.digest
+    }
     ours |= {_PLATFORMS: known} if known else {}
     if not settings.flag("publishTargetAsRegistry"):
         return ours
-    return ours | {"container/registryUrl": url, "container/imageNameTag": names[0], "container/imageNameTags": names,
-                   "container/imageNames": [name.partition(":")[0] for name in names], "container/imageDigest": digests[0], "container/imageDigests": digests}
+    return ours | {
+        "container/registryUrl": url,
+        "container/imageNameTag": names[0],
+        "container/imageNameTags": names,
+        "container/imageNames": [name.partition(":")[0] for name in names],
+        "container/imageDigest": digests[0],
+        "container/imageDigests": digests,
+    }
 
 
 def _first_names(report: CopyReport) -> tuple[Image, ...]:
     """What an image is called first in each repository of the first registry."""
     targets = report.job.targets
-    return tuple({target.image.name: target.image for target in reversed(targets) if target.registry == targets[0].registry}.values())[::-1]
+    return tuple(
+        {
+            target.image.name: target.image
+            for target in reversed(targets)
+            if target.registry == targets[0].registry
+        }.values()
+    )[::-1]

@@ -20,7 +20,13 @@ def login(task: Task, names: tuple[str, str], place: Place, named: Named) -> Log
         return None
     for one, other in ((user, password), (password, user)):
         if not settings.given(one):
-            raise CredentialError(f"{other} is set and {one} is not", where=settings.origin(other), hint=settings.how_to_set(one))
+            raise CredentialError(
+                f"{other} is set and {one} is not",
+                where=settings.origin(other),
+                hint=settings.how_to_set(one),
+            )
     hosts = task.addressees.admit(password_of(settings, user, password), place, named)
     origin = f"{settings.origin(user)} and {settings.origin(password)}"
-    return Login(username=settings.text(user), password=settings.text(password), origin=origin, hosts=hosts)
+    return Login(
+        username=settings.text(user), password=settings.text(password), origin=origin, hosts=hosts
+    )

@@ -29,7 +29,8 @@ from towline.transport import Transport
 _SAID = 4.0  # seconds in which a host that is late, or the disk, is named for it
 _AGENT = "the agent's Docker configuration"
 _PUSHED = "container/targetRegistryUrl"
-_PULLED = "containerRegistryUrl"  # where clusters pull from: what a deployment knows of the registry that was pushed to
+# where clusters pull from: what a deployment knows of the registry that was pushed to
+_PULLED = "containerRegistryUrl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +45,19 @@ class _Configuration:
 def network(task: Task) -> Network:
     """The proxies of the environment, and TLS as `customTlsCertificateLinks`, `clientCertificates` and `insecureRegistries` say; raises ConfigError."""
     settings = task.settings
-    insecure = [_host(task, "insecureRegistries", host) for host in settings.texts("insecureRegistries")]
+    insecure = [
+        _host(task, "insecureRegistries", host) for host in settings.texts("insecureRegistries")
+    ]
     for host in insecure:
         where = settings.origin("insecureRegistries")
-        task.console.warn(f"the certificate of {host} is not verified: whoever sits on the way can read and change everything ({where})")
-    return Network(proxies=Proxies(task.environ), tls=Tls(authorities(task), clients=dict(_clients(task)), insecure=insecure))
+        task.console.warn(
+            f"the certificate of {host} is not verified: whoever sits on the way can read and"
+            f" change everything ({where})"
+        )
+    return Network(
+        proxies=Proxies(task.environ),
+        tls=Tls(authorities(task), clients=dict(_clients(task)), insecure=insecure),
+    )
 
 
 def limit_copy(settings: Settings) -> None:
@@ -56,19 +65,28 @@ def limit_copy(settings: Settings) -> None:
     seconds = settings.number("copyDeadline")
 
     def late() -> TowlineError:
-        return MachineError(f"all of it has not been done within {seconds} seconds",
-                            hint="see which disk, daemon or host is that slow; copyDeadline says how long a copy may take")
+        return MachineError(
+            f"all of it has not been done within {seconds} seconds",
+            hint=(
+                "see which disk, daemon or host is that slow; copyDeadline says how long a copy may"
+                " take"
+            ),
+        )
 
     alarm.begin(seconds + _SAID, late)
 
 
-def registry_client(task: Task, transport: Transport, registry: Registry, *, role: str, names: Sequence[str]) -> RegistryClient:
+def registry_client(
+    task: Task, transport: Transport, registry: Registry, *, role: str, names: Sequence[str]
+) -> RegistryClient:
     """The client for the images `names` of a registry, each with the login for its path; raises CredentialError, ConfigError.
 
     Without a `role` it is a further target, which the login of the first one is not meant for.
     """
     party = Party(registry=registry, role=role or "target", login=None, step=task.project)
-    client = RegistryClient(party, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp"))
+    client = RegistryClient(
+        party, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp")
+    )
     client.log_in(registry_logins(task, registry, role=role, paths=names))
     client.want(names)
     return client
@@ -79,11 +97,14 @@ def registry_login(task: Task, registry: Registry, *, role: str, path: str) -> L
     return registry_logins(task, registry, role=role, paths=[path])[path]
 
 
-def registry_logins(task: Task, registry: Registry, *, role: str, paths: Sequence[str]) -> Mapping[str, Login | None]:
+def registry_logins(
+    task: Task, registry: Registry, *, role: str, paths: Sequence[str]
+) -> Mapping[str, Login | None]:
     """Who logs in at `registry` for each of the images `paths`, None for nobody.
 
-    The parameters of its `role` say so (there are none for the empty one), else `dockerConfigJSON`, else the agent's own Docker configuration.
-    What is secret in it is masked from here on. Raises CredentialError, ConfigError.
+    The parameters of its `role` say so (there are none for the empty one), else `dockerConfigJSON`,
+    else the agent's own Docker configuration. What is secret in it is masked from here on. Raises
+    CredentialError, ConfigError.
     """
     settings, place = task.settings, Place(scheme=registry.scheme, host=registry.host)
     names = (f"{role}RegistryUser", f"{role}RegistryPassword")
@@ -97,7 +118,10 @@ def registry_logins(task: Task, registry: Registry, *, role: str, paths: Sequenc
         found = _agents_own(task, registry, paths)
     if own is not None:
         return found
-    return {path: replace(entry, hosts=_reach(task, entry)) if entry else None for path, entry in found.items()}
+    return {
+        path: replace(entry, hosts=_reach(task, entry)) if entry else None
+        for path, entry in found.items()
+    }
 
 
 def _named(task: Task, role: str, place: Place) -> Named:
@@ -105,29 +129,45 @@ def _named(task: Task, role: str, place: Place) -> Named:
     settings = task.settings
     if not task.project:
         called = not task.addressees.rules.standing().request
-        return Named(origin="the arguments", trusted=frozenset([place.plain]) if called else frozenset())
+        return Named(
+            origin="the arguments", trusted=frozenset([place.plain]) if called else frozenset()
+        )
     name = f"{role}RegistryUrl"
     if settings.has(name):
         return named_by(settings, name, registry_place, password=f"{role}RegistryPassword")
     named = named_by(settings, _PULLED, registry_place)
     said = facts.origin(task.pipeline_environment, _PUSHED)
-    return replace(named, origin=said, call="", changed=facts.changed(task.pipeline_environment, _PUSHED))
+    return replace(
+        named, origin=said, call="", changed=facts.changed(task.pipeline_environment, _PUSHED)
+    )
 
 
 def _reach(task: Task, entry: Login) -> tuple[str, ...]:
     """The only hosts for a login that its own record, a key of a Docker configuration, has for its registry; that registry is seen to when it asks."""
-    return reach(task.addressees.rules, Credential(what=f"the login of {entry.origin}", names=("dockerConfigJSON",)))
+    return reach(
+        task.addressees.rules,
+        Credential(what=f"the login of {entry.origin}", names=("dockerConfigJSON",)),
+    )
 
 
 def _clients(task: Task) -> Iterator[tuple[str, ClientCertificate]]:
     settings = task.settings
     certificates, keys = settings.mapping("clientCertificates"), settings.mapping("clientKeys")
     for host in keys.keys() - certificates.keys():
-        raise ConfigError(f"clientKeys has {host}, and clientCertificates has not", where=settings.origin("clientKeys"), hint="name the certificate too")
+        raise ConfigError(
+            f"clientKeys has {host}, and clientCertificates has not",
+            where=settings.origin("clientKeys"),
+            hint="name the certificate too",
+        )
     where = settings.origin("clientCertificates")
     for host, certificate in certificates.items():
         key = keys.get(host, certificate)
-        yield _host(task, "clientCertificates", host), ClientCertificate(certificate=task.folder / certificate, key=task.folder / key, where=where)
+        yield (
+            _host(task, "clientCertificates", host),
+            ClientCertificate(
+                certificate=task.folder / certificate, key=task.folder / key, where=where
+            ),
+        )
 
 
 def _host(task: Task, name: str, text: str) -> str:
@@ -137,7 +177,11 @@ def _host(task: Task, name: str, text: str) -> str:
     except ConfigError:
         registry, path = Registry(scheme="", host=""), ""
     if registry.host != text or path:
-        raise ConfigError(f"{name} has {text!r}, which is no host", where=task.settings.origin(name), hint="write host or host:port, one for each registry")
+        raise ConfigError(
+            f"{name} has {text!r}, which is no host",
+            where=task.settings.origin(name),
+            hint="write host or host:port, one for each registry",
+        )
     return text
 
 
@@ -148,9 +192,16 @@ def _configured(task: Task, registry: Registry, paths: Sequence[str]) -> dict[st
     found = _found(task, configuration, registry, paths)
     lacking = [path for path in paths if found[path] is None]
     if lacking:
-        what = registry.host if len(lacking) == len(paths) else ", ".join(f"{registry.host}/{path}" for path in lacking)
+        what = (
+            registry.host
+            if len(lacking) == len(paths)
+            else ", ".join(f"{registry.host}/{path}" for path in lacking)
+        )
         others = ", ".join(keys_for(configuration.text, registry, origin=origin))
-        task.console.say(f"  dockerConfigJSON has no login for {what}{f', but for {others}' if others else ''}: it is asked without a user ({origin})")
+        task.console.say(
+            f"  dockerConfigJSON has no login for {what}{f', but for {others}' if others else ''}:"
+            f" it is asked without a user ({origin})"
+        )
     return found
 
 
@@ -161,10 +212,16 @@ def _configuration(task: Task, origin: str) -> _Configuration:
     if value.lstrip().startswith("{"):
         return _Configuration(text=value, origin=origin, trusted=trusted)
     text = named_file(task, "dockerConfigJSON").decode("utf-8", "replace")
-    return _Configuration(text=text, origin=origin, trusted=trusted and not in_workspace(task.folder / value, task.folder))
+    return _Configuration(
+        text=text,
+        origin=origin,
+        trusted=trusted and not in_workspace(task.folder / value, task.folder),
+    )
 
 
-def _found(task: Task, configuration: _Configuration, registry: Registry, paths: Iterable[str]) -> dict[str, Login | None]:
+def _found(
+    task: Task, configuration: _Configuration, registry: Registry, paths: Iterable[str]
+) -> dict[str, Login | None]:
     """The login that a configuration has for each of the images; a program is asked once for one key."""
     answers: dict[Helper, Login | None] = {}
 
@@ -187,7 +244,10 @@ def _found(task: Task, configuration: _Configuration, registry: Registry, paths:
 
 def _asked(task: Task, helper: Helper, *, trusted: bool) -> Login | None:
     if not trusted:
-        task.console.warn(f"docker-credential-{helper.name} is not asked: a pull request could change {helper.origin}, and must not choose a program")
+        task.console.warn(
+            f"docker-credential-{helper.name} is not asked: a pull request could change"
+            f" {helper.origin}, and must not choose a program"
+        )
         return None
     answer: Login | None = dispatch.part("credential_helper").ask(helper, task.environ)
     return answer
@@ -202,7 +262,9 @@ def _agents_own(task: Task, registry: Registry, paths: Sequence[str]) -> dict[st
             break
         try:
             text = read_file(file, _AGENT, where=str(file)).decode("utf-8", "replace")
-            own = _Configuration(text=text, origin=str(file), trusted=not in_workspace(file, task.folder))
+            own = _Configuration(
+                text=text, origin=str(file), trusted=not in_workspace(file, task.folder)
+            )
             found.update(_found(task, own, registry, lacking))
         except (ConfigError, CredentialError, MachineError) as fault:
             task.console.note(f"{_AGENT} is left out: {fault.message} ({fault.where})")
@@ -216,7 +278,14 @@ def _agents_files(task: Task) -> Iterator[Path]:
         (environ.get("DOCKER_CONFIG") or (f"{home}/.docker" if home else ""), "config.json"),
         (environ.get("REGISTRY_AUTH_FILE", ""), ""),
         (environ.get("XDG_RUNTIME_DIR", ""), "containers/auth.json"),
-        (environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else ""), "containers/auth.json"),
+        (
+            environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else ""),
+            "containers/auth.json",
+        ),
     ]
-    files = (task.folder / folder / name if name else task.folder / folder for folder, name in places if folder)
+    files = (
+        task.folder / folder / name if name else task.folder / folder
+        for folder, name in places
+        if folder
+    )
     yield from (file for file in files if file.is_file())

@@ -18,7 +18,8 @@ class Task:
 
     `addressees` is asked before each use of a credential.
 
-    `project`: the folder is a project's workspace, whose files a pull request can change; `towline copy` works without one.
+    `project`: the folder is a project's workspace, whose files a pull request can change; `towline
+    copy` works without one.
     """
 
     settings: Settings

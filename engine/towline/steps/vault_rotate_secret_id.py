@@ -1,6 +1,7 @@
 """vaultRotateSecretId: a new secret id for the AppRole of the build before the old one expires, stored where builds take it from.
 
-At no moment is there none that is good: the new one is made, logs in, and is stored. The old one is left to expire: builds that run now have it.
+At no moment is there none that is good: the new one is made, logs in, and is stored. The old one is
+left to expire: builds that run now have it.
 """
 
 from __future__ import annotations
@@ -43,13 +44,25 @@ def run(task: Task) -> Outcome:
         held = ids.look(login.proof())
         if not _due(task, held):
             _look_ahead(task, slot)
-            return Outcome(status=UNCHANGED, summary=f"the secret id of the AppRole {held.role} {_life(held)}", outputs=_outputs(slot, held))
+            return Outcome(
+                status=UNCHANGED,
+                summary=f"the secret id of the AppRole {held.role} {_life(held)}",
+                outputs=_outputs(slot, held),
+            )
         with _transport(task) as transport:
             store = _store(task, slot, transport)  # before there is anything to store
             if task.dry_run:
-                return Outcome(status=SUCCESS, summary=f"the secret id of the AppRole {held.role}, which {_life(held)}, would be renewed",
-                               outputs=_outputs(slot, held))
-            return _renew(task, ids, held, store, replace(login, origin="the new secret id", fresh=True))
+                return Outcome(
+                    status=SUCCESS,
+                    summary=(
+                        f"the secret id of the AppRole {held.role}, which {_life(held)}, would be"
+                        " renewed"
+                    ),
+                    outputs=_outputs(slot, held),
+                )
+            return _renew(
+                task, ids, held, store, replace(login, origin="the new secret id", fresh=True)
+            )
 
 
 def leaves(task: Task) -> bool:
@@ -59,8 +72,10 @@ def leaves(task: Task) -> bool:
 
 
 def _late() -> TowlineError:
-    return MachineError(f"Vault and Jenkins have not done all of it within {_SECONDS:.0f} seconds",
-                        hint="see which of them is that slow, and run the step again")
+    return MachineError(
+        f"Vault and Jenkins have not done all of it within {_SECONDS:.0f} seconds",
+        hint="see which of them is that slow, and run the step again",
+    )
 
 
 def _look_ahead(task: Task, slot: Slot) -> None:
@@ -69,7 +84,11 @@ def _look_ahead(task: Task, slot: Slot) -> None:
         with _transport(task) as transport:
             _store(task, slot, transport)
     except (CredentialError, ConfigError) as fault:
-        task.console.warn_of(fault, f"the secret id is not due yet, but could not be renewed: {fault.message}; {fault.hint}")
+        task.console.warn_of(
+            fault,
+            f"the secret id is not due yet, but could not be renewed: {fault.message};"
+            f" {fault.hint}",
+        )
 
 
 def _transport(task: Task) -> Transport:
@@ -83,7 +102,9 @@ def _store(task: Task, slot: Slot, transport: Transport) -> CredentialStore:
     return store
 
 
-def _renew(task: Task, ids: SecretIds, held: SecretId, store: CredentialStore, login: VaultLogin) -> Outcome:
+def _renew(
+    task: Task, ids: SecretIds, held: SecretId, store: CredentialStore, login: VaultLogin
+) -> Outcome:
     """A new one, stored; where Jenkins has not taken it for certain, it is ended again, and the old one stays what it was."""
     fresh = ids.make(held)
     task.console.hide(fresh.secret)
@@ -93,14 +114,25 @@ def _renew(task: Task, ids: SecretIds, held: SecretId, store: CredentialStore, l
     except BaseException as fault:
         if store.may_hold:
             if isinstance(fault, NotKnown):
-                fault.hint = "both secret ids are good, the old one and the new one: whichever Jenkins has logs in; run the step again"
+                fault.hint = (
+                    "both secret ids are good, the old one and the new one: whichever Jenkins has"
+                    " logs in; run the step again"
+                )
         else:
             _end(task, ids, held.role, fresh.accessor)
         raise
-    task.console.say(f"the old secret id is left as it is, for builds that have it now: it {_life(held)}")
+    task.console.say(
+        f"the old secret id is left as it is, for builds that have it now: it {_life(held)}"
+    )
     where = f"the credential {store.slot.id!r} of Jenkins at {store.host}"
-    return Outcome(status=SUCCESS, outputs=_outputs(store.slot, made, renewed=True),
-                   summary=f"the secret id of the AppRole {held.role} was renewed and stored in {where}; it {_life(made)}")
+    return Outcome(
+        status=SUCCESS,
+        outputs=_outputs(store.slot, made, renewed=True),
+        summary=(
+            f"the secret id of the AppRole {held.role} was renewed and stored in {where}; it"
+            f" {_life(made)}"
+        ),
+    )
 
 
 def _proven(task: Task, login: VaultLogin) -> SecretId:
@@ -123,7 +155,10 @@ def _end(task: Task, ids: SecretIds, role: str, accessor: str) -> None:
     try:
         ids.end(role, accessor)
     except CredentialError as fault:
-        task.console.warn(f"the new secret id, which nobody has, could not be ended and expires by itself (accessor {accessor}): {fault.message}; {fault.hint}")
+        task.console.warn(
+            "the new secret id, which nobody has, could not be ended and expires by itself"
+            f" (accessor {accessor}): {fault.message}; {fault.hint}"
+        )
 
 
 # ---- when
@@ -135,7 +170,10 @@ def _due(task: Task, held: SecretId) -> bool:
         return False
     whole, before = held.ends - held.made, timedelta(days=task.settings.number("daysBeforeExpiry"))
     if whole <= before:
-        task.console.note(f"secret ids of the AppRole {held.role} live {_days(whole)}, not longer than daysBeforeExpiry: they are renewed at half of that")
+        task.console.note(
+            f"secret ids of the AppRole {held.role} live {_days(whole)}, not longer than"
+            " daysBeforeExpiry: they are renewed at half of that"
+        )
         before = whole / 2
     return held.ends - _now() < before
 
@@ -143,12 +181,20 @@ def _due(task: Task, held: SecretId) -> bool:
 def _life(held: SecretId) -> str:
     if held.ends is None:
         return "does not expire"
-    return f"expires on {held.ends.astimezone(UTC).strftime(_SHOWN)}, in {_days(held.ends - _now())}"
+    return (
+        f"expires on {held.ends.astimezone(UTC).strftime(_SHOWN)}, in {_days(held.ends - _now())}"
+    )
 
 
 def _days(time: timedelta) -> str:
     minutes = max(0, round(time.total_seconds() / 60))
-    number, unit = (minutes, "minute") if minutes < 120 else (round(minutes / 60), "hour") if minutes < 2880 else (round(minutes / 1440), "day")
+    number, unit = (
+        (minutes, "minute")
+        if minutes < 120
+        else (round(minutes / 60), "hour")
+        if minutes < 2880
+        else (round(minutes / 1440), "day")
+    )
     return f"{number} {unit}{'s' * (number != 1)}"
 
 
@@ -157,7 +203,11 @@ def _now() -> datetime:
 
 
 def _outputs(slot: Slot, held: SecretId, *, renewed: bool = False) -> dict[str, object]:
-    return {"renewed": renewed, "expires": held.ends.astimezone(UTC).isoformat() if held.ends else "", "credentialsId": slot.id}
+    return {
+        "renewed": renewed,
+        "expires": held.ends.astimezone(UTC).isoformat() if held.ends else "",
+        "credentialsId": slot.id,
+    }
 
 
 # ---- who, and where
@@ -168,13 +218,26 @@ def _login(task: Task) -> VaultLogin:
     settings = task.settings
     secret = settings.text("vaultAppRoleSecretID").strip()
     login = VaultLogin(
-        method=APP_ROLE, source=(ROLE_ID, SECRET_ID), origin=f"{ROLE_ID} and {SECRET_ID}", role=settings.text("vaultAppRoleID").strip(),
-        proof=lambda: secret, mount=clean(settings.text(MOUNT), settings.origin(MOUNT)) or METHODS[APP_ROLE].mount, namespace=server_of(settings).namespace,
+        method=APP_ROLE,
+        source=(ROLE_ID, SECRET_ID),
+        origin=f"{ROLE_ID} and {SECRET_ID}",
+        role=settings.text("vaultAppRoleID").strip(),
+        proof=lambda: secret,
+        mount=clean(settings.text(MOUNT), settings.origin(MOUNT)) or METHODS[APP_ROLE].mount,
+        namespace=server_of(settings).namespace,
     )
-    bound = {variable: one for variable, name in ((ROLE_ID, "vaultAppRoleID"), (SECRET_ID, "vaultAppRoleSecretID")) if (one := settings.bound(name))}
-    task.addressees.admit(credential_of(login, bound), place_of(server_of(settings)), named_of(settings))
+    bound = {
+        variable: one
+        for variable, name in ((ROLE_ID, "vaultAppRoleID"), (SECRET_ID, "vaultAppRoleSecretID"))
+        if (one := settings.bound(name))
+    }
+    task.addressees.admit(
+        credential_of(login, bound), place_of(server_of(settings)), named_of(settings)
+    )
     if bound.get(SECRET_ID) != settings.text(_ID):  # else it is the very one that is renewed
-        task.addressees.admit_id(settings.text(_ID), settings.origin(_ID), trusted=settings.trusted_texts(_ID))
+        task.addressees.admit_id(
+            settings.text(_ID), settings.origin(_ID), trusted=settings.trusted_texts(_ID)
+        )
     if said := store_word(task.addressees.rules, settings):
         task.addressees.tell(said)
     return login
@@ -184,21 +247,45 @@ def _slot(settings: Settings) -> Slot:
     """The credential of Jenkins; raises ConfigError."""
     store, url = settings.text("secretStore"), settings.text(URL).strip()
     if store != "jenkins":
-        raise ConfigError(f"Towline does not store a secret id in {store!r}", where=settings.origin("secretStore"),
-                          hint="set secretStore: jenkins; other CI systems log in by tokens of their own (vaultAuthMethod: jwt), which need no renewal")
+        raise ConfigError(
+            f"Towline does not store a secret id in {store!r}",
+            where=settings.origin("secretStore"),
+            hint=(
+                "set secretStore: jenkins; other CI systems log in by tokens of their own"
+                " (vaultAuthMethod: jwt), which need no renewal"
+            ),
+        )
     with placed(settings.origin(URL)):
         jenkins_place(url)
     for name in (_ID, DOMAIN):
         if settings.text(name) in (".", ".."):
-            raise ConfigError(f"{name} is a name, and no way to another place", where=settings.origin(name))
+            raise ConfigError(
+                f"{name} is a name, and no way to another place", where=settings.origin(name)
+            )
     return Slot(url=url, domain=settings.text(DOMAIN), id=settings.text(_ID))
 
 
 def _jenkins_login(task: Task, slot: Slot) -> Login:
     """The user of Jenkins, which may go there; raises CredentialError."""
     settings, place = task.settings, jenkins_place(slot.url)
-    if place.scheme == "http" and not is_loopback(place.host) and not settings.flag("allowPlainHttp"):
-        raise CredentialError(f"the login for Jenkins, and the new secret id, would go over plain http to {place.host}", where=settings.origin(URL),
-                              hint="use https, or set allowPlainHttp where the platform team trusts that network")
-    task.addressees.admit(password_of(settings, "jenkinsUsername", "jenkinsToken"), place, named_by(settings, URL, jenkins_place))
-    return Login(username=settings.text("jenkinsUsername"), password=settings.text("jenkinsToken"), origin=settings.origin("jenkinsToken"))
+    if (
+        place.scheme == "http"
+        and not is_loopback(place.host)
+        and not settings.flag("allowPlainHttp")
+    ):
+        raise CredentialError(
+            "the login for Jenkins, and the new secret id, would go over plain http to"
+            f" {place.host}",
+            where=settings.origin(URL),
+            hint="use https, or set allowPlainHttp where the platform team trusts that network",
+        )
+    task.addressees.admit(
+        password_of(settings, "jenkinsUsername", "jenkinsToken"),
+        place,
+        named_by(settings, URL, jenkins_place),
+    )
+    return Login(
+        username=settings.text("jenkinsUsername"),
+        password=settings.text("jenkinsToken"),
+        origin=settings.origin("jenkinsToken"),
+    )

@@ -17,7 +17,11 @@ def find_file(folder: Path, name: str, *, where: str) -> bytes | None:
     try:
         return read_inside(folder, name, _LARGEST)
     except Outside as fault:
-        raise ConfigError(f"{name} leads out of the workspace", where=where, hint="keep the file itself in the workspace, not a link to it") from fault
+        raise ConfigError(
+            f"{name} leads out of the workspace",
+            where=where,
+            hint="keep the file itself in the workspace, not a link to it",
+        ) from fault
     except Misfit as fault:
         raise _misfit(name, str(fault), where) from fault
     except (FileNotFoundError, NotADirectoryError):
@@ -30,9 +34,17 @@ def named_file(task: Task, parameter: str) -> bytes:
     """The content of the file that a parameter names: anywhere for a trusted layer, else in the workspace; raises ConfigError."""
     name, where = task.settings.text(parameter), task.settings.origin(parameter)
     trusted = task.settings.trusted(parameter)
-    content = read_file(task.folder / name, parameter, where) if trusted else find_file(task.folder, name, where=where)
+    content = (
+        read_file(task.folder / name, parameter, where)
+        if trusted
+        else find_file(task.folder, name, where=where)
+    )
     if content is None:
-        raise ConfigError(f"the file of {parameter} is not there", where=where, hint="correct the path, relative to the workspace")
+        raise ConfigError(
+            f"the file of {parameter} is not there",
+            where=where,
+            hint="correct the path, relative to the workspace",
+        )
     return content
 
 
@@ -51,4 +63,6 @@ def _misfit(name: str, why: str, where: str) -> ConfigError:
 
 
 def _unreadable(name: str, where: str) -> ConfigError:
-    return ConfigError(f"{name} cannot be read", where=where, hint="correct the path or the file's permissions")
+    return ConfigError(
+        f"{name} cannot be read", where=where, hint="correct the path or the file's permissions"
+    )

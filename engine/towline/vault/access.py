@@ -32,13 +32,23 @@ class Access:
     """A server between log-in and log-out, to be asked by `client`; a token that was given to us stays valid at the end."""
 
     def __init__(
-        self, url: str, login: VaultLogin, *, console: Console, network: Network | None = None, clock: Clock | None = None,
+        self,
+        url: str,
+        login: VaultLogin,
+        *,
+        console: Console,
+        network: Network | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.host = urlsplit(url).netloc
         self.login, self._method = login, METHODS[login.method]
         self._console, self._clock = console, clock or Clock()
-        self._session = Session(self.host, network=network or Network(), clock=self._clock, hide=console.hide)
-        self.client: Any = hvac.Client(url=url, token="", namespace=login.namespace or None, session=self._session)
+        self._session = Session(
+            self.host, network=network or Network(), clock=self._clock, hide=console.hide
+        )
+        self.client: Any = hvac.Client(
+            url=url, token="", namespace=login.namespace or None, session=self._session
+        )
         self._ours = login.method != TOKEN  # to be given back
         self._began, self._ends = -math.inf, math.inf
         self._renewals = 1
@@ -52,7 +62,12 @@ class Access:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._close()
 
     def answered(self) -> None:
@@ -64,7 +79,10 @@ class Access:
         return self._session.moments(_SETTING_UP)
 
     def knows_us(self) -> bool:
-        """Whether Vault says that it knows the token; one without the policy `default` may be known all the same. Raises VaultUnreachable."""
+        """Whether Vault says that it knows the token; one without the policy `default` may be known all the same.
+
+        Raises VaultUnreachable.
+        """
         with contextlib.suppress(VaultError), self.spoken():
             self.client.auth.token.lookup_self()
             return True
@@ -99,7 +117,10 @@ class Access:
         return self._works is True
 
     def renewed(self) -> bool:
-        """Log in once more, where that can be done; False where it cannot, or was of no use before. Raises CredentialError, VaultUnreachable."""
+        """Log in once more, where that can be done; False where it cannot, or was of no use before.
+
+        Raises CredentialError, VaultUnreachable.
+        """
         if self.login.method == TOKEN or not self._renewals:
             return False
         self._renewals -= 1
@@ -120,11 +141,16 @@ class Access:
 
     @contextlib.contextmanager
     def spoken(self) -> Iterator[None]:
-        """For hvac, which takes the shape of an answer for granted: another one is no answer of Vault's. Raises CredentialError."""
+        """For hvac, which takes the shape of an answer for granted: another one is no answer of Vault's.
+
+        Raises CredentialError.
+        """
         try:
             yield
         except (AttributeError, KeyError, TypeError, ValueError) as fault:
-            raise self.fault("does not answer as Vault does", hint="check vaultServerUrl") from fault
+            raise self.fault(
+                "does not answer as Vault does", hint="check vaultServerUrl"
+            ) from fault
 
     def fault(self, what: str, *, hint: str) -> CredentialError:
         """What Vault does, at this host, with this login."""
@@ -134,7 +160,8 @@ class Access:
         login, name = self.login, self._method.name
         proof = login.proof()
         self._console.hide(proof)
-        if login.fresh and not self._active():  # who is refused several times, because nobody has heard of them yet, is locked out
+        # who is refused several times, because nobody has heard of them yet, is locked out
+        if login.fresh and not self._active():
             self._session.rest(_NEWS)
         try:
             with self.spoken():
@@ -142,19 +169,34 @@ class Access:
                 if answer:
                     self._took(answer["auth"])
         except InvalidPath as fault:
-            hint = f"check vaultServerUrl, vaultNamespace and vaultAuthMount: the login is for auth/{login.mount}"
+            hint = (
+                "check vaultServerUrl, vaultNamespace and vaultAuthMount: the login is for"
+                f" auth/{login.mount}"
+            )
             raise self.fault(f"has no {name} login{said(fault)}", hint=hint) from None
         except VaultError as fault:
-            role = f" with the role {login.role!r}" if login.role and login.method != APP_ROLE else ""
-            hint = f"check {login.origin}: it may have expired, or be for another server; it logs in at auth/{login.mount}{role}"
-            hint += "" if login.role or login.method not in (JWT, KUBERNETES) else ", and vaultAuthRole names no role"
+            role = (
+                f" with the role {login.role!r}" if login.role and login.method != APP_ROLE else ""
+            )
+            hint = (
+                f"check {login.origin}: it may have expired, or be for another server; it logs in"
+                f" at auth/{login.mount}{role}"
+            )
+            hint += (
+                ""
+                if login.role or login.method not in (JWT, KUBERNETES)
+                else ", and vaultAuthRole names no role"
+            )
             raise self.fault(f"refuses the {name} login{said(fault)}", hint=hint) from None
 
     def _took(self, auth: dict[str, Any]) -> None:
         if auth.get("mfa_requirement"):
-            raise self.fault(f"wants a second factor for the {self._method.name} login",
-                             hint="let the role log in without one: nobody is here who could show it")
-        self._ours = auth.get("token_type") != "batch"  # which cannot be revoked; it ends by itself, soon
+            raise self.fault(
+                f"wants a second factor for the {self._method.name} login",
+                hint="let the role log in without one: nobody is here who could show it",
+            )
+        # which cannot be revoked; it ends by itself, soon
+        self._ours = auth.get("token_type") != "batch"
         self._began = self._clock.now()
         self._ends = self._began + (float(auth.get("lease_duration") or 0) or math.inf)
 
@@ -176,8 +218,10 @@ class Access:
                 with self.spoken():
                     self.client.auth.token.revoke_self()
         except (VaultError, CredentialError) as fault:
-            self._console.warn(f"Vault at {self.host} did not take back the token of the {self._method.name} login, "
-                               f"which ends by itself later ({type(fault).__name__})")
+            self._console.warn(
+                f"Vault at {self.host} did not take back the token of the {self._method.name}"
+                f" login, which ends by itself later ({type(fault).__name__})"
+            )
         finally:
             self._session.close()
 

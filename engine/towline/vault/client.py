@@ -1,7 +1,8 @@
 """Vault's secrets by hvac, over the engine's own transport; loaded only for a step that asks Vault.
 
-hvac knows the protocol; connections, retries, deadlines and caps are the transport's, so that no login follows a redirect, and nothing of the user's own
-(`~/.vault-token`, `~/.netrc`, VAULT_*) is ever sent.
+hvac knows the protocol; connections, retries, deadlines and caps are the transport's, so that no
+login follows a redirect, and nothing of the user's own (`~/.vault-token`, `~/.netrc`, VAULT_*) is
+ever sent.
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ class Vault:
     """A server to read secrets from, between log-in and log-out."""
 
     def __init__(
-        self, url: str, login: VaultLogin, *, console: Console, network: Network | None = None, clock: Clock | None = None,
+        self,
+        url: str,
+        login: VaultLogin,
+        *,
+        console: Console,
+        network: Network | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._access = Access(url, login, console=console, network=network, clock=clock)
         self._client, self._login, self._warn = self._access.client, login, console.warn
@@ -39,7 +46,12 @@ class Vault:
         self._access.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._access.__exit__(kind, fault, trace)
 
     def read(self, path: str) -> Mapping[str, str]:
@@ -56,8 +68,16 @@ class Vault:
 
     def confirm(self) -> None:
         """Raises CredentialError where everything was refused because Vault does not know the token."""
-        if self._refused and not self._answered and self._login.method == TOKEN and not self._access.knows_us():
-            raise self._access.fault("does not know the token", hint=f"set {self._login.origin} to a token that is still valid")
+        if (
+            self._refused
+            and not self._answered
+            and self._login.method == TOKEN
+            and not self._access.knows_us()
+        ):
+            raise self._access.fault(
+                "does not know the token",
+                hint=f"set {self._login.origin} to a token that is still valid",
+            )
 
     def _let_in(self, path: str) -> Mapping[str, object] | None:
         """What is there; None, with a warning, where it may not be read."""
@@ -67,13 +87,19 @@ class Vault:
             except VaultError as fault:
                 if not isinstance(fault, Forbidden) or not self._forgotten():
                     self._refused = True
-                    self._warn(f"Vault at {self.host} does not let {self._login.origin} read {path}{said(fault)}")
+                    self._warn(
+                        f"Vault at {self.host} does not let {self._login.origin} read"
+                        f" {path}{said(fault)}"
+                    )
                     return None
 
     def _let(self, path: str) -> Mapping[str, object]:
-        """What is there, nothing where that is nothing. Raises VaultError where it may not be read, CredentialError, VaultUnreachable.
+        """What is there, nothing where that is nothing.
 
-        A store that is set up, or goes over to its second version, refuses what is asked (HTTP 400) for a moment.
+        Raises VaultError where it may not be read, CredentialError, VaultUnreachable.
+
+        A store that is set up, or goes over to its second version, refuses what is asked (HTTP 400)
+        for a moment.
         """
         refused: VaultError = InvalidRequest()
         for _ in self._access.moments():
@@ -84,15 +110,24 @@ class Vault:
                 return {}
             except InvalidRequest as fault:
                 refused = fault
-        raise VaultUnreachable(f"Vault at {self.host} cannot read {path}{said(refused)}", where=self.host)
+        raise VaultUnreachable(
+            f"Vault at {self.host} cannot read {path}{said(refused)}", where=self.host
+        )
 
     def _forgotten(self) -> bool:
-        """Whether it is the token that was refused, and not what was asked; then there is another one. Raises CredentialError if there can be none."""
+        """Whether it is the token that was refused, and not what was asked; then there is another one.
+
+        Raises CredentialError if there can be none.
+        """
         if self._access.knows_us() or self._lets_again():
             return False
         if self._login.method == TOKEN and self._answered:
-            raise self._access.fault("does not know the token any more, with which it let secrets be read before",
-                                     hint=f"set {self._login.origin} to a token that lives longer, and run the step again")
+            raise self._access.fault(
+                "does not know the token any more, with which it let secrets be read before",
+                hint=(
+                    f"set {self._login.origin} to a token that lives longer, and run the step again"
+                ),
+            )
         return self._access.renewed()
 
     def _lets_again(self) -> bool:
@@ -108,7 +143,9 @@ class Vault:
         mount, second = self._mount(path)
         below = path.removeprefix(mount).strip("/")
         if second:
-            answer = self._client.secrets.kv.v2.read_secret_version(below, mount_point=mount.strip("/"), raise_on_deleted_version=True)
+            answer = self._client.secrets.kv.v2.read_secret_version(
+                below, mount_point=mount.strip("/"), raise_on_deleted_version=True
+            )
         else:
             answer = self._client.secrets.kv.v1.read_secret(below, mount_point=mount.strip("/"))
         data = _data(answer)

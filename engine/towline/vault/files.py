@@ -10,8 +10,13 @@ from towline.private_folder import PrivateFolder
 
 
 @contextlib.contextmanager
-def secret_files(contents: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
-    """The path of a file for each text, by the same name, that nobody else can read; gone when the block ends, however it does. Raises MachineError."""
+def secret_files(
+    contents: Mapping[str, str], environ: Mapping[str, str]
+) -> Iterator[Mapping[str, str]]:
+    """The path of a file for each text, by the same name, that nobody else can read; gone when the block ends, however it does.
+
+    Raises MachineError.
+    """
     with contextlib.closing(PrivateFolder(environ, secret=True)) as folder:
         paths = {parameter: folder.path / parameter for parameter in contents}
         for parameter, path in paths.items():

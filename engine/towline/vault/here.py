@@ -20,7 +20,11 @@ service_account = Path(SERVICE_ACCOUNT)
 
 def there(environ: Mapping[str, str]) -> frozenset[str]:
     """The variables of logins that are set, the file that a pod of Kubernetes has, and whether one of them names that."""
-    found = {name for name in (*VARIABLES, ID_TOKEN_URL, ID_TOKEN_BEARER) if environ.get(name, "").strip()}
+    found = {
+        name
+        for name in (*VARIABLES, ID_TOKEN_URL, ID_TOKEN_BEARER)
+        if environ.get(name, "").strip()
+    }
     with contextlib.suppress(OSError, ValueError, RuntimeError):  # a null byte, a link to itself
         service_account.stat()
         found.add(SERVICE_ACCOUNT)

@@ -1,4 +1,7 @@
-"""Pure. The ways to log in to Vault, in one table: what each needs, where Vault has it, and what it is told."""
+"""Pure.
+
+The ways to log in to Vault, in one table: what each needs, where Vault has it, and what it is told.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TOKEN, APP_ROLE, JWT, KUBERNETES = "token", "approle", "jwt", "kubernetes"
-TOKEN_VARIABLE, ROLE_ID, SECRET_ID = "PIPER_vaultToken", "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID"
+TOKEN_VARIABLE, ROLE_ID, SECRET_ID = (
+    "PIPER_vaultToken",
+    "PIPER_vaultAppRoleID",
+    "PIPER_vaultAppRoleSecretID",
+)
 JWT_VARIABLE, JWT_FILE = "PIPER_vaultJwt", "PIPER_vaultJwtFile"
 ID_TOKEN_URL, ID_TOKEN_BEARER = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
@@ -22,8 +29,8 @@ class VaultLogin:
 
     `proof` gives the secret that shows it (a token, the secret id of an AppRole, a JWT), afresh for
     each login, from one of the method's sources; `role` is the role there, an AppRole's by its id.
-    Secrets are read in `namespace`. `fresh`: the proof was made just now, and not every one of several
-    servers may have heard of it. `pods`: it is the token of a pod's service account.
+    Secrets are read in `namespace`. `fresh`: the proof was made just now, and not every one of
+    several servers may have heard of it. `pods`: it is the token of a pod's service account.
     """
 
     method: str
@@ -70,13 +77,20 @@ def _kubernetes(client: Any, login: VaultLogin, proof: str) -> Any:
 
 METHODS = {  # in the order in which they are looked for
     TOKEN: Method(name="token", mount="", sources=((TOKEN_VARIABLE,),), enter=_token),
-    APP_ROLE: Method(name="AppRole", mount="approle", sources=((ROLE_ID, SECRET_ID),), enter=_app_role),
+    APP_ROLE: Method(
+        name="AppRole", mount="approle", sources=((ROLE_ID, SECRET_ID),), enter=_app_role
+    ),
     JWT: Method(
-        name="JWT", mount="jwt", sources=((JWT_VARIABLE,), (JWT_FILE,), (ID_TOKEN_URL, ID_TOKEN_BEARER)),
+        name="JWT",
+        mount="jwt",
+        sources=((JWT_VARIABLE,), (JWT_FILE,), (ID_TOKEN_URL, ID_TOKEN_BEARER)),
         enter=_jwt,
     ),
     KUBERNETES: Method(
-        name="Kubernetes", mount="kubernetes", sources=((JWT_FILE,), (SERVICE_ACCOUNT,)), enter=_kubernetes,
+        name="Kubernetes",
+        mount="kubernetes",
+        sources=((JWT_FILE,), (SERVICE_ACCOUNT,)),
+        enter=_kubernetes,
     ),
 }
 

@@ -45,25 +45,50 @@ class SecretIds:
     def look(self, secret: str) -> SecretId:
         """What Vault says of one."""
         with self._asked("say which AppRole that is", "auth/token/lookup-self", "read"):
-            role = str(self._access.ask(self._access.client.auth.token.lookup_self)["data"]["meta"]["role_name"])
-        with self._asked("look its own secret id up", f"auth/{self._mount}/role/{role}/secret-id/lookup", "update"):
+            role = str(
+                self._access.ask(self._access.client.auth.token.lookup_self)["data"]["meta"][
+                    "role_name"
+                ]
+            )
+        with self._asked(
+            "look its own secret id up",
+            f"auth/{self._mount}/role/{role}/secret-id/lookup",
+            "update",
+        ):
             found = self._approle.read_secret_id(role, secret, mount_point=self._mount)
             if not isinstance(found, dict):  # an answer without content
-                raise self._access.fault("does not know the secret id any more", hint="it may have been used as often as it may be (secret_id_num_uses)")
+                raise self._access.fault(
+                    "does not know the secret id any more",
+                    hint="it may have been used as often as it may be (secret_id_num_uses)",
+                )
             answer = found["data"]
             made, ends = _time(answer["creation_time"]), _time(answer["expiration_time"])
-            bonds = {name: answer[name] for name in ("metadata", "cidr_list", "token_bound_cidrs") if answer.get(name)}
+            bonds = {
+                name: answer[name]
+                for name in ("metadata", "cidr_list", "token_bound_cidrs")
+                if answer.get(name)
+            }
         return SecretId(role=role, made=made, ends=ends if ends.year > 1 else None, bonds=bonds)
 
     def make(self, like: SecretId) -> Fresh:
         """A new one, bound as the other one is."""
-        with self._asked("make a new secret id", f"auth/{self._mount}/role/{like.role}/secret-id", "update"):
-            answer = self._approle.generate_secret_id(like.role, mount_point=self._mount, **like.bonds)["data"]
-            return Fresh(secret=str(answer["secret_id"]), accessor=str(answer["secret_id_accessor"]))
+        with self._asked(
+            "make a new secret id", f"auth/{self._mount}/role/{like.role}/secret-id", "update"
+        ):
+            answer = self._approle.generate_secret_id(
+                like.role, mount_point=self._mount, **like.bonds
+            )["data"]
+            return Fresh(
+                secret=str(answer["secret_id"]), accessor=str(answer["secret_id_accessor"])
+            )
 
     def end(self, role: str, accessor: str) -> None:
         """End one that nobody uses."""
-        with self._asked("end a secret id", f"auth/{self._mount}/role/{role}/secret-id-accessor/destroy", "update"):
+        with self._asked(
+            "end a secret id",
+            f"auth/{self._mount}/role/{role}/secret-id-accessor/destroy",
+            "update",
+        ):
             self._approle.destroy_secret_id_accessor(role, accessor, mount_point=self._mount)
 
     @contextlib.contextmanager
@@ -72,8 +97,13 @@ class SecretIds:
             with self._access.spoken():
                 yield
         except VaultError as fault:
-            hint = f'the policy of the AppRole needs: path "{path}" {{ capabilities = ["{capability}"] }}'
-            raise self._access.fault(f"does not let the AppRole {what}{said(fault)}", hint=hint) from None
+            hint = (
+                f'the policy of the AppRole needs: path "{path}" {{ capabilities ='
+                f' ["{capability}"] }}'
+            )
+            raise self._access.fault(
+                f"does not let the AppRole {what}{said(fault)}", hint=hint
+            ) from None
 
 
 def _time(text: object) -> datetime:

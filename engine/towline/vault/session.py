@@ -57,28 +57,56 @@ class Session:
         self._transport = Transport(clock=clock, read=30.0, network=network, hide=hide)
         self._deadline = Deadline.after(_SECONDS, clock)
 
-    def request(self, *, method: str, url: str, headers: Mapping[str, str], json: Any = None, **_others: object) -> Answer:
-        """Send it and give the whole answer. A redirect is not followed: of several servers one that stands by does not forward requests for a moment."""
+    def request(
+        self,
+        *,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        json: Any = None,
+        **_others: object,
+    ) -> Answer:
+        """Send it and give the whole answer.
+
+        A redirect is not followed: of several servers one that stands by does not forward requests
+        for a moment.
+        """
         answer = Answer(status_code=0, headers={}, body=b"")
         for _ in self.moments(_SETTLING):
             answer = self._once(_request(method, url, headers, json))
             if not 300 <= answer.status_code < 400:
                 break
         else:
-            raise CredentialError(f"Vault at {self.host} sends the request to another place, and a login does not follow", where="vaultServerUrl",
-                                  hint="name the server that answers by itself, or let the standby forward requests")
+            raise CredentialError(
+                f"Vault at {self.host} sends the request to another place, and a login does not"
+                " follow",
+                where="vaultServerUrl",
+                hint="name the server that answers by itself, or let the standby forward requests",
+            )
         if answer.status_code >= 500 or answer.status_code == 429:
-            raise self._unreachable(f"cannot answer: it is sealed, down, or too busy (HTTP {answer.status_code})")
+            raise self._unreachable(
+                f"cannot answer: it is sealed, down, or too busy (HTTP {answer.status_code})"
+            )
         return answer
 
     def _once(self, request: HttpRequest) -> Answer:
         if not self._deadline.left:
-            raise self._unreachable(f"takes longer than {_SECONDS:.0f} seconds for all that is asked")
+            raise self._unreachable(
+                f"takes longer than {_SECONDS:.0f} seconds for all that is asked"
+            )
         try:
             with self._transport.request(request) as response:
-                return Answer(status_code=response.status, headers=dict(response.headers), body=response.read_capped(_BODY))
+                return Answer(
+                    status_code=response.status,
+                    headers=dict(response.headers),
+                    body=response.read_capped(_BODY),
+                )
         except UntrustedCertificate as fault:
-            raise VaultUnreachable(f"Vault at {self.host} cannot be reached: {fault}", where=self.host, hint=OWN_AUTHORITY) from fault
+            raise VaultUnreachable(
+                f"Vault at {self.host} cannot be reached: {fault}",
+                where=self.host,
+                hint=OWN_AUTHORITY,
+            ) from fault
         except TransportError as fault:
             raise self._unreachable(f"cannot be reached: {fault}") from fault
 
@@ -106,7 +134,12 @@ class Session:
 
 def _request(method: str, url: str, headers: Mapping[str, str], data: Any) -> HttpRequest:
     body = b"" if data is None else json.dumps(data).encode()
-    # A log-in may be sent twice: at worst that leaves a token which ends by itself. A token that is given back is gone the second time.
-    return HttpRequest(method=method.upper(), url=url, headers={**headers, "Content-Type": "application/json"} if body else headers, body=body,
-                       repeatable=url.endswith(("/login", "/revoke-self")))
-
+    # A log-in may be sent twice: at worst that leaves a token which ends by itself. A token that is
+    # given back is gone the second time.
+    return HttpRequest(
+        method=method.upper(),
+        url=url,
+        headers={**headers, "Content-Type": "application/json"} if body else headers,
+        body=body,
+        repeatable=url.endswith(("/login", "/revoke-self")),
+    )

@@ -1,6 +1,7 @@
 """JSON web tokens that prove to Vault who we are: from a variable, a file of the machine, or GitHub Actions, read afresh for each login.
 
-Only what has the shape of such a token is ever sent: a path that leads elsewhere gives away no other file.
+Only what has the shape of such a token is ever sent: a path that leads elsewhere gives away no
+other file.
 """
 
 from __future__ import annotations
@@ -29,8 +30,11 @@ def checked(text: str, where: str) -> str:
     """The token in a text without the space around it; raises CredentialError where it is none."""
     token = text.strip()
     if len(token) > _LARGEST or not _JWT.fullmatch(token):
-        raise CredentialError("what is to log in to Vault is no JSON web token", where=where,
-                              hint="expected three parts in base64url with dots between them")
+        raise CredentialError(
+            "what is to log in to Vault is no JSON web token",
+            where=where,
+            hint="expected three parts in base64url with dots between them",
+        )
     return token
 
 
@@ -38,14 +42,19 @@ def from_file(path: Path, *, where: str, folder: Path) -> str:
     """The token in a file; raises ConfigError for one in the workspace `folder`, CredentialError for none."""
     try:
         if in_workspace(path, folder):
-            raise ConfigError(f"{path} lies in the workspace, where a pull request can change it", where=where,
-                              hint="keep the token's file outside of the workspace and give its whole path")
+            raise ConfigError(
+                f"{path} lies in the workspace, where a pull request can change it",
+                where=where,
+                hint="keep the token's file outside of the workspace and give its whole path",
+            )
         why = misfit(path, _LARGEST)
         if not why:
             return checked(path.read_text("ascii", "replace"), where)
     except (OSError, ValueError) as fault:
         why = f"cannot be read: {(getattr(fault, 'strerror', '') or type(fault).__name__).lower()}"
-    raise CredentialError(f"the token's file {path} {why}", where=where, hint="correct the path, or its permissions")
+    raise CredentialError(
+        f"the token's file {path} {why}", where=where, hint="correct the path, or its permissions"
+    )
 
 
 def from_github(environ: Mapping[str, str], audience: str, hide: Callable[[str], None]) -> str:
@@ -73,5 +82,8 @@ def from_github(environ: Mapping[str, str], audience: str, hide: Callable[[str],
 
 
 def _refused(what: str) -> CredentialError:
-    return CredentialError(f"GitHub Actions {words(what, 200)}", where=ID_TOKEN_URL,
-                           hint="the job needs `permissions: {id-token: write}`")
+    return CredentialError(
+        f"GitHub Actions {words(what, 200)}",
+        where=ID_TOKEN_URL,
+        hint="the job needs `permissions: {id-token: write}`",
+    )

@@ -30,21 +30,45 @@ spec:
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "stages.yml").write_text(STAGES)
-    configure(tmp_path, "stages: {Build: {flagged: true}, Release: {flagged: true}, Mine: {keyed: true, unheard: true}}\n")
+    configure(
+        tmp_path,
+        "stages: {Build: {flagged: true}, Release: {flagged: true}, Mine: {keyed: true, unheard:"
+        " true}}\n",
+    )
     return tmp_path
 
 
-def ask(workspace: Path, *words: str, stage: str = "Build", step: str = "flagged", environ: dict[str, str] | None = None) -> Ending:
+def ask(
+    workspace: Path,
+    *words: str,
+    stage: str = "Build",
+    step: str = "flagged",
+    environ: dict[str, str] | None = None,
+) -> Ending:
     named = ["--stage", stage] if stage else []
-    return Ending(["checkIfStepActive", "--stageConfig", "stages.yml", *named, "--step", step, *words], workspace, environ)
+    return Ending(
+        ["checkIfStepActive", "--stageConfig", "stages.yml", *named, "--step", step, *words],
+        workspace,
+        environ,
+    )
 
 
 @pytest.mark.parametrize(
     ("stage", "step", "code"),
     [
-        ("Build", "flagged", 0), ("Build", "keyed", 1), ("Build", "filed", 1), ("Build", "filled", 1), ("Build", "elsewhere", 1), ("Build", "unheard", 1),
-        ("Release", "flagged", 1), ("Empty", "flagged", 1), ("Central Build", "flagged", 0), ("Mine", "keyed", 0), ("Mine", "unheard", 0),
-        ("Mine", "filled", 1), ("Nowhere", "flagged", 1),
+        ("Build", "flagged", 0),
+        ("Build", "keyed", 1),
+        ("Build", "filed", 1),
+        ("Build", "filled", 1),
+        ("Build", "elsewhere", 1),
+        ("Build", "unheard", 1),
+        ("Release", "flagged", 1),
+        ("Empty", "flagged", 1),
+        ("Central Build", "flagged", 0),
+        ("Mine", "keyed", 0),
+        ("Mine", "unheard", 0),
+        ("Mine", "filled", 1),
+        ("Nowhere", "flagged", 1),
     ],
 )
 def test_the_exit_code_is_the_answer(workspace: Path, stage: str, step: str, code: int) -> None:
@@ -56,10 +80,16 @@ def test_the_exit_code_is_the_answer(workspace: Path, stage: str, step: str, cod
     assert "next:" not in ending.err
 
 
-def test_a_second_document_of_the_stage_definition_is_an_error_and_no_answer(workspace: Path) -> None:
+def test_a_second_document_of_the_stage_definition_is_an_error_and_no_answer(
+    workspace: Path,
+) -> None:
     (workspace / "stages.yml").write_text(f"{STAGES}---\n{STAGES}")
     ending = ask(workspace)
-    assert (ending.code, "something stands behind it" in ending.err, "stages.yml:15" in ending.err) == (1, True, True)
+    assert (
+        ending.code,
+        "something stands behind it" in ending.err,
+        "stages.yml:15" in ending.err,
+    ) == (1, True, True)
 
 
 def test_an_answer_says_why(workspace: Path) -> None:
@@ -89,33 +119,68 @@ def test_a_step_of_another_orchestrator_is_active_there(workspace: Path) -> None
 
 
 def outputs(workspace: Path, *words: str) -> tuple[int, Any, Any]:
-    ending = ask(workspace, "--stageOutputFile", ".pipeline/stage_out.json", "--stepOutputFile", ".pipeline/step_out.json", *words, stage="_", step="_")
-    return ending.code, json.loads((workspace / ".pipeline/stage_out.json").read_text()), json.loads((workspace / ".pipeline/step_out.json").read_text())
+    ending = ask(
+        workspace,
+        "--stageOutputFile",
+        ".pipeline/stage_out.json",
+        "--stepOutputFile",
+        ".pipeline/step_out.json",
+        *words,
+        stage="_",
+        step="_",
+    )
+    return (
+        ending.code,
+        json.loads((workspace / ".pipeline/stage_out.json").read_text()),
+        json.loads((workspace / ".pipeline/step_out.json").read_text()),
+    )
 
 
 def test_files_hold_every_stage_and_step_and_nothing_is_asked(workspace: Path) -> None:
     assert outputs(workspace) == (
         0,
         {"Build": True, "Empty": False, "Release": False},
-        {"Build": {"flagged": True, "keyed": False, "filled": False, "filed": False}, "Empty": {}, "Release": {"keyed": False}},
+        {
+            "Build": {"flagged": True, "keyed": False, "filled": False, "filed": False},
+            "Empty": {},
+            "Release": {"keyed": False},
+        },
     )
 
 
 @pytest.mark.parametrize("flag", ["--stageOutputFile", "--stepOutputFile"])
 def test_one_file_alone_will_do(workspace: Path, flag: str) -> None:
-    ending = Ending(["checkIfStepActive", "--stageConfig", "stages.yml", "--step", "_", flag, "deep/out.json"], workspace)
+    ending = Ending(
+        ["checkIfStepActive", "--stageConfig", "stages.yml", "--step", "_", flag, "deep/out.json"],
+        workspace,
+    )
     assert (ending.code, ending.result["summary"]) == (0, "active: Build")
     assert (workspace / "deep" / "out.json").read_bytes().startswith(b'{"Build":')
 
 
 def test_a_change_request_changes_nothing_here(workspace: Path) -> None:
-    assert outputs(workspace, *request(workspace, build={"changeRequest": "7", "branch": "PR-7"}))[1]["Build"] is True
+    assert (
+        outputs(workspace, *request(workspace, build={"changeRequest": "7", "branch": "PR-7"}))[1][
+            "Build"
+        ]
+        is True
+    )
 
 
 # ---- flags of Piper's
 
 
-@pytest.mark.parametrize("words", ["--useV1", "--useV1=true", "--useV1 --verbose --noTelemetry", "-v", "--correlationID x", "--logFormat plain"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--useV1",
+        "--useV1=true",
+        "--useV1 --verbose --noTelemetry",
+        "-v",
+        "--correlationID x",
+        "--logFormat plain",
+    ],
+)
 def test_what_has_no_meaning_here_is_taken(workspace: Path, words: str) -> None:
     assert ask(workspace, *words.split()).code == 0
 
@@ -125,13 +190,25 @@ def test_what_has_no_meaning_here_is_taken(workspace: Path, words: str) -> None:
     [
         (["--stage", "Build", "--stageName", "Empty"], {}),
         (["--stageName", "Build", "--parametersJSON", '{"stageName": "Empty"}'], {}),
-        (["--parametersJSON", '{"stageName": "Build"}'], {"PIPER_parametersJSON": '{"stageName": "Empty"}'}),
-        ([], {"PIPER_parametersJSON": '{"stageName": "Build"}', "JENKINS_URL": "x", "STAGE_NAME": "Empty"}),
+        (
+            ["--parametersJSON", '{"stageName": "Build"}'],
+            {"PIPER_parametersJSON": '{"stageName": "Empty"}'},
+        ),
+        (
+            [],
+            {
+                "PIPER_parametersJSON": '{"stageName": "Build"}',
+                "JENKINS_URL": "x",
+                "STAGE_NAME": "Empty",
+            },
+        ),
         (["--parametersJSON", '{"stageName": ""}'], {"JENKINS_URL": "x", "STAGE_NAME": "Build"}),
         (["--parametersJSON", "{}"], {"GITHUB_ACTIONS": "true", "GITHUB_JOB": "Build"}),
     ],
 )
-def test_the_stage_is_named_by_flag_by_parameters_or_by_the_orchestrator(workspace: Path, words: list[str], environ: dict[str, str]) -> None:
+def test_the_stage_is_named_by_flag_by_parameters_or_by_the_orchestrator(
+    workspace: Path, words: list[str], environ: dict[str, str]
+) -> None:
     assert ask(workspace, *words, stage="", environ=environ).code == 0
 
 
@@ -143,7 +220,9 @@ def test_what_cannot_be_answered_ends_with_1_too(workspace: Path, words: list[st
 
 
 def test_without_a_step_there_is_nothing_to_answer(workspace: Path) -> None:
-    ending = Ending(["checkIfStepActive", "--stageConfig", "stages.yml", "--stage", "Build"], workspace)
+    ending = Ending(
+        ["checkIfStepActive", "--stageConfig", "stages.yml", "--stage", "Build"], workspace
+    )
     assert ending.code == 1
     assert "--step" in ending.message
 
@@ -162,7 +241,9 @@ def test_without_a_definition_the_usual_file_counts_and_else_towlines_own(worksp
     assert Ending([*words, "flagged"], workspace).code == 0
 
 
-def test_a_usual_definition_that_a_link_leads_out_to_is_refused_and_not_passed_over(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_usual_definition_that_a_link_leads_out_to_is_refused_and_not_passed_over(
+    workspace: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     outside = tmp_path_factory.mktemp("outside") / "stages.yml"
     outside.write_text(STAGES)
     (workspace / ".resources").mkdir()
@@ -173,12 +254,23 @@ def test_a_usual_definition_that_a_link_leads_out_to_is_refused_and_not_passed_o
 
 
 @pytest.mark.parametrize(
-    ("content", "part"), [(None, "is not there"), (b"\xff\xfe", "cannot be read"), (b"spec: {stages: [{}]}", "displayName"), (b"stages: {}", "spec")]
+    ("content", "part"),
+    [
+        (None, "is not there"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"spec: {stages: [{}]}", "displayName"),
+        (b"stages: {}", "spec"),
+    ],
 )
-def test_a_definition_that_cannot_be_read_is_named(workspace: Path, content: bytes | None, part: str) -> None:
+def test_a_definition_that_cannot_be_read_is_named(
+    workspace: Path, content: bytes | None, part: str
+) -> None:
     if content is not None:
         (workspace / "other.yml").write_bytes(content)
-    ending = Ending(["checkIfStepActive", "--stage", "Build", "--step", "a", "--stageConfig", "other.yml"], workspace)
+    ending = Ending(
+        ["checkIfStepActive", "--stage", "Build", "--step", "a", "--stageConfig", "other.yml"],
+        workspace,
+    )
     assert ending.code == 1
     assert part in ending.message
     assert ending.where.startswith("other.yml")
@@ -188,7 +280,11 @@ class Shelf(LoopbackServer):
     """Has one stage definition."""
 
     def answer(self, request: Request) -> Answer:
-        return Answer(status=200, body=STAGES.encode()) if request.path == "/stages.yml" else Answer(status=404)
+        return (
+            Answer(status=200, body=STAGES.encode())
+            if request.path == "/stages.yml"
+            else Answer(status=404)
+        )
 
 
 def test_a_definition_may_lie_behind_a_url(workspace: Path) -> None:
@@ -215,8 +311,13 @@ def test_default_documents_count_below_the_projects(workspace: Path) -> None:
     (workspace / "b.yml").write_text("general: {keyed: false}\n")
     assert ask(workspace, "--defaultConfig", "a.yml", step="keyed").code == 0
     assert ask(workspace, "--defaultConfig", "a.yml,b.yml", step="keyed").code == 1
-    assert ask(workspace, "--defaultConfig", "b.yml", "--defaultConfig", "a.yml", step="keyed").code == 0
-    assert ask(workspace, "--defaultConfig", "a.yml,.pipeline/defaults.yaml", step="keyed").code == 0
+    assert (
+        ask(workspace, "--defaultConfig", "b.yml", "--defaultConfig", "a.yml", step="keyed").code
+        == 0
+    )
+    assert (
+        ask(workspace, "--defaultConfig", "a.yml,.pipeline/defaults.yaml", step="keyed").code == 0
+    )
     assert ask(workspace, "--defaultConfig", "").code == 0
 
 
@@ -226,7 +327,15 @@ def test_a_default_document_that_is_not_there_is_a_fault(workspace: Path) -> Non
     assert "gone.yml" in ending.message
 
 
-@pytest.mark.parametrize(("words", "code"), [("", 0), ("--ignoreCustomDefaults", 1), ("--ignoreCustomDefaults=true", 1), ("--ignoreCustomDefaults=false", 0)])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("", 0),
+        ("--ignoreCustomDefaults", 1),
+        ("--ignoreCustomDefaults=true", 1),
+        ("--ignoreCustomDefaults=false", 0),
+    ],
+)
 def test_custom_defaults_may_be_ignored(workspace: Path, words: str, code: int) -> None:
     (workspace / "team.yml").write_text("general: {key: 1}\n")
     configure(workspace, "customDefaults: [team.yml]\n")

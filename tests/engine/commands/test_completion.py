@@ -26,7 +26,13 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def offered(workspace: Path, *words: str) -> set[str]:
     """What bash offers for the last of `words`."""
-    done = subprocess.run(["bash", "-c", OFFER, "bash", *words], cwd=workspace, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", OFFER, "bash", *words],
+        cwd=workspace,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return set(done.stdout.split())
 
 
@@ -35,12 +41,17 @@ def test_bash_offers_commands_steps_flags_and_stages(workspace: Path) -> None:
     assert {"run", "copy", "explain", "completion", "help"} <= offered(workspace, "towline", "")
     assert offered(workspace, "towline", "run", "image") == {"imagePushToRegistry"}
     push = ("towline", "run", "imagePushToRegistry")
-    assert offered(workspace, *push, "--targetRegistryU") == {"--targetRegistryUrl", "--targetRegistryUser"}
+    assert offered(workspace, *push, "--targetRegistryU") == {
+        "--targetRegistryUrl",
+        "--targetRegistryUser",
+    }
     assert offered(workspace, *push, "--targetRegistryP") == set()
     assert "Acceptance" in offered(workspace, "towline", "plan", "--stage", "Acc")
     assert offered(workspace, *push, "--sta") == {"--stage"}
     assert offered(workspace, *push, "--dry") == {"--dry-run"}
-    assert "helm-values" in offered(workspace, "towline", "run", "gitOpsUpdateDeployment", "--tool", "helm")
+    assert "helm-values" in offered(
+        workspace, "towline", "run", "gitOpsUpdateDeployment", "--tool", "helm"
+    )
     assert "gitOpsUpdateDeployment" in offered(workspace, "towline", "explain", "gitO")
     assert offered(workspace, "towline", "help", "ru") == {"run"}
     assert "Additional" not in offered(workspace, "towline", "plan", "--stage", "Ad")

@@ -11,20 +11,58 @@ from towline.errors import ConfigError
     [
         ({}, "Unknown", ""),
         ({"STAGE_NAME": "Build"}, "Unknown", ""),
-        ({"JENKINS_URL": "http://j.example.com", "STAGE_NAME": "Build", "GITHUB_JOB": "b"}, "Jenkins", "Build"),
+        (
+            {"JENKINS_URL": "http://j.example.com", "STAGE_NAME": "Build", "GITHUB_JOB": "b"},
+            "Jenkins",
+            "Build",
+        ),
         ({"JENKINS_HOME": "/var"}, "Jenkins", ""),
         ({"JENKINS_URL": "false", "STAGE_NAME": "Build"}, "Unknown", ""),
         ({"JENKINS_URL": ""}, "Unknown", ""),
-        ({"GITHUB_ACTIONS": "true", "JENKINS_HOME": "/var", "GITHUB_JOB": "Release"}, "GitHubActions", "Release"),
-        ({"TF_BUILD": "True", "GITHUB_ACTION": "x", "SYSTEM_STAGEDISPLAYNAME": "Promote"}, "AzureDevOps", "Promote"),
+        (
+            {"GITHUB_ACTIONS": "true", "JENKINS_HOME": "/var", "GITHUB_JOB": "Release"},
+            "GitHubActions",
+            "Release",
+        ),
+        (
+            {"TF_BUILD": "True", "GITHUB_ACTION": "x", "SYSTEM_STAGEDISPLAYNAME": "Promote"},
+            "AzureDevOps",
+            "Promote",
+        ),
         ({"AZURE_HTTP_USER_AGENT": "x"}, "AzureDevOps", ""),
         ({"GITLAB_CI": "true", "STAGE_NAME": "Build"}, "Unknown", ""),
-        ({"JENKINS_HOME": "/var", "STAGE_NAME": "Build", "PIPER_parametersJSON": '{"stageName": "Release"}'}, "Jenkins", "Release"),
-        ({"JENKINS_HOME": "/var", "STAGE_NAME": "Build", "PIPER_parametersJSON": '{"stageName": ""}'}, "Jenkins", "Build"),
-        ({"JENKINS_HOME": "/var", "STAGE_NAME": "Build", "PIPER_parametersJSON": '{"stageName": 1}'}, "Jenkins", "Build"),
+        (
+            {
+                "JENKINS_HOME": "/var",
+                "STAGE_NAME": "Build",
+                "PIPER_parametersJSON": '{"stageName": "Release"}',
+            },
+            "Jenkins",
+            "Release",
+        ),
+        (
+            {
+                "JENKINS_HOME": "/var",
+                "STAGE_NAME": "Build",
+                "PIPER_parametersJSON": '{"stageName": ""}',
+            },
+            "Jenkins",
+            "Build",
+        ),
+        (
+            {
+                "JENKINS_HOME": "/var",
+                "STAGE_NAME": "Build",
+                "PIPER_parametersJSON": '{"stageName": 1}',
+            },
+            "Jenkins",
+            "Build",
+        ),
     ],
 )
-def test_an_orchestrator_is_known_by_its_variables(environ: dict[str, str], name: str, stage: str) -> None:
+def test_an_orchestrator_is_known_by_its_variables(
+    environ: dict[str, str], name: str, stage: str
+) -> None:
     assert (orchestrator(environ), stage_of(environ)) == (name, stage)
 
 

@@ -22,7 +22,14 @@ def parsed(*words: str) -> argparse.Namespace:
 
 
 def call(folder: Path, *, stage: str = "", **environ: str) -> Call:
-    return Call(request=Request(stage=stage), requested=False, environ=environ, folder=folder, console=Console(io.StringIO()), out=Output(io.StringIO()))
+    return Call(
+        request=Request(stage=stage),
+        requested=False,
+        environ=environ,
+        folder=folder,
+        console=Console(io.StringIO()),
+        out=Output(io.StringIO()),
+    )
 
 
 def names(documents: Documents) -> list[str]:
@@ -45,33 +52,57 @@ OWN = "towline/defaults.yaml"
     [
         ([], [OWN, ".pipeline/defaults.yaml", "custom.yml", ".pipeline/config.yml"]),
         (["--ignoreCustomDefaults"], [OWN, ".pipeline/defaults.yaml", ".pipeline/config.yml"]),
-        (["--ignoreCustomDefaults=false"], [OWN, ".pipeline/defaults.yaml", "custom.yml", ".pipeline/config.yml"]),
-        (["--defaultConfig", "b.yml,,a.yml"], [OWN, "b.yml", "a.yml", "custom.yml", ".pipeline/config.yml"]),
-        (["--defaultConfig", "b.yml", "--defaultConfig", "a.yml", "--ignoreCustomDefaults"], [OWN, "b.yml", "a.yml", ".pipeline/config.yml"]),
+        (
+            ["--ignoreCustomDefaults=false"],
+            [OWN, ".pipeline/defaults.yaml", "custom.yml", ".pipeline/config.yml"],
+        ),
+        (
+            ["--defaultConfig", "b.yml,,a.yml"],
+            [OWN, "b.yml", "a.yml", "custom.yml", ".pipeline/config.yml"],
+        ),
+        (
+            ["--defaultConfig", "b.yml", "--defaultConfig", "a.yml", "--ignoreCustomDefaults"],
+            [OWN, "b.yml", "a.yml", ".pipeline/config.yml"],
+        ),
         (["--defaultConfig", "", "--ignoreCustomDefaults"], [OWN, ".pipeline/config.yml"]),
         (["--customConfig", "mine.yml"], [OWN, ".pipeline/defaults.yaml", "mine.yml"]),
         (["--customConfig", "gone.yml", "--defaultConfig", "a.yml"], [OWN, "a.yml", "gone.yml"]),
     ],
 )
-def test_flags_name_the_documents_weakest_first(workspace: Path, words: list[str], expected: list[str]) -> None:
+def test_flags_name_the_documents_weakest_first(
+    workspace: Path, words: list[str], expected: list[str]
+) -> None:
     assert names(piper_flags.documents(parsed(*words), call(workspace))) == expected
 
 
 def test_the_usual_default_document_may_be_missing_even_where_it_is_named(workspace: Path) -> None:
     (workspace / ".pipeline" / "defaults.yaml").unlink()
-    assert names(piper_flags.documents(parsed("--defaultConfig", ".pipeline/defaults.yaml"), call(workspace)))[1] == "custom.yml"
+    assert (
+        names(
+            piper_flags.documents(
+                parsed("--defaultConfig", ".pipeline/defaults.yaml"), call(workspace)
+            )
+        )[1]
+        == "custom.yml"
+    )
     with pytest.raises(ConfigError):
         piper_flags.documents(parsed("--defaultConfig", "gone.yml"), call(workspace))
 
 
 def test_the_strongest_name_of_the_stage_counts(tmp_path: Path) -> None:
-    environ = {"JENKINS_URL": "x", "STAGE_NAME": "fifth", "PIPER_parametersJSON": '{"stageName": "fourth"}'}
+    environ = {
+        "JENKINS_URL": "x",
+        "STAGE_NAME": "fifth",
+        "PIPER_parametersJSON": '{"stageName": "fourth"}',
+    }
     flags = ["--parametersJSON", '{"stageName": "third"}', "--stageName", "second"]
     assert piper_flags.stage(parsed(*flags), call(tmp_path, stage="first", **environ)) == "first"
     assert piper_flags.stage(parsed(*flags), call(tmp_path, **environ)) == "second"
     assert piper_flags.stage(parsed(*flags[:2]), call(tmp_path, **environ)) == "third"
     assert piper_flags.stage(parsed(), call(tmp_path, **environ)) == "fourth"
-    assert piper_flags.stage(parsed(), call(tmp_path, JENKINS_URL="x", STAGE_NAME="fifth")) == "fifth"
+    assert (
+        piper_flags.stage(parsed(), call(tmp_path, JENKINS_URL="x", STAGE_NAME="fifth")) == "fifth"
+    )
     assert piper_flags.stage(parsed("--parametersJSON", '{"stageName": 7}'), call(tmp_path)) == ""
 
 
@@ -80,11 +111,16 @@ def test_the_pipeline_environment_lies_below_its_root(tmp_path: Path) -> None:
         (tmp_path / root / "commonPipelineEnvironment").mkdir(parents=True)
         (tmp_path / root / "commonPipelineEnvironment" / "place").write_text(root)
     assert piper_flags.pipeline_environment(parsed(), call(tmp_path)) == {"place": ".pipeline"}
-    assert piper_flags.pipeline_environment(parsed("--envRootPath", "other"), call(tmp_path)) == {"place": "other"}
+    assert piper_flags.pipeline_environment(parsed("--envRootPath", "other"), call(tmp_path)) == {
+        "place": "other"
+    }
 
 
 def test_help_says_what_each_command_makes_of_the_parameters() -> None:
-    for module, said in ((get_config, "they stand over the files"), (check_if_step_active, "only their stageName counts here")):
+    for module, said in (
+        (get_config, "they stand over the files"),
+        (check_if_step_active, "only their stageName counts here"),
+    ):
         parser = argparse.ArgumentParser()
         module.configure(parser, [])
         assert f"parameters of the call; {said}" in " ".join(parser.format_help().split())

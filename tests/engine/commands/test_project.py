@@ -19,14 +19,20 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(workspace: Path, environ: dict[str, str] | None = None, **fields: object) -> Ending:
-    return Ending(["run", "imagePushToRegistry", *request(workspace, step="imagePushToRegistry", **fields)], workspace, environ)
+    return Ending(
+        ["run", "imagePushToRegistry", *request(workspace, step="imagePushToRegistry", **fields)],
+        workspace,
+        environ,
+    )
 
 
 def test_library_and_engine_of_one_version_work_together(workspace: Path) -> None:
     assert call(workspace, version=version()).code == 3
 
 
-def test_a_library_of_another_minor_version_is_refused_while_the_major_one_is_0(workspace: Path) -> None:
+def test_a_library_of_another_minor_version_is_refused_while_the_major_one_is_0(
+    workspace: Path,
+) -> None:
     ending = call(workspace, version="0.99.0")
     assert ending.code == 2
     assert "0.99.0" in ending.message
@@ -37,32 +43,55 @@ def test_with_a_request_a_stale_environment_on_disk_is_not_read(workspace: Path)
     folder = workspace / ".pipeline" / "commonPipelineEnvironment" / "container"
     folder.mkdir(parents=True)
     (folder / "imageNames.json").write_text('["left-by-yesterdays-build"]')
-    ending = call(workspace, pipelineEnvironment={"container/registryUrl": "https://staging.example.com", "artifactVersion": "1"})
+    ending = call(
+        workspace,
+        pipelineEnvironment={
+            "container/registryUrl": "https://staging.example.com",
+            "artifactVersion": "1",
+        },
+    )
     assert "no image" in ending.message
 
 
 def test_a_secret_that_is_named_and_not_set_is_a_usage_error(workspace: Path) -> None:
-    ending = call(workspace, secrets={"pipelineEnvironment/container/repositoryPassword": "TOWLINE_SECRET_1"})
+    ending = call(
+        workspace, secrets={"pipelineEnvironment/container/repositoryPassword": "TOWLINE_SECRET_1"}
+    )
     assert ending.code == 2
     assert "TOWLINE_SECRET_1" in ending.message
 
 
 def test_tokens_for_documents_are_masked_in_everything_that_is_said(workspace: Path) -> None:
     tokens = {"PIPER_gitHubTokens": '["git.example.com:ghp-one", "git.example.com:8443:ghp-two"]'}
-    known = {"container/registryUrl": "https://ghp-one.example.com", "container/imageNames": ["a:b:ghp-two"]}
+    known = {
+        "container/registryUrl": "https://ghp-one.example.com",
+        "container/imageNames": ["a:b:ghp-two"],
+    }
     ending = call(workspace, tokens, pipelineEnvironment=known)
     assert ending.message
     assert "****" in ending.message
-    assert not any(token in json.dumps(ending.result) + ending.err for token in ("ghp-one", "ghp-two"))
+    assert not any(
+        token in json.dumps(ending.result) + ending.err for token in ("ghp-one", "ghp-two")
+    )
 
 
 def test_a_secret_of_an_unknown_kind_is_a_usage_error(workspace: Path) -> None:
     assert call(workspace, {"V": "x"}, secrets={"container/repositoryPassword": "V"}).code == 2
 
 
-def test_the_platform_teams_documents_are_read_from_the_request_and_from_the_agent(workspace: Path) -> None:
-    team = team_file(workspace, "steps:\n  imagePushToRegistry:\n    sourceRegistryUrl: https://staging.example.com/\n    sourceImages: [app]\n")
-    ending = call(workspace, {"TOWLINE_DEFAULTS": str(team)}, defaults=[{"name": "more.yml", "text": "general:\n  sourceImageTag: 'not a tag'\n"}])
+def test_the_platform_teams_documents_are_read_from_the_request_and_from_the_agent(
+    workspace: Path,
+) -> None:
+    team = team_file(
+        workspace,
+        "steps:\n  imagePushToRegistry:\n    sourceRegistryUrl: https://staging.example.com/\n   "
+        " sourceImages: [app]\n",
+    )
+    ending = call(
+        workspace,
+        {"TOWLINE_DEFAULTS": str(team)},
+        defaults=[{"name": "more.yml", "text": "general:\n  sourceImageTag: 'not a tag'\n"}],
+    )
     assert ending.code == 3
     assert "not a tag" in ending.message + ending.hint
 
@@ -74,7 +103,9 @@ def test_a_default_document_that_is_not_there_is_named(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../outside.yml", "{folder}/outside.yml", "link.yml"])
-def test_custom_defaults_of_the_project_lie_in_the_project(workspace: Path, tmp_path: Path, name: str) -> None:
+def test_custom_defaults_of_the_project_lie_in_the_project(
+    workspace: Path, tmp_path: Path, name: str
+) -> None:
     outside = tmp_path.parent / "outside.yml"
     outside.write_text("general: {}\n")
     (workspace / "link.yml").symlink_to(outside)
@@ -84,9 +115,17 @@ def test_custom_defaults_of_the_project_lie_in_the_project(workspace: Path, tmp_
     assert "out of the workspace" in ending.message
 
 
-def test_passwords_of_proxies_and_tokens_of_hosts_are_masked_whatever_is_asked_for(workspace: Path) -> None:
-    configure(workspace, "customDefaults: ['https://files.example.com/proxy-pass-word/token-of-host.yml']\n")
-    environ = {"https_proxy": "socks5://me:proxy-pass-word@proxy.example.com", "PIPER_gitHubTokens": '["files.example.com:token-of-host"]'}
+def test_passwords_of_proxies_and_tokens_of_hosts_are_masked_whatever_is_asked_for(
+    workspace: Path,
+) -> None:
+    configure(
+        workspace,
+        "customDefaults: ['https://files.example.com/proxy-pass-word/token-of-host.yml']\n",
+    )
+    environ = {
+        "https_proxy": "socks5://me:proxy-pass-word@proxy.example.com",
+        "PIPER_gitHubTokens": '["files.example.com:token-of-host"]',
+    }
     ending = call(workspace, environ)
     assert ending.code == 3
     assert "https_proxy" in ending.message + ending.where
@@ -98,11 +137,19 @@ CALLS = (["run", "imagePushToRegistry"], ["plan"], ["explain", "imagePushToRegis
 
 
 @pytest.mark.parametrize("words", CALLS)
-def test_a_folder_without_a_configuration_is_said_to_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+def test_a_folder_without_a_configuration_is_said_to_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     told = "there is no .pipeline/config.yml here"
     assert told in Ending(words, tmp_path).err
-    assert told not in Ending([*words, *request(tmp_path, step="imagePushToRegistry" if "plan" not in words else "")], tmp_path).err
+    assert (
+        told
+        not in Ending(
+            [*words, *request(tmp_path, step="imagePushToRegistry" if "plan" not in words else "")],
+            tmp_path,
+        ).err
+    )
     configure(tmp_path, "")
     assert told not in Ending(words, tmp_path).err
     (tmp_path / ".pipeline" / "config.yml").rename(tmp_path / ".pipeline" / "config.yaml")
@@ -110,42 +157,74 @@ def test_a_folder_without_a_configuration_is_said_to_have_none(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("words", CALLS)
-def test_a_misspelt_section_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+def test_a_misspelt_section_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    configure(tmp_path, "general: {}\nstage:\n  Release: {imagePushToRegistry: true}\nx-stages: {}\nteam: {}\n")
+    configure(
+        tmp_path,
+        "general: {}\nstage:\n  Release: {imagePushToRegistry: true}\nx-stages: {}\nteam: {}\n",
+    )
     ending = Ending(words, tmp_path)
     warnings = [line for line in ending.err.splitlines() if "nothing reads the section" in line]
-    assert warnings == ["warning: .pipeline/config.yml:2: nothing reads the section stage (did you mean 'stages'?)"]
+    assert warnings == [
+        "warning: .pipeline/config.yml:2: nothing reads the section stage (did you mean 'stages'?)"
+    ]
 
 
-PIPERS = [["getConfig", "--stepName", "imagePushToRegistry"], ["checkIfStepActive", "--stage", "Build", "--step", "kanikoExecute"]]
+PIPERS = [
+    ["getConfig", "--stepName", "imagePushToRegistry"],
+    ["checkIfStepActive", "--stage", "Build", "--step", "kanikoExecute"],
+]
 
 
 @pytest.mark.parametrize("words", [*CALLS, *PIPERS])
-def test_a_second_document_that_is_not_read_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+def test_a_second_document_that_is_not_read_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.yml").write_text("general: {}\n...\n---\ngeneral: {}\n")
     configure(tmp_path, "customDefaults: [own.yml]\n---\nstages: {}\n")
-    warnings = [line for line in Ending(words, tmp_path).err.splitlines() if "something stands behind it" in line]
+    warnings = [
+        line
+        for line in Ending(words, tmp_path).err.splitlines()
+        if "something stands behind it" in line
+    ]
     said = "only the first YAML document of a file is read, and something stands behind it"
     assert warnings == [f"warning: own.yml:3: {said}", f"warning: .pipeline/config.yml:2: {said}"]
 
 
-def quoted(workspace: Path, words: str, environ: dict[str, str] | None = None, **fields: object) -> tuple[str, str]:
+def quoted(
+    workspace: Path, words: str, environ: dict[str, str] | None = None, **fields: object
+) -> tuple[str, str]:
     """The message of a fault that quotes `words`, and everything else that was said."""
-    ending = call(workspace, environ or {}, **{"parameters": {"targetRegistryUrl": f"https://{words}!"}, **fields})
+    ending = call(
+        workspace,
+        environ or {},
+        **{"parameters": {"targetRegistryUrl": f"https://{words}!"}, **fields},
+    )
     assert ending.code == 3
     return ending.message, json.dumps(ending.result) + ending.err
 
 
-@pytest.mark.parametrize("fields", [
-    {"parameters": {"targetRegistryUrl": "https://open-sesame!", "dockerEnvVars": {"a": [{"apiKey": "open-sesame"}]}}},
-    {"pipelineEnvironment": {"custom/config": [{"user": "bob", "passphrase": "open-sesame"}]}},
-    {"pipelineEnvironment": {"container/other": "https://bob:open-sesame@r.example.com"}},
-    {"secrets": {"pipelineEnvironment/custom/config": {"json": "V"}}},
-])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {
+            "parameters": {
+                "targetRegistryUrl": "https://open-sesame!",
+                "dockerEnvVars": {"a": [{"apiKey": "open-sesame"}]},
+            }
+        },
+        {"pipelineEnvironment": {"custom/config": [{"user": "bob", "passphrase": "open-sesame"}]}},
+        {"pipelineEnvironment": {"container/other": "https://bob:open-sesame@r.example.com"}},
+        {"secrets": {"pipelineEnvironment/custom/config": {"json": "V"}}},
+    ],
+)
 def test_nested_secrets_of_a_request_are_masked(workspace: Path, fields: dict[str, object]) -> None:
-    message, rest = quoted(workspace, "open-sesame", {"V": '{"user": "bob", "pwd": "open-sesame"}'}, **fields)
+    message, rest = quoted(
+        workspace, "open-sesame", {"V": '{"user": "bob", "pwd": "open-sesame"}'}, **fields
+    )
     assert "https://****!" in message
     assert "open-sesame" not in message + rest
 
@@ -160,22 +239,34 @@ def test_nested_secrets_of_files_and_of_the_parameters_variable_are_masked(works
 
 def test_what_travelled_as_json_is_what_it_was(workspace: Path) -> None:
     secrets = {"parameters/targetImages": {"json": "V"}, "parameters/targetRegistryUrl": "U"}
-    ending = call(workspace, {"V": '{"token-service": "UPPER"}', "U": "https://r.example.com"}, secrets=secrets,
-                  parameters={"sourceImages": ["token-service"], "sourceImageTag": "1"},
-                  pipelineEnvironment={"container/registryUrl": "https://s.example.com"})
+    ending = call(
+        workspace,
+        {"V": '{"token-service": "UPPER"}', "U": "https://r.example.com"},
+        secrets=secrets,
+        parameters={"sourceImages": ["token-service"], "sourceImageTag": "1"},
+        pipelineEnvironment={"container/registryUrl": "https://s.example.com"},
+    )
     assert ending.code == 3
     assert "UPPER" in ending.message + ending.hint  # the name of an image, which no mask hides
 
 
 def test_the_path_of_a_docker_configuration_is_no_secret(workspace: Path) -> None:
     secrets = {"parameters/dockerConfigJSON": "V"}
-    assert ".docker/a.json!" in quoted(workspace, ".docker/a.json", {"V": ".docker/a.json"}, secrets=secrets)[0]
+    assert (
+        ".docker/a.json!"
+        in quoted(workspace, ".docker/a.json", {"V": ".docker/a.json"}, secrets=secrets)[0]
+    )
 
 
 @pytest.mark.parametrize("text", ["open-sesame", "", "[" * 100_000])
-def test_a_variable_without_json_is_a_usage_error_that_does_not_show_it(workspace: Path, text: str) -> None:
+def test_a_variable_without_json_is_a_usage_error_that_does_not_show_it(
+    workspace: Path, text: str
+) -> None:
     ending = call(workspace, {"V": text}, secrets={"parameters/targetImages": {"json": "V"}})
-    assert (ending.code, ending.message) == (2, "the variable of secret 'parameters/targetImages' holds no JSON")
+    assert (ending.code, ending.message) == (
+        2,
+        "the variable of secret 'parameters/targetImages' holds no JSON",
+    )
     assert not text or text not in json.dumps(ending.result) + ending.err
 
 

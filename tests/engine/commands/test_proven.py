@@ -26,13 +26,27 @@ class Shell:
         self.environ = {"HOME": str(folder)}
 
     def call(self, **environ: str) -> Call:
-        return Call(request=Request(), requested=False, environ={**self.environ, **environ}, folder=self.folder,
-                    console=Console(self.log), out=Output(io.StringIO()))
+        return Call(
+            request=Request(),
+            requested=False,
+            environ={**self.environ, **environ},
+            folder=self.folder,
+            console=Console(self.log),
+            out=Output(io.StringIO()),
+        )
 
 
 def git(folder: Path, *words: str) -> None:
-    people = {f"GIT_{who}_{what}": "x@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    subprocess.run(["git", "-C", str(folder), *words], check=True, env={**os.environ, **people, "GIT_CONFIG_GLOBAL": os.devnull})
+    people = {
+        f"GIT_{who}_{what}": "x@example.com"
+        for who in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    }
+    subprocess.run(
+        ["git", "-C", str(folder), *words],
+        check=True,
+        env={**os.environ, **people, "GIT_CONFIG_GLOBAL": os.devnull},
+    )
 
 
 @pytest.fixture
@@ -49,12 +63,20 @@ def test_what_a_step_leaves_is_in_the_workspace_and_a_fact(shell: Shell) -> None
 def test_each_build_of_a_ci_system_has_facts_of_its_own(shell: Shell) -> None:
     proven.write(shell.call(**GITLAB), VALUES)
     assert proven.facts(shell.call(**GITLAB)) == VALUES
-    for other in ({**GITLAB, "CI_PIPELINE_ID": "8"}, {**GITLAB, "CI_PROJECT_PATH": "team/other"}, {}):
+    for other in (
+        {**GITLAB, "CI_PIPELINE_ID": "8"},
+        {**GITLAB, "CI_PROJECT_PATH": "team/other"},
+        {},
+    ):
         assert proven.facts(shell.call(**other)) == {}
 
 
-@pytest.mark.parametrize("environ", [{}, {"CIRCLECI": "true"}, {"TEAMCITY_VERSION": "2026.1", "BUILD_NUMBER": "7"}])
-def test_where_nobody_says_which_build_it_is_the_commit_that_is_built_does(shell: Shell, environ: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "environ", [{}, {"CIRCLECI": "true"}, {"TEAMCITY_VERSION": "2026.1", "BUILD_NUMBER": "7"}]
+)
+def test_where_nobody_says_which_build_it_is_the_commit_that_is_built_does(
+    shell: Shell, environ: dict[str, str]
+) -> None:
     """Else a branch would leave facts to the next build of another one in its workspace."""
     given = {**environ, "PATH": os.environ["PATH"]}
     git(shell.folder, "init", "-q")
@@ -73,7 +95,10 @@ def test_where_nothing_can_be_proven_that_is_said_once_and_the_step_goes_on(shel
     for _ in range(2):
         proven.write(call, VALUES)
     assert (environment.read(shell.folder), proven.facts(call)) == (VALUES, {})
-    assert shell.log.getvalue().count("note: what this step leaves for later ones is no fact for them") == 1
+    assert (
+        shell.log.getvalue().count("note: what this step leaves for later ones is no fact for them")
+        == 1
+    )
     assert "set XDG_STATE_HOME on the agent" in shell.log.getvalue()
 
 

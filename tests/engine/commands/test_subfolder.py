@@ -1,4 +1,6 @@
-"""A project in a folder of its repository: branch, history and origin are those of the checkout around it, with a request of Jenkins and without."""
+"""A project in a folder of its repository: branch, history and origin are those of the checkout
+around it, with a request of Jenkins and without.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,24 @@ from tests.calls import Ending, configure, request
 from towline.gitops.provenance import Provenance, compose
 
 HOME = "https://git.example/shop.git"
-PROJECT = f"steps: {{gitOpsUpdateDeployment: {{serverUrl: '{HOME}', tool: kubectl, containerName: c}}}}\nstages: {{Acceptance: {{filePath: a.yaml}}}}\n"
+PROJECT = (
+    f"steps: {{gitOpsUpdateDeployment: {{serverUrl: '{HOME}', tool: kubectl, containerName:"
+    " c}}\nstages: {Acceptance: {filePath: a.yaml}}\n"
+)
 PATH = {"PATH": os.environ["PATH"]}
 
 
 def git(folder: Path, *words: str) -> str:
     environ = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, **PATH}
     identity = ("-c", "user.name=a", "-c", "user.email=a@b")
-    return subprocess.run(["git", *identity, *words], cwd=folder, env=environ, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["git", *identity, *words],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
 
 
 def commit(folder: Path, message: str) -> str:
@@ -39,7 +51,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def why(project: Path, *words: str) -> str:
-    (stage,) = Ending(["plan", "--stage", "Acceptance", *words], project, PATH).result["outputs"]["stages"]
+    (stage,) = Ending(["plan", "--stage", "Acceptance", *words], project, PATH).result["outputs"][
+        "stages"
+    ]
     return f"{stage['active']}: {stage['why']}"
 
 
@@ -56,11 +70,15 @@ def test_a_request_s_branch_is_held_against_the_commit_of_the_checkout(project: 
     named = {"branch": "main", "sourceCommit": new}
     assert why(project, *request(project, build=named)).startswith("yes")
     git(project, "checkout", "--quiet", "--detach", old)
-    assert f"but HEAD is {old[:12]}, and the branch is that of {new[:12]}" in why(project, *request(project, build=named))
+    assert f"but HEAD is {old[:12]}, and the branch is that of {new[:12]}" in why(
+        project, *request(project, build=named)
+    )
 
 
 @pytest.mark.parametrize("requested", [True, False])
-def test_a_deployment_s_commit_is_known_by_the_checkout_s_history(project: Path, requested: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_a_deployment_s_commit_is_known_by_the_checkout_s_history(
+    project: Path, requested: bool
+) -> None:
     built = commit(project, "Sell")
     commit(project, compose("Updated shop", Provenance(deployment="shop", source_commit=built)))
     words = request(project, build={"branch": "main"}) if requested else []
@@ -68,7 +86,7 @@ def test_a_deployment_s_commit_is_known_by_the_checkout_s_history(project: Path,
 
 
 @pytest.mark.parametrize("requested", [True, False])
-def test_the_origin_is_that_of_the_checkout(project: Path, requested: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_the_origin_is_that_of_the_checkout(project: Path, requested: bool) -> None:
     words = request(project, build={"branch": "main"}) if requested else []
     found = Ending(["lint", *words], project, PATH).result["outputs"]["findings"]
     assert [each["rule"] for each in found] == ["build-loop"]

@@ -33,11 +33,16 @@ def vault(authority: Authority) -> Iterator[FakeVault]:
 def push(folder: Path, authority: Authority, **environ: str) -> Ending:
     """A run that asks Vault for the target's login, and whose images are not there."""
     nobody = "http://127.0.0.1:1"
-    configure(folder, f"steps: {{imagePushToRegistry: {{targetRegistryUrl: '{nobody}', "
-                      f"sourceRegistryUrl: '{nobody}', sourceImageNameTags: ['a:1']}}}}")
+    configure(
+        folder,
+        f"steps: {{imagePushToRegistry: {{targetRegistryUrl: '{nobody}', "
+        f"sourceRegistryUrl: '{nobody}', sourceImageNameTags: ['a:1']}}}}",
+    )
     agent = {
-        "PIPER_vaultServerUrl": f"https://{NAME}", "PIPER_vaultPath": "kv/team",
-        "PIPER_vaultToken": TOKEN, "PIPER_customTlsCertificateLinks": str(authority.certificate),
+        "PIPER_vaultServerUrl": f"https://{NAME}",
+        "PIPER_vaultPath": "kv/team",
+        "PIPER_vaultToken": TOKEN,
+        "PIPER_customTlsCertificateLinks": str(authority.certificate),
     }
     ending = Ending(["run", "imagePushToRegistry", "--dry-run"], folder, {**agent, **environ})
     everything = ending.err + ending.out + json.dumps(ending.result)

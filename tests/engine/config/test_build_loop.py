@@ -20,9 +20,15 @@ HOME = "https://git.example/team/app.git"
 VARS = Path(__file__).resolve().parents[3] / "vars"
 
 
-def loops(*texts: str, url: str = HOME, jenkinsfile: str = "", environ: Mapping[str, str] | None = None) -> list[Finding]:
+def loops(
+    *texts: str, url: str = HOME, jenkinsfile: str = "", environ: Mapping[str, str] | None = None
+) -> list[Finding]:
     documents = [shaped(f"{number}.yml", load(text))[0] for number, text in enumerate(texts)]
-    rules = Rules(documents=Documents(defaults=tuple(documents[1:]), project=documents[0]), agent=agent_layer(PIPELINE, environ or {}), own=True)
+    rules = Rules(
+        documents=Documents(defaults=tuple(documents[1:]), project=documents[0]),
+        agent=agent_layer(PIPELINE, environ or {}),
+        own=True,
+    )
     return list(build_loops(documents, STEP, Source(url=url, rules=rules, jenkinsfile=jenkinsfile)))
 
 
@@ -30,10 +36,31 @@ def step(more: str = "", url: str = HOME) -> str:
     return f"steps: {{gitOpsUpdateDeployment: {{serverUrl: '{url}'{more}}}}}\n"
 
 
-SAME = [HOME, "https://git.example/team/app", "https://git.example/team/app/", "http://GIT.example/Team/App.git", "https://robot@git.example/team/app.git",
-        "git@git.example:team/app.git", "git.example:team/app", "ssh://git@git.example:22/team/app.git", "https://git.example/team%2Fapp"]
-NONE = ["", "/srv/git/app.git", "https://git.example", "https://[broken", "file:///team/app.git", "app"]
-OTHER = ["https://git.example/team/app-ops.git", "https://other.example/team/app.git", "git@git.example:ops/app.git", *NONE]
+SAME = [
+    HOME,
+    "https://git.example/team/app",
+    "https://git.example/team/app/",
+    "http://GIT.example/Team/App.git",
+    "https://robot@git.example/team/app.git",
+    "git@git.example:team/app.git",
+    "git.example:team/app",
+    "ssh://git@git.example:22/team/app.git",
+    "https://git.example/team%2Fapp",
+]
+NONE = [
+    "",
+    "/srv/git/app.git",
+    "https://git.example",
+    "https://[broken",
+    "file:///team/app.git",
+    "app",
+]
+OTHER = [
+    "https://git.example/team/app-ops.git",
+    "https://other.example/team/app.git",
+    "git@git.example:ops/app.git",
+    *NONE,
+]
 
 
 @pytest.mark.parametrize("url", SAME)
@@ -53,12 +80,15 @@ def test_what_is_no_repository_on_a_host_is_compared_with_nothing(url: str) -> N
     assert loops(step(url=url), url=url) == []
 
 
-@pytest.mark.parametrize(("text", "place"), [
-    (f"general:\n  serverUrl: {HOME}", "0.yml:2:3"),
-    (f"steps:\n  gitopsUpdateDeployment:\n    serverUrl: {HOME}", "0.yml:3:5"),
-    (f"steps:\n  gitOpsUpdateDeployment:\n    githubServerUrl: {HOME}", "0.yml:3:5"),
-    (f"stages:\n  Release:\n    serverUrl: {HOME}", "0.yml:3:5"),
-])
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (f"general:\n  serverUrl: {HOME}", "0.yml:2:3"),
+        (f"steps:\n  gitopsUpdateDeployment:\n    serverUrl: {HOME}", "0.yml:3:5"),
+        (f"steps:\n  gitOpsUpdateDeployment:\n    githubServerUrl: {HOME}", "0.yml:3:5"),
+        (f"stages:\n  Release:\n    serverUrl: {HOME}", "0.yml:3:5"),
+    ],
+)
 def test_it_is_found_in_every_section(text: str, place: str) -> None:
     assert [each.where for each in loops(text)] == [place]
 
@@ -72,27 +102,36 @@ def test_default_documents_are_looked_at_too() -> None:
     assert [each.file for each in loops("", step())] == ["1.yml"]
 
 
-@pytest.mark.parametrize("text", [
-    step(", commitMessage: 'Deploy [skip ci]'"),
-    step(", commitMessage: '[CI skip] Deploy'"),
-    step(", branchName: deployments"),
-    "general: {productiveBranch: trunk}\n" + step(", branchName: main"),
-    "general: {productiveBranch: 'release/*'}\n" + step(", branchName: deploy/x"),
-    f"general: {{serverUrl: '{HOME}'}}\nsteps: {{gitOpsUpdateDeployment: {{branchName: deployments}}}}",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        step(", commitMessage: 'Deploy [skip ci]'"),
+        step(", commitMessage: '[CI skip] Deploy'"),
+        step(", branchName: deployments"),
+        "general: {productiveBranch: trunk}\n" + step(", branchName: main"),
+        "general: {productiveBranch: 'release/*'}\n" + step(", branchName: deploy/x"),
+        (
+            f"general: {{serverUrl: '{HOME}'}}\nsteps: {{gitOpsUpdateDeployment: {{branchName:"
+            " deployments}}"
+        ),
+    ],
+)
 def test_what_guards_against_a_loop_is_seen(text: str) -> None:
     assert loops(text) == []
 
 
-@pytest.mark.parametrize("text", [
-    step(", commitMessage: Deploy"),
-    step(", branchName: main"),
-    step(", branchName: ''"),
-    "general: {productiveBranch: trunk}\n" + step(", branchName: trunk"),
-    "general: {productiveBranch: 'release/*'}\n" + step(", branchName: release/1"),
-    "stages: {Release: {runInAllBranches: true}}\n" + step(", branchName: deployments"),
-    "general: {productiveBranch: [odd]}\n" + step(", branchName: [odd]"),
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        step(", commitMessage: Deploy"),
+        step(", branchName: main"),
+        step(", branchName: ''"),
+        "general: {productiveBranch: trunk}\n" + step(", branchName: trunk"),
+        "general: {productiveBranch: 'release/*'}\n" + step(", branchName: release/1"),
+        "stages: {Release: {runInAllBranches: true}}\n" + step(", branchName: deployments"),
+        "general: {productiveBranch: [odd]}\n" + step(", branchName: [odd]"),
+    ],
+)
 def test_what_does_not_guard_is_no_guard(text: str) -> None:
     assert [each.rule for each in loops(text)] == ["build-loop"]
 
@@ -100,12 +139,25 @@ def test_what_does_not_guard_is_no_guard(text: str) -> None:
 def test_the_branch_that_deploys_is_the_one_that_a_build_goes_by() -> None:
     project = "general: {productiveBranch: main}\n" + step(", branchName: main")
     assert loops(project, environ={"PIPER_productiveBranch": "trunk"}) == []
-    assert loops("general: {productiveBranch: 'release/*'}\n" + step(", branchName: release/1/0")) == []
-    assert len(loops("stages: {Init: {productiveBranch: trunk}}\n" + step(", branchName: trunk"), "general: {productiveBranch: main}")) == 1
+    assert (
+        loops("general: {productiveBranch: 'release/*'}\n" + step(", branchName: release/1/0"))
+        == []
+    )
+    assert (
+        len(
+            loops(
+                "stages: {Init: {productiveBranch: trunk}}\n" + step(", branchName: trunk"),
+                "general: {productiveBranch: main}",
+            )
+        )
+        == 1
+    )
 
 
 def test_a_jenkinsfile_that_looks_for_the_trailers_guards_all() -> None:
-    assert loops(step(), jenkinsfile="when { not { changelog '.*^Towline-Deployment: .+$' } }") == []
+    assert (
+        loops(step(), jenkinsfile="when { not { changelog '.*^Towline-Deployment: .+$' } }") == []
+    )
     assert loops(step(), jenkinsfile="node { echo 'towline' }") != []
 
 

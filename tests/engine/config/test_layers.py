@@ -27,12 +27,25 @@ SCHEMA = parse(
                 "description": "A colour.",
                 "scope": EVERYWHERE,
                 "default": "metadata",
-                "aliases": [{"name": "color"}, {"name": "old/deep/hue"}, {"name": "shade", "scope": ["STEPS"]}],
-                "sources": [{"pipelineEnvironment": "custom/strong", "over": "GENERAL"}, {"pipelineEnvironment": "custom/colour"}],
+                "aliases": [
+                    {"name": "color"},
+                    {"name": "old/deep/hue"},
+                    {"name": "shade", "scope": ["STEPS"]},
+                ],
+                "sources": [
+                    {"pipelineEnvironment": "custom/strong", "over": "GENERAL"},
+                    {"pipelineEnvironment": "custom/colour"},
+                ],
             },
             {"name": "stageOnly", "type": "string", "description": "S.", "scope": ["STAGES"]},
             {"name": "stepOnly", "type": "string", "description": "S.", "scope": ["STEPS"]},
-            {"name": "names", "type": "list", "description": "N.", "scope": EVERYWHERE, "sources": [{"pipelineEnvironment": "custom/names"}]},
+            {
+                "name": "names",
+                "type": "list",
+                "description": "N.",
+                "scope": EVERYWHERE,
+                "sources": [{"pipelineEnvironment": "custom/names"}],
+            },
             {"name": "labels", "type": "map", "description": "L.", "scope": EVERYWHERE},
         ],
     },
@@ -42,10 +55,20 @@ SCHEMA = parse(
 
 def inputs(project: str = "", *defaults: str) -> Inputs:
     documents = Documents(
-        defaults=tuple(parse_document(text, f"team{number}.yml", trusted=True) for number, text in enumerate(defaults)),
+        defaults=tuple(
+            parse_document(text, f"team{number}.yml", trusted=True)
+            for number, text in enumerate(defaults)
+        ),
         project=parse_document(project, "config.yml", trusted=False),
     )
-    return Inputs(stage="Build", documents=documents, pipeline_environment={}, environ={}, parameters={}, flags={})
+    return Inputs(
+        stage="Build",
+        documents=documents,
+        pipeline_environment={},
+        environ={},
+        parameters={},
+        flags={},
+    )
 
 
 def values(given: Inputs, schema: StepSchema = SCHEMA) -> dict[str, object]:
@@ -59,7 +82,10 @@ def origin(given: Inputs, key: str = "colour") -> str:
 def at(path: str, value: str) -> str:
     """A document with one value at a path such as stages/Build/colour."""
     parts = path.split("/")
-    return "".join(f"{'  ' * depth}{part}:{f' {value}' if depth == len(parts) - 1 else ''}\n" for depth, part in enumerate(parts))
+    return "".join(
+        f"{'  ' * depth}{part}:{f' {value}' if depth == len(parts) - 1 else ''}\n"
+        for depth, part in enumerate(parts)
+    )
 
 
 # ---- precedence
@@ -75,22 +101,43 @@ SOURCES = {
     "default stage": lambda given: given,
     "later default general": lambda given: given,
     "general": lambda given: given,
-    "pipeline environment over general": lambda given: replace(given, pipeline_environment={"custom/strong": "pipeline environment over general"}),
+    "pipeline environment over general": lambda given: replace(
+        given, pipeline_environment={"custom/strong": "pipeline environment over general"}
+    ),
     "step": lambda given: given,
     "stage": lambda given: given,
     "variable": lambda given: replace(given, environ={"PIPER_colour": "variable"}),
-    "parameters JSON": lambda given: replace(given, environ={**given.environ, "PIPER_parametersJSON": '{"colour": "parameters JSON"}'}),
+    "parameters JSON": lambda given: replace(
+        given, environ={**given.environ, "PIPER_parametersJSON": '{"colour": "parameters JSON"}'}
+    ),
     "call": lambda given: replace(given, parameters={"colour": "call"}),
     "flag": lambda given: replace(given, flags={"colour": "flag"}),
-    "vault": lambda given: replace(given, vault=Layer(name="Vault", trusted=True, values={"colour": "vault"}, origins={"colour": "kv/paint"})),
+    "vault": lambda given: replace(
+        given,
+        vault=Layer(
+            name="Vault", trusted=True, values={"colour": "vault"}, origins={"colour": "kv/paint"}
+        ),
+    ),
 }
-SECTIONS = {"general": "general/colour", "step": "steps/paint/colour", "stage": "stages/Build/colour"}
+SECTIONS = {
+    "general": "general/colour",
+    "step": "steps/paint/colour",
+    "stage": "stages/Build/colour",
+}
 
 
 def with_sources(*names: str) -> Inputs:
     """Inputs in which each of `names` sets the colour to its own name."""
-    first = "".join(at(SECTIONS[name.removeprefix("default ")], name) for name in names if name.startswith("default "))
-    second = "".join(at(SECTIONS[name.removeprefix("later default ")], name) for name in names if name.startswith("later default "))
+    first = "".join(
+        at(SECTIONS[name.removeprefix("default ")], name)
+        for name in names
+        if name.startswith("default ")
+    )
+    second = "".join(
+        at(SECTIONS[name.removeprefix("later default ")], name)
+        for name in names
+        if name.startswith("later default ")
+    )
     project = "".join(at(SECTIONS[name], name) for name in names if name in SECTIONS)
     given = inputs(project, first, second)
     for name in names:
@@ -98,7 +145,9 @@ def with_sources(*names: str) -> Inputs:
     return given
 
 
-@pytest.mark.parametrize(("weaker", "stronger"), list(zip(list(SOURCES), list(SOURCES)[1:], strict=False)))
+@pytest.mark.parametrize(
+    ("weaker", "stronger"), list(zip(list(SOURCES), list(SOURCES)[1:], strict=False))
+)
 def test_each_layer_loses_to_the_next(weaker: str, stronger: str) -> None:
     assert values(with_sources(weaker))["colour"] == weaker
     assert values(with_sources(weaker, stronger))["colour"] == stronger
@@ -106,9 +155,17 @@ def test_each_layer_loses_to_the_next(weaker: str, stronger: str) -> None:
 
 def test_all_layers_at_once_are_ordered_and_trusted_or_not() -> None:
     setting = fold(ordered(SCHEMA, with_sources(*SOURCES)))["colour"]
-    seen = [(before.value, before.trusted) for before in setting.overridden if before.value != "pipeline environment"]
+    seen = [
+        (before.value, before.trusted)
+        for before in setting.overridden
+        if before.value != "pipeline environment"
+    ]
     untrusted = {"general", "pipeline environment over general", "step", "stage"}
-    assert seen == [(name, name not in untrusted) for name in SOURCES if name not in ("pipeline environment", "vault")]
+    assert seen == [
+        (name, name not in untrusted)
+        for name in SOURCES
+        if name not in ("pipeline environment", "vault")
+    ]
     assert (setting.value, setting.trusted) == ("vault", True)
 
 
@@ -131,20 +188,45 @@ def test_a_value_says_where_it_stands(names: list[str], place: str) -> None:
 
 
 def test_the_first_source_that_is_not_empty_counts() -> None:
-    schema = parse({"name": "s", "description": "S.", "parameters": [{
-        "name": "image", "type": "string", "description": "I.", "scope": ["STEPS"],
-        "sources": [{"pipelineEnvironment": "first"}, {"pipelineEnvironment": "second"}, {"pipelineEnvironment": "third"}],
-    }]}, "f")
-    given = replace(inputs(), pipeline_environment={"first": " \n", "second": " two\n", "third": "three"})
+    schema = parse(
+        {
+            "name": "s",
+            "description": "S.",
+            "parameters": [
+                {
+                    "name": "image",
+                    "type": "string",
+                    "description": "I.",
+                    "scope": ["STEPS"],
+                    "sources": [
+                        {"pipelineEnvironment": "first"},
+                        {"pipelineEnvironment": "second"},
+                        {"pipelineEnvironment": "third"},
+                    ],
+                }
+            ],
+        },
+        "f",
+    )
+    given = replace(
+        inputs(), pipeline_environment={"first": " \n", "second": " two\n", "third": "three"}
+    )
     assert values(given, schema) == {"image": "two"}
 
 
 def test_an_empty_list_stands_over_the_default_alone() -> None:
-    usual = replace(SCHEMA, parameters=tuple(replace(one, default=["b"]) if one.name == "names" else one for one in SCHEMA.parameters))
+    usual = replace(
+        SCHEMA,
+        parameters=tuple(
+            replace(one, default=["b"]) if one.name == "names" else one for one in SCHEMA.parameters
+        ),
+    )
     empty: dict[str, object] = {"custom/names": []}
     assert values(inputs(), usual)["names"] == ["b"]
     assert values(replace(inputs(), pipeline_environment=empty), usual)["names"] == []
-    assert values(replace(inputs("general: {names: [a]}"), pipeline_environment=empty), usual)["names"] == ["a"]
+    assert values(replace(inputs("general: {names: [a]}"), pipeline_environment=empty), usual)[
+        "names"
+    ] == ["a"]
 
 
 @pytest.mark.parametrize("empty", ["", None, [], {}])
@@ -204,7 +286,7 @@ def test_a_map_from_a_flag_merges_into_the_projects() -> None:
         ("steps/paint/COLOUR", False),
     ],
 )
-def test_a_section_takes_the_keys_of_its_scope_by_exact_name(path: str, kept: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_a_section_takes_the_keys_of_its_scope_by_exact_name(path: str, kept: bool) -> None:
     given = values(inputs(at(path, "x")))
     assert (given.get(path.rpartition("/")[2]) == "x") == kept
 
@@ -243,16 +325,30 @@ def test_an_alias_counts_in_the_sections_of_its_own_scope_only() -> None:
 
 def test_the_address_of_the_code_host_is_no_repository() -> None:
     schema = load_schema("gitOpsUpdateDeployment")
-    assert "serverUrl" not in values(inputs("general: {githubServerUrl: https://github.example}"), schema)
-    assert values(inputs("steps: {gitOpsUpdateDeployment: {githubServerUrl: https://x/r.git}}"), schema)["serverUrl"] == "https://x/r.git"
+    assert "serverUrl" not in values(
+        inputs("general: {githubServerUrl: https://github.example}"), schema
+    )
+    assert (
+        values(
+            inputs("steps: {gitOpsUpdateDeployment: {githubServerUrl: https://x/r.git}}"), schema
+        )["serverUrl"]
+        == "https://x/r.git"
+    )
 
 
 @pytest.mark.parametrize("name", ["parameters", "environ"])
 def test_a_deep_alias_counts_in_what_the_call_passes_too(name: str) -> None:
     deep = {"old": {"deep": {"hue": "deep"}}}
-    given = replace(inputs(), parameters=deep) if name == "parameters" else replace(inputs(), environ={"PIPER_parametersJSON": json.dumps(deep)})
+    given = (
+        replace(inputs(), parameters=deep)
+        if name == "parameters"
+        else replace(inputs(), environ={"PIPER_parametersJSON": json.dumps(deep)})
+    )
     setting = fold(ordered(SCHEMA, given))["colour"]
-    assert (setting.value, [layer.aliases for layer in ordered(SCHEMA, given) if layer.aliases]) == ("deep", [{"colour": "old/deep/hue"}])
+    assert (
+        setting.value,
+        [layer.aliases for layer in ordered(SCHEMA, given) if layer.aliases],
+    ) == ("deep", [{"colour": "old/deep/hue"}])
 
 
 def test_a_deep_alias_says_the_line_of_its_last_key() -> None:
@@ -260,19 +356,35 @@ def test_a_deep_alias_says_the_line_of_its_last_key() -> None:
 
 
 def test_variables_and_flags_know_no_alias() -> None:
-    assert values(replace(inputs(), environ={"PIPER_color": "x"}, flags={"color": "y"}))["colour"] == "metadata"
+    assert (
+        values(replace(inputs(), environ={"PIPER_color": "x"}, flags={"color": "y"}))["colour"]
+        == "metadata"
+    )
 
 
 def test_another_spelling_of_the_step_fills_in_what_its_own_section_lacks() -> None:
-    given = inputs("steps:\n  Paint:\n    colour: alias\n    stepOnly: alias\n  paint:\n    colour: own\n")
-    assert {key: values(given)[key] for key in ("colour", "stepOnly")} == {"colour": "own", "stepOnly": "alias"}
+    given = inputs(
+        "steps:\n  Paint:\n    colour: alias\n    stepOnly: alias\n  paint:\n    colour: own\n"
+    )
+    assert {key: values(given)[key] for key in ("colour", "stepOnly")} == {
+        "colour": "own",
+        "stepOnly": "alias",
+    }
     assert (origin(given), origin(given, "stepOnly")) == ("config.yml:6", "config.yml:4")
 
 
 def test_unfiltered_layers_hold_every_key_and_the_steps_flag_under_its_own_name() -> None:
-    given = inputs("general: {free: 1}\nsteps: {Paint: {colour: red}}\nstages: {Build: {Paint: true, filePath: f}, Other: {x: 1}}")
+    given = inputs(
+        "general: {free: 1}\nsteps: {Paint: {colour: red}}\nstages: {Build: {Paint: true, filePath:"
+        " f}, Other: {x: 1}}"
+    )
     folded = fold(unfiltered(given.documents, SCHEMA.names, "Build"))
-    assert {key: setting.value for key, setting in folded.items()} == {"free": 1, "colour": "red", "filePath": "f", "paint": True}
+    assert {key: setting.value for key, setting in folded.items()} == {
+        "free": 1,
+        "colour": "red",
+        "filePath": "f",
+        "paint": True,
+    }
     assert (folded["paint"].layer, folded["paint"].origin) == ("stage Build", "config.yml:3")
 
 
@@ -284,17 +396,39 @@ def test_the_own_spelling_of_a_flag_counts_before_another_one() -> None:
 def test_layers_are_data_that_a_reader_can_list() -> None:
     names = [layer.name for layer in ordered(SCHEMA, inputs("", ""))]
     left = ["changed pipeline environment", "unproven pipeline environment", "pipeline environment"]
-    assert names == ["default", *left, "general", "step paint", "stage Build", "general", *left, "step paint", "stage Build",
-                     "variables", "parameters JSON", "call", "flags"]
+    assert names == [
+        "default",
+        *left,
+        "general",
+        "step paint",
+        "stage Build",
+        "general",
+        *left,
+        "step paint",
+        "stage Build",
+        "variables",
+        "parameters JSON",
+        "call",
+        "flags",
+    ]
     assert all(isinstance(layer, Layer) for layer in ordered(SCHEMA, inputs()))
 
 
 def test_what_no_step_is_known_to_have_written_counts_as_much_and_says_what_it_is() -> None:
-    for known, layer in ((FACTS, "pipeline environment"), (CLAIMS, "unproven pipeline environment")):
+    for known, layer in (
+        (FACTS, "pipeline environment"),
+        (CLAIMS, "unproven pipeline environment"),
+    ):
         setting = effective(SCHEMA, replace(inputs(), pipeline_environment=known))["colour"]
-        assert (setting.value, setting.layer, setting.trusted) == ("pipeline environment", layer, False)
+        assert (setting.value, setting.layer, setting.trusted) == (
+            "pipeline environment",
+            layer,
+            False,
+        )
         assert setting.origin.startswith("custom/colour in the pipeline environment")
-        assert setting.origin.endswith(", which no step of this build is known to have written") is (known is CLAIMS)
+        assert setting.origin.endswith(
+            ", which no step of this build is known to have written"
+        ) is (known is CLAIMS)
 
 
 # ---- parameters JSON
@@ -306,7 +440,16 @@ def test_parameters_may_be_none(text: str) -> None:
 
 
 def test_parameters_of_other_steps_are_left_alone() -> None:
-    given = values(replace(inputs(), environ={"PIPER_parametersJSON": '{"names": ["a"], "free": 1, "stageName": "x", "labels": null}'}))
+    given = values(
+        replace(
+            inputs(),
+            environ={
+                "PIPER_parametersJSON": (
+                    '{"names": ["a"], "free": 1, "stageName": "x", "labels": null}'
+                )
+            },
+        )
+    )
     assert (given["names"], "free" in given, "labels" in given) == (["a"], False, False)
 
 
@@ -320,12 +463,39 @@ def test_parameters_that_are_no_object_are_a_fault(text: str) -> None:
 # ---- conditional defaults
 
 
-TOOLS = parse({"name": "s", "description": "S.", "parameters": [
-    {"name": "tool", "type": "string", "description": "T.", "scope": EVERYWHERE, "default": "brush"},
-    {"name": "width", "type": "integer", "description": "W.", "scope": ["STEPS", "PARAMETERS"],
-     "conditions": [{"parameter": "tool", "value": "brush", "default": 3}, {"parameter": "tool", "value": "spray"}]},
-    {"name": "depth", "type": "integer", "description": "D.", "scope": ["STEPS"], "conditions": [{"parameter": "tool", "value": "brush", "default": 1}]},
-]}, "f")
+TOOLS = parse(
+    {
+        "name": "s",
+        "description": "S.",
+        "parameters": [
+            {
+                "name": "tool",
+                "type": "string",
+                "description": "T.",
+                "scope": EVERYWHERE,
+                "default": "brush",
+            },
+            {
+                "name": "width",
+                "type": "integer",
+                "description": "W.",
+                "scope": ["STEPS", "PARAMETERS"],
+                "conditions": [
+                    {"parameter": "tool", "value": "brush", "default": 3},
+                    {"parameter": "tool", "value": "spray"},
+                ],
+            },
+            {
+                "name": "depth",
+                "type": "integer",
+                "description": "D.",
+                "scope": ["STEPS"],
+                "conditions": [{"parameter": "tool", "value": "brush", "default": 1}],
+            },
+        ],
+    },
+    "f",
+)
 
 
 @pytest.mark.parametrize(
@@ -342,7 +512,9 @@ TOOLS = parse({"name": "s", "description": "S.", "parameters": [
         ("steps: {s: {width: 5, brush: {width: 9}}}", 5, "config.yml:1"),
     ],
 )
-def test_a_conditional_default_holds_where_its_condition_does_and_nothing_else_is_set(project: str, width: int | None, place: str) -> None:
+def test_a_conditional_default_holds_where_its_condition_does_and_nothing_else_is_set(
+    project: str, width: int | None, place: str
+) -> None:
     found = effective(TOOLS, inputs(project)).get("width")
     assert (found.value if found else None, found.origin if found else "") == (width, place)
 
@@ -354,12 +526,19 @@ def test_several_conditional_defaults_of_one_value_stand_together() -> None:
 
 
 def test_the_call_may_bring_a_conditional_default() -> None:
-    assert effective(TOOLS, replace(inputs(), parameters={"brush": {"width": 7}}))["width"].value == 7
+    assert (
+        effective(TOOLS, replace(inputs(), parameters={"brush": {"width": 7}}))["width"].value == 7
+    )
 
 
 def test_vault_is_weaker_than_nothing_but_conditional_defaults_do_not_touch_it() -> None:
     vault = Layer(name="Vault", trusted=True, values={"width": 8})
-    assert effective(TOOLS, replace(inputs("steps: {s: {brush: {width: 9}}}"), vault=vault))["width"].value == 8
+    assert (
+        effective(TOOLS, replace(inputs("steps: {s: {brush: {width: 9}}}"), vault=vault))[
+            "width"
+        ].value
+        == 8
+    )
 
 
 # ---- the stage that was once called Central Build
@@ -368,23 +547,51 @@ def test_vault_is_weaker_than_nothing_but_conditional_defaults_do_not_touch_it()
 @pytest.mark.parametrize("stage", ["Build", "Central Build"])
 @pytest.mark.parametrize("section", ["Build", "Central Build"])
 def test_build_is_one_stage_under_both_of_its_names(stage: str, section: str) -> None:
-    given = replace(inputs(at(f"stages/{section}/colour", "red"), at(f"stages/{section}/names", "[a]")), stage=stage)
+    given = replace(
+        inputs(at(f"stages/{section}/colour", "red"), at(f"stages/{section}/names", "[a]")),
+        stage=stage,
+    )
     assert (values(given)["colour"], values(given)["names"]) == ("red", ["a"])
     assert fold(unfiltered(given.documents, SCHEMA.names, stage))["colour"].value == "red"
 
 
 def test_parameters_with_a_key_twice_are_an_error_that_names_it() -> None:
     with pytest.raises(ConfigError) as caught:
-        ordered(SCHEMA, replace(inputs(), environ={"PIPER_parametersJSON": '{"colour": "red", "colour": "blue"}'}))
-    assert (caught.value.message, caught.value.where) == ("the parameters have the key colour twice", "PIPER_parametersJSON")
+        ordered(
+            SCHEMA,
+            replace(
+                inputs(), environ={"PIPER_parametersJSON": '{"colour": "red", "colour": "blue"}'}
+            ),
+        )
+    assert (caught.value.message, caught.value.where) == (
+        "the parameters have the key colour twice",
+        "PIPER_parametersJSON",
+    )
 
 
-@pytest.mark.parametrize(("project", "others", "expected"), [
-    ("general: {wanted: }", {}, True), ("steps: {Paint: {wanted: x}}", {}, True), ("stages: {Build: {wanted: x}}", {}, True),
-    ("stages: {Other: {wanted: x}}\nsteps: {other: {wanted: x}}\nwanted: x\ngeneral: {deep: {wanted: x}}", {}, False),
-    ("", {"environ": {"PIPER_wanted": "x"}}, True), ("", {"environ": {"PIPER_wanted": ""}}, False), ("", {"parameters": {"wanted": ""}}, True),
-    ("", {"flags": {"wanted": "x"}}, True), ("", {"environ": {"PIPER_parametersJSON": '{"wanted": 1}'}}, True),
-])
-def test_a_key_is_mentioned_where_it_counts_for_the_step(project: str, others: dict[str, Mapping[str, str]], *, expected: bool) -> None:
+@pytest.mark.parametrize(
+    ("project", "others", "expected"),
+    [
+        ("general: {wanted: }", {}, True),
+        ("steps: {Paint: {wanted: x}}", {}, True),
+        ("stages: {Build: {wanted: x}}", {}, True),
+        (
+            (
+                "stages: {Other: {wanted: x}}\nsteps: {other: {wanted: x}}\nwanted: x\ngeneral:"
+                " {deep: {wanted: x}}"
+            ),
+            {},
+            False,
+        ),
+        ("", {"environ": {"PIPER_wanted": "x"}}, True),
+        ("", {"environ": {"PIPER_wanted": ""}}, False),
+        ("", {"parameters": {"wanted": ""}}, True),
+        ("", {"flags": {"wanted": "x"}}, True),
+        ("", {"environ": {"PIPER_parametersJSON": '{"wanted": 1}'}}, True),
+    ],
+)
+def test_a_key_is_mentioned_where_it_counts_for_the_step(
+    project: str, others: dict[str, Mapping[str, str]], *, expected: bool
+) -> None:
     assert mentions(SCHEMA, replace(inputs(project), **others), ["another", "wanted"]) is expected  # type: ignore[arg-type]
     assert mentions(SCHEMA, inputs("", project), ["wanted"]) is (expected and not others)

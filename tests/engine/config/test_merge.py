@@ -11,11 +11,21 @@ from towline.config.merge import Layer, fold, merge, prune
 
 scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
 keys = st.sampled_from("abc")
-values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=8)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=8,
+)
 maps = st.dictionaries(keys, values, max_size=3)
 
 
-def layer(values: Mapping[str, object], name: str = "layer", *, trusted: bool = True, origins: Mapping[str, str] | None = None) -> Layer:
+def layer(
+    values: Mapping[str, object],
+    name: str = "layer",
+    *,
+    trusted: bool = True,
+    origins: Mapping[str, str] | None = None,
+) -> Layer:
     return Layer(name=name, trusted=trusted, values=values, origins=origins or {})
 
 
@@ -29,33 +39,58 @@ def has_null(value: Any) -> bool:
 
 
 def test_a_later_layer_replaces_scalars_and_lists() -> None:
-    assert plain({"a": 1, "b": [1, 2], "c": "stays"}, {"a": 2, "b": [3]}) == {"a": 2, "b": [3], "c": "stays"}
+    assert plain({"a": 1, "b": [1, 2], "c": "stays"}, {"a": 2, "b": [3]}) == {
+        "a": 2,
+        "b": [3],
+        "c": "stays",
+    }
 
 
 def test_maps_merge_at_every_depth() -> None:
     below = {"a": {"x": {"deep": 1, "kept": 2}, "y": 1}}
-    assert plain(below, {"a": {"x": {"deep": 9}, "z": 3}}) == {"a": {"x": {"deep": 9, "kept": 2}, "y": 1, "z": 3}}
+    assert plain(below, {"a": {"x": {"deep": 9}, "z": 3}}) == {
+        "a": {"x": {"deep": 9, "kept": 2}, "y": 1, "z": 3}
+    }
 
 
 def test_a_map_and_another_kind_replace_each_other() -> None:
-    assert plain({"a": {"x": 1}, "b": "text"}, {"a": "text", "b": {"x": 1}}) == {"a": "text", "b": {"x": 1}}
+    assert plain({"a": {"x": 1}, "b": "text"}, {"a": "text", "b": {"x": 1}}) == {
+        "a": "text",
+        "b": {"x": 1},
+    }
 
 
 def test_an_empty_map_clears_nothing_but_empty_text_list_and_false_do() -> None:
     below = {"map": {"x": 1}, "text": "a", "list": [1], "flag": True}
-    assert plain(below, {"map": {}, "text": "", "list": [], "flag": False}) == {"map": {"x": 1}, "text": "", "list": [], "flag": False}
+    assert plain(below, {"map": {}, "text": "", "list": [], "flag": False}) == {
+        "map": {"x": 1},
+        "text": "",
+        "list": [],
+        "flag": False,
+    }
 
 
 def test_a_null_neither_sets_nor_clears() -> None:
-    assert plain({"a": 1, "b": {"x": 1}}, {"a": None, "b": {"x": None, "y": None}, "c": None, "d": [None, {"e": None}]}) == {"a": 1, "b": {"x": 1}, "d": [{}]}
+    assert plain(
+        {"a": 1, "b": {"x": 1}},
+        {"a": None, "b": {"x": None, "y": None}, "c": None, "d": [None, {"e": None}]},
+    ) == {"a": 1, "b": {"x": 1}, "d": [{}]}
 
 
 def test_a_setting_knows_its_source_and_what_it_overrode() -> None:
     weak = layer({"a": 1}, "general", origins={"a": "file:1"})
     middle = layer({"a": 2}, "step s", trusted=False, origins={"a": "file:2"})
     setting = fold([weak, middle, layer({"a": 3}, "call")])["a"]
-    assert (setting.value, setting.origin, setting.layer, setting.trusted) == (3, "call", "call", True)
-    assert [(before.value, before.origin, before.trusted) for before in setting.overridden] == [(1, "file:1", True), (2, "file:2", False)]
+    assert (setting.value, setting.origin, setting.layer, setting.trusted) == (
+        3,
+        "call",
+        "call",
+        True,
+    )
+    assert [(before.value, before.origin, before.trusted) for before in setting.overridden] == [
+        (1, "file:1", True),
+        (2, "file:2", False),
+    ]
 
 
 def test_a_merged_map_is_trusted_only_where_all_its_parts_are() -> None:
@@ -85,7 +120,9 @@ def test_the_later_layer_wins(below: dict[str, object], above: dict[str, object]
 
 
 @given(maps, maps, maps)
-def test_what_has_been_folded_can_be_folded_further(one: dict[str, object], two: dict[str, object], three: dict[str, object]) -> None:
+def test_what_has_been_folded_can_be_folded_further(
+    one: dict[str, object], two: dict[str, object], three: dict[str, object]
+) -> None:
     assert plain(plain(one, two), three) == plain(one, two, three)
 
 
@@ -96,15 +133,21 @@ def test_a_layer_over_itself_changes_nothing(layer_values: dict[str, object]) ->
 
 
 @given(maps, maps)
-def test_what_only_one_layer_has_stays_as_it_is(below: dict[str, object], above: dict[str, object]) -> None:
+def test_what_only_one_layer_has_stays_as_it_is(
+    below: dict[str, object], above: dict[str, object]
+) -> None:
     folded = plain(below, above)
     for only, other in ((below, above), (above, below)):
         for key in only.keys() - other.keys():
-            assert folded.get(key) == prune(only)[key] if only[key] is not None else key not in folded
+            assert (
+                folded.get(key) == prune(only)[key] if only[key] is not None else key not in folded
+            )
 
 
 @given(st.lists(maps, min_size=1, max_size=4), keys)
-def test_a_setting_remembers_every_layer_that_set_it_in_order(layers: list[dict[str, object]], key: str) -> None:
+def test_a_setting_remembers_every_layer_that_set_it_in_order(
+    layers: list[dict[str, object]], key: str
+) -> None:
     numbered = [layer(values, f"{number}") for number, values in enumerate(layers)]
     setting = fold(numbered).get(key)
     setters = [each.name for each in numbered if each.values.get(key) is not None]
@@ -112,14 +155,24 @@ def test_a_setting_remembers_every_layer_that_set_it_in_order(layers: list[dict[
     assert seen == setters
 
 
-@given(st.lists(st.tuples(st.dictionaries(keys, st.integers(), min_size=1), st.booleans()), min_size=1, max_size=4))
-def test_a_merged_map_is_trusted_just_where_every_layer_that_is_in_it_is(layers: list[tuple[dict[str, object], bool]]) -> None:
+@given(
+    st.lists(
+        st.tuples(st.dictionaries(keys, st.integers(), min_size=1), st.booleans()),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_merged_map_is_trusted_just_where_every_layer_that_is_in_it_is(
+    layers: list[tuple[dict[str, object], bool]],
+) -> None:
     setting = fold([layer({"a": values}, trusted=trusted) for values, trusted in layers])["a"]
     assert setting.trusted == all(trusted for _, trusted in layers)
 
 
 @given(values, values)
-def test_merging_maps_keeps_every_key_and_replaces_anything_else(below: object, above: object) -> None:
+def test_merging_maps_keeps_every_key_and_replaces_anything_else(
+    below: object, above: object
+) -> None:
     merged = merge(below, above)
     if isinstance(below, dict) and isinstance(above, dict):
         assert isinstance(merged, dict)

@@ -6,7 +6,14 @@ import pytest
 
 from towline.config.documents import read_yaml
 from towline.config.piper_metadata import parse
-from towline.config.schema import Alias, ConditionalDefault, Requirement, Source, StepSchema, VaultReference
+from towline.config.schema import (
+    Alias,
+    ConditionalDefault,
+    Requirement,
+    Source,
+    StepSchema,
+    VaultReference,
+)
 from towline.errors import ConfigError
 
 PAINT = """\
@@ -56,7 +63,11 @@ def read(text: str) -> StepSchema:
 
 def test_pipers_metadata_becomes_a_schema() -> None:
     schema = read(PAINT)
-    assert (schema.names, schema.description, schema.stashes) == (("paint", "Paint", "draw"), "Paints.", ("source",))
+    assert (schema.names, schema.description, schema.stashes) == (
+        ("paint", "Paint", "draw"),
+        "Paints.",
+        ("source",),
+    )
     assert (schema.containers, schema.sidecars) == (({"image": "a:1"},), ({"image": "b:1"},))
     assert schema.credentials[0].name == "paintCredentialsId"
     assert schema.credentials[0].aliases == (Alias(name="oldId", deprecated=True),)
@@ -64,29 +75,64 @@ def test_pipers_metadata_becomes_a_schema() -> None:
 
 def test_a_parameter_keeps_everything_that_counts() -> None:
     colour = read(PAINT).parameters[0]
-    assert (colour.type, colour.scope, colour.default, colour.mandatory, colour.secret) == ("string", ("GENERAL", "STEPS", "PARAMETERS"), "red", True, True)
-    assert (colour.aliases, colour.possible_values) == ((Alias(name="color", deprecated=True), Alias(name="a/b")), ("red", "1", "true"))
+    assert (colour.type, colour.scope, colour.default, colour.mandatory, colour.secret) == (
+        "string",
+        ("GENERAL", "STEPS", "PARAMETERS"),
+        "red",
+        True,
+        True,
+    )
+    assert (colour.aliases, colour.possible_values) == (
+        (Alias(name="color", deprecated=True), Alias(name="a/b")),
+        ("red", "1", "true"),
+    )
     assert colour.sources == (Source(pipeline_environment="custom/colour"),)
     assert colour.vault == VaultReference(secret="paintVaultSecretName", default="paint", file=True)
-    assert colour.mandatory_if == (Requirement(parameter="tool", values=("brush",)), Requirement(parameter="names", not_empty=True))
+    assert colour.mandatory_if == (
+        Requirement(parameter="tool", values=("brush",)),
+        Requirement(parameter="names", not_empty=True),
+    )
 
 
 def test_the_default_of_a_conditional_parameter_is_a_conditional_default() -> None:
     width = read(PAINT).find("width")
     assert width is not None
-    assert (width.default, width.conditions) == (None, (ConditionalDefault(parameter="tool", value="brush", default=3),))
+    assert (width.default, width.conditions) == (
+        None,
+        (ConditionalDefault(parameter="tool", value="brush", default=3),),
+    )
 
 
 @pytest.mark.parametrize(
     ("piper", "ours"),
-    [("string", "string"), ("bool", "boolean"), ("int", "integer"), ("'[]string'", "list"), ("'map[string]string'", "map"),
-     ("'map[string]interface{}'", "object"), ("'[]map[string]interface{}'", "objects"), ("unheard-of", "string")],
+    [
+        ("string", "string"),
+        ("bool", "boolean"),
+        ("int", "integer"),
+        ("'[]string'", "list"),
+        ("'map[string]string'", "map"),
+        ("'map[string]interface{}'", "object"),
+        ("'[]map[string]interface{}'", "objects"),
+        ("unheard-of", "string"),
+    ],
 )
 def test_types_have_other_names_here(piper: str, ours: str) -> None:
-    assert read(f"metadata: {{name: s}}\nspec: {{inputs: {{params: [{{name: p, type: {piper}}}]}}}}").parameters[0].type == ours
+    assert (
+        read(f"metadata: {{name: s}}\nspec: {{inputs: {{params: [{{name: p, type: {piper}}}]}}}}")
+        .parameters[0]
+        .type
+        == ours
+    )
 
 
-@pytest.mark.parametrize("text", ["metadata: {name: s}", "metadata: {name: s}\nspec:\n", "metadata: {name: s}\nspec: {inputs: {params: null}}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "metadata: {name: s}",
+        "metadata: {name: s}\nspec:\n",
+        "metadata: {name: s}\nspec: {inputs: {params: null}}",
+    ],
+)
 def test_a_step_may_have_nothing(text: str) -> None:
     assert read(text).parameters == ()
 
@@ -97,7 +143,10 @@ def test_a_step_may_have_nothing(text: str) -> None:
         ("", "names no step"),
         ("spec: {}", "names no step"),
         ("- a", "must be a map"),
-        ("metadata: {name: s}\nspec: {inputs: {params: {name: p}}}", "params of the step metadata must be a list"),
+        (
+            "metadata: {name: s}\nspec: {inputs: {params: {name: p}}}",
+            "params of the step metadata must be a list",
+        ),
         ("metadata: {name: s}\nspec: {inputs: {params: [p]}}", "must be a map"),
         ("metadata: {name: s}\nspec: {inputs: {params: [{type: string}]}}", "has no name"),
     ],

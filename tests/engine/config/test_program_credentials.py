@@ -7,7 +7,15 @@ import pytest
 from towline.config.catalog import PROGRAM_KEYS, vault_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs, effective
-from towline.config.program_credentials import Held, Wanted, asked, check, found_of, variables, with_keys
+from towline.config.program_credentials import (
+    Held,
+    Wanted,
+    asked,
+    check,
+    found_of,
+    variables,
+    with_keys,
+)
 from towline.config.schema import StepSchema
 from towline.config.vault import Plan, plan
 from towline.errors import ConfigError
@@ -19,9 +27,16 @@ STEP = with_keys(StepSchema(name="npmExecuteScripts", description="", parameters
 def inputs(general: str, team: str = "", *, more: str = "", **others: Any) -> Inputs:
     documents = Documents(
         defaults=(parse_document(team, "team.yml", trusted=True),) if team else (),
-        project=parse_document(f"general: {{{ROOTS}, {general}}}\n{more}", "config.yml", trusted=False),
+        project=parse_document(
+            f"general: {{{ROOTS}, {general}}}\n{more}", "config.yml", trusted=False
+        ),
     )
-    empty: dict[str, Any] = {"pipeline_environment": {}, "environ": {}, "parameters": {}, "flags": {}}
+    empty: dict[str, Any] = {
+        "pipeline_environment": {},
+        "environ": {},
+        "parameters": {},
+        "flags": {},
+    }
     return Inputs(stage="Release", documents=documents, **{**empty, **others})
 
 
@@ -37,10 +52,17 @@ def wanted(general: str, **others: Any) -> tuple[Wanted, ...]:
     return tuple(one for one in planned(general, **others).questions if isinstance(one, Wanted))
 
 
-def made(general: str, store: dict[str, dict[str, str]], environ: dict[str, str] | None = None, told: list[str] | None = None) -> dict[str, str]:
+def made(
+    general: str,
+    store: dict[str, dict[str, str]],
+    environ: dict[str, str] | None = None,
+    told: list[str] | None = None,
+) -> dict[str, str]:
     """The variables of a store that has these secrets."""
     lines = [] if told is None else told
-    return variables(found_of(wanted(general), lambda path: store.get(path, {})), environ or {}, lines.append)
+    return variables(
+        found_of(wanted(general), lambda path: store.get(path, {})), environ or {}, lines.append
+    )
 
 
 def test_the_keys_are_those_that_a_call_may_pass_along() -> None:
@@ -49,63 +71,129 @@ def test_the_keys_are_those_that_a_call_may_pass_along() -> None:
 
 def test_general_credentials_are_looked_for_below_the_roots_of_parameters() -> None:
     assert wanted("vaultCredentialPath: app, vaultCredentialKeys: [user, pass]") == (
-        Wanted(parameter="app", paths=("kv/shop/app", "kv/GROUP-SECRETS/app"), fields=("user", "pass"), prefixes=("PIPER_VAULTCREDENTIAL_",), encoded=True,
-               where="config.yml:1"),
+        Wanted(
+            parameter="app",
+            paths=("kv/shop/app", "kv/GROUP-SECRETS/app"),
+            fields=("user", "pass"),
+            prefixes=("PIPER_VAULTCREDENTIAL_",),
+            encoded=True,
+            where="config.yml:1",
+        ),
     )
-    assert wanted("vaultPath: first, vaultCredentialPath: app, vaultCredentialKeys: [user]")[0].paths == ("first/app", "kv/shop/app", "kv/GROUP-SECRETS/app")
+    assert wanted("vaultPath: first, vaultCredentialPath: app, vaultCredentialKeys: [user]")[
+        0
+    ].paths == ("first/app", "kv/shop/app", "kv/GROUP-SECRETS/app")
 
 
-@pytest.mark.parametrize(("more", "others", "paths"), [
-    ("stages: {Release: {vaultTestCredentialPath: staged}}", {}, ("kv/shop/staged", "kv/GROUP-SECRETS/staged")),
-    ("steps: {npmExecuteScripts: {vaultTestCredentialPath: steps}}", {}, ("kv/shop/steps", "kv/GROUP-SECRETS/steps")),
-    ("", {"environ": {"PIPER_vaultTestCredentialPath": "agent"}}, ("kv/shop/agent", "kv/GROUP-SECRETS/agent")),
-    ("stages: {Release: {vaultTestCredentialPath: 'a/$(vaultPipelineName)'}}", {}, ("kv/shop/a/shop", "kv/GROUP-SECRETS/a/shop")),
-])
+@pytest.mark.parametrize(
+    ("more", "others", "paths"),
+    [
+        (
+            "stages: {Release: {vaultTestCredentialPath: staged}}",
+            {},
+            ("kv/shop/staged", "kv/GROUP-SECRETS/staged"),
+        ),
+        (
+            "steps: {npmExecuteScripts: {vaultTestCredentialPath: steps}}",
+            {},
+            ("kv/shop/steps", "kv/GROUP-SECRETS/steps"),
+        ),
+        (
+            "",
+            {"environ": {"PIPER_vaultTestCredentialPath": "agent"}},
+            ("kv/shop/agent", "kv/GROUP-SECRETS/agent"),
+        ),
+        (
+            "stages: {Release: {vaultTestCredentialPath: 'a/$(vaultPipelineName)'}}",
+            {},
+            ("kv/shop/a/shop", "kv/GROUP-SECRETS/a/shop"),
+        ),
+    ],
+)
 def test_every_section_counts(more: str, others: dict[str, Any], paths: tuple[str, ...]) -> None:
-    assert wanted("vaultTestCredentialPath: app, vaultTestCredentialKeys: [user]", more=more, **others)[0].paths == paths
+    assert (
+        wanted(
+            "vaultTestCredentialPath: app, vaultTestCredentialKeys: [user]", more=more, **others
+        )[0].paths
+        == paths
+    )
 
 
 def test_nothing_is_wanted_where_no_path_is_named() -> None:
-    given = inputs("vaultCredentialKeys: [a], vaultTestCredentialEnvPrefix: b, vaultCredentialPath: ''")
+    given = inputs(
+        "vaultCredentialKeys: [a], vaultTestCredentialEnvPrefix: b, vaultCredentialPath: ''"
+    )
     assert not check(effective(STEP, given))
     assert plan(STEP, vault_schema(), given, ask=asked) is None
 
 
 def test_the_variables_are_called_as_piper_calls_them() -> None:
-    """The prefix, then the field in capitals, without what no name has; general ones in base64, too, and beside an own prefix under the usual one."""
+    """The prefix, then the field in capitals, without what no name has; general ones in base64,
+    too, and beside an own prefix under the usual one.
+    """
     store = {"kv/shop/app": {"user-name": "ann", "pa.ss w0rd!": "geheim-ü", "other": "x"}}
-    assert made("vaultCredentialPath: app, vaultCredentialKeys: [user-name, pa.ss w0rd!]", store) == {
-        "PIPER_VAULTCREDENTIAL_USER_NAME": "ann", "PIPER_VAULTCREDENTIAL_USER_NAME_BASE64": "YW5u",
-        "PIPER_VAULTCREDENTIAL_PASSW0RD": "geheim-ü", "PIPER_VAULTCREDENTIAL_PASSW0RD_BASE64": "Z2VoZWltLcO8",
+    assert made(
+        "vaultCredentialPath: app, vaultCredentialKeys: [user-name, pa.ss w0rd!]", store
+    ) == {
+        "PIPER_VAULTCREDENTIAL_USER_NAME": "ann",
+        "PIPER_VAULTCREDENTIAL_USER_NAME_BASE64": "YW5u",
+        "PIPER_VAULTCREDENTIAL_PASSW0RD": "geheim-ü",
+        "PIPER_VAULTCREDENTIAL_PASSW0RD_BASE64": "Z2VoZWltLcO8",
     }
-    assert made("vaultCredentialPath: app, vaultCredentialKeys: [other], vaultCredentialEnvPrefix: MY_", store) == {
-        "MY_OTHER": "x", "MY_OTHER_BASE64": "eA==", "PIPER_VAULTCREDENTIAL_OTHER": "x", "PIPER_VAULTCREDENTIAL_OTHER_BASE64": "eA==",
+    assert made(
+        "vaultCredentialPath: app, vaultCredentialKeys: [other], vaultCredentialEnvPrefix: MY_",
+        store,
+    ) == {
+        "MY_OTHER": "x",
+        "MY_OTHER_BASE64": "eA==",
+        "PIPER_VAULTCREDENTIAL_OTHER": "x",
+        "PIPER_VAULTCREDENTIAL_OTHER_BASE64": "eA==",
     }
-    assert made("vaultTestCredentialPath: app, vaultTestCredentialKeys: [user-name]", store) == {"PIPER_TESTCREDENTIAL_USER_NAME": "ann"}
-    assert made("vaultTestCredentialPath: app, vaultTestCredentialKeys: [other], vaultTestCredentialEnvPrefix: MY_", store) == {"MY_OTHER": "x"}
+    assert made("vaultTestCredentialPath: app, vaultTestCredentialKeys: [user-name]", store) == {
+        "PIPER_TESTCREDENTIAL_USER_NAME": "ann"
+    }
+    assert made(
+        "vaultTestCredentialPath: app, vaultTestCredentialKeys: [other],"
+        " vaultTestCredentialEnvPrefix: MY_",
+        store,
+    ) == {"MY_OTHER": "x"}
 
 
 def test_several_secrets_have_their_own_keys_and_prefixes() -> None:
     store = {"kv/shop/a": {"user": "ann"}, "kv/GROUP-SECRETS/b": {"user": "bob", "token": "t"}}
     several = "vaultTestCredentialPath: [a, b], vaultTestCredentialKeys: [[user], [user, token]]"
-    assert made(f"{several}, vaultTestCredentialEnvPrefix: [A_, B_]", store) == {"A_USER": "ann", "B_USER": "bob", "B_TOKEN": "t"}
+    assert made(f"{several}, vaultTestCredentialEnvPrefix: [A_, B_]", store) == {
+        "A_USER": "ann",
+        "B_USER": "bob",
+        "B_TOKEN": "t",
+    }
     with pytest.raises(ConfigError, match="would be the variable PIPER_TESTCREDENTIAL_USER"):
         made(several, store)
     store["kv/GROUP-SECRETS/b"]["user"] = "ann"
-    assert made(several, store) == {"PIPER_TESTCREDENTIAL_USER": "ann", "PIPER_TESTCREDENTIAL_TOKEN": "t"}
+    assert made(several, store) == {
+        "PIPER_TESTCREDENTIAL_USER": "ann",
+        "PIPER_TESTCREDENTIAL_TOKEN": "t",
+    }
 
 
 def test_the_first_path_that_has_any_of_the_keys_decides() -> None:
-    store = {"kv/shop/app": {"unrelated": "1"}, "kv/GROUP-SECRETS/app": {"user": "group", "empty": ""}}
+    store = {
+        "kv/shop/app": {"unrelated": "1"},
+        "kv/GROUP-SECRETS/app": {"user": "group", "empty": ""},
+    }
     read: list[str] = []
 
     def ask(path: str) -> dict[str, str]:
         read.append(path)
         return store.get(path, {})
 
-    keys = wanted("vaultPath: none, vaultCredentialPath: app, vaultCredentialKeys: [user, empty, absent]")
+    keys = wanted(
+        "vaultPath: none, vaultCredentialPath: app, vaultCredentialKeys: [user, empty, absent]"
+    )
     found = list(found_of(keys, ask))
-    assert found == [Held(wanted=keys[0], path="kv/GROUP-SECRETS/app", fields=store["kv/GROUP-SECRETS/app"])]
+    assert found == [
+        Held(wanted=keys[0], path="kv/GROUP-SECRETS/app", fields=store["kv/GROUP-SECRETS/app"])
+    ]
     assert read == ["none/app", "kv/shop/app", "kv/GROUP-SECRETS/app"]
     told: list[str] = []
     assert variables(found, {}, told.append)["PIPER_VAULTCREDENTIAL_EMPTY"] == ""
@@ -114,31 +202,52 @@ def test_the_first_path_that_has_any_of_the_keys_decides() -> None:
 
 def test_a_secret_that_is_nowhere_is_an_error_that_names_every_place() -> None:
     with pytest.raises(ConfigError) as caught:
-        made("vaultCredentialPath: app, vaultCredentialKeys: [user]", {"kv/shop/app": {"other": "x"}})
-    assert (caught.value.message, caught.value.where) == ("Vault has none of user at kv/shop/app or kv/GROUP-SECRETS/app", "config.yml:1")
+        made(
+            "vaultCredentialPath: app, vaultCredentialKeys: [user]", {"kv/shop/app": {"other": "x"}}
+        )
+    assert (caught.value.message, caught.value.where) == (
+        "Vault has none of user at kv/shop/app or kv/GROUP-SECRETS/app",
+        "config.yml:1",
+    )
     assert caught.value.hint == "correct the path or the keys, or write them into Vault"
     rootless = "steps: {npmExecuteScripts: {vaultBasePath: ''}}"
     with pytest.raises(ConfigError, match="none of user at app") as caught:
-        variables(found_of(wanted("vaultCredentialPath: app, vaultCredentialKeys: [user]", more=rootless), lambda _: {}), {}, print)
+        variables(
+            found_of(
+                wanted("vaultCredentialPath: app, vaultCredentialKeys: [user]", more=rootless),
+                lambda _: {},
+            ),
+            {},
+            print,
+        )
     assert "set vaultPath or vaultBasePath" in caught.value.hint
 
 
-@pytest.mark.parametrize("general", [
-    "vaultCredentialPath: app",
-    "vaultCredentialPath: app, vaultCredentialKeys: []",
-    "vaultCredentialPath: app, vaultCredentialKeys: user",
-    "vaultCredentialPath: app, vaultCredentialKeys: ['']",
-    "vaultCredentialPath: app, vaultCredentialKeys: [[user]]",
-    "vaultCredentialPath: app, vaultCredentialKeys: [user], vaultCredentialEnvPrefix: [A_]",
-    "vaultCredentialPath: [app], vaultCredentialKeys: [user]",
-    "vaultCredentialPath: [a, b], vaultCredentialKeys: [[user]]",
-    "vaultCredentialPath: [a, b], vaultCredentialKeys: [[user], []]",
-    "vaultCredentialPath: [a, ''], vaultCredentialKeys: [[user], [user]]",
-    "vaultCredentialPath: [a, b], vaultCredentialKeys: [[user], [user]], vaultCredentialEnvPrefix: [A_]",
-    "vaultCredentialPath: [a, b], vaultCredentialKeys: [[user], [user]], vaultCredentialEnvPrefix: A_",
-    "vaultCredentialPath: {a: b}, vaultCredentialKeys: [user]",
-    "vaultTestCredentialPath: [[a]], vaultTestCredentialKeys: [[user]]",
-])
+@pytest.mark.parametrize(
+    "general",
+    [
+        "vaultCredentialPath: app",
+        "vaultCredentialPath: app, vaultCredentialKeys: []",
+        "vaultCredentialPath: app, vaultCredentialKeys: user",
+        "vaultCredentialPath: app, vaultCredentialKeys: ['']",
+        "vaultCredentialPath: app, vaultCredentialKeys: [[user]]",
+        "vaultCredentialPath: app, vaultCredentialKeys: [user], vaultCredentialEnvPrefix: [A_]",
+        "vaultCredentialPath: [app], vaultCredentialKeys: [user]",
+        "vaultCredentialPath: [a, b], vaultCredentialKeys: [[user]]",
+        "vaultCredentialPath: [a, b], vaultCredentialKeys: [[user], []]",
+        "vaultCredentialPath: [a, ''], vaultCredentialKeys: [[user], [user]]",
+        (
+            "vaultCredentialPath: [a, b], vaultCredentialKeys: [[user], [user]],"
+            " vaultCredentialEnvPrefix: [A_]"
+        ),
+        (
+            "vaultCredentialPath: [a, b], vaultCredentialKeys: [[user], [user]],"
+            " vaultCredentialEnvPrefix: A_"
+        ),
+        "vaultCredentialPath: {a: b}, vaultCredentialKeys: [user]",
+        "vaultTestCredentialPath: [[a]], vaultTestCredentialKeys: [[user]]",
+    ],
+)
 def test_what_does_not_fit_together_is_an_error_with_its_line(general: str) -> None:
     """Piper has nothing then, and says nothing."""
     with pytest.raises(ConfigError, match="do not fit together") as caught:
@@ -149,7 +258,15 @@ def test_what_does_not_fit_together_is_an_error_with_its_line(general: str) -> N
 @pytest.mark.parametrize("prefix", ["1A", "A=B", "A-", "LD PRELOAD"])
 def test_a_prefix_begins_a_name(prefix: str) -> None:
     with pytest.raises(ConfigError, match="no beginning of a variable's name"):
-        check(effective(STEP, inputs(f"vaultCredentialPath: a, vaultCredentialKeys: [u], vaultCredentialEnvPrefix: '{prefix}'")))
+        check(
+            effective(
+                STEP,
+                inputs(
+                    "vaultCredentialPath: a, vaultCredentialKeys: [u], vaultCredentialEnvPrefix:"
+                    f" '{prefix}'"
+                ),
+            )
+        )
 
 
 def test_a_field_of_signs_alone_makes_no_name() -> None:
@@ -158,19 +275,44 @@ def test_a_field_of_signs_alone_makes_no_name() -> None:
 
 
 def test_the_projects_prefix_replaces_no_variable_that_is_there() -> None:
-    store, general = {"kv/shop/app": {"url": "x"}}, "vaultTestCredentialPath: app, vaultTestCredentialKeys: [url]"
+    store, general = (
+        {"kv/shop/app": {"url": "x"}},
+        "vaultTestCredentialPath: app, vaultTestCredentialKeys: [url]",
+    )
     with pytest.raises(ConfigError, match="in the place of the variable JENKINS_URL"):
         made(f"{general}, vaultTestCredentialEnvPrefix: JENKINS_", store, {"JENKINS_URL": "y"})
-    assert made(general, store, {"PIPER_TESTCREDENTIAL_URL": "y"}) == {"PIPER_TESTCREDENTIAL_URL": "x"}
+    assert made(general, store, {"PIPER_TESTCREDENTIAL_URL": "y"}) == {
+        "PIPER_TESTCREDENTIAL_URL": "x"
+    }
     ours = planned(general, environ={"PIPER_vaultTestCredentialEnvPrefix": "JENKINS_"})
-    assert variables(found_of(ours.questions, lambda path: store.get(path, {})), {"JENKINS_URL": "y"}, print) == {"JENKINS_URL": "x"}
+    assert variables(
+        found_of(ours.questions, lambda path: store.get(path, {})), {"JENKINS_URL": "y"}, print
+    ) == {"JENKINS_URL": "x"}
 
 
-@pytest.mark.parametrize(("general", "team", "chosen"), [
-    ("vaultCredentialPath: app, vaultCredentialKeys: [u]", "", ["kv/shop/app", "kv/GROUP-SECRETS/app"]),
-    ("vaultCredentialKeys: [u]", f"general: {{{ROOTS}, vaultCredentialPath: app}}", []),  # keys may be the project's: it may have any of the secret
-    ("vaultCredentialPath: other, vaultCredentialKeys: [u]", f"general: {{{ROOTS}, vaultCredentialPath: app}}", ["kv/shop/other", "kv/GROUP-SECRETS/other"]),
-    ("vaultCredentialKeys: [[u], [v]]", f"general: {{{ROOTS}, vaultCredentialPath: [a, b]}}", []),
-])
-def test_what_the_project_chooses_is_told_from_what_trusted_layers_name(general: str, team: str, chosen: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("general", "team", "chosen"),
+    [
+        (
+            "vaultCredentialPath: app, vaultCredentialKeys: [u]",
+            "",
+            ["kv/shop/app", "kv/GROUP-SECRETS/app"],
+        ),
+        # keys may be the project's: it may have any of the secret
+        ("vaultCredentialKeys: [u]", f"general: {{{ROOTS}, vaultCredentialPath: app}}", []),
+        (
+            "vaultCredentialPath: other, vaultCredentialKeys: [u]",
+            f"general: {{{ROOTS}, vaultCredentialPath: app}}",
+            ["kv/shop/other", "kv/GROUP-SECRETS/other"],
+        ),
+        (
+            "vaultCredentialKeys: [[u], [v]]",
+            f"general: {{{ROOTS}, vaultCredentialPath: [a, b]}}",
+            [],
+        ),
+    ],
+)
+def test_what_the_project_chooses_is_told_from_what_trusted_layers_name(
+    general: str, team: str, chosen: list[str]
+) -> None:
     assert list(planned(general, team).chosen) == chosen

@@ -51,22 +51,37 @@ def fault(url: str, known: str = "", clock: FakeClock | None = None) -> ConfigEr
 
 def test_a_document_is_fetched_as_it_is(shelf: Shelf) -> None:
     shelf.answers["/team/defaults.yml"] = Answer(status=200, body="general: {a: \u00fc}\n".encode())
-    assert fetch(f"{shelf.url}/team/defaults.yml?ref=main#part", {}, where=LINE) == "general: {a: \u00fc}\n"
+    assert (
+        fetch(f"{shelf.url}/team/defaults.yml?ref=main#part", {}, where=LINE)
+        == "general: {a: \u00fc}\n"
+    )
     assert "authorization" not in shelf.headers[0]
     assert shelf.requests[0].query == "ref=main"
 
 
 @pytest.mark.parametrize(
     ("path", "accept"),
-    [("/repos/o/r/contents/d.yml", "application/vnd.github.v3.raw"), ("/repos/o/r/releases/assets/1", "application/octet-stream")],
+    [
+        ("/repos/o/r/contents/d.yml", "application/vnd.github.v3.raw"),
+        ("/repos/o/r/releases/assets/1", "application/octet-stream"),
+    ],
 )
-def test_a_token_goes_to_its_host_the_way_a_code_host_wants_it(shelf: Shelf, path: str, accept: str) -> None:
+def test_a_token_goes_to_its_host_the_way_a_code_host_wants_it(
+    shelf: Shelf, path: str, accept: str
+) -> None:
     fetch(shelf.url + path, {VARIABLE: tokens(shelf)}, where=LINE)
-    assert (shelf.headers[0]["authorization"], shelf.headers[0]["accept"]) == (f"token {TOKEN}", accept)
+    assert (shelf.headers[0]["authorization"], shelf.headers[0]["accept"]) == (
+        f"token {TOKEN}",
+        accept,
+    )
 
 
 def test_a_token_goes_to_no_other_host(shelf: Shelf) -> None:
-    fetch(f"{shelf.url}/d.yml", {VARIABLE: f'["{shelf.host}1:{TOKEN}", "127.0.0.1:{TOKEN}"]'}, where=LINE)
+    fetch(
+        f"{shelf.url}/d.yml",
+        {VARIABLE: f'["{shelf.host}1:{TOKEN}", "127.0.0.1:{TOKEN}"]'},
+        where=LINE,
+    )
     assert "authorization" not in shelf.headers[0]
 
 
@@ -92,7 +107,9 @@ def test_redirects_in_a_circle_end(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_a_refusal_names_the_line_that_asks_and_what_a_token_is_given_by(shelf: Shelf, status: int) -> None:
+def test_a_refusal_names_the_line_that_asks_and_what_a_token_is_given_by(
+    shelf: Shelf, status: int
+) -> None:
     shelf.answers["/d.yml"] = Answer(status=status, body=b"SECRET PAGE")
     caught = fault(f"{shelf.url}/d.yml?token=hidden")
     assert caught.message == f"{shelf.url}/d.yml answers {status}"
@@ -130,10 +147,22 @@ def test_what_is_too_long_or_no_text_is_refused(shelf: Shelf) -> None:
 
 def test_a_token_does_not_go_over_plain_http() -> None:
     caught = fault("http://github.example.com/d.yml", f'["github.example.com:{TOKEN}"]')
-    assert (caught.message, caught.hint) == ("the token of github.example.com would go over plain http", "write https")
+    assert (caught.message, caught.hint) == (
+        "the token of github.example.com would go over plain http",
+        "write https",
+    )
 
 
-@pytest.mark.parametrize("url", ["https://", "https://host:0/", "https://me:secret@host/x", "http://ho st/", "https://host/\u00e4"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://",
+        "https://host:0/",
+        "https://me:secret@host/x",
+        "http://ho st/",
+        "https://host/\u00e4",
+    ],
+)
 def test_a_url_that_cannot_be_asked_is_named_without_what_is_secret(url: str) -> None:
     caught = fault(url)
     assert "cannot be read" in caught.message
@@ -146,7 +175,10 @@ def test_a_url_that_cannot_be_asked_is_named_without_what_is_secret(url: str) ->
         ("", {}),
         ("[]", {}),
         ('["github.example.com:abc"]', {"github.example.com": "abc"}),
-        ('["GitHub.example.com:8443:abc", "b.example.com:443:def"]', {"github.example.com:8443": "abc", "b.example.com": "def"}),
+        (
+            '["GitHub.example.com:8443:abc", "b.example.com:443:def"]',
+            {"github.example.com:8443": "abc", "b.example.com": "def"},
+        ),
         ('["[::1]:8080:abc"]', {"[::1]:8080": "abc"}),
     ],
 )
@@ -154,7 +186,20 @@ def test_tokens_are_given_by_host_and_port(text: str, expected: dict[str, str]) 
     assert parse_tokens(text) == expected
 
 
-@pytest.mark.parametrize("text", ["{}", "[1]", "host:token", "[" * 100_000, '["host"]', '["host:"]', '[":abc"]', '["https://host:abc"]', '["host:a\\nb"]'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[1]",
+        "host:token",
+        "[" * 100_000,
+        '["host"]',
+        '["host:"]',
+        '[":abc"]',
+        '["https://host:abc"]',
+        '["host:a\\nb"]',
+    ],
+)
 def test_tokens_that_cannot_be_read_are_a_fault_that_shows_none(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_tokens(text)
@@ -175,12 +220,23 @@ def test_a_url_is_shown_without_what_may_be_secret(url: str, text: str) -> None:
 
 def test_a_document_comes_through_the_proxy_of_the_environment(shelf: Shelf) -> None:
     with ProxyServer({"files.example.com:80": shelf.host}) as proxy:
-        assert fetch("http://files.example.com/d.yml", {"http_proxy": f"http://{proxy.host}"}, where=LINE) == "general: {}\n"
+        assert (
+            fetch(
+                "http://files.example.com/d.yml", {"http_proxy": f"http://{proxy.host}"}, where=LINE
+            )
+            == "general: {}\n"
+        )
     assert proxy.lines == ["GET http://files.example.com/d.yml"]
 
 
-def test_a_redirect_to_a_name_that_leads_inside_is_not_followed(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redirect_to_a_name_that_leads_inside_is_not_followed(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shelf.moved("/d.yml", "http://inside.example.com/d.yml")
-    names = Names(monkeypatch, {"files.example.com": OUTSIDE, "inside.example.com": "10.0.0.5"}, port=shelf.port)
+    names = Names(
+        monkeypatch,
+        {"files.example.com": OUTSIDE, "inside.example.com": "10.0.0.5"},
+        port=shelf.port,
+    )
     assert "its address is private" in fault("http://files.example.com/d.yml").message
     assert names.dialled == [OUTSIDE]

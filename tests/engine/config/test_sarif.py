@@ -12,7 +12,9 @@ LOG_LEVELS = {"none", "note", "warning", "error"}
 
 
 def check(log: Any) -> None:
-    """What GitHub's code scanning needs of a SARIF 2.1.0 log, and what the standard makes mandatory of these objects."""
+    """What GitHub's code scanning needs of a SARIF 2.1.0 log, and what the standard makes
+    mandatory of these objects.
+    """
     assert log["version"] == "2.1.0"
     assert log["$schema"].endswith("sarif-2.1.0.json")
     assert log["runs"]
@@ -22,9 +24,12 @@ def check(log: Any) -> None:
         assert driver["semanticVersion"]
         names = [rule["id"] for rule in driver["rules"]]
         assert len(names) == len(set(names))
-        assert all(rule["shortDescription"]["text"] and rule["help"]["text"] for rule in driver["rules"])
+        assert all(
+            rule["shortDescription"]["text"] and rule["help"]["text"] for rule in driver["rules"]
+        )
         assert {rule["defaultConfiguration"]["level"] for rule in driver["rules"]} <= LOG_LEVELS
-        assert isinstance(run["results"], list)  # an empty list says that all was looked at; none would say that nothing was
+        # an empty list says that all was looked at; none would say that nothing was
+        assert isinstance(run["results"], list)
         for result in run["results"]:
             assert names[result["ruleIndex"]] == result["ruleId"]
             assert result["level"] in LOG_LEVELS
@@ -38,16 +43,34 @@ def check(log: Any) -> None:
 
 
 def found(**others: Any) -> Finding:
-    return Finding(**{"rule": "wrong-type", "level": "error", "file": ".pipeline/config.yml", "line": 3, "column": 5, "message": "m", "fix": "f", **others})
+    return Finding(
+        **{
+            "rule": "wrong-type",
+            "level": "error",
+            "file": ".pipeline/config.yml",
+            "line": 3,
+            "column": 5,
+            "message": "m",
+            "fix": "f",
+            **others,
+        }
+    )
 
 
 def test_a_finding_is_a_result_at_its_place() -> None:
     log: Any = sarif([found()], version="1.2.3")
     check(log)
     (result,) = log["runs"][0]["results"]
-    assert (result["ruleId"], result["level"], result["message"]["text"]) == ("wrong-type", "error", "m (f)")
+    assert (result["ruleId"], result["level"], result["message"]["text"]) == (
+        "wrong-type",
+        "error",
+        "m (f)",
+    )
     place = result["locations"][0]["physicalLocation"]
-    assert place == {"artifactLocation": {"uri": ".pipeline/config.yml"}, "region": {"startLine": 3, "startColumn": 5}}
+    assert place == {
+        "artifactLocation": {"uri": ".pipeline/config.yml"},
+        "region": {"startLine": 3, "startColumn": 5},
+    }
 
 
 def test_a_result_keeps_its_own_level() -> None:
@@ -66,11 +89,16 @@ def test_the_log_of_a_clean_configuration_has_the_rules_and_no_result() -> None:
 def test_a_file_s_name_is_quoted_as_a_uri(name: str) -> None:
     log: Any = sarif([found(file=name)], version="1.2.3")
     check(log)
-    uri = log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    uri = log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"][
+        "uri"
+    ]
     assert unquote(uri) == name
     assert not set(uri) & set(" #ä")
 
 
 def test_a_file_outside_of_the_workspace_is_named_as_one() -> None:
     log: Any = sarif([found(file="/etc/team/defaults.yml")], version="1.2.3")
-    assert log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "file:///etc/team/defaults.yml"
+    assert (
+        log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        == "file:///etc/team/defaults.yml"
+    )

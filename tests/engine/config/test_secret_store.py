@@ -12,29 +12,67 @@ from towline.config.settings import Settings
 from towline.errors import CredentialError
 
 TEAMS = "jenkinsUrl: 'https://jenkins.example/job/team/'"
-ELSEWHERE = ["jenkinsUrl: 'https://jenkins.example/job/other'", "jenkinsUrl: 'https://jenkins.example'", "jenkinsCredentialDomain: other",
-             "jenkinsCredentialDomain: ''"]
+ELSEWHERE = [
+    "jenkinsUrl: 'https://jenkins.example/job/other'",
+    "jenkinsUrl: 'https://jenkins.example'",
+    "jenkinsCredentialDomain: other",
+    "jenkinsCredentialDomain: ''",
+]
 
 
-def said(project: str, team: str = TEAMS, *, standing: Standing = BRANCH, strict: bool = False, warn: bool = False) -> Word | None:
-    defaults = parse_document(f"steps: {{vaultRotateSecretId: {{{team}}}}}", "team.yml", trusted=True)
-    documents = Documents(defaults=(defaults,), project=parse_document(f"steps: {{vaultRotateSecretId: {{{project}}}}}", "config.yml", trusted=False))
-    inputs = Inputs(stage="", documents=documents, pipeline_environment={}, environ={}, parameters={}, flags={})
+def said(
+    project: str,
+    team: str = TEAMS,
+    *,
+    standing: Standing = BRANCH,
+    strict: bool = False,
+    warn: bool = False,
+) -> Word | None:
+    defaults = parse_document(
+        f"steps: {{vaultRotateSecretId: {{{team}}}}}", "team.yml", trusted=True
+    )
+    documents = Documents(
+        defaults=(defaults,),
+        project=parse_document(
+            f"steps: {{vaultRotateSecretId: {{{project}}}}}", "config.yml", trusted=False
+        ),
+    )
+    inputs = Inputs(
+        stage="", documents=documents, pipeline_environment={}, environ={}, parameters={}, flags={}
+    )
     schema = load_schema("vaultRotateSecretId")
     layers = ordered(schema, inputs)
-    return store_word(Rules(strict=strict, warn=warn, standing=lambda: standing), Settings(schema, settled(schema, layers), layers))
+    return store_word(
+        Rules(strict=strict, warn=warn, standing=lambda: standing),
+        Settings(schema, settled(schema, layers), layers),
+    )
 
 
-@pytest.mark.parametrize("project", ["unrelated: x", "jenkinsUrl: 'https://jenkins.example/job/team'", "jenkinsCredentialDomain: _"])
+@pytest.mark.parametrize(
+    "project",
+    [
+        "unrelated: x",
+        "jenkinsUrl: 'https://jenkins.example/job/team'",
+        "jenkinsCredentialDomain: _",
+    ],
+)
 def test_what_the_platform_team_has_named_is_written_to_everywhere(project: str) -> None:
     for standing in (BRANCH, REQUEST, PRODUCTIVE):
         assert said(project, standing=standing) is None
 
 
 @pytest.mark.parametrize("project", ELSEWHERE)
-def test_another_folder_or_domain_of_that_host_is_named_on_the_productive_branch_alone(project: str) -> None:
+def test_another_folder_or_domain_of_that_host_is_named_on_the_productive_branch_alone(
+    project: str,
+) -> None:
     for standing, strict in ((BRANCH, False), (REQUEST, False), (PRODUCTIVE, True)):
-        with pytest.raises(CredentialError, match=r"no secret id is written over the credential at jenkins.*, which nothing names but config\.yml:1"):
+        with pytest.raises(
+            CredentialError,
+            match=(
+                r"no secret id is written over the credential at jenkins.*, which nothing names but"
+                r" config\.yml:1"
+            ),
+        ):
             said(project, standing=standing, strict=strict)
     word = said(project, standing=PRODUCTIVE)
     assert word is not None

@@ -7,11 +7,22 @@ from towline.yaml_marks import load
 
 
 def test_what_is_well_formed_stays_and_each_other_section_is_a_finding() -> None:
-    document, found = shaped("c.yml", load("general: [a]\nsteps:\n  one: {a: 1}\n  two: text\nstages:\nhooks: {x: 1}\n"), trusted=True)
+    document, found = shaped(
+        "c.yml",
+        load("general: [a]\nsteps:\n  one: {a: 1}\n  two: text\nstages:\nhooks: {x: 1}\n"),
+        trusted=True,
+    )
     assert document.trusted
-    assert document.content == {"general": {}, "steps": {"one": {"a": 1}, "two": {}}, "stages": {}, "hooks": {"x": 1}}
+    assert document.content == {
+        "general": {},
+        "steps": {"one": {"a": 1}, "two": {}},
+        "stages": {},
+        "hooks": {"x": 1},
+    }
     assert [(each.rule, each.line, each.message) for each in found] == [
-        ("not-a-map", 1, "general is a list, expected a map"), ("not-a-map", 4, "steps.two is a text, expected a map")]
+        ("not-a-map", 1, "general is a list, expected a map"),
+        ("not-a-map", 4, "steps.two is a text, expected a map"),
+    ]
 
 
 @pytest.mark.parametrize(("text", "what"), [("- a", "a list"), ("text", "a text")])

@@ -7,15 +7,42 @@ from hypothesis import strategies as st
 from towline.config import slips
 from towline.config.slips import key_slip, one_slip_away, slip
 
-KNOWN = frozenset({"filePath", "targets", "additionalTags", "apiVersions", "sourceCredentialsId", "productiveBranch", "credentialHosts", "tool"})
+KNOWN = frozenset(
+    {
+        "filePath",
+        "targets",
+        "additionalTags",
+        "apiVersions",
+        "sourceCredentialsId",
+        "productiveBranch",
+        "credentialHosts",
+        "tool",
+    }
+)
 
 
-@pytest.mark.parametrize(("name", "meant"), [
-    ("filePaht", "filePath"), ("filPath", "filePath"), ("fileePath", "filePath"), ("fiilePath", "filePath"), ("filexath", "filePath"),
-    ("filepath", "filePath"), ("file_path", "filePath"), ("productiveBranches", ""), ("produktiveBranch", "productiveBranch"),
-    ("credentialHost", "credentialHosts"),
-    ("cfTargets", ""), ("additionalArgs", ""), ("appVersion", ""), ("azureCredentialsId", ""), ("target", ""), ("tol", ""), ("htaPelif", ""),
-])
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("filePaht", "filePath"),
+        ("filPath", "filePath"),
+        ("fileePath", "filePath"),
+        ("fiilePath", "filePath"),
+        ("filexath", "filePath"),
+        ("filepath", "filePath"),
+        ("file_path", "filePath"),
+        ("productiveBranches", ""),
+        ("produktiveBranch", "productiveBranch"),
+        ("credentialHost", "credentialHosts"),
+        ("cfTargets", ""),
+        ("additionalArgs", ""),
+        ("appVersion", ""),
+        ("azureCredentialsId", ""),
+        ("target", ""),
+        ("tol", ""),
+        ("htaPelif", ""),
+    ],
+)
 def test_a_key_among_those_of_others_is_a_slip_by_one_letter_only(name: str, meant: str) -> None:
     assert key_slip(name, KNOWN) == meant
 
@@ -24,8 +51,13 @@ def test_letters_that_changed_places_are_one_slip_and_two_other_letters_are_two(
     assert one_slip_away("ab", ["ba", "xy", "a", "abc", "AB", "b"]) == ["ba", "a", "abc", "AB", "b"]
 
 
-@given(st.text("abCd", min_size=6, max_size=9), st.frozensets(st.text("abCd", min_size=5, max_size=9), max_size=9))
-def test_those_that_are_looked_at_are_all_that_are_one_slip_away(name: str, known: frozenset[str]) -> None:
+@given(
+    st.text("abCd", min_size=6, max_size=9),
+    st.frozensets(st.text("abCd", min_size=5, max_size=9), max_size=9),
+)
+def test_those_that_are_looked_at_are_all_that_are_one_slip_away(
+    name: str, known: frozenset[str]
+) -> None:
     assert bool(key_slip(name, known)) == bool(one_slip_away(name, known))
 
 

@@ -12,7 +12,10 @@ from towline.yaml_plain import plain
 
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=6,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=6,
 )
 
 
@@ -109,7 +112,12 @@ def test_what_fits_once_fits_again_and_stays(value: object, kind: str) -> None:
 
 
 @settings(deadline=None)
-@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: 1e-4 <= abs(number) < 1e15))
+@given(
+    st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False).filter(
+        lambda number: 1e-4 <= abs(number) < 1e15
+    )
+)
 def test_a_number_as_text_is_still_that_number(number: float) -> None:
     assert float(str(coerce(number, "string"))) == pytest.approx(number, rel=1e-15)
 

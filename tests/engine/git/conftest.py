@@ -1,4 +1,6 @@
-"""What the tests of git share: a server, an environment whose temporary folder can be looked into, and a clock that does not sleep."""
+"""What the tests of git share: a server, an environment whose temporary folder can be looked
+into, and a clock that does not sleep.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +48,17 @@ def opened(server: GitServer, environ: Mapping[str, str], slept: list[float]) ->
     """Opens the server's repository `demo`, or another URL; closed after the test."""
     repositories: list[Repository] = []
 
-    def open_one(login: Login | None = None, url: str = "", variables: Mapping[str, str] = environ) -> Repository:
+    def open_one(
+        login: Login | None = None, url: str = "", variables: Mapping[str, str] = environ
+    ) -> Repository:
         deadline = Deadline.after(60, Clock(sleep=slept.append))
-        repositories.append(Repository(parse_remote(url or server.url("demo"), login=login), environ=variables, deadline=deadline))
+        repositories.append(
+            Repository(
+                parse_remote(url or server.url("demo"), login=login),
+                environ=variables,
+                deadline=deadline,
+            )
+        )
         return repositories[-1]
 
     yield open_one

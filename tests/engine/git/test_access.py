@@ -36,7 +36,10 @@ def ssh(tmp_path: Path) -> Mapping[str, str]:
 def test_a_login_goes_with_every_request_to_its_origin(tmp_path: Path) -> None:
     given = access.variables(HTTPS, tmp_path, ENVIRON)
     assert given["GIT_CONFIG_KEY_0"] == "http.https://git.example.com:8443/.extraHeader"
-    assert given["GIT_CONFIG_VALUE_0"] == "Authorization: Basic " + base64.b64encode("ann:pass wörd".encode()).decode()
+    assert (
+        given["GIT_CONFIG_VALUE_0"]
+        == "Authorization: Basic " + base64.b64encode("ann:pass wörd".encode()).decode()
+    )
     assert given["GIT_ALLOW_PROTOCOL"] == "https"
     assert list(tmp_path.iterdir()) == []
 
@@ -60,27 +63,40 @@ def test_authorities_become_a_file_that_git_is_told_of(tmp_path: Path) -> None:
     assert Path(given["GIT_SSL_CAINFO"]).read_bytes() == b"-----BEGIN"
 
 
-def test_a_key_lies_in_a_file_of_its_owner_alone_and_no_other_key_counts(tmp_path: Path, ssh: Mapping[str, str]) -> None:
+def test_a_key_lies_in_a_file_of_its_owner_alone_and_no_other_key_counts(
+    tmp_path: Path, ssh: Mapping[str, str]
+) -> None:
     given = access.variables(replace(SSH, key=KEY), tmp_path, ssh)
     words = shlex.split(given["GIT_SSH_COMMAND"])
     key = tmp_path / "key"
     assert key.read_text() == KEY.private
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert {"BatchMode=yes", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "IdentityAgent=none"} <= set(words)
+    assert {
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        "IdentitiesOnly=yes",
+        "IdentityAgent=none",
+    } <= set(words)
     assert f'UserKnownHostsFile="{tmp_path}/known_hosts"' in words
     assert "SSH_AUTH_SOCK" not in given
     assert given["GIT_ALLOW_PROTOCOL"] == "ssh"
 
 
-def test_without_a_key_the_agents_own_is_used_and_hosts_must_still_be_known(tmp_path: Path, ssh: Mapping[str, str]) -> None:
+def test_without_a_key_the_agents_own_is_used_and_hosts_must_still_be_known(
+    tmp_path: Path, ssh: Mapping[str, str]
+) -> None:
     given = access.variables(SSH, tmp_path, ssh)
     assert given["SSH_AUTH_SOCK"] == "/agent"
     assert "StrictHostKeyChecking=yes" in given["GIT_SSH_COMMAND"]
     assert "UserKnownHostsFile" not in given["GIT_SSH_COMMAND"]
 
 
-def test_known_hosts_get_the_line_ends_of_their_file_and_hold_for_the_agents_key_too(tmp_path: Path, ssh: Mapping[str, str]) -> None:
-    given = access.variables(replace(SSH, key=Key(known_hosts=" a ssh-rsa AAAA\r\nb ssh-rsa BBBB")), tmp_path, ssh)
+def test_known_hosts_get_the_line_ends_of_their_file_and_hold_for_the_agents_key_too(
+    tmp_path: Path, ssh: Mapping[str, str]
+) -> None:
+    given = access.variables(
+        replace(SSH, key=Key(known_hosts=" a ssh-rsa AAAA\r\nb ssh-rsa BBBB")), tmp_path, ssh
+    )
     assert (tmp_path / "known_hosts").read_text() == "a ssh-rsa AAAA\nb ssh-rsa BBBB\n"
     assert given["SSH_AUTH_SOCK"] == "/agent"
     assert "-i" not in shlex.split(given["GIT_SSH_COMMAND"])
@@ -98,5 +114,8 @@ def test_a_machine_without_ssh_says_so(tmp_path: Path) -> None:
 
 
 def test_what_a_server_may_repeat_of_a_login_is_known() -> None:
-    assert access.secrets(HTTPS) == ("pass wörd", base64.b64encode("ann:pass wörd".encode()).decode())
+    assert access.secrets(HTTPS) == (
+        "pass wörd",
+        base64.b64encode("ann:pass wörd".encode()).decode(),
+    )
     assert access.secrets(SSH) == ()

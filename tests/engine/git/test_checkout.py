@@ -10,14 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from towline.git.checkout import Description, at_tip, default_branch, described, head_branch, history, origin
+from towline.git.checkout import (
+    Description,
+    at_tip,
+    default_branch,
+    described,
+    head_branch,
+    history,
+    origin,
+)
 
 URL = "https://git.example/team/app.git"
 ENVIRON = {"PATH": os.environ["PATH"]}
 
 
 def git(folder: Path, *words: str) -> None:
-    environment = {**ENVIRON, "HOME": str(folder), "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+    environment = {
+        **ENVIRON,
+        "HOME": str(folder),
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
     subprocess.run(["git", *words], cwd=folder, env=environment, check=True, capture_output=True)
 
 
@@ -39,7 +52,17 @@ def test_a_checkout_without_a_remote_comes_from_nowhere(checkout: Path) -> None:
 
 def test_a_part_of_a_checkout_is_as_the_whole(checkout: Path) -> None:
     git(checkout, "remote", "add", "origin", URL)
-    git(checkout, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--allow-empty", "-m", "start")
+    git(
+        checkout,
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@example.com",
+        "commit",
+        "--allow-empty",
+        "-m",
+        "start",
+    )
     (checkout / "inner").mkdir()
     assert origin(checkout / "inner", ENVIRON) == URL
     assert head_branch(checkout / "inner", ENVIRON) == head_branch(checkout, ENVIRON) != ""
@@ -56,7 +79,9 @@ def test_without_a_git_program_nothing_is_known(checkout: Path, tmp_path: Path) 
     assert origin(checkout, {"PATH": str(tmp_path)}) == ""
 
 
-@pytest.mark.parametrize("text", ["[remote", '[remote "origin"]\n', "\0", "[include]\n path = other\n"])
+@pytest.mark.parametrize(
+    "text", ["[remote", '[remote "origin"]\n', "\0", "[include]\n path = other\n"]
+)
 def test_a_configuration_that_says_nothing_of_it_is_no_fault(checkout: Path, text: str) -> None:
     (checkout / ".git" / "other").write_text(f'[remote "origin"]\n url = {URL}\n')
     (checkout / ".git" / "config").write_text(text)
@@ -64,14 +89,30 @@ def test_a_configuration_that_says_nothing_of_it_is_no_fault(checkout: Path, tex
 
 
 def commit(folder: Path, message: str) -> str:
-    git(folder, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--allow-empty", "--quiet", "-m", message)
-    return subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    git(
+        folder,
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@b",
+        "commit",
+        "--allow-empty",
+        "--quiet",
+        "-m",
+        message,
+    )
+    return subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def test_the_history_is_newest_first_with_whole_messages(checkout: Path) -> None:
     first = commit(checkout, "one\n\nwith a body\n\nTrailer: x")
     second = commit(checkout, "zwei ä")
-    assert [(each.id, each.message) for each in history(checkout, ENVIRON)] == [(second, "zwei ä"), (first, "one\n\nwith a body\n\nTrailer: x")]
+    assert [(each.id, each.message) for each in history(checkout, ENVIRON)] == [
+        (second, "zwei ä"),
+        (first, "one\n\nwith a body\n\nTrailer: x"),
+    ]
 
 
 def test_of_merged_branches_only_the_way_of_the_branch_itself_counts(checkout: Path) -> None:
@@ -80,7 +121,19 @@ def test_of_merged_branches_only_the_way_of_the_branch_itself_counts(checkout: P
     commit(checkout, "side")
     git(checkout, "checkout", "--quiet", "-")
     commit(checkout, "main")
-    git(checkout, "-c", "user.name=a", "-c", "user.email=a@b", "merge", "--no-ff", "--quiet", "-m", "merged", "side")
+    git(
+        checkout,
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@b",
+        "merge",
+        "--no-ff",
+        "--quiet",
+        "-m",
+        "merged",
+        "side",
+    )
     assert [each.message for each in history(checkout, ENVIRON)] == ["merged", "main", "base"]
 
 
@@ -90,7 +143,9 @@ def test_a_checkout_of_somebody_else_has_its_history_too(checkout: Path) -> None
     assert [each.message for each in history(checkout, ENVIRON)] == ["one"]
 
 
-def test_where_there_is_no_commit_no_git_and_no_checkout_there_is_no_history(checkout: Path) -> None:
+def test_where_there_is_no_commit_no_git_and_no_checkout_there_is_no_history(
+    checkout: Path,
+) -> None:
     assert history(checkout, ENVIRON) == ()
     assert history(checkout, {"PATH": "/nowhere"}) == ()
     (checkout / "inner").mkdir()
@@ -98,22 +153,51 @@ def test_where_there_is_no_commit_no_git_and_no_checkout_there_is_no_history(che
 
 
 def committed(checkout: Path, *, author: str = "Zoë Ünal <zoe@example.com>") -> str:
-    git(checkout, "-c", "user.name=x", "-c", "user.email=y@example.com", "commit", "--allow-empty", "--no-verify", f"--author={author}",
-        "--date=2026-01-02T03:04:05+01:00", "-m", "Sell more\n\nBecause\nwe can.")
-    return subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, env=ENVIRON, check=True, capture_output=True, text=True).stdout.strip()
+    git(
+        checkout,
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=y@example.com",
+        "commit",
+        "--allow-empty",
+        "--no-verify",
+        f"--author={author}",
+        "--date=2026-01-02T03:04:05+01:00",
+        "-m",
+        "Sell more\n\nBecause\nwe can.",
+    )
+    return subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        cwd=checkout,
+        env=ENVIRON,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
 
 
 def test_a_commit_says_who_when_and_what(checkout: Path) -> None:
     commit = committed(checkout)
     found = described(checkout, ENVIRON, commit)
     assert (found.id, described(checkout, ENVIRON, "")) == (commit, found)
-    assert (found.date, found.subject, found.body) == ("2026-01-02T03:04:05+01:00", "Sell more", "Because\nwe can.")
-    assert parseaddr(str(make_header(decode_header(found.author)))) == ("Zoë Ünal", "zoe@example.com")
+    assert (found.date, found.subject, found.body) == (
+        "2026-01-02T03:04:05+01:00",
+        "Sell more",
+        "Because\nwe can.",
+    )
+    assert parseaddr(str(make_header(decode_header(found.author)))) == (
+        "Zoë Ünal",
+        "zoe@example.com",
+    )
     assert datetime.fromisoformat(found.time).year >= 2026
 
 
 def test_an_address_that_no_mail_has_is_left_out(checkout: Path) -> None:
-    assert described(checkout, ENVIRON, committed(checkout, author="Zoë <zoë@example.com>")).author == ""
+    assert (
+        described(checkout, ENVIRON, committed(checkout, author="Zoë <zoë@example.com>")).author
+        == ""
+    )
 
 
 @pytest.mark.parametrize("commit", ["HEAD", "--all", "c" * 40, "c" * 39])
@@ -142,7 +226,9 @@ def test_without_a_checkout_nothing_is_known(tmp_path: Path) -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A clone whose branch `feature` has changed a file that stands on the default branch `trunk`, too."""
+    """A clone whose branch `feature` has changed a file that stands on the default branch
+    `trunk`, too.
+    """
     there, here = tmp_path / "there", tmp_path / "here"
     for folder in (there, here):
         folder.mkdir()
@@ -162,16 +248,36 @@ def test_a_clone_knows_the_default_branch_and_what_stands_on_its_tip(clone: Path
     assert default_branch(clone, ENVIRON) == "trunk"
     assert at_tip(clone, ENVIRON, "trunk", "a.txt") == "trunk's\n"
     assert at_tip(clone / "part", ENVIRON, "trunk", "a.txt") == "part's\n"
-    assert (at_tip(clone, ENVIRON, "trunk", "missing.txt"), at_tip(clone, ENVIRON, "trunk", "empty.txt")) == ("", "")
+    assert (
+        at_tip(clone, ENVIRON, "trunk", "missing.txt"),
+        at_tip(clone, ENVIRON, "trunk", "empty.txt"),
+    ) == ("", "")
 
 
-@pytest.mark.parametrize("branch", ["feature", "main", "", "HEAD:x", "trunk:a", "trunk^", "trunk~0", "-p", "@{-1}", "a..b", "trunk\n"])
+@pytest.mark.parametrize(
+    "branch",
+    [
+        "feature",
+        "main",
+        "",
+        "HEAD:x",
+        "trunk:a",
+        "trunk^",
+        "trunk~0",
+        "-p",
+        "@{-1}",
+        "a..b",
+        "trunk\n",
+    ],
+)
 def test_what_is_no_branch_of_the_remote_has_no_tip(clone: Path, branch: str) -> None:
     assert at_tip(clone, ENVIRON, branch, "a.txt") is None
 
 
 def test_a_bare_repository_among_the_files_is_no_checkout(clone: Path) -> None:
-    """Who commits one to the folder that the step runs in would else say what stands on the default branch."""
+    """Who commits one to the folder that the step runs in would else say what stands on the
+    default branch.
+    """
     inner, evil = clone / "part", clone.parent / "evil"
     evil.mkdir()
     git(evil, "init", "--quiet", "--initial-branch=trunk")
@@ -184,7 +290,9 @@ def test_a_bare_repository_among_the_files_is_no_checkout(clone: Path) -> None:
     shutil.copy(inner / "refs" / "heads" / "trunk", inner / "refs" / "remotes" / "origin" / "trunk")
     (inner / "refs" / "remotes" / "origin" / "HEAD").write_text("ref: refs/remotes/origin/evil\n")
     (inner / "HEAD").write_text("ref: refs/heads/trunk\n")
-    (inner / "config").write_text("[core]\n repositoryFormatVersion = 0\n bare = false\n worktree = .\n")
+    (inner / "config").write_text(
+        "[core]\n repositoryFormatVersion = 0\n bare = false\n worktree = .\n"
+    )
     assert (default_branch(inner, ENVIRON), head_branch(inner, ENVIRON)) == ("trunk", "feature")
     assert at_tip(inner, ENVIRON, "trunk", "a.txt") == "part's\n"
     assert [one.message.strip() for one in history(inner, ENVIRON)] == ["Begin"]
@@ -195,13 +303,26 @@ def test_a_submodule_is_a_part_of_the_checkout_around_it(clone: Path) -> None:
     other = clone.parent / "other"
     other.mkdir()
     git(other, "init", "--quiet", "--initial-branch=evil")
-    git(other, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty", "-m", "Evil")
+    git(
+        other,
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@b",
+        "commit",
+        "--quiet",
+        "--allow-empty",
+        "-m",
+        "Evil",
+    )
     git(clone, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "sub")
     assert default_branch(clone / "sub", ENVIRON) == default_branch(clone, ENVIRON) == "trunk"
     assert [one.message.strip() for one in history(clone / "sub", ENVIRON)] == ["Begin"]
 
 
-@pytest.mark.parametrize("where", ["a work tree", "a submodule of one", "a link", "a clone whose .git lies elsewhere"])
+@pytest.mark.parametrize(
+    "where", ["a work tree", "a submodule of one", "a link", "a clone whose .git lies elsewhere"]
+)
 def test_a_submodule_of_another_checkout_is_a_part_of_that_one(clone: Path, where: str) -> None:
     """Git keeps it where the repository of the checkout is, which is not always below `.git`."""
     allowed = ("-c", "protocol.file.allow=always", "submodule", "--quiet")
@@ -219,7 +340,9 @@ def test_a_submodule_of_another_checkout_is_a_part_of_that_one(clone: Path, wher
     git(around, *allowed, "add", str(other), "deep/sub")
     git(around, *allowed, "update", "--init", "--recursive")
     (around / "link").symlink_to("deep/sub")
-    sub = around / {"a submodule of one": "deep/sub/within", "a link": "link"}.get(where, "deep/sub")
+    sub = around / {"a submodule of one": "deep/sub/within", "a link": "link"}.get(
+        where, "deep/sub"
+    )
     assert (sub / ".git").is_file()
     assert default_branch(sub, ENVIRON) == "trunk"
     assert [one.message.strip() for one in history(sub, ENVIRON)] == ["Begin"]
@@ -231,7 +354,9 @@ def test_a_work_tree_beside_the_clone_is_a_checkout(clone: Path) -> None:
     assert at_tip(clone.parent / "beside" / "part", ENVIRON, "trunk", "a.txt") == "part's\n"
 
 
-def test_where_there_is_no_clone_nobody_knows_a_default_branch(checkout: Path, tmp_path: Path) -> None:
+def test_where_there_is_no_clone_nobody_knows_a_default_branch(
+    checkout: Path, tmp_path: Path
+) -> None:
     assert default_branch(checkout, ENVIRON) == ""
     assert default_branch(tmp_path / "nowhere", {}) == ""
     assert at_tip(tmp_path / "nowhere", {}, "main", "a") is None

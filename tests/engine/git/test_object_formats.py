@@ -13,7 +13,12 @@ from towline.git.repository import Author, Repository
 from towline.git.scope import scope_of
 
 AUTHOR = Author(name="Ann Example", email="ann@example.com")
-FILES = {f"c{cluster}/t{team}/app/{name}": b"n: %d\n" % team for cluster in range(3) for team in range(30) for name in "ab"}
+FILES = {
+    f"c{cluster}/t{team}/app/{name}": b"n: %d\n" % team
+    for cluster in range(3)
+    for team in range(30)
+    for name in "ab"
+}
 FORMS = {"sha1": 40, "sha256": 64}
 
 
@@ -27,7 +32,14 @@ def bare(server: GitServer, form: str) -> Path:
     return server.create("demo", FILES, form=form)
 
 
-def written(repository: Repository, changes: Mapping[str, bytes], branch: str, paths: tuple[str, ...], *, create: bool = False) -> str:
+def written(
+    repository: Repository,
+    changes: Mapping[str, bytes],
+    branch: str,
+    paths: tuple[str, ...],
+    *,
+    create: bool = False,
+) -> str:
     tip = repository.fetch(branch, scope=scope_of(paths), create=create)
     commit = repository.commit(tip, changes, message="Change", author=AUTHOR)
     pushed = repository.push(commit, tip)
@@ -37,7 +49,15 @@ def written(repository: Repository, changes: Mapping[str, bytes], branch: str, p
 
 @pytest.mark.parametrize("paths", [(), ("c1/t2/app/a",)])
 @pytest.mark.parametrize("filtered", ["true", "false"])
-def test_a_file_of_a_large_repository_changes(server: GitServer, bare: Path, opened: Opened, *, form: str, paths: tuple[str, ...], filtered: str) -> None:
+def test_a_file_of_a_large_repository_changes(
+    server: GitServer,
+    bare: Path,
+    opened: Opened,
+    *,
+    form: str,
+    paths: tuple[str, ...],
+    filtered: str,
+) -> None:
     server.git("config", "uploadpack.allowFilter", filtered, repository=bare)
     commit = written(opened(), {"c1/t2/app/a": b"n: new\n"}, "main", paths)
     assert len(commit) == FORMS[form]
@@ -47,10 +67,14 @@ def test_a_file_of_a_large_repository_changes(server: GitServer, bare: Path, ope
 
 
 @pytest.mark.parametrize("asked", ["", "stage"])
-def test_the_first_commit_of_an_empty_repository(server: GitServer, opened: Opened, form: str, asked: str) -> None:
+def test_the_first_commit_of_an_empty_repository(
+    server: GitServer, opened: Opened, form: str, asked: str
+) -> None:
     """Git before 2.41 takes the clone of an empty repository for one of SHA-1."""
     bare = server.create("empty", {}, branch="trunk", form=form)
-    commit = written(opened(url=server.url("empty")), {"a/b.yaml": b"a: 1\n"}, asked, (), create=True)
+    commit = written(
+        opened(url=server.url("empty")), {"a/b.yaml": b"a: 1\n"}, asked, (), create=True
+    )
     assert server.git("rev-parse", asked or "trunk", repository=bare).strip() == commit
     assert server.git("show", f"{commit}:a/b.yaml", repository=bare) == "a: 1\n"
 
@@ -60,17 +84,25 @@ def test_a_branch_of_its_own_is_made(server: GitServer, bare: Path, opened: Open
     assert server.git("rev-parse", "stage", repository=bare).strip() == commit
 
 
-def test_a_branch_that_moved_is_read_again_and_its_past_is_known(server: GitServer, bare: Path, opened: Opened) -> None:
+def test_a_branch_that_moved_is_read_again_and_its_past_is_known(
+    server: GitServer, bare: Path, opened: Opened
+) -> None:
     server.add("demo", {"c0/t0/app/a": b"more"}, message="Second")
     repository = opened()
     tip = repository.fetch("main", scope=scope_of(["c1/t2/app/a"]))
     other = server.add("demo", {"c0/t0/app/b": b"more"}, message="Third")
-    pushed = repository.push(repository.commit(tip, {"c1/t2/app/a": b"n: new\n"}, message="Change", author=AUTHOR), tip)
+    pushed = repository.push(
+        repository.commit(tip, {"c1/t2/app/a": b"n: new\n"}, message="Change", author=AUTHOR), tip
+    )
     assert not pushed.done
     now = repository.refetch(tip)
-    assert [(commit.id, commit.message.strip()) for commit in repository.since(tip, now)] == [(other, "Third")]
+    assert [(commit.id, commit.message.strip()) for commit in repository.since(tip, now)] == [
+        (other, "Third")
+    ]
     assert [commit.message.strip() for commit in repository.history(tip)] == ["Second", "Begin"]
-    assert repository.push(repository.commit(now, {"c1/t2/app/a": b"n: new\n"}, message="Change", author=AUTHOR), now).done
+    assert repository.push(
+        repository.commit(now, {"c1/t2/app/a": b"n: new\n"}, message="Change", author=AUTHOR), now
+    ).done
     server.git("fsck", "--strict", repository=bare)
 
 
@@ -78,5 +110,9 @@ def test_the_diff_is_a_patch(bare: Path, opened: Opened) -> None:
     assert bare.exists()
     repository = opened()
     tip = repository.fetch("main", scope=scope_of(["c1/t2/app/a"]))
-    repository.read([entry for entry in repository.listing(tip.commit) if entry.path == "c1/t2/app/a"])
-    assert repository.diff(tip, {"c1/t2/app/a": b"n: new\n"}).endswith("@@ -1 +1 @@\n-n: 2\n+n: new\n")
+    repository.read(
+        [entry for entry in repository.listing(tip.commit) if entry.path == "c1/t2/app/a"]
+    )
+    assert repository.diff(tip, {"c1/t2/app/a": b"n: new\n"}).endswith(
+        "@@ -1 +1 @@\n-n: 2\n+n: new\n"
+    )

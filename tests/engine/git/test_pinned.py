@@ -1,4 +1,6 @@
-"""Which address git is told to meet its server at; the server is real, and only the tests know its name."""
+"""Which address git is told to meet its server at; the server is real, and only the tests know
+its name.
+"""
 
 from __future__ import annotations
 
@@ -27,33 +29,57 @@ def server(folder: Path, url: str, **environ: str) -> Server:
 
 def program(folder: Path, url: str) -> Program:
     remote = parse_remote(url, login=LOGIN, allow_plain_http=True)
-    return Program(remote, folder=folder, secrets=folder, environ={"PATH": os.environ["PATH"]}, deadline=Deadline.after(60, Clock()))
+    return Program(
+        remote,
+        folder=folder,
+        secrets=folder,
+        environ={"PATH": os.environ["PATH"]},
+        deadline=Deadline.after(60, Clock()),
+    )
 
 
 @pytest.mark.parametrize("address", METADATA)
-@pytest.mark.parametrize("url", ["http://git.example/a.git", "https://git.example:8443/a.git", "ssh://git@git.example/a.git", "git@git.example:a.git"])
-def test_a_metadata_service_is_no_git_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, address: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://git.example/a.git",
+        "https://git.example:8443/a.git",
+        "ssh://git@git.example/a.git",
+        "git@git.example:a.git",
+    ],
+)
+def test_a_metadata_service_is_no_git_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, address: str
+) -> None:
     Names(monkeypatch, {"git.example": f"{address}"})
     for environ in ({}, {"ALL_PROXY": "http://127.0.0.1:1"}):
         with pytest.raises(ConfigError, match="where nothing is ever asked"):
             server(tmp_path, url, **environ).check()
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "[::ffff:a9fe:a9fe]", "2852039166", "0xa9fea9fe", "169.254.43518"])
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "[::ffff:a9fe:a9fe]", "2852039166", "0xa9fea9fe", "169.254.43518"]
+)
 def test_no_spelling_of_it_helps(tmp_path: Path, host: str) -> None:
     with pytest.raises(ConfigError, match="where nothing is ever asked"):
         program(tmp_path, f"http://{host}/a.git").ask("ls-remote", f"http://{host}/a.git")
 
 
-def test_git_is_told_the_addresses_that_were_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_is_told_the_addresses_that_were_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = Names(monkeypatch, {"git.example": "10.0.0.5 fd00::5 169.254.169.254"})
     found = server(tmp_path, "https://git.example/a.git")
     assert [found.check(), found.check()] == ["", ""]
-    assert (tmp_path / "settings").read_text() == "[http]\n    curloptResolve = git.example:443:10.0.0.5,[fd00::5]\n"
+    assert (
+        tmp_path / "settings"
+    ).read_text() == "[http]\n    curloptResolve = git.example:443:10.0.0.5,[fd00::5]\n"
     assert names.asked == ["git.example"]
 
 
-def test_git_meets_its_server_there_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_meets_its_server_there_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The name is known to this process alone: git gets there by the address that it is told."""
     hosted = GitServer(tmp_path / "server", LOGIN.username, LOGIN.password)
     try:
@@ -68,7 +94,9 @@ def test_git_meets_its_server_there_and_nowhere_else(tmp_path: Path, monkeypatch
     assert b"refs/heads/" in done.out
 
 
-def test_a_name_that_is_not_known_now_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_not_known_now_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = Names(monkeypatch, {"git.example": ""})
     found = server(tmp_path, "https://git.example/a.git")
     assert "Could not resolve host: git.example" in found.check()
@@ -76,7 +104,12 @@ def test_a_name_that_is_not_known_now_is_asked_for_again(tmp_path: Path, monkeyp
     assert found.check() == ""
 
 
-def test_behind_a_proxy_what_the_proxy_alone_knows_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_behind_a_proxy_what_the_proxy_alone_knows_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Names(monkeypatch, {"git.example": ""})
-    assert server(tmp_path, "https://git.example/a.git", https_proxy="http://127.0.0.1:1").check() == ""
+    assert (
+        server(tmp_path, "https://git.example/a.git", https_proxy="http://127.0.0.1:1").check()
+        == ""
+    )
     assert (tmp_path / "settings").read_text() == ""

@@ -24,7 +24,11 @@ from towline.shown import hide, use
 
 AUTHOR = Author(name="Ann Example", email="ann@example.com")
 FILES: Mapping[str, bytes | tuple[bytes, int]] = {
-    "README": b"hello\n", "a/run.sh": (b"#!/bin/sh\n", 0o755), "a/deep/one.yaml": b"n: 1\n", "a/deep/two.yaml": b"n: 2\n", "link": (b"a/run.sh", 0o120000),
+    "README": b"hello\n",
+    "a/run.sh": (b"#!/bin/sh\n", 0o755),
+    "a/deep/one.yaml": b"n: 1\n",
+    "a/deep/two.yaml": b"n: 2\n",
+    "link": (b"a/run.sh", 0o120000),
     '"caf\\351"': b"latin name\n",
 }
 
@@ -49,12 +53,16 @@ def pushed(repository: Repository, tip: Tip, changes: Mapping[str, bytes]) -> st
 def test_without_a_name_the_remotes_head_is_read(server: GitServer, opened: Opened) -> None:
     bare = server.create("demo", {"a": b"1"}, branch="trunk/one")
     tip = opened().fetch("")
-    assert tip == Tip(branch="trunk/one", commit=server.git("rev-parse", "HEAD", repository=bare).strip())
+    assert tip == Tip(
+        branch="trunk/one", commit=server.git("rev-parse", "HEAD", repository=bare).strip()
+    )
     assert tip.reference == "refs/heads/trunk/one"
     assert len(server.requests) == 3
 
 
-def test_a_named_branch_is_read_and_nothing_else(server: GitServer, bare: Path, opened: Opened) -> None:
+def test_a_named_branch_is_read_and_nothing_else(
+    server: GitServer, bare: Path, opened: Opened
+) -> None:
     server.git("branch", "stage", "main", repository=bare)
     commit = server.add("demo", {"only-here": b"1"}, "stage")
     repository = opened()
@@ -63,7 +71,9 @@ def test_a_named_branch_is_read_and_nothing_else(server: GitServer, bare: Path, 
     assert repository._copy.plain.local("rev-list", "--count", commit) == b"1\n"
 
 
-def test_a_missing_branch_names_the_nearest_that_is_there(server: GitServer, repository: Repository, slept: list[float]) -> None:
+def test_a_missing_branch_names_the_nearest_that_is_there(
+    server: GitServer, repository: Repository, slept: list[float]
+) -> None:
     server.git("branch", "develop", "main", repository=server.folder / "demo.git")
     with pytest.raises(ConfigError) as caught:
         repository.fetch("develp")
@@ -87,7 +97,9 @@ def test_an_empty_repository_is_called_that(server: GitServer, opened: Opened, b
     assert caught.value.message.startswith("the repository is empty")
 
 
-def test_a_head_that_names_no_branch_asks_for_one(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_a_head_that_names_no_branch_asks_for_one(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     server.git("symbolic-ref", "HEAD", "refs/heads/gone", repository=bare)
     with pytest.raises(ConfigError) as caught:
         repository.fetch("")
@@ -95,31 +107,59 @@ def test_a_head_that_names_no_branch_asks_for_one(server: GitServer, bare: Path,
 
 
 @pytest.mark.parametrize("branch", ["a..b", "a b", "-x..", "a\nb", "x.lock", "a\0b", "/x", "@{-1}"])
-def test_what_git_takes_for_no_branch_name_never_reaches_the_server(server: GitServer, repository: Repository, branch: str) -> None:
+def test_what_git_takes_for_no_branch_name_never_reaches_the_server(
+    server: GitServer, repository: Repository, branch: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         repository.fetch(branch)
     assert "is not a branch name" in caught.value.message
     assert server.requests == []
 
 
-@pytest.mark.parametrize("branch", [
-    "HEAD", "refs/heads/main", "refs/heads/new", "-x", "@", "heads/main", "tags/v1", "remotes/origin/main", "origin/main", "FETCH_HEAD", "ORIG_HEAD",
-    "a1" * 20, "a1" * 32,
-])
-def test_a_branch_that_git_would_take_for_something_else_is_not_made(repository: Repository, branch: str) -> None:
+@pytest.mark.parametrize(
+    "branch",
+    [
+        "HEAD",
+        "refs/heads/main",
+        "refs/heads/new",
+        "-x",
+        "@",
+        "heads/main",
+        "tags/v1",
+        "remotes/origin/main",
+        "origin/main",
+        "FETCH_HEAD",
+        "ORIG_HEAD",
+        "a1" * 20,
+        "a1" * 32,
+    ],
+)
+def test_a_branch_that_git_would_take_for_something_else_is_not_made(
+    repository: Repository, branch: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         repository.fetch(branch, create=True)
-    assert (caught.value.message, "short name" in caught.value.hint) == (f"no branch {branch!r} is made: git takes that for something else", True)
+    assert (caught.value.message, "short name" in caught.value.hint) == (
+        f"no branch {branch!r} is made: git takes that for something else",
+        True,
+    )
 
 
-@pytest.mark.parametrize("branch", ["stage/origin/x", "AHEAD2", "a@b", "a1" * 19, "head", "release/HEAD"])
-def test_a_branch_with_a_name_that_is_nearly_so_is_made(repository: Repository, branch: str) -> None:
+@pytest.mark.parametrize(
+    "branch", ["stage/origin/x", "AHEAD2", "a@b", "a1" * 19, "head", "release/HEAD"]
+)
+def test_a_branch_with_a_name_that_is_nearly_so_is_made(
+    repository: Repository, branch: str
+) -> None:
     assert repository.fetch(branch, create=True).new
 
 
 @pytest.mark.parametrize("branch", ["", "stage"])
 def test_where_head_names_no_branch_that_is_there_a_new_one_would_lack_all_that_is(
-    server: GitServer, bare: Path, opened: Opened, branch: str,
+    server: GitServer,
+    bare: Path,
+    opened: Opened,
+    branch: str,
 ) -> None:
     server.git("symbolic-ref", "HEAD", "refs/heads/gone", repository=bare)
     with pytest.raises(ConfigError, match="a new branch has nothing to begin at") as caught:
@@ -129,8 +169,13 @@ def test_where_head_names_no_branch_that_is_there_a_new_one_would_lack_all_that_
     server.create("empty", {})
     left = iter([503])
 
-    def once(_method: str, _path: str) -> int | None:  # it is asked again whether there is any branch
-        asked = [exchange for exchange in server.requests if exchange.path.startswith("/empty.git/git-upload-pack")]
+    # it is asked again whether there is any branch
+    def once(_method: str, _path: str) -> int | None:
+        asked = [
+            exchange
+            for exchange in server.requests
+            if exchange.path.startswith("/empty.git/git-upload-pack")
+        ]
         return next(left, None) if asked else None
 
     server.fault = once
@@ -146,14 +191,30 @@ def test_a_branch_that_looks_like_an_option_is_only_a_branch(repository: Reposit
 def test_the_listing_has_every_path_with_its_mode(repository: Repository) -> None:
     listing = repository.listing(repository.fetch("main").commit)
     assert [(entry.mode, entry.path) for entry in listing if entry.kind == "blob"] == [
-        ("100644", "README"), ("100644", "a/deep/one.yaml"), ("100644", "a/deep/two.yaml"), ("100755", "a/run.sh"), ("100644", "caf\udce9"), ("120000", "link"),
+        ("100644", "README"),
+        ("100644", "a/deep/one.yaml"),
+        ("100644", "a/deep/two.yaml"),
+        ("100755", "a/run.sh"),
+        ("100644", "caf\udce9"),
+        ("120000", "link"),
     ]
 
 
-def test_many_files_come_in_one_request_and_never_twice(server: GitServer, repository: Repository) -> None:
-    entries = [entry for entry in repository.listing(repository.fetch("main").commit) if not entry.obstacle and entry.named]
+def test_many_files_come_in_one_request_and_never_twice(
+    server: GitServer, repository: Repository
+) -> None:
+    entries = [
+        entry
+        for entry in repository.listing(repository.fetch("main").commit)
+        if not entry.obstacle and entry.named
+    ]
     server.requests.clear()
-    expected = {"README": b"hello\n", "a/run.sh": b"#!/bin/sh\n", "a/deep/one.yaml": b"n: 1\n", "a/deep/two.yaml": b"n: 2\n"}
+    expected = {
+        "README": b"hello\n",
+        "a/run.sh": b"#!/bin/sh\n",
+        "a/deep/one.yaml": b"n: 1\n",
+        "a/deep/two.yaml": b"n: 2\n",
+    }
     assert repository.read(entries) == expected
     assert [exchange.method for exchange in server.requests] == ["GET", "POST"]
     assert repository.read(entries) == expected
@@ -161,7 +222,9 @@ def test_many_files_come_in_one_request_and_never_twice(server: GitServer, repos
     assert len(server.requests) == 2
 
 
-def test_a_server_that_cannot_filter_serves_as_well(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_a_server_that_cannot_filter_serves_as_well(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     server.git("config", "uploadpack.allowFilter", "false", repository=bare)
     tip = repository.fetch("main")
     entries = [entry for entry in repository.listing(tip.commit) if entry.path.endswith(".yaml")]
@@ -170,46 +233,77 @@ def test_a_server_that_cannot_filter_serves_as_well(server: GitServer, bare: Pat
     assert server.git("show", "main:a/deep/two.yaml", repository=bare) == "n: 3\n"
 
 
-def test_an_object_that_the_server_does_not_give_out_is_a_fault_not_a_crash(repository: Repository) -> None:
+def test_an_object_that_the_server_does_not_give_out_is_a_fault_not_a_crash(
+    repository: Repository,
+) -> None:
     entry = repository.listing(repository.fetch("main").commit)[0]
     with pytest.raises(GitUnreachable):
-        repository.read([type(entry)(mode=entry.mode, kind=entry.kind, oid="12" * 20, path=entry.path)])
+        repository.read(
+            [type(entry)(mode=entry.mode, kind=entry.kind, oid="12" * 20, path=entry.path)]
+        )
 
 
-def test_a_commit_changes_what_it_should_and_nothing_else(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_a_commit_changes_what_it_should_and_nothing_else(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     before = server.git("ls-tree", "-r", "main", repository=bare).splitlines()
     tip = repository.fetch("main")
     commit = pushed(repository, tip, {"a/run.sh": b"#!/bin/bash\r\n", "new/folder/x": b""})
     after = server.git("ls-tree", "-r", "main", repository=bare).splitlines()
-    assert [line.split("\t")[1] for line in sorted(set(after) ^ set(before))] == ["new/folder/x", "a/run.sh", "a/run.sh"]
-    assert [line.split()[0] for line in after if line.endswith(("run.sh", "folder/x"))] == ["100755", "100644"]
+    assert [line.split("\t")[1] for line in sorted(set(after) ^ set(before))] == [
+        "new/folder/x",
+        "a/run.sh",
+        "a/run.sh",
+    ]
+    assert [line.split()[0] for line in after if line.endswith(("run.sh", "folder/x"))] == [
+        "100755",
+        "100644",
+    ]
     assert server.git("show", "main:a/run.sh", repository=bare) == "#!/bin/bash\r\n"
     assert server.git("rev-parse", "main", "main~", repository=bare).split() == [commit, tip.commit]
     assert server.git("fsck", "--full", "--strict", repository=bare) == ""
 
 
-def test_a_commit_carries_message_and_identity_as_given(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_a_commit_carries_message_and_identity_as_given(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     tip = repository.fetch("main")
     message = "Update ü\n\n# not a comment\n\nTowline-Request: 1\n"
-    commit = repository.commit(tip, {"README": b"x"}, message=f"\n{message}\n\0", author=Author(name="Ann <x>\nExample"))
+    commit = repository.commit(
+        tip, {"README": b"x"}, message=f"\n{message}\n\0", author=Author(name="Ann <x>\nExample")
+    )
     repository.push(commit, tip)
     shown = server.git("log", "-1", "--format=%an|%ae|%cn|%ce|%B", "main", repository=bare)
     assert shown == f"Ann xExample||Ann xExample||{message}\n"
 
 
-def test_a_commit_carries_no_command_of_a_ci_system_and_no_control_character(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_a_commit_carries_no_command_of_a_ci_system_and_no_control_character(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     tip = repository.fetch("main")
-    commit = repository.commit(tip, {"README": b"x"}, message="Change\x1b[31m\n\n::error::x ##[y]\r\nSigned-off-by: A", author=AUTHOR)
+    commit = repository.commit(
+        tip,
+        {"README": b"x"},
+        message="Change\x1b[31m\n\n::error::x ##[y]\r\nSigned-off-by: A",
+        author=AUTHOR,
+    )
     repository.push(commit, tip)
-    assert server.git("log", "-1", "--format=%B", "main", repository=bare).strip() == "Change\\x1b[31m\n\n: :error::x # #[y]\r\nSigned-off-by: A"
+    assert (
+        server.git("log", "-1", "--format=%B", "main", repository=bare).strip()
+        == "Change\\x1b[31m\n\n: :error::x # #[y]\r\nSigned-off-by: A"
+    )
 
 
-def test_a_secret_of_the_run_is_in_no_part_of_a_commit(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_a_secret_of_the_run_is_in_no_part_of_a_commit(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     tip = repository.fetch("main")
     try:
         hide("s3cret-word")
         author = Author(name="bot s3cret-word", email="s3cret-word@example.com")
-        repository.push(repository.commit(tip, {"README": b"x"}, message="By s3cret-word", author=author), tip)
+        repository.push(
+            repository.commit(tip, {"README": b"x"}, message="By s3cret-word", author=author), tip
+        )
     finally:
         use(Masks())
     shown = server.git("log", "-1", "--format=%an|%ae|%cn|%ce|%B", "main", repository=bare)
@@ -224,28 +318,38 @@ def test_a_commit_needs_a_name(repository: Repository) -> None:
         repository.commit(tip, {"README": b"x"}, message="m", author=Author(name="<>"))
 
 
-@pytest.mark.parametrize("path", ["../outside", "a/../../x", ".git/config", "/etc/passwd", "link", "link/x", "a"])
+@pytest.mark.parametrize(
+    "path", ["../outside", "a/../../x", ".git/config", "/etc/passwd", "link", "link/x", "a"]
+)
 def test_a_path_that_leads_astray_is_not_committed(repository: Repository, path: str) -> None:
     tip = repository.fetch("main")
     with pytest.raises(ConfigError):
         repository.commit(tip, {path: b"x"}, message="m", author=AUTHOR)
 
 
-def test_a_push_onto_a_branch_that_moved_is_refused_and_what_moved_it_stays(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_a_push_onto_a_branch_that_moved_is_refused_and_what_moved_it_stays(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     tip = repository.fetch("main")
     other = server.add("demo", {"other": b"1"})
-    answer = repository.push(repository.commit(tip, {"README": b"x"}, message="m", author=AUTHOR), tip)
+    answer = repository.push(
+        repository.commit(tip, {"README": b"x"}, message="m", author=AUTHOR), tip
+    )
     assert (answer.done, answer.refused) == (False, True)
     assert server.git("rev-parse", "main", repository=bare).strip() == other
 
 
-def test_a_refused_push_says_what_the_server_said(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_a_refused_push_says_what_the_server_said(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     hook = bare / "hooks/update"
     hook.parent.mkdir()
     hook.write_text("#!/bin/sh\necho 'main is protected: open a review' >&2\nexit 1\n")
     hook.chmod(0o755)
     tip = repository.fetch("main")
-    answer = repository.push(repository.commit(tip, {"README": b"x"}, message="m", author=AUTHOR), tip)
+    answer = repository.push(
+        repository.commit(tip, {"README": b"x"}, message="m", author=AUTHOR), tip
+    )
     assert (answer.done, answer.refused) == (False, True)
     assert "[remote rejected] (hook declined)" in answer.text
     assert "remote: main is protected: open a review" in answer.text
@@ -253,14 +357,20 @@ def test_a_refused_push_says_what_the_server_said(server: GitServer, bare: Path,
 
 
 @pytest.mark.parametrize("moment", ["service=git-receive-pack", "/git-receive-pack"])
-def test_a_push_that_broke_off_is_not_called_refused(server: GitServer, repository: Repository, moment: str) -> None:
+def test_a_push_that_broke_off_is_not_called_refused(
+    server: GitServer, repository: Repository, moment: str
+) -> None:
     tip = repository.fetch("main")
     server.fault = lambda _method, path: "drop" if moment in path else None
-    answer = repository.push(repository.commit(tip, {"README": b"x"}, message="m", author=AUTHOR), tip)
+    answer = repository.push(
+        repository.commit(tip, {"README": b"x"}, message="m", author=AUTHOR), tip
+    )
     assert (answer.done, answer.refused) == (False, False)
 
 
-def test_reading_again_brings_every_commit_since_and_little_else(server: GitServer, repository: Repository) -> None:
+def test_reading_again_brings_every_commit_since_and_little_else(
+    server: GitServer, repository: Repository
+) -> None:
     first = repository.fetch("main")
     own = pushed(repository, first, {"README": b"own\n"})
     server.add("demo", {"big": os.urandom(500_000)}, message="Second\n\nwith a body")
@@ -268,13 +378,19 @@ def test_reading_again_brings_every_commit_since_and_little_else(server: GitServ
     server.requests.clear()
     now = repository.refetch(first)
     assert now == Tip(branch="main", commit=last)
-    assert [commit.message.rstrip("\n") for commit in repository.since(first, now)] == ["Third", "Second\n\nwith a body", "Change"]
+    assert [commit.message.rstrip("\n") for commit in repository.since(first, now)] == [
+        "Third",
+        "Second\n\nwith a body",
+        "Change",
+    ]
     assert [commit.id for commit in repository.since(first, now)][2] == own
     assert repository.since(first, first) == ()
     assert sum(exchange.sent for exchange in server.requests) < 5_000
 
 
-def test_a_branch_that_was_set_back_is_read_as_it_is(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_a_branch_that_was_set_back_is_read_as_it_is(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     server.add("demo", {"a": b"1"})
     first = repository.fetch("main")
     server.git("update-ref", "refs/heads/main", "main~", repository=bare)
@@ -283,7 +399,9 @@ def test_a_branch_that_was_set_back_is_read_as_it_is(server: GitServer, bare: Pa
     assert pushed(repository, now, {"README": b"x"})
 
 
-def test_a_branch_that_was_deleted_meanwhile_is_missed_by_name(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_a_branch_that_was_deleted_meanwhile_is_missed_by_name(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     server.git("branch", "stage", "main", repository=bare)
     tip = repository.fetch("stage")
     server.git("branch", "-D", "stage", repository=bare)
@@ -292,40 +410,62 @@ def test_a_branch_that_was_deleted_meanwhile_is_missed_by_name(server: GitServer
     assert "there is no branch 'stage'" in caught.value.message
 
 
-def test_the_folder_is_private_and_gone_after_success_and_failure(server: GitServer, environ: Mapping[str, str], temporary: Path) -> None:
+def test_the_folder_is_private_and_gone_after_success_and_failure(
+    server: GitServer, environ: Mapping[str, str], temporary: Path
+) -> None:
     server.create("demo", {"a": b"1"})
     with Repository(parse_remote(server.url("demo")), environ=environ) as repository:
         repository.fetch("")
         (folder,) = temporary.iterdir()
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert list(temporary.iterdir()) == []
-    with pytest.raises(ConfigError), Repository(parse_remote(server.url("demo")), environ=environ) as repository:
+    with (
+        pytest.raises(ConfigError),
+        Repository(parse_remote(server.url("demo")), environ=environ) as repository,
+    ):
         repository.fetch("missing")
     assert list(temporary.iterdir()) == []
 
 
 def test_a_machine_without_git_leaves_no_folder(temporary: Path) -> None:
     with pytest.raises(MachineError):
-        Repository(parse_remote("https://git.example.com/a.git"), environ={"PATH": str(temporary / "none"), "TMPDIR": str(temporary)})
+        Repository(
+            parse_remote("https://git.example.com/a.git"),
+            environ={"PATH": str(temporary / "none"), "TMPDIR": str(temporary)},
+        )
     assert list(temporary.iterdir()) == []
 
 
 def test_a_temporary_folder_that_cannot_be_made_is_a_fault_of_the_machine(tmp_path: Path) -> None:
     remote = parse_remote("http://127.0.0.1:1/a.git")
     with pytest.raises(MachineError, match="no temporary folder"):
-        Repository(remote, environ={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path / "missing")})
+        Repository(
+            remote, environ={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path / "missing")}
+        )
 
 
-def test_a_branch_that_is_not_there_is_made_where_that_is_wanted(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_a_branch_that_is_not_there_is_made_where_that_is_wanted(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     tip = repository.fetch("stage/new", create=True)
-    assert tip == Tip(branch="stage/new", commit=server.git("rev-parse", "main", repository=bare).strip(), new=True, base="main")
+    assert tip == Tip(
+        branch="stage/new",
+        commit=server.git("rev-parse", "main", repository=bare).strip(),
+        new=True,
+        base="main",
+    )
     commit = pushed(repository, tip, {"README": b"new\n"})
-    assert server.git("log", "--format=%H", "stage/new", repository=bare).split() == [commit, tip.commit]
+    assert server.git("log", "--format=%H", "stage/new", repository=bare).split() == [
+        commit,
+        tip.commit,
+    ]
     assert server.git("rev-parse", "main", repository=bare).strip() == tip.commit
     assert server.git("fsck", "--full", "--strict", repository=bare) == ""
 
 
-def test_a_new_branch_costs_little_even_where_its_beginning_has_been_left_behind(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_a_new_branch_costs_little_even_where_its_beginning_has_been_left_behind(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     server.add("demo", {"noise": os.urandom(300_000)})
     tip = repository.fetch("stage", create=True)
     server.add("demo", {"other": b"1"})
@@ -335,7 +475,9 @@ def test_a_new_branch_costs_little_even_where_its_beginning_has_been_left_behind
 
 
 @pytest.mark.parametrize(("asked", "made"), [("", "trunk"), ("stage", "stage")])
-def test_the_first_commit_of_an_empty_repository(server: GitServer, opened: Opened, asked: str, made: str) -> None:
+def test_the_first_commit_of_an_empty_repository(
+    server: GitServer, opened: Opened, asked: str, made: str
+) -> None:
     empty = server.create("demo", {}, branch="trunk")
     repository = opened()
     tip = repository.fetch(asked, create=True)
@@ -346,11 +488,15 @@ def test_the_first_commit_of_an_empty_repository(server: GitServer, opened: Open
     assert server.git("show", f"{made}:a/b.yaml", repository=empty) == "n: 1\n"
 
 
-def test_a_branch_that_another_one_made_meanwhile_is_not_made_again(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_a_branch_that_another_one_made_meanwhile_is_not_made_again(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     tip = repository.fetch("stage", create=True)
     server.git("branch", "stage", "main", repository=bare)
     theirs = server.add("demo", {"theirs": b"1"}, "stage")
-    answer = repository.push(repository.commit(tip, {"README": b"x"}, message="m", author=AUTHOR), tip)
+    answer = repository.push(
+        repository.commit(tip, {"README": b"x"}, message="m", author=AUTHOR), tip
+    )
     assert (answer.done, answer.refused) == (False, True)
     now = repository.refetch(tip)
     assert now == Tip(branch="stage", commit=theirs)
@@ -359,22 +505,40 @@ def test_a_branch_that_another_one_made_meanwhile_is_not_made_again(server: GitS
     assert server.git("show", "stage:theirs", repository=bare) == "1"
 
 
-def test_only_what_is_in_scope_is_fetched_and_the_rest_stays_what_it_was(server: GitServer, opened: Opened) -> None:
-    bare = server.create("demo", {f"c{cluster}/t{team}/app/{name}": os.urandom(40) for cluster in range(3) for team in range(30) for name in "ab"})
+def test_only_what_is_in_scope_is_fetched_and_the_rest_stays_what_it_was(
+    server: GitServer, opened: Opened
+) -> None:
+    bare = server.create(
+        "demo",
+        {
+            f"c{cluster}/t{team}/app/{name}": os.urandom(40)
+            for cluster in range(3)
+            for team in range(30)
+            for name in "ab"
+        },
+    )
     before = server.git("ls-tree", "-r", "main", repository=bare).splitlines()
     repository = opened()
     server.requests.clear()
     tip = repository.fetch("", scope=scope_of(["c1/t7/app/a"]))
-    assert [entry.path for entry in repository.listing(tip.commit) if entry.kind == "blob"] == ["c1/t7/app/a", "c1/t7/app/b"]
+    assert [entry.path for entry in repository.listing(tip.commit) if entry.kind == "blob"] == [
+        "c1/t7/app/a",
+        "c1/t7/app/b",
+    ]
     assert repository.narrow
     pushed(repository, tip, {"c1/t7/app/a": b"new", "c1/t7/app/new": b"new"})
     after = server.git("ls-tree", "-r", "main", repository=bare).splitlines()
-    assert sorted({line.split("\t")[1] for line in set(before) ^ set(after)}) == ["c1/t7/app/a", "c1/t7/app/new"]
+    assert sorted({line.split("\t")[1] for line in set(before) ^ set(after)}) == [
+        "c1/t7/app/a",
+        "c1/t7/app/new",
+    ]
     assert server.git("fsck", "--full", "--strict", repository=bare) == ""
     assert len(server.requests) == 7
 
 
-def test_what_is_out_of_scope_is_neither_written_nor_taken_for_missing(repository: Repository) -> None:
+def test_what_is_out_of_scope_is_neither_written_nor_taken_for_missing(
+    repository: Repository,
+) -> None:
     tip = repository.fetch("", scope=scope_of(["a/deep/one.yaml"]))
     repository.cover(["README", "a/run.sh", "a/deep/new"])
     for path in ("other/x", "a/deep/er/x"):
@@ -388,8 +552,13 @@ def test_what_is_out_of_scope_is_neither_written_nor_taken_for_missing(repositor
     repository.commit(wide, {"other/x": b"x"}, message="m", author=AUTHOR)
 
 
-def test_a_part_is_read_again_without_a_request_for_each_tree(server: GitServer, opened: Opened) -> None:
-    server.create("demo", {f"c{cluster}/t{team}/app/a": b"%d" % team for cluster in range(3) for team in range(30)})
+def test_a_part_is_read_again_without_a_request_for_each_tree(
+    server: GitServer, opened: Opened
+) -> None:
+    server.create(
+        "demo",
+        {f"c{cluster}/t{team}/app/a": b"%d" % team for cluster in range(3) for team in range(30)},
+    )
     repository = opened()
     first = repository.fetch("", scope=scope_of(["c1/t7/app/a"]))
     repository.listing(first.commit)
@@ -404,9 +573,15 @@ def test_a_part_is_read_again_without_a_request_for_each_tree(server: GitServer,
     assert server.git("show", "main:c1/t3/app/a", repository=server.folder / "demo.git") == "theirs"
 
 
-def test_other_writers_of_this_host_wait(repository: Repository, opened: Opened, temporary: Path) -> None:
+def test_other_writers_of_this_host_wait(
+    repository: Repository, opened: Opened, temporary: Path
+) -> None:
     other = opened()
-    with repository.alone("main") as first, other.alone("main") as second, other.alone("stage") as third:
+    with (
+        repository.alone("main") as first,
+        other.alone("main") as second,
+        other.alone("stage") as third,
+    ):
         assert (first, second, third) == (True, False, True)
     assert [path for path in temporary.iterdir() if path.is_file()] == []
 
@@ -420,14 +595,27 @@ def applied(server: GitServer, bare: Path, patch: str) -> str:
 
 
 @pytest.mark.parametrize("foreseen", [False, True])
-def test_the_diff_is_a_patch_that_makes_what_the_commit_would(server: GitServer, bare: Path, repository: Repository, *, foreseen: bool) -> None:
-    server.add("demo", {"ü/long.yaml": b"".join(b"line %d\n" % number for number in range(30_000)), "run": (b"#!/bin/sh\r\n", 0o755), "none": b"no end"})
+def test_the_diff_is_a_patch_that_makes_what_the_commit_would(
+    server: GitServer, bare: Path, repository: Repository, *, foreseen: bool
+) -> None:
+    server.add(
+        "demo",
+        {
+            "ü/long.yaml": b"".join(b"line %d\n" % number for number in range(30_000)),
+            "run": (b"#!/bin/sh\r\n", 0o755),
+            "none": b"no end",
+        },
+    )
     tip = repository.fetch("main")
     if foreseen:
         repository.expect_history(tip)
     repository.read([entry for entry in repository.listing(tip.commit) if entry.named])
-    changes = {"ü/long.yaml": b"".join(b"line %d\n" % (number * 2) for number in range(30_000)), "run": b"#!/bin/bash\r\n", "none": b"no end either",
-               "new/file": b"1\n"}
+    changes = {
+        "ü/long.yaml": b"".join(b"line %d\n" % (number * 2) for number in range(30_000)),
+        "run": b"#!/bin/bash\r\n",
+        "none": b"no end either",
+        "new/file": b"1\n",
+    }
     patch = repository.diff(tip, changes)
     assert "--- a/run\n+++ b/run\n@@ -1 +1 @@\n-#!/bin/sh\r\n+#!/bin/bash\r\n" in patch
     assert "+++ b/ü/long.yaml\n" in patch
@@ -436,7 +624,9 @@ def test_the_diff_is_a_patch_that_makes_what_the_commit_would(server: GitServer,
     assert tree == server.git("rev-parse", f"{made}^{{tree}}", repository=bare).strip()
 
 
-def test_a_diff_names_what_is_no_text_and_replaces_odd_bytes(server: GitServer, repository: Repository) -> None:
+def test_a_diff_names_what_is_no_text_and_replaces_odd_bytes(
+    server: GitServer, repository: Repository
+) -> None:
     server.add("demo", {"binary": b"\0", "odd": b"\xff\n"})
     tip = repository.fetch("main")
     repository.read([entry for entry in repository.listing(tip.commit) if entry.named])
@@ -445,7 +635,9 @@ def test_a_diff_names_what_is_no_text_and_replaces_odd_bytes(server: GitServer, 
     assert patch.endswith("-\ufffd\n+\ufffd\n")
 
 
-def test_the_diff_of_a_first_commit_says_that_there_was_nothing(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_the_diff_of_a_first_commit_says_that_there_was_nothing(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     server.git("update-ref", "-d", "refs/heads/main", repository=bare)
     patch = repository.diff(repository.fetch("", create=True), {"a/b.yaml": b"a: 1\n"})
     assert patch.endswith("--- /dev/null\n+++ b/a/b.yaml\n@@ -0,0 +1 @@\n+a: 1\n")
@@ -455,7 +647,9 @@ def messages(repository: Repository, tip: Tip) -> list[str]:
     return [commit.message.strip() for commit in repository.history(tip)]
 
 
-def test_the_history_comes_when_it_is_asked_for_and_once(server: GitServer, repository: Repository) -> None:
+def test_the_history_comes_when_it_is_asked_for_and_once(
+    server: GitServer, repository: Repository
+) -> None:
     for number in range(3):
         server.add("demo", {"new": str(number).encode()}, message=f"Number {number}")
     tip = repository.fetch("main")
@@ -478,26 +672,48 @@ def test_of_messages_that_are_too_long_together_the_last_are_read(
     assert bare.exists()
     monkeypatch.setattr(room, "USUAL", replace(room.USUAL, output=MIB))
     for number in range(20):
-        server.add("demo", {"new": str(number).encode()}, message=f"Number {number}\n\n{'x' * 80_000}")
+        server.add(
+            "demo", {"new": str(number).encode()}, message=f"Number {number}\n\n{'x' * 80_000}"
+        )
     repository = opened()
-    read = [message.partition("\n")[0] for message in messages(repository, repository.fetch("main"))]
+    read = [
+        message.partition("\n")[0] for message in messages(repository, repository.fetch("main"))
+    ]
     assert read == [f"Number {number}" for number in range(19, 9, -1)]
 
 
-def test_the_history_leaves_what_is_read_as_it_is(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_the_history_leaves_what_is_read_as_it_is(
+    server: GitServer, bare: Path, repository: Repository
+) -> None:
     first = server.git("rev-parse", "main", repository=bare).strip()
     server.add("demo", {"new": b"1"}, message="Another")
     tip = repository.fetch("main")
     assert len(messages(repository, tip)) == 2
-    back = server.git("-c", "user.name=x", "-c", "user.email=x", "commit-tree", f"{first}^{{tree}}", "-p", "main", "-m", "Back", repository=bare).strip()
+    back = server.git(
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=x",
+        "commit-tree",
+        f"{first}^{{tree}}",
+        "-p",
+        "main",
+        "-m",
+        "Back",
+        repository=bare,
+    ).strip()
     server.git("update-ref", "refs/heads/main", back, repository=bare)
     again = repository.refetch(tip)
     assert [entry.path for entry in repository.listing(again.commit) if entry.path == "new"] == []
-    assert repository.read([entry for entry in repository.listing(again.commit) if not entry.obstacle])
+    assert repository.read(
+        [entry for entry in repository.listing(again.commit) if not entry.obstacle]
+    )
     assert pushed(repository, again, {"new": b"2"})
 
 
-def test_a_history_that_is_expected_comes_with_the_files_and_costs_nothing_more(server: GitServer, repository: Repository) -> None:
+def test_a_history_that_is_expected_comes_with_the_files_and_costs_nothing_more(
+    server: GitServer, repository: Repository
+) -> None:
     server.add("demo", {"new": b"1"}, message="Another")
     tip = repository.fetch("main")
     repository.expect_history(tip)
@@ -510,20 +726,26 @@ def test_a_history_that_is_expected_comes_with_the_files_and_costs_nothing_more(
 
 
 @pytest.mark.parametrize("answer", [500, "drop"])
-def test_a_history_that_did_not_come_once_comes_by_itself(server: GitServer, repository: Repository, answer: int | str) -> None:
+def test_a_history_that_did_not_come_once_comes_by_itself(
+    server: GitServer, repository: Repository, answer: int | str
+) -> None:
     server.add("demo", {"new": b"1"}, message="Another")
     tip = repository.fetch("main")
     repository.expect_history(tip)
     answers = [answer]
     server.fault = lambda _method, _path: answers.pop() if answers else None
-    assert len(repository.read(entry for entry in repository.listing(tip.commit) if entry.named)) > 1
+    assert (
+        len(repository.read(entry for entry in repository.listing(tip.commit) if entry.named)) > 1
+    )
     assert not answers
     read = len(server.requests)
     assert messages(repository, tip) == ["Another", "Begin"]
     assert len(server.requests) == read + 2
 
 
-def test_where_no_history_is_given_out_what_is_here_is_all_and_nobody_asks_again(server: GitServer, repository: Repository, slept: list[float]) -> None:
+def test_where_no_history_is_given_out_what_is_here_is_all_and_nobody_asks_again(
+    server: GitServer, repository: Repository, slept: list[float]
+) -> None:
     server.add("demo", {"new": b"1"}, message="Another")
     tip = repository.fetch("main")
     server.fault = lambda _method, _path: 500
@@ -533,27 +755,50 @@ def test_where_no_history_is_given_out_what_is_here_is_all_and_nobody_asks_again
     assert len(slept) == 3
 
 
-def test_files_that_are_too_large_together_are_named(server: GitServer, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_too_large_together_are_named(
+    server: GitServer, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(room, "USUAL", replace(room.USUAL, output=1024 * 1024))
-    server.create("demo", {"small": b"1", **{f"large-{number}": os.urandom(400_000 + number) for number in range(4)}})
+    server.create(
+        "demo",
+        {"small": b"1", **{f"large-{number}": os.urandom(400_000 + number) for number in range(4)}},
+    )
     with Repository(parse_remote(server.url("demo")), environ=environ) as repository:
-        entries = {entry.path: entry for entry in repository.listing(repository.fetch("main").commit)}
-        with pytest.raises(ConfigError, match=r"5 files are wanted, and they are too large together \(1.5 MiB\): large-3 \(0.4 MiB\), large-2") as caught:
+        entries = {
+            entry.path: entry for entry in repository.listing(repository.fetch("main").commit)
+        }
+        with pytest.raises(
+            ConfigError,
+            match=(
+                r"5 files are wanted, and they are too large together \(1.5 MiB\): large-3 \(0.4"
+                r" MiB\), large-2"
+            ),
+        ) as caught:
             repository.read(entries.values())
         assert ".helmignore" in caught.value.hint
         assert repository.read([entries["small"]]) == {"small": b"1"}
 
 
 @pytest.mark.parametrize("past", ["with the past", ""])
-def test_a_file_for_which_there_is_no_room_is_named(past: str, server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_for_which_there_is_no_room_is_named(
+    past: str, server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(room, "USUAL", replace(room.USUAL, file_size=2 * MIB))
-    server.create("demo", {"large": os.urandom(4 * MIB), **{f"small-{number}": os.urandom(number) for number in range(9)}})
+    server.create(
+        "demo",
+        {
+            "large": os.urandom(4 * MIB),
+            **{f"small-{number}": os.urandom(number) for number in range(9)},
+        },
+    )
     repository = opened()
     tip = repository.fetch("main")
     entries = {entry.path: entry for entry in repository.listing(tip.commit)}
     if past:
         repository.expect_history(tip)
-    with pytest.raises(GitError, match=r"sends more than git may take here \(2 MiB on disk\) for the file large\Z") as caught:
+    with pytest.raises(
+        GitError, match=r"sends more than git may take here \(2 MiB on disk\) for the file large\Z"
+    ) as caught:
         repository.read(entries.values())
     assert ".helmignore" in caught.value.hint
     with pytest.raises(GitError, match=r"for the file large\Z"):
@@ -565,7 +810,9 @@ def test_a_file_for_which_there_is_no_room_is_named(past: str, server: GitServer
 def test_files_of_which_none_is_too_large_by_itself_are_so_together(
     order: int, server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was brought to find that out takes no room from the next; the last one would be to blame else."""
+    """What was brought to find that out takes no room from the next; the last one would be to
+    blame else.
+    """
     monkeypatch.setattr(room, "USUAL", replace(room.USUAL, file_size=3 * MIB))
     sizes = [1, MIB, MIB * 3 // 2, MIB * 3 // 2][::order]
     server.create("demo", {f"file-{number}": os.urandom(size) for number, size in enumerate(sizes)})
@@ -593,7 +840,9 @@ def test_a_file_that_does_not_fit_beside_the_history_is_not_called_too_large(
         repository.read([entry])
 
 
-def test_where_time_is_over_all_files_are_named_that_may_be_the_one(server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_time_is_over_all_files_are_named_that_may_be_the_one(
+    server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(room, "USUAL", replace(room.USUAL, file_size=2 * MIB))
     server.create("demo", {"large": os.urandom(4 * MIB), "small": b"1"})
     repository = opened()
@@ -603,5 +852,7 @@ def test_where_time_is_over_all_files_are_named_that_may_be_the_one(server: GitS
         raise GitUnreachable("the deadline is over")
 
     monkeypatch.setattr(repository._copy, "bring", late)
-    fault = repository._sent({entry.path: entry.oid for entry in entries}, room.SendsTooMuch("too much"), past=False)
+    fault = repository._sent(
+        {entry.path: entry.oid for entry in entries}, room.SendsTooMuch("too much"), past=False
+    )
     assert fault.message == "too much for one of large, small, or all of them together"

@@ -26,11 +26,17 @@ def held(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize(("kind", "said"), [("pack", "8 MiB on disk"), ("refs", "96 MiB of memory")])
+@pytest.mark.parametrize(
+    ("kind", "said"), [("pack", "8 MiB on disk"), ("refs", "96 MiB of memory")]
+)
 def test_a_server_that_sends_without_an_end_is_refused_at_once(
     kind: str, said: str, opened: Opened, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "USUAL", replace(room.USUAL, file_size=8 * MIB, **({"memory": 96 * MIB} if kind == "refs" else {})))
+    monkeypatch.setattr(
+        room,
+        "USUAL",
+        replace(room.USUAL, file_size=8 * MIB, **({"memory": 96 * MIB} if kind == "refs" else {})),
+    )
     with flooding(kind) as url, pytest.raises(GitError) as caught:
         opened(url=url).fetch("main" if kind == "pack" else "")
     assert caught.value.message.endswith(f"sends more than git may take here ({said})")
@@ -51,7 +57,9 @@ def test_what_the_copies_hold_already_counts(tmp_path: Path) -> None:
     assert mine.local(5.0).file_size == room.USUAL.file_size
 
 
-def test_a_server_that_knows_no_partial_clones_may_send_more(server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_knows_no_partial_clones_may_send_more(
+    server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(room, "USUAL", replace(room.USUAL, file_size=2 * MIB))
     server.create("demo", {"large": os.urandom(4 * MIB), "small": b"1"})
     with (server.folder / "demo.git/config").open("a") as settings:
@@ -64,7 +72,9 @@ def test_a_server_that_knows_no_partial_clones_may_send_more(server: GitServer, 
         opened().fetch("main")
 
 
-def test_a_file_that_takes_more_memory_than_git_may_have_is_refused(server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_takes_more_memory_than_git_may_have_is_refused(
+    server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(room, "USUAL", replace(room.USUAL, memory=48 * MIB))
     server.create("demo", {"large": b"a" * 80 * MIB})  # some bytes on its way
     repository = opened()
@@ -73,20 +83,41 @@ def test_a_file_that_takes_more_memory_than_git_may_have_is_refused(server: GitS
         repository.read(entries)
 
 
-def test_what_is_here_is_worked_with_within_the_same_memory(temporary: Path, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_here_is_worked_with_within_the_same_memory(
+    temporary: Path, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(room, "USUAL", replace(room.USUAL, memory=48 * MIB))
-    git = Program(parse_remote("http://127.0.0.1:1/a.git"), folder=temporary, secrets=temporary, environ=environ, deadline=Deadline.after(60, Clock()))
+    git = Program(
+        parse_remote("http://127.0.0.1:1/a.git"),
+        folder=temporary,
+        secrets=temporary,
+        environ=environ,
+        deadline=Deadline.after(60, Clock()),
+    )
     prepare(git.place, 40, {})
     assert git.local("hash-object", "--stdin", "-w", stdin=b"a" * MIB)
-    with pytest.raises(room.TooLarge, match="git hash-object needs more for this repository than it may take \\(48 MiB of memory\\)"):
+    with pytest.raises(
+        room.TooLarge,
+        match=(
+            "git hash-object needs more for this repository than it may take \\(48 MiB of memory\\)"
+        ),
+    ):
         git.local("hash-object", "--stdin", "-w", stdin=b"a" * 80 * MIB)
 
 
-@pytest.mark.parametrize(("code", "text", "said"), [
-    (-25, "", "192 MiB on disk"), (128, "error: index-pack died of signal 25", "192 MiB on disk"),
-    (128, "fatal: write error: File too large", "192 MiB on disk"),
-    (128, "fatal: Out of memory, malloc failed", "256 MiB of memory"), (128, "remote: fatal: Out of memory, malloc failed", ""), (0, "Out of memory", ""),
-    (128, "fatal: No space left on device", ""),
-])
-def test_what_git_ended_for_is_told_from_its_own_words(code: int, text: str, said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("code", "text", "said"),
+    [
+        (-25, "", "192 MiB on disk"),
+        (128, "error: index-pack died of signal 25", "192 MiB on disk"),
+        (128, "fatal: write error: File too large", "192 MiB on disk"),
+        (128, "fatal: Out of memory, malloc failed", "256 MiB of memory"),
+        (128, "remote: fatal: Out of memory, malloc failed", ""),
+        (0, "Out of memory", ""),
+        (128, "fatal: No space left on device", ""),
+    ],
+)
+def test_what_git_ended_for_is_told_from_its_own_words(
+    code: int, text: str, said: str, tmp_path: Path
+) -> None:
     assert room.Room(tmp_path).is_over(Completed(code=code, out=b"", err=b""), text) == said

@@ -16,14 +16,20 @@ from towline.git.scope import WHOLE, Scope, scope_of
         (["a/b{1,2}/c.yaml"], (), ("a",)),
         (["a/[bc]/x"], (), ("a",)),
         (["**/app.yaml"], (), ("",)),
-        (["charts/app/**", "out/app.yaml", "charts/values.yaml"], ("charts", "out"), ("charts/app",)),
+        (
+            ["charts/app/**", "out/app.yaml", "charts/values.yaml"],
+            ("charts", "out"),
+            ("charts/app",),
+        ),
         ([], (), ("",)),
         (["../x.yaml"], (), ("",)),
         (["a\nb/x.yaml", "c.yaml"], (), ("",)),
         ([".git/*"], (), ("",)),
     ],
 )
-def test_paths_need_their_folder_and_globs_all_below_their_plain_part(patterns: list[str], lists: tuple[str, ...], trees: tuple[str, ...]) -> None:
+def test_paths_need_their_folder_and_globs_all_below_their_plain_part(
+    patterns: list[str], lists: tuple[str, ...], trees: tuple[str, ...]
+) -> None:
     assert scope_of(patterns) == Scope(lists=lists, trees=trees)
 
 
@@ -33,7 +39,9 @@ def test_the_whole_covers_everything_and_a_part_its_own() -> None:
     assert not part.whole
     assert WHOLE.covers("any/where")
     seen = ["x", "charts/x", "charts/app/x", "charts/app/templates/deep/x", "out/x", "out/stage/x"]
-    assert [path for path in (*seen, "charts/apple/x", "out/stage/deep/x", "y/x") if part.covers(path)] == seen
+    assert [
+        path for path in (*seen, "charts/apple/x", "out/stage/deep/x", "y/x") if part.covers(path)
+    ] == seen
 
 
 def test_levels_lead_from_the_root_to_each_folder() -> None:

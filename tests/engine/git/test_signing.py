@@ -34,27 +34,57 @@ def committed(server: GitServer, environ: Mapping[str, str], key: SigningKey) ->
     return bare
 
 
-def test_a_commit_is_signed_by_an_ssh_key(server: GitServer, environ: Mapping[str, str], temporary: Path, tmp_path: Path) -> None:
+def test_a_commit_is_signed_by_an_ssh_key(
+    server: GitServer, environ: Mapping[str, str], temporary: Path, tmp_path: Path
+) -> None:
     key = make_key(tmp_path / "key")
     bare = committed(server, environ, SigningKey(private=key, format=SSH))
     signers = tmp_path / "signers"
     signers.write_text(f"deployer@example.com {(tmp_path / 'key.pub').read_text()}")
-    verify = ["git", f"--git-dir={bare}", "-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-commit", "-v", "main"]
-    done = subprocess.run(verify, env=server.environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, 'Good "git" signature for deployer@example.com' in done.stderr) == (0, True), done.stderr
-    assert server.git("log", "-1", "--format=%ae %ce", "main", repository=bare).split() == ["deployer@example.com"] * 2
+    verify = [
+        "git",
+        f"--git-dir={bare}",
+        "-c",
+        f"gpg.ssh.allowedSignersFile={signers}",
+        "verify-commit",
+        "-v",
+        "main",
+    ]
+    done = subprocess.run(
+        verify, env=server.environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, 'Good "git" signature for deployer@example.com' in done.stderr) == (
+        0,
+        True,
+    ), done.stderr
+    assert (
+        server.git("log", "-1", "--format=%ae %ce", "main", repository=bare).split()
+        == ["deployer@example.com"] * 2
+    )
     assert list(temporary.iterdir()) == []
 
 
-def test_a_commit_is_signed_by_a_gnupg_key(server: GitServer, environ: Mapping[str, str], temporary: Path, gnupg: GnuPG) -> None:
+def test_a_commit_is_signed_by_a_gnupg_key(
+    server: GitServer, environ: Mapping[str, str], temporary: Path, gnupg: GnuPG
+) -> None:
     bare = committed(server, environ, SigningKey(private=gnupg.make_key(), format=GPG))
-    done = subprocess.run(["git", f"--git-dir={bare}", "verify-commit", "main"], env={**server.environment, "GNUPGHOME": str(gnupg.home)},
-                          capture_output=True, text=True, check=False)
-    assert (done.returncode, 'Good signature from "Deployer <deployer@example.com>"' in done.stderr) == (0, True), done.stderr
+    done = subprocess.run(
+        ["git", f"--git-dir={bare}", "verify-commit", "main"],
+        env={**server.environment, "GNUPGHOME": str(gnupg.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (
+        done.returncode,
+        'Good signature from "Deployer <deployer@example.com>"' in done.stderr,
+    ) == (0, True), done.stderr
     assert list(temporary.iterdir()) == []
 
 
-def test_no_agent_and_no_home_of_gnupg_stays(environ: Mapping[str, str], temporary: Path, gnupg: GnuPG) -> None:
+def test_no_agent_and_no_home_of_gnupg_stays(
+    environ: Mapping[str, str], temporary: Path, gnupg: GnuPG
+) -> None:
     with signing(SigningKey(private=gnupg.make_key(), format=GPG), environ) as by:
         home = Path(by.variables["GNUPGHOME"])
         assert len(agents(home)) == 1
@@ -62,27 +92,44 @@ def test_no_agent_and_no_home_of_gnupg_stays(environ: Mapping[str, str], tempora
     wait(lambda: not agents(home), "its agent has not ended")
 
 
-def test_the_key_is_there_for_its_owner_alone_and_never_in_a_word(environ: Mapping[str, str], temporary: Path, tmp_path: Path) -> None:
+def test_the_key_is_there_for_its_owner_alone_and_never_in_a_word(
+    environ: Mapping[str, str], temporary: Path, tmp_path: Path
+) -> None:
     key = make_key(tmp_path / "key")
     with signing(SigningKey(private=key, format=SSH), environ) as by:
         file = Path(by.options[0].removeprefix("-S"))
         assert file.stat().st_mode & 0o777 == 0o600
-        assert key.splitlines()[1] not in " ".join((*by.settings, *by.options, *by.variables.values()))
+        assert key.splitlines()[1] not in " ".join(
+            (*by.settings, *by.options, *by.variables.values())
+        )
     assert not file.parent.exists()
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize(("kind", "text"), [(GPG, "no key at all"), (SSH, "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n")])
-def test_a_key_that_does_not_sign_says_so(server: GitServer, environ: Mapping[str, str], kind: str, text: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (GPG, "no key at all"),
+        (SSH, "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"),
+    ],
+)
+def test_a_key_that_does_not_sign_says_so(
+    server: GitServer, environ: Mapping[str, str], kind: str, text: str
+) -> None:
     with pytest.raises(CredentialError) as caught:
-        committed(server, environ, SigningKey(private=text, format=kind, origin="PIPER_signingPrivateKey"))
+        committed(
+            server, environ, SigningKey(private=text, format=kind, origin="PIPER_signingPrivateKey")
+        )
     assert caught.value.where == "PIPER_signingPrivateKey"
 
 
 @pytest.mark.parametrize("kind", [SSH, GPG])
 def test_a_machine_that_cannot_sign_says_what_it_lacks(temporary: Path, kind: str) -> None:
     key = SigningKey(private="x", format=kind)
-    with pytest.raises(MachineError, match="which signs commits"), signing(key, {"PATH": str(temporary)}):
+    with (
+        pytest.raises(MachineError, match="which signs commits"),
+        signing(key, {"PATH": str(temporary)}),
+    ):
         pass
 
 

@@ -24,23 +24,49 @@ class Store:
 
     def __call__(self, folders: Sequence[Iterable[Entry]]) -> Sequence[str]:
         first = len(self.made)
-        self.made += [sorted(f"{entry.mode} {entry.oid} {entry.path}" for entry in folder) for folder in folders]
+        self.made += [
+            sorted(f"{entry.mode} {entry.oid} {entry.path}" for entry in folder)
+            for folder in folders
+        ]
         return [f"new{number}" for number in range(first, len(self.made))]
 
 
-ENTRIES = (blob("README"), tree("a"), blob("a/run", mode="100755"), tree("a/deep"), blob("a/deep/x"), tree("b"), blob("b/y"),
-           blob("link", mode="120000"), Entry(mode="160000", kind="commit", oid="c0", path="module"))
+ENTRIES = (
+    blob("README"),
+    tree("a"),
+    blob("a/run", mode="100755"),
+    tree("a/deep"),
+    blob("a/deep/x"),
+    tree("b"),
+    blob("b/y"),
+    blob("link", mode="120000"),
+    Entry(mode="160000", kind="commit", oid="c0", path="module"),
+)
 
 
 def test_a_listing_is_read_with_any_name_in_it() -> None:
-    data = b"100644 blob aa\tone two\n.txt\x00040000 tree bb\td\x00160000 commit cc\td/sub\x00100755 blob dd\tcaf\xe9\x00"
+    data = (
+        b"100644 blob aa\tone two\n.txt\x00040000 tree bb\td\x00160000 commit cc\td/sub\x00100755"
+        b" blob dd\tcaf\xe9\x00"
+    )
     first, folder, module, odd = parse_listing(data)
-    assert (first.mode, first.kind, first.oid, first.path) == ("100644", "blob", "aa", "one two\n.txt")
-    assert [entry.named for entry in (first, folder, module, odd, *parse_listing(b"120000 blob ee\tlink\0"))] == [True, False, True, False, True]
+    assert (first.mode, first.kind, first.oid, first.path) == (
+        "100644",
+        "blob",
+        "aa",
+        "one two\n.txt",
+    )
+    assert [
+        entry.named
+        for entry in (first, folder, module, odd, *parse_listing(b"120000 blob ee\tlink\0"))
+    ] == [True, False, True, False, True]
     assert odd.path.encode("utf-8", "surrogateescape") == b"caf\xe9"
 
 
-@pytest.mark.parametrize(("link", "target", "path"), [("a/b", b"c", "a/c"), ("a/b", b"../c/./d", "c/d"), ("b", b"c//d/", "c/d")])
+@pytest.mark.parametrize(
+    ("link", "target", "path"),
+    [("a/b", b"c", "a/c"), ("a/b", b"../c/./d", "c/d"), ("b", b"c//d/", "c/d")],
+)
 def test_a_link_leads_somewhere(link: str, target: bytes, path: str) -> None:
     assert behind(link, target) == path
 
@@ -72,9 +98,13 @@ def test_a_mode_stays_and_a_new_file_in_new_folders_is_plain() -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("link", "link is a symbolic link, not a file"), ("module", "module is a submodule, not a file"), ("a", "a is a folder, not a file"),
-        ("link/x", "link is a symbolic link, not a folder"), ("module/x", "module is a submodule, not a folder"),
-        ("README/x", "README is a file, not a folder"), ("a/run/x/y", "a/run is a file, not a folder"),
+        ("link", "link is a symbolic link, not a file"),
+        ("module", "module is a submodule, not a file"),
+        ("a", "a is a folder, not a file"),
+        ("link/x", "link is a symbolic link, not a folder"),
+        ("module/x", "module is a submodule, not a folder"),
+        ("README/x", "README is a file, not a folder"),
+        ("a/run/x/y", "a/run is a file, not a folder"),
     ],
 )
 def test_what_stands_in_the_way_is_named(path: str, message: str) -> None:
@@ -85,8 +115,28 @@ def test_what_stands_in_the_way_is_named(path: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/etc/passwd", "a//b", "a/", "./a", "a/./b", "..", "a/../../b", ".git/config", "a/.GIT/hooks/x", ".git. /x", ".git::$INDEX_ALLOCATION/x",
-     "git~1/x", "GIT~1/config", "a/.g\u200cit/x", "a\\b", "a\nb", "a\0b", " /x", "..."],
+    [
+        "",
+        "/etc/passwd",
+        "a//b",
+        "a/",
+        "./a",
+        "a/./b",
+        "..",
+        "a/../../b",
+        ".git/config",
+        "a/.GIT/hooks/x",
+        ".git. /x",
+        ".git::$INDEX_ALLOCATION/x",
+        "git~1/x",
+        "GIT~1/config",
+        "a/.g\u200cit/x",
+        "a\\b",
+        "a\nb",
+        "a\0b",
+        " /x",
+        "...",
+    ],
 )
 def test_a_path_that_is_dangerous_somewhere_is_refused(path: str) -> None:
     with pytest.raises(ConfigError):
@@ -95,7 +145,9 @@ def test_a_path_that_is_dangerous_somewhere_is_refused(path: str) -> None:
         rewrite(ENTRIES, {path: "n1"}, Store())
 
 
-@pytest.mark.parametrize("path", ["a", ".github/x.yml", ".gitignore", "a/b c/d-é.yaml", "..a", "git~2", "a.git/x"])
+@pytest.mark.parametrize(
+    "path", ["a", ".github/x.yml", ".gitignore", "a/b c/d-é.yaml", "..a", "git~2", "a.git/x"]
+)
 def test_an_ordinary_path_passes(path: str) -> None:
     assert check_path(path) == path
 

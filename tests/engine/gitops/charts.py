@@ -1,4 +1,6 @@
-"""Charts as dictionaries of files, and a stand-in for the `helm` program that says how it was called."""
+"""Charts as dictionaries of files, and a stand-in for the `helm` program that says how it was
+called.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,14 @@ spec:
 
 
 def chart(**templates: str) -> dict[str, str]:
-    """A chart's files below `chart/app/`: `deployment.yaml` and what `templates` adds (`name=text` becomes templates/name.yaml)."""
-    files = {"chart/app/Chart.yaml": CHART_YAML, "chart/app/values.yaml": "replicas: 2\n", "chart/app/templates/deployment.yaml": DEPLOYMENT}
+    """A chart's files below `chart/app/`: `deployment.yaml` and what `templates` adds
+    (`name=text` becomes templates/name.yaml).
+    """
+    files = {
+        "chart/app/Chart.yaml": CHART_YAML,
+        "chart/app/values.yaml": "replicas: 2\n",
+        "chart/app/templates/deployment.yaml": DEPLOYMENT,
+    }
     return files | {f"chart/app/templates/{name}.yaml": text for name, text in templates.items()}
 
 

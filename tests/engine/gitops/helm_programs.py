@@ -1,4 +1,6 @@
-"""Helm as a program: the one of this machine, and versions that are built once and then kept in the user's cache."""
+"""Helm as a program: the one of this machine, and versions that are built once and then kept in
+the user's cache.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,17 @@ from pathlib import Path
 import pytest
 
 HERE = os.environ.get("TOWLINE_HELM") or shutil.which("helm")
-NO_HELM = "no helm program: set TOWLINE_HELM or put helm 3 or 4 on PATH to hold library and program against each other"
+NO_HELM = (
+    "no helm program: set TOWLINE_HELM or put helm 3 or 4 on PATH to hold library and program"
+    " against each other"
+)
 VERSIONS = {"3": "helm.sh/helm/v3/cmd/helm@v3.22.0", "4": "helm.sh/helm/v4/cmd/helm@v4.3.2"}
 
 
 def built(major: str) -> str:
-    """The path of Helm in that major version; where it has to be built and there is no Go, the test is skipped, and says so."""
+    """The path of Helm in that major version; where it has to be built and there is no Go, the
+    test is skipped, and says so.
+    """
     module = VERSIONS[major]
     cache = (
         Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -28,7 +35,8 @@ def built(major: str) -> str:
         go = shutil.which("go")
         if go is None:
             pytest.skip(
-                f"Go is not on PATH: Helm {major} ({module}) was not built, and the Helm library is not held against it"
+                f"Go is not on PATH: Helm {major} ({module}) was not built, and the Helm library is"
+                " not held against it"
             )
         cache.mkdir(parents=True, exist_ok=True)
         with (cache / "lock").open("w") as lock:

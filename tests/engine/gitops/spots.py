@@ -13,7 +13,9 @@ WEB = ImageParts(
 
 
 def spots(text: str, **parts: str) -> list[Spot]:
-    """The places of a file `f` with this text, for parts of WEB by their paths: `a_b="tag"` is `a.b`."""
+    """The places of a file `f` with this text, for parts of WEB by their paths: `a_b="tag"` is
+    `a.b`.
+    """
     source = read("f", text.encode())
     asked = {
         path.replace("_", "."): ImagePart(image=WEB, part=part) for path, part in parts.items()

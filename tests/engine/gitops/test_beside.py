@@ -39,7 +39,10 @@ def test_a_resource_is_the_innermost_with_a_kind_and_a_name() -> None:
 
 
 def test_places_that_an_image_may_be_in_are_known_by_their_keys() -> None:
-    text = "web: {image: a, imageTag: b, imagePullPolicy: g, imageName: h}\nlist: [{repository: d, stage: e}]\nimage: {pullPolicy: f}\n"
+    text = (
+        "web: {image: a, imageTag: b, imagePullPolicy: g, imageName: h}\nlist: [{repository: d,"
+        " stage: e}]\nimage: {pullPolicy: f}\n"
+    )
     assert image_paths(read("f", text.encode())) == [
         "web.image",
         "web.imageTag",

@@ -10,48 +10,81 @@ from hypothesis import strategies as st
 from towline.errors import ConfigError
 from towline.gitops.change import Change, Together, check_path, match, select
 
-LISTING = ("README.md", "app/.hidden.yaml", "app/a.yaml", "app/b.yml", "app/sub/a.yaml", "app/sub/deep/a1.yaml", "app/x[1].yaml", "other/a.yaml")
+LISTING = (
+    "README.md",
+    "app/.hidden.yaml",
+    "app/a.yaml",
+    "app/b.yml",
+    "app/sub/a.yaml",
+    "app/sub/deep/a1.yaml",
+    "app/x[1].yaml",
+    "other/a.yaml",
+)
 
 
-@pytest.mark.parametrize(("pattern", "expected"), [
-    ("app/a.yaml", ["app/a.yaml"]),
-    ("./app/./a.yaml", ["app/a.yaml"]),
-    ("app/*.yaml", ["app/.hidden.yaml", "app/a.yaml", "app/x[1].yaml"]),
-    ("*", ["README.md"]),
-    ("**/a.yaml", ["app/a.yaml", "app/sub/a.yaml", "other/a.yaml"]),
-    ("app/**", [path for path in LISTING if path.startswith("app/")]),
-    ("app/**/a*.yaml", ["app/a.yaml", "app/sub/a.yaml", "app/sub/deep/a1.yaml"]),
-    ("**/deep/**/a?.yaml", ["app/sub/deep/a1.yaml"]),
-    ("app/?.y{a,}ml", ["app/a.yaml", "app/b.yml"]),
-    ("{app/{a,sub/a},other/a}.yaml", ["app/a.yaml", "app/sub/a.yaml", "other/a.yaml"]),
-    ("**/a[0-9].yaml", ["app/sub/deep/a1.yaml"]),
-    ("app/[!a].y*ml", ["app/b.yml"]),
-    ("app/[^a].y*ml", ["app/b.yml"]),
-    ("app/x[1].yaml", ["app/x[1].yaml"]),
-    ("app/x[[]1].yaml", ["app/x[1].yaml"]),
-    ("app/[]b].y*", ["app/b.yml"]),
-    ("app/[!]ab.y*ml", []),
-    ("app/[a&&b].y*", ["app/a.yaml", "app/b.yml"]),
-    ("App/a.yaml", []),
-    ("app", []),
-    ("app/(a|b).yaml", []),
-    ("app/a[.yaml", []),
-])
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("app/a.yaml", ["app/a.yaml"]),
+        ("./app/./a.yaml", ["app/a.yaml"]),
+        ("app/*.yaml", ["app/.hidden.yaml", "app/a.yaml", "app/x[1].yaml"]),
+        ("*", ["README.md"]),
+        ("**/a.yaml", ["app/a.yaml", "app/sub/a.yaml", "other/a.yaml"]),
+        ("app/**", [path for path in LISTING if path.startswith("app/")]),
+        ("app/**/a*.yaml", ["app/a.yaml", "app/sub/a.yaml", "app/sub/deep/a1.yaml"]),
+        ("**/deep/**/a?.yaml", ["app/sub/deep/a1.yaml"]),
+        ("app/?.y{a,}ml", ["app/a.yaml", "app/b.yml"]),
+        ("{app/{a,sub/a},other/a}.yaml", ["app/a.yaml", "app/sub/a.yaml", "other/a.yaml"]),
+        ("**/a[0-9].yaml", ["app/sub/deep/a1.yaml"]),
+        ("app/[!a].y*ml", ["app/b.yml"]),
+        ("app/[^a].y*ml", ["app/b.yml"]),
+        ("app/x[1].yaml", ["app/x[1].yaml"]),
+        ("app/x[[]1].yaml", ["app/x[1].yaml"]),
+        ("app/[]b].y*", ["app/b.yml"]),
+        ("app/[!]ab.y*ml", []),
+        ("app/[a&&b].y*", ["app/a.yaml", "app/b.yml"]),
+        ("App/a.yaml", []),
+        ("app", []),
+        ("app/(a|b).yaml", []),
+        ("app/a[.yaml", []),
+    ],
+)
 def test_a_pattern_is_matched_against_the_listing(pattern: str, expected: list[str]) -> None:
     assert list(match(pattern, LISTING)) == expected
 
 
-@pytest.mark.parametrize("path", [
-    "", ".", "./.", "/etc/passwd", "../up", "a/../b", "a//b", "a/", "a\\b", "a\0b", "a\nb",
-    ".git/config", "a/.GIT/x", ".git.", ".git . ", "GIT~1/x", ".git::$DATA", ".g\u200cit/x",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        ".",
+        "./.",
+        "/etc/passwd",
+        "../up",
+        "a/../b",
+        "a//b",
+        "a/",
+        "a\\b",
+        "a\0b",
+        "a\nb",
+        ".git/config",
+        "a/.GIT/x",
+        ".git.",
+        ".git . ",
+        "GIT~1/x",
+        ".git::$DATA",
+        ".g\u200cit/x",
+    ],
+)
 def test_a_path_that_could_leave_the_repository_is_refused(path: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check_path(path)
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("path", ["a", "a/b c/ü.yaml", ".github/x", "a..b", ".gitignore", "*/[a]/{b,c}", "git~2"])
+@pytest.mark.parametrize(
+    "path", ["a", "a/b c/ü.yaml", ".github/x", "a..b", ".gitignore", "*/[a]/{b,c}", "git~2"]
+)
 def test_an_ordinary_path_is_itself(path: str) -> None:
     assert check_path(path) == path
 
@@ -74,7 +107,9 @@ def test_braces_that_multiply_are_bounded() -> None:
     assert match("{" + ",".join(["a"] * 256) + "}", ["a"]) == ("a",)
 
 
-@pytest.mark.parametrize("pattern", ["*" * 256 * 1024, "{" + ",".join("a" * 200) + "}" + "*a" * 400])
+@pytest.mark.parametrize(
+    "pattern", ["*" * 256 * 1024, "{" + ",".join("a" * 200) + "}" + "*a" * 400]
+)
 def test_a_pattern_is_as_long_as_paths_are(pattern: str) -> None:
     match(pattern, LISTING)
     with pytest.raises(ConfigError, match="is too long") as caught:
@@ -86,9 +121,14 @@ def test_many_stars_are_not_slow() -> None:
     assert match("*a" * 40 + "b", ["a" * 200]) == ()
 
 
-@pytest.mark.parametrize(("pattern", "near"), [
-    ("app/a.yml", "did you mean 'app/a.yaml'?"), ("ap/b.yml", "did you mean 'app/b.yml'?"), ("none", "known: README.md"),
-])
+@pytest.mark.parametrize(
+    ("pattern", "near"),
+    [
+        ("app/a.yml", "did you mean 'app/a.yaml'?"),
+        ("ap/b.yml", "did you mean 'app/b.yml'?"),
+        ("none", "known: README.md"),
+    ],
+)
 def test_nothing_selected_names_what_is_near(pattern: str, near: str) -> None:
     with pytest.raises(ConfigError) as caught:
         select(pattern, LISTING)
@@ -118,6 +158,16 @@ class Appended:
 
 
 def test_changes_together_build_on_each_other_and_each_gets_its_own_files_only() -> None:
-    change: Change = Together(changes=(Appended(pattern="a*", text=b"1"), Appended(pattern="*b", text=b"2"), Appended(pattern="c", text=b"")))
+    change: Change = Together(
+        changes=(
+            Appended(pattern="a*", text=b"1"),
+            Appended(pattern="*b", text=b"2"),
+            Appended(pattern="c", text=b""),
+        )
+    )
     assert change.wants(["a", "ab", "b", "c", "d"]) == ["a", "ab", "b", "c"]
-    assert change.apply({"a": b"", "ab": b"", "b": b"", "c": b""}) == {"a": b"1", "ab": b"12", "b": b"2"}
+    assert change.apply({"a": b"", "ab": b"", "b": b"", "c": b""}) == {
+        "a": b"1",
+        "ab": b"12",
+        "b": b"2",
+    }

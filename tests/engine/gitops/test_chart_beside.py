@@ -74,7 +74,9 @@ def test_charts_that_a_chart_depends_on_are_looked_for_where_a_key_is_for_them()
 
 
 def test_what_aliases_multiply_in_values_and_in_those_over_them_is_merged_once() -> None:
-    lines = [f"a{n}: &a{n} {{{f'l: *a{n - 1}, r: *a{n - 1}' if n else 'x: %s'}}}\n" for n in range(60)]
+    lines = [
+        f"a{n}: &a{n} {{{f'l: *a{n - 1}, r: *a{n - 1}' if n else 'x: %s'}}}\n" for n in range(60)
+    ]
     weak, strong = ("".join(lines).replace("%s", text).encode() for text in ("old", "new"))
     values = base_values({"values.yaml": weak}, "", [strong])
     assert values["a59"]["l"] is values["a59"]["r"]

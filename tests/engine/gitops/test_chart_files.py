@@ -174,7 +174,9 @@ def chain(length: int, *, wide: int = 1) -> dict[str, str]:
 def test_a_row_of_charts_that_is_too_long_is_called_that() -> None:
     assert len(tree("c0/", as_bytes(chain(10))).files) == 11
     assert len(all_of("c0/", chain(30))) == 31
-    with pytest.raises(ConfigError, match="more than 10 charts depend on each other in a row") as caught:
+    with pytest.raises(
+        ConfigError, match="more than 10 charts depend on each other in a row"
+    ) as caught:
         tree("c0/", as_bytes(chain(11)))
     assert caught.value.where == "c10/Chart.yaml"
 
@@ -193,7 +195,12 @@ LOCK = (
 
 
 def test_a_lock_for_other_dependencies_is_refused() -> None:
-    files = as_bytes({"c/Chart.yaml": depends("name: redis, version: ^19, repository: 'https://x'"), "c/Chart.lock": LOCK})
+    files = as_bytes(
+        {
+            "c/Chart.yaml": depends("name: redis, version: ^19, repository: 'https://x'"),
+            "c/Chart.lock": LOCK,
+        }
+    )
     with pytest.raises(ConfigError, match="made for other dependencies") as caught:
         tree("c/", files)
     assert caught.value.where == "c/Chart.lock"
@@ -201,9 +208,14 @@ def test_a_lock_for_other_dependencies_is_refused() -> None:
 
 def test_what_comes_from_elsewhere_is_missing_with_the_version_that_is_locked() -> None:
     files = {
-        "c/requirements.yaml": "dependencies: [{name: old, version: '1', repository: '@stable'}, {name: none}, {name: ../x, repository: y}, 5]\n",
+        "c/requirements.yaml": (
+            "dependencies: [{name: old, version: '1', repository: '@stable'}, {name: none}, {name:"
+            " ../x, repository: y}, 5]\n"
+        ),
         "c/Chart.lock": LOCK,
-        "c/Chart.yaml": depends("name: redis, version: 18.x.x, repository: 'http://127.0.0.1:18971'"),
+        "c/Chart.yaml": depends(
+            "name: redis, version: 18.x.x, repository: 'http://127.0.0.1:18971'"
+        ),
         "l/Chart.yaml": depends("name: c, repository: 'file://../c'"),
     }
     assert [

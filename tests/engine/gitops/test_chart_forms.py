@@ -23,7 +23,10 @@ def test_the_other_form_comes_first_then_the_registry_that_the_chart_takes_from_
         ({"image": {**image, "repository": "h.io/team/web"}}, ""),
         ({"global": {"imageRegistry": "h.io"}, "image": image}, "global.imageRegistry"),
         (
-            {"global": {"imageRegistry": "h.io"}, "image": {**image, "repository": "h.io/team/web"}},
+            {
+                "global": {"imageRegistry": "h.io"},
+                "image": {**image, "repository": "h.io/team/web"},
+            },
             "global.imageRegistry",
         ),
     ]
@@ -37,7 +40,7 @@ def test_what_a_chart_puts_before_by_itself_is_left_out_of_the_repository() -> N
 @pytest.mark.parametrize(("other", "better"), [("q.io/redis:7", True), ("h.io/redis:7", False)])
 def test_a_registry_is_changed_only_if_nothing_else_comes_from_another_one(
     other: str,
-    better: bool,  # noqa: FBT001 - of a table
+    better: bool,
 ) -> None:
     one = form({"global": {"imageRegistry": "q.io"}})
     before = POD % "q.io/team/web:2" + POD % "q.io/redis:7"

@@ -33,9 +33,12 @@ def test_the_key_that_holds_the_registry_is_named_with_its_value() -> None:
 
 def test_a_registry_that_templates_have_is_told() -> None:
     rendered = POD % "q.io/h.io/team/web:2"
-    template = b"{{ (.Values.global).imageRegistry | default `q.io` }}/{{ .Values.image.repository }}"
-    assert hint(rendered, {"c/templates/a.yaml": template}) == (
-        "the chart puts q.io before the name, and its templates read global.imageRegistry: "
+    template = (
+        b"{{ (.Values.global).imageRegistry | default `q.io` }}/{{ .Values.image.repository }}"
+    )
+    assert (
+        hint(rendered, {"c/templates/a.yaml": template})
+        == "the chart puts q.io before the name, and its templates read global.imageRegistry: "
         "set global.imageRegistry: h.io in a file of helmValues"
     )
     assert hint(rendered).endswith("by itself: let its templates take the registry from the values")
@@ -44,7 +47,11 @@ def test_a_registry_that_templates_have_is_told() -> None:
 @pytest.mark.parametrize(
     ("rendered", "values", "told"),
     [
-        ("a: {x: h.io/team/web}\nb: '2'\n", b"", "stand apart: the repository at a.x, the tag at b"),
+        (
+            "a: {x: h.io/team/web}\nb: '2'\n",
+            b"",
+            "stand apart: the repository at a.x, the tag at b",
+        ),
         (POD % "x:1", b"app: {image: {repository: x}}", "; its values have app.image"),
         (POD % "x:1", b"image: {repository: x}", "not take the image from image.repository and "),
     ],

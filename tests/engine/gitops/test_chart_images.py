@@ -75,7 +75,10 @@ def test_a_text_beside_a_container_that_runs_another_version_is_no_image_that_is
 
 def test_keys_that_images_seem_to_be_called_by_are_known() -> None:
     files = {
-        "c/values.yaml": b"web: {image: {repository: a, tag: b}, sideImage: 'x:1', n: 1}\nimage: {pullPolicy: Always}\n",
+        "c/values.yaml": (
+            b"web: {image: {repository: a, tag: b}, sideImage: 'x:1', n: 1}\nimage: {pullPolicy:"
+            b" Always}\n"
+        ),
         "c/charts/sub/values.yaml": b"image: {registry: a}\n",
         "c/templates/x.yaml": b"no: {repository: a}\n",
     }
@@ -89,7 +92,11 @@ def test_values_that_aliases_repeat_are_looked_through_once() -> None:
 
 
 def test_what_aliases_multiply_in_a_chart_s_own_values_is_looked_at_once() -> None:
-    lines = [f"a{n}: &a{n} {{{f'l: *a{n - 1}, r: *a{n - 1}' if n else 'repository: h.io/web, tag: %s'}}}\n" for n in range(60)]
+    lines = [
+        f"a{n}: &a{n}"
+        f" {{{f'l: *a{n - 1}, r: *a{n - 1}' if n else 'repository: h.io/web, tag: %s'}}}\n"
+        for n in range(60)
+    ]
     weak, strong = ("".join(lines).replace("%s", text).encode() for text in ("'1'", "'2'"))
     files = {"Chart.yaml": b"name: web\n", "values.yaml": weak, "prod.yaml": strong}
     assert {one.text for one in over_base("prod.yaml", files, {"web"})} == {"h.io/web:2"}

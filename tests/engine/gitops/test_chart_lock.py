@@ -43,7 +43,12 @@ def test_the_digest_of_a_lock_is_the_one_that_helm_writes(
 ) -> None:
     wanted = [{**REDIS, **more}]
     assert lock_digest(wanted, LOCKED) == f"sha256:{digest}"
-    check_lock(wanted, {"dependencies": LOCKED, "digest": f"sha256:{digest}"}, where="Chart.lock", of="Chart.yaml")
+    check_lock(
+        wanted,
+        {"dependencies": LOCKED, "digest": f"sha256:{digest}"},
+        where="Chart.lock",
+        of="Chart.yaml",
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,9 +62,17 @@ def test_the_digest_of_a_lock_is_the_one_that_helm_writes(
 )
 def test_a_lock_for_other_dependencies_is_refused(lock: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="made for other dependencies") as caught:
-        check_lock([{**REDIS, "version": "19.x"}], lock, where="c/requirements.lock", of="requirements.yaml")
+        check_lock(
+            [{**REDIS, "version": "19.x"}],
+            lock,
+            where="c/requirements.lock",
+            of="requirements.yaml",
+        )
     assert caught.value.where == "c/requirements.lock"
-    assert "requirements.lock was made for other dependencies than requirements.yaml" in caught.value.message
+    assert (
+        "requirements.lock was made for other dependencies than requirements.yaml"
+        in caught.value.message
+    )
     assert caught.value.hint == "run `helm dependency update` and commit requirements.lock"
 
 
@@ -80,7 +93,14 @@ def test_a_lock_that_aliases_multiply_is_refused(digest: str) -> None:
     many: list[object] = ["x"]
     for _ in range(40):
         many = [many] * 9
-    with pytest.raises(ConfigError, match=r"of Chart.yaml and Chart.lock are too large: 100000 values") as caught:
-        check_lock([REDIS], {"dependencies": [{"name": "redis", "tags": many}], "digest": digest}, where="c/Chart.lock", of="Chart.yaml")
+    with pytest.raises(
+        ConfigError, match=r"of Chart.yaml and Chart.lock are too large: 100000 values"
+    ) as caught:
+        check_lock(
+            [REDIS],
+            {"dependencies": [{"name": "redis", "tags": many}], "digest": digest},
+            where="c/Chart.lock",
+            of="Chart.yaml",
+        )
     assert caught.value.where == "c/Chart.lock"
     assert "helm dependency update" not in caught.value.hint  # which would make the same one

@@ -9,11 +9,18 @@ from pathlib import Path
 LIMITS = {"seconds": 20, "memory": 512 * 1024 * 1024, "output": 1000}
 
 
-def serve(body: str, *, limits: dict[str, int] | None = None, **request: object) -> subprocess.CompletedProcess[bytes]:
+def serve(
+    body: str, *, limits: dict[str, int] | None = None, **request: object
+) -> subprocess.CompletedProcess[bytes]:
     """A process that answers one request with the function `render(request)` of `body`."""
-    program = f"import os, resource, sys\nfrom towline.gitops.child import Fault, enter, serve\n{body}\nserve(render)"
+    program = (
+        "import os, resource, sys\nfrom towline.gitops.child import Fault, enter,"
+        f" serve\n{body}\nserve(render)"
+    )
     text = json.dumps({**request, "limits": {**LIMITS, **(limits or {})}}).encode()
-    return subprocess.run([sys.executable, "-c", program], input=text, capture_output=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", program], input=text, capture_output=True, check=False
+    )
 
 
 def test_a_rendered_text_is_the_output_and_nothing_else() -> None:
@@ -24,18 +31,28 @@ def test_a_rendered_text_is_the_output_and_nothing_else() -> None:
 def test_a_fault_ends_with_its_own_code_and_as_json() -> None:
     ended = serve("def render(request): raise Fault('broken', where='x:1', hint='mend it')")
     assert ended.returncode == 3
-    assert json.loads(ended.stdout) == {"message": "broken", "where": "x:1", "hint": "mend it", "machine": False}
+    assert json.loads(ended.stdout) == {
+        "message": "broken",
+        "where": "x:1",
+        "hint": "mend it",
+        "machine": False,
+    }
 
 
 def test_every_limit_is_set_before_anything_is_rendered() -> None:
     names = ["CPU", "DATA", "FSIZE", "CORE"]
-    ended = serve(f"def render(request): return repr([resource.getrlimit(getattr(resource, 'RLIMIT_' + name)) for name in {names}])")
+    ended = serve(
+        "def render(request): return repr([resource.getrlimit(getattr(resource, 'RLIMIT_' + name))"
+        f" for name in {names}])"
+    )
     assert ended.stdout.decode() == "[(20, 21), (536870912, 536870912), (0, 0), (0, 0)]"
 
 
 def test_a_limit_that_is_lower_already_stays() -> None:
     lowered = "resource.setrlimit(resource.RLIMIT_CPU, (7, 7))\n"
-    ended = serve(f"{lowered}def render(request): return repr(resource.getrlimit(resource.RLIMIT_CPU))")
+    ended = serve(
+        f"{lowered}def render(request): return repr(resource.getrlimit(resource.RLIMIT_CPU))"
+    )
     assert ended.stdout.decode() == "(7, 7)"
 
 
@@ -52,7 +69,11 @@ def test_too_much_cpu_time_ends_the_process() -> None:
 
 def test_no_file_can_be_written(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    ended = serve("def render(request):\n    with open(request['path'], 'wb', buffering=0) as file: file.write(b'x')", path=str(path))
+    ended = serve(
+        "def render(request):\n    with open(request['path'], 'wb', buffering=0) as file:"
+        " file.write(b'x')",
+        path=str(path),
+    )
     assert b"File too large" in ended.stderr
     assert path.read_bytes() == b""
 

@@ -1,4 +1,6 @@
-"""A process leaves the network: real processes, on a system that lets them, and on one that does not."""
+"""A process leaves the network: real processes, on a system that lets them, and on one that does
+not.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,23 @@ from towline.gitops.render import Limits, run
 
 ROOT = str(Path(towline.__file__).parent.parent)
 NOBODY = [] if os.geteuid() else ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-NONE_LEFT = ["unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 > /proc/sys/user/max_net_namespaces && exec "$@"', "sh"]
-LEAVES = "import sys; sys.path[:0] = [sys.argv[1]]; from towline.gitops.child_network import leave; print(leave())"
-ASKS = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5); print('reached')"
+NONE_LEFT = [
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "sh",
+    "-c",
+    'echo 0 > /proc/sys/user/max_net_namespaces && exec "$@"',
+    "sh",
+]
+LEAVES = (
+    "import sys; sys.path[:0] = [sys.argv[1]]; from towline.gitops.child_network import leave;"
+    " print(leave())"
+)
+ASKS = (
+    "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5);"
+    " print('reached')"
+)
 
 
 class Open(LoopbackServer):
@@ -34,7 +50,10 @@ def leaves(*before: str) -> str:
     return subprocess.run(words, capture_output=True, check=True, text=True).stdout.strip()
 
 
-needs_networks = pytest.mark.skipif(not (works("unshare", "-n") or works("unshare", "-rn")), reason="this system gives no network namespace")
+needs_networks = pytest.mark.skipif(
+    not (works("unshare", "-n") or works("unshare", "-rn")),
+    reason="this system gives no network namespace",
+)
 
 
 @needs_networks
@@ -47,7 +66,9 @@ def test_a_program_that_renders_reaches_nothing() -> None:
     assert b"unreachable" in ended.err
 
 
-@pytest.mark.skipif(not works(*NOBODY, "unshare", "-rn"), reason="this system gives no user namespace")
+@pytest.mark.skipif(
+    not works(*NOBODY, "unshare", "-rn"), reason="this system gives no user namespace"
+)
 def test_who_is_not_root_leaves_by_a_user_namespace() -> None:
     assert leaves(*NOBODY) == "True"
 

@@ -11,20 +11,34 @@ LIMITS = {"seconds": 20, "memory": 512 * 1024 * 1024, "output": 1000}
 
 def become(command: list[str]) -> subprocess.CompletedProcess[bytes]:
     text = json.dumps({"command": command, "limits": LIMITS}).encode()
-    return subprocess.run([sys.executable, "-m", "towline.gitops.child_program"], input=text, capture_output=True, check=False, env={"A": "1"})
+    return subprocess.run(
+        [sys.executable, "-m", "towline.gitops.child_program"],
+        input=text,
+        capture_output=True,
+        check=False,
+        env={"A": "1"},
+    )
 
 
 def test_the_program_gets_the_arguments_as_they_are_and_only_the_environment_given() -> None:
-    script = "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ.get('A'), 'PATH' in os.environ]))"
+    script = (
+        "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ.get('A'), 'PATH' in"
+        " os.environ]))"
+    )
     ended = become([sys.executable, "-c", script, "a b", "$HOME", "--x=1,2"])
     assert json.loads(ended.stdout) == [["a b", "$HOME", "--x=1,2"], "1", False]
 
 
 def test_the_program_inherits_the_limits() -> None:
-    script = "import resource as r; print(r.getrlimit(r.RLIMIT_CPU)[0], r.getrlimit(r.RLIMIT_DATA)[0], r.getrlimit(r.RLIMIT_FSIZE)[0])"
+    script = (
+        "import resource as r; print(r.getrlimit(r.RLIMIT_CPU)[0], r.getrlimit(r.RLIMIT_DATA)[0],"
+        " r.getrlimit(r.RLIMIT_FSIZE)[0])"
+    )
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     most = 64 * 1024 * 1024 if hard == resource.RLIM_INFINITY else min(hard, 64 * 1024 * 1024)
-    assert become([sys.executable, "-c", script]).stdout.decode() == f"20 {512 * 1024 * 1024} {most}\n"
+    assert (
+        become([sys.executable, "-c", script]).stdout.decode() == f"20 {512 * 1024 * 1024} {most}\n"
+    )
 
 
 def test_the_program_s_exit_code_and_words_come_through() -> None:

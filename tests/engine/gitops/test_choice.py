@@ -57,9 +57,11 @@ def test_what_was_deployed_here_tells_if_nothing_else_does() -> None:
 def test_a_place_that_cannot_be_told_is_an_error_that_names_them_and_the_parameter() -> None:
     with pytest.raises(ConfigError) as caught:
         chosen("reg.io/shop:1", "reg.io/cart:1", past=("reg.io/other:1",))
-    assert caught.value.message == (
-        "container 'app' stands in 2 places with different images, and none of them is reg.io/team/web:2's: "
-        "Deployment/0 in 0.yaml (reg.io/shop:1), Deployment/1 in 1.yaml (reg.io/cart:1)"
+    assert (
+        caught.value.message
+        == "container 'app' stands in 2 places with different images, and none of them is"
+        " reg.io/team/web:2's: Deployment/0 in 0.yaml (reg.io/shop:1), Deployment/1 in 1.yaml"
+        " (reg.io/cart:1)"
     )
     assert caught.value.hint == "resource: kind/name chooses one of them"
 
@@ -152,7 +154,9 @@ def untold(**charts: str) -> str:
 )
 def test_files_that_seem_to_be_of_several_services_are_told(charts: dict[str, str]) -> None:
     said = untold(**charts)
-    assert said.startswith(f"image.tag stands in {len(charts)} places without the image's name, and all are set: ")
+    assert said.startswith(
+        f"image.tag stands in {len(charts)} places without the image's name, and all are set: "
+    )
     assert said.endswith("; filePath can name the ones that are meant")
 
 
@@ -165,5 +169,7 @@ def test_files_that_seem_to_be_of_several_services_are_told(charts: dict[str, st
         {"dev_values": "umbrella", "prod_values": "umbrella"},
     ],
 )
-def test_files_that_are_those_of_one_service_in_several_places_are_not(charts: dict[str, str]) -> None:
+def test_files_that_are_those_of_one_service_in_several_places_are_not(
+    charts: dict[str, str],
+) -> None:
     assert untold(**charts) == ""

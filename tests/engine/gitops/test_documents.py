@@ -13,7 +13,17 @@ from towline.gitops.manifest import ContainerImage
 from towline.gitops.proof import proven, replaced
 from towline.gitops.source import read
 from towline.gitops.values import PathValues
-from towline.yaml_marks import Document, Event, Limits, Mapping, Node, Scalar, Sequence, descendants, parse
+from towline.yaml_marks import (
+    Document,
+    Event,
+    Limits,
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+    descendants,
+    parse,
+)
 
 STREAM = """\
 \ufeff# head
@@ -41,12 +51,25 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def told(found: Documents) -> list[tuple[object, ...]]:
     """Everything that documents say, but for the numbers of their events."""
-    return [(one.start, one.end, *(_node(node) for node in descendants(one.root))) if one.root else (one.start, one.end) for one in found]
+    return [
+        (
+            (one.start, one.end, *(_node(node) for node in descendants(one.root)))
+            if one.root
+            else (one.start, one.end)
+        )
+        for one in found
+    ]
 
 
 def _node(node: Node) -> tuple[object, ...]:
     anchor = node.anchor if isinstance(node, Scalar | Mapping | Sequence) else node.name
-    return (type(node), node.start, node.end, node.value if isinstance(node, Scalar) else "", anchor)
+    return (
+        type(node),
+        node.start,
+        node.end,
+        node.value if isinstance(node, Scalar) else "",
+        anchor,
+    )
 
 
 def test_a_large_file_is_read_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +84,9 @@ def test_a_large_file_is_read_as_any_other(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_so_is_one_that_dice_have_written_and_edited_alike(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_is_one_that_dice_have_written_and_edited_alike(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun = written(seed).decode().replace("\r\n", "\n").replace("\ufeff", "")
     data = "\n".join([begun, "---", "z: old", "---", "y: *x" if seed % 9 == 0 else "y: 1"]).encode()
 
@@ -69,7 +94,13 @@ def test_so_is_one_that_dice_have_written_and_edited_alike(seed: int, monkeypatc
         try:
             source = read("x.yaml", data)
             last = len(source.documents) - 2
-            return told(source.documents), edit(source, [Edit(document=last, path=("z",), value="new"), Edit(document=last, path=("k",), value="v")])
+            return told(source.documents), edit(
+                source,
+                [
+                    Edit(document=last, path=("z",), value="new"),
+                    Edit(document=last, path=("k",), value="v"),
+                ],
+            )
         except RenderError as fault:
             return fault.message, fault.where
 
@@ -83,12 +114,16 @@ def test_one_part_at_a_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     alive: list[Document] = []
     parsed: list[int] = []
 
-    def counting(text: str, events: list[Event] | None = None, **options: Any) -> tuple[Document, ...]:
+    def counting(
+        text: str, events: list[Event] | None = None, **options: Any
+    ) -> tuple[Document, ...]:
         parsed.append(len(text))
         return parse(text, events, **options)
 
     monkeypatch.setattr(module, "parse", counting)
-    found = read("x.yaml", "".join(f"---\na{number}: x\n" for number in range(50)).encode()).documents
+    found = read(
+        "x.yaml", "".join(f"---\na{number}: x\n" for number in range(50)).encode()
+    ).documents
     assert parsed == []
     alive += [found[7], found[7], found[8]]
     assert len(parsed) == 2
@@ -96,10 +131,15 @@ def test_one_part_at_a_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("large")
-@pytest.mark.parametrize(("text", "where"), [
-    ("a: 1\n---\nb: [1\nc: 2\n---\nd: 1\n", "x.yaml:4:2"), ("a: 1\n---\r\nb: *c\n", "x.yaml:3:4"),
-    ("a: &x 1\n---\nb: *x\n", "x.yaml:3:4"), ("a: 1\n--- 'b\n---\n", "x.yaml:3:1"),
-])
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("a: 1\n---\nb: [1\nc: 2\n---\nd: 1\n", "x.yaml:4:2"),
+        ("a: 1\n---\r\nb: *c\n", "x.yaml:3:4"),
+        ("a: &x 1\n---\nb: *x\n", "x.yaml:3:4"),
+        ("a: 1\n--- 'b\n---\n", "x.yaml:3:1"),
+    ],
+)
 def test_a_fault_is_told_with_its_line_in_the_file(text: str, where: str) -> None:
     with pytest.raises(RenderError, match="not YAML") as caught:
         read("x.yaml", text.encode())
@@ -116,7 +156,9 @@ def test_an_edit_of_a_large_file_changes_nothing_else() -> None:
     pod = "---\nkind: Pod\nspec:\n  containers:\n  - name: {0}\n    image: r/{0}:1 # {0}\n"
     text = "".join(pod.format(name) for name in ("a", "b", "c"))
     change = ContainerImage(pattern="x.yaml", container="b", image="r/b:2")
-    assert change.apply({"x.yaml": text.encode()})["x.yaml"].decode() == text.replace("r/b:1", "r/b:2")
+    assert change.apply({"x.yaml": text.encode()})["x.yaml"].decode() == text.replace(
+        "r/b:1", "r/b:2"
+    )
     values = PathValues(pattern="x.yaml", values={"v.k": "2", "v.l": "z"})
     text += "---\nv: |\n  k: 1 # k\n---\nlast: 1\n"
     after = text.replace("k: 1 # k\n", 'k: "2" # k\n  l: z\n')
@@ -132,13 +174,21 @@ def test_of_a_large_file_too_whatever_else_changes_is_seen() -> None:
     patch = replaced(root.pairs[0][1], "new")
     after = text.replace("old", "new")
     assert proven(found, [patch], after)
-    for wrong in (text, after.replace("a: 1", "a: 2"), after.replace("c: 1", "c: 2"), after.replace("---\nc", "--- \n---\nc"),
-                  after.replace("---\nc", "c"), after + "---\n"):
+    for wrong in (
+        text,
+        after.replace("a: 1", "a: 2"),
+        after.replace("c: 1", "c: 2"),
+        after.replace("---\nc", "--- \n---\nc"),
+        after.replace("---\nc", "c"),
+        after + "---\n",
+    ):
         assert not proven(found, [patch], wrong)
 
 
 def test_limits_are_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LIMITS", Limits(1000, 5))
-    with pytest.raises(RenderError, match=r"x\.yaml is too large: more than 5 keys and values") as caught:
+    with pytest.raises(
+        RenderError, match=r"x\.yaml is too large: more than 5 keys and values"
+    ) as caught:
         read("x.yaml", b"a: [1, 2, 3, 4]\n")
     assert (caught.value.where, caught.value.hint) == ("x.yaml:1:11", "split the file")

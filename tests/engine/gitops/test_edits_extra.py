@@ -1,4 +1,8 @@
-"""Edits by the thousand, against an oracle that shares nothing with the engine: PyYAML's own composer. `make test-extra`."""
+"""Edits by the thousand, against an oracle that shares nothing with the engine: PyYAML's own
+composer.
+
+`make test-extra`.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,45 @@ pytestmark = pytest.mark.extra
 ROOT = Path(__file__).resolve().parents[3]
 FILES, EDITS = 4000, 30
 NASTY = (
-    "1.20", "true", "null", "~", "", "on", "n", "0123", "1e3", "12:30:45", "2024-01-01", "a: b", "it's", 'say "x"', "# no", "- a", "{a: b}", "[x]", "*a", "&a",
-    "!t", "|", ">", "%x", "@x", "`x`", " lead", "trail ", "a\nb", "tab\tx", "é😀", "x" * 300, "a #b", "key:", "?", "...", "---", "=", "<<",
+    "1.20",
+    "true",
+    "null",
+    "~",
+    "",
+    "on",
+    "n",
+    "0123",
+    "1e3",
+    "12:30:45",
+    "2024-01-01",
+    "a: b",
+    "it's",
+    'say "x"',
+    "# no",
+    "- a",
+    "{a: b}",
+    "[x]",
+    "*a",
+    "&a",
+    "!t",
+    "|",
+    ">",
+    "%x",
+    "@x",
+    "`x`",
+    " lead",
+    "trail ",
+    "a\nb",
+    "tab\tx",
+    "é😀",
+    "x" * 300,
+    "a #b",
+    "key:",
+    "?",
+    "...",
+    "---",
+    "=",
+    "<<",
     f"host.example:5000/team/app:1.2.3@sha256:{'0' * 64}",
 )
 _TEXT_TAGS = ("tag:yaml.org,2002:str", "!")
@@ -63,23 +104,34 @@ def told(node: Any) -> Any:
 
 
 def leaves(text: str) -> Iterator[Leaf]:
-    """Scalars that no alias repeats, no mapping has twice, and no template stands in or, as the value of an empty one, below."""
+    """Scalars that no alias repeats, no mapping has twice, and no template stands in or, as the
+    value of an empty one, below.
+    """
     raw, shown = hidden(text).removeprefix("\ufeff"), text.removeprefix("\ufeff")
     for number, root in enumerate(composed(text)):
         uses: Counter[int] = Counter()
         _count(root, uses)
-        yield from (leaf for leaf in _below(root, number, (), uses) if _same(raw, shown, leaf.lines))
+        yield from (
+            leaf for leaf in _below(root, number, (), uses) if _same(raw, shown, leaf.lines)
+        )
 
 
 def _same(raw: str, shown: str, lines: range) -> bool:
-    return all(raw.splitlines()[line : line + 1] == shown.splitlines()[line : line + 1] for line in (*lines, lines.stop))
+    return all(
+        raw.splitlines()[line : line + 1] == shown.splitlines()[line : line + 1]
+        for line in (*lines, lines.stop)
+    )
 
 
 def _count(node: Any, uses: Counter[int]) -> None:
     uses[id(node)] += 1
     if uses[id(node)] > 1 or node is None or isinstance(node, yaml.ScalarNode):
         return
-    for child in (part for pair in node.value for part in pair) if isinstance(node, yaml.MappingNode) else node.value:
+    for child in (
+        (part for pair in node.value for part in pair)
+        if isinstance(node, yaml.MappingNode)
+        else node.value
+    ):
         _count(child, uses)
 
 
@@ -87,13 +139,21 @@ def _below(node: Any, document: int, path: YamlPath, uses: Counter[int]) -> Iter
     if node is None or uses[id(node)] > 1:
         return
     if isinstance(node, yaml.ScalarNode):
-        end = node.end_mark.line if node.end_mark.column or node.end_mark.line == node.start_mark.line else node.end_mark.line - 1
+        end = (
+            node.end_mark.line
+            if node.end_mark.column or node.end_mark.line == node.start_mark.line
+            else node.end_mark.line - 1
+        )
         if path:
             yield Leaf(document=document, path=path, lines=range(node.start_mark.line, end + 1))
     elif isinstance(node, yaml.MappingNode):
         names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
         for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode) and set(names.values()) == {1} and uses[id(key)] == 1:
+            if (
+                isinstance(key, yaml.ScalarNode)
+                and set(names.values()) == {1}
+                and uses[id(key)] == 1
+            ):
                 yield from _below(value, document, (*path, key.value), uses)
     else:
         for index, item in enumerate(node.value):
@@ -103,20 +163,36 @@ def _below(node: Any, document: int, path: YamlPath, uses: Counter[int]) -> Iter
 def node_at(text: str, leaf: Leaf) -> Any:
     node = composed(text)[leaf.document]
     for part in leaf.path:
-        node = node.value[part] if isinstance(part, int) else next(value for key, value in node.value if key.value == part)
+        node = (
+            node.value[part]
+            if isinstance(part, int)
+            else next(value for key, value in node.value if key.value == part)
+        )
     return node
 
 
 def explicit(text: str, leaf: Leaf) -> bool:
     """Whether it has a tag that not every parser takes for that of a text."""
-    return re.search(r"!(?!!str\b)", " ".join(hidden(text).removeprefix("\ufeff").splitlines()[leaf.lines.start : leaf.lines.stop])) is not None
+    return (
+        re.search(
+            r"!(?!!str\b)",
+            " ".join(
+                hidden(text).removeprefix("\ufeff").splitlines()[leaf.lines.start : leaf.lines.stop]
+            ),
+        )
+        is not None
+    )
 
 
 def prove(data: bytes, leaf: Leaf, value: str) -> str:
-    """Edit one scalar: `exact`, `multi` (it stood in several lines), `same` or `refused`; anything else fails."""
+    """Edit one scalar: `exact`, `multi` (it stood in several lines), `same` or `refused`;
+    anything else fails.
+    """
     text = data.decode()
     try:
-        result = edit(read("f.yaml", data), [Edit(document=leaf.document, path=leaf.path, value=value)]).decode()
+        result = edit(
+            read("f.yaml", data), [Edit(document=leaf.document, path=leaf.path, value=value)]
+        ).decode()
     except RenderError:
         return "refused"
     found = node_at(result, leaf)
@@ -139,7 +215,11 @@ def _without(trees: list[Any], roots: list[Any], leaf: Leaf) -> list[Any]:
     """All documents, the edited scalar left out."""
     node = roots[leaf.document]
     for part in leaf.path[:-1]:
-        node = node.value[part] if isinstance(part, int) else next(value for key, value in node.value if key.value == part)
+        node = (
+            node.value[part]
+            if isinstance(part, int)
+            else next(value for key, value in node.value if key.value == part)
+        )
     last = leaf.path[-1]
     if isinstance(last, int):
         node.value[last] = None
@@ -160,7 +240,9 @@ def edited(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
 
 
 def users(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
-    """Change each text that aliases repeat, at one of its places and for all of its users; PyYAML says who they are."""
+    """Change each text that aliases repeat, at one of its places and for all of its users;
+    PyYAML says who they are.
+    """
     try:
         roots = composed(data.decode())
     except yaml.YAMLError:  # as above
@@ -174,7 +256,11 @@ def users(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
                 continue
             grouped.setdefault(id(node), []).append(path)
         for group in [group for group in grouped.values() if len(group) > 1]:
-            leaf = Leaf(document=number, path=dice.choice([path for path in group if "<<" not in path]), lines=range(0))
+            leaf = Leaf(
+                document=number,
+                path=dice.choice([path for path in group if "<<" not in path]),
+                lines=range(0),
+            )
             tally[everywhere(data, leaf, dice.choice(NASTY), group)] += 1
 
 
@@ -201,13 +287,22 @@ def everywhere(data: bytes, leaf: Leaf, value: str, group: list[YamlPath]) -> st
     if result == data:
         return "same"
     (text,) = said
-    named = {*re.findall(r": (\S+) is shared", text), *re.findall(r"line [0-9]+ \((.*?)\)(?:,| and)", text)}
+    named = {
+        *re.findall(r": (\S+) is shared", text),
+        *re.findall(r"line [0-9]+ \((.*?)\)(?:,| and)", text),
+    }
     leading = [{spell(path[:length]) for length in range(1, len(path) + 1)} for path in group]
-    assert [path for path, parts in zip(group, leading, strict=True) if not parts & named] == []  # each is named, or what it stands in
+    # each is named, or what it stands in
+    assert [path for path, parts in zip(group, leading, strict=True) if not parts & named] == []
     assert named - set().union(*leading) == set()
-    before, after = ([dict(_said(root)) for root in composed(each.decode())] for each in (data, result))
+    before, after = (
+        [dict(_said(root)) for root in composed(each.decode())] for each in (data, result)
+    )
     for path in group:
-        assert (after[leaf.document][path][0] in _TEXT_TAGS, after[leaf.document].pop(path)[1]) == (True, value)
+        assert (after[leaf.document][path][0] in _TEXT_TAGS, after[leaf.document].pop(path)[1]) == (
+            True,
+            value,
+        )
         del before[leaf.document][path]
     assert before == after
     return "all"
@@ -221,16 +316,23 @@ def settle(tally: Counter[str], capsys: pytest.CaptureFixture[str], least: int) 
     """Print what came of it; at most 0.5 % refused."""
     total = sum(count for kind, count in tally.items() if kind != "not read")
     with capsys.disabled():
-        print(f"\n  {total} edits: {dict(tally)}, refused {tally['refused'] / total:.2%}, silent errors 0")
+        print(
+            f"\n  {total} edits: {dict(tally)}, refused {tally['refused'] / total:.2%}, silent"
+            " errors 0"
+        )
     assert total >= least
     assert tally["refused"] <= total * 0.005
 
 
-def tallied(check: Callable[[bytes, random.Random, Counter[str]], None], make: Callable[[int], bytes]) -> Counter[str]:
+def tallied(
+    check: Callable[[bytes, random.Random, Counter[str]], None], make: Callable[[int], bytes]
+) -> Counter[str]:
     """What `check` counts of the files that `make` makes of random seeds."""
     tally: Counter[str] = Counter()
 
-    @settings(max_examples=FILES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=FILES, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(st.integers(0, 2**48))
     def one(seed: int) -> None:
         check(make(seed), random.Random(seed), tally)
@@ -239,17 +341,29 @@ def tallied(check: Callable[[bytes, random.Random, Counter[str]], None], make: C
     return tally
 
 
-def test_a_random_scalar_edit_of_a_made_up_file_changes_its_lines_or_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_random_scalar_edit_of_a_made_up_file_changes_its_lines_or_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     settle(tallied(edited, written), capsys, 20_000)
 
 
-def test_a_text_that_aliases_repeat_changes_for_exactly_its_users_or_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_text_that_aliases_repeat_changes_for_exactly_its_users_or_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     settle(tallied(users, repeating), capsys, 10_000)
 
 
 def test_so_does_one_of_a_file_that_people_wrote(capsys: pytest.CaptureFixture[str]) -> None:
     tally: Counter[str] = Counter()
-    files = [path for path in ROOT.rglob("*.y*ml") if not {".venv", "build", "node_modules"} & set(path.relative_to(ROOT).parts)]
+    files = [
+        path
+        for path in ROOT.rglob("*.y*ml")
+        if not {".venv", "build", "node_modules"} & set(path.relative_to(ROOT).parts)
+    ]
     for path in files * 3:
-        edited(path.read_bytes(), random.Random(f"{path.relative_to(ROOT)}{sum(tally.values())}"), tally)
+        edited(
+            path.read_bytes(),
+            random.Random(f"{path.relative_to(ROOT)}{sum(tally.values())}"),
+            tally,
+        )
     settle(tally, capsys, 1_000)

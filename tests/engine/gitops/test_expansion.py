@@ -14,10 +14,20 @@ def composed(text: str) -> yaml.Node:
     return node
 
 
-@pytest.mark.parametrize(("text", "size"), [
-    ("a", 1), ("[a, b]", 3), ("{a: b}", 3), ("[&a [x], *a]", 5), ("[&a {k: v}, *a, *a]", 10), ("[&a [&b [x], *b], *a, *b]", 13), ("&a [*a]", math.inf),
-    ("{a: &a {b: {c: *a}}}", math.inf), ("&a {*a : 1}", math.inf),
-])
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("a", 1),
+        ("[a, b]", 3),
+        ("{a: b}", 3),
+        ("[&a [x], *a]", 5),
+        ("[&a {k: v}, *a, *a]", 10),
+        ("[&a [&b [x], *b], *a, *b]", 13),
+        ("&a [*a]", math.inf),
+        ("{a: &a {b: {c: *a}}}", math.inf),
+        ("&a {*a : 1}", math.inf),
+    ],
+)
 def test_each_node_counts_as_often_as_it_is_met(text: str, size: float) -> None:
     assert expanded(composed(text)) == size
 

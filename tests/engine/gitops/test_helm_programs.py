@@ -1,6 +1,8 @@
-"""Library and program against each other: with the program of this machine where there is one, and with Helm 3 and 4 where Go builds them (extra).
+"""Library and program against each other: with the program of this machine where there is one,
+and with Helm 3 and 4 where Go builds them (extra).
 
-What counts are the documents. Blank lines at a document's end, and a separator before a file's first one, change with Helm's version.
+What counts are the documents. Blank lines at a document's end, and a separator before a file's
+first one, change with Helm's version.
 """
 
 from __future__ import annotations
@@ -31,12 +33,16 @@ SAME: dict[str, dict[str, str]] = {
         g="kind: Job\nmetadata:\n  annotations:\n    helm.sh/hook: pre-install\n",
         u="kind: Pod\nmetadata: {annotations: {helm.sh/hook: crd-install}}\n",
     ),
-    "empty": chart(
-        a="---\n\n---\nkind: A\n", b="# only a comment\n", c="{{ if false }}kind: No{{ end }}"
-    )
-    | {"chart/app/templates/NOTES.txt": "Hello"},
-    "numbers": chart(a="kind: n\na: {{ .Values.a }} {{ .Values.b }} {{ .Values.c | toJson }}")
-    | {"chart/app/values.yaml": "a: 10000000\nb: 1.0\nc: 0123\n"},
+    "empty": (
+        chart(
+            a="---\n\n---\nkind: A\n", b="# only a comment\n", c="{{ if false }}kind: No{{ end }}"
+        )
+        | {"chart/app/templates/NOTES.txt": "Hello"}
+    ),
+    "numbers": (
+        chart(a="kind: n\na: {{ .Values.a }} {{ .Values.b }} {{ .Values.c | toJson }}")
+        | {"chart/app/values.yaml": "a: 10000000\nb: 1.0\nc: 0123\n"}
+    ),
     "block": chart(
         a="kind: ConfigMap\ndata:\n  a: |+\n    one\n\n\n",
         b="kind: ConfigMap\ndata: {a: 'ä\U0001f600'}",
@@ -45,8 +51,11 @@ SAME: dict[str, dict[str, str]] = {
         a="kind: ConfigMap\ndata:\n  a: |+\n    one\n\n\n  b: >-\n    two\n\n    three\n"
     ),
     "versions": chart(
-        a="kind: V\nk: {{ .Capabilities.KubeVersion.Version }} {{ .Capabilities.KubeVersion.Minor | int | lt 20 }}\n"
-        'h: {{ .Capabilities.APIVersions.Has "batch/v1" }}\nr: {{ .Release | toJson }}'
+        a=(
+            "kind: V\nk: {{ .Capabilities.KubeVersion.Version }} {{ .Capabilities.KubeVersion.Minor"
+            ' | int | lt 20 }}\nh: {{ .Capabilities.APIVersions.Has "batch/v1" }}\nr: {{ .Release |'
+            " toJson }}"
+        )
     ),
     "nothing of its own": chart(deployment=""),
 }
@@ -56,8 +65,10 @@ BROKEN = {
     "library": {"chart/app/Chart.yaml": CHART_YAML + "type: library\n"},
     "version": {"chart/app/Chart.yaml": CHART_YAML + "kubeVersion: '>=1.99.0'\n"},
     "dependency": {
-        "chart/app/Chart.yaml": CHART_YAML
-        + "dependencies: [{name: redis, version: 1.0.0, repository: 'https://charts.example.com'}]\n"
+        "chart/app/Chart.yaml": (
+            CHART_YAML + "dependencies: [{name: redis, version: 1.0.0, repository:"
+            " 'https://charts.example.com'}]\n"
+        )
     },
     "values": {"chart/app/values.yaml": "a: [\n"},
     "head": {"chart/app/templates/bad.yaml": "kind: [a]\n"},
@@ -77,7 +88,9 @@ def program(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
-    """What the library takes for granted; a program that was built without its release's settings takes the oldest Kubernetes."""
+    """What the library takes for granted; a program that was built without its release's
+    settings takes the oldest Kubernetes.
+    """
     text = rendered(
         chart(deployment="", v="kind: V\nversion: {{ .Capabilities.KubeVersion.Version }}\n"),
         HelmLibrary(),

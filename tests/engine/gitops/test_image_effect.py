@@ -27,8 +27,14 @@ POD = "spec: {%s: [{name: a, image: %s}], containers: []}\n"
     [
         POD % ("initContainers", "reg.example.com/team/web:2.4.1"),
         POD % ("ephemeralContainers", "'reg.example.com/team/web:2.4.1'"),
-        "kind: CronJob\nspec: {jobTemplate: {spec: {template: {spec: {containers: [{image: reg.example.com/team/web:2.4.1}]}}}}}\n",
-        "kind: List\nitems:\n- kind: Pod\n  spec: {containers: [{image: reg.example.com/team/web:2.4.1}]}\n",
+        (
+            "kind: CronJob\nspec: {jobTemplate: {spec: {template: {spec: {containers: [{image:"
+            " reg.example.com/team/web:2.4.1}]}}}}}\n"
+        ),
+        (
+            "kind: List\nitems:\n- kind: Pod\n  spec: {containers: [{image:"
+            " reg.example.com/team/web:2.4.1}]}\n"
+        ),
         "kind: Database\nspec:\n  image: reg.example.com/team/web:2.4.1\n",
         "kind: ConfigMap\ndata: {image: reg.example.com/team/web:2.4.1}\n",
         f"image: reg.example.com/team/web:2.4.1@{DIGEST}\n".replace(f"@{DIGEST}", ""),
@@ -39,12 +45,21 @@ POD = "spec: {%s: [{name: a, image: %s}], containers: []}\n"
         "image: {registry: reg.example.com, repository: reg.example.com/team/web, tag: 2.4.1}\n",
         "image: {repository: reg.example.com/team/web, tag: '2.4.1', digest: ''}\n",
         "imageRepository: reg.example.com/team/web\nimageTag: 2.4.1\n",
-        "global: {imageRegistry: reg.example.com}\nweb: {image: {repository: team/web, tag: 2.4.1}}\n",
+        (
+            "global: {imageRegistry: reg.example.com}\nweb: {image: {repository: team/web, tag:"
+            " 2.4.1}}\n"
+        ),
         "images:\n- name: web\n  newName: reg.example.com/team/web\n  newTag: 2.4.1\n",
-        "parameters:\n- {name: image.repository, value: reg.example.com/team/web}\n- {name: image.tag, value: 2.4.1}\n",
+        (
+            "parameters:\n- {name: image.repository, value: reg.example.com/team/web}\n- {name:"
+            " image.tag, value: 2.4.1}\n"
+        ),
         "values: |\n  image:\n    repository: reg.example.com/team/web\n    tag: 2.4.1\n",
         "x: &x {repository: reg.example.com/team/web}\nimage: {<<: *x, tag: 2.4.1}\n",
-        "{{- if .a }}\nspec: {containers: [{name: a, image: reg.example.com/team/web:2.4.1}]}\n{{- end }}\n",
+        (
+            "{{- if .a }}\nspec: {containers: [{name: a, image:"
+            " reg.example.com/team/web:2.4.1}]}\n{{- end }}\n"
+        ),
     ],
 )
 def test_the_image_is_found_where_it_is_read(text: str) -> None:
@@ -61,12 +76,18 @@ def test_the_image_is_found_where_it_is_read(text: str) -> None:
         f"image: reg.example.com/team/web:2.4.1@{OTHER}\n",
         "image: {registry: docker.io, repository: reg.example.com/team/web, tag: 2.4.1}\n",
         f"image: {{repository: reg.example.com/team/web, tag: 2.4.1, digest: '{OTHER}'}}\n",
-        "global: {imageRegistry: mirror.io}\nimage: {registry: reg.example.com, repository: team/web, tag: 2.4.1}\n",
+        (
+            "global: {imageRegistry: mirror.io}\nimage: {registry: reg.example.com, repository:"
+            " team/web, tag: 2.4.1}\n"
+        ),
         "image: {name: reg.example.com/team/web, version: 1.0.0, repository: x, tag: '2'}\n",
         "images: [{name: web, newName: reg.example.com/team/web}]\n",
         "image: team/web:2.4.1\n",
         "kind: Pod\nmetadata: {annotations: {was: reg.example.com/team/web:2.4.1}}\n",
-        "kind: D\nspec: {template: {metadata: {annotations: {a: reg.example.com/team/web:2.4.1}}}}\n",
+        (
+            "kind: D\nspec: {template: {metadata: {annotations: {a:"
+            " reg.example.com/team/web:2.4.1}}}}\n"
+        ),
         "metadata:\n  annotations:\n    last-applied: |\n      a: reg.example.com/team/web:2.4.1\n",
         "commonAnnotations: {was: reg.example.com/team/web:2.4.1}\n",
         "metadata: {labels: {registry: reg.example.com, name: team/web, version: 2.4.1}}\n",
@@ -93,7 +114,7 @@ def test_what_only_looks_like_it_is_another_image(text: str) -> None:
 def test_references_are_compared_as_a_runtime_reads_them(
     text: str,
     wanted: str,
-    same: bool,  # noqa: FBT001 - of a table
+    same: bool,
 ) -> None:
     assert names(Found(place="", text=text), parse_reference(wanted)) is same
 
@@ -129,7 +150,7 @@ def test_containers_of_the_same_name_with_another_image_are_strays_and_others_ar
 )
 def test_another_text_counts_only_where_no_container_runs_another_version(
     pods: list[str],
-    read: bool,  # noqa: FBT001 - of a table
+    read: bool,
 ) -> None:
     text = "kind: ConfigMap\ndata: {web: reg.example.com/team/web:2.4.1}\n" + "".join(
         f"---\nkind: Pod\nspec: {{containers: [{{image: '{image}'}}]}}\n" for image in pods
@@ -139,7 +160,10 @@ def test_another_text_counts_only_where_no_container_runs_another_version(
 
 
 def test_the_likely_ones_are_named_first() -> None:
-    text = "kind: Pod\nmetadata: {name: p}\nspec:\n  containers: [{name: a, image: x/cart:1}, {name: b, image: y/web:1}]\n"
+    text = (
+        "kind: Pod\nmetadata: {name: p}\nspec:\n  containers: [{name: a, image: x/cart:1}, {name:"
+        " b, image: y/web:1}]\n"
+    )
     text += "image: {repository: z/web, tag: '2'}\n"
     assert near(found(text), WEB) == [
         "y/web:1 (Pod p, b)",
@@ -206,7 +230,9 @@ def test_what_a_secret_holds_is_never_shown() -> None:
 
 
 def test_an_image_in_a_secret_counts_as_named() -> None:
-    found = images_in(b"kind: Secret\nstringData: {image: 'reg.example.com/team/web:2.4.1'}\n", {"web"})
+    found = images_in(
+        b"kind: Secret\nstringData: {image: 'reg.example.com/team/web:2.4.1'}\n", {"web"}
+    )
     assert found
     assert names(found[0], WEB)
 
@@ -241,7 +267,13 @@ BASE = "baseImage: reg.example.com/team/web"
         ("image: {repository: reg.example.com/team/web, version: 2.4.1}", True),
         ("image: {repository: reg.example.com/team/web, version: 2.4.1, tag: v1}", False),
         ("env: [{name: IMAGE, value: reg.example.com/team/web}, {name: TAG, value: 2.4.1}]", True),
-        ("env: [{name: A}, {name: I, value: reg.example.com/team/web}, {name: TAG, value: 2.4.1}]", True),
+        (
+            (
+                "env: [{name: A}, {name: I, value: reg.example.com/team/web}, {name: TAG, value:"
+                " 2.4.1}]"
+            ),
+            True,
+        ),
         ("args: [--image=reg.example.com/team/web, --tag=2.4.1]", True),
         ("args: [--image=reg.example.com/team/web, --tag=2.4.0]", False),
         ("images: [{name: reg.example.com/team/web, newName: mirror/web, newTag: 2.4.1}]", False),
@@ -255,8 +287,12 @@ def test_of_a_resource_repository_and_tag_in_keys_of_any_name_are_read_together(
     assert not any(one.loose for one in found(values))
 
 
-@pytest.mark.parametrize("text", [
-    "{name: frontend, imageRepo: reg.example.com/team/web, tag: 2.4.1}", "{apiVersion: v2, name: web, version: 0.1.0}",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{name: frontend, imageRepo: reg.example.com/team/web, tag: 2.4.1}",
+        "{apiVersion: v2, name: web, version: 0.1.0}",
+    ],
+)
 def test_what_something_else_is_called_is_no_image(text: str) -> None:
     assert [str(one) for one in found(text) if one.place == "the file"] == []

@@ -54,7 +54,10 @@ def test_each_part_is_a_text() -> None:
 @pytest.mark.parametrize(
     ("key", "called"),
     [
-        *((key, "") for key in ("digest", "sha", "sha256", "imageDigest", "image_sha", "tagDigest")),
+        *(
+            (key, "")
+            for key in ("digest", "sha", "sha256", "imageDigest", "image_sha", "tagDigest")
+        ),
         *((key, "web") for key in ("webDigest", "webImageSha256", "web-digest")),
         ("digestAlgorithm", "algorithm"),
         ("shared", "red"),
@@ -108,7 +111,12 @@ def test_the_registry_for_all_images_wins_where_a_chart_puts_one_before_a_name(
 
 @pytest.mark.parametrize(
     ("path", "place"),
-    [("a.image.tag", "a.image"), ("tag", ""), ("p[name=image.tag].value", "p.image"), ("p[name=tag].value", "p")],
+    [
+        ("a.image.tag", "a.image"),
+        ("tag", ""),
+        ("p[name=image.tag].value", "p.image"),
+        ("p[name=tag].value", "p"),
+    ],
 )
 def test_the_map_of_a_path_is_known_by_its_place(path: str, place: str) -> None:
     assert map_of(path) == place

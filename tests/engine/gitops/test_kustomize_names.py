@@ -6,9 +6,13 @@ from towline.gitops.kustomize_names import image_names, read_further, untagged
 
 POD = b"spec: {containers: [{name: a, image: %s}], initContainers: [{image: init:1}]}\n"
 FILES = {
-    "base/kustomization.yml": b"resources: [d.yaml]\nimages: [{name: web, newName: reg.io/web}, {name: init, newTag: '2'}]\n",
+    "base/kustomization.yml": (
+        b"resources: [d.yaml]\nimages: [{name: web, newName: reg.io/web}, {name: init, newTag:"
+        b" '2'}]\n"
+    ),
     "base/d.yaml": POD % b"web:1",
-    "over/kustomization.yaml": b"""\
+    "over/kustomization.yaml": (
+        b"""\
 resources: [../base, ./own.yaml]
 components: [../part]
 patchesStrategicMerge: [p.yaml, "spec: {containers: [{image: inline}]}\\n"]
@@ -16,7 +20,8 @@ patches:
 - path: q.yaml
 - patch: |-
     - {op: replace, path: /spec/containers/0/image, value: 'patched:5'}
-""",
+"""
+    ),
     "over/own.yaml": POD % b"reg.io:5000/team/own@sha256:00",
     "over/p.yaml": POD % b"p",
     "over/q.yaml": POD % b"q:1",
@@ -75,7 +80,9 @@ def test_a_circle_ends() -> None:
 
 def test_a_base_that_many_take_in_is_read_once() -> None:
     files = {
-        f"k{number}/kustomization.yaml": f"resources: [../k{number + 1}, ../k{number + 1}]\n".encode()
+        f"k{number}/kustomization.yaml": (
+            f"resources: [../k{number + 1}, ../k{number + 1}]\n".encode()
+        )
         for number in range(60)
     }
     files |= {"k60/kustomization.yaml": b"resources: [d.yaml]\n", "k60/d.yaml": POD % b"web:1"}
@@ -102,6 +109,9 @@ def test_aliases_are_read_once_and_in_a_circle_not_at_all() -> None:
     assert image_names("k/kustomization.yaml", endless) is None
 
 
-@pytest.mark.parametrize("image", ["r.io:5000/a/b", "r.io:5000/a/b:1", "r.io:5000/a/b@sha256:00", "r.io:5000/a/b:1@sha256:00"])
+@pytest.mark.parametrize(
+    "image",
+    ["r.io:5000/a/b", "r.io:5000/a/b:1", "r.io:5000/a/b@sha256:00", "r.io:5000/a/b:1@sha256:00"],
+)
 def test_an_image_loses_its_tag_and_digest_alone(image: str) -> None:
     assert untagged(image) == "r.io:5000/a/b"

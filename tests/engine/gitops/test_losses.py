@@ -22,10 +22,15 @@ def test_resources_and_containers_that_are_gone_are_named_and_nothing_of_what_th
         "container proxy of Deployment shop",
     ]
     assert lost(old, old) == lost("", old) == []
-    assert lost(old, f"{SECRET}---\n{SERVICE % 'shop'}---\n{SHOP % '{name: app}, {name: proxy}'}") == []
+    assert (
+        lost(old, f"{SECRET}---\n{SERVICE % 'shop'}---\n{SHOP % '{name: app}, {name: proxy}'}")
+        == []
+    )
 
 
-@pytest.mark.parametrize(("old", "new"), [("a: [", SECRET), (SECRET, "a: ["), ("- a\n---\nkind: [x]\n", SECRET)])
+@pytest.mark.parametrize(
+    ("old", "new"), [("a: [", SECRET), (SECRET, "a: ["), ("- a\n---\nkind: [x]\n", SECRET)]
+)
 def test_what_cannot_be_read_has_none(old: str, new: str) -> None:
     assert lost(old, new) == []
 
@@ -43,5 +48,8 @@ def test_namespaces_and_lists_are_looked_into() -> None:
     both = f"{SERVICE % 'shop'}---\n{other}"
     assert lost(both, SERVICE % "shop") == ["Service/shop (2)"]
     assert lost(SERVICE % "shop", other) == []
-    items = "kind: List\nitems: [{kind: Service, metadata: {name: shop}}, {kind: Pod, metadata: {name: p}}]\n"
+    items = (
+        "kind: List\nitems: [{kind: Service, metadata: {name: shop}}, {kind: Pod, metadata: {name:"
+        " p}}]\n"
+    )
     assert lost(items, SERVICE % "shop") == ["Pod/p"]

@@ -20,18 +20,47 @@ def changed(text: str, values: Mapping[str, ImagePart], *, create: bool = False)
     return change.apply({"v.yaml": text.encode()}).get("v.yaml", text.encode()).decode()
 
 
-@pytest.mark.parametrize(("text", "values", "there"), [
-    (PODS, {"spec.image": ImagePart(image=WEB, part="image")}, "spec.template.spec.containers[0].image"),
-    (PODS, IN_ITEM, "spec.template.spec.containers[0].image"),
-    ("spec: {img: 'reg.io/team/web:1'}\n", {"spec.image": ImagePart(image=WEB, part="image")}, "spec.img"),
-    ("web: {container: 'reg.io/team/web:1'}\n", {"web.image": ImagePart(image=WEB, part="image")}, "web.container"),
-    ("webImage: reg.io/team/web:1\n", {"image": ImagePart(image=WEB, part="image")}, "webImage"),
-    ("webVersion: '1'\nrepo: reg.io/team/web\n", TAG, "webVersion"),
-    ("webImage: reg.io/team/web:1\n", TAG, "webImage"),
-    ("web: {image: {repository: reg.io/team/web, tag: '1'}}\nport: 1\n", TAG, "web.image.repository"),
-    ("image: {pullPolicy: Always}\nwebImage: {repository: reg.io/team/web, tag: '1'}\n", USUAL, "webImage.repository"),
-])
-def test_a_missing_key_is_refused_where_the_image_stands_under_another(text: str, values: Mapping[str, ImagePart], there: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "values", "there"),
+    [
+        (
+            PODS,
+            {"spec.image": ImagePart(image=WEB, part="image")},
+            "spec.template.spec.containers[0].image",
+        ),
+        (PODS, IN_ITEM, "spec.template.spec.containers[0].image"),
+        (
+            "spec: {img: 'reg.io/team/web:1'}\n",
+            {"spec.image": ImagePart(image=WEB, part="image")},
+            "spec.img",
+        ),
+        (
+            "web: {container: 'reg.io/team/web:1'}\n",
+            {"web.image": ImagePart(image=WEB, part="image")},
+            "web.container",
+        ),
+        (
+            "webImage: reg.io/team/web:1\n",
+            {"image": ImagePart(image=WEB, part="image")},
+            "webImage",
+        ),
+        ("webVersion: '1'\nrepo: reg.io/team/web\n", TAG, "webVersion"),
+        ("webImage: reg.io/team/web:1\n", TAG, "webImage"),
+        (
+            "web: {image: {repository: reg.io/team/web, tag: '1'}}\nport: 1\n",
+            TAG,
+            "web.image.repository",
+        ),
+        (
+            "image: {pullPolicy: Always}\nwebImage: {repository: reg.io/team/web, tag: '1'}\n",
+            USUAL,
+            "webImage.repository",
+        ),
+    ],
+)
+def test_a_missing_key_is_refused_where_the_image_stands_under_another(
+    text: str, values: Mapping[str, ImagePart], there: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         changed(text, values)
     assert f"is not in v.yaml, but the image stands at {there}" in caught.value.message
@@ -40,20 +69,43 @@ def test_a_missing_key_is_refused_where_the_image_stands_under_another(text: str
     assert changed(text, values, create=True) != text
 
 
-@pytest.mark.parametrize(("text", "values"), [
-    ("repo: reg.io/team/web\npythonVersion: '3'\n", TAG),
-    ("image: reg.io/team/web:1\n", {"image": ImagePart(image=WEB, part="image"), "tag": TAG["tag"]}),
-    ("web: {image: {tag: '1'}}\njob: {image: 'reg.io/team/web:1'}\n", {"web.image.repository": USUAL["image.repository"]}),
-    ("image: {pullPolicy: Always}\njob: {image: 'reg.io/team/cart:1'}\n", USUAL),
-    ("image: {pullPolicy: Always}\n---\nkind: ImageRepository\nspec: {image: reg.io/team/web}\n", USUAL),
-])
-def test_a_missing_key_is_added_where_the_image_is_known_to_belong(text: str, values: Mapping[str, ImagePart]) -> None:
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("repo: reg.io/team/web\npythonVersion: '3'\n", TAG),
+        (
+            "image: reg.io/team/web:1\n",
+            {"image": ImagePart(image=WEB, part="image"), "tag": TAG["tag"]},
+        ),
+        (
+            "web: {image: {tag: '1'}}\njob: {image: 'reg.io/team/web:1'}\n",
+            {"web.image.repository": USUAL["image.repository"]},
+        ),
+        ("image: {pullPolicy: Always}\njob: {image: 'reg.io/team/cart:1'}\n", USUAL),
+        (
+            (
+                "image: {pullPolicy: Always}\n---\nkind: ImageRepository\nspec: {image:"
+                " reg.io/team/web}\n"
+            ),
+            USUAL,
+        ),
+    ],
+)
+def test_a_missing_key_is_added_where_the_image_is_known_to_belong(
+    text: str, values: Mapping[str, ImagePart]
+) -> None:
     assert changed(text, values) != text
 
 
 def test_what_the_chart_beside_has_may_be_set_though_the_image_stands_elsewhere() -> None:
-    files = {"c/Chart.yaml": b"name: c\n", "c/values.yaml": b"tag: a\n", "c/p.yaml": b"job: reg.io/team/web:1\n"}
-    assert PathValues(pattern="c/p.yaml", values=TAG).apply(files) == {"c/p.yaml": b'job: reg.io/team/web:1\ntag: "2"\n'}
+    files = {
+        "c/Chart.yaml": b"name: c\n",
+        "c/values.yaml": b"tag: a\n",
+        "c/p.yaml": b"job: reg.io/team/web:1\n",
+    }
+    assert PathValues(pattern="c/p.yaml", values=TAG).apply(files) == {
+        "c/p.yaml": b'job: reg.io/team/web:1\ntag: "2"\n'
+    }
 
 
 IMAGE = ImagePart(image=WEB, part="image")
@@ -90,7 +142,10 @@ def test_a_missing_key_beside_nothing_of_an_image_is_refused_where_images_stand_
         ("shop: {replicas: 1}\nside: {image: 'x:1'}\n", {"shop.image": IMAGE}),
         ("shop: {imageName: x}\nside: {image: 'x:1'}\n", {"shop.imageTag": TAG["tag"]}),
         ("cartImage: 'x:1'\n", {"webImage": IMAGE}),
-        ("global: {a: 1}\nimage: {repository: web}\n", {"global.imageRegistry": ImagePart(image=WEB, part="registry")}),
+        (
+            "global: {a: 1}\nimage: {repository: web}\n",
+            {"global.imageRegistry": ImagePart(image=WEB, part="registry")},
+        ),
         (
             "shop: {version: '1'}\nside: {image: 'x:1'}\n",
             {"shop.version": TAG["tag"], "shop.path": USUAL["image.repository"]},

@@ -46,15 +46,30 @@ from towline.gitops.plain_data import (
 def test_every_text_is_as_it_is_written(text: str, documents: list[object]) -> None:
     assert load(text.encode()) == documents
 
+
 NESTED = "".join(
     f"a{n}: &a{n} {'[' * 100}{f'*a{n - 1}' if n else ''}{']' * 100}\n" for n in range(10)
 ).encode()
 
 
-MERGED = "".join(f"a{n}: &a{n} {{{f'<<: [*a{n - 1}, *a{n - 1}]' if n else 'x: y'}}}\n" for n in range(60)).encode()
+MERGED = "".join(
+    f"a{n}: &a{n} {{{f'<<: [*a{n - 1}, *a{n - 1}]' if n else 'x: y'}}}\n" for n in range(60)
+).encode()
 
 
-@pytest.mark.parametrize("data", [MERGED, b"a: [", b"\xff", b"{{ if .x }}\na: b\n", b"? {a: b}\n: c\n", b"a: &a {b: *a}\n", b"&a [*a]\n", NESTED])
+@pytest.mark.parametrize(
+    "data",
+    [
+        MERGED,
+        b"a: [",
+        b"\xff",
+        b"{{ if .x }}\na: b\n",
+        b"? {a: b}\n: c\n",
+        b"a: &a {b: *a}\n",
+        b"&a [*a]\n",
+        NESTED,
+    ],
+)
 def test_what_cannot_be_read_is_none(data: bytes) -> None:
     assert load(data) is None
 
@@ -69,7 +84,6 @@ def test_a_template_is_read_with_words_in_its_place() -> None:
 
 def test_what_aliases_repeat_is_read() -> None:
     assert load(b"a: &a [x]\nb: [*a, *a]\n") == [{"a": ["x"], "b": [["x"], ["x"]]}]
-
 
 
 def test_what_aliases_multiply_is_read() -> None:

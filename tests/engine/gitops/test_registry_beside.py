@@ -57,7 +57,9 @@ def test_a_registry_for_all_images_in_the_chart_s_own_values_is_refused_as_the_f
 
 
 @pytest.mark.parametrize("own", ["''", "~"])
-def test_a_registry_of_the_chart_s_own_values_that_the_file_empties_is_put_before_no_image(own: str) -> None:
+def test_a_registry_of_the_chart_s_own_values_that_the_file_empties_is_put_before_no_image(
+    own: str,
+) -> None:
     for key in ("imageRegistry", "registry"):
         base = {"global": {key: "reg.io/team"}, "a": {"registry": "", "repository": "web"}}
         group = spots(f"a: {{tag: '1'}}\nglobal: {{{key}: {own}}}\n", a_repository="repository")
@@ -66,7 +68,9 @@ def test_a_registry_of_the_chart_s_own_values_that_the_file_empties_is_put_befor
 
 def test_a_name_that_the_file_empties_is_not_the_one_of_the_chart_s_own_values() -> None:
     base = {"a": {"registry": "", "repository": "reg.io/team/web"}}
-    group = spots("a: {repository: ''}\nglobal: {imageRegistry: reg.io}\n", a_repository="repository")
+    group = spots(
+        "a: {repository: ''}\nglobal: {imageRegistry: reg.io}\n", a_repository="repository"
+    )
     assert placed_texts(group, base, joined=True) == ({"a.repository": "team/web"}, [])
     group = spots("a: {repository: '', registry: q.io}\n", a_repository="repository")
     texts, more = placed_texts(group, base, joined=False)
@@ -76,21 +80,41 @@ def test_a_name_that_the_file_empties_is_not_the_one_of_the_chart_s_own_values()
 @pytest.mark.parametrize("empty", ["", "''", "~", "null", "Null"])
 def test_a_registry_that_is_null_is_none(empty: str) -> None:
     """As charts have it in their values that leave it to who deploys them."""
-    for text in (f"a: {{repository: team/web}}\nglobal: {{imageRegistry: {empty}}}", f"a: {{repository: team/web, registry: {empty}}}"):
-        assert placed_texts(spots(text, a_repository="repository"), {}) == ({"a.repository": "reg.io/team/web"}, [])
-    texts, _ = placed_texts(spots("a: {repository: team/web, registry: 'null'}", a_repository="repository"), {})
+    for text in (
+        f"a: {{repository: team/web}}\nglobal: {{imageRegistry: {empty}}}",
+        f"a: {{repository: team/web, registry: {empty}}}",
+    ):
+        assert placed_texts(spots(text, a_repository="repository"), {}) == (
+            {"a.repository": "reg.io/team/web"},
+            [],
+        )
+    texts, _ = placed_texts(
+        spots("a: {repository: team/web, registry: 'null'}", a_repository="repository"), {}
+    )
     assert texts == {"a.repository": "team/web"}
 
 
-@pytest.mark.parametrize(("above", "name", "told"), [
-    ("{registry: q.io/x}", "web", "a chart that puts the registry of its values before it would run q.io/x/reg.io/team/web"),
-    ("{registry: q.io/x}", "q.io/x/web", ""),
-    ("{registry: q.io/x}", "''", ""),
-    ("{registry: '{{ x }}'}", "web", ""),
-    ("{registry: reg.io}", "team/web", ""),
-    ("{other: q.io}", "web", ""),
-])
-def test_a_name_that_another_registry_of_the_values_may_be_put_before_is_told(above: str, name: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("above", "name", "told"),
+    [
+        (
+            "{registry: q.io/x}",
+            "web",
+            (
+                "a chart that puts the registry of its values before it would run"
+                " q.io/x/reg.io/team/web"
+            ),
+        ),
+        ("{registry: q.io/x}", "q.io/x/web", ""),
+        ("{registry: q.io/x}", "''", ""),
+        ("{registry: '{{ x }}'}", "web", ""),
+        ("{registry: reg.io}", "team/web", ""),
+        ("{other: q.io}", "web", ""),
+    ],
+)
+def test_a_name_that_another_registry_of_the_values_may_be_put_before_is_told(
+    above: str, name: str, told: str
+) -> None:
     group = spots(f"a: {{repository: {name}}}\nglobal: {above}\n", a_repository="repository")
     for joined in (None, False):
         found = doubts(group, {}, group, joined=joined)
@@ -132,7 +156,9 @@ def test_a_registry_that_is_right_is_left() -> None:
 VALUES = "global: {imageRegistry: mirror.io}\nimage: {repository: %s, tag: '1'}\n"
 PLAIN = "image: {{ .Values.image.repository }}:{{ .Values.image.tag }}\n"
 JOINED = "image: {{ .Values.global.imageRegistry }}/{{ .Values.image.repository }}\n"
-COMMON = '{{ include "common.images.image" (dict "imageRoot" .Values.image "global" .Values.global) }}'
+COMMON = (
+    '{{ include "common.images.image" (dict "imageRoot" .Values.image "global" .Values.global) }}'
+)
 
 
 def made(repository: str, template: str, more: str = "") -> tuple[str, list[str]]:
@@ -222,7 +248,9 @@ def test_a_name_that_is_the_image_behind_a_registry_above_it_stays_as_it_is(abov
     made = PathValues(pattern="v", values=parts).apply({"v": text.encode()})["v"]
     assert made.decode() == text.replace("'1'", "'2'")
     assert "reg.io/team/web:2" in [one.text for one in images_in(made, ["web"]) or ()]
-    other = PathValues(pattern="v", values=parts).apply({"v": text.replace("reg.io", "x.io").encode()})
+    other = PathValues(pattern="v", values=parts).apply(
+        {"v": text.replace("reg.io", "x.io").encode()}
+    )
     assert b"repository: reg.io/team/web" in other["v"]
 
 

@@ -17,11 +17,19 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def jinja(text: str, *, limits: Limits | None = None, **variables: object) -> str:
-    return document("child_jinja", {"name": "t.j2", "text": text, "variables": variables}, limits=limits or Limits())
+    return document(
+        "child_jinja",
+        {"name": "t.j2", "text": text, "variables": variables},
+        limits=limits or Limits(),
+    )
 
 
 def program(folder: Path, body: str, *, limits: Limits | None = None) -> bytes:
-    return run("child_program", {"name": "helm", "command": [fake_helm(folder, body)]}, limits=limits or Limits()).out
+    return run(
+        "child_program",
+        {"name": "helm", "command": [fake_helm(folder, body)]},
+        limits=limits or Limits(),
+    ).out
 
 
 def test_the_document_comes_back_as_it_was_rendered() -> None:
@@ -40,10 +48,13 @@ def test_a_fault_without_a_place_names_the_template() -> None:
     assert caught.value.where == "t.j2"
 
 
-@pytest.mark.parametrize("template", [
-    "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
-    "{{ 9 ** (9 ** 9) }}",
-])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+        "{{ 9 ** (9 ** 9) }}",
+    ],
+)
 def test_an_endless_rendering_is_stopped_and_says_so(template: str) -> None:
     with pytest.raises(RenderError, match="took longer than 1 seconds") as caught:
         jinja(template, limits=Limits(seconds=1))
@@ -69,13 +80,16 @@ def test_a_rendering_that_gives_too_much_is_stopped_and_says_so(tmp_path: Path) 
         program(tmp_path, "while True: print('x' * 100000)")
 
 
-@pytest.mark.parametrize(("body", "message"), [
-    ("os.write(2, b'fatal error: runtime: out of memory'); os._exit(2)", "more memory"),
-    ("os.write(2, b'fatal error: runtime: cannot allocate memory'); os.abort()", "more memory"),
-    ("os.kill(os.getpid(), 9)", "more memory"),
-    ("os.write(2, b'stack overflow'); os.kill(os.getpid(), 11)", "signal 11: stack overflow"),
-    ("import signal; os.kill(os.getpid(), signal.SIGXCPU)", "took longer"),
-])
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("os.write(2, b'fatal error: runtime: out of memory'); os._exit(2)", "more memory"),
+        ("os.write(2, b'fatal error: runtime: cannot allocate memory'); os.abort()", "more memory"),
+        ("os.kill(os.getpid(), 9)", "more memory"),
+        ("os.write(2, b'stack overflow'); os.kill(os.getpid(), 11)", "signal 11: stack overflow"),
+        ("import signal; os.kill(os.getpid(), signal.SIGXCPU)", "took longer"),
+    ],
+)
 def test_a_renderer_that_was_killed_says_by_what(tmp_path: Path, body: str, message: str) -> None:
     with pytest.raises(RenderError, match=message) as caught:
         program(tmp_path, body)
@@ -83,7 +97,11 @@ def test_a_renderer_that_was_killed_says_by_what(tmp_path: Path, body: str, mess
 
 
 def test_a_renderer_s_own_exit_code_is_left_to_its_caller(tmp_path: Path) -> None:
-    ended = run("child_program", {"command": [fake_helm(tmp_path, "sys.exit('memory must be given')")]}, limits=Limits())
+    ended = run(
+        "child_program",
+        {"command": [fake_helm(tmp_path, "sys.exit('memory must be given')")]},
+        limits=Limits(),
+    )
     assert (ended.code, ended.err) == (1, b"memory must be given\n")
 
 
@@ -98,14 +116,18 @@ def test_a_program_that_is_not_there_is_the_machine_s_fault(tmp_path: Path) -> N
         run("child_program", {"command": [str(tmp_path / "nothing")]}, limits=Limits())
 
 
-def test_a_renderer_sees_nothing_of_the_engine_s_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_renderer_sees_nothing_of_the_engine_s_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PIPER_password", "s3cret")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     seen = program(tmp_path, "print(sorted(set(os.environ) - {'LC_CTYPE'}))")
     assert seen == b"['LC_ALL', 'PATH']\n"
 
 
-def test_nothing_of_the_workspace_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_the_workspace_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("jinja2", "towline", "json"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the workspace was imported')")
     monkeypatch.chdir(tmp_path)
@@ -113,14 +135,27 @@ def test_nothing_of_the_workspace_is_imported(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_checkout_that_is_not_installed_renders_too(tmp_path: Path) -> None:
-    """As in a zip file: what `python -I` finds by itself is not enough. Here the only copy of the engine is on PYTHONPATH, its libraries beside it."""
+    """As in a zip file: what `python -I` finds by itself is not enough.
+
+    Here the only copy of the engine is on PYTHONPATH, its libraries beside it.
+    """
     (tmp_path / "towline").symlink_to(ROOT / "engine" / "towline")
     for library in (jinja2, markupsafe):
         assert library.__file__
         (tmp_path / library.__name__).symlink_to(Path(library.__file__).parent)
-    script = "from towline.gitops.render import *; print(document('child_jinja', {'name': 't', 'text': 'a: 1', 'variables': {}}, limits=Limits()))"
+    script = (
+        "from towline.gitops.render import *; print(document('child_jinja', {'name': 't', 'text':"
+        " 'a: 1', 'variables': {}}, limits=Limits()))"
+    )
     bare = os.path.realpath(sys.executable)
-    ended = subprocess.run([bare, "-S", "-c", script], env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False, cwd=tmp_path)
+    ended = subprocess.run(
+        [bare, "-S", "-c", script],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
     assert (ended.stdout, ended.stderr) == ("a: 1\n", "")
 
 

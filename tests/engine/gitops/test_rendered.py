@@ -21,7 +21,10 @@ def one(text: str) -> Document:
 
 
 def test_a_stream_is_cut_at_its_separators_and_nowhere_else() -> None:
-    stream = "# head\n---\n# Source: c/templates/a.yaml\nkind: A\nmetadata: {name: a}\ntext: |\n  --- no\n---\n# only a note\n--- # again\nkind: B\n"
+    stream = (
+        "# head\n---\n# Source: c/templates/a.yaml\nkind: A\nmetadata: {name: a}\ntext: |\n  ---"
+        " no\n---\n# only a note\n--- # again\nkind: B\n"
+    )
     found = documents(stream)
     assert [document.text for document in found] == [
         stream[7 : stream.index("---\n# only")],

@@ -39,14 +39,21 @@ print(json.dumps([words[:2], words[3:5], read, os.path.exists(words[2] + '/Chart
 
 
 def test_the_program_s_words_become_the_error_with_the_repository_s_paths(tmp_path: Path) -> None:
-    body = "sys.exit('Error: failed to parse ' + sys.argv[sys.argv.index('--values') + 1] + ': oh\\n\\nUse --debug flag to render out invalid YAML')"
+    body = (
+        "sys.exit('Error: failed to parse ' + sys.argv[sys.argv.index('--values') + 1] + ':"
+        " oh\\n\\nUse --debug flag to render out invalid YAML')"
+    )
     found = fault(
         chart(),
         values_files=(ValuesFile(name="env/prod.yaml", content=b""),),
         renderer=HelmProgram(program=fake_helm(tmp_path, body)),
     )
     assert (found.message, found.where) == ("failed to parse env/prod.yaml: oh", "chart/app")
-    body = "sys.exit('Error: template: app/templates/bad.yaml:2:13: executing <.Values.a.b>: nil pointer')"  # as Helm 3 says it
+    # as Helm 3 says it
+    body = (
+        "sys.exit('Error: template: app/templates/bad.yaml:2:13: executing <.Values.a.b>: nil"
+        " pointer')"
+    )
     found = fault(chart(), renderer=HelmProgram(program=fake_helm(tmp_path, body)))
     assert found.where == "chart/app/templates/bad.yaml:2"
 
@@ -82,9 +89,19 @@ def test_the_library_says_the_version_of_helm_in_it() -> None:
 
 
 def test_the_output_of_all_charts_counts_together(tmp_path: Path) -> None:
-    program = HelmProgram(program=fake_helm(tmp_path, "print('a' * 999)"), limits=Limits(output=2000))
-    rendering = Rendering(folder=tmp_path, charts=(tmp_path / "a", tmp_path / "b"), release="demo", namespace="prod", values=())
+    program = HelmProgram(
+        program=fake_helm(tmp_path, "print('a' * 999)"), limits=Limits(output=2000)
+    )
+    rendering = Rendering(
+        folder=tmp_path,
+        charts=(tmp_path / "a", tmp_path / "b"),
+        release="demo",
+        namespace="prod",
+        values=(),
+    )
     assert len(program.render(rendering)) == 2000
-    with pytest.raises(RenderError, match="the charts give more than 2000 bytes together") as caught:
+    with pytest.raises(
+        RenderError, match="the charts give more than 2000 bytes together"
+    ) as caught:
         program.render(replace(rendering, charts=(*rendering.charts, tmp_path / "c")))
     assert caught.value.where == str(tmp_path / "c")

@@ -98,7 +98,10 @@ def test_the_same_value_has_the_same_mark_in_both_files() -> None:
         'kind: ConfigMap\n"{kind: Secret, data: {a: hidden}}": x\n',
         "kind: Kustomization\nsecretGenerator: [{name: a, literals: [b=hidden]}]\n",
         "kind: SecretGenerator\nliterals: [b=hidden]\n",
-        "patches:\n- target: {kind: Secret}\n  patch: '[{op: add, path: /data/a, value: hidden}]'\n",
+        (
+            "patches:\n- target: {kind: Secret}\n  patch: '[{op: add, path: /data/a, value:"
+            " hidden}]'\n"
+        ),
         "patches:\n- patch: |-\n    kind: Secret\n    data: {a: hidden}\n",
         "values:\n  extra:\n  - {kind: Secret, data: {a: hidden}}\n",
         "<<: {kind: Secret}\ndata: {a: hidden}\n",
@@ -169,17 +172,44 @@ def test_a_patch_whose_target_may_be_a_secret_is_not_shown(
         '[{"op": "test", "path": "/stringData/password", "value": "hidden"}]\n',
         '[{"op": "add", "path": "", "value": {"data": {"p": "hidden"}}}]\n',
         "# was hidden\n- {op: add, path: /data/p, value: x} # hidden\n",
-        "spec:\n  patchesJson6902:\n  - target: {name: x}\n    patch:\n    - {op: add, path: /data/p, value: hidden}\n",
-        "kind: PatchTransformer\ntarget: {name: x}\npatch: '[{op: add, path: /data/p, value: hidden}]'\n",
-        "kind: PatchJson6902Transformer\ntarget: {name: x}\njsonOp: |-\n  [{op: add, path: /data/p, value: hidden}]\n",
-        'transformers:\n- |-\n  kind: PatchTransformer\n  target: {name: x}\n  patch: \'[{"op": "add", "path": "/data/p", "value": "hidden"}]\'\n',
-        "patchesStrategicMerge:\n- |-\n  metadata: {name: &k Secret}\n  kind: *k\n  data: {p: hidden}\n",
-        "patches:\n- patch: |-\n    metadata: {name: &k Secret}\n    kind: *k\n    data: {p: hidden}\n",
+        (
+            "spec:\n  patchesJson6902:\n  - target: {name: x}\n    patch:\n    - {op: add, path:"
+            " /data/p, value: hidden}\n"
+        ),
+        (
+            "kind: PatchTransformer\ntarget: {name: x}\npatch: '[{op: add, path: /data/p, value:"
+            " hidden}]'\n"
+        ),
+        (
+            "kind: PatchJson6902Transformer\ntarget: {name: x}\njsonOp: |-\n  [{op: add, path:"
+            " /data/p, value: hidden}]\n"
+        ),
+        (
+            'transformers:\n- |-\n  kind: PatchTransformer\n  target: {name: x}\n  patch: \'[{"op":'
+            ' "add", "path": "/data/p", "value": "hidden"}]\'\n'
+        ),
+        (
+            "patchesStrategicMerge:\n- |-\n  metadata: {name: &k Secret}\n  kind: *k\n  data: {p:"
+            " hidden}\n"
+        ),
+        (
+            "patches:\n- patch: |-\n    metadata: {name: &k Secret}\n    kind: *k\n    data: {p:"
+            " hidden}\n"
+        ),
         "patchesStrategicMerge:\n- kind: Secret\n  data: {p: hidden}\n",
-        "x: &t {name: x}\npatches:\n- target: *t\n  patch: '[{op: add, path: /data/p, value: hidden}]'\n",
-        "x: &x {target: {name: x}}\npatches:\n- <<: *x\n  patch: '[{op: add, path: /data/p, value: hidden}]'\n",
+        (
+            "x: &t {name: x}\npatches:\n- target: *t\n  patch: '[{op: add, path: /data/p, value:"
+            " hidden}]'\n"
+        ),
+        (
+            "x: &x {target: {name: x}}\npatches:\n- <<: *x\n  patch: '[{op: add, path: /data/p,"
+            " value: hidden}]'\n"
+        ),
         "patches:\n- target: {name: x} # hidden\n  patch: '[{op: add, path: /data/p, value: x}]'\n",
-        'patches:\n- target: {name: x}\n  patch: \'[{"op":"add","path":"/d\\u0061ta/p","value":"hidden"}]\'\n',
+        (
+            "patches:\n- target: {name: x}\n  patch:"
+            ' \'[{"op":"add","path":"/d\\u0061ta/p","value":"hidden"}]\'\n'
+        ),
     ],
 )
 def test_operations_on_data_and_patches_in_other_forms_are_not_shown(text: str) -> None:
@@ -195,9 +225,15 @@ def test_operations_on_data_and_patches_in_other_forms_are_not_shown(text: str) 
         kustomization("{kind: Deployment|StatefulSet}", "- {op: add, path: /spec/a, value: stays}"),
         kustomization("{kind: ConfigMap, name: x}", OPERATIONS),
         kustomization("{kind: ConfigMap, name: x}", MERGE),
-        "patches:\n- target: {kind: ConfigMap}\n  patch:\n  - {op: add, path: /data/a, value: stays}\n",
+        (
+            "patches:\n- target: {kind: ConfigMap}\n  patch:\n  - {op: add, path: /data/a, value:"
+            " stays}\n"
+        ),
         "patchesStrategicMerge:\n- |-\n  kind: ConfigMap\n  data: {a: stays}\n",
-        "kind: HorizontalPodAutoscaler\nspec:\n  metrics:\n  - resource: {name: cpu, target: {type: Utilization}}\n",
+        (
+            "kind: HorizontalPodAutoscaler\nspec:\n  metrics:\n  - resource: {name: cpu, target:"
+            " {type: Utilization}}\n"
+        ),
         "spec: {a: &a {mountPath: /data}, b: *a}\n",
         "- {op: add, path: /spec/template/metadata, value: stays}\n",
     ],

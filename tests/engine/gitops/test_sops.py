@@ -24,6 +24,6 @@ SOPS = "image: {tag: '1'}\npw: ENC[AES256_GCM,data:abc]\nsops:\n    mac: ENC[AES
 )
 def test_an_edit_breaks_the_mac_of_a_file_unless_it_covers_encrypted_values_only(
     text: str,
-    breaks: bool,  # noqa: FBT001 - of a table
+    breaks: bool,
 ) -> None:
     assert breaks_mac(text.encode()) is breaks

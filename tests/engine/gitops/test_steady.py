@@ -11,7 +11,10 @@ import yaml
 
 from towline.gitops.steady import Settled, settle
 
-SECRET = "---\n# Source: c/templates/s.yaml\napiVersion: v1\nkind: Secret\nmetadata:\n  name: s\nstringData:\n"
+SECRET = (
+    "---\n# Source: c/templates/s.yaml\napiVersion: v1\nkind: Secret\nmetadata:\n  name:"
+    " s\nstringData:\n"
+)
 DEPLOYMENT = """\
 ---
 # Source: c/templates/d.yaml
@@ -215,7 +218,10 @@ def test_keys_that_differ_by_themselves_stay_where_the_others_are_the_same() -> 
 
 
 def job(name: str, tag: str = "1.0") -> str:
-    return f"---\n# Source: c/templates/j.yaml\nkind: Job\nmetadata:\n  name: job-{name}\nspec:\n  image: app:{tag}\n"
+    return (
+        f"---\n# Source: c/templates/j.yaml\nkind: Job\nmetadata:\n  name: job-{name}\nspec:\n "
+        f" image: app:{tag}\n"
+    )
 
 
 def test_a_document_with_a_name_of_its_own_each_time_is_new_only_if_something_in_it_is() -> None:
@@ -241,7 +247,9 @@ def test_blocks_stay_as_they_were_written() -> None:
     assert settle(old, first, lambda: second).text == secret(key.format(A, "two"))
 
 
-def test_of_a_large_rendering_only_what_differs_is_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_large_rendering_only_what_differs_is_looked_into(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     many = "".join(secret(f"n: {number}", f"n{number}") for number in range(300))
     looked = [0]
     real = yaml.compose
@@ -265,7 +273,9 @@ def test_what_changes_inside_of_a_list_that_differs_by_itself_is_not_what_is_aro
 
 
 def test_documents_that_are_gone_and_another_order_of_documents_are_written() -> None:
-    one, two, three = (secret(f"pw: {word}", name) for word, name in ((A, "one"), (A, "two"), (B, "one")))
+    one, two, three = (
+        secret(f"pw: {word}", name) for word, name in ((A, "one"), (A, "two"), (B, "one"))
+    )
     assert settle(one + two, one, lambda: one).text == one
     assert settle(one + two, two + one, lambda: two + one).text == two + one
     assert settle(two + one, three, lambda: secret(f"pw: {C}", "one")).text == one

@@ -1,4 +1,7 @@
-"""Edits of YAML inside of texts, of JSON, and beside template lines, by the thousand. `make test-extra`."""
+"""Edits of YAML inside of texts, of JSON, and beside template lines, by the thousand.
+
+`make test-extra`.
+"""
 
 from __future__ import annotations
 
@@ -28,34 +31,50 @@ TEXT = ("spec", "values")
 
 
 def held(inner: str, dice: random.Random) -> tuple[str, str, str]:
-    """A file that holds `inner` as a text, in one of the styles that can: what stands before it, it, and what behind."""
+    """A file that holds `inner` as a text, in one of the styles that can: what stands before it,
+    it, and what behind.
+    """
     end = dice.choice(("\n", "\n", "\r\n"))
     style = dice.choice(("|", "|", "|-", "|+", "|2", "|  # why", '"', '"'))
     step = dice.choice((1, 2, 4)) if "2" not in style else 2
     head = f"# head{end}kind: x{end}spec:{end}  first: [a, b]{end}  values:"
-    tail = dice.choice((f"{end}  last: 'end' # {{{{ no }}}}{end}", f"{end}---{end}z: 1{end}", end, f"{end}{end}# end"))
+    tail = dice.choice(
+        (
+            f"{end}  last: 'end' # {{{{ no }}}}{end}",
+            f"{end}---{end}z: 1{end}",
+            end,
+            f"{end}{end}# end",
+        )
+    )
     if style == '"':
         return f"{head} ", json.dumps(inner, ensure_ascii=False), tail
     if style == "|2":
         inner = f"{' ' * dice.choice((0, 0, 2))}# first\n{inner}"
-    lines = [" " * (2 + step) + line if line else "" for line in inner.removesuffix("\n").split("\n")]
+    lines = [
+        " " * (2 + step) + line if line else "" for line in inner.removesuffix("\n").split("\n")
+    ]
     return f"{head} {style}{end}", end.join(lines), tail
 
 
 def text_at(file: str) -> str:
     """What PyYAML reads at TEXT; it knows no templates."""
-    return str(next(iter(yaml.compose_all(file, Loader=yaml.CSafeLoader))).value[1][1].value[1][1].value)
+    return str(
+        next(iter(yaml.compose_all(file, Loader=yaml.CSafeLoader))).value[1][1].value[1][1].value
+    )
 
 
 def nested(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
-    """Edit a scalar of a file that is a text of another one: as if it were alone, and nothing around it."""
+    """Edit a scalar of a file that is a text of another one: as if it were alone, and nothing
+    around it.
+    """
     inner = data.decode().removeprefix("\ufeff").replace("\r\n", "\n")
     parts = held(inner, dice)
     file = "".join(parts)
     try:
         inner = text_at(file)
         found = [leaf for leaf in leaves(inner) if not explicit(inner, leaf)]
-    except yaml.YAMLError:  # a file that only libyaml's siblings can read, or whose first line is farther in than the rest
+    # a file that only libyaml's siblings can read, or whose first line is farther in than the rest
+    except yaml.YAMLError:
         tally["not read"] += 1
         return
     for leaf in dice.sample(found, min(10, len(found))):
@@ -71,7 +90,10 @@ def nested(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
 def _inside(parts: tuple[str, str, str], inner: str, alone: str, one: Edit) -> str:
     file = "".join(parts)
     try:
-        result = edit(read("f.yaml", file.encode()), [Edit(document=one.document, path=one.path, value=one.value, inside=((0, TEXT),))]).decode()
+        result = edit(
+            read("f.yaml", file.encode()),
+            [Edit(document=one.document, path=one.path, value=one.value, inside=((0, TEXT),))],
+        ).decode()
     except RenderError:
         return "refused"
     assert text_at(result) == alone
@@ -81,7 +103,11 @@ def _inside(parts: tuple[str, str, str], inner: str, alone: str, one: Edit) -> s
         assert result == file
         return "same"
     same = sum(old == new for old, new in zip(inner.split("\n"), alone.split("\n"), strict=False))
-    assert sum(old == new for old, new in zip(file.splitlines(), result.splitlines(), strict=False)) >= same or parts[1][0] == '"'
+    assert (
+        sum(old == new for old, new in zip(file.splitlines(), result.splitlines(), strict=False))
+        >= same
+        or parts[1][0] == '"'
+    )
     return "exact"
 
 
@@ -93,24 +119,56 @@ def made(dice: random.Random, depth: int) -> Any:
     """A value of JSON."""
     kind = dice.randrange(8 if depth else 5)
     if kind < 5:
-        return dice.choice((None, True, False, 0, -1.5, 2e10, "", "text", "1.20", "é😀", 'say "x"', "a/b:1", "tab\t", "{{ .x }}", "# no", "line\n"))
+        return dice.choice(
+            (
+                None,
+                True,
+                False,
+                0,
+                -1.5,
+                2e10,
+                "",
+                "text",
+                "1.20",
+                "é😀",
+                'say "x"',
+                "a/b:1",
+                "tab\t",
+                "{{ .x }}",
+                "# no",
+                "line\n",
+            )
+        )
     if kind == 5:
         return [made(dice, depth - 1) for _ in range(dice.randint(0, 3))]
-    return {word: made(dice, depth - 1) for word in dice.sample(("a", "b", "image", "x.y", "é", "on", "1", ""), dice.randint(0, 4))}
+    return {
+        word: made(dice, depth - 1)
+        for word in dice.sample(("a", "b", "image", "x.y", "é", "on", "1", ""), dice.randint(0, 4))
+    }
 
 
 def dumped(seed: int) -> bytes:
     dice = random.Random(seed)
     data = {"top": made(dice, 3), "z": 1} if dice.random() < 0.8 else [made(dice, 3), {"z": 1}]
     indent = dice.choice((None, None, 1, 2, 4, "\t"))
-    separators = dice.choice((None, (",", ":"), (", ", ": "))) if indent is None else dice.choice((None, (",", ":"), (",", " : ")))
+    separators = (
+        dice.choice((None, (",", ":"), (", ", ": ")))
+        if indent is None
+        else dice.choice((None, (",", ":"), (",", " : ")))
+    )
     text = json.dumps(data, indent=indent, separators=separators, ensure_ascii=dice.random() < 0.3)
     return (text.replace("\n", dice.choice(("\n", "\r\n"))) + dice.choice(("", "\n"))).encode()
 
 
 def places(data: Any, path: Path = ()) -> list[Path]:
     """Every place of a JSON value below its root."""
-    below = list(data.items()) if isinstance(data, dict) else list(enumerate(data)) if isinstance(data, list) else []
+    below = (
+        list(data.items())
+        if isinstance(data, dict)
+        else list(enumerate(data))
+        if isinstance(data, list)
+        else []
+    )
     return [place for key, value in below for place in ((*path, key), *places(value, (*path, key)))]
 
 
@@ -121,7 +179,9 @@ def at(data: Any, path: Path) -> Any:
 
 
 def of_json(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
-    """Replace a text, a number or a word, or add a key: a parser of JSON reads the same but for that, in the same order."""
+    """Replace a text, a number or a word, or add a key: a parser of JSON reads the same but for
+    that, in the same order.
+    """
     text = data.decode()
     found = places(json.loads(text))
     for path in dice.sample(found, min(10, len(found))):
@@ -142,8 +202,16 @@ def _proven(text: str, one: Edit, wanted: Any) -> str:
     try:
         result = edit(read(name, text.encode()), [one]).decode()
     except RenderError:
-        return "refused template" if "{{" in text else "refused escape" if "\\ud" in text else "refused"
-    assert list(json.JSONDecoder(object_pairs_hook=tuple).decode(result)) == list(json.JSONDecoder(object_pairs_hook=tuple).decode(json.dumps(wanted)))
+        return (
+            "refused template"
+            if "{{" in text
+            else "refused escape"
+            if "\\ud" in text
+            else "refused"
+        )
+    assert list(json.JSONDecoder(object_pairs_hook=tuple).decode(result)) == list(
+        json.JSONDecoder(object_pairs_hook=tuple).decode(json.dumps(wanted))
+    )
     before, after = text.splitlines(), result.splitlines()
     assert 0 <= len(after) - len(before) <= 2
     assert text.endswith("\n") == result.endswith("\n")
@@ -162,19 +230,36 @@ def templated(seed: int) -> bytes:
     inner = ["a: 1", "b:", "  c: old", "  d: [x]", "e: f # g"]
     for _ in range(dice.randint(1, 5)):
         place = dice.choice((0, 0, dice.randint(0, len(inner))))
-        inner.insert(place, dice.choice(("", "  ", "    ")) + dice.choice(("{{- if .Values.x }}", "{{ end }}", "{{/* note */}}", "{{ .y }} {{ .z }}")))
-    lines = [" " * dice.choice((indent + step, indent + step, 0)) + line if line.lstrip().startswith("{{") else " " * (indent + step) + line for line in inner]
+        inner.insert(
+            place,
+            dice.choice(("", "  ", "    "))
+            + dice.choice(
+                ("{{- if .Values.x }}", "{{ end }}", "{{/* note */}}", "{{ .y }} {{ .z }}")
+            ),
+        )
+    lines = [
+        (
+            " " * dice.choice((indent + step, indent + step, 0)) + line
+            if line.lstrip().startswith("{{")
+            else " " * (indent + step) + line
+        )
+        for line in inner
+    ]
     header = dice.choice(("|", "|-", "| # why", "|+"))
     head = ["values:", f"  config: {header}"] if indent else [f"config: {header}"]
     return (dice.choice(("\n", "\r\n")).join([*head, *lines, "z: old # z", ""])).encode()
 
 
 def beside_templates(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
-    """Whoever takes the templates out, or leaves them in as text, reads the same; a key beside the text and one inside of it are edited in place."""
+    """Whoever takes the templates out, or leaves them in as text, reads the same; a key beside
+    the text and one inside of it are edited in place.
+    """
     text, value = data.decode(), dice.choice(("new", "1.20"))
     written_value = value if value == "new" else '"1.20"'
     source = read("f.yaml", data)
-    assert edit(source, [Edit(path=("z",), value=value)]).decode() == text.replace("z: old", f"z: {written_value}")
+    assert edit(source, [Edit(path=("z",), value=value)]).decode() == text.replace(
+        "z: old", f"z: {written_value}"
+    )
     path: Path = ("values", "config") if text.startswith("values") else ("config",)
     try:
         result = edit(source, [Edit(path=("b", "c"), value=value, inside=((0, path),))]).decode()
@@ -185,7 +270,9 @@ def beside_templates(data: bytes, dice: random.Random, tally: Counter[str]) -> N
     tally["exact"] += 1
 
 
-def test_lines_of_templates_in_a_text_are_in_nobodys_way(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_templates_in_a_text_are_in_nobodys_way(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     settle(tallied(beside_templates, templated), capsys, 3_000)
 
 
@@ -209,4 +296,6 @@ PROGRAM = """
 @pytest.mark.parametrize(("kind", "mebibytes"), [("documents", 400), ("one", 700)])
 def test_a_large_file_is_edited_within_bounds(kind: str, mebibytes: int) -> None:
     assert resource.RLIMIT_AS
-    subprocess.run([sys.executable, "-c", textwrap.dedent(PROGRAM), kind, str(mebibytes)], check=True)
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), kind, str(mebibytes)], check=True
+    )

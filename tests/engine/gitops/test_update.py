@@ -1,4 +1,6 @@
-"""The loop around a moving branch, on git's own server; what moves the branch is a hook of the server, so nothing here waits or races."""
+"""The loop around a moving branch, on git's own server; what moves the branch is a hook of the
+server, so nothing here waits or races.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,11 @@ from towline.gitops.provenance import Provenance, compose, parse
 from towline.gitops.update import CommitText, Terms, Update
 from towline.retry import Clock, Deadline
 
-TEXT = CommitText(text="Updated demo to version 2", provenance=Provenance(stage="Release", request="run-1"), author=Author(name="ann"))
+TEXT = CommitText(
+    text="Updated demo to version 2",
+    provenance=Provenance(stage="Release", request="run-1"),
+    author=Author(name="ann"),
+)
 BEFORE, AFTER = b"# comment\nimage: demo:1\n", b"# comment\nimage: demo:2\n"
 FILES = {"apps/demo.yaml": BEFORE, "apps/other.yaml": b"image: other:1\n"}
 PUSHING, SENDING = "service=git-receive-pack", "/git-receive-pack"
@@ -40,11 +46,15 @@ class Replace:
         return self.paths
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        return {path: content.replace(self.old, self.new) for path, content in files.items()} | dict(self.besides or {})
+        return {
+            path: content.replace(self.old, self.new) for path, content in files.items()
+        } | dict(self.besides or {})
 
 
 class Once:
-    """A fault of the server: what `act` gives, at most `times` times, when a path contains `part`."""
+    """A fault of the server: what `act` gives, at most `times` times, when a path contains
+    `part`.
+    """
 
     def __init__(self, part: str, act: Callable[[], int | str | None], times: int = 1) -> None:
         self.part, self.act, self.left = part, act, times
@@ -78,7 +88,11 @@ def server(tmp_path: Path) -> Iterator[GitServer]:
 @pytest.fixture
 def repository(server: GitServer, tmp_path: Path) -> Iterator[Repository]:
     deadline = Deadline.after(60, Clock(sleep=lambda _seconds: None))
-    with Repository(parse_remote(server.url("demo")), environ={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}, deadline=deadline) as opened:
+    with Repository(
+        parse_remote(server.url("demo")),
+        environ={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)},
+        deadline=deadline,
+    ) as opened:
         yield opened
 
 
@@ -100,10 +114,19 @@ def protect(server: GitServer) -> None:
     hook.chmod(0o755)
 
 
-def test_a_change_lands_as_one_commit_on_the_remotes_head(server: GitServer, repository: Repository) -> None:
+def test_a_change_lands_as_one_commit_on_the_remotes_head(
+    server: GitServer, repository: Repository
+) -> None:
     base = git(server, "rev-parse", "main").strip()
     done = update(repository, branch="", change=Replace(), text=TEXT)
-    assert done == Update(commit=git(server, "rev-parse", "main").strip(), branch="main", base=base, files=("apps/demo.yaml",), attempts=1, diff="")
+    assert done == Update(
+        commit=git(server, "rev-parse", "main").strip(),
+        branch="main",
+        base=base,
+        files=("apps/demo.yaml",),
+        attempts=1,
+        diff="",
+    )
     assert git(server, "show", "main:apps/demo.yaml").encode() == AFTER
     assert git(server, "diff", "--name-only", "main~", "main") == "apps/demo.yaml\n"
     assert git(server, "log", "-1", "--format=%an %s", "main") == "ann Updated demo to version 2\n"
@@ -111,17 +134,26 @@ def test_a_change_lands_as_one_commit_on_the_remotes_head(server: GitServer, rep
     assert len(server.requests) == 7
 
 
-def test_a_second_run_makes_no_commit_and_succeeds(server: GitServer, repository: Repository) -> None:
+def test_a_second_run_makes_no_commit_and_succeeds(
+    server: GitServer, repository: Repository
+) -> None:
     first = update(repository, branch="main", change=Replace(), text=TEXT)
     with Repository(repository.remote, environ={"PATH": os.environ["PATH"]}) as again:
         second = update(again, branch="main", change=Replace(), text=TEXT)
-    assert second == Update(commit="", branch="main", base=first.commit, files=(), attempts=0, diff="")
+    assert second == Update(
+        commit="", branch="main", base=first.commit, files=(), attempts=0, diff=""
+    )
 
 
-def test_a_dry_run_shows_the_diff_and_pushes_nothing(server: GitServer, repository: Repository) -> None:
+def test_a_dry_run_shows_the_diff_and_pushes_nothing(
+    server: GitServer, repository: Repository
+) -> None:
     done = update(repository, branch="main", change=Replace(), text=TEXT, terms=Terms(dry_run=True))
     assert (done.commit, done.files, done.attempts) == ("", ("apps/demo.yaml",), 0)
-    assert done.diff.endswith("--- a/apps/demo.yaml\n+++ b/apps/demo.yaml\n@@ -1,2 +1,2 @@\n # comment\n-image: demo:1\n+image: demo:2\n")
+    assert done.diff.endswith(
+        "--- a/apps/demo.yaml\n+++ b/apps/demo.yaml\n@@ -1,2 +1,2 @@\n # comment\n-image:"
+        " demo:1\n+image: demo:2\n"
+    )
     assert not [exchange for exchange in server.requests if "receive-pack" in exchange.path]
 
 
@@ -134,43 +166,76 @@ def test_a_new_file_in_a_new_folder_is_added(server: GitServer, repository: Repo
 def test_the_diff_of_a_new_file_says_that_there_was_none(repository: Repository) -> None:
     change = Replace(paths=(), besides={"stages/release/manifest.yaml": b"a: 1"})
     done = update(repository, branch="main", change=change, text=TEXT, terms=Terms(dry_run=True))
-    assert done.diff.endswith("--- /dev/null\n+++ b/stages/release/manifest.yaml\n@@ -0,0 +1 @@\n+a: 1\n\\ No newline at end of file\n")
+    assert done.diff.endswith(
+        "--- /dev/null\n+++ b/stages/release/manifest.yaml\n@@ -0,0 +1 @@\n+a: 1\n\\ No newline at"
+        " end of file\n"
+    )
 
 
-def test_a_dry_run_says_what_a_run_would_end_with(server: GitServer, repository: Repository) -> None:
+def test_a_dry_run_says_what_a_run_would_end_with(
+    server: GitServer, repository: Repository
+) -> None:
     server.add("demo", {"link": (b"apps", 0o120000)})
     with pytest.raises(ConfigError, match="link is a symbolic link, not a folder"):
-        update(repository, branch="main", change=Replace(paths=(), besides={"link/new.yaml": b"a: 1"}), text=TEXT, terms=Terms(dry_run=True))
+        update(
+            repository,
+            branch="main",
+            change=Replace(paths=(), besides={"link/new.yaml": b"a: 1"}),
+            text=TEXT,
+            terms=Terms(dry_run=True),
+        )
 
 
 @pytest.mark.parametrize("paths", [(), ("apps/other.yaml",)])
-def test_a_file_written_without_having_been_wanted_is_compared_all_the_same(repository: Repository, paths: Sequence[str]) -> None:
-    done = update(repository, branch="main", change=Replace(paths=paths, besides={"apps/demo.yaml": BEFORE}), text=TEXT)
+def test_a_file_written_without_having_been_wanted_is_compared_all_the_same(
+    repository: Repository, paths: Sequence[str]
+) -> None:
+    done = update(
+        repository,
+        branch="main",
+        change=Replace(paths=paths, besides={"apps/demo.yaml": BEFORE}),
+        text=TEXT,
+    )
     assert (done.commit, done.files) == ("", ())
 
 
 @pytest.mark.parametrize("moment", [PUSHING, SENDING])
-def test_a_branch_that_moves_before_the_push_keeps_both_commits(server: GitServer, repository: Repository, moment: str) -> None:
+def test_a_branch_that_moves_before_the_push_keeps_both_commits(
+    server: GitServer, repository: Repository, moment: str
+) -> None:
     server.fault = Once(moment, another_writer(server))
     log = io.StringIO()
-    done = update(repository, branch="main", change=Replace(), text=TEXT, terms=Terms(console=Console(log)))
+    done = update(
+        repository, branch="main", change=Replace(), text=TEXT, terms=Terms(console=Console(log))
+    )
     assert done.attempts == 2
-    assert git(server, "log", "--format=%s", "main").splitlines() == ["Updated demo to version 2", "Another writer", "Begin"]
+    assert git(server, "log", "--format=%s", "main").splitlines() == [
+        "Updated demo to version 2",
+        "Another writer",
+        "Begin",
+    ]
     assert git(server, "show", "main:apps/demo.yaml").encode() == AFTER
     assert git(server, "rev-parse", "main~").strip() == done.base
     assert "main moved meanwhile" in log.getvalue()
 
 
-def test_the_change_is_made_again_on_what_is_there_then(server: GitServer, repository: Repository) -> None:
+def test_the_change_is_made_again_on_what_is_there_then(
+    server: GitServer, repository: Repository
+) -> None:
     def write() -> None:
         server.add("demo", {"apps/demo.yaml": b"# their comment\nreplicas: 3\nimage: demo:1\n"})
 
     server.fault = Once(PUSHING, write)
     update(repository, branch="main", change=Replace(), text=TEXT)
-    assert git(server, "show", "main:apps/demo.yaml") == "# their comment\nreplicas: 3\nimage: demo:2\n"
+    assert (
+        git(server, "show", "main:apps/demo.yaml")
+        == "# their comment\nreplicas: 3\nimage: demo:2\n"
+    )
 
 
-def test_another_writer_with_the_same_change_leaves_nothing_to_do(server: GitServer, repository: Repository) -> None:
+def test_another_writer_with_the_same_change_leaves_nothing_to_do(
+    server: GitServer, repository: Repository
+) -> None:
     def write() -> None:
         server.add("demo", {"apps/demo.yaml": AFTER})
 
@@ -181,10 +246,16 @@ def test_another_writer_with_the_same_change_leaves_nothing_to_do(server: GitSer
 
 
 @pytest.mark.parametrize("afterwards", [False, True])
-def test_a_push_whose_answer_was_lost_is_recognised_and_not_repeated(server: GitServer, repository: Repository, *, afterwards: bool) -> None:
+def test_a_push_whose_answer_was_lost_is_recognised_and_not_repeated(
+    server: GitServer, repository: Repository, *, afterwards: bool
+) -> None:
     server.fault = Once(SENDING, lambda: "cut")
     if afterwards:  # somebody pushes on top of ours before the branch is read again
-        server.fault = Twice(server.fault, Once("service=git-upload-pack", another_writer(server), times=1), begins=SENDING)
+        server.fault = Twice(
+            server.fault,
+            Once("service=git-upload-pack", another_writer(server), times=1),
+            begins=SENDING,
+        )
     done = update(repository, branch="main", change=Replace(), text=TEXT)
     ours = git(server, "log", "--format=%H", "--grep=Towline-Request: run-1", "main").split()
     assert [done.commit] == ours
@@ -192,25 +263,37 @@ def test_a_push_whose_answer_was_lost_is_recognised_and_not_repeated(server: Git
     assert git(server, "rev-list", "--count", "main").strip() == ("3" if afterwards else "2")
 
 
-def test_without_a_request_the_commits_id_tells_that_it_landed(server: GitServer, repository: Repository) -> None:
+def test_without_a_request_the_commits_id_tells_that_it_landed(
+    server: GitServer, repository: Repository
+) -> None:
     server.fault = Once(SENDING, lambda: "cut")
-    done = update(repository, branch="main", change=Replace(), text=CommitText(text="Update", provenance=Provenance(), author=Author(name="ann")))
+    done = update(
+        repository,
+        branch="main",
+        change=Replace(),
+        text=CommitText(text="Update", provenance=Provenance(), author=Author(name="ann")),
+    )
     assert git(server, "rev-list", "main").split() == [done.commit, done.base]
     assert done.attempts == 1
 
 
-def test_a_commit_with_the_runs_own_request_is_recognised_whatever_its_id(server: GitServer, repository: Repository) -> None:
+def test_a_commit_with_the_runs_own_request_is_recognised_whatever_its_id(
+    server: GitServer, repository: Repository
+) -> None:
     def rewritten() -> str:
         server.add("demo", {"apps/demo.yaml": AFTER}, message="Rewritten\n\nTowline-Request: run-1")
         return "drop"
 
-    server.fault = Once(SENDING, rewritten, times=2)  # curl sends a request again where a kept connection is closed on it
+    # curl sends a request again where a kept connection is closed on it
+    server.fault = Once(SENDING, rewritten, times=2)
     done = update(repository, branch="main", change=Replace(), text=TEXT)
     assert done.commit in git(server, "rev-list", "main").split()
     assert git(server, "log", "-1", "--format=%s", "main") == "Rewritten\n"
 
 
-def test_a_protected_branch_ends_with_the_servers_words_and_loses_nothing(server: GitServer, repository: Repository) -> None:
+def test_a_protected_branch_ends_with_the_servers_words_and_loses_nothing(
+    server: GitServer, repository: Repository
+) -> None:
     protect(server)
     before = git(server, "rev-parse", "main")
     with pytest.raises(GitError) as caught:
@@ -222,7 +305,9 @@ def test_a_protected_branch_ends_with_the_servers_words_and_loses_nothing(server
     assert len([exchange for exchange in server.requests if exchange.path.endswith(SENDING)]) == 3
 
 
-def test_a_push_that_breaks_off_again_and_again_is_the_networks_fault(server: GitServer, repository: Repository) -> None:
+def test_a_push_that_breaks_off_again_and_again_is_the_networks_fault(
+    server: GitServer, repository: Repository
+) -> None:
     server.fault = Once(PUSHING, lambda: 503, times=3)
     with pytest.raises(GitUnreachable) as caught:
         update(repository, branch="main", change=Replace(), text=TEXT)
@@ -230,14 +315,18 @@ def test_a_push_that_breaks_off_again_and_again_is_the_networks_fault(server: Gi
     assert caught.value.category == "infrastructure"
 
 
-def test_a_push_that_breaks_off_once_is_tried_again(server: GitServer, repository: Repository) -> None:
+def test_a_push_that_breaks_off_once_is_tried_again(
+    server: GitServer, repository: Repository
+) -> None:
     server.fault = Once(PUSHING, lambda: 503)
     done = update(repository, branch="main", change=Replace(), text=TEXT)
     assert done.commit == git(server, "rev-parse", "main").strip()
 
 
 @pytest.mark.parametrize("moment", [PUSHING, SENDING])
-def test_a_user_who_may_read_but_not_push_is_told_at_once(server: GitServer, repository: Repository, moment: str) -> None:
+def test_a_user_who_may_read_but_not_push_is_told_at_once(
+    server: GitServer, repository: Repository, moment: str
+) -> None:
     server.fault = Once(moment, lambda: 403, times=9)
     with pytest.raises(CredentialError) as caught:
         update(repository, branch="main", change=Replace(), text=TEXT)
@@ -245,19 +334,27 @@ def test_a_user_who_may_read_but_not_push_is_told_at_once(server: GitServer, rep
     assert len([exchange for exchange in server.requests if exchange.status == 403]) == 1
 
 
-def test_a_branch_that_never_stands_still_ends_with_the_attempts_that_were_allowed(server: GitServer, repository: Repository) -> None:
+def test_a_branch_that_never_stands_still_ends_with_the_attempts_that_were_allowed(
+    server: GitServer, repository: Repository
+) -> None:
     server.fault = Once(PUSHING, another_writer(server), times=99)
     with pytest.raises(GitUnreachable) as caught:
         update(repository, branch="main", change=Replace(), text=TEXT, terms=Terms(max_attempts=3))
     assert "3 pushes came too late" in caught.value.message
-    assert git(server, "log", "--format=%s", "main").splitlines() == ["Another writer"] * 3 + ["Begin"]
+    assert git(server, "log", "--format=%s", "main").splitlines() == ["Another writer"] * 3 + [
+        "Begin"
+    ]
 
 
 def test_a_branch_that_never_stands_still_ends_with_the_deadline(server: GitServer) -> None:
     passed: list[float] = []
     clock = Clock(now=lambda: sum(passed), sleep=passed.append, uniform=lambda _low, high: high)
     server.fault = Once(PUSHING, another_writer(server), times=99)
-    opened = Repository(parse_remote(server.url("demo")), environ={"PATH": os.environ["PATH"]}, deadline=Deadline.after(10, clock))
+    opened = Repository(
+        parse_remote(server.url("demo")),
+        environ={"PATH": os.environ["PATH"]},
+        deadline=Deadline.after(10, clock),
+    )
     with opened as repository, pytest.raises(GitUnreachable) as caught:
         update(repository, branch="main", change=Replace(), text=TEXT)
     assert "branch main could not be pushed to, and the deadline is over" in caught.value.message
@@ -267,12 +364,24 @@ def test_a_branch_that_never_stands_still_ends_with_the_deadline(server: GitServ
 @pytest.mark.parametrize(
     ("path", "content", "message"),
     [
-        ("apps/link.yaml", (b"demo.yaml", 0o120000), "apps/link.yaml is a symbolic link, not a file"),
-        ("apps/large.yaml", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "apps/large.yaml is kept in Git LFS"),
+        (
+            "apps/link.yaml",
+            (b"demo.yaml", 0o120000),
+            "apps/link.yaml is a symbolic link, not a file",
+        ),
+        (
+            "apps/large.yaml",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+            "apps/large.yaml is kept in Git LFS",
+        ),
     ],
 )
 def test_what_only_points_elsewhere_is_not_edited(
-    server: GitServer, repository: Repository, path: str, content: bytes | tuple[bytes, int], message: str
+    server: GitServer,
+    repository: Repository,
+    path: str,
+    content: bytes | tuple[bytes, int],
+    message: str,
 ) -> None:
     server.add("demo", {path: content})
     with pytest.raises(ConfigError) as caught:
@@ -281,8 +390,17 @@ def test_what_only_points_elsewhere_is_not_edited(
 
 
 @pytest.mark.parametrize("target", ["../base/values.yaml", "next", "./../base/../base/values.yaml"])
-def test_a_link_is_read_as_the_file_that_it_leads_to(server: GitServer, repository: Repository, target: str) -> None:
-    server.add("demo", {"base/values.yaml": b"a: 1\n", "apps/values.yaml": (target.encode(), 0o120000), "apps/next": (b"../base/values.yaml", 0o120000)})
+def test_a_link_is_read_as_the_file_that_it_leads_to(
+    server: GitServer, repository: Repository, target: str
+) -> None:
+    server.add(
+        "demo",
+        {
+            "base/values.yaml": b"a: 1\n",
+            "apps/values.yaml": (target.encode(), 0o120000),
+            "apps/next": (b"../base/values.yaml", 0o120000),
+        },
+    )
     read: dict[str, bytes] = {}
 
     class Chart(Replace):
@@ -291,7 +409,9 @@ def test_a_link_is_read_as_the_file_that_it_leads_to(server: GitServer, reposito
             return {"out.yaml": files["apps/values.yaml"]}
 
     terms = Terms(within=("apps/*", "out.yaml"))  # where the link leads to is not fetched at first
-    assert update(repository, branch="main", change=Chart(paths=("apps/values.yaml",)), text=TEXT, terms=terms).files == ("out.yaml",)
+    assert update(
+        repository, branch="main", change=Chart(paths=("apps/values.yaml",)), text=TEXT, terms=terms
+    ).files == ("out.yaml",)
     assert read == {"apps/values.yaml": b"a: 1\n"}
     assert git(server, "show", "main:out.yaml") == "a: 1\n"
 
@@ -299,28 +419,51 @@ def test_a_link_is_read_as_the_file_that_it_leads_to(server: GitServer, reposito
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("../../etc/passwd", "apps/link is a symbolic link that leads out of the repository"), ("/etc/passwd", "apps/link is a symbolic link that leads out"),
-        ("../.git/config", "apps/link is a symbolic link that leads out"), ("gone", "apps/link is a symbolic link to apps/gone, which is no file"),
-        ("../base", "apps/link is a symbolic link to base, which is no file"), ("link", "apps/link is a symbolic link, not a file"),
+        ("../../etc/passwd", "apps/link is a symbolic link that leads out of the repository"),
+        ("/etc/passwd", "apps/link is a symbolic link that leads out"),
+        ("../.git/config", "apps/link is a symbolic link that leads out"),
+        ("gone", "apps/link is a symbolic link to apps/gone, which is no file"),
+        ("../base", "apps/link is a symbolic link to base, which is no file"),
+        ("link", "apps/link is a symbolic link, not a file"),
     ],
 )
-def test_a_link_that_leads_to_no_file_of_the_repository_is_refused(server: GitServer, repository: Repository, target: str, message: str) -> None:
+def test_a_link_that_leads_to_no_file_of_the_repository_is_refused(
+    server: GitServer, repository: Repository, target: str, message: str
+) -> None:
     server.add("demo", {"base/x": b"", "apps/link": (target.encode(), 0o120000)})
     with pytest.raises(ConfigError) as caught:
-        update(repository, branch="main", change=Replace(paths=("apps/link",), besides={"x": b"x"}), text=TEXT)
+        update(
+            repository,
+            branch="main",
+            change=Replace(paths=("apps/link",), besides={"x": b"x"}),
+            text=TEXT,
+        )
     assert caught.value.message.startswith(message)
     assert caught.value.where == repository.remote.url
 
 
-def test_a_file_that_is_found_by_a_link_as_well_is_edited_once(server: GitServer, repository: Repository) -> None:
+def test_a_file_that_is_found_by_a_link_as_well_is_edited_once(
+    server: GitServer, repository: Repository
+) -> None:
     server.add("demo", {"apps/link.yaml": (b"demo.yaml", 0o120000)})
-    assert update(repository, branch="main", change=Replace(paths=("apps/demo.yaml", "apps/link.yaml")), text=TEXT).files == ("apps/demo.yaml",)
+    assert update(
+        repository,
+        branch="main",
+        change=Replace(paths=("apps/demo.yaml", "apps/link.yaml")),
+        text=TEXT,
+    ).files == ("apps/demo.yaml",)
 
 
-@pytest.mark.parametrize(("path", "message"), [
-    ("apps/link.yaml", "none of 5"), ("link/demo.yaml", "link is a symbolic link, not a folder"),
-    ("sub/app.yaml", "sub is a submodule, not a folder"), ("apps", "apps is a folder, not a file"), ("apps/none.yaml", "none of 5"),
-])
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("apps/link.yaml", "none of 5"),
+        ("link/demo.yaml", "link is a symbolic link, not a folder"),
+        ("sub/app.yaml", "sub is a submodule, not a folder"),
+        ("apps", "apps is a folder, not a file"),
+        ("apps/none.yaml", "none of 5"),
+    ],
+)
 def test_a_path_that_a_change_does_not_find_is_told_from_one_that_it_is_not_shown(
     server: GitServer, repository: Repository, path: str, message: str
 ) -> None:
@@ -329,9 +472,22 @@ def test_a_path_that_a_change_does_not_find_is_told_from_one_that_it_is_not_show
             raise ConfigError(f"none of {len(listing)}")
 
     git(server, "read-tree", "main")
-    git(server, "update-index", "--add", "--cacheinfo", f"160000,{git(server, 'rev-parse', 'main').strip()},sub")
+    git(
+        server,
+        "update-index",
+        "--add",
+        "--cacheinfo",
+        f"160000,{git(server, 'rev-parse', 'main').strip()},sub",
+    )
     tree = git(server, "write-tree").strip()
-    git(server, "update-ref", "refs/heads/main", git(server, "-c", "user.name=x", "-c", "user.email=x", "commit-tree", tree, "-m", "Sub").strip())
+    git(
+        server,
+        "update-ref",
+        "refs/heads/main",
+        git(
+            server, "-c", "user.name=x", "-c", "user.email=x", "commit-tree", tree, "-m", "Sub"
+        ).strip(),
+    )
     server.add("demo", {"apps/link.yaml": (b"demo.yaml", 0o120000), "link": (b"apps", 0o120000)})
     with pytest.raises(ConfigError) as caught:
         update(repository, branch="main", change=Choosy(), text=TEXT, terms=Terms(within=(path,)))
@@ -339,7 +495,9 @@ def test_a_path_that_a_change_does_not_find_is_told_from_one_that_it_is_not_show
 
 
 @pytest.mark.parametrize("path", ["../x", ".git/config", "/x", "apps"])
-def test_a_change_that_leads_out_of_the_files_is_refused_and_nothing_is_pushed(server: GitServer, repository: Repository, path: str) -> None:
+def test_a_change_that_leads_out_of_the_files_is_refused_and_nothing_is_pushed(
+    server: GitServer, repository: Repository, path: str
+) -> None:
     with pytest.raises(ConfigError):
         update(repository, branch="main", change=Replace(besides={path: b"x"}), text=TEXT)
     assert git(server, "rev-list", "--count", "main") == "1\n"
@@ -356,26 +514,43 @@ def test_what_a_change_raises_goes_through(repository: Repository) -> None:
     assert caught.value.where == repository.remote.url
 
 
-def test_a_change_chooses_among_files_and_what_stands_in_their_place(server: GitServer, repository: Repository) -> None:
+def test_a_change_chooses_among_files_and_what_stands_in_their_place(
+    server: GitServer, repository: Repository
+) -> None:
     class Listed(Replace):
         def wants(self, listing: Sequence[str]) -> Sequence[str]:
             raise RenderError(" ".join(listing))
 
-    server.add("demo", {"link": (b"apps", 0o120000), "apps/run": (b"#!/bin/sh\n", 0o755), '"caf\\351"': b"no text"})
+    server.add(
+        "demo",
+        {
+            "link": (b"apps", 0o120000),
+            "apps/run": (b"#!/bin/sh\n", 0o755),
+            '"caf\\351"': b"no text",
+        },
+    )
     with pytest.raises(RenderError) as caught:
         update(repository, branch="main", change=Listed(), text=TEXT)
     assert caught.value.message == "apps/demo.yaml apps/other.yaml apps/run link"
 
 
 def test_a_wanted_file_that_is_not_there_is_left_to_the_change(repository: Repository) -> None:
-    done = update(repository, branch="main", change=Replace(paths=("apps/demo.yaml", "apps/missing.yaml")), text=TEXT, terms=Terms(dry_run=True))
+    done = update(
+        repository,
+        branch="main",
+        change=Replace(paths=("apps/demo.yaml", "apps/missing.yaml")),
+        text=TEXT,
+        terms=Terms(dry_run=True),
+    )
     assert done.files == ("apps/demo.yaml",)
 
 
 NEARBY = Terms(within=("apps/demo.yaml",))
 
 
-def test_a_change_that_says_where_it_looks_costs_a_few_trees(server: GitServer, repository: Repository) -> None:
+def test_a_change_that_says_where_it_looks_costs_a_few_trees(
+    server: GitServer, repository: Repository
+) -> None:
     server.add("demo", {f"more/{number}/x.yaml": b"x" for number in range(50)})
     done = update(repository, branch="main", change=Replace(), text=TEXT, terms=NEARBY)
     assert done.commit == git(server, "rev-parse", "main").strip()
@@ -385,18 +560,35 @@ def test_a_change_that_says_where_it_looks_costs_a_few_trees(server: GitServer, 
 
 
 @pytest.mark.parametrize("moment", [PUSHING, SENDING])
-def test_such_a_change_is_made_again_on_a_branch_that_moved(server: GitServer, repository: Repository, moment: str) -> None:
+def test_such_a_change_is_made_again_on_a_branch_that_moved(
+    server: GitServer, repository: Repository, moment: str
+) -> None:
     server.fault = Once(moment, another_writer(server, "apps/deep/er/third.yaml"))
     done = update(repository, branch="main", change=Replace(), text=TEXT, terms=NEARBY)
     assert done.attempts == 2
-    assert git(server, "log", "--format=%s", "main").splitlines() == ["Updated demo to version 2", "Another writer", "Begin"]
-    assert git(server, "ls-tree", "-r", "--name-only", "main").splitlines() == ["apps/deep/er/third.yaml", "apps/demo.yaml", "apps/other.yaml"]
+    assert git(server, "log", "--format=%s", "main").splitlines() == [
+        "Updated demo to version 2",
+        "Another writer",
+        "Begin",
+    ]
+    assert git(server, "ls-tree", "-r", "--name-only", "main").splitlines() == [
+        "apps/deep/er/third.yaml",
+        "apps/demo.yaml",
+        "apps/other.yaml",
+    ]
 
 
 @pytest.mark.parametrize(
-    "change", [Replace(paths=("stages/release.yaml",)), Replace(paths=(), besides={"stages/release.yaml": AFTER})], ids=["wants", "writes"]
+    "change",
+    [
+        Replace(paths=("stages/release.yaml",)),
+        Replace(paths=(), besides={"stages/release.yaml": AFTER}),
+    ],
+    ids=["wants", "writes"],
 )
-def test_a_change_that_looks_elsewhere_gets_the_whole_and_loses_nothing(server: GitServer, repository: Repository, change: Replace) -> None:
+def test_a_change_that_looks_elsewhere_gets_the_whole_and_loses_nothing(
+    server: GitServer, repository: Repository, change: Replace
+) -> None:
     server.add("demo", {"stages/release.yaml": BEFORE, "stages/other.yaml": b"stays"})
     update(repository, branch="main", change=change, text=TEXT, terms=NEARBY)
     assert not repository.narrow
@@ -404,77 +596,147 @@ def test_a_change_that_looks_elsewhere_gets_the_whole_and_loses_nothing(server: 
     assert git(server, "show", "main:stages/other.yaml") == "stays"
 
 
-def test_a_change_that_finds_nothing_is_asked_again_with_everything_before_it_fails(repository: Repository) -> None:
+def test_a_change_that_finds_nothing_is_asked_again_with_everything_before_it_fails(
+    repository: Repository,
+) -> None:
     class Choosy(Replace):
         def wants(self, listing: Sequence[str]) -> Sequence[str]:
             raise ConfigError(" ".join(listing))
 
     with pytest.raises(ConfigError) as caught:
-        update(repository, branch="main", change=Choosy(), text=TEXT, terms=Terms(within=("stages/demo.yaml",)))
+        update(
+            repository,
+            branch="main",
+            change=Choosy(),
+            text=TEXT,
+            terms=Terms(within=("stages/demo.yaml",)),
+        )
     assert caught.value.message == "apps/demo.yaml apps/other.yaml"
 
 
-def test_a_branch_of_its_own_is_made_and_pushed_to_from_then_on(server: GitServer, repository: Repository) -> None:
+def test_a_branch_of_its_own_is_made_and_pushed_to_from_then_on(
+    server: GitServer, repository: Repository
+) -> None:
     terms = Terms(create_branch=True)
     first = update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
     assert first.base == git(server, "rev-parse", "main").strip()
     assert git(server, "log", "--format=%H", "stage").split() == [first.commit, first.base]
-    again = update(repository, branch="stage", change=Replace(old=b"demo:2", new=b"demo:3"), text=TEXT, terms=terms)
+    again = update(
+        repository,
+        branch="stage",
+        change=Replace(old=b"demo:2", new=b"demo:3"),
+        text=TEXT,
+        terms=terms,
+    )
     assert again.base == first.commit
 
 
 @pytest.mark.parametrize(("dry_run", "verb"), [(False, "is made"), (True, "would be made")])
-def test_it_is_said_once_that_a_branch_is_made_and_from_what(server: GitServer, repository: Repository, verb: str, *, dry_run: bool) -> None:
+def test_it_is_said_once_that_a_branch_is_made_and_from_what(
+    server: GitServer, repository: Repository, verb: str, *, dry_run: bool
+) -> None:
     log = io.StringIO()
     terms = Terms(create_branch=True, dry_run=dry_run, console=Console(log))
     update(repository, branch="stage", change=Replace(old=b"none"), text=TEXT, terms=terms)
-    assert log.getvalue() == "  branch stage is not there, and is not made: main, where it would begin, leaves nothing to do\n"
+    assert (
+        log.getvalue()
+        == "  branch stage is not there, and is not made: main, where it would begin, leaves"
+        " nothing to do\n"
+    )
     log.seek(0)
     log.truncate()
     update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
-    assert log.getvalue() == f"  branch stage is not there: it {verb} from main, commit {git(server, 'rev-parse', 'main')[:12]}\n"
-    update(repository, branch="stage", change=Replace(old=b"demo:2", new=b"demo:3"), text=TEXT, terms=terms)
+    assert (
+        log.getvalue() == f"  branch stage is not there: it {verb} from main, commit"
+        f" {git(server, 'rev-parse', 'main')[:12]}\n"
+    )
+    update(
+        repository,
+        branch="stage",
+        change=Replace(old=b"demo:2", new=b"demo:3"),
+        text=TEXT,
+        terms=terms,
+    )
     assert log.getvalue().count(f"it {verb}") == 1
     log.seek(0)
     log.truncate()
     server.create("empty", {})
-    with Repository(parse_remote(server.url("empty")), environ={"PATH": os.environ["PATH"]}) as empty:
-        update(empty, branch="stage", change=Replace(paths=(), besides={"new": b"1"}), text=TEXT, terms=terms)
-    assert log.getvalue().splitlines() == [f"  branch stage is not there: it {verb} with the first commit of the repository, which is empty"]
+    with Repository(
+        parse_remote(server.url("empty")), environ={"PATH": os.environ["PATH"]}
+    ) as empty:
+        update(
+            empty,
+            branch="stage",
+            change=Replace(paths=(), besides={"new": b"1"}),
+            text=TEXT,
+            terms=terms,
+        )
+    assert log.getvalue().splitlines() == [
+        (
+            f"  branch stage is not there: it {verb} with the first commit of the repository, which is"
+            " empty"
+        )
+    ]
 
 
-def test_a_branch_with_the_name_of_a_tag_begins_at_the_remotes_head(server: GitServer, repository: Repository) -> None:
+def test_a_branch_with_the_name_of_a_tag_begins_at_the_remotes_head(
+    server: GitServer, repository: Repository
+) -> None:
     git(server, "tag", "stage", "main")
     server.add("demo", {"apps/new.yaml": b"1"})
     with pytest.raises(ConfigError, match="there is no branch 'stage'"):
         update(repository, branch="stage", change=Replace(), text=TEXT)
-    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True))
-    assert git(server, "rev-list", "--first-parent", "refs/heads/stage").split()[:2] == [done.commit, git(server, "rev-parse", "main").strip()]
-    again = update(repository, branch="stage", change=Replace(old=b"demo:2", new=b"demo:3"), text=TEXT)
+    done = update(
+        repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True)
+    )
+    assert git(server, "rev-list", "--first-parent", "refs/heads/stage").split()[:2] == [
+        done.commit,
+        git(server, "rev-parse", "main").strip(),
+    ]
+    again = update(
+        repository, branch="stage", change=Replace(old=b"demo:2", new=b"demo:3"), text=TEXT
+    )
     assert again.base == done.commit
 
 
 @pytest.mark.parametrize("moment", [PUSHING, SENDING])
-def test_a_branch_that_somebody_else_makes_meanwhile_keeps_both(server: GitServer, repository: Repository, moment: str) -> None:
+def test_a_branch_that_somebody_else_makes_meanwhile_keeps_both(
+    server: GitServer, repository: Repository, moment: str
+) -> None:
     def make() -> None:
         git(server, "branch", "stage", "main")
         server.add("demo", {"theirs": b"1"}, "stage", message="Theirs")
 
     server.fault = Once(moment, make)
     update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True))
-    assert git(server, "log", "--format=%s", "stage").splitlines() == ["Updated demo to version 2", "Theirs", "Begin"]
+    assert git(server, "log", "--format=%s", "stage").splitlines() == [
+        "Updated demo to version 2",
+        "Theirs",
+        "Begin",
+    ]
 
 
 @pytest.mark.parametrize("moment", [PUSHING, SENDING])
-def test_a_branch_that_somebody_else_makes_meanwhile_without_a_commit_is_gone_on_with(server: GitServer, repository: Repository, moment: str) -> None:
+def test_a_branch_that_somebody_else_makes_meanwhile_without_a_commit_is_gone_on_with(
+    server: GitServer, repository: Repository, moment: str
+) -> None:
     server.fault = Once(moment, lambda: git(server, "branch", "stage", "main") or None)
-    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True))
-    assert (done.attempts, git(server, "rev-list", "stage").split()) == (2, [done.commit, done.base])
+    done = update(
+        repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True)
+    )
+    assert (done.attempts, git(server, "rev-list", "stage").split()) == (
+        2,
+        [done.commit, done.base],
+    )
 
 
-def test_a_new_branch_whose_answer_was_lost_is_recognised(server: GitServer, repository: Repository) -> None:
+def test_a_new_branch_whose_answer_was_lost_is_recognised(
+    server: GitServer, repository: Repository
+) -> None:
     server.fault = Once(SENDING, lambda: "cut")
-    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True))
+    done = update(
+        repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True)
+    )
     assert done.commit == git(server, "rev-parse", "stage").strip()
     assert done.attempts == 1
 
@@ -494,24 +756,41 @@ def subjects(server: GitServer) -> list[str]:
 
 
 @pytest.mark.parametrize("within", [(), ("apps/demo.yaml",)])
-def test_a_deployment_brings_its_branch_up_to_date_with_the_base(server: GitServer, repository: Repository, within: tuple[str, ...]) -> None:
+def test_a_deployment_brings_its_branch_up_to_date_with_the_base(
+    server: GitServer, repository: Repository, within: tuple[str, ...]
+) -> None:
     make_own(server)
     base = server.add("demo", {"theirs": b"1", "apps/other.yaml": b"image: other:2\n"})
     terms = Terms(create_branch=True, within=within)
     done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
     assert (done.files, done.attempts) == (("apps/demo.yaml",), 1)
-    assert subjects(server) == ["Updated demo to version 2", f"Bring stage up to date with {base[:12]} of its base", "Own", "Begin"]
+    assert subjects(server) == [
+        "Updated demo to version 2",
+        f"Bring stage up to date with {base[:12]} of its base",
+        "Own",
+        "Begin",
+    ]
     assert git(server, "diff", "--name-only", "stage~", "stage") == "apps/demo.yaml\n"
-    assert [git(server, "show", f"stage:{path}") for path in ("own", "theirs", "apps/other.yaml")] == ["1", "1", "image: other:2\n"]
+    assert [
+        git(server, "show", f"stage:{path}") for path in ("own", "theirs", "apps/other.yaml")
+    ] == ["1", "1", "image: other:2\n"]
     assert git(server, "merge-base", "stage", "main").strip() == base
     server.requests.clear()
-    again = update(repository, branch="stage", change=Replace(old=b"demo:2", new=b"demo:3"), text=TEXT, terms=terms)
+    again = update(
+        repository,
+        branch="stage",
+        change=Replace(old=b"demo:2", new=b"demo:3"),
+        text=TEXT,
+        terms=terms,
+    )
     assert git(server, "rev-parse", "stage~").strip() == done.commit
     assert again.commit == git(server, "rev-parse", "stage").strip()
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_a_branch_that_holds_the_image_already_is_brought_up_to_date_once(server: GitServer, repository: Repository, *, dry_run: bool) -> None:
+def test_a_branch_that_holds_the_image_already_is_brought_up_to_date_once(
+    server: GitServer, repository: Repository, *, dry_run: bool
+) -> None:
     own = make_own(server, **{"apps/demo.yaml": AFTER})
     base = server.add("demo", {"theirs": b"1"})
     terms = Terms(create_branch=True, dry_run=dry_run)
@@ -520,13 +799,23 @@ def test_a_branch_that_holds_the_image_already_is_brought_up_to_date_once(server
     if dry_run:
         assert git(server, "rev-parse", "stage").strip() == own
         return
-    assert subjects(server) == [f"Bring stage up to date with {base[:12]} of its base", "Own", "Begin"]
-    assert [git(server, "show", f"stage:{path}") for path in ("own", "theirs", "apps/demo.yaml")] == ["1", "1", AFTER.decode()]
+    assert subjects(server) == [
+        f"Bring stage up to date with {base[:12]} of its base",
+        "Own",
+        "Begin",
+    ]
+    assert [
+        git(server, "show", f"stage:{path}") for path in ("own", "theirs", "apps/demo.yaml")
+    ] == ["1", "1", AFTER.decode()]
     again = update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
-    assert again == Update(commit="", branch="stage", base=done.commit, files=(), attempts=0, diff="")
+    assert again == Update(
+        commit="", branch="stage", base=done.commit, files=(), attempts=0, diff=""
+    )
 
 
-def test_a_branch_without_commits_of_its_own_moves_on_to_its_base_though_nothing_is_to_be_done(server: GitServer, repository: Repository) -> None:
+def test_a_branch_without_commits_of_its_own_moves_on_to_its_base_though_nothing_is_to_be_done(
+    server: GitServer, repository: Repository
+) -> None:
     server.add("demo", {"apps/demo.yaml": AFTER})
     git(server, "branch", "stage", "main")
     base = server.add("demo", {"theirs": b"1", "apps/demo.yaml": AFTER + b"# more\n"})
@@ -535,7 +824,9 @@ def test_a_branch_without_commits_of_its_own_moves_on_to_its_base_though_nothing
     assert done.files == ("apps/demo.yaml",)
 
 
-def test_a_base_that_takes_the_image_back_gets_it_again(server: GitServer, repository: Repository) -> None:
+def test_a_base_that_takes_the_image_back_gets_it_again(
+    server: GitServer, repository: Repository
+) -> None:
     git(server, "branch", "stage", "main")
     server.add("demo", {"apps/demo.yaml": AFTER}, "stage")
     server.git("update-ref", "refs/heads/main", "stage", repository=server.folder / "demo.git")
@@ -546,19 +837,26 @@ def test_a_base_that_takes_the_image_back_gets_it_again(server: GitServer, repos
 
 
 @pytest.mark.parametrize("branch", ["", "main"])
-def test_a_second_run_on_the_remotes_own_branch_is_unchanged_with_create_branch_too(server: GitServer, repository: Repository, branch: str) -> None:
+def test_a_second_run_on_the_remotes_own_branch_is_unchanged_with_create_branch_too(
+    server: GitServer, repository: Repository, branch: str
+) -> None:
     assert update(repository, branch=branch, change=Replace(), text=TEXT, terms=OWN).commit
     assert update(repository, branch=branch, change=Replace(), text=TEXT, terms=OWN).commit == ""
     assert git(server, "rev-list", "--count", "main").strip() == "2"
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_an_image_that_the_base_has_already_comes_with_it(server: GitServer, repository: Repository, *, cut: bool) -> None:
+def test_an_image_that_the_base_has_already_comes_with_it(
+    server: GitServer, repository: Repository, *, cut: bool
+) -> None:
     make_own(server)
     server.add("demo", {"apps/demo.yaml": AFTER})
     server.fault = Once(SENDING, lambda: "cut") if cut else None
     done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=OWN)
-    assert (done.commit, done.files) == (git(server, "rev-parse", "stage").strip(), ("apps/demo.yaml",))
+    assert (done.commit, done.files) == (
+        git(server, "rev-parse", "stage").strip(),
+        ("apps/demo.yaml",),
+    )
     assert git(server, "show", "stage:apps/demo.yaml").encode() == AFTER
 
 
@@ -571,10 +869,17 @@ class Strict(Replace):
         return super().wants(listing)
 
 
-@pytest.mark.parametrize(("content", "subject"), [(BEFORE, "Updated demo to version 2"), (AFTER, "")])
+@pytest.mark.parametrize(
+    ("content", "subject"), [(BEFORE, "Updated demo to version 2"), (AFTER, "")]
+)
 @pytest.mark.parametrize("within", [(), ("apps/new.yaml",)])
 def test_a_file_that_the_base_alone_has_comes_first(
-    server: GitServer, repository: Repository, *, content: bytes, subject: str, within: tuple[str, ...],
+    server: GitServer,
+    repository: Repository,
+    *,
+    content: bytes,
+    subject: str,
+    within: tuple[str, ...],
 ) -> None:
     make_own(server)
     change = Strict(paths=("apps/new.yaml",))
@@ -583,17 +888,30 @@ def test_a_file_that_the_base_alone_has_comes_first(
         update(repository, branch="stage", change=change, text=TEXT, terms=terms)
     base = server.add("demo", {"apps/new.yaml": content})
     done = update(repository, branch="stage", change=change, text=TEXT, terms=terms)
-    assert (done.commit, done.files) == (git(server, "rev-parse", "stage").strip(), ("apps/new.yaml",))
+    assert (done.commit, done.files) == (
+        git(server, "rev-parse", "stage").strip(),
+        ("apps/new.yaml",),
+    )
     assert git(server, "show", "stage:apps/new.yaml").encode() == AFTER
-    assert subjects(server)[:2] == ([subject] if subject else []) + [f"Bring stage up to date with {base[:12]} of its base"] + ([] if subject else ["Own"])
+    assert subjects(server)[:2] == ([subject] if subject else []) + [
+        f"Bring stage up to date with {base[:12]} of its base"
+    ] + ([] if subject else ["Own"])
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_of_the_files_that_are_looked_at_those_count_that_the_base_brings(server: GitServer, repository: Repository, *, dry_run: bool) -> None:
+def test_of_the_files_that_are_looked_at_those_count_that_the_base_brings(
+    server: GitServer, repository: Repository, *, dry_run: bool
+) -> None:
     make_own(server, **{"apps/demo.yaml": AFTER})
     change = Strict(paths=("apps/demo.yaml", "apps/new.yaml"))
     server.add("demo", {"apps/new.yaml": AFTER})
-    done = update(repository, branch="stage", change=change, text=TEXT, terms=Terms(create_branch=True, dry_run=dry_run))
+    done = update(
+        repository,
+        branch="stage",
+        change=change,
+        text=TEXT,
+        terms=Terms(create_branch=True, dry_run=dry_run),
+    )
     assert (done.files, bool(done.commit)) == (("apps/new.yaml",), not dry_run)
 
 
@@ -606,7 +924,9 @@ class Waiting(Replace):
         return super().wants(listing)
 
 
-def test_a_base_is_pushed_though_no_file_that_is_looked_at_is_another(server: GitServer, repository: Repository) -> None:
+def test_a_base_is_pushed_though_no_file_that_is_looked_at_is_another(
+    server: GitServer, repository: Repository
+) -> None:
     make_own(server, **{"apps/demo.yaml": AFTER})
     server.add("demo", {"theirs": b"1"})
     done = update(repository, branch="stage", change=Waiting(), text=TEXT, terms=OWN)
@@ -617,40 +937,73 @@ def test_a_base_is_pushed_though_no_file_that_is_looked_at_is_another(server: Gi
 @pytest.mark.parametrize("deployed", [BEFORE, AFTER])
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_what_both_have_changed_is_told_before_anything_is_pushed(
-    server: GitServer, repository: Repository, deployed: bytes, *, dry_run: bool,
+    server: GitServer,
+    repository: Repository,
+    deployed: bytes,
+    *,
+    dry_run: bool,
 ) -> None:
     own = make_own(server, **{"apps/other.yaml": b"image: other:own\n", "apps/demo.yaml": deployed})
     server.add("demo", {"apps/other.yaml": b"image: other:theirs\n"})
-    with pytest.raises(ConfigError, match=r"branch stage does not go together with its base: both have changed apps/other\.yaml"):
-        update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True, dry_run=dry_run))
+    with pytest.raises(
+        ConfigError,
+        match=(
+            r"branch stage does not go together with its base: both have changed apps/other\.yaml"
+        ),
+    ):
+        update(
+            repository,
+            branch="stage",
+            change=Replace(),
+            text=TEXT,
+            terms=Terms(create_branch=True, dry_run=dry_run),
+        )
     assert git(server, "rev-parse", "stage").strip() == own
 
 
 def test_a_dry_run_shows_the_change_alone(server: GitServer, repository: Repository) -> None:
     own = make_own(server)
     server.add("demo", {"theirs": b"1"})
-    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True, dry_run=True))
+    done = update(
+        repository,
+        branch="stage",
+        change=Replace(),
+        text=TEXT,
+        terms=Terms(create_branch=True, dry_run=True),
+    )
     assert done.diff.count("diff --git") == 1
     assert git(server, "rev-parse", "stage").strip() == own
 
 
 @pytest.mark.parametrize("branch", ["stage", "main"])
 @pytest.mark.parametrize("moment", [PUSHING, SENDING])
-def test_a_branch_or_a_base_that_moves_before_the_push_keeps_all(server: GitServer, repository: Repository, moment: str, branch: str) -> None:
+def test_a_branch_or_a_base_that_moves_before_the_push_keeps_all(
+    server: GitServer, repository: Repository, moment: str, branch: str
+) -> None:
     make_own(server)
     server.add("demo", {"theirs": b"2", "theirs-too": b"3" * 999})
-    server.fault = Once(moment, lambda: server.add("demo", {"late": b"1"}, branch, message="Late") and None)
+    server.fault = Once(
+        moment, lambda: server.add("demo", {"late": b"1"}, branch, message="Late") and None
+    )
     update(repository, branch="stage", change=Replace(), text=TEXT, terms=OWN)
     assert {"own", "theirs"} <= set(git(server, "ls-tree", "--name-only", "stage").split())
     assert ("late" in git(server, "ls-tree", "--name-only", "stage").split()) == (branch == "stage")
     assert git(server, "show", "stage:apps/demo.yaml").encode() == AFTER
     server.fault = None
-    update(repository, branch="stage", change=Replace(old=b"demo:2", new=b"demo:3"), text=TEXT, terms=OWN)
+    update(
+        repository,
+        branch="stage",
+        change=Replace(old=b"demo:2", new=b"demo:3"),
+        text=TEXT,
+        terms=OWN,
+    )
     assert "late" in git(server, "ls-tree", "--name-only", "stage").split()
     git(server, "fsck", "--strict")
 
 
-def test_a_branch_that_moves_while_its_base_is_looked_at_keeps_both(server: GitServer, repository: Repository) -> None:
+def test_a_branch_that_moves_while_its_base_is_looked_at_keeps_both(
+    server: GitServer, repository: Repository
+) -> None:
     make_own(server)
     server.add("demo", {"theirs": b"2", "theirs-too": b"3" * 999})
     asked = iter([False, True])
@@ -670,55 +1023,106 @@ JOB = "https://ci.example.com/job/demo"
 
 
 def built(number: int) -> CommitText:
-    provenance = Provenance(deployment="demo", stage="Release", images=(f"demo:{number}",), build=f"{JOB}/{number}/", build_number=str(number),
-                            request=f"run-{number}")
-    return CommitText(text=f"Updated demo to version {number}", provenance=provenance, author=Author(name="ann"))
+    provenance = Provenance(
+        deployment="demo",
+        stage="Release",
+        images=(f"demo:{number}",),
+        build=f"{JOB}/{number}/",
+        build_number=str(number),
+        request=f"run-{number}",
+    )
+    return CommitText(
+        text=f"Updated demo to version {number}", provenance=provenance, author=Author(name="ann")
+    )
 
 
 def deployed(server: GitServer, number: int, *, then: int = 0) -> None:
     """Build `number` has deployed its image, and others have committed `then` times since."""
     text = built(number)
-    server.add("demo", {"apps/demo.yaml": f"image: demo:{number}\n".encode()}, message=compose(text.text, text.provenance))
+    server.add(
+        "demo",
+        {"apps/demo.yaml": f"image: demo:{number}\n".encode()},
+        message=compose(text.text, text.provenance),
+    )
     for _ in range(then):
         another_writer(server)()
 
 
-@pytest.mark.parametrize(("then", "requests"), [(0, 5), (3, 5)], ids=["the last commit tells", "the history tells, which comes along"])
-def test_an_older_build_does_not_go_back(server: GitServer, repository: Repository, then: int, requests: int) -> None:
+@pytest.mark.parametrize(
+    ("then", "requests"),
+    [(0, 5), (3, 5)],
+    ids=["the last commit tells", "the history tells, which comes along"],
+)
+def test_an_older_build_does_not_go_back(
+    server: GitServer, repository: Repository, then: int, requests: int
+) -> None:
     deployed(server, 12, then=then)
     before = git(server, "rev-parse", "main")
-    done = update(repository, branch="", change=Replace(old=b"demo:12", new=b"demo:11"), text=built(11))
+    done = update(
+        repository, branch="", change=Replace(old=b"demo:12", new=b"demo:11"), text=built(11)
+    )
     assert done.newer
-    assert (done.newer.provenance, done.newer.commit) == (built(12).provenance, git(server, "rev-parse", f"main~{then}").strip())
+    assert (done.newer.provenance, done.newer.commit) == (
+        built(12).provenance,
+        git(server, "rev-parse", f"main~{then}").strip(),
+    )
     assert (done.commit, done.files, done.diff) == ("", (), "")
     assert git(server, "rev-parse", "main") == before
     assert len(server.requests) == requests
 
 
-def test_an_older_build_goes_back_where_that_is_wanted_and_asks_nothing_more(server: GitServer, repository: Repository) -> None:
+def test_an_older_build_goes_back_where_that_is_wanted_and_asks_nothing_more(
+    server: GitServer, repository: Repository
+) -> None:
     deployed(server, 12, then=3)
-    assert update(repository, branch="", change=Replace(old=b"demo:12", new=b"demo:11"), text=built(11), terms=Terms(allow_older=True)).commit
+    assert update(
+        repository,
+        branch="",
+        change=Replace(old=b"demo:12", new=b"demo:11"),
+        text=built(11),
+        terms=Terms(allow_older=True),
+    ).commit
     assert len(server.requests) == 7
 
 
-def test_a_newer_build_and_the_same_one_again_go_on_in_no_more_requests(server: GitServer, repository: Repository) -> None:
+def test_a_newer_build_and_the_same_one_again_go_on_in_no_more_requests(
+    server: GitServer, repository: Repository
+) -> None:
     deployed(server, 12, then=3)
-    assert update(repository, branch="", change=Replace(old=b"demo:12", new=b"demo:13"), text=built(13)).attempts == 1
+    assert (
+        update(
+            repository, branch="", change=Replace(old=b"demo:12", new=b"demo:13"), text=built(13)
+        ).attempts
+        == 1
+    )
     assert len(server.requests) == 7
     with Repository(repository.remote, environ={"PATH": os.environ["PATH"]}) as again:
-        assert update(again, branch="", change=Replace(old=b"demo:13", new=b"demo:13b"), text=built(13)).attempts == 1
+        assert (
+            update(
+                again, branch="", change=Replace(old=b"demo:13", new=b"demo:13b"), text=built(13)
+            ).attempts
+            == 1
+        )
 
 
-def test_what_people_have_taken_back_is_no_newer_deployment(server: GitServer, repository: Repository) -> None:
+def test_what_people_have_taken_back_is_no_newer_deployment(
+    server: GitServer, repository: Repository
+) -> None:
     deployed(server, 12)
     server.add("demo", {"apps/demo.yaml": b"image: demo:1\n"}, message="Back to 1")
-    assert update(repository, branch="", change=Replace(old=b"demo:1\n", new=b"demo:11\n"), text=built(11)).commit
+    assert update(
+        repository, branch="", change=Replace(old=b"demo:1\n", new=b"demo:11\n"), text=built(11)
+    ).commit
 
 
-def test_a_newer_build_that_overtakes_is_seen_when_the_branch_is_read_again(server: GitServer, repository: Repository) -> None:
+def test_a_newer_build_that_overtakes_is_seen_when_the_branch_is_read_again(
+    server: GitServer, repository: Repository
+) -> None:
     another_writer(server)()
     server.fault = Once(PUSHING, lambda: deployed(server, 12))
-    done = update(repository, branch="", change=Replace(old=b"demo:1", new=b"demo:11"), text=built(11))
+    done = update(
+        repository, branch="", change=Replace(old=b"demo:1", new=b"demo:11"), text=built(11)
+    )
     assert done.newer
     assert (done.newer.provenance.build_number, done.attempts) == ("12", 1)
     assert parse(git(server, "log", "-1", "--format=%B", "main")).build_number == "12"
@@ -728,5 +1132,11 @@ def test_a_server_that_gives_out_no_history_stops_nobody(server: GitServer, tmp_
     deployed(server, 12, then=1)
     git(server, "config", "uploadpack.allowFilter", "false")
     deadline = Deadline.after(60, Clock(sleep=lambda _seconds: None))
-    with Repository(parse_remote(server.url("demo")), environ={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}, deadline=deadline) as repository:
-        assert update(repository, branch="", change=Replace(old=b"demo:12", new=b"demo:11"), text=built(11)).commit
+    with Repository(
+        parse_remote(server.url("demo")),
+        environ={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)},
+        deadline=deadline,
+    ) as repository:
+        assert update(
+            repository, branch="", change=Replace(old=b"demo:12", new=b"demo:11"), text=built(11)
+        ).commit

@@ -10,16 +10,16 @@ from towline.gitops.image_parts import ImagePart, ImageParts
 from towline.gitops.values import PathValues
 
 OLD, NEW = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
-WEB = ImageParts(
-    host="reg.io", name="team/web", tag="2", digest=NEW, whole="reg.io/team/web:2"
-)
+WEB = ImageParts(host="reg.io", name="team/web", tag="2", digest=NEW, whole="reg.io/team/web:2")
 PINNED = replace(WEB, whole=f"{WEB.whole}@{NEW}")
 
 
 def changed(files: dict[str, str], _image: ImageParts, **parts: str) -> str:
     """The last of the files with the parts of an image at the paths (with _ for a dot)."""
     name = list(files)[-1]
-    values = {path.replace("_", "."): ImagePart(image=_image, part=part) for path, part in parts.items()}
+    values = {
+        path.replace("_", "."): ImagePart(image=_image, part=part) for path, part in parts.items()
+    }
     contents = {path: text.encode() for path, text in files.items()}
     change = PathValues(pattern=name, values=values)
     made = {**contents, **change.apply(contents)}
@@ -27,7 +27,9 @@ def changed(files: dict[str, str], _image: ImageParts, **parts: str) -> str:
     return made[name].decode()
 
 
-@pytest.mark.parametrize("key", ["digest", "sha", "sha256", "imageDigest", "imageSha", "image-digest"])
+@pytest.mark.parametrize(
+    "key", ["digest", "sha", "sha256", "imageDigest", "imageSha", "image-digest"]
+)
 @pytest.mark.parametrize(
     ("held", "there", "old"),
     [
@@ -88,7 +90,10 @@ def test_parameters_of_a_list_lie_beside_each_other() -> None:
 
 
 def test_a_digest_of_the_chart_s_own_values_is_emptied_in_the_file_over_them() -> None:
-    chart = {"c/Chart.yaml": "name: c\n", "c/values.yaml": f"image: {{tag: '1', digest: '{OLD}'}}\n"}
+    chart = {
+        "c/Chart.yaml": "name: c\n",
+        "c/values.yaml": f"image: {{tag: '1', digest: '{OLD}'}}\n",
+    }
     over = {**chart, "c/prod.yaml": "a: 1\n"}
     made = 'a: 1\nimage:\n  tag: "2"\n  digest: ""\n'
     assert changed(over, WEB, image_tag="tag") == made
@@ -104,9 +109,19 @@ def test_a_digest_of_the_chart_s_own_values_is_emptied_in_the_file_over_them() -
 @pytest.mark.parametrize(
     ("text", "path", "part", "message"),
     [
-        ("web:\n  image: reg.io/team/web\n  tag: '1'\n", "web.image", "image", "web.tag beside it has one"),
+        (
+            "web:\n  image: reg.io/team/web\n  tag: '1'\n",
+            "web.image",
+            "image",
+            "web.tag beside it has one",
+        ),
         ("webImage: web\nwebTag: '1'\n", "webImage", "image", "webTag beside it has one"),
-        ("image:\n  repository: reg.io/team/web@sha256\n  tag: abc\n", "image.tag", "tag", "ends with sha256"),
+        (
+            "image:\n  repository: reg.io/team/web@sha256\n  tag: abc\n",
+            "image.tag",
+            "tag",
+            "ends with sha256",
+        ),
     ],
 )
 def test_what_a_chart_would_join_to_no_image_is_refused(
@@ -124,7 +139,10 @@ def test_what_a_chart_would_join_to_no_image_is_refused(
         ("web: {image: 'reg.io/team/web:1', tag: '1'}\n", {"web_image": "image"}),
         ("web: {image: '', tag: '1'}\n", {"web_image": "image"}),
         ("web: {image: reg.io/team/web, cartTag: '1'}\n", {"web_image": "image"}),
-        ("image: {repository: 'q.io/x@sha256', tag: abc}\n", {"image_repository": "repository", "image_tag": "tag"}),
+        (
+            "image: {repository: 'q.io/x@sha256', tag: abc}\n",
+            {"image_repository": "repository", "image_tag": "tag"},
+        ),
     ],
 )
 def test_other_tags_beside_an_image_are_no_fault(text: str, parts: dict[str, str]) -> None:

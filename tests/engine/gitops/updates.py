@@ -7,8 +7,17 @@ from towline.gitops.change import Change
 from towline.gitops.update import CommitText, Job, Terms, Update, plan, push
 
 
-def update(repository: Repository, *, branch: str, change: Change, text: CommitText, terms: Terms | None = None) -> Update:
+def update(
+    repository: Repository,
+    *,
+    branch: str,
+    change: Change,
+    text: CommitText,
+    terms: Terms | None = None,
+) -> Update:
     """What becomes of `change` on `branch`."""
-    job = Job(repository=repository, branch=branch, change=change, text=text, terms=terms or Terms())
+    job = Job(
+        repository=repository, branch=branch, change=change, text=text, terms=terms or Terms()
+    )
     with repository.alone(branch):
         return push(job, plan(job))

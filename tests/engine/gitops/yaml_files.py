@@ -1,12 +1,46 @@
-"""YAML files as people write them, made up from a seed: every style, comment, line end and oddity of facts that an edit has to leave alone."""
+"""YAML files as people write them, made up from a seed: every style, comment, line end and
+oddity of facts that an edit has to leave alone.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 
-_WORDS = ("app", "image", "tag", "spec", "web", "name", "value", "x-y", "é", "replicas", "on", "env_1", "url", "0", "a.b", "host")
-_PLAIN = ("1.20", "text", "two words", "true", "null", "~", "0123", "12:30:45", "host.example:5000/app:1.0", "http://x/y?a=b", "it's", "a#b", "-1", "1e3")
+_WORDS = (
+    "app",
+    "image",
+    "tag",
+    "spec",
+    "web",
+    "name",
+    "value",
+    "x-y",
+    "é",
+    "replicas",
+    "on",
+    "env_1",
+    "url",
+    "0",
+    "a.b",
+    "host",
+)
+_PLAIN = (
+    "1.20",
+    "text",
+    "two words",
+    "true",
+    "null",
+    "~",
+    "0123",
+    "12:30:45",
+    "host.example:5000/app:1.0",
+    "http://x/y?a=b",
+    "it's",
+    "a#b",
+    "-1",
+    "1e3",
+)
 _COMMENTS = ("", "", "", " # why", "  # {{ not }} a template: really", "\t# tab")
 _TEMPLATES = ("{{ .Values.a }}", '{{ include "x.y" . | quote }}', "{{- .b -}}")
 
@@ -64,21 +98,49 @@ class Author:
 
     def entry(self, head: str, indent: str, depth: int) -> None:
         """The value behind `head`, on its line or below it."""
-        kinds: tuple[Callable[[str, str, int], None], ...] = (self.scalar, self.scalar, self.scalar, self.flow, self.block, self.folded)
+        kinds: tuple[Callable[[str, str, int], None], ...] = (
+            self.scalar,
+            self.scalar,
+            self.scalar,
+            self.flow,
+            self.block,
+            self.folded,
+        )
         deep: tuple[Callable[[str, str, int], None], ...] = (self.below, self.items, self.below)
         self.dice.choice(kinds + deep if depth else kinds)(head, indent, depth)
 
     def scalar(self, head: str, _indent: str, _depth: int) -> None:
         dice = self.dice
         gap = dice.choice((" ", " ", "  ", "\t", "   "))
-        value = dice.choice((self.plain(), self.plain(), self.quoted(), self.property(), "", dice.choice(_TEMPLATES), f"a-{dice.choice(_TEMPLATES)}"))
+        value = dice.choice(
+            (
+                self.plain(),
+                self.plain(),
+                self.quoted(),
+                self.property(),
+                "",
+                dice.choice(_TEMPLATES),
+                f"a-{dice.choice(_TEMPLATES)}",
+            )
+        )
         self.lines.append(f"{head}{gap if value else ''}{value}{dice.choice(_COMMENTS)}")
 
     def plain(self) -> str:
         return self.dice.choice(_PLAIN)
 
     def quoted(self) -> str:
-        return self.dice.choice(("'it''s'", '"a\\tb\\u00e9"', "''", '""', '"{{ .Values.q }}"', "'# no'", '"a: b"', "'1.20'"))
+        return self.dice.choice(
+            (
+                "'it''s'",
+                '"a\\tb\\u00e9"',
+                "''",
+                '""',
+                '"{{ .Values.q }}"',
+                "'# no'",
+                '"a: b"',
+                "'1.20'",
+            )
+        )
 
     def property(self) -> str:
         """An anchor, an alias of one before, or a tag."""
@@ -100,24 +162,40 @@ class Author:
         pad = dice.choice(("", " "))
         if dice.random() < 0.5:
             return f"[{pad}{', '.join(inner)}{pad}]"
-        pairs = [f"{self.key(word)}: {value}" for word, value in zip(dice.sample(_WORDS, 3), inner, strict=False)]
+        pairs = [
+            f"{self.key(word)}: {value}"
+            for word, value in zip(dice.sample(_WORDS, 3), inner, strict=False)
+        ]
         return "{" + pad + dice.choice((", ", ",  ")).join(pairs) + pad + "}"
 
     def inner(self, depth: int) -> str:
         if depth and self.dice.random() < 0.3:
             return self.collection(depth - 1)
-        return self.dice.choice(("text", "1.20", "'a, b'", '"x"', "true", "h:5000/a:1", "two words"))
+        return self.dice.choice(
+            ("text", "1.20", "'a, b'", '"x"', "true", "h:5000/a:1", "two words")
+        )
 
     def block(self, head: str, indent: str, _depth: int) -> None:
         """A literal or folded text."""
         deeper = indent + " " * self.step
-        self.lines.append(f"{head} {self.dice.choice(('|', '>', '|-', '>-', '|+'))}{self.dice.choice(('', '  # note'))}")
-        self.lines += [deeper + line if line else line for line in self.dice.choice((["one"], ["one", "", "  two"], ["a: b # c", "- d"], ["é", "last"]))]
+        self.lines.append(
+            f"{head}"
+            f" {self.dice.choice(('|', '>', '|-', '>-', '|+'))}{self.dice.choice(('', '  # note'))}"
+        )
+        self.lines += [
+            deeper + line if line else line
+            for line in self.dice.choice(
+                (["one"], ["one", "", "  two"], ["a: b # c", "- d"], ["é", "last"])
+            )
+        ]
 
     def folded(self, head: str, indent: str, _depth: int) -> None:
         """A text over two lines, plain or quoted."""
         quote = self.dice.choice(("", "'", '"'))
-        self.lines += [f"{head} {quote}begins here", f"{indent}{' ' * self.step}and ends{quote}{self.dice.choice(('', ' # tail'))}"]
+        self.lines += [
+            f"{head} {quote}begins here",
+            f"{indent}{' ' * self.step}and ends{quote}{self.dice.choice(('', ' # tail'))}",
+        ]
 
     def below(self, head: str, indent: str, depth: int) -> None:
         self.lines.append(head + self.dice.choice(("", "", " # map", " &m" + str(len(self.lines)))))
@@ -134,17 +212,34 @@ class Author:
             if depth > 1 and dice.random() < 0.5:
                 self.mapping(f"{start} {gap}", depth - 2, first=f"{start}-{gap}")
             else:
-                self.lines.append(f"{start}-{gap}{dice.choice((self.plain(), self.quoted(), self.collection(1)))}{dice.choice(_COMMENTS)}")
-
+                self.lines.append(
+                    f"{start}-{gap}{dice.choice((self.plain(), self.quoted(), self.collection(1)))}{dice.choice(_COMMENTS)}"
+                )
 
     def repeats(self) -> None:
-        """Texts and maps with anchors, and what uses them: aliases, also in flow style and of maps that hold aliases, and merge keys."""
+        """Texts and maps with anchors, and what uses them: aliases, also in flow style and of
+        maps that hold aliases, and merge keys.
+        """
         dice = self.dice
         for number in range(dice.randint(1, 3)):
             name, pad = f"r{number}", " " * self.step
-            self.lines += [f"{name}: &{name} {dice.choice((self.plain(), self.quoted()))}{dice.choice(_COMMENTS)}", f"{name}-map: &{name}-map"]
-            self.lines += [f"{pad}k: {dice.choice((f'*{name}', self.plain(), self.quoted()))}", f"{pad}l: [x, *{name}]{dice.choice(_COMMENTS)}"]
-            users = [f"one: *{name}", f"two: {{a: *{name} , b: *{name}-map}}", f"three: [*{name}-map, *{name}]", f"four: {{<<: *{name}-map, own: 1}}"]
+            self.lines += [
+                (
+                    f"{name}: &{name}"
+                    f" {dice.choice((self.plain(), self.quoted()))}{dice.choice(_COMMENTS)}"
+                ),
+                f"{name}-map: &{name}-map",
+            ]
+            self.lines += [
+                f"{pad}k: {dice.choice((f'*{name}', self.plain(), self.quoted()))}",
+                f"{pad}l: [x, *{name}]{dice.choice(_COMMENTS)}",
+            ]
+            users = [
+                f"one: *{name}",
+                f"two: {{a: *{name} , b: *{name}-map}}",
+                f"three: [*{name}-map, *{name}]",
+                f"four: {{<<: *{name}-map, own: 1}}",
+            ]
             for user in dice.sample(users, dice.randint(1, 4)):
                 self.between("")
                 self.lines.append(f"{name}-{user}{dice.choice(_COMMENTS)}")

@@ -12,7 +12,14 @@ import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.github_server import APP, GithubServer
 from tests.fakes.serve import Status, on
-from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, MachineError, TowlineError
+from towline.errors import (
+    ConfigError,
+    CredentialError,
+    GitError,
+    GitUnreachable,
+    MachineError,
+    TowlineError,
+)
 from towline.hosting.github_app import App, Place, place, token
 from towline.transport import Transport
 
@@ -27,8 +34,16 @@ class Caller:
         self.environ = {"PATH": os.environ["PATH"], "TMPDIR": str(folder)}
 
     def login(self) -> str:
-        with Transport(hide=self.hidden.append) as transport, \
-                token(self.app, self.place, transport=transport, environ=self.environ, warn=self.warnings.append) as given:
+        with (
+            Transport(hide=self.hidden.append) as transport,
+            token(
+                self.app,
+                self.place,
+                transport=transport,
+                environ=self.environ,
+                warn=self.warnings.append,
+            ) as given,
+        ):
             assert self.server.tokens == {given}
             return given
 
@@ -40,19 +55,32 @@ def caller(tmp_path: Path) -> Iterator[Caller]:
         yield Caller(server, tmp_path / "temporary")
 
 
-def test_a_token_for_the_one_repository_is_got_and_given_back(caller: Caller, tmp_path: Path) -> None:
+def test_a_token_for_the_one_repository_is_got_and_given_back(
+    caller: Caller, tmp_path: Path
+) -> None:
     given = caller.login()
     assert caller.server.asked == [{"repositories": ["ops"], "permissions": {"contents": "write"}}]
     assert caller.server.tokens == set()
     assert [record.method for record in caller.server.requests] == ["GET", "POST", "DELETE"]
-    assert set(caller.server.credentials) == set(caller.hidden), "word and token are masked before they are sent"
+    assert set(caller.server.credentials) == set(caller.hidden), (
+        "word and token are masked before they are sent"
+    )
     assert given in caller.hidden
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_a_token_is_given_back_where_the_work_fails(caller: Caller) -> None:
-    with pytest.raises(ZeroDivisionError), Transport() as transport, \
-            token(caller.app, caller.place, transport=transport, environ=caller.environ, warn=caller.warnings.append):
+    with (
+        pytest.raises(ZeroDivisionError),
+        Transport() as transport,
+        token(
+            caller.app,
+            caller.place,
+            transport=transport,
+            environ=caller.environ,
+            warn=caller.warnings.append,
+        ),
+    ):
         raise ZeroDivisionError
     assert (caller.server.tokens, caller.warnings) == (set(), [])
 
@@ -67,13 +95,29 @@ def test_a_token_that_cannot_be_given_back_fails_nothing(caller: Caller) -> None
 @pytest.mark.parametrize(
     ("method", "code", "kind", "said"),
     [
-        ("GET", 401, CredentialError, "refused the GitHub App 4711"), ("GET", 403, CredentialError, "refused"), ("GET", 404, CredentialError, "not installed"),
-        ("POST", 422, CredentialError, "may not write"), ("GET", 301, ConfigError, "redirects"), ("POST", 307, ConfigError, "redirects"),
-        ("GET", 400, GitError, "did not take"), ("POST", 200, GitError, "does not answer as GitHub"), ("GET", 200, GitError, "does not answer as GitHub"),
+        ("GET", 401, CredentialError, "refused the GitHub App 4711"),
+        ("GET", 403, CredentialError, "refused"),
+        ("GET", 404, CredentialError, "not installed"),
+        ("POST", 422, CredentialError, "may not write"),
+        ("GET", 301, ConfigError, "redirects"),
+        ("POST", 307, ConfigError, "redirects"),
+        ("GET", 400, GitError, "did not take"),
+        ("POST", 200, GitError, "does not answer as GitHub"),
+        ("GET", 200, GitError, "does not answer as GitHub"),
     ],
 )
-def test_each_refusal_says_what_to_do_and_is_asked_once(caller: Caller, method: str, code: int, kind: type[TowlineError], said: str) -> None:
-    caller.server.fault = on(method, "install", Status(code=code, headers={"Location": f"{caller.server.url}/elsewhere"}, body=b'{"message": "because\\n so"}'))
+def test_each_refusal_says_what_to_do_and_is_asked_once(
+    caller: Caller, method: str, code: int, kind: type[TowlineError], said: str
+) -> None:
+    caller.server.fault = on(
+        method,
+        "install",
+        Status(
+            code=code,
+            headers={"Location": f"{caller.server.url}/elsewhere"},
+            body=b'{"message": "because\\n so"}',
+        ),
+    )
     with pytest.raises(kind) as caught:
         caller.login()
     assert type(caught.value) is kind
@@ -88,23 +132,56 @@ def test_each_refusal_says_what_to_do_and_is_asked_once(caller: Caller, method: 
 def test_a_host_that_cannot_answer_is_asked_again_and_then_unreachable(caller: Caller) -> None:
     clock = FakeClock(wall=time.time()).clock
     caller.server.fault = on("GET", "installation", Status(code=503), times=2)
-    with Transport(clock=clock) as transport, token(caller.app, caller.place, transport=transport, environ=caller.environ, warn=caller.warnings.append):
+    with (
+        Transport(clock=clock) as transport,
+        token(
+            caller.app,
+            caller.place,
+            transport=transport,
+            environ=caller.environ,
+            warn=caller.warnings.append,
+        ),
+    ):
         pass
     caller.server.fault = on("GET", "installation", Status(code=503), times=99)
-    with pytest.raises(GitUnreachable, match="cannot answer"), Transport(clock=clock) as transport, \
-            token(caller.app, caller.place, transport=transport, environ=caller.environ, warn=caller.warnings.append):
+    with (
+        pytest.raises(GitUnreachable, match="cannot answer"),
+        Transport(clock=clock) as transport,
+        token(
+            caller.app,
+            caller.place,
+            transport=transport,
+            environ=caller.environ,
+            warn=caller.warnings.append,
+        ),
+    ):
         pass
 
 
 def test_a_host_that_is_not_there_is_unreachable(caller: Caller) -> None:
     caller.server.stop()
-    with pytest.raises(GitUnreachable, match="cannot be reached"), Transport(clock=FakeClock().clock) as transport, \
-            token(caller.app, caller.place, transport=transport, environ=caller.environ, warn=caller.warnings.append):
+    with (
+        pytest.raises(GitUnreachable, match="cannot be reached"),
+        Transport(clock=FakeClock().clock) as transport,
+        token(
+            caller.app,
+            caller.place,
+            transport=transport,
+            environ=caller.environ,
+            warn=caller.warnings.append,
+        ),
+    ):
         pass
 
 
-def test_a_key_that_signs_nothing_and_a_machine_without_openssl_say_so(caller: Caller, tmp_path: Path) -> None:
-    caller.app = App(id=APP, key="-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n", origin="PIPER_githubAppPrivateKey")
+def test_a_key_that_signs_nothing_and_a_machine_without_openssl_say_so(
+    caller: Caller, tmp_path: Path
+) -> None:
+    caller.app = App(
+        id=APP,
+        key="-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+        origin="PIPER_githubAppPrivateKey",
+    )
     with pytest.raises(CredentialError, match="signs nothing") as caught:
         caller.login()
     assert caught.value.where == "PIPER_githubAppPrivateKey"
@@ -117,16 +194,22 @@ def test_a_key_that_signs_nothing_and_a_machine_without_openssl_say_so(caller: C
 @pytest.mark.parametrize(
     ("url", "api"),
     [
-        ("https://github.com/team/ops.git", "https://api.github.com"), ("https://github.com/team/ops", "https://api.github.com"),
-        ("https://git.example.com/team/ops.git", "https://git.example.com/api/v3"), ("https://git.example.com:8443/team/ops/", "https://git.example.com:8443/api/v3"),
+        ("https://github.com/team/ops.git", "https://api.github.com"),
+        ("https://github.com/team/ops", "https://api.github.com"),
+        ("https://git.example.com/team/ops.git", "https://git.example.com/api/v3"),
+        ("https://git.example.com:8443/team/ops/", "https://git.example.com:8443/api/v3"),
     ],
 )
 def test_the_api_follows_from_the_repositorys_address(url: str, api: str) -> None:
     assert place(url) == Place(api=api, owner="team", name="ops")
-    assert place(url, "https://api.example.com/x/") == Place(api="https://api.example.com/x", owner="team", name="ops")
+    assert place(url, "https://api.example.com/x/") == Place(
+        api="https://api.example.com/x", owner="team", name="ops"
+    )
 
 
-@pytest.mark.parametrize("path", ["ops.git", "group/team/ops.git", "team/", "team/..", "team/a%2fb", "-team/ops"])
+@pytest.mark.parametrize(
+    "path", ["ops.git", "group/team/ops.git", "team/", "team/..", "team/a%2fb", "-team/ops"]
+)
 def test_what_is_no_repository_of_githubs_is_a_fault(path: str) -> None:
     with pytest.raises(ConfigError, match="GitHub App opens"):
         place(f"https://git.example.com/{path}")

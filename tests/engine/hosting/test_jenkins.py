@@ -22,39 +22,65 @@ CONFIG = "config.xml"
 @pytest.fixture
 def server() -> Iterator[JenkinsServer]:
     with JenkinsServer() as running:
-        running.held["", "_", "vault-secret-id"] = Held(secret="the old one", description="rotated by Towline & Söhne", scope="SYSTEM", more="kept")
+        running.held["", "_", "vault-secret-id"] = Held(
+            secret="the old one",
+            description="rotated by Towline & Söhne",
+            scope="SYSTEM",
+            more="kept",
+        )
         yield running
 
 
-def put(server: JenkinsServer, *, password: str = "token", url: str = "", domain: str = "_", **slot: Any) -> None:
+def put(
+    server: JenkinsServer, *, password: str = "token", url: str = "", domain: str = "_", **slot: Any
+) -> None:
     user = server.users["rotator"]
-    login = Login(username="rotator", password=user.token if password == "token" else password, origin="PIPER_jenkinsToken")
+    login = Login(
+        username="rotator",
+        password=user.token if password == "token" else password,
+        origin="PIPER_jenkinsToken",
+    )
     with Transport(clock=FakeClock().clock, read=10) as transport:
-        CredentialStore(Slot(url=url or server.url, domain=domain, **{"id": "vault-secret-id", **slot}), login, transport).put(NEW)
+        CredentialStore(
+            Slot(url=url or server.url, domain=domain, **{"id": "vault-secret-id", **slot}),
+            login,
+            transport,
+        ).put(NEW)
 
 
 @pytest.mark.parametrize("way", ["token", "password", "password without crumbs"])
-def test_the_credential_has_the_new_secret_and_all_else_as_it_was(server: JenkinsServer, way: str) -> None:
+def test_the_credential_has_the_new_secret_and_all_else_as_it_was(
+    server: JenkinsServer, way: str
+) -> None:
     server.crumbs = "without" not in way
     put(server, password="token" if way == "token" else server.users["rotator"].password)
-    assert server.held["", "_", "vault-secret-id"] == Held(secret=NEW, description="rotated by Towline & Söhne", scope="SYSTEM", more="kept")
+    assert server.held["", "_", "vault-secret-id"] == Held(
+        secret=NEW, description="rotated by Towline & Söhne", scope="SYSTEM", more="kept"
+    )
     assert [record.method for record in server.requests] == ["GET", "GET", "POST", "GET"]
     assert NEW not in "".join(record.path + record.query for record in server.requests)
 
 
-def test_a_store_of_a_folder_and_a_domain_are_where_the_url_and_the_name_lead(server: JenkinsServer) -> None:
+def test_a_store_of_a_folder_and_a_domain_are_where_the_url_and_the_name_lead(
+    server: JenkinsServer,
+) -> None:
     server.held["/job/team/job/sub dir", "my domain", "a b"] = Held(secret="old")
     put(server, url=f"{server.url}/job/team/job/sub%20dir/", domain="my domain", id="a b")
     assert server.secret("a b", domain="my domain", folder="/job/team/job/sub dir") == NEW
     assert server.count("GET", "^/crumbIssuer") == 1  # that is Jenkins' own, not the folder's
 
 
-@pytest.mark.parametrize(("change", "kind", "words"), [
-    ({"password": "wrong"}, CredentialError, "does not let 'rotator' read"),
-    ({"id": "nobody's"}, ConfigError, "has no credential \"nobody's\" in the domain '_'"),
-    ({"domain": "other"}, ConfigError, "in the domain 'other'"),
-])
-def test_what_is_refused_names_what_is_wrong_and_changes_nothing(server: JenkinsServer, change: dict[str, Any], kind: type[Exception], words: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"password": "wrong"}, CredentialError, "does not let 'rotator' read"),
+        ({"id": "nobody's"}, ConfigError, "has no credential \"nobody's\" in the domain '_'"),
+        ({"domain": "other"}, ConfigError, "in the domain 'other'"),
+    ],
+)
+def test_what_is_refused_names_what_is_wrong_and_changes_nothing(
+    server: JenkinsServer, change: dict[str, Any], kind: type[Exception], words: str
+) -> None:
     with pytest.raises(kind) as caught:
         put(server, **change)
     assert words in str(caught.value)
@@ -80,7 +106,16 @@ def test_a_credential_of_another_kind_is_left_alone(server: JenkinsServer) -> No
     assert server.count("POST") == 0
 
 
-@pytest.mark.parametrize("body", [b"<html>Sign in</html>", b"not xml", b"", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", b"<a><id>other</id></a>"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>Sign in</html>",
+        b"not xml",
+        b"",
+        b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
+        b"<a><id>other</id></a>",
+    ],
+)
 def test_a_page_in_its_place_is_no_credential(server: JenkinsServer, body: bytes) -> None:
     """A proxy that wants a sign-in answers like that, with 200."""
     server.fault = on("GET", CONFIG, Status(code=200, body=body))
@@ -96,31 +131,45 @@ def test_an_answer_without_end_is_not_read(server: JenkinsServer) -> None:
 
 
 def test_a_redirect_to_a_sign_in_is_not_followed(server: JenkinsServer) -> None:
-    server.fault = on("GET", CONFIG, Status(code=302, headers={"Location": "/securityRealm/commenceLogin"}))
+    server.fault = on(
+        "GET", CONFIG, Status(code=302, headers={"Location": "/securityRealm/commenceLogin"})
+    )
     with pytest.raises(CredentialError, match="sends the request to another place"):
         put(server)
 
 
-@pytest.mark.parametrize("fault", [CutAnswer(after=None), CutRequest(after=10), Status(code=503), Status(code=502)])
-def test_an_answer_that_is_lost_is_asked_for_again(server: JenkinsServer, fault: CutAnswer | CutRequest | Status) -> None:
+@pytest.mark.parametrize(
+    "fault", [CutAnswer(after=None), CutRequest(after=10), Status(code=503), Status(code=502)]
+)
+def test_an_answer_that_is_lost_is_asked_for_again(
+    server: JenkinsServer, fault: CutAnswer | CutRequest | Status
+) -> None:
     server.fault = on("POST", CONFIG, fault, times=2)
     put(server)
     assert (server.secret("vault-secret-id"), server.count("POST")) == (NEW, 3)
 
 
-@pytest.mark.parametrize("fault", [CutAnswer(after=None), Status(code=503), Status(code=302), Status(code=408)])
-def test_where_nobody_knows_whether_it_was_taken_that_is_said(server: JenkinsServer, fault: CutAnswer | Status) -> None:
+@pytest.mark.parametrize(
+    "fault", [CutAnswer(after=None), Status(code=503), Status(code=302), Status(code=408)]
+)
+def test_where_nobody_knows_whether_it_was_taken_that_is_said(
+    server: JenkinsServer, fault: CutAnswer | Status
+) -> None:
     server.fault = on("POST", CONFIG, fault, times=99)
     with pytest.raises(NotKnown, match="nobody knows whether Jenkins"):
         put(server)
 
 
 def store_of(server: JenkinsServer, transport: Transport) -> CredentialStore:
-    login = Login(username="rotator", password=server.users["rotator"].token, origin="PIPER_jenkinsToken")
+    login = Login(
+        username="rotator", password=server.users["rotator"].token, origin="PIPER_jenkinsToken"
+    )
     return CredentialStore(Slot(url=server.url, domain="_", id="vault-secret-id"), login, transport)
 
 
-def test_a_jenkins_that_has_too_much_to_do_is_asked_again_when_it_says(server: JenkinsServer) -> None:
+def test_a_jenkins_that_has_too_much_to_do_is_asked_again_when_it_says(
+    server: JenkinsServer,
+) -> None:
     clock = FakeClock()
     server.fault = on("POST", CONFIG, Status(code=429, headers={"Retry-After": "40"}), times=2)
     with Transport(clock=clock.clock, read=10) as transport:
@@ -130,7 +179,9 @@ def test_a_jenkins_that_has_too_much_to_do_is_asked_again_when_it_says(server: J
 
 
 @pytest.mark.parametrize("then", [Status(code=429), Status(code=403)])
-def test_where_it_has_too_much_to_do_for_good_it_has_not_taken_it(server: JenkinsServer, then: Status) -> None:
+def test_where_it_has_too_much_to_do_for_good_it_has_not_taken_it(
+    server: JenkinsServer, then: Status
+) -> None:
     first = on("POST", CONFIG, Status(code=429), times=1)
     others = on("POST", CONFIG, then, times=99)
     server.fault = lambda record: first(record) or others(record)
@@ -143,35 +194,52 @@ def test_where_it_has_too_much_to_do_for_good_it_has_not_taken_it(server: Jenkin
     assert (store.may_hold, server.secret("vault-secret-id")) == (False, "the old one")
 
 
-def test_too_much_to_do_behind_a_lost_answer_does_not_say_that_nothing_was_taken(server: JenkinsServer) -> None:
-    lost, busy = on("POST", CONFIG, CutAnswer(after=None), times=1), on("POST", CONFIG, Status(code=429), times=99)
+def test_too_much_to_do_behind_a_lost_answer_does_not_say_that_nothing_was_taken(
+    server: JenkinsServer,
+) -> None:
+    lost, busy = (
+        on("POST", CONFIG, CutAnswer(after=None), times=1),
+        on("POST", CONFIG, Status(code=429), times=99),
+    )
     server.fault = lambda record: lost(record) or busy(record)
     with pytest.raises(NotKnown):
         put(server)
 
 
-def test_where_it_has_too_much_to_do_to_be_read_the_rights_are_not_to_blame(server: JenkinsServer) -> None:
+def test_where_it_has_too_much_to_do_to_be_read_the_rights_are_not_to_blame(
+    server: JenkinsServer,
+) -> None:
     server.fault = on("GET", CONFIG, Status(code=429), times=99)
     with pytest.raises(JenkinsUnreachable, match="HTTP 429"):
         put(server)
 
 
-def test_a_refusal_behind_a_lost_answer_does_not_say_that_nothing_was_taken(server: JenkinsServer) -> None:
-    """The first was performed, and its answer lost; the second is refused, since the user has lost the right meanwhile."""
+def test_a_refusal_behind_a_lost_answer_does_not_say_that_nothing_was_taken(
+    server: JenkinsServer,
+) -> None:
+    """The first was performed, and its answer lost; the second is refused, since the user has
+    lost the right meanwhile.
+    """
     lost, refused = at(2, CutAnswer(after=None)), at(3, Status(code=403))
-    server.fault = lambda record: lost(record) or refused(record) or (Status(code=403) if record.number > 3 else None)
+    server.fault = lambda record: (
+        lost(record) or refused(record) or (Status(code=403) if record.number > 3 else None)
+    )
     with pytest.raises(NotKnown):
         put(server)
     assert server.secret("vault-secret-id") == NEW
 
 
-def test_a_credential_that_is_not_there_any_more_when_it_is_read_back_is_not_known_to_be_taken(server: JenkinsServer) -> None:
+def test_a_credential_that_is_not_there_any_more_when_it_is_read_back_is_not_known_to_be_taken(
+    server: JenkinsServer,
+) -> None:
     server.fault = at(3, Status(code=404))
     with pytest.raises(NotKnown, match="it said so, and now Jenkins"):
         put(server)
 
 
-def test_a_jenkins_that_is_not_there_is_a_fault_of_the_infrastructure(server: JenkinsServer) -> None:
+def test_a_jenkins_that_is_not_there_is_a_fault_of_the_infrastructure(
+    server: JenkinsServer,
+) -> None:
     url = server.url
     server.stop()
     with pytest.raises(JenkinsUnreachable) as caught:
@@ -179,8 +247,16 @@ def test_a_jenkins_that_is_not_there_is_a_fault_of_the_infrastructure(server: Je
     assert (caught.value.exit_code, caught.value.category) == (4, "infrastructure")
 
 
-@pytest.mark.parametrize("answer", [b"{}", b"[]", b"no json", b'{"crumb": "a\\r\\nX: y", "crumbRequestField": "Jenkins-Crumb"}',
-                                    b'{"crumb": "a", "crumbRequestField": "X:y"}'])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"{}",
+        b"[]",
+        b"no json",
+        b'{"crumb": "a\\r\\nX: y", "crumbRequestField": "Jenkins-Crumb"}',
+        b'{"crumb": "a", "crumbRequestField": "X:y"}',
+    ],
+)
 def test_a_crumb_that_is_none_is_not_sent(server: JenkinsServer, answer: bytes) -> None:
     server.fault = on("GET", "crumbIssuer", Status(code=200, body=answer))
     put(server)

@@ -41,7 +41,9 @@ spec:
 
 def one(**step: Any) -> str:
     """A definition of one step; JSON is YAML, too."""
-    return json.dumps({"spec": {"stages": [{"displayName": "Build", "steps": [{"name": "deploy", **step}]}]}})
+    return json.dumps(
+        {"spec": {"stages": [{"displayName": "Build", "steps": [{"name": "deploy", **step}]}]}}
+    )
 
 
 def test_a_second_document_is_an_error() -> None:
@@ -54,12 +56,20 @@ def test_a_second_document_is_an_error() -> None:
 def test_pipers_own_format_is_read_as_it_is() -> None:
     deploy = StepDefinition(
         name="gitopsUpdateDeployment",
-        conditions=(Condition(kind="configKey", value="filePath"), Condition(kind="filePattern", value="**/x")),
+        conditions=(
+            Condition(kind="configKey", value="filePath"),
+            Condition(kind="filePattern", value="**/x"),
+        ),
         not_active=(Condition(kind="config", value={"deploy": [False]}),),
         orchestrators=("Jenkins", "AzureDevOps"),
     )
     assert parse(PIPERS, "f").stages == (
-        StageDefinition(name="Build", change_requests="", steps=(deploy, StepDefinition(name="foreignStep")), extensible=True),
+        StageDefinition(
+            name="Build",
+            change_requests="",
+            steps=(deploy, StepDefinition(name="foreignStep")),
+            extensible=True,
+        ),
         StageDefinition(name="Empty", change_requests="", steps=()),
         StageDefinition(name="Quoted", change_requests="", steps=()),
     )
@@ -70,14 +80,23 @@ def test_a_step_is_known_by_its_other_spellings_whichever_the_definition_uses() 
         "gitopsUpdateDeployment": ("gitopsUpdateDeployment", "gitOpsUpdateDeployment"),
         "foreignStep": ("foreignStep",),
     }
-    assert definition().spellings["gitOpsUpdateDeployment"] == ("gitOpsUpdateDeployment", "gitopsUpdateDeployment")
+    assert definition().spellings["gitOpsUpdateDeployment"] == (
+        "gitOpsUpdateDeployment",
+        "gitopsUpdateDeployment",
+    )
     assert "kanikoBuild" in definition().spellings["kanikoExecute"]
 
 
 def test_towlines_own_keys_say_what_a_change_request_runs() -> None:
-    text = "spec: {stages: [{displayName: A, changeRequests: only, steps: [{name: b, publishes: true}]}]}"
+    text = (
+        "spec: {stages: [{displayName: A, changeRequests: only, steps: [{name: b, publishes:"
+        " true}]}]}"
+    )
     (stage,) = parse(text, "f").stages
-    assert (stage.change_requests, stage.steps) == ("only", (StepDefinition(name="b", publishes=True),))
+    assert (stage.change_requests, stage.steps) == (
+        "only",
+        (StepDefinition(name="b", publishes=True),),
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,16 +111,64 @@ def test_towlines_own_keys_say_what_a_change_request_runs() -> None:
         ("spec:\n  stages:\n    - displayName: 1\n", 3, "must be text"),
         ("spec:\n  stages:\n    - displayName: A\n      changeRequests: always\n", 4, "'always'"),
         ("spec:\n  stages:\n    - displayName: A\n      step: []\n", 4, "'step'"),
-        ("spec:\n  stages:\n    - displayName: A\n      steps:\n        - conditions: []\n", 5, "name"),
-        ("spec:\n  stages:\n    - displayName: A\n      steps:\n        - name: b\n          publishes: 'yes'\n", 6, "'yes'"),
-        ("spec:\n  stages:\n    - displayName: A\n      steps:\n        - name: b\n          notActiveCondition: []\n", 6, "'notActiveCondition'"),
-        ("spec:\n  stages:\n    - displayName: A\n      steps:\n        - name: b\n          conditions: {configKey: a}\n", 6, "must be a list"),
-        ("spec:\n  stages:\n    - displayName: A\n      steps:\n        - name: b\n          conditions:\n            - inactive\n", 7, "inactive"),
-        ("spec:\n  stages:\n    - displayName: A\n      steps:\n        - name: b\n          conditions:\n            - x: 1\n", 7, "x"),
-        ("spec:\n  stages:\n    - displayName: A\n      steps:\n        - name: b\n          orchestrators: Jenkins\n", 6, "must be a list"),
+        (
+            "spec:\n  stages:\n    - displayName: A\n      steps:\n        - conditions: []\n",
+            5,
+            "name",
+        ),
+        (
+            (
+                "spec:\n  stages:\n    - displayName: A\n      steps:\n        - name: b\n         "
+                " publishes: 'yes'\n"
+            ),
+            6,
+            "'yes'",
+        ),
+        (
+            (
+                "spec:\n  stages:\n    - displayName: A\n      steps:\n        - name: b\n         "
+                " notActiveCondition: []\n"
+            ),
+            6,
+            "'notActiveCondition'",
+        ),
+        (
+            (
+                "spec:\n  stages:\n    - displayName: A\n      steps:\n        - name: b\n         "
+                " conditions: {configKey: a}\n"
+            ),
+            6,
+            "must be a list",
+        ),
+        (
+            (
+                "spec:\n  stages:\n    - displayName: A\n      steps:\n        - name: b\n         "
+                " conditions:\n            - inactive\n"
+            ),
+            7,
+            "inactive",
+        ),
+        (
+            (
+                "spec:\n  stages:\n    - displayName: A\n      steps:\n        - name: b\n         "
+                " conditions:\n            - x: 1\n"
+            ),
+            7,
+            "x",
+        ),
+        (
+            (
+                "spec:\n  stages:\n    - displayName: A\n      steps:\n        - name: b\n         "
+                " orchestrators: Jenkins\n"
+            ),
+            6,
+            "must be a list",
+        ),
     ],
 )
-def test_a_definition_that_is_not_understood_is_refused_with_its_line(text: str, line: int, part: str) -> None:
+def test_a_definition_that_is_not_understood_is_refused_with_its_line(
+    text: str, line: int, part: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         parse(text, "stages.yaml")
     assert part in caught.value.message
@@ -126,19 +193,39 @@ def test_a_key_that_is_like_none_that_counts_is_left_alone(key: str) -> None:
 def test_whatever_pushes_or_deploys_is_marked_so() -> None:
     steps = {step.name: step.publishes for stage in definition().stages for step in stage.steps}
     assert {name for name, publishes in steps.items() if publishes} == {
-        "kanikoExecute", "cnbBuild", "buildExecute", "imagePushToRegistry", "gitOpsUpdateDeployment", "containerPushToRegistry", "multicloudDeploy",
-        "cloudFoundryDeploy", "neoDeploy", "kubernetesDeploy", "nexusUpload", "tmsUpload", "tmsExport", "githubPublishRelease", "transportRequestUploadCTS",
-        "artifactPrepareVersion", "vaultRotateSecretId",
+        "kanikoExecute",
+        "cnbBuild",
+        "buildExecute",
+        "imagePushToRegistry",
+        "gitOpsUpdateDeployment",
+        "containerPushToRegistry",
+        "multicloudDeploy",
+        "cloudFoundryDeploy",
+        "neoDeploy",
+        "kubernetesDeploy",
+        "nexusUpload",
+        "tmsUpload",
+        "tmsExport",
+        "githubPublishRelease",
+        "transportRequestUploadCTS",
+        "artifactPrepareVersion",
+        "vaultRotateSecretId",
     }
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "spec: {}\n", "spec:\n", "apiVersion: v1\nspec: {stages: []}\n"])
+@pytest.mark.parametrize(
+    "text", ["", "# nothing\n", "spec: {}\n", "spec:\n", "apiVersion: v1\nspec: {stages: []}\n"]
+)
 def test_a_definition_without_a_stage_is_none_that_is_wrong(text: str) -> None:
     assert parse(text, "f").stages == ()
 
 
 def test_a_stage_says_what_it_passes_to_another_library_s_step() -> None:
-    (stage,) = parse("spec: {stages: [{displayName: A, steps: [{name: b, parameters: {stage: $(stage), c: d}}]}]}", "f").stages
+    (stage,) = parse(
+        "spec: {stages: [{displayName: A, steps: [{name: b, parameters: {stage: $(stage), c:"
+        " d}}]}]}",
+        "f",
+    ).stages
     assert stage.steps[0].parameters == {"stage": "$(stage)", "c": "d"}
     with pytest.raises(ConfigError, match="must be text"):
         parse("spec: {stages: [{displayName: A, steps: [{name: b, parameters: {c: 1}}]}]}", "f")
@@ -150,11 +237,19 @@ def test_every_spelling_of_every_step_with_metadata_leads_to_one_step() -> None:
 
 
 def test_init_and_confirm_are_the_stages_that_nobody_extends() -> None:
-    assert [stage.name for stage in definition().stages if not stage.extensible] == ["Init", "Confirm"]
+    assert [stage.name for stage in definition().stages if not stage.extensible] == [
+        "Init",
+        "Confirm",
+    ]
 
 
 def test_the_comment_of_the_definition_explains_every_kind_that_it_uses() -> None:
     text = (Path(__file__).parents[3] / "resources/towline/stages.yaml").read_text(encoding="utf-8")
     comment = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
-    kinds = {condition.kind for stage in definition().stages for step in stage.steps for condition in (*step.conditions, *step.not_active)}
+    kinds = {
+        condition.kind
+        for stage in definition().stages
+        for step in stage.steps
+        for condition in (*step.conditions, *step.not_active)
+    }
     assert {kind for kind in kinds if f"{kind}:" not in comment} == set()

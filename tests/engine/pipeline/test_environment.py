@@ -27,7 +27,11 @@ VALUES = {
 
 def files(workspace: Path) -> dict[str, str]:
     root = workspace / FOLDER
-    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in root.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
+        for path in root.rglob("*")
+        if path.is_file()
+    }
 
 
 def put(workspace: Path, name: str, content: bytes = b"x") -> Path:
@@ -57,10 +61,20 @@ def test_what_was_written_is_read_back_under_its_whole_key(tmp_path: Path) -> No
 
 
 scalars = st.booleans() | st.integers() | st.text(max_size=5)
-values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=6)
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(values)
 def test_every_value_survives_the_disk(tmp_path: Path, value: object) -> None:
     write(tmp_path, {"custom/value": value})
@@ -73,8 +87,13 @@ def test_a_workspace_without_environment_has_none(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("before", "after", "left"), [("text", ["list"], "key.json"), (["list"], "text", "key"), ("text", "other", "key")])
-def test_a_value_of_another_kind_leaves_no_stale_twin(tmp_path: Path, before: object, after: object, left: str) -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "left"),
+    [("text", ["list"], "key.json"), (["list"], "text", "key"), ("text", "other", "key")],
+)
+def test_a_value_of_another_kind_leaves_no_stale_twin(
+    tmp_path: Path, before: object, after: object, left: str
+) -> None:
     write(tmp_path, {"key": before})
     write(tmp_path, {"key": after})
     assert list(files(tmp_path)) == [left]
@@ -105,7 +124,9 @@ def test_bytes_that_are_no_text_are_replaced(tmp_path: Path) -> None:
     assert read(tmp_path) == {"text": "a\ufffdb", "data": "a\ufffd\tb"}
 
 
-@pytest.mark.parametrize(("content", "text"), [(b"toBeEmptied", ""), (b"toBeEmptied\n", "toBeEmptied\n")])
+@pytest.mark.parametrize(
+    ("content", "text"), [(b"toBeEmptied", ""), (b"toBeEmptied\n", "toBeEmptied\n")]
+)
 def test_pipers_mark_for_an_empty_text_is_one(tmp_path: Path, content: bytes, text: str) -> None:
     assert put(tmp_path, "custom/x", content).exists()
     assert read(tmp_path) == {"custom/x": text}
@@ -128,9 +149,25 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path, content: bytes) -> None
 
 @pytest.mark.parametrize(
     "key",
-    ["", "/", "/etc/passwd", "../outside", "a/../../outside", "a//b", "a/", "..", ".hidden", "a/.hidden/b", "a\\b", "a\0b", "container/x.json"],
+    [
+        "",
+        "/",
+        "/etc/passwd",
+        "../outside",
+        "a/../../outside",
+        "a//b",
+        "a/",
+        "..",
+        ".hidden",
+        "a/.hidden/b",
+        "a\\b",
+        "a\0b",
+        "container/x.json",
+    ],
 )
-def test_a_key_that_leads_elsewhere_is_refused_before_anything_is_written(tmp_path: Path, key: str) -> None:
+def test_a_key_that_leads_elsewhere_is_refused_before_anything_is_written(
+    tmp_path: Path, key: str
+) -> None:
     with pytest.raises(ConfigError):
         write(tmp_path, {"good": "value", key: "value"})
     assert list(tmp_path.rglob("*")) == []
@@ -188,7 +225,9 @@ def test_no_temporary_file_stays_behind(tmp_path: Path) -> None:
     assert [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp")] == []
 
 
-def test_an_environment_that_a_link_puts_elsewhere_is_neither_read_nor_written(tmp_path: Path) -> None:
+def test_an_environment_that_a_link_puts_elsewhere_is_neither_read_nor_written(
+    tmp_path: Path,
+) -> None:
     workspace, other = tmp_path / "workspace", tmp_path / "other"
     (workspace / ".pipeline").mkdir(parents=True)
     other.mkdir()

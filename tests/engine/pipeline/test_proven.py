@@ -11,7 +11,11 @@ from towline.errors import MachineError
 from towline.pipeline.proven import Copy
 
 BUILD = ("GitLab", "team/app", "7", "https://gitlab.example/7")
-VALUES: dict[str, object] = {"container/targetRegistryUrl": "https://r", "container/targetImageNameTags": ["app:1"], "artifactVersion": "1"}
+VALUES: dict[str, object] = {
+    "container/targetRegistryUrl": "https://r",
+    "container/targetImageNameTags": ["app:1"],
+    "artifactVersion": "1",
+}
 
 
 @pytest.fixture
@@ -49,25 +53,46 @@ def test_what_becomes_a_secret_is_no_fact_any_more(workspace: Path) -> None:
 
 
 def test_it_is_for_nobody_else_and_holds_no_secret(workspace: Path) -> None:
-    secrets = {"container/repositoryPassword": "a-pass-word", "custom/deep": {"x": [{"apiToken": "a-pass-word"}]}, "custom/url": "https://a:a-pass-word@b"}
+    secrets = {
+        "container/repositoryPassword": "a-pass-word",
+        "custom/deep": {"x": [{"apiToken": "a-pass-word"}]},
+        "custom/url": "https://a:a-pass-word@b",
+    }
     copy(workspace).keep({**VALUES, **secrets})
     assert copy(workspace).read() == VALUES
-    found = [workspace.parent / "home" / ".local", *(workspace.parent / "home" / ".local").rglob("*")]
+    found = [
+        workspace.parent / "home" / ".local",
+        *(workspace.parent / "home" / ".local").rglob("*"),
+    ]
     assert {stat.S_IMODE(path.lstat().st_mode) for path in found if path.is_file()} == {0o600}
-    assert stat.S_IMODE(own(workspace).stat().st_mode) == stat.S_IMODE(own(workspace).parent.stat().st_mode) == 0o700
+    assert (
+        stat.S_IMODE(own(workspace).stat().st_mode)
+        == stat.S_IMODE(own(workspace).parent.stat().st_mode)
+        == 0o700
+    )
     assert not any("a-pass-word" in path.read_text() for path in found if path.is_file())
 
 
-@pytest.mark.parametrize("other", [
-    ("GitLab", "team/app", "8", "https://gitlab.example/7"), ("GitLab", "team/other", "7", "https://gitlab.example/7"),
-    ("GitLab", "team/app", "7", "https://gitlab.example/8"), ("", "", "", ""), ("GitLab", "team/app7", "", "https://gitlab.example/7"),
-])
-def test_another_build_in_the_same_workspace_has_facts_of_its_own(workspace: Path, other: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("GitLab", "team/app", "8", "https://gitlab.example/7"),
+        ("GitLab", "team/other", "7", "https://gitlab.example/7"),
+        ("GitLab", "team/app", "7", "https://gitlab.example/8"),
+        ("", "", "", ""),
+        ("GitLab", "team/app7", "", "https://gitlab.example/7"),
+    ],
+)
+def test_another_build_in_the_same_workspace_has_facts_of_its_own(
+    workspace: Path, other: tuple[str, ...]
+) -> None:
     copy(workspace).keep(VALUES)
     assert copy(workspace, other).read() == {}
 
 
-def test_another_workspace_has_facts_of_its_own_and_a_link_to_this_one_has_these(workspace: Path) -> None:
+def test_another_workspace_has_facts_of_its_own_and_a_link_to_this_one_has_these(
+    workspace: Path,
+) -> None:
     copy(workspace).keep(VALUES)
     elsewhere = workspace.parent / "elsewhere"
     elsewhere.mkdir()
@@ -85,11 +110,21 @@ def test_the_places_are_the_job_s_own_then_the_user_s(workspace: Path, variable:
     assert Copy(workspace, BUILD, {variable: str(first)}).read() == VALUES
 
 
-@pytest.mark.parametrize("environ", [
-    {}, {"HOME": ""}, {"HOME": "home"}, {"HOME": "{workspace}"}, {"HOME": "{workspace}/home"}, {"HOME": "{link}"},
-    {"HOME": "", "XDG_STATE_HOME": "{workspace}/state", "RUNNER_TEMP": "{workspace}"},
-])
-def test_what_lies_in_the_workspace_proves_nothing(workspace: Path, environ: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"HOME": ""},
+        {"HOME": "home"},
+        {"HOME": "{workspace}"},
+        {"HOME": "{workspace}/home"},
+        {"HOME": "{link}"},
+        {"HOME": "", "XDG_STATE_HOME": "{workspace}/state", "RUNNER_TEMP": "{workspace}"},
+    ],
+)
+def test_what_lies_in_the_workspace_proves_nothing(
+    workspace: Path, environ: dict[str, str]
+) -> None:
     link = workspace.parent / "link"
     link.symlink_to(workspace)
     places = {name: text.format(workspace=workspace, link=link) for name, text in environ.items()}
@@ -103,8 +138,16 @@ def test_what_lies_in_the_workspace_proves_nothing(workspace: Path, environ: dic
 
 def test_a_home_in_the_workspace_is_passed_over_for_a_better_place(workspace: Path) -> None:
     (workspace.parent / "state").mkdir(mode=0o755)
-    copy(workspace, RUNNER_TEMP=str(workspace), XDG_STATE_HOME=str(workspace.parent / "state"), HOME=str(workspace)).keep(VALUES)
-    assert (list(workspace.iterdir()), (workspace.parent / "state" / "towline").is_dir()) == ([], True)
+    copy(
+        workspace,
+        RUNNER_TEMP=str(workspace),
+        XDG_STATE_HOME=str(workspace.parent / "state"),
+        HOME=str(workspace),
+    ).keep(VALUES)
+    assert (list(workspace.iterdir()), (workspace.parent / "state" / "towline").is_dir()) == (
+        [],
+        True,
+    )
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
@@ -120,8 +163,12 @@ def test_a_folder_that_others_can_write_into_proves_nothing(workspace: Path, mod
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o2777, 0o702])
-@pytest.mark.parametrize("folder", ["home", "home/.local", "home/.local/state", "home/.local/state/towline"])
-def test_a_folder_above_that_others_can_write_into_proves_nothing(workspace: Path, folder: str, mode: int) -> None:
+@pytest.mark.parametrize(
+    "folder", ["home", "home/.local", "home/.local/state", "home/.local/state/towline"]
+)
+def test_a_folder_above_that_others_can_write_into_proves_nothing(
+    workspace: Path, folder: str, mode: int
+) -> None:
     """What is below could be renamed, and another folder put there."""
     copy(workspace).keep(VALUES)
     there = workspace.parent / folder
@@ -145,8 +192,12 @@ def test_a_place_that_others_can_write_to_is_passed_over_for_a_better_one(worksp
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_another_user_s_folder_above_proves_nothing_but_for_the_runner_s_own(workspace: Path) -> None:
-    """In a container of GitHub the job is root, and its temporary folder belongs to the runner's user."""
+def test_another_user_s_folder_above_proves_nothing_but_for_the_runner_s_own(
+    workspace: Path,
+) -> None:
+    """In a container of GitHub the job is root, and its temporary folder belongs to the runner's
+    user.
+    """
     there = workspace.parent / "home"
     copy(workspace).keep(VALUES)
     os.chown(there, 12345, 12345)

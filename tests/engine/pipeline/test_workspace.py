@@ -34,7 +34,9 @@ class MadeUp:
 
 
 class Counting:
-    """Lists folders as os.scandir does and counts how often each is read; with `folders`, made-up ones of so many files each below every real one."""
+    """Lists folders as os.scandir does and counts how often each is read; with `folders`,
+    made-up ones of so many files each below every real one.
+    """
 
     def __init__(self, root: Path, folders: int = 0, files: int = 0) -> None:
         self.reads: Counter[str] = Counter()
@@ -55,7 +57,16 @@ class Counting:
                 yield entries
 
 
-FILES = ("sonar-project.properties", "src/a.py", "src/b/c.py", "src/.hidden/d.py", ".config/e.yml", "docs/", "integration-tests/pom.xml", "[id].tsx")
+FILES = (
+    "sonar-project.properties",
+    "src/a.py",
+    "src/b/c.py",
+    "src/.hidden/d.py",
+    ".config/e.yml",
+    "docs/",
+    "integration-tests/pom.xml",
+    "[id].tsx",
+)
 
 
 @pytest.mark.parametrize(
@@ -89,11 +100,28 @@ FILES = ("sonar-project.properties", "src/a.py", "src/b/c.py", "src/.hidden/d.py
         ("gone", ""),
     ],
 )
-def test_a_glob_finds_files_and_folders_hidden_ones_too(tmp_path: Path, pattern: str, found: str) -> None:
+def test_a_glob_finds_files_and_folders_hidden_ones_too(
+    tmp_path: Path, pattern: str, found: str
+) -> None:
     assert Files(tree(tmp_path, *FILES)).find(pattern) == found
 
 
-@pytest.mark.parametrize("pattern", ["/etc/passwd", "../x", "a/../../x", "**/../x", "", ".git/config", "a\\b", "x\0", "a//b", "a" * 5000, "http://x.example.com/y"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "/etc/passwd",
+        "../x",
+        "a/../../x",
+        "**/../x",
+        "",
+        ".git/config",
+        "a\\b",
+        "x\0",
+        "a//b",
+        "a" * 5000,
+        "http://x.example.com/y",
+    ],
+)
 def test_a_pattern_that_leads_out_of_the_workspace_is_refused(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Files(tmp_path).find(pattern)
@@ -109,7 +137,9 @@ def test_the_folder_of_git_is_never_looked_into(tmp_path: Path) -> None:
 
 def test_what_an_installation_brings_fits_no_glob_that_does_not_name_it(tmp_path: Path) -> None:
     root = tree(tmp_path, "node_modules/a/conf.js", "app/node_modules/b/karma.conf.js")
-    assert [Files(root).find(pattern) for pattern in ("**/conf.js", "**/karma.conf.js", "*/a/conf.js")] == ["", "", ""]
+    assert [
+        Files(root).find(pattern) for pattern in ("**/conf.js", "**/karma.conf.js", "*/a/conf.js")
+    ] == ["", "", ""]
     assert Files(root).find("node_modules/*/conf.js") == "node_modules/a/conf.js"
     assert Files(root).find("**/node_modules/b/*.js") == "app/node_modules/b/karma.conf.js"
 
@@ -120,7 +150,18 @@ def test_a_link_out_of_the_workspace_counts_for_nothing(tmp_path: Path) -> None:
     (root / "link.txt").symlink_to(outside / "secret.txt")
     (root / "folder").symlink_to(outside / "folder")
     files = Files(root)
-    assert [files.find(pattern) for pattern in ("link.txt", "*.txt", "**/*.txt", "folder/secret.txt", "folder/*.txt", "folder/**", "folder")] == [""] * 7
+    assert [
+        files.find(pattern)
+        for pattern in (
+            "link.txt",
+            "*.txt",
+            "**/*.txt",
+            "folder/secret.txt",
+            "folder/*.txt",
+            "folder/**",
+            "folder",
+        )
+    ] == [""] * 7
 
 
 def test_a_link_inside_of_the_workspace_counts_and_is_not_walked_into(tmp_path: Path) -> None:
@@ -130,8 +171,17 @@ def test_a_link_inside_of_the_workspace_counts_and_is_not_walked_into(tmp_path: 
     (root / "dead.md").symlink_to("gone")
     scan = Counting(root)
     files = Files(root, scan=scan)
-    found = {pattern: files.find(pattern) for pattern in ("*.md", "link.md", "circle/real/a.txt", "dead.*", "**/b.txt")}
-    assert found == {"*.md": "link.md", "link.md": "link.md", "circle/real/a.txt": "circle/real/a.txt", "dead.*": "", "**/b.txt": ""}
+    found = {
+        pattern: files.find(pattern)
+        for pattern in ("*.md", "link.md", "circle/real/a.txt", "dead.*", "**/b.txt")
+    }
+    assert found == {
+        "*.md": "link.md",
+        "link.md": "link.md",
+        "circle/real/a.txt": "circle/real/a.txt",
+        "dead.*": "",
+        "**/b.txt": "",
+    }
     assert set(scan.reads) == {".", "real"}
 
 
@@ -139,7 +189,11 @@ def test_a_glob_may_begin_with_a_link_inside_of_the_workspace(tmp_path: Path) ->
     root = tree(tmp_path, "real/a.txt", "real/sub/b.txt")
     (root / "link").symlink_to("real")
     files = Files(root)
-    assert [files.find(pattern) for pattern in ("link/*.txt", "link/**/b.*", "li*/a.txt")] == ["link/a.txt", "link/sub/b.txt", ""]
+    assert [files.find(pattern) for pattern in ("link/*.txt", "link/**/b.*", "li*/a.txt")] == [
+        "link/a.txt",
+        "link/sub/b.txt",
+        "",
+    ]
 
 
 def test_nothing_outside_of_the_workspace_is_read(tmp_path: Path) -> None:
@@ -194,9 +248,24 @@ def test_the_nearest_file_that_fits_is_found(tmp_path: Path) -> None:
 def test_a_glob_means_what_it_means_in_a_gitops_repository(tmp_path: Path) -> None:
     root = tree(tmp_path, *FILES)
     listing = sorted(path.relative_to(root).as_posix() for path in root.rglob("*"))
-    for pattern in ("**", "*", "**/*.py", "src/**/?.py", "{src,docs}/**", "**/[a-c].py", "*.*", "**/b/**", "src/b*/c.py", "**/.*"):
+    for pattern in (
+        "**",
+        "*",
+        "**/*.py",
+        "src/**/?.py",
+        "{src,docs}/**",
+        "**/[a-c].py",
+        "*.*",
+        "**/b/**",
+        "src/b*/c.py",
+        "**/.*",
+    ):
         found = Files(root).find(pattern)
-        assert (found in change.match(pattern, listing)) if found else not change.match(pattern, listing), pattern
+        assert (
+            (found in change.match(pattern, listing))
+            if found
+            else not change.match(pattern, listing)
+        ), pattern
 
 
 # ---- one walk
@@ -205,7 +274,15 @@ def test_a_glob_means_what_it_means_in_a_gitops_repository(tmp_path: Path) -> No
 def test_a_tree_of_100_000_files_is_walked_once_whatever_is_asked_for(tmp_path: Path) -> None:
     scan = Counting(tmp_path, folders=1000, files=100)
     files = Files(tmp_path, scan=scan)
-    patterns = ["**/sonar-project.properties", "**/*.bats", "**/[xyz]*.js", "**/{conf,wdio}.*.js", "d7/**/x", "*/y.js", "**/sonar-project.properties"]
+    patterns = [
+        "**/sonar-project.properties",
+        "**/*.bats",
+        "**/[xyz]*.js",
+        "**/{conf,wdio}.*.js",
+        "d7/**/x",
+        "*/y.js",
+        "**/sonar-project.properties",
+    ]
     assert [files.find(pattern) for pattern in patterns] == [""] * len(patterns)
     assert files.find_script("test", []) == ""
     assert len(scan.reads) == 1001
@@ -238,7 +315,9 @@ def test_a_walk_ends_with_the_first_file_that_fits(tmp_path: Path) -> None:
     assert set(scan.reads) == {"."}
 
 
-def test_a_workspace_without_end_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workspace_without_end_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("towline.pipeline.workspace._MOST", 1000)
 
     @contextmanager
@@ -263,11 +342,19 @@ def test_a_script_is_found_in_any_package_of_the_project(tmp_path: Path) -> None
     package(tmp_path, ".", '{"scripts": {"build": "tsc"}}')
     package(tmp_path, "apps/web")
     files = Files(tmp_path)
-    assert [files.find_script(name, []) for name in ("build", "test", "lint")] == ["package.json", "apps/web/package.json", ""]
+    assert [files.find_script(name, []) for name in ("build", "test", "lint")] == [
+        "package.json",
+        "apps/web/package.json",
+        "",
+    ]
 
 
-@pytest.mark.parametrize("folder", ["node_modules/x", "a/node_modules", "gen", "a/gen/b", "tmp", "a/tmp", ".git/x"])
-def test_packages_that_others_made_do_not_count_however_broken_they_are(tmp_path: Path, folder: str) -> None:
+@pytest.mark.parametrize(
+    "folder", ["node_modules/x", "a/node_modules", "gen", "a/gen/b", "tmp", "a/tmp", ".git/x"]
+)
+def test_packages_that_others_made_do_not_count_however_broken_they_are(
+    tmp_path: Path, folder: str
+) -> None:
     package(tmp_path, folder)
     package(tmp_path, f"{folder}/broken", "{")
     scan = Counting(tmp_path)
@@ -283,7 +370,9 @@ def test_packages_that_the_project_excludes_do_not_count(tmp_path: Path) -> None
     assert files.find_script("test", ["new/**"]) == "old/app/package.json"
 
 
-@pytest.mark.parametrize("text", ["{}", '{"scripts": null}', '{"scripts": []}', '{"scripts": {"Test": "x"}}'])
+@pytest.mark.parametrize(
+    "text", ["{}", '{"scripts": null}', '{"scripts": []}', '{"scripts": {"Test": "x"}}']
+)
 def test_a_package_without_the_script_is_none(tmp_path: Path, text: str) -> None:
     package(tmp_path, ".", text)
     assert Files(tmp_path).find_script("test", []) == ""

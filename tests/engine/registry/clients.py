@@ -32,22 +32,45 @@ def registry_of(server: Server) -> Registry:
     return parse_registry(server.url)[0]
 
 
-def client(server: Server, role: str, transport: Transport, login: Login | None = None) -> RegistryClient:
-    return RegistryClient(Party(registry=registry_of(server), role=role, login=login), transport=transport)
+def client(
+    server: Server, role: str, transport: Transport, login: Login | None = None
+) -> RegistryClient:
+    return RegistryClient(
+        Party(registry=registry_of(server), role=role, login=login), transport=transport
+    )
 
 
-def job(source: Server, target: Server, *images: str, digest: str = "", platforms: tuple[Platform, ...] = ()) -> CopyJob:
+def job(
+    source: Server,
+    target: Server,
+    *images: str,
+    digest: str = "",
+    platforms: tuple[Platform, ...] = (),
+) -> CopyJob:
     """From the first of `images` on the source to the others on the target."""
     first, *others = (parse_image(image) for image in images)
     places = tuple(Reference(registry=registry_of(target), image=image) for image in others)
     reference = Reference(registry=registry_of(source), image=first)
-    return CopyJob(repository=first.name, target=reference.target, name=str(reference), targets=places, digest=digest, platforms=platforms)
+    return CopyJob(
+        repository=first.name,
+        target=reference.target,
+        name=str(reference),
+        targets=places,
+        digest=digest,
+        platforms=platforms,
+    )
 
 
 class Pair:
     """A source and a target, with a client for each over one transport."""
 
-    def __init__(self, source: Server, target: Server, transport: Transport, logins: tuple[Login | None, Login | None] = (None, None)) -> None:
+    def __init__(
+        self,
+        source: Server,
+        target: Server,
+        transport: Transport,
+        logins: tuple[Login | None, Login | None] = (None, None),
+    ) -> None:
         self._servers = source, target
         self.source = client(source, "source", transport, logins[0])
         self.target = client(target, "target", transport, logins[1])
@@ -55,11 +78,26 @@ class Pair:
     def copying(self, *, dry_run: bool = False, warn: Callable[[str], None] = print) -> Copying:
         """Between these two."""
         progress = Progress(None, self.target.transport.clock)
-        return Copying(source=self.source, targets={self.target.registry: self.target}, progress=progress, dry_run=dry_run, warn=warn)
+        return Copying(
+            source=self.source,
+            targets={self.target.registry: self.target},
+            progress=progress,
+            dry_run=dry_run,
+            warn=warn,
+        )
 
-    def copy(self, *images: str, digest: str = "", platforms: tuple[Platform, ...] = (), dry_run: bool = False) -> CopyReport:
+    def copy(
+        self,
+        *images: str,
+        digest: str = "",
+        platforms: tuple[Platform, ...] = (),
+        dry_run: bool = False,
+    ) -> CopyReport:
         """One job from the first of `images` to the others."""
-        return copy_images([job(*self._servers, *images, digest=digest, platforms=platforms)], self.copying(dry_run=dry_run))[0]
+        return copy_images(
+            [job(*self._servers, *images, digest=digest, platforms=platforms)],
+            self.copying(dry_run=dry_run),
+        )[0]
 
 
 def ways(report: CopyReport) -> tuple[int, int, int]:

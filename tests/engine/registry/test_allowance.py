@@ -18,6 +18,8 @@ def test_one_byte_more_than_all_of_it_is_refused(monkeypatch: pytest.MonkeyPatch
     for thread in threads:
         thread.join()
     left.take(b"")
-    with pytest.raises(RegistryError, match=r"source registry a\.example sends more than 2 KiB of manifests") as caught:
+    with pytest.raises(
+        RegistryError, match=r"source registry a\.example sends more than 2 KiB of manifests"
+    ) as caught:
         left.take(b"x")
     assert (caught.value.where, "fewer images" in caught.value.hint) == ("a.example", True)

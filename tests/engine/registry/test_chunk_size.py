@@ -26,10 +26,20 @@ def sizes(chunks: ChunkSize, *, limit: int, count: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize(("refused", "limit", "wanted"), [
-    (6, 5, [1, 4, 4, 4]), (500, 100, [1, 4, 16, 64, 64]), (500, 1, [1, -4, 1, 1, 1]), (500, 10, [1, 4, -16, 4, 4, 4]), (4, 3, [1, 1, 1]), (2, 1, [1, 1, 1]),
-])
-def test_a_refusal_makes_the_next_ones_the_least_and_they_grow_as_far_as_they_are_taken(refused: int, limit: int, wanted: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("refused", "limit", "wanted"),
+    [
+        (6, 5, [1, 4, 4, 4]),
+        (500, 100, [1, 4, 16, 64, 64]),
+        (500, 1, [1, -4, 1, 1, 1]),
+        (500, 10, [1, 4, -16, 4, 4, 4]),
+        (4, 3, [1, 1, 1]),
+        (2, 1, [1, 1, 1]),
+    ],
+)
+def test_a_refusal_makes_the_next_ones_the_least_and_they_grow_as_far_as_they_are_taken(
+    refused: int, limit: int, wanted: list[int]
+) -> None:
     chunks = ChunkSize()
     assert chunks.refused(refused * MIB)
     assert sizes(chunks, limit=limit * MIB, count=len(wanted)) == wanted
@@ -81,7 +91,9 @@ def test_any_number_of_uploads_that_learn_the_same_at_once_learn_it_once() -> No
     assert (taught, chunks.of(LARGEST)) == ([True] * 20, MIB)
 
 
-def test_a_limit_that_falls_later_is_learned_again_and_a_late_word_on_the_old_one_changes_nothing() -> None:
+def test_a_limit_that_falls_later_is_learned_again_and_a_late_word_on_the_old_one_changes_nothing() -> (
+    None
+):
     chunks = ChunkSize()
     chunks.refused(6 * MIB)
     assert sizes(chunks, limit=5 * MIB, count=2) == [1, 4]
@@ -102,8 +114,17 @@ def test_the_registry_says_how_small_chunks_may_be() -> None:
     chunks = ChunkSize()
     chunks.refused(6 * MIB)
     chunks.at_least(str(5 * MIB))
-    assert (chunks.of(LARGEST), chunks.refused(5 * MIB), chunks.refused(6 * MIB)) == (5 * MIB, False, True)
-    assert (chunks.fits(5 * MIB), chunks.fits(6 * MIB), chunks.least(9 * MIB, 1000), ChunkSize().least(9 * MIB, 1000)) == (True, False, 5 * MIB, 1000)
+    assert (chunks.of(LARGEST), chunks.refused(5 * MIB), chunks.refused(6 * MIB)) == (
+        5 * MIB,
+        False,
+        True,
+    )
+    assert (
+        chunks.fits(5 * MIB),
+        chunks.fits(6 * MIB),
+        chunks.least(9 * MIB, 1000),
+        ChunkSize().least(9 * MIB, 1000),
+    ) == (True, False, 5 * MIB, 1000)
 
 
 @pytest.mark.parametrize("said", [None, "", "-1", "many", "²", "9" * 12, "0"])

@@ -31,11 +31,22 @@ def plain(body: bytes, *codings: str, limit: int = 10_000) -> bytes:
     return decoded(body, headers, limit=limit, where="http://registry")
 
 
-@pytest.mark.parametrize(("body", "codings"), [
-    (TEXT, ()), (TEXT, ("identity",)), (packed(TEXT), ("gzip",)), (packed(TEXT), ("GZIP ",)), (packed(TEXT), ("x-gzip",)),
-    (zlib.compress(TEXT), ("deflate",)), (raw(TEXT), ("deflate",)), (packed(packed(TEXT)), ("gzip, gzip",)),
-    (packed(zlib.compress(TEXT)), ("deflate", "gzip")), (packed(TEXT[:30]) + packed(TEXT[30:]), ("gzip",)), (b"", ("gzip",)),
-])
+@pytest.mark.parametrize(
+    ("body", "codings"),
+    [
+        (TEXT, ()),
+        (TEXT, ("identity",)),
+        (packed(TEXT), ("gzip",)),
+        (packed(TEXT), ("GZIP ",)),
+        (packed(TEXT), ("x-gzip",)),
+        (zlib.compress(TEXT), ("deflate",)),
+        (raw(TEXT), ("deflate",)),
+        (packed(packed(TEXT)), ("gzip, gzip",)),
+        (packed(zlib.compress(TEXT)), ("deflate", "gzip")),
+        (packed(TEXT[:30]) + packed(TEXT[30:]), ("gzip",)),
+        (b"", ("gzip",)),
+    ],
+)
 def test_the_content_is_what_was_packed(body: bytes, codings: tuple[str, ...]) -> None:
     assert plain(body, *codings) == (TEXT if body else b"")
 
@@ -44,12 +55,17 @@ def test_a_header_that_is_wrong_about_a_plain_body_does_not_matter() -> None:
     assert plain(TEXT, "gzip") == TEXT
 
 
-@pytest.mark.parametrize(("body", "coding", "words"), [
-    (TEXT, "br", "Content-Encoding 'br', though none was asked for"), (TEXT, "deflate", "cannot be unpacked"),
-    (packed(TEXT)[:-9], "gzip", "end is missing"),
-    (packed(TEXT)[:-8] + bytes(8), "gzip", "cannot be unpacked"), (packed(b" " * 10_001), "gzip", "longer than 10000 bytes"),
-    (packed(b" " * 6000) * 2, "gzip", "longer than 10000 bytes"),
-])
+@pytest.mark.parametrize(
+    ("body", "coding", "words"),
+    [
+        (TEXT, "br", "Content-Encoding 'br', though none was asked for"),
+        (TEXT, "deflate", "cannot be unpacked"),
+        (packed(TEXT)[:-9], "gzip", "end is missing"),
+        (packed(TEXT)[:-8] + bytes(8), "gzip", "cannot be unpacked"),
+        (packed(b" " * 10_001), "gzip", "longer than 10000 bytes"),
+        (packed(b" " * 6000) * 2, "gzip", "longer than 10000 bytes"),
+    ],
+)
 def test_what_cannot_be_unpacked_says_so(body: bytes, coding: str, words: str) -> None:
     with pytest.raises(RegistryError, match=words) as caught:
         plain(body, coding)

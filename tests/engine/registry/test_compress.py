@@ -30,16 +30,28 @@ class Bytes:
         self._step = step
 
     def readinto(self, buffer: memoryview) -> int:
-        return self._stream.readinto(buffer[:self._step])
+        return self._stream.readinto(buffer[: self._step])
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stream.close()
 
 
-def packed(data: bytes, library: Any = LIBRARY, *, step: int = 1 << 30, threads: int = 0, algorithm: str = "sha256") -> tuple[Packed, bytes]:
+def packed(
+    data: bytes,
+    library: Any = LIBRARY,
+    *,
+    step: int = 1 << 30,
+    threads: int = 0,
+    algorithm: str = "sha256",
+) -> tuple[Packed, bytes]:
     packer, out = Packer(library), bytearray()
     packer._threads = threads or packer._threads
     try:
@@ -88,7 +100,10 @@ def test_neither_threads_nor_reads_nor_time_change_the_bytes(library: Any) -> No
 
 
 def test_the_plain_digest_is_by_the_algorithm_that_is_asked_for() -> None:
-    assert packed(b"abc", algorithm="sha512")[0].plain == "sha512:" + hashlib.sha512(b"abc").hexdigest()
+    assert (
+        packed(b"abc", algorithm="sha512")[0].plain
+        == "sha512:" + hashlib.sha512(b"abc").hexdigest()
+    )
 
 
 def test_content_comes_in_whole_pieces_and_is_hashed(tmp_path: Path) -> None:
@@ -97,9 +112,17 @@ def test_content_comes_in_whole_pieces_and_is_hashed(tmp_path: Path) -> None:
 
 
 @libraries
-@given(st.lists(st.binary(max_size=200) | st.integers(0, 300_000).map(lambda size: b"\0" * size), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.binary(max_size=200) | st.integers(0, 300_000).map(lambda size: b"\0" * size),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_all_members_are_unpacked(library: Any, parts: list[bytes]) -> None:
-    assert unpacked(b"".join(gzip.compress(part) for part in parts) + b"\0" * 100, library) == b"".join(parts)
+    assert unpacked(
+        b"".join(gzip.compress(part) for part in parts) + b"\0" * 100, library
+    ) == b"".join(parts)
 
 
 @libraries
@@ -111,18 +134,23 @@ def test_content_that_just_fills_what_is_asked_for_ends_well(size: int, library:
 
 @libraries
 @given(st.binary(max_size=300), st.integers(0, 400), st.integers(1, 255))
-def test_what_is_cut_off_or_damaged_is_an_error_or_what_gzip_says(library: Any, data: bytes, place: int, change: int) -> None:
+def test_what_is_cut_off_or_damaged_is_an_error_or_what_gzip_says(
+    library: Any, data: bytes, place: int, change: int
+) -> None:
     whole = gzip.compress(data)
     with pytest.raises(ConfigError):
-        unpacked(whole[:min(place, len(whole) - 1)] or b"\x1f", library)
+        unpacked(whole[: min(place, len(whole) - 1)] or b"\x1f", library)
     broken = bytearray(whole)
     broken[place % len(whole)] ^= change
     with contextlib.suppress(ConfigError):
-        assert unpacked(bytes(broken), library) == data  # time, name and system in the header mean nothing
+        # time, name and system in the header mean nothing
+        assert unpacked(bytes(broken), library) == data
 
 
 @libraries
-def test_a_bomb_is_refused_before_it_has_grown(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bomb_is_refused_before_it_has_grown(
+    library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(compress, "FREE", 4 * PIECE)
     taken = []
     bomb = gzip.compress(b"\0" * (64 * PIECE))

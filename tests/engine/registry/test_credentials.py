@@ -11,21 +11,41 @@ from towline.secret import Login
 LOGIN = Login(username="me", password="hunter2", origin="there")
 
 
-@pytest.mark.parametrize(("host", "hub"), [
-    ("docker.io", True), ("index.docker.io", True), ("registry-1.docker.io", True), ("Docker.IO", True), ("docker.io.example.com", False),
-])
-def test_docker_hub_has_three_names(host: str, hub: bool) -> None:  # noqa: FBT001 - a table
+@pytest.mark.parametrize(
+    ("host", "hub"),
+    [
+        ("docker.io", True),
+        ("index.docker.io", True),
+        ("registry-1.docker.io", True),
+        ("Docker.IO", True),
+        ("docker.io.example.com", False),
+    ],
+)
+def test_docker_hub_has_three_names(host: str, hub: bool) -> None:
     assert is_docker_hub(host) == hub
 
 
 def test_basic_is_user_and_password_in_utf_8() -> None:
-    assert base64.b64decode(basic(Login(username="ü", password="p:q", origin="")).removeprefix("Basic ")).decode() == "ü:p:q"
+    assert (
+        base64.b64decode(
+            basic(Login(username="ü", password="p:q", origin="")).removeprefix("Basic ")
+        ).decode()
+        == "ü:p:q"
+    )
 
 
-@pytest.mark.parametrize(("scheme", "host", "allowed"), [
-    ("https", "registry.example.com", False), ("http", "127.0.0.1:5000", False), ("http", "localhost", False), ("http", "registry.example.com", True),
-])
-def test_a_login_may_go_over_https_to_this_machine_or_where_plain_http_is_allowed(scheme: str, host: str, allowed: bool) -> None:  # noqa: FBT001 - a table
+@pytest.mark.parametrize(
+    ("scheme", "host", "allowed"),
+    [
+        ("https", "registry.example.com", False),
+        ("http", "127.0.0.1:5000", False),
+        ("http", "localhost", False),
+        ("http", "registry.example.com", True),
+    ],
+)
+def test_a_login_may_go_over_https_to_this_machine_or_where_plain_http_is_allowed(
+    scheme: str, host: str, allowed: bool
+) -> None:
     check_sending(LOGIN, scheme, host, allow_plain_http=allowed)
     assert LOGIN.hosts == ()
 

@@ -23,10 +23,15 @@ def fault(name: str, environ: dict[str, str]) -> TowlineError:
 
 
 @pytest.mark.parametrize("name", ["app:1", "localhost:5000/team/app:1", f"app@{ID}", ID])
-def test_the_export_lies_in_a_spool_without_a_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_export_lies_in_a_spool_without_a_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "spools").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "spools"))
-    with DockerDaemon(tmp_path, {name: ARCHIVE}) as daemon, export(name, environ=daemon.environ) as spool:
+    with (
+        DockerDaemon(tmp_path, {name: ARCHIVE}) as daemon,
+        export(name, environ=daemon.environ) as spool,
+    ):
         assert spool.extent().read() == ARCHIVE
         assert list((tmp_path / "spools").iterdir()) == []
     assert daemon.asked == ["/version", f"/v1.43/images/{name}/get"]
@@ -52,7 +57,9 @@ def test_an_export_that_breaks_off_is_no_image(tmp_path: Path) -> None:
         assert isinstance(fault("app:1", daemon.environ), MachineError)
 
 
-@pytest.mark.parametrize("host", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:1", "fish://x", "tcp://:x:y"])
+@pytest.mark.parametrize(
+    "host", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:1", "fish://x", "tcp://:x:y"]
+)
 def test_no_daemon_is_the_machines_fault_and_says_where_to_look(host: str) -> None:
     found = fault("app:1", {"DOCKER_HOST": host})
     assert isinstance(found, MachineError)
@@ -68,11 +75,20 @@ def test_a_daemon_behind_ssh_starts_no_program() -> None:
 
 
 def test_a_missing_certificate_is_the_machines_fault(tmp_path: Path) -> None:
-    environ = {"DOCKER_HOST": "tcp://127.0.0.1:1", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tmp_path)}
+    environ = {
+        "DOCKER_HOST": "tcp://127.0.0.1:1",
+        "DOCKER_TLS_VERIFY": "1",
+        "DOCKER_CERT_PATH": str(tmp_path),
+    }
     assert isinstance(fault("app:1", environ), MachineError)
 
 
-def test_the_daemon_is_the_given_environments_and_not_this_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_daemon_is_the_given_environments_and_not_this_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
-    with DockerDaemon(tmp_path, {"app:1": ARCHIVE}) as daemon, export("app:1", environ=daemon.environ) as spool:
+    with (
+        DockerDaemon(tmp_path, {"app:1": ARCHIVE}) as daemon,
+        export("app:1", environ=daemon.environ) as spool,
+    ):
         assert spool.size == len(ARCHIVE)

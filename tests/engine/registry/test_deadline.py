@@ -25,12 +25,17 @@ def test_what_is_done_in_time_comes_back_and_what_it_raises_comes_out(transport:
 
 
 def test_what_hangs_is_left_behind_when_the_time_is_over(hangs: threading.Event) -> None:
-    with Transport(limit=0.05) as transport, pytest.raises(MachineError, match="has not been done within 0 seconds") as caught:
+    with (
+        Transport(limit=0.05) as transport,
+        pytest.raises(MachineError, match="has not been done within 0 seconds") as caught,
+    ):
         apart(lambda: hangs.wait(60), transport)
     assert "copyDeadline" in caught.value.hint
 
 
-def test_a_transport_that_was_closed_early_or_has_no_limit_is_no_deadline(transport: Transport) -> None:
+def test_a_transport_that_was_closed_early_or_has_no_limit_is_no_deadline(
+    transport: Transport,
+) -> None:
     in_time(transport)()
     transport.close()
     in_time(transport)()

@@ -13,7 +13,16 @@ import pytest
 from tests.engine.registry.clients import client, job
 from tests.fakes.archives import config_of, old_save, plain_layers, tar
 from tests.fakes.images import ImageParts, make_image
-from tests.fakes.registry import CutAnswer, CutRequest, FakeRegistry, Fault, Record, Status, digest_of, on
+from tests.fakes.registry import (
+    CutAnswer,
+    CutRequest,
+    FakeRegistry,
+    Fault,
+    Record,
+    Status,
+    digest_of,
+    on,
+)
 from tests.fakes.slow_line import SlowLine
 from towline.errors import DigestMismatch
 from towline.registry.archive import DockerArchive
@@ -50,7 +59,11 @@ class Desk:
     def __init__(self, target: FakeRegistry, transport: Transport, spool: Spool) -> None:
         self.target, self.client = target, client(target, "target", transport)
         self.source = Packing()
-        self.copying = Copying(source=self.source, targets={self.client.registry: self.client}, progress=Progress(None, transport.clock))  # type: ignore[arg-type]
+        self.copying = Copying(
+            source=self.source,  # type: ignore[arg-type]
+            targets={self.client.registry: self.client},
+            progress=Progress(None, transport.clock),
+        )
         self.growing = Growing(spool, config=digest_of(b"{}"), plain=PACKED.plain)
         self.sending, self.asked = threading.Event(), threading.Event()
         target.fault = self.seen
@@ -67,7 +80,12 @@ class Desk:
 
     @property
     def blob(self) -> CopyBlob:
-        return CopyBlob(source="", place=Place(registry=self.client.registry, repository="app"), digest=PACKED.digest, size=PACKED.size)
+        return CopyBlob(
+            source="",
+            place=Place(registry=self.client.registry, repository="app"),
+            digest=PACKED.digest,
+            size=PACKED.size,
+        )
 
 
 @pytest.fixture
@@ -93,7 +111,11 @@ def test_a_layer_is_sent_while_it_is_packed_and_stored_when_its_digest_is_known(
         with desk.client.uploads.send(upload, PACKED.digest, PACKED.size) as sink:
             sink.finish()
     (patch,) = desk.target.seen("PATCH")
-    assert (patch.headers["transfer-encoding"], "content-range" in patch.headers, patch.bytes_in) == ("chunked", False, len(DATA))
+    assert (
+        patch.headers["transfer-encoding"],
+        "content-range" in patch.headers,
+        patch.bytes_in,
+    ) == ("chunked", False, len(DATA))
     assert desk.target.storage["app"].blobs == {PACKED.digest: DATA}
     assert (desk.target.count("DELETE"), desk.source.followers) == (0, [])
 
@@ -121,7 +143,11 @@ def test_what_is_still_on_its_way_is_waited_for_and_counts_as_it_comes(desk: Des
     with SlowLine(desk.target.host, rate=4 * MIB) as line, Transport() as transport:
         desk.target.relative_location = True
         desk.client = client(line, "target", transport)
-        desk.copying = Copying(source=desk.source, targets={desk.client.registry: desk.client}, progress=Progress(None, Clock()))  # type: ignore[arg-type]
+        desk.copying = Copying(
+            source=desk.source,  # type: ignore[arg-type]
+            targets={desk.client.registry: desk.client},
+            progress=Progress(None, Clock()),
+        )
         progress, wanted = desk.copying.progress, desk.blob
         progress.expect({"app": {wanted.digest: wanted.size}})
         with Early([job(desk.target, line, "app:1", "app:1")], desk.copying) as early:
@@ -141,7 +167,9 @@ def test_what_is_still_on_its_way_is_waited_for_and_counts_as_it_comes(desk: Des
 
 
 def test_an_interruption_leaves_no_upload_that_is_waited_for(desk: Desk) -> None:
-    """What is taken by a thread that waits for it is given up all the same, since nobody else knows it."""
+    """What is taken by a thread that waits for it is given up all the same, since nobody else
+    knows it.
+    """
     held, over = threading.Event(), threading.Event()
 
     def hold(record: Record) -> Fault | None:
@@ -167,11 +195,15 @@ def test_an_interruption_leaves_no_upload_that_is_waited_for(desk: Desk) -> None
 
 
 @pytest.mark.parametrize("there", [0, len(DATA)])
-def test_a_run_that_ends_while_packing_hangs_leaves_no_thread_that_waits_for_it(desk: Desk, there: int) -> None:
+def test_a_run_that_ends_while_packing_hangs_leaves_no_thread_that_waits_for_it(
+    desk: Desk, there: int
+) -> None:
     before = set(threading.enumerate())
     with desk.early() as early:
         early.begin(desk.growing)
-        [waiting] = [thread for thread in set(threading.enumerate()) - before if thread.name == "registry"]
+        [waiting] = [
+            thread for thread in set(threading.enumerate()) - before if thread.name == "registry"
+        ]
         desk.growing.append(DATA[:there])
         assert not there or desk.sending.wait(30)
         desk.client.transport.close()
@@ -180,7 +212,9 @@ def test_a_run_that_ends_while_packing_hangs_leaves_no_thread_that_waits_for_it(
     assert desk.client.transport._open == {}
 
 
-def test_what_hangs_beside_the_network_is_not_waited_for_when_the_run_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_hangs_beside_the_network_is_not_waited_for_when_the_run_ends(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hangs, over, ended = threading.Event(), threading.Event(), threading.Event()
 
     def hang(*_: object) -> int:
@@ -224,8 +258,12 @@ class Meanwhile(Growing):
         self._packed = packed
 
 
-def test_what_is_taken_by_one_thread_while_another_looks_hides_nothing(desk: Desk, tmp_path: Path) -> None:
-    first, second = (Packed(plain=digest_of(name), digest=digest_of(name), size=1) for name in (b"1", b"2"))
+def test_what_is_taken_by_one_thread_while_another_looks_hides_nothing(
+    desk: Desk, tmp_path: Path
+) -> None:
+    first, second = (
+        Packed(plain=digest_of(name), digest=digest_of(name), size=1) for name in (b"1", b"2")
+    )
     with desk.early() as early, Spool() as spool:
         growing = [Meanwhile(spool) for _ in range(3)]
         for one, packed in zip(growing, [first, second, PACKED], strict=True):
@@ -245,9 +283,17 @@ def test_what_nobody_takes_leaves_nothing_behind(desk: Desk) -> None:
     assert (desk.target.storage["app"].uploads, desk.target.storage["app"].blobs) == ({}, {})
 
 
-@pytest.mark.parametrize("fault", [
-    Status(code=413), Status(code=404), Status(code=500), Status(code=413, early=True), CutRequest(after=MIB), CutAnswer(after=None),
-])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Status(code=413),
+        Status(code=404),
+        Status(code=500),
+        Status(code=413, early=True),
+        CutRequest(after=MIB),
+        CutAnswer(after=None),
+    ],
+)
 def test_an_upload_that_is_refused_or_cut_is_given_up(desk: Desk, fault: Fault) -> None:
     refuse = on("PATCH", "", fault)
 
@@ -287,19 +333,37 @@ def test_a_layer_that_turns_out_to_be_there_is_not_sent_on(desk: Desk) -> None:
 
 def held(target: FakeRegistry, tag: str, config: bytes) -> None:
     """An image of that configuration at the target."""
-    manifest = json.dumps({
-        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [],
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "size": len(config), "digest": digest_of(config)},
-    }).encode()
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "layers": [],
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "size": len(config),
+                "digest": digest_of(config),
+            },
+        }
+    ).encode()
     target.create("app").blobs[digest_of(config)] = config
-    target.storage["app"].manifests[digest_of(manifest)] = ("application/vnd.oci.image.manifest.v1+json", manifest)
+    target.storage["app"].manifests[digest_of(manifest)] = (
+        "application/vnd.oci.image.manifest.v1+json",
+        manifest,
+    )
     target.storage["app"].tags[tag] = digest_of(manifest)
 
 
-@pytest.mark.parametrize(("tag", "config"), [
-    ("1", b"{}"), ("9-last", b"{}"), ("2", json.dumps({"rootfs": {"diff_ids": [PACKED.plain]}}).encode()),
-])
-def test_a_layer_that_the_target_is_likely_to_have_waits_for_its_digest(desk: Desk, tag: str, config: bytes) -> None:
+@pytest.mark.parametrize(
+    ("tag", "config"),
+    [
+        ("1", b"{}"),
+        ("9-last", b"{}"),
+        ("2", json.dumps({"rootfs": {"diff_ids": [PACKED.plain]}}).encode()),
+    ],
+)
+def test_a_layer_that_the_target_is_likely_to_have_waits_for_its_digest(
+    desk: Desk, tag: str, config: bytes
+) -> None:
     held(desk.target, tag, config)
     with desk.early() as early:
         early.begin(desk.growing)
@@ -310,7 +374,9 @@ def test_a_layer_that_the_target_is_likely_to_have_waits_for_its_digest(desk: De
     assert (desk.target.count("POST"), desk.target.count("PATCH")) == (0, 0)
 
 
-@pytest.mark.parametrize("config", [b"[]", b"{", json.dumps({"rootfs": {"diff_ids": [1, "sha256:other"]}}).encode()])
+@pytest.mark.parametrize(
+    "config", [b"[]", b"{", json.dumps({"rootfs": {"diff_ids": [1, "sha256:other"]}}).encode()]
+)
 def test_an_image_that_tells_nothing_is_no_reason_to_wait(desk: Desk, config: bytes) -> None:
     held(desk.target, "1", config)
     with desk.early() as early:
@@ -323,29 +389,55 @@ def test_an_image_that_tells_nothing_is_no_reason_to_wait(desk: Desk, config: by
 
 # Whole copies
 
-def copied(archive: bytes, target: FakeRegistry, transport: Transport, *tags: str, dry_run: bool = False) -> CopyReport:
+
+def copied(
+    archive: bytes, target: FakeRegistry, transport: Transport, *tags: str, dry_run: bool = False
+) -> CopyReport:
     return copied_to([target], archive, transport, *tags, dry_run=dry_run)
 
 
 def copied_to(
-    registries: Sequence[FakeRegistry], archive: bytes, transport: Transport, *tags: str, dry_run: bool = False,
+    registries: Sequence[FakeRegistry],
+    archive: bytes,
+    transport: Transport,
+    *tags: str,
+    dry_run: bool = False,
 ) -> CopyReport:
     places = [client(registry, "target", transport) for registry in registries]
-    targets = tuple(target for registry in registries for target in job(registry, registry, "app:1", *(f"app:{tag}" for tag in tags)).targets)
+    targets = tuple(
+        target
+        for registry in registries
+        for target in job(registry, registry, "app:1", *(f"app:{tag}" for tag in tags)).targets
+    )
     with Spool() as spool:
         spool.append(archive)
-        with DockerArchive(Tar(spool.fileno(), spool.size, where="app.tar"), name="Docker archive app.tar") as source:
-            copying = Copying(source=source, targets={place.registry: place for place in places}, progress=Progress(None, transport.clock), dry_run=dry_run)
-            return copy_images([CopyJob(repository="", target="", name="app.tar", targets=targets)], copying)[0]
+        with DockerArchive(
+            Tar(spool.fileno(), spool.size, where="app.tar"), name="Docker archive app.tar"
+        ) as source:
+            copying = Copying(
+                source=source,
+                targets={place.registry: place for place in places},
+                progress=Progress(None, transport.clock),
+                dry_run=dry_run,
+            )
+            return copy_images(
+                [CopyJob(repository="", target="", name="app.tar", targets=targets)], copying
+            )[0]
 
 
 def archive_of(image: ImageParts) -> bytes:
     return tar(old_save([(["app:1"], image)]))
 
 
-@pytest.mark.parametrize("fault", [None, Status(code=413), Status(code=500), CutRequest(after=5 * MIB), CutAnswer(after=None)])
+@pytest.mark.parametrize(
+    "fault",
+    [None, Status(code=413), Status(code=500), CutRequest(after=5 * MIB), CutAnswer(after=None)],
+)
 def test_an_archive_arrives_whole_whatever_becomes_of_what_was_sent_early(
-    target: FakeRegistry, transport: Transport, tmp_path: Path, fault: Fault | None,
+    target: FakeRegistry,
+    transport: Transport,
+    tmp_path: Path,
+    fault: Fault | None,
 ) -> None:
     target.fault = on("PATCH", "", fault) if fault else None
     report = copied(archive_of(LARGE), target, transport, "1", "2")
@@ -360,7 +452,9 @@ def test_an_archive_arrives_whole_whatever_becomes_of_what_was_sent_early(
 
 @pytest.mark.parametrize("refusing", [0, 1])
 @pytest.mark.parametrize("fault", [Status(code=411), CutRequest(after=5 * MIB)])
-def test_of_two_registries_each_gets_a_layer_in_its_own_way(tmp_path: Path, fault: Fault, refusing: int) -> None:
+def test_of_two_registries_each_gets_a_layer_in_its_own_way(
+    tmp_path: Path, fault: Fault, refusing: int
+) -> None:
     """At one of them the layer is there when its digest is known, at the other nothing is."""
     with FakeRegistry() as one, FakeRegistry() as other, Transport(limit=60) as transport:
         registries = [one, other]
@@ -373,18 +467,29 @@ def test_of_two_registries_each_gets_a_layer_in_its_own_way(tmp_path: Path, faul
             assert {digest_of(data) for data in held.blobs.values()} == set(held.blobs) == digests
             assert (held.tags, held.uploads) == ({"1": report.digest}, {})
         layers = len({part["digest"] for part in manifest["layers"]})
-        assert (registries[1 - refusing].count("PATCH"), registries[refusing].count("PUT", "/blobs/")) == (layers, layers + 1)
+        assert (
+            registries[1 - refusing].count("PATCH"),
+            registries[refusing].count("PUT", "/blobs/"),
+        ) == (layers, layers + 1)
 
 
-def test_the_second_time_no_blob_moves(target: FakeRegistry, transport: Transport, tmp_path: Path) -> None:
+def test_the_second_time_no_blob_moves(
+    target: FakeRegistry, transport: Transport, tmp_path: Path
+) -> None:
     first = copied(archive_of(LARGE), target, transport, "1")
     for tags in (["1"], ["1", "2"]):
         target.forget()
         assert copied(archive_of(LARGE), target, transport, *tags).digest == first.digest
-        assert (target.count("PATCH"), target.count("PUT", "/blobs/"), target.storage["app"].uploads) == (0, 0, {})
+        assert (
+            target.count("PATCH"),
+            target.count("PUT", "/blobs/"),
+            target.storage["app"].uploads,
+        ) == (0, 0, {})
 
 
-def test_a_damaged_layer_is_stored_nowhere(target: FakeRegistry, transport: Transport, tmp_path: Path) -> None:
+def test_a_damaged_layer_is_stored_nowhere(
+    target: FakeRegistry, transport: Transport, tmp_path: Path
+) -> None:
     layer = plain_layers(LARGE)[0]
     archive = bytearray(archive_of(LARGE))
     archive[archive.index(layer) + len(layer) // 2] ^= 1
@@ -394,16 +499,26 @@ def test_a_damaged_layer_is_stored_nowhere(target: FakeRegistry, transport: Tran
     assert held is None or (held.blobs, held.uploads, held.tags) == ({}, {}, {})
 
 
-def test_a_dry_run_sends_nothing(target: FakeRegistry, transport: Transport, tmp_path: Path) -> None:
+def test_a_dry_run_sends_nothing(
+    target: FakeRegistry, transport: Transport, tmp_path: Path
+) -> None:
     copied(archive_of(LARGE), target, transport, "1", dry_run=True)
     assert {record.method for record in target.requests} == {"HEAD"}
 
 
-def test_an_image_of_the_same_layers_under_another_configuration_sends_no_layer(target: FakeRegistry, transport: Transport, tmp_path: Path) -> None:
+def test_an_image_of_the_same_layers_under_another_configuration_sends_no_layer(
+    target: FakeRegistry, transport: Transport, tmp_path: Path
+) -> None:
     copied(archive_of(LARGE), target, transport, "1")
     target.forget()
-    other = make_image("linux/arm64", files={"large": random.Random(2).randbytes(6 * MIB)}, layers=2)
-    assert [hashlib.sha256(layer).digest() for layer in plain_layers(other)] == [hashlib.sha256(layer).digest() for layer in plain_layers(LARGE)]
+    other = make_image(
+        "linux/arm64", files={"large": random.Random(2).randbytes(6 * MIB)}, layers=2
+    )
+    assert [hashlib.sha256(layer).digest() for layer in plain_layers(other)] == [
+        hashlib.sha256(layer).digest() for layer in plain_layers(LARGE)
+    ]
     copied(archive_of(other), target, transport, "2")
-    assert (target.count("PATCH"), sum(record.bytes_in for record in target.seen("PUT", "/blobs/"))) == (0, len(config_of(other)))
-
+    assert (
+        target.count("PATCH"),
+        sum(record.bytes_in for record in target.seen("PUT", "/blobs/")),
+    ) == (0, len(config_of(other)))

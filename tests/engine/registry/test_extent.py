@@ -12,10 +12,20 @@ from towline.registry import extent as module
 from towline.registry.extent import Extent, Spool
 
 
-@pytest.mark.parametrize(("offset", "size", "start", "wanted"), [
-    (0, 10, 0, b"0123456789"), (2, 5, 0, b"23456"), (2, 5, 3, b"56"), (2, 5, 5, b""), (2, 5, 99, b""), (8, 10, 0, b"89"),
-])
-def test_an_extent_is_its_part_of_the_file_and_no_more(offset: int, size: int, start: int, wanted: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("offset", "size", "start", "wanted"),
+    [
+        (0, 10, 0, b"0123456789"),
+        (2, 5, 0, b"23456"),
+        (2, 5, 3, b"56"),
+        (2, 5, 5, b""),
+        (2, 5, 99, b""),
+        (8, 10, 0, b"89"),
+    ],
+)
+def test_an_extent_is_its_part_of_the_file_and_no_more(
+    offset: int, size: int, start: int, wanted: bytes, tmp_path: Path
+) -> None:
     (tmp_path / "f").write_bytes(b"0123456789")
     with (tmp_path / "f").open("rb") as file:
         assert Extent(file.fileno(), offset, size).skip(start).read() == wanted
@@ -25,7 +35,11 @@ def test_small_buffers_are_filled_one_after_the_other(tmp_path: Path) -> None:
     with Spool() as spool:
         spool.append(b"abcdef")
         extent, buffer = spool.extent(1, 4), bytearray(3)
-        assert [(extent.readinto(memoryview(buffer)), bytes(buffer)) for _ in range(3)] == [(3, b"bcd"), (1, b"ecd"), (0, b"ecd")]
+        assert [(extent.readinto(memoryview(buffer)), bytes(buffer)) for _ in range(3)] == [
+            (3, b"bcd"),
+            (1, b"ecd"),
+            (0, b"ecd"),
+        ]
 
 
 def test_an_owned_file_is_closed_with_its_extent_and_any_other_stays_open(tmp_path: Path) -> None:
@@ -44,7 +58,9 @@ def test_threads_read_one_file_side_by_side(tmp_path: Path) -> None:
         for number in range(64):
             spool.append(bytes([number]) * 1000)
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(lambda number: spool.extent(number * 1000, 1000).read(), range(64)))
+            found = list(
+                pool.map(lambda number: spool.extent(number * 1000, 1000).read(), range(64))
+            )
     assert found == [bytes([number]) * 1000 for number in range(64)]
 
 
@@ -65,7 +81,9 @@ def test_a_spool_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             spool.append(b"6")
 
 
-def test_a_full_disk_is_a_fault_of_the_machine_that_says_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_a_fault_of_the_machine_that_says_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
         with pytest.raises(MachineError) as caught:

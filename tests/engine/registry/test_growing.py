@@ -24,7 +24,12 @@ def test_what_is_there_is_read_from_its_own_place_in_the_spool() -> None:
         growing = Growing(spool, config="c", plain="p")
         growing.append(b"abc")
         growing.append(b"def")
-        assert (read(growing, 0), read(growing, 2, 2), growing.offset, growing.packed) == (b"abcdef", b"cd", 6, None)
+        assert (read(growing, 0), read(growing, 2, 2), growing.offset, growing.packed) == (
+            b"abcdef",
+            b"cd",
+            6,
+            None,
+        )
         growing.end(PACKED)
         assert (read(growing, 6), growing.packed) == (b"", PACKED)
         spool.append(b"more of others")

@@ -34,7 +34,12 @@ class Begun:
 
 
 def blob_of(registry: Registry, number: int) -> CopyBlob:
-    return CopyBlob(source="app", place=Place(registry=registry, repository="app"), digest=f"sha256:{number:064}", size=1)
+    return CopyBlob(
+        source="app",
+        place=Place(registry=registry, repository="app"),
+        digest=f"sha256:{number:064}",
+        size=1,
+    )
 
 
 @pytest.fixture
@@ -43,21 +48,32 @@ def begun(target: FakeRegistry, transport: Transport) -> Begun:
 
 
 def test_what_has_begun_and_not_ended_is_cancelled_with_the_login(begun: Begun) -> None:
-    begun.target.username, begun.target.password, begun.target.auth = TARGET_LOGIN.username, TARGET_LOGIN.password, "bearer"
+    begun.target.username, begun.target.password, begun.target.auth = (
+        TARGET_LOGIN.username,
+        TARGET_LOGIN.password,
+        "bearer",
+    )
     begun.begin(1)
     begun.begin(2)
     begun.leftovers.cancel()
-    assert (begun.left(), [record.status for record in begun.target.seen("DELETE")].count(204)) == (0, 2)
+    assert (begun.left(), [record.status for record in begun.target.seen("DELETE")].count(204)) == (
+        0,
+        2,
+    )
 
 
-def test_what_has_ended_is_left_alone_and_without_anything_left_nothing_is_asked(begun: Begun) -> None:
+def test_what_has_ended_is_left_alone_and_without_anything_left_nothing_is_asked(
+    begun: Begun,
+) -> None:
     blob, _ = begun.begin(1)
     begun.leftovers.ended(blob)
     begun.leftovers.cancel()
     assert begun.target.count("DELETE") == 0
 
 
-def test_an_upload_that_is_given_up_is_cancelled_although_another_of_the_same_blob_ends(begun: Begun) -> None:
+def test_an_upload_that_is_given_up_is_cancelled_although_another_of_the_same_blob_ends(
+    begun: Begun,
+) -> None:
     blob, _ = begun.begin(1)
     begun.leftovers.given_up(blob)
     begun.leftovers.given_up(blob)
@@ -86,7 +102,9 @@ def test_an_upload_is_cancelled_where_it_has_gone_on(begun: Begun) -> None:
     assert [record.query.endswith("&step=2") for record in begun.target.seen("DELETE")] == [True]
 
 
-def test_an_upload_that_is_redirected_is_cancelled_where_it_has_begun_although_it_ends_elsewhere(begun: Begun) -> None:
+def test_an_upload_that_is_redirected_is_cancelled_where_it_has_begun_although_it_ends_elsewhere(
+    begun: Begun,
+) -> None:
     blob, upload = begun.begin(1)
     begun.leftovers.goes_on(blob, replace(upload, url=f"{begun.target.url}/elsewhere", hops=1))
     begun.leftovers.ended(blob)
@@ -94,14 +112,19 @@ def test_an_upload_that_is_redirected_is_cancelled_where_it_has_begun_although_i
     assert (begun.left(), begun.target.count("DELETE")) == (0, 1)
 
 
-def test_it_works_although_the_run_s_own_transport_is_closed(begun: Begun, transport: Transport) -> None:
+def test_it_works_although_the_run_s_own_transport_is_closed(
+    begun: Begun, transport: Transport
+) -> None:
     begun.begin(1)
     transport.close()
     begun.leftovers.cancel()
     assert begun.left() == 0
 
 
-@pytest.mark.parametrize("fault", [Status(code=404), Status(code=405), Status(code=401), Status(code=403), CutAnswer(after=None)])
+@pytest.mark.parametrize(
+    "fault",
+    [Status(code=404), Status(code=405), Status(code=401), Status(code=403), CutAnswer(after=None)],
+)
 def test_a_registry_that_does_not_want_it_is_no_fault(begun: Begun, fault: Fault) -> None:
     begun.begin(1)
     begun.target.fault = on("DELETE", "", fault, times=99)

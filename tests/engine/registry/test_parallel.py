@@ -60,7 +60,9 @@ def test_the_fault_is_raised_rather_than_what_it_stopped() -> None:
             in_parallel(work, items, stop=stop)
 
 
-def test_an_interruption_comes_through_while_work_still_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_comes_through_while_work_still_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     stop, ended = threading.Event(), threading.Event()
 
     def work(_: int) -> None:
@@ -88,7 +90,8 @@ def test_an_interruption_leaves_work_the_time_to_see_it(monkeypatch: pytest.Monk
     def interrupted(*arguments: Any, **options: Any) -> object:
         if next(calls, False):
             raise KeyboardInterrupt
-        assert not any(future.cancelled() for future in arguments[0])  # they would be waited for in vain
+        # they would be waited for in vain
+        assert not any(future.cancelled() for future in arguments[0])
         return wait(*arguments, **options)
 
     monkeypatch.setattr(module, "wait", interrupted)
@@ -106,7 +109,9 @@ def test_pools_inside_pools_work_as_many_at_once_as_one() -> None:
     def inner(number: int) -> int:
         return sum(in_parallel(together.work, range(number)))
 
-    assert in_parallel(outer, range(10), jobs=4) == [[sum(range(number)) for number in range(9)]] * 10
+    assert (
+        in_parallel(outer, range(10), jobs=4) == [[sum(range(number)) for number in range(9)]] * 10
+    )
     assert (together.most, len(together.threads)) == (4, 4)
 
 
@@ -156,11 +161,18 @@ def work(number):
 try: in_parallel(work, range(4))
 except LookupError: print("told")
 """
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True).stdout == "told\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+        ).stdout
+        == "told\n"
+    )
 
 
 class Together:
-    """Work that notes how much of it goes on at once; the first calls wait until as many as may be have begun, and `threads` are those there are then."""
+    """Work that notes how much of it goes on at once; the first calls wait until as many as may
+    be have begun, and `threads` are those there are then.
+    """
 
     def __init__(self, jobs: int) -> None:
         self.now = self.most = 0

@@ -19,7 +19,9 @@ class Terminal(io.StringIO):
 
 def images(*sizes: int) -> dict[str, dict[str, int]]:
     """Images of one blob each, of so many MiB."""
-    return {f"app-{number}:1": {f"sha256:{number}": size * MIB} for number, size in enumerate(sizes)}
+    return {
+        f"app-{number}:1": {f"sha256:{number}": size * MIB} for number, size in enumerate(sizes)
+    }
 
 
 def test_a_build_log_gets_a_line_every_ten_seconds_while_bytes_move(time: FakeClock) -> None:
@@ -32,7 +34,8 @@ def test_a_build_log_gets_a_line_every_ten_seconds_while_bytes_move(time: FakeCl
         time.time += 1
         progress.tick()
     assert log.getvalue().splitlines() == [
-        "  10.0 of 100.0 MiB, 1.0 MiB/s, about 90 s left", "  20.0 of 100.0 MiB, 1.0 MiB/s, about 80 s left",
+        "  10.0 of 100.0 MiB, 1.0 MiB/s, about 90 s left",
+        "  20.0 of 100.0 MiB, 1.0 MiB/s, about 80 s left",
         "  25.0 of 100.0 MiB, 0.8 MiB/s, about 90 s left",
     ]
 
@@ -50,7 +53,8 @@ def test_a_terminal_gets_a_line_for_each_image_that_renews_itself_and_goes(time:
         console.say("a line of the log")
     shown = log.getvalue()
     assert shown.count("app-0:1 ") == shown.count("app-1:1 ") == 2
-    assert [part.count("\x1b[1A") for part in shown.split("app-0:1")] == [0, 1, 1]  # back up over the line of the second image, and once more for the log's
+    # back up over the line of the second image, and once more for the log's
+    assert [part.count("\x1b[1A") for part in shown.split("app-0:1")] == [0, 1, 1]
     assert screen(shown) == ["a line of the log", ""]
 
 
@@ -82,15 +86,22 @@ def test_nothing_is_said_where_nothing_moves_or_nobody_listens(time: FakeClock) 
 
 def test_every_image_has_its_own_state(time: FakeClock) -> None:
     progress = Progress(None, time.clock)
-    progress.expect({"a": {"1": 100, "shared": 50}, "b": {"shared": 50, "2": 10}, "c": {"shared": 50}})
+    progress.expect(
+        {"a": {"1": 100, "shared": 50}, "b": {"shared": 50, "2": 10}, "c": {"shared": 50}}
+    )
     progress.reached("shared", 50)
     progress.reached("1", 10)
     time.time += 2
-    assert progress.images() == (State(name="a", done=60, total=150, rate=30.0, rest=3.0), State(name="b", done=0, total=10, rate=0.0, rest=None))
+    assert progress.images() == (
+        State(name="a", done=60, total=150, rate=30.0, rest=3.0),
+        State(name="b", done=0, total=10, rate=0.0, rest=None),
+    )
     assert progress.whole == State(name="", done=60, total=160, rate=30.0, rest=100 / 30)
 
 
-def test_bytes_that_are_sent_again_do_not_count_twice_and_lost_ones_do_not_count(time: FakeClock) -> None:
+def test_bytes_that_are_sent_again_do_not_count_twice_and_lost_ones_do_not_count(
+    time: FakeClock,
+) -> None:
     progress = Progress(None, time.clock)
     progress.expect({"a": {"1": 100}})
     time.time += 1
@@ -106,7 +117,9 @@ def test_what_need_not_move_is_neither_done_nor_to_do(time: FakeClock) -> None:
     for digest in ("2", "3", "nobody's"):
         progress.spared(digest)
     progress.reached("3", 7)
-    assert [(state.name, state.done, state.total) for state in progress.images()] == [("a", 50, 100)]
+    assert [(state.name, state.done, state.total) for state in progress.images()] == [
+        ("a", 50, 100)
+    ]
 
 
 def test_what_moves_says_itself_how_far_it_has_come(time: FakeClock) -> None:

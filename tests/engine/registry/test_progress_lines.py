@@ -11,7 +11,9 @@ MIB = 1024 * 1024
 
 
 def state(name: str = "team/app:1", done: int = 30 * MIB, total: int = 120 * MIB) -> State:
-    return State(name=name, done=done, total=total, rate=10.0 * MIB, rest=(total - done) / (10 * MIB))
+    return State(
+        name=name, done=done, total=total, rate=10.0 * MIB, rest=(total - done) / (10 * MIB)
+    )
 
 
 def test_a_line_has_name_bytes_rate_and_the_time_to_go() -> None:
@@ -22,7 +24,17 @@ def test_a_line_has_name_bytes_rate_and_the_time_to_go() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_a_line_fits_the_terminal_and_gives_up_the_name_first(width: int) -> None:
-    for line in lines([state(), state("registry.example.com/a/very/long/name/of/an/image/app:1.0.0-rc.1+b", done=1023 * MIB, total=10000 * MIB)], width=width):
+    for line in lines(
+        [
+            state(),
+            state(
+                "registry.example.com/a/very/long/name/of/an/image/app:1.0.0-rc.1+b",
+                done=1023 * MIB,
+                total=10000 * MIB,
+            ),
+        ],
+        width=width,
+    ):
         assert len(line) < width
         assert line.endswith(" left")
 

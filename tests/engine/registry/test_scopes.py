@@ -14,7 +14,11 @@ SCOPES = st.lists(st.builds("repository:{}:{}".format, st.sampled_from("abc"), A
 
 
 def test_a_scope_grants_each_of_its_actions() -> None:
-    assert grants(["repository:a/b:pull,push", "registry:catalog:*"]) == {("repository:a/b", "pull"), ("repository:a/b", "push"), ("registry:catalog", "*")}
+    assert grants(["repository:a/b:pull,push", "registry:catalog:*"]) == {
+        ("repository:a/b", "pull"),
+        ("repository:a/b", "push"),
+        ("registry:catalog", "*"),
+    }
 
 
 @pytest.mark.parametrize("name", ["app", "a/b", "library/app"])
@@ -22,13 +26,24 @@ def test_a_scope_is_about_one_repository(name: str) -> None:
     assert repository_of(f"repository:{name}:pull,push") == name
 
 
-@pytest.mark.parametrize(("lists", "expected"), [
-    ([["repository:a:pull"], ["repository:b:pull,push"]], ("repository:b:pull,push", "repository:a:pull")),
-    ([["repository:a:pull"], ["repository:a:pull,push"]], ("repository:a:pull,push",)),
-    ([["repository:a:pull,push"], ["repository:a:delete"]], ("repository:a:pull,push", "repository:a:delete")),
-    ([[], []], ()),
-])
-def test_lists_become_one_with_the_push_first_and_nothing_twice(lists: list[list[str]], expected: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        (
+            [["repository:a:pull"], ["repository:b:pull,push"]],
+            ("repository:b:pull,push", "repository:a:pull"),
+        ),
+        ([["repository:a:pull"], ["repository:a:pull,push"]], ("repository:a:pull,push",)),
+        (
+            [["repository:a:pull,push"], ["repository:a:delete"]],
+            ("repository:a:pull,push", "repository:a:delete"),
+        ),
+        ([[], []], ()),
+    ],
+)
+def test_lists_become_one_with_the_push_first_and_nothing_twice(
+    lists: list[list[str]], expected: tuple[str, ...]
+) -> None:
     assert merged(*lists) == expected
 
 
@@ -42,7 +57,9 @@ def test_one_list_grants_what_all_do(one: list[str], other: list[str]) -> None:
 
 
 def test_each_scope_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project may name thousands of images: a list of them that is gone through for each takes hours."""
+    """A project may name thousands of images: a list of them that is gone through for each takes
+    hours.
+    """
     looked: list[str] = []
 
     def counted(asked: Iterable[str]) -> Grants:

@@ -19,7 +19,9 @@ DATA = bytes(range(256)) * 10_000
 
 
 class Cut:
-    """A source of one blob that breaks off after so many bytes of each answer in turn; then it is whole."""
+    """A source of one blob that breaks off after so many bytes of each answer in turn; then it
+    is whole.
+    """
 
     def __init__(self, data: bytes = DATA, *cuts: int) -> None:
         self.data, self.cuts, self.starts = data, list(cuts), list[int]()
@@ -60,9 +62,21 @@ class Answer:
         pass
 
 
-def stream_of(source: Cut, clock: FakeClock, *, digest: str = "", size: int | None = None, stop: Event | None = None) -> BlobStream:
+def stream_of(
+    source: Cut,
+    clock: FakeClock,
+    *,
+    digest: str = "",
+    size: int | None = None,
+    stop: Event | None = None,
+) -> BlobStream:
     place = Place(registry=Registry(scheme="https", host="target.example"), repository="app")
-    blob = CopyBlob(source="app", place=place, digest=digest or digest_of(source.data), size=len(source.data) if size is None else size)
+    blob = CopyBlob(
+        source="app",
+        place=place,
+        digest=digest or digest_of(source.data),
+        size=len(source.data) if size is None else size,
+    )
     return BlobStream(blob, source, stop=stop or Event(), clock=clock.clock)
 
 
@@ -104,7 +118,10 @@ def test_a_wrong_byte_is_found_before_the_last_bytes_are_handed_out(at: int) -> 
     assert caught.value.where == "box"
 
 
-@pytest.mark.parametrize(("size", "how"), [(len(DATA) + 1, "1 bytes short"), (len(DATA) - 1, "longer than its manifest says")])
+@pytest.mark.parametrize(
+    ("size", "how"),
+    [(len(DATA) + 1, "1 bytes short"), (len(DATA) - 1, "longer than its manifest says")],
+)
 def test_a_blob_of_another_size_is_refused(size: int, how: str) -> None:
     with pytest.raises(DigestMismatch, match=how):
         list(stream_of(Cut(), FakeClock(), size=size).pieces())
@@ -134,7 +151,12 @@ def test_a_stop_ends_it() -> None:
 
 
 def small(data: bytes, size: int, *cuts: int) -> bytes:
-    blob = CopyBlob(source="app", place=Place(registry=Registry(scheme="https", host="r.example"), repository="app"), digest=digest_of(data), size=size)
+    blob = CopyBlob(
+        source="app",
+        place=Place(registry=Registry(scheme="https", host="r.example"), repository="app"),
+        digest=digest_of(data),
+        size=size,
+    )
     return read_small(blob, Cut(data, *cuts), clock=FakeClock().clock)
 
 
@@ -147,7 +169,12 @@ def test_a_small_blob_that_is_wrong_once_is_read_once_more() -> None:
             self.starts.append(start)
             return Answer(wrong, None)
 
-    blob = CopyBlob(source="app", place=Place(registry=Registry(scheme="https", host="r.example"), repository="app"), digest=digest_of(b"{}"), size=2)
+    blob = CopyBlob(
+        source="app",
+        place=Place(registry=Registry(scheme="https", host="r.example"), repository="app"),
+        digest=digest_of(b"{}"),
+        size=2,
+    )
     assert read_small(blob, Once(b"{}"), clock=FakeClock().clock) == b"{}"
 
 

@@ -40,24 +40,44 @@ def refused(data: bytes, *names: str) -> str:
 
 def relabelled(data: bytes, start: int, field: bytes, at: int = 0) -> bytes:
     """The archive with other bytes in the header at `at`, and its checksum made right."""
-    block = bytearray(data[at:at + 512])
-    block[start:start + len(field)] = field
+    block = bytearray(data[at : at + 512])
+    block[start : start + len(field)] = field
     block[148:156] = b" " * 8
     block[148:156] = b"%06o\0 " % sum(block)
-    return data[:at] + bytes(block) + data[at + 512:]
+    return data[:at] + bytes(block) + data[at + 512 :]
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_files_are_read_by_name_in_every_format(form: int) -> None:
     deep = "d" * 90 + "/" + "e" * 60 + "/layer.tar"
-    files = [member("manifest.json", b"[]"), member("d/", kind=tarfile.DIRTYPE), member(deep, b"x" * 1000), member("ümlaut", b""), member("./dot//two", b"2")]
-    assert contents(tar(files, form), "manifest.json", deep, "ümlaut", "dot/two", "d", "none") == [b"[]", b"x" * 1000, b"", b"2", None, None]
+    files = [
+        member("manifest.json", b"[]"),
+        member("d/", kind=tarfile.DIRTYPE),
+        member(deep, b"x" * 1000),
+        member("ümlaut", b""),
+        member("./dot//two", b"2"),
+    ]
+    assert contents(tar(files, form), "manifest.json", deep, "ümlaut", "dot/two", "d", "none") == [
+        b"[]",
+        b"x" * 1000,
+        b"",
+        b"2",
+        None,
+        None,
+    ]
 
 
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_names_and_links_that_are_too_long_for_a_header_are_read(form: int) -> None:
     name, link = "n" * 300, "l" * 300
-    data = tar([member(name, b"data"), member(link, kind=tarfile.SYMTYPE, link=name), member("hard", kind=tarfile.LNKTYPE, link=link)], form)
+    data = tar(
+        [
+            member(name, b"data"),
+            member(link, kind=tarfile.SYMTYPE, link=name),
+            member("hard", kind=tarfile.LNKTYPE, link=link),
+        ],
+        form,
+    )
     assert contents(data, name, link, "hard") == [b"data"] * 3
 
 
@@ -77,53 +97,101 @@ def test_sizes_past_what_octal_digits_can_say_are_read() -> None:
 
 def test_what_gnu_keeps_where_others_have_the_folder_is_no_folder() -> None:
     times = b"14700000000\0"
-    assert contents(relabelled(tar([member("a", b"1")], tarfile.GNU_FORMAT), 345, times), "a") == [b"1"]
-    assert contents(relabelled(tar([member("a", b"1")], tarfile.USTAR_FORMAT), 345, b"d/e"), "a", "d/e/a") == [None, b"1"]
+    assert contents(relabelled(tar([member("a", b"1")], tarfile.GNU_FORMAT), 345, times), "a") == [
+        b"1"
+    ]
+    assert contents(
+        relabelled(tar([member("a", b"1")], tarfile.USTAR_FORMAT), 345, b"d/e"), "a", "d/e/a"
+    ) == [None, b"1"]
 
 
 def test_links_lead_to_members_from_where_they_stand() -> None:
-    data = tar([
-        member("a/layer.tar", b"layer"), member("b/layer.tar", kind=tarfile.SYMTYPE, link="../a/layer.tar"),
-        member("c/layer.tar", kind=tarfile.SYMTYPE, link="./../b/layer.tar"), member("d", kind=tarfile.LNKTYPE, link="a/layer.tar"),
-        member("e/f", kind=tarfile.LNKTYPE, link="b/layer.tar"),
-    ])
+    data = tar(
+        [
+            member("a/layer.tar", b"layer"),
+            member("b/layer.tar", kind=tarfile.SYMTYPE, link="../a/layer.tar"),
+            member("c/layer.tar", kind=tarfile.SYMTYPE, link="./../b/layer.tar"),
+            member("d", kind=tarfile.LNKTYPE, link="a/layer.tar"),
+            member("e/f", kind=tarfile.LNKTYPE, link="b/layer.tar"),
+        ]
+    )
     assert contents(data, "b/layer.tar", "c/layer.tar", "d", "e/f") == [b"layer"] * 4
 
 
-@pytest.mark.parametrize("link", ["/etc/passwd", "../../etc/passwd", "../../a", "../" * 50 + "etc/passwd", "missing", "/a", ""])
+@pytest.mark.parametrize(
+    "link",
+    ["/etc/passwd", "../../etc/passwd", "../../a", "../" * 50 + "etc/passwd", "missing", "/a", ""],
+)
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
 def test_a_link_that_leads_elsewhere_leads_nowhere(link: str, kind: bytes) -> None:
-    assert contents(tar([member("a", b"inside"), member("d/l", kind=kind, link=link)]), "d/l") == [None]
+    assert contents(tar([member("a", b"inside"), member("d/l", kind=kind, link=link)]), "d/l") == [
+        None
+    ]
 
 
 def test_links_in_a_circle_or_a_long_row_are_refused_when_they_are_followed() -> None:
-    circle = [member("a", kind=tarfile.SYMTYPE, link="b"), member("b", kind=tarfile.SYMTYPE, link="a")]
-    row = [member(f"l{number}", kind=tarfile.SYMTYPE, link=f"l{number + 1}") for number in range(40)]
+    circle = [
+        member("a", kind=tarfile.SYMTYPE, link="b"),
+        member("b", kind=tarfile.SYMTYPE, link="a"),
+    ]
+    row = [
+        member(f"l{number}", kind=tarfile.SYMTYPE, link=f"l{number + 1}") for number in range(40)
+    ]
     assert "come to no end" in refused(tar(circle), "a")
     assert "come to no end" in refused(tar([*row, member("l40", b"x")]), "l0")
     assert contents(tar([*row, member("l40", b"x")]), "l30") == [b"x"]
 
 
-@pytest.mark.parametrize(("entry", "said"), [
-    (member("../x", b"1"), "leads out of it"), (member("/etc/x", b"1"), "leads out of it"), (member("a/../../x", b"1"), "leads out of it"),
-    (member("tty", kind=tarfile.CHRTYPE), "a device"), (member("sda", kind=tarfile.BLKTYPE), "a device"), (member("p", kind=tarfile.FIFOTYPE), "a pipe"),
-    (member("s", b"1", kind=tarfile.GNUTYPE_SPARSE), "a sparse file"), (member("v", kind=b"V"), "something that is no file"),
-])
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (member("../x", b"1"), "leads out of it"),
+        (member("/etc/x", b"1"), "leads out of it"),
+        (member("a/../../x", b"1"), "leads out of it"),
+        (member("tty", kind=tarfile.CHRTYPE), "a device"),
+        (member("sda", kind=tarfile.BLKTYPE), "a device"),
+        (member("p", kind=tarfile.FIFOTYPE), "a pipe"),
+        (member("s", b"1", kind=tarfile.GNUTYPE_SPARSE), "a sparse file"),
+        (member("v", kind=b"V"), "something that is no file"),
+    ],
+)
 def test_members_that_no_image_has_are_refused(entry: Member, said: str) -> None:
     assert said in refused(tar([member("ok", b"1"), entry]))
 
 
-@pytest.mark.parametrize(("pax", "said"), [
-    ({"GNU.sparse.major": "1"}, "sparse"), ({"size": "-5"}, "no number"), ({"size": "1e9"}, "no number"), ({"size": "9" * 30}, "no number"),
-    ({"path": "/etc/passwd"}, "leads out of it"), ({"size": "100000"}, "cut off within"), ({"comment": "c" * 70_000}, "header of more than"),
-])
+@pytest.mark.parametrize(
+    ("pax", "said"),
+    [
+        ({"GNU.sparse.major": "1"}, "sparse"),
+        ({"size": "-5"}, "no number"),
+        ({"size": "1e9"}, "no number"),
+        ({"size": "9" * 30}, "no number"),
+        ({"path": "/etc/passwd"}, "leads out of it"),
+        ({"size": "100000"}, "cut off within"),
+        ({"comment": "c" * 70_000}, "header of more than"),
+    ],
+)
 def test_extended_headers_are_held_to_the_same(pax: dict[str, str], said: str) -> None:
     info, data = member("x", b"12345")
     info.pax_headers = pax
     assert said in refused(tar([(info, data)]))
 
 
-@pytest.mark.parametrize("payload", [b"", b"7 a=b\n", b"0 a=b\n", b"x a=b\n", b"6 ab\n\n", b"99 a=b\n", b"-6 a=b\n", b"6 a=b\n6 a=", b"6 a=bc", b"\0" * 10])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"7 a=b\n",
+        b"0 a=b\n",
+        b"x a=b\n",
+        b"6 ab\n\n",
+        b"99 a=b\n",
+        b"-6 a=b\n",
+        b"6 a=b\n6 a=",
+        b"6 a=bc",
+        b"\0" * 10,
+    ],
+)
 def test_extended_headers_are_read_strictly(payload: bytes) -> None:
     data = tar([member("h", payload, kind=b"x"), member("x", b"1")], tarfile.USTAR_FORMAT)
     if payload:
@@ -146,7 +214,9 @@ def test_one_name_for_all_members_is_refused_and_a_comment_for_all_is_not() -> N
 
 def test_a_name_twice_is_refused() -> None:
     assert "'a' twice" in refused(tar([member("a", b"1"), member("./a", b"2")]))
-    assert "'a' twice" in refused(tar([member("a", b"1"), member("a", kind=tarfile.SYMTYPE, link="b")]))
+    assert "'a' twice" in refused(
+        tar([member("a", b"1"), member("a", kind=tarfile.SYMTYPE, link="b")])
+    )
 
 
 def test_negative_and_broken_numbers_are_refused() -> None:
@@ -189,13 +259,40 @@ def test_no_bytes_at_all_break_it(data: bytes) -> None:
 
 
 names = st.text("ab./\0-ü", min_size=1, max_size=9)
-kinds = st.sampled_from([tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, b"x", b"L", b"g", b"7"])
+kinds = st.sampled_from(
+    [
+        tarfile.REGTYPE,
+        tarfile.SYMTYPE,
+        tarfile.LNKTYPE,
+        tarfile.DIRTYPE,
+        tarfile.FIFOTYPE,
+        b"x",
+        b"L",
+        b"g",
+        b"7",
+    ]
+)
 
 
-@given(st.lists(st.tuples(names, st.binary(max_size=40), kinds, names), max_size=6), st.integers(0, 6000), st.integers(0, 255))
-def test_hostile_members_end_in_content_from_the_archive_or_in_an_error(entries: list[tuple[str, bytes, bytes, str]], place: int, byte: int) -> None:
-    data = bytearray(tar((member(name, body, kind=kind, link=link) for name, body, kind, link in entries), tarfile.GNU_FORMAT))
-    for broken in (bytes(data), bytes(data[:place % len(data)]), relabelled(bytes(data), place % 500, bytes([byte]))):
+@given(
+    st.lists(st.tuples(names, st.binary(max_size=40), kinds, names), max_size=6),
+    st.integers(0, 6000),
+    st.integers(0, 255),
+)
+def test_hostile_members_end_in_content_from_the_archive_or_in_an_error(
+    entries: list[tuple[str, bytes, bytes, str]], place: int, byte: int
+) -> None:
+    data = bytearray(
+        tar(
+            (member(name, body, kind=kind, link=link) for name, body, kind, link in entries),
+            tarfile.GNU_FORMAT,
+        )
+    )
+    for broken in (
+        bytes(data),
+        bytes(data[: place % len(data)]),
+        relabelled(bytes(data), place % 500, bytes([byte])),
+    ):
         try:
             found = contents(broken, *(name for name, *_ in entries))
         except ConfigError:
@@ -214,7 +311,9 @@ def tar_at(path: Path) -> Iterator[Tar]:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_file_is_opened_plain_or_gzipped_and_nothing_stays(packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a table
+def test_a_file_is_opened_plain_or_gzipped_and_nothing_stays(
+    packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = tar_of({"a": b"1"})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "spools"))
     (tmp_path / "app.tar").write_bytes(gzip.compress(data) if packed else data)
@@ -227,7 +326,9 @@ def test_a_file_is_opened_plain_or_gzipped_and_nothing_stays(packed: bool, tmp_p
     assert set(Path("/proc/self/fd").iterdir()) == before
 
 
-@pytest.mark.parametrize(("head", "name"), [(b"BZh9", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd")])
+@pytest.mark.parametrize(
+    ("head", "name"), [(b"BZh9", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd")]
+)
 def test_other_compressions_are_named(head: bytes, name: str, tmp_path: Path) -> None:
     (tmp_path / "app.tar").write_bytes(head + b"x" * 1000)
     with pytest.raises(ConfigError, match=f"compressed with {name}"), tar_at(tmp_path / "app.tar"):

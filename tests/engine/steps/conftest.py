@@ -12,5 +12,8 @@ from tests.fakes.registry import FakeRegistry
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.chdir(tmp_path)
-    with FakeRegistry() as staging, FakeRegistry(username="pusher", password=PASSWORD, auth="basic") as target:
+    with (
+        FakeRegistry() as staging,
+        FakeRegistry(username="pusher", password=PASSWORD, auth="basic") as target,
+    ):
         yield Place(tmp_path, staging, target)

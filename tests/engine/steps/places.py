@@ -13,7 +13,9 @@ PASSWORD = "target-pass-word"
 
 
 class Place:
-    """A workspace between a staging and a target registry, with one two-platform image in staging."""
+    """A workspace between a staging and a target registry, with one two-platform image in
+    staging.
+    """
 
     def __init__(self, folder: Path, staging: FakeRegistry, target: FakeRegistry) -> None:
         self.folder, self.staging, self.target = folder, staging, target
@@ -23,15 +25,36 @@ class Place:
         self.configure(target.url)
 
     def configure(self, url: str, more: str = "") -> None:
-        configure(self.folder, f"steps:\n  imagePushToRegistry:\n    targetRegistryUrl: {url}\n{more}")
+        configure(
+            self.folder, f"steps:\n  imagePushToRegistry:\n    targetRegistryUrl: {url}\n{more}"
+        )
 
-    def push(self, *words: str, parameters: dict[str, object] | None = None, environ: dict[str, str] | None = None, **environment: object) -> Ending:
+    def push(
+        self,
+        *words: str,
+        parameters: dict[str, object] | None = None,
+        environ: dict[str, str] | None = None,
+        **environment: object,
+    ) -> Ending:
         known: dict[str, Any] = {
-            "container/registryUrl": self.staging.url, "container/imageNames": ["team/app"], "container/imageNameTags": ["team/app:1.0.0-7"],
-            "container/imageDigests": [self.image.digest], "artifactVersion": "1.0.0+7", **environment,
+            "container/registryUrl": self.staging.url,
+            "container/imageNames": ["team/app"],
+            "container/imageNameTags": ["team/app:1.0.0-7"],
+            "container/imageDigests": [self.image.digest],
+            "artifactVersion": "1.0.0+7",
+            **environment,
         }
         known = {key: value for key, value in known.items() if value is not None}
-        login = {"PIPER_targetRegistryUser": "pusher", "PIPER_targetRegistryPassword": PASSWORD} if environ is None else environ
-        flag = request(self.folder, step="imagePushToRegistry", pipelineEnvironment=known, unproven=self.unproven,
-                       parameters=parameters or {})
+        login = (
+            {"PIPER_targetRegistryUser": "pusher", "PIPER_targetRegistryPassword": PASSWORD}
+            if environ is None
+            else environ
+        )
+        flag = request(
+            self.folder,
+            step="imagePushToRegistry",
+            pipelineEnvironment=known,
+            unproven=self.unproven,
+            parameters=parameters or {},
+        )
         return Ending(["run", "imagePushToRegistry", *flag, *words], self.folder, login)

@@ -44,18 +44,30 @@ def test_the_outputs_count_bytes_and_blobs_and_name_platforms(place: Place) -> N
     assert outputs["images"][0]["platforms"] == ["linux/amd64", "linux/arm64"]
 
 
-def test_a_path_in_the_url_becomes_part_of_the_name_and_a_slash_at_its_end_does_not(place: Place) -> None:
+def test_a_path_in_the_url_becomes_part_of_the_name_and_a_slash_at_its_end_does_not(
+    place: Place,
+) -> None:
     place.configure(f"{place.target.url}/mirror/")
     ending = place.push()
     assert list(place.target.storage) == ["mirror/team/app"]
-    assert ending.result["pipelineEnvironment"]["container/targetRegistryUrl"] == f"{place.target.url}/mirror"
-    assert ending.result["pipelineEnvironment"]["container/targetImageNameTag"] == "team/app:1.0.0-7"
+    assert (
+        ending.result["pipelineEnvironment"]["container/targetRegistryUrl"]
+        == f"{place.target.url}/mirror"
+    )
+    assert (
+        ending.result["pipelineEnvironment"]["container/targetImageNameTag"] == "team/app:1.0.0-7"
+    )
 
 
 def test_one_architecture_alone_is_pushed_as_its_own_image(place: Place) -> None:
     place.push(parameters={"targetArchitecture": "linux/arm64"})
-    child = next(parts for parts in place.image.walk() if parts.digest != place.image.digest and parts.digest in str(place.image.manifest)
-                 and place.target.storage["team/app"].tags["1.0.0-7"] == parts.digest)
+    child = next(
+        parts
+        for parts in place.image.walk()
+        if parts.digest != place.image.digest
+        and parts.digest in str(place.image.manifest)
+        and place.target.storage["team/app"].tags["1.0.0-7"] == parts.digest
+    )
     assert there(place, "team/app", child)
 
 
@@ -65,14 +77,23 @@ def test_a_second_run_needs_no_staging_registry(place: Place) -> None:
     writes = place.target.count("PUT", "") + place.target.count("POST", "")
     ending = place.push()
     assert ending.result["status"] == "unchanged"
-    assert ending.result["pipelineEnvironment"]["container/targetImageDigests"] == [place.image.digest]
+    assert ending.result["pipelineEnvironment"]["container/targetImageDigests"] == [
+        place.image.digest
+    ]
     assert place.target.count("PUT", "") + place.target.count("POST", "") == writes
 
 
-BUILT = ["container/registryUrl", "container/imageNames", "container/imageNameTags", "container/imageDigests"]
+BUILT = [
+    "container/registryUrl",
+    "container/imageNames",
+    "container/imageNameTags",
+    "container/imageDigests",
+]
 
 
-def test_a_digest_that_the_builder_is_not_known_to_have_left_is_looked_for_at_the_source(place: Place) -> None:
+def test_a_digest_that_the_builder_is_not_known_to_have_left_is_looked_for_at_the_source(
+    place: Place,
+) -> None:
     """Else a committed file makes an older image of the target the one that was built."""
     older = make_image(seed=3)
     put(older, place.target, "team/app", "older")
@@ -80,12 +101,18 @@ def test_a_digest_that_the_builder_is_not_known_to_have_left_is_looked_for_at_th
         place.unproven = unproven
         claimed: dict[str, Any] = {"container/imageDigests": [older.digest]}
         refused = place.push(**claimed)
-        what = f"the image team/app@{older.digest} does not exist on the source registry {place.staging.host}"
+        what = (
+            f"the image team/app@{older.digest} does not exist on the source registry"
+            f" {place.staging.host}"
+        )
         assert (refused.code, refused.message) == (5, what), refused.err
         assert "1.0.0-7" not in place.target.storage["team/app"].tags
     assert place.push().result["status"] == "success"
     again = place.push()
-    assert (again.result["status"], again.result["outputs"]["images"][0]["digest"]) == ("unchanged", place.image.digest)
+    assert (again.result["status"], again.result["outputs"]["images"][0]["digest"]) == (
+        "unchanged",
+        place.image.digest,
+    )
 
 
 def test_once_a_step_has_pushed_it_no_staging_registry_is_needed_for_it(place: Place) -> None:
@@ -97,7 +124,9 @@ def test_once_a_step_has_pushed_it_no_staging_registry_is_needed_for_it(place: P
     place.staging.start()
 
 
-def test_a_staging_registry_that_is_gone_before_the_push_is_an_error_that_says_so(place: Place) -> None:
+def test_a_staging_registry_that_is_gone_before_the_push_is_an_error_that_says_so(
+    place: Place,
+) -> None:
     place.staging.stop()
     ending = place.push()
     assert ending.code == 5
@@ -116,7 +145,12 @@ def test_the_docker_configuration_is_the_other_way_to_log_in(place: Place) -> No
 
 
 def test_a_wrong_password_names_registry_user_and_origin_and_not_itself(place: Place) -> None:
-    ending = place.push(environ={"PIPER_targetRegistryUser": "pusher", "PIPER_targetRegistryPassword": "wrong-pass-word"})
+    ending = place.push(
+        environ={
+            "PIPER_targetRegistryUser": "pusher",
+            "PIPER_targetRegistryPassword": "wrong-pass-word",
+        }
+    )
     assert ending.code == 4
     text = json.dumps(ending.result) + ending.err
     assert place.target.host in text
@@ -125,7 +159,9 @@ def test_a_wrong_password_names_registry_user_and_origin_and_not_itself(place: P
     assert "wrong-pass-word" not in text
 
 
-@pytest.mark.parametrize("registry", ["registry/UPPER", "https://pusher:pass-word@registry.example.com"])
+@pytest.mark.parametrize(
+    "registry", ["registry/UPPER", "https://pusher:pass-word@registry.example.com"]
+)
 def test_a_registry_that_is_none_names_the_line_that_says_so(place: Place, registry: str) -> None:
     place.configure(registry)
     ending = place.push()
@@ -141,9 +177,17 @@ def test_half_a_login_is_an_error_and_no_anonymous_attempt(place: Place) -> None
     assert not place.target.requests
 
 
-def test_a_host_that_the_platform_team_does_not_allow_gets_no_credential(place: Place, tmp_path: Path) -> None:
-    team = team_file(tmp_path, "steps:\n  imagePushToRegistry:\n    credentialHosts: [registry.example.com]\n")
-    environ = {"PIPER_targetRegistryUser": "pusher", "PIPER_targetRegistryPassword": PASSWORD, "TOWLINE_DEFAULTS": str(team)}
+def test_a_host_that_the_platform_team_does_not_allow_gets_no_credential(
+    place: Place, tmp_path: Path
+) -> None:
+    team = team_file(
+        tmp_path, "steps:\n  imagePushToRegistry:\n    credentialHosts: [registry.example.com]\n"
+    )
+    environ = {
+        "PIPER_targetRegistryUser": "pusher",
+        "PIPER_targetRegistryPassword": PASSWORD,
+        "TOWLINE_DEFAULTS": str(team),
+    }
     ending = place.push(environ=environ)
     assert ending.code == 4
     assert not place.target.requests
@@ -174,7 +218,9 @@ def local(place: Place, path: str = "image", **parameters: object) -> Ending:
 def test_an_image_of_this_machine_goes_to_every_name_that_it_is_to_have(place: Place) -> None:
     image = make_image(seed=3)
     write(place.folder / "image", layout([("", image)]))
-    ending = local(place, targetImages={"a": "shop/one", "b": "shop/two"}, targetImageTag="2.0", tagLatest=True)
+    ending = local(
+        place, targetImages={"a": "shop/one", "b": "shop/two"}, targetImageTag="2.0", tagLatest=True
+    )
     assert ending.code == 0, ending.err
     for name in ("shop/one", "shop/two"):
         assert place.target.storage[name].tags == dict.fromkeys(("2.0", "latest"), image.digest)
@@ -182,7 +228,15 @@ def test_an_image_of_this_machine_goes_to_every_name_that_it_is_to_have(place: P
     environment = ending.result["pipelineEnvironment"]
     assert environment["container/targetImageNameTags"] == ["shop/one:2.0", "shop/two:2.0"]
     assert environment["container/targetImageDigests"] == [image.digest] * 2
-    assert local(place, targetImages={"a": "shop/one", "b": "shop/two"}, targetImageTag="2.0", tagLatest=True).result["status"] == "unchanged"
+    assert (
+        local(
+            place,
+            targetImages={"a": "shop/one", "b": "shop/two"},
+            targetImageTag="2.0",
+            tagLatest=True,
+        ).result["status"]
+        == "unchanged"
+    )
     assert place.staging.requests == ()
 
 
@@ -193,7 +247,11 @@ def test_what_refers_to_a_local_image_travels_with_it(place: Place) -> None:
     assert local(place, copyReferrers=False).code == 0
     assert place.target.storage["team/app"].manifests.keys() == {image.digest}
     ending = local(place)
-    assert (ending.code, "WARN" in ending.err, missing(sbom, place.target, "team/app")) == (0, False, ())
+    assert (ending.code, "WARN" in ending.err, missing(sbom, place.target, "team/app")) == (
+        0,
+        False,
+        (),
+    )
     (folder / "blobs" / sbom.digest.replace(":", "/")).write_bytes(b"{}")
     ending = local(place, "oci:image:1", targetImages={"app": "other/app"})
     assert (ending.code, f"{sbom.digest} stays behind" in ending.err) == (0, True)
@@ -201,7 +259,9 @@ def test_what_refers_to_a_local_image_travels_with_it(place: Place) -> None:
     assert (ending.code, "third/app" in place.target.storage) == (5, False)
 
 
-def test_without_names_of_its_own_a_local_image_is_called_as_the_build_called_it(place: Place) -> None:
+def test_without_names_of_its_own_a_local_image_is_called_as_the_build_called_it(
+    place: Place,
+) -> None:
     image = make_image(seed=3)
     write(place.folder / "image", layout([("", image)]))
     assert local(place).code == 0
@@ -210,33 +270,51 @@ def test_without_names_of_its_own_a_local_image_is_called_as_the_build_called_it
     assert place.target.storage["other"].tags == {"3-1": image.digest}
 
 
-def test_the_project_may_not_push_files_from_outside_of_its_workspace(place: Place, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_project_may_not_push_files_from_outside_of_its_workspace(
+    place: Place, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     outside = tmp_path_factory.mktemp("agent") / "image"
     write(outside, layout([("", make_image(seed=3))]))
-    place.configure(place.target.url, f"    pushLocalDockerImage: true\n    localDockerImagePath: {outside}\n")
+    place.configure(
+        place.target.url, f"    pushLocalDockerImage: true\n    localDockerImagePath: {outside}\n"
+    )
     ending = place.push()
     assert (ending.code, "leads out of the workspace" in ending.message) == (3, True)
     (place.folder / "link").symlink_to(outside)
-    place.configure(place.target.url, "    pushLocalDockerImage: true\n    localDockerImagePath: link\n")
+    place.configure(
+        place.target.url, "    pushLocalDockerImage: true\n    localDockerImagePath: link\n"
+    )
     assert place.push().code == 3
     assert place.target.storage == {}
     place.configure(place.target.url)
     assert local(place, str(outside)).code == 0  # the call may: a pull request does not write it
 
 
-def test_the_project_may_not_push_images_of_the_daemon_where_other_builds_leave_theirs(place: Place) -> None:
+def test_the_project_may_not_push_images_of_the_daemon_where_other_builds_leave_theirs(
+    place: Place,
+) -> None:
     saved = tar(old_save([(["other-team/private:1"], make_image(seed=3))]))
     name = "docker-daemon:other-team/private:1"
     with DockerDaemon(place.folder.parent, {"other-team/private:1": saved}) as daemon:
-        login = {"PIPER_targetRegistryUser": "pusher", "PIPER_targetRegistryPassword": PASSWORD, **daemon.environ}
-        place.configure(place.target.url, f"    pushLocalDockerImage: true\n    localDockerImagePath: {name}\n")
+        login = {
+            "PIPER_targetRegistryUser": "pusher",
+            "PIPER_targetRegistryPassword": PASSWORD,
+            **daemon.environ,
+        }
+        place.configure(
+            place.target.url, f"    pushLocalDockerImage: true\n    localDockerImagePath: {name}\n"
+        )
         ending = place.push(environ=login)
         assert (ending.code, ending.where) == (3, ".pipeline/config.yml:5")
         assert "PIPER_localDockerImagePath" in ending.hint
         assert (place.target.storage, daemon.asked) == ({}, [])
         assert place.push(environ={**login, "PIPER_localDockerImagePath": name}).code == 0
         place.configure(place.target.url)
-        given = {"pushLocalDockerImage": True, "localDockerImagePath": name, "targetImages": {"a": "shop/one"}}
+        given = {
+            "pushLocalDockerImage": True,
+            "localDockerImagePath": name,
+            "targetImages": {"a": "shop/one"},
+        }
         assert place.push(environ=login, parameters=given).code == 0
 
 
@@ -249,8 +327,14 @@ def test_a_local_image_for_another_platform_is_an_error(place: Place) -> None:
 def test_an_image_without_an_index_goes_over_as_it_is(place: Place) -> None:
     single = make_image("linux/amd64", seed=9, docker=True)
     put(single, place.staging, "team/app", "one")
-    place.push(parameters={"sourceImageTag": "one", "targetImageTag": "one"}, **{"container/imageDigests": None})
-    assert place.target.storage["team/app"].manifests[single.digest] == (single.media_type, single.manifest)
+    place.push(
+        parameters={"sourceImageTag": "one", "targetImageTag": "one"},
+        **{"container/imageDigests": None},
+    )
+    assert place.target.storage["team/app"].manifests[single.digest] == (
+        single.media_type,
+        single.manifest,
+    )
 
 
 class Echoing(FakeRegistry):
@@ -262,7 +346,16 @@ class Echoing(FakeRegistry):
         if request.method != "POST":
             return super().answer(request)
         self.sent = request.headers.get("authorization", "")
-        return Answer(status=403, body=json.dumps({"errors": [{"code": "DENIED", "message": f"not with {self.sent.partition(' ')[2]}"}]}).encode())
+        return Answer(
+            status=403,
+            body=json.dumps(
+                {
+                    "errors": [
+                        {"code": "DENIED", "message": f"not with {self.sent.partition(' ')[2]}"}
+                    ]
+                }
+            ).encode(),
+        )
 
 
 @pytest.mark.parametrize("auth", ["basic", "bearer"])
@@ -277,17 +370,32 @@ def test_what_the_registry_repeats_of_the_login_is_masked(place: Place, auth: st
 
 
 @pytest.mark.parametrize("platforms", ["linux/arm64", "linux/arm64,linux/amd64"])
-def test_chosen_platforms_need_no_staging_registry_the_second_time_either(place: Place, platforms: str) -> None:
+def test_chosen_platforms_need_no_staging_registry_the_second_time_either(
+    place: Place, platforms: str
+) -> None:
     first = place.push(parameters={"targetArchitecture": platforms})
     assert first.result["outputs"]["images"][0]["chosenFrom"] == place.image.digest
-    assert first.result["pipelineEnvironment"]["container/targetImageDigests"] == [place.target.storage["team/app"].tags["1.0.0-7"]]
+    assert first.result["pipelineEnvironment"]["container/targetImageDigests"] == [
+        place.target.storage["team/app"].tags["1.0.0-7"]
+    ]
     place.staging.stop()
-    ending = place.push(parameters={"targetArchitecture": platforms}, **first.result["pipelineEnvironment"])
+    ending = place.push(
+        parameters={"targetArchitecture": platforms}, **first.result["pipelineEnvironment"]
+    )
     assert ending.result["status"] == "unchanged", ending.err
-    assert ending.result["outputs"]["images"][0]["digest"] == first.result["outputs"]["images"][0]["digest"] != place.image.digest
+    assert (
+        ending.result["outputs"]["images"][0]["digest"]
+        == first.result["outputs"]["images"][0]["digest"]
+        != place.image.digest
+    )
     place.unproven = ["container/targetPlatformDigests"]
-    claimed = place.push(parameters={"targetArchitecture": platforms}, **first.result["pipelineEnvironment"])
-    assert (claimed.code, place.staging.host in claimed.message + claimed.where) == (5, True), claimed.err
+    claimed = place.push(
+        parameters={"targetArchitecture": platforms}, **first.result["pipelineEnvironment"]
+    )
+    assert (claimed.code, place.staging.host in claimed.message + claimed.where) == (
+        5,
+        True,
+    ), claimed.err
     place.staging.start()
 
 
@@ -304,18 +412,31 @@ def test_further_registries_get_the_images_too_and_the_source_is_read_once(place
     with FakeRegistry() as second, FakeRegistry() as third:
         ending = place.push(parameters={"targetRegistries": [f"{second.url}/mirror", third.url]})
         assert ending.code == 0, ending.err
-        assert second.storage["mirror/team/app"].tags == third.storage["team/app"].tags == {"1.0.0-7": place.image.digest}
+        assert (
+            second.storage["mirror/team/app"].tags
+            == third.storage["team/app"].tags
+            == {"1.0.0-7": place.image.digest}
+        )
         assert place.staging.count("GET", "blobs") == len(place.image.all_blobs())
-        assert {record.authorization for record in second.requests + third.requests} == {""}  # the first one's password is not for them
-    assert [blob["how"] for blob in ending.result["outputs"]["images"][0]["blobs"]] == ["copied"] * 12
+        # the first one's password is not for them
+        assert {record.authorization for record in second.requests + third.requests} == {""}
+    assert [blob["how"] for blob in ending.result["outputs"]["images"][0]["blobs"]] == [
+        "copied"
+    ] * 12
     assert ending.result["pipelineEnvironment"]["container/targetRegistryUrl"] == place.target.url
 
 
 def test_pipers_own_keys_name_the_target_where_that_is_asked_for(place: Place) -> None:
-    environment = place.push(parameters={"publishTargetAsRegistry": True}).result["pipelineEnvironment"]
+    environment = place.push(parameters={"publishTargetAsRegistry": True}).result[
+        "pipelineEnvironment"
+    ]
     assert {key: value for key, value in environment.items() if "target" not in key} == {
-        "container/registryUrl": place.target.url, "container/imageNameTag": "team/app:1.0.0-7", "container/imageNameTags": ["team/app:1.0.0-7"],
-        "container/imageNames": ["team/app"], "container/imageDigest": place.image.digest, "container/imageDigests": [place.image.digest],
+        "container/registryUrl": place.target.url,
+        "container/imageNameTag": "team/app:1.0.0-7",
+        "container/imageNameTags": ["team/app:1.0.0-7"],
+        "container/imageNames": ["team/app"],
+        "container/imageDigest": place.image.digest,
+        "container/imageDigests": [place.image.digest],
     }
 
 
@@ -325,16 +446,25 @@ def test_what_refers_to_the_image_travels_along_by_default(place: Place) -> None
     assert place.push(parameters={"copyReferrers": False}).code == 0
     assert sbom.digest not in place.target.storage["team/app"].manifests
     ending = place.push()
-    assert (ending.result["status"], missing(sbom, place.target, "team/app")) == ("success", ()), ending.err
-    assert [one["digest"] for one in ending.result["outputs"]["images"][0]["referrers"]] == [sbom.digest]
+    assert (ending.result["status"], missing(sbom, place.target, "team/app")) == (
+        "success",
+        (),
+    ), ending.err
+    assert [one["digest"] for one in ending.result["outputs"]["images"][0]["referrers"]] == [
+        sbom.digest
+    ]
     assert place.push().result["status"] == "unchanged"
 
 
 @pytest.mark.parametrize("way", ["default", "call", "project"])
-def test_a_target_that_refuses_it_is_a_warning_and_an_error_where_it_was_asked_for(place: Place, way: str) -> None:
+def test_a_target_that_refuses_it_is_a_warning_and_an_error_where_it_was_asked_for(
+    place: Place, way: str
+) -> None:
     sbom, place.staging.referrers = refer_to(place.image), True
     put(sbom, place.staging, "team/app")
-    refused = Status(code=400, body=b'{"errors":[{"code":"MANIFEST_INVALID","message":"no artifacts"}]}')
+    refused = Status(
+        code=400, body=b'{"errors":[{"code":"MANIFEST_INVALID","message":"no artifacts"}]}'
+    )
     place.target.fault = on("PUT", f"manifests/{sbom.digest}", refused, times=99)
     if way == "project":
         place.configure(place.target.url, "    copyReferrers: true\n")
@@ -345,7 +475,11 @@ def test_a_target_that_refuses_it_is_a_warning_and_an_error_where_it_was_asked_f
         assert "warning: what refers to the image" in ending.err
         assert "MANIFEST_INVALID: no artifacts" in ending.err
     else:
-        assert (ending.code, tags, "MANIFEST_INVALID: no artifacts" in ending.message) == (5, {}, True)
+        assert (ending.code, tags, "MANIFEST_INVALID: no artifacts" in ending.message) == (
+            5,
+            {},
+            True,
+        )
 
 
 def test_verify_brings_again_what_the_target_has_lost(place: Place) -> None:
@@ -354,7 +488,10 @@ def test_verify_brings_again_what_the_target_has_lost(place: Place) -> None:
     del place.target.storage["team/app"].blobs[lost]
     assert place.push().result["status"] == "unchanged"
     ending = place.push(parameters={"verify": True})
-    assert (ending.result["status"], there(place, "team/app", place.image)) == ("success", True), ending.err
+    assert (ending.result["status"], there(place, "team/app", place.image)) == (
+        "success",
+        True,
+    ), ending.err
     assert f"lacks the blob {lost} when it is read again: it is brought again" in ending.err
     assert ending.result["outputs"]["blobs"]["copied"] == 1
 
@@ -367,7 +504,9 @@ def test_a_dry_run_with_verify_says_what_the_target_has_lost(place: Place) -> No
     ending = place.push("--dry-run", parameters={"verify": True})
     assert (ending.code, "holds it already" in ending.result["summary"]) == (0, False)
     assert f"lacks the blob {lost} when it is read again: it would be brought again" in ending.err
-    assert [entry["digest"] for entry in ending.result["outputs"]["plan"] if entry["do"] == "copy blob"] == [lost]
+    assert [
+        entry["digest"] for entry in ending.result["outputs"]["plan"] if entry["do"] == "copy blob"
+    ] == [lost]
     assert place.target.count("PUT", "") + place.target.count("POST", "") == 0
 
 
@@ -381,5 +520,9 @@ def test_verify_reads_the_target_again(place: Place) -> None:
 
 def test_every_blob_is_reported_with_what_it_took(place: Place) -> None:
     blobs = place.push().result["outputs"]["images"][0]["blobs"]
-    assert {blob["digest"]: blob["bytes"] for blob in blobs} == {digest: len(data) for digest, data in place.image.all_blobs().items()}
-    assert {(blob["how"], blob["requests"] >= 3, blob["retries"], blob["registry"]) for blob in blobs} == {("copied", True, 0, place.target.host)}
+    assert {blob["digest"]: blob["bytes"] for blob in blobs} == {
+        digest: len(data) for digest, data in place.image.all_blobs().items()
+    }
+    assert {
+        (blob["how"], blob["requests"] >= 3, blob["retries"], blob["registry"]) for blob in blobs
+    } == {("copied", True, 0, place.target.host)}

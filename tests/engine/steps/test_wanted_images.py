@@ -13,8 +13,17 @@ def there(place: Place, name: str, parts: ImageParts) -> bool:
 
 
 def test_target_images_rename_and_a_tag_and_latest_are_one_copy(place: Place) -> None:
-    place.push(parameters={"targetImages": {"team/app": "shop"}, "targetImageTag": "2.0", "tagLatest": True})
-    assert place.target.storage["shop"].tags == {"2.0": place.image.digest, "latest": place.image.digest}
+    place.push(
+        parameters={
+            "targetImages": {"team/app": "shop"},
+            "targetImageTag": "2.0",
+            "tagLatest": True,
+        }
+    )
+    assert place.target.storage["shop"].tags == {
+        "2.0": place.image.digest,
+        "latest": place.image.digest,
+    }
     assert place.staging.count("GET", r"/blobs/") == len(place.image.all_blobs())
 
 
@@ -34,23 +43,52 @@ def test_a_platform_that_is_none_is_an_error_with_its_line(place: Place) -> None
 
 
 def test_name_tags_are_pushed_as_they_are_with_latest_beside_them(place: Place) -> None:
-    ending = place.push(parameters={"useImageNameTags": True, "tagLatest": True, "targetImageNameTags": ["shop:2.0+1"]})
+    ending = place.push(
+        parameters={
+            "useImageNameTags": True,
+            "tagLatest": True,
+            "targetImageNameTags": ["shop:2.0+1"],
+        }
+    )
     assert ending.code == 0, ending.err
-    assert place.target.storage["shop"].tags == {"2.0-1": place.image.digest, "latest": place.image.digest}
+    assert place.target.storage["shop"].tags == {
+        "2.0-1": place.image.digest,
+        "latest": place.image.digest,
+    }
 
 
 def test_name_tags_of_different_number_are_an_error(place: Place) -> None:
-    ending = place.push(parameters={"useImageNameTags": True, "targetImageNameTags": ["a:1", "b:1"]})
+    ending = place.push(
+        parameters={"useImageNameTags": True, "targetImageNameTags": ["a:1", "b:1"]}
+    )
     assert ending.code == 3
     assert "2 entries for 1" in ending.message
 
 
-@pytest.mark.parametrize(("parameters", "message"), [
-    ({"sourceImages": ["team/app", "b"], "targetImages": {"team/app": "shop", "b": "shop"}}, "both team/app:1.0.0-7 and b:1.0.0-7 would become shop:1.0.0-7"),
-    ({"useImageNameTags": True, "sourceImageNameTags": ["a:1+0", "a:2"], "tagLatest": True}, "both a:1-0 and a:2 would become a:latest"),
-    ({"useImageNameTags": True, "sourceImageNameTags": ["a:1", "b:2"], "targetImageNameTags": ["c:1", "c:1"]}, "both a:1 and b:2 would become c:1"),
-])
-def test_two_images_under_one_name_are_an_error_and_nothing_is_pushed(place: Place, parameters: dict[str, object], message: str) -> None:
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (
+            {"sourceImages": ["team/app", "b"], "targetImages": {"team/app": "shop", "b": "shop"}},
+            "both team/app:1.0.0-7 and b:1.0.0-7 would become shop:1.0.0-7",
+        ),
+        (
+            {"useImageNameTags": True, "sourceImageNameTags": ["a:1+0", "a:2"], "tagLatest": True},
+            "both a:1-0 and a:2 would become a:latest",
+        ),
+        (
+            {
+                "useImageNameTags": True,
+                "sourceImageNameTags": ["a:1", "b:2"],
+                "targetImageNameTags": ["c:1", "c:1"],
+            },
+            "both a:1 and b:2 would become c:1",
+        ),
+    ],
+)
+def test_two_images_under_one_name_are_an_error_and_nothing_is_pushed(
+    place: Place, parameters: dict[str, object], message: str
+) -> None:
     ending = place.push(parameters=parameters)
     assert (ending.code, ending.message) == (3, message), ending.err
     assert not place.target.storage
@@ -67,12 +105,22 @@ def test_an_image_or_a_registry_that_nobody_knows_is_an_error(place: Place, miss
 
 def test_latest_alone_is_one_tag_even_where_it_is_the_images_own(place: Place) -> None:
     put(place.image, place.staging, "team/app", "latest")
-    place.push(parameters={"useImageNameTags": True, "tagLatest": True, "sourceImageNameTags": ["team/app:latest"]})
+    place.push(
+        parameters={
+            "useImageNameTags": True,
+            "tagLatest": True,
+            "sourceImageNameTags": ["team/app:latest"],
+        }
+    )
     assert place.target.storage["team/app"].tags == {"latest": place.image.digest}
 
 
-def test_digests_of_another_number_than_the_images_are_left_out_with_a_warning(place: Place) -> None:
-    environment: dict[str, Any] = {"container/imageDigests": [place.image.digest, place.image.digest]}
+def test_digests_of_another_number_than_the_images_are_left_out_with_a_warning(
+    place: Place,
+) -> None:
+    environment: dict[str, Any] = {
+        "container/imageDigests": [place.image.digest, place.image.digest]
+    }
     ending = place.push(**environment)
     assert ending.code == 0
     assert "2 digests are known for 1 images" in ending.err
@@ -84,8 +132,16 @@ def test_what_is_no_digest_is_told_by_its_place(place: Place) -> None:
     assert (ending.code, ending.where) == (3, "container/imageDigests in the pipeline environment")
 
 
-@pytest.mark.parametrize("parameters", [{"sourceImageTag": "0.9"}, {"useImageNameTags": True, "sourceImageNameTags": ["team/app:0.9"]}])
-def test_the_builds_digest_is_not_taken_for_another_image(place: Place, parameters: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"sourceImageTag": "0.9"},
+        {"useImageNameTags": True, "sourceImageNameTags": ["team/app:0.9"]},
+    ],
+)
+def test_the_builds_digest_is_not_taken_for_another_image(
+    place: Place, parameters: dict[str, object]
+) -> None:
     older = make_image("linux/amd64", seed=5)
     put(older, place.staging, "team/app", "0.9")
     place.push(parameters={**parameters, "targetImageTag": "0.9"})

@@ -8,7 +8,10 @@ from tests.calls import Ending, configure, request
 from towline.errors import ConfigError
 from towline.steps.workspace import find_file
 
-PUSH = "steps:\n  imagePushToRegistry:\n    targetRegistryUrl: http://127.0.0.1:1\n    sourceRegistryUrl: http://127.0.0.1:1\n    sourceImages: [app:1]\n"
+PUSH = (
+    "steps:\n  imagePushToRegistry:\n    targetRegistryUrl: http://127.0.0.1:1\n   "
+    " sourceRegistryUrl: http://127.0.0.1:1\n    sourceImages: [app:1]\n"
+)
 
 
 @pytest.fixture
@@ -36,8 +39,18 @@ def test_what_leads_out_of_the_workspace_is_refused(workspace: Path, name: str) 
         find_file(workspace, name, where="config.yml:1")
 
 
-@pytest.mark.parametrize("name", ["link/{}/../../workspace/own.yml", "../{}/../workspace/own.yml", "{}/../own.yml", "../{}.json"])
-def test_no_way_through_a_folder_outside_tells_whether_it_is_there(workspace: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "link/{}/../../workspace/own.yml",
+        "../{}/../workspace/own.yml",
+        "{}/../own.yml",
+        "../{}.json",
+    ],
+)
+def test_no_way_through_a_folder_outside_tells_whether_it_is_there(
+    workspace: Path, name: str
+) -> None:
     (workspace.parent / "agents" / "there").mkdir(parents=True)
     (workspace / "link").symlink_to(workspace.parent / "agents")
     (workspace / "own.yml").write_text("a: 1\n")
@@ -66,13 +79,19 @@ def test_the_projects_configuration_names_no_file_of_the_agent(workspace: Path, 
 
 def test_the_agent_itself_may_name_one(workspace: Path) -> None:
     configure(workspace, PUSH)
-    ending = Ending(["run", "imagePushToRegistry"], workspace, {"PIPER_dockerConfigJSON": str(workspace.parent / "outside.json")})
+    ending = Ending(
+        ["run", "imagePushToRegistry"],
+        workspace,
+        {"PIPER_dockerConfigJSON": str(workspace.parent / "outside.json")},
+    )
     assert ending.code == 5  # it came as far as the registry
 
 
 def test_a_call_may_name_one(workspace: Path) -> None:
     configure(workspace, PUSH)
-    flag = request(workspace, parameters={"dockerConfigJSON": str(workspace.parent / "outside.json")})
+    flag = request(
+        workspace, parameters={"dockerConfigJSON": str(workspace.parent / "outside.json")}
+    )
     assert Ending(["run", "imagePushToRegistry", *flag], workspace).code == 5
 
 

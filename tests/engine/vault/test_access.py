@@ -45,8 +45,12 @@ def forget(server: VaultServer, heard: Heard) -> None:
     server.api("POST", "auth/token/revoke", {"token": heard.vault._access.client.token})
 
 
-def reads_around(heard: Heard, change: Callable[[], object], after: Callable[[], object] = bool) -> list[str]:
-    """The users in one secret and, when something has changed, in another one; `after` comes before the log-out."""
+def reads_around(
+    heard: Heard, change: Callable[[], object], after: Callable[[], object] = bool
+) -> list[str]:
+    """The users in one secret and, when something has changed, in another one; `after` comes
+    before the log-out.
+    """
     with heard.vault as vault:
         first = vault.read("secret/team/one")
         change()
@@ -60,42 +64,61 @@ def reads_around(heard: Heard, change: Callable[[], object], after: Callable[[],
 # ---- TLS and the seal
 
 
-def test_a_server_with_an_authority_of_its_own_is_spoken_to_if_that_is_trusted(server: SealedVault, authority: Authority) -> None:
+def test_a_server_with_an_authority_of_its_own_is_spoken_to_if_that_is_trusted(
+    server: SealedVault, authority: Authority
+) -> None:
     before = server.tokens()
-    assert Heard(server.url, role(server.app_role("team")), authority).reads("secret/team/one") == [{"user": "one"}]
+    assert Heard(server.url, role(server.app_role("team")), authority).reads("secret/team/one") == [
+        {"user": "one"}
+    ]
     assert server.tokens() == before
 
 
-def test_a_certificate_that_nobody_trusts_is_a_fault_before_anything_is_sent(server: SealedVault, tmp_path: Path) -> None:
+def test_a_certificate_that_nobody_trusts_is_a_fault_before_anything_is_sent(
+    server: SealedVault, tmp_path: Path
+) -> None:
     for other in (None, Authority(tmp_path / "other")):
         with pytest.raises(VaultUnreachable, match="certificate is not trusted") as caught:
             Heard(server.url, role(server.app_role("team")), other).reads("secret/team/one")
         assert "customTlsCertificateLinks" in caught.value.hint
 
 
-def test_a_sealed_server_is_a_fault_of_the_infrastructure_and_says_so(server: SealedVault, authority: Authority) -> None:
+def test_a_sealed_server_is_a_fault_of_the_infrastructure_and_says_so(
+    server: SealedVault, authority: Authority
+) -> None:
     logins = [role(server.app_role("team")), token(server.token("team"))]
     server.seal()
     try:
         for login in logins:
-            with pytest.raises(VaultUnreachable, match=r"it is sealed, down, or too busy \(HTTP 503\)"):
+            with pytest.raises(
+                VaultUnreachable, match=r"it is sealed, down, or too busy \(HTTP 503\)"
+            ):
                 Heard(server.url, login, authority).reads("secret/team/one")
     finally:
         server.unseal()
 
 
-def test_a_server_that_is_sealed_between_two_secrets_gives_no_half_of_them(server: SealedVault, authority: Authority) -> None:
+def test_a_server_that_is_sealed_between_two_secrets_gives_no_half_of_them(
+    server: SealedVault, authority: Authority
+) -> None:
     before = server.tokens()
     heard = Heard(server.url, role(server.app_role("team")), authority)
     with pytest.raises(VaultUnreachable):
         reads_around(heard, server.seal, server.unseal)
-    assert (heard.warnings, server.tokens()) == ([], before)  # it was open again when the token was given back
+    # it was open again when the token was given back
+    assert (heard.warnings, server.tokens()) == ([], before)
 
 
 @pytest.mark.parametrize("given", [True, False])
-def test_a_server_that_is_restarted_between_two_secrets_knows_the_token_still(server: SealedVault, authority: Authority, *, given: bool) -> None:
+def test_a_server_that_is_restarted_between_two_secrets_knows_the_token_still(
+    server: SealedVault, authority: Authority, *, given: bool
+) -> None:
     before = server.tokens()
-    heard = Heard(server.url, token(server.token("team")) if given else role(server.app_role("team")), authority)
+    heard = Heard(
+        server.url,
+        token(server.token("team")) if given else role(server.app_role("team")),
+        authority,
+    )
 
     def restart() -> None:
         server.restart()
@@ -105,19 +128,25 @@ def test_a_server_that_is_restarted_between_two_secrets_knows_the_token_still(se
     assert server.tokens() == before + given
 
 
-def test_a_server_that_comes_back_sealed_is_told_as_that(server: SealedVault, authority: Authority) -> None:
+def test_a_server_that_comes_back_sealed_is_told_as_that(
+    server: SealedVault, authority: Authority
+) -> None:
     heard = Heard(server.url, role(server.app_role("team")), authority)
     with pytest.raises(VaultUnreachable, match="sealed"):
         reads_around(heard, server.restart, server.unseal)
 
 
-def test_both_versions_of_the_store_and_namespaces_are_read_over_tls(server: SealedVault, authority: Authority) -> None:
+def test_both_versions_of_the_store_and_namespaces_are_read_over_tls(
+    server: SealedVault, authority: Authority
+) -> None:
     server.store("old/store", version=1)
     server.api("POST", "old/store/team/one", {"user": "old"})
     server.store("deep/er")
     server.api("POST", "deep/er/data/team/one", {"data": {"user": "deep"}})
     server.policy("stores", "old/store/team/*", "deep/er/data/team/*")
-    found = Heard(server.url, role(server.app_role("stores")), authority).reads("old/store/team/one", "deep/er/team/one")
+    found = Heard(server.url, role(server.app_role("stores")), authority).reads(
+        "old/store/team/one", "deep/er/team/one"
+    )
     assert [fields["user"] for fields in found] == ["old", "deep"]
     server.api("POST", "sys/namespaces/unit")
     server.store("secret", namespace="unit")
@@ -132,28 +161,44 @@ def test_both_versions_of_the_store_and_namespaces_are_read_over_tls(server: Sea
 # ---- tokens that end in between
 
 
-def test_a_login_whose_token_is_forgotten_is_done_once_more(server: SealedVault, authority: Authority, issuer: Issuer) -> None:
+def test_a_login_whose_token_is_forgotten_is_done_once_more(
+    server: SealedVault, authority: Authority, issuer: Issuer
+) -> None:
     before = server.tokens()
-    for login in (role(server.app_role("team")), jwt(lambda: issuer.token(sub="build", aud=AUDIENCE, repository="team/shop"))):
+    for login in (
+        role(server.app_role("team")),
+        jwt(lambda: issuer.token(sub="build", aud=AUDIENCE, repository="team/shop")),
+    ):
         heard = Heard(server.url, login, authority)
         with heard.vault as vault:
             found = [vault.read("secret/team/one")]
-            for name in ("two", "three"):  # as often as that happens, if there was something to read in between
+            # as often as that happens, if there was something to read in between
+            for name in ("two", "three"):
                 forget(server, heard)
                 found.append(vault.read(f"secret/team/{name}"))
         assert [fields["user"] for fields in found] == ["one", "two", "three"]
         assert (heard.warnings, server.tokens()) == ([], before)
 
 
-def test_the_token_is_given_back_where_another_login_cannot_be_had_for_now(server: SealedVault, authority: Authority) -> None:
-    """A token that may not ask about itself looks forgotten where it may not read something; then Vault is too busy for another login."""
+def test_the_token_is_given_back_where_another_login_cannot_be_had_for_now(
+    server: SealedVault, authority: Authority
+) -> None:
+    """A token that may not ask about itself looks forgotten where it may not read something;
+    then Vault is too busy for another login.
+    """
     rules = 'path "auth/token/revoke-self" { capabilities = ["update"] }'
     server.api("POST", "sys/policies/acl/mute", {"policy": rules})
-    heard = Heard(server.url, role(server.app_role("mute", token_no_default_policy=True)), authority)
+    heard = Heard(
+        server.url, role(server.app_role("mute", token_no_default_policy=True)), authority
+    )
     before = server.tokens()
     try:
         with heard.vault as vault:
-            server.api("POST", "sys/quotas/rate-limit/logins", {"path": "auth/approle/login", "rate": 1, "interval": "1h"})
+            server.api(
+                "POST",
+                "sys/quotas/rate-limit/logins",
+                {"path": "auth/approle/login", "rate": 1, "interval": "1h"},
+            )
             with contextlib.suppress(RuntimeError):  # the one that there may be
                 server.api("POST", "auth/approle/login", {"role_id": "x", "secret_id": "x"})
             with pytest.raises(VaultUnreachable, match="too busy"):
@@ -163,9 +208,13 @@ def test_the_token_is_given_back_where_another_login_cannot_be_had_for_now(serve
     assert server.tokens() == before
 
 
-def test_a_token_that_lives_for_a_second_only_is_no_fault(server: SealedVault, authority: Authority) -> None:
+def test_a_token_that_lives_for_a_second_only_is_no_fault(
+    server: SealedVault, authority: Authority
+) -> None:
     server.policy("short", "secret/data/team/*")
-    heard = Heard(server.url, role(server.app_role("short", token_ttl="1s", token_max_ttl="1s")), authority)
+    heard = Heard(
+        server.url, role(server.app_role("short", token_ttl="1s", token_max_ttl="1s")), authority
+    )
     with heard.vault as vault:
         assert vault.read("secret/team/one")
         accessor = vault._access.client.auth.token.lookup_self()["data"]["accessor"]
@@ -174,7 +223,9 @@ def test_a_token_that_lives_for_a_second_only_is_no_fault(server: SealedVault, a
         assert vault.read("secret/team/two") == {"user": "two"}
 
 
-def test_a_proof_is_read_afresh_for_each_login(server: SealedVault, authority: Authority, issuer: Issuer) -> None:
+def test_a_proof_is_read_afresh_for_each_login(
+    server: SealedVault, authority: Authority, issuer: Issuer
+) -> None:
     """The token of a pod is exchanged in its file while the pod lives."""
     proofs = itertools.count()
 
@@ -186,9 +237,13 @@ def test_a_proof_is_read_afresh_for_each_login(server: SealedVault, authority: A
     assert next(proofs) == 2
 
 
-def test_a_login_that_is_good_once_only_is_a_fault_as_soon_as_its_token_is_over(server: SealedVault, authority: Authority) -> None:
+def test_a_login_that_is_good_once_only_is_a_fault_as_soon_as_its_token_is_over(
+    server: SealedVault, authority: Authority
+) -> None:
     server.policy("once", "secret/data/team/*")
-    heard = Heard(server.url, role(server.app_role("once", secret_id_num_uses=1, token_ttl="1m")), authority)
+    heard = Heard(
+        server.url, role(server.app_role("once", secret_id_num_uses=1, token_ttl="1m")), authority
+    )
 
     def over() -> None:
         forget(server, heard)
@@ -198,7 +253,9 @@ def test_a_login_that_is_good_once_only_is_a_fault_as_soon_as_its_token_is_over(
         reads_around(heard, over)
 
 
-def test_a_given_token_that_ends_in_between_is_a_fault_and_no_empty_secret(server: SealedVault, authority: Authority) -> None:
+def test_a_given_token_that_ends_in_between_is_a_fault_and_no_empty_secret(
+    server: SealedVault, authority: Authority
+) -> None:
     heard = Heard(server.url, token(server.token("team")), authority)
     with pytest.raises(CredentialError, match="does not know the token any more") as caught:
         reads_around(heard, lambda: forget(server, heard))
@@ -217,15 +274,26 @@ def login_of(server: VaultServer, *, given: bool, ignorant: bool) -> VaultLogin:
 
 @pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize("ignorant", [True, False])
-def test_a_path_that_is_forbidden_is_told_and_the_others_are_read(server: SealedVault, authority: Authority, *, given: bool, ignorant: bool) -> None:
+def test_a_path_that_is_forbidden_is_told_and_the_others_are_read(
+    server: SealedVault, authority: Authority, *, given: bool, ignorant: bool
+) -> None:
     """Also by a token that may not ask about itself: without the policy `default` it cannot."""
     heard = Heard(server.url, login_of(server, given=given, ignorant=ignorant), authority)
-    assert heard.reads("secret/team/one", "secret/other/one", "secret/team/two", "secret/other/two") == [{"user": "one"}, {}, {"user": "two"}, {}]
+    assert heard.reads(
+        "secret/team/one", "secret/other/one", "secret/team/two", "secret/other/two"
+    ) == [{"user": "one"}, {}, {"user": "two"}, {}]
     assert [line.count("does not let") for line in heard.warnings[:2]] == [1, 1]
-    assert all(path in line for path, line in zip(("secret/other/one", "secret/other/two"), heard.warnings, strict=False))
+    assert all(
+        path in line
+        for path, line in zip(
+            ("secret/other/one", "secret/other/two"), heard.warnings, strict=False
+        )
+    )
 
 
-def test_a_login_that_may_read_nothing_at_all_is_a_warning_for_each_path(server: SealedVault, authority: Authority) -> None:
+def test_a_login_that_may_read_nothing_at_all_is_a_warning_for_each_path(
+    server: SealedVault, authority: Authority
+) -> None:
     server.policy("nothing", "secret/data/none/*")
     before = server.tokens()
     heard = Heard(server.url, role(server.app_role("nothing")), authority)
@@ -233,18 +301,30 @@ def test_a_login_that_may_read_nothing_at_all_is_a_warning_for_each_path(server:
     assert (len(heard.warnings), server.tokens()) == (3, before)
 
 
-def test_where_nothing_tells_path_from_token_there_is_one_login_more_and_it_sends_no_old_token() -> None:
+def test_where_nothing_tells_path_from_token_there_is_one_login_more_and_it_sends_no_old_token() -> (
+    None
+):
     with FakeVault() as fake:
-        fake.fault = lambda record: Status(code=403) if "kv/data" in record.path or "lookup-self" in record.path else None
+        fake.fault = lambda record: (
+            Status(code=403) if "kv/data" in record.path or "lookup-self" in record.path else None
+        )
         heard = Heard(fake.url, role(("r", "s")))
         assert heard.reads("kv/a", "kv/b", "kv/c") == [{}, {}, {}]
-        assert [record.headers.get("x-vault-token") for record in fake.seen("POST", "login")] == [None, None]
+        assert [record.headers.get("x-vault-token") for record in fake.seen("POST", "login")] == [
+            None,
+            None,
+        ]
         assert len(heard.warnings) == 3
 
 
-def test_a_token_that_another_one_takes_the_place_of_is_given_back_too(server: SealedVault, authority: Authority) -> None:
+def test_a_token_that_another_one_takes_the_place_of_is_given_back_too(
+    server: SealedVault, authority: Authority
+) -> None:
     """It could not ask about itself, but it was alive."""
-    rules = 'path "secret/data/team/*" { capabilities = ["read"] }\npath "auth/token/revoke-self" { capabilities = ["update"] }'
+    rules = (
+        'path "secret/data/team/*" { capabilities = ["read"] }\npath "auth/token/revoke-self" {'
+        ' capabilities = ["update"] }'
+    )
     server.api("POST", "sys/policies/acl/shy", {"policy": rules})
     before = server.tokens()
     heard = Heard(server.url, role(server.app_role("shy", token_no_default_policy=True)), authority)
@@ -252,10 +332,18 @@ def test_a_token_that_another_one_takes_the_place_of_is_given_back_too(server: S
     assert server.tokens() == before
 
 
-def test_a_good_token_with_a_used_up_login_is_a_warning_for_what_is_forbidden(server: SealedVault, authority: Authority) -> None:
-    """It may not ask about itself, and there is no second login: but it has time left, so it is the path that is forbidden."""
+def test_a_good_token_with_a_used_up_login_is_a_warning_for_what_is_forbidden(
+    server: SealedVault, authority: Authority
+) -> None:
+    """It may not ask about itself, and there is no second login: but it has time left, so it is
+    the path that is forbidden.
+    """
     server.policy("used-up", "secret/data/team/*")
-    heard = Heard(server.url, role(server.app_role("used-up", secret_id_num_uses=1, token_no_default_policy=True)), authority)
+    heard = Heard(
+        server.url,
+        role(server.app_role("used-up", secret_id_num_uses=1, token_no_default_policy=True)),
+        authority,
+    )
     assert heard.reads("secret/other/one", "secret/team/one") == [{}, {"user": "one"}]
     assert "does not let" in heard.warnings[0]
 
@@ -263,8 +351,12 @@ def test_a_good_token_with_a_used_up_login_is_a_warning_for_what_is_forbidden(se
 # ---- given back on every way out
 
 
-@pytest.mark.parametrize("ending", [ZeroDivisionError(), Interrupted(signal.SIGTERM), KeyboardInterrupt()])
-def test_the_token_is_given_back_however_it_ends(server: SealedVault, authority: Authority, ending: BaseException) -> None:
+@pytest.mark.parametrize(
+    "ending", [ZeroDivisionError(), Interrupted(signal.SIGTERM), KeyboardInterrupt()]
+)
+def test_the_token_is_given_back_however_it_ends(
+    server: SealedVault, authority: Authority, ending: BaseException
+) -> None:
     before = server.tokens()
     heard = Heard(server.url, role(server.app_role("team")), authority)
     with contextlib.suppress(type(ending)), heard.vault as vault:
@@ -274,7 +366,9 @@ def test_the_token_is_given_back_however_it_ends(server: SealedVault, authority:
     assert server.tokens() == before
 
 
-def test_the_token_is_given_back_when_the_time_for_all_is_over(server: SealedVault, authority: Authority) -> None:
+def test_the_token_is_given_back_when_the_time_for_all_is_over(
+    server: SealedVault, authority: Authority
+) -> None:
     before = server.tokens()
     heard = Heard(server.url, role(server.app_role("team")), authority)
 
@@ -296,12 +390,16 @@ def test_the_token_is_given_back_by_a_server_that_has_a_bad_moment() -> None:
 
 
 @pytest.mark.parametrize("auth", [{"lease_duration": "soon"}, {"lease_duration": [1]}])
-def test_a_token_of_an_answer_that_cannot_be_understood_is_given_back(auth: dict[str, object]) -> None:
+def test_a_token_of_an_answer_that_cannot_be_understood_is_given_back(
+    auth: dict[str, object],
+) -> None:
     with FakeVault() as fake:
         fake.auth = auth
         with pytest.raises(CredentialError, match="does not answer as Vault does"):
             Heard(fake.url, role(("r", "s"))).reads("kv/a")
-        assert [record.headers["x-vault-token"] for record in fake.seen("POST", "revoke-self")] == ["hvs.ours"]
+        assert [record.headers["x-vault-token"] for record in fake.seen("POST", "revoke-self")] == [
+            "hvs.ours"
+        ]
 
 
 def test_a_login_that_wants_a_second_factor_is_told_as_that() -> None:

@@ -28,7 +28,9 @@ def test_the_files_are_gone_when_the_block_fails_too() -> None:
     assert not folder.exists()
 
 
-def test_a_machine_without_a_folder_for_files_is_a_fault_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_machine_without_a_folder_for_files_is_a_fault_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     monkeypatch.setattr(private_folder, "_MOUNTS", tmp_path / "missing")
     with pytest.raises(MachineError), secret_files({"config": "x"}, {}):

@@ -40,7 +40,8 @@ class World:
         self.vault, self.issuer, self.cluster = vault, issuer, cluster
 
     def claims(self, **others: object) -> str:
-        return self.issuer.token(**{"sub": "build", "aud": AUDIENCE, "repository": "team/shop", **others})  # type: ignore[arg-type]
+        claims = {"sub": "build", "aud": AUDIENCE, "repository": "team/shop", **others}
+        return self.issuer.token(**claims)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -67,24 +68,34 @@ def test_a_login_is_shown_without_what_proves_it() -> None:
     assert not any(secret in repr(login) for secret in ("role-id", "secret-id"))
 
 
-@pytest.mark.parametrize(("there", "method", "role", "expected"), [
-    ((), "", "", None),
-    ((TOKEN_VARIABLE, ROLE_ID, SECRET_ID, JWT_VARIABLE), "", "team", TOKEN),
-    ((ROLE_ID, SECRET_ID, JWT_VARIABLE), "", "team", APP_ROLE),
-    ((ROLE_ID, JWT_VARIABLE), "", "", JWT),
-    ((ROLE_ID,), "", "", None),
-    ((JWT_FILE, SERVICE_ACCOUNT), "", "", JWT),
-    ((JWT_FILE, SERVICE_ACCOUNT), "kubernetes", "team", KUBERNETES),
-    ((TOKEN_VARIABLE,), "kubernetes", "team", None),
-    ((TOKEN_VARIABLE, SERVICE_ACCOUNT), "kubernetes", "team", KUBERNETES),
-    ((SERVICE_ACCOUNT,), "", "", None),  # every pod has one: nobody has said that it is for Vault
-    ((SERVICE_ACCOUNT,), "", "team", KUBERNETES),
-    ((ID_TOKEN_URL, ID_TOKEN_BEARER), "", "", None),
-    ((ID_TOKEN_URL, ID_TOKEN_BEARER), "jwt", "", JWT),
-    ((ID_TOKEN_URL, ID_TOKEN_BEARER, SERVICE_ACCOUNT), "", "team", JWT),
-    ((ID_TOKEN_URL,), "", "team", None),
-])
-def test_the_first_login_that_is_there_whole_is_taken(there: tuple[str, ...], method: str, role: str, expected: str | None) -> None:
+@pytest.mark.parametrize(
+    ("there", "method", "role", "expected"),
+    [
+        ((), "", "", None),
+        ((TOKEN_VARIABLE, ROLE_ID, SECRET_ID, JWT_VARIABLE), "", "team", TOKEN),
+        ((ROLE_ID, SECRET_ID, JWT_VARIABLE), "", "team", APP_ROLE),
+        ((ROLE_ID, JWT_VARIABLE), "", "", JWT),
+        ((ROLE_ID,), "", "", None),
+        ((JWT_FILE, SERVICE_ACCOUNT), "", "", JWT),
+        ((JWT_FILE, SERVICE_ACCOUNT), "kubernetes", "team", KUBERNETES),
+        ((TOKEN_VARIABLE,), "kubernetes", "team", None),
+        ((TOKEN_VARIABLE, SERVICE_ACCOUNT), "kubernetes", "team", KUBERNETES),
+        (
+            (SERVICE_ACCOUNT,),
+            "",
+            "",
+            None,
+        ),  # every pod has one: nobody has said that it is for Vault
+        ((SERVICE_ACCOUNT,), "", "team", KUBERNETES),
+        ((ID_TOKEN_URL, ID_TOKEN_BEARER), "", "", None),
+        ((ID_TOKEN_URL, ID_TOKEN_BEARER), "jwt", "", JWT),
+        ((ID_TOKEN_URL, ID_TOKEN_BEARER, SERVICE_ACCOUNT), "", "team", JWT),
+        ((ID_TOKEN_URL,), "", "team", None),
+    ],
+)
+def test_the_first_login_that_is_there_whole_is_taken(
+    there: tuple[str, ...], method: str, role: str, expected: str | None
+) -> None:
     found = choose(there, method=method, role=role)
     assert (found.method if found else None) == expected
     assert found is None or found.source in METHODS[found.method].sources
@@ -107,19 +118,28 @@ def test_every_method_says_what_it_needs() -> None:
 
 def test_each_login_reads_what_its_role_may_and_gives_its_token_back(world: World) -> None:
     before = world.vault.tokens()
-    for login in (jwt(world.claims), pod(lambda: world.cluster.token("ci", "jenkins")), role(world.vault.app_role("team"))):
+    for login in (
+        jwt(world.claims),
+        pod(lambda: world.cluster.token("ci", "jenkins")),
+        role(world.vault.app_role("team")),
+    ):
         assert Heard(world.vault.url, login).reads("secret/team/login") == [{"user": "me"}]
         assert world.vault.tokens() == before
 
 
 @pytest.mark.parametrize("kind", ["jwt", "kubernetes"])
 def test_a_mount_of_another_name_is_found(world: World, kind: str) -> None:
-    logins = {"jwt": jwt(world.claims, mount="ci/tokens"), "kubernetes": pod(lambda: world.cluster.token("ci", "jenkins"), mount="clusters/one")}
+    logins = {
+        "jwt": jwt(world.claims, mount="ci/tokens"),
+        "kubernetes": pod(lambda: world.cluster.token("ci", "jenkins"), mount="clusters/one"),
+    }
     assert Heard(world.vault.url, logins[kind]).reads("secret/team/login") == [{"user": "me"}]
 
 
 def test_a_jwt_without_a_role_has_the_one_that_vault_gives_by_default(world: World) -> None:
-    assert Heard(world.vault.url, jwt(world.claims, name="")).reads("secret/team/login") == [{"user": "me"}]
+    assert Heard(world.vault.url, jwt(world.claims, name="")).reads("secret/team/login") == [
+        {"user": "me"}
+    ]
 
 
 def test_a_namespace_has_logins_of_its_own(world: World) -> None:
@@ -127,26 +147,41 @@ def test_a_namespace_has_logins_of_its_own(world: World) -> None:
     world.vault.api("POST", "sys/namespaces/deep", namespace="unit")
     for namespace in ("unit", "unit/deep"):
         world.vault.store("secret", namespace=namespace)
-        world.vault.api("POST", "secret/data/team/login", {"data": {"user": namespace}}, namespace=namespace)
+        world.vault.api(
+            "POST", "secret/data/team/login", {"data": {"user": namespace}}, namespace=namespace
+        )
         world.vault.policy("team", "secret/data/team/*", namespace=namespace)
         take_jwt(world.vault, world.issuer, namespace=namespace)
-        assert Heard(world.vault.url, jwt(world.claims, namespace=namespace)).reads("secret/team/login") == [{"user": namespace}]
+        assert Heard(world.vault.url, jwt(world.claims, namespace=namespace)).reads(
+            "secret/team/login"
+        ) == [{"user": namespace}]
 
 
 def test_a_token_may_be_good_in_a_namespace_below_its_own(world: World) -> None:
-    """So a namespace that a pull request chooses is a path that it chooses (config/vault_login.py)."""
+    """So a namespace that a pull request chooses is a path that it chooses
+    (config/vault_login.py).
+    """
     world.vault.api("POST", "sys/namespaces/below")
     world.vault.store("secret", namespace="below")
-    world.vault.api("POST", "secret/data/team/login", {"data": {"user": "below"}}, namespace="below")
+    world.vault.api(
+        "POST", "secret/data/team/login", {"data": {"user": "below"}}, namespace="below"
+    )
     world.vault.policy("wide", "below/secret/data/team/*", "secret/data/team/*")
     login = replace(token(world.vault.token("wide")), namespace="below")
     assert Heard(world.vault.url, login).reads("secret/team/login") == [{"user": "below"}]
 
 
-@pytest.mark.parametrize(("others", "said"), [
-    ({"aud": "https://other.example"}, "audience"), ({"repository": "team/other"}, "repository"), ({"lives": -300.0}, "expired"),
-])
-def test_a_jwt_that_vault_refuses_is_a_fault_with_its_reason_and_without_the_token(world: World, others: dict[str, object], said: str) -> None:
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ({"aud": "https://other.example"}, "audience"),
+        ({"repository": "team/other"}, "repository"),
+        ({"lives": -300.0}, "expired"),
+    ],
+)
+def test_a_jwt_that_vault_refuses_is_a_fault_with_its_reason_and_without_the_token(
+    world: World, others: dict[str, object], said: str
+) -> None:
     proof = world.claims(**others)
     fault = refused(world, jwt(lambda: proof))
     assert fault.message.startswith(f"Vault at {world.vault.host} refuses the JWT login")
@@ -160,13 +195,25 @@ def test_a_jwt_without_a_role_is_told_which_setting_names_it(world: World) -> No
     assert "vaultAuthRole" not in refused(world, wrong).hint
 
 
-def test_a_jwt_of_another_issuer_is_refused(world: World, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_jwt_of_another_issuer_is_refused(
+    world: World, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     other = Issuer(tmp_path_factory.mktemp("other"), world.issuer.name)
-    assert "signature" in refused(world, jwt(lambda: other.token(sub="build", aud=AUDIENCE, repository="team/shop"))).message
+    assert (
+        "signature"
+        in refused(
+            world, jwt(lambda: other.token(sub="build", aud=AUDIENCE, repository="team/shop"))
+        ).message
+    )
 
 
-@pytest.mark.parametrize(("namespace", "account", "name"), [("ci", "default", "team"), ("other", "jenkins", "team"), ("ci", "jenkins", "admin")])
-def test_a_pod_is_refused_that_is_not_the_roles(world: World, namespace: str, account: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("namespace", "account", "name"),
+    [("ci", "default", "team"), ("other", "jenkins", "team"), ("ci", "jenkins", "admin")],
+)
+def test_a_pod_is_refused_that_is_not_the_roles(
+    world: World, namespace: str, account: str, name: str
+) -> None:
     fault = refused(world, pod(lambda: world.cluster.token(namespace, account), name=name))
     assert "refuses the Kubernetes login" in fault.message
     assert fault.where == "/var/run/secrets/token"

@@ -15,9 +15,11 @@ from towline.errors import CredentialError
 from towline.vault.access import Access
 from towline.vault.secret_ids import SecretIds
 
-ROTATES = ('path "auth/approle/role/{0}/secret-id" {{ capabilities = ["update"] }}\n'
-           'path "auth/approle/role/{0}/secret-id/lookup" {{ capabilities = ["update"] }}\n'
-           'path "auth/approle/role/{0}/secret-id-accessor/destroy" {{ capabilities = ["update"] }}\n')
+ROTATES = (
+    'path "auth/approle/role/{0}/secret-id" {{ capabilities = ["update"] }}\n'
+    'path "auth/approle/role/{0}/secret-id/lookup" {{ capabilities = ["update"] }}\n'
+    'path "auth/approle/role/{0}/secret-id-accessor/destroy" {{ capabilities = ["update"] }}\n'
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VaultServer]:
         yield running
 
 
-def app_role(server: VaultServer, name: str, rules: str = ROTATES, *, life: str = "30d") -> tuple[str, str]:
+def app_role(
+    server: VaultServer, name: str, rules: str = ROTATES, *, life: str = "30d"
+) -> tuple[str, str]:
     server.api("POST", f"sys/policies/acl/{name}", {"policy": rules.format(name)})
     return server.app_role(name, secret_id_ttl=life)
 
@@ -51,9 +55,15 @@ def test_one_without_an_end_has_none(server: VaultServer) -> None:
         assert SecretIds(access).look(ids[1]).ends is None
 
 
-def test_a_new_one_logs_in_and_is_bound_as_the_other_is_until_it_is_ended(server: VaultServer) -> None:
+def test_a_new_one_logs_in_and_is_bound_as_the_other_is_until_it_is_ended(
+    server: VaultServer,
+) -> None:
     app_role(server, "bound")
-    bonds = {"metadata": '{"team": "shop"}', "cidr_list": ["127.0.0.0/8"], "token_bound_cidrs": ["127.0.0.0/16"]}
+    bonds = {
+        "metadata": '{"team": "shop"}',
+        "cidr_list": ["127.0.0.0/8"],
+        "token_bound_cidrs": ["127.0.0.0/16"],
+    }
     role_id = server.api("GET", "auth/approle/role/bound/role-id")["data"]["role_id"]
     secret = server.api("POST", "auth/approle/role/bound/secret-id", bonds)["data"]["secret_id"]
     with entered(server, (role_id, secret)) as access:
@@ -71,9 +81,14 @@ def test_a_new_one_logs_in_and_is_bound_as_the_other_is_until_it_is_ended(server
         pass
 
 
-@pytest.mark.parametrize(("without", "what"), [
-    ("/secret-id/lookup", "look its own secret id up"), ('/secret-id"', "make a new secret id"), ("-accessor", "end a secret id"),
-])
+@pytest.mark.parametrize(
+    ("without", "what"),
+    [
+        ("/secret-id/lookup", "look its own secret id up"),
+        ('/secret-id"', "make a new secret id"),
+        ("-accessor", "end a secret id"),
+    ],
+)
 def test_what_the_policy_lacks_is_named(server: VaultServer, without: str, what: str) -> None:
     rules = "".join(f"{line}\n" for line in ROTATES.splitlines() if without not in line)
     ids = app_role(server, "poor", rules)
@@ -81,7 +96,10 @@ def test_what_the_policy_lacks_is_named(server: VaultServer, without: str, what:
         seen = SecretIds(access)
         with pytest.raises(CredentialError, match=f"does not let the AppRole {what}") as caught:
             seen.end("poor", seen.make(seen.look(ids[1])).accessor)
-    assert 'the policy of the AppRole needs: path "auth/approle/role/poor/secret-id' in caught.value.hint
+    assert (
+        'the policy of the AppRole needs: path "auth/approle/role/poor/secret-id'
+        in caught.value.hint
+    )
 
 
 def test_a_token_that_is_of_no_app_role_has_no_secret_id(server: VaultServer) -> None:

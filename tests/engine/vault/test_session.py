@@ -57,7 +57,10 @@ def test_an_answer_that_breaks_off_is_no_secret() -> None:
 
 def test_all_questions_together_have_a_deadline() -> None:
     clock = FakeClock()
-    with FakeVault() as fake, Vault(fake.url, token("t"), console=Console(io.StringIO()), clock=clock.clock) as vault:
+    with (
+        FakeVault() as fake,
+        Vault(fake.url, token("t"), console=Console(io.StringIO()), clock=clock.clock) as vault,
+    ):
         assert vault.read("kv/a")
         clock.time += 181
         with pytest.raises(VaultUnreachable, match="longer than"):
@@ -67,7 +70,9 @@ def test_all_questions_together_have_a_deadline() -> None:
 @pytest.mark.parametrize("login", [token("t"), role(("r", "s"))])
 def test_a_login_does_not_follow_a_redirect(login: VaultLogin) -> None:
     with FakeVault() as fake, FakeVault() as other:
-        fake.fault = lambda _: Status(code=307, headers={"Location": f"{other.url}/v1/auth/approle/login"})
+        fake.fault = lambda _: Status(
+            code=307, headers={"Location": f"{other.url}/v1/auth/approle/login"}
+        )
         with pytest.raises(CredentialError) as caught:
             Heard(fake.url, login).reads("kv/a")
         assert "does not follow" in caught.value.message

@@ -1,4 +1,6 @@
-"""Of several servers one that stands by: it hears of a new token a moment later, and takes over in time."""
+"""Of several servers one that stands by: it hears of a new token a moment later, and takes over
+in time.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,14 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[tuple[SealedVault, SealedVault]]:
+def servers(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority
+) -> Iterator[tuple[SealedVault, SealedVault]]:
     folder = tmp_path_factory.mktemp("vault")
-    with SealedVault(folder / "one", authority) as one, SealedVault(folder / "two", authority, joins=one) as two:
+    with (
+        SealedVault(folder / "one", authority) as one,
+        SealedVault(folder / "two", authority, joins=one) as two,
+    ):
         for name in ("one", "two"):
             one.put(f"team/{name}", user=name)
         one.policy("team", "secret/data/team/*")
@@ -34,20 +41,27 @@ def servers(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> I
 
 @pytest.fixture(scope="module")
 def ids(servers: tuple[SealedVault, SealedVault]) -> tuple[str, str]:
-    """An AppRole that both know. It is not tried by logging in: who fails several times is locked out."""
+    """An AppRole that both know.
+
+    It is not tried by logging in: who fails several times is locked out.
+    """
     role_id, secret_id = servers[0].app_role("team")
     end = time.monotonic() + 120
     while time.monotonic() < end:
         try:
             servers[1].api("GET", "auth/approle/role/team/role-id")
-            if servers[1].api("POST", "auth/approle/role/team/secret-id/lookup", {"secret_id": secret_id}):
+            if servers[1].api(
+                "POST", "auth/approle/role/team/secret-id/lookup", {"secret_id": secret_id}
+            ):
                 return role_id, secret_id
         except RuntimeError:
             time.sleep(0.02)
     pytest.fail("the other server never hears of the AppRole")
 
 
-def test_a_server_that_stands_by_answers_each_login(servers: tuple[SealedVault, SealedVault], authority: Authority, ids: tuple[str, str]) -> None:
+def test_a_server_that_stands_by_answers_each_login(
+    servers: tuple[SealedVault, SealedVault], authority: Authority, ids: tuple[str, str]
+) -> None:
     one, two = servers
     before = one.tokens()
     for _ in range(20):  # one of ten was refused by a server that had not heard of it yet
@@ -56,7 +70,9 @@ def test_a_server_that_stands_by_answers_each_login(servers: tuple[SealedVault, 
     assert one.tokens() == before
 
 
-def test_a_secret_id_that_was_just_made_logs_in(servers: tuple[SealedVault, SealedVault], authority: Authority, ids: tuple[str, str]) -> None:
+def test_a_secret_id_that_was_just_made_logs_in(
+    servers: tuple[SealedVault, SealedVault], authority: Authority, ids: tuple[str, str]
+) -> None:
     two = servers[1]
     for _ in range(3):
         made = two.api("POST", "auth/approle/role/team/secret-id", {})["data"]["secret_id"]
@@ -64,15 +80,23 @@ def test_a_secret_id_that_was_just_made_logs_in(servers: tuple[SealedVault, Seal
         assert heard.reads("secret/team/one") == [{"user": "one"}]
 
 
-def test_what_is_forbidden_is_told_there_as_well(servers: tuple[SealedVault, SealedVault], authority: Authority, ids: tuple[str, str]) -> None:
+def test_what_is_forbidden_is_told_there_as_well(
+    servers: tuple[SealedVault, SealedVault], authority: Authority, ids: tuple[str, str]
+) -> None:
     for server in servers:
         heard = Heard(server.url, role(ids), authority, real=True)
-        assert heard.reads("secret/other/one", "secret/other/two", "secret/team/one") == [{}, {}, {"user": "one"}]
+        assert heard.reads("secret/other/one", "secret/other/two", "secret/team/one") == [
+            {},
+            {},
+            {"user": "one"},
+        ]
         assert len(heard.warnings) == 2
 
 
 @pytest.mark.extra
-def test_a_server_that_takes_over_between_two_secrets_has_time(servers: tuple[SealedVault, SealedVault], authority: Authority, ids: tuple[str, str]) -> None:
+def test_a_server_that_takes_over_between_two_secrets_has_time(
+    servers: tuple[SealedVault, SealedVault], authority: Authority, ids: tuple[str, str]
+) -> None:
     one, two = servers
     before = one.tokens()
     heard = Heard(two.url, role(ids), authority, real=True)
@@ -93,14 +117,18 @@ def by(fake: FakeVault, *, stands_by: bool, refusals: int) -> None:
     left = iter(range(refusals))
 
     def refuse(record: Record) -> Status | None:
-        return Status(code=403) if "kv/data" in record.path and next(left, None) is not None else None
+        return (
+            Status(code=403) if "kv/data" in record.path and next(left, None) is not None else None
+        )
 
     fake.fault = refuse
 
 
 @pytest.mark.parametrize("login", [role(("r", "s")), token("t")])
 @pytest.mark.parametrize("stands_by", [True, False])
-def test_only_a_login_of_ones_own_is_waited_for_and_only_where_a_server_stands_by(login: VaultLogin, *, stands_by: bool) -> None:
+def test_only_a_login_of_ones_own_is_waited_for_and_only_where_a_server_stands_by(
+    login: VaultLogin, *, stands_by: bool
+) -> None:
     with FakeVault() as fake:
         by(fake, stands_by=stands_by, refusals=3)
         heard = Heard(fake.url, login)
@@ -111,8 +139,12 @@ def test_only_a_login_of_ones_own_is_waited_for_and_only_where_a_server_stands_b
 
 @pytest.mark.parametrize("stands_by", [True, False])
 @pytest.mark.parametrize("fresh", [True, False])
-def test_a_login_is_tried_once_and_a_new_one_where_a_server_stands_by_when_it_has_heard_of_it(*, fresh: bool, stands_by: bool) -> None:
-    """Whoever fails to log in several times is locked out, and with them everybody of their role."""
+def test_a_login_is_tried_once_and_a_new_one_where_a_server_stands_by_when_it_has_heard_of_it(
+    *, fresh: bool, stands_by: bool
+) -> None:
+    """Whoever fails to log in several times is locked out, and with them everybody of their
+    role.
+    """
     with FakeVault() as fake:
         fake.leader = {"ha_enabled": True, "is_self": not stands_by}
         fake.fault = on("POST", "login", Status(code=403), times=99)

@@ -23,8 +23,22 @@ def test_the_space_around_a_token_is_left_out() -> None:
     assert checked(f" {TOKEN}\n", "PIPER_vaultJwt") == TOKEN
 
 
-@pytest.mark.parametrize("text", ["", "hvs.token", "a.b", "a.b.c.d", "a..c", "a.b.c\nd", "a.b.c=", "ä.b.c", "-----BEGIN RSA PRIVATE KEY-----",
-                                  "a.a." + "c" * 1024 * 1024], ids=lambda text: text[:20])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "hvs.token",
+        "a.b",
+        "a.b.c.d",
+        "a..c",
+        "a.b.c\nd",
+        "a.b.c=",
+        "ä.b.c",
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "a.a." + "c" * 1024 * 1024,
+    ],
+    ids=lambda text: text[:20],
+)
 def test_what_has_not_the_shape_of_one_is_a_fault_that_does_not_repeat_it(text: str) -> None:
     with pytest.raises(CredentialError) as caught:
         checked(text, "PIPER_vaultJwt")
@@ -47,26 +61,45 @@ def read(path: Path, workspace: Path) -> str:
     return from_file(path, where="PIPER_vaultJwtFile", folder=workspace)
 
 
-def test_a_file_is_read_through_links_as_kubernetes_makes_them(workspace: Path, tmp_path: Path) -> None:
+def test_a_file_is_read_through_links_as_kubernetes_makes_them(
+    workspace: Path, tmp_path: Path
+) -> None:
     (tmp_path / "..data").mkdir()
     (tmp_path / "..data" / "token").write_text(f"{TOKEN}\n")
     (tmp_path / "token").symlink_to("..data/token")
     assert read(tmp_path / "token", workspace) == TOKEN
 
 
-def test_a_file_of_the_workspace_is_not_sent_nor_one_that_a_link_there_leads_to(workspace: Path, tmp_path: Path) -> None:
+def test_a_file_of_the_workspace_is_not_sent_nor_one_that_a_link_there_leads_to(
+    workspace: Path, tmp_path: Path
+) -> None:
     (tmp_path / "key").write_text(TOKEN)
     (workspace / "link").symlink_to(tmp_path / "key")
     (workspace / "token").write_text(TOKEN)
     (tmp_path / "inside").symlink_to(workspace / "token")
-    for path in (workspace / "link", workspace / "token", tmp_path / "inside", Path("token"), workspace / "none"):
+    for path in (
+        workspace / "link",
+        workspace / "token",
+        tmp_path / "inside",
+        Path("token"),
+        workspace / "none",
+    ):
         with pytest.raises(ConfigError, match="in the workspace"):
             read(path if path.is_absolute() else workspace / path, workspace)
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "is not there"), (b"not a token", "no JSON web token"), (b"\xff" * 9, "no JSON web token"),
-                                               (b"a" * 1024 * 1024 + b"a", "is larger than 1 MiB")])
-def test_a_file_that_holds_no_token_is_a_fault(workspace: Path, tmp_path: Path, content: bytes | None, said: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "is not there"),
+        (b"not a token", "no JSON web token"),
+        (b"\xff" * 9, "no JSON web token"),
+        (b"a" * 1024 * 1024 + b"a", "is larger than 1 MiB"),
+    ],
+)
+def test_a_file_that_holds_no_token_is_a_fault(
+    workspace: Path, tmp_path: Path, content: bytes | None, said: str
+) -> None:
     path = tmp_path / "file"
     if content is not None:
         path.write_bytes(content)
@@ -99,7 +132,9 @@ class Runner(LoopbackServer):
             return self.strange
         if request.headers.get("authorization") != "Bearer bearer-of-the-job":
             return Answer(status=401)
-        value = self.issuer.token(sub="repo:team/shop", aud=request.asks("audience"), version=request.asks("api-version"))
+        value = self.issuer.token(
+            sub="repo:team/shop", aud=request.asks("audience"), version=request.asks("api-version")
+        )
         return Answer(status=200, body=json.dumps({"count": len(value), "value": value}).encode())
 
 
@@ -115,18 +150,33 @@ def runner(issuer: Issuer) -> Iterator[Runner]:
 
 
 @pytest.mark.parametrize("query", ["?api-version=2.0", ""])
-def test_the_id_token_of_a_job_is_for_the_audience_that_is_asked_for(runner: Runner, query: str) -> None:
+def test_the_id_token_of_a_job_is_for_the_audience_that_is_asked_for(
+    runner: Runner, query: str
+) -> None:
     hidden = list[str]()
-    claims = claims_of(from_github(runner.environ(query), "https://vault.example:8200/a b", hidden.append))
-    assert (claims["aud"], claims["version"]) == ("https://vault.example:8200/a b", "2.0" if query else "")
+    claims = claims_of(
+        from_github(runner.environ(query), "https://vault.example:8200/a b", hidden.append)
+    )
+    assert (claims["aud"], claims["version"]) == (
+        "https://vault.example:8200/a b",
+        "2.0" if query else "",
+    )
     assert "bearer-of-the-job" in hidden
 
 
-@pytest.mark.parametrize("strange", [
-    Answer(status=403), Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}), Answer(status=200), Answer(status=200, body=b"{}"),
-    Answer(status=200, body=b"[]"), Answer(status=200, body=b'{"value": 1}'), Answer(status=200, body=b'{"value": "no-token"}'),
-    Answer(status=200, body=b"[" * 99_999),
-])
+@pytest.mark.parametrize(
+    "strange",
+    [
+        Answer(status=403),
+        Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}),
+        Answer(status=200),
+        Answer(status=200, body=b"{}"),
+        Answer(status=200, body=b"[]"),
+        Answer(status=200, body=b'{"value": 1}'),
+        Answer(status=200, body=b'{"value": "no-token"}'),
+        Answer(status=200, body=b"[" * 99_999),
+    ],
+)
 def test_another_answer_is_no_token(runner: Runner, strange: Answer) -> None:
     runner.strange = strange
     with pytest.raises(CredentialError) as caught:
@@ -142,4 +192,8 @@ def test_a_runner_that_is_not_there_is_a_fault(runner: Runner) -> None:
 
 def test_what_opens_the_runner_goes_over_no_plain_http(runner: Runner) -> None:
     with pytest.raises(CredentialError, match="over plain http"):
-        from_github({**runner.environ(), ID_TOKEN_URL: "http://runner.example/token"}, "a", list[str]().append)
+        from_github(
+            {**runner.environ(), ID_TOKEN_URL: "http://runner.example/token"},
+            "a",
+            list[str]().append,
+        )

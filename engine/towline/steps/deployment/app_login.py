@@ -29,15 +29,26 @@ _API = "githubAppApiUrl"
 
 @contextlib.contextmanager
 def app_login(task: Task, remote: Remote) -> Iterator[Login]:
-    """The login for `remote` while the block runs; the token behind it is good for this repository alone, and given back. Raises as `token` does."""
+    """The login for `remote` while the block runs; the token behind it is good for this repository alone, and given back.
+
+    Raises as `token` does.
+    """
     settings, console = task.settings, task.console
     if remote.scheme == "ssh":
-        raise ConfigError("a GitHub App opens a repository over https only", where=settings.origin("serverUrl"), hint="give the repository's https URL")
+        raise ConfigError(
+            "a GitHub App opens a repository over https only",
+            where=settings.origin("serverUrl"),
+            hint="give the repository's https URL",
+        )
     there, app = _place(task, remote), _app(task)
-    hosts = task.addressees.admit(credential(settings), _server(remote.url), named(settings, "serverUrl", _server))
+    hosts = task.addressees.admit(
+        credential(settings), _server(remote.url), named(settings, "serverUrl", _server)
+    )
     network = Network(proxies=Proxies(task.environ), tls=Tls(authorities(task)))
-    with Transport(read=20, network=network, hide=console.hide) as transport, \
-            token(app, there, transport=transport, environ=task.environ, warn=console.warn) as given:
+    with (
+        Transport(read=20, network=network, hide=console.hide) as transport,
+        token(app, there, transport=transport, environ=task.environ, warn=console.warn) as given,
+    ):
         console.hide(given)
         yield Login(username=USER, password=given, origin=f"the GitHub App {app.id}", hosts=hosts)
 
@@ -49,11 +60,19 @@ def _app(task: Task) -> App:
     task.console.hide(text, real=real)
     key = parse_key(text, what="private key of the GitHub App", origin=origin).private
     task.console.hide(key, real=real)
-    return App(id=settings.text("githubAppId"), key=key, origin=f"{settings.origin('githubAppId')} and {origin}")
+    return App(
+        id=settings.text("githubAppId"),
+        key=key,
+        origin=f"{settings.origin('githubAppId')} and {origin}",
+    )
 
 
 def _place(task: Task, remote: Remote) -> Repository:
-    """The repository at its API. What a pull request can change chooses no other host than the repository's own; raises ConfigError, CredentialError."""
+    """The repository at its API.
+
+    What a pull request can change chooses no other host than the repository's own; raises
+    ConfigError, CredentialError.
+    """
     settings = task.settings
     own, given, where = place(remote.url), settings.text(_API), settings.origin(_API)
     if not given:
@@ -61,11 +80,26 @@ def _place(task: Task, remote: Remote) -> Repository:
         return own
     there = place(remote.url, given)
     parts = urlsplit(given)
-    if parts.scheme not in ("https", "http") or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment or not given.isprintable():
-        raise ConfigError(f"{_API} is no URL of an API", where=where, hint=f"expected {own.api}, for example")
+    if (
+        parts.scheme not in ("https", "http")
+        or not parts.hostname
+        or "@" in parts.netloc
+        or parts.query
+        or parts.fragment
+        or not given.isprintable()
+    ):
+        raise ConfigError(
+            f"{_API} is no URL of an API", where=where, hint=f"expected {own.api}, for example"
+        )
     if _origin(there) != _origin(own) and not settings.trusted(_API):
-        raise CredentialError(f"what a pull request can change may not send the GitHub App's login to {parts.netloc}", where=where,
-                              hint=f"leave {_API} out for {own.api}, or let the platform team set it: PIPER_{_API} on the agent, or its defaults")
+        raise CredentialError(
+            f"what a pull request can change may not send the GitHub App's login to {parts.netloc}",
+            where=where,
+            hint=(
+                f"leave {_API} out for {own.api}, or let the platform team set it: PIPER_{_API} on"
+                " the agent, or its defaults"
+            ),
+        )
     _check(task, there, _API)
     return there
 
@@ -73,7 +107,11 @@ def _place(task: Task, remote: Remote) -> Repository:
 def words(settings: Settings) -> Iterator[tuple[Credential, Place, Named]]:
     """The App's login, where it is to go and who says so: the API, and the repository's server; raises ConfigError."""
     url, api = parse_remote(settings.text("serverUrl")).url, settings.text(_API)
-    yield credential(settings), _api(place(url, api).api), named(settings, _API if api else "serverUrl", _own_api)
+    yield (
+        credential(settings),
+        _api(place(url, api).api),
+        named(settings, _API if api else "serverUrl", _own_api),
+    )
     yield credential(settings), _server(url), named(settings, "serverUrl", _server)
 
 
@@ -92,10 +130,15 @@ def _check(task: Task, there: Repository, name: str) -> None:
     """Pass where the App's login may go to the API's host, which the URL in the parameter `name` names; raises CredentialError."""
     settings, where = task.settings, task.settings.origin(name)
     scheme, host = _origin(there)
-    task.addressees.admit(credential(settings), Place(scheme=scheme, host=host), named(settings, name, _own_api))
+    task.addressees.admit(
+        credential(settings), Place(scheme=scheme, host=host), named(settings, name, _own_api)
+    )
     if scheme == "http" and not is_loopback(host) and not settings.flag("allowPlainHttp"):
-        raise CredentialError(f"the GitHub App's login does not go to {host} over plain HTTP", where=where,
-                              hint="use https, or let a trusted layer of the configuration set allowPlainHttp")
+        raise CredentialError(
+            f"the GitHub App's login does not go to {host} over plain HTTP",
+            where=where,
+            hint="use https, or let a trusted layer of the configuration set allowPlainHttp",
+        )
 
 
 def _server(url: str) -> Place:

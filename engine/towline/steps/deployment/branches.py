@@ -20,16 +20,25 @@ from towline.steps.deployment.remote import opened
 from towline.steps.deployment.report import Deployment, Target
 from towline.steps.task import Task
 
-_OPEN = 16  # repositories that stay open from their plan to their push, each with a folder, two locks and what was read of it; of more, each is opened twice
+# repositories that stay open from their plan to their push, each with a folder, two locks and what
+# was read of it; of more, each is opened twice
+_OPEN = 16
 
 
 def deploy(
-    task: Task, groups: Sequence[tuple[Target, ...]], past: Past, *, landed: Callable[[Deployment], None], pushing: Callable[[], None] = lambda: None,
+    task: Task,
+    groups: Sequence[tuple[Target, ...]],
+    past: Past,
+    *,
+    landed: Callable[[Deployment], None],
+    pushing: Callable[[], None] = lambda: None,
 ) -> None:
     """Plan the change of each branch, ask the servers whether they would take them, and push to one branch after the other.
 
     `landed` is told of each that went well; in a dry run, of each plan; `pushing` is called before the first push. Raises what a plan, a check or a push
     does: nothing is pushed after that.
+
+
     """
     branches = [Branch(task, group, past) for group in groups]
     with ExitStack() as stack:
@@ -37,7 +46,8 @@ def deploy(
             stack.callback(branch.close)
         for branch in (kept := branches[:_OPEN]):
             branch.open()
-        for branch in sorted(kept, key=lambda branch: branch.place):  # in one order: two runs must not wait for each other
+        # in one order: two runs must not wait for each other
+        for branch in sorted(kept, key=lambda branch: branch.place):
             branch.lock()
         changing = False
         for number, branch in enumerate(branches):
@@ -58,7 +68,10 @@ def deploy(
 
 
 class Branch:
-    """Targets on one branch of one repository, which is open between `open` and `close`. Its deadline counts its own work alone."""
+    """Targets on one branch of one repository, which is open between `open` and `close`.
+
+    Its deadline counts its own work alone.
+    """
 
     def __init__(self, task: Task, targets: tuple[Target, ...], past: Past) -> None:
         settings = targets[0].settings
@@ -80,9 +93,17 @@ class Branch:
         task, settings = self._task, self._task.settings
         with self._turn():
             remote = self._open.enter_context(opened(task))
-            made = Repository(remote, environ=task.environ, deadline=self._deadline, say=task.console.warn)
+            made = Repository(
+                remote, environ=task.environ, deadline=self._deadline, say=task.console.warn
+            )
             repository = self._open.enter_context(made)
-            self._job = Job(repository=repository, branch=settings.text("branchName"), change=self._change(), text=self._text(), terms=self._terms())
+            self._job = Job(
+                repository=repository,
+                branch=settings.text("branchName"),
+                change=self._change(),
+                text=self._text(),
+                terms=self._terms(),
+            )
 
     def lock(self) -> None:
         """Hold off other writers of this user on this host until `close`, where that can be done; a dry run holds off nobody."""
@@ -91,7 +112,10 @@ class Branch:
                 self._open.enter_context(self._job.repository.alone(self._job.branch))
 
     def prepare(self, *, checked: bool) -> None:
-        """Plan; with `checked`, ask the server whether it would take what is to be pushed. Raises as `plan` and `check` do."""
+        """Plan; with `checked`, ask the server whether it would take what is to be pushed.
+
+        Raises as `plan` and `check` do.
+        """
         if not self._job:
             self.open()
         with self._turn():
@@ -100,7 +124,10 @@ class Branch:
                 self._plan = check(self._started, self._plan)
 
     def push(self, before: Sequence[Deployment]) -> Deployment:
-        """Push what is planned; planned again if one of those pushed `before` has moved this branch, or may have moved its base. Raises as `push` does."""
+        """Push what is planned; planned again if one of those pushed `before` has moved this branch, or may have moved its base.
+
+        Raises as `push` does.
+        """
         if not self._job:
             self.open()
             self.lock()
@@ -108,7 +135,11 @@ class Branch:
         with self._turn():
             assert self._plan
             name, here = self._plan.tip.branch, identity(self.place[0])
-            beside = [one.update.branch for one in before if one.update.commit and identity(one.repository) == here]
+            beside = [
+                one.update.branch
+                for one in before
+                if one.update.commit and identity(one.repository) == here
+            ]
             if name in beside or (beside and self._started.terms.create_branch):
                 self._plan = again(self._started, self._plan)
             return Deployment(targets=self._targets, update=push(self._started, self._plan))
@@ -126,8 +157,12 @@ class Branch:
 
     def _late(self) -> TowlineError:
         settings = self._task.settings
-        return GitUnreachable(f"the deployment has not been done within {settings.number('pushDeadline')} seconds, with all that it renders and reads",
-                              where=self.place[0], hint="look for a chart or a file that takes long, or raise pushDeadline")
+        return GitUnreachable(
+            f"the deployment has not been done within {settings.number('pushDeadline')} seconds,"
+            " with all that it renders and reads",
+            where=self.place[0],
+            hint="look for a chart or a file that takes long, or raise pushDeadline",
+        )
 
     def close(self) -> None:
         """Remove the folder and let others write; a second time does nothing."""
@@ -146,20 +181,43 @@ class Branch:
 
     def _terms(self) -> Terms:
         settings = self._task.settings
-        paths = tuple(dict.fromkeys(path for target in self._targets for path in _paths(target.settings)))
-        return Terms(max_attempts=settings.number("maxPushAttempts"), dry_run=self._task.dry_run, console=self._task.console, within=paths,
-                     create_branch=settings.flag("createBranch"), allowed_paths=settings.texts("allowedPaths"),
-                     allow_older=settings.flag("allowOlder"), past=self._past)
+        paths = tuple(
+            dict.fromkeys(path for target in self._targets for path in _paths(target.settings))
+        )
+        return Terms(
+            max_attempts=settings.number("maxPushAttempts"),
+            dry_run=self._task.dry_run,
+            console=self._task.console,
+            within=paths,
+            create_branch=settings.flag("createBranch"),
+            allowed_paths=settings.texts("allowedPaths"),
+            allow_older=settings.flag("allowOlder"),
+            past=self._past,
+        )
 
     def _text(self) -> CommitText:
         images = tuple(dict.fromkeys(image for target in self._targets for image in target.images))
-        names = tuple(dict.fromkeys(target.settings.text("deploymentName") or target.settings.text("filePath") for target in self._targets))
+        names = tuple(
+            dict.fromkeys(
+                target.settings.text("deploymentName") or target.settings.text("filePath")
+                for target in self._targets
+            )
+        )
         renderers = [target.planned.renderer for target in self._targets if target.planned.renderer]
         text = commit_text(self._task, self._task.settings, names, images)
-        return replace(text, renderer=lambda: ", ".join(dict.fromkeys(renderer.version() for renderer in dict.fromkeys(renderers))))
+        return replace(
+            text,
+            renderer=lambda: ", ".join(
+                dict.fromkeys(renderer.version() for renderer in dict.fromkeys(renderers))
+            ),
+        )
 
 
 def _paths(settings: Settings) -> tuple[str, ...]:
     """Paths and globs that hold all that any of the tools asks for or writes."""
     chart = settings.text("chartPath").strip("/")
-    return (settings.text("filePath"), *([f"{chart}/**"] if chart else []), *settings.texts("helmValues"))
+    return (
+        settings.text("filePath"),
+        *([f"{chart}/**"] if chart else []),
+        *settings.texts("helmValues"),
+    )

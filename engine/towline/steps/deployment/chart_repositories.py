@@ -10,7 +10,14 @@ from urllib.parse import urlsplit
 from towline import allowed_hosts
 from towline.config.remote import get, shown
 from towline.connections import Network
-from towline.errors import ConfigError, DigestMismatch, RegistryUnreachable, RenderError, TransportError, placed
+from towline.errors import (
+    ConfigError,
+    DigestMismatch,
+    RegistryUnreachable,
+    RenderError,
+    TransportError,
+    placed,
+)
 from towline.exchange import HttpRequest, origin
 from towline.gitops.chart_files import Dependency
 from towline.gitops.chart_lock import exact
@@ -46,7 +53,8 @@ class ChartRepositories:
     def fetch(self, wanted: Dependency, *, where: str) -> bytes:
         """The packed chart; `where` is the Chart.yaml that wants it.
 
-        Raises ConfigError (a host that is not allowed, a version that is not there), RenderError and what a registry raises.
+        Raises ConfigError (a host that is not allowed, a version that is not there), RenderError
+        and what a registry raises.
         """
         self._check(wanted, where)
         version = exact(wanted.name, wanted.version, wanted.locked, where=where)
@@ -87,7 +95,10 @@ class ChartRepositories:
             raise ConfigError(
                 f"{what}, and {host} is not allowed as a source",
                 where=where,
-                hint="run `helm dependency build` and commit charts/, or let a trusted layer name the host in chartRepositories"
+                hint=(
+                    "run `helm dependency build` and commit charts/, or let a trusted layer name"
+                    " the host in chartRepositories"
+                )
                 + (f" (it names {', '.join(allowed)})" if allowed else ""),
             )
         if scheme != "https" and not is_loopback(host) and not settings.flag("allowPlainHttp"):
@@ -108,7 +119,8 @@ class ChartRepositories:
                 f"{shown(repository)} has no chart {name} in version {version}"
                 + ", as far as its index can be read" * large,
                 hint="correct the version, or run `helm dependency update`"
-                + f"; more than {INDEX >> 20} MiB are read only as `helm repo index` writes them" * large,
+                + f"; more than {INDEX >> 20} MiB are read only as `helm repo index` writes them"
+                * large,
             )
         urls, digest = entry.get("urls"), text_at(entry, "digest").removeprefix("sha256:")
         host = Registry(scheme=urlsplit(base).scheme, host=urlsplit(base).netloc)
@@ -119,7 +131,8 @@ class ChartRepositories:
         )
         if not may_follow(url, host):
             raise ConfigError(
-                f"the index of {shown(repository)} has no URL for {name} {version} that could be asked",
+                f"the index of {shown(repository)} has no URL for {name} {version} that could be"
+                " asked",
                 hint="name the chart's OCI registry",
             )
         data = self._get(transport, url, base)

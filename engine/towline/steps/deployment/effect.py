@@ -159,7 +159,9 @@ class Effect:
             if others := [str(one) for one in there if another(one, image)]:
                 told = f"{place} is another image's place: {some(others)}, not {_shown(image)}"
                 if self.level != WARN:
-                    hint = "say in valuesPaths which image is meant, as tag of NAME, or leave it out"
+                    hint = (
+                        "say in valuesPaths which image is meant, as tag of NAME, or leave it out"
+                    )
                     hint += "; imageCheck: warn makes it a warning"
                     raise ConfigError(told, where=self.pattern, hint=hint)
                 warn(told)
@@ -172,9 +174,7 @@ class Effect:
         may_join = unknown and not self.whole
         return [str(one) for one in there if not (may_join and ends(image, one))]
 
-    def _hint(
-        self, contents: Mapping[str, bytes], found: Sequence[Found], image: Reference
-    ) -> str:
+    def _hint(self, contents: Mapping[str, bytes], found: Sequence[Found], image: Reference) -> str:
         """What to do about it."""
         if self.tool == HELM:
             over = (mapping(data or contents.get(name, b"")) for name, data in reversed(self.over))

@@ -11,7 +11,14 @@ from towline.config.merge import CHANGED, UNPROVEN
 from towline.config.settings import Settings
 from towline.errors import ConfigError, DigestMismatch, placed
 from towline.facts import facts_of
-from towline.image import Reference, has_registry, parse_digest, parse_image, parse_reference, parse_registry
+from towline.image import (
+    Reference,
+    has_registry,
+    parse_digest,
+    parse_image,
+    parse_reference,
+    parse_registry,
+)
 from towline.suggest import nearest
 
 
@@ -55,8 +62,14 @@ class Images:
         """The image of containerImageNameTag; raises ConfigError."""
         text = self.settings.text("containerImageNameTag")
         if not text:
-            raise ConfigError("no image is known that could be deployed", where=self.settings.origin("containerImageNameTag"),
-                              hint="imagePushToRegistry leaves it in the pipeline environment; else set containerImageNameTag")
+            raise ConfigError(
+                "no image is known that could be deployed",
+                where=self.settings.origin("containerImageNameTag"),
+                hint=(
+                    "imagePushToRegistry leaves it in the pipeline environment; else set"
+                    " containerImageNameTag"
+                ),
+            )
         return self._deployed(text, "", "containerImageNameTag")
 
     def by_container(self, usual: str) -> dict[str, Deployed]:
@@ -71,8 +84,15 @@ class Images:
         """The image called `name`, which stands in `parameter`; raises ConfigError with near names."""
         found = self._catalogue()
         if name not in found:
-            nothing = "imagePushToRegistry leaves the images in the pipeline environment; else set containerImageNameTags"
-            raise ConfigError(f"no image is called {name!r}", where=self.settings.origin(parameter), hint=nearest(name, found) if found else nothing)
+            nothing = (
+                "imagePushToRegistry leaves the images in the pipeline environment; else set"
+                " containerImageNameTags"
+            )
+            raise ConfigError(
+                f"no image is called {name!r}",
+                where=self.settings.origin(parameter),
+                hint=nearest(name, found) if found else nothing,
+            )
         return found[name]
 
     def idle_path(self) -> str:
@@ -80,17 +100,26 @@ class Images:
         settings = self.settings
         url, origin = settings.text("containerRegistryUrl"), settings.origin("containerRegistryUrl")
         texts = (settings.text("containerImageNameTag"), *settings.texts("containerImageNameTags"))
-        known = settings.left("containerRegistryUrl") or all(has_registry(text) for text in texts if text)
+        known = settings.left("containerRegistryUrl") or all(
+            has_registry(text) for text in texts if text
+        )
         if not url or known:
             return ""
         with placed(origin):
-            return "" if _same_place(url, self.environment.get("container/targetRegistryUrl")) else parse_registry(url)[1]
+            return (
+                ""
+                if _same_place(url, self.environment.get("container/targetRegistryUrl"))
+                else parse_registry(url)[1]
+            )
 
     def _check_lists(self) -> None:
         for name in ("imageNames", "imageDigests"):
             if self.settings.given(name):
-                raise ConfigError(f"{name} is set, and containers is not", where=self.settings.origin(name),
-                                  hint="say in containers which image belongs to which container or key")
+                raise ConfigError(
+                    f"{name} is set, and containers is not",
+                    where=self.settings.origin(name),
+                    hint="say in containers which image belongs to which container or key",
+                )
 
     def _catalogue(self) -> dict[str, Deployed]:
         """Every image of the lists by its own name, the last part of it where that is unique, and its name in imageNames."""
@@ -98,61 +127,117 @@ class Images:
         texts = settings.texts("containerImageNameTags")
         for name in ("imageNames", "imageDigests"):
             if settings.given(name) and len(settings.texts(name)) != len(texts):
-                raise ConfigError(f"{name} has {len(settings.texts(name))} entries for {len(texts)} images", where=settings.origin(name),
-                                  hint="give one for each of containerImageNameTags, in the same order")
+                raise ConfigError(
+                    f"{name} has {len(settings.texts(name))} entries for {len(texts)} images",
+                    where=settings.origin(name),
+                    hint="give one for each of containerImageNameTags, in the same order",
+                )
         digests = settings.texts("imageDigests") or ("",) * len(texts)
-        images = [self._deployed(text, digest, "containerImageNameTags") for text, digest in zip(texts, digests, strict=True)]
+        images = [
+            self._deployed(text, digest, "containerImageNameTags")
+            for text, digest in zip(texts, digests, strict=True)
+        ]
         lasts = [image.reference.image.name.rpartition("/")[2] for image in images]
-        found = {last: image for last, image in zip(lasts, images, strict=True) if lasts.count(last) == 1}
+        found = {
+            last: image for last, image in zip(lasts, images, strict=True) if lasts.count(last) == 1
+        }
         found |= {image.reference.image.name: image for image in images}
-        found |= {parse_image(text).name: image for text, image in zip(texts, images, strict=True) if not has_registry(text)}
+        found |= {
+            parse_image(text).name: image
+            for text, image in zip(texts, images, strict=True)
+            if not has_registry(text)
+        }
         return found | dict(zip(settings.texts("imageNames"), images, strict=False))
 
     def _deployed(self, text: str, digest: str, parameter: str) -> Deployed:
         settings, environment = self.settings, self.environment
         url = settings.text("containerRegistryUrl")
         with placed(settings.origin(parameter)):
-            reference = _within(text, url, pushed=_same_place(url, environment.get("container/targetRegistryUrl")))
+            reference = _within(
+                text, url, pushed=_same_place(url, environment.get("container/targetRegistryUrl"))
+            )
         pushed = _digest_there(reference, environment)
-        if pushed and reference.image.digest not in ("", pushed) and settings.layer(parameter) in (CHANGED, UNPROVEN):
-            raise DigestMismatch(f"{reference} is not the image that a step of this build has pushed there, which is {pushed}",
-                                 where=settings.origin(parameter), hint="find out who has changed the pipeline environment, and build again")
-        known = reference.image.digest or (parse_digest(digest) if digest else pushed or _pushed_digest(text, environment))
+        if (
+            pushed
+            and reference.image.digest not in ("", pushed)
+            and settings.layer(parameter) in (CHANGED, UNPROVEN)
+        ):
+            raise DigestMismatch(
+                f"{reference} is not the image that a step of this build has pushed there, which is"
+                f" {pushed}",
+                where=settings.origin(parameter),
+                hint="find out who has changed the pipeline environment, and build again",
+            )
+        known = reference.image.digest or (
+            parse_digest(digest) if digest else pushed or _pushed_digest(text, environment)
+        )
         if not reference.image.tag and not reference.image.digest:
-            raise ConfigError(f"{text!r} has neither a tag nor a digest", where=settings.origin(parameter), hint="expected name:tag")
+            raise ConfigError(
+                f"{text!r} has neither a tag nor a digest",
+                where=settings.origin(parameter),
+                hint="expected name:tag",
+            )
         pinned = settings.flag("pinDigest")
         if pinned and not known:
-            raise ConfigError(f"pinDigest is set, and no digest of {text!r} is known", where=settings.origin("pinDigest"),
-                              hint="imagePushToRegistry leaves it in the pipeline environment; else set imageDigests, or write it behind the tag")
+            raise ConfigError(
+                f"pinDigest is set, and no digest of {text!r} is known",
+                where=settings.origin("pinDigest"),
+                hint=(
+                    "imagePushToRegistry leaves it in the pipeline environment; else set"
+                    " imageDigests, or write it behind the tag"
+                ),
+            )
         return Deployed(reference=reference, digest=known, pinned=pinned)
 
 
 def _same_place(url: str, pushed: object) -> bool:
     """Whether both URLs mean one registry and path, however they are written."""
-    return bool(url) and isinstance(pushed, str) and bool(pushed) and parse_registry(url) == parse_registry(pushed)
+    return (
+        bool(url)
+        and isinstance(pushed, str)
+        and bool(pushed)
+        and parse_registry(url) == parse_registry(pushed)
+    )
 
 
 def _within(text: str, url: str, *, pushed: bool) -> Reference:
     """`text` as it is where it names a registry, else in the registry at `url`; raises ConfigError.
 
-    Of the URL the path counts only where Towline pushed to it: Piper's builders put the whole URL into the environment and then
-    push to its host alone.
+    Of the URL the path counts only where Towline pushed to it: Piper's builders put the whole URL
+    into the environment and then push to its host alone.
     """
     if has_registry(text):
         return parse_reference(text)
     image = parse_image(text)
     if not url:
-        raise ConfigError(f"no registry is known for {text!r}", hint="imagePushToRegistry leaves it in the pipeline environment; else set containerRegistryUrl")
+        raise ConfigError(
+            f"no registry is known for {text!r}",
+            hint=(
+                "imagePushToRegistry leaves it in the pipeline environment; else set"
+                " containerRegistryUrl"
+            ),
+        )
     registry, path = parse_registry(url)
-    return Reference(registry=registry, image=replace(image, name=f"{path}/{image.name}" if path and pushed else image.name))
+    return Reference(
+        registry=registry,
+        image=replace(image, name=f"{path}/{image.name}" if path and pushed else image.name),
+    )
 
 
 def _digest_there(reference: Reference, environment: Mapping[str, object]) -> str:
     """The digest that a step of this build is known to have pushed to this very place, however the workspace writes that by now; else empty."""
     facts = facts_of(environment)
     url = facts.get("container/targetRegistryUrl")
-    names, digests = facts.get("container/targetImageNameTags"), facts.get("container/targetImageDigests")
-    if not (isinstance(url, str) and isinstance(names, list) and isinstance(digests, list) and len(names) == len(digests)):
+    names, digests = (
+        facts.get("container/targetImageNameTags"),
+        facts.get("container/targetImageDigests"),
+    )
+    if not (
+        isinstance(url, str)
+        and isinstance(names, list)
+        and isinstance(digests, list)
+        and len(names) == len(digests)
+    ):
         return ""
     for name, digest in zip(names, digests, strict=True):
         with suppress(ConfigError):  # what a Jenkinsfile has set may be no image
@@ -173,7 +258,15 @@ def _pushed_digest(text: str, environment: Mapping[str, object]) -> str:
     """
     for source in (facts_of(environment), environment):
         kind = "targetImage" if source.get("container/targetRegistryUrl") else "image"
-        names, digests = source.get(f"container/{kind}NameTags"), source.get(f"container/{kind}Digests")
-        if isinstance(names, list) and isinstance(digests, list) and len(names) == len(digests) and text in names:
+        names, digests = (
+            source.get(f"container/{kind}NameTags"),
+            source.get(f"container/{kind}Digests"),
+        )
+        if (
+            isinstance(names, list)
+            and isinstance(digests, list)
+            and len(names) == len(digests)
+            and text in names
+        ):
             return str(digests[names.index(text)])
     return ""

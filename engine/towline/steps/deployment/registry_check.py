@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from towline.addressees import Refused, Tampered
 from towline.config.settings import Settings
-from towline.errors import ConfigError, CredentialError, DigestMismatch, RegistryError, TowlineError, placed
+from towline.errors import (
+    ConfigError,
+    CredentialError,
+    DigestMismatch,
+    RegistryError,
+    TowlineError,
+    placed,
+)
 from towline.facts import facts_of
 from towline.image import Platform, Registry, parse_platform, parse_registry
 from towline.registry.client import RegistryClient
@@ -26,8 +33,13 @@ _SECONDS = 60  # for all images: a deployment does not wait for a registry that 
 
 
 def check(task: Task, settings: Settings, images: Sequence[Deployed]) -> None:
-    """Look for every image; a registry that cannot say is a warning. Raises ConfigError (missing, or not for the platform), DigestMismatch and Tampered."""
-    with Transport(read=20, limit=_SECONDS, network=network(task), hide=task.console.hide) as transport:
+    """Look for every image; a registry that cannot say is a warning.
+
+    Raises ConfigError (missing, or not for the platform), DigestMismatch and Tampered.
+    """
+    with Transport(
+        read=20, limit=_SECONDS, network=network(task), hide=task.console.hide
+    ) as transport:
         for image in images:
             try:
                 client = _client(task, settings, image, transport)
@@ -36,23 +48,37 @@ def check(task: Task, settings: Settings, images: Sequence[Deployed]) -> None:
             except (DigestMismatch, Tampered):
                 raise
             except (RegistryError, CredentialError) as fault:
-                task.console.warn_of(fault, f"whether {image.reference} exists could not be checked: {fault.message}{_next(fault)}")
+                task.console.warn_of(
+                    fault,
+                    f"whether {image.reference} exists could not be checked:"
+                    f" {fault.message}{_next(fault)}",
+                )
 
 
-def _client(task: Task, settings: Settings, image: Deployed, transport: Transport) -> RegistryClient | None:
+def _client(
+    task: Task, settings: Settings, image: Deployed, transport: Transport
+) -> RegistryClient | None:
     """Who asks for the image; None without a login, unless the settings want it asked: a private registry knows nothing of its images then.
 
-    User and password are for the registry that imagePushToRegistry pushed to and no other, whatever the project deploys from. That it was
-    promoted, nobody but the step that does so says: else a file in the workspace would leave the look out.
+    User and password are for the registry that imagePushToRegistry pushed to and no other, whatever
+    the project deploys from. That it was promoted, nobody but the step that does so says: else a
+    file in the workspace would leave the look out.
     """
     host, known = image.reference.registry.host, task.pipeline_environment
     pushed, promoted = _at(host, known.get(_TO)), _at(host, facts_of(known).get(_PROMOTED))
     registry = pushed or image.reference.registry  # with the scheme that it was pushed by
-    found = registry_login(task, registry, role="target" if pushed and not promoted else "", path=image.reference.image.name)
+    found = registry_login(
+        task,
+        registry,
+        role="target" if pushed and not promoted else "",
+        path=image.reference.image.name,
+    )
     if found is None and not settings.flag("checkImage"):
         return None
     party = Party(registry=registry, role="image", login=found)
-    return RegistryClient(party, transport=transport, allow_plain_http=settings.flag("allowPlainHttp"))
+    return RegistryClient(
+        party, transport=transport, allow_plain_http=settings.flag("allowPlainHttp")
+    )
 
 
 def _next(fault: TowlineError) -> str:
@@ -67,29 +93,54 @@ def _at(host: str, url: object) -> Registry | None:
 
 
 def _check(client: RegistryClient, image: Deployed, platform: str) -> None:
-    name, target, where = image.reference.image.name, image.tag or image.digest, str(client.registry)
+    name, target, where = (
+        image.reference.image.name,
+        image.tag or image.digest,
+        str(client.registry),
+    )
     manifest, found = None, None
-    for _ in moments(client.transport.clock, seconds=_SEEN if image.digest else 0.0, sleep=client.transport.wait):
+    for _ in moments(
+        client.transport.clock, seconds=_SEEN if image.digest else 0.0, sleep=client.transport.wait
+    ):
         manifest = client.find_manifest(name, target) if platform else None
         found = client.head_manifest(name, target) if manifest is None else manifest.descriptor
         if found is not None and image.digest in ("", found.digest):
             break
     if found is None:
-        raise ConfigError(f"{image.reference} does not exist", where=where,
-                          hint="let imagePushToRegistry push it first, or correct the image; checkImage: false leaves this out")
+        raise ConfigError(
+            f"{image.reference} does not exist",
+            where=where,
+            hint=(
+                "let imagePushToRegistry push it first, or correct the image; checkImage: false"
+                " leaves this out"
+            ),
+        )
     if image.digest and found.digest != image.digest:
-        raise DigestMismatch(f"{image.reference} is {found.digest} by now, and the build pushed {image.digest}", where=where,
-                             hint="somebody has pushed another image to that tag: build again, or give every build a tag of its own")
+        raise DigestMismatch(
+            f"{image.reference} is {found.digest} by now, and the build pushed {image.digest}",
+            where=where,
+            hint=(
+                "somebody has pushed another image to that tag: build again, or give every build a"
+                " tag of its own"
+            ),
+        )
     if manifest is not None:
         with placed(str(image.reference)):
             _check_platform(client, name, manifest, parse_platform(platform))
 
 
-def _check_platform(client: RegistryClient, name: str, manifest: Manifest, platform: Platform) -> None:
+def _check_platform(
+    client: RegistryClient, name: str, manifest: Manifest, platform: Platform
+) -> None:
     """An index says what it holds; of an image alone it is its configuration that does."""
     if manifest.children or not manifest.blobs:
         select(manifest, platform)
         return
     config = manifest.blobs[0]
-    blob = CopyBlob(source=name, place=Place(registry=client.registry, repository=name), digest=config.digest, size=config.size)
+    blob = CopyBlob(
+        source=name,
+        place=Place(registry=client.registry, repository=name),
+        digest=config.digest,
+        size=config.size,
+    )
     check_platform(read_small(blob, client, clock=client.transport.clock), platform)

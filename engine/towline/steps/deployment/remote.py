@@ -30,12 +30,18 @@ def opened(task: Task) -> Iterator[Remote]:
     with placed(settings.origin("serverUrl")):
         plain = parse_remote(url)
     with dispatch.part("app_login").app_login(task, plain) as login:
-        yield replace(parse_remote(url, login=login, allow_plain_http=allowed), authorities=bundle(task))
+        yield replace(
+            parse_remote(url, login=login, allow_plain_http=allowed), authorities=bundle(task)
+        )
 
 
 def _remote(task: Task) -> Remote:
     settings = task.settings
-    url, allowed, mode = settings.text("serverUrl"), settings.flag("allowPlainHttp"), settings.text("authenticationMode")
+    url, allowed, mode = (
+        settings.text("serverUrl"),
+        settings.flag("allowPlainHttp"),
+        settings.text("authenticationMode"),
+    )
     with placed(settings.origin("serverUrl")):
         plain = parse_remote(url)  # a URL that is none must not come as far as the login
     place, named = place_of(plain), named_by(settings, "serverUrl", git_place)

@@ -55,18 +55,33 @@ class Deployment:
     def record(self) -> dict[str, object]:
         """What became of it, for the outputs."""
         update = self.update
-        record: dict[str, object] = {"repository": self.repository, "branch": update.branch, "commit": update.commit, "files": list(update.files)}
+        record: dict[str, object] = {
+            "repository": self.repository,
+            "branch": update.branch,
+            "commit": update.commit,
+            "files": list(update.files),
+        }
         return record | ({"newer": update.newer.commit} if update.newer else {})
 
     def images(self) -> Iterator[dict[str, str]]:
         """Container, key or deployment and the image that is deployed there: ours, or those of the newer deployment."""
-        ours = [(name, image) for target in self.targets for name, image in target.planned.images.items()]
+        ours = [
+            (name, image)
+            for target in self.targets
+            for name, image in target.planned.images.items()
+        ]
         if not self.update.newer:
             yield from ({"name": name, "image": image.full} for name, image in ours)
             return
         for text in self.update.newer.provenance.images:
-            names = [name for name, image in ours if text.startswith((f"{image.repository}:", f"{image.repository}@"))]
-            yield from ({"name": name, "image": text} for name in names or [self.update.newer.deployment])
+            names = [
+                name
+                for name, image in ours
+                if text.startswith((f"{image.repository}:", f"{image.repository}@"))
+            ]
+            yield from (
+                {"name": name, "image": text} for name in names or [self.update.newer.deployment]
+            )
 
 
 def outputs_of(done: Sequence[Deployment], *, seconds: float) -> dict[str, object]:
@@ -75,9 +90,15 @@ def outputs_of(done: Sequence[Deployment], *, seconds: float) -> dict[str, objec
     written = [target for one in done if not one.update.newer for target in one.targets]
     digests = [target.watched.holds(image.digest) for target in written for image in target.images]
     return {
-        "commit": first.commit, "branch": first.branch, "files": [path for one in done for path in one.update.files],
+        "commit": first.commit,
+        "branch": first.branch,
+        "files": [path for one in done for path in one.update.files],
         "images": [image for one in done for image in one.images()],
-        "changes": [{"file": one.file, "name": one.name, "old": one.old, "new": one.new} for target in written for one in target.watched.replaced],
+        "changes": [
+            {"file": one.file, "name": one.name, "old": one.old, "new": one.new}
+            for target in written
+            for one in target.watched.replaced
+        ],
         "digestWritten": bool(digests) and all(digests),
         "repositories": [one.record() for one in done],
         "seconds": round(seconds, 3),
@@ -94,19 +115,38 @@ def facts_of(done: Sequence[Deployment], stage: str) -> dict[str, object]:
     if not stage:
         return {}
     place, outputs = f"deployment/{_as_name(stage)}", outputs_of(done, seconds=0.0)
-    return {f"{place}/commit": done[0].commit, f"{place}/branch": done[0].update.branch,
-            **{f"{place}/{name}": outputs[name] for name in ("repositories", "images", "files")}}
+    return {
+        f"{place}/commit": done[0].commit,
+        f"{place}/branch": done[0].update.branch,
+        **{f"{place}/{name}": outputs[name] for name in ("repositories", "images", "files")},
+    }
 
 
 def _as_name(stage: str) -> str:
     """The stage as the name of a folder: what cannot be one must not let a step fail that has deployed already."""
-    return re.sub(r"^\.|[/\\\0]", "-", stage).encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore")
+    return (
+        re.sub(r"^\.|[/\\\0]", "-", stage)
+        .encode("utf-8", "replace")[:_LONGEST]
+        .decode("utf-8", "ignore")
+    )
 
 
 def replaced_lines(deployment: Deployment) -> list[str]:
     """What a deployment replaces by what, a line each for people; of many the first."""
-    changes = [one for target in deployment.targets for one in target.watched.replaced if one.old != one.new] if deployment.update.files else []
-    lines = [f"{one.file}: {one.name}: {one.old or 'nothing'} -> {one.new or 'nothing'}" for one in dict.fromkeys(changes)]
+    changes = (
+        [
+            one
+            for target in deployment.targets
+            for one in target.watched.replaced
+            if one.old != one.new
+        ]
+        if deployment.update.files
+        else []
+    )
+    lines = [
+        f"{one.file}: {one.name}: {one.old or 'nothing'} -> {one.new or 'nothing'}"
+        for one in dict.fromkeys(changes)
+    ]
     return lines if len(lines) <= _LINES else [*lines[:_LINES], f"and {len(lines) - _LINES} more"]
 
 
@@ -115,7 +155,14 @@ def commits(pushed: Sequence[Deployment]) -> str:
     return ", ".join(f"commit {one.update.commit[:12]} on {one.update.branch}" for one in pushed)
 
 
-def keep(fault: TowlineError, done: Sequence[Deployment], rest: Sequence[tuple[Target, ...]], *, pushing: bool, seconds: float) -> None:
+def keep(
+    fault: TowlineError,
+    done: Sequence[Deployment],
+    rest: Sequence[tuple[Target, ...]],
+    *,
+    pushing: bool,
+    seconds: float,
+) -> None:
     """Let a fault tell what was pushed before it, of several branches also that none was, and what is left to do.
 
     One that came while `pushing` may be no more than a lost answer.
@@ -125,10 +172,16 @@ def keep(fault: TowlineError, done: Sequence[Deployment], rest: Sequence[tuple[T
         fault.outputs = outputs_of(done, seconds=seconds)
         places = "; ".join(f"{one.repository}: {commits([one])}" for one in pushed)
         left = some([_place(targets) for targets in rest])
-        fault.message = f"{fault.message}; pushed before the fault, and they stay: {places}; not known to be pushed: {left}"
+        fault.message = (
+            f"{fault.message}; pushed before the fault, and they stay: {places}; not known to be"
+            f" pushed: {left}"
+        )
         fault.hint = f"{fault.hint}; the step run again does the rest"
     elif count > 1 and pushing and isinstance(fault, GitUnreachable | MachineError):
-        fault.message = f"{fault.message}; whether anything was pushed to one of the {count} branches is not known"
+        fault.message = (
+            f"{fault.message}; whether anything was pushed to one of the {count} branches is not"
+            " known"
+        )
     elif count > 1:
         fault.message = f"{fault.message}; nothing was pushed to any of the {count} branches"
 
@@ -156,11 +209,22 @@ def outcome(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: f
     idle = [one for one in done if one.update.idle]
     files = some([path for one in done for path in one.update.files if not one.update.idle])
     targets = [target for one in done for target in one.targets]
-    images = ", ".join(dict.fromkeys(str(image.reference) for target in targets for image in target.images)) or "the version"
+    images = (
+        ", ".join(
+            dict.fromkeys(str(image.reference) for target in targets for image in target.images)
+        )
+        or "the version"
+    )
     branches = ", ".join(dict.fromkeys(one.update.branch for one in done))
     if dry_run:
-        besides = [f"branch {one.update.branch} would be brought up to date with its base" for one in idle]
-        return Outcome(status=SUCCESS, summary="; ".join([f"would change {files or 'nothing'} on {branches}", *besides]), outputs=outputs)
+        besides = [
+            f"branch {one.update.branch} would be brought up to date with its base" for one in idle
+        ]
+        return Outcome(
+            status=SUCCESS,
+            summary="; ".join([f"would change {files or 'nothing'} on {branches}", *besides]),
+            outputs=outputs,
+        )
     facts = facts_of(done, stage)
     if changed:
         summary = f"{files or branches}: {images}, {commits(changed)}"
@@ -168,14 +232,28 @@ def outcome(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: f
         places = ", ".join(dict.fromkeys(target.settings.text("filePath") for target in targets))
         summary = f"{places} on {branches} holds {images} already"
     summary = "; ".join([summary, *map(_idle, idle)])
-    return Outcome(status=SUCCESS if changed or idle else UNCHANGED, outputs=outputs, summary=summary, pipeline_environment=facts)
+    return Outcome(
+        status=SUCCESS if changed or idle else UNCHANGED,
+        outputs=outputs,
+        summary=summary,
+        pipeline_environment=facts,
+    )
 
 
-def superseded(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float) -> Superseded:
+def superseded(
+    done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float
+) -> Superseded:
     """The step's end where one of the deployments found a newer one in place; what is deployed is known all the same."""
     found = next(one for one in done if one.update.newer)
     assert found.update.newer
     outputs = {**outputs_of(done, seconds=seconds), **({"diff": diff_of(done)} if dry_run else {})}
-    return Superseded(f"a newer deployment of {found.update.newer.text}", where=found.repository, outputs=outputs,
-                      pipeline_environment={} if dry_run else facts_of(done, stage),
-                      hint="nothing is to be done: the newer deployment stays; allowOlder: true goes back on purpose")
+    return Superseded(
+        f"a newer deployment of {found.update.newer.text}",
+        where=found.repository,
+        outputs=outputs,
+        pipeline_environment={} if dry_run else facts_of(done, stage),
+        hint=(
+            "nothing is to be done: the newer deployment stays; allowOlder: true goes back on"
+            " purpose"
+        ),
+    )

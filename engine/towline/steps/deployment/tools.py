@@ -42,7 +42,8 @@ DEFAULT_KEY = "image"  # where a chart's values usually have it
 class Planned:
     """What is to be written: the Change, and the images by the container or key that they are for.
 
-    `lasting` are as `Together` has them; `renders` is the path of a file that is written as a whole, `renderer` is Helm where it writes it.
+    `lasting` are as `Together` has them; `renders` is the path of a file that is written as a
+    whole, `renderer` is Helm where it writes it.
     """
 
     change: Change
@@ -52,14 +53,25 @@ class Planned:
     renderer: Renderer | None = None
 
 
-def plan(task: Task, settings: Settings, note: Note, warn: Callable[[str], None], past: Past | None = None) -> Planned:
+def plan(
+    task: Task,
+    settings: Settings,
+    note: Note,
+    warn: Callable[[str], None],
+    past: Past | None = None,
+) -> Planned:
     """The Change of the chosen tool; `note` is told what it replaces, `warn` what may go wrong, `past` knows what was deployed; raises ConfigError."""
     images = Images(settings=settings, environment=task.pipeline_environment)
-    call = _Call(task=task, settings=settings, images=images, note=note, warn=warn, past=past or Past())
+    call = _Call(
+        task=task, settings=settings, images=images, note=note, warn=warn, past=past or Past()
+    )
     planned = _TOOLS[settings.text("tool")](call)
     if path := images.idle_path():
-        warn(f"the path {path!r} of containerRegistryUrl does not count ({settings.origin('containerRegistryUrl')}), "
-             f"since imagePushToRegistry did not push there; if it belongs to the image's name, write it there: {path}/name:tag")
+        warn(
+            f"the path {path!r} of containerRegistryUrl does not count"
+            f" ({settings.origin('containerRegistryUrl')}), since imagePushToRegistry did not push"
+            f" there; if it belongs to the image's name, write it there: {path}/name:tag"
+        )
     return planned
 
 
@@ -76,7 +88,11 @@ class _Call:
         """A parameter that the chosen tool cannot do without; raises ConfigError."""
         settings = self.settings
         if not settings.given(name):
-            raise ConfigError(f"tool {settings.text('tool')} needs {name}", where=settings.origin("tool"), hint=f"set {name} for the step or the stage")
+            raise ConfigError(
+                f"tool {settings.text('tool')} needs {name}",
+                where=settings.origin("tool"),
+                hint=f"set {name} for the step or the stage",
+            )
         return settings.text(name)
 
     @property
@@ -98,29 +114,58 @@ class _Call:
     @property
     def choice(self) -> Choice:
         """Which of several places that fit are meant."""
-        return Choice(resource=self.settings.text("resource"), past=self.past.images, say=_once(self.task.console.say), warn=self.warn)
+        return Choice(
+            resource=self.settings.text("resource"),
+            past=self.past.images,
+            say=_once(self.task.console.say),
+            warn=self.warn,
+        )
 
     def planned(self, images: Mapping[str, Deployed], changes: Iterable[_Edit]) -> Planned:
         """Edits of files, all of which must hold in the end."""
         every = tuple(changes)
         lasting = tuple(_again(one) for one in every)
-        return Planned(change=Together(changes=every, lasting=lasting), images=images, lasting=lasting)
+        return Planned(
+            change=Together(changes=every, lasting=lasting), images=images, lasting=lasting
+        )
 
-    def paths(self, images: Mapping[str, Deployed], values: Mapping[str, str | ImagePart], *, puts: Mapping[str, Put]) -> Planned:
+    def paths(
+        self,
+        images: Mapping[str, Deployed],
+        values: Mapping[str, str | ImagePart],
+        *,
+        puts: Mapping[str, Put],
+    ) -> Planned:
         """Edits of paths in files."""
-        change = PathValues(pattern=self.file, values=values, puts=puts, note=self.note, sharing=self.sharing, choice=self.choice,
-                            create=self.settings.flag("createPaths"))
+        change = PathValues(
+            pattern=self.file,
+            values=values,
+            puts=puts,
+            note=self.note,
+            sharing=self.sharing,
+            choice=self.choice,
+            create=self.settings.flag("createPaths"),
+        )
         return self.planned(images, [change])
 
     def workspace_file(self, name: str, parameter: str) -> bytes | None:
         """The content of a file of the workspace, None where it is not there."""
         with placed(self.settings.origin(parameter)):
-            return find_file(self.task.folder, check_path(name, inside="workspace"), where=self.settings.origin(parameter))
+            return find_file(
+                self.task.folder,
+                check_path(name, inside="workspace"),
+                where=self.settings.origin(parameter),
+            )
 
 
 def _again(change: _Edit) -> _Edit:
     """The same edit, of which nothing is told."""
-    quiet = replace(change, note=unnoted, sharing=replace(change.sharing, say=silent), choice=replace(change.choice, say=silent, warn=silent))
+    quiet = replace(
+        change,
+        note=unnoted,
+        sharing=replace(change.sharing, say=silent),
+        choice=replace(change.choice, say=silent, warn=silent),
+    )
     return replace(quiet, judged=False) if isinstance(quiet, KustomizeImage) else quiet
 
 
@@ -140,20 +185,45 @@ def _manifest(call: _Call) -> Planned:
     if call.settings.given("imagePath"):
         image = call.images.single()
         path = call.settings.text("imagePath")
-        return call.paths({path: image}, {path: _part(image, "image")}, puts={path: image_put(path)})
-    images = call.images.by_container("" if call.settings.given("containers") else call.needed("containerName"))
-    changes = (ContainerImage(pattern=call.file, container=name, image=image.written, note=call.note, sharing=call.sharing, choice=call.choice)
-               for name, image in images.items())
+        return call.paths(
+            {path: image}, {path: _part(image, "image")}, puts={path: image_put(path)}
+        )
+    images = call.images.by_container(
+        "" if call.settings.given("containers") else call.needed("containerName")
+    )
+    changes = (
+        ContainerImage(
+            pattern=call.file,
+            container=name,
+            image=image.written,
+            note=call.note,
+            sharing=call.sharing,
+            choice=call.choice,
+        )
+        for name, image in images.items()
+    )
     return call.planned(images, changes)
 
 
 def _kustomize(call: _Call) -> Planned:
     images = call.images.by_container(call.needed("deploymentName"))
     level = call.settings.text("imageCheck")
-    changes = (KustomizeImage(pattern=call.file, name=name, new_name=image.repository, new_tag=image.tag,
-                              digest=image.digest if image.pinned or not image.tag else "", note=call.note, sharing=call.sharing, choice=call.choice,
-                              warn=call.warn, judged=level != "off", strict=level == "error")
-               for name, image in images.items())
+    changes = (
+        KustomizeImage(
+            pattern=call.file,
+            name=name,
+            new_name=image.repository,
+            new_tag=image.tag,
+            digest=image.digest if image.pinned or not image.tag else "",
+            note=call.note,
+            sharing=call.sharing,
+            choice=call.choice,
+            warn=call.warn,
+            judged=level != "off",
+            strict=level == "error",
+        )
+        for name, image in images.items()
+    )
     return call.planned(images, changes)
 
 
@@ -165,9 +235,19 @@ def _helm(call: _Call) -> Planned:
         file_path=call.file,
         release=call.needed("deploymentName"),
         namespace=settings.text("namespace"),
-        images={key: ImageValues(repository=one.repository, tag=one.tag, digest=one.digest if one.pinned else "") for key, one in images.items()},
-        values_files=tuple(ValuesFile(name=name, content=call.workspace_file(name, "helmValues")) for name in settings.texts("helmValues")),
-        cluster=Cluster(kube_version=settings.text("kubeVersion"), api_versions=settings.texts("apiVersions")),
+        images={
+            key: ImageValues(
+                repository=one.repository, tag=one.tag, digest=one.digest if one.pinned else ""
+            )
+            for key, one in images.items()
+        },
+        values_files=tuple(
+            ValuesFile(name=name, content=call.workspace_file(name, "helmValues"))
+            for name in settings.texts("helmValues")
+        ),
+        cluster=Cluster(
+            kube_version=settings.text("kubeVersion"), api_versions=settings.texts("apiVersions")
+        ),
         renderer=renderer(_helm_program(environ) or find("helm", environ)),
         note=call.note,
         warn=call.warn,
@@ -175,16 +255,26 @@ def _helm(call: _Call) -> Planned:
         fetch=_fetcher(call.task),
         choice=replace(call.choice, resource=""),
     )
-    return Planned(change=change, images=images if settings.given("containers") else {call.deployment: images[DEFAULT_KEY]}, renders=call.file,
-                   renderer=change.renderer)
+    return Planned(
+        change=change,
+        images=images if settings.given("containers") else {call.deployment: images[DEFAULT_KEY]},
+        renders=call.file,
+        renderer=change.renderer,
+    )
 
 
 def _helm_program(environ: Mapping[str, str]) -> str:
     """The program that TOWLINE_HELM names, empty where it names none; raises MachineError for one that a pull request can change."""
     named = environ.get(_HELM, "")
     if named and (not Path(named).is_absolute() or in_workspace(Path(named), Path.cwd())):
-        raise MachineError("helm is not run from the workspace, where a pull request can change it", where=_HELM,
-                           hint="name a program outside of every workspace by its absolute path, or have helm on PATH")
+        raise MachineError(
+            "helm is not run from the workspace, where a pull request can change it",
+            where=_HELM,
+            hint=(
+                "name a program outside of every workspace by its absolute path, or have helm on"
+                " PATH"
+            ),
+        )
     return named
 
 
@@ -217,7 +307,13 @@ def _values(call: _Call) -> Planned:
 
 def _part(image: Deployed, part: str) -> ImagePart:
     reference = image.reference
-    parts = ImageParts(host=reference.registry.host, name=reference.image.name, tag=image.tag, digest=image.digest, whole=image.written)
+    parts = ImageParts(
+        host=reference.registry.host,
+        name=reference.image.name,
+        tag=image.tag,
+        digest=image.digest,
+        whole=image.written,
+    )
     return ImagePart(image=parts, part=part)
 
 
@@ -232,12 +328,20 @@ def _values_paths(call: _Call) -> Planned:
             values[path] = call.needed("artifactVersion")
             continue
         if part not in PARTS:
-            raise ConfigError(f"{wanted!r} is no part of an image", where=call.settings.origin("valuesPaths"), hint=nearest(part, [*PARTS, "version"]))
+            raise ConfigError(
+                f"{wanted!r} is no part of an image",
+                where=call.settings.origin("valuesPaths"),
+                hint=nearest(part, [*PARTS, "version"]),
+            )
         images[path] = call.images.named(name, "valuesPaths") if name else call.images.single()
         values[path] = _part(images[path], part)
         puts[path] = image_put(path) if part == "image" else with_value
         if not str(values[path]):
-            raise ConfigError(f"no {part} is known of {images[path].reference}", where=call.settings.origin("valuesPaths"), hint=f"leave {path} out")
+            raise ConfigError(
+                f"no {part} is known of {images[path].reference}",
+                where=call.settings.origin("valuesPaths"),
+                hint=f"leave {path} out",
+            )
     return call.paths(images, values, puts=puts)
 
 
@@ -246,10 +350,22 @@ def _template(call: _Call) -> Planned:
     name = settings.text("valuesTemplate")
     content = call.workspace_file(name, "valuesTemplate")
     if content is None:
-        raise ConfigError(f"there is no template {name} in the workspace", where=settings.origin("valuesTemplate"), hint="give the path of a file there")
-    change = ValuesTemplate(template_name=name, template_text=_decoded(name, content), file_path=call.file, variables=TemplateVariables(
-        image=template_image(deployed), stage=task.stage, deployment=call.deployment, build=template_build(task),
-    ))
+        raise ConfigError(
+            f"there is no template {name} in the workspace",
+            where=settings.origin("valuesTemplate"),
+            hint="give the path of a file there",
+        )
+    change = ValuesTemplate(
+        template_name=name,
+        template_text=_decoded(name, content),
+        file_path=call.file,
+        variables=TemplateVariables(
+            image=template_image(deployed),
+            stage=task.stage,
+            deployment=call.deployment,
+            build=template_build(task),
+        ),
+    )
     return Planned(change=change, images={call.deployment or name: deployed}, renders=call.file)
 
 
@@ -260,4 +376,9 @@ def _decoded(name: str, content: bytes) -> str:
         raise ConfigError(f"{name} is not UTF-8", hint="save it as UTF-8") from fault
 
 
-_TOOLS: Mapping[str, Callable[[_Call], Planned]] = {"kubectl": _manifest, "kustomize": _kustomize, "helm": _helm, "helm-values": _values}
+_TOOLS: Mapping[str, Callable[[_Call], Planned]] = {
+    "kubectl": _manifest,
+    "kustomize": _kustomize,
+    "helm": _helm,
+    "helm-values": _values,
+}

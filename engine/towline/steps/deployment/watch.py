@@ -20,10 +20,18 @@ _NEITHER = "neither imagePullSecrets nor a service account"
 class Watched:
     """A Change of which the last application is remembered: a moved branch has it made again.
 
-    `look` is called before the first that changes something, `validate` with every file that it changes.
+    `look` is called before the first that changes something, `validate` with every file that it
+    changes.
     """
 
-    def __init__(self, look: Callable[[], None], *, require_secret: bool, warn: Warn, validate: Callable[[str, bytes], None] | None = None) -> None:
+    def __init__(
+        self,
+        look: Callable[[], None],
+        *,
+        require_secret: bool,
+        warn: Warn,
+        validate: Callable[[str, bytes], None] | None = None,
+    ) -> None:
         self._look_once: Callable[[], None] | None = look
         self.replaced: list[Replaced] = []
         self._contents: Mapping[str, bytes] = {}
@@ -91,8 +99,9 @@ class Watched:
         for path, data in new.items():
             if breaks_mac(data):
                 self.warn(
-                    f"{path} is a file of SOPS, whose MAC covers plain values too: sops refuses the edited file "
-                    "(keep the image in a file of its own, or encrypt with mac_only_encrypted: true)"
+                    f"{path} is a file of SOPS, whose MAC covers plain values too: sops refuses the"
+                    " edited file (keep the image in a file of its own, or encrypt with"
+                    " mac_only_encrypted: true)"
                 )
             if self._validate:
                 self._validate(path, data)
@@ -103,12 +112,18 @@ class Watched:
         lacking: Lacking = {}
         for path, data in changed.items():
             for pod in pods(data) if b"containers" in data else ():
-                hosts = sorted(host for host in self._hosts if any(image.startswith(f"{host}/") for _, image in pod.images))
+                hosts = sorted(
+                    host
+                    for host in self._hosts
+                    if any(image.startswith(f"{host}/") for _, image in pod.images)
+                )
                 if pod.may_pull or not hosts:
                     continue
                 place = f"{pod.owner or 'a pod'} in {path}"
-                hint = (f"the cluster needs the secret of {', '.join(hosts)}: create it there, "
-                        "and name it in the pod's imagePullSecrets or its service account's")
+                hint = (
+                    f"the cluster needs the secret of {', '.join(hosts)}: create it there, "
+                    "and name it in the pod's imagePullSecrets or its service account's"
+                )
                 if self._require_secret:
                     raise ConfigError(f"{place} names {_NEITHER}", where=path, hint=hint)
                 lacking.setdefault(hint, []).append(place)
@@ -122,4 +137,7 @@ def lacking_lines(every: Iterable[Lacking]) -> list[str]:
         for hint, places in lacking.items():
             together.setdefault(hint, []).extend(places)
     places_of = {hint: list(dict.fromkeys(places)) for hint, places in together.items()}
-    return [f"{some(places)} {'name' if places[1:] else 'names'} {_NEITHER}: {hint}" for hint, places in places_of.items()]
+    return [
+        f"{some(places)} {'name' if places[1:] else 'names'} {_NEITHER}: {hint}"
+        for hint, places in places_of.items()
+    ]

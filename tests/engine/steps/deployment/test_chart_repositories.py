@@ -41,7 +41,10 @@ CONTENT = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 
 def packed(name: str = "redis", version: str = "18.1.2", more: bytes = b"") -> bytes:
     archive = io.BytesIO()
-    with gzip.GzipFile(fileobj=archive, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
+    with (
+        gzip.GzipFile(fileobj=archive, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
         for path, content in {
             "Chart.yaml": f"apiVersion: v2\nname: {name}\nversion: {version}\n".encode(),
             "more": more,
@@ -69,8 +72,8 @@ class Shelf(LoopbackServer):
     ) -> None:
         digest = digest or hashlib.sha256(data).hexdigest()
         index = (
-            f"apiVersion: v1\nentries:\n  other:\n  - {{version: 18.1.2, urls: [no]}}\n{more}  redis:\n"
-            f"  - digest: {digest}\n    urls:\n    - {url}\n    version: 18.1.2\n"
+            f"apiVersion: v1\nentries:\n  other:\n  - {{version: 18.1.2, urls: [no]}}\n{more} "
+            f" redis:\n  - digest: {digest}\n    urls:\n    - {url}\n    version: 18.1.2\n"
         )
         self.answers["/charts/index.yaml"] = Answer(
             status=200, body=f"{index}  - version: 17.0.0\ngenerated: now\n".encode()
@@ -124,9 +127,18 @@ def test_of_a_large_index_the_lines_of_the_chart_are_read(shelf: Shelf, tmp_path
     shelf.offer(chart, more=f"  x:\n{others}")
     assert len(shelf.answers["/charts/index.yaml"].body) > INDEX
     assert Fetcher(tmp_path, chartRepositories=[shelf.host])(f"{shelf.url}/charts") == chart
-    shelf.answers["/charts/index.yaml"] = Answer(status=200, body=f"entries: {{redis: [{'{version: 18.1.2, urls: [x]}, ' * (INDEX // 30 + 1)}]}}".encode())
-    found = fault(ConfigError, Fetcher(tmp_path, chartRepositories=[shelf.host]), f"{shelf.url}/charts")
-    assert found.message.endswith("has no chart redis in version 18.1.2, as far as its index can be read")
+    shelf.answers["/charts/index.yaml"] = Answer(
+        status=200,
+        body=(
+            f"entries: {{redis: [{'{version: 18.1.2, urls: [x]}, ' * (INDEX // 30 + 1)}]}}".encode()
+        ),
+    )
+    found = fault(
+        ConfigError, Fetcher(tmp_path, chartRepositories=[shelf.host]), f"{shelf.url}/charts"
+    )
+    assert found.message.endswith(
+        "has no chart redis in version 18.1.2, as far as its index can be read"
+    )
     assert "more than 8 MiB are read only as" in found.hint
 
 
@@ -135,7 +147,9 @@ def test_an_index_that_aliases_multiply_has_no_such_version(shelf: Shelf, tmp_pa
     lines = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]" for n in range(40)]
     index = "\n".join([*lines, "entries: {redis: [{version: *a39, urls: [x]}]}"]).encode()
     shelf.answers["/charts/index.yaml"] = Answer(status=200, body=index)
-    found = fault(ConfigError, Fetcher(tmp_path, chartRepositories=[shelf.host]), f"{shelf.url}/charts")
+    found = fault(
+        ConfigError, Fetcher(tmp_path, chartRepositories=[shelf.host]), f"{shelf.url}/charts"
+    )
     assert "has no chart redis in version 18.1.2" in found.message
 
 
@@ -161,7 +175,8 @@ def test_no_other_host_is_asked(shelf: Shelf, tmp_path: Path, allowed: list[str]
     found = fault(ConfigError, Fetcher(tmp_path, chartRepositories=allowed), f"{shelf.url}/charts")
     assert (
         found.message
-        == f"charts/ lacks redis, which the chart depends on, and {shelf.host} is not allowed as a source"
+        == f"charts/ lacks redis, which the chart depends on, and {shelf.host} is not allowed as a"
+        " source"
     )
     assert found.where == WHERE
     assert "helm dependency build" in found.hint

@@ -31,8 +31,8 @@ def test_an_image_that_is_nowhere_is_an_error_that_says_what_is_there() -> None:
     with pytest.raises(ConfigError) as caught:
         said(POD % "docker.io/reg.io/team/web:2")
     assert (
-        caught.value.message
-        == "nothing that is read in a.yaml names reg.io/team/web:2: it names docker.io/reg.io/team/web:2 (Pod p, c)"
+        caught.value.message == "nothing that is read in a.yaml names reg.io/team/web:2: it names"
+        " docker.io/reg.io/team/web:2 (Pod p, c)"
     )
     assert (caught.value.where, caught.value.hint) == (
         "*.yaml",
@@ -68,12 +68,16 @@ def test_of_a_chart_every_container_is_looked_at() -> None:
 
 
 def test_of_a_chart_another_text_is_not_enough_while_a_container_runs_another_version() -> None:
-    text = POD % "docker.io/reg.io/team/web:2" + "---\nkind: ConfigMap\ndata: {web: 'reg.io/team/web:2'}\n"
+    text = (
+        POD % "docker.io/reg.io/team/web:2"
+        + "---\nkind: ConfigMap\ndata: {web: 'reg.io/team/web:2'}\n"
+    )
     with pytest.raises(ConfigError) as caught:
         said(text, tool="helm")
     assert (
         caught.value.message
-        == "no container in a.yaml names reg.io/team/web:2: it names docker.io/reg.io/team/web:2 (Pod p, c)"
+        == "no container in a.yaml names reg.io/team/web:2: it names docker.io/reg.io/team/web:2"
+        " (Pod p, c)"
     )
     assert len(said(text, tool="helm", level="warn")) == 2
     assert said(text) == []
@@ -113,7 +117,7 @@ def test_an_unknown_chart_may_put_a_registry_before_a_name_that_has_none(name: s
 )
 def test_of_values_it_counts_what_stands_where_the_image_was_written(
     text: str,
-    wrong: bool,  # noqa: FBT001 - of a table
+    wrong: bool,
 ) -> None:
     values: dict[str, Any] = {"tool": "helm-values", "places": ("image",)}
     assert len(said(text, **values)) == wrong
@@ -145,13 +149,15 @@ TWO = "web: {image: {repository: reg.io/team/web, tag: '2'}}\n"
 )
 def test_each_place_of_several_is_judged_for_itself(
     image: str,
-    wrong: bool,  # noqa: FBT001 - of a table
+    wrong: bool,
 ) -> None:
     text = f"{TWO}cart: {{image: {image}}}\n"
     placed = (("web.image", WEB), ("cart.image", WEB))
     values: dict[str, Any] = {"tool": "helm-values", "places": ("web.image", "cart.image")}
     if wrong:
-        with pytest.raises(ConfigError, match=r"cart\.image is another image's place: reg\.io/team"):
+        with pytest.raises(
+            ConfigError, match=r"cart\.image is another image's place: reg\.io/team"
+        ):
             said(text, placed=placed, **values)
         assert len(said(text, placed=placed, level="warn", **values)) == 1
     else:
@@ -171,7 +177,7 @@ def test_each_place_of_several_is_judged_for_itself(
 )
 def test_a_tag_in_a_values_file_is_judged_with_the_repository_of_its_chart(
     base: str,
-    wrong: bool,  # noqa: FBT001 - of a table
+    wrong: bool,
 ) -> None:
     effect = Effect(
         pattern="c/prod.yaml",
@@ -182,7 +188,11 @@ def test_a_tag_in_a_values_file_is_judged_with_the_repository_of_its_chart(
         placed=(("image", WEB),),
         whole=False,
     )
-    texts = {"c/Chart.yaml": "name: c\n", "c/values.yaml": base, "c/prod.yaml": "image: {tag: '2'}\n"}
+    texts = {
+        "c/Chart.yaml": "name: c\n",
+        "c/values.yaml": base,
+        "c/prod.yaml": "image: {tag: '2'}\n",
+    }
     files = {path: text.encode() for path, text in texts.items()}
     warnings: list[str] = []
     if wrong:
@@ -196,7 +206,9 @@ def test_a_tag_in_a_values_file_is_judged_with_the_repository_of_its_chart(
 
 
 def test_where_one_of_several_places_of_a_path_has_the_image_the_others_may_have_theirs() -> None:
-    text = f"image: {{repository: reg.io/team/cart, tag: '2'}}\n---\n{TWO.removeprefix('web: {')[:-2]}"
+    text = (
+        f"image: {{repository: reg.io/team/cart, tag: '2'}}\n---\n{TWO.removeprefix('web: {')[:-2]}"
+    )
     values: dict[str, Any] = {"tool": "helm-values", "places": ("image",)}
     assert said(text, placed=(("image", WEB),), **values) == []
 

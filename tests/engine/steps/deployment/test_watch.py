@@ -22,9 +22,14 @@ class Whole:
         return dict(files)
 
 
-def watched(warnings: list[str], *, require: bool = False, host: str = "reg.example.com:5000") -> Watched:
+def watched(
+    warnings: list[str], *, require: bool = False, host: str = "reg.example.com:5000"
+) -> Watched:
     found = Watched(lambda: None, require_secret=require, warn=warnings.append)
-    found.watch(ContainerImage(pattern="*.yaml", container="app", image=NEW, note=found.note), frozenset([host]))
+    found.watch(
+        ContainerImage(pattern="*.yaml", container="app", image=NEW, note=found.note),
+        frozenset([host]),
+    )
     return found
 
 
@@ -33,7 +38,9 @@ def test_it_does_what_the_change_does_and_remembers_the_last_time() -> None:
     assert list(change.wants(["a.yaml", "b.txt"])) == ["a.yaml"]
     for _ in range(2):
         assert change.apply({"a.yaml": POD}) == {"a.yaml": POD.replace(b"old/app:1", NEW.encode())}
-    assert [(one.file, one.name, one.old, one.new) for one in change.replaced] == [("a.yaml", "app", "old/app:1", NEW)]
+    assert [(one.file, one.name, one.old, one.new) for one in change.replaced] == [
+        ("a.yaml", "app", "old/app:1", NEW)
+    ]
     assert change.holds("app:2")
     assert not change.holds("old/app")
     assert not change.holds("")
@@ -59,15 +66,24 @@ def test_nothing_is_said_of_what_stays_as_it_is() -> None:
 
 
 def test_or_an_error_where_it_is_required() -> None:
-    with pytest.raises(ConfigError, match="neither imagePullSecrets nor a service account") as caught:
+    with pytest.raises(
+        ConfigError, match="neither imagePullSecrets nor a service account"
+    ) as caught:
         watched([], require=True).apply({"a.yaml": POD})
     assert caught.value.where == "a.yaml"
 
 
-@pytest.mark.parametrize(("data", "host"), [
-    (POD + b"  imagePullSecrets: [{name: s}]\n", "reg.example.com:5000"), (POD, "other.example.com"), (POD, "reg.example.com"),
-])
-def test_a_pod_that_may_pull_or_runs_another_registrys_image_is_fine(data: bytes, host: str) -> None:
+@pytest.mark.parametrize(
+    ("data", "host"),
+    [
+        (POD + b"  imagePullSecrets: [{name: s}]\n", "reg.example.com:5000"),
+        (POD, "other.example.com"),
+        (POD, "reg.example.com"),
+    ],
+)
+def test_a_pod_that_may_pull_or_runs_another_registrys_image_is_fine(
+    data: bytes, host: str
+) -> None:
     change = watched([], require=True, host=host)
     change.apply({"a.yaml": data})
     assert change.lacking == {}
@@ -92,7 +108,10 @@ def test_many_pods_are_one_warning_that_names_the_first() -> None:
     for _ in range(2):
         change.apply({f"{number:03}.yaml": POD for number in range(300)})
     (warning,) = lacking_lines([change.lacking])
-    assert warning.startswith("Pod web in 000.yaml, Pod web in 001.yaml, Pod web in 002.yaml, Pod web in 003.yaml, Pod web in 004.yaml and 295 more name nei")
+    assert warning.startswith(
+        "Pod web in 000.yaml, Pod web in 001.yaml, Pod web in 002.yaml, Pod web in 003.yaml, Pod"
+        " web in 004.yaml and 295 more name nei"
+    )
 
 
 def test_a_file_whose_mac_an_edit_breaks_is_a_warning_and_only_where_it_changes() -> None:
