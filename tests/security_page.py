@@ -1,4 +1,4 @@
-"""What docs/security.md says: its tables, with the code and the tests that they name."""
+"""Reads the tables of docs/security.md, with the code and the tests that they name."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row: its first cell, the place in the code where it has one, and its tests; files from
-    the top, and a name in each.
+    """One threat or limit: its first cell, the code that holds it if it is a limit, its tests.
+
+    Code and tests are pairs of a file, as a path from the top, and a name in it.
     """
 
     what: str
@@ -23,15 +24,27 @@ class Row:
     tests: tuple[Name, ...]
 
 
+def table_rows(text: str) -> list[list[str]]:
+    """The cells of all rows of the tables in `text`, without the tables' headings.
+
+    A row whose first cell is empty continues the row above: its last cell is added to that row's.
+    """
+    rows: list[list[str]] = []
+    lines = text.splitlines()
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if not line.startswith("| ") or following.startswith("|---"):
+            continue
+        cells = [cell.strip() for cell in re.split(r" \|(?: |$)", line[1:])[:-1]]
+        if cells[0]:
+            rows.append(cells)
+        else:
+            rows[-1][-1] += f" {cells[-1]}"
+    return rows
+
+
 def _rows(title: str) -> list[list[str]]:
-    """The cells of all tables below a heading, without the tables' heads."""
-    section = _TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0]
-    lines = [
-        line
-        for line in section.splitlines()
-        if line.startswith("| ") and not line.startswith("| what ")
-    ]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    """The rows of all tables below a heading."""
+    return table_rows(_TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0])
 
 
 def _names(cell: str) -> tuple[Name, ...]:
@@ -39,12 +52,12 @@ def _names(cell: str) -> tuple[Name, ...]:
 
 
 def threats() -> list[Row]:
-    """What is tried, and by which tests it is shown what comes of it."""
+    """The attacks, each with the tests that show its outcome."""
     return [Row(what=what, tests=_names(tests)) for what, _, tests in _rows("Threats")]
 
 
 def limits() -> list[Row]:
-    """What has a limit, which place in the code holds it, and which test tries one more."""
+    """The limits, each with the code that holds its number, and the test that exceeds it."""
     return [
         Row(what=what, code=_names(code), tests=_names(test))
         for what, _, code, test in _rows("Limits")
@@ -52,6 +65,6 @@ def limits() -> list[Row]:
 
 
 def python_tests() -> list[str]:
-    """All tests of the page that pytest runs, as it is told to."""
+    """The page's tests that pytest runs, as arguments for pytest."""
     named = {name for row in (*threats(), *limits()) for name in row.tests}
     return sorted(f"{path}::{name}" for path, name in named if path.endswith(".py"))

@@ -1,5 +1,5 @@
-"""The page on security names tests for each threat, and for each limit the place that holds it
-and a test that tries one more; all are there.
+"""docs/security.md names tests for each threat, and for each limit the code that holds its number
+and a test that exceeds it; all of them exist.
 """
 
 from __future__ import annotations
@@ -11,21 +11,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.security_page import ROOT, Row, limits, threats
+from tests.security_page import ROOT, Row, limits, table_rows, threats
 
 LIMITS, THREATS = limits(), threats()
 
 
 def test_every_row_of_the_page_is_one_of_these() -> None:
-    lines = [
-        line
-        for line in (ROOT / "docs/security.md").read_text().splitlines()
-        if line.startswith("| ")
-    ]
-    lines = [line for line in lines if not line.startswith("| what ")]
-    assert len(LIMITS) + len(THREATS) == len(lines)
-    assert len(LIMITS) > 35
-    assert len(THREATS) > 45
+    rows = table_rows((ROOT / "docs/security.md").read_text(encoding="utf-8"))
+    assert len(LIMITS) + len(THREATS) == len(rows)
+    assert len(LIMITS) > 50
+    assert len(THREATS) > 75
+
+
+def test_every_test_and_every_place_that_the_page_names_is_in_a_row() -> None:
+    text = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    in_rows = sum(len(row.code) + len(row.tests) for row in (*LIMITS, *THREATS))
+    assert in_rows == text.count("::") > 200
+
+
+def test_a_row_without_a_first_cell_continues_the_one_above_and_headings_are_no_rows() -> None:
+    text = (
+        "| what | test |\n|---|---|\n| what a | `x.py::one` |\n| | `y.py::two` |\n\nprose | x |\n"
+    )
+    assert table_rows(text) == [["what a", "`x.py::one` `y.py::two`"]]
 
 
 @pytest.mark.parametrize(
