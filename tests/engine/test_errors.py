@@ -60,7 +60,9 @@ def drawn() -> dict[str, tuple[str, str, str]]:
     """Name -> (parent, codes, category) as the docstring of errors.py draws them."""
     tree: dict[str, tuple[str, str, str]] = {}
     path: list[str] = []
-    for line in (errors.__doc__ or "").splitlines()[2:]:
+    drawing = re.search(r"^TowlineError .*\S", errors.__doc__ or "", re.DOTALL | re.MULTILINE)
+    assert drawing
+    for line in drawing[0].splitlines():
         found = _DRAWN.match(line)
         assert found, line
         indent, name, codes, category = found.groups()
