@@ -52,7 +52,7 @@ COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --g
 
 lock:
 	$(COMPILE) -o requirements.lock
-	$(COMPILE) --group dev --extra fast --extra validate -c requirements.lock -o requirements-test.lock
+	$(COMPILE) --group dev --extra fast --extra github-app --extra validate -c requirements.lock -o requirements-test.lock
 
 clean:
 	rm -rf .venv build .gradle .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -59,6 +59,7 @@ PARTS = {
     "validate": "towline.gitops.validate",
     "credentials": "towline.commands.credentials",
     "app_login": "towline.steps.deployment.app_login",
+    "jwt_library": "towline.hosting.jwt_library",
     "progress_lines": "towline.registry.progress_lines",
     "chart_repositories": "towline.steps.deployment.chart_repositories",
     "registry_check": "towline.steps.deployment.registry_check",

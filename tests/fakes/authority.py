@@ -81,11 +81,11 @@ class Authority:
 _NEW = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
 
-def openssl(*arguments: str | Path) -> bytes:
+def openssl(*arguments: str | Path, stdin: bytes = b"") -> bytes:
     """What the program prints; raises RuntimeError where there is none."""
     program = shutil.which("openssl")
     if not program:
         raise RuntimeError("openssl is not on PATH; install it: apt-get install openssl")
     return subprocess.run(
-        [program, *map(str, arguments)], capture_output=True, check=True, timeout=300
+        [program, *map(str, arguments)], input=stdin, capture_output=True, check=True, timeout=300
     ).stdout

@@ -4,7 +4,6 @@ GitHub does, signature and times.
 
 from __future__ import annotations
 
-import functools
 import json
 import secrets
 import subprocess
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.fakes.rsa_keys import rsa_key
 from tests.fakes.serve import Answer, LoopbackServer, Request
 
 APP, INSTALLATION = "4711", 99
@@ -37,9 +37,9 @@ class GithubServer(LoopbackServer):
         self.permissions = {"contents": "write", "metadata": "read"}
         self._key, self._public = folder / "app.pem", folder / "app.pub"
         folder.mkdir(parents=True, exist_ok=True)
-        private, public = _pair(pair)
-        self._key.write_bytes(private)
-        self._public.write_bytes(public)
+        made = rsa_key(pair)
+        self._key.write_text(made.private)
+        self._public.write_text(made.public)
 
     @property
     def key(self) -> str:
@@ -135,14 +135,3 @@ def _answer(status: int, document: dict[str, Any]) -> Answer:
         headers={"Content-Type": "application/json; charset=utf-8"},
         body=json.dumps(document).encode(),
     )
-
-
-@functools.cache
-def _pair(_name: str) -> tuple[bytes, bytes]:
-    """The key pair of that name, private and public; made once, which takes a second."""
-    private = _openssl("genrsa", "-traditional", "2048")
-    return private, _openssl("rsa", "-pubout", stdin=private)
-
-
-def _openssl(*words: str, stdin: bytes = b"") -> bytes:
-    return subprocess.run(["openssl", *words], input=stdin, capture_output=True, check=True).stdout

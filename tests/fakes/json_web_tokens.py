@@ -1,4 +1,4 @@
-"""An issuer of JSON web tokens: a key of its own by openssl, and what it signs with that."""
+"""An issuer of JSON web tokens: its key, and what it signs with that."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.fakes.authority import openssl
+from tests.fakes.rsa_keys import rsa_key
 
 
 class Issuer:
-    """Signs claims by RS256; `public` is the key in PEM by which others check that."""
+    """Signs claims by RS256 with the key called `pair`; `public` is its public half in PEM."""
 
-    def __init__(self, folder: Path, name: str = "https://issuer.example") -> None:
+    def __init__(
+        self, folder: Path, name: str = "https://issuer.example", *, pair: str = ""
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.name = name
         self._key = folder / "issuer.key"
-        openssl(
-            "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", self._key
-        )
-        self.public = openssl("pkey", "-in", self._key, "-pubout").decode()
+        made = rsa_key(pair)
+        self._key.write_text(made.private)
+        self.public = made.public
 
     def token(self, *, lives: float = 600.0, **claims: object) -> str:
         """A token of these claims that is good for so many seconds."""

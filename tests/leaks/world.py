@@ -124,7 +124,7 @@ class World:
         self.proxy = enter(ProxyServer({_OUTSIDE_PROXY: self.taps[TARGET].host}))
         self.hosts = {**{name: tap.host for name, tap in self.taps.items()}, PROXY: self.proxy.host}
         self.image: ImageParts = make_image("linux/amd64")
-        issuer = Issuer(folder / "issuer")
+        issuer = Issuer(folder / "issuer", pair="issuer")
         self.sources = table(_keys(folder, self.github.key, issuer, self.ssh.private))
         self._furnish()
         take_jwt(self.vault, issuer)

@@ -18,6 +18,7 @@ from tests.calls import Ending, configure
 from tests.fakes.git_server import GitServer
 from tests.fakes.github_server import APP, GithubServer
 from tests.fakes.serve import Status, on
+from tests.signers import OPENSSL, SIGNERS, without_library
 
 MANIFEST = (
     b"kind: Pod\nspec:\n  serviceAccountName: app\n  containers:\n  - name: app\n    image:"
@@ -94,8 +95,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         yield Place(workspace, server, github)
 
 
-def test_the_apps_token_opens_the_repository_and_is_given_back(place: Place) -> None:
-    ending = place.deploy()
+@pytest.mark.parametrize("signer", SIGNERS)
+def test_the_apps_token_opens_the_repository_and_is_given_back(
+    place: Place, signer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if signer == OPENSSL:
+        without_library(monkeypatch)
+    ending = place.deploy("--verbose")
+    assert ("openssl dgst" in ending.err) == (signer == OPENSSL)
     assert ending.code == 0, ending.err
     assert place.image() == "registry.example.com/app:2"
     assert (place.github.tokens, place.server.authorization) == (set(), "nobody any more")

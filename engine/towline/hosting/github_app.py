@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeGuard
 from urllib.parse import quote, urlsplit
 
@@ -21,14 +19,11 @@ from towline.errors import (
     CredentialError,
     GitError,
     GitUnreachable,
-    MachineError,
     TowlineError,
     TransportError,
 )
 from towline.exchange import HttpRequest
-from towline.limits import Limits
-from towline.private_folder import PrivateFolder
-from towline.process import Overrun, find, run
+from towline.hosting.json_web_token import signed
 from towline.shown import words
 from towline.transport import Transport
 
@@ -240,53 +235,7 @@ def _said(text: object) -> str:
     return f": {words(text, 200)}" if isinstance(text, str) and text.strip() else ""
 
 
-# ---- the App's own word
-
-
 def _jwt(app: App, now: float, environ: Mapping[str, str]) -> str:
-    """The App's token for the API itself, signed by its key (RFC 7519, RS256)."""
+    """The token by which the App asks the API itself; raises CredentialError, MachineError."""
     claims = {"iat": int(now) - _BACK, "exp": int(now) + _AHEAD, "iss": app.id}
-    text = ".".join(
-        _part(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT"}, claims)
-    )
-    return f"{text}.{_part(_signature(text.encode(), app, environ))}"
-
-
-def _part(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _signature(text: bytes, app: App, environ: Mapping[str, str]) -> bytes:
-    """By openssl, which reads the key from its standard input; only what is signed, no secret, is in a file.
-
-    Raises CredentialError, MachineError.
-    """
-    program = find("openssl", environ)
-    if not program:
-        raise MachineError(
-            "there is no openssl program on PATH, which signs for a GitHub App",
-            hint="install openssl on the agent",
-        )
-    with contextlib.closing(PrivateFolder(environ)) as private:
-        file = Path(private.path, "claims")
-        file.write_bytes(text)
-        try:
-            command = [program, "dgst", "-sha256", "-sign", "/dev/stdin", str(file)]
-            done = run(
-                command,
-                environment={"LC_ALL": "C"},
-                stdin=app.key.encode(),
-                limits=Limits(seconds=60),
-            )
-        except Overrun as fault:
-            raise MachineError(f"openssl ran into its {fault.what}") from fault
-    if done.code or not done.out:
-        raise CredentialError(
-            "the private key of the GitHub App signs nothing",
-            where=app.origin,
-            hint=(
-                "expected the RSA key that GitHub lets you download as a .pem file, without a"
-                " passphrase"
-            ),
-        )
-    return done.out
+    return signed(claims, app.key, origin=app.origin, environ=environ)

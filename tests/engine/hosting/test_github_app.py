@@ -12,6 +12,7 @@ import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.github_server import APP, GithubServer
 from tests.fakes.serve import Status, on
+from tests.signers import OPENSSL, SIGNERS, without_library
 from towline.errors import (
     ConfigError,
     CredentialError,
@@ -48,8 +49,12 @@ class Caller:
             return given
 
 
-@pytest.fixture
-def caller(tmp_path: Path) -> Iterator[Caller]:
+@pytest.fixture(params=SIGNERS)
+def caller(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Caller]:
+    if request.param == OPENSSL:
+        without_library(monkeypatch)
     (tmp_path / "temporary").mkdir()
     with GithubServer(tmp_path / "github") as server:
         yield Caller(server, tmp_path / "temporary")
@@ -174,8 +179,8 @@ def test_a_host_that_is_not_there_is_unreachable(caller: Caller) -> None:
         pass
 
 
-def test_a_key_that_signs_nothing_and_a_machine_without_openssl_say_so(
-    caller: Caller, tmp_path: Path
+def test_a_key_that_signs_nothing_and_a_machine_without_signer_say_so(
+    caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caller.app = App(
         id=APP,
@@ -185,8 +190,9 @@ def test_a_key_that_signs_nothing_and_a_machine_without_openssl_say_so(
     with pytest.raises(CredentialError, match="signs nothing") as caught:
         caller.login()
     assert caught.value.where == "PIPER_githubAppPrivateKey"
+    without_library(monkeypatch)
     caller.environ["PATH"] = str(tmp_path)
-    with pytest.raises(MachineError, match="no openssl"):
+    with pytest.raises(MachineError, match="neither the libraries PyJWT"):
         caller.login()
     assert caller.server.requests == ()
 

@@ -198,7 +198,7 @@ def test_a_jwt_without_a_role_is_told_which_setting_names_it(world: World) -> No
 def test_a_jwt_of_another_issuer_is_refused(
     world: World, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    other = Issuer(tmp_path_factory.mktemp("other"), world.issuer.name)
+    other = Issuer(tmp_path_factory.mktemp("other"), world.issuer.name, pair="other")
     assert (
         "signature"
         in refused(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls import Ending, configure, team_file
-from tests.fakes.ssh_server import make_key
+from tests.fakes.rsa_keys import rsa_key
 
 IMAGE = [
     "--containerImageNameTag",
@@ -38,10 +38,9 @@ def deploy(
         f"steps: {{gitOpsUpdateDeployment: {{serverUrl: '{url}', authenticationMode:"
         f" githubApp{project}}}}}\n",
     )
-    key = make_key(folder / "key", kind="rsa", form="PEM")
     agent = {
         "PIPER_githubAppId": "4711",
-        "PIPER_githubAppPrivateKey": key,
+        "PIPER_githubAppPrivateKey": rsa_key().private,
         "TOWLINE_DEFAULTS": str(team_file(folder, team)),
     }
     return Ending(

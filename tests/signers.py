@@ -1,0 +1,16 @@
+"""Who signs for a GitHub App: the library where it is installed, else openssl."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.missing import lack
+
+LIBRARY, OPENSSL = "PyJWT", "openssl"
+SIGNERS = (LIBRARY, OPENSSL)
+
+
+def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine without the extra `github-app`."""
+    for package in ("jwt", "cryptography"):
+        lack(monkeypatch, package, "towline.hosting.jwt_library")
