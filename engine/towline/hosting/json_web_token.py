@@ -21,6 +21,7 @@ from towline.process import Overrun, find, run
 # GitHub's keys have 2048 bits: 1.7 kB in PEM. cryptography tests a key's primes before it signs,
 # which takes 4 s for 8192 bits and 47 s for 16384 (12.6 kB), and nothing can interrupt it.
 _LONGEST = 8 * 1024
+_SECONDS = 60
 
 
 def signed(
@@ -88,7 +89,7 @@ def _signature(text: bytes, pem: bytes, environ: Mapping[str, str]) -> bytes:
                 [program, "dgst", "-sha256", "-sign", "/dev/stdin", str(file)],
                 environment={"LC_ALL": "C"},
                 stdin=pem,
-                limits=Limits(seconds=60),
+                limits=Limits(seconds=_SECONDS),
             )
         except Overrun as fault:
             raise MachineError(f"openssl ran into its {fault.what}") from fault
