@@ -18,6 +18,7 @@ from tests.leaks.world import World
 
 PUSH, PUSH_IN_SHELL, PUSH_BY_DOCKER = "push", "push in a shell", "push by the agent's Docker logins"
 DEPLOY, DEPLOY_IN_SHELL, DEPLOY_APP = "deploy", "deploy in a shell", "deploy by an App"
+DEPLOY_APP_OPENSSL = "deploy by an App and openssl"
 DEPLOY_SSH, DEPLOY_GPG, DEPLOY_CHART = "deploy over SSH", "deploy by a token", "deploy a chart"
 PUSH_BY_ROLE, PUSH_BY_FILE = "push by an AppRole", "push by Vault's file"
 
@@ -178,5 +179,6 @@ SPOILT = (
     _wrong("a commit of the source with the password", DEPLOY_IN_SHELL, _source_commit),
     _wrong("a request that is cut", PUSH, _request(_half)),
     _wrong("a request of another protocol", PUSH, _request(lambda text: text.replace('"protocol": 1', '"protocol": 2'))),
+    _wrong("a mixed key of an App for openssl", DEPLOY_APP_OPENSSL, _whole("PIPER_githubAppPrivateKey", _mixed)),
     _wrong("a request without its variables", PUSH, _request(lambda text: text.replace("TOWLINE_SECRET_", "TOWLINE_OTHER_"))),
 )  # fmt: skip

@@ -66,6 +66,7 @@ class Step:
     repository: Callable[[Hosts], dict[str, bytes]] = field(default=lambda _: _MANIFEST)
     workspace: Mapping[str, str] = field(default_factory=dict)
     code: int = 0
+    lacks: tuple[str, ...] = ()  # packages that the engine's interpreter does without
     prints: frozenset[str] = frozenset()  # what standard output may hold: that is what it is for
 
     def __str__(self) -> str:
@@ -211,6 +212,7 @@ STEPS = (
     _row("deploy by a token", _RUN_DEPLOY, _deploy(authenticationMode="bearer", signingFormat="gpg"), of.REQUEST_GIT, of.GPG_SIGNING, asks=(OPS,), bearer=True),
     _row("deploy by Vault", _RUN_DEPLOY, _by_vault(_deploy()), of.VAULT_GIT, of.VAULT_TOKEN, asks=(VAULT, OPS)),
     _row("deploy by an App", _RUN_DEPLOY, _deploy(authenticationMode="githubApp"), asks=(GITHUB, OPS)),
+    _row("deploy by an App and openssl", _RUN_DEPLOY, _deploy(authenticationMode="githubApp"), lacks=("jwt",)),
     _row("deploy over SSH", _RUN_DEPLOY, _deploy(), of.SSH_SIGNING, asks=(HOOK,), over_ssh=True),
     _row("deploy a chart", _RUN_DEPLOY, _deploy(tool="helm", chartPath="chart", deploymentName="shop"), of.REQUEST_GIT, of.DOCKER_PARAMETER,
          asks=(OPS, CHARTS), repository=_with_chart),

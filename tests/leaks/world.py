@@ -60,6 +60,7 @@ from tests.leaks.sources import (
 )
 from tests.leaks.steps import OUTSIDE, SLOT, Step
 from tests.leaks.tap import Tap, Upstream
+from tests.leaks.watched import LACKS
 from tests.vault_calls import AUDIENCE, take_jwt
 
 PATIENCE = 240.0  # seconds that nobody waits for unless something is broken
@@ -369,6 +370,8 @@ class World:
             "PIPER_chartRepositories": self.hosts[CHARTS],
             "PIPER_vaultAppRoleID": self._role,
         }
+        if run.step.lacks:
+            given.environ[LACKS] = ",".join(run.step.lacks)
         if VAULT_OLD_ID in run.step.uses:
             given.environ["PIPER_vaultAppRoleID"] = self._renewable()
         for source in run.sources:
