@@ -94,6 +94,17 @@ def test_a_blob_of_another_repository_is_mounted(
     assert target.scopes == [("repository:app:pull,push", "repository:base:pull")]
 
 
+def test_a_mount_comes_with_a_token_that_may_pull_from_the_other_repository(
+    target: FakeRegistry, pusher: RegistryClient
+) -> None:
+    """Distribution answers 202 without it, and all bytes would be sent."""
+    target.auth, target.username, target.password = "bearer", TARGET_LOGIN.username, SECRET
+    target.create("base").blobs[DIGEST] = BLOB
+    assert not pusher.has_blob("app", DIGEST)
+    assert pusher.uploads.start("app", DIGEST, len(BLOB), "base") is None
+    assert [record.status for record in target.seen("POST")] == [201]
+
+
 def test_a_mount_that_is_declined_is_an_upload_without_another_request(
     target: FakeRegistry, pusher: RegistryClient
 ) -> None:
@@ -349,6 +360,16 @@ def test_a_state_in_the_form_of_quay_is_understood(target: FakeRegistry, uploads
     assert state == UploadSession(repository="app", url=upload.url, offset=100)
 
 
+@pytest.mark.parametrize("location", ["ftp://example.com/x", "http://[::1", "http://169.254.1.1/x"])
+def test_an_upload_that_is_sent_where_it_may_not_go_on_stays_where_it_is(
+    target: FakeRegistry, uploads: Uploads, location: str
+) -> None:
+    upload = cut(target, uploads, after=3000)
+    answer = Status(code=204, headers={"Range": "0-99", "Location": location})
+    target.fault = on("GET", "uploads", answer)
+    assert uploads.state(upload) == replace(upload, offset=100)
+
+
 def test_any_range_is_a_whole_number_of_bytes_from_the_first_on_or_nothing(
     target: FakeRegistry, uploads: Uploads
 ) -> None:
@@ -573,6 +594,21 @@ def test_a_step_of_an_upload_that_another_host_places_back_home_carries_no_autho
     )
 
 
+def test_every_step_of_an_upload_that_another_host_has_placed_at_home_is_without_authorization(
+    target: FakeRegistry,
+    source: FakeRegistry,
+    pusher: RegistryClient,
+) -> None:
+    elsewhere(target, source, pusher)
+    body, place = bytes(2 * MIB), {"Location": target.url + "/v2/app/blobs/uploads/1"}
+    pusher.uploads.chunks.refused(len(body))
+    source.fault = on("POST", "", Status(code=202, headers=place))
+    upload = pusher.uploads.begin("app")
+    target.fault = on("PATCH", "", Status(code=202, headers=place), times=2)
+    broken(pusher.uploads, upload, body)  # 401 to the last request
+    assert [record.authorization for record in target.requests if "/1" in record.path] == [""] * 3
+
+
 def moved(to: FakeRegistry, *methods: str, times: int = 1) -> Chooser:
     """Redirects the first uploads by these methods to the same place at another host, or at the
     same one.
@@ -611,6 +647,18 @@ def test_the_bytes_of_an_upload_are_sent_again_to_where_it_is_redirected(
     assert target.storage["app"].blobs == {digest_of(body): body}
     assert {record.authorization for record in source.requests} == (set() if home else {""})
     assert pusher.uploads.unused() == [upload]  # nothing more comes to where it was
+
+
+def test_an_upload_that_is_redirected_away_and_back_home_carries_no_authorization_there(
+    target: FakeRegistry, source: FakeRegistry, pusher: RegistryClient
+) -> None:
+    target.username, target.password, target.auth = TARGET_LOGIN.username, SECRET, "basic"
+    pusher.has_blob("app", DIGEST)
+    target.fault, source.fault = moved(source, "PUT"), moved(target, "PUT")
+    upload = pusher.uploads.start("app", DIGEST, len(BLOB))
+    assert upload is not None
+    broken(pusher.uploads, upload)  # 401
+    assert [record.authorization for record in target.seen("PUT")] == ["Basic", ""]
 
 
 @pytest.mark.parametrize("takes_parts", [True, False])
