@@ -76,6 +76,11 @@ class Unseen:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Forgotten:
+    """Fault: from this request on, the registry does not know the upload that it is about (404)."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Located:
     """Fault: the Location of the answer in another `form`: `relative`, `absolute`, or
     `downgraded` (http, where the proxy speaks https).
@@ -101,6 +106,7 @@ Fault = (
     | CorruptRequest
     | Expired
     | Unseen
+    | Forgotten
     | Located
     | Moved
 )
@@ -135,6 +141,12 @@ def what_of(record: Record, upload: str = "") -> str:
 def _upload_in(path: str) -> str:
     """The registry's own name for an upload, out of a path or URL."""
     return path.partition("?")[0].rpartition("/blobs/uploads/")[2]
+
+
+def _unknown(code: str) -> Answer:
+    """404 with a code of the distribution specification."""
+    body = f'{{"errors":[{{"code":"{code}","message":"not known here"}}]}}'
+    return Answer(status=404, headers={"Content-Type": "application/json"}, body=body.encode())
 
 
 class Upstream(Protocol):
@@ -181,9 +193,11 @@ class FaultProxy(LoopbackServer):
 
     @property
     def told(self) -> frozenset[str]:
-        """The uploads whose place the client has been told, by the registry's own name for each."""
+        """The uploads whose place the client has been told, by the registry's own name for each;
+        without those that were forgotten.
+        """
         with self._lock:
-            return frozenset(self._told)
+            return frozenset(self._told - self._forgotten)
 
     @property
     def records(self) -> Mapping[Position, Record]:
@@ -217,6 +231,7 @@ class FaultProxy(LoopbackServer):
             self._by = choose
             self._struck = False
             self._told: set[str] = set()
+            self._forgotten: set[str] = set()
             self._begun: dict[str, str] = {}
             self._counted: Counter[tuple[str, str]] = Counter()
             self._chosen: dict[int, Fault] = {}
@@ -234,6 +249,10 @@ class FaultProxy(LoopbackServer):
             body = bytearray(request.body)
             body[fault.at] ^= 0xFF
             request = replace(request, body=bytes(body))
+        if isinstance(fault, Forgotten):
+            self._forgotten.add(_upload_in(request.path))
+        if _upload_in(request.path) in self._forgotten:
+            return _unknown("BLOB_UPLOAD_UNKNOWN")
         if (absent := self._absent(request)) is not None:
             return absent
         answer = self._pass(request)
@@ -311,10 +330,7 @@ class FaultProxy(LoopbackServer):
                 asked = request.method in ("GET", "HEAD") and request.path.endswith(digest)
                 if left and (named or asked):
                     self._unseen[digest] -= 1
-                    code = b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"not seen yet"}]}'
-                    return Answer(
-                        status=404, headers={"Content-Type": "application/json"}, body=code
-                    )
+                    return _unknown("MANIFEST_BLOB_UNKNOWN")
         return None
 
     def _changed(self, answer: Answer, fault: Fault | None) -> Answer:

@@ -22,6 +22,7 @@ from tests.fakes.faults import (
     Expired,
     Fault,
     FaultProxy,
+    Forgotten,
     Late,
     Located,
     Moved,
@@ -224,6 +225,18 @@ def test_a_blob_is_not_seen_for_a_moment_after_its_upload(
         404,
         201 if body else 200,
     ]
+
+
+def test_an_upload_that_is_forgotten_is_unknown_from_then_on(
+    registry: FakeRegistry, proxy: FaultProxy
+) -> None:
+    place, other = upload(proxy), upload(proxy)
+    chunk = Position(method="PATCH", what=f"/v2/app/blobs/uploads/... {DIGEST}")
+    proxy.break_by(lambda position, _: Forgotten() if position == chunk else None)
+    assert [call(proxy, method, place)[0].status for method in ("PATCH", "GET", "PUT")] == [404] * 3
+    assert call(proxy, "PUT", other, DATA)[0].status == 201
+    assert len(registry.storage["app"].uploads) == 1
+    assert not proxy.told & registry.storage["app"].uploads.keys()
 
 
 @pytest.mark.parametrize("form", ["relative", "absolute"])

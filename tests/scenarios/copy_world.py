@@ -4,13 +4,14 @@ proxies that have them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 import pytest
 
-from tests.engine.registry.clients import SECRET, SOURCE_LOGIN, TARGET_LOGIN, Pair
+from tests.engine.registry.clients import SECRET, SOURCE_LOGIN, TARGET_LOGIN, Pair, job
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import (
     STRANGER,
@@ -29,10 +30,12 @@ from tests.fakes.images import ImageParts, make_index, missing, put
 from tests.fakes.registry import Corrupt, CutAnswer, CutRequest, FakeRegistry, Record, Status
 from towline.errors import RegistryError, TowlineError
 from towline.registry import parallel, transfer
+from towline.registry.copy import copy_images
 from towline.transport import Transport
 
 NEW, OLD = make_index(size=20_000), make_index(seed=1)
 REPOSITORY = "team/app"
+REPOSITORIES = (REPOSITORY, "team/side")  # one for each image
 BEFORE = {"1": "", "latest": OLD.digest}  # the target's tags: one is new, one is moved
 PORTAL = Status(code=200, headers={"Content-Type": "text/html"}, body=b"<html>Please log in</html>")
 
@@ -142,11 +145,11 @@ class Case:
 
 class World:
     """A source and a target, each with a token server and behind a fault proxy; the clock stands
-    still but for the waits.
+    still but for the waits. One copy brings all `images`, each to its own repository.
     """
 
-    def __init__(self, image: ImageParts = NEW, **options: object) -> None:
-        self.image = image
+    def __init__(self, *images: ImageParts, **options: object) -> None:
+        self.images = dict(zip(REPOSITORIES, images or (NEW,), strict=False))
         self.source = FakeRegistry(username=SOURCE_LOGIN.username, password=SECRET, auth="bearer")
         self.target = FakeRegistry(
             username=TARGET_LOGIN.username,
@@ -164,7 +167,8 @@ class World:
     def __enter__(self) -> Self:
         for server in self._running:
             server.start()
-        put(self.image, self.source, "app", "1")
+        for repository, image in self.images.items():
+            put(image, self.source, repository, "1")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -174,16 +178,17 @@ class World:
     def copy(self) -> TowlineError | None:
         """Copy once, onto what was there before; the error that it ended with."""
         self.target.storage.clear()
-        put(OLD, self.target, REPOSITORY, "latest")
+        for repository in self.images:
+            put(OLD, self.target, repository, "latest")
+        source, target = self.proxies["source"], self.proxies["target"]
         with Transport(clock=self.time.clock, limit=_HANGS) as transport:
-            pair = Pair(
-                self.proxies["source"],
-                self.proxies["target"],
-                transport,
-                (SOURCE_LOGIN, TARGET_LOGIN),
-            )
+            pair = Pair(source, target, transport, (SOURCE_LOGIN, TARGET_LOGIN))
+            jobs = [
+                job(source, target, f"{name}:1", *(f"{name}:{tag}" for tag in BEFORE))
+                for name in self.images
+            ]
             try:
-                pair.copy("app:1", *(f"{REPOSITORY}:{tag}" for tag in BEFORE))
+                copy_images(jobs, pair.copying())
             except TowlineError as fault:
                 return fault
         return None
@@ -227,25 +232,39 @@ class World:
         passes = case.name in PASSING or heals(case.side, case.position, case.fault)
         return ended, self.wrong(ended, passes=passes)
 
-    def wrong(self, ended: TowlineError | None, *, passes: bool) -> str:
+    def wrong(self, ended: TowlineError | None, *, passes: bool, in_blobs: bool = False) -> str:
         """What is wrong with how a copy ended, and with what it left; empty where nothing is.
 
-        `passes` says that it has no reason to fail.
+        `passes` says that it has no reason to fail, `in_blobs` that only requests about blobs were
+        broken: then a copy that fails has moved no tag.
         """
         if ended and passes:
             return f"a copy must live with that: {ended.message}"
-        held = self.target.storage[REPOSITORY]
-        for tag, before in BEFORE.items():
-            now = held.tags.get(tag, "")
-            if now not in ((before, self.image.digest) if ended else (self.image.digest,)):
-                return f"the tag {tag} is {now or 'not there'}"
-            if now == self.image.digest and (
-                absent := missing(self.image, self.target, REPOSITORY)
-            ):
-                return f"the tag {tag} shows an image without {', '.join(absent)}"
-        if left := self.proxies["target"].told & held.uploads.keys():
-            return f"{len(left)} uploads are left"
+        if _threads_left():
+            return "a thread is left"
+        for repository, image in self.images.items():
+            for tag, before in BEFORE.items():
+                fits = (
+                    {image.digest}
+                    if not ended
+                    else {before}
+                    if in_blobs
+                    else {before, image.digest}
+                )
+                if found := self._wrong_at(repository, tag, fits):
+                    return found
+            if left := self.proxies["target"].told & self.target.storage[repository].uploads.keys():
+                return f"{len(left)} uploads are left in {repository}"
         return _unclear(ended) if ended else ""
+
+    def _wrong_at(self, repository: str, tag: str, fits: set[str]) -> str:
+        """What is wrong with a tag that has to be one of those that `fits`."""
+        now = self.target.storage[repository].tags.get(tag, "")
+        if now not in fits:
+            return f"the tag {tag} of {repository} is {now or 'not there'}"
+        image = self.images[repository]
+        absent = missing(image, self.target, repository) if now == image.digest else ()
+        return f"the tag {tag} shows an image without {', '.join(absent)}" if absent else ""
 
 
 def unhurried(patch: pytest.MonkeyPatch) -> None:
@@ -265,6 +284,14 @@ def heals(side: str, position: Position, fault: Fault) -> bool:
             and position.what.startswith("/v2/")
         )
     return isinstance(fault, CorruptRequest) and "/blobs/uploads/" in position.what
+
+
+def _threads_left() -> int:
+    """How many threads of a copy do not end."""
+    threads = [thread for thread in threading.enumerate() if thread.name == "registry"]
+    for thread in threads:
+        thread.join(_HANGS)
+    return sum(thread.is_alive() for thread in threads)
 
 
 def _unclear(ended: TowlineError) -> str:
