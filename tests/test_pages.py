@@ -11,8 +11,6 @@ ROOT = Path(__file__).resolve().parents[1]
 COLUMNS, CELL = 100, 200
 # Pages that do not fit yet.
 PENDING = {
-    "docs/differences-from-piper.md",
-    "docs/lint.md",
     "docs/performance.md",
     "docs/security.md",
     "docs/trust.md",

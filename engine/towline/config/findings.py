@@ -35,13 +35,13 @@ RULES = {
         _rule(
             "unreadable-file",
             "error",
-            "The file is no YAML, no UTF-8, or too large.",
+            "The file is not YAML, not UTF-8, or too large.",
             "correct it at the place that is named",
         ),
         _rule(
             "second-document",
             "error",
-            "Something stands behind the first YAML document; in the project's files, a warning.",
+            "There is text after the first YAML document; in the project's files, a warning.",
             "write all of it as one document, or the other one as a file of its own",
         ),
         _rule(
@@ -53,7 +53,8 @@ RULES = {
         _rule(
             "custom-defaults",
             "error",
-            "An entry of customDefaults is no text, or names a file that is not in the workspace.",
+            "An entry of customDefaults is not a text, or names a file that is not in the"
+            " workspace.",
             "correct the path",
         ),
         _rule(
@@ -65,13 +66,13 @@ RULES = {
         _rule(
             "wrong-value",
             "error",
-            "A parameter has a value that is none of its possible ones, or too small.",
+            "A parameter has a value that is not one of its possible values, or is too small.",
             "take one of those",
         ),
         _rule(
             "number-as-text",
             "warning",
-            "A number or date stands where a text is due, and YAML reads another one than is"
+            "A number or date is given for a text, and YAML reads it differently than it is"
             " written.",
             "put it in quotes",
         ),
@@ -84,20 +85,20 @@ RULES = {
         _rule(
             "lost-rule",
             "error",
-            "A rule of the platform team stands where nothing reads it, or under a misspelt name,"
+            "A rule of the platform team is in a place that nothing reads, has a misspelt name,"
             " or has an entry without a value.",
             "correct its name or its place",
         ),
         _rule(
             "secret-in-clear",
             "error",
-            "A password, token or key stands in the file.",
+            "A password, token or key is written in the file.",
             "replace it, and keep the new one in a credential or in Vault",
         ),
         _rule(
             "possible-secret",
             "warning",
-            "A key that is called like a secret has a text.",
+            "A key with the name of a secret has a text.",
             "keep a secret elsewhere, and call another key otherwise",
         ),
         _rule(
@@ -109,43 +110,44 @@ RULES = {
         _rule(
             "flag-without-step",
             "warning",
-            "A stage's section switches a step on that the stage does not have.",
+            "A stage's section enables a step that the stage does not have.",
             "move it to a stage that has the step",
         ),
         _rule(
             "wrong-scope",
             "warning",
-            "A parameter stands where nothing reads it.",
+            "A parameter is set in a section where nothing reads it.",
             "move it where the finding says",
         ),
         _rule(
             "shadowed",
             "warning",
-            "Something else in the same file stands over it, always.",
+            "A value is always overridden by another key in the same file.",
             "remove one of the two",
         ),
         _rule(
             "deprecated-alias",
             "warning",
-            "A parameter stands under a name that is on its way out.",
+            "A parameter is set by a deprecated name.",
             "write the name that is given",
         ),
         _rule(
             "unknown-section",
             "warning",
-            "A section that nothing reads, and probably a slip.",
+            "A section that nothing reads, probably because of a slip in its name.",
             "correct its name or its indentation",
         ),
         _rule(
             "unknown-step",
             "warning",
-            "A step that nobody knows, and that is called nearly as one.",
+            "An unknown step whose name is close to that of a known step.",
             "correct its name",
         ),
         _rule(
             "unknown-stage",
             "warning",
-            "A stage that the pipeline does not have, and that is called nearly as one.",
+            "A stage that the pipeline does not have, with a name close to that of one of its"
+            " stages.",
             "correct its name",
         ),
         _rule(
@@ -157,14 +159,14 @@ RULES = {
         _rule(
             "unknown-key",
             "warning",
-            "A key that its step does not have, or in other sections one called nearly as a"
-            " parameter.",
+            "A key that its step does not have; in other sections, a key close to a parameter's"
+            " name.",
             "correct its name",
         ),
         _rule(
             "build-loop",
             "warning",
-            "The GitOps repository is the source, and a deployment starts a build.",
+            "The GitOps repository is the source repository, and a deployment starts a build.",
             "leave such commits out, or take another branch",
         ),
         _rule(
