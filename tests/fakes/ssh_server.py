@@ -14,6 +14,7 @@ import subprocess
 from pathlib import Path
 
 from tests.fakes.child import ChildServer
+from tests.fakes.rsa_keys import rsa_key
 
 _CONFIG = """\
 Port {port}
@@ -60,25 +61,26 @@ def _separation() -> str:
 
 
 def make_key(path: Path, *, passphrase: str = "", kind: str = "ed25519", form: str = "") -> str:
-    """A new private key at `path` (its public half beside it); gives its text.
+    """A private key at `path`, its public half beside it; gives its text.
 
-    `form` is that of `ssh-keygen -m`.
+    `form` is that of `ssh-keygen -m`. The key is new, unless it is an RSA key.
     """
-    words = [
-        "ssh-keygen",
-        "-q",
-        "-t",
-        kind,
-        "-N",
-        passphrase,
-        "-C",
-        "test",
-        "-f",
-        str(path),
-        *(["-m", form] if form else []),
-    ]
+    words = ["ssh-keygen", "-q", "-N", passphrase, "-f", str(path), *(["-m", form] if form else [])]
+    if kind == "rsa":
+        path.touch(mode=0o600)
+        path.write_text(rsa_key().private)
+        words += ["-p", "-P", ""]
+        path.with_name(f"{path.name}.pub").write_text(_public(path))
+    else:
+        words += ["-t", kind, "-C", "test"]
     subprocess.run(words, check=True, capture_output=True)
     return path.read_text()
+
+
+def _public(path: Path) -> str:
+    return subprocess.run(
+        ["ssh-keygen", "-y", "-f", str(path)], check=True, capture_output=True, text=True
+    ).stdout
 
 
 class SshServer(ChildServer):

@@ -7,7 +7,6 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.authority import Authority
 from tests.fakes.docker_registry import DockerRegistry
 from tests.fakes.faults import (
     STRANGER,
@@ -251,34 +251,13 @@ def test_a_location_comes_in_the_form_that_is_asked_for(proxy: FaultProxy, form:
 
 
 def test_behind_tls_a_location_may_come_downgraded(registry: FakeRegistry, tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key", tmp_path / "crt"
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-            "-keyout",
-            key,
-            "-out",
-            certificate,
-        ],
-        check=True,
-        capture_output=True,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    authority = Authority(tmp_path)
+    context = authority.issue("localhost", names="IP:127.0.0.1").server()
     with FaultProxy(registry, tls=context) as proxy:
         proxy.hit(
             Position(method="POST", what="/v2/app/blobs/uploads/"), Located(form="downgraded")
         )
-        trusting = ssl.create_default_context(cafile=certificate)
+        trusting = ssl.create_default_context(cafile=authority.certificate)
         with closing(
             http.client.HTTPSConnection(proxy.host, timeout=60, context=trusting)
         ) as connection:

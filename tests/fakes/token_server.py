@@ -7,12 +7,12 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
+from tests.fakes.authority import openssl
+from tests.fakes.rsa_keys import rsa_key
 from tests.fakes.serve import Answer, LoopbackServer, Request
 
 
@@ -35,21 +35,9 @@ class TokenServer(LoopbackServer):
         self.scopes: list[tuple[str, ...]] = []
         self.certificate, self._key = folder / "token.crt", folder / "token.key"
         folder.mkdir(parents=True, exist_ok=True)
-        _openssl(
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=tests",
-            "-keyout",
-            str(self._key),
-            "-out",
-            str(self.certificate),
-        )
+        self._key.write_text(rsa_key().private)
+        words = ("-days", "2", "-subj", "/CN=tests", "-out", self.certificate)
+        openssl("req", "-x509", "-key", self._key, *words)
 
     @property
     def realm(self) -> str:
@@ -109,7 +97,9 @@ class TokenServer(LoopbackServer):
             if not line.startswith("-")
         )
         text = f"{_part({'typ': 'JWT', 'alg': 'RS256', 'x5c': [certificate]})}.{_part(claims)}"
-        return f"{text}.{_base64(_openssl('dgst', '-sha256', '-sign', str(self._key), stdin=text.encode()))}"
+        return (
+            f"{text}.{_base64(openssl('dgst', '-sha256', '-sign', self._key, stdin=text.encode()))}"
+        )
 
 
 def _parts(scope: str) -> tuple[str, str, str]:
@@ -124,12 +114,3 @@ def _part(document: dict[str, Any]) -> str:
 
 def _base64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _openssl(*arguments: str, stdin: bytes = b"") -> bytes:
-    program = shutil.which("openssl")
-    if not program:
-        raise RuntimeError("openssl is not on PATH; install it: apt-get install openssl")
-    return subprocess.run(
-        [program, *arguments], input=stdin, capture_output=True, check=True, timeout=300
-    ).stdout

@@ -5,14 +5,13 @@ It ends with the right image or with a clear error, and no tag ever shows half a
 
 from __future__ import annotations
 
-import ssl
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.engine.registry.clients import Pair
+from tests.fakes.authority import Authority
 from tests.fakes.faults import FaultProxy, Located
 from tests.fakes.images import missing, put
 from tests.fakes.registry import FakeRegistry
@@ -58,30 +57,9 @@ def test_the_same_copy_makes_the_same_requests(world: World) -> None:
 def test_an_upload_that_a_proxy_places_at_http_stays_with_https(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    certificate, key = tmp_path / "crt", tmp_path / "key"
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-            "-keyout",
-            key,
-            "-out",
-            certificate,
-        ],
-        check=True,
-        capture_output=True,
-    )
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    context = authority.issue("localhost", names="IP:127.0.0.1").server()
     with (
         FakeRegistry() as source,
         FakeRegistry() as target,
