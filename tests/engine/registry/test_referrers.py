@@ -365,14 +365,15 @@ def test_one_that_is_refused_does_not_keep_the_others_back(
     assert (len(report.referrers), len(warnings)) == (7, 1)
 
 
+@pytest.mark.parametrize("validates", [True, False])
 @pytest.mark.parametrize("first", [True, False])
 def test_what_several_share_arrives_where_one_of_them_cannot(
-    source: FakeRegistry, target: FakeRegistry, pair: Pair, *, first: bool
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, *, first: bool, validates: bool
 ) -> None:
     """All of them have the empty configuration; whichever is to bring it may fail before, or
-    wait for long.
+    wait for long. A target that takes any manifest gets none whose content is missing.
     """
-    source.referrers = True
+    source.referrers, target.validates = True, validates
     image, several = (
         make_image(),
         [refer_to(make_image(), content=f"what is in {number}".encode()) for number in range(4)],
@@ -393,6 +394,7 @@ def test_what_several_share_arrives_where_one_of_them_cannot(
     assert [missing(one, target, "team/app") == () for one in several] == [
         one is not failing for one in several
     ]
+    assert failing.digest not in target.storage["team/app"].manifests
     assert len(warnings) == 1
 
 

@@ -194,18 +194,10 @@ def test_of_two_targets_the_one_that_finds_right_bytes_wrong_gets_them_once_more
 ) -> None:
     blob = blob_of(random.Random(1).randbytes(BIG), source, pair)
     with FakeRegistry() as other:
-        second = client(other, "target", pair.target.transport)
-        further = replace(blob, place=Place(registry=second.registry, repository="app"))
         (target, other)[wrong].fault = on(
             "PUT", "", Status(code=400, body=b'{"errors":[{"code":"DIGEST_INVALID"}]}')
         )
-        copying = pair.copying()
-        Transfer(
-            copying.source,
-            {**copying.targets, second.registry: second},
-            second.transport,
-            copying.progress,
-        ).perform([Plan(blobs=(blob, further))])
+        to_both(pair, blob, other)
         for server in (target, other):
             assert {
                 digest: digest_of(data) for digest, data in server.storage["app"].blobs.items()
@@ -306,6 +298,23 @@ def test_an_upload_that_is_cut_goes_on_from_what_the_registry_has(
     assert patch.bytes_in == BIG - kept
     assert source.seen("GET")[-1].headers["range"] == f"bytes={kept}-"
     assert target.count("POST") == 1
+
+
+def test_a_registry_that_says_to_have_more_than_was_sent_gets_all_of_it_anew(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair
+) -> None:
+    blob = blob_of(random.Random(1).randbytes(BIG), source, pair)
+    target.fault = lambda record: (
+        CutRequest(after=0)
+        if record.method == "PUT" and target.count("PUT") == 1
+        else Status(code=204, headers={"Range": f"0-{2 * BIG}"})
+        if record.method == "GET"
+        else None
+    )
+    transfer(pair, blob)
+    assert digest_of(target.storage["app"].blobs[blob.digest]) == blob.digest
+    assert (target.count("POST"), target.count("PATCH")) == (2, 0)
+    assert not any("range" in record.headers for record in source.requests)
 
 
 def test_a_stored_blob_whose_answer_was_lost_is_not_sent_again(
@@ -637,6 +646,14 @@ def test_the_pause_that_a_target_asks_for_during_an_upload_is_kept(
     assert time.sleeps == [9.0]
 
 
+def test_the_pauses_grow_where_an_upload_breaks_off_and_nothing_is_asked_for(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, time: FakeClock
+) -> None:
+    target.fault = on("PUT", "", CutRequest(after=0), times=3)
+    transfer(pair, blob_of(b"x", source, pair))
+    assert time.sleeps == [0.2, 0.4, 0.8]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 def test_a_target_that_asks_for_a_rest_again_and_again_gets_it_while_there_is_time(
     source: FakeRegistry,
@@ -857,26 +874,52 @@ def test_several_repositories_of_a_registry_get_a_blob_by_one_upload(
     )
 
 
+def to_both(pair: Pair, blob: CopyBlob, other: FakeRegistry) -> None:
+    """Bring a blob to the target of the pair, and to another registry."""
+    second = client(other, "target", pair.target.transport)
+    further = replace(blob, place=Place(registry=second.registry, repository="app"))
+    copying = pair.copying()
+    Transfer(
+        copying.source,
+        {**copying.targets, second.registry: second},
+        second.transport,
+        copying.progress,
+    ).perform([Plan(blobs=(blob, further))])
+
+
+@pytest.mark.parametrize("fault", [CutRequest(after=BIG // 2), Status(code=503, early=True)])
 def test_several_registries_get_a_blob_that_is_read_once(
-    source: FakeRegistry, target: FakeRegistry, pair: Pair
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, fault: Fault
 ) -> None:
-    data = random.Random(4).randbytes(BIG)
+    # more than a connection holds, so that it is known at once where it ends
+    data = random.Random(4).randbytes(6 * BIG)
     blob = blob_of(data, source, pair)
     with FakeRegistry() as other:
-        second = client(other, "target", pair.target.transport)
-        further = replace(blob, place=Place(registry=second.registry, repository="app"))
         # one of them breaks off: the other is not disturbed
-        target.fault = on("PUT", "", CutRequest(after=BIG // 2))
-        copying = pair.copying()
-        Transfer(
-            copying.source,
-            {**copying.targets, second.registry: second},
-            second.transport,
-            copying.progress,
-        ).perform([Plan(blobs=(blob, further))])
+        target.fault = on("PUT", "", fault)
+        to_both(pair, blob, other)
         assert other.storage["app"].blobs == target.storage["app"].blobs == {blob.digest: data}
         assert (other.count("PUT"), other.count("POST")) == (1, 1)
     assert source.count("GET") == 2
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1)])
+def test_registries_that_broke_off_at_other_bytes_go_on_each_at_its_own(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, first: int, second: int
+) -> None:
+    data = random.Random(4).randbytes(BIG)
+    blob = blob_of(data, source, pair)
+    with FakeRegistry(resumes=True) as other:
+        target.resumes = True
+        target.fault = on("PUT", "", CutRequest(after=first * BIG // 3))
+        other.fault = on("PUT", "", CutRequest(after=second * BIG // 3))
+        to_both(pair, blob, other)
+        assert other.storage["app"].blobs == target.storage["app"].blobs == {blob.digest: data}
+        assert [
+            (server.count("POST"), [record.status for record in server.seen("PATCH")])
+            for server in (target, other)
+        ] == [(1, [202])] * 2
+    assert source.count("GET") == 3
 
 
 def test_a_host_that_asks_for_rest_gets_it_from_everybody(

@@ -510,6 +510,22 @@ def test_an_answer_to_an_upload_that_does_not_name_the_blob_is_asked_about(
         store(uploads)
 
 
+def test_a_blob_that_an_answer_does_not_name_may_need_a_moment_to_be_seen(
+    target: FakeRegistry, uploads: Uploads
+) -> None:
+    upload = uploads.begin("app")
+    target.storage["app"].blobs[DIGEST] = BLOB
+    target.fault = lambda record: (
+        Status(code=201)
+        if record.method == "PUT"
+        else Status(code=404)
+        if target.count("HEAD") == 1
+        else None
+    )
+    send(uploads, upload)
+    assert target.count("HEAD") == 2
+
+
 def test_a_blob_of_another_size_is_not_the_one_that_is_meant(
     target: FakeRegistry, uploads: Uploads
 ) -> None:
