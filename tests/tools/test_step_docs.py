@@ -93,7 +93,38 @@ def test_a_page_has_a_row_for_every_parameter_with_all_of_its_names(schema: Step
         cells = row(text, parameter.name)
         assert len(cells) == 7
         assert all(f"`{alias.name}`" in cells[0] for alias in parameter.aliases)
-        assert parameter.description in cells[-1].replace("\\|", "|")
+        link = f" [More](#{parameter.name.lower()})."
+        meaning = section(text, parameter.name) if cells[-1].endswith(link) else cells[-1]
+        assert parameter.description in meaning.replace("\\|", "|")
+        assert parameter.description.startswith(cells[-1].split(". ")[0].replace("\\|", "|"))
+
+
+def section(text: str, name: str) -> str:
+    """The text on a parameter below the table, in one line."""
+    return " ".join(text.partition(f"\n### `{name}`\n")[2].partition("\n#")[0].split())
+
+
+@pytest.mark.parametrize("name", sorted(pages()))
+def test_no_line_and_no_cell_of_a_page_is_too_wide(name: str) -> None:
+    for line in pages()[name].splitlines():
+        cells = line.strip("|").split(" | ") if line.startswith("|") else []
+        assert max(map(len, cells), default=0) <= 200, line
+        assert cells or len(line) <= 100, line
+
+
+def test_a_long_description_has_its_first_sentences_and_the_notes_in_the_table() -> None:
+    first, second = f"Red or {'blue' * 9}.", f"If {'green' * 40}, that."
+    text = paint(description=f"{first} {second}", mandatory=True)
+    assert row(text, "colour")[-1] == f"{first} **Must be set.** [More](#colour)."
+    assert section(text, "colour") == f"{first} {second} **Must be set.**"
+    assert "## Parameters in detail" in text
+    assert "## Parameters in detail" not in paint()
+
+
+@pytest.mark.parametrize("name", sorted(help_pages()))
+def test_no_line_of_a_help_page_is_too_wide(name: str) -> None:
+    made = help_pages()[name].partition("tools/step_docs.py")[2]
+    assert [line for line in made.splitlines() if len(line) > 100] == []
 
 
 def test_the_contract_says_which_parameters_are_towlines_own() -> None:
@@ -130,7 +161,7 @@ def test_the_contracts_table_names_steps_by_name_or_all() -> None:
         (
             {"conditions": [{"parameter": "tool", "value": "roller", "default": "white"}]},
             2,
-            '`"white"` where `tool` is `roller`',
+            '`"white"` if `tool` is `roller`',
         ),
         ({"scope": ["PARAMETERS", "GENERAL", "STAGES", "STEPS"]}, 3, "general, step, stage, call"),
         ({"scope": []}, 3, "nowhere"),
@@ -142,31 +173,35 @@ def test_the_contracts_table_names_steps_by_name_or_all() -> None:
                 ]
             },
             4,
-            "`a/b`<br>`c` (over `general`)",
+            "`a/b`<br>`c` (before `general`)",
         ),
         (
             {"vault": {"secret": "colourVaultSecretName", "default": "colour", "file": True}},
             4,
             "Vault, as a file: secret named by `colourVaultSecretName`, else `colour`",
         ),
-        ({"possibleValues": ["red", "blue"]}, 6, "Colour of the wall. Possible: `red`, `blue`."),
+        (
+            {"possibleValues": ["red", "blue"]},
+            6,
+            "Colour of the wall. Possible values: `red`, `blue`.",
+        ),
         ({"mandatory": True}, 6, "Colour of the wall. **Must be set.**"),
         ({"mandatory": True, "default": "red"}, 6, "Colour of the wall."),
         (
             {"mandatoryIf": [{"name": "tool", "value": ["brush", "roller"]}]},
             6,
-            "Colour of the wall. **Must be set where `tool` is `brush` or `roller`.**",
+            "Colour of the wall. **Must be set if `tool` is `brush` or `roller`.**",
         ),
         (
             {"mandatoryIf": [{"name": "tool", "notEmpty": True}]},
             6,
-            "Colour of the wall. **Must be set where `tool` is set.**",
+            "Colour of the wall. **Must be set if `tool` is set.**",
         ),
-        ({"secret": True}, 6, "Colour of the wall. Secret: never in a file."),
+        ({"secret": True}, 6, "Colour of the wall. Secret: never put it into a file."),
         (
             {"trusted": True},
             6,
-            "Colour of the wall. Only the platform team sets it: not in a project's files.",
+            "Colour of the wall. Only the platform team may set it, not a project's files.",
         ),
         (
             {"later": "colours come later; use white"},
@@ -229,5 +264,5 @@ def test_a_page_lists_rules_and_where_a_credential_comes_from() -> None:
 
 def test_only_a_step_that_towline_runs_has_flags() -> None:
     metadata = {"name": "paint", "description": "Paints.", "parameters": []}
-    assert "as the flag" in page(parse(metadata, "f"), set())
-    assert "as the flag" not in page(parse({**metadata, "library": True}, "f"), set())
+    assert "by the flag" in page(parse(metadata, "f"), set())
+    assert "by the flag" not in page(parse({**metadata, "library": True}, "f"), set())
