@@ -1,4 +1,4 @@
-/** Pushes an image from one registry to another: the older name for what imagePushToRegistry does. */
+/** Copies an image from one registry to another: the older name of imagePushToRegistry. */
 Map call(Map parameters = [:]) {
     return towline(script: parameters.script, step: 'containerPushToRegistry', parameters: parameters)
 }

@@ -1,4 +1,4 @@
-/** Writes the image into the GitOps repository of a stage: one commit. */
+/** Writes the image into the GitOps repository of a stage, as one commit. */
 Map call(Map parameters = [:]) {
     return towline(script: parameters.script, step: 'gitOpsUpdateDeployment', parameters: parameters)
 }

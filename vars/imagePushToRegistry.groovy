@@ -1,4 +1,4 @@
-/** Copies the image that the build made to the registry where clusters can pull it. */
+/** Copies the image that the build made to the registry that clusters pull from. */
 Map call(Map parameters = [:]) {
     return towline(script: parameters.script, step: 'imagePushToRegistry', parameters: parameters)
 }

@@ -2,9 +2,11 @@ import groovy.json.JsonOutput
 import groovy.json.JsonSlurperClassic
 
 /**
- * The bridge to the engine (docs/contract.md): writes the request, runs the engine, takes its result back. It decides nothing.
+ * The bridge to the engine (docs/contract.md): writes the request, runs the engine, reads its result.
+ * It decides nothing.
  *
- * arguments: script; step (or command: 'plan', with stage: name for one stage only); parameters of the call; ifActive: obey flags and conditions.
+ * arguments: script; step, or command: 'plan' (with stage: name, the plan of that stage only);
+ * parameters of the call; ifActive: obey the stage's flags and conditions.
  */
 Map call(Map arguments) {
     String name = arguments.step ?: arguments.command
@@ -27,7 +29,12 @@ Map call(Map arguments) {
     return result
 }
 
-/** The engine's last word. What it asks for is bound for one more run, twice at most: the login for Vault, then what Vault does not hold. */
+/**
+ * Runs the engine until it has a result that needs no further credentials, and returns that result.
+ *
+ * Each time that it asks for Jenkins credentials they are bound and it runs again, at most twice: for
+ * the login for Vault, then for values that Vault does not hold.
+ */
 Map settle(String name, String folder, List variables, Map request, int left = 2) {
     writeFile(file: folder + '/request.json', text: JsonOutput.toJson(request), encoding: 'UTF-8')
     Map result = runEngine(name, folder, variables)
@@ -40,7 +47,7 @@ Map settle(String name, String folder, List variables, Map request, int left = 2
     return result
 }
 
-/** The request of docs/contract.md; what is secret goes to `variables` (NAME=value) instead. */
+/** The request of docs/contract.md; secret values go to `variables` (NAME=value) instead. */
 Map requestFor(Map arguments, List variables) {
     Map parameters = new LinkedHashMap(arguments.parameters ?: [:])
     Map request = [
@@ -61,7 +68,11 @@ Map requestFor(Map arguments, List variables) {
     return request
 }
 
-/** What Jenkins knows of the build; a URL loses its user and password. Who started it is a user's id, else what did, in Jenkins' words. */
+/**
+ * Facts that Jenkins has about the build; user and password are removed from URLs.
+ *
+ * startedBy is the id of a user, else Jenkins' description of the cause.
+ */
 Map buildFacts() {
     Map variables = [number: 'BUILD_NUMBER', url: 'BUILD_URL', job: 'JOB_NAME', branch: 'BRANCH_NAME', tag: 'TAG_NAME', changeRequest: 'CHANGE_ID',
                      sourceRepository: 'GIT_URL', sourceCommit: 'GIT_COMMIT']
@@ -75,7 +86,7 @@ Map buildFacts() {
     return facts
 }
 
-/** Default documents of the platform team, one or a list of them: maps of name and text, or names of resources of a loaded library. */
+/** The platform team's default documents (one, or a list): maps of name and text, or names of library resources. */
 List documents(Object defaults) {
     List texts = []
     for (Object entry in (defaults instanceof List ? defaults : [defaults])) {
@@ -84,10 +95,10 @@ List documents(Object defaults) {
     return texts
 }
 
-/** One run of the engine in the workspace: its result; fails where there is none. */
+/** Runs the engine once in the workspace and returns its result; fails the build if there is none. */
 Map runEngine(String name, String folder, List variables) {
     int code = 0
-    withEnv(variables.collect { Object entry -> entry.toString().replace('$', '$$') }) {   // else it takes $NAME for another variable's value
+    withEnv(variables.collect { Object entry -> entry.toString().replace('$', '$$') }) {   // withEnv would replace $NAME by a variable's value
         code = sh(label: 'towline ' + name, returnStatus: true, script: '''set +x
 exec /bin/sh "$TOWLINE_CALL_FOLDER/engine.sh" "$TOWLINE_CALL_COMMAND" ${TOWLINE_CALL_STEP:+"$TOWLINE_CALL_STEP"} \\
     --request "$TOWLINE_CALL_FOLDER/request.json" --result "$TOWLINE_CALL_FOLDER/result.json" \\
@@ -96,7 +107,7 @@ exec /bin/sh "$TOWLINE_CALL_FOLDER/engine.sh" "$TOWLINE_CALL_COMMAND" ${TOWLINE_
     if (!fileExists(folder + '/result.json')) {
         error('[' + name + '] the engine did not run to its end (exit code ' + code + ') and left no result; the lines above say why')
     }
-    String text = readFile(file: folder + '/result.json', encoding: 'UTF-8')   // the step first: no slurper may be alive across it
+    String text = readFile(file: folder + '/result.json', encoding: 'UTF-8')   // read first: no slurper may be alive across a step
     Map result = new JsonSlurperClassic().parseText(text)
     if (code != 0 && goesOn(result) && result.status != 'superseded') {
         error('[' + name + '] the engine ended with exit code ' + code + ' although it reported ' + result.status)
@@ -104,7 +115,7 @@ exec /bin/sh "$TOWLINE_CALL_FOLDER/engine.sh" "$TOWLINE_CALL_COMMAND" ${TOWLINE_
     return result
 }
 
-/** The Jenkins credentials that the engine asked for, as withCredentials takes them. */
+/** The Jenkins credentials that the engine asks for, as arguments of withCredentials. */
 List credentialsFor(String name, List bindings) {
     return bindings.collect { Map one ->
         String id = one.credentialsId
@@ -113,11 +124,11 @@ List credentialsFor(String name, List bindings) {
             one.kind == 'string' ? string(credentialsId: id, variable: names.text) :
             one.kind == 'file' ? file(credentialsId: id, variable: names.file) :
             one.kind == 'sshUserPrivateKey' ? sshUserPrivateKey(credentialsId: id, keyFileVariable: names.file) :
-            error('[' + name + '] the engine asks for a credential of the unknown kind ' + one.kind + '; use library and engine of one version')
+            error('[' + name + '] the engine asks for a credential of the unknown kind ' + one.kind + '; use library and engine of the same version')
     }
 }
 
-/** Publishes the result, and fails the build where the step failed. */
+/** Publishes the result, and fails the build if the step failed. */
 void conclude(Object script, String name, Map result) {
     script.towlineEnvironment.merge(result.pipelineEnvironment, script)
     for (Map link in result.links) {
@@ -142,7 +153,8 @@ boolean goesOn(Map result) {
 }
 
 String describe(String name, Map result) {
-    Map again = [message: 'the engine asks for credentials again that are bound already', category: 'config', hint: 'use library and engine of one version']
+    Map again = [message: 'the engine asks again for credentials that are already bound', category: 'config',
+                 hint: 'use library and engine of the same version']
     Map fault = result.error ?: result.status == 'bind' ? again : [message: result.summary, category: 'undefined']
     return '[' + name + '] ' + fault.message + ' (category: ' + fault.category + ').' +
         (fault.where ? ' where: ' + fault.where + '.' : '') + (fault.hint ? ' next: ' + fault.hint : '')

@@ -1,7 +1,9 @@
 /**
- * The common pipeline environment: flat keys such as container/imageNameTag; values are texts, numbers, booleans, lists or maps.
+ * The common pipeline environment. Keys are flat, such as container/imageNameTag; values are texts,
+ * numbers, booleans, lists or maps.
  *
- * Jenkins keeps one instance of a var for each script that names it. The one that counts is the Jenkinsfile's: script.towlineEnvironment.
+ * Jenkins keeps one instance of a var for each script that names it. The steps use the instance of the
+ * Jenkinsfile: script.towlineEnvironment.
  */
 class towlineEnvironment implements Serializable {
 
@@ -17,7 +19,7 @@ class towlineEnvironment implements Serializable {
         values.put(key, value)
     }
 
-    /** Everything that is known; with a script also what Piper's library knows, where that one is loaded: ours wins. */
+    /** All values; with a script also those of Piper's library, if it is loaded. Towline's own values win. */
     Map all(Object script = null) {
         Map known = [:]
         Object piper = pipers(script)
@@ -28,7 +30,7 @@ class towlineEnvironment implements Serializable {
         return known
     }
 
-    /** The keys of `known` that are not ours: Piper's library may have read their values from files of the workspace. */
+    /** The keys of `known` that Towline did not set: Piper may have read their values from the workspace. */
     List unproven(Map known) {
         List keys = []
         for (Object key in known.keySet()) {
@@ -39,7 +41,7 @@ class towlineEnvironment implements Serializable {
         return keys
     }
 
-    /** Takes the changes over, and with a script hands them on to Piper's library, where that one is loaded. */
+    /** Stores the changes; with a script also in Piper's library, if it is loaded. */
     void merge(Map changes, Object script = null) {
         values.putAll(changes ?: [:])
         Object piper = changes ? pipers(script) : null

@@ -1,8 +1,8 @@
-/** The whole pipeline of a project: plan once, then every stage that is active, in order, on one agent. */
+/** Runs the whole pipeline of a project on one agent: one plan, then all active stages in order. */
 void call(Map parameters = [:]) {
     List unknown = parameters.keySet().minus(['script', 'nodeLabel', 'defaults']) as List
-    if (unknown) {   // a misspelt `defaults` would leave out the rules of the platform team
-        error('[towlinePipeline] there is no parameter ' + unknown[0] + ', but script, nodeLabel and defaults')
+    if (unknown) {   // a misspelt `defaults` would drop the platform team's rules
+        error('[towlinePipeline] unknown parameter ' + unknown[0] + '; the parameters are script, nodeLabel and defaults')
     }
     Object script = parameters.script
     node(parameters.nodeLabel ?: '') {
@@ -18,7 +18,7 @@ void call(Map parameters = [:]) {
     }
 }
 
-/** Checks the project out where the job knows its source: where from, and which commit, as environment variables. */
+/** Checks out the project if the job knows its source; returns its URL and commit as environment variables. */
 List checkOut(Object script) {
     if (script == null || !hasSource(script)) {
         return []

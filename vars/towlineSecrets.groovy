@@ -1,8 +1,13 @@
 import groovy.json.JsonOutput
 
-/** What is secret travels to the engine as variables, not in a file (docs/contract.md, Request). */
+/** Secrets travel to the engine as environment variables, not in a file (docs/contract.md, Request). */
 
-/** A copy of `entries` without nulls; an entry that is secret, or holds it, becomes one of `variables` (NAME=value) instead, and `secrets` says which. */
+/**
+ * A copy of `entries` without nulls and secrets.
+ *
+ * An entry that is secret, or contains a secret, is added to `variables` (NAME=value) instead, and its
+ * variable's name to `secrets`.
+ */
 Map withoutSecrets(Map entries, String place, Map secrets, List variables) {
     Map names = known(libraryResource('towline/secret_names.txt'))
     Map kept = [:]
@@ -19,7 +24,7 @@ Map withoutSecrets(Map entries, String place, Map secrets, List variables) {
     return kept
 }
 
-/** A value as JSON has it; of another object, a plugin's for example, only what it is called. */
+/** A value as JSON has it; any other object, such as a plugin's, becomes its text. */
 Object plain(Object value) {
     if (value instanceof Map) {
         Map copy = [:]
@@ -38,13 +43,18 @@ Object plain(Object value) {
     return value == null || value instanceof Number || value instanceof Boolean ? value : value.toString()
 }
 
-/** Whether there is a text or number in the value of a key that is secret: it is `named` so, or, where keys say anything (`keyed`), the key is. */
+/**
+ * Whether the value of `key` contains a secret text or number.
+ *
+ * It does if a key above it is secret (`named`), or this key is. `keyed` is false for the keys of a
+ * map in which every name may occur (`names.free`): such a key makes no value secret.
+ */
 boolean isHeld(Object key, Object value, boolean named, boolean keyed, Map names) {
     boolean free = keyed && !named && (value instanceof Map || areIds(value)) && names.free.contains(plainName(key))
     return holdsSecret(value, named || (keyed && !free && isNamed(key, names)), !free, names)
 }
 
-/** The same of a plain value: a key on the way to what is in it is secret, or a URL in it holds one. */
+/** The same for a plain value: a key inside it is secret, or a URL in it has a password or secret. */
 boolean holdsSecret(Object value, boolean named, boolean keyed, Map names) {
     if (value instanceof Map) {
         return value.keySet().any { String key -> isHeld(key, value.get(key), named, keyed, names) }
@@ -60,7 +70,10 @@ boolean areIds(Object value) {
     return value instanceof List && !value.any { Object item -> !(item instanceof String && item.matches('[A-Za-z0-9_.-]+')) }
 }
 
-/** Whether a text has a URL with a part of its query that is secret by its name, or whose name is escaped: the engine decodes it (secret_names.py). */
+/**
+ * Whether a text has a URL with a query parameter whose name is secret or escaped; the engine decodes
+ * the name (secret_names.py).
+ */
 boolean isInQuery(String text, Map names) {
     return text.contains('://') && text.split('[?&;]').drop(1).any { String part ->
         part.matches('(?s)[^=#\\s]+=[^#\\s].*') && (part.tokenize('=')[0].contains('%') || isNamed(part.tokenize('=')[0], names))
@@ -76,7 +89,10 @@ String plainName(Object key) {
     return name.substring(name.lastIndexOf('/') + 1).toLowerCase(Locale.ROOT).replaceAll('[^a-z0-9]', '')
 }
 
-/** The list: names of secrets as one pattern, and of maps and lists of ids that are none (`free`); the engine makes the same of it (secret_names.py). */
+/**
+ * The list of names: `secret` is a pattern of the names of secrets, `free` has the names of maps and
+ * lists of ids that are not secret. The engine reads the list in the same way (secret_names.py).
+ */
 Map known(String list) {
     Map words = ['': [], '=': [], '-': [], '*': []]
     for (String line in list.readLines()) {
@@ -89,10 +105,10 @@ Map known(String list) {
     return [secret: '(?!.*(?:' + ends + ')$)(?:.*(?:' + words.get('').join('|') + ').*|' + words.get('=').join('|') + ')', free: words.get('*')]
 }
 
-/** The text of a variable; Linux starts no program with one of more than 128 KiB. */
+/** The value of a variable; Linux cannot start a program with a variable of more than 128 KiB. */
 String asVariable(String name, String text) {
     if (text.getBytes('UTF-8').length > 130000) {
-        error('[towline] ' + name + ' holds a secret and is too large for a variable of the environment; leave out of it what no step needs')
+        error('[towline] ' + name + ' contains a secret and is too large for an environment variable; remove values that no step needs')
     }
     return text
 }

@@ -1,12 +1,16 @@
-/** Runs one stage: every step that the plan does not rule out. Its own steps settle what is undecided themselves (--if-active). */
+/**
+ * Runs one stage: all steps that the plan does not exclude.
+ *
+ * If the plan is undecided about a step of Towline, the step itself decides (--if-active).
+ */
 void call(Map parameters = [:]) {
     List unknown = parameters.keySet().minus(['script', 'name', 'stageName', 'plan', 'defaults']) as List
-    if (unknown) {   // a misspelt `defaults` would leave out the rules of the platform team
-        error('[towlineStage] there is no parameter ' + unknown[0] + ', but script, name, stageName, plan and defaults')
+    if (unknown) {   // a misspelt `defaults` would drop the platform team's rules
+        error('[towlineStage] unknown parameter ' + unknown[0] + '; the parameters are script, name, stageName, plan and defaults')
     }
     String name = parameters.name ?: parameters.stageName ?: env.STAGE_NAME
     if (!name) {
-        error('[towlineStage] which stage? Call it with name: as in towlineStage script: this, name: \'Build\'')
+        error('[towlineStage] which stage? Call it with a name, as in towlineStage script: this, name: \'Build\'')
     }
     if (env.STAGE_NAME == name) {
         runSteps(parameters, name)
@@ -24,7 +28,7 @@ void runSteps(Map parameters, String name) {
     }
 }
 
-/** The plan of one stage as it stands now. */
+/** A new plan of one stage. */
 Map planOf(Map parameters, String name) {
     Map result = towline(script: parameters.script, command: 'plan', stage: name, parameters: [stageName: name, defaults: parameters.defaults])
     Map plan = result.outputs.stages[0]
@@ -42,7 +46,7 @@ void runStep(Map parameters, String name, Map step) {
     }
 }
 
-/** Another library's step always runs when it is called: what was undecided before the Build stage is asked for once more. */
+/** A step of another library always runs when it is called, so an undecided one is planned again first. */
 boolean isActiveNow(Map parameters, String name, String step) {
     for (Map now in planOf(parameters, name).steps) {
         if (now.name == step) {
@@ -64,6 +68,6 @@ void runOther(Object script, Map step) {
         if (!missing.message.startsWith('No such DSL method \'' + step.name + '\'')) {
             throw missing
         }
-        error('[towlineStage] ' + step.name + ' is active, but no library that is loaded offers it; load one that does, or switch the step off')
+        error('[towlineStage] ' + step.name + ' is active, but no loaded library has it; load a library that has it, or switch the step off')
     }
 }

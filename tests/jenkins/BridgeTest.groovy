@@ -213,7 +213,7 @@ class BridgeTest extends LibraryTest {
     @Test void 'a secret that no variable can hold is an error'() {
         CpsHarness h = answering()
         assert failure(h, "towlineEnvironment.set('custom/config', [password: 'x', text: 'ä' * 70000]); imagePushToRegistry script: this")
-            .startsWith('[towline] pipelineEnvironment/custom/config holds a secret and is too large')
+            .startsWith('[towline] pipelineEnvironment/custom/config contains a secret and is too large')
         assert engine.calls == 0
         assertNothingIsLeft()
     }

@@ -104,7 +104,7 @@ class EngineShellTest {
     @Test void 'an engine whose Python is gone is told by the name of that Python'() {
         File named = program(tools, 'x')
         named.text = "#!/opt/gone/bin/python3 -I\nprint('x')\n"
-        List expected = [9, "towline: '$named' needs /opt/gone/bin/python3, which is not on this agent; install Python 3.11 or newer there, or the engine anew" as String]
+        List expected = [9, "towline: '$named' needs /opt/gone/bin/python3, which is not on this agent; install Python 3.11 or newer there, or install the engine again" as String]
         assert start(TOWLINE_ENGINE: named.path) == expected
         assert start(PATH: "$tools:/usr/bin:/bin" as String) == expected
     }
