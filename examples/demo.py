@@ -1,8 +1,8 @@
 """What `make demo` runs: the pipeline of the sample project, on servers of this machine.
 
 Staging registry, target registry and git server are those of `tests/fakes/`; the engine is the
-installed one, run as a user would run it. In the end the demo checks its own claims by other means
-than the engine's and fails where one does not hold.
+installed one, run as a user would run it. At the end the demo checks its claims without the
+engine's help, and fails if one does not hold.
 """
 
 from __future__ import annotations
@@ -42,11 +42,13 @@ STAGES = ("Acceptance", "Performance", "Release")
 PREVIEW = "environments/preview/values.yaml"
 TEAM = "team.yml"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: what a child leaves behind becomes ours, and is seen
+SUBREAPER = (
+    36  # PR_SET_CHILD_SUBREAPER: processes that a child leaves behind become ours, and are seen
+)
 
 
 class Claim(Exception):
-    """Something that the demo says of itself and that does not hold."""
+    """A claim of the demo that does not hold."""
 
 
 @dataclass(kw_only=True)
@@ -67,15 +69,15 @@ class Demo:
         return self.folder / "workspace"
 
     def say(self, text: str) -> None:
-        """Print, and keep it for the check that no secret is in it."""
+        """Print `text`, and keep it for the check that no secret was printed."""
         self.printed.append(text)
         print(text, flush=True)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment that the agent gives the engine.
+        """The environment that the agent gives the engine.
 
-        The logins of the target and of git stand for Vault here; the platform team's defaults
-        say which hosts get one.
+        It has the logins of the target and of git, which would come from Vault otherwise. The
+        platform team's defaults name the hosts that get them.
         """
         return {
             "TOWLINE_DEFAULTS": str(self.folder / TEAM),
@@ -90,7 +92,7 @@ class Demo:
         }
 
     def towline(self, *words: str) -> dict[str, Any]:
-        """Run the engine as a user would; its log lines are printed, its result is given back."""
+        """Run the engine as a user would: print its log lines, return its result."""
         program = Path(sys.executable).with_name("towline")
         done = subprocess.run(
             [program, *words, "--json"],
@@ -112,7 +114,7 @@ class Demo:
 def servers() -> Iterator[Demo]:
     """Start the three servers and make the sample's image, repository and workspace.
 
-    All of them are removed afterwards.
+    Everything is removed afterwards.
     """
     passwords = {name: secrets.token_urlsafe(18) for name in ("staging", "target", "git")}
     with ExitStack() as stack:
@@ -161,7 +163,7 @@ def servers() -> Iterator[Demo]:
 
 
 def check_out(demo: Demo) -> None:
-    """Make the workspace what a build has: a checkout of the productive branch."""
+    """Make the workspace a checkout of the productive branch, as a build has it."""
     git(demo, "init", "--quiet", "--initial-branch=main", str(demo.workspace))
     git(demo, "-C", str(demo.workspace), "add", "--all")
     git(
@@ -181,7 +183,7 @@ def check_out(demo: Demo) -> None:
 def build(demo: Demo) -> None:
     """Stand in for kanikoExecute or cnbBuild.
 
-    Puts an image into staging, and writes the pipeline environment as those steps leave it.
+    Puts an image into staging, and writes the pipeline environment as those steps do.
     """
     put(demo.image, demo.staging, NAME, TAG)
     values: dict[str, object] = {
@@ -208,7 +210,7 @@ def build(demo: Demo) -> None:
 
 
 def pipeline(demo: Demo) -> list[dict[str, Any]]:
-    """The stages after the build, as `towlinePipeline` runs them; the results in their order."""
+    """Run the stages after the build as `towlinePipeline` does; returns the results in order."""
     results = [demo.towline("run", "imagePushToRegistry", "--stage", "Build", "--if-active")]
     results += [
         demo.towline("run", "gitOpsUpdateDeployment", "--stage", stage, "--if-active")
@@ -222,14 +224,14 @@ def pipeline(demo: Demo) -> list[dict[str, Any]]:
 
 
 def clone(demo: Demo, name: str) -> Path:
-    """A fresh full clone of the bare repository, by git itself and past the server."""
+    """A fresh full clone of the bare repository, made by git without the server."""
     place = demo.folder / name
     git(demo, "clone", "--quiet", str(demo.folder / "repositories" / f"{NAME}.git"), str(place))
     return place
 
 
 def git(demo: Demo, *words: str) -> str:
-    """What git prints, run without any configuration of the user's."""
+    """The output of git, run without the user's configuration."""
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(demo.folder / "home"),
@@ -242,13 +244,13 @@ def git(demo: Demo, *words: str) -> str:
 
 
 def claim(what: str, holds: object) -> None:
-    """Raise where a claim does not hold."""
+    """Raise Claim if `holds` is false."""
     if not holds:
         raise Claim(what)
 
 
 def check_first(demo: Demo, results: list[dict[str, Any]]) -> None:
-    """The first run, by the registries' storage and a clone."""
+    """Check the first run against the registries' storage and a clone."""
     here, there = demo.staging.storage[NAME], demo.target.storage[NAME]
     claim(
         "the target's digest is the one that was built",
@@ -290,7 +292,7 @@ def check_first(demo: Demo, results: list[dict[str, Any]]) -> None:
 
 
 def check_second(demo: Demo, results: list[dict[str, Any]], uploads: int, head: str) -> None:
-    """The second run, with staging gone: nothing pushed, nothing committed, all succeeded."""
+    """Check the second run, without staging: nothing pushed or committed, all succeeded."""
     claim(
         "every result says unchanged",
         [result["status"] for result in results] == ["unchanged"] * len(results),
@@ -303,12 +305,12 @@ def check_second(demo: Demo, results: list[dict[str, Any]], uploads: int, head: 
 
 
 def writes(demo: Demo) -> int:
-    """How often something was written to the target so far."""
+    """The number of write requests to the target so far."""
     return sum(1 for request in demo.target.requests if request.method in ("PUT", "PATCH", "POST"))
 
 
 def check_traces(demo: Demo) -> None:
-    """No secret in anything that was printed, no process and no temporary file left."""
+    """Check that no secret was printed, and that no process and no temporary file is left."""
     everything = "\n".join(demo.printed)
     claim(
         "no secret was printed",
@@ -329,7 +331,7 @@ def check_traces(demo: Demo) -> None:
 
 
 def show_history(demo: Demo) -> None:
-    """The git log and the diffs of what was committed."""
+    """Print the git log and the diffs of the commits."""
     place = str(clone(demo, "shown"))
     demo.say("\nThe git log:\n")
     demo.say(git(demo, "-C", place, "log", "--format=%h %an: %s%n%w(0,8,8)%(trailers)"))
@@ -350,7 +352,7 @@ def show_history(demo: Demo) -> None:
 
 
 def play(demo: Demo) -> None:
-    """The scenario, in its order."""
+    """Run the whole scenario."""
     started = time.monotonic()
     demo.say(
         f"Staging {demo.staging.url}, target {demo.target.url}, git {demo.git.url(NAME)}: started"
@@ -378,15 +380,15 @@ def play(demo: Demo) -> None:
 
 
 def interrupted(number: int, _frame: object) -> NoReturn:
-    """The handler of a signal: everything is put away on the way out, as at the end of a run."""
+    """Handle a signal: exit, and remove everything on the way, as at the end of a run."""
     for one in SIGNALS:
-        signal.signal(one, signal.SIG_IGN)  # a second one must not come between
+        signal.signal(one, signal.SIG_IGN)  # a second signal must not interrupt the clean-up
     print("\ndemo: interrupted; its servers and its folder go with it", file=sys.stderr)
     sys.exit(128 + number)
 
 
 def main() -> int:
-    """Play the scenario; 1 and one clear line where a claim does not hold."""
+    """Run the scenario; returns 1, after one clear line, if a claim does not hold."""
     for number in SIGNALS:
         signal.signal(number, interrupted)
     ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
@@ -399,7 +401,7 @@ def main() -> int:
     finally:
         with suppress(ChildProcessError):
             while True:
-                os.waitpid(-1, 0)  # where the engine was ended, its children are ours
+                os.waitpid(-1, 0)  # if the engine was ended, its children are ours
     return 0
 
 

@@ -32,7 +32,7 @@ func main() {
 	}
 }
 
-// serve answers on address until stop is done, then lets the requests under way finish.
+// serve answers on address until stop is done, then waits for open requests to finish.
 func serve(stop context.Context, address string) error {
 	server := &http.Server{Addr: address, Handler: handler(), ReadHeaderTimeout: headerTimeout}
 	failed := make(chan error, 1)

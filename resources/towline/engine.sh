@@ -47,8 +47,8 @@ become() {
 if [ -n "${TOWLINE_ENGINE:-}" ]; then
     case $TOWLINE_ENGINE in
         /*) ;;
-        *)
-            say "TOWLINE_ENGINE must be an absolute path, not '$TOWLINE_ENGINE'; set it on the agent" ;;
+        *) say "TOWLINE_ENGINE must be an absolute path, not '$TOWLINE_ENGINE';\
+ set it on the agent" ;;
     esac
     usable "$TOWLINE_ENGINE" || say "TOWLINE_ENGINE ('$TOWLINE_ENGINE') is not an executable file\
  outside of the workspace; set it on the agent to the engine's program"
