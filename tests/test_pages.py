@@ -19,8 +19,8 @@ PAGES = [
     for path in (
         *(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")),
         *sorted((ROOT / "docs").rglob("*.md")),
+        *sorted((ROOT / "examples").rglob("*.md")),
     )
-    if path.parent.name != "steps"  # until they fit
 ]
 
 
