@@ -1,9 +1,10 @@
-"""What an edit and a rendering cost: whole processes, start-up included, interleaved, medians of
-wall and CPU seconds.
+"""Measures an edit and a rendering, as whole processes with their start-up.
 
-Aim: one value of a 0.9 MB values file edited and proven within a second, held against CPU seconds,
-which a busy machine does not stretch. Peers stand beside: PyYAML reading and writing that file
-(which loses its comments), and `helm template` once for each chart where the program is there.
+The figures are medians of wall and CPU seconds, with the runs interleaved.
+
+Aim: one value of a 0.9 MB values file is edited and proven within one second of CPU time, which a
+busy machine does not stretch. The peers are PyYAML, which reads and writes that file (and loses its
+comments), and `helm template`, once for each chart, if the program is installed.
 """
 
 from __future__ import annotations
@@ -54,9 +55,7 @@ assert text.count(b"# Source") == 600, text.count(b"# Source")
 
 
 def values() -> str:
-    """A values file of 0.9 MB as teams have them: comments, flow and block collections, several
-    quoting styles.
-    """
+    """A typical values file of 0.9 MB: comments, flow and block collections, quoting styles."""
     return "".join(
         f"service{number}:\n  # service number {number}\n  image:\n    repository:"
         f' registry.example.com/team/service-{number}\n    tag: "1.{number}.0"\n'
@@ -68,7 +67,7 @@ def values() -> str:
 
 
 def write_charts(root: Path) -> None:
-    """Charts with a Deployment and a Service each."""
+    """Write charts with a Deployment and a Service each."""
     for number in range(CHARTS):
         chart = root / "charts" / f"app-{number}"
         (chart / "templates").mkdir(parents=True)
@@ -88,7 +87,7 @@ def write_charts(root: Path) -> None:
 
 
 def timed(words: list[str]) -> tuple[float, float]:
-    """Wall and CPU seconds of one process with its children."""
+    """Run one process; returns wall and CPU seconds of it and its children."""
     started = time.perf_counter()
     child = subprocess.Popen(
         words,
@@ -107,8 +106,9 @@ def program(text: str, *words: str) -> Callable[[], list[tuple[float, float]]]:
 
 
 def main() -> int:
-    """Measure all in turn and print a row for each, and the same as JSON; 1 where the edit takes
-    longer than it may.
+    """Measure all in turn, print a row for each, then all as JSON.
+
+    Returns 1 if the edit takes longer than its aim.
     """
     helm = os.environ.get("TOWLINE_HELM") or shutil.which("helm")
     with tempfile.TemporaryDirectory() as name:
@@ -144,7 +144,7 @@ def main() -> int:
     for what, (wall, cpu) in rows.items():
         print(f"{what}: {wall:.2f} s, {cpu:.2f} s CPU")
     if not helm:
-        print("peer: helm template: the program is not there (TOWLINE_HELM, or helm on PATH)")
+        print("peer: helm template: not measured, there is no helm (TOWLINE_HELM, or on PATH)")
     print(
         json.dumps(
             {

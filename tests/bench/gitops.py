@@ -1,8 +1,8 @@
-"""What updating a GitOps repository costs: whole processes, start-up included, against two peers
-written with git alone, in turn, medians.
+"""Measures updates of a GitOps repository beside two peers that are written with git alone.
 
-The repositories (20,000 and 100,000 files) are made once and kept outside of the checkout.
-`--quick` measures the small one only, and fewer writers.
+The figures are medians of whole processes with their start-up, run in turn.
+The repositories (20,000 and 100,000 files) are made once and kept outside the checkout.
+`--quick` measures only the small repository, and fewer writers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.fakes.git_server import GitServer  # noqa: E402
 
 TOWLINE = str(Path(sys.executable).with_name("towline"))
 CACHE = Path(tempfile.gettempdir()) / f"towline-bench-{os.getuid()}"
-# the full clone takes most of the time, and does not need the finest measure
+# The full clone takes most of the time, and does not need a precise measurement.
 ROUNDS, SLOW_ROUNDS = 5, 2
 DELAYS = (0.0, 0.04)
 PLAIN = {
@@ -52,8 +52,9 @@ CLUSTERS, APPS, FILES = 5, 20, 10
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """A repository to measure: teams in each of 5 clusters, each with 20 applications of 10
-    files, and how many commits came after the first.
+    """The sizes of a repository: 5 clusters with `teams` each, 20 applications a team, 10 files.
+
+    It also has a number of commits after the first.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Sizes:
 
     @property
     def files(self) -> int:
-        """How many files it has."""
+        """The number of its files."""
         return CLUSTERS * self.teams * APPS * FILES
 
 
@@ -71,7 +72,7 @@ SMALL, BIG = Sizes(name="small", teams=20, commits=500), Sizes(name="big", teams
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """One update: wall seconds, bytes from the server, requests, most bytes on disk."""
+    """One update: wall seconds, bytes from the server, requests, highest use of disk in bytes."""
 
     seconds: float
     down: int
@@ -80,7 +81,7 @@ class Measure:
 
 
 def manifest(path: str, tag: int) -> bytes:
-    """A file of about a kilobyte that no other one is like."""
+    """The content of a file of about a kilobyte, unlike any other."""
     noise = "".join(
         f"        - {{name: V{at}, value: {hashlib.sha256(f'{path}{at}'.encode()).hexdigest()}}}\n"
         for at in range(10)
@@ -101,7 +102,7 @@ def path_of(number: int, sizes: Sizes) -> str:
 
 
 def build(server: GitServer, sizes: Sizes) -> None:
-    """Make the repository where it is not there yet."""
+    """Make the repository if it does not exist yet."""
     bare = server.folder / f"{sizes.name}.git"
     if (bare / "built").exists():
         return
@@ -127,9 +128,7 @@ def build(server: GitServer, sizes: Sizes) -> None:
 
 
 def fresh(server: GitServer, sizes: Sizes) -> str:
-    """A copy of the repository under a name of its own, so that no run finds what another one
-    left.
-    """
+    """Copy the repository to a name of its own, so that each run starts from the same state."""
     name = f"run-{sizes.name}"
     shutil.rmtree(server.folder / f"{name}.git", ignore_errors=True)
     shutil.copytree(
@@ -139,8 +138,9 @@ def fresh(server: GitServer, sizes: Sizes) -> str:
 
 
 def towline(url: str, path: str, tag: int, folder: Path, *, own: bool = False) -> None:
-    """The step as a whole process, of the build with the number `tag`; with `own`, on a
-    temporary folder that no other run shares.
+    """Run the step as a whole process, for the build with the number `tag`.
+
+    With `own` it has a temporary folder that no other run shares.
     """
     temporary = folder / "own" if own else folder
     temporary.mkdir(exist_ok=True)
@@ -175,7 +175,7 @@ def towline(url: str, path: str, tag: int, folder: Path, *, own: bool = False) -
 
 
 def edit(clone: Path, path: str, tag: int) -> None:
-    """What a shell script would do with sed, then commit and push."""
+    """Edit the file as a shell script would with sed, then commit and push."""
     file = clone / path
     lines = file.read_text().splitlines(keepends=True)
     file.write_text(
@@ -220,7 +220,7 @@ WAYS: Mapping[str, Way] = {"towline": towline, "sparse clone": sparse, "full clo
 
 
 class Watch:
-    """Samples how much a folder holds while it is open."""
+    """Samples the size of a folder while it is open; `most` is the largest."""
 
     def __init__(self, folder: Path) -> None:
         self.most = 0
@@ -240,13 +240,13 @@ class Watch:
             size = 0
             for root, _, names in os.walk(self._folder):
                 for name in names:
-                    with contextlib.suppress(OSError):  # gone since it was listed
+                    with contextlib.suppress(OSError):  # deleted since it was listed
                         size += (Path(root) / name).lstat().st_blocks * 512
             self.most = max(self.most, size)
 
 
 def once(way: Way, server: GitServer, url: str, path: str, tag: int) -> Measure:
-    """One update, timed."""
+    """Measure one update."""
     with tempfile.TemporaryDirectory() as folder:
         server.requests.clear()
         begin = time.monotonic()
@@ -260,14 +260,14 @@ def once(way: Way, server: GitServer, url: str, path: str, tag: int) -> Measure:
 
 
 def disk(way: Way, url: str, path: str, tag: int) -> int:
-    """The most that an update has on disk, in a run of its own: looking costs time."""
+    """The highest use of disk of an update, in a run of its own, since sampling costs time."""
     with tempfile.TemporaryDirectory() as folder, Watch(Path(folder)) as watch:
         way(url, path, tag, Path(folder))
     return watch.most
 
 
 def updates(server: GitServer, sizes: Sizes, delay: float, rounds: int) -> dict[str, Measure]:
-    """Every way in turn, medians."""
+    """Measure every way in turn; returns medians."""
     name, path = fresh(server, sizes), path_of(1234, sizes)
     taken: dict[str, list[Measure]] = {way: [] for way in WAYS}
     with DelayProxy(server.origin.removeprefix("http://"), seconds=delay) as line:
@@ -296,8 +296,9 @@ def updates(server: GitServer, sizes: Sizes, delay: float, rounds: int) -> dict[
 
 
 def writers(server: GitServer, count: int, *, shared: bool) -> tuple[float, int, int]:
-    """Seconds until that many processes that start at once have all deployed to one branch, how
-    many failed, and how many that succeeded are lost.
+    """Start that many processes at once, which all deploy to one branch.
+
+    Returns the seconds until all are done, how many failed, and how many that succeeded are lost.
     """
     name = fresh(server, SMALL)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(count) as pool:
@@ -327,7 +328,7 @@ def writers(server: GitServer, count: int, *, shared: bool) -> tuple[float, int,
 
 @dataclass(frozen=True, kw_only=True)
 class Aim:
-    """What was wanted and what was found."""
+    """An aim, and the figure that was measured."""
 
     text: str
     found: float
@@ -336,12 +337,12 @@ class Aim:
 
     @property
     def reached(self) -> bool:
-        """Whether it is so."""
+        """Whether the figure meets the aim."""
         return self.found >= self.limit if self.at_least else self.found <= self.limit
 
 
 def aims_of(sizes: Sizes, found: Mapping[str, Measure], label: str) -> Iterable[Aim]:
-    """The aims of one repository on one line."""
+    """The aims for one repository on one kind of line."""
     ours, big = found["towline"], sizes is BIG
     yield Aim(
         text=f"{label}: times faster than the full clone",
@@ -359,8 +360,9 @@ def aims_of(sizes: Sizes, found: Mapping[str, Measure], label: str) -> Iterable[
 
 
 def main(words: list[str]) -> int:
-    """Measure, print a row each and the same as JSON; aims that are not reached are said to be
-    so, and are no failure.
+    """Measure, print a row for each, then all as JSON.
+
+    A missed aim is printed as such, and is not a failure.
     """
     quick = "--quick" in words
     CACHE.mkdir(mode=0o700, exist_ok=True)

@@ -1,10 +1,11 @@
-"""What copying an image costs, beside crane and skopeo: whole processes, interleaved, medians;
-and the requests that a registry sees.
+"""Measures image copies beside crane and skopeo, and counts the requests that a registry sees.
+
+The figures are medians of whole processes, interleaved.
 
 .venv/bin/python tests/bench/image_copy.py [--rounds N] [--case NAME]... [--json FILE]
 
-Every run has a target of its own. Requests are counted in a run that is not timed. The aims are
-ratios to a peer in the same run.
+Each run has its own target. Requests are counted in a run that is not timed. The aims are ratios to
+a peer in the same run.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ ARCHIVE = 300 * MIB
 
 @dataclass(frozen=True, kw_only=True)
 class Aim:
-    """`figure` (`wall` or `cpu`) of Towline over that of `peer` (`best`: the lowest of all) is
-    at most `ratio`.
+    """The aim that `figure` of Towline is at most `ratio` times that of `peer`.
+
+    `figure` is `wall` or `cpu`; the peer `best` is the one with the lowest figure.
     """
 
     figure: str
@@ -67,13 +69,12 @@ class Aim:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What is copied (`layers` of each image, or an archive), between which servers, and what is
-    aimed at.
+    """A copy to measure: its images (their layers, or an archive), servers and aims.
 
-    `source` is `docker` (a registry), `oci` or `docker-archive`. `before` are the places of the
-    target that hold the image already, as `name:tag`. `within`: from one repository of a registry
-    into another. `requests` gives the aim in requests from the number of blobs; two of them ask the
-    source what refers to the image, which no peer does.
+    `source` is `docker` (a registry), `oci` or `docker-archive`. `before` lists the tags of the
+    target that already have the image, as `name:tag`. `within` means a copy between two
+    repositories of one registry. `requests` returns the aim for requests from the number of blobs;
+    two of these ask the source for referrers of the image, which no peer does.
     """
 
     name: str
@@ -193,7 +194,7 @@ CASES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One run: seconds of wall clock and of CPU, and the peak of memory in MiB."""
+    """One run: wall and CPU time in seconds, and peak memory in MiB."""
 
     wall: float
     cpu: float
@@ -202,7 +203,7 @@ class Sample:
 
 @dataclass(kw_only=True)
 class Row:
-    """A tool's runs of one case, and the requests of another run by method and kind."""
+    """A tool's runs of one case, and the requests of a further run by method and kind."""
 
     samples: list[Sample] = field(default_factory=list)
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -213,9 +214,7 @@ class Row:
 
 
 class Stage:
-    """All that the runs of one case share: its images on disk, its source, and a folder for the
-    targets.
-    """
+    """The common parts of all runs of a case: images on disk, source, folder for the targets."""
 
     def __init__(self, case: Case, folder: Path, stack: ExitStack) -> None:
         self.case = case
@@ -243,13 +242,14 @@ class Stage:
 
     @property
     def blobs(self) -> int:
-        """How many blobs there are, each counted once."""
+        """The number of different blobs."""
         return len({digest for layout in self.layouts for digest in layout.blobs})
 
     @contextmanager
     def run(self, seconds: float | None) -> Iterator[tuple[list[Job], list[DelayProxy]]]:
-        """The jobs of one run onto a target of its own, behind lines with this round trip; None:
-        without them.
+        """Start a new target; yields the jobs of one run, and its lines.
+
+        `seconds` is the round trip of the lines; None means that there are no lines.
         """
         with ExitStack() as stack:
             target = stack.enter_context(self._registry(self.case.server))
@@ -274,14 +274,12 @@ class Stage:
             )
 
     def time(self, tool: Tool) -> Sample:
-        """One run of a tool; a failure ends the bench."""
+        """Time one run of a tool; a failure ends the bench."""
         with self.run(self.case.round_trip or None) as (jobs, _):
             return self._launched(tool, jobs)
 
     def count(self, tool: Tool) -> Counter[tuple[str, str]]:
-        """The requests of one run on all servers together; none where they cannot be seen
-        through TLS.
-        """
+        """Count the requests of one run on all servers; empty with TLS, which hides them."""
         if self.case.server == "tls":
             return Counter()
         with self.run(0.0) as (jobs, lines):
@@ -325,8 +323,8 @@ class Stage:
                 if self.case.server == "tls"
                 else {}
             )
-            # skopeo as root keeps what it learns of blobs in one place for the whole machine; as
-            # somebody else, in this run's own home
+            # As root, skopeo keeps its blob cache in one place for the whole machine; as any other
+            # user, in the home, which each run has for itself.
             environment = {
                 "PATH": os.environ["PATH"],
                 "HOME": home,
@@ -355,7 +353,7 @@ class Stage:
 def _bounded(
     words: Sequence[str], environment: dict[str, str], folder: Path
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a command to its end, or end it with all its children and the bench as well."""
+    """Run a command; after PATIENCE seconds, kill it with its children and end the bench."""
     child = subprocess.Popen(
         words,
         cwd=folder,
@@ -375,7 +373,7 @@ def _bounded(
 
 
 def measure(case: Case, rounds: int, folder: Path) -> dict[str, Row]:
-    """The rows of all tools that can do the case; the first round warms caches and is not kept."""
+    """Measure all tools that can do the case; the first round warms caches and is not kept."""
     with ExitStack() as stack:
         stage = Stage(case, folder, stack)
         with stage.run(None) as (jobs, _):
@@ -398,7 +396,7 @@ def _compared(case: Case) -> list[Tool]:
 
 
 def report(case: Case, rows: dict[str, Row], blobs: int) -> None:
-    """Print the rows of a case and where the aims stand."""
+    """Print the rows of a case, and its aims."""
     print(f"\n{case.name}: {case.title}" + (f", {blobs} blobs" if blobs else ""))
     for name, row in rows.items():
         walls = [sample.wall for sample in row.samples]
@@ -417,7 +415,7 @@ def report(case: Case, rows: dict[str, Row], blobs: int) -> None:
 
 
 def aims(case: Case, rows: dict[str, Row], blobs: int) -> Iterator[str]:
-    """A line for each aim of the case, with what came of it."""
+    """A line for each aim of the case, with its result."""
     ours = rows["towline"]
     for aim in case.aims:
         peers = {
@@ -426,7 +424,7 @@ def aims(case: Case, rows: dict[str, Row], blobs: int) -> Iterator[str]:
             if name != "towline" and aim.peer in ("best", name)
         }
         if not peers:
-            yield f"{aim.figure} of {aim.peer}: aim {aim.ratio}, the peer is not here"
+            yield f"{aim.figure} of {aim.peer}: aim {aim.ratio}, the peer is not installed"
             continue
         name, value = min(peers.items(), key=lambda entry: entry[1])
         ratio = ours.median(aim.figure) / value

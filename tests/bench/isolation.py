@@ -1,11 +1,12 @@
-"""What isolation adds to a step and to a rendering: whole processes, wall and CPU, interleaved,
-quick quarters.
+"""Measures what isolation adds to a step and to a rendering, in whole processes.
 
-Aim: at most 30 ms per rendering and per step. Isolation is the limits of the engine and of what it
-starts, private folders (in memory, with the sweep of what dead runs left), timers, and for
-renderers their own network namespace. Each step runs as it is, and by a start that makes nothing of
-all that; there is no switch for it. Behind them stands what each part costs by itself, which a busy
-machine garbles less.
+The figures are lower quartiles of wall and CPU time, with the runs interleaved.
+
+Aim: at most 30 ms for each rendering and each step. Isolation consists of the limits of the engine
+and its child processes, private folders (in memory, with the sweep of folders of dead runs), timers,
+and for renderers their own network namespace. Each step runs as it is, and by a start that replaces
+all of these by nothing; there is no switch for that. Then follows the cost of each part by itself,
+which a busy machine distorts less.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def milliseconds(words: list[str], folder: Path) -> tuple[float, float]:
 
 
 def main() -> int:
-    """Measure steps and parts, and print a row for each; 1 where a step costs more than it may."""
+    """Measure steps and parts, print a row for each; returns 1 if a step exceeds the aim."""
     exceeded = steps()
     for what, run in parts().items():
         taken = []
@@ -91,22 +92,24 @@ def main() -> int:
 
 
 def parts() -> dict[str, Callable[[], None]]:
-    """What isolation is made of, and what there would be without it."""
+    """The parts of isolation, and their counterparts without isolation."""
     environ = {"TMPDIR": tempfile.gettempdir()}
     return {
         "a process begins and ends": lambda: forked(lambda: None),
         "a process begins, leaves the network, and ends": lambda: forked(leave),
-        "a process is told its limits": lambda: impose(os.getpid(), Limits(memory=4 << 30)),
-        "the shell that guards what runs begins and ends": guarded,
-        "a temporary folder comes and goes": lambda: shutil.rmtree(tempfile.mkdtemp()),
-        "a private folder on disk does": lambda: PrivateFolder(environ).close(),
-        "a private folder in memory does": lambda: PrivateFolder(environ, secret=True).close(),
-        "what dead runs left is looked for": lambda: sweep(environ),
+        "the limits of a process are set": lambda: impose(os.getpid(), Limits(memory=4 << 30)),
+        "the guarding shell begins and ends": guarded,
+        "a temporary folder is made and removed": lambda: shutil.rmtree(tempfile.mkdtemp()),
+        "a private folder on disk is made and removed": lambda: PrivateFolder(environ).close(),
+        "a private folder in memory is made and removed": lambda: PrivateFolder(
+            environ, secret=True
+        ).close(),
+        "folders of dead runs are searched for": lambda: sweep(environ),
     }
 
 
 def forked(run: Callable[[], object]) -> None:
-    """`run` in a process of its own."""
+    """Call `run` in a process of its own."""
     if pid := os.fork():
         os.waitpid(pid, 0)
         return
@@ -115,16 +118,14 @@ def forked(run: Callable[[], object]) -> None:
 
 
 def guarded() -> None:
-    """The shell that kills what runs if the engine is killed."""
+    """Start and end the shell that kills the child processes if the engine is killed."""
     words = [process._SHELL, "-c", process._GUARD]
     with subprocess.Popen(words, env={}, cwd="/", stdin=subprocess.PIPE) as shell:
         shell.communicate()
 
 
 def steps() -> int:
-    """Measure all in turn and print a row for each, and the same as JSON; 1 where one costs
-    more.
-    """
+    """Measure all steps in turn and print the results; returns 1 if one exceeds the aim."""
     with tempfile.TemporaryDirectory() as name, GitServer(Path(name) / "git") as git:
         folder = Path(name) / "workspace"
         folder.mkdir()
@@ -185,7 +186,7 @@ def steps() -> int:
 
 
 def told(taken: dict[str, list[tuple[float, float]]]) -> int:
-    """Print what was taken, and by how much both ways differ; 1 where that is over the aim."""
+    """Print the times and the cost of isolation; returns 1 if that exceeds the aim."""
     quick = {
         what: [quarter(column) for column in zip(*values, strict=True)]
         for what, values in taken.items()
@@ -204,7 +205,7 @@ def told(taken: dict[str, list[tuple[float, float]]]) -> int:
 
 
 def quarter(values: Sequence[float]) -> float:
-    """What a quarter of the runs stays below: who shares the machine only adds to a time."""
+    """The lower quartile: other work on the machine can only add to a time."""
     return statistics.quantiles(values, n=4)[0]
 
 

@@ -1,8 +1,7 @@
-"""Runs a command and writes what it took into a file, as JSON; called as `launch.py REPORT
-COMMAND...`.
+"""Runs a command and writes its times and memory to a file as JSON: `launch.py REPORT COMMAND...`.
 
-Small on purpose and a process of its own: Linux counts the memory of the process that starts a
-program as the program's.
+This is a small process of its own on purpose: Linux counts the memory of the process that starts a
+program as the program's memory.
 """
 
 import json
@@ -14,7 +13,7 @@ began = time.perf_counter()
 child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(child, 0)
 wall = time.perf_counter() - began
-with open(sys.argv[1], "w", encoding="ascii") as report:  # noqa: PTH123 - pathlib would be the larger part of this process
+with open(sys.argv[1], "w", encoding="ascii") as report:  # noqa: PTH123 - pathlib would be most of this process
     json.dump(
         {
             "wall": wall,

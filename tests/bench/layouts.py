@@ -1,5 +1,6 @@
-"""Images on disk for the benches: OCI layouts and a `docker save` archive, as large as wanted,
-written piece by piece; the same bytes for the same seed.
+"""Writes images to disk for the benches: OCI layouts and a `docker save` archive of any size.
+
+They are written piece by piece. The same seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _SKEWED = bytes(b"eeeeeeeetttttaaaoooinnshr dlu\n"[value % 30] for value in rang
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """Sizes in bytes and a seed that tells its content."""
+    """The size of a layer in bytes, and the seed for its content."""
 
     size: int
     seed: int
@@ -42,21 +43,19 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """An OCI layout with one image: its folder, the manifest's digest, and the digests of its
-    blobs.
-    """
+    """An OCI layout with one image: folder, digest of the manifest, digests of the blobs."""
 
     folder: Path
     digest: str
     blobs: tuple[str, ...]
 
     def read(self, digest: str) -> Path:
-        """Where a blob or the manifest lies."""
+        """The path of a blob or of the manifest."""
         return self.folder / "blobs" / "sha256" / digest.partition(":")[2]
 
 
 class _Hashed:
-    """A file that knows size and digest of what was written to it."""
+    """A file that counts and hashes the bytes written to it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._hash, self.size = file, hashlib.sha256(), 0
@@ -72,7 +71,7 @@ class _Hashed:
 
 
 def make_layout(folder: Path, layers: Sequence[Layer]) -> Layout:
-    """An image of these layers: gzip that does not compress, as noise would be."""
+    """Write an image of these layers; their gzip does not compress, like that of noise."""
     place = folder / "blobs" / "sha256"
     place.mkdir(parents=True)
     made = [_layer(place, layer) for layer in layers]
@@ -113,7 +112,7 @@ def make_layout(folder: Path, layers: Sequence[Layer]) -> Layout:
 
 
 def make_archive(path: Path, size: int) -> Path:
-    """What `docker save` writes of an image with one layer of `size` bytes, not compressed."""
+    """Write a `docker save` archive of an image with one uncompressed layer of `size` bytes."""
     layer = path.with_suffix(".layer")
     with layer.open("wb") as file:
         hashed = _Hashed(file)
@@ -147,9 +146,7 @@ def make_archive(path: Path, size: int) -> Path:
 def push(
     layout: Layout, host: str, repository: str, tag: str, *, certificate: Path | None = None
 ) -> None:
-    """Push the image to a registry without login, over https where there is a certificate to
-    trust.
-    """
+    """Push the image to a registry without login; over https if there is a certificate."""
     trusting = ssl.create_default_context(cafile=certificate) if certificate else None
     opened = (
         http.client.HTTPSConnection(host, timeout=60, context=trusting)
@@ -199,7 +196,7 @@ def _send(
 
 
 def _layer(place: Path, layer: Layer) -> tuple[dict[str, object], str]:
-    """The descriptor of a layer that is written into `place`, and the digest of its tar."""
+    """Write a layer into `place`; returns its descriptor, and the digest of its tar."""
     plain, packer, path = hashlib.sha256(), zlib.compressobj(0, wbits=31), place / "being written"
     with path.open("wb") as file:
         hashed = _Hashed(file)

@@ -1,5 +1,6 @@
-"""The registries that the benches copy between; each starts empty, and its storage lies in
-memory where there is room.
+"""The registries that the benches copy between; each starts empty, with its storage in memory.
+
+If there is no room in memory, the storage is on disk.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _SHM, _ROOM = Path("/dev/shm"), 4 * 1024**3
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate:
-    """Files: a certificate of 127.0.0.1 that signs itself, and its key."""
+    """The files of a self-signed certificate for 127.0.0.1, and of its key."""
 
     certificate: Path
     key: Path
@@ -31,7 +32,7 @@ class Certificate:
 
 @contextmanager
 def storage() -> Iterator[Path]:
-    """A folder for all that a bench writes, on tmpfs where 4 GiB are free."""
+    """A temporary folder for the files of a bench, on tmpfs if that has 4 GiB free."""
     there = _SHM.is_dir() and shutil.disk_usage(_SHM).free > _ROOM and os.access(_SHM, os.W_OK)
     with tempfile.TemporaryDirectory(
         prefix="towline-bench-", dir=_SHM if there else None
@@ -40,7 +41,7 @@ def storage() -> Iterator[Path]:
 
 
 def make_certificate(folder: Path) -> Certificate:
-    """Made by openssl."""
+    """A new certificate, made by openssl in `folder`."""
     made = Certificate(certificate=folder / "tls.crt", key=folder / "tls.key")
     subprocess.run(
         [
@@ -68,7 +69,7 @@ def make_certificate(folder: Path) -> Certificate:
 
 
 def can_serve(kind: str) -> bool:
-    """Whether the program of this kind of registry (`memory`, `tls`, `docker`) is here."""
+    """Whether this machine has the program for a kind of registry (`memory`, `tls`, `docker`)."""
     return bool(
         {"memory": crane_program, "tls": tls_registry_program}.get(
             kind, lambda: shutil.which("docker-registry")
@@ -78,7 +79,7 @@ def can_serve(kind: str) -> bool:
 
 @contextmanager
 def registry(kind: str, folder: Path, certificate: Certificate) -> Iterator[str]:
-    """A new registry of that kind; its `127.0.0.1:PORT`."""
+    """Run a new registry of that kind; yields its `127.0.0.1:PORT`."""
     if kind == "docker":
         place = Path(tempfile.mkdtemp(dir=folder))
         with DockerRegistry(place) as running:

@@ -1,8 +1,8 @@
-"""What starting the engine costs: CPU seconds of whole processes over a bare interpreter,
-interleaved, medians.
+"""Measures the start-up of the engine: CPU time of whole processes beyond a bare interpreter's.
 
-Budgets (design): `towline --version` 40 ms, a command that resolves configuration 130 ms (a second
-where that is 1 MB), a step that has nothing to do 250 ms.
+The commands run in turn; the figures are medians.
+Budgets (design): `towline --version` 40 ms, a command that resolves configuration 130 ms (one
+second if the configuration has 1 MB), a step with nothing to do 250 ms.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ STAGES, KEYS = 500, 40
 
 
 def large_configuration(folder: Path) -> Path:
-    """A configuration of a good megabyte in `folder`: every stage sets what the step knows, and
-    more that it does not know.
+    """Write a configuration of a little over a megabyte into `folder`; returns its path.
+
+    Each stage sets parameters of the step, and more keys that the step does not have.
     """
     stages = "".join(
         f"  Stage {number}:\n    imagePushToRegistry: true\n    targetRegistryUrl:"
@@ -63,8 +64,9 @@ def large_configuration(folder: Path) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command to measure, and what it may take over the bare interpreter in milliseconds of
-    CPU; 0: no budget.
+    """A command to measure; `budget` is in milliseconds of CPU beyond the bare interpreter's.
+
+    0 means that it has no budget.
     """
 
     name: str
@@ -73,9 +75,7 @@ class Command:
 
 
 def cpu(command: Command) -> float:
-    """CPU seconds, user and system, of one run with all its children; the servers' own are not
-    among them.
-    """
+    """CPU seconds (user and system) of one run with all its children, without the servers."""
     child = subprocess.Popen(
         command.words,
         cwd=SAMPLE,
@@ -92,7 +92,7 @@ def cpu(command: Command) -> float:
 
 @contextmanager
 def commands() -> Iterator[list[Command]]:
-    """What is measured, on servers that hold already what the steps would write."""
+    """The commands to measure, on servers that already hold the results of the steps."""
     with (
         tempfile.TemporaryDirectory() as folder,
         FakeRegistry() as registry,
@@ -168,8 +168,9 @@ def commands() -> Iterator[list[Command]]:
 
 
 def main() -> int:
-    """Measure all commands in turn and print a row for each, and the same as JSON; 1 where one
-    is over its budget.
+    """Measure all commands in turn, print a row for each, then all as JSON.
+
+    Returns 1 if a command exceeds its budget.
     """
     with commands() as measured:
         taken: dict[str, list[float]] = {command.name: [] for command in measured}

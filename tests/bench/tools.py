@@ -1,6 +1,4 @@
-"""The programs that are compared: where they are, how they are built, and how each is told to
-copy an image.
-"""
+"""The programs that are compared: their paths, how they are built, and their copy commands."""
 
 from __future__ import annotations
 
@@ -20,8 +18,9 @@ _MODULE = "github.com/google/go-containerregistry"
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where an image is: `docker` (in the registry `host`), `oci` (a folder) or `docker-archive`
-    (a file).
+    """The location of an image; `kind` is `docker` (registry), `oci` (folder), `docker-archive`.
+
+    An image of kind `docker` has `host`, `name` and `tag`; the others have `path`.
     """
 
     kind: str = "docker"
@@ -32,18 +31,18 @@ class Place:
 
     @property
     def reference(self) -> str:
-        """`host/name:tag`."""
+        """The image as `host/name:tag`."""
         return f"{self.host}/{self.name}:{self.tag}"
 
     @property
     def skopeo(self) -> str:
-        """As skopeo writes it."""
+        """The location in skopeo's notation."""
         return f"docker://{self.reference}" if self.kind == "docker" else f"{self.kind}:{self.path}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One image to copy, and the tags of one repository that it gets."""
+    """One image to copy, and its targets: tags of one repository."""
 
     source: Place
     targets: tuple[Place, ...]
@@ -52,7 +51,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
-    """A program by name: `words` makes its command for some jobs, None where it has none yet."""
+    """A program; `words` makes its command line for some jobs, or None if it has none yet."""
 
     name: str
     words: Callable[[Sequence[Job]], list[str] | None]
@@ -60,9 +59,7 @@ class Tool:
 
 
 def tools() -> list[Tool]:
-    """Towline and the peers that are here or can be had; those that cannot are named on standard
-    error.
-    """
+    """Towline and the peers that are installed or can be built; others are named on stderr."""
     found = [Tool(name="towline", words=towline)]
     if crane := crane_program():
         found.append(Tool(name="crane", words=lambda jobs: _crane(crane, jobs)))
@@ -72,7 +69,7 @@ def tools() -> list[Tool]:
 
 
 def without_http2(tool: Tool) -> Tool:
-    """The same Go program when it speaks HTTP/1.1 only."""
+    """The same Go program, limited to HTTP/1.1."""
     return Tool(
         name=f"{tool.name} without HTTP/2",
         words=tool.words,
@@ -81,8 +78,9 @@ def without_http2(tool: Tool) -> Tool:
 
 
 def towline(jobs: Sequence[Job]) -> list[str]:
-    """One image by `towline copy`, several by the step with flags, the same tags for all of
-    them.
+    """The command line of Towline: `towline copy` for one image, the step for several.
+
+    All images of the step get the same tags.
     """
     first = jobs[0]
     scheme = "https" if first.tls else "http"
@@ -167,9 +165,7 @@ def _in_turn(commands: Sequence[Sequence[str]]) -> list[str]:
 
 
 def crane_program() -> str:
-    """The path of `crane`: the one on PATH, else the one built before, else built now where Go
-    is here; empty where it cannot be had.
-    """
+    """The path of `crane`: on PATH, else built before, else built now; empty without Go."""
     built = CACHE / "crane"
     if found := shutil.which("crane"):
         return found
@@ -179,7 +175,7 @@ def crane_program() -> str:
 
 
 def tls_registry_program() -> str:
-    """The path of the registry in memory behind TLS, built like `crane`."""
+    """The path of the in-memory registry behind TLS, which is built like `crane`."""
     folder = CACHE / "tls_registry"
     built = folder / "tls_registry"
     if not built.exists() and shutil.which("go"):
