@@ -1,13 +1,15 @@
 #!/bin/sh
-# Sets up what a make target needs: `setup.sh run` for the engine and the demo, `setup.sh test` for the tests as well.
-# Installs missing system packages where it runs as root on Debian or Ubuntu; elsewhere it names them in one line.
+# Prepares a make target: `setup.sh run` for the engine and the demo, `setup.sh test` also for the
+# tests. As root on Debian or Ubuntu it installs missing system packages; otherwise it names them in
+# one line.
 set -eu
 cd "$(dirname "$0")/.."
 purpose=${1:-run}
 
 find_python() {
     for name in python3 python3.14 python3.13 python3.12 python3.11; do
-        if "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        if "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+            2>/dev/null; then
             echo "$name"
             return
         fi
@@ -27,60 +29,73 @@ if [ "$purpose" = test ]; then
     command -v skopeo >/dev/null || missing="$missing skopeo"
     command -v ssh-keygen >/dev/null || missing="$missing openssh-client"
     command -v gpg >/dev/null || missing="$missing gnupg"
-    # Only root gets an SSH server: elsewhere its tests are skipped, which they say.
+    # Only root gets an SSH server. Without one, its tests are skipped and say so.
     [ "$(id -u)" != 0 ] || [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
-    # Nor does anybody else get a Docker engine; tests/containers starts it where none is there yet.
-    [ "$(id -u)" != 0 ] || [ -n "${DOCKER_HOST:-}" ] || [ -S /var/run/docker.sock ] || [ -x /usr/sbin/dockerd ] || missing="$missing docker.io"
+    # Only root gets a Docker engine, too; tests/containers starts it if none is running.
+    [ "$(id -u)" != 0 ] || [ -n "${DOCKER_HOST:-}" ] || [ -S /var/run/docker.sock ] ||
+        [ -x /usr/sbin/dockerd ] || missing="$missing docker.io"
     command -v gradle >/dev/null || missing="$missing gradle"
-    # Not every distribution has it: without kubectl the tests that ask kustomize itself are skipped.
+    # Not every distribution has kubectl. Without it, tests that run kustomize itself are skipped.
     command -v kubectl >/dev/null || welcome="$welcome kubernetes-client"
     [ "$(java_version)" -ge 17 ] 2>/dev/null || missing="$missing default-jdk-headless"
 fi
 apt='apt-get update && apt-get install -y --no-install-recommends'
 if [ -n "$missing" ]; then
     if ! command -v apt-get >/dev/null; then
-        echo "towline: install what these Debian packages hold, and run it again:$missing" >&2
+        echo "towline: install what these Debian packages contain, and run this again:$missing" >&2
         exit 1
     fi
     if [ "$(id -u)" != 0 ]; then
-        echo "towline: programs are missing; install them with this, and run it again:" >&2
+        echo "towline: programs are missing; install them by this command, and run this again:" >&2
         echo "    sudo sh -c '$apt$missing'" >&2
         exit 1
     fi
     echo "towline: installing$missing (once, a minute or two)"
     log=$(mktemp)
-    # A package's service is not wanted here: the tests start the program themselves, on free ports.
-    (apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing) >"$log" 2>&1 ||
-        { tail -n 20 "$log" >&2; echo "towline: apt could not install them; once this machine reaches its mirrors: $apt$missing" >&2; exit 1; }
-    [ -z "$welcome" ] || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $welcome >"$log" 2>&1 ||
-        echo "towline: goes without$welcome, which apt does not have"
+    # RUNLEVEL=1: packages must not start services; the tests start the programs on free ports.
+    export DEBIAN_FRONTEND=noninteractive
+    if ! (apt-get update -q &&
+        RUNLEVEL=1 apt-get install -q -y --no-install-recommends $missing) >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        echo "towline: apt could not install them; once this machine reaches its mirrors, run:" >&2
+        echo "    $apt$missing" >&2
+        exit 1
+    fi
+    [ -z "$welcome" ] || apt-get install -q -y --no-install-recommends $welcome >"$log" 2>&1 ||
+        echo "towline: continues without$welcome, which apt could not install"
     rm -f "$log"
 fi
 
 python=$(find_python)
 if [ -z "$python" ] && [ ! -x .venv/bin/python ]; then
-    echo "towline: no Python 3.11 or newer with venv was found, and the system's packages hold none" >&2
+    echo "towline: there is no Python 3.11 or newer with venv, nor in the system's packages" >&2
     exit 1
 fi
 
-# Says what pip is at, a line for each package, and what to do where it fails.
+# Runs pip install. Prints a line for each package, and what to do if it fails.
 install() {
-    { .venv/bin/python -m pip install --disable-pip-version-check --retries 2 --progress-bar off "$@" 2>&1 || echo "pip failed"; } |
+    {
+        .venv/bin/python -m pip install --disable-pip-version-check --retries 2 --progress-bar off \
+            "$@" 2>&1 || echo "pip failed"
+    } |
         tee .venv/towline-setup.log | sed -n 's/^Collecting \([^ ;]*\)==\([^ ;]*\).*/    \1 \2/p'
     if [ "$(tail -n 1 .venv/towline-setup.log)" = "pip failed" ]; then
         grep '^ERROR' .venv/towline-setup.log | tail -n 2 >&2
-        echo "towline: the packages could not be installed (.venv/towline-setup.log has all that pip said); behind a mirror, paste this with its address:" >&2
+        echo "towline: the packages could not be installed; .venv/towline-setup.log says why." >&2
+        echo "towline: behind a mirror, run this with its URL:" >&2
         echo "    PIP_INDEX_URL=https://mirror.example.com/simple make $goal" >&2
         exit 1
     fi
 }
 
-# The tests' lock holds all of the engine's, so a machine that is set up for the tests is set up for the demo.
+# The tests' lock contains the engine's: a machine that is set up for the tests can run the demo.
 lock=requirements.lock goal=demo
 [ "$purpose" = run ] || lock=requirements-test.lock goal=test
-wanted=$(cat requirements*.lock pyproject.toml resources/towline/VERSION | sha256sum | cut -d ' ' -f 1)
+wanted=$(cat requirements*.lock pyproject.toml resources/towline/VERSION | sha256sum |
+    cut -d ' ' -f 1)
 set_up_for() {
-    [ "$(cat ".venv/towline-setup-$1" 2>/dev/null)" = "$wanted" ] && .venv/bin/towline --version >/dev/null 2>&1
+    [ "$(cat ".venv/towline-setup-$1" 2>/dev/null)" = "$wanted" ] &&
+        .venv/bin/towline --version >/dev/null 2>&1
 }
 if ! set_up_for test && ! set_up_for "$purpose"; then
     echo "towline: setting up .venv (once, half a minute)"
