@@ -287,7 +287,7 @@ class BridgeTest extends LibraryTest {
         CpsHarness h = answering(LOGIN, BIND, BIND)
         jenkins.credentials.putAll([role: [text: 'boundr0le'], secret: [text: 'bounds3cret'], registry: [username: 'bob', password: 'boundpa55'],
                                     tok: [text: 'boundt0ken']])
-        assert failure(h, 'imagePushToRegistry script: this').contains('asks for credentials again')
+        assert failure(h, 'imagePushToRegistry script: this').contains('asks again for credentials')
         assert engine.calls == 3
         assertNothingIsLeft()
     }

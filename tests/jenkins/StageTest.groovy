@@ -54,8 +54,8 @@ class StageTest extends LibraryTest {
     }
 
     @Test void 'a parameter that there is not is an error before anything runs'() {
-        assert failure(answering(), "towlineStage script: this, name: 'Build', default: ['team.yml']").contains('no parameter default, but script')
-        assert failure(answering(), "towlinePipeline script: this, default: ['team.yml']").contains('no parameter default, but script')
+        assert failure(answering(), "towlineStage script: this, name: 'Build', default: ['team.yml']").contains('unknown parameter default; the parameters are script')
+        assert failure(answering(), "towlinePipeline script: this, default: ['team.yml']").contains('unknown parameter default; the parameters are script')
         assert calls() == []
     }
 
