@@ -445,6 +445,19 @@ def test_a_long_upload_begins_with_a_token_that_lives(
     assert (len(service.asked), authorizer.header([PUSH])) == (2, "Bearer token-1")
 
 
+def test_a_token_that_is_refused_is_not_followed_by_an_older_one(
+    authorizer: Authorizer, service: TokenService, time: FakeClock
+) -> None:
+    service.extra = {"expires_in": 60}
+    authorizer.answer(bearer(service), [PUSH], None)
+    time.time += 35
+    authorizer.fresh([PUSH], 20.0)
+    assert authorizer.header([PUSH]) == "Bearer token-1"
+    refused = bearer(service, error="invalid_token")
+    assert authorizer.brought(refused, [PUSH], "Bearer token-1") is None
+    assert authorizer.answer(refused, [PUSH], "Bearer token-1") == "Bearer token-2"
+
+
 def test_a_token_that_lives_shorter_than_the_upload_is_asked_for_once_each_time(
     authorizer: Authorizer, service: TokenService
 ) -> None:
@@ -538,14 +551,33 @@ def test_a_registry_token_does_not_go_over_plain_http(transport: Transport) -> N
         authorizer.answer(['Bearer realm="https://auth.example.net/token"'], [PUSH], None)
 
 
+def test_a_password_does_not_go_over_plain_http_unless_that_is_allowed(
+    transport: Transport,
+) -> None:
+    plain = Registry(scheme="http", host="registry.example.com")
+    with pytest.raises(CredentialError, match="would go over plain http") as caught:
+        make(plain, transport).answer(["Basic realm=x"], [PUSH], None)
+    assert SECRET not in caught.value.message + caught.value.hint
+    allowed = make(plain, transport, allow_plain_http=True)
+    assert (allowed.answer(["Basic realm=x"], [PUSH], None) or "").startswith("Basic ")
+
+
+def test_a_password_goes_to_no_registry_outside_its_hosts(transport: Transport) -> None:
+    confined = Login(username="u", password="p", origin="o", hosts=("registry.example.com",))
+    elsewhere = make(Registry(scheme="https", host="other.example.com"), transport, confined)
+    with pytest.raises(CredentialError, match="no credential may be sent to"):
+        elsewhere.answer(["Basic realm=x"], [PUSH], None)
+
+
+@pytest.mark.parametrize("login", [TARGET_LOGIN, IDENTIFIED])
 def test_a_realm_whose_name_leads_inside_is_not_asked(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, login: Login
 ) -> None:
     """Facts section 4, "credentials sent to a realm chosen by the registry": private, loopback
     and link-local addresses, also behind a name.
     """
     names = Names(monkeypatch, {"registry.example.com": OUTSIDE, "auth.example.net": "10.0.0.5"})
-    public = make(Registry(scheme="https", host="registry.example.com"), transport)
+    public = make(Registry(scheme="https", host="registry.example.com"), transport, login)
     with pytest.raises(RegistryUnreachable, match="its address is private"):
         public.answer(['Bearer realm="https://auth.example.net/token"'], [PUSH], None)
     assert names.dialled == []

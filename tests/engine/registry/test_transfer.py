@@ -861,14 +861,16 @@ def test_what_a_blob_took_is_told(source: FakeRegistry, target: FakeRegistry, pa
     assert way.seconds > 0
 
 
-def test_several_repositories_of_a_registry_get_a_blob_by_one_upload(
-    source: FakeRegistry, target: FakeRegistry, pair: Pair
+@pytest.mark.parametrize("mounts", [True, False])
+def test_several_repositories_of_a_registry_get_a_blob_by_one_upload_where_it_mounts(
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, *, mounts: bool
 ) -> None:
+    target.mount = mounts
     blob = blob_of(b"x" * 100, source, pair)
     others = [replace(blob, place=replace(blob.place, repository=name)) for name in ("b", "c")]
     ways = transfer(pair, *others, blob)
-    assert sorted(ways.values()) == [COPIED, MOUNTED, MOUNTED]
-    assert (source.count("GET"), target.count("PUT")) == (1, 1)
+    assert sorted(ways.values()) == [COPIED, *[MOUNTED if mounts else COPIED] * 2]
+    assert source.count("GET") == target.count("PUT") == (1 if mounts else 3)
     assert all(
         target.storage[name].blobs == {blob.digest: b"x" * 100} for name in ("app", "b", "c")
     )

@@ -487,6 +487,11 @@ def test_an_upload_that_expired_brings_a_new_token(target: FakeRegistry, uploads
     with pytest.raises(BrokenOff):
         send(uploads, upload)
     store(uploads)
+    # nothing is sent with the old one any more
+    assert [record.status for record in target.requests if "/v2/" in record.path] == [
+        *(401, 202),
+        *(401, 202, 201),
+    ]
     assert len(target.scopes) == 2
 
 
