@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS, CELL = 100, 200
-# A whole path in code, without a placeholder (`<step>`, `*`), and a link that leads to no other host.
+# A whole path in code without a placeholder (`<step>`, `*`), and a link within the repository.
 _PATH = re.compile(
     r"`((?:docs|engine|examples|resources|tests|tools|vars)/[^`\s<>*{:]+)(?:::\w+)?`"
 )
