@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import towline.registry.client as module
-from tests.engine.registry.clients import SECRET, TARGET_LOGIN, client, registry_of
+from tests.engine.registry.clients import SECRET, SOURCE_LOGIN, TARGET_LOGIN, client, registry_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import OCI_MANIFEST, make_image, make_index, put, refer_to
 from tests.fakes.registry import (
@@ -320,15 +320,21 @@ def test_a_stored_manifest_keeps_its_bytes_and_type(
     assert target.count("PUT") == 2
 
 
-@pytest.mark.parametrize("code", [200, 201])
-def test_what_does_not_name_the_manifest_is_asked_about(
-    target: FakeRegistry, pusher: RegistryClient, code: int
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize(("code", "named"), [(200, False), (200, True), (201, False)])
+def test_an_answer_that_may_be_somebody_else_s_is_asked_about(
+    target: FakeRegistry, pusher: RegistryClient, *, code: int, named: bool, before: bool
 ) -> None:
-    target.fault = on("PUT", "", Status(code=code))
+    """The tag may hold what it held before."""
+    manifest = manifest_of()
+    if before:
+        put(make_image(seed=1), target, "app", "1")
+    headers = {"Docker-Content-Digest": manifest.digest} if named else {}
+    target.fault = on("PUT", "", Status(code=code, headers=headers))
     with pytest.raises(
         RegistryError, match=f"answers {code} to app, manifest 1, and does not have it"
     ):
-        pusher.put_manifest("app", "1", manifest_of())
+        pusher.put_manifest("app", "1", manifest)
 
 
 @pytest.mark.parametrize("after", [0, 10])
@@ -675,3 +681,13 @@ def test_what_a_registry_sends_is_bounded_in_sum_over_all_its_clients(
         puller.get_manifest("app", "1")
     with pytest.raises(RegistryError, match="sends more than"):
         puller.by(transport).get_manifest("app", "1")
+
+
+def test_a_client_by_another_transport_has_the_logins_of_the_repositories_too(
+    target: FakeRegistry, pusher: RegistryClient
+) -> None:
+    target.auth, target.owners = "basic", {"a": (SOURCE_LOGIN.username, SECRET)}
+    target.create("a/app").blobs[DIGEST] = b""
+    pusher.log_in({"a/app": SOURCE_LOGIN})
+    with Transport() as other:
+        assert pusher.by(other).has_blob("a/app", DIGEST)
