@@ -4,9 +4,9 @@ test says whether it is productive.
 
 from __future__ import annotations
 
-from towline.addressees import Addressees, Standing
+from towline.config.credential_rules import rules_of
 from towline.config.settings import Settings
-from towline.config.trust import rules_of
+from towline.credential_hosts import Addressees, Standing
 
 PRODUCTIVE = Standing(project=True, build="the productive branch main")
 BRANCH = Standing(project=False, build="branch x is built, which is not productive")

@@ -13,10 +13,10 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.json_web_tokens import Issuer
 from tests.fakes.kubernetes_server import KubernetesServer
 from tests.fakes.vault_server import VaultServer
-from towline.connections import Network
 from towline.console import Console
+from towline.http.connection import Network
+from towline.http.tls import Tls
 from towline.retry import Clock
-from towline.tls import Tls
 from towline.vault.client import Vault
 from towline.vault.logins import APP_ROLE, JWT, KUBERNETES, TOKEN, VaultLogin
 

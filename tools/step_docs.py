@@ -14,7 +14,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from towline.config.catalog import all_schemas
+from towline.config.metadata import all_schemas
 from towline.config.schema import SECTIONS, Alias, Parameter, Requirement, Rule, StepSchema
 
 ROOT = Path(__file__).resolve().parents[1]

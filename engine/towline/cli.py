@@ -15,17 +15,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from towline import alarm, dispatch
+from towline import deadline, dispatch
 from towline.commands.call import Call
 from towline.commands.parser import apart, arguments, chosen, shared, spelled_out, verbosity
-from towline.console import VERBOSE, Console, Output
-from towline.detail import send_to
+from towline.console import VERBOSE, Console, Output, send_to
+from towline.contract import Outcome, Request, encode_result, read_request
 from towline.errors import Interrupted, MachineError, TowlineError
 from towline.files import enter_workspace, version, write_whole
 from towline.limits import hold_self
-from towline.secret_names import is_secret, secret_texts
-from towline.shown import tame_json, use
-from towline.wire import Outcome, Request, encode_result, read_request
+from towline.printable import tame_json, use
+from towline.secret import is_secret, secret_texts
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INTERRUPTED = tuple(128 + number for number in _SIGNALS)
@@ -89,7 +88,7 @@ def main(
     identity = Request()
     ending: Outcome | TowlineError
     try:
-        with alarm.within(_READING, _unread):
+        with deadline.within(_READING, _unread):
             words = spelled_out(words)
             request = identity = _request(words)
             taken = _take(environ, request, console)

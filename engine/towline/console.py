@@ -2,6 +2,8 @@
 
 What a project calls a secret may be any word: it is masked too, but not in what an auditor reads
 (`audit`).
+
+What is asked of hosts and programs, for those who want to know all of it (`--verbose`): one sink for the process, which the door sets.
 """
 
 from __future__ import annotations
@@ -9,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TextIO
 
 from towline.errors import MachineError, Negative, Refusal, TowlineError
 from towline.masks import Masks
-from towline.shown import tame
+from towline.printable import tame
 
 QUIET, VERBOSE = "--quiet", "--verbose"
 _RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
@@ -197,3 +199,24 @@ class Output:
                 f"cannot write to standard output: {reason}",
                 hint="see where it leads to, or take the result from --result FILE",
             ) from fault
+
+
+_sinks: list[Callable[[str], None]] = []
+
+
+def send_to(sink: Callable[[str], None] | None) -> None:
+    """Give every detail to `sink`, which masks secrets, from now on; None: to nobody."""
+    _sinks[:] = [sink] if sink else []
+
+
+def silent(_: str) -> None:
+    """For callers to whom nobody listens."""
+
+
+def detail(text: Callable[[], str]) -> None:
+    """One line, which is made only if somebody wants it.
+
+    It must hold no query of a URL, where hosts put tokens.
+    """
+    for sink in _sinks:
+        sink(text())

@@ -45,22 +45,22 @@ STEPS = {
 }
 
 SOURCES = {
-    "http": "towline.config.remote",
+    "http": "towline.http.download",
 }
 
 PARTS = {
-    "vault": "towline.commands.vault",
+    "vault": "towline.commands.vault_secrets",
     "team": "towline.commands.team",
     "vault_client": "towline.vault.client",
-    "docker_daemon": "towline.registry.daemon",
-    "local_images": "towline.registry.local",
-    "certificates": "towline.certificates",
-    "credential_helper": "towline.registry.credential_helper",
+    "docker_daemon": "towline.registry.local.daemon",
+    "local_images": "towline.registry.local.open_local",
+    "certificates": "towline.http.certificates",
+    "credential_helper": "towline.registry.auth.credential_helper",
     "validate": "towline.gitops.validate",
     "credentials": "towline.commands.credentials",
     "app_login": "towline.steps.deployment.app_login",
     "jwt_library": "towline.hosting.jwt_library",
-    "progress_lines": "towline.registry.progress_lines",
+    "progress_lines": "towline.registry.copy.progress_lines",
     "chart_repositories": "towline.steps.deployment.chart_repositories",
     "registry_check": "towline.steps.deployment.registry_check",
 }

@@ -4,7 +4,7 @@ They are set from outside, right after the program has begun (prlimit(2)); what 
 inherits them. A program that starts another one within that moment would have that one unbounded
 but for time and output: it would have to be hostile itself, and programs come from the agent alone.
 What renders charts and templates takes on its limits by itself, before it reads any of them
-(`towline.gitops.child`).
+(`towline.gitops.render.child`).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from towline.detail import detail
+from towline.console import detail
 from towline.errors import ConfigError, MachineError, TowlineError
 from towline.files import in_workspace
 from towline.limits import Limits, impose, unheld

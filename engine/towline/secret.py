@@ -1,12 +1,18 @@
-"""Pure.
+"""Logins, the mask that replaces a secret, and the names by which a value is secret.
 
-What is secret, what stands in its place, and the one shape in which a login travels through the
-engine.
+The names stand in `resources/towline/secret_names.txt`, which library and engine share.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from urllib.parse import unquote
+
+from towline.files import resource_text
+from towline.literals import text_of
 
 MASK = "****"  # what stands in place of a secret where it would be shown
 PASSWORD, IDENTITY, BEARER = "password", "identity token", "registry token"
@@ -26,3 +32,97 @@ class Login:
     origin: str
     hosts: tuple[str, ...] = ()
     kind: str = PASSWORD
+
+
+# names of what may be the path of a file as well
+_OF_FILES = re.compile(r"dockerconfigjson(cpe)?|kubeconfig")
+_PATH = re.compile(r"(?!\s*\{)[^\n]{1,255}")  # what is in such files is longer, or JSON
+_QUERY = re.compile(r"[?&;]([^=?&;#\s]+)=([^&;#\s\"',)<>]+)")
+_ID = re.compile(r"[A-Za-z0-9_.-]+")  # `user:password` and what is encoded have other signs, too
+_LEFT_OUT = re.compile(r"[^a-z0-9]+")
+_LOGIN = re.compile(r"://[^/\s?#:]*:([^/\s?#]+)@")  # up to the last @: a password may hold one
+
+
+def is_secret(key: str) -> bool:
+    """Whether a key such as `container/repositoryPassword` names a secret."""
+    name = _last(key)
+    found = _within().search(name) or name in _listed("=")
+    return bool(found) and not name.endswith(_listed("-"))
+
+
+def is_path(key: str, text: str) -> bool:
+    """Whether the text of a key such as `dockerConfigJSON` is the path of the file that it may be instead."""
+    return bool(_OF_FILES.search(_last(key)) and _PATH.fullmatch(text))
+
+
+def names_nothing(key: str) -> bool:
+    """Whether a map of this name has keys that are people's own words, and so say nothing: `targetImages`."""
+    return _last(key) in _listed("*")
+
+
+def says_nothing(key: str, value: object) -> bool:
+    """Whether such a key is no sign of a secret in this value: a map of people's own words, or a list of ids."""
+    return names_nothing(key) and (isinstance(value, dict) or _are_ids(value))
+
+
+def secret_texts(values: Mapping[str, object]) -> Iterator[str]:
+    """Every text in `values`, at any depth, that is secret by a name on the way to it, or one in a URL: a password, a part of the query."""
+    waiting: list[tuple[object, bool, bool]] = [(dict(values), False, True)]
+    seen = set[tuple[int, bool, bool]]()  # what aliases of YAML repeat is one
+    while waiting:
+        value, named, keyed = waiting.pop()
+        if isinstance(value, dict | list | tuple):
+            if (mark := (id(value), named, keyed)) not in seen:
+                seen.add(mark)
+                waiting += _inner(value, named=named, keyed=keyed)
+        elif isinstance(value, str | int | float) and not isinstance(value, bool):
+            yield from _texts(value, named=named)
+
+
+def _inner(
+    value: dict[str, object] | Sequence[object], *, named: bool, keyed: bool
+) -> Iterator[tuple[object, bool, bool]]:
+    """What is in a map or list, each with whether a name has said that it is secret, and whether its own keys count."""
+    if not isinstance(value, dict):
+        yield from ((item, named, True) for item in value)
+        return
+    for key, inner in value.items():
+        free = keyed and not named and says_nothing(str(key), inner)
+        path = isinstance(inner, str) and is_path(str(key), inner)
+        yield inner, named or (keyed and not free and not path and is_secret(str(key))), not free
+
+
+def _texts(value: str | float, *, named: bool) -> Iterator[str]:
+    if named and value != "":
+        yield value if isinstance(value, str) else text_of(value)
+    elif isinstance(value, str) and "://" in value:
+        named_there = (text for name, text in _QUERY.findall(value) if is_secret(unquote(name)))
+        for text in (*_LOGIN.findall(value), *named_there):
+            yield from dict.fromkeys((text, unquote(text)))
+
+
+def _are_ids(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(
+        isinstance(item, str) and _ID.fullmatch(item) for item in value
+    )
+
+
+def _last(key: str) -> str:
+    return _LEFT_OUT.sub("", key.rpartition("/")[2].lower())
+
+
+@cache
+def _listed(sign: str) -> tuple[str, ...]:
+    """The words of the list that begin with `sign`, without it; those without a sign where it is empty."""
+    lines = [line.strip() for line in resource_text("secret_names.txt").splitlines()]
+    words = [line for line in lines if line and not line.startswith("#")]
+    return tuple(
+        word.removeprefix(sign)
+        for word in words
+        if (word.startswith(sign) if sign else word.isalnum())
+    )
+
+
+@cache
+def _within() -> re.Pattern[str]:
+    return re.compile("|".join(_listed("")))

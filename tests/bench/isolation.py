@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 from tests.engine.gitops.charts import as_bytes, chart  # noqa: E402 - by its place, as others here
 from tests.fakes.git_server import GitServer  # noqa: E402
 from towline import process  # noqa: E402
-from towline.gitops.child_network import leave  # noqa: E402
+from towline.gitops.render.network import leave  # noqa: E402
 from towline.limits import Limits, impose  # noqa: E402
 from towline.private_folder import PrivateFolder, sweep  # noqa: E402
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from tests.fakes.serve import Answer, LoopbackServer, Request
-from towline.config.catalog import load_schema
 from towline.config.documents import parse_document, read_documents, read_yaml
 from towline.config.layers import Inputs, effective, ordered
+from towline.config.metadata import load_schema
 from towline.config.resolve import check, resolve
-from towline.config.types import coerce
+from towline.config.values import coerce
 from towline.errors import TowlineError
-from towline.facts import PipelineEnvironment
 from towline.pipeline import environment
+from towline.pipeline.environment import PipelineEnvironment
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 GIVEN = {

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fakes.clock import FakeClock
+from towline.http.client import Transport
 from towline.masks import Masks
-from towline.shown import use
-from towline.transport import Transport
+from towline.printable import use
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ import threading
 from typing import Self
 
 from tests.fakes.serve import Answer, LoopbackServer, Request
-from towline.exchange import HttpRequest, Response
-from towline.transport import Transport
+from towline.http.client import Transport
+from towline.http.messages import HttpRequest, Response
 
 BIG = bytes(range(256)) * 2048
 

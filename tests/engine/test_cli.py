@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls import Ending, configure, request
-from towline import alarm, cli, dispatch
+from towline import cli, deadline, dispatch
 from towline.cli import main
 from towline.files import version
 
@@ -465,7 +465,7 @@ def test_a_reader_that_has_seen_enough_is_no_fault(workspace: Path) -> None:
 
 SIGNALLED = (
     "import os, sys; from towline import cli; sys.argv = ['towline', 'plan', '--result',"
-    " 'result.json'];import towline.commands.plan as plan; from towline.wire import Outcome\ndef"
+    " 'result.json'];import towline.commands.plan as plan; from towline.contract import Outcome\ndef"
     " execute(*_):\n  try:\n    for number in {numbers}: os.kill(os.getpid(), number)\n  finally:\n"
     "    os.kill(os.getpid(), {again}); open('put-away', 'w').close()\n  return"
     " Outcome(status='success', summary='went on')\nplan.execute = execute; sys.exit(cli.entry())"
@@ -557,7 +557,7 @@ def test_a_dash_is_no_step(workspace: Path) -> None:
 def test_a_configuration_that_is_read_for_too_long_ends_with_9(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alarm, "GRACE", 0.0)
+    monkeypatch.setattr(deadline, "GRACE", 0.0)
     monkeypatch.setattr(cli, "_READING", 0.01)
     configure(workspace, "general:\n" + "".join(f"  key{number}: x\n" for number in range(40_000)))
     ending = Ending(["lint"], workspace)

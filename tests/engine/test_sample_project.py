@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from towline.gitops.chart_images import ImageValues
-from towline.gitops.helm import HelmChart, ValuesFile
-from towline.gitops.template import TemplateImage, TemplateVariables, ValuesTemplate
+from towline.gitops.helm.chart_images import ImageValues
+from towline.gitops.helm.render import HelmChart, ValuesFile
+from towline.gitops.values_template import TemplateImage, TemplateVariables, ValuesTemplate
 
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "azure-demo-k8s-go"
 LISTING = sorted(str(path.relative_to(SAMPLE)) for path in SAMPLE.rglob("*") if path.is_file())

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from towline.tls import lost_closed
+from towline.http.tls import lost_closed
 
 _PIECE, _PATIENCE = 64 * 1024, 30.0
 

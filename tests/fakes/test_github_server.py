@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.fakes.github_server import APP, GithubServer
-from towline.exchange import HttpRequest
-from towline.transport import Transport
+from towline.http.client import Transport
+from towline.http.messages import HttpRequest
 
 
 def jwt(key: Path, *, issuer: str = APP, begin: int = -60, end: int = 540) -> str:

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.engine.echo import BIG, Echo, get
 from tests.fakes.slow_line import SlowLine
-from towline.exchange import HttpRequest
-from towline.transport import Transport
+from towline.http.client import Transport
+from towline.http.messages import HttpRequest
 
 
 def test_all_connections_share_the_line() -> None:

@@ -28,10 +28,11 @@ from tests.fakes.faults import (
 )
 from tests.fakes.images import ImageParts, make_index, missing, put
 from tests.fakes.registry import Corrupt, CutAnswer, CutRequest, FakeRegistry, Record, Status
+from towline import parallel
 from towline.errors import RegistryError, TowlineError
-from towline.registry import parallel, transfer
-from towline.registry.copy import copy_images
-from towline.transport import Transport
+from towline.http.client import Transport
+from towline.registry.copy import transfer
+from towline.registry.copy.images import copy_images
 
 NEW, OLD = make_index(size=20_000), make_index(seed=1)
 REPOSITORY = "team/app"

@@ -16,7 +16,7 @@ from tests.fakes.faults import FaultProxy, Located
 from tests.fakes.images import missing, put
 from tests.fakes.registry import FakeRegistry
 from tests.scenarios.copy_world import FAULTS, NEW, REPOSITORY, Case, World, unhurried
-from towline.transport import Transport
+from towline.http.client import Transport
 
 
 def say(capsys: pytest.CaptureFixture[str], cases: Sequence[Case], failed: int) -> None:

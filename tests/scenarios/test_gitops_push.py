@@ -18,7 +18,7 @@ from tests.engine.gitops.updates import update
 from tests.fakes.git_server import GitServer
 from towline.git.remote import parse_remote
 from towline.git.repository import Author, Repository
-from towline.gitops.manifest import ContainerImage
+from towline.gitops.kubectl import ContainerImage
 from towline.gitops.provenance import Provenance, default_message, parse
 from towline.gitops.update import CommitText, Update
 from towline.retry import Clock, Deadline

@@ -24,14 +24,14 @@ from tests.fakes.docker_registry import DockerRegistry
 from tests.fakes.images import make_image, make_index, refer_to
 from towline import dispatch
 from towline.errors import ConfigError, DigestMismatch
+from towline.http.client import Transport
 from towline.image import Reference, parse_image, parse_platforms
-from towline.registry.copy import copy_images
-from towline.registry.job import DEMANDED, CopyJob, CopyReport
-from towline.registry.look import Copying
-from towline.registry.places import parse_local_place
-from towline.registry.progress import Progress
-from towline.registry.referrers import Lists, tag_of
-from towline.transport import Transport
+from towline.registry.copy.images import copy_images
+from towline.registry.copy.job import DEMANDED, CopyJob, CopyReport
+from towline.registry.copy.progress import Progress
+from towline.registry.copy.referrers import Lists, tag_of
+from towline.registry.copy.survey import Copying
+from towline.registry.local.locations import parse_local_place
 
 IMAGE = make_image(layers=3, size=200_000)
 OTHER = make_image("linux/arm64", seed=5)

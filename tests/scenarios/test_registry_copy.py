@@ -25,15 +25,15 @@ from tests.fakes.images import (
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.token_server import TokenServer
 from towline.errors import CredentialError, DigestMismatch, RegistryUnreachable
+from towline.http.client import Transport
 from towline.image import parse_platforms
-from towline.registry.copy import copy_images
-from towline.registry.faults import Incomplete
-from towline.registry.job import DEMANDED
-from towline.registry.parallel import in_parallel
-from towline.registry.referrers import tag_of
-from towline.registry.verify import verify_images
+from towline.parallel import in_parallel
+from towline.registry.copy.images import copy_images
+from towline.registry.copy.job import DEMANDED
+from towline.registry.copy.referrers import tag_of
+from towline.registry.copy.verify import verify_images
+from towline.registry.errors import Incomplete
 from towline.secret import Login
-from towline.transport import Transport
 
 SOURCE = Login(
     username="builder", password="staging-pass-word", origin="CPE container/repositoryPassword"

@@ -16,9 +16,9 @@ from tests.fakes.docker_registry import DockerRegistry
 from tests.fakes.faults import Choose, Fault, FaultProxy, Position
 from tests.fakes.images import make_image, put
 from tests.fakes.registry import CutAnswer, CutRequest, FakeRegistry, Record, Status
-from towline.connections import Network
-from towline.tls import Tls
-from towline.transport import Transport
+from towline.http.client import Transport
+from towline.http.connection import Network
+from towline.http.tls import Tls
 
 MIB = 1024 * 1024
 IMAGE = make_image(size=5 * MIB // 2, layers=8)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tools.step_docs import FOLDER, HELP, help_of, help_pages, own_names, page, pages
-from towline.config.catalog import all_schemas, load_schema
+from towline.config.metadata import all_schemas, load_schema
 from towline.config.schema import StepSchema, parse
 
 ROOT = Path(__file__).resolve().parents[2]

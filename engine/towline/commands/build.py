@@ -1,4 +1,7 @@
-"""The build that a call belongs to: what the Jenkins library says of it, else the variables of the CI system that it runs on."""
+"""The build that a call belongs to: what the Jenkins library says of it, else the variables of the CI system that it runs on.
+
+What Piper calls an orchestrator, and the stage that it is in, for a call in a shell.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,20 @@ import argparse
 from collections.abc import Mapping
 
 from towline.commands.call import Call
+from towline.config.layers import PARAMETERS_JSON, read_parameters
+from towline.contract import Build
 from towline.git.checkout import head_branch, history
-from towline.pipeline.ci import NONE, Facts, change_of, facts_of, names_change
-from towline.pipeline.revision import Checkout, Revision, revision
-from towline.wire import Build
+from towline.pipeline.ci import (
+    NONE,
+    Checkout,
+    Facts,
+    Revision,
+    change_of,
+    facts_of,
+    names_change,
+    revision,
+    system_of,
+)
 
 _VARIABLES = {
     "number": "BUILD_NUMBER",
@@ -98,3 +111,26 @@ def _variables(call: Call) -> Mapping[str, str]:
     """The variables of the machine, and the request's facts in the place of those that Jenkins has for them."""
     facts = {variable: getattr(call.request.build, name) for name, variable in _VARIABLES.items()}
     return {**call.environ, **{variable: value for variable, value in facts.items() if value}}
+
+
+_STAGES = {
+    "AzureDevOps": "SYSTEM_STAGEDISPLAYNAME",
+    "GitHubActions": "GITHUB_JOB",
+    "Jenkins": "STAGE_NAME",
+}
+
+
+def orchestrator(environ: Mapping[str, str]) -> str:
+    """The orchestrator whose variables are set, by the name that stage definitions have for it (facts 3.2); `Unknown` for others and for none."""
+    name = system_of(environ)
+    return name if name in _STAGES else "Unknown"
+
+
+def stage_of(environ: Mapping[str, str]) -> str:
+    """The stage that the parameters as JSON name, else the one that the orchestrator is in; empty where neither says (facts 1.1 and 12); raises ConfigError."""
+    named = read_parameters(environ.get(PARAMETERS_JSON, "")).get("stageName")
+    return (
+        named
+        if isinstance(named, str) and named
+        else environ.get(_STAGES.get(orchestrator(environ), ""), "")
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towline.console import Console, Output
-from towline.wire import Request
+from towline.contract import Request
 
 
 @dataclass(frozen=True, kw_only=True)

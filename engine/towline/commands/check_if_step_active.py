@@ -13,16 +13,15 @@ from collections.abc import Mapping, Sequence
 from towline import dispatch
 from towline.commands import piper_flags
 from towline.commands.build import change_request
+from towline.commands.build_context import circumstances
 from towline.commands.call import Call
-from towline.commands.circumstances import circumstances
-from towline.commands.project import for_hosts
+from towline.commands.context import for_hosts
 from towline.config.documents import text_in
+from towline.contract import SUCCESS, Outcome
 from towline.errors import ConfigError, Negative, UsageError
-from towline.files import misfit
-from towline.inside import is_inside, leads_out, write_named
+from towline.files import is_inside, leads_out, misfit, write_named
 from towline.pipeline import definition, stages
 from towline.pipeline.definition import Pipeline
-from towline.wire import SUCCESS, Outcome
 
 FAILURE = 1
 _USUAL = ".resources/piper-stage-config.yml"

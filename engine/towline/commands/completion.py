@@ -9,8 +9,8 @@ import shtab
 
 from towline.commands.call import Call
 from towline.commands.parser import whole
-from towline.config.catalog import stage_names, step_names
-from towline.wire import SUCCESS, Outcome
+from towline.config.metadata import stage_names, step_names
+from towline.contract import SUCCESS, Outcome
 
 SHARED = ("result",)
 _SHELLS = ("bash", "zsh")

@@ -8,31 +8,30 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 
-from towline import alarm, dispatch
-from towline.addressees import HOSTS, Addressees, Rules, Standing
+from towline import deadline, dispatch
 from towline.commands.call import Call
 from towline.commands.flags import add_flag, given_flags
 from towline.config.merge import DEFAULT, Layer
+from towline.config.near_names import check_variables
 from towline.config.schema import Parameter, StepSchema
 from towline.config.settings import Settings, checked_settings
-from towline.config.text_form import typed
-from towline.config.variables import check_variables
+from towline.config.values import typed
+from towline.contract import SUCCESS, UNCHANGED, Outcome
+from towline.credential_hosts import HOSTS, Addressees, Rules, Standing
 from towline.errors import ConfigError, CredentialError, UsageError, placed
+from towline.http.client import Transport
 from towline.pipeline.ci import ALLOW, change_of
 from towline.registry.client import RegistryClient
-from towline.registry.copy import copy_images
-from towline.registry.job import CopyJob, target_names
-from towline.registry.look import Copying
-from towline.registry.places import Place, RegistryPlace, parse_place
-from towline.registry.progress import Progress
-from towline.registry.report import line, outputs
-from towline.registry.source import Source
-from towline.registry.verify import verify_images
+from towline.registry.copy.images import copy_images
+from towline.registry.copy.job import CopyJob, line, outputs, target_names
+from towline.registry.copy.plan import Source
+from towline.registry.copy.progress import Progress
+from towline.registry.copy.survey import Copying
+from towline.registry.copy.verify import verify_images
+from towline.registry.local.locations import Place, RegistryPlace, parse_place
+from towline.steps.images import wanted_platforms, wanted_referrers
 from towline.steps.registry_access import limit_copy, network, registry_client
 from towline.steps.task import Task
-from towline.steps.wanted_images import wanted_platforms, wanted_referrers
-from towline.transport import Transport
-from towline.wire import SUCCESS, UNCHANGED, Outcome
 
 # Parameters of imagePushToRegistry, each with its type, what it is and its default; a test holds
 # them against the step's metadata, whose reading would
@@ -202,7 +201,7 @@ def _schema() -> StepSchema:
             default=default,
             secret=name.endswith("Password"),
             minimum=1 if name == "copyDeadline" else None,
-            maximum=alarm.LONGEST if name == "copyDeadline" else None,
+            maximum=deadline.LONGEST if name == "copyDeadline" else None,
             format="host" if name == HOSTS else "",
         )
         for name, (kind, description, default) in PARAMETERS.items()

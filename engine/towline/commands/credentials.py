@@ -9,7 +9,36 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from towline import dispatch
-from towline.addressees import (
+from towline.commands import build
+from towline.commands.build_context import circumstances, standing_of
+from towline.commands.call import Call
+from towline.commands.context import documents, given, hide_settings, pipeline_environment
+from towline.config import program_credentials
+from towline.config.credential_rules import (
+    URL,
+    named_by,
+    password_of,
+    registry_place,
+    rules_of,
+    store_word,
+)
+from towline.config.layers import Inputs, ordered, settled
+from towline.config.metadata import VAULT_CREDENTIALS, VAULT_LOGIN, load_schema, vault_schema
+from towline.config.rules import checked
+from towline.config.schema import StepSchema
+from towline.config.settings import Settings
+from towline.config.vault_login import (
+    bindable,
+    credential_of,
+    login_of,
+    namespace_word,
+    role_of,
+    role_word,
+)
+from towline.config.vault_lookup import Ask, Plan, named_of, path_word, place_of, plan, server_of
+from towline.console import Console
+from towline.contract import SUCCESS, Outcome
+from towline.credential_hosts import (
     Credential,
     Named,
     Place,
@@ -21,37 +50,20 @@ from towline.addressees import (
     quoted,
     word,
 )
-from towline.commands import build
-from towline.commands.call import Call
-from towline.commands.circumstances import circumstances
-from towline.commands.project import documents, given, hide_settings, pipeline_environment
-from towline.commands.standing import standing_of
-from towline.config import program_credentials
-from towline.config.catalog import VAULT_CREDENTIALS, VAULT_LOGIN, load_schema, vault_schema
-from towline.config.layers import Inputs, ordered, settled
-from towline.config.rules import checked
-from towline.config.schema import StepSchema
-from towline.config.secret_store import URL, store_word
-from towline.config.settings import Settings
-from towline.config.trust import named_by, password_of, registry_place, rules_of
-from towline.config.vault import Ask, Plan, named_of, path_word, place_of, plan, server_of
-from towline.config.vault_login import (
-    bindable,
-    credential_of,
-    login_of,
-    namespace_word,
-    role_of,
-    role_word,
-)
-from towline.console import Console
 from towline.errors import Refusal, TowlineError, UsageError
 from towline.hosting.jenkins import jenkins_place
-from towline.shown import tame_lines
+from towline.printable import tame_lines
 from towline.steps.deployment import app_login
-from towline.steps.deployment.remote import git_place, key_word
-from towline.vault.here import there
-from towline.vault.logins import APP_ROLE, ROLE_ID, SECRET_ID, TOKEN, TOKEN_VARIABLE, VaultLogin
-from towline.wire import SUCCESS, Outcome
+from towline.steps.deployment.repository import git_place, key_word
+from towline.vault.logins import (
+    APP_ROLE,
+    ROLE_ID,
+    SECRET_ID,
+    TOKEN,
+    TOKEN_VARIABLE,
+    VaultLogin,
+    there,
+)
 
 _REGISTRIES = {
     "imagePushToRegistry": (

@@ -1,32 +1,67 @@
-"""`towline exec -- PROGRAM`: run a program of the caller's own with Vault's general and test credentials in its environment."""
+"""`towline exec -- PROGRAM`: run a program of the caller's own with Vault's general and test credentials in its environment.
+
+What a program writes, in whole lines: a secret that arrives in two pieces would get past the masks.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from towline import alarm
+from towline import deadline
 from towline.commands import build
+from towline.commands.build import stage_of
+from towline.commands.build_context import circumstances, standing_of
 from towline.commands.call import Call
-from towline.commands.circumstances import circumstances
-from towline.commands.orchestrator import stage_of
-from towline.commands.project import documents, pipeline_environment, tell_of_files, unknown_stage
-from towline.commands.standing import standing_of
-from towline.commands.vault import entered
-from towline.config.catalog import load_schema, other_steps, step_names, vault_schema
+from towline.commands.context import documents, pipeline_environment, tell_of_files, unknown_stage
+from towline.commands.vault_secrets import entered
 from towline.config.layers import Inputs, effective
+from towline.config.metadata import load_schema, other_steps, step_names, vault_schema
 from towline.config.program_credentials import asked, check, found_of, variables, with_keys
 from towline.config.schema import StepSchema
-from towline.config.vault import plan
+from towline.config.vault_lookup import plan
+from towline.contract import SUCCESS, Outcome
 from towline.errors import ConfigError, MachineError, TowlineError, UsageError
 from towline.pipeline.definition import definition
 from towline.process import Overrun, attend, find
 from towline.vault.logins import VARIABLES
-from towline.wire import SUCCESS, Outcome
-from towline.written_lines import Lines
+
+_LONGEST = 1024 * 1024
+_LEFT_OUT = b"[a line of more than 1 MiB is left out]"
+
+
+class Lines:
+    """Takes pieces of a stream as they come and hands on whole lines as texts; a carriage return ends one too, as progress bars have it."""
+
+    def __init__(self, hand_on: Callable[[str], None]) -> None:
+        self._hand_on = hand_on
+        self._kept = b""
+        self._dropping = False
+
+    def take(self, piece: bytes) -> None:
+        """Hand on what is whole by now."""
+        data = self._kept + piece
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        whole, self._kept = data[:end], data[end:]
+        if self._dropping and whole:
+            first = min(at for at in (whole.find(b"\n"), whole.find(b"\r")) if at >= 0)
+            whole, self._dropping = whole[first:], False
+        if self._dropping:
+            self._kept = b""
+        elif len(self._kept) > _LONGEST:
+            whole, self._kept, self._dropping = whole + _LEFT_OUT, b"", True
+        if whole:
+            self._hand_on(whole.decode("utf-8", "replace"))
+
+    def close(self) -> None:
+        """Hand on what is left."""
+        if self._kept:
+            self._hand_on(self._kept.decode("utf-8", "replace"))
+            self._kept = b""
+
 
 SHARED = ("result", "stage", "config")
 STAGE = stage_of  # as for a run in the same place
@@ -80,7 +115,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         raise UsageError(f"--deadline takes a number of seconds from 1 to {_MOST}")
     program = _program(call)
     held = _held(arguments, call)
-    alarm.begin(arguments.deadline + 60, _late)  # its own limit comes first
+    deadline.begin(arguments.deadline + 60, _late)  # its own limit comes first
     # the login itself is nothing for a program
     environment = {name: value for name, value in call.environ.items() if name not in VARIABLES}
     code = _run(program, call, {**environment, **held}, arguments.deadline)

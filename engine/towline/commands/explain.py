@@ -11,9 +11,9 @@ from typing import Any
 
 from towline import dispatch
 from towline.commands import build
+from towline.commands.build import stage_of
 from towline.commands.call import Call
-from towline.commands.orchestrator import stage_of
-from towline.commands.project import (
+from towline.commands.context import (
     documents,
     given,
     no_stage,
@@ -21,18 +21,17 @@ from towline.commands.project import (
     tell_of_files,
     unknown_stage,
 )
-from towline.config.catalog import load_schema
 from towline.config.layers import Inputs, effective, ordered
 from towline.config.merge import DEFAULT, LEFT, Setting
+from towline.config.metadata import load_schema
 from towline.config.resolve import check, secrets_in_files
 from towline.config.schema import Parameter, StepSchema, as_text
-from towline.config.types import EMPTY, coerce
+from towline.config.values import EMPTY, coerce
+from towline.contract import SUCCESS, Outcome
 from towline.errors import UsageError
-from towline.secret import MASK
-from towline.secret_names import is_secret, names_nothing, says_nothing
-from towline.shown import masked, tame_lines
+from towline.printable import masked, tame_lines
+from towline.secret import MASK, is_secret, names_nothing, says_nothing
 from towline.suggest import nearest
-from towline.wire import SUCCESS, Outcome
 
 STAGE = stage_of  # as for a run in the same place
 _LONGEST = 300

@@ -8,8 +8,7 @@ from typing import Any
 
 from towline.config.rules import shown
 from towline.config.schema import Parameter, StepSchema, as_text
-from towline.config.text_form import GivenTwice, joined
-from towline.config.types import EMPTY
+from towline.config.values import EMPTY, GivenTwice, joined
 from towline.errors import UsageError
 
 _VALUES = {

@@ -18,18 +18,18 @@ import yaml
 from towline import dispatch
 from towline.commands import piper_flags
 from towline.commands.call import Call
-from towline.commands.project import TOKENS, for_hosts
-from towline.config import context, piper_metadata
-from towline.config.catalog import load_schema
+from towline.commands.context import TOKENS, for_hosts
+from towline.config import piper_context, piper_metadata
 from towline.config.documents import Documents, read_text, read_yaml, stage_name
 from towline.config.layers import PARAMETERS_JSON, Inputs, effective, read_parameters, unfiltered
 from towline.config.merge import DEFAULT, LEFT, Setting, merge, prune
+from towline.config.metadata import load_schema
 from towline.config.schema import Parameter, StepSchema, as_text
-from towline.config.types import ZERO
+from towline.config.values import ZERO
+from towline.contract import SUCCESS, Outcome
 from towline.errors import ConfigError, UsageError
-from towline.inside import write_named
-from towline.wire import SUCCESS, Outcome
-from towline.yaml_plain import plain
+from towline.files import write_named
+from towline.yaml.plain_scalar import plain
 
 FAILURE = 1
 _TEXTS = (
@@ -154,17 +154,18 @@ def _step(
     schema = _schema(arguments, call)
     inner, built_in = _on(arguments.contextConfig), not arguments.stepMetadata
     if inner:
-        chosen = context.around(
-            schema, context.context(_without_commands(schema) if built_in else schema)
+        chosen = piper_context.around(
+            schema, piper_context.context(_without_commands(schema) if built_in else schema)
         )
     else:
-        chosen = context.common(_filled(schema) if built_in else schema)
+        chosen = piper_context.common(_filled(schema) if built_in else schema)
     flags = _given(arguments)
     added = [
         name for name in (*flags, *_secret_names(schema, documents, stage)) if not chosen.find(name)
     ]
     chosen = replace(
-        chosen, parameters=(*chosen.parameters, *context.accepting(dict.fromkeys(added)).parameters)
+        chosen,
+        parameters=(*chosen.parameters, *piper_context.accepting(dict.fromkeys(added)).parameters),
     )
     inputs = Inputs(
         stage=stage,
@@ -235,7 +236,7 @@ def _reports(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
     found = effective(schema, replace(inputs, environ={}, flags={}))
     return {
         name: found[name]
-        for name in context.REPORTING
+        for name in piper_context.REPORTING
         if name in found and found[name].layer not in (DEFAULT, *LEFT)
     }
 
@@ -298,7 +299,7 @@ def _stage(
         for key in section
     }
     accepted = _entries(arguments.stageConfigAcceptedParams or [])
-    schema = context.accepting(
+    schema = piper_context.accepting(
         accepted or [*everything, *(key for key in parameters if key not in everything)]
     )
     environ = call.environ if accepted else {PARAMETERS_JSON: call.environ.get(PARAMETERS_JSON, "")}

@@ -10,11 +10,9 @@ from pathlib import Path
 
 from towline.commands import team
 from towline.commands.build import build_of
+from towline.commands.build_context import default_of
 from towline.commands.call import Call
-from towline.commands.default_branch import default_of
-from towline.commands.project import team_documents
-from towline.config.build_loop import Source, build_loops
-from towline.config.catalog import load_schema
+from towline.commands.context import team_documents
 from towline.config.documents import (
     DEFAULTS_FILE,
     PROJECT_FILE,
@@ -26,21 +24,20 @@ from towline.config.documents import (
     text_in,
     yaml_fix,
 )
-from towline.config.findings import LEVELS, Finding, finding, in_order, unreadable
 from towline.config.layers import agent_layer
-from towline.config.lint import Report, lint
-from towline.config.pipeline_keys import PIPELINE
-from towline.config.sarif import sarif
-from towline.config.shape import shaped
+from towline.config.lint.build_loop import Source, build_loops
+from towline.config.lint.findings import LEVELS, Finding, finding, in_order, sarif, unreadable
+from towline.config.lint.rules import Report, lint
+from towline.config.lint.shape import shaped
+from towline.config.metadata import PIPELINE, load_schema
+from towline.contract import SUCCESS, Outcome
 from towline.errors import ConfigError
-from towline.files import version
+from towline.files import version, write_named
 from towline.git.checkout import origin
-from towline.inside import write_named
-from towline.pipeline.productive import Rules
-from towline.shown import cut, tame_json, tame_lines
-from towline.steps.workspace import find_file
-from towline.wire import SUCCESS, Outcome
-from towline.yaml_marks import YamlFault, load
+from towline.pipeline.branches import Rules
+from towline.printable import cut, tame_json, tame_lines
+from towline.steps.workspace_files import find_file
+from towline.yaml.marks import YamlFault, load
 
 SHARED = ("request", "result", "config", "json")
 _DEPLOYS = "gitOpsUpdateDeployment"

@@ -11,7 +11,7 @@ from towline import dispatch
 from towline.console import Output
 from towline.errors import UsageError
 from towline.files import version
-from towline.secret_names import is_secret
+from towline.secret import is_secret
 from towline.suggest import close, nearest
 
 DESCRIPTION = "Pushes a build's image and writes it into the GitOps repository of each stage."

@@ -7,17 +7,16 @@ import csv
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from towline.commands.build import stage_of
 from towline.commands.call import Call
-from towline.commands.orchestrator import stage_of
-from towline.commands.project import documents as usual_documents
-from towline.commands.project import (
+from towline.commands.context import documents as usual_documents
+from towline.commands.context import (
     for_hosts,
     hide_in_documents,
     hide_secrets,
     team_documents,
     tell_of_unread,
 )
-from towline.config.default_hosts import default_hosts
 from towline.config.documents import (
     DEFAULTS_FILE,
     PROJECT_FILE,
@@ -25,6 +24,7 @@ from towline.config.documents import (
     Documents,
     Reader,
     custom_defaults,
+    default_hosts,
     library_defaults,
 )
 from towline.config.layers import PARAMETERS_JSON

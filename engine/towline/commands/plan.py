@@ -7,18 +7,18 @@ from collections.abc import Sequence
 
 from towline import dispatch
 from towline.commands import build
+from towline.commands.build_context import circumstances
 from towline.commands.call import Call
-from towline.commands.circumstances import circumstances
-from towline.commands.project import documents, pipeline_environment, tell_of_files
+from towline.commands.context import documents, pipeline_environment, tell_of_files
 from towline.config.documents import stage_name
 from towline.config.layers import agent_layer
-from towline.config.pipeline_keys import PIPELINE
+from towline.config.metadata import PIPELINE
+from towline.contract import SUCCESS, Outcome
 from towline.errors import UsageError
 from towline.pipeline import stages
 from towline.pipeline.stages import StagePlan, StepPlan
-from towline.shown import tame_lines
+from towline.printable import tame_lines
 from towline.suggest import nearest
-from towline.wire import SUCCESS, Outcome
 
 
 def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:

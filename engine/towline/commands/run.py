@@ -10,13 +10,11 @@ from dataclasses import replace
 from functools import cache
 
 from towline import dispatch
-from towline.addressees import Addressees, Standing
-from towline.commands import build, proven
+from towline.commands import build, context
+from towline.commands.build import stage_of
+from towline.commands.build_context import circumstances, standing_of
 from towline.commands.call import Call
-from towline.commands.circumstances import circumstances
-from towline.commands.flags import add_flag, given_flags, offer_values, secrets_of
-from towline.commands.orchestrator import stage_of
-from towline.commands.project import (
+from towline.commands.context import (
     documents,
     given,
     has_team_documents,
@@ -27,18 +25,19 @@ from towline.commands.project import (
     tell_of_files,
     unknown_stage,
 )
-from towline.commands.standing import standing_of
+from towline.commands.flags import add_flag, given_flags, offer_values, secrets_of
 from towline.commands.vault_binding import to_bind
-from towline.config.catalog import AUTH_METHOD, AUTH_ROLE, step_names, vault_keys
 from towline.config.conditions import Decision
+from towline.config.credential_rules import rules_of
 from towline.config.documents import Documents
 from towline.config.layers import Inputs, agent_layer, load_schema, mentions
 from towline.config.merge import Layer
-from towline.config.pipeline_keys import PIPELINE
+from towline.config.metadata import AUTH_METHOD, AUTH_ROLE, PIPELINE, step_names, vault_keys
 from towline.config.resolve import resolve
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
-from towline.config.trust import rules_of
+from towline.contract import BIND, SKIPPED, Binding, Outcome
+from towline.credential_hosts import Addressees, Standing
 from towline.errors import (
     ConfigError,
     CredentialError,
@@ -49,12 +48,11 @@ from towline.errors import (
 from towline.pipeline import stages
 from towline.pipeline.ci import ALLOW, names_change
 from towline.pipeline.stages import Circumstances
+from towline.printable import tame_lines
 from towline.private_folder import sweep
-from towline.shown import tame_lines
 from towline.steps.task import Task
 from towline.suggest import close
 from towline.vault.logins import VARIABLES
-from towline.wire import BIND, SKIPPED, Binding, Outcome
 
 _HELP, _NO_STEP = ("-h", "--help"), "-"
 _HOW_TO_ALLOW = (
@@ -310,7 +308,7 @@ def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str)
     started, step = time.monotonic(), dispatch.step(schema.name)
     leaves = not call.requested and not arguments.dry_run  # in Jenkins the library does so
     if leaves and step.leaves(task):
-        proven.check(call)  # before anything is published
+        context.check(call)  # before anything is published
     try:
         outcome: Outcome = step.run(task)
     except TowlineError as fault:
@@ -335,7 +333,7 @@ def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str)
 def _leave(call: Call, values: Mapping[str, object]) -> TowlineError | None:
     """Leave for later steps what this one says of the pipeline; gives the fault if it cannot."""
     try:
-        proven.write(call, values)
+        context.write(call, values)
     except (ConfigError, MachineError) as fault:
         fault.message = (
             f"not all that later steps need to know is written ({', '.join(values)}): "

@@ -7,10 +7,10 @@ import json
 from collections.abc import Sequence
 
 from towline.commands.call import Call
-from towline.config.catalog import all_schemas
-from towline.config.describe import json_schema
+from towline.config.json_schema import json_schema
+from towline.config.metadata import all_schemas
+from towline.contract import SUCCESS, Outcome
 from towline.pipeline.definition import definition
-from towline.wire import SUCCESS, Outcome
 
 SHARED = ("result", "json")
 

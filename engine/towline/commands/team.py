@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from towline.config.catalog import all_schemas, other_steps, schemas_with, vault_schema
 from towline.config.documents import Document, Documents
-from towline.config.findings import in_order
-from towline.config.lint import Known, Report, lint
-from towline.config.lost_rules import Names, lost_rules
-from towline.config.pipeline_keys import PIPELINE
+from towline.config.lint.findings import in_order
+from towline.config.lint.lost_rules import Names, lost_rules
+from towline.config.lint.rules import Known, Report, lint
+from towline.config.metadata import PIPELINE, all_schemas, other_steps, schemas_with, vault_schema
+from towline.config.near_names import BOUNDS
 from towline.config.schema import StepSchema
-from towline.config.variables import BOUNDS
 from towline.errors import ConfigError
 from towline.pipeline.definition import definition
 

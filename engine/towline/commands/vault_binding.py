@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from towline import dispatch
-from towline.addressees import Addressees, Standing
 from towline.commands.call import Call
-from towline.config.catalog import AUTH_METHOD, VAULT_CREDENTIALS, VAULT_LOGIN
+from towline.config.credential_rules import rules_of
 from towline.config.layers import Inputs, mentions
+from towline.config.metadata import AUTH_METHOD, VAULT_CREDENTIALS, VAULT_LOGIN
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
-from towline.config.trust import rules_of
-from towline.vault.here import there
-from towline.vault.logins import APP_ROLE, TOKEN
-from towline.wire import Binding
+from towline.contract import Binding
+from towline.credential_hosts import Addressees, Standing
+from towline.vault.logins import APP_ROLE, TOKEN, there
 
 _TOKEN, *_ROLE = VAULT_LOGIN
 _NAMES = frozenset(VAULT_CREDENTIALS[name] for name in _ROLE)

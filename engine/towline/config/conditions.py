@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 
 from towline.config.merge import Setting
 from towline.errors import ConfigError
-from towline.shown import masked
+from towline.printable import masked
 from towline.suggest import nearest
 
 Answer = Literal["yes", "no", "undecided"]

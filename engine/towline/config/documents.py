@@ -1,4 +1,11 @@
-"""The documents that configuration comes from, read and checked: the library's defaults, the platform team's, the project's, and what that names."""
+"""The documents that configuration comes from, read and checked: the library's defaults, the platform team's, the project's, and what that names.
+
+Which hosts inside of a network the platform team lets a project take default documents from:
+`defaultHosts` of a trusted layer.
+
+Whoever opens a pull request chooses `customDefaults`, and a mere plan of it reads them: it must not
+have the agent ask what only the agent can reach.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +15,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from towline import dispatch
-from towline.config.default_hosts import default_hosts
+from towline import dispatch, host_patterns
+from towline.config.values import typed
 from towline.errors import ConfigError
-from towline.files import in_workspace, misfit, resource_text
-from towline.inside import Misfit, Outside, is_folder, is_inside, leads_out, read_inside
-from towline.yaml_marks import (
+from towline.files import (
+    Misfit,
+    Outside,
+    in_workspace,
+    is_folder,
+    is_inside,
+    leads_out,
+    misfit,
+    read_inside,
+    resource_text,
+)
+from towline.yaml.marks import (
     MAX_CHARACTERS,
     MAX_DEPTH,
     MAX_EXPANDED,
@@ -24,6 +40,39 @@ from towline.yaml_marks import (
     YamlLimit,
     load,
 )
+
+NAME = "defaultHosts"
+_VARIABLE = f"PIPER_{NAME}"
+
+
+def default_hosts(documents: Iterable[Document], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The entries of the variable, else of the last trusted document that has any; raises ConfigError for one that no host can match."""
+    if text := environ.get(_VARIABLE):
+        return _checked(typed("list", text), _VARIABLE)
+    found: tuple[str, ...] = ()
+    for document in documents:
+        value = document.section("general").get(NAME)
+        if document.trusted and value is not None:
+            found = _checked(value, document.where("general", NAME))
+    return found
+
+
+def _checked(value: object, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise ConfigError(
+            f"{NAME} must be a list of hosts",
+            where=where,
+            hint="write host, host:port or *.example.com",
+        )
+    for entry in value:
+        try:
+            host_patterns.parse(entry)
+        except ValueError as fault:
+            raise ConfigError(
+                f"no host can match {entry!r} in {NAME}", where=where, hint=str(fault)
+            ) from fault
+    return tuple(value)
+
 
 PROJECT_FILE = ".pipeline/config.yml"
 DEFAULTS_FILE = ".pipeline/defaults.yaml"

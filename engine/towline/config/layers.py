@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from towline.config.catalog import all_schemas, load_schema
 from towline.config.documents import (
     PROJECT_FILE,
     Document,
@@ -29,12 +28,12 @@ from towline.config.merge import (
     Setting,
     fold,
 )
+from towline.config.metadata import all_schemas, load_schema
 from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, StepSchema, as_text
-from towline.config.text_form import typed
-from towline.config.types import EMPTY, ZERO
+from towline.config.values import EMPTY, ZERO, typed
 from towline.errors import ConfigError
-from towline.facts import changed, origin, proven
-from towline.written import RepeatedKey, from_json
+from towline.literals import RepeatedKey, from_json
+from towline.pipeline.environment import changed, origin, proven
 
 __all__ = [
     "PROJECT_FILE",

@@ -14,7 +14,7 @@ from typing import Any
 
 DEFAULT = "default"  # the layer of a step's own defaults
 PIPELINE_ENVIRONMENT = "pipeline environment"  # that of what earlier steps have left
-# that of what somebody has left, perhaps no step (towline/facts.py)
+# that of what somebody has left, perhaps no step (towline/pipeline/environment.py)
 UNPROVEN = "unproven pipeline environment"
 # that of what stands there in the place of what a step has written
 CHANGED = "changed pipeline environment"

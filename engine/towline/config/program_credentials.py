@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from towline.config.merge import Setting
 from towline.config.schema import SCOPES, Parameter, StepSchema, as_text
 from towline.config.settings import Settings
-from towline.config.types import EMPTY
-from towline.config.vault import Question, places, properties_of
+from towline.config.values import EMPTY
+from towline.config.vault_lookup import Question, places, properties_of
 from towline.errors import ConfigError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

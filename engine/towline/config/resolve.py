@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from towline.config.catalog import all_schemas
-from towline.config.clear_text import in_clear
-from towline.config.context import first_keys, keys
 from towline.config.layers import (
     PARAMETERS_JSON,
     Documents,
@@ -18,12 +15,15 @@ from towline.config.layers import (
     rules_in,
     settled,
 )
+from towline.config.lint.clear_text import in_clear
 from towline.config.merge import LEFT
+from towline.config.metadata import all_schemas
+from towline.config.near_names import BOUNDS, check_parameters, check_variables, misspelt
+from towline.config.piper_context import first_keys, keys
 from towline.config.rules import Fault, checked, how_to_set
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings, checked_settings
-from towline.config.types import EMPTY
-from towline.config.variables import BOUNDS, check_parameters, check_variables, misspelt
+from towline.config.values import EMPTY
 from towline.errors import UsageError
 from towline.suggest import nearest
 

@@ -11,14 +11,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from towline import allowed_hosts
+from towline import host_patterns
 from towline.config.merge import DEFAULT, Layer, Setting
 from towline.config.schema import PARAMETERS, Parameter, Requirement, Rule, StepSchema, as_text
-from towline.config.text_form import repeated
-from towline.config.types import EMPTY, EXPECTED, HOW_TO_WRITE, coerce
-from towline.shown import masked
+from towline.config.values import EMPTY, EXPECTED, HOW_TO_WRITE, coerce, repeated
+from towline.literals import text_of
+from towline.printable import masked
 from towline.suggest import nearest
-from towline.written import text_of
 
 _FILE = ".pipeline/config.yml"
 
@@ -27,7 +26,7 @@ _FILE = ".pipeline/config.yml"
 class Fault:
     """One fault of a configuration: where it stands, what is wrong, what to do about it; `credential`: a login lacks something.
 
-    `rule` is lint's (config/findings.py) where the fault is one of a single value, whatever else is
+    `rule` is lint's (config/lint/findings.py) where the fault is one of a single value, whatever else is
     set.
     """
 
@@ -176,7 +175,7 @@ def _no_host(parameter: Parameter, value: object) -> tuple[str, str] | None:
             return f"no list of hosts for {key}", f"write `{key}: [host]`"
         for text in held:
             try:
-                allowed_hosts.parse(text)
+                host_patterns.parse(text)
             except ValueError as fault:
                 return f"{shown(parameter, text)}, which no host can be", str(fault)
     return None

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from towline.errors import ConfigError
+from towline.literals import WrittenFloat, WrittenInteger
 from towline.suggest import nearest
-from towline.written import WrittenFloat, WrittenInteger
 
 GENERAL, STAGES, STEPS, PARAMETERS = SCOPES = ("GENERAL", "STAGES", "STEPS", "PARAMETERS")
 # as people and the docs say

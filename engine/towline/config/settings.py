@@ -8,7 +8,7 @@ from typing import TypeVar
 from towline.config.merge import DEFAULT, LEFT, PIPELINE_ENVIRONMENT, Layer, Setting, fold, prune
 from towline.config.rules import Fault, checked, how_to_set
 from towline.config.schema import Parameter, StepSchema, as_text
-from towline.config.types import EMPTY, ZERO
+from towline.config.values import EMPTY, ZERO
 from towline.errors import ConfigError, CredentialError
 from towline.suggest import nearest
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from towline.addressees import (
+from towline.config.metadata import AUTH_METHOD, AUTH_ROLE, VAULT_CREDENTIALS
+from towline.config.settings import Settings
+from towline.credential_hosts import (
     Credential,
     Refused,
     Rules,
@@ -22,8 +24,6 @@ from towline.addressees import (
     project_word,
     why_unheard,
 )
-from towline.config.catalog import AUTH_METHOD, AUTH_ROLE, VAULT_CREDENTIALS
-from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, Refusal
 from towline.gitops import change
 from towline.vault.logins import (

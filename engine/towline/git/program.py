@@ -1,22 +1,182 @@
-"""The git program: its environment, its settings, its time, and how often it is asked."""
+"""The git program: its environment, its settings, its time, and how often it is asked.
+
+What opens the remote: settings for every git, and variables and private files for those alone that may talk to it.
+
+At which address git meets its server: the one that was checked. git resolves a name by itself, each time anew, and its owner may bind it anew meanwhile.
+"""
 
 from __future__ import annotations
 
+import base64
 import copy
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from towline.errors import GitError, GitUnreachable, MachineError
-from towline.git import access, faults
-from towline.git.pinned import Server
+from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
+from towline.git import errors
+from towline.git.limits import Room, TooLarge
 from towline.git.remote import Remote
-from towline.git.room import Room, TooLarge
+from towline.http.addresses import PORTS, Lasting, Reach, literal
+from towline.http.proxy import Proxies
 from towline.limits import Limits
+from towline.printable import hide, masked
 from towline.process import Completed, Overrun, find, run
 from towline.retry import Deadline, pause
-from towline.shown import hide, masked
+
+_USERNAME, _PASSWORD = "TOWLINE_GIT_USERNAME", "TOWLINE_GIT_PASSWORD"
+_HELPER = f"""!f() {{ if test "$1" = get; then printf 'username=%s\\npassword=%s\\n' "${_USERNAME}" "${_PASSWORD}"; fi; }}; f"""
+_SSH = (
+    "-F",
+    "/dev/null",
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    "StrictHostKeyChecking=yes",
+    "-o",
+    "ConnectTimeout=60",
+    "-o",
+    "ServerAliveInterval=20",
+)
+
+
+def remote_settings(remote: Remote) -> str:
+    """Settings that answer this one origin from two variables of the child that may talk to it; the text holds no secret."""
+    if not remote.login or remote.bearer or remote.scheme == "ssh":
+        return ""
+    helper = _HELPER.replace("\\", "\\\\").replace('"', '\\"')
+    return f'[credential "{remote.origin}"]\n    helper = "{helper}"\n'
+
+
+def variables(remote: Remote, folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables of a git that may talk to the remote; what has to be a file is put into the private `folder`; raises MachineError."""
+    allowed = {"GIT_ALLOW_PROTOCOL": remote.scheme}
+    if remote.scheme == "ssh":
+        return allowed | _ssh(remote, folder, environ)
+    if remote.authorities:
+        bundle = folder / "authorities.pem"
+        bundle.write_bytes(remote.authorities)
+        allowed["GIT_SSL_CAINFO"] = str(bundle)
+    return allowed | _login(remote)
+
+
+def secret_texts(remote: Remote) -> tuple[str, ...]:
+    """What a server may repeat of the login: its password, and both as git sends them."""
+    return (remote.login.password, _basic(remote)) if remote.login else ()
+
+
+def _login(remote: Remote) -> dict[str, str]:
+    """The login at once with every request, since asking for it costs one more each; git before 2.31 takes it from the helper when it is asked."""
+    login = remote.login
+    if not login:
+        return {}
+    header = f"Bearer {login.password}" if remote.bearer else f"Basic {_basic(remote)}"
+    sent = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{remote.origin}/.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: {header}",
+    }
+    return sent if remote.bearer else {_USERNAME: login.username, _PASSWORD: login.password, **sent}
+
+
+def _basic(remote: Remote) -> str:
+    assert remote.login
+    return base64.b64encode(
+        f"{remote.login.username}:{remote.login.password}".encode("utf-8", "surrogateescape")
+    ).decode()
+
+
+def _ssh(remote: Remote, folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """How git calls ssh: with the configured key and no other, else with what the agent has; never a question, never an unknown host."""
+    program = find("ssh", environ)
+    if not program:
+        raise MachineError(
+            "there is no ssh program on PATH",
+            hint="install an OpenSSH client on the agent, or use an https URL",
+        )
+    words, key = [program, *_SSH], remote.key
+    if key and key.private:
+        words += [
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "IdentityAgent=none",
+            "-i",
+            str(_file(folder / "key", key.private)),
+        ]
+    if key and key.known_hosts:
+        words += [
+            "-o",
+            f'UserKnownHostsFile="{_file(folder / "known_hosts", _lines(key.known_hosts))}"',
+            "-o",
+            "GlobalKnownHostsFile=/dev/null",
+        ]
+    own = key is None or not key.private
+    agent = (
+        {"SSH_AUTH_SOCK": environ["SSH_AUTH_SOCK"]} if own and "SSH_AUTH_SOCK" in environ else {}
+    )
+    return {"GIT_SSH_COMMAND": shlex.join(words), "GIT_SSH_VARIANT": "ssh", **agent}
+
+
+def _lines(text: str) -> str:
+    return "".join(f"{line.strip()}\n" for line in text.splitlines())
+
+
+def _file(path: Path, text: str) -> Path:
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+class Server:
+    """The server of `remote`, and the file of `settings` that every git reads."""
+
+    def __init__(self, remote: Remote, environ: Mapping[str, str], *, settings: Path) -> None:
+        self._remote = remote
+        self._proxies = Proxies(environ)
+        self._settings = settings
+        self._known = False
+
+    def check(self) -> str:
+        """Empty once git 2.37 and newer is told the addresses that were checked; what git says of a name that is not known now.
+
+        A proxy, and ssh, resolve the name again. Raises ConfigError for a host that nothing is
+        asked of, and for a proxy that cannot be used.
+        """
+        if self._known:
+            return ""
+        try:
+            text = self._pinned()
+        except Lasting as fault:
+            hint = "correct the URL: no git server has such an address"
+            raise ConfigError(
+                f"{self._remote.host} is not asked: {fault}", where=self._remote.url, hint=hint
+            ) from fault
+        except (OSError, UnicodeError) as fault:
+            return (
+                f"fatal: unable to access {self._remote.url}: Could not resolve host:"
+                f" {self._remote.host} ({fault})"
+            )
+        with self._settings.open("a", encoding="utf-8") as file:
+            file.write(text)
+        self._known = True
+        return ""
+
+    def _pinned(self) -> str:
+        where, reach = self._remote.origin, Reach()
+        if self._remote.scheme != "ssh" and self._proxies.find(where):
+            reach.check_before_proxy(where)
+            return ""
+        found, parts = reach.addresses(where), urlsplit(where)
+        host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
+        if self._remote.scheme == "ssh" or literal(host) is not None:
+            return ""
+        places = ",".join(f"[{address}]" if ":" in address else address for address in found)
+        return f"[http]\n    curloptResolve = {host}:{port}:{places}\n"
+
 
 _TRIES = 5
 _TEXT = 2000
@@ -81,27 +241,27 @@ class Program:
         program = find("git", environ)
         if not program:
             raise MachineError("there is no git program on PATH", hint="install git 2.30 or newer")
-        for secret in access.secrets(remote):
+        for secret in secret_texts(remote):
             hide(secret)
         self._program = program
         self._remote = remote
         self._repository = folder / "repository"
         self.deadline = deadline
         self._room = Room(folder)
-        settings = folder / ".gitconfig"
-        settings.write_text(_SETTINGS + access.settings(remote), encoding="utf-8")
+        own = folder / ".gitconfig"
+        own.write_text(_SETTINGS + remote_settings(remote), encoding="utf-8")
         self._environment = {
             "PATH": environ.get("PATH", os.defpath),
             "HOME": str(folder),
             "LC_ALL": "C",
-            "GIT_CONFIG_GLOBAL": str(settings),
+            "GIT_CONFIG_GLOBAL": str(own),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
         }
-        self._opening = {
-            name: environ[name] for name in _ONWARD if name in environ
-        } | access.variables(remote, secrets, environ)
-        self._server = Server(remote, environ, settings=settings)
+        self._opening = {name: environ[name] for name in _ONWARD if name in environ} | variables(
+            remote, secrets, environ
+        )
+        self._server = Server(remote, environ, settings=own)
 
     @property
     def place(self) -> Path:
@@ -123,7 +283,7 @@ class Program:
             text = self.text(done)
             if what := self._room.is_over(done, text):
                 raise self._room.too_large(what, words[0], self._remote.url)
-            raise faults.of_machine(text) or GitError(
+            raise errors.of_machine(text) or GitError(
                 f"git {words[0]} failed: {text}", where=self._remote.host
             )
         return done.out
@@ -153,7 +313,7 @@ class Program:
             if self._room.widen(words, text):
                 return self.ask(*words, stdin=stdin)
             raise self._room.refusal(what, self._remote.host, self._remote.url)
-        if fault := faults.permanent(text, self._remote):
+        if fault := errors.permanent(text, self._remote):
             raise fault
         return done
 

@@ -13,21 +13,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Self
 
-from towline.detail import silent
+from towline.console import silent
 from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
-from towline.git.base import Apart, Ends, find_ends, merged
+from towline.git.base_branch import Apart, Ends, find_ends, merged
 from towline.git.checkout import Commit
+from towline.git.limits import SendsTooMuch, TooLarge
 from towline.git.lock import alone
+from towline.git.partial_clone import Copy, Missing, OutOfScope
 from towline.git.program import Program
-from towline.git.reading import Copy, Missing, OutOfScope
 from towline.git.remote import Remote
-from towline.git.room import SendsTooMuch, TooLarge
-from towline.git.scope import WHOLE, Scope, scope_of
 from towline.git.signing import SigningKey, signing, unsigned
+from towline.git.sparse import WHOLE, Scope, scope_of
 from towline.git.tree import Entry, rewrite
+from towline.printable import masked, tame_lines
 from towline.private_folder import PrivateFolder
 from towline.retry import Clock, Deadline
-from towline.shown import masked, tame_lines
 from towline.suggest import some
 
 _SECONDS = 600.0

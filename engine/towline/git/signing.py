@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from towline.errors import CredentialError, MachineError, TowlineError
-from towline.git.faults import of_machine
+from towline.git.errors import of_machine
 from towline.limits import Limits
 from towline.private_folder import PrivateFolder
 from towline.process import Completed, Overrun, find, run

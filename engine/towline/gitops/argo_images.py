@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from towline.gitops.kustomize_names import FILES, read_further, untagged
-from towline.gitops.kustomize_use import names_after
-from towline.gitops.plain_data import list_at, load, map_at, maps_at, text_at
+from towline.gitops.kustomize_images import FILES, names_after, read_further, untagged
+from towline.yaml.plain_data import list_at, load, map_at, maps_at, text_at
 
 _MORE = ("patches", "components")
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
-from towline.detail import silent
+from towline.console import silent
 from towline.errors import ConfigError
 from towline.gitops.image_effect import last_part
-from towline.gitops.image_text import words
+from towline.gitops.image_parts import words
 from towline.image import has_registry, parse_familiar
 from towline.suggest import nearest, some
 

@@ -6,6 +6,9 @@ is read back, and compared whole.
 A place that is read is the image of a container, and any other text that is an image: alone, behind
 a flag, a name or a scheme, in a list, in YAML inside of a text, or spread over the keys of a map as
 charts and kustomizations have it.
+
+The pod specifications in a file that a cluster reads: which images they run, and whether they can
+pull them from a private registry.
 """
 
 from __future__ import annotations
@@ -16,12 +19,66 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from towline.gitops.image_apart import flags, together
-from towline.gitops.image_parts import before, digest_stem, is_digest, registries_above
-from towline.gitops.image_text import words
-from towline.gitops.plain_data import load, load_template, text_at
-from towline.gitops.pods import pods_of
+from towline.gitops.image_parts import (
+    before,
+    digest_stem,
+    flags,
+    is_digest,
+    registries_above,
+    together,
+    words,
+)
 from towline.image import Reference, has_registry, parse_familiar
+from towline.yaml.plain_data import load, load_template, map_at, maps_at, text_at
+
+_LISTS = ("initContainers", "containers", "ephemeralContainers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """One pod specification: kind and name of what it belongs to, its images by container, and whether it names a pull secret or a service account."""
+
+    owner: str
+    images: tuple[tuple[str, str], ...]
+    may_pull: bool
+
+
+def pods(data: bytes) -> tuple[Pod, ...]:
+    """Every pod specification of a YAML file, in its order; none where it cannot be read, a chart's template for example."""
+    return pods_of(load(data) or ())
+
+
+def pods_of(documents: Iterable[Any]) -> tuple[Pod, ...]:
+    """Every pod specification of documents that were read, in their order."""
+    seen = set[int]()
+    return tuple(pod for document in documents for pod in _below(document, "", seen))
+
+
+def _below(node: Any, owner: str, seen: set[int]) -> Iterator[Pod]:
+    """Pods of `node` and below, each place once: aliases repeat places."""
+    if not isinstance(node, dict | list) or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, dict):
+        if kind := text_at(node, "kind"):
+            owner = f"{kind} {text_at(node, 'metadata', 'name')}".strip()
+        specification = map_at(node, "spec")
+        if isinstance(specification.get("containers"), list):
+            yield _pod(specification, owner)
+    for child in node.values() if isinstance(node, dict) else node:
+        yield from _below(child, owner, seen)
+
+
+def _pod(specification: Mapping[str, Any], owner: str) -> Pod:
+    containers = [one for key in _LISTS for one in maps_at(specification, key)]
+    account = specification.get("serviceAccountName") or specification.get("serviceAccount")
+    return Pod(
+        owner=owner,
+        images=tuple((text_at(one, "name"), text_at(one, "image")) for one in containers),
+        may_pull=bool(specification.get("imagePullSecrets"))
+        or account not in (None, "", "default"),
+    )
+
 
 _REGISTRY = ("registry", "imageregistry")
 _NAME = ("repository", "name", "image", "newname", "imagerepository", "imagename", "repo")

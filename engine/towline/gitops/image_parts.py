@@ -2,15 +2,30 @@
 
 An image in the parts that charts have keys for: registry, repository, tag and digest, and how the
 first two are written beside each other.
+
+Which part of a text is the image, where one is written into it: what stands around stays, and a
+text that leaves it open is refused.
+
+An override of kustomize (`name=image`), a flag (`--image=...`), a scheme (`docker://`, `oci://`),
+quotes, blanks, a list with commas, and JSON all hold more than the image. Nothing is known of such
+a text but its characters, so that an image among others is recognised by its repository.
+
+An image whose repository and tag stand in keys of their own: read as one if nothing else may be its
+tag, else told by its places.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from towline.gitops import plain_data
-from towline.image import has_registry
+from towline.errors import RenderError
+from towline.image import Reference, has_registry, parse_familiar
+from towline.suggest import some
+from towline.yaml import plain_data
+from towline.yaml.plain_data import load
 
 REGISTRY = "registry"
 PARTS = ("image", "repository", REGISTRY, "name", "tag", "digest")
@@ -128,3 +143,190 @@ def registries_above(values: object) -> tuple[str, ...]:
 def before(name: str, registry: str, common: str) -> str:
     """What a chart puts before a name: `common`, what it has for all images, over the `registry` beside the name; a name with a host needs neither."""
     return common if common and (registry or not has_registry(name)) else registry
+
+
+Put = Callable[[str, str], str]
+"""What becomes of a text (first) when something (second) is written into it; raises RenderError."""
+
+_WORD = r"""[^\s,;|"'`=\[\]]*+"""
+_ITEM = re.compile(
+    rf"""(?P<key>(?>(?:{_WORD}=["']?)*))(?P<scheme>(?:[A-Za-z][A-Za-z0-9+.-]*+://)?)(?P<own>{_WORD})"""
+)
+_DEFAULT = re.compile(r"\$\{\w+:?[-?+]")
+_OVERRIDE = re.compile(r"(?:^|\.)kustomize\.images\[[^\]]*\]$")
+_HINT = "write it alone there, or give the path of a place that holds nothing else"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Item:
+    """A word of a text from `start` to `end`, with what stands before it by `=` and a scheme; `own` is the rest, an image if it is one."""
+
+    start: int
+    end: int
+    own: str
+
+    @property
+    def repository(self) -> str:
+        """`[host/]name` without tag and digest."""
+        name = self.own.partition("@")[0]
+        folder, slash, last = name.rpartition("/")
+        return folder + slash + last.partition(":")[0]
+
+    @property
+    def last(self) -> str:
+        """The last part of the repository's path."""
+        return self.repository.rpartition("/")[2]
+
+
+def instead(_text: str, value: str) -> str:
+    """`value`, whatever stood there."""
+    return value
+
+
+def with_image(text: str, image: str) -> str:
+    """`text` with `image` in the place of its own; raises RenderError where it holds several things, and none or more than one could be meant."""
+    items = _items(text)
+    if len(items) < 2:
+        return with_value(text, image)
+    wanted = _items(image)[0]
+    chosen = [item for item in items if item.repository == wanted.repository]
+    if not chosen:
+        chosen = [item for item in items if item.last == wanted.last and item.own != item.last]
+        if len({item.repository for item in chosen}) != 1:
+            count = "several" if chosen else "none"
+            raise RenderError(
+                f"{_short(text)} holds more than an image, and {count} that {wanted.repository}"
+                " could take the place of",
+                hint=_HINT,
+            )
+    for item in reversed(chosen):
+        text = text[: item.start] + image + text[item.end :]
+    return text
+
+
+def with_value(text: str, value: str) -> str:
+    """`text`, a single word with what belongs to it, with `value` in its place; raises RenderError where it is more than one."""
+    items = _items(text)
+    if len(items) > 1 or _DEFAULT.search(text):
+        raise RenderError(f"{_short(text)} holds more than what is written there", hint=_HINT)
+    return text[: items[0].start] + value + text[items[0].end :] if items else value
+
+
+def image_put(path: str) -> Put:
+    """How an image is written at a dotted path."""
+    return _with_override if _OVERRIDE.search(path) else with_image
+
+
+def _with_override(text: str, image: str) -> str:
+    """An entry of an Argo CD Application's `kustomize.images` keeps its name: `web:1.0` becomes `web=host/web:2.0`."""
+    items = _items(text)
+    changed = with_image(text, image)
+    if (
+        len(items) != 1
+        or items[0].start
+        or items[0].end != len(text)
+        or items[0].repository == _items(image)[0].repository
+    ):
+        return changed
+    return f"{items[0].repository}={changed}"
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, without flags, names and schemes before them."""
+    return [item.own for item in _items(text)]
+
+
+def _items(text: str) -> list[_Item]:
+    """The words of a text in their order; behind a `=` an empty one counts too."""
+    return [
+        _Item(start=found.start("own"), end=found.end(), own=found["own"])
+        for found in _ITEM.finditer(text)
+        if found.group()
+    ]
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+
+
+_FLAG = re.compile(r"--?([A-Za-z][\w.-]*)=(.*)", re.DOTALL)
+
+
+def together(texts: Mapping[str, str]) -> Iterator[str]:
+    """The images that the texts of one map make: each repository with its tag, or digest, if there is one.
+
+    A tag belongs to it if it is called alike (`APP_IMAGE` and `APP_TAG`), else by no name of its
+    own (`version`), else if no other is there.
+    """
+    for key in filter(lambda one: _repository(texts[one]), texts):
+        text = texts[key]
+        tags = {other for other in _beside(key, texts, _is_tag) if not is_digest(other)}
+        digests = {other for other in _beside(key, texts, _is_digest) if is_digest(other)}
+        if len(tags) < 2 and len(digests) < 2 and tags | digests:
+            tag = "".join(f":{one}" for one in tags)
+            yield text + tag + "".join(f"@{_whole(one)}" for one in digests)
+
+
+def flags(items: Sequence[Any]) -> dict[str, str]:
+    """The arguments `--name=value` of a list by their names."""
+    found = (_FLAG.fullmatch(item) for item in items if isinstance(item, str))
+    return {one[1]: one[2] for one in found if one}
+
+
+def stand_apart(data: bytes, image: Reference) -> str:
+    """Where the repository and the tag of an image stand in a file, each in a place of its own; empty for nowhere."""
+    name = f"{image.registry.host}/{image.image.name}"
+    repositories: dict[str, None] = {}
+    tags: dict[str, None] = {}
+    for path, text in _texts(load(data) or ()):
+        held = words(text)
+        repositories |= {path: None} if name in held else {}
+        tags |= {path: None} if image.image.tag and image.image.tag in held else {}
+    if not repositories:
+        return ""
+    there = f"the tag at {some(list(tags))}" if tags else "its tag nowhere"
+    return f"repository and tag stand apart: the repository at {some(list(repositories))}, {there}"
+
+
+def _repository(text: str) -> bool:
+    """Whether a text is an image's name with its registry, and no more."""
+    found = parse_familiar(text) if "/" in text else None
+    return bool(found and not found.image.tag and not found.image.digest)
+
+
+def _beside(key: str, texts: Mapping[str, str], called: Callable[[str], bool]) -> set[str]:
+    """What stands in the keys that are `called` so, of these in those that belong to a repository's key."""
+    keys = [one for one in texts if texts[one] and one != key and called(one)]
+    own = [one for one in keys if stem(one) == stem(key)]
+    plain = [one for one in keys if not stem(one)]
+    return {texts[one] for one in own or plain or keys}
+
+
+def _is_tag(key: str) -> bool:
+    return key.lower().endswith(("tag", "version"))
+
+
+def _is_digest(key: str) -> bool:
+    return digest_stem(key) is not None
+
+
+def _whole(digest: str) -> str:
+    return digest if ":" in digest else f"sha256:{digest}"
+
+
+def _texts(root: Any) -> Iterator[tuple[str, str]]:
+    """Every text of plain data with its path; what aliases repeat once."""
+    seen: set[int] = set()
+    waiting: list[tuple[str, Any]] = [("", one) for one in reversed(root)]
+    while waiting:
+        path, node = waiting.pop()
+        if isinstance(node, str):
+            yield path, node
+        if not isinstance(node, dict | list) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, dict):
+            below = [(f"{path}.{key}".lstrip("."), value) for key, value in node.items()]
+        else:
+            below = [(f"{path}[{number}]", value) for number, value in enumerate(node)]
+        waiting += reversed(below)

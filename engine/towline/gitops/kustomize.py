@@ -12,22 +12,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from towline import yaml_marks
-from towline.detail import silent
+from towline.console import silent
 from towline.errors import ConfigError, RenderError
-from towline.gitops.aliases import REFUSING, Sharing, meant
-from towline.gitops.beside import resource_at, texts_at
 from towline.gitops.change import Note, Replaced, match, select, unnoted
 from towline.gitops.choice import ANY, Candidate, Choice
-from towline.gitops.document import Edit, edit, own_value, value_of
 from towline.gitops.image_effect import last_part
-from towline.gitops.kustomize_names import image_names
-from towline.gitops.kustomize_use import Use, alike, images_for, looks
-from towline.gitops.plain_data import load
-from towline.gitops.source import Source, read
+from towline.gitops.kustomize_images import Use, alike, image_names, images_for, looks
+from towline.gitops.surroundings import neighbouring_texts, resource_at
 from towline.suggest import nearest, some
-from towline.yaml_marks import Node, Path, Scalar
-from towline.yaml_plain import plain
+from towline.yaml import marks
+from towline.yaml.aliases import REFUSING, Sharing, meant
+from towline.yaml.edit import Edit, edit, own_value, value_of
+from towline.yaml.marks import Node, Path, Scalar
+from towline.yaml.plain_data import load
+from towline.yaml.plain_scalar import plain
+from towline.yaml.source import Source, read
 
 _KINDS = ("Kustomization", "Component")
 _OLD_NAME = "imageTags"
@@ -131,7 +130,7 @@ class KustomizeImage:
         images = meant(own_value(source, node, "images", targets), targets)
         items = (
             tuple(meant(item, targets) for item in images.items)
-            if isinstance(images, yaml_marks.Sequence)
+            if isinstance(images, marks.Sequence)
             else ()
         )
         names = [value_of(source, item, "name", targets) for item in items]
@@ -358,7 +357,7 @@ class KustomizeImage:
                 where=source.where(old.start),
                 hint=f"rename {_OLD_NAME} to images",
             )
-        if isinstance(images, yaml_marks.Sequence):
+        if isinstance(images, marks.Sequence):
             return Edit(document=place.document, path=(*place.path, len(images.items)), value=entry)
         if images is None or (
             isinstance(images, Scalar) and not images.style and plain(images.value) is None
@@ -411,7 +410,7 @@ def kustomizations(source: Source) -> list[tuple[int, Path]]:
         return flux
     if (
         len(heads) != 1
-        or not isinstance(source.documents[0].root, yaml_marks.Mapping)
+        or not isinstance(source.documents[0].root, marks.Mapping)
         or heads[0][0] not in (*_KINDS, None)
     ):
         raise ConfigError(
@@ -429,12 +428,12 @@ def _head(source: Source, number: int) -> tuple[str | None, str]:
     """Kind and group of the API of a document; no kind where there is none."""
     root = source.documents[number].root
     kind = own_value(source, root, "kind", source.targets(root)) if root is not None else None
-    group = texts_at(source, number, ()).get("apiVersion", "").partition("/")[0]
+    group = neighbouring_texts(source, number, ()).get("apiVersion", "").partition("/")[0]
     return kind.value if isinstance(kind, Scalar) else None, group
 
 
 def _texts(entry: Node | None, targets: Mapping[int, Node]) -> dict[str, str]:
-    pairs = entry.pairs if isinstance(entry, yaml_marks.Mapping) else ()
+    pairs = entry.pairs if isinstance(entry, marks.Mapping) else ()
     values = {key.value: meant(value, targets) for key, value in pairs if isinstance(key, Scalar)}
     return {key: value.value if isinstance(value, Scalar) else "" for key, value in values.items()}
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import yaml
 
-from towline.gitops.rendered import Document, Path, at, cut, data, entries, items, replaced
+from towline.gitops.helm.manifests import Document, Path, at, cut, data, entries, items, replaced
 from towline.secret import MASK
 
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

@@ -9,15 +9,21 @@ from functools import partial
 
 from towline.console import Console
 from towline.errors import ConfigError, GitError, GitUnreachable, RenderError, placed
-from towline.git.reading import OutOfScope
+from towline.git.partial_clone import OutOfScope
 from towline.git.repository import Author, Pushed, Repository, Tip
-from towline.git.scope import scope_of
+from towline.git.sparse import scope_of
 from towline.git.tree import Entry, behind, check_path, is_path, is_pointer
 from towline.gitops.change import Change, further, glances
 from towline.gitops.host_files import check_files
-from towline.gitops.newest import Newer, find_newer, needs_past
-from towline.gitops.past import Past
-from towline.gitops.provenance import Provenance, compose, parse
+from towline.gitops.provenance import (
+    Newer,
+    Past,
+    Provenance,
+    compose,
+    find_newer,
+    needs_past,
+    parse,
+)
 from towline.gitops.secret_values import Marks, shown
 
 _REFUSALS = 3

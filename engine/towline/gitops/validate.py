@@ -1,7 +1,12 @@
-"""Manifests against the schemas of Kubernetes, by the library kubernetes-validate (extra `validate`): offline, built-in kinds only."""
+"""Manifests against the schemas of Kubernetes, by the library kubernetes-validate (extra `validate`): offline, built-in kinds only.
+
+How much a YAML document comes to where every alias is replaced by what it stands for, as whoever
+walks through its data meets it.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,10 +15,35 @@ import kubernetes_validate
 import yaml
 
 from towline.errors import ConfigError, RenderError
-from towline.gitops.expansion import expanded
-from towline.gitops.nesting import deeper
-from towline.shown import words
-from towline.yaml_marks import MAX_NODES
+from towline.printable import words
+from towline.yaml.documents import deeper
+from towline.yaml.marks import MAX_NODES
+
+
+def expanded(root: yaml.Node) -> float:
+    """The nodes of a composed document, each as often as aliases repeat it; infinite where one holds itself."""
+    sizes: dict[int, float] = {}
+    above = set[int]()
+    waiting: list[tuple[yaml.Node, bool]] = [(root, False)]
+    while waiting:
+        node, done = waiting.pop()
+        below = _below(node)
+        if done:
+            above.discard(id(node))
+            sizes[id(node)] = 1 + sum(sizes[id(one)] for one in below)
+        elif id(node) in above:
+            return math.inf
+        elif id(node) not in sizes:
+            above.add(id(node))
+            waiting += [(node, True), *((one, False) for one in below)]
+    return sizes[id(root)]
+
+
+def _below(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [one for pair in node.value for one in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
 
 LEVELS = 500  # Python itself knows a thousand, and validating takes more than one for each
 MOST = MAX_NODES  # values of a document, those counted that its aliases repeat

@@ -13,11 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from towline.errors import ConfigError
-from towline.gitops import plain_data
-from towline.gitops.beside import image_paths, resource_at, text_at, texts_at
 from towline.gitops.choice import Candidate
-from towline.gitops.document import Edit, spell
-from towline.gitops.dotted import Place, parse_dotted
 from towline.gitops.image_effect import composed
 from towline.gitops.image_parts import (
     JOINED,
@@ -26,9 +22,18 @@ from towline.gitops.image_parts import (
     ImageParts,
     map_of,
 )
-from towline.gitops.source import Source
+from towline.gitops.surroundings import (
+    image_paths,
+    neighbouring_text,
+    neighbouring_texts,
+    resource_at,
+)
 from towline.suggest import close, some
-from towline.yaml_marks import Path
+from towline.yaml import plain_data
+from towline.yaml.edit import Edit, spell
+from towline.yaml.marks import Path
+from towline.yaml.paths import Place, parse_dotted
+from towline.yaml.source import Source
 
 _OTHERWISE = {
     "repository": ("name", "image", "imagename", "repo", "ref", "reference", "uri", "url", "path"),
@@ -57,7 +62,7 @@ class Around:
 def around(place: Place, parent: Path) -> Around:
     """What a map holds, or a list of `{name: image.tag, value: ...}` in the place of one, as Argo CD gives parameters to Helm."""
     source, document = place.source, place.document
-    own = texts_at(source, document, parent)
+    own = neighbouring_texts(source, document, parent)
     if (
         place.path[-1:] != ("value",)
         or "name" not in own
@@ -68,7 +73,7 @@ def around(place: Place, parent: Path) -> Around:
     first = own["name"].rpartition(".")[0]
     items: dict[str, int] = {}
     for number in range(_MOST):
-        name = texts_at(source, document, (*parent[:-1], number)).get("name")
+        name = neighbouring_texts(source, document, (*parent[:-1], number)).get("name")
         if name is None:
             break
         before, _, last = name.rpartition(".")
@@ -78,7 +83,7 @@ def around(place: Place, parent: Path) -> Around:
     }
     return Around(
         path=(*parent[:-1], first),
-        texts={last: text_at(source, document, path) for last, path in paths.items()},
+        texts={last: neighbouring_text(source, document, path) for last, path in paths.items()},
         paths=paths,
     )
 
@@ -127,7 +132,11 @@ class Spot:
     def old(self) -> str:
         """The text that stands there; empty for none."""
         whole = not self.place.missing and self.place.path
-        return text_at(self.place.source, self.place.document, self.place.path) if whole else ""
+        return (
+            neighbouring_text(self.place.source, self.place.document, self.place.path)
+            if whole
+            else ""
+        )
 
     @property
     def beside(self) -> Mapping[str, str]:
@@ -203,7 +212,7 @@ def check_map(spot: Spot) -> None:
     """Pass where a part of an image is not wanted inside of a text, which may be the whole image; raises ConfigError."""
     place = spot.place
     text = (
-        text_at(place.source, place.document, place.path)
+        neighbouring_text(place.source, place.document, place.path)
         if place.missing and place.path and isinstance(spot.wanted, ImagePart)
         else ""
     )

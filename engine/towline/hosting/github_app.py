@@ -22,10 +22,10 @@ from towline.errors import (
     TowlineError,
     TransportError,
 )
-from towline.exchange import HttpRequest
 from towline.hosting.json_web_token import signed
-from towline.shown import words
-from towline.transport import Transport
+from towline.http.client import Transport
+from towline.http.messages import HttpRequest
+from towline.printable import words
 
 USER = "x-access-token"
 _BODY = 1024 * 1024

@@ -16,13 +16,13 @@ from typing import NoReturn
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree as ET
 
-from towline.addressees import Place
+from towline.credential_hosts import Place
 from towline.errors import ConfigError, CredentialError, TransportError
-from towline.exchange import HttpRequest
+from towline.http.client import Transport
+from towline.http.messages import HttpRequest
+from towline.printable import words
 from towline.retry import pause
 from towline.secret import Login
-from towline.shown import words
-from towline.transport import Transport
 
 _BODY = 1024 * 1024
 _TRIES = 4

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from towline.config import catalog, conditions
+from towline.config import conditions, metadata
 from towline.config.conditions import Condition
 from towline.config.documents import read_yaml
 from towline.errors import ConfigError
 from towline.files import resource_text
 from towline.suggest import close, nearest
-from towline.yaml_marks import Mark
+from towline.yaml.marks import Mark
 
 CHANGE_REQUESTS = ("", "also", "only")
 _STAGE = ("name", "displayName", "description", "extensionExists", "changeRequests", "steps")
@@ -208,6 +208,6 @@ def _conditions(part: _Part, key: str) -> tuple[Condition, ...]:
 
 def _spellings(name: str) -> tuple[str, ...]:
     """`name` first, then the other names of the step that has it as its own name or as an alias."""
-    own = [name] if name in catalog.step_names() else catalog.step_names()
-    found = next((names for names in map(catalog.spellings, own) if name in names), ())
+    own = [name] if name in metadata.step_names() else metadata.step_names()
+    found = next((names for names in map(metadata.spellings, own) if name in names), ())
     return (name, *(other for other in found if other != name))

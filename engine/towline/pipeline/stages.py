@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from towline.config import catalog, conditions
+from towline.config import conditions, metadata
 from towline.config.conditions import ONLY_BY_FLAG, Answer, Decision, Scene, Workspace
 from towline.config.documents import Document, Documents, stage_name
 from towline.config.layers import NOTHING_SET, unfiltered
 from towline.config.merge import Layer, Setting, fold
 from towline.config.schema import as_text
 from towline.errors import ConfigError, UsageError
-from towline.pipeline.ci import ALLOW
-from towline.pipeline.definition import Pipeline, StageDefinition, StepDefinition, definition
-from towline.pipeline.productive import (
+from towline.pipeline.branches import (
     TAGS,
     DefaultBranch,
     Rules,
@@ -27,6 +25,8 @@ from towline.pipeline.productive import (
     productive,
     told_by,
 )
+from towline.pipeline.ci import ALLOW
+from towline.pipeline.definition import Pipeline, StageDefinition, StepDefinition, definition
 from towline.suggest import nearest
 
 NOTHING = "a change-request build pushes and deploys nothing"
@@ -305,7 +305,7 @@ def _unread(view: _View, stage: StageDefinition) -> str:
 def _lost(view: _View, stage: StageDefinition) -> str:
     """A note on flags in the stage's sections that switch on a step which the stage does not have."""
     known = {
-        *catalog.other_steps(),
+        *metadata.other_steps(),
         *(name for names in view.pipeline.spellings.values() for name in names),
     }
     has = {name for step in stage.steps for name in _spellings(view, step.name)}
@@ -427,7 +427,7 @@ def _own_stage(view: _View, name: str, step: str = "") -> StageDefinition:
         {key for key, _ in values},
         {key for key, value in values if conditions.switch(value) is not None},
     )
-    known = {name: StepDefinition(name=name) for name in catalog.other_steps() if name in flags}
+    known = {name: StepDefinition(name=name) for name in metadata.other_steps() if name in flags}
     known |= {defined.name: defined for stage in view.pipeline.stages for defined in stage.steps}
     if step and _own_name(view, step) not in known:
         known[step] = StepDefinition(name=step)

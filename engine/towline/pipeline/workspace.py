@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Protocol
 
 from towline.errors import ConfigError
+from towline.files import Misfit, Outside, read_inside
 from towline.gitops import change
-from towline.inside import Misfit, Outside, read_inside
 
 _MOST = 2_000_000
 _LARGEST = 8 * 1024 * 1024

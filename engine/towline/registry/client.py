@@ -16,10 +16,10 @@ from towline.errors import (
     RegistryError,
     TransportError,
 )
-from towline.exchange import HttpRequest, Response
+from towline.http.client import Transport, whole
+from towline.http.messages import HttpRequest, Response
 from towline.image import Registry, parse_digest
-from towline.registry import faults
-from towline.registry.allowance import Allowance
+from towline.registry import errors
 from towline.registry.coding import decoded
 from towline.registry.manifest import (
     ACCEPT,
@@ -31,11 +31,10 @@ from towline.registry.manifest import (
     digest_of,
     parse_manifest,
 )
-from towline.registry.session import Session
+from towline.registry.session import Allowance, Session
 from towline.registry.uploads import Uploads
 from towline.retry import moments
 from towline.secret import Login
-from towline.transport import Transport, whole
 
 _MISSING = frozenset({"MANIFEST_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
@@ -50,7 +49,7 @@ _SOON = 5.0  # seconds for a list of tags: some registries make it anew from tho
 class Download:
     """A blob on its way from a registry, its first `skip` bytes left out."""
 
-    def __init__(self, response: Response, party: faults.Party, *, skip: int = 0) -> None:
+    def __init__(self, response: Response, party: errors.Party, *, skip: int = 0) -> None:
         self._response = response
         self._party = party
         self._skip = skip
@@ -64,7 +63,7 @@ class Download:
                 self._skip -= got
             return self._response.readinto(buffer)
         except TransportError as fault:
-            raise faults.BrokenOff(faults.unreachable(self._party, fault)) from fault
+            raise errors.BrokenOff(errors.unreachable(self._party, fault)) from fault
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +85,7 @@ class RegistryClient:
     """
 
     def __init__(
-        self, party: faults.Party, *, transport: Transport, allow_plain_http: bool = False
+        self, party: errors.Party, *, transport: Transport, allow_plain_http: bool = False
     ) -> None:
         self.party = party
         self._session = Session(self.party, transport, allow_plain_http=allow_plain_http)
@@ -204,7 +203,7 @@ class RegistryClient:
                 if ":" in target or self.party.step
                 else self.tags(repository) or frozenset()
             )
-            raise faults.no_image(self.party, repository, target, tags=tags)
+            raise errors.no_image(self.party, repository, target, tags=tags)
         return found
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
@@ -223,7 +222,7 @@ class RegistryClient:
                 return None
             if not page and (status != 200 or headers.get_content_type() != OCI_INDEX):
                 what = "another content" if status == 200 else str(status)
-                raise faults.NoList(
+                raise errors.NoList(
                     f"the {self.party} answers {what} when asked for the referrers of {digest}",
                     where=str(self.registry),
                 )
@@ -277,7 +276,7 @@ class RegistryClient:
     def blob_size(self, repository: str, digest: str) -> int | None:
         """The bytes of a blob, -1 where the registry does not say, None where it is not there; a target that forbids the question is taken not to have it."""
         with self._ask("HEAD", repository, f"blobs/{digest}") as response:
-            if response.status != 403 or not faults.elsewhere(self.party, response):
+            if response.status != 403 or not errors.elsewhere(self.party, response):
                 return self._size(response, repository, digest)
         # the leave for storage may be for GET alone
         with self._ask("GET", repository, f"blobs/{digest}") as response:
@@ -292,11 +291,11 @@ class RegistryClient:
         forbidden = (
             response.status == 403
             and self.party.role == "target"
-            and not faults.elsewhere(self.party, response)
+            and not errors.elsewhere(self.party, response)
         )
         if response.status in (404, 405) or forbidden:
             return None
-        raise faults.unexpected(
+        raise errors.unexpected(
             self._session.party_of(repository), response, f"for {repository}, blob {digest}"
         )
 
@@ -316,11 +315,11 @@ class RegistryClient:
             return Download(response, self.party)
         if response.status != 200:
             # the storage's leave that the registry gave may have ended
-            stale = response.status in (401, 403) and faults.elsewhere(self.party, response)
-            fault = faults.unexpected(
+            stale = response.status in (401, 403) and errors.elsewhere(self.party, response)
+            fault = errors.unexpected(
                 self._session.party_of(repository), response, f"for {repository}, blob {digest}"
             )
-            raise faults.BrokenOff(fault) if stale else fault
+            raise errors.BrokenOff(fault) if stale else fault
         # a registry that knows no ranges sends it all again
         return Download(response, self.party, skip=start)
 
@@ -355,9 +354,9 @@ class RegistryClient:
             raise DigestMismatch(
                 f"the {self.party} stored {manifest.digest} as {stored}",
                 where=str(self.registry),
-                hint=faults.ON_THE_WAY,
+                hint=errors.ON_THE_WAY,
             )
-        if response.status != 201 or not faults.names(response, manifest.digest):
+        if response.status != 201 or not errors.names(response, manifest.digest):
             self._confirm(repository, target, manifest, response.status)
         return bool(subject)
 
@@ -375,9 +374,9 @@ class RegistryClient:
 
     def _refused(self, repository: str, target: str, response: Response) -> Exception:
         """What an answer to a manifest means: something it names is missing, there is no such repository, or the registry does not want it."""
-        status, diagnosis = response.status, faults.diagnose(response)
+        status, diagnosis = response.status, errors.diagnose(response)
         if status in (400, 404) and _MISSING & set(diagnosis.codes):
-            return faults.Incomplete(
+            return errors.Incomplete(
                 RegistryError(
                     f"the {self.party} does not take {repository}, manifest {target}:"
                     f" {diagnosis.text}",
@@ -385,14 +384,14 @@ class RegistryClient:
                 )
             )
         if status == 404:
-            return faults.no_repository(self.party, repository)
-        fault = faults.meaning(
+            return errors.no_repository(self.party, repository)
+        fault = errors.meaning(
             self._session.party_of(repository),
             status,
             f"to store {repository}, manifest {target}",
             diagnosis.text,
         )
-        return faults.damaged(fault) if diagnosis.damaged else fault
+        return errors.damaged(fault) if diagnosis.damaged else fault
 
     def _ask(
         self, method: str, repository: str, rest: str, headers: Mapping[str, str] | None = None
@@ -433,7 +432,7 @@ class RegistryClient:
             if response.status not in missing and (
                 response.status != 403 or self.party.role != "target"
             ):
-                raise faults.unexpected(self._session.party_of(repository), response, doing)
+                raise errors.unexpected(self._session.party_of(repository), response, doing)
             return response.status, response.headers, b""
 
         request = HttpRequest(method="GET", url=url, headers={"Accept": accept})
@@ -444,7 +443,7 @@ class RegistryClient:
                 self.transport,
             )
         except TransportError as fault:
-            raise faults.unreachable(self.party, fault) from fault
+            raise errors.unreachable(self.party, fault) from fault
         self._allowance.take(answer[2])
         return answer
 

@@ -10,7 +10,7 @@ import zlib
 from email.message import Message
 
 from towline.errors import RegistryError
-from towline.shown import words
+from towline.printable import words
 
 _GZIP = frozenset({"gzip", "x-gzip"})
 _MAGIC = b"\x1f\x8b"

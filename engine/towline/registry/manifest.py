@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from towline.errors import ConfigError, DigestMismatch, RegistryError
 from towline.image import Platform, parse_digest
-from towline.shown import words
+from towline.printable import words
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_IMAGE = "application/vnd.oci.image.manifest.v1+json"

@@ -1,4 +1,7 @@
-"""Requests to one registry: authorised, redirected by hand, and free of network faults other than the registry family's."""
+"""Requests to one registry: authorised, redirected by hand, and free of network faults other than the registry family's.
+
+How many bytes of manifests and of lists one registry may send in a run: they are kept in memory, and each one's own limit bounds no sum of them.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,42 @@ from threading import Lock
 from urllib.parse import urljoin
 
 from towline.errors import RegistryError, TransportError
-from towline.exchange import HttpRequest, Response, Sending, origin
-from towline.registry import faults
-from towline.registry.challenge import choose
-from towline.registry.credentials import is_docker_hub
-from towline.registry.hosts import absolute, may_follow
-from towline.registry.scopes import repository_of
-from towline.registry.tokens import Authorizer
+from towline.http.client import Transport
+from towline.http.messages import HttpRequest, Response, Sending, origin
+from towline.http.redirects import absolute, may_follow
+from towline.limits import MIB, amount
+from towline.registry import errors
+from towline.registry.auth.policy import is_docker_hub
+from towline.registry.auth.tokens import Authorizer, choose, repository_of
 from towline.secret import Login
-from towline.transport import Transport
+
+MOST = 128 * MIB  # some ten thousand of the usual ones
+
+
+class Allowance:
+    """What is left for one registry; shared by threads."""
+
+    def __init__(self, whose: str, where: str) -> None:
+        self._whose, self._where = whose, where
+        self._left = MOST
+        self._lock = Lock()
+
+    def take(self, body: bytes) -> None:
+        """Count what has come; raises RegistryError where it is too much."""
+        with self._lock:
+            self._left -= len(body)
+            over = self._left < 0
+        if over:
+            raise RegistryError(
+                f"the {self._whose} sends more than {amount(MOST)} of manifests and lists of what"
+                " refers to images",
+                where=self._where,
+                hint=(
+                    "copy fewer images in one step; where they are few, see what is in that"
+                    " repository"
+                ),
+            )
+
 
 REDIRECTS = 10
 # a long upload begins with a token that does not end at once
@@ -31,7 +61,7 @@ class Session:
     """The way to one registry in its role; shared by threads."""
 
     def __init__(
-        self, party: faults.Party, transport: Transport, *, allow_plain_http: bool
+        self, party: errors.Party, transport: Transport, *, allow_plain_http: bool
     ) -> None:
         self.party = party
         self.transport = transport
@@ -85,7 +115,7 @@ class Session:
         for auth, scopes in wanted.items():
             auth.want(scopes)
 
-    def party_of(self, repository: str) -> faults.Party:
+    def party_of(self, repository: str) -> errors.Party:
         """The party as it works in `repository`: with the login for that."""
         return self._auth((self.scope(repository),)).party
 
@@ -112,7 +142,7 @@ class Session:
         try:
             return self._followed(request, self._authorised(request, scopes), scopes)
         except TransportError as fault:
-            raise faults.unreachable(self.party, fault) from fault
+            raise errors.unreachable(self.party, fault) from fault
 
     def moved(self, request: HttpRequest, response: Response) -> str:
         """Where an answer redirects a request to, empty where it does not; raises RegistryError where that may not be followed."""
@@ -158,7 +188,7 @@ class Session:
             )
             return self.transport.begin(sent, size)
         except TransportError as fault:
-            raise faults.unreachable(self.party, fault) from fault
+            raise errors.unreachable(self.party, fault) from fault
 
     def forget(self, request: HttpRequest, response: Response, scopes: tuple[str, ...]) -> None:
         """Use the token no more that was refused (401) to an upload.
@@ -186,16 +216,16 @@ class Session:
                 unclosed.pop_all()
         if unasked and not headers:
             return response
-        diagnosis = faults.diagnose(response)
+        diagnosis = errors.diagnose(response)
         if header := auth.brought(headers, scopes, sent):
             response = self.transport.request(_with(request, header))
             if response.status != 401:
                 return response
             headers, sent = response.headers.get_all("WWW-Authenticate") or headers, header
-            diagnosis = faults.diagnose(response)
+            diagnosis = errors.diagnose(response)
         header = auth.answer(headers, scopes, sent)
         if header is None:
-            raise faults.refused(auth.party, _doing(request), diagnosis.text)
+            raise errors.refused(auth.party, _doing(request), diagnosis.text)
         return self._last_try(_with(request, header), auth.party)
 
     def _at_the_door(self) -> list[str]:
@@ -221,10 +251,10 @@ class Session:
         """Whether a credential may go with it: not to another host that the registry named, nor back here by the word of one."""
         return not request.named_by and origin(request.url) == self._origin
 
-    def _last_try(self, request: HttpRequest, party: faults.Party) -> Response:
+    def _last_try(self, request: HttpRequest, party: errors.Party) -> Response:
         response = self.transport.request(request)
         if response.status == 401:
-            raise faults.refused(party, _doing(request), faults.diagnose(response).text)
+            raise errors.refused(party, _doing(request), errors.diagnose(response).text)
         return response
 
     def _followed(

@@ -15,14 +15,14 @@ from typing import Self
 from urllib.parse import quote
 
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TransportError
-from towline.exchange import HttpRequest, Response, Sending, origin
-from towline.registry import faults
+from towline.http.client import RETRIED
+from towline.http.messages import HttpRequest, Response, Sending, origin
+from towline.http.redirects import absolute
+from towline.registry import errors
 from towline.registry.chunk_size import SMALLEST, ChunkSize
-from towline.registry.faults import ANEW, THERE, BrokenOff
-from towline.registry.hosts import absolute
+from towline.registry.errors import ANEW, THERE, BrokenOff
 from towline.registry.session import REDIRECTS, Session
 from towline.retry import moments
-from towline.transport import RETRIED
 
 # an upload that the registry forgot, or may take later
 _LOST = frozenset({401, 404, 416}) | RETRIED
@@ -173,7 +173,7 @@ class Uploads:
         )
         try:
             with self._post(repository, query, scopes) as response:
-                mounted = response.status == 201 and faults.names(response, digest)
+                mounted = response.status == 201 and errors.names(response, digest)
                 return mounted or response.status == 202, (
                     self._begun(repository, response) if response.status == 202 else None
                 )
@@ -193,9 +193,9 @@ class Uploads:
     def _plain(self, repository: str) -> UploadSession:
         with self._post(repository, "", ()) as response:
             if response.status == 404:
-                raise faults.no_repository(self.session.party, repository)
+                raise errors.no_repository(self.session.party, repository)
             if response.status != 202:
-                raise faults.unexpected(
+                raise errors.unexpected(
                     self.session.party_of(repository), response, f"to store a blob in {repository}"
                 )
             return self._begun(repository, response)
@@ -274,7 +274,7 @@ class BlobUpload:
             self._bring(self._again(fault))
             self.finish()
             return
-        if not faults.names(response, self._digest) and not self._uploads.holds(
+        if not errors.names(response, self._digest) and not self._uploads.holds(
             self.upload.repository, self._digest, self._size
         ):
             party = self._session.party
@@ -378,7 +378,7 @@ class BlobUpload:
         try:
             heard = self._sending.send(part)
         except TransportError as fault:
-            raise BrokenOff(faults.unreachable(self._session.party, fault)) from fault
+            raise BrokenOff(errors.unreachable(self._session.party, fault)) from fault
         if not heard:
             self._judge(self._answer(), ())
         self._position += len(part)
@@ -409,7 +409,7 @@ class BlobUpload:
             try:
                 return sending.finish()
             except TransportError as fault:
-                raise BrokenOff(faults.unreachable(self._session.party, fault)) from fault
+                raise BrokenOff(errors.unreachable(self._session.party, fault)) from fault
 
     def _judge(self, response: Response, fine: tuple[int, ...]) -> None:
         """Pass for a status that is `fine`; else raise what it means, with the wait that the registry asks for."""
@@ -425,15 +425,15 @@ class BlobUpload:
                 )
             wait = self._session.transport.heed(self.upload.url, response)
             moved = self._moved(response)
-            diagnosis = faults.diagnose(response)
-        meaning = faults.meaning(
+            diagnosis = errors.diagnose(response)
+        meaning = errors.meaning(
             party, status, f"to store {self._digest} in {self.upload.repository}", diagnosis.text
         )
         if moved is not None:
             self._go_to(moved)
             raise BrokenOff(meaning, taught=True, then=THERE)
         if diagnosis.damaged:
-            raise faults.damaged(meaning)
+            raise errors.damaged(meaning)
         if status == 413 and self._uploads.chunks.refused(self._end - self.upload.offset):
             raise BrokenOff(meaning, wait=wait, taught=True, then=THERE)
         if (

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from towline.config.layers import load_schema
 from towline.config.settings import Settings
+from towline.contract import Outcome
 from towline.errors import ConfigError, DigestMismatch, placed
-from towline.facts import facts_of
 from towline.image import parse_image, parse_registry
+from towline.pipeline.environment import facts_of
 from towline.steps import image_push_to_registry
 from towline.steps.task import Task
-from towline.wire import Outcome
 
 _STEP = "imagePushToRegistry"
 _TO, _FROM, _FROM_IMAGES = (

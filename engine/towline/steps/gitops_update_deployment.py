@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from threading import Event
 
-from towline import alarm, dispatch
+from towline import deadline, dispatch
 from towline.config.settings import Settings
+from towline.contract import Outcome
 from towline.errors import ConfigError, GitUnreachable, MachineError, TowlineError
-from towline.gitops.past import Past
+from towline.gitops.provenance import Past
 from towline.steps.deployment.branches import deploy
 from towline.steps.deployment.effect import effect_of
+from towline.steps.deployment.preflight import Watched, lacking_lines
 from towline.steps.deployment.report import (
     Deployment,
     Target,
@@ -22,9 +24,7 @@ from towline.steps.deployment.report import (
     superseded,
 )
 from towline.steps.deployment.tools import Planned, plan
-from towline.steps.deployment.watch import Watched, lacking_lines
 from towline.steps.task import Task
-from towline.wire import Outcome
 
 _PLANNING = 60.0  # seconds for what is no branch's own work
 
@@ -39,8 +39,8 @@ def run(task: Task) -> Outcome:
     started = time.monotonic()
     past = Past()
     targets = task.settings.each("targets")
-    alarm.begin(
-        min(sum(settings.number("pushDeadline") for settings in targets), alarm.LONGEST)
+    deadline.begin(
+        min(sum(settings.number("pushDeadline") for settings in targets), deadline.LONGEST)
         + _PLANNING,
         _late,
     )

@@ -9,30 +9,29 @@ from dataclasses import replace
 from towline import dispatch
 from towline.config.merge import CHANGED, UNPROVEN
 from towline.config.settings import Settings
+from towline.contract import SUCCESS, UNCHANGED, Outcome
 from towline.errors import ConfigError, placed
-from towline.facts import facts_of
+from towline.files import Outside, open_inside
+from towline.http.client import Transport
 from towline.image import Image, Platform, Reference, Registry, parse_registry
-from towline.inside import Outside, open_inside
+from towline.pipeline.environment import facts_of
 from towline.registry.client import RegistryClient
-from towline.registry.copy import copy_images
-from towline.registry.job import CopyJob, CopyReport, target_names
-from towline.registry.look import Copying
-from towline.registry.places import DaemonImage, parse_local_place
-from towline.registry.progress import Progress
-from towline.registry.report import line, outputs, summary
-from towline.registry.source import Source
-from towline.registry.verify import verify_images
-from towline.steps.registry_access import limit_copy, network, registry_client
-from towline.steps.task import Task
-from towline.steps.wanted_images import (
+from towline.registry.copy.images import copy_images
+from towline.registry.copy.job import CopyJob, CopyReport, line, outputs, summary, target_names
+from towline.registry.copy.plan import Source
+from towline.registry.copy.progress import Progress
+from towline.registry.copy.survey import Copying
+from towline.registry.copy.verify import verify_images
+from towline.registry.local.locations import DaemonImage, parse_local_place
+from towline.steps.images import (
     Wanted,
     local_targets,
     wanted_images,
     wanted_platforms,
     wanted_referrers,
 )
-from towline.transport import Transport
-from towline.wire import SUCCESS, UNCHANGED, Outcome
+from towline.steps.registry_access import limit_copy, network, registry_client
+from towline.steps.task import Task
 
 _PLATFORMS = "container/targetPlatformDigests"
 

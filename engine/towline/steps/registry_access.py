@@ -6,25 +6,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from towline import alarm, dispatch, facts
-from towline.addressees import Credential, Named, Place, reach
+from towline import deadline, dispatch
+from towline.config.credential_rules import named_by, registry_place
 from towline.config.settings import Settings
-from towline.config.trust import named_by, registry_place
-from towline.connections import Network
+from towline.credential_hosts import Credential, Named, Place, reach
 from towline.errors import ConfigError, CredentialError, MachineError, TowlineError
 from towline.files import in_workspace
+from towline.http.client import Transport
+from towline.http.connection import Network
+from towline.http.proxy import Proxies
+from towline.http.tls import ClientCertificate, Tls
 from towline.image import Registry, parse_registry
-from towline.proxies import Proxies
+from towline.pipeline import environment
+from towline.registry.auth.docker_config import Helper, find_logins, keys_for
 from towline.registry.client import RegistryClient
-from towline.registry.docker_config import Helper, find_logins, keys_for
-from towline.registry.faults import Party
+from towline.registry.errors import Party
 from towline.secret import Login
-from towline.steps.authorities import authorities
-from towline.steps.logins import login
+from towline.steps.host_access import authorities, login
 from towline.steps.task import Task
-from towline.steps.workspace import named_file, read_file
-from towline.tls import ClientCertificate, Tls
-from towline.transport import Transport
+from towline.steps.workspace_files import named_file, read_file
 
 _SAID = 4.0  # seconds in which a host that is late, or the disk, is named for it
 _AGENT = "the agent's Docker configuration"
@@ -73,7 +73,7 @@ def limit_copy(settings: Settings) -> None:
             ),
         )
 
-    alarm.begin(seconds + _SAID, late)
+    deadline.begin(seconds + _SAID, late)
 
 
 def registry_client(
@@ -136,9 +136,9 @@ def _named(task: Task, role: str, place: Place) -> Named:
     if settings.has(name):
         return named_by(settings, name, registry_place, password=f"{role}RegistryPassword")
     named = named_by(settings, _PULLED, registry_place)
-    said = facts.origin(task.pipeline_environment, _PUSHED)
+    said = environment.origin(task.pipeline_environment, _PUSHED)
     return replace(
-        named, origin=said, call="", changed=facts.changed(task.pipeline_environment, _PUSHED)
+        named, origin=said, call="", changed=environment.changed(task.pipeline_environment, _PUSHED)
     )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from towline.addressees import Addressees
 from towline.config.settings import Settings
 from towline.console import Console
-from towline.wire import Build
+from towline.contract import Build
+from towline.credential_hosts import Addressees
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,26 +9,25 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from towline import alarm
-from towline.config.secret_store import DOMAIN, URL, store_word
+from towline import deadline
+from towline.config.credential_rules import DOMAIN, URL, named_by, password_of, store_word
 from towline.config.settings import Settings
-from towline.config.trust import named_by, password_of
-from towline.config.vault import named_of, place_of, server_of
 from towline.config.vault_login import MOUNT, clean, credential_of
-from towline.connections import Network
+from towline.config.vault_lookup import named_of, place_of, server_of
+from towline.contract import SUCCESS, UNCHANGED, Outcome
 from towline.errors import ConfigError, CredentialError, MachineError, TowlineError, placed
 from towline.hosting.jenkins import CredentialStore, NotKnown, Slot, jenkins_place
+from towline.http.client import Transport
+from towline.http.connection import Network
+from towline.http.proxy import Proxies
+from towline.http.tls import Tls
 from towline.image import is_loopback
-from towline.proxies import Proxies
 from towline.secret import Login
-from towline.steps.authorities import authorities
+from towline.steps.host_access import authorities
 from towline.steps.task import Task
-from towline.tls import Tls
-from towline.transport import Transport
-from towline.vault.access import Access
 from towline.vault.logins import APP_ROLE, METHODS, ROLE_ID, SECRET_ID, VaultLogin
 from towline.vault.secret_ids import SecretId, SecretIds
-from towline.wire import SUCCESS, UNCHANGED, Outcome
+from towline.vault.session import Access
 
 _ID = "vaultAppRoleSecretTokenCredentialsId"
 _SECONDS = 600.0
@@ -37,7 +36,7 @@ _SHOWN = "%Y-%m-%d %H:%M UTC"
 
 def run(task: Task) -> Outcome:
     """Ask Vault how long the secret id lives, and renew it if that is not long any more."""
-    alarm.begin(_SECONDS, _late)
+    deadline.begin(_SECONDS, _late)
     slot, login = _slot(task.settings), _login(task)
     with _vault(task, login) as access:
         ids = SecretIds(access)

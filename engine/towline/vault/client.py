@@ -15,13 +15,13 @@ from urllib.parse import quote
 
 from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, VaultError
 
-from towline.connections import Network
 from towline.console import Console
 from towline.errors import VaultUnreachable
+from towline.http.connection import Network
+from towline.literals import WrittenFloat, WrittenInteger
 from towline.retry import Clock
-from towline.vault.access import Access, said
 from towline.vault.logins import TOKEN, VaultLogin
-from towline.written import WrittenFloat, WrittenInteger
+from towline.vault.session import Access, said
 
 
 class Vault:

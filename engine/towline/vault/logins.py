@@ -1,12 +1,14 @@
-"""Pure.
+"""The ways to log in to Vault, in one table: what each needs, where Vault has it, and what it is told.
 
-The ways to log in to Vault, in one table: what each needs, where Vault has it, and what it is told.
+What this machine has to log in to Vault with: never from what a pull request can change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import contextlib
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 TOKEN, APP_ROLE, JWT, KUBERNETES = "token", "approle", "jwt", "kubernetes"
@@ -125,3 +127,22 @@ def half(there: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def ways(method: str) -> str:
     """What a login of this method needs, for hints."""
     return ", or ".join(" and ".join(source) for source in METHODS[method].sources)
+
+
+service_account = Path(SERVICE_ACCOUNT)
+
+
+def there(environ: Mapping[str, str]) -> frozenset[str]:
+    """The variables of logins that are set, the file that a pod of Kubernetes has, and whether one of them names that."""
+    found = {
+        name
+        for name in (*VARIABLES, ID_TOKEN_URL, ID_TOKEN_BEARER)
+        if environ.get(name, "").strip()
+    }
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # a null byte, a link to itself
+        service_account.stat()
+        found.add(SERVICE_ACCOUNT)
+        named = environ.get(JWT_FILE, "").strip()
+        if named and Path(named).resolve().is_relative_to(service_account.parent.resolve()):
+            found.add(PODS_FILE)
+    return frozenset(found)

@@ -11,7 +11,7 @@ from typing import Any
 
 from hvac.exceptions import VaultError
 
-from towline.vault.access import Access, said
+from towline.vault.session import Access, said
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 

@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from towline.connections import Network
 from towline.errors import ConfigError, CredentialError, TransportError
-from towline.exchange import HttpRequest
 from towline.files import in_workspace, misfit
+from towline.http.client import Transport
+from towline.http.connection import Network
+from towline.http.messages import HttpRequest
+from towline.http.proxy import Proxies
 from towline.image import is_loopback
-from towline.proxies import Proxies
-from towline.shown import words
-from towline.transport import Transport
+from towline.literals import from_json
+from towline.printable import words
 from towline.vault.logins import ID_TOKEN_BEARER, ID_TOKEN_URL
-from towline.written import from_json
 
 _LARGEST = 1024 * 1024
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)

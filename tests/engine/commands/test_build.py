@@ -10,8 +10,8 @@ import pytest
 from towline.commands.build import build_of, change_request, revision_of
 from towline.commands.call import Call
 from towline.console import Console, Output
-from towline.pipeline.revision import Revision
-from towline.wire import Build, Request
+from towline.contract import Build, Request
+from towline.pipeline.ci import Revision
 
 PATH = {"PATH": os.environ["PATH"]}
 HEAD = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, **PATH}

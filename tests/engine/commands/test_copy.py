@@ -444,13 +444,13 @@ def test_a_copy_loads_no_configuration(desk: Desk) -> None:
             [sys.executable, "-c", program, *words], capture_output=True, text=True, check=True
         ).stdout.split()
     )
-    assert "towline.registry.copy" in loaded
+    assert "towline.registry.copy.images" in loaded
     assert not loaded & {
         "yaml",
         "towline.config.documents",
-        "towline.registry.archive",
+        "towline.registry.local.docker_archive",
         "docker",
-        "towline.config.catalog",
+        "towline.config.metadata",
     }
     assert desk.source.storage["b"].tags == {"1": desk.image.digest}
 

@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 import pytest
 
 from tests.calls import SAMPLE, Ending, configure, request, team_file
-from tests.engine.config.test_sarif import check
-from towline.config.findings import RULES
-from towline.yaml_marks import load
+from tests.engine.config.lint.test_findings_sarif import check
+from towline.config.lint.findings import RULES
+from towline.yaml.marks import load
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "lint.md").read_text()

@@ -11,8 +11,8 @@ from towline.commands import check_if_step_active, get_config, piper_flags
 from towline.commands.call import Call
 from towline.config.documents import Documents
 from towline.console import Console, Output
+from towline.contract import Request
 from towline.errors import ConfigError
-from towline.wire import Request
 
 
 def parsed(*words: str) -> argparse.Namespace:

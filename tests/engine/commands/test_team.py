@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls import Ending, configure, request, team_file
-from towline.config import catalog
+from towline.config import metadata
 
 PUSH = "imagePushToRegistry"
 
@@ -95,16 +95,16 @@ def test_of_a_document_without_a_slip_only_the_steps_that_it_speaks_of_are_read(
     workspace: Path,
 ) -> None:
     def read(text: str) -> int:
-        catalog._schema.cache_clear()
+        metadata._schema.cache_clear()
         run(workspace, text)
-        return catalog._schema.cache_info().currsize
+        return metadata._schema.cache_info().currsize
 
     assert read("general: {serverUrl: 'https://a.example'}\n") == 2
     assert (
         read("general: {serverUrl: 'https://a.example'}\nstages: {Build: {kanikoExecute: true}}\n")
         == 3
     )
-    assert read("general: {serverUr: 'https://a.example'}\n") == len(catalog.step_names())
+    assert read("general: {serverUr: 'https://a.example'}\n") == len(metadata.step_names())
 
 
 def test_a_credential_is_bound_first_so_that_the_documents_are_looked_at_once(

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from towline.config.catalog import load_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs, effective, mentions, ordered, unfiltered
 from towline.config.merge import Layer, fold
+from towline.config.metadata import load_schema
 from towline.config.schema import StepSchema, parse
 from towline.errors import ConfigError
-from towline.facts import PipelineEnvironment
+from towline.pipeline.environment import PipelineEnvironment
 
 EVERYWHERE = ["PARAMETERS", "STAGES", "STEPS", "GENERAL"]
 SCHEMA = parse(

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from towline.config.catalog import PROGRAM_KEYS, vault_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs, effective
+from towline.config.metadata import PROGRAM_KEYS, vault_schema
 from towline.config.program_credentials import (
     Held,
     Wanted,
@@ -17,7 +17,7 @@ from towline.config.program_credentials import (
     with_keys,
 )
 from towline.config.schema import StepSchema
-from towline.config.vault import Plan, plan
+from towline.config.vault_lookup import Plan, plan
 from towline.errors import ConfigError
 
 ROOTS = "vaultServerUrl: http://localhost, vaultBasePath: kv, vaultPipelineName: shop"

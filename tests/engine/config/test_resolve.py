@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from towline.config.catalog import load_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs
+from towline.config.metadata import load_schema
 from towline.config.resolve import check, resolve, secrets_in_files
 from towline.config.schema import StepSchema, parse
 from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, UsageError
-from towline.facts import PipelineEnvironment
+from towline.pipeline.environment import PipelineEnvironment
 
 SEED = Path(__file__).with_name("seed.yml").read_text(encoding="utf-8")
 BUILT = {

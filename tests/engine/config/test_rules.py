@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from towline import alarm, dispatch
-from towline.config.catalog import load_schema
-from towline.config.findings import RULES
+from towline import deadline, dispatch
+from towline.config.lint.findings import RULES
 from towline.config.merge import Layer, fold
+from towline.config.metadata import load_schema
 from towline.config.rules import Fault, checked, how_to_set
 from towline.config.schema import StepSchema, parse
 
@@ -73,7 +73,7 @@ def test_a_number_is_not_above_its_maximum(value: object, expected: str) -> None
 def test_no_step_takes_longer_than_a_day(name: str) -> None:
     """Else a project could let one go on for ever; and no clock goes that far."""
     deadlines = [one for one in load_schema(name).parameters if one.name.endswith("Deadline")]
-    assert all(one.maximum == alarm.LONGEST for one in deadlines)
+    assert all(one.maximum == deadline.LONGEST for one in deadlines)
 
 
 def test_a_map_that_has_a_key_twice_says_which() -> None:

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from tests.trust import BRANCH, PRODUCTIVE, REQUEST, addressees
-from towline.addressees import Standing
-from towline.config.catalog import load_schema, vault_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs
-from towline.config.vault import Plan, admit, plan
+from towline.config.metadata import load_schema, vault_schema
 from towline.config.vault_login import bindable, clean, credential_of, lacking, login_of, role_of
+from towline.config.vault_lookup import Plan, admit, plan
+from towline.credential_hosts import Standing
 from towline.errors import ConfigError, CredentialError
 from towline.vault.logins import (
     ID_TOKEN_BEARER,

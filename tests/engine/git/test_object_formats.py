@@ -10,7 +10,7 @@ import pytest
 from tests.engine.git.conftest import Opened
 from tests.fakes.git_server import GitServer
 from towline.git.repository import Author, Repository
-from towline.git.scope import scope_of
+from towline.git.sparse import scope_of
 
 AUTHOR = Author(name="Ann Example", email="ann@example.com")
 FILES = {

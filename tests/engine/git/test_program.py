@@ -31,10 +31,10 @@ from towline.errors import (
 )
 from towline.git.program import Program
 from towline.git.remote import parse_remote
+from towline.printable import masked
 from towline.process import Completed
 from towline.retry import Clock, Deadline
 from towline.secret import Login
-from towline.shown import masked
 
 PASSWORD = """s3cret 'word' "with" $HOME `id` @:/\\ é%40"""
 LOGIN = Login(username="ann", password=PASSWORD, origin="PIPER_password")

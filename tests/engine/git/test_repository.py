@@ -13,14 +13,14 @@ import pytest
 from tests.engine.git.conftest import Opened
 from tests.fakes.git_server import GitServer
 from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
-from towline.git import room
-from towline.git.reading import OutOfScope
+from towline.git import limits
+from towline.git.partial_clone import OutOfScope
 from towline.git.remote import parse_remote
 from towline.git.repository import Author, Repository, Tip
-from towline.git.scope import scope_of
+from towline.git.sparse import scope_of
 from towline.limits import MIB
 from towline.masks import Masks
-from towline.shown import hide, use
+from towline.printable import hide, use
 
 AUTHOR = Author(name="Ann Example", email="ann@example.com")
 FILES: Mapping[str, bytes | tuple[bytes, int]] = {
@@ -670,7 +670,7 @@ def test_of_messages_that_are_too_long_together_the_last_are_read(
 ) -> None:
     """Who may push must not keep out everybody else by what he writes there."""
     assert bare.exists()
-    monkeypatch.setattr(room, "USUAL", replace(room.USUAL, output=MIB))
+    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, output=MIB))
     for number in range(20):
         server.add(
             "demo", {"new": str(number).encode()}, message=f"Number {number}\n\n{'x' * 80_000}"
@@ -758,7 +758,7 @@ def test_where_no_history_is_given_out_what_is_here_is_all_and_nobody_asks_again
 def test_files_that_are_too_large_together_are_named(
     server: GitServer, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "USUAL", replace(room.USUAL, output=1024 * 1024))
+    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, output=1024 * 1024))
     server.create(
         "demo",
         {"small": b"1", **{f"large-{number}": os.urandom(400_000 + number) for number in range(4)}},
@@ -783,7 +783,7 @@ def test_files_that_are_too_large_together_are_named(
 def test_a_file_for_which_there_is_no_room_is_named(
     past: str, server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "USUAL", replace(room.USUAL, file_size=2 * MIB))
+    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, file_size=2 * MIB))
     server.create(
         "demo",
         {
@@ -813,7 +813,7 @@ def test_files_of_which_none_is_too_large_by_itself_are_so_together(
     """What was brought to find that out takes no room from the next; the last one would be to
     blame else.
     """
-    monkeypatch.setattr(room, "USUAL", replace(room.USUAL, file_size=3 * MIB))
+    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, file_size=3 * MIB))
     sizes = [1, MIB, MIB * 3 // 2, MIB * 3 // 2][::order]
     server.create("demo", {f"file-{number}": os.urandom(size) for number, size in enumerate(sizes)})
     repository = opened()
@@ -828,7 +828,7 @@ def test_files_of_which_none_is_too_large_by_itself_are_so_together(
 def test_a_file_that_does_not_fit_beside_the_history_is_not_called_too_large(
     server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "USUAL", replace(room.USUAL, file_size=5 * MIB // 2))
+    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, file_size=5 * MIB // 2))
     server.create("demo", {"a": b"1"})
     server.add("demo", {"a": b"2"}, message=os.urandom(3 * MIB // 2).hex())
     server.add("demo", {"a": os.urandom(3 * MIB // 2)})
@@ -843,7 +843,7 @@ def test_a_file_that_does_not_fit_beside_the_history_is_not_called_too_large(
 def test_where_time_is_over_all_files_are_named_that_may_be_the_one(
     server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "USUAL", replace(room.USUAL, file_size=2 * MIB))
+    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, file_size=2 * MIB))
     server.create("demo", {"large": os.urandom(4 * MIB), "small": b"1"})
     repository = opened()
     entries = repository.listing(repository.fetch("main").commit)
@@ -853,6 +853,6 @@ def test_where_time_is_over_all_files_are_named_that_may_be_the_one(
 
     monkeypatch.setattr(repository._copy, "bring", late)
     fault = repository._sent(
-        {entry.path: entry.oid for entry in entries}, room.SendsTooMuch("too much"), past=False
+        {entry.path: entry.oid for entry in entries}, limits.SendsTooMuch("too much"), past=False
     )
     assert fault.message == "too much for one of large, small, or all of them together"

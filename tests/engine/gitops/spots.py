@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from towline.gitops.dotted import find, parse_dotted
 from towline.gitops.image_parts import ImagePart, ImageParts
-from towline.gitops.source import read
 from towline.gitops.value_images import Spot
+from towline.yaml.paths import find, parse_dotted
+from towline.yaml.source import read
 
 WEB = ImageParts(
     host="reg.io", name="team/web", tag="2", digest="sha256:0", whole="reg.io/team/web:2"

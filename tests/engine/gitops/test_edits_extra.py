@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from tests.engine.gitops.yaml_files import repeating, written
 from towline.errors import RenderError
-from towline.gitops.aliases import ALL, Sharing
-from towline.gitops.document import Edit, edit, spell
-from towline.gitops.source import read
-from towline.yaml_marks import Path as YamlPath
+from towline.yaml.aliases import ALL, Sharing
+from towline.yaml.edit import Edit, edit, spell
+from towline.yaml.marks import Path as YamlPath
+from towline.yaml.source import read
 
 pytestmark = pytest.mark.extra
 

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 import pytest
 
 from tests.engine.gitops.charts import CHART_YAML, as_bytes, chart
+from tests.engine.gitops.helm.test_render import RANDOM
 from tests.engine.gitops.helm_programs import HERE, NO_HELM, VERSIONS, built
-from tests.engine.gitops.test_helm import RANDOM
 from towline.errors import RenderError
-from towline.gitops.chart_images import ImageValues
-from towline.gitops.helm import HelmChart, ValuesFile
-from towline.gitops.rendered import Document, documents, same
-from towline.gitops.renderers import Cluster, HelmLibrary, HelmProgram, Renderer
+from towline.gitops.helm.chart_images import ImageValues
+from towline.gitops.helm.manifests import Document, documents, same
+from towline.gitops.helm.program import Cluster, HelmLibrary, HelmProgram, Renderer
+from towline.gitops.helm.render import HelmChart, ValuesFile
 
 SAME: dict[str, dict[str, str]] = {
     "plain": chart(),

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from towline.errors import ConfigError, RenderError
-from towline.gitops.aliases import ALL, OWN, REFUSE, Sharing
 from towline.gitops.change import Change, Replaced
 from towline.gitops.choice import Choice
 from towline.gitops.kustomize import KustomizeImage
+from towline.yaml.aliases import ALL, OWN, REFUSE, Sharing
 
 FIXTURE = Path(__file__).parent / "fixtures" / "kustomization.yaml"
 DIGEST = "sha256:" + "a" * 64

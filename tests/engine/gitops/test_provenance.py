@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.git.source import shown
+from towline.git.checkout import shown
 from towline.gitops.provenance import Provenance, compose, default_message, is_deployment, parse
 
 FULL = Provenance(

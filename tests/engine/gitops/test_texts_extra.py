@@ -20,9 +20,9 @@ import yaml
 from tests.engine.gitops.test_edits_extra import NASTY, explicit, leaves, settle, tallied
 from tests.engine.gitops.yaml_files import written
 from towline.errors import RenderError
-from towline.gitops.document import Edit, edit
-from towline.gitops.source import read
-from towline.yaml_marks import Path
+from towline.yaml.edit import Edit, edit
+from towline.yaml.marks import Path
+from towline.yaml.source import read
 
 pytestmark = pytest.mark.extra
 

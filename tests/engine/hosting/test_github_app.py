@@ -22,7 +22,7 @@ from towline.errors import (
     TowlineError,
 )
 from towline.hosting.github_app import App, Place, place, token
-from towline.transport import Transport
+from towline.http.client import Transport
 
 
 class Caller:

@@ -12,8 +12,8 @@ from tests.fakes.jenkins_server import LOGIN, Held, JenkinsServer, User
 from tests.fakes.serve import CutAnswer, CutRequest, Status, at, on
 from towline.errors import ConfigError, CredentialError
 from towline.hosting.jenkins import CredentialStore, JenkinsUnreachable, NotKnown, Slot
+from towline.http.client import Transport
 from towline.secret import Login
-from towline.transport import Transport
 
 NEW = "b0a1c2d3-new <&> secret"
 CONFIG = "config.xml"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from towline.http.client import Transport
 from towline.image import Platform, Reference, Registry, parse_image, parse_registry
 from towline.registry.client import RegistryClient
-from towline.registry.copy import copy_images
-from towline.registry.faults import Party
-from towline.registry.job import COPIED, MOUNTED, SKIPPED, CopyJob, CopyReport
-from towline.registry.look import Copying
-from towline.registry.progress import Progress
+from towline.registry.copy.images import copy_images
+from towline.registry.copy.job import COPIED, MOUNTED, SKIPPED, CopyJob, CopyReport
+from towline.registry.copy.progress import Progress
+from towline.registry.copy.survey import Copying
+from towline.registry.errors import Party
 from towline.secret import Login
-from towline.transport import Transport
 
 SECRET = "hunter2 %:ä"
 SOURCE_LOGIN = Login(username="builder", password=SECRET, origin="CPE container/repositoryPassword")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.engine.registry.clients import Pair
 from tests.fakes.registry import FakeRegistry
-from towline.transport import Transport
+from towline.http.client import Transport
 
 
 @pytest.fixture

@@ -27,12 +27,12 @@ from tests.fakes.registry import (
 )
 from tests.fakes.serve import LoopbackServer, Request
 from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
+from towline.http.client import Transport
 from towline.image import Registry
-from towline.registry import allowance
+from towline.registry import session as allowance
 from towline.registry.client import RegistryClient
-from towline.registry.faults import BrokenOff, Incomplete, Party
+from towline.registry.errors import BrokenOff, Incomplete, Party
 from towline.registry.manifest import Manifest, parse_manifest
-from towline.transport import Transport
 
 BLOB = b"layer" * 1000
 DIGEST = digest_of(BLOB)

@@ -11,14 +11,14 @@ from tests.fakes.names import OUTSIDE, Names
 from tests.fakes.registry import Answer, FakeRegistry, Record, Status, on
 from tests.fakes.serve import CutAnswer, Request
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable
-from towline.exchange import HttpRequest, Response
+from towline.http.client import Transport
+from towline.http.messages import HttpRequest, Response
 from towline.image import Registry
-from towline.registry.faults import Party
-from towline.registry.parallel import in_parallel
+from towline.parallel import in_parallel
+from towline.registry.auth.tokens import Authorizer
+from towline.registry.errors import Party
 from towline.registry.session import Session
-from towline.registry.tokens import Authorizer
 from towline.secret import Login
-from towline.transport import Transport
 
 
 @pytest.fixture

@@ -21,11 +21,11 @@ from tests.fakes.registry import (
     on,
 )
 from towline.errors import CredentialError, DigestMismatch, RegistryError
+from towline.http.client import Transport
 from towline.registry.client import RegistryClient
-from towline.registry.faults import ANEW, THERE, BrokenOff
+from towline.registry.errors import ANEW, THERE, BrokenOff
 from towline.registry.session import REDIRECTS
 from towline.registry.uploads import Uploads, UploadSession
-from towline.transport import Transport
 
 BLOB = b"layer" * 1000
 DIGEST = digest_of(BLOB)

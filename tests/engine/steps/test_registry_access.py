@@ -16,7 +16,7 @@ from tests.fakes.credential_helper import install
 from tests.fakes.images import ImageParts, make_image, put
 from tests.fakes.proxy import ProxyServer
 from tests.fakes.registry import FakeRegistry, Record, Status, on
-from towline import alarm
+from towline import deadline
 from towline.steps import registry_access
 
 PASSWORD = "target-pass-word"
@@ -488,7 +488,7 @@ def test_one_host_may_have_an_account_for_reading_and_another_for_writing(place:
 def test_a_copy_ends_with_its_deadline_whatever_it_is_at(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alarm, "GRACE", 0.0)
+    monkeypatch.setattr(deadline, "GRACE", 0.0)
     # a moment before the host that is late here would be named for it
     monkeypatch.setattr(registry_access, "_SAID", -9.9)
     free = threading.Event()

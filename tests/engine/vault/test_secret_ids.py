@@ -12,8 +12,8 @@ from tests.fakes.vault_server import VaultServer
 from tests.vault_calls import role
 from towline.console import Console
 from towline.errors import CredentialError
-from towline.vault.access import Access
 from towline.vault.secret_ids import SecretIds
+from towline.vault.session import Access
 
 ROTATES = (
     'path "auth/approle/role/{0}/secret-id" {{ capabilities = ["update"] }}\n'

@@ -7,22 +7,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from towline.addressees import Credential, Named, Place
+from towline.config.credential_rules import Parse, named_by, secret_of
 from towline.config.settings import Settings
-from towline.config.trust import Parse, named_by, secret_of
-from towline.connections import Network
+from towline.credential_hosts import Credential, Named, Place
 from towline.errors import ConfigError, CredentialError
-from towline.git.key import parse_key
-from towline.git.remote import Remote, parse_remote
+from towline.git.remote import Remote, parse_key, parse_remote
 from towline.hosting.github_app import USER, App, place, token
 from towline.hosting.github_app import Place as Repository
+from towline.http.client import Transport
+from towline.http.connection import Network
+from towline.http.proxy import Proxies
+from towline.http.tls import Tls
 from towline.image import is_loopback
-from towline.proxies import Proxies
 from towline.secret import Login
-from towline.steps.authorities import authorities
+from towline.steps.host_access import authorities
 from towline.steps.task import Task
-from towline.tls import Tls
-from towline.transport import Transport
 
 _API = "githubAppApiUrl"
 

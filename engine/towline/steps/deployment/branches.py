@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from towline import alarm
+from towline import deadline
 from towline.config.settings import Settings
 from towline.errors import GitUnreachable, TowlineError
+from towline.git.checkout import identity
 from towline.git.repository import Repository
-from towline.git.source import identity
 from towline.gitops.change import Change, Together
-from towline.gitops.past import Past
+from towline.gitops.provenance import Past
 from towline.gitops.update import CommitText, Job, Plan, Terms, again, check, plan, push
 from towline.retry import Clock, Deadline, Turns
-from towline.steps.deployment.commit_text import commit_text
-from towline.steps.deployment.remote import opened
+from towline.steps.deployment.commit import commit_text
 from towline.steps.deployment.report import Deployment, Target
+from towline.steps.deployment.repository import opened
 from towline.steps.task import Task
 
 # repositories that stay open from their plan to their push, each with a folder, two locks and what
@@ -152,7 +152,7 @@ class Branch:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Its turn, which ends with its deadline: what renders, reads and edits looks at no clock."""
-        with self._turns.turn(), alarm.within(self._deadline.left, self._late):
+        with self._turns.turn(), deadline.within(self._deadline.left, self._late):
             yield
 
     def _late(self) -> TowlineError:

@@ -7,9 +7,7 @@ import re
 from threading import Event
 from urllib.parse import urlsplit
 
-from towline import allowed_hosts
-from towline.config.remote import get, shown
-from towline.connections import Network
+from towline import host_patterns
 from towline.errors import (
     ConfigError,
     DigestMismatch,
@@ -18,22 +16,23 @@ from towline.errors import (
     TransportError,
     placed,
 )
-from towline.exchange import HttpRequest, origin
-from towline.gitops.chart_files import Dependency
-from towline.gitops.chart_lock import exact
-from towline.gitops.packed_chart import unpacked
-from towline.gitops.plain_data import mapping, maps_at, text_at
+from towline.gitops.helm.chart_files import Dependency
+from towline.gitops.helm.packed_chart import exact, unpacked
+from towline.http.client import Transport
+from towline.http.connection import Network
+from towline.http.download import get, shown
+from towline.http.messages import HttpRequest, origin
+from towline.http.redirects import absolute, may_follow
 from towline.image import Registry, is_loopback, parse_registry
+from towline.registry.auth.policy import basic, check_sending
 from towline.registry.client import RegistryClient
-from towline.registry.credentials import basic, check_sending
-from towline.registry.faults import Party
-from towline.registry.hosts import absolute, may_follow
+from towline.registry.copy.plan import CopyBlob, Place
+from towline.registry.copy.stream import BlobStream
+from towline.registry.errors import Party
 from towline.registry.manifest import Descriptor
-from towline.registry.plan import CopyBlob, Place
-from towline.registry.stream import BlobStream
 from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
-from towline.transport import Transport
+from towline.yaml.plain_data import mapping, maps_at, text_at
 
 INDEX = 8 * 1024 * 1024  # bytes that are read as YAML
 _MOST = 64 * 1024 * 1024
@@ -91,7 +90,7 @@ class ChartRepositories:
                 hint="write https:// or oci:// with a host",
             )
         allowed = settings.texts(_WHERE)
-        if not allowed_hosts.names(allowed, host, scheme):
+        if not host_patterns.names(allowed, host, scheme):
             raise ConfigError(
                 f"{what}, and {host} is not allowed as a source",
                 where=where,

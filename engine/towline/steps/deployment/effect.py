@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError
-from towline.git.source import identity
-from towline.gitops import argo_images, chart_reads
+from towline.git.checkout import identity
+from towline.gitops import argo_images
 from towline.gitops.change import match
-from towline.gitops.chart_beside import chart_folder
-from towline.gitops.chart_hint import ChartHint
-from towline.gitops.chart_images import nested_values, over_base
-from towline.gitops.dotted import parse_dotted
-from towline.gitops.helm import HelmChart
+from towline.gitops.helm import chart_around
+from towline.gitops.helm.chart_around import chart_folder
+from towline.gitops.helm.chart_forms import ChartHint
+from towline.gitops.helm.chart_images import nested_values, over_base
+from towline.gitops.helm.render import HelmChart
 from towline.gitops.image_effect import (
     WHOLE,
     Found,
@@ -29,11 +29,12 @@ from towline.gitops.image_effect import (
     strays,
 )
 from towline.gitops.image_parts import map_of
-from towline.gitops.plain_data import mapping
 from towline.image import Reference
 from towline.steps.deployment.images import Deployed
 from towline.steps.deployment.tools import DEFAULT_KEY, Planned
 from towline.suggest import close, some
+from towline.yaml.paths import parse_dotted
+from towline.yaml.plain_data import mapping
 
 WARN, OFF = "warn", "off"
 HELM, VALUES = "helm", "helm-values"
@@ -73,7 +74,7 @@ class Effect:
         for path in match(self.pattern, sorted(files)):
             found |= argo_images.looks(files[path], files, self._is_ours)
             if self.tool == VALUES and self.keys:
-                found |= chart_reads.looks(path, self.keys, files, new=self.new_keys)
+                found |= chart_around.looks(path, self.keys, files, new=self.new_keys)
         folders = tuple(one for one in found if one.endswith("/templates/") or one == "templates/")
         return found | {path for path in listing if path.startswith(folders)}
 
@@ -85,7 +86,7 @@ class Effect:
             return
         for path in match(self.pattern, sorted(contents)):
             if self.tool == VALUES and self.keys:
-                lost, read = chart_reads.unread(path, self.keys, contents, listing)
+                lost, read = chart_around.unread(path, self.keys, contents, listing)
                 for key in lost:
                     near = close(key, read)
                     guess = f"; did you mean {near}?" if near else ""
@@ -118,7 +119,7 @@ class Effect:
             any(names(one, image) for listed in found for one in listed or ())
             for image in self.images
         ):
-            joined = [chart_reads.puts_common(path, contents) is not False for path in paths]
+            joined = [chart_around.puts_common(path, contents) is not False for path in paths]
             read = zip(paths, joined, strict=True)
             found = [images_in(contents[path], like, joined=one) for path, one in read]
         every = [one for listed in found for one in listed or ()]

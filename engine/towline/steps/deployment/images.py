@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from towline.addressees import Place
 from towline.config.merge import CHANGED, UNPROVEN
 from towline.config.settings import Settings
+from towline.credential_hosts import Place
 from towline.errors import ConfigError, DigestMismatch, placed
-from towline.facts import facts_of
 from towline.image import (
     Reference,
     has_registry,
@@ -19,6 +18,7 @@ from towline.image import (
     parse_reference,
     parse_registry,
 )
+from towline.pipeline.environment import facts_of
 from towline.suggest import nearest
 
 

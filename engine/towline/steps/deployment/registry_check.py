@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from towline.addressees import Refused, Tampered
 from towline.config.settings import Settings
+from towline.credential_hosts import Refused, Tampered
 from towline.errors import (
     ConfigError,
     CredentialError,
@@ -14,18 +14,18 @@ from towline.errors import (
     TowlineError,
     placed,
 )
-from towline.facts import facts_of
+from towline.http.client import Transport
 from towline.image import Platform, Registry, parse_platform, parse_registry
+from towline.pipeline.environment import facts_of
 from towline.registry.client import RegistryClient
-from towline.registry.faults import Party
+from towline.registry.copy.plan import CopyBlob, Place
+from towline.registry.copy.stream import read_small
+from towline.registry.errors import Party
 from towline.registry.manifest import Manifest, check_platform, select
-from towline.registry.plan import CopyBlob, Place
-from towline.registry.stream import read_small
 from towline.retry import moments
 from towline.steps.deployment.images import Deployed
 from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
-from towline.transport import Transport
 
 _TO, _PROMOTED = "container/targetRegistryUrl", "container/promotedTo"
 _SEEN = 4.0  # seconds until what this build has pushed is seen, at the latest

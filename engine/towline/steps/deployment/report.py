@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from towline.config.settings import Settings
+from towline.contract import SUCCESS, UNCHANGED, Outcome
 from towline.errors import GitUnreachable, MachineError, Superseded, TowlineError
 from towline.gitops.update import Update
-from towline.shown import masked
+from towline.printable import masked
 from towline.steps.deployment.images import Deployed
+from towline.steps.deployment.preflight import Watched
 from towline.steps.deployment.tools import Planned
-from towline.steps.deployment.watch import Watched
 from towline.suggest import some
-from towline.wire import SUCCESS, UNCHANGED, Outcome
 
 _LINES = 10
 _LONGEST = 200  # bytes of a folder's name

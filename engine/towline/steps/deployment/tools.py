@@ -9,29 +9,28 @@ from typing import Any
 
 from towline import dispatch
 from towline.config.settings import Settings
-from towline.detail import silent
+from towline.console import silent
 from towline.errors import ConfigError, MachineError, placed
 from towline.files import in_workspace
-from towline.gitops.aliases import Sharing
 from towline.gitops.change import Change, Note, Together, check_path, unnoted
-from towline.gitops.chart_files import Dependency
-from towline.gitops.chart_images import ImageValues
 from towline.gitops.choice import Choice
-from towline.gitops.helm import HelmChart, ValuesFile
-from towline.gitops.image_parts import PARTS, ImagePart, ImageParts
-from towline.gitops.image_text import Put, image_put, with_value
+from towline.gitops.helm.chart_files import Dependency
+from towline.gitops.helm.chart_images import ImageValues
+from towline.gitops.helm.program import Cluster, Renderer, renderer
+from towline.gitops.helm.render import HelmChart, ValuesFile
+from towline.gitops.helm_values import PathValues
+from towline.gitops.image_parts import PARTS, ImagePart, ImageParts, Put, image_put, with_value
+from towline.gitops.kubectl import ContainerImage
 from towline.gitops.kustomize import KustomizeImage
-from towline.gitops.manifest import ContainerImage
-from towline.gitops.past import Past
-from towline.gitops.renderers import Cluster, Renderer, renderer
-from towline.gitops.template import TemplateVariables, ValuesTemplate
-from towline.gitops.values import PathValues
+from towline.gitops.provenance import Past
+from towline.gitops.values_template import TemplateVariables, ValuesTemplate
 from towline.process import find
-from towline.steps.deployment.commit_text import template_build, template_image
+from towline.steps.deployment.commit import template_build, template_image
 from towline.steps.deployment.images import Deployed, Images
 from towline.steps.task import Task
-from towline.steps.workspace import find_file
+from towline.steps.workspace_files import find_file
 from towline.suggest import nearest
+from towline.yaml.aliases import Sharing
 
 _Edit = ContainerImage | KustomizeImage | PathValues
 _HELM = "TOWLINE_HELM"

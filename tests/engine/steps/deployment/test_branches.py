@@ -13,7 +13,7 @@ import pytest
 
 from tests.calls import Ending, configure, request
 from tests.fakes.git_server import GitServer
-from towline import alarm
+from towline import deadline
 from towline.retry import Turns
 from towline.steps.deployment import branches
 
@@ -358,7 +358,7 @@ def test_the_deadline_of_each_counts_its_own_work(
 def test_what_renders_is_ended_by_the_deadline_too(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alarm, "GRACE", 0.0)
+    monkeypatch.setattr(deadline, "GRACE", 0.0)
     (place.workspace / "endless.yaml").write_text(
         "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     )

@@ -19,8 +19,9 @@ from tests.fakes.names import OUTSIDE, Names
 from tests.fakes.registry import FakeRegistry, digest_of
 from tests.fakes.serve import Answer, LoopbackServer, Request
 from tests.trust import addressees
-from towline.config.catalog import load_schema
+from towline.config.metadata import load_schema
 from towline.console import Console
+from towline.contract import Build
 from towline.errors import (
     ConfigError,
     CredentialError,
@@ -29,10 +30,9 @@ from towline.errors import (
     RenderError,
     TowlineError,
 )
-from towline.gitops.chart_files import Dependency
+from towline.gitops.helm.chart_files import Dependency
 from towline.steps.deployment.chart_repositories import INDEX, ChartRepositories
 from towline.steps.task import Task
-from towline.wire import Build
 
 WHERE = "charts/web/Chart.yaml"
 CONFIG = "application/vnd.cncf.helm.config.v1+json"

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from towline.config.catalog import load_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs
+from towline.config.metadata import load_schema
 from towline.config.resolve import resolve
 from towline.errors import ConfigError, DigestMismatch
-from towline.facts import PipelineEnvironment
+from towline.pipeline.environment import PipelineEnvironment
 from towline.steps.deployment.images import Images
 
 ONE, TWO, THREE = (f"sha256:{digit * 64}" for digit in "123")

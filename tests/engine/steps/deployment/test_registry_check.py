@@ -15,11 +15,11 @@ from tests.fakes.registry import Answer, FakeRegistry, digest_of
 from tests.fakes.serve import Request
 from tests.trust import addressees
 from towline.console import Console
+from towline.contract import Build
 from towline.errors import ConfigError, DigestMismatch
-from towline.facts import PipelineEnvironment
+from towline.pipeline.environment import PipelineEnvironment
 from towline.steps.deployment.registry_check import check
 from towline.steps.task import Task
-from towline.wire import Build
 
 LOGIN = ("puller", "pull-pass-word")
 WITH_LOGIN = {"targetRegistryUser": LOGIN[0], "targetRegistryPassword": LOGIN[1]}

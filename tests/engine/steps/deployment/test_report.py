@@ -5,18 +5,19 @@ from typing import Any
 
 import pytest
 
-from towline.config.catalog import load_schema
 from towline.config.documents import Documents, parse_document
 from towline.config.layers import Inputs
+from towline.config.metadata import load_schema
 from towline.config.resolve import resolve
+from towline.contract import SUCCESS, UNCHANGED
 from towline.errors import GitError
 from towline.gitops.change import Together
-from towline.gitops.newest import Newer
-from towline.gitops.provenance import Provenance
+from towline.gitops.provenance import Newer, Provenance
 from towline.gitops.update import Update
 from towline.image import parse_reference
 from towline.pipeline.environment import read, write
 from towline.steps.deployment.images import Deployed
+from towline.steps.deployment.preflight import Watched
 from towline.steps.deployment.report import (
     Deployment,
     Target,
@@ -29,8 +30,6 @@ from towline.steps.deployment.report import (
     superseded,
 )
 from towline.steps.deployment.tools import Planned
-from towline.steps.deployment.watch import Watched
-from towline.wire import SUCCESS, UNCHANGED
 
 DIGEST = f"sha256:{'5' * 64}"
 OURS, BASE, THEIRS = "a" * 40, "b" * 40, "c" * 40

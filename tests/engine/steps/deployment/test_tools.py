@@ -10,13 +10,13 @@ import pytest
 from tests.engine.steps.deployment.test_images import ONE, PUSHED, TWO, images
 from tests.trust import addressees
 from towline.console import Console
+from towline.contract import Build
 from towline.errors import ConfigError, MachineError, RenderError
 from towline.gitops.change import Replaced
-from towline.gitops.helm import HelmChart
-from towline.gitops.renderers import Cluster, HelmProgram
+from towline.gitops.helm.program import Cluster, HelmProgram
+from towline.gitops.helm.render import HelmChart
 from towline.steps.deployment.tools import Planned, _once, plan
 from towline.steps.task import Task
-from towline.wire import Build
 
 IMAGE = "reg.example.com/team/app"
 VALUES = (

@@ -1,0 +1,163 @@
+"""The default branch of the project's repository: as the CI system names it, else as the clone has kept it.
+
+What is known of a build besides its configuration, from the call: what stages and steps are decided by.
+
+What is built, as far as credentials go: whether the project's own configuration may name hosts there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+
+from towline.commands.build import facts, orchestrator, revision_of
+from towline.commands.call import Call
+from towline.config.documents import PROJECT_FILE, Document, Documents, parse_document
+from towline.config.layers import agent_layer
+from towline.config.metadata import PIPELINE
+from towline.config.near_names import misspelt
+from towline.credential_hosts import Standing
+from towline.errors import ConfigError
+from towline.files import misfit
+from towline.git.checkout import at_tip, default_branch
+from towline.gitops.provenance import is_deployment
+from towline.pipeline.branches import DefaultBranch
+from towline.pipeline.stages import Circumstances, verdict
+from towline.pipeline.workspace import Files
+
+_EVENT, _ACTIONS = "GITHUB_EVENT_PATH", "GitHubActions"
+_LARGEST = 32 * 1024 * 1024
+
+
+def default_of(call: Call, config: str = "") -> Callable[[], DefaultBranch]:
+    """Who asks gets the default branch; it is looked for once, and only then.
+
+    `config` is the project's file, where that is not its usual one.
+    """
+
+    @cache
+    def found() -> DefaultBranch:
+        known = _named(call)
+        return (
+            replace(known, tip=cache(partial(_configuration, call, known.name, config)))
+            if known.name
+            else known
+        )
+
+    return found
+
+
+def _named(call: Call) -> DefaultBranch:
+    """What the CI system says, else the clone; neither may."""
+    known = facts(call)
+    if known.default:
+        return DefaultBranch(name=known.default, by=known.default_by)
+    if known.system == _ACTIONS and (name := _of_event(call)):
+        return DefaultBranch(name=name, by=f"repository.default_branch in {_EVENT}")
+    name = default_branch(call.folder, call.environ)
+    return DefaultBranch(name=name, by="origin/HEAD") if name else DefaultBranch()
+
+
+def _of_event(call: Call) -> str:
+    """The default branch in the payload of a workflow's event (GitHub Actions, "Default environment variables")."""
+    path = call.environ.get(_EVENT, "")
+    try:
+        if not path or misfit(Path(path), _LARGEST):
+            return ""
+        repository = json.loads(Path(path).read_text(encoding="utf-8"))["repository"]
+        name = repository["default_branch"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return name if isinstance(name, str) else ""
+
+
+def _configuration(call: Call, branch: str, config: str) -> Document | None:
+    """The project's configuration on the tip of the default branch; None where the tip is not here, or its configuration cannot be read."""
+    for name in (config,) if config else (PROJECT_FILE, PROJECT_FILE.replace(".yml", ".yaml")):
+        text = at_tip(call.folder, call.environ, branch, name)
+        if text is None:
+            return None
+        if text:
+            try:
+                return parse_document(text, f"{name} on {branch}", trusted=False)
+            except ConfigError:
+                return None
+    return Document(name=f"{PROJECT_FILE} on {branch}", trusted=False, content={}, marks={})
+
+
+def circumstances(
+    call: Call, values: Mapping[str, object], *, branch: str = "", sign: str = "", config: str = ""
+) -> Circumstances:
+    """The circumstances of a call with the pipeline environment `values`; the `sign` of a change request, then `branch` stand over what the CI system says.
+
+    `config` is the project's file, where that is not its usual one.
+    """
+    names = frozenset(parameter.name for parameter in PIPELINE.parameters)
+    for name, meant in misspelt(call.environ, names, names):
+        call.console.warn(f"nothing reads the variable PIPER_{name} (did you mean PIPER_{meant}?)")
+    built, commits = revision_of(call, branch=branch, sign=sign)
+    return Circumstances(
+        workspace=Files(call.folder),
+        change_request=bool(built.change_request),
+        branch=built.branch,
+        tag=built.tag,
+        unknown=built.unknown,
+        orchestrator="Jenkins" if call.requested else orchestrator(call.environ),
+        agent=agent_layer(PIPELINE, call.environ),
+        pipeline_environment=values,
+        extensions=call.environ.get("PIPER_DISABLE_EXTENSIONS") != "true",
+        deployment=is_deployment(commits),
+        warn=call.console.warn,
+        default=default_of(call, config),
+    )
+
+
+def standing_of(
+    known: Documents, circumstances: Callable[[], Circumstances], sign: str
+) -> Callable[[], Standing]:
+    """Who asks is told what is built; `sign` says that a change request is.
+
+    It is looked at once, and only then. Raises ConfigError.
+    """
+
+    @cache
+    def found() -> Standing:
+        if sign:
+            return Standing(
+                project=False,
+                build=f"{sign} says that a change request is built, and its author can change that",
+                request=True,
+            )
+        given = circumstances()
+        said = verdict(known, given)
+        if said.warning:
+            given.warn(said.warning)
+        what = _what(given)
+        if said.productive:
+            return Standing(
+                project=True,
+                build=(
+                    f"the productive {what}"
+                    if given.branch or given.tag
+                    else "a job whose branch its owner has set"
+                ),
+            )
+        more = f"; {said.unheard}" if said.unheard else ""
+        return Standing(
+            project=False,
+            build=(
+                said.why
+                if given.unknown
+                else f"{what} is built, which is not productive ({said.why}{more})"
+            ),
+        )
+
+    return found
+
+
+def _what(given: Circumstances) -> str:
+    kind = "tag" if given.tag else "branch"
+    return f"{kind} {given.tag or given.branch}"

@@ -1,0 +1,198 @@
+"""What Vault holds for a step, as one layer of its settings: the command enters `from_vault`, and everything of Vault's is gone when it leaves.
+
+The login for Vault that the settings choose, from the agent's variables and what the machine has: never from what a pull request can change.
+
+Secrets of Vault that are files: in memory where the machine allows it, for their owner alone, and gone when the block ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from towline import dispatch
+from towline.commands.call import Call
+from towline.config.credential_rules import rules_of
+from towline.config.layers import Inputs
+from towline.config.merge import Layer
+from towline.config.metadata import vault_schema
+from towline.config.schema import StepSchema
+from towline.config.vault_login import AUDIENCE, bindable, lacking, login_of
+from towline.config.vault_lookup import Answer, Plan, admit, answers, plan
+from towline.credential_hosts import Addressees, Standing
+from towline.errors import CredentialError
+from towline.files import write_whole
+from towline.http.connection import Network
+from towline.http.proxy import Proxies
+from towline.http.tls import Tls
+from towline.private_folder import PrivateFolder
+from towline.steps.host_access import certificates
+from towline.vault import logins
+from towline.vault.logins import (
+    APP_ROLE,
+    ID_TOKEN_URL,
+    JWT,
+    JWT_FILE,
+    JWT_VARIABLE,
+    ROLE_ID,
+    SECRET_ID,
+    SECRETS,
+    SERVICE_ACCOUNT,
+    TOKEN,
+    TOKEN_VARIABLE,
+    VaultLogin,
+    there,
+    ways,
+)
+from towline.vault.tokens import checked, from_file, from_github
+
+
+def login(asked: Plan, call: Call) -> VaultLogin | None:
+    """The login with what proves it, None where there is none; raises ConfigError, and from its `proof` CredentialError."""
+    found = login_of(asked.settings, logins.there(call.environ))
+    if found is None:
+        return None
+    audience = asked.settings.text(AUDIENCE) or asked.server.url
+    proofs: Mapping[str, Callable[[], str]] = {
+        TOKEN_VARIABLE: partial(_variable, call, TOKEN_VARIABLE),
+        ROLE_ID: partial(_variable, call, SECRET_ID),
+        JWT_VARIABLE: lambda: checked(_variable(call, JWT_VARIABLE), JWT_VARIABLE),
+        JWT_FILE: lambda: from_file(
+            Path(_variable(call, JWT_FILE)), where=JWT_FILE, folder=call.folder
+        ),
+        SERVICE_ACCOUNT: lambda: from_file(
+            logins.service_account, where=SERVICE_ACCOUNT, folder=call.folder
+        ),
+        ID_TOKEN_URL: lambda: from_github(call.environ, audience, call.console.hide),
+    }
+    role = _variable(call, ROLE_ID) if ROLE_ID in found.source else found.role
+    return replace(found, role=role, proof=proofs[found.source[0]])
+
+
+def _variable(call: Call, name: str) -> str:
+    return call.environ[name].strip()
+
+
+@contextlib.contextmanager
+def secret_files(
+    contents: Mapping[str, str], environ: Mapping[str, str]
+) -> Iterator[Mapping[str, str]]:
+    """The path of a file for each text, by the same name, that nobody else can read; gone when the block ends, however it does.
+
+    Raises MachineError.
+    """
+    with contextlib.closing(PrivateFolder(environ, secret=True)) as folder:
+        paths = {parameter: folder.path / parameter for parameter in contents}
+        for parameter, path in paths.items():
+            write_whole(path, contents[parameter].encode(), mode=0o600)
+        yield {parameter: str(path) for parameter, path in paths.items()}
+
+
+__all__ = ["bindable", "entered", "from_vault", "plan_of"]
+
+
+@contextlib.contextmanager
+def from_vault(
+    schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], Standing]
+) -> Iterator[Layer | None]:
+    """The layer of what Vault holds for the step, None where it is off; secrets that are files exist until the block ends.
+
+    `standing` says what is built, for what the project may name. Raises ConfigError,
+    CredentialError (VaultUnreachable too) and MachineError.
+    """
+    asked = plan_of(schema, inputs)
+    entry = _login(asked, call) if asked else None
+    if asked is None or entry is None:
+        if asked and (said := lacking(asked.settings, there(call.environ))):
+            call.console.note(said)
+        yield None
+        return
+    with _opened(asked, entry, call, standing) as vault:
+        found = tuple(answers(asked.questions, vault.read))
+        vault.confirm()
+    call.console.say(
+        f"Vault at {vault.host}:"
+        f" {', '.join(answer.parameter for answer in found) or 'nothing for this step'}"
+    )
+    for answer in found:
+        call.console.hide(answer.value)
+    if not any(answer.file for answer in found):
+        yield _layer(found, {})
+        return
+    with secret_files(
+        {answer.parameter: answer.value for answer in found if answer.file}, call.environ
+    ) as paths:
+        yield _layer(found, paths)
+
+
+def plan_of(schema: StepSchema, inputs: Inputs) -> Plan | None:
+    """What Vault is to be asked for the step, also before there is a login for it; raises as `plan` does."""
+    return plan(schema, vault_schema(), inputs)
+
+
+@contextlib.contextmanager
+def entered(asked: Plan, call: Call, standing: Callable[[], Standing]) -> Iterator[Any]:
+    """The server between log-in and log-out, for what is `asked` there; raises as `from_vault` does, and CredentialError without a login."""
+    entry = _login(asked, call)
+    if entry is None:
+        why = lacking(asked.settings, there(call.environ))
+        raise CredentialError(
+            f"there is no login for Vault{f': {why}' if why else ''}",
+            where=asked.server.origin,
+            hint=(
+                f"set {ways(TOKEN)}, or {ways(APP_ROLE)}, or {ways(JWT)} (with vaultAuthRole); or"
+                " skipVault: true"
+            ),
+        )
+    with _opened(asked, entry, call, standing) as vault:
+        yield vault
+
+
+def _login(asked: Plan, call: Call) -> VaultLogin | None:
+    """The login, which is masked from here on; None without one."""
+    for name in SECRETS:
+        call.console.hide(call.environ.get(name, "").strip())
+    return login(asked, call)
+
+
+@contextlib.contextmanager
+def _opened(
+    asked: Plan, entry: VaultLogin, call: Call, standing: Callable[[], Standing]
+) -> Iterator[Any]:
+    """The server, which may have the login; it is over when the block ends."""
+    admit(
+        asked,
+        Addressees(
+            rules_of(asked.settings, standing),
+            say=call.console.say_audit,
+            warn=call.console.warn_audit,
+        ),
+        entry,
+        call.request.bound_ids,
+    )
+    trusted = certificates(asked.settings, call.console, folder=call.folder, environ=call.environ)
+    network = Network(proxies=Proxies(call.environ), tls=Tls(trusted))
+    with dispatch.part("vault_client").Vault(
+        asked.server.url, entry, console=call.console, network=network
+    ) as vault:
+        yield vault
+
+
+def _layer(found: Sequence[Answer], paths: Mapping[str, str]) -> Layer:
+    """The answers as a layer, with the hosts that each secret is for.
+
+    A pull request changes none of them, nor does it choose the path of a file.
+    """
+    values = {answer.parameter: paths.get(answer.parameter, answer.value) for answer in found}
+    records = {answer.parameter: answer.hosts for answer in found if answer.hosts}
+    return Layer(
+        name="Vault",
+        trusted=True,
+        values=values,
+        origins={answer.parameter: answer.origin for answer in found},
+        records=records,
+    )

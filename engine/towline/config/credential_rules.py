@@ -1,0 +1,174 @@
+"""From a step's settings to what decides where its credentials go (addressees.py): rules, the credential in words, and who names a host.
+
+Where a new secret id is stored in Jenkins, and whether the project may choose that.
+
+One id may stand for a credential in every folder and domain of a Jenkins: another store of the same
+host is another team's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from towline import host_patterns
+from towline.config.merge import CHANGED, PIPELINE_ENVIRONMENT
+from towline.config.settings import Settings
+from towline.credential_hosts import (
+    EACH,
+    ENFORCEMENT,
+    HOSTS,
+    IDS,
+    STRICT,
+    WARN,
+    Credential,
+    Named,
+    Place,
+    Rules,
+    Standing,
+    Word,
+    or_warn,
+    project_word,
+    why_unheard,
+)
+from towline.errors import Refusal, TowlineError
+from towline.image import parse_registry
+
+Parse = Callable[[str], Place]
+
+
+def rules_of(settings: Settings, standing: Callable[[], Standing]) -> Rules:
+    """What trusted layers say of credentials and their hosts."""
+    return Rules(
+        hosts=settings.texts(HOSTS),
+        each={name: tuple(hosts) for name, hosts in settings.listed(EACH).items()},
+        ids=settings.texts(IDS) if settings.has(IDS) else (),
+        strict=settings.flag(STRICT),
+        warn=settings.text(ENFORCEMENT) == WARN,
+        where=settings.origin(HOSTS),
+        each_where=settings.origin(EACH),
+        standing=standing,
+    )
+
+
+def password_of(settings: Settings, user: str, password: str) -> Credential:
+    """The login in the parameters `user` and `password` in words: never with the secret."""
+    what = f"the password of user {settings.text(user)!r} ({settings.origin(password)})"
+    return Credential(
+        what=what, names=_names(settings, password, user), record=settings.record(password)
+    )
+
+
+def secret_of(settings: Settings, name: str, what: str) -> Credential:
+    """The secret in the parameter `name`, which is called `what`."""
+    return Credential(
+        what=f"{what} ({settings.origin(name)})",
+        names=_names(settings, name),
+        record=settings.record(name),
+    )
+
+
+def _names(settings: Settings, *parameters: str) -> tuple[str, ...]:
+    """What `credentials` may call it: the ids of the Jenkins credentials that it comes from, or is to come from, and its parameters."""
+    # what the configuration names may be another one: the agent's own value keeps it from being
+    # bound
+    if settings.given(parameters[0]):
+        ids = [settings.bound(name) for name in parameters]
+    else:
+        ids = [one for name in parameters for one in settings.credential_ids(name)]
+    return tuple(
+        dict.fromkeys([*filter(None, ids), *(settings.called(name) for name in parameters)])
+    )
+
+
+def named_by(settings: Settings, name: str, parse: Parse, *, password: str = "") -> Named:
+    """Who names the host in the URL of the parameter `name`; for a `password` of the pipeline environment its own URL there is its record."""
+    inside = bool(password) and settings.layer(password) == PIPELINE_ENVIRONMENT
+    return Named(
+        origin=settings.origin(name),
+        trusted=_places(settings.trusted_texts(name), parse),
+        record=(
+            _places(settings.given_in(PIPELINE_ENVIRONMENT, name), parse) if inside else frozenset()
+        ),
+        changed=settings.stands_in(CHANGED, name),
+        call=(
+            f"--{settings.called(name)} in the call, or PIPER_{settings.called(name)}"
+            if settings.flags
+            else ""
+        ),
+    )
+
+
+def registry_place(url: str) -> Place:
+    """Where the registry of a URL is; raises ConfigError."""
+    registry, _ = parse_registry(url)
+    return Place(scheme=registry.scheme, host=registry.host)
+
+
+def usable(entries: list[str]) -> tuple[str, ...]:
+    """The entries of a record that name a host, its URL's where one is a URL; others name nothing."""
+    return tuple(entry for entry in map(_host, entries) if entry and _valid(entry))
+
+
+def _host(entry: str) -> str:
+    text = entry.strip()
+    if "://" not in text:
+        return text
+    scheme, _, rest = text.partition("://")
+    return Place(scheme=scheme.lower(), host=rest.partition("/")[0]).entry
+
+
+def _valid(entry: str) -> bool:
+    try:
+        host_patterns.parse(entry)
+    except ValueError:
+        return False
+    return True
+
+
+def _places(texts: tuple[str, ...], parse: Parse) -> frozenset[tuple[str, str]]:
+    found = set()
+    for text in texts:
+        try:
+            found.add(parse(text).plain)
+        except TowlineError:
+            continue  # a URL that is none names no host
+    return frozenset(found)
+
+
+URL, DOMAIN = "jenkinsUrl", "jenkinsCredentialDomain"
+
+
+def store_word(rules: Rules, settings: Settings) -> Word | None:
+    """By whose word the project chooses folder or domain of the credential; None where it does not.
+
+    Raises CredentialError.
+    """
+    chosen = next(
+        (
+            name
+            for name in (URL, DOMAIN)
+            if _whole(settings.text(name)) not in map(_whole, settings.trusted_texts(name))
+        ),
+        "",
+    )
+    if not chosen:
+        return None
+    origin, what = settings.origin(chosen), f"{chosen} {settings.text(chosen)}"
+    if said := project_word(rules, origin, f"the new secret id is for the credential at {what}"):
+        return said
+    return or_warn(
+        rules,
+        Refusal(
+            f"no secret id is written over the credential at {what}, which nothing names but"
+            f" {origin}: {why_unheard(rules)}",
+            where=origin,
+            hint=(
+                f"let the platform team name it: `steps: {{vaultRotateSecretId: {{{chosen}:"
+                f" '{settings.text(chosen)}'}}}}` in its default documents (TOWLINE_DEFAULTS)"
+            ),
+        ),
+    )
+
+
+def _whole(text: str) -> str:
+    return text.strip().rstrip("/")

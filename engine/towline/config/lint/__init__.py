@@ -1,0 +1,1 @@
+"""What `towline lint` finds in configuration files."""

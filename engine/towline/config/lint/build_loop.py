@@ -1,0 +1,126 @@
+"""Pure.
+
+Whether a deployment starts the build that makes it: its GitOps repository is the project's own, and
+nothing tells its commits apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from towline.config.documents import Document
+from towline.config.lint.findings import Finding, finding
+from towline.config.schema import StepSchema
+from towline.errors import ConfigError
+from towline.git.checkout import identity
+from towline.pipeline.branches import Rules, productive_branch
+
+# what a Jenkinsfile holds that leaves out a deployment's commit, known by its trailers
+GUARDS = ("Towline-", "towlinePipeline", "towlineStage")
+_SKIPPED = re.compile(r"\[(skip ci|ci skip)\]", re.IGNORECASE)
+_FIX = (
+    "build by towlinePipeline or towlineStage, which leave such commits out, or deploy to a branch"
+    " that is not built (docs/lint.md, Build loops)"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The project's own repository: its URL, empty where nobody knows it, the text of its Jenkinsfile, and what says which of its branches deploy."""
+
+    url: str
+    rules: Rules
+    jenkinsfile: str = ""
+
+
+def build_loops(
+    documents: Sequence[Document], step: StepSchema, source: Source
+) -> Iterator[Finding]:
+    """A finding wherever `step`'s repository is named and is the project's own, unless something in the files guards against a loop."""
+    home = identity(source.url)
+    if not home or any(guard in source.jenkinsfile for guard in GUARDS):
+        return
+    for document in documents:
+        for path in _sections(document, step):
+            section = document.section(*path)
+            named = next(
+                (
+                    key
+                    for key in _keys(step, "serverUrl", general=path == ("general",))
+                    if isinstance(section.get(key), str)
+                ),
+                "",
+            )
+            if (
+                named
+                and identity(str(section[named])) == home
+                and not _guarded(documents, step, section, source.rules)
+            ):
+                yield finding(
+                    "build-loop",
+                    document,
+                    (*path, named),
+                    fix=_FIX,
+                    message=(
+                        "the GitOps repository is the source repository, and each deployment's"
+                        " commit starts a build"
+                    ),
+                )
+
+
+def _sections(document: Document, step: StepSchema) -> Iterator[tuple[str, ...]]:
+    yield ("general",)
+    yield from (("steps", name) for name in step.names)
+    yield from (("stages", name) for name in document.section("stages"))
+
+
+def _keys(step: StepSchema, name: str, *, general: bool = False) -> list[str]:
+    parameter = step.find(name)
+    return (
+        [
+            name,
+            *(alias.name for alias in parameter.aliases if not general or "GENERAL" in alias.scope),
+        ]
+        if parameter
+        else [name]
+    )
+
+
+def _guarded(documents: Sequence[Document], step: StepSchema, section: Any, rules: Rules) -> bool:
+    """Whether commits ask not to be built, or go to a branch whose builds do not deploy."""
+    sections = [
+        section,
+        *(document.section("steps", name) for document in documents for name in step.names),
+    ]
+    if _SKIPPED.search(_setting(sections, "commitMessage")):
+        return True
+    branch = _setting(sections, "branchName")
+    return (
+        bool(branch)
+        and not _deploys(rules, branch)
+        and not any(_everywhere(document) for document in documents)
+    )
+
+
+def _deploys(rules: Rules, branch: str) -> bool:
+    """Whether builds of the branch deploy, or nobody knows it: a setting that is none is a finding of its own."""
+    try:
+        return productive_branch(rules, branch).productive
+    except ConfigError:
+        return True
+
+
+def _everywhere(document: Document) -> bool:
+    return any(
+        document.section("stages", name).get("runInAllBranches") is True
+        for name in document.section("stages")
+    )
+
+
+def _setting(sections: Sequence[Any], key: str) -> str:
+    return next(
+        (value for section in sections if isinstance(value := section.get(key), str) and value), ""
+    )

@@ -1,0 +1,93 @@
+"""Pure.
+
+Secrets that a document holds in clear: by the parameter's metadata, by what they look like, and by
+how their key is called.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from towline.config.schema import as_text
+from towline.secret import is_secret, names_nothing, says_nothing
+
+_PLACEHOLDER = re.compile(r"\s*(\$\(.*\)|\$\{.*\}|\{\{.*\}\}|<[^<>]*>|\*+|\$\w+)?\s*", re.DOTALL)
+_SHAPES = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE"
+    r" KEY-----|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{22}|\bglpat-[A-Za-z0-9_-]{20}|\bhv[sb]\.[A-Za-z0-9_-]{24}"
+    r"|\bAKIA[0-9A-Z]{16}\b|\bxox[abpr]-[A-Za-z0-9-]{10}",
+)
+_PATHS = ("PrivateKey", "kubeConfig")  # what is called so may be the path of its file
+_PATH = 60  # characters; the shortest private key has more, also without its PEM lines
+_USER_INFO = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^/@:\s]*:([^/@\s]+)@")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClearText:
+    """A secret: where it stands, by which rule it is one, its text for masking."""
+
+    path: tuple[str | int, ...]
+    rule: str
+    text: str
+
+
+def clear_texts(
+    content: Mapping[str, Any], *, secret: frozenset[str], plain: frozenset[str]
+) -> Iterator[ClearText]:
+    """Every secret in a document; `secret` are keys of which the metadata says so, `plain` keys of which it says the contrary."""
+    return _walk(content, (), _Names(secret=secret, plain=plain))
+
+
+def in_clear(name: str, value: object) -> bool:
+    """Whether the value of what is called `name` is the secret itself: no placeholder, and of a file of its own not the path."""
+    text = as_text(value)
+    return not _PLACEHOLDER.fullmatch(text) and (
+        not name.endswith(_PATHS) or len(text) > _PATH or "PRIVATE KEY" in text
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Names:
+    secret: frozenset[str]
+    plain: frozenset[str]
+
+    def rule(self, key: str, value: object, before: str) -> str:
+        """The rule that a value of `key` falls under by the key's name; all that is inside of a secret is one."""
+        if before == "secret-in-clear" or (key in self.secret and is_secret(key)):
+            return "secret-in-clear"
+        free = key in self.plain or says_nothing(key, value)
+        return "possible-secret" if is_secret(key) and not free else ""
+
+
+def _walk(
+    value: Any, path: tuple[str | int, ...], names: _Names, rule: str = ""
+) -> Iterator[ClearText]:
+    if isinstance(value, dict):
+        counts = bool(path) and not names_nothing(str(path[-1]))
+        for key, inner in value.items():
+            yield from _walk(
+                inner, (*path, key), names, names.rule(key, inner, rule) if counts else rule
+            )
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _walk(inner, (*path, number), names, rule)
+    elif isinstance(value, str) or (
+        rule == "secret-in-clear" and isinstance(value, int | float) and not isinstance(value, bool)
+    ):
+        yield from _judged(as_text(value), path, rule)
+
+
+def _judged(text: str, path: tuple[str | int, ...], rule: str) -> Iterator[ClearText]:
+    """The secret that a text is, or holds."""
+    login = _USER_INFO.search(text)
+    if _SHAPES.search(text):
+        yield ClearText(path=path, rule="secret-in-clear", text=text)
+    elif login and not _PLACEHOLDER.fullmatch(login[1]):
+        yield ClearText(path=path, rule="secret-in-clear", text=login[1])
+    elif rule and in_clear(
+        next((part for part in reversed(path) if isinstance(part, str)), ""), text
+    ):
+        yield ClearText(path=path, rule=rule, text=text)

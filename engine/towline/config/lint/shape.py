@@ -1,0 +1,58 @@
+"""Pure.
+
+A configuration file with faults of shape in it, as a document that lint can look into all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from towline.config.documents import UNREAD, Document
+from towline.config.lint.findings import Finding, finding
+from towline.yaml.marks import Located
+
+_SECTIONS = ("general", "steps", "stages")
+_BEHIND = ("", "second document")  # no key of a configuration stands there
+_Path = tuple[str | int, ...]
+
+
+def shaped(
+    name: str, located: Located, *, trusted: bool = False
+) -> tuple[Document, tuple[Finding, ...]]:
+    """A file as a document that holds well-formed sections only, and a finding for each other one."""
+    whole = Document(name=name, trusted=trusted, content={}, marks=located.marks)
+    found: list[Finding] = []
+    if located.unread:
+        whole = replace(whole, marks={**located.marks, _BEHIND: located.unread})
+        made = finding("second-document", whole, _BEHIND, message=UNREAD)
+        # Piper does not read it, and says nothing
+        found.append(made if trusted else replace(made, level="warning"))
+    content = dict(_map(located.value, whole, (), found))
+    for section in _SECTIONS:
+        inner = _map(content.get(section), whole, (section,), found)
+        content[section] = (
+            {key: _map(value, whole, (section, key), found) for key, value in inner.items()}
+            if section != "general"
+            else inner
+        )
+    return replace(whole, content=content), tuple(found)
+
+
+def _map(value: Any, document: Document, path: _Path, found: list[Finding]) -> Mapping[str, Any]:
+    if isinstance(value, dict):
+        return value
+    if value is not None:
+        what = ".".join(map(str, path)) or "the configuration"
+        found.append(
+            finding(
+                "not-a-map",
+                document,
+                path,
+                message=(
+                    f"{what} is {'a list' if isinstance(value, list) else 'a text'}, expected a map"
+                ),
+            )
+        )
+    return {}

@@ -1,0 +1,182 @@
+"""What there is to configure, from `resources/towline`: a step's metadata by any of its names, without reading the others, or all; names of stages.
+
+What Towline reads of a configuration for the pipeline as a whole, besides its steps: where it may
+stand, and its types.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from functools import cache
+from typing import Any
+
+from towline import dispatch
+from towline.config import schema as metadata
+from towline.config.documents import read_yaml
+from towline.config.schema import GENERAL, STAGES, STEPS, Parameter, StepSchema
+from towline.errors import UsageError
+from towline.files import resource_text
+from towline.suggest import nearest
+
+# of the logins those that Jenkins credentials may hold
+VAULT_LOGIN = ("PIPER_vaultToken", "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID")
+VAULT_CREDENTIALS = dict(
+    zip(
+        VAULT_LOGIN,
+        (
+            "vaultTokenCredentialsId",
+            "vaultAppRoleTokenCredentialsId",
+            "vaultAppRoleSecretTokenCredentialsId",
+        ),
+        # the ids of the Jenkins credentials that each may be bound from
+        strict=True,
+    )
+)
+AUTH_METHOD, AUTH_ROLE = "vaultAuthMethod", "vaultAuthRole"
+VAULT_KEYS = frozenset(
+    {
+        "vaultServerUrl",
+        "vaultNamespace",
+        "vaultPath",
+        "vaultBasePath",
+        "vaultPipelineName",
+        "vaultPaths",
+        "skipVault",
+        "vaultDisableOverwrite",
+        AUTH_METHOD,
+        AUTH_ROLE,
+        "vaultAuthMount",
+        "vaultAuthRoles",
+        "vaultAuthAudience",
+        *VAULT_CREDENTIALS.values(),
+    }
+)
+# for `towline exec` alone
+PROGRAM_KEYS = frozenset(
+    f"vault{kind}Credential{part}"
+    for kind in ("", "Test")
+    for part in ("Path", "Keys", "EnvPrefix")
+)
+_FOLDER, _ENDING = "steps", ".yaml"
+_WORD = re.compile(r"\w+")
+
+
+def load_schema(step_name: str) -> StepSchema:
+    """The schema of a step by its name or another spelling of it; raises UsageError with the nearest known one."""
+    if _text(step_name):
+        return _schema(step_name)
+    known = {name: spellings(name) for name in step_names()}
+    found = next((name for name, names in known.items() if step_name in names), None)
+    if found is None:
+        raise UsageError(
+            f"unknown step {step_name!r}",
+            hint=nearest(step_name, (name for names in known.values() for name in names)),
+        )
+    return _schema(found)
+
+
+def all_schemas() -> tuple[StepSchema, ...]:
+    """The schema of every step that has metadata."""
+    return tuple(_schema(name) for name in step_names())
+
+
+def schemas_with(words: Collection[str]) -> tuple[StepSchema, ...]:
+    """The schemas of the steps whose metadata has one of these words, whatever it says of it; the others are not read."""
+    return tuple(
+        _schema(name)
+        for name in step_names()
+        if not set(words).isdisjoint(_WORD.findall(_text(name)))
+    )
+
+
+@cache
+def step_names() -> tuple[str, ...]:
+    """The own name of every step that has metadata."""
+    return tuple(
+        name.removesuffix(_ENDING)
+        for name in dispatch.resource_names(_FOLDER)
+        if name.endswith(_ENDING)
+    )
+
+
+@cache
+def spellings(name: str) -> tuple[str, ...]:
+    """Every spelling of a step, given its own name, which comes first; of its metadata only what stands before the parameters is read."""
+    head = _text(name).partition("\nparameters:")[0]
+    return _parsed(head, name).names if head else (name,)
+
+
+def vault_keys(step: StepSchema) -> frozenset[str]:
+    """The keys that a configuration or a call may set for Vault beside the step's own parameters."""
+    named = {parameter.vault.secret for parameter in step.parameters if parameter.vault}
+    return (VAULT_KEYS | PROGRAM_KEYS | named) - {parameter.name for parameter in step.parameters}
+
+
+@cache
+def vault_schema() -> StepSchema:
+    """What a configuration says about Vault, for every step, in the shape of a step's metadata."""
+    return metadata.parse(read_yaml(resource_text("vault.yaml"), "vault.yaml").value, "vault.yaml")
+
+
+def stage_names() -> tuple[str, ...]:
+    """The stages of the General Purpose Pipeline in their order, by the names that configuration uses."""
+    data: Any = read_yaml(resource_text("stages.yaml"), "stages.yaml").value
+    return tuple(stage["displayName"] for stage in data["spec"]["stages"])
+
+
+@cache
+def other_steps() -> tuple[str, ...]:
+    """Steps of Piper's library that no stage of the General Purpose Pipeline has."""
+    data: Any = read_yaml(resource_text("other_steps.yaml"), "other_steps.yaml").value
+    return tuple(data)
+
+
+@cache
+def _schema(name: str) -> StepSchema:
+    return _parsed(_text(name), name)
+
+
+def _parsed(text: str, name: str) -> StepSchema:
+    where = f"{_FOLDER}/{name}{_ENDING}"
+    return metadata.parse(read_yaml(text, where).value, where)
+
+
+@cache
+def _text(name: str) -> str:
+    """The metadata of a step by its own name; empty where there is none.
+
+    A file that another case of the name opens is not its own.
+    """
+    if not name.isidentifier():  # a path, for example
+        return ""
+    try:
+        text = resource_text(f"{_FOLDER}/{name}{_ENDING}")
+    except OSError:
+        return ""
+    return text if f"\nname: {name}\n" in text else ""
+
+
+_SCOPE = (GENERAL, STEPS, STAGES)
+
+PIPELINE = StepSchema(
+    name="pipeline",
+    description="",
+    parameters=(
+        Parameter(name="productiveBranch", type="string", description="", scope=_SCOPE),
+        Parameter(name="productiveTags", type="list", description="", scope=_SCOPE, trusted=True),
+        Parameter(
+            name="enforcement",
+            type="string",
+            description="",
+            scope=_SCOPE,
+            trusted=True,
+            possible_values=("error", "warn"),
+        ),
+        Parameter(
+            name="allowChangeRequest", type="boolean", description="", scope=_SCOPE, trusted=True
+        ),
+        Parameter(name="defaultHosts", type="list", description="", scope=(GENERAL,), trusted=True),
+        Parameter(name="projectExtensionsDirectory", type="string", description="", scope=_SCOPE),
+    ),
+)

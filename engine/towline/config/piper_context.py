@@ -1,0 +1,255 @@
+"""Pure.
+
+What else than parameters a configuration may hold for a step: the context it runs in, and the keys
+that Piper takes for every step (facts 1.8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from towline.config.schema import (
+    SCOPES,
+    Alias,
+    ConditionalDefault,
+    Parameter,
+    Source,
+    StepSchema,
+    as_text,
+)
+from towline.config.values import EMPTY
+
+_CONTAINER = (
+    "containerCommand",
+    "containerShell",
+    "dockerEnvVars",
+    "dockerImage",
+    "dockerName",
+    "dockerOptions",
+    "dockerPullImage",
+    "dockerVolumeBind",
+    "dockerWorkspace",
+    "dockerRegistryUrl",
+    "dockerRegistryCredentialsId",
+)
+_SIDECAR = (
+    "containerName",
+    "containerPortMappings",
+    "dockerName",
+    "sidecarEnvVars",
+    "sidecarImage",
+    "sidecarName",
+    "sidecarOptions",
+    "sidecarPullImage",
+    "sidecarReadyCommand",
+    "sidecarVolumeBind",
+    "sidecarWorkspace",
+)
+_FORMER = ("collectTelemetryData",)  # Piper took it once, and configurations still have it
+_VAULT_LOGIN = (
+    "vaultAppRoleTokenCredentialsId",
+    "vaultAppRoleSecretTokenCredentialsId",
+    "vaultTokenCredentialsId",
+)
+_VAULT = (
+    "vaultServerUrl",
+    "vaultNamespace",
+    "vaultBasePath",
+    "vaultPipelineName",
+    "vaultPath",
+    "vaultPaths",
+    "vaultRootPaths",
+    "skipVault",
+    "vaultDisableOverwrite",
+    "vaultAuthMethod",
+    "vaultAuthRole",
+    "vaultAuthMount",
+    "vaultAuthRoles",
+    "vaultAuthAudience",
+    "vaultTestCredentialPath",
+    "vaultTestCredentialKeys",
+    "vaultTestCredentialEnvPrefix",
+    "vaultCredentialPath",
+    "vaultCredentialKeys",
+    "vaultCredentialEnvPrefix",
+)
+# what wraps the steps of Piper's library
+_WRAPPED = ("failOnError", "npmScriptsPackageJSONExcludes")
+REPORTING = {
+    "gcpJsonKeyFilePath": "jsonKeyFilePath",
+    "gcsFolderPath": "",
+    "gcsBucketId": "pipelineId",
+    "gcsSubFolder": "",
+}
+_FOLDER = Source(pipeline_environment="custom/gcsFolderPath")
+
+
+def common(schema: StepSchema) -> StepSchema:
+    """The schema with the keys that every step of Piper takes: for Vault, for reports, and `verbose`."""
+    return _with(schema, (_free("verbose"), *_around(schema)))
+
+
+def around(schema: StepSchema, inner: StepSchema) -> StepSchema:
+    """The schema `inner` of the step's context with what counts around it as well: the keys for Vault and for reports."""
+    return _with(inner, tuple(_around(schema)))
+
+
+def _around(schema: StepSchema) -> Iterator[Parameter]:
+    vault = {parameter.vault.secret for parameter in schema.parameters if parameter.vault}
+    yield from (_free(name) for name in (*_VAULT, *sorted(vault)))
+    for name, alias in REPORTING.items():
+        found = _free(name, aliases=(alias,) if alias else ())
+        yield replace(found, sources=(_FOLDER,)) if name == "gcsFolderPath" else found
+
+
+def _with(schema: StepSchema, added: Iterable[Parameter]) -> StepSchema:
+    known = {parameter.name for parameter in schema.parameters}
+    return replace(
+        schema,
+        parameters=(
+            *schema.parameters,
+            *(parameter for parameter in added if parameter.name not in known),
+        ),
+    )
+
+
+def keys(schema: StepSchema) -> frozenset[str]:
+    """Every key that means something in the step's own section: its flag, its parameters, and what else may stand there."""
+    wrapped = _WRAPPED if schema.library else ()
+    return frozenset(
+        {
+            *schema.names,
+            *wrapped,
+            *_FORMER,
+            *(
+                key
+                for part in (schema, common(schema), context(schema))
+                for key in first_keys(part)
+            ),
+        }
+    )
+
+
+def first_keys(schema: StepSchema) -> frozenset[str]:
+    """Names of parameters and aliases, the first part of deep ones, and values that conditional defaults stand under."""
+    aliases = (
+        alias.name.partition("/")[0]
+        for parameter in schema.parameters
+        for alias in parameter.aliases
+    )
+    return frozenset(
+        {*(parameter.name for parameter in schema.parameters), *aliases, *conditions(schema)}
+    )
+
+
+def conditions(schema: StepSchema) -> frozenset[str]:
+    """The values that conditional defaults stand under."""
+    return frozenset(
+        condition.value for parameter in schema.parameters for condition in parameter.conditions
+    )
+
+
+def accepting(names: Iterable[str]) -> StepSchema:
+    """A schema of no step that takes `names` from everywhere."""
+    return StepSchema(name="", description="", parameters=tuple(_free(name) for name in names))
+
+
+def context(schema: StepSchema) -> StepSchema:
+    """The schema of the step's context: container, stashes and credentials, with the defaults that its metadata has for them."""
+    own = {parameter.name: parameter for parameter in schema.parameters}
+    found: dict[str, Parameter] = {name: _free(name) for name in _accepted(schema)}
+    for entry in schema.credentials:
+        aliases = (*entry.aliases, *(own[entry.name].aliases if entry.name in own else ()))
+        found[entry.name] = replace(_free(entry.name), aliases=aliases)
+    if schema.stashes:
+        found["stashContent"] = replace(_free("stashContent"), default=list(schema.stashes))
+    described = [(container, _own(container)) for container in schema.containers] + [
+        (one, _common(one, "sidecar")) for one in schema.sidecars[:1]
+    ]
+    for container, defaults in described:
+        chosen = list(_conditions(container))
+        for name, _ in chosen:
+            found[name] = replace(_free(name), default=own[name].default if name in own else None)
+        for key, value in defaults.items():
+            if value in EMPTY:
+                continue
+            held = found.get(key) or _free(key)
+            added = tuple(
+                ConditionalDefault(parameter=name, value=text, default=value)
+                for name, text in chosen[:1]
+            )
+            found[key] = (
+                replace(held, conditions=(*held.conditions, *added))
+                if added
+                else replace(held, default=value)
+            )
+    return StepSchema(
+        name=schema.name,
+        description=schema.description,
+        aliases=schema.aliases,
+        parameters=tuple(found.values()),
+    )
+
+
+def _free(name: str, *, aliases: tuple[str, ...] = ()) -> Parameter:
+    return Parameter(
+        name=name,
+        type="object",
+        description="",
+        scope=SCOPES,
+        aliases=tuple(Alias(name=alias) for alias in aliases),
+    )
+
+
+def _accepted(schema: StepSchema) -> tuple[str, ...]:
+    return (
+        *_VAULT_LOGIN,
+        *(_CONTAINER if schema.containers else ()),
+        *(_SIDECAR if schema.sidecars else ()),
+    )
+
+
+def _conditions(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for condition in container.get("conditions") or []:
+        for param in condition.get("params") or []:
+            yield str(param.get("name")), as_text(param.get("value"))
+
+
+def _own(container: Mapping[str, Any]) -> dict[str, object]:
+    """What the step's own container sets, under the names that a configuration overrides it by."""
+    command = next(iter(container.get("command") or []), None)
+    return {
+        "containerCommand": command,
+        "containerName": container.get("name"),
+        "containerShell": container.get("shell"),
+        **_common(container, "docker"),
+    }
+
+
+def _common(container: Mapping[str, Any], prefix: str) -> dict[str, object]:
+    """What a container and a sidecar have in common."""
+    policy = container.get("imagePullPolicy")
+    # the one volume that Piper knows
+    mounts = [
+        entry for entry in container.get("volumeMounts") or [] if entry.get("name") == "volume"
+    ]
+    return {
+        f"{prefix}EnvVars": {
+            str(entry.get("name")): entry.get("value") for entry in container.get("env") or []
+        },
+        f"{prefix}Image": container.get("image"),
+        f"{prefix}Name": container.get("name"),
+        f"{prefix}PullImage": policy != "Never" if policy else None,
+        f"{prefix}Workspace": container.get("workingDir"),
+        f"{prefix}Options": [_option(entry) for entry in container.get("options") or []],
+        f"{prefix}VolumeBind": [f"volume:{entry.get('mountPath')}" for entry in mounts],
+        f"{prefix}ReadyCommand": container.get("readyCommand") if prefix == "sidecar" else None,
+    }
+
+
+def _option(entry: Mapping[str, Any]) -> str:
+    return (
+        f"{entry.get('name')} {entry['value']}" if entry.get("value") else f"{entry.get('name')}="
+    )

@@ -1,0 +1,251 @@
+"""Pure.
+
+A list or map as the text of a flag or variable: JSON, or `a,b` and `k=v,k2=v2`, where brackets and
+quotes keep together what is in them.
+
+A value as its parameter's type has it: nothing is lost or invented on the way (facts 1.6).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from towline.literals import (
+    RepeatedKey,
+    WrittenDate,
+    WrittenFloat,
+    WrittenInteger,
+    from_json,
+    spelling,
+    text_of,
+)
+
+_SHAPES: dict[str, tuple[str, type]] = {
+    "list": ("[", list),
+    "map": ("{", dict),
+    "object": ("{", dict),
+    "objects": ("[", list),
+}
+_BRACKETS = re.compile(r"\[[^\[\]]*\]")
+# an IPv6 address, as hosts have it
+_ADDRESS = re.compile(r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.%]*\]")
+_PAIR = re.compile(r"((?:(?>\[[^\[\]]*\]|[^=]))*)=(.*)", re.DOTALL)
+_COMMA = "\0"  # stands for one in brackets: neither a flag nor a variable can hold this character
+
+
+def typed(kind: str, text: object) -> object:
+    """A variable's or flag's text as its parameter's type reads it; what does not have the form of a list or map stays the text, which then does not fit."""
+    if not isinstance(text, str) or kind not in _SHAPES:
+        return text
+    sign, shape = _SHAPES[kind]
+    if text.strip().startswith(sign):
+        try:
+            data = _json(text)
+        except RepeatedKey:
+            return text
+        if isinstance(data, shape):
+            return data
+        # meant as JSON; to split it would make other texts of it
+        if sign == "{" or data is not None or _is_flow(text.strip()):
+            return text
+    return _split(kind, text)
+
+
+class GivenTwice(ValueError):
+    """A `key` of a map that was given twice, with two `values`."""
+
+    def __init__(self, key: str, values: tuple[object, object]) -> None:
+        super().__init__(key)
+        self.key, self.values = key, values
+
+
+def joined(kind: str, texts: Sequence[str]) -> object:
+    """The texts of a flag that was given several times as one value: lists one after the other, all keys of maps; of other kinds the last text.
+
+    Raises GivenTwice for a key of a map that has two values: which of them is meant, nobody can
+    tell.
+    """
+    values = [typed(kind, text) for text in texts]
+    if all(isinstance(value, list) for value in values):
+        return [item for value in values if isinstance(value, list) for item in value]
+    if all(isinstance(value, dict) for value in values):
+        return _all_keys(value for value in values if isinstance(value, dict))
+    return (
+        next((value for value in values if isinstance(value, str)), values[-1])
+        if kind in _SHAPES
+        else values[-1]
+    )
+
+
+def _all_keys(maps: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in (pair for one in maps for pair in one.items()):
+        first = found.setdefault(key, value)
+        if _written(first) != _written(value):
+            raise GivenTwice(key, (first, value))
+    return found
+
+
+def _written(value: Any) -> str:
+    """A value by which it is told from others, `1.10` from `1.1`, and 1 from true."""
+    return (
+        text_of(value)
+        if isinstance(value, WrittenInteger | WrittenFloat)
+        else json.dumps(value, sort_keys=True)
+    )
+
+
+def _json(text: str) -> Any:
+    """The data of JSON text, None where it is none; raises RepeatedKey."""
+    try:
+        return from_json(text)
+    except RepeatedKey:
+        raise
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_flow(text: str) -> bool:
+    """Whether a text that is no JSON is one list in brackets as YAML has it, which nobody reads here."""
+    return _BRACKETS.fullmatch(text) is not None and _ADDRESS.fullmatch(text) is None
+
+
+def _split(kind: str, text: str) -> object:
+    parts = _parts(text)
+    if parts is None:
+        return text
+    if kind == "list":
+        return [part for part in parts if part]
+    pairs = [_PAIR.fullmatch(part) for part in parts]
+    found = {key: pair[2].strip() for pair in pairs if pair and (key := pair[1].strip())}
+    return found if kind == "map" and len(found) == len(pairs) else text
+
+
+def _parts(text: str) -> list[str] | None:
+    """What stands between commas outside of brackets and quotes; None if that cannot be told."""
+    kept = _BRACKETS.sub(lambda found: found.group().replace(",", _COMMA), text)
+    try:
+        rows = list(csv.reader(kept.splitlines(), skipinitialspace=True))
+    except csv.Error:
+        return None
+    return [part.strip().replace(_COMMA, ",") for row in rows for part in row]
+
+
+def repeated(text: str) -> str:
+    """The key that stands twice in the text of a map, which for that stayed a text; empty if there is none."""
+    try:
+        _json(text)
+    except RepeatedKey as fault:
+        return fault.key
+    keys = [pair[1].strip() for part in _parts(text) or () if (pair := _PAIR.fullmatch(part))]
+    return next((key for number, key in enumerate(keys) if key in keys[:number]), "")
+
+
+EMPTY: tuple[object, ...] = (None, "", [], {})
+ZERO: Mapping[str, object] = {
+    "string": "",
+    "boolean": False,
+    "integer": 0,
+    "list": [],
+    "map": {},
+    "object": {},
+    "objects": [],
+}
+EXPECTED = {
+    "string": "text",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "list": "a list of texts",
+    "map": "a map of texts",
+    "object": "a map",
+    "objects": "a list of maps",
+}
+# from here on a float is no longer every whole number: one with more digits was rounded when it was
+# read
+_EXACT = 2.0**53
+HOW_TO_WRITE = {
+    "string": "write one text, in quotes",
+    "boolean": "write true or false",
+    "integer": "write digits only",
+    "list": 'write a list of texts; in a variable or flag `a,b`, or JSON: `["a", "b"]`',
+    "map": 'write `key: text` lines; in a variable or flag `k=v,k2=v2`, or JSON: `{"k": "v"}`',
+    "object": "write `key: value` lines; in a variable or flag JSON",
+    "objects": "write a list of maps; in a variable or flag JSON",
+}
+
+
+def coerce(value: Any, kind: str) -> object:
+    """A value as a parameter's type has it (facts 1.6); raises ValueError where that would lose or invent something."""
+    if kind == "list" and isinstance(value, list):
+        return [_text(item) for item in value]
+    if kind == "map" and isinstance(value, dict):
+        return {key: _text(item) for key, item in value.items()}
+    if kind == "object" and isinstance(value, dict):
+        return value
+    if (
+        kind == "objects"
+        and isinstance(value, list)
+        and all(isinstance(item, dict) for item in value)
+    ):
+        return value
+    if kind in _SCALARS:
+        return _SCALARS[kind](value)
+    raise ValueError(kind)
+
+
+def respelled(value: Any, kind: str) -> Iterator[tuple[str, str, str]]:
+    """Every number or date where the kind of value wants a text, which other readers spell otherwise: as written, and as they do."""
+    inner = (
+        value.values()
+        if kind == "map" and isinstance(value, dict)
+        else value
+        if kind == "list" and isinstance(value, list)
+        else ()
+    )
+    for each in inner if kind in ("list", "map") else [value] if kind == "string" else []:
+        if isinstance(each, WrittenFloat | WrittenInteger):
+            yield text_of(each), "a number", spelling(each)
+        elif isinstance(each, WrittenDate):
+            yield str(each), "a date", each.read
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, WrittenFloat | WrittenInteger):
+        return value.text
+    text = repr(_whole(value) if isinstance(value, float) and value.is_integer() else value)
+    if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text):
+        raise ValueError("no scalar that has one spelling")
+    return text
+
+
+def _whole(number: float) -> int:
+    if abs(number) >= _EXACT:
+        raise ValueError("rounded")
+    return int(number)
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise ValueError("no truth value")  # noqa: TRY004 - one type of error for every value that does not fit
+    return value
+
+
+def _integer(value: object) -> int:
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return _whole(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("no whole number")  # noqa: TRY004 - as above
+    return int(value)
+
+
+_SCALARS = {"string": _text, "boolean": _boolean, "integer": _integer}

@@ -1,0 +1,463 @@
+"""Pure.
+
+What Vault is asked for a step, from its metadata and its settings: at which server, which paths,
+which fields (facts 8).
+
+What parameters need; what programs need stands in `program_credentials`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from towline.config.credential_rules import usable
+from towline.config.layers import Inputs, effective, ordered, settled
+from towline.config.merge import Setting
+from towline.config.resolve import resolve
+from towline.config.schema import SCOPES, Parameter, StepSchema, as_text
+from towline.config.settings import Settings, checked_settings
+from towline.config.values import EMPTY
+from towline.config.vault_login import (
+    NAMESPACE,
+    PATHS,
+    clean,
+    credential_of,
+    namespace_word,
+    role_word,
+)
+from towline.credential_hosts import (
+    Addressees,
+    Named,
+    Place,
+    Refused,
+    Rules,
+    Word,
+    allow_line,
+    or_warn,
+    project_word,
+    why_unheard,
+)
+from towline.errors import ConfigError, CredentialError
+from towline.gitops import change
+from towline.image import is_loopback
+from towline.vault.logins import VaultLogin
+
+URL = "vaultServerUrl"
+_ROOTS = {
+    "vaultPath": "$(vaultPath)",
+    "vaultPipelineName": "$(vaultBasePath)/$(vaultPipelineName)",
+    "vaultBasePath": "$(vaultBasePath)/GROUP-SECRETS",
+}
+# that a path may be made of
+_TEXTS = (URL, NAMESPACE, "vaultPath", "vaultBasePath", "vaultPipelineName")
+_PROPERTY = re.compile(r"\$\(([A-Za-z0-9.]*)\)")
+_DEPTH, _LENGTH = 10, 2048
+Ask = Callable[[StepSchema, Settings, Mapping[str, Setting]], "Iterator[Question]"]
+_RECORD = ("url", "hosts")  # fields of a secret that name the hosts that it is for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """Where Vault is; `origin` is the place that names it, and the plan's `named` says who else does."""
+
+    url: str
+    namespace: str
+    origin: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A parameter's value: the first of `fields` (its name, then its aliases) that is not empty in the first of `paths` that has one.
+
+    Of `whole` secrets the first that is there decides, also where it lacks the field. `origins`:
+    what names each path.
+    """
+
+    parameter: str
+    paths: tuple[str, ...]
+    fields: tuple[str, ...]
+    file: bool = False
+    whole: bool = False
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that is asked for one step, where, and by whose word.
+
+    `named`: who names the server. `chosen`: the paths that the project has chosen, each with the
+    place that does; `bounds`: paths that trusted layers name, below which it may. `settings` hold
+    the rules.
+    """
+
+    server: Server
+    questions: tuple[Question, ...]
+    settings: Settings
+    named: Named
+    chosen: Mapping[str, str]
+    bounds: tuple[str, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All paths that may be asked for."""
+        return tuple(dict.fromkeys(path for one in self.questions for path in one.paths))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What Vault holds for a parameter, and the place there."""
+
+    parameter: str
+    value: str
+    origin: str
+    file: bool
+    hosts: tuple[str, ...] = ()
+
+
+def plan(
+    step: StepSchema, vault: StepSchema, inputs: Inputs, ask: Ask | None = None
+) -> Plan | None:
+    """What to ask for `step`, with `vault` as the metadata of Vault's own settings; None where Vault is off or nothing is to be asked.
+
+    `ask` says what is asked, instead of `questions`.
+
+    Raises ConfigError for settings that do not fit, CredentialError where the login would go over
+    plain http.
+    """
+    metadata = _metadata(step, vault)
+    known = {parameter.name for parameter in metadata.parameters}
+    own = replace(
+        inputs,
+        parameters=_only(inputs.parameters, known),
+        flags=_only(inputs.flags, known),
+        vault=None,
+    )
+    settings = resolve(metadata, own, part=True)
+    if not settings.given(URL) or settings.flag("skipVault"):
+        return None
+    ask = ask or questions
+    asked = tuple(ask(step, settings, effective(step, replace(inputs, vault=None))))
+    if not asked:
+        return None
+    sure, bounds = _trusted(step, metadata, own, ask)
+    chosen = {
+        path: origin for one in asked for path, origin in one.origins.items() if path not in sure
+    }
+    return Plan(
+        server=server_of(settings),
+        questions=asked,
+        settings=settings,
+        named=named_of(settings),
+        chosen=chosen,
+        bounds=bounds,
+    )
+
+
+def _only(values: Mapping[str, object], names: Collection[str]) -> Mapping[str, object]:
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _trusted(
+    step: StepSchema, metadata: StepSchema, inputs: Inputs, ask: Ask
+) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The paths that trusted layers alone come to, and the roots that they name."""
+    settings = checked_settings(
+        metadata, [layer for layer in ordered(metadata, inputs) if layer.trusted]
+    )
+    values = settled(step, [layer for layer in ordered(step, inputs) if layer.trusted])
+    sure = frozenset(path for one in ask(step, settings, values) for path in one.paths)
+    properties = properties_of(step, settings, values)
+    roots = (_bound(settings.text(name), properties) for name in ("vaultPath", "vaultBasePath"))
+    return sure, tuple(filter(None, roots))
+
+
+def _bound(text: str, properties: Mapping[str, str]) -> str:
+    """A root with each `$(x)` replaced that trusted layers know; empty where it begins with one that they do not, or has no end."""
+    for _ in range(_DEPTH):
+        text = _PROPERTY.sub(lambda found: properties.get(found[1], found[0]), text)
+        if len(text) > _LENGTH:
+            return ""
+    root = clean(text, "")
+    return "" if root.startswith("$(") else root
+
+
+def _is_below(path: str, bound: str) -> bool:
+    """Whether the path is the root or below it: what the project chooses of that is a part of a name."""
+    parts = [re.escape(part) for part in _PROPERTY.split(bound)[::2]]
+    return re.fullmatch(f"{'[^/]+'.join(parts)}(?:/.*)?", path) is not None
+
+
+def admit(
+    plan: Plan, addressees: Addressees, login: VaultLogin, bound: Mapping[str, str] | None = None
+) -> None:
+    """Pass where the login may go to the server, and the project has chosen no role, namespace or path that it may not; raises CredentialError.
+
+    `bound` says which Jenkins credentials variables come from.
+    """
+    addressees.admit(credential_of(login, bound or {}), place_of(plan.server), plan.named)
+    for said in (
+        role_word(addressees.rules, plan.settings, login),
+        namespace_word(addressees.rules, plan.settings, login, plan.paths),
+    ):
+        if said:
+            addressees.tell(said)
+    for path, origin in plan.chosen.items():
+        addressees.tell(
+            path_word(addressees.rules, path, origin, settings=plan.settings, bounds=plan.bounds)
+        )
+
+
+def place_of(server: Server) -> Place:
+    """Where the login is to go."""
+    scheme, host = _place(server.url)
+    return Place(scheme=scheme, host=host)
+
+
+def path_word(
+    rules: Rules, path: str, origin: str, *, settings: Settings, bounds: Sequence[str]
+) -> Word:
+    """By whose word the project chooses a path in Vault; raises CredentialError where by nobody's, ConfigError for a pattern that is none."""
+    patterns, space = settings.texts(PATHS), settings.text(NAMESPACE).strip("/")
+    if any(
+        change.match(pattern, [path, *([f"{space}/{path}"] if space else [])])
+        for pattern in patterns
+    ):
+        return Word(by=f"{PATHS} of a trusted layer")
+    if not patterns and any(_is_below(path, bound) for bound in bounds):
+        return Word(by="it is below a path of a trusted layer")
+    if (
+        not patterns
+        and not bounds
+        and (said := project_word(rules, origin, f"Vault is asked for {path}"))
+    ):
+        return said
+    others = (
+        f"{PATHS} has {', '.join(patterns)}"
+        if patterns
+        else f"trusted layers name {', '.join(bounds)}"
+        if bounds
+        else ""
+    )
+    beside = patterns or [f"{_PROPERTY.sub('*', bound)}/**" for bound in bounds]
+    return or_warn(
+        rules,
+        Refused(
+            f"Vault is not asked for {path}, which nothing names but {origin}",
+            where=origin,
+            why=others or why_unheard(rules),
+            hint=f"allow it by {allow_line(PATHS, path, beside=beside)}, or set skipVault",
+            allow=(PATHS, path, ""),
+        ),
+    )
+
+
+def _metadata(step: StepSchema, vault: StepSchema) -> StepSchema:
+    """Vault's settings as this step's sections hold them, with the keys that name the secrets of its parameters."""
+    known = {parameter.name for parameter in vault.parameters}
+    named = {
+        parameter.vault.secret: parameter
+        for parameter in step.parameters
+        if parameter.vault and parameter.vault.secret not in known
+    }
+    keys = (
+        Parameter(
+            name=key,
+            type="string",
+            description=f"Name of Vault's secret for {owner.name}.",
+            scope=SCOPES,
+        )
+        for key, owner in named.items()
+    )
+    return StepSchema(
+        name=step.name,
+        aliases=step.aliases,
+        description=vault.description,
+        parameters=(*vault.parameters, *keys),
+    )
+
+
+# ---- where
+
+
+def server_of(settings: Settings) -> Server:
+    """The server; raises ConfigError, and CredentialError where the login would go over plain http."""
+    url, origin = settings.text(URL).strip().rstrip("/"), settings.origin(URL)
+    scheme, host = _place(url)
+    if not host:
+        raise ConfigError(
+            f"{URL} is no URL of a server",
+            where=origin,
+            hint="expected https://host[:port], without a user",
+        )
+    if scheme == "http" and not is_loopback(host) and not settings.flag("allowPlainHttp"):
+        raise CredentialError(
+            f"the login for Vault would go over plain http to {host}",
+            where=origin,
+            hint="use https, or set allowPlainHttp where the platform team trusts that network",
+        )
+    return Server(url=url, namespace=settings.text(NAMESPACE).strip("/"), origin=origin)
+
+
+def named_of(settings: Settings) -> Named:
+    """Who names the server: where a trusted layer does, no other one is the project's to name, since it would get the login of every secret."""
+    texts = [text.strip().rstrip("/") for text in settings.trusted_texts(URL)]
+    same = [_place(text) for text in texts if _whole(text) == _whole(settings.text(URL))]
+    return Named(
+        origin=settings.origin(URL),
+        trusted=frozenset(same),
+        alone=bool(texts),
+        call=f"PIPER_{URL} on the agent",
+    )
+
+
+def _whole(url: str) -> tuple[str, str, str]:
+    """Where a server is, with the path that it has there: on one host there may be several."""
+    return (
+        (*_place(url), urlsplit(url.strip()).path.rstrip("/"))
+        if all(_place(url))
+        else ("", "", url)
+    )
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Scheme and `host[:port]` of a server's URL in lower case, without the scheme's own port; both empty where it is none."""
+    try:
+        parts = urlsplit(url.strip() if re.fullmatch(r"[\x21-\x7e]+", url.strip()) else "")
+        port = {"https": ":443", "http": ":80"}[parts.scheme]
+        good = (
+            parts.hostname
+            and parts.port != 0
+            and "@" not in parts.netloc
+            and not parts.query
+            and not parts.fragment
+        )
+    except (KeyError, ValueError):
+        return "", ""
+    return (parts.scheme, parts.netloc.lower().removesuffix(port)) if good else ("", "")
+
+
+# ---- what
+
+
+def questions(
+    step: StepSchema, settings: Settings, values: Mapping[str, Setting]
+) -> Iterator[Question]:
+    """One question for each parameter that Vault may hold; `values` are the step's other layers.
+
+    Raises ConfigError for a path that leads elsewhere.
+    """
+    properties = properties_of(step, settings, values)
+    for parameter in step.parameters:
+        reference = parameter.vault
+        if reference is None or (
+            settings.flag("vaultDisableOverwrite")
+            and parameter.name in values
+            and values[parameter.name].value not in EMPTY
+        ):
+            continue
+        named = "" if settings.trusted(reference.secret) else settings.origin(reference.secret)
+        if paths := places(
+            settings, properties, settings.text(reference.secret) or reference.default, named
+        ):
+            fields = (
+                (reference.field,)
+                if reference.field
+                else (parameter.name, *(alias.name for alias in parameter.aliases))
+            )
+            yield Question(
+                parameter=parameter.name,
+                paths=tuple(paths),
+                fields=fields,
+                file=reference.file,
+                whole=bool(reference.field),
+                origins=paths,
+            )
+
+
+def places(
+    settings: Settings, properties: Mapping[str, str], name: str, named: str
+) -> dict[str, str]:
+    """The paths where the secret `name` may be, each with what names it; `named`: the place of the name, if a pull request can change that.
+
+    Raises ConfigError for a path that leads elsewhere.
+    """
+    found = (
+        (root, interpolate(f"{template}/{name}", properties))
+        for root, template in _ROOTS.items()
+        if name
+    )
+    paths: dict[str, str] = {}
+    for root, path in found:
+        if path is not None:
+            paths.setdefault(clean(path, settings.origin(root)), _origin(settings, root, named))
+    return paths
+
+
+def _origin(settings: Settings, root: str, named: str) -> str:
+    """What names a path: of the settings that it is made of the first that a pull request can change."""
+    made_of = [root, *(["vaultBasePath"] if root == "vaultPipelineName" else [])]
+    return next(
+        (settings.origin(name) for name in made_of if not settings.trusted(name)), named
+    ) or settings.origin(root)
+
+
+def properties_of(
+    step: StepSchema, settings: Settings, values: Mapping[str, Setting]
+) -> dict[str, str]:
+    """What `$(x)` may stand for: every setting of step and Vault that is one short text and no secret."""
+    secret = {parameter.name for parameter in step.parameters if parameter.secret}
+    found = {name: setting.value for name, setting in values.items() if name not in secret}
+    found |= {name: settings.text(name) for name in _TEXTS if settings.given(name)}
+    texts = {
+        name: as_text(value)
+        for name, value in found.items()
+        if isinstance(value, str | int | float)
+    }
+    return {name: text for name, text in texts.items() if 0 < len(text) <= _LENGTH}
+
+
+def interpolate(text: str, properties: Mapping[str, str]) -> str | None:
+    """`text` with each `$(x)` replaced, also those that the replacements hold; None where a property is unknown, or there is no end to it."""
+    for _ in range(_DEPTH):
+        names = _PROPERTY.findall(text)
+        if not names:
+            return text
+        if len(text) > _LENGTH or not properties.keys() >= set(names):
+            return None
+        text = _PROPERTY.sub(lambda found: properties[found[1]], text)
+    return None if _PROPERTY.search(text) or len(text) > _LENGTH else text
+
+
+# ---- the answers
+
+
+def answers(
+    asked: Sequence[Question], read: Callable[[str], Mapping[str, str]]
+) -> Iterator[Answer]:
+    """What `read` (path to fields, none where there is no such secret) holds for the questions; each path is read once, and only when its turn comes."""
+    known: dict[str, Mapping[str, str]] = {}
+    for question in asked:
+        for path in question.paths:
+            if path not in known:
+                known[path] = read(path)
+            field = next((field for field in question.fields if known[path].get(field)), None)
+            if field is not None:
+                hosts = usable(
+                    [
+                        text
+                        for name in _RECORD
+                        for text in known[path].get(name, "").replace(",", " ").split()
+                    ]
+                )
+                yield Answer(
+                    parameter=question.parameter,
+                    value=known[path][field],
+                    origin=f"Vault {path} field {field}",
+                    file=question.file,
+                    hosts=hosts,
+                )
+            if field is not None or (question.whole and known[path]):
+                break

@@ -1,0 +1,247 @@
+"""The JSON contract with the Jenkins library (docs/contract.md): Request and Result; unknown keys are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from towline.errors import TowlineError, UsageError
+from towline.literals import from_json
+from towline.suggest import nearest
+
+PROTOCOL = 1
+SUCCESS, UNCHANGED, SKIPPED, BIND = "success", "unchanged", "skipped", "bind"
+_WRITTEN = "the library writes it; see docs/contract.md"
+_SIZE = 16 * 1024 * 1024
+_BUILD = {
+    "number": "number",
+    "url": "url",
+    "job": "job",
+    "branch": "branch",
+    "tag": "tag",
+    "changeRequest": "change_request",
+    "startedBy": "started_by",
+    "sourceRepository": "source_repository",
+    "sourceCommit": "source_commit",
+    "sourceTime": "source_time",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """The build that calls: what its CI system knows of it; unknown parts are empty."""
+
+    number: str = ""
+    url: str = ""
+    job: str = ""
+    branch: str = ""
+    tag: str = ""
+    change_request: str = ""
+    started_by: str = ""
+    source_repository: str = ""
+    source_commit: str = ""
+    source_time: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A default document of the platform team: its name for messages, and its YAML text."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding:
+    """A Jenkins credential to bind: its id, its kind (`usernamePassword`, `string`) and part -> variable."""
+
+    credentials_id: str
+    kind: str
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the bridge asks for; `secrets` maps `parameters/<name>` or `pipelineEnvironment/<key>` to a variable's name.
+
+    Those of `encoded` are JSON there, the others texts. `bound`: the Jenkins credentials that it
+    has bound, as earlier runs of this call asked for them. `unproven`: keys of the pipeline
+    environment that are no facts (towline/pipeline/environment.py).
+    """
+
+    protocol: int = PROTOCOL
+    version: str = ""
+    step: str = ""
+    stage: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    pipeline_environment: Mapping[str, object] = field(default_factory=dict)
+    unproven: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    encoded: frozenset[str] = frozenset()
+    bound: tuple[Binding, ...] = ()
+    build: Build = field(default_factory=Build)
+    defaults: tuple[Document, ...] = ()
+
+    @property
+    def claimed(self) -> frozenset[str]:
+        """The variables that hold what is no fact, and so is called a secret by somebody."""
+        prefix = "pipelineEnvironment/"
+        return frozenset(
+            name
+            for entry, name in self.secrets.items()
+            if entry.startswith(prefix) and entry.removeprefix(prefix) in self.unproven
+        )
+
+    @property
+    def bound_ids(self) -> Mapping[str, str]:
+        """By the name of each variable that a Jenkins credential is bound to, the credential's id."""
+        return {name: one.credentials_id for one in self.bound for name in one.variables.values()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a step did: status, changed pipeline environment, outputs, and its one line for people."""
+
+    status: str
+    summary: str
+    pipeline_environment: Mapping[str, object] = field(default_factory=dict)
+    outputs: Mapping[str, object] = field(default_factory=dict)
+    links: tuple[Mapping[str, str], ...] = ()
+    reports: tuple[Mapping[str, str], ...] = ()
+    bindings: tuple[Binding, ...] = ()
+
+
+def read_request(path: Path) -> Request:
+    """The request in the file at `path`; raises UsageError."""
+    try:
+        if path.stat().st_size > _SIZE:
+            raise UsageError(f"the request is larger than {_SIZE >> 20} MiB", where=str(path))
+        text = path.read_text(encoding="utf-8")
+        if not text.strip():
+            raise UsageError("cannot read the request: it is empty", where=str(path), hint=_WRITTEN)
+        data = from_json(text)
+    except (OSError, ValueError, RecursionError) as fault:
+        why = fault.strerror if isinstance(fault, OSError) else f"it is no JSON ({fault})"
+        raise UsageError(
+            f"cannot read the request: {why}", where=str(path), hint=_WRITTEN
+        ) from fault
+    return parse_request(data)
+
+
+def parse_request(data: object) -> Request:
+    """Decoded JSON to a request; raises UsageError."""
+    keys = {
+        "protocol": int,
+        "version": str,
+        "step": str,
+        "stage": str,
+        "parameters": dict,
+        "pipelineEnvironment": dict,
+        "unproven": list,
+        "secrets": dict,
+        "bound": list,
+        "build": dict,
+        "defaults": list,
+    }
+    fields = _record(data, keys, "the request")
+    if fields.get("protocol") != PROTOCOL:
+        raise UsageError(
+            f"the request speaks protocol {fields.get('protocol')}, this engine speaks {PROTOCOL}",
+            hint="use library and engine of one version",
+        )
+    build = _record(fields.pop("build", {}), dict.fromkeys(_BUILD, str), "the request's build")
+    bound = tuple(_binding(entry) for entry in fields.pop("bound", []))
+    documents = [
+        _record(entry, {"name": str, "text": str}, "the request's defaults")
+        for entry in fields.pop("defaults", [])
+    ]
+    secrets = fields.pop("secrets", {})
+    unproven = fields.pop("unproven", [])
+    if not all(isinstance(key, str) for key in unproven):
+        raise UsageError("the request's unproven must be keys of the pipeline environment")
+    return Request(
+        secrets={name: _variable(place) for name, place in secrets.items()},
+        encoded=frozenset(name for name, place in secrets.items() if isinstance(place, dict)),
+        pipeline_environment=fields.pop("pipelineEnvironment", {}),
+        unproven=tuple(unproven),
+        **fields,
+        bound=bound,
+        build=Build(**{_BUILD[key]: value for key, value in build.items()}),
+        defaults=tuple(
+            Document(name=entry.get("name", ""), text=entry.get("text", "")) for entry in documents
+        ),
+    )
+
+
+def _binding(data: object) -> Binding:
+    keys = {"credentialsId": str, "kind": str, "variables": dict}
+    entry = _record(data, keys, "the request's bound")
+    variables = entry.get("variables", {})
+    if not all(isinstance(name, str) for name in variables.values()):
+        raise UsageError("the request's bound must map parts to names of environment variables")
+    return Binding(
+        credentials_id=entry.get("credentialsId", ""),
+        kind=entry.get("kind", ""),
+        variables=variables,
+    )
+
+
+def _variable(place: object) -> str:
+    """The variable that holds a secret, as text or as `{"json": VARIABLE}`."""
+    variable = place.get("json") if isinstance(place, dict) and len(place) == 1 else place
+    if not isinstance(variable, str):
+        raise UsageError("the request's secrets must map names to names of environment variables")
+    return variable
+
+
+def _record(data: object, keys: Mapping[str, type], what: str) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise UsageError(f"{what} must be a JSON object")
+    for key, value in data.items():
+        if key not in keys:
+            raise UsageError(f"{what} has an unknown key {key!r}", hint=nearest(key, keys))
+        if not isinstance(value, keys[key]) or isinstance(value, bool):
+            raise UsageError(f"{what}: {key!r} must be of type {keys[key].__name__}")
+    return dict(data)
+
+
+def encode_result(
+    request: Request, ending: Outcome | TowlineError, *, seconds: float, version: str
+) -> dict[str, object]:
+    """How a call ended, as the JSON object of docs/contract.md; every key is always there."""
+    error = None
+    if isinstance(ending, Outcome):
+        outcome = ending
+    else:
+        outcome = Outcome(
+            status=ending.status,
+            summary=ending.message,
+            outputs=ending.outputs,
+            pipeline_environment=ending.pipeline_environment,
+        )
+        error = {
+            "category": ending.category,
+            "message": ending.message,
+            "where": ending.where,
+            "hint": ending.hint,
+        }
+    return {
+        "protocol": PROTOCOL,
+        "version": version,
+        "step": request.step,
+        "stage": request.stage,
+        "status": outcome.status,
+        "summary": outcome.summary,
+        "pipelineEnvironment": dict(outcome.pipeline_environment),
+        "outputs": dict(outcome.outputs),
+        "links": list(outcome.links),
+        "reports": list(outcome.reports),
+        "bindings": [
+            {"credentialsId": b.credentials_id, "kind": b.kind, "variables": dict(b.variables)}
+            for b in outcome.bindings
+        ],
+        "error": error,
+        "seconds": round(seconds, 3),
+    }

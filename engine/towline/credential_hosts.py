@@ -1,0 +1,378 @@
+"""Pure.
+
+A credential has an address: which host may be sent which credential, and by whose word
+(docs/trust.md).
+
+What a pull request can change names no host that gets a credential: its own record does, or a layer
+of the configuration that is trusted; and for a build of the productive branch, unless
+`strictCredentials` is set, the configuration that stands there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+
+from towline import host_patterns
+from towline.errors import CredentialError, Refusal
+
+HOSTS, EACH, STRICT, IDS = (
+    "credentialHosts",
+    "credentials",
+    "strictCredentials",
+    "allowedCredentialIds",
+)
+ENFORCEMENT, WARN = "enforcement", "warn"
+_PLAIN = re.compile(
+    r"(?!(?:true|false|yes|no|on|off|null|[yn])\Z)[a-z][a-z0-9._-]*(?::[0-9]+)?|[0-9]+(?:\.[0-9]+){3}(?::[0-9]+)?",
+    re.IGNORECASE,
+)
+_USUAL = {"https": ":443", "http": ":80", "ssh": ":22"}
+_WARNED = "without `enforcement: warn` this will be refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What is built: whether the project's configuration names hosts there, and the build in words; `request`: it is a change request's."""
+
+    project: bool
+    build: str
+    request: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What trusted layers say: hosts for all credentials, hosts for one by its name, and how strict that is; `standing` is asked if need be.
+
+    `ids`: globs of the Jenkins credentials that a project may name. `where` is the place of
+    `credentialHosts`, `each_where` that of `credentials`.
+    """
+
+    hosts: tuple[str, ...] = ()
+    each: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ids: tuple[str, ...] = ()
+    strict: bool = False
+    warn: bool = False
+    where: str = HOSTS
+    each_where: str = EACH
+    standing: Callable[[], Standing]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credential:
+    """A credential in words, without the secret; the names that `credentials` may have for it; and hosts that its own record names.
+
+    `kept` says why the project's word does not count for it, if that is so.
+    """
+
+    what: str
+    names: tuple[str, ...]
+    record: tuple[str, ...] = ()
+    kept: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a credential is to go: `host[:port]`, spoken to by `scheme`."""
+
+    scheme: str
+    host: str
+
+    @property
+    def plain(self) -> tuple[str, str]:
+        """Scheme and host as equal ones compare: in lower case, without the scheme's own port."""
+        return self.scheme, self.host.lower().removesuffix(
+            _USUAL.get(self.scheme, "")
+        ).removesuffix(".")
+
+    @property
+    def entry(self) -> str:
+        """The host as a list of hosts names it."""
+        return self.plain[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """Who names a place: `origin` for people, the places that trusted layers name there, and those of the credential's own record.
+
+    `alone`: a trusted layer names one, and no other beside it is the project's to name. `call` is
+    how a call names it, if it can. `changed`: a step of this build has written another place there,
+    so that somebody has tampered with what it says by now.
+    """
+
+    origin: str
+    trusted: frozenset[tuple[str, str]] = frozenset()
+    record: frozenset[tuple[str, str]] = frozenset()
+    alone: bool = False
+    changed: bool = False
+    call: str = ""
+
+
+class Refused(Refusal):
+    """A credential that may not go where it should: `why`, and by which entry of which rule the platform team allows it, for which host if any."""
+
+    def __init__(
+        self, message: str, *, where: str, hint: str, why: str, allow: tuple[str, str, str]
+    ) -> None:
+        super().__init__(f"{message}: {why}" if why else message, where=where, hint=hint)
+        self.why, self.allow = why, allow
+
+
+class Tampered(Refused):
+    """The same, since somebody has changed in the pipeline environment where it is to go: nothing that a build passes over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """By whose word a credential goes to a place; `line` is what an auditor looks for, `warning` what will be a fault one day, unless `allow` is there."""
+
+    by: str
+    line: str = ""
+    warning: str = ""
+    allow: tuple[str, str, str] | None = None
+
+
+def word(rules: Rules, credential: Credential, place: Place, named: Named) -> Word:
+    """By whose word the credential goes to the place; raises CredentialError where by nobody's."""
+    own = hosts_of(rules, credential)
+    if name := next(
+        (name for name in credential.names if names(rules.each.get(name, ()), place)), ""
+    ):
+        return Word(by=f"{EACH} of a trusted layer has it for {name}")
+    if (
+        rules.hosts
+        and not names(rules.hosts, place)
+        and not (named.alone and place.plain in named.trusted)
+    ):
+        raise _outside(rules, credential, place)
+    if names(rules.hosts, place):
+        return Word(by=f"{HOSTS} ({rules.where})")
+    if names(credential.record, place) or place.plain in named.record:
+        return Word(
+            by=(
+                f"its own record ({named.origin})"
+                if place.plain in named.record
+                else "its own record"
+            )
+        )
+    if place.plain in named.trusted:
+        return Word(by=f"a trusted layer ({named.origin})")
+    others = (
+        "a trusted layer names another server"
+        if named.alone
+        else "trusted layers have other hosts for it"
+        if own
+        else ""
+    )
+    return _projects(
+        rules,
+        credential,
+        place,
+        named,
+        others=others
+        or "its own record has other hosts" * bool(credential.record)
+        or credential.kept,
+    )
+
+
+def hosts_of(rules: Rules, credential: Credential) -> tuple[str, ...]:
+    """The hosts that trusted layers name for the credential by its name."""
+    return tuple(host for name in credential.names for host in rules.each.get(name, ()))
+
+
+def reach(rules: Rules, credential: Credential) -> tuple[str, ...]:
+    """The only hosts that a server may send the credential on to, a registry to its token service; empty where trusted layers name none."""
+    own = hosts_of(rules, credential)
+    return (*rules.hosts, *own) if rules.hosts or own else ()
+
+
+def names(entries: Iterable[str], place: Place) -> bool:
+    """Whether one of the entries names the place; raises CredentialError for an entry that no host can match."""
+    listed = tuple(entries)
+    try:
+        return host_patterns.names(listed, place.host, place.scheme)
+    except ValueError as fault:
+        raise CredentialError(
+            f"no host can be one of {', '.join(listed)}", where=HOSTS, hint=str(fault)
+        ) from fault
+
+
+def check_reach(hosts: tuple[str, ...], place: Place) -> None:
+    """Pass where `hosts` is empty or names the place; raises CredentialError: a login goes to no other host, whatever a server asks."""
+    if hosts and not names(hosts, place):
+        raise Refusal(
+            f"no credential may be sent to {place.host}",
+            where=HOSTS,
+            hint=f"the platform team allows: {', '.join(hosts)}",
+        )
+
+
+def allow_line(key: str, entry: str, *, beside: Sequence[str]) -> str:
+    """The exact line by which the platform team allows `entry` under `key`, with those `beside` it that are allowed: a list stands in the place of others."""
+    entries = list(dict.fromkeys([*beside, entry]))
+    variable = ",".join(entries) if not any("," in one for one in entries) else json.dumps(entries)
+    return _line(key, _listed(entries), variable)
+
+
+def _host_line(rules: Rules, entry: str, host: str) -> str:
+    """The same for a host of one credential; a variable keeps what it has for others, and documents of the platform team are merged by themselves."""
+    hosts = list(dict.fromkeys([*rules.each.get(entry, ()), host]))
+    others = (
+        {name: list(known) for name, known in rules.each.items()}
+        if rules.each_where == f"PIPER_{EACH}"
+        else {}
+    )
+    return _line(
+        EACH, f"{{{quoted(entry)}: {_listed(hosts)}}}", json.dumps({**others, entry: hosts})
+    )
+
+
+def _listed(entries: Iterable[str]) -> str:
+    return f"[{', '.join(map(quoted, entries))}]"
+
+
+def _line(key: str, value: str, variable: str) -> str:
+    return (
+        f"`general: {{{key}: {value}}}` in the platform team's default documents"
+        f" (TOWLINE_DEFAULTS), or on the agent PIPER_{key}='{variable}'"
+    )
+
+
+def _projects(
+    rules: Rules, credential: Credential, place: Place, named: Named, *, others: str
+) -> Word:
+    """The project's own word, where that counts, which it does not beside `others`; else a warning or CredentialError."""
+    standing = rules.standing()
+    named = replace(named, call="") if standing.request else named
+    if named.changed:
+        raise Tampered(
+            f"{credential.what} is not sent to {place.host}: the place is {named.origin}",
+            where=named.origin,
+            why="",
+            hint=(
+                "find out who has changed it since, a program of this build perhaps, and build"
+                " again; or, if that is meant so, allow it by"
+                f" {_host_line(rules, credential.names[0], place.entry)}"
+            ),
+            allow=(EACH, credential.names[0], place.entry),
+        )
+    if others:
+        raise _refused(rules, credential, place, named, others)
+    if said := project_word(rules, named.origin, f"{credential.what} goes to {place.host}"):
+        return said
+    return or_warn(rules, _refused(rules, credential, place, named, why_unheard(rules)))
+
+
+def project_word(rules: Rules, origin: str, said: str = "") -> Word | None:
+    """The word of the project's configuration at `origin`, None where that does not count; `said` is what the line for an auditor begins with."""
+    standing = rules.standing()
+    if not standing.project or rules.strict:
+        return None
+    line = f"{said}: named by {origin}, for {standing.build}" if said else ""
+    return Word(by=f"the project ({origin}), for {standing.build}", line=line)
+
+
+def why_unheard(rules: Rules) -> str:
+    """Why the project's word does not count."""
+    standing = rules.standing()
+    return f"{STRICT} is set" if standing.project else standing.build
+
+
+def id_word(rules: Rules, name: str, origin: str, *, trusted: Collection[str]) -> Word:
+    """By whose word the Jenkins credential of this id is bound; raises CredentialError where by nobody's.
+
+    What the project names on its productive branch is bounded by the folders of Jenkins, unless
+    trusted layers have patterns of ids.
+    """
+    if name in trusted:
+        return Word(by=f"a trusted layer ({origin})")
+    if name in rules.each or any(fnmatchcase(name, pattern) for pattern in rules.ids):
+        return Word(by=f"{EACH if name in rules.each else IDS} of a trusted layer")
+    if not rules.ids and (said := project_word(rules, origin)):
+        return said
+    why = f"{IDS} has {', '.join(rules.ids)}" if rules.ids else why_unheard(rules)
+    return or_warn(
+        rules,
+        Refused(
+            f"the Jenkins credential {name!r} is not bound, which nothing names but {origin}",
+            where=origin,
+            why=why,
+            hint=f"allow it by {allow_line(IDS, name, beside=rules.ids)}",
+            allow=(IDS, name, ""),
+        ),
+    )
+
+
+def or_warn(rules: Rules, fault: CredentialError) -> Word:
+    """The fault as a warning, where a trusted layer wants that for now, and no change request is built; else raises it."""
+    if rules.warn and not rules.standing().request:
+        where = f" ({fault.where})" if fault.where not in fault.message else ""
+        return Word(
+            by=f"{ENFORCEMENT}: {WARN}",
+            warning=f"{_WARNED}: {fault.message}{where}; {fault.hint}",
+            allow=fault.allow if isinstance(fault, Refused) else None,
+        )
+    raise fault
+
+
+def _refused(rules: Rules, credential: Credential, place: Place, named: Named, why: str) -> Refused:
+    call = f"; or name it by {named.call}" if named.call else ""
+    return Refused(
+        f"{credential.what} is not sent to {place.host}, which nothing names but {named.origin}",
+        where=named.origin,
+        why=why,
+        hint=f"allow it by {_host_line(rules, credential.names[0], place.entry)}{call}",
+        allow=(EACH, credential.names[0], place.entry),
+    )
+
+
+def _outside(rules: Rules, credential: Credential, place: Place) -> Refused:
+    return Refused(
+        f"no credential may be sent to {place.host}",
+        where=rules.where,
+        why="",
+        allow=(EACH, credential.names[0], place.entry),
+        hint=(
+            f"the platform team allows: {', '.join(rules.hosts)}; add the host there, or for"
+            f" {credential.names[0]} alone {_host_line(rules, credential.names[0], place.entry)}"
+        ),
+    )
+
+
+def quoted(text: str) -> str:
+    """A text as YAML's flow style has it."""
+    return text if _PLAIN.fullmatch(text) else "'{}'".format(text.replace("'", "''"))
+
+
+class Addressees:
+    """Asked before each use of a credential: `say` is told once of each that the project names, `warn` of each that will be a fault."""
+
+    def __init__(
+        self, rules: Rules, *, say: Callable[[str], None], warn: Callable[[str], None]
+    ) -> None:
+        self.rules = rules
+        self._say, self._warn = say, warn
+        self._told: set[str] = set()
+
+    def admit(self, credential: Credential, place: Place, named: Named) -> tuple[str, ...]:
+        """The hosts that the login may be sent to, the place's own among them, empty for wherever its server says.
+
+        Raises CredentialError where it may not go to the place at all.
+        """
+        self.tell(word(self.rules, credential, place, named))
+        hosts = reach(self.rules, credential)
+        return tuple(dict.fromkeys((*hosts, place.entry))) if hosts else ()
+
+    def admit_id(self, name: str, origin: str, *, trusted: Collection[str]) -> None:
+        """Pass where the Jenkins credential of this id may be bound, which trusted layers have among the ids `trusted`; raises CredentialError."""
+        self.tell(id_word(self.rules, name, origin, trusted=trusted))
+
+    def tell(self, found: Word) -> None:
+        """Say, or warn of, what there is to say of a word; once."""
+        for text, tell in ((found.line, self._say), (found.warning, self._warn)):
+            if text and text not in self._told:
+                self._told.add(text)
+                tell(text)

@@ -1,0 +1,105 @@
+"""How much memory and disk a git server may make git take: over the whole of a step, whatever it sends and however often."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from towline.errors import ConfigError, GitError
+from towline.git.errors import own_words
+from towline.limits import GIB, MIB, Limits, amount
+from towline.process import Completed
+
+# One commit without what its files hold is some MiB in the largest of repositories. A server that
+# knows no partial clones sends all files along.
+USUAL = Limits(memory=256 * MIB, file_size=192 * MIB)
+WHOLE = Limits(memory=GIB, file_size=2 * GIB)
+_UNFILTERED = "filtering not recognized by server"
+_DISK = re.compile(rf"File too large|died of signal {int(signal.SIGXFSZ)}\b")
+_MEMORY = re.compile(
+    r"Out of memory|Cannot allocate memory|mmap failed|unable to create thread|std::bad_alloc",
+    re.IGNORECASE,
+)
+_COPYING = {"clone", "fetch"}
+_FEWER = "keep what is deployed in a repository of its own"
+
+
+class TooLarge(ConfigError):
+    """What git gives is more than this process takes."""
+
+
+class SendsTooMuch(GitError):
+    """A server sends more than this process takes."""
+
+
+class Room:
+    """What git may take for one remote, whose copies lie in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.most = USUAL
+
+    def limits(self, seconds: float) -> Limits:
+        """Those of a git that talks to the server: of the disk what the copies have left of it."""
+        return replace(
+            self.most,
+            seconds=seconds,
+            file_size=max(MIB, self.most.file_size - _used(self._folder)),
+        )
+
+    def local(self, seconds: float) -> Limits:
+        """Those of a git that works with what is here."""
+        return replace(self.most, seconds=seconds)
+
+    def is_over(self, done: Completed, text: str) -> str:
+        """What of its room git has ended for, where it has; `text` is what it said."""
+        own = own_words(text) if done.code else ""
+        if done.code == -signal.SIGXFSZ or _DISK.search(own):
+            return f"{amount(self.most.file_size)} on disk"
+        return f"{amount(self.most.memory)} of memory" if done.code and _MEMORY.search(own) else ""
+
+    def widen(self, words: Sequence[str], text: str) -> bool:
+        """Whether there is more room from now on: a server that knows no partial clones sends what nobody has asked for."""
+        filtered = any(word.startswith("--filter=") for word in words) and _UNFILTERED not in text
+        wider = self.most is USUAL and not filtered and not _COPYING.isdisjoint(words)
+        self.most = WHOLE if wider else self.most
+        return wider
+
+    def tidy(self) -> None:
+        """Take away what git could not write to its end, and leaves: it would count for the next one."""
+        for part in self._folder.glob("*/objects/pack/tmp_*"):
+            part.unlink(missing_ok=True)
+
+    def refusal(self, what: str, host: str, where: str) -> SendsTooMuch:
+        """The fault of a server that gives more than that."""
+        hint = (
+            f"{_FEWER}; where it is large, let its server know partial clones"
+            " (uploadpack.allowFilter)"
+        )
+        return SendsTooMuch(
+            f"{host} sends more than git may take here ({what})", where=where, hint=hint
+        )
+
+    def too_large(self, what: str, command: str, where: str) -> TooLarge:
+        """The fault of contents that take more than that."""
+        return TooLarge(
+            f"git {command} needs more for this repository than it may take ({what})",
+            where=where,
+            hint=_FEWER,
+        )
+
+
+def _used(folder: Path) -> int:
+    """The bytes of all files below."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += Path(place, name).lstat().st_size
+            except FileNotFoundError:  # git puts its own away
+                continue
+    return total

@@ -1,0 +1,1 @@
+"""Charts: which of their values hold an image, and what they render."""

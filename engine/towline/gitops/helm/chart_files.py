@@ -1,0 +1,322 @@
+"""Pure.
+
+The files of a chart in a repository: which of them a rendering can use, and the charts that it
+depends on, from `file://` and from elsewhere.
+
+Schemas of a chart's values (`values.schema.json`): what they refer to outside of themselves is
+refused before Helm sees them.
+
+Helm reads such a reference wherever it leads: whoever writes the chart could have the agent ask
+hosts that only the agent reaches, and learn which files it has. Packed charts are looked into as
+Helm does: by any kind of member, under every spelling of its name; `repacked` has been there
+before.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from towline.errors import ConfigError, RenderError
+from towline.git.tree import is_path
+from towline.gitops.helm.packed_chart import check_lock, is_packed, members, plain_name
+from towline.yaml.plain_data import mapping, maps_at, text_at
+
+_OWN = frozenset(
+    (
+        "Chart.yaml",
+        "Chart.lock",
+        "requirements.yaml",
+        "requirements.lock",
+        "values.yaml",
+        "values.schema.json",
+        ".helmignore",
+    )
+)
+_FOLDERS = frozenset(("templates", "charts"))
+_FEW = 300  # files, up to which a chart's folder is read as a whole: it holds little else
+_DEPTH = 10  # charts, each of which depends on the next
+_MOST = 1000  # charts within one
+_LOCAL = "file://"
+_SUBCHART = re.compile(r"charts/([^/]+)/Chart\.yaml")
+_PACKED = re.compile(r"charts/([^/]+)\.tgz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dependency:
+    """What a Chart.yaml depends on; `lies` is where the chart belongs that has it, `locked` the version that its Chart.lock has (empty: none)."""
+
+    name: str
+    version: str
+    repository: str
+    lies: str = ""
+    locked: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """A chart as it is rendered: its files by their path in it, and the dependencies that are still to be brought to `charts/`."""
+
+    files: Mapping[str, bytes]
+    missing: tuple[Dependency, ...] = ()
+
+
+def structure(chart: str, listing: Sequence[str]) -> list[str]:
+    """The paths below `chart` (a folder with a slash, empty for the root) that are read first: all, or of many those that every rendering uses."""
+    below = [path for path in listing if path.startswith(chart)]
+    return (
+        below
+        if chart and len(below) <= _FEW
+        else [path for path in below if _structural(path.removeprefix(chart))]
+    )
+
+
+def besides(chart: str, listing: Sequence[str], files: Mapping[str, bytes]) -> Iterator[str]:
+    """What a rendering uses besides: other files, where a template may ask for them, and charts from `file://`; raises ConfigError."""
+    seen, left = {chart}, [chart]
+    while left:
+        one = left.pop()
+        here = {
+            path.removeprefix(one): content
+            for path, content in files.items()
+            if path.startswith(one)
+        }
+        yield from _asked_for(one, listing, here)
+        for wanted in _dependencies(here):
+            if wanted.repository.startswith(_LOCAL) and not _there(here, wanted):
+                folder = _folder(one, wanted)
+                if folder not in seen:
+                    seen.add(folder)
+                    left.append(folder)
+                    yield f"{folder}Chart.yaml"
+                    yield from structure(folder, listing)
+
+
+def tree(
+    chart: str, files: Mapping[str, bytes], *, without: str = "", above: tuple[str, ...] = ()
+) -> Tree:
+    """The chart in `chart`, with its dependencies from `file://` in `charts/`; `without` is no part of it; raises ConfigError."""
+    found = {
+        path.removeprefix(chart): content
+        for path, content in files.items()
+        if path.startswith(chart) and path != without
+    }
+    missing: list[Dependency] = []
+    for one in _dependencies(found):
+        if not one.repository or _there(found, one):
+            continue
+        if not one.repository.startswith(_LOCAL):
+            missing.append(one)
+            continue
+        folder = _folder(chart, one)
+        _check_above(chart, folder, (*above, chart))
+        if f"{folder}Chart.yaml" not in files:
+            raise ConfigError(
+                f"the chart depends on {one.name} at {one.repository}, and {folder}Chart.yaml is"
+                " not in the repository",
+                where=f"{chart}Chart.yaml",
+                hint="correct the path, which begins at the chart's own folder",
+            )
+        below = tree(folder, files, without=without, above=(*above, chart))
+        found |= {f"charts/{one.name}/{path}": content for path, content in below.files.items()}
+        if sum(path.endswith("Chart.yaml") for path in found) > _MOST:
+            raise ConfigError(
+                f"its dependencies from {_LOCAL} bring more than {_MOST} charts",
+                where=f"{chart}Chart.yaml",
+                hint="a chart comes once for each chart that depends on it: let fewer of them do",
+            )
+        missing += [
+            Dependency(
+                name=dep.name,
+                version=dep.version,
+                repository=dep.repository,
+                locked=dep.locked,
+                lies=f"charts/{one.name}/{dep.lies}",
+            )
+            for dep in below.missing
+        ]
+    if any(not one.lies for one in missing):
+        _check_locks(chart, found)
+    return Tree(files=found, missing=tuple(missing))
+
+
+def _asked_for(chart: str, listing: Sequence[str], here: Mapping[str, bytes]) -> Iterator[str]:
+    """All files of a chart that it does not ignore, where a template of those `here` may ask for them."""
+    if any(
+        b"Files" in content or path.endswith(".tgz")
+        for path, content in here.items()
+        if path.partition("/")[0] in _FOLDERS
+    ):
+        ignored = _ignored(here.get(".helmignore", b""))
+        yield from (
+            path
+            for path in listing
+            if path.startswith(chart) and not ignored(path.removeprefix(chart))
+        )
+
+
+def _check_above(chart: str, wanted: str, above: tuple[str, ...]) -> None:
+    """Pass where `wanted` may come below `chart`, the last of those `above`; raises ConfigError."""
+    if wanted in above:
+        raise ConfigError(
+            f"the chart in {wanted} depends on itself"
+            + (f", by way of {chart}" if chart != wanted else ""),
+            where=f"{chart}Chart.yaml",
+            hint="take one of these dependencies out",
+        )
+    if len(above) > _DEPTH:
+        raise ConfigError(
+            f"more than {_DEPTH} charts depend on each other in a row, down to {wanted}",
+            where=f"{chart}Chart.yaml",
+            hint="let the chart itself depend on those far down",
+        )
+
+
+def _structural(path: str) -> bool:
+    return path in _OWN or path.partition("/")[0] in _FOLDERS
+
+
+def _dependencies(files: Mapping[str, bytes]) -> list[Dependency]:
+    """What Chart.yaml, or requirements.yaml of old charts, depends on; what is no list of names is left to Helm to refuse."""
+    locked = {
+        text_at(one, "name"): text_at(one, "version")
+        for name in ("Chart.lock", "requirements.lock")
+        for one in _listed(files.get(name, b""))
+    }
+    listed = [
+        one for name in ("Chart.yaml", "requirements.yaml") for one in _listed(files.get(name, b""))
+    ]
+    return [
+        Dependency(
+            name=name,
+            version=text_at(one, "version"),
+            repository=text_at(one, "repository"),
+            locked=locked.get(name, ""),
+        )
+        for one in listed
+        if is_path(name := text_at(one, "name")) and "/" not in name
+    ]
+
+
+def _check_locks(chart: str, files: Mapping[str, bytes]) -> None:
+    """Pass where the chart in `chart` has no lock, or one that was made for its dependencies; raises ConfigError."""
+    for lock, wanted in (("Chart.lock", "Chart.yaml"), ("requirements.lock", "requirements.yaml")):
+        if lock in files:
+            listed = _listed(files.get(wanted, b""))
+            check_lock(listed, mapping(files[lock]), where=f"{chart}{lock}", of=wanted)
+
+
+def _listed(data: bytes) -> list[dict[str, Any]]:
+    return maps_at(mapping(data), "dependencies")
+
+
+def _there(files: Mapping[str, bytes], wanted: Dependency) -> bool:
+    """Whether `charts/` has it, as a folder or packed."""
+    for path, content in files.items():
+        if (packed := _PACKED.fullmatch(path)) and (
+            packed[1] == wanted.name or packed[1].startswith(f"{wanted.name}-")
+        ):
+            return True
+        if _SUBCHART.fullmatch(path) and mapping(content).get("name") == wanted.name:
+            return True
+    return False
+
+
+def _folder(chart: str, wanted: Dependency) -> str:
+    """Where a chart from `file://` lies, with a slash; raises ConfigError where that is not inside the repository."""
+    path = posixpath.normpath(posixpath.join(chart, wanted.repository.removeprefix(_LOCAL)))
+    if path == "." or not is_path(path):
+        raise ConfigError(
+            f"the chart depends on {wanted.name} at {wanted.repository}, which is not inside the"
+            " repository",
+            where=f"{chart}Chart.yaml",
+            hint="keep that chart in the repository, or in charts/",
+        )
+    return f"{path}/"
+
+
+def _ignored(rules: bytes) -> Callable[[str], bool]:
+    """Whether a `.helmignore` leaves a path of the chart out for certain; rules that take back others are not counted."""
+    patterns = [line.strip() for line in rules.decode("utf-8", "replace").splitlines()]
+    patterns = [
+        line.replace("[^", "[!")
+        for line in patterns
+        if line and not line.startswith(("#", "!")) and "**" not in line and "\\" not in line
+    ]
+
+    def ignored(path: str) -> bool:
+        parts = path.split("/")
+        return any(
+            _fits(pattern, parts[:length], folder=length < len(parts))
+            for pattern in patterns
+            for length in range(1, len(parts) + 1)
+        )
+
+    return ignored
+
+
+def _fits(pattern: str, parts: Sequence[str], *, folder: bool) -> bool:
+    if pattern.endswith("/"):
+        if not folder:
+            return False
+        pattern = pattern.removesuffix("/")
+    if "/" not in pattern:
+        return fnmatch.fnmatchcase(parts[-1], pattern)
+    wanted = pattern.removeprefix("/").split("/")
+    return len(wanted) == len(parts) and all(
+        fnmatch.fnmatchcase(part, one) for part, one in zip(parts, wanted, strict=True)
+    )
+
+
+_NAME = "values.schema.json"
+_POINTERS = frozenset(("$ref", "$dynamicRef", "$recursiveRef"))
+_DIALECT = re.compile(r"https?://json-schema\.org/")
+_HINT = (
+    "put what it refers to into the schema itself (`$defs`), and refer to that as `#/$defs/NAME`"
+)
+
+
+class _Outside(ValueError):
+    """A reference that leads out of its schema."""
+
+
+def check_schemas(files: Mapping[str, bytes], chart: str) -> None:
+    """Pass where the schemas among the `files` of `chart`, and in the charts packed in it, refer to nothing but themselves; raises RenderError."""
+    for path, content in _schemas(files.items(), chart):
+        try:
+            json.loads(content.decode("utf-8-sig", "replace"), object_pairs_hook=_checked)
+        except _Outside as fault:
+            raise RenderError(
+                f"the schema of the chart's values {fault}", where=path, hint=_HINT
+            ) from None
+        except (ValueError, RecursionError) as fault:
+            raise RenderError(
+                "the schema of the chart's values is no JSON that can be read",
+                where=path,
+                hint="correct it, or take it out",
+            ) from fault
+
+
+def _checked(pairs: list[tuple[str, object]]) -> None:
+    """Every pair, also those that a later one of the same name replaces."""
+    for key, value in pairs:
+        if isinstance(value, str) and key in _POINTERS and not value.startswith("#"):
+            raise _Outside(f"refers to {value!r}, which is outside of it")
+        if isinstance(value, str) and key == "$schema" and not _DIALECT.match(value):
+            raise _Outside(f"is written in {value!r}, which is no dialect of JSON Schema")
+
+
+def _schemas(files: Iterable[tuple[str, bytes]], around: str) -> Iterator[tuple[str, bytes]]:
+    """Each schema with its path for people, those of packed charts included; raises RenderError."""
+    for name, content in files:
+        place = f"{around}{plain_name(name)}"
+        if place.rpartition("/")[2] == _NAME:
+            yield place, content
+        elif is_packed(name):
+            inner = ((member.name, data) for member, data in members(place, content))
+            yield from _schemas(inner, f"{place}/")

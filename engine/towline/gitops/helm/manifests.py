@@ -1,0 +1,356 @@
+"""Pure.
+
+What a chart renders, as documents: cut from the text, compared as YAML sees them, and where two of
+them differ.
+
+What a new rendering of a file no longer has: resources, and containers of those that stay, by their
+names alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import yaml
+
+from towline.gitops.image_effect import pods_of
+from towline.suggest import close
+from towline.yaml.documents import deeper
+from towline.yaml.plain_data import load, text_at
+
+_RENDERED = b"# Source: "  # in front of each document that Helm renders
+_LONG = 100
+_MANY = 50  # names of which each is compared with all new ones
+
+
+def losses(old: bytes, new: bytes) -> list[str]:
+    """The resources (`kind/name`) and containers of `old` that `new` does not have.
+
+    In a rendering, one that another of its kind and with a like name takes the place of is none: a
+    Job that is named after its version. What cannot be read has none.
+    """
+    before, after = load(old), load(new)
+    if before is None or after is None or old == new:
+        return []
+    there, now = dict.fromkeys(_resources(before)), dict.fromkeys(_resources(after))
+    gone = [one for one in there if one not in now]
+    if _RENDERED in old and len(gone) <= _MANY:
+        gone = _without_renamed(gone, [one for one in now if one not in there])
+    return [f"{kind}/{name}"[:_LONG] for kind, name in gone] + _containers(before, after)
+
+
+def _resources(documents: list[Any]) -> list[tuple[str, str]]:
+    """Kind and name of each resource; those of one name in several namespaces are counted."""
+    found = dict.fromkeys(place for document in documents for place in _places(document))
+    counted = Counter[tuple[str, str]]()
+    named = list[tuple[str, str]]()
+    for kind, name, _ in found:
+        counted[kind, name] += 1
+        number = counted[kind, name]
+        named.append((kind, name if number == 1 else f"{name} ({number})"))
+    return named
+
+
+def _places(document: Any) -> Iterator[tuple[str, str, str]]:
+    """Kind, name and namespace of a resource, or of those in a List."""
+    if not isinstance(document, dict):
+        return
+    if isinstance(items := document.get("items"), list):
+        for item in items:
+            yield from _places(item)
+        return
+    kind, name = text_at(document, "kind"), text_at(document, "metadata", "name")
+    if kind and name:
+        yield kind, name, text_at(document, "metadata", "namespace")
+
+
+def _without_renamed(
+    gone: list[tuple[str, str]], come: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Those of `gone` whose place nothing in `come` takes."""
+    left = list(come)
+    kept = []
+    for kind, name in gone:
+        heir = close(name, [other for same, other in left if same == kind])
+        if heir:
+            left.remove((kind, heir))
+        else:
+            kept.append((kind, name))
+    return kept
+
+
+def _containers(before: list[Any], after: list[Any]) -> list[str]:
+    """Containers that are gone from pods that stay."""
+    now: dict[str, set[str]] = {}
+    for pod in pods_of(after):
+        now.setdefault(pod.owner, set()).update(name for name, _ in pod.images)
+    there = [(pod.owner, name) for pod in pods_of(before) for name, _ in pod.images]
+    return [
+        f"container {name} of {owner}"[:_LONG]
+        for owner, name in dict.fromkeys(there)
+        if name not in now.get(owner, {name})
+    ]
+
+
+Path = tuple[str | int, ...]
+"""Keys and places in lists that lead to a node; the root is empty."""
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+_SOURCE = re.compile(r"^# Source: (.+?)\s*$", re.MULTILINE)
+_DEEP = 200  # levels, of which each takes stack in what reads and in what compares them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a document describes."""
+
+    api: str
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """One document of a rendering: `text` from its separator up to the next one; `head` is what stands in front, an empty one that names its template."""
+
+    text: str
+    head: str = ""
+
+    @cached_property
+    def root(self) -> yaml.Node | None:
+        """Its outline; None for one that is empty, or that is only known as a text: it is no YAML, repeats parts by aliases, or is nested too deep."""
+        if deeper(self.text, _DEEP):
+            return None
+        try:
+            found = yaml.compose(
+                self.text.rstrip() + "\n", Loader=_LOADER
+            )  # of Helm's versions some cut blank lines off
+        except (yaml.YAMLError, ValueError):
+            return None
+        return None if found is None or ("*" in self.text and _repeats(found)) else found
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing but separators, comments and blank lines is in it."""
+        return not any(
+            line.strip() and not line.startswith(("#", "---")) for line in self.text.splitlines()
+        )
+
+    @cached_property
+    def source(self) -> str:
+        """The template that it comes from, as Helm notes it in front of it."""
+        found = _SOURCE.search(self.head + self.text)
+        return found[1] if found else ""
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What it describes."""
+        api, kind, namespace, name = (
+            _text(self.root, *path)
+            for path in (
+                ("apiVersion",),
+                ("kind",),
+                ("metadata", "namespace"),
+                ("metadata", "name"),
+            )
+        )
+        return Identity(api=api, kind=kind, namespace=namespace, name=name)
+
+    @property
+    def shown(self) -> str:
+        """What it describes, for people, with the template that it comes from."""
+        what = f"{self.identity.kind} {self.identity.name}".strip() or "a document"
+        return f"{what} ({self.source})" if self.source else what
+
+
+def documents(text: str) -> list[Document]:
+    """The documents of a stream in their order, those without content left out."""
+    found = cut(text)
+    heads = ["", *(one.text if one.empty and one.source else "" for one in found)]
+    return [
+        replace(one, head="" if one.source else head)
+        for one, head in zip(found, heads, strict=False)
+        if not one.empty
+    ]
+
+
+def cut(text: str) -> list[Document]:
+    """A stream cut at its separators: all of it, what is empty as well."""
+    starts = sorted({0, *(found.start() for found in _SEPARATOR.finditer(text))})
+    return [
+        Document(text=text[start:end])
+        for start, end in zip(starts, [*starts[1:], len(text)], strict=True)
+    ]
+
+
+def paired(before: Iterable[Document], now: Sequence[Document]) -> list[Document | None]:
+    """For each document of `now` the one of `before` that describes the same, None where there is none; each is taken once, in its order.
+
+    What has the same text is not looked into: most of a large rendering is as it was.
+    """
+    texts = defaultdict[str, deque[Document]](deque)
+    for one in before:
+        texts[one.text.rstrip()].append(one)
+    found = [texts[key].popleft() if texts.get(key := one.text.rstrip()) else None for one in now]
+    left = defaultdict[Identity, deque[Document]](deque)
+    for one in (one for same_text in texts.values() for one in same_text):
+        left[one.identity].append(one)
+    return [
+        partner or (left[one.identity].popleft() if left and left.get(one.identity) else None)
+        for one, partner in zip(now, found, strict=True)
+    ]
+
+
+def same(one: Document, other: Document) -> bool:
+    """Whether nothing that reads YAML tells them apart: comments, blank lines and the kind of quotes do not count."""
+    if one.text.rstrip() == other.text.rstrip():
+        return True
+    return (
+        one.root is not None
+        and other.root is not None
+        and next(differences(one.root, other.root), None) is None
+    )
+
+
+def differences(one: yaml.Node | None, other: yaml.Node | None, path: Path = ()) -> Iterator[Path]:
+    """Where two outlines differ: the deepest places that hold all of it.
+
+    A list of another length, and a map of other keys, differ as a whole.
+    """
+    if isinstance(one, yaml.MappingNode) and isinstance(other, yaml.MappingNode):
+        below = _entries(one), _entries(other)
+        if list(below[0]) != list(below[1]) and set(below[0]) != set(below[1]):
+            yield path
+            return
+        for key, child in below[0].items():
+            yield from differences(child, below[1][key], (*path, key))
+    elif (
+        isinstance(one, yaml.SequenceNode)
+        and isinstance(other, yaml.SequenceNode)
+        and len(one.value) == len(other.value)
+    ):
+        if _reordered(one, other):
+            yield path
+            return
+        for place, (left, right) in enumerate(zip(one.value, other.value, strict=True)):
+            yield from differences(left, right, (*path, place))
+    elif not (
+        isinstance(one, yaml.ScalarNode)
+        and isinstance(other, yaml.ScalarNode)
+        and _scalar(one) == _scalar(other)
+    ):
+        yield path
+
+
+def at(root: yaml.Node | None, path: Path) -> yaml.Node | None:
+    """The node that `path` leads to, None where there is none."""
+    node = root
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            node = _entries(node).get(str(part))
+        elif (
+            isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value)
+        ):
+            node = node.value[part]
+        else:
+            return None
+    return node
+
+
+def data(value: object) -> object:
+    """A node as maps, lists and texts; a text as it is."""
+    if isinstance(value, yaml.MappingNode):
+        return {key: data(child) for key, child in _entries(value).items()}
+    if isinstance(value, yaml.SequenceNode):
+        return [data(child) for child in value.value]
+    return value.value if isinstance(value, yaml.ScalarNode) else value
+
+
+def replaced(document: Document, wanted: Mapping[Path, tuple[str, object]]) -> Document:
+    """The document with other values at these places: each as it was written elsewhere (empty: nowhere), and the node or text that it is.
+
+    What does not read as it should afterwards is left as it was.
+    """
+    for path, (written, value) in wanted.items():
+        node = at(document.root, path)
+        if node is None:
+            continue
+        start, end = node.start_mark.index, node.end_mark.index
+        line_end = "\n" if document.text[start:end].endswith("\n") else ""
+        for text in (written, json.dumps(data(value), ensure_ascii=False) + line_end):
+            made = replace(document, text=document.text[:start] + text + document.text[end:])
+            if (
+                text
+                and set(differences(document.root, made.root)) <= {path}
+                and data(at(made.root, path)) == data(value)
+            ):
+                document = made
+                break
+    return document
+
+
+def plain(node: yaml.Node) -> object:
+    """A node as something that can be compared and counted: equal where nothing that reads YAML tells two nodes apart."""
+    if isinstance(node, yaml.MappingNode):
+        return frozenset((key, plain(value)) for key, value in _entries(node).items())
+    if isinstance(node, yaml.SequenceNode):
+        return tuple(plain(value) for value in node.value)
+    return _scalar(node)
+
+
+def entries(node: yaml.Node) -> Mapping[str, yaml.Node]:
+    """The values of a mapping by key; empty for another node."""
+    return _entries(node) if isinstance(node, yaml.MappingNode) else {}
+
+
+def items(node: yaml.Node) -> Sequence[yaml.Node]:
+    """The items of a list; empty for another node."""
+    return node.value if isinstance(node, yaml.SequenceNode) else ()
+
+
+def _entries(node: yaml.MappingNode) -> dict[str, yaml.Node]:
+    return {
+        key.value if isinstance(key, yaml.ScalarNode) else repr(plain(key)): value
+        for key, value in node.value
+    }
+
+
+def _reordered(one: yaml.SequenceNode, other: yaml.SequenceNode) -> bool:
+    """Whether two lists hold the same in another order."""
+    left, right = [plain(child) for child in one.value], [plain(child) for child in other.value]
+    return left != right and Counter(left) == Counter(right)
+
+
+def _scalar(node: yaml.Node) -> tuple[bool, str, str]:
+    """Readers of YAML 1.1 and 1.2 take some words without quotes for different things, and all take words in quotes for the same."""
+    return isinstance(node, yaml.ScalarNode) and not node.style, node.tag, node.value
+
+
+def _text(root: yaml.Node | None, *path: str) -> str:
+    node = at(root, path)
+    return node.value if isinstance(node, yaml.ScalarNode) else ""
+
+
+def _repeats(root: yaml.Node) -> bool:
+    """Whether a node stands at more than one place; such an outline can be endless."""
+    seen, waiting = set[int](), [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.CollectionNode):
+            if id(node) in seen:
+                return True
+            seen.add(id(node))
+            waiting += (
+                [child for pair in node.value for child in pair]
+                if isinstance(node, yaml.MappingNode)
+                else node.value
+            )
+    return False

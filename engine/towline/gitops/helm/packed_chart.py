@@ -1,0 +1,245 @@
+"""Pure.
+
+A chart that is packed (`.tgz`): its files, within bounds, as those of a folder.
+
+Which version of a dependency is meant: the one that Chart.lock has, where it was made for what
+Chart.yaml says now.
+
+Charts that are packed in a chart, packed anew: Helm gets what was looked into, and no more.
+
+Two readers of one archive need not find the same in it: a size that begins with a zero byte is 0 to
+one of them and a length to the other. What only Helm found would be rendered without having been
+checked (`towline.gitops.helm.chart_files`).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import posixpath
+import re
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+from towline.errors import ConfigError, RenderError
+from towline.git.tree import is_path
+from towline.yaml.plain_data import maps_at
+
+_EXACT = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
+_FIELDS = (
+    "name",
+    "version",
+    "repository",
+    "condition",
+    "tags",
+    "enabled",
+    "import-values",
+    "alias",
+)
+_MOST = 100_000  # values
+_ALWAYS = frozenset(("name", "repository"))
+_ESCAPED = {
+    "<": "\\u003c",
+    ">": "\\u003e",
+    "&": "\\u0026",
+    "\u2028": "\\u2028",
+    "\u2029": "\\u2029",
+}
+_UPDATE = "run `helm dependency update` and commit"
+
+
+def lock_digest(
+    wanted: Sequence[Mapping[str, object]], locked: Sequence[Mapping[str, object]]
+) -> str:
+    """What Helm writes as `digest` into a lock with the dependencies `locked` for those that a chart has (Helm: internal/resolver, HashReq).
+
+    Empty where they are too much for a lock, which aliases can make of a few lines.
+    """
+    known = [[_ordered(one) for one in wanted], [_ordered(one) for one in locked]]
+    if sum(1 for _ in islice(_values(known), _MOST)) == _MOST:
+        return ""
+    text = json.dumps(known, ensure_ascii=False, separators=(",", ":"))
+    for sign, escaped in _ESCAPED.items():
+        text = text.replace(sign, escaped)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def exact(name: str, version: str, locked: str, *, where: str) -> str:
+    """The one version that is meant; raises ConfigError where that is a range and nothing says which one of it."""
+    if locked:
+        return locked
+    if not _EXACT.fullmatch(version):
+        raise ConfigError(
+            f"the chart depends on {name} in a version that fits {version!r}, and no Chart.lock"
+            " says which",
+            where=where,
+            hint=f"{_UPDATE} Chart.lock",
+        )
+    return version
+
+
+def check_lock(
+    wanted: Sequence[Mapping[str, object]], lock: Mapping[str, object], *, where: str, of: str
+) -> None:
+    """Pass where the lock at `where` was made for these dependencies, those in the file `of`; raises ConfigError."""
+    digest = lock_digest(wanted, maps_at(lock, "dependencies"))
+    if not digest:
+        raise ConfigError(
+            f"the dependencies of {of} and {where.rpartition('/')[2]} are too large: {_MOST} values"
+            " or more",
+            where=where,
+            hint="take out what aliases of YAML (*name) repeat",
+        )
+    if lock.get("digest") != digest:
+        raise ConfigError(
+            f"{where.rpartition('/')[2]} was made for other dependencies than {of} has now",
+            where=where,
+            hint=f"{_UPDATE} {where.rpartition('/')[2]}",
+        )
+
+
+def _values(value: object) -> Iterator[object]:
+    """It and all below it, each as often as it stands there."""
+    waiting = [value]
+    while waiting:
+        yield (one := waiting.pop())
+        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+
+
+def _ordered(dependency: Mapping[str, object]) -> dict[str, object]:
+    """A dependency as Helm's own structure of it becomes JSON."""
+    dependency = {**dependency, "enabled": dependency.get("enabled") == "true"}
+    return {
+        field: dependency.get(field, "")
+        for field in _FIELDS
+        if field in _ALWAYS or dependency.get(field)
+    }
+
+
+MOST = 64 * 1024 * 1024
+_FILES = 20_000
+
+
+def unpacked(name: str, data: bytes) -> dict[str, bytes]:
+    """The files of the archive at the path `name` by their path in the chart; raises RenderError.
+
+    Regular files below the archive's one folder; what has another kind of name is left out, as Helm
+    does or refuses to do.
+    """
+    found = {}
+    for member, content in members(name, data):
+        path = member.name.removeprefix("./").partition("/")[2]
+        if member.isreg() and path and is_path(path):
+            found[path] = content
+    if "Chart.yaml" not in found:
+        raise RenderError(f"{name} holds no chart", where=name, hint="make it by `helm package`")
+    return found
+
+
+def members(name: str, data: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Everything in the archive at the path `name` that has a content, whatever its kind and its name; raises RenderError."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            plain = packed.read(MOST + 1)
+        if len(plain) > MOST:
+            raise RenderError(
+                f"the chart {name} is larger than {MOST >> 20} MiB unpacked",
+                where=name,
+                hint="leave out of it what is not needed (.helmignore)",
+            )
+        with tarfile.TarFile(fileobj=io.BytesIO(plain)) as archive:
+            for number, member in enumerate(archive):
+                if number > _FILES:
+                    raise _crowded(name)
+                content = None if member.issym() or member.islnk() else archive.extractfile(member)
+                if content:
+                    yield member, content.read(MOST)
+            if plain[archive.offset :].strip(b"\0"):  # another reader may find more files there
+                raise RenderError(
+                    f"{name} is no packed chart: no file begins at byte {archive.offset}",
+                    where=name,
+                    hint="make it by `helm package`",
+                )
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError) as fault:
+        raise RenderError(
+            f"{name} is no packed chart: {fault}", where=name, hint="make it by `helm package`"
+        ) from fault
+
+
+def _crowded(name: str) -> RenderError:
+    return RenderError(
+        f"{name} is no packed chart: it holds more than {_FILES} files",
+        where=name,
+        hint="leave out of it what is not needed (.helmignore)",
+    )
+
+
+_PACKED = re.compile(r"(?:^|/)charts/[^/]+\.tgz$")
+_DEPTH = 10
+
+
+def plain_name(name: str) -> str:
+    """A path in a chart as Helm takes it."""
+    return posixpath.normpath(name.replace("\\", "/"))
+
+
+def is_packed(name: str) -> bool:
+    """Whether Helm takes the file at this path in a chart for a packed chart."""
+    return _PACKED.search(plain_name(name)) is not None
+
+
+def repacked(files: Mapping[str, bytes], chart: str) -> dict[str, bytes]:
+    """The files of `chart`, those that are packed charts with what is read of them; raises RenderError.
+
+    Files alone, whatever their kind there, as Helm takes them. All of them together may be as large
+    as one alone.
+    """
+    return dict(_Packer().through(files.items(), chart))
+
+
+class _Packer:
+    """Counts what all of them hold."""
+
+    def __init__(self) -> None:
+        self._left = MOST
+
+    def through(
+        self, files: Iterable[tuple[str, bytes]], around: str, depth: int = 0
+    ) -> Iterable[tuple[str, bytes]]:
+        for name, content in files:
+            place = f"{around}{plain_name(name)}"
+            yield name, self._anew(place, content, depth) if is_packed(name) else content
+
+    def _anew(self, place: str, data: bytes, depth: int) -> bytes:
+        if depth == _DEPTH:
+            raise RenderError(
+                f"charts are packed into one another {_DEPTH} times",
+                where=place,
+                hint="let the chart depend on fewer levels of charts",
+            )
+        found = self._counted(place, data)
+        stream = io.BytesIO()
+        with (
+            gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=1, mtime=0) as packed,
+            tarfile.TarFile(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            for name, content in self.through(found, f"{place}/", depth + 1):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+        return stream.getvalue()
+
+    def _counted(self, place: str, data: bytes) -> Iterable[tuple[str, bytes]]:
+        for member, content in members(place, data):
+            self._left -= len(content)
+            if self._left < 0:
+                raise RenderError(
+                    f"packed charts hold more than {MOST >> 20} MiB together, up to this one",
+                    where=place,
+                    hint="leave out of them what is not needed (.helmignore)",
+                )
+            yield member.name, content

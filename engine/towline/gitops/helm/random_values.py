@@ -1,0 +1,444 @@
+"""Pure.
+
+Charts that render something else each time (passwords, certificates, times): what differs by itself
+stays as the repository has it.
+
+Two renderings of the same input show which parts those are. A part is kept where what surrounds it
+in its own value is as it was; where it is not, but the part is known from another place (a
+password, and the address that holds it), the value is made of both, and both renderings must agree
+on it.
+
+Values that differ by themselves, compared by what they have in common: whether another one may be
+of the same kind.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import yaml
+
+from towline.gitops.helm.manifests import (
+    Document,
+    Path,
+    at,
+    data,
+    differences,
+    documents,
+    entries,
+    items,
+    paired,
+    plain,
+    replaced,
+    same,
+)
+
+_WORD = re.compile(r"[A-Za-z0-9]+")
+_DIGITS = re.compile(r"[0-9]+")
+
+
+def reordered(one: yaml.Node | None, other: yaml.Node | None) -> bool:
+    """Whether two lists, or two texts, hold the same in another order."""
+    if isinstance(one, yaml.ScalarNode) and isinstance(other, yaml.ScalarNode):
+        return _same_words(one.value, other.value)
+    if not isinstance(one, yaml.SequenceNode) or not isinstance(other, yaml.SequenceNode):
+        return False
+    return plain(one) != plain(other) and held(one) == held(other)
+
+
+def held(node: yaml.Node) -> Counter[object]:
+    """What a list or a map holds, whatever its order."""
+    return Counter(map(plain, items(node))) + Counter(
+        (key, plain(value)) for key, value in entries(node).items()
+    )
+
+
+def fits(first: str, second: str, old: str) -> bool:
+    """Whether the words that both texts have at one place stand there in the old one as well; texts that cannot be told apart so fit."""
+    words, others, there = (_WORD.findall(text) for text in (first, second, old))
+    if _same_words(first, second):
+        return sorted(there) == sorted(words)
+    if _DIGITS.sub("0", first) == _DIGITS.sub("0", second):  # a time, a number
+        return _DIGITS.sub("0", old) == _DIGITS.sub("0", first)
+    if not len(words) == len(others) == len(there):
+        return True
+    return all(
+        one == known
+        for one, other, known in zip(words, others, there, strict=True)
+        if one == other and len(one) > 1
+    )
+
+
+def _same_words(one: str, other: str) -> bool:
+    words, others = _WORD.findall(one), _WORD.findall(other)
+    return len(words) > 1 and words != others and sorted(words) == sorted(others)
+
+
+def decoded(*texts: str) -> Sequence[str]:
+    """The texts as they are, or what they hold in base64 where all of them hold texts so."""
+    try:
+        found = [base64.b64decode(text, validate=True).decode() for text in texts]
+    except (binascii.Error, ValueError):
+        return texts
+    return found if all(text and text.isprintable() for text in found) else texts
+
+
+_CHECKSUM = re.compile(r"[0-9a-fA-F]{32,128}")
+_NAME: Path = ("metadata", "name")
+# once more, and again where an order may have come out the same by chance: that of two keys does in
+# three of four cases
+_RENDERINGS = 4
+_TELLING = 6  # characters from which on a value is taken for the same one where it turns up again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What is to be written; the documents of which parts were `kept`, and those of which parts are `renewed`, by kind, name and template."""
+
+    text: str
+    kept: tuple[str, ...] = ()
+    renewed: tuple[str, ...] = ()
+
+
+def settle(old: str, first: str, again: Callable[[], str]) -> Settled:
+    """`first`, a rendering, with what differs by itself as `old` has it; `again` renders once more, which only happens where more than images differ.
+
+    A document that is as it was for all that reads YAML keeps its text, and so does the whole.
+    """
+    before, now = documents(old), documents(first)
+    if not before:
+        return Settled(text=first)
+    partners = paired(before, now)
+    if len(before) == len(now) and all(
+        one is partner and same(one, new)
+        for one, partner, new in zip(before, partners, now, strict=True)
+    ):
+        return Settled(text=old)
+    if len(before) == len(now) and all(
+        partner and _only_images(partner, one) for one, partner in zip(now, partners, strict=True)
+    ):
+        return Settled(
+            text=_joined([_text(one, partner) for one, partner in zip(now, partners, strict=True)])
+        )
+    others: list[list[Document]] = []
+    while True:
+        others.append(documents(again()))
+        if loose := _loose(now, others[-1]):
+            return Settled(
+                text=_joined(
+                    [_text(one, partner) for one, partner in zip(now, partners, strict=True)]
+                ),
+                renewed=loose,
+            )
+        pieces = list(_pieces(before, now, others))
+        if len(others) == _RENDERINGS or not any(piece.only_reordered for piece in pieces):
+            return _settled(pieces)
+
+
+def _loose(now: Sequence[Document], second: Sequence[Document]) -> tuple[str, ...]:
+    """The templates that render other documents each time, where some do."""
+    if len(now) == len(second) and all(_alike(*twins) for twins in zip(now, second, strict=True)):
+        return ()
+    return tuple(
+        sorted(
+            {one.source for one in now if one not in second}
+            | {one.source for one in second if one not in now}
+        )
+    )
+
+
+def _alike(one: Document, other: Document) -> bool:
+    """Whether two documents are of one kind and template."""
+    if one.source != other.source:
+        return False
+    return one.text == other.text or one.identity.kind == other.identity.kind
+
+
+def _text(one: Document, partner: Document | None) -> str:
+    chosen = partner if partner and partner.source == one.source and same(partner, one) else one
+    return chosen.head + chosen.text
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """Documents as one stream."""
+    separated = (
+        text if not number or text.startswith("---") else f"---\n{text}"
+        for number, text in enumerate(texts)
+    )
+    return "".join(text if text.endswith("\n") else f"{text}\n" for text in separated)
+
+
+def _only_images(old: Document, new: Document) -> bool:
+    """Whether a document is the same but for images, and for what names their tags."""
+    if same(old, new):
+        return True
+    if old.root is None or new.root is None:
+        return False
+    leaves, swaps = list[tuple[str, str]](), list[tuple[str, str]]()
+    for path in differences(old.root, new.root):
+        one, other = at(old.root, path), at(new.root, path)
+        if not isinstance(one, yaml.ScalarNode) or not isinstance(other, yaml.ScalarNode):
+            return False
+        leaves.append((one.value, other.value))
+        swaps += _swaps(*leaves[-1]) if path[-1:] == ("image",) else ()
+    return all(any(one.replace(*swap) == other for swap in swaps) for one, other in leaves)
+
+
+def _swaps(old: str, new: str) -> Iterator[tuple[str, str]]:
+    """An image and its parts, before and after: the whole, the tag, the digest."""
+    yield old, new
+    for pattern in (r":([\w.-]+)(?:@|$)", r"@(\S+)$"):
+        one, other = re.search(pattern, old), re.search(pattern, new)
+        if one and other:
+            yield one[1], other[1]
+
+
+@dataclass(kw_only=True)
+class _Part:
+    """A place that differs by itself: as both renderings and the repository have it (None: not at all), and what is to stand there (None: the first)."""
+
+    path: Path
+    first: yaml.Node
+    second: yaml.Node
+    old: yaml.Node | None
+    wanted: str | yaml.Node | None = None
+
+    @cached_property
+    def texts(self) -> tuple[str, str] | None:
+        """What both renderings have, where that is a text."""
+        if isinstance(self.first, yaml.ScalarNode) and isinstance(self.second, yaml.ScalarNode):
+            return self.first.value, self.second.value
+        return None
+
+    @property
+    def noted(self) -> bool:
+        """Whether it is only a note on a resource: nothing else holds the same value."""
+        return "annotations" in self.path
+
+    @property
+    def checksum(self) -> bool:
+        """Whether it tells that something else has changed."""
+        return self.noted and self.texts is not None and all(map(_CHECKSUM.fullmatch, self.texts))
+
+    @property
+    def reordered(self) -> bool:
+        """Whether the renderings have the same in another order."""
+        return reordered(self.first, self.second)
+
+    def fits(self) -> bool:
+        """Whether the repository's may stay: what both renderings have in common, it has too."""
+        if self.old is None or type(self.old) is not type(self.first):
+            return False
+        if self.texts is not None:
+            return fits(*decoded(*self.texts, self.old.value))
+        first, second, old = (held(node) for node in (self.first, self.second, self.old))
+        return (
+            old == first
+            if first == second
+            else (first & second) <= old
+            and (bool(entries(self.first)) or old.total() == first.total())
+        )
+
+
+@dataclass(kw_only=True)
+class _Piece:
+    """A document with what differs by itself in it, and the one of the repository that it stands for."""
+
+    one: Document
+    partner: Document | None
+    parts: Sequence[_Part]
+
+    @cached_property
+    def named(self) -> bool:
+        """Whether its name differs by itself."""
+        return any(part.path == _NAME for part in self.parts)
+
+    @cached_property
+    def moved(self) -> bool:
+        """Whether something else has changed in it."""
+        if self.partner is None:
+            return True
+        if same(self.partner, self.one):
+            return False
+        if self.partner.root is None or self.one.root is None:
+            return True
+        return next(self._elsewhere(self.partner.root, self.one.root), None) is not None
+
+    def _elsewhere(self, old: yaml.Node, new: yaml.Node) -> Iterator[Path]:
+        """Where something has changed outside of what differs by itself."""
+        paths = {part.path for part in self.parts}
+        for path in differences(old, new):
+            if not any(path[:length] in paths for length in range(len(path) + 1)):
+                yield path
+
+    @property
+    def only_reordered(self) -> bool:
+        """Whether something of it is another order than the repository's, and has not been seen to differ by itself."""
+        if self.partner is None or not self.moved:
+            return False
+        old, new = self.partner.root, self.one.root
+        if old is None or new is None:
+            return False
+        return any(reordered(at(old, path), at(new, path)) for path in self._elsewhere(old, new))
+
+    @cached_property
+    def made(self) -> Document:
+        """The document as it is to be, with what is wanted at its parts."""
+        if self.named and not self.moved and self.partner:
+            return self.partner
+        return replaced(
+            self.one,
+            {
+                part.path: self._written(part.wanted)
+                for part in self.parts
+                if part.wanted is not None
+            },
+        )
+
+    def holds(self, part: _Part) -> bool:
+        """Whether it has what is wanted there."""
+        return part.wanted is not None and data(at(self.made.root, part.path)) == data(part.wanted)
+
+    def _written(self, wanted: str | yaml.Node) -> tuple[str, object]:
+        if isinstance(wanted, str) or self.partner is None:
+            return "", wanted
+        return self.partner.text[wanted.start_mark.index : wanted.end_mark.index], wanted
+
+
+def _pieces(
+    before: Sequence[Document], now: Sequence[Document], others: Sequence[Sequence[Document]]
+) -> Iterator[_Piece]:
+    """Each document with its partner and its parts; one whose name differs by itself has the next of its kind and template for a partner."""
+    partners = paired(before, now)
+    taken = {id(partner) for partner in partners}
+    left = [one for one in before if id(one) not in taken]
+    for number, (one, known) in enumerate(zip(now, partners, strict=True)):
+        found = _differing(one, [other[number] for other in others])
+        partner = known
+        if _NAME in found:
+            alike = (
+                other
+                for other in left
+                if (other.source, other.identity.kind) == (one.source, one.identity.kind)
+            )
+            partner = known or next(alike, None)
+            left = [other for other in left if other is not partner]
+        root = partner.root if partner and found else None
+        yield _Piece(
+            one=one,
+            partner=partner,
+            parts=[
+                _Part(path=path, first=first, second=second, old=at(root, path))
+                for path, (first, second) in found.items()
+            ],
+        )
+
+
+def _differing(
+    one: Document, others: Sequence[Document]
+) -> dict[Path, tuple[yaml.Node, yaml.Node]]:
+    """Where a document differs from one of `others`: what it has, and what the first that has something else has."""
+    found: dict[Path, tuple[yaml.Node, yaml.Node]] = {}
+    for other in others:
+        if same(one, other) or one.root is None or other.root is None:
+            continue
+        for path in differences(one.root, other.root):
+            first, second = at(one.root, path), at(other.root, path)
+            if first is not None and second is not None:
+                found.setdefault(path, (first, second))
+    return {
+        path: nodes
+        for path, nodes in found.items()
+        if not any(path[:length] in found for length in range(len(path)))
+    }
+
+
+def _settled(pieces: Sequence[_Piece]) -> Settled:
+    known, renamed = _names(pieces)
+    loose = [
+        (piece, part)
+        for piece in pieces
+        if not piece.named
+        for part in piece.parts
+        if not part.checksum
+    ]
+    for _, part in loose:
+        if part.fits() and not (part.texts and any(name in part.texts[0] for name in renamed)):
+            part.wanted = part.old
+            if part.texts and isinstance(part.old, yaml.ScalarNode):
+                known |= _values(part.texts, part.old.value)
+    for _, part in loose:
+        if part.wanted is None and part.texts and not part.reordered:
+            part.wanted = _made(part.texts, known)
+    moved = any(
+        piece.moved
+        or any(
+            part.wanted is not part.old
+            for part in piece.parts
+            if not part.noted and not piece.named
+        )
+        for piece in pieces
+        if any(not part.noted for part in piece.parts)
+    )
+    for part in (
+        part
+        for piece in pieces
+        for part in piece.parts
+        if part.checksum and not moved and part.fits()
+    ):
+        part.wanted = part.old
+    kept = [
+        piece.made.shown
+        for piece in pieces
+        if any(map(piece.holds, piece.parts)) or (piece.named and not piece.moved)
+    ]
+    renewed = [
+        piece.one.shown
+        for piece, part in loose
+        if piece.partner and not part.reordered and not piece.holds(part)
+    ]
+    text = _joined([_text(piece.made, piece.partner) for piece in pieces])
+    return Settled(text=text, kept=tuple(kept), renewed=tuple(dict.fromkeys(renewed)))
+
+
+def _names(pieces: Sequence[_Piece]) -> tuple[dict[tuple[str, str], str], set[str]]:
+    """What becomes of names that differ by themselves: kept with a document that is as it was, else new; and those that are new."""
+    known, renamed = dict[tuple[str, str], str](), set[str]()
+    for piece in (piece for piece in pieces if piece.named):
+        part = next(part for part in piece.parts if part.path == _NAME)
+        if part.texts and isinstance(part.old, yaml.ScalarNode) and not piece.moved:
+            known |= _values(part.texts, part.old.value)
+        elif part.texts:
+            known |= _values(part.texts, part.texts[0])
+            renamed.add(part.texts[0])
+    return known, renamed
+
+
+def _values(texts: tuple[str, str], old: str) -> dict[tuple[str, str], str]:
+    """A value by what both renderings have instead of it, as it is and as base64 holds it."""
+    forms = [(*texts, old), decoded(*texts, old)]
+    return {
+        (first, second): known
+        for first, second, known in forms
+        if len(first) >= _TELLING and len(second) >= _TELLING
+    }
+
+
+def _made(texts: tuple[str, str], known: Mapping[tuple[str, str], str]) -> str | None:
+    """A text in which known values stand for those of the renderings; None where both renderings do not come to the same so."""
+    first, second = decoded(*texts)
+    made = _exchanged(first, second, known)
+    return made if made is None or first == texts[0] else base64.b64encode(made.encode()).decode()
+
+
+def _exchanged(first: str, second: str, known: Mapping[tuple[str, str], str]) -> str | None:
+    for (one, other), old in sorted(known.items(), key=lambda item: -len(item[0][0])):
+        if one in first and other in second:
+            first, second = first.replace(one, old), second.replace(other, old)
+    return first if first == second else None

@@ -1,0 +1,168 @@
+"""Pure.
+
+Tool `kubectl`: the image of a named container in plain manifests, edited in place, nothing else of
+the file touched.
+
+Kinds are not listed: whatever holds a pod specification counts, so Deployment, CronJob, Pod, Argo
+Rollout and Knative Service do alike (facts/gitops.md section 4.5). A container that is nowhere is
+an error; Piper's `kubectl patch` adds one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress, groupby
+
+from towline.errors import ConfigError, placed
+from towline.gitops.change import Note, Replaced, select, unnoted
+from towline.gitops.choice import ANY, Candidate, Choice
+from towline.gitops.image_parts import with_image
+from towline.gitops.surroundings import resource_at
+from towline.suggest import nearest
+from towline.yaml import marks
+from towline.yaml.aliases import REFUSING, Sharing, meant
+from towline.yaml.edit import Edit, edit, own_value, value_of
+from towline.yaml.marks import Node, Path, Scalar
+from towline.yaml.source import Source, read
+
+_LISTS = ("containers", "initContainers", "ephemeralContainers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerImage:
+    """Sets the image of `container` to `image` in every file that fits `pattern`, and notes what stood there; a Change.
+
+    Where the name occurs more than once, `choice` says which of them are meant.
+    """
+
+    pattern: str
+    container: str
+    image: str
+    note: Note = unnoted
+    sharing: Sharing = REFUSING
+    choice: Choice = ANY
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        """Every file that fits the pattern; raises ConfigError where none does."""
+        return select(self.pattern, listing)
+
+    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Edit every place where the container stands; raises ConfigError where it stands nowhere, RenderError where an edit is not safe."""
+        names: set[str] = set()
+        found: list[tuple[Source, _Container]] = []
+        for path, data in sorted(files.items()):
+            source = read(path, data)
+            containers = tuple(_containers(source))
+            names.update(one.name for one in containers)
+            found += [(source, one) for one in containers if one.name == self.container]
+        if not found:
+            where = ", ".join(sorted(files)) or self.pattern
+            raise ConfigError(
+                f"container {self.container!r} is not in {where}",
+                where=where,
+                hint=_hint(self.container, names),
+            )
+        candidates = [_candidate(source, one) for source, one in found]
+        chosen = self.choice.among(f"container {self.container!r}", candidates, self.image)
+        changed = dict(
+            self._edited(places)
+            for _, places in groupby(compress(found, chosen), key=lambda one: one[0].name)
+        )
+        return {path: data for path, data in changed.items() if data != files[path]}
+
+    def _edited(self, places: Iterable[tuple[Source, _Container]]) -> tuple[str, bytes]:
+        """A file's name and what it becomes; raises RenderError."""
+        edits: list[Edit] = []
+        for source, one in places:
+            image = self._image(source.name, one)
+            edits.append(
+                Edit(document=one.document, path=(*one.path, "image"), value=image, after="name")
+            )
+            self.note(Replaced(file=source.name, name=self.container, old=one.image, new=image))
+        return source.name, edit(source, edits, self.sharing)
+
+    def _image(self, path: str, container: _Container) -> str:
+        """What the container's image becomes, a template as it is: an edit refuses it; raises RenderError."""
+        with placed(path):
+            return (
+                self.image if "{{" in container.image else with_image(container.image, self.image)
+            )
+
+
+def _candidate(source: Source, container: _Container) -> Candidate:
+    resource = resource_at(source, container.document, container.path)
+    return Candidate(file=source.name, resource=resource, image=container.image)
+
+
+def _hint(wanted: str, names: set[str]) -> str:
+    if not names:
+        return (
+            "no container with a name is there at all: is this the right file? imagePath leads to"
+            " one without a name"
+        )
+    listed = f"containers that are there: {', '.join(sorted(names))}"
+    guess = nearest(wanted, names)
+    return f"{guess} {listed}" if guess.startswith("did") else listed
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Walk:
+    """One document, and what its aliases stand for."""
+
+    source: Source
+    targets: Mapping[int, Node]
+
+    def value(self, node: Node | None, key: str) -> Node | None:
+        """The value of a mapping's own key, aliases followed; raises RenderError where that can be read in two ways."""
+        return meant(
+            own_value(self.source, meant(node, self.targets), key, self.targets), self.targets
+        )
+
+    def name(self, entry: Node) -> str | None:
+        """A container's name: its own, else the first that its merge keys bring in; None where it has none."""
+        found = value_of(self.source, meant(entry, self.targets), "name", self.targets)
+        return self.source.shown(found) if isinstance(found, Scalar) else None
+
+    def image(self, entry: Node) -> str:
+        """A container's own image; empty where it has none."""
+        value = self.value(entry, "image")
+        return self.source.shown(value) if isinstance(value, Scalar) else ""
+
+    def containers(self, node: Node, path: Path) -> Iterator[tuple[Path, str, str]]:
+        """Path, name and image of every container below `node`, as they stand in the text; aliases are not followed downwards."""
+        specification = self.value(node, "spec")
+        for key in _LISTS if specification is not None else ():
+            listed = self.value(specification, key)
+            for number, entry in enumerate(
+                listed.items if isinstance(listed, marks.Sequence) else ()
+            ):
+                container = self.name(entry)
+                if container is not None:
+                    yield (*path, "spec", key, number), container, self.image(entry)
+        if isinstance(node, marks.Mapping):
+            for called, value in node.pairs:
+                name = meant(called, self.targets)
+                if isinstance(name, Scalar):
+                    yield from self.containers(value, (*path, name.value))
+        for number, value in enumerate(node.items if isinstance(node, marks.Sequence) else ()):
+            yield from self.containers(value, (*path, number))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Container:
+    document: int
+    path: Path
+    name: str
+    image: str
+
+
+def _containers(source: Source) -> Iterator[_Container]:
+    """Every container of a file."""
+    for number, document in enumerate(source.documents):
+        if document.root is not None:
+            walk = _Walk(source=source, targets=source.targets(document.root))
+            yield from (
+                _Container(document=number, path=path, name=name, image=image)
+                for path, name, image in walk.containers(document.root, ())
+            )

@@ -1,0 +1,270 @@
+"""Pure.
+
+Which images the resources of a kustomization run, by the names that an entry of its `images` has to
+have: read as far as files are there.
+
+Whether what a kustomization reads runs the image that an entry of its `images` is for.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from towline.suggest import close, some
+from towline.yaml.plain_data import at, list_at, load, maps_at, text_at
+
+FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_REMOTE = re.compile(r"://|//|\?|^(?:git@|git::|github\.com/|gitlab\.com/|bitbucket\.org/)")
+_LISTS = ("resources", "bases", "components", "patchesStrategicMerge")
+_PATCHES = ("patches", "patchesJson6902")
+_ELSEWHERE = (
+    "helmCharts",
+    "helmChartInflationGenerator",
+    "generators",
+    "transformers",
+    "configurations",
+)
+_DEEP = 100  # kustomizations, each of which takes in the next
+_VERSION = re.compile(r"(?:@.*|:[^/]*)\Z", re.DOTALL)
+
+
+def read_further(path: str, files: Mapping[str, bytes]) -> set[str]:
+    """Files that the kustomization at `path` reads, itself or by way of those in `files`; some may not be there."""
+    found: set[str] = set()
+    left = [path]
+    while left:
+        one = left.pop()
+        for candidate in _reads(one, files):
+            if candidate not in found:
+                found.add(candidate)
+                left += [candidate] if candidate.endswith(FILES) else []
+    return found
+
+
+def image_names(path: str, files: Mapping[str, bytes]) -> set[str] | None:
+    """Names of the images that the kustomization at `path` gets from what it reads; None where something of it is not in `files`.
+
+    A component is None: it is for the resources of those that take it in.
+    """
+    if (_kustomization(path, files) or {}).get("kind") == "Component":
+        return None
+    return _names(path, files, frozenset(), {})
+
+
+def _names(
+    path: str,
+    files: Mapping[str, bytes],
+    above: frozenset[str],
+    known: dict[str, set[str] | None],
+) -> set[str] | None:
+    """As `image_names` for what those `above` take in; of each path once, it is then `known`."""
+    if path not in known or path in above:
+        known[path] = _read_names(path, files, above, known)
+    return known[path]
+
+
+def _read_names(
+    path: str,
+    files: Mapping[str, bytes],
+    above: frozenset[str],
+    known: dict[str, set[str] | None],
+) -> set[str] | None:
+    data = _kustomization(path, files)
+    if (
+        data is None
+        or path in above
+        or len(above) > _DEEP
+        or any(data.get(key) for key in _ELSEWHERE)
+    ):
+        return None
+    if above and data.get("replacements"):  # what they copy may be an image
+        return None
+    patches = [load(text.encode()) for text in _inline(data)]
+    if None in patches:
+        return None
+    found = set(_images(patches))
+    for reference in _references(data):
+        if _REMOTE.search(reference):
+            return None
+        place = _beside(path, reference)
+        nested = next((name for name in _folder(place) if name in files), "")
+        if nested:
+            inner = _names(nested, files, above | {path}, known)
+            if inner is None:
+                return None
+            read = _kustomization(nested, files) or {}
+            found |= _renamed(inner, read)
+            if read.get("kind") == "Component":  # its images are for what is around it, too
+                found |= _renamed(found, read)
+        elif place not in files or (documents := load(files[place])) is None:
+            return None
+        else:
+            found |= set(_images(documents))
+    return found
+
+
+def _reads(path: str, files: Mapping[str, bytes]) -> Iterator[str]:
+    for reference in _references(_kustomization(path, files) or {}):
+        if not _REMOTE.search(reference):
+            place = _beside(path, reference)
+            yield from (place, *_folder(place))
+
+
+def _kustomization(path: str, files: Mapping[str, bytes]) -> dict[str, Any] | None:
+    documents = load(files.get(path, b"")) or []
+    return documents[0] if len(documents) == 1 and isinstance(documents[0], dict) else None
+
+
+def _references(data: Mapping[str, Any]) -> list[str]:
+    listed = [item for key in _LISTS for item in list_at(data, key)]
+    patches = [item.get("path") for key in _PATCHES for item in maps_at(data, key)]
+    return [one for one in (*listed, *patches) if isinstance(one, str) and one and "\n" not in one]
+
+
+def _inline(data: Mapping[str, Any]) -> list[str]:
+    """Patches that stand in the kustomization itself."""
+    listed = [
+        item
+        for item in list_at(data, "patchesStrategicMerge")
+        if isinstance(item, str) and "\n" in item
+    ]
+    patches = [item.get("patch") for key in _PATCHES for item in maps_at(data, key)]
+    return [one for one in (*listed, *patches) if isinstance(one, str)]
+
+
+def _images(root: Any) -> Iterator[str]:
+    """What stands at a key `image`, or is the `value` of a patch, without tag and digest.
+
+    Each place is read once: aliases repeat places.
+    """
+    seen, waiting = set[int](), [root]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, dict | list) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            if key in ("image", "value") and isinstance(value, str):
+                yield untagged(value)
+            else:
+                waiting.append(value)
+
+
+def untagged(image: str) -> str:
+    """An image without tag and digest."""
+    return _VERSION.sub("", image)
+
+
+def _renamed(names: set[str], data: Mapping[str, Any]) -> set[str]:
+    """The names after the `images` of a kustomization, one entry after the other."""
+    for item in maps_at(data, "images"):
+        if new := text_at(item, "newName"):
+            names = {new if name == item.get("name") else name for name in names}
+    return names
+
+
+def _beside(path: str, reference: str) -> str:
+    return posixpath.normpath(posixpath.join(posixpath.dirname(path), reference))
+
+
+def _folder(place: str) -> tuple[str, ...]:
+    return tuple(posixpath.normpath(posixpath.join(place, name)) for name in FILES)
+
+
+_PATTERN = re.compile(r"[*+?\[\](){}|^$\\@]|:[^/]*\Z")  # kustomize takes names for patterns
+_MORE = ("patches", "components")  # by which Flux changes what it has read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """What is known of the entry for `name` in file `path`: the images that are there to be run.
+
+    `images` is None if not all can be read. The entry is `added`, or `changed`, or neither.
+    With `own` it is kustomize's file itself, else one of Flux, which may mean the files of
+    another repository. `near` is the name that was probably meant.
+    """
+
+    path: str
+    name: str
+    images: Collection[str] | None
+    own: bool
+    added: bool
+    changed: bool
+    near: str
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is known that something runs the image."""
+        return self.name in (self.images or ())
+
+    @property
+    def none(self) -> bool:
+        """Whether it is known that nothing runs the image."""
+        known = self.images is not None and not _PATTERN.search(self.name)
+        return known and self.name not in (self.images or ())
+
+    @property
+    def sure(self) -> bool:
+        """Whether to deploy to this entry is without effect for certain."""
+        return self.none and self.own and self.changed and bool(self.images)
+
+    @property
+    def told(self) -> str:
+        """What people should know of it; empty for nothing."""
+        guess = f"; did you mean {self.near}?" if self.near else ""
+        verb = "gets" if self.added else "has"
+        if self.none:
+            return (
+                f"{self.path} {verb} an entry for an image called {self.name}, which none of its "
+                "resources runs; images that are there: "
+                f"{some(sorted(self.images or ())) or 'none'}{guess}"
+            )
+        if self.images is None and self.added and self.near:
+            return f"{self.path} has no entry for an image called {self.name}, and gets one{guess}"
+        return ""
+
+
+def alike(name: str, known: Collection[str]) -> str:
+    """The known name that was probably meant; empty for none."""
+    return close(name, set(known) - {name}, cutoff=0.7)
+
+
+def looks(path: str, files: Mapping[str, bytes]) -> set[str]:
+    """What the kustomizations of a file read, itself or by way of those in `files`."""
+    found = read_further(path, files)
+    for document in load(files.get(path, b"")) or ():
+        for candidate in _of_flux(document):
+            found |= {candidate} | read_further(candidate, files)
+    return found
+
+
+def images_for(document: Any, files: Mapping[str, bytes]) -> Collection[str] | None:
+    """Names of the images that a Kustomization of Flux gets; None where that is not known."""
+    root = next((name for name in _of_flux(document) if name in files), "")
+    if not root or any(at(document, "spec", key) for key in _MORE):
+        return None
+    used = names_after(root, files)
+    # Flux fills variables in
+    return None if used is None or any("$" in name for name in used) else used
+
+
+def names_after(path: str, files: Mapping[str, bytes]) -> set[str] | None:
+    """Names of the images that the kustomization at `path` gets and gives; None if unknown."""
+    used = image_names(path, files)
+    documents = load(files.get(path, b""))
+    entries = maps_at(documents[0], "images") if documents else []
+    new = {text_at(item, "newName") for item in entries} - {""}
+    return None if used is None else used | new
+
+
+def _of_flux(document: Any) -> tuple[str, ...]:
+    """Where the kustomization may lie that a Kustomization of Flux is about."""
+    path = text_at(document, "spec", "path")
+    folder = posixpath.normpath(path.lstrip("/")) if path else ""
+    if not folder or folder.startswith(".."):
+        return ()
+    return tuple(posixpath.normpath(posixpath.join(folder, name)) for name in FILES)

@@ -1,0 +1,1 @@
+"""Renderer processes: Helm and Jinja run apart from the engine."""

@@ -1,0 +1,272 @@
+"""The renderer process for charts: Helm 4 as a library, answering as `helm template` does.
+
+The library is helm-python-sdk. Documents come in the order in which Helm installs kinds, hooks
+last, without notes, partials and empty documents (Helm 4.2: pkg/release/v1/util,
+pkg/cmd/template).
+
+Request: `charts` (folders), `release`, `namespace`, `values` (list of [name, YAML text], weakest
+first), `limits`. Without charts the answer is Helm's version.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from helm_python import Chart, HelmError, helm_sdk_version, values_from_yaml
+
+from towline.gitops.render.child import Fault, serve
+
+_KINDS = (
+    "PriorityClass",
+    "Namespace",
+    "NetworkPolicy",
+    "ResourceQuota",
+    "LimitRange",
+    "PodSecurityPolicy",
+    "PodDisruptionBudget",
+    "ServiceAccount",
+    "Secret",
+    "SecretList",
+    "ConfigMap",
+    "StorageClass",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleList",
+    "ClusterRoleBinding",
+    "ClusterRoleBindingList",
+    "Role",
+    "RoleList",
+    "RoleBinding",
+    "RoleBindingList",
+    "Service",
+    "DaemonSet",
+    "Pod",
+    "ReplicationController",
+    "ReplicaSet",
+    "Deployment",
+    "HorizontalPodAutoscaler",
+    "StatefulSet",
+    "Job",
+    "CronJob",
+    "IngressClass",
+    "Ingress",
+    "APIService",
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
+)
+_RANK = {kind: rank for rank, kind in enumerate(_KINDS)}
+_HOOKS = frozenset(
+    (
+        "pre-install",
+        "post-install",
+        "pre-delete",
+        "post-delete",
+        "pre-upgrade",
+        "post-upgrade",
+        "pre-rollback",
+        "post-rollback",
+        "test",
+        "test-success",
+    )
+)
+_SEPARATOR = re.compile(r"(?:^|[\t\n\f\r ]*\n)---[\t\n\f\r ]*")
+
+
+class HeadFault(ValueError):
+    """A rendered document that Kubernetes could not read: `path` in the chart and what is wrong with it."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """One document: the template it came from, its text, its kind and the hooks that it asks for."""
+
+    path: str
+    text: str
+    kind: str
+    hooks: tuple[str, ...] = ()
+
+
+def assemble(files: Mapping[str, str], load: Callable[[str], Any]) -> str:
+    """Template path -> rendered text to one stream, empty where nothing was rendered; `load` reads a YAML document; raises HeadFault."""
+    manifests = [
+        manifest
+        for path in sorted(files)
+        if _printed(path)
+        for manifest in _manifests(path, files[path], load)
+    ]
+    plain = sorted((manifest for manifest in manifests if not manifest.hooks), key=_place)
+    hooks = sorted(
+        (
+            manifest
+            for manifest in manifests
+            if manifest.hooks and _HOOKS.issuperset(manifest.hooks)
+        ),
+        key=_place,
+    )
+    first = _print(plain).strip()
+    return (f"{first}\n" if first else "") + _print(hooks)
+
+
+def _printed(path: str) -> bool:
+    return not path.endswith("NOTES.txt") and not path.rpartition("/")[2].startswith("_")
+
+
+def _manifests(path: str, text: str, load: Callable[[str], Any]) -> list[Manifest]:
+    documents = (part.lstrip() for part in _SEPARATOR.split(text.lstrip()))
+    return [_manifest(path, document, load) for document in documents if document]
+
+
+def _manifest(path: str, text: str, load: Callable[[str], Any]) -> Manifest:
+    try:
+        loaded = load(text)
+    except ValueError as fault:
+        raise HeadFault(path, str(fault)) from fault
+    head = _mapping(loaded, path, "a document")
+    metadata = _mapping(head.get("metadata"), path, "metadata")
+    annotations = _mapping(metadata.get("annotations"), path, "metadata.annotations")
+    texts = {name: _text(value, path, f"annotation {name}") for name, value in annotations.items()}
+    hooks = texts.get("helm.sh/hook", "")
+    return Manifest(
+        path=path,
+        text=text,
+        kind=_text(head.get("kind"), path, "kind"),
+        hooks=(
+            tuple(hook.strip().lower() for hook in hooks.split(","))
+            if "helm.sh/hook" in texts
+            else ()
+        ),
+    )
+
+
+def _mapping(value: Any, path: str, what: str) -> dict[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise HeadFault(path, f"{what} is not a mapping")
+    return value or {}
+
+
+def _text(value: Any, path: str, what: str) -> str:
+    """A scalar as Helm reads it where a text is expected: numbers and booleans as they are written in JSON."""
+    if isinstance(value, (dict, list)):
+        raise HeadFault(path, f"{what} is not a text")
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _place(manifest: Manifest) -> tuple[int, str]:
+    """Known kinds by rank, unknown ones behind them by name; `sorted` keeps the order of equals."""
+    return (_RANK[manifest.kind], "") if manifest.kind in _RANK else (len(_RANK), manifest.kind)
+
+
+def _print(manifests: list[Manifest]) -> str:
+    return "".join(f"---\n# Source: {manifest.path}\n{manifest.text}\n" for manifest in manifests)
+
+
+_ANOTHER = "put a fitting `helm` on PATH: this library knows one version of Kubernetes only"
+_PROBE = {
+    "Chart.yaml": "apiVersion: v2\nname: probe\nversion: 0.0.0\n",
+    "templates/probe.yaml": (
+        "{{ semverCompare .Values.range .Capabilities.KubeVersion.Version }} {{"
+        " .Capabilities.KubeVersion.Version }}"
+    ),
+}
+
+
+def render(request: Any) -> str:
+    """The charts' documents as `helm template` prints them, one chart after the other; raises Fault."""
+    if not helm_sdk_version().startswith("v4."):
+        raise Fault(
+            f"the Helm library has version {helm_sdk_version()}, not 4",
+            hint="install the extra `helm` of this Towline",
+            machine=True,
+        )
+    if not request["charts"]:
+        return helm_sdk_version()
+    try:
+        values = _values(request["values"])
+        return "".join(_rendered(folder, values, request) for folder in request["charts"])
+    except HeadFault as fault:
+        raise Fault(f"rendered document is not valid: {fault.problem}", where=fault.path) from fault
+    except HelmError as fault:
+        raise Fault(fault.detail or str(fault)) from fault
+
+
+def _rendered(folder: str, values: dict[str, Any], request: Any) -> str:
+    with Chart.load(folder) as chart:
+        _check(chart)
+        files = chart.render(values, name=request["release"], namespace=request["namespace"])
+    return assemble(files, values_from_yaml)
+
+
+def _values(documents: list[tuple[str, str]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for name, text in documents:
+        try:
+            merged = _merge(merged, values_from_yaml(text))
+        except HelmError as fault:
+            raise Fault(f"not a values file: {fault.detail}", where=name) from fault
+    return merged
+
+
+def _merge(weak: dict[str, Any], strong: dict[str, Any]) -> dict[str, Any]:
+    """Maps merge, everything else of `strong` replaces, null included (Helm deletes a key by it)."""
+    merged = dict(weak)
+    for key, value in strong.items():
+        old = merged.get(key)
+        merged[key] = (
+            _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
+    return merged
+
+
+def _check(chart: Chart) -> None:
+    """What the program checks before it renders, and the library does not; raises Fault."""
+    metadata = chart.metadata
+    if metadata.get("type") == "library":
+        raise Fault("a library chart renders nothing of its own", where="Chart.yaml")
+    there = {one.get("name") for one in chart.dependencies}
+    missing = [
+        one["name"] for one in metadata.get("dependencies") or () if one["name"] not in there
+    ]
+    if missing:
+        raise Fault(
+            f"charts/ lacks what Chart.yaml depends on: {', '.join(missing)}",
+            where="Chart.yaml",
+            hint="run `helm dependency build` and commit charts/",
+        )
+    if wanted := metadata.get("kubeVersion"):
+        _check_version(wanted)
+
+
+def _check_version(wanted: str) -> None:
+    """Let Helm itself compare: a chart made up in memory asks."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for path, text in _PROBE.items():
+            member = tarfile.TarInfo(f"probe/{path}")
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    with Chart.load_archive(archive.getvalue()) as probe:
+        answer, _, version = probe.render({"range": wanted})[
+            "probe/templates/probe.yaml"
+        ].partition(" ")
+    if answer != "true":
+        raise Fault(
+            f"the chart asks for Kubernetes {wanted}, the library stands for {version}",
+            where="Chart.yaml",
+            hint=_ANOTHER,
+        )
+
+
+if __name__ == "__main__":
+    serve(render)

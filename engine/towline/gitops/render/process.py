@@ -1,0 +1,140 @@
+"""The outside of the renderer processes: a request as JSON in, a document out, every way of failing as RenderError or MachineError.
+
+Charts and templates come from what a pull request can change. They are rendered in a child process
+(`towline.gitops.render.child`) without a network where the system allows that, with an environment that
+holds no secret, and with limits on time, memory and output; the Go runtime of the Helm library
+stays out of the engine's process with it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import towline
+from towline import limits as limits_of
+from towline import process
+from towline.errors import MachineError, RenderError, TowlineError
+from towline.gitops.render.child import FAULT
+from towline.printable import words
+
+_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"}
+_GO_DIED = 2  # the Go runtime's own end, as a program; as a library it aborts
+_MEMORY = re.compile(rb"out of memory|cannot allocate memory")
+_ROOT = str(Path(towline.__file__).parent.parent)
+# `-I -m` finds installed packages only; a checkout on PYTHONPATH and a zipapp need the engine's own
+# root beside them.
+_START = (
+    f"import runpy, sys; sys.path[:0] = [] if {_ROOT!r} in sys.path else [{_ROOT!r}]; from"
+    " towline.gitops.render.network import leave; leave(); runpy.run_module({!r},"
+    " run_name='__main__')"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a rendering may take: `seconds` of wall time and of CPU time, bytes of `memory`, bytes of `output`."""
+
+    seconds: int = 60
+    memory: int = 1024 * 1024 * 1024
+    output: int = 16 * 1024 * 1024
+
+
+def run(
+    child: str,
+    request: Mapping[str, Any],
+    *,
+    limits: Limits,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> process.Completed:
+    """How the module `towline.gitops.render.<child>` ended, given `request`; raises RenderError and MachineError.
+
+    `name` in the request, where it is there, is what a fault without a place of its own names.
+    """
+    command = [sys.executable, "-I", "-c", _START.format(f"towline.gitops.render.{child}")]
+    text = json.dumps({**request, "limits": asdict(limits)}).encode()
+    where, most = (
+        str(request.get("name", "")),
+        limits_of.Limits(seconds=limits.seconds, memory=limits.memory),
+    )
+    try:
+        ended = process.run(
+            command,
+            environment={**_ENVIRONMENT, **(environment or {})},
+            stdin=text,
+            folder=folder,
+            limits=most,
+        )
+    except process.Overrun as overrun:
+        raise _overrun(overrun.what, limits, where) from overrun
+    if ended.code == FAULT and ended.out.startswith(b"{"):
+        raise _fault(json.loads(ended.out), where)
+    if ended.code < 0 or (ended.code == _GO_DIED and _MEMORY.search(ended.err)):
+        raise _killed(ended, limits, where)
+    if len(ended.out) > limits.output:
+        raise _overrun("output cap", limits, where)
+    return ended
+
+
+def document(
+    child: str,
+    request: Mapping[str, Any],
+    *,
+    limits: Limits,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """What the module `towline.gitops.render.<child>` makes of `request`; raises RenderError and MachineError."""
+    ended = run(child, request, limits=limits, folder=folder, environment=environment)
+    if ended.code != 0:
+        raise MachineError(
+            f"the renderer stopped: {_last_line(ended.err)}",
+            where=child,
+            hint="install Towline again, with the extra `helm` for charts",
+        )
+    return ended.out.decode()
+
+
+def _fault(data: Mapping[str, Any], where: str) -> TowlineError:
+    kind = MachineError if data["machine"] else RenderError
+    return kind(data["message"], where=data["where"] or where, hint=data["hint"])
+
+
+def _overrun(what: str, limits: Limits, where: str) -> RenderError:
+    most = (
+        f"took longer than {limits.seconds} seconds"
+        if what == "time limit"
+        else f"gave more than {limits.output} bytes"
+    )
+    return RenderError(
+        f"rendering {most} and was stopped", where=where, hint="look for a loop that is too large"
+    )
+
+
+def _killed(ended: process.Completed, limits: Limits, where: str) -> RenderError:
+    """A child that the kernel or its own runtime ended: by CPU time, for memory, or another signal."""
+    if ended.code == -signal.SIGXCPU:
+        return _overrun("time limit", limits, where)
+    if ended.code == -signal.SIGKILL or _MEMORY.search(ended.err):
+        message = (
+            f"rendering needed more memory than it may have ({limits.memory} bytes) and was stopped"
+        )
+        return RenderError(message, where=where, hint="look for a loop that is too large")
+    return RenderError(
+        f"the renderer ended with signal {-ended.code}: {_last_line(ended.err)}",
+        where=where,
+        hint="look for endless recursion",
+    )
+
+
+def _last_line(text: bytes) -> str:
+    return words(
+        (text.decode(errors="replace").strip().splitlines() or ["nothing was said"])[-1], 500
+    )

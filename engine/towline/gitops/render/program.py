@@ -1,0 +1,28 @@
+"""The inside of a renderer process that becomes another program: it takes on its limits, which that program then inherits."""
+
+from __future__ import annotations
+
+import os
+
+from towline.gitops.render.child import Fault, enter, report
+
+FILE_SIZE = 64 * 1024 * 1024
+
+
+def main() -> None:
+    """Become `command` (absolute path and arguments) of the request."""
+    command = enter(file_size=FILE_SIZE)["command"]
+    try:
+        os.execv(command[0], command)  # noqa: S606 - an argument list, no shell
+    except OSError as fault:
+        report(
+            Fault(
+                f"cannot start {command[0]}: {fault.strerror}",
+                hint="name a program that this machine can run",
+                machine=True,
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Pure.
+
+What stands around a place of a YAML file: the texts beside it, the resource that it belongs to, and
+the keys that an image may be in.
+"""
+
+from __future__ import annotations
+
+from collections import abc
+from collections.abc import Iterator
+
+from towline.yaml.aliases import meant, merged_mappings
+from towline.yaml.edit import spell
+from towline.yaml.marks import Mapping, Node, Path, Scalar, Sequence, is_merge
+from towline.yaml.plain_scalar import plain
+from towline.yaml.source import Source
+
+_IMAGE_KEYS = ("tag", "repository")
+
+
+def neighbouring_texts(source: Source, document: int, path: Path) -> dict[str, str]:
+    """The texts in the map at a path, also those that merge keys bring in, empty for null; nothing where there is no map."""
+    node, targets = _node(source, document, path)
+    if not isinstance(node, Mapping):
+        return {}
+    own = {key.value: meant(value, targets) for key, value in node.pairs if isinstance(key, Scalar)}
+    brought: dict[str, Node | None] = {}
+    for one in merged_mappings(node.pairs, targets):
+        for key, value in one.pairs:
+            if isinstance(key, Scalar) and not is_merge(key):
+                brought.setdefault(key.value, meant(value, targets))
+    return {
+        key: _text(source, value)
+        for key, value in (brought | own).items()
+        if isinstance(value, Scalar)
+    }
+
+
+def neighbouring_text(source: Source, document: int, path: Path) -> str:
+    """The text at a path; empty where there is none."""
+    return neighbouring_texts(source, document, path[:-1]).get(str(path[-1]), "")
+
+
+def document_texts(source: Source, document: int) -> Iterator[tuple[Path, str]]:
+    """Every text of a document, with its path; what aliases repeat only where it is written."""
+    root = source.documents[document].root
+    for path, node in _texts(root, ()) if root else ():
+        yield path, _text(source, node)
+
+
+def _text(source: Source, node: Scalar) -> str:
+    shown = source.shown(node)
+    is_null = not node.style and node.tag is None and plain(shown) is None
+    return "" if is_null else shown
+
+
+def where_at(source: Source, document: int, path: Path) -> str:
+    """The line of what stands at a path; empty where nothing does."""
+    node, _ = _node(source, document, path)
+    return source.where(node.start) if node else ""
+
+
+def resource_at(source: Source, document: int, path: Path) -> str:
+    """`kind/namespace/name`, or `kind/name`, of the innermost resource that a place belongs to; empty for none."""
+    for length in range(len(path), -1, -1):
+        kind = neighbouring_texts(source, document, path[:length]).get("kind", "")
+        metadata = neighbouring_texts(source, document, (*path[:length], "metadata"))
+        name, namespace = metadata.get("name", ""), metadata.get("namespace", "")
+        if kind and name:
+            return f"{kind}/{namespace}/{name}" if namespace else f"{kind}/{name}"
+    return ""
+
+
+def image_paths(source: Source) -> list[str]:
+    """Where texts stand whose key speaks of an image, or is a tag or a repository, as imageName and webTag."""
+    roots = [document.root for document in source.documents if document.root]
+    paths = dict.fromkeys(spell(path) for root in roots for path, _ in _texts(root, ()))
+    return [path for path in paths if speaks_of_image(path.rpartition(".")[2])]
+
+
+def speaks_of_image(key: str) -> bool:
+    """Whether a key is called as an image, or a part of one."""
+    lower = key.lower()
+    return lower.endswith(_IMAGE_KEYS) or ("image" in lower and "pull" not in lower)
+
+
+def _texts(node: Node, path: Path) -> Iterator[tuple[Path, Scalar]]:
+    if isinstance(node, Scalar):
+        yield path, node
+    for key, value in node.pairs if isinstance(node, Mapping) else ():
+        if isinstance(key, Scalar):
+            yield from _texts(value, (*path, key.value))
+    for number, item in enumerate(node.items if isinstance(node, Sequence) else ()):
+        yield from _texts(item, (*path, number))
+
+
+def _node(source: Source, document: int, path: Path) -> tuple[Node | None, abc.Mapping[int, Node]]:
+    """What a path leads to, aliases followed, and what these stand for."""
+    node: Node | None = source.documents[document].root
+    targets = source.targets(node)
+    for part in path:
+        node = _child(meant(node, targets), part)
+    return meant(node, targets), targets
+
+
+def _child(node: Node | None, part: str | int) -> Node | None:
+    if isinstance(node, Mapping):
+        return next(
+            (value for key, value in node.pairs if isinstance(key, Scalar) and key.value == part),
+            None,
+        )
+    return (
+        node.items[part]
+        if isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items)
+        else None
+    )

@@ -1,0 +1,1 @@
+"""HTTP/1.1 to hosts that are not registries too: client, connections, TLS, proxies, addresses."""

@@ -1,0 +1,321 @@
+"""One HTTP/1.1 exchange with a host: the request, the body on its way there, and the answer; no redirects, no cookies, no decoding.
+
+Built on http.client: at equal buffers it is the fastest way from GET to PUT that Python has, and it
+adds nothing to a request by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+from towline.errors import TransportError
+from towline.http.addresses import PORTS, Lasting
+from towline.http.connection import Connection, Limit
+
+_T = TypeVar("_T")
+FAULTS = (OSError, http.client.HTTPException, ValueError)
+# the host listens no more; it may have said why
+UNHEARD = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+_DRAIN = 64 * 1024
+_TRICKLE = 60.0
+_SLOWEST = 1024  # bytes a second
+_HANDED = 1.0  # seconds after which what has come is handed on, however little
+_URL = re.compile(r"[\x21-\x7e]+")
+# as OpenSSL's versions call it
+_NO_TLS = frozenset(
+    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
+)
+_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpRequest:
+    """What is sent to an absolute URL; `repeatable` says of a POST that sending it twice does no harm.
+
+    `named_by` is the origin of the server that named the URL, where that was not us: the host's
+    addresses are checked for it. With `seconds` its answer is waited for no longer, and it is sent
+    once: what it asks can be had in another way.
+
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    repeatable: bool = False
+    named_by: str = ""
+    seconds: float = 0.0
+
+    @property
+    def again(self) -> bool:
+        """Whether it may be sent more than once."""
+        return not self.seconds and (self.repeatable or self.method in _IDEMPOTENT)
+
+
+OWN_AUTHORITY = (
+    "where an authority of your own has signed it, name that in customTlsCertificateLinks: in the"
+    " platform team's defaults, as PIPER_customTlsCertificateLinks on the agent, or in the call of"
+    " the step"
+)
+
+
+class UntrustedCertificate(Lasting):
+    """A host whose certificate does not verify."""
+
+
+class Cut(TransportError):
+    """An answer whose head came, and not all of its body; asking again may bring it."""
+
+
+class Response:
+    """Status, headers and a body that is read once; closing it gives the connection back.
+
+    `url` is for those who follow redirects.
+    """
+
+    def __init__(
+        self,
+        raw: http.client.HTTPResponse,
+        where: str,
+        limit: Limit,
+        finish: Callable[[bool], None],
+    ) -> None:
+        self.status = raw.status
+        self.headers = raw.headers
+        self.where = where
+        self.url = ""
+        self._raw = raw
+        self._limit = limit
+        self._finish: Callable[[bool], None] | None = finish
+        self._whole = raw.length == 0
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill `buffer` as far as the body goes, or with what a slow host sends in a second; 0 at its end.
+
+        Raises TransportError for a body that is cut.
+        """
+        deadline, filled = self._limit.begin(_TRICKLE), 0
+        while True:
+            try:
+                got = self._into(buffer[filled:])
+            except TransportError:
+                if not filled:
+                    raise
+                # what has come is not lost; the next call finds the connection as it is
+                return filled
+            filled += got
+            if not got or filled == len(buffer) or deadline.left <= _TRICKLE - _HANDED:
+                return filled
+
+    def read_capped(self, limit: int, *, seconds: float = 60.0) -> bytes:
+        """The whole body; raises TransportError where it is longer than `limit` bytes, or takes longer than `seconds` and one more for each KiB that came."""
+        deadline, body = self._limit.begin(seconds), bytearray()
+        while piece := self._piece(_DRAIN):
+            body += piece
+            if len(body) > limit:
+                raise TransportError(f"the answer is longer than {limit} bytes", where=self.where)
+            if not deadline.left:
+                raise TransportError(
+                    f"the answer takes longer than {seconds:.0f} seconds, and brings less than a"
+                    " KiB in each",
+                    where=self.where,
+                )
+            deadline = self._limit.begin(deadline.left + len(piece) / _SLOWEST)
+        return bytes(body)
+
+    def _piece(self, size: int) -> bytes:
+        """What one read brings, at most `size` bytes; empty at the body's end."""
+        piece = b"" if self._whole else self._guard(lambda: self._raw.read1(size))
+        self._taken(len(piece))
+        return piece
+
+    def _into(self, buffer: memoryview) -> int:
+        """The same, straight into `buffer` where the body has a length: for large bodies a copy less."""
+        raw = self._raw
+        if self._whole or raw.length is None or raw.chunked:
+            piece = self._piece(len(buffer))
+            buffer[: len(piece)] = piece
+            return len(piece)
+        got: int = self._guard(lambda: raw.fp.readinto1(buffer[: raw.length]))
+        raw.length -= got
+        return self._taken(got)
+
+    def _taken(self, got: int) -> int:
+        if not got and self._raw.length:
+            raise Cut("the connection was closed in the middle of the answer", where=self.where)
+        self._whole = self._whole or self._raw.length == 0 or not got
+        return got
+
+    def _guard(self, read: Callable[[], _T]) -> _T:
+        try:
+            return read()
+        except FAULTS as fault:
+            raise Cut(str(translated(fault, self.where)), where=self.where) from fault
+
+    def close(self) -> None:
+        """Done with it; what is left of a short body is read, so that the connection can serve again."""
+        if self._finish is None:
+            return
+        finish, self._finish = self._finish, None
+        if not self._whole and (self._raw.length or 0) <= _DRAIN:
+            with contextlib.suppress(TransportError):
+                self.read_capped(_DRAIN, seconds=1.0)
+        reusable = self._whole and not self._raw.will_close
+        self._raw.close()
+        finish(reusable)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Sending:
+    """A body on its way to a host, piece by piece; left without `finish` it is broken off, so that half of it never stands for the whole.
+
+    Without a `size` it goes in chunks (RFC 9112 7.1), and `finish` says where it ends.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        size: int | None,
+        where: str,
+        *,
+        answer: Callable[[bool], Response],
+        drop: Callable[[], None],
+    ) -> None:
+        self._connection = connection
+        self._left = size
+        self._where = where
+        self._answer = answer
+        self._drop: Callable[[], None] | None = drop
+        self._heard = True
+        self._before = connection.come
+
+    def send(self, piece: bytes | memoryview) -> bool:
+        """Send the next piece; False where the host has stopped listening, and has perhaps said why.
+
+        Raises TransportError.
+        """
+        if self._left is not None:
+            self._left -= len(piece)
+            if self._left < 0:
+                raise TransportError("the body is longer than was announced", where=self._where)
+            return self._put(piece)
+        return self._put(b"%x\r\n" % len(piece), piece, b"\r\n") if piece else self._heard
+
+    def _put(self, *parts: bytes | memoryview) -> bool:
+        try:
+            for part in parts if self._heard else ():
+                self._connection.send(part)
+        except UNHEARD:
+            self._heard = False
+        except FAULTS as fault:
+            raise translated(fault, self._where) from fault
+        return self._heard
+
+    @property
+    def come(self) -> int:
+        """How many bytes have come to the host."""
+        return max(0, self._connection.come - self._before)
+
+    def finish(self) -> Response:
+        """The host's answer, an early refusal too; raises TransportError where there is none, or where the body was not sent to its end."""
+        if self._heard and self._left:
+            raise TransportError(
+                f"the body is {self._left} bytes shorter than was announced", where=self._where
+            )
+        if self._left is None:
+            self._put(b"0\r\n\r\n")
+        self._drop = None
+        return self._answer(self._heard)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._drop is not None:
+            self._drop()
+
+
+def origin(url: str) -> str:
+    """`scheme://host[:port]` of an absolute URL, in lower case and without the scheme's own port; raises TransportError (never naming more than the host)."""
+    try:
+        parts = urlsplit(url if _URL.fullmatch(url) else "")
+        scheme, host, port = parts.scheme, parts.hostname or "", parts.port
+    except ValueError:
+        raise TransportError("a URL that cannot be read", where="") from None
+    if scheme not in PORTS or not host or port == 0:
+        raise TransportError("a URL that is neither http nor https", where="")
+    if parts.username is not None or parts.password is not None:
+        raise TransportError("a URL with a user or a password in it", where=f"{scheme}://{host}")
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{bracketed}" + ("" if port in (None, PORTS[scheme]) else f":{port}")
+
+
+def send(connection: Connection, request: HttpRequest) -> bool:
+    """Send head and body; False where the host stopped listening, and has perhaps said why."""
+    size = len(request.body) if request.body or request.method in ("POST", "PUT", "PATCH") else None
+    try:
+        send_head(connection, request, size)
+    except UNHEARD:
+        return False
+    return True
+
+
+def send_head(connection: Connection, request: HttpRequest, size: int | None) -> None:
+    """Send the head, and the body that the request itself has with it."""
+    connection.putrequest(request.method, connection.target(request.url))
+    if connection.to_proxy and connection.to_proxy.authorization:
+        connection.putheader("Proxy-Authorization", connection.to_proxy.authorization)
+    for name, value in request.headers.items():
+        connection.putheader(name, value)
+    if size is not None:
+        connection.putheader("Content-Length", str(size))
+    connection.endheaders(request.body or None)
+
+
+def translated(fault: Exception, where: str) -> TransportError:
+    """A fault of the standard library in words that hold no URL and nothing that the host said."""
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return UntrustedCertificate(
+            f"its certificate is not trusted: {fault.verify_message}", where=where
+        )
+    if isinstance(fault, socket.gaierror):
+        return TransportError("its name cannot be resolved", where=where)
+    if isinstance(fault, TimeoutError):
+        return TransportError("no answer in time", where=where)
+    if isinstance(fault, (http.client.RemoteDisconnected, http.client.IncompleteRead, *UNHEARD)):
+        return TransportError("the connection was closed early", where=where)
+    if isinstance(fault, ssl.SSLError):
+        if fault.reason in _NO_TLS:
+            return TransportError(
+                "what answers there speaks no TLS: is its URL to begin with http://?", where=where
+            )
+        return TransportError(
+            f"TLS: {(fault.reason or 'no reason is known').lower().replace('_', ' ')}", where=where
+        )
+    if isinstance(fault, OSError):
+        return TransportError((fault.strerror or type(fault).__name__).lower(), where=where)
+    return TransportError(f"what was exchanged is not HTTP ({type(fault).__name__})", where=where)

@@ -1,0 +1,1 @@
+"""Who logs in to which registry, and how."""

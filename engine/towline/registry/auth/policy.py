@@ -1,0 +1,34 @@
+"""Pure. Who may log in where: the rules for sending a login."""
+
+from __future__ import annotations
+
+import base64
+
+from towline.credential_hosts import Place, check_reach
+from towline.errors import CredentialError
+from towline.image import is_loopback
+from towline.secret import Login
+
+_HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+
+
+def basic(login: Login) -> str:
+    """The value of an Authorization header (RFC 7617, in UTF-8)."""
+    return "Basic " + base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+
+
+def check_sending(login: Login, scheme: str, host: str, *, allow_plain_http: bool) -> None:
+    """Raises CredentialError where `login` must not go to `host[:port]`: over `http://` away from this machine, or to none of the hosts it is for."""
+    check_reach(login.hosts, Place(scheme=scheme, host=host))
+    if scheme != "https" and not is_loopback(host) and not allow_plain_http:
+        raise CredentialError(
+            f"the password of user {login.username!r} (from {login.origin}) would go over plain"
+            f" http to {host}",
+            where=f"{scheme}://{host}",
+            hint="use https, or set allowPlainHttp where the platform team trusts that network",
+        )
+
+
+def is_docker_hub(host: str) -> bool:
+    """Whether `host` is one of Docker Hub's names."""
+    return host.lower() in _HUB

@@ -1,0 +1,430 @@
+"""The Authorization header for one registry: basic, or a bearer token that is fetched once for all that is wanted and kept while it lives.
+
+Docker's token specification (distribution/docs/spec/auth/token.md): GET
+realm?service=...&scope=..., with the user's login in Basic; for an identity token its OAuth2 form
+(oauth.md), a POST, and the GET where a service does not know that.
+
+What a registry demands in WWW-Authenticate (RFC 9110 section 11), read leniently and in linear
+time.
+
+Scopes of registry tokens, `repository:<name>:<action>,<action>`
+(distribution/docs/spec/auth/scope.md): what they grant, and one list of several.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from towline.errors import CredentialError, RegistryError, TransportError
+from towline.http.client import Transport, whole
+from towline.http.messages import HttpRequest, Response, origin
+from towline.http.redirects import may_follow, may_log_in
+from towline.registry import errors
+from towline.registry.auth.policy import basic, check_sending
+from towline.registry.coding import decoded
+from towline.secret import BEARER, IDENTITY, Login
+
+_HTTP_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's name for a word
+_GAP = re.compile(r"[ \t,]*")
+_PARAMETER = re.compile(
+    rf"({_HTTP_TOKEN})[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|({_HTTP_TOKEN}))[ \t]*(?=,|$)"
+)
+_SCHEME = re.compile(rf"({_HTTP_TOKEN})(?=[ \t,]|$)")
+_REST = re.compile(r"[^,\"]*(?:\"(?:[^\"\\]|\\.)*(?:\"|$)[^,\"]*)*(?:,|$)")
+_LONGEST = 16 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Challenge:
+    """One way to log in: its scheme and the names of its parameters in lower case."""
+
+    scheme: str
+    parameters: Mapping[str, str]
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes that a bearer challenge names."""
+        return tuple(self.parameters.get("scope", "").split())
+
+
+def parse_challenges(header: str) -> tuple[Challenge, ...]:
+    """Every challenge of one header in its order; what cannot be read is left out."""
+    text, found = header[:_LONGEST], list[tuple[str, dict[str, str]]]()
+    position = _end(_GAP, text, 0)
+    while position < len(text):
+        if found and (parameter := _PARAMETER.match(text, position)):
+            name, quoted, plain = parameter.groups()
+            found[-1][1].setdefault(
+                name.lower(), plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+            )
+            position = parameter.end()
+        elif scheme := _SCHEME.match(text, position):
+            found.append((scheme[1].lower(), {}))
+            position = scheme.end()
+        else:
+            position = max(_end(_REST, text, position), position + 1)
+        position = _end(_GAP, text, position)
+    return tuple(Challenge(scheme=scheme, parameters=parameters) for scheme, parameters in found)
+
+
+def choose(headers: Iterable[str]) -> Challenge | None:
+    """The challenge to answer among those of all headers: bearer with a realm, else basic; others (Negotiate) are not for us."""
+    challenges = [challenge for header in headers for challenge in parse_challenges(header)]
+    bearer = (
+        entry for entry in challenges if entry.scheme == "bearer" and entry.parameters.get("realm")
+    )
+    return next(bearer, next((entry for entry in challenges if entry.scheme == "basic"), None))
+
+
+def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
+    """Where `pattern` ends; where it does not even match, nothing more can be read."""
+    match = pattern.match(text, position)
+    return match.end() if match else len(text)
+
+
+Grants = frozenset[tuple[str, str]]
+
+
+def grants(scopes: Iterable[str]) -> Grants:
+    """Every (resource, action) that the scopes name."""
+    return frozenset(
+        (scope.rpartition(":")[0], action)
+        for scope in scopes
+        for action in scope.rpartition(":")[2].split(",")
+    )
+
+
+def repository_of(scope: str) -> str:
+    """The repository that a scope is about."""
+    return scope.partition(":")[2].rpartition(":")[0]
+
+
+def merged(*lists: Iterable[str]) -> tuple[str, ...]:
+    """The scopes of all lists in their order, without those that the ones before them grant; those that push stand first.
+
+    Some token services look at the first scope only (facts 3.1).
+    """
+    kept: list[str] = []
+    granted: set[tuple[str, str]] = set()
+    for scope in sorted((scope for scopes in lists for scope in scopes), key=_does_not_push):
+        if not (own := grants([scope])) <= granted:
+            kept.append(scope)
+            granted |= own
+    return tuple(kept)
+
+
+def _does_not_push(scope: str) -> bool:
+    return "push" not in scope.rpartition(":")[2].split(",")
+
+
+_LIFETIME, _EARLY = 60.0, 10.0
+_MOST = 40  # scopes in one question: a URL has an end
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+# a token service that may take the question in another form, or for less
+_OTHERWISE = frozenset({400, 403, 404, 405})
+_REFUSED = frozenset({400, 401, 403})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """A bearer token, what it was asked for, and when to stop using it, on the transport's clock."""
+
+    text: str = field(repr=False)
+    grants: Grants
+    end: float
+
+    @property
+    def header(self) -> str:
+        """The value of the Authorization header."""
+        return f"Bearer {self.text}"
+
+
+class Authorizer:
+    """Answers the challenges of one registry; shared by threads, which wait for one another's token where they need the same."""
+
+    def __init__(
+        self, party: errors.Party, transport: Transport, *, allow_plain_http: bool
+    ) -> None:
+        self.party = party
+        self._transport = transport
+        self._allow_plain_http = allow_plain_http
+        self._lock = threading.Lock()
+        self._flights: dict[frozenset[str], threading.Lock] = {}
+        self._challenge: Challenge | None = None
+        self._wanted: tuple[str, ...] = ()
+        self._tokens: list[Token] = []  # the newest first
+
+    def want(self, scopes: Iterable[str]) -> None:
+        """Let the next token cover these too: all that the run will need, told before the first request, costs one token."""
+        with self._lock:
+            self._wanted = merged(self._wanted, scopes)
+
+    def header(self, scopes: Iterable[str]) -> str | None:
+        """The Authorization for a request that needs `scopes`; None while the registry has not asked for any.
+
+        Raises like `answer`.
+        """
+        challenge = self._challenge
+        return None if challenge is None else self._header(challenge, tuple(scopes))
+
+    def fresh(self, scopes: Iterable[str], margin_seconds: float) -> None:
+        """See to it that a token for `scopes` lives `margin_seconds` longer, as far as the service grants that: before a long upload.
+
+        Raises like `answer`.
+        """
+        challenge = self._challenge
+        if challenge is not None and challenge.scheme == "bearer" and not self._is(BEARER):
+            self._token(challenge, tuple(scopes), margin=margin_seconds)
+
+    def answer(self, headers: Iterable[str], scopes: Iterable[str], sent: str | None) -> str | None:
+        """The Authorization for a second try after 401 with these WWW-Authenticate `headers`; None where there is nothing else than what was `sent`.
+
+        A token that was refused is followed by one for these scopes and those that the registry
+        demands, and for no others. Raises CredentialError, RegistryError, RegistryUnreachable (the
+        token service).
+        """
+        challenge = choose(headers)
+        needed = merged(scopes, challenge.scopes if challenge else ())
+        with self._lock:
+            self._forget(sent)
+            held = self._held(grants(needed))
+            if held is not None:
+                return held.header  # another thread has been faster
+            if challenge is None:
+                return None
+            self._challenge = challenge
+            refused = (sent or "").startswith("Bearer ")
+            if refused and challenge.parameters.get("error") == "insufficient_scope":
+                self._wanted = ()  # the service does not grant all of them in one token
+        header = self._header(challenge, needed, narrow=refused)
+        return None if header == sent else header
+
+    def brought(
+        self, headers: Iterable[str], scopes: Iterable[str], sent: str | None
+    ) -> str | None:
+        """The Authorization that another request has brought since one with `sent` left; None where there is none.
+
+        It may have ended meanwhile, too.
+        """
+        challenge = choose(headers)
+        needed = merged(scopes, challenge.scopes if challenge else ())
+        with self._lock:
+            self._forget(sent)
+            held = self._held(grants(needed))
+        return held.header if held else None
+
+    def renew(self, headers: Iterable[str], scopes: Iterable[str]) -> None:
+        """Bring a new token, since the one for `scopes` was refused with these `headers` by a request that cannot be sent again.
+
+        Raises like `answer`.
+        """
+        needed = tuple(scopes)
+        with self._lock:
+            held = self._held(grants(needed))
+        self.answer(headers, needed, held.header if held else None)
+
+    def _header(
+        self, challenge: Challenge, scopes: tuple[str, ...], *, narrow: bool = False
+    ) -> str | None:
+        registry = self.party.registry
+        if challenge.scheme == "basic":
+            return None if self._is(BEARER) else self._basic(registry.scheme, registry.host)
+        if self.party.login is not None and self._is(BEARER):
+            check_sending(
+                self.party.login,
+                registry.scheme,
+                registry.host,
+                allow_plain_http=self._allow_plain_http,
+            )
+            return f"Bearer {self.party.login.password}"
+        return self._token(challenge, scopes, narrow=narrow).header
+
+    def _token(
+        self,
+        challenge: Challenge,
+        scopes: tuple[str, ...],
+        *,
+        narrow: bool = False,
+        margin: float = 0.0,
+    ) -> Token:
+        """A token that lives, held or fetched; of those who need the same, one thread fetches."""
+        with self._lock:
+            most = merged([*scopes, *(() if narrow else self._wanted)][:_MOST])
+            flight = self._flights.setdefault(frozenset(most), threading.Lock())
+        with flight:
+            with self._lock:
+                held = self._held(grants(scopes), margin)
+            if held is not None:
+                return held
+            token = self._fetch(challenge, list(dict.fromkeys((most, merged(scopes)))))
+            with self._lock:
+                self._tokens.insert(0, token)
+            return token
+
+    def _held(self, needed: Grants, margin: float = 0.0) -> Token | None:
+        now = self._transport.clock.now()
+        self._tokens = [token for token in self._tokens if token.end > now]
+        return next(
+            (
+                token
+                for token in self._tokens
+                if needed <= token.grants and token.end > now + margin
+            ),
+            None,
+        )
+
+    def _forget(self, sent: str | None) -> None:
+        """Drop a token that was refused, and those that are older than it."""
+        at = next(
+            (number for number, token in enumerate(self._tokens) if token.header == sent),
+            len(self._tokens),
+        )
+        del self._tokens[at:]
+
+    def _is(self, kind: str) -> bool:
+        return self.party.login is not None and self.party.login.kind == kind
+
+    def _basic(self, scheme: str, host: str) -> str | None:
+        if self.party.login is None:
+            return None
+        check_sending(self.party.login, scheme, host, allow_plain_http=self._allow_plain_http)
+        return basic(self.party.login)
+
+    def _fetch(self, challenge: Challenge, choices: Sequence[tuple[str, ...]]) -> Token:
+        """A token for the first of `choices` that the service grants, and with an identity token in the first form that it takes."""
+        realm, registry = challenge.parameters["realm"], self.party.registry
+        where = _where(realm)
+        if not where or not may_follow(realm, registry):
+            raise CredentialError(
+                f"the {self.party} names a token service that may not be asked"
+                f" ({where or 'no URL'})",
+                where=str(registry),
+            )
+        forms = (self._exchange, self._question) if self._is(IDENTITY) else (self._question,)
+        ways = [(form, scopes) for scopes in choices for form in forms]
+        for number, (form, scopes) in enumerate(ways, start=1):
+            token = self._read(form(challenge, scopes), scopes, last=number == len(ways))
+            if token is not None:
+                return token
+        raise AssertionError("unreachable")
+
+    def _question(self, challenge: Challenge, scopes: tuple[str, ...]) -> HttpRequest:
+        headers = {"Accept": "application/json"}
+        if self.party.login is not None:
+            headers["Authorization"] = self._permitted(
+                challenge.parameters["realm"], self.party.login
+            )
+        query = urlencode([*_service(challenge), *(("scope", scope) for scope in scopes)])
+        url = challenge.parameters["realm"].partition("#")[0]
+        return HttpRequest(
+            method="GET",
+            url=f"{url}{'&' if '?' in url else '?'}{query}",
+            headers=headers,
+            named_by=str(self.party.registry),
+        )
+
+    def _exchange(self, challenge: Challenge, scopes: tuple[str, ...]) -> HttpRequest:
+        """The identity token for a token, as a form: it is in no URL."""
+        login, url = self.party.login, challenge.parameters["realm"].partition("#")[0]
+        assert login is not None
+        self._permitted(url, login)
+        known = [
+            ("grant_type", "refresh_token"),
+            *_service(challenge),
+            ("client_id", "towline"),
+            ("scope", " ".join(scopes)),
+        ]
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        body = urlencode([*known, ("refresh_token", login.password)]).encode()
+        return HttpRequest(
+            method="POST",
+            url=url,
+            headers=headers,
+            body=body,
+            repeatable=True,
+            named_by=str(self.party.registry),
+        )
+
+    def _permitted(self, realm: str, login: Login) -> str:
+        """The login for the realm, where the registry may be trusted with naming it."""
+        scheme, _, host = _where(realm).partition("://")
+        check_sending(login, scheme, host, allow_plain_http=self._allow_plain_http)
+        if not may_log_in(realm, self.party.registry):
+            raise CredentialError(
+                f"the {self.party} asks {self.party.user} to log in at {_where(realm)}, which may"
+                " not receive the password",
+                where=str(self.party.registry),
+                hint="a token service must speak https, or be on the registry's own host",
+            )
+        return basic(login)
+
+    def _read(self, request: HttpRequest, scopes: tuple[str, ...], *, last: bool) -> Token | None:
+        """The token in the answer; None where it is worth asking in another way.
+
+        Raises CredentialError, RegistryError, RegistryUnreachable.
+        """
+        asked = self._transport.clock.now()
+
+        def read(response: Response) -> tuple[int, bytes] | None:
+            if response.status in _OTHERWISE and not last:
+                return None
+            if response.status in _REFUSED:
+                status = response.status if response.status == 403 else 401
+                raise errors.meaning(
+                    self.party, status, "at its token service", errors.diagnose(response).text
+                )
+            body = response.read_capped(errors.BODY) if response.status == 200 else b""
+            return response.status, decoded(
+                body, response.headers, limit=errors.BODY, where=response.where
+            )
+
+        try:
+            answer = whole(lambda: self._transport.request(request), read, self._transport)
+        except TransportError as fault:
+            raise errors.unreachable(self.party, fault) from fault
+        if answer is None:
+            return None
+        token = _parse(answer[1], asked, grants(scopes))
+        if token is None:
+            raise RegistryError(
+                f"the token service of the {self.party} answers {answer[0]} without a token",
+                where=origin(request.url),
+            )
+        return token
+
+
+def _service(challenge: Challenge) -> list[tuple[str, str]]:
+    return (
+        [("service", challenge.parameters["service"])]
+        if challenge.parameters.get("service")
+        else []
+    )
+
+
+def _parse(body: bytes, asked: float, granted: Grants) -> Token | None:
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    text = (data.get("token") or data.get("access_token")) if isinstance(data, dict) else None
+    if not isinstance(text, str) or not _TOKEN.fullmatch(text):
+        return None
+    seconds = data.get("expires_in")
+    lifetime = float(seconds) if isinstance(seconds, int) and 0 < seconds < 10**6 else _LIFETIME
+    return Token(text=text, grants=granted, end=asked + lifetime - min(_EARLY, lifetime / 2))
+
+
+def _where(realm: str) -> str:
+    """The realm's origin, empty where it is no URL."""
+    try:
+        return origin(realm)
+    except TransportError:
+        return ""

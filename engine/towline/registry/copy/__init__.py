@@ -1,0 +1,1 @@
+"""A copy of images: survey, plan, transfer, proof."""

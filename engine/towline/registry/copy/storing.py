@@ -1,0 +1,103 @@
+"""Puts manifests and tags into their registries, each when what it names is there, and lists referrers where a registry does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
+from towline.http.client import Transport
+from towline.image import Registry
+from towline.parallel import in_parallel
+from towline.registry.client import RegistryClient
+from towline.registry.copy.deadline import in_time
+from towline.registry.copy.plan import Place, PutManifest
+from towline.registry.copy.referrers import list_under_tag
+from towline.registry.errors import Incomplete
+from towline.registry.manifest import Manifest
+from towline.retry import moments
+
+
+class Storing:
+    """The manifests of one run on their way to `targets`; shared by threads."""
+
+    def __init__(self, targets: Mapping[Registry, RegistryClient], transport: Transport) -> None:
+        self._targets = targets
+        self._transport = transport
+        self._unlisted: list[PutManifest] = []
+
+    def put(self, puts: Iterable[PutManifest]) -> None:
+        """Store these, which do not name one another.
+
+        Raises the registry family, and Incomplete for a believed one that is not whole.
+
+        That comes when all of them are done with: the run may go on after it.
+        """
+        for incomplete in in_parallel(
+            self.store, tuple(dict.fromkeys(puts)), tick=in_time(self._transport)
+        ):
+            if incomplete:
+                raise incomplete
+
+    def list_referrers(self) -> Mapping[str, RegistryError | CredentialError]:
+        """Keep the lists of referrers by hand on registries that do not keep them, for all that was put since; those that it failed for."""
+        lists: dict[tuple[Place, str], list[Manifest]] = {}
+        puts, self._unlisted = self._unlisted, []
+        for put in puts:
+            lists.setdefault((put.place, put.manifest.subject), []).append(put.manifest)
+        faults = in_parallel(
+            lambda one: self._list(*one, lists[one]), tuple(lists), tick=in_time(self._transport)
+        )
+        return {
+            f"the list of {subject} in {place.repository}": fault
+            for (place, subject), fault in zip(lists, faults, strict=True)
+            if fault
+        }
+
+    def _list(
+        self, place: Place, subject: str, referrers: Sequence[Manifest]
+    ) -> RegistryError | CredentialError | None:
+        try:
+            list_under_tag(self._targets[place.registry], place.repository, subject, referrers)
+        except (RegistryError, CredentialError) as fault:
+            return fault
+        return None
+
+    def store(self, put: PutManifest) -> Incomplete | None:
+        """Store one manifest; raises likewise, and returns Incomplete."""
+        client, missing = self._targets[put.place.registry], None
+        for _ in moments(self._transport.clock, sleep=self._transport.wait):
+            try:
+                listed = client.put_manifest(put.place.repository, put.target, put.manifest)
+            except Incomplete as fault:  # what it names may need a moment to be seen
+                if put.believed:
+                    return fault
+                missing = fault
+            except (RegistryError, CredentialError) as fault:
+                _settle(client, put, fault)
+                return None
+            else:
+                self._unlisted += [put] if put.manifest.subject and not listed else []
+                return None
+        assert missing is not None
+        raise missing.fault from missing
+
+
+def _settle(
+    client: RegistryClient, put: PutManifest, fault: RegistryError | CredentialError
+) -> None:
+    """A tag that was refused may hold the image all the same, or another one for good: its registry is asked which (ECR refuses both alike, facts 3.3)."""
+    if isinstance(fault, RegistryUnreachable | DigestMismatch) or put.target == put.manifest.digest:
+        raise fault
+    head = client.head_manifest(put.place.repository, put.target)
+    if head is not None and head.digest == put.manifest.digest:
+        return
+    if head is None or isinstance(fault, CredentialError):
+        raise fault
+    raise RegistryError(
+        f"the tag {put.target} of {put.place.repository} holds {head.digest} on the {client} and"
+        f" was not moved to {put.manifest.digest}: {fault.message}",
+        where=str(client.registry),
+        hint=(
+            "tags are probably immutable there: push under a tag of its own, or delete the old one"
+        ),
+    ) from fault

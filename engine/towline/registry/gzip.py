@@ -1,0 +1,150 @@
+"""Gzip, both ways, in pieces: packed by several threads into the same bytes every time, unpacked with a limit on how far it may grow (RFC 1952)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from towline.errors import ConfigError
+from towline.registry.copy.plan import Content
+
+try:
+    from isal import isal_zlib
+except ImportError:  # the extra `fast` is not installed
+    LIBRARY: Any = zlib
+else:
+    LIBRARY = isal_zlib
+
+PIECE = 1024 * 1024
+# what is left of a piece is copied for each member of a gzip file that begins in it
+_SMALL = 64 * 1024
+# how many times its size content may become, once it is past so many bytes
+GROWTH, FREE = 200, 1024**3
+# no name, no time, packed for speed, on no system in particular
+_HEADER = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 4, 255])
+_LAST_BLOCK = b"\x03\x00"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """What came of packing: the digest of the plain content, and digest and size of the packed one."""
+
+    plain: str
+    digest: str
+    size: int
+
+
+def _cores() -> int:
+    """How many this process may use; macOS says how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Packer:
+    """Threads that pack; the pieces do not depend on their number, so neither does what comes out."""
+
+    def __init__(self, library: Any = LIBRARY) -> None:
+        self._library = library
+        self._threads = min(8, _cores())
+        self._pool = ThreadPoolExecutor(max_workers=self._threads, thread_name_prefix="pack")
+
+    def pack(
+        self, source: Content, sink: Callable[[bytes], None], *, algorithm: str = "sha256"
+    ) -> Packed:
+        """Pack all of `source` into `sink`; `algorithm` is that of the plain digest.
+
+        A few pieces are in memory at any time.
+        """
+        plain, packed, size = hashlib.new(algorithm), hashlib.sha256(), 0
+        for data in self._members(source, plain.update):
+            packed.update(data)
+            sink(data)
+            size += len(data)
+        return Packed(
+            plain=f"{algorithm}:{plain.hexdigest()}",
+            digest=f"sha256:{packed.hexdigest()}",
+            size=size,
+        )
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _members(self, source: Content, see: Callable[[bytes], None]) -> Iterator[bytes]:
+        """Header, blocks and trailer; while a piece is being packed, `see` gets it and the next ones are read."""
+        waiting: deque[Future[bytes]] = deque()
+        check, length = 0, 0
+        yield _HEADER
+        for piece in pieces(source):
+            waiting.append(self._pool.submit(self._deflated, piece))
+            see(piece)
+            check, length = self._library.crc32(piece, check), length + len(piece)
+            if len(waiting) > 2 * self._threads:
+                yield waiting.popleft().result()
+        yield from (future.result() for future in waiting)
+        yield _LAST_BLOCK + struct.pack("<LL", check, length & 0xFFFFFFFF)
+
+    def _deflated(self, piece: bytes) -> bytes:
+        """Whole blocks that end on a byte, so that those of the next piece may follow."""
+        packer = self._library.compressobj(1, self._library.DEFLATED, -15)
+        head: bytes = packer.compress(piece)
+        tail: bytes = packer.flush(self._library.Z_SYNC_FLUSH)
+        return head + tail
+
+
+def pieces(source: Content, size: int = PIECE) -> Iterator[bytes]:
+    """The content in pieces of `size` bytes, the last one shorter."""
+    view = memoryview(bytearray(size))
+    filled = 0
+    while got := source.readinto(view[filled:]):
+        filled += got
+        if filled == size:
+            yield bytes(view)
+            filled = 0
+    if filled:
+        yield bytes(view[:filled])
+
+
+def hashed(source: Content) -> str:
+    """The sha256 digest of all of it."""
+    digest = hashlib.sha256()
+    for piece in pieces(source):
+        digest.update(piece)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def gunzip(
+    source: Content, sink: Callable[[bytes], None], *, where: str, library: Any = LIBRARY
+) -> None:
+    """Unpack all members of a gzip file; raises ConfigError for damaged, cut off and bomb-like ones."""
+    inflater, taken, given = library.decompressobj(31), 0, 0
+    for piece in pieces(source, _SMALL):
+        taken, data = taken + len(piece), piece
+        while data:
+            if inflater.eof:  # the next member
+                inflater = library.decompressobj(31)
+            try:
+                out = inflater.decompress(data, PIECE)
+            except library.error as fault:
+                raise ConfigError(
+                    "the gzip archive is damaged", where=where, hint="make the archive anew"
+                ) from fault
+            given += len(out)
+            if given > max(FREE, taken * GROWTH):
+                raise ConfigError(
+                    f"the gzip archive grows to more than {GROWTH} times its size",
+                    where=where,
+                    hint="unpack it with gzip -d if it may",
+                )
+            sink(out)
+            data = inflater.unused_data.lstrip(b"\0") if inflater.eof else inflater.unconsumed_tail
+    if not inflater.eof:
+        raise ConfigError("the gzip archive is cut off", where=where, hint="make the archive anew")

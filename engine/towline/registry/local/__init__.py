@@ -1,0 +1,1 @@
+"""Images of this machine: OCI layouts, docker archives, the Docker daemon."""

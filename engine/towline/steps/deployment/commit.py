@@ -1,0 +1,182 @@
+"""What the commit of a deployment says: a text for people, where it comes from, whose it is, and what signs it."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from towline.config.settings import Settings
+from towline.errors import ConfigError
+from towline.git.checkout import described, identity, origin
+from towline.git.remote import parse_key
+from towline.git.repository import Author
+from towline.git.signing import SSH, SigningKey
+from towline.gitops.provenance import Provenance, believable, default_message
+from towline.gitops.render.process import Limits, document
+from towline.gitops.update import CommitText
+from towline.gitops.values_template import TemplateBuild, TemplateImage
+from towline.limits import amount
+from towline.steps.deployment.images import Deployed
+from towline.steps.deployment.repository import key_text
+from towline.steps.task import Task
+
+LONGEST = 64 * 1024  # bytes of a message: everybody who deploys to the repository reads it again
+_TEMPLATE = re.compile(r"\{\{|\{%")
+_ADDRESS = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+")
+_NOT_IN_ADDRESS = re.compile(r"[^A-Za-z0-9._+-]+")
+
+
+def commit_text(
+    task: Task, settings: Settings, names: Sequence[str], images: Sequence[Deployed]
+) -> CommitText:
+    """The commit that deploys `images` under `names`; raises RenderError for a message that is a faulty template, CredentialError for a key."""
+    author = Author(
+        name=_name(settings),
+        email=settings.text("authorEmail") or _address(settings),
+        key=_key(task, settings),
+    )
+    usual = _usual(images, task.stage) or default_message(
+        ", ".join(names), settings.text("artifactVersion"), stage=task.stage
+    )
+    return CommitText(
+        text=_wanted(task, settings, names, images) or usual,
+        provenance=_provenance(task, names, images),
+        author=author,
+    )
+
+
+def _name(settings: Settings) -> str:
+    """Who commits; raises ConfigError for a name of which git would leave nothing."""
+    name = settings.text("authorName").strip()
+    if name and not any(sign.isalnum() for sign in name):
+        raise ConfigError(
+            f"authorName is {name!r}, which git takes for no name",
+            where=settings.origin("authorName"),
+            hint="write a name with letters",
+        )
+    return name or settings.text("username") or "Towline"
+
+
+def _address(settings: Settings) -> str:
+    """An address for the author, who has none: the user at the host of the git server.
+
+    Hosts refuse commits without any.
+    """
+    user = settings.text("username")
+    host = identity(settings.text("serverUrl")).partition("/")[0]
+    return (
+        user
+        if _ADDRESS.fullmatch(user)
+        else f"{_NOT_IN_ADDRESS.sub('-', user).strip('.-') or 'towline'}@{host}"
+    )
+
+
+def template_image(deployed: Deployed) -> TemplateImage:
+    """An image as templates have it."""
+    image = deployed.reference.image
+    return TemplateImage(
+        registry=deployed.reference.registry.host,
+        repository=image.name,
+        tag=image.tag,
+        digest=deployed.digest,
+        reference=deployed.written,
+    )
+
+
+def template_build(task: Task) -> TemplateBuild:
+    """The build as templates have it."""
+    return TemplateBuild(
+        number=task.build.number, url=task.build.url, commit=task.build.source_commit
+    )
+
+
+def _usual(images: Sequence[Deployed], stage: str) -> str:
+    """Piper's sentence for the first image, with the stage, and one line for each further one below it; empty without an image."""
+    lines = [
+        default_message(image.repository, image.tag or image.digest, stage="" if number else stage)
+        for number, image in enumerate(images)
+    ]
+    return "\n\n".join(part for part in ("".join(lines[:1]), "\n".join(lines[1:])) if part)
+
+
+def _wanted(
+    task: Task, settings: Settings, names: Sequence[str], images: Sequence[Deployed]
+) -> str:
+    """The configured text, empty where there is none; one with `{{` or `{%` is a template.
+
+    Raises ConfigError for one that is too long.
+    """
+    text = settings.text("commitMessage").strip()
+    if len(text.encode("utf-8", "surrogatepass")) > LONGEST:
+        raise ConfigError(
+            f"commitMessage has more than {amount(LONGEST)}",
+            where=settings.origin("commitMessage"),
+            hint="write a shorter one",
+        )
+    if not _TEMPLATE.search(text):
+        return text
+    found = [asdict(template_image(image)) for image in images]
+    variables = {
+        "image": found[0] if found else None,
+        "images": found,
+        "stage": task.stage,
+        "deployment": ", ".join(names),
+        "version": settings.text("artifactVersion"),
+        "build": asdict(template_build(task)),
+    }
+    return document(
+        "jinja",
+        {"name": "commitMessage", "text": text, "variables": variables},
+        limits=Limits(output=LONGEST),
+    ).strip()
+
+
+def _provenance(task: Task, names: Sequence[str], images: Sequence[Deployed]) -> Provenance:
+    """What the build says, and where it does not, the workspace's own checkout, which knows the commit that was built."""
+    build = task.build
+    commit = described(task.folder, task.environ, build.source_commit)
+    return Provenance(
+        deployment=", ".join(names),
+        stage=task.stage,
+        images=tuple(image.full for image in images),
+        build=build.url,
+        build_number=build.number,
+        job=build.job,
+        started_by=build.started_by,
+        source=build.source_repository or origin(task.folder, task.environ),
+        source_commit=build.source_commit or commit.id,
+        source_time=_source_time(task, build.source_time or commit.time),
+        source_author=commit.author,
+        source_date=commit.date,
+        source_subject=commit.subject,
+        source_body=commit.body,
+        request=uuid.uuid4().hex,
+    )
+
+
+def _source_time(task: Task, written: str) -> str:
+    """The time of the commit that was built; empty where it cannot be: it would hold up every build until then."""
+    if not written or believable(written, datetime.fromtimestamp(time.time(), UTC)):
+        return written
+    task.console.warn(
+        f"the commit that was built is of {written!r}, which is no time that has been: it does not"
+        " count for the order of builds; check the clock where it was made"
+    )
+    return ""
+
+
+def _key(task: Task, settings: Settings) -> SigningKey | None:
+    text, origin, kind = (
+        key_text(task, "signingPrivateKey"),
+        settings.origin("signingPrivateKey"),
+        settings.text("signingFormat"),
+    )
+    if not text:
+        return None
+    private = parse_key(text, origin=origin, what="signing key").private if kind == SSH else text
+    task.console.hide(private)
+    return SigningKey(private=private, format=kind, origin=origin)

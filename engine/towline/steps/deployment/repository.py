@@ -1,0 +1,107 @@
+"""The repository that a step's settings name, with what opens it: a login, a Bearer token, or an SSH key.
+
+Private keys of a step: as text, or as the path of a file that a pull request cannot choose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from towline import dispatch
+from towline.config.credential_rules import named_by, secret_of
+from towline.config.settings import Settings
+from towline.credential_hosts import Credential, Named, Place
+from towline.errors import CredentialError, placed
+from towline.git.remote import Key, Remote, parse_key, parse_remote
+from towline.steps.host_access import bundle, login
+from towline.steps.task import Task
+
+
+def key_text(task: Task, name: str) -> str:
+    """The text of the key that the parameter `name` holds or names, masked; empty where it is not set; raises CredentialError."""
+    settings = task.settings
+    text, origin = settings.text(name).strip(), settings.origin(name)
+    if text.startswith("/") and "\n" not in text:
+        if not settings.trusted(name):
+            raise CredentialError(
+                "what a pull request can change may not name a key on the agent",
+                where=origin,
+                hint=(
+                    f"name it by PIPER_{name}, in the call of the step, or as a Jenkins credential"
+                ),
+            )
+        try:
+            text = Path(text).read_text(encoding="utf-8")
+        except (OSError, ValueError) as fault:
+            raise CredentialError(
+                f"the file of {name} cannot be read",
+                where=origin,
+                hint="give the path of a key, or its text",
+            ) from fault
+    if text:
+        task.console.hide(text, real=settings.trusted(name))
+    return text
+
+
+@contextlib.contextmanager
+def opened(task: Task) -> Iterator[Remote]:
+    """The repository with what opens it while the block runs; raises ConfigError, CredentialError, and where a code host is asked GitError."""
+    settings = task.settings
+    if settings.text("authenticationMode") != "githubApp":
+        yield _remote(task)
+        return
+    url, allowed = settings.text("serverUrl"), settings.flag("allowPlainHttp")
+    with placed(settings.origin("serverUrl")):
+        plain = parse_remote(url)
+    with dispatch.part("app_login").app_login(task, plain) as login:
+        yield replace(
+            parse_remote(url, login=login, allow_plain_http=allowed), authorities=bundle(task)
+        )
+
+
+def _remote(task: Task) -> Remote:
+    settings = task.settings
+    url, allowed, mode = (
+        settings.text("serverUrl"),
+        settings.flag("allowPlainHttp"),
+        settings.text("authenticationMode"),
+    )
+    with placed(settings.origin("serverUrl")):
+        plain = parse_remote(url)  # a URL that is none must not come as far as the login
+    place, named = place_of(plain), named_by(settings, "serverUrl", git_place)
+    if plain.scheme == "ssh":
+        key = _key(task)
+        task.addressees.admit(*key_word(settings, place, named))
+        return replace(plain, key=key)
+    found = login(task, ("username", "password"), place, named)
+    remote = parse_remote(url, login=found, allow_plain_http=allowed)
+    return replace(remote, bearer=mode == "bearer", authorities=bundle(task))
+
+
+def key_word(settings: Settings, place: Place, named: Named) -> tuple[Credential, Place, Named]:
+    """The SSH key, where it is to go and who says so; the agent's own keys meet the hosts that its own known_hosts has."""
+    if settings.given("gitSshPrivateKey"):
+        return secret_of(settings, "gitSshPrivateKey", "the SSH key"), place, named
+    own = replace(named, origin="known_hosts of the agent", record=frozenset([place.plain]))
+    return Credential(what="the agent's own SSH key", names=("gitSshPrivateKey",)), place, own
+
+
+def place_of(remote: Remote) -> Place:
+    """Where a repository's server is."""
+    return Place(scheme=remote.scheme, host=remote.host)
+
+
+def git_place(url: str) -> Place:
+    """Where the server of a repository's URL is; raises ConfigError."""
+    return place_of(parse_remote(url))
+
+
+def _key(task: Task) -> Key | None:
+    """The SSH key, and the hosts that it may meet; raises CredentialError."""
+    text, known = key_text(task, "gitSshPrivateKey"), task.settings.text("gitSshKnownHosts")
+    if not text:
+        return Key(known_hosts=known) if known else None
+    return parse_key(text, known_hosts=known, origin=task.settings.origin("gitSshPrivateKey"))

@@ -1,0 +1,420 @@
+"""Pure.
+
+Surgical edits of YAML files, bytes to bytes: only the wanted characters change, and the result is
+parsed again to prove it.
+
+Comments, order, quoting, line ends, byte order mark, flow style, further documents and a missing
+last newline stay. What cannot be done safely is a RenderError, and nothing is changed
+(facts/gitops.md section 4). `source` reads the file, `splice` says which characters change,
+`scalar` how a text is written, `proof` whether the result says what was wanted and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import abc
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from posixpath import commonprefix
+
+from towline.errors import RenderError
+from towline.yaml.aliases import (
+    ALL,
+    OWN,
+    REFUSING,
+    Sharing,
+    anchors_lost,
+    is_key,
+    meant,
+    merged,
+    merged_mappings,
+    path_of,
+    users,
+)
+from towline.yaml.embedded import text_of
+from towline.yaml.marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases, is_merge
+from towline.yaml.proof import Patch, inserted, proven, removed, replaced, rewritten
+from towline.yaml.scalar import (
+    Splice,
+    Value,
+    as_json,
+    deletion,
+    filling,
+    insertion,
+    replacement,
+    says,
+)
+from towline.yaml.source import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """One wanted value: the text, or the entries, at `path` of document `document` (from 0); None removes the key.
+
+    A missing last key is inserted behind the key `after`, else behind the last one; an index equal
+    to a list's length appends an entry. `rename` is the key's new name, for one that is there and
+    holds a text. `inside` are document and path of the text, and of the text in that one, whose
+    YAML or JSON it is that document and path speak of.
+    """
+
+    path: Path
+    value: Value | None
+    document: int = 0
+    after: str = ""
+    rename: str = ""
+    inside: tuple[tuple[int, Path], ...] = ()
+
+
+def edit(source: Source, edits: abc.Sequence[Edit], sharing: Sharing = REFUSING) -> bytes:
+    """Make `edits`, whose paths all speak of `source` as it is; the very same bytes where all holds already; raises RenderError."""
+    return _edited(source, edits, sharing)[1].encode()
+
+
+def _edited(
+    source: Source, edits: abc.Sequence[Edit], sharing: Sharing
+) -> tuple[list[Splice], str]:
+    """The characters that change, in their order, and the text that this makes, proven."""
+    # aliases may ask for one place several times
+    work = dict.fromkeys(
+        step for one in edits if not one.inside for step in _steps(source, one, sharing)
+    )
+    for document, path in dict.fromkeys(one.inside[0] for one in edits if one.inside):
+        inner = [
+            replace(one, inside=one.inside[1:])
+            for one in edits
+            if one.inside[:1] == ((document, path),)
+        ]
+        work |= dict.fromkeys(
+            _inside(source, Edit(document=document, path=path, value=""), inner, sharing)
+        )
+    splices = sorted((splice for splice, _ in work), key=lambda splice: (splice.start, splice.end))
+    if any(first.end > second.start for first, second in pairwise(splices)):
+        raise RenderError(
+            f"two edits of {source.name} touch the same characters",
+            where=source.name,
+            hint="make them one after the other",
+        )
+    pieces, done = [], 0
+    for splice in splices:
+        pieces += [source.text[done : splice.start], splice.text]
+        done = splice.end
+    text = "".join([*pieces, source.text[done:]])
+    if splices and not proven(source, [patch for _, patch in work], text):
+        paths = ", ".join(
+            spell((*(part for _, path in one.inside for part in path), *one.path))
+            for one in edits[:3]
+        )
+        folded = (
+            "; a text with > is folded, with | it is not"
+            if any(one.inside for one in edits)
+            else ""
+        )
+        raise RenderError(
+            f"{source.name} cannot be edited safely at {paths}",
+            where=source.name,
+            hint=f"write that place in a plainer style{folded}",
+        )
+    return splices, text
+
+
+def _inside(
+    source: Source, one: Edit, edits: abc.Sequence[Edit], sharing: Sharing
+) -> list[tuple[Splice, Patch]]:
+    """Edits of the YAML or JSON that the text at the place of `one` is, as changes of the file around; all of them say what the text says then."""
+    root = _root(source, one)
+    place = _find(source, one, root, sharing.policy)
+    text = text_of(source, place.node) if place.node is not None else None
+    if text is None or not isinstance(place.node, Scalar):
+        raise RenderError(
+            f"{spell(one.path)} holds no text that could be edited",
+            where=source.where(place.changed.start),
+            hint="write it as a block scalar, with | behind the key",
+        )
+    splices, wanted = _edited(text.read(), edits, sharing)
+    if splices:
+        _tell(source, one, root, place, sharing)
+    return [(text.outward(splice), rewritten(place.node, wanted)) for splice in splices]
+
+
+def _steps(source: Source, one: Edit, sharing: Sharing) -> list[tuple[Splice, Patch]]:
+    """Turn an edit into changed characters and what they are to say; nothing where it holds already."""
+    root = _root(source, one)
+    place = _find(source, one, root, sharing.policy)
+    steps = _changes(source, one, place)
+    if steps:
+        _tell(source, one, root, place, sharing)
+    return steps
+
+
+def _root(source: Source, one: Edit) -> Node:
+    root = source.documents[one.document].root if one.document < len(source.documents) else None
+    if root is None:
+        raise RenderError(
+            f"{source.name} has no document {one.document + 1} with content",
+            where=source.name,
+            hint="check the file",
+        )
+    return root
+
+
+def _tell(source: Source, one: Edit, root: Node, place: _Place, sharing: Sharing) -> None:
+    """Say which other places a change reaches; raises RenderError where it may not."""
+    shared = _shared(source, one, root, place, sharing) if source.documents.aliased else ()
+    if shared:
+        sharing.say(
+            f"{source.where(place.changed.start)}: {spell(path_of(root, place.changed))} is shared,"
+            f" and changes for {_listed(source, shared)}, too"
+        )
+
+
+def _changes(source: Source, one: Edit, place: _Place) -> list[tuple[Splice, Patch]]:
+    parent, number, node, last = place.parent, place.number, place.node, one.path[-1]
+    if one.value is None:
+        return (
+            [(deletion(source, parent, number), removed(*parent.pairs[number]))]
+            if node is not None and isinstance(parent, Mapping)
+            else []
+        )
+    if node is None:
+        key = last if isinstance(last, str) else ""
+        return [
+            (
+                insertion(source, parent, number, key, one.value),
+                inserted(parent, number, key, one.value),
+            )
+        ]
+    if isinstance(one.value, str):
+        named = (
+            [(parent.pairs[number][0], one.rename)]
+            if one.rename and isinstance(parent, Mapping)
+            else []
+        )
+        texts = [
+            (each, value, _replacement(source, parent, each, value))
+            for each, value in (*named, (node, one.value))
+        ]
+        return [
+            (splice, replaced(each, value)) for each, value, splice in texts if splice is not None
+        ]
+    if not isinstance(parent, Mapping):
+        raise RenderError(
+            f"{spell(one.path)} holds something already",
+            where=source.where(node.start),
+            hint="append behind it",
+        )
+    return [(filling(source, parent, number, one.value), replaced(node, one.value))]
+
+
+def _replacement(source: Source, parent: Node, node: Node, value: str) -> Splice | None:
+    """The characters of a scalar that change: of one with several lines, only those that differ."""
+    several = (
+        isinstance(node, Scalar)
+        and node.value.count("\n") == value.count("\n")
+        and ("\n" in value or node.end.line > node.start.line)
+    )
+    text = text_of(source, node) if several else None
+    if text is None or not isinstance(node, Scalar) or not text.text == node.value != value:
+        return replacement(source, node, value, quoted=as_json(source, parent))
+    first = len(commonprefix([node.value, value]))
+    last = len(commonprefix([node.value[first:][::-1], value[first:][::-1]]))
+    try:
+        return text.outward(
+            Splice(start=first, end=len(node.value) - last, text=value[first : len(value) - last])
+        )
+    except RenderError:  # the style holds no such lines
+        return replacement(source, node, value, quoted=as_json(source, parent))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where an edit's path leads: mapping or list, number of pair or item, its value; or the number to insert behind, and None."""
+
+    parent: Mapping | Sequence
+    number: int
+    node: Node | None
+    changed: Node  # whose text becomes another one
+
+
+def _find(source: Source, one: Edit, root: Node, policy: str) -> _Place:
+    """The place of an edit; raises RenderError where there is none, or where it is behind an alias that is not to be followed."""
+    parent: Node | None = root
+    for part in one.path[:-1]:
+        parent = _behind(source, one, root, _child(source, parent, part)[1], policy)
+    number, found = _child(source, parent, one.path[-1])
+    if isinstance(one.path[-1], str):
+        # two parsers must read it alike
+        own_value(source, parent, one.path[-1], source.targets(root))
+    assert isinstance(parent, Mapping | Sequence)
+    if isinstance(found, Alias) and one.value is not None:
+        target = aliases(root)[found.start.index]
+        if isinstance(target, Scalar) and isinstance(one.value, str) and says(target, one.value):
+            found = target
+        elif policy != OWN or not isinstance(target, Scalar):
+            found = _behind(source, one, root, found, policy)
+    if found is None and isinstance(parent, Mapping):
+        keys = [key.value if isinstance(key, Scalar) else "" for key, _ in parent.pairs]
+        number = keys.index(one.after) if one.after and one.after in keys else len(keys) - 1
+        # in front of it, kubectl would not see it
+        number = max(
+            [number, *(place for place, (key, _) in enumerate(parent.pairs) if is_merge(key))]
+        )
+    return _Place(
+        parent=parent,
+        number=number,
+        node=found,
+        changed=parent if found is None or one.value is None else found,
+    )
+
+
+def _shared(
+    source: Source, one: Edit, root: Node, place: _Place, sharing: Sharing
+) -> abc.Sequence[tuple[Path, Alias]]:
+    """The aliases that repeat a place; raises RenderError where they may not change, or would stand for nothing any more."""
+    pair = (
+        place.parent.pairs[place.number]
+        if place.node is not None and isinstance(place.parent, Mapping)
+        else ()
+    )
+    if any(
+        anchors_lost(root, node)
+        for node in (pair if one.value is None else pair[: bool(one.rename)])
+    ):
+        raise RenderError(
+            f"an alias elsewhere repeats what stands at {spell(one.path)}",
+            where=source.where(place.changed.start),
+            hint="write it out there",
+        )
+    found = users(root, place.changed)
+    if found and is_key(root, place.changed):
+        raise RenderError(
+            f"{spell(one.path)} is a key too, by an alias or its anchor",
+            where=source.where(place.changed.start),
+            hint="write the key out",
+        )
+    if found and (sharing.policy != ALL or one.rename):
+        by = f"{'aliases' if found[1:] else 'an alias'} in {_listed(source, found)}"
+        raise RenderError(
+            f"{spell(one.path)} is repeated by {by}, which would change too",
+            where=source.where(place.changed.start),
+            hint=_hint(own=False),
+        )
+    return found
+
+
+def _behind(source: Source, one: Edit, root: Node, node: Node | None, policy: str) -> Node | None:
+    """A node, or what the alias stands for that it is; raises RenderError where aliases are not to be followed."""
+    if not isinstance(node, Alias):
+        return node
+    target = aliases(root)[node.start.index]
+    if policy == ALL:
+        return target
+    others = [(path, alias) for path, alias in users(root, target) if alias is not node]
+    raise RenderError(
+        f"{spell(one.path)} stands behind the alias *{node.name} of what is in line"
+        f" {source.line(target.start)} ({spell(path_of(root, target))})"
+        + (f" and repeated in {_listed(source, others)}" if others else ""),
+        where=source.where(node.start),
+        hint=_hint(own=isinstance(target, Scalar)),
+    )
+
+
+def _hint(*, own: bool) -> str:
+    return (
+        "write the value out where the alias stands; yamlAliases: all changes it for all of them"
+        + (", own in this one place" if own else "")
+    )
+
+
+def _listed(source: Source, found: abc.Sequence[tuple[Path, Alias]]) -> str:
+    """Aliases for people: `line 4 (e) and line 6 (f.g)`."""
+    *first, last = [f"line {source.line(alias.start)} ({spell(path)})" for path, alias in found]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _child(source: Source, node: Node | None, part: str | int) -> tuple[int, Node | None]:
+    """The number and the value of a key or an index; -1 or the last number, and None, where that is missing."""
+    if isinstance(node, Mapping) and isinstance(part, str):
+        number = _keys(source, node).get(part)
+        return (-1, None) if number is None else (number, node.pairs[number][1])
+    if isinstance(node, Sequence) and isinstance(part, int) and 0 <= part <= len(node.items):
+        return (part, node.items[part]) if part < len(node.items) else (part - 1, None)
+    raise RenderError(
+        f"{spell((part,))} is not in {source.name}",
+        where=source.where(node.start) if node else source.name,
+        hint="check the path",
+    )
+
+
+def _keys(source: Source, node: Mapping) -> dict[str, int]:
+    """The number of each key of a mapping that is edited; raises RenderError where two are the same or one is an alias: parsers differ on them."""
+    numbers: dict[str, int] = {}
+    for number, (key, _) in enumerate(node.pairs):
+        if isinstance(key, Alias):
+            raise _alias_key(source, key)
+        if isinstance(key, Scalar) and not source.templated(key.start.index, key.end.index):
+            if key.value in numbers:
+                raise _twice(source, key)
+            numbers[key.value] = number
+    return numbers
+
+
+def own_value(
+    source: Source, node: Node | None, key: str, targets: abc.Mapping[int, Node]
+) -> Node | None:
+    """The value of a mapping's own key, to decide on; `targets` is what aliases stand for.
+
+    Raises RenderError where parsers differ: where the key stands twice, is an alias, or stands in
+    front of a merge key that has it too.
+    """
+    value: Node | None = None
+    pairs = node.pairs if isinstance(node, Mapping) else ()
+    for number, (name, held) in enumerate(pairs):
+        called = meant(name, targets)
+        if not isinstance(called, Scalar) or called.value != key:
+            continue
+        if isinstance(name, Alias):
+            raise _alias_key(source, name)
+        if value is not None:
+            raise _twice(source, called)
+        value = held
+        if merged(pairs[number + 1 :], key, targets) is not None:
+            raise RenderError(
+                f"a merge key behind {key!r} has that key too",
+                where=source.where(name.start),
+                hint="write the merge key first: for kubectl the later of the two wins",
+            )
+    return value
+
+
+def value_of(
+    source: Source, node: Node | None, key: str, targets: abc.Mapping[int, Node]
+) -> Node | None:
+    """What a mapping has at a key, itself or by a merge key, an alias followed; `targets` is what aliases stand for.
+
+    Raises RenderError where parsers differ.
+    """
+    mappings = [node, *merged_mappings(node.pairs, targets)] if isinstance(node, Mapping) else []
+    values = (own_value(source, one, key, targets) for one in mappings)
+    return meant(next((value for value in values if value is not None), None), targets)
+
+
+def _alias_key(source: Source, key: Alias) -> RenderError:
+    return RenderError(
+        f"a key is the alias *{key.name}",
+        where=source.where(key.start),
+        hint="write the key out where the alias stands",
+    )
+
+
+def _twice(source: Source, key: Scalar) -> RenderError:
+    return RenderError(
+        f"key {key.value!r} stands twice in one mapping",
+        where=source.where(key.start),
+        hint="remove one of them",
+    )
+
+
+def spell(path: Path) -> str:
+    """A path as people write it: `spec.containers[0].image`."""
+    return "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in path
+    ).removeprefix(".")

@@ -1,0 +1,269 @@
+"""Pure.
+
+YAML or JSON inside of a text of a YAML file: where each of its characters stands in the file, so
+that it is edited as a file of its own.
+
+Argo CD's `helm.values`, the `values.yaml` of a ConfigMap, an inline patch of kustomize, a manifest
+in a template of another one. Block scalars keep their lines, quoted texts their escapes; what the
+characters come to is held against what the parser read, and a text that cannot be told so is none.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from yaml.scanner import Scanner
+
+from towline.errors import RenderError
+from towline.yaml.marks import BREAK, Mark, Node, Scalar
+from towline.yaml.scalar import TEXT_TAGS, Splice, write
+from towline.yaml.source import Source, parsed
+
+_HEADER = re.compile(r"[|>][-+0-9]*(?:[ \t]+#[^\r\n]*)?[ \t]*")
+_ESCAPE = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")
+_QUOTE = re.compile("''")
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Characters `shown` of a text, which the parser reads as `read`: from `start` to `end` of the file."""
+
+    read: str
+    shown: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """The text of a scalar of `source`, with the place of each piece of it; `indent` stands before each line of a block scalar."""
+
+    source: Source
+    node: Scalar
+    text: str
+    offsets: tuple[int, ...]
+    pieces: tuple[_Piece, ...]
+    indent: str
+
+    def read(self) -> Source:
+        """The text as a file of its own, whose places are those of the file around; raises RenderError."""
+        return replace(parsed(self.source.name, self.text), around=self.where)
+
+    def where(self, mark: Mark) -> str:
+        """`file:line:column` of a place of the text."""
+        index = self._place(mark.index)
+        before = self.source.text[self.node.start.index : index]
+        lines = BREAK.split(before)
+        column = len(lines[-1]) + (1 if lines[1:] else self.node.start.column)
+        return self.source.where(Mark(index, self.node.start.line + len(lines) - 1, column))
+
+    def outward(self, splice: Splice) -> Splice:
+        """A change of the text as one of the file; raises RenderError where the scalar's style cannot hold it."""
+        start, end, text = self._place(splice.start), self._place(splice.end), splice.text
+        if self.node.style == '"':
+            return Splice(start=start, end=end, text=write(text, '"')[1:-1])
+        if self.node.style == "'":
+            if not text.isprintable():
+                raise RenderError(
+                    "a text in single quotes cannot hold another line",
+                    where=self.source.where(self.node.start),
+                    hint="write it as a block scalar, with | behind the key",
+                )
+            return Splice(start=start, end=end, text=text.replace("'", "''"))
+        return self._of_lines(splice, start, end)
+
+    def _of_lines(self, splice: Splice, start: int, end: int) -> Splice:
+        """In a block scalar: whole lines with their indentation, else from character to character."""
+        begun = self._begins_line(splice.start)
+        ended = self._begins_line(splice.end) and (
+            splice.text.endswith("\n") or (begun and not splice.text)
+        )
+        first, *more = splice.text.split("\n")
+        if begun and ended:
+            start, first = self._line(start), self.indent + first if first else ""
+        lines = [
+            first,
+            *(self.indent + line if line else "" for line in more[:-1]),
+            *("" if ended else self.indent + line for line in more[-1:]),
+        ]
+        return Splice(
+            start=start, end=self._line(end) if ended else end, text=self.source.newline.join(lines)
+        )
+
+    def _begins_line(self, place: int) -> bool:
+        return self.text[place - 1 : place] == "\n" if place else True
+
+    def _line(self, index: int) -> int:
+        """Where the line of the file begins that holds a place."""
+        return max(
+            (
+                found.end()
+                for found in BREAK.finditer(self.source.text, self.node.start.index, index)
+            ),
+            default=index,
+        )
+
+    def _place(self, place: int) -> int:
+        """Where a place of the text is in the file; raises RenderError inside of what is one character there."""
+        number = bisect_right(self.offsets, place) - 1
+        piece, inside = self.pieces[number], place - self.offsets[number]
+        if inside == len(piece.shown):
+            return piece.end
+        if inside and len(piece.shown) != piece.end - piece.start:
+            raise RenderError(
+                "the text is folded there",
+                where=self.source.where(self.node.start),
+                hint="write it as a block scalar, with | behind the key",
+            )
+        return piece.start + inside
+
+
+def text_of(source: Source, node: Node) -> Text | None:
+    """The text of a quoted or block scalar; None for every other node, and where its characters cannot be told."""
+    if (
+        not isinstance(node, Scalar)
+        or not node.style
+        or node.tag not in TEXT_TAGS
+        or not node.value.strip()
+    ):
+        return None
+    indent = _indent(source, node) if node.style in "|>" else 0
+    if indent < 0 or (node.style == ">" and source.templated(node.start.index, node.end.index)):
+        return None
+    pieces = [
+        piece
+        for piece in {"|": _literal, ">": _folded}.get(node.style, _quoted)(source, node, indent)
+        if piece.shown or piece.read
+    ]
+    if "".join(piece.read for piece in pieces).rstrip("\n") != node.value.rstrip("\n"):
+        return None
+    # line ends that the header leaves to the text
+    kept = len(node.value) - len(node.value.rstrip("\n"))
+    while (
+        node.style in "|>"
+        and len(pieces) > kept
+        and all(piece.shown == "\n" for piece in pieces[-kept - 1 :])
+    ):
+        pieces.pop()
+    offsets = [0]
+    for piece in pieces:
+        offsets.append(offsets[-1] + len(piece.shown))
+    return Text(
+        source=source,
+        node=node,
+        text="".join(piece.shown for piece in pieces),
+        offsets=tuple(offsets[:-1]),
+        pieces=tuple(pieces),
+        indent=" " * indent,
+    )
+
+
+def _lines(source: Source, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Start, end without its line end, and start of the next, of every line between two places."""
+    while start < end:
+        found = BREAK.search(source.masked, start, end)
+        yield start, found.start() if found else end, found.end() if found else end
+        start = found.end() if found else end
+
+
+def _body(source: Source, node: Scalar) -> list[tuple[int, int, int]]:
+    """The lines of a block scalar below its header."""
+    header = _HEADER.match(source.masked, node.start.index, node.end.index)
+    found = BREAK.match(source.masked, header.end()) if header else None
+    return list(_lines(source, found.end(), node.end.index)) if found else []
+
+
+def _blanks(text: str, start: int, end: int) -> int:
+    return len(text[start:end]) - len(text[start:end].lstrip(" "))
+
+
+def _indent(source: Source, node: Scalar) -> int:
+    """How many blanks stand before every line of a block scalar: those of its first line but for the ones that are text; -1 where that is not to be told."""
+    value = next(line for line in node.value.split("\n") if line.strip())
+    first = next(
+        (line for line in _body(source, node) if source.masked[line[0] : line[1]].strip()), None
+    )
+    return (
+        _blanks(source.masked, first[0], first[1]) - _blanks(value, 0, len(value)) if first else -1
+    )
+
+
+def _literal(source: Source, node: Scalar, indent: int) -> Iterator[_Piece]:
+    lines = [
+        (start + min(indent, _blanks(source.text, start, end)), start, end)
+        for start, end, _ in _body(source, node)
+    ]
+    for number, (begin, start, end) in enumerate(lines):
+        yield _Piece(
+            source.masked[min(start + indent, end) : end], source.text[begin:end], begin, end
+        )
+        following = lines[number + 1][0] if number + 1 < len(lines) else node.end.index
+        if end < node.end.index:
+            ending = source.text[end] if source.text[end] in "\u2028\u2029" else "\n"
+            yield _Piece(ending, ending, end, following)
+
+
+def _folded(source: Source, node: Scalar, indent: int) -> Iterator[_Piece]:
+    """Lines are joined by blanks, but for those farther in and around empty ones."""
+    last, empty, deep = -1, 0, True
+    for start, end, _ in _body(source, node):
+        begin = start + indent
+        if begin >= end:
+            empty += 1
+            continue
+        farther = source.text[begin] in " \t"
+        joined = "\n" * (empty + 1) if deep or farther else "\n" * empty or " "
+        if last >= 0:
+            yield _Piece(joined, joined, last, begin)
+        yield _Piece(source.masked[begin:end], source.text[begin:end], begin, end)
+        last, empty, deep = end, 0, farther
+    if 0 <= last < node.end.index:
+        yield _Piece("\n", "\n", last, node.end.index)
+
+
+def _quoted(source: Source, node: Scalar, _indent: int) -> Iterator[_Piece]:
+    double, last, empty, joined = node.style == '"', -1, 0, " "
+    lines = list(_lines(source, node.start.index + 1, node.end.index - 1))
+    for number, (start, end, _) in enumerate(lines):
+        line = source.masked[start:end]
+        begin = start + (len(line) - len(line.lstrip(" \t")) if number else 0)
+        stop = end - (len(line) - len(line.rstrip(" \t")) if number + 1 < len(lines) else 0)
+        if begin >= stop and 0 < number < len(lines) - 1:
+            empty += 1
+            continue
+        if last >= 0:
+            yield _Piece("\n" * empty or joined, "\n" * empty or joined, last, begin)
+        line = source.masked[begin:stop]
+        # the line end is
+        escaped = double and number + 1 < len(lines) and (len(line) - len(line.rstrip("\\"))) % 2
+        yield from _unquoted(source, begin, stop - escaped, double=double)
+        last, empty, joined = stop - escaped, 0, "" if escaped else " "
+
+
+def _unquoted(source: Source, start: int, end: int, *, double: bool) -> Iterator[_Piece]:
+    """One line of a quoted text, escapes on their own."""
+    done = start
+    for found in (_ESCAPE if double else _QUOTE).finditer(source.masked, start, end):
+        if done < found.start():
+            yield _Piece(
+                source.masked[done : found.start()],
+                source.text[done : found.start()],
+                done,
+                found.start(),
+            )
+        read = _escaped(found.group()) if double else "'"
+        yield _Piece(read, read, found.start(), found.end())
+        done = found.end()
+    if done < end:
+        yield _Piece(source.masked[done:end], source.text[done:end], done, end)
+
+
+def _escaped(text: str) -> str:
+    """What an escape of a text in double quotes stands for."""
+    kind, digits = text[1], text[2:]
+    if kind in Scanner.ESCAPE_CODES:
+        return chr(int(digits, 16))
+    return str(Scanner.ESCAPE_REPLACEMENTS.get(kind, ""))

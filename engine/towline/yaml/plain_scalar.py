@@ -1,0 +1,61 @@
+"""Pure.
+
+What a plain scalar of YAML means, as Piper reads it (go-yaml 3: facts/configuration.md sections 1.6
+and 12).
+"""
+
+from __future__ import annotations
+
+import re
+
+from towline.literals import dated, written
+
+
+def plain(text: str) -> object:
+    """Resolve what the plain (unquoted) scalar `text` means: None, bool, int, float or the text itself (go-yaml 3, `resolve`).
+
+    A number or date knows how it is written (written.py).
+    """
+    value = (
+        _WORDS[text]
+        if text in _WORDS
+        else _number(text)
+        if text[0].isdigit() or text[0] in ".+-"
+        else text
+    )
+    if isinstance(value, str):
+        return dated(value)
+    return value if value is None or isinstance(value, bool) else written(value, text)
+
+
+_WORDS: dict[str, bool | float | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
+}
+_INTEGER = re.compile(
+    r"([-+]?)(?:0[bB](?P<b>[01]+)|0[xX](?P<x>[0-9a-fA-F]+)|0[oO]?(?P<o>[0-7]+)|(?P<d>0|[1-9][0-9]*))"
+)
+_BASES = {"b": 2, "x": 16, "o": 8, "d": 10}
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+
+def _number(text: str) -> int | float | str:
+    bare = text if text.startswith(".") else text.replace("_", "")
+    if len(bare) > 400:  # longer than any float: text, and no quadratic conversion
+        return text
+    if whole := _INTEGER.fullmatch(bare):
+        kind = whole.lastgroup or "d"
+        value = int(whole.group(1) + whole.group(kind), _BASES[kind])
+        if -(2**63) <= value < 2**64:
+            return value
+    if not _FLOAT.fullmatch(bare):
+        return text
+    number = float(bare)
+    if number in (float("inf"), float("-inf")):
+        return text
+    # 0800 is no octal, hence decimal
+    return int(number) if bare.lstrip("+-").isdigit() and abs(number) < 2**53 else number

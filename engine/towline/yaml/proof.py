@@ -1,0 +1,254 @@
+"""Pure.
+
+The proof of an edit: the new text is parsed, and says what the old one said but for the places that
+were to change.
+
+Outside of the splices both texts are the same characters, so their events must be the same too, in
+value and in style. Events are compared and no trees: that costs a fraction of reading the file
+(tests/bench/edits.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import abc, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
+from typing import Any
+
+from towline.errors import RenderError
+from towline.yaml.documents import LIMITS
+from towline.yaml.embedded import text_of
+from towline.yaml.marks import (
+    Event,
+    Mapping,
+    Mark,
+    Node,
+    Scalar,
+    YamlFault,
+    children,
+    descendants,
+    outline,
+    parse,
+)
+from towline.yaml.marks import Sequence as Items
+from towline.yaml.scalar import Value, typed
+from towline.yaml.source import Source, is_json, masked
+
+_MANY = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patch:
+    """The events from number `first` to before `last` become `events`, in which a scalar's style stands for how it is read: as `text` or `typed`.
+
+    With `text`, a scalar keeps its style, and has the characters `text` in the file, templates
+    included.
+    """
+
+    first: int
+    last: int
+    events: tuple[Event, ...] = ()
+    text: str | None = None
+
+
+def replaced(node: Node, value: Value) -> Patch:
+    """A node that becomes `value`; a text keeps anchor and tag of the one before."""
+    if isinstance(node, Scalar) and isinstance(value, str):
+        return Patch(
+            first=node.number,
+            last=node.number + 1,
+            events=(Event("scalar", value, "text", node.anchor, node.tag),),
+        )
+    return Patch(first=node.number, last=_behind(node), events=_events(value))
+
+
+def rewritten(node: Scalar, text: str) -> Patch:
+    """A scalar whose YAML or JSON was edited where it stands."""
+    return Patch(
+        first=node.number,
+        last=node.number + 1,
+        events=(Event("scalar", "", node.style, node.anchor, node.tag),),
+        text=text,
+    )
+
+
+def removed(key: Node, value: Node) -> Patch:
+    """A pair that is no more."""
+    return Patch(first=key.number, last=_behind(value))
+
+
+def inserted(parent: Mapping | Items, number: int, key: str, value: Value) -> Patch:
+    """A new pair, or an item where there is no key, behind pair or item `number` (-1: there is none yet)."""
+    below = [value for _, value in parent.pairs] if isinstance(parent, Mapping) else parent.items
+    place = parent.number + 1 if number < 0 else _behind(below[number])
+    return Patch(first=place, last=place, events=(*(_events(key) if key else ()), *_events(value)))
+
+
+def proven(source: Source, patches: Sequence[Patch], text: str) -> bool:
+    """Whether `text` says what `source` says with the patches made, and nothing else; of JSON, to a parser of JSON too."""
+    try:
+        after = _After(text, masked(source.name, text))
+        return _proven(source, patches, after)
+    except (YamlFault, RenderError):
+        return False
+
+
+@dataclass(frozen=True)
+class _After:
+    """A file after the edit, as `Source` has it before."""
+
+    text: str
+    masked: str
+
+
+def _proven(source: Source, patches: Sequence[Patch], after: _After) -> bool:
+    """A part that no patch changes is the same characters."""
+    before, starts = source.documents, source.documents.starts_in(after.masked)
+    if len(starts) != len(before.starts):
+        return False
+    for part, (start, end) in enumerate(pairwise((*starts, len(after.masked)))):
+        first, last = before.numbers[part], before.numbers[part + 1]
+        own = [
+            replace(patch, first=patch.first - first, last=patch.last - first)
+            for patch in patches
+            if first <= patch.first < last
+        ]
+        if not own and before.piece(part) != after.masked[start:end]:
+            return False
+        if own and not _told(source, _Part(before.events(part), own, start, end), after):
+            return False
+    return True
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The events of a part, the patches that speak of them, and where it is afterwards."""
+
+    events: Iterable[Event]
+    patches: Sequence[Patch]
+    start: int
+    end: int
+
+
+def _told(source: Source, part: _Part, after: _After) -> bool:
+    """Whether the events of a part are those of before, but for what its patches change."""
+    piece = after.masked[part.start : part.end]
+    if source.strict and not (is_json(piece) and _read_alike(piece)):
+        return False
+    before, behind = iter(part.events), outline(piece, limits=LIMITS)
+    done = there = 0
+    for patch in dict.fromkeys(sorted(part.patches, key=lambda patch: (patch.first, patch.last))):
+        if not _alike(before, behind, patch.first - done):
+            return False
+        there += patch.first - done
+        made = tuple(islice(behind, len(patch.events)))
+        if patch.text is None and tuple(map(_meant, made)) != patch.events:
+            return False
+        if patch.text is not None and not (
+            made[0]._replace(value="") == patch.events[0]
+            and _holds(source, part, there, patch.text, after=after)
+        ):
+            return False
+        deque(islice(before, patch.last - patch.first), maxlen=0)
+        done, there = patch.last, there + len(patch.events)
+    return _alike(before, behind, LIMITS.characters)
+
+
+def _alike(first: Iterator[Event], second: Iterator[Event], count: int) -> bool:
+    """Whether the next events of both, at most `count`, are the same; compared by many, which takes a fraction of the time."""
+    for start in range(0, count, _MANY):
+        many = min(count - start, _MANY)
+        one, other = list(islice(first, many)), list(islice(second, many))
+        if one != other or len(one) < many:
+            return one == other
+    return True
+
+
+def _read_alike(text: str) -> bool:
+    """Whether a parser of JSON reads what a parser of YAML does; numbers and words as they are written."""
+    root = json.loads(
+        text.removeprefix("\ufeff"), object_pairs_hook=tuple, parse_int=_Word, parse_float=_Word
+    )
+    inner = (
+        event
+        for event in outline(text, limits=LIMITS)
+        if not event.kind.startswith(("Stream", "Document"))
+    )
+    told = (Event(one.kind, one.value, "text" if one.style == '"' else "") for one in inner)
+    return _alike(_events_of_json(root), told, LIMITS.characters)
+
+
+class _Word(str):
+    """A number of JSON as it is written."""
+
+    __slots__ = ()
+
+
+_WORDS = {True: "true", False: "false", None: "null"}
+
+
+def _events_of_json(value: Any) -> Iterator[Event]:
+    """What a parser of YAML says of JSON; objects are tuples of pairs."""
+    if isinstance(value, tuple):
+        yield Event("MappingStartEvent")
+        for pair in value:
+            yield from (event for part in pair for event in _events_of_json(part))
+        yield Event("MappingEndEvent")
+    elif isinstance(value, list):
+        yield Event("SequenceStartEvent")
+        for item in value:
+            yield from _events_of_json(item)
+        yield Event("SequenceEndEvent")
+    else:
+        yield Event(
+            "scalar",
+            str(value) if isinstance(value, str) else _WORDS[value],
+            "" if isinstance(value, _Word | bool | None) else "text",
+        )
+
+
+def _holds(source: Source, part: _Part, number: int, text: str, *, after: _After) -> bool:
+    """Whether the characters of the scalar that is event `number` of a part are the wanted ones, templates included."""
+    documents = parse(
+        after.masked[part.start : part.end], begin=Mark(part.start, 1, 1), limits=LIMITS
+    )
+    nodes = (node for document in documents if document.root for node in descendants(document.root))
+    node = next((node for node in nodes if node.number == number), None)
+    found = text_of(replace(source, text=after.text, masked=after.masked), node) if node else None
+    return found is not None and found.text == text
+
+
+def _meant(event: Event) -> Event:
+    """An event without its style, but for whether a scalar is text whatever version of YAML reads it."""
+    if event.kind != "scalar":
+        return event._replace(style="")
+    return event._replace(
+        style="typed" if not event.style and not event.tag and typed(event.value) else "text"
+    )
+
+
+def _events(value: Value) -> tuple[Event, ...]:
+    """What entries say, without styles."""
+    if isinstance(value, str):
+        return (Event("scalar", value, "text"),)
+    if isinstance(value, abc.Mapping):
+        return (
+            Event("MappingStartEvent"),
+            *(event for pair in value.items() for text in pair for event in _events(text)),
+            Event("MappingEndEvent"),
+        )
+    return (
+        Event("SequenceStartEvent"),
+        *(event for entry in value for event in _events(entry)),
+        Event("SequenceEndEvent"),
+    )
+
+
+def _behind(node: Node) -> int:
+    """The number of the first event behind a node: a collection has an end of its own."""
+    if not isinstance(node, Mapping | Items):
+        return node.number + 1
+    below = children(node)
+    return (_behind(below[-1]) if below else node.number + 1) + 1

@@ -1,0 +1,433 @@
+"""Pure.
+
+How a text is written as a YAML scalar: plain where every parser reads it as text, else in quotes
+(facts/gitops.md section 4.5).
+
+Entries of flow collections, `{a: b}` and `[a]`, and of JSON, in the layout of those that stand
+beside them.
+
+Which characters of a YAML file change for one edit: replace, insert and delete, in the style of
+what stands around (facts/gitops.md section 4.5).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import abc
+from dataclasses import dataclass, replace
+
+import yaml
+
+from towline.errors import RenderError
+from towline.yaml.marks import BREAK, Alias, Mapping, Node, Scalar, Sequence, descendants
+from towline.yaml.plain_scalar import plain
+from towline.yaml.source import Source
+
+_PLAIN = re.compile(
+    r"(?:--?(?=[A-Za-z]))?[A-Za-z0-9_./](?:[A-Za-z0-9_./@+=~-]|:(?!\s|$)| (?=[A-Za-z0-9_./]))*"
+)
+# Numbers of the core schema, however large (YAML 1.2.2, section 10.3.2), and dates with one digit
+# for a month or a day, as go-yaml takes them.
+_OTHERS = re.compile(
+    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+    r"|[0-9]{4}-[0-9][0-9]?-[0-9][0-9]?(?:[Tt \t].*)?"
+)
+_LETTERS = frozenset("yYnN")
+TEXT_TAGS = (None, "!", "tag:yaml.org,2002:str")  # those of a scalar that is a text, or may be one
+_ESCAPED = re.compile("[\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+_BLOCK = re.compile(r"([|>])[-+0-9]*([ \t]+#[^\r\n]*)?[ \t]*")
+
+
+def typed(text: str) -> bool:
+    """Whether a parser of YAML 1.1 or 1.2 reads the plain scalar `text` as something else than text: 1.20, 1e3, 0123, 12:30:45, on, null.
+
+    7e12345, too large for go-yaml, is a number for others.
+    """
+    old = yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], [])
+    return (
+        not isinstance(plain(text), str)
+        or text in _LETTERS
+        or _OTHERS.fullmatch(text) is not None
+        or any(pattern.match(text) for _, pattern in old)
+    )
+
+
+def said(node: Scalar) -> str:
+    """The text of a scalar; empty where it is null."""
+    return "" if not node.style and not node.tag and plain(node.value) is None else node.value
+
+
+def write(value: str, style: str = "") -> str:
+    """Write `value` as a scalar on one line in the quoting `style` ('' is plain), in double quotes where that style cannot hold it."""
+    if style == "" and _PLAIN.fullmatch(value) and not typed(value):
+        return value
+    if style == "'" and value.isprintable():
+        return "'" + value.replace("'", "''") + "'"
+    return _ESCAPED.sub(
+        lambda found: f"\\u{ord(found.group()):04x}", json.dumps(value, ensure_ascii=False)
+    )
+
+
+def rewrite(value: str, old: Scalar, source: str) -> str:
+    """Write `value` in the style of `old`, whose own text is `source`: what follows the last line of a block scalar stays."""
+    header = _BLOCK.match(source)
+    if old.style not in ("|", ">") or not header:
+        return write(value, old.style)
+    content = source[header.end() :].rstrip()
+    rest = source[header.end() + len(content) :]
+    tail = rest[len(rest) - len(rest.lstrip(" \t")) :]
+    comment = header.group(2) or ""
+    if not content or value != value.strip() or not value.isprintable() or not value:
+        return write(value) + comment + tail
+    newline = BREAK.match(source, header.end())
+    return f"{header.group(1)}-{comment}{newline.group() if newline else ''}{_indent(content)}{value}{tail}"
+
+
+def _indent(content: str) -> str:
+    """The blanks before the first line that holds something."""
+    line = next(line for line in BREAK.split(content) if line.strip())
+    return line[: len(line) - len(line.lstrip(" "))]
+
+
+Value = str | abc.Mapping[str, "Value"] | tuple[abc.Mapping[str, "Value"], ...]
+
+_COMMA = re.compile(r"[ \t]*,[ \t]*")
+_LINE = re.compile(r"(?:[ \t]*,[ \t]*|)((?:\r\n|[\r\n])[ \t]*)")
+_COLON = re.compile(r"[ \t]*:[ \t]*")
+_STEP = re.compile(r"[\[{](?:\r\n|[\r\n])([ \t]+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How entries are written: whether as JSON, what stands between them and between key and value.
+
+    Entries in lines of their own begin with `line`, and those below them with as much and `step`.
+    """
+
+    json: bool = False
+    comma: str = ", "
+    colon: str = ": "
+    line: str = ""
+    step: str = ""
+
+    def text(self, value: Value) -> str:
+        """A text, or a collection with its brackets, that stands in a line of this layout."""
+        if isinstance(value, str):
+            return write(value, '"' if self.json else "")
+        below = replace(self, line=self.line + self.step) if self.line else self
+        if isinstance(value, abc.Mapping):
+            return self._closed("{", [below.pair(key, inner) for key, inner in value.items()], "}")
+        return self._closed("[", [below.text(entry) for entry in value], "]")
+
+    def pair(self, key: str, value: Value) -> str:
+        """A key with its value."""
+        return write(key, '"' if self.json else "") + self.colon + self.text(value)
+
+    def _closed(self, opening: str, entries: list[str], closing: str) -> str:
+        if not self.line:
+            return opening + self.comma.join(entries) + closing
+        return (
+            opening
+            + ",".join(self.line + self.step + entry for entry in entries)
+            + self.line
+            + closing
+        )
+
+
+def layout(source: Source, parent: Mapping | Sequence) -> Layout:
+    """The layout of the entries of a collection."""
+    pairs = parent.pairs if isinstance(parent, Mapping) else [(item, item) for item in parent.items]
+    places = [
+        parent.start.index + 1,
+        *(place.index for first, last in pairs for place in (first.start, last.end)),
+    ]
+    # of two, the last is the one to be like
+    gaps = [source.text[end:start] for end, start in zip(places[::2], places[1::2], strict=False)][
+        -2:
+    ]
+    json = as_json(source, parent)
+    colon = _colon(source, parent, json=json)
+    found = _LINE.fullmatch(gaps[-1]) if gaps else None
+    if found and parent.flow:
+        step = _STEP.search(source.text)
+        return Layout(
+            json=json, colon=colon, line=found.group(1), step=step.group(1) if step else "  "
+        )
+    comma = (
+        gaps[-1] if len(gaps) > 1 and _COMMA.fullmatch(gaps[-1]) else "," if colon == ":" else ", "
+    )
+    return Layout(json=json, comma=comma, colon=colon)
+
+
+def as_json(source: Source, parent: Node) -> bool:
+    """Whether what stands in a collection is written as JSON: in a file that is JSON or called so, and beside keys that all are as JSON has them."""
+    if source.strict or not isinstance(parent, Mapping | Sequence) or not parent.flow:
+        return source.strict
+    keys = [key for key, _ in parent.pairs] if isinstance(parent, Mapping) else []
+    return source.name.endswith(".json") or (
+        bool(keys) and all(isinstance(key, Scalar) and key.style == '"' for key in keys)
+    )
+
+
+def _colon(source: Source, parent: Mapping | Sequence, *, json: bool) -> str:
+    """What stands between key and value of the last pair, where the two may be as near."""
+    if not isinstance(parent, Mapping) or not parent.pairs:
+        return ": "
+    key, value = parent.pairs[-1]
+    found = source.text[key.end.index : value.start.index]
+    return found if _COLON.fullmatch(found) and (json or found[-1] != ":") else ": "
+
+
+_BLANK = re.compile("(?:[ \t\r\n\x85\u2028\u2029]|(?<=[ \t\r\n])#[^\r\n]*)*")
+_DASHES = re.compile(r"[ \t]*(?:-[ \t]+)+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splice:
+    """The characters from `start` to `end` become `text`."""
+
+    start: int
+    end: int
+    text: str
+
+
+def replacement(source: Source, node: Node, value: str, *, quoted: bool = False) -> Splice | None:
+    """Change the characters of one scalar, or put it where an alias stands; None where it is that text already; raises RenderError.
+
+    With `quoted` it stands in double quotes if it did in none.
+    """
+    if isinstance(node, Alias):
+        return Splice(start=node.start.index, end=node.end.index, text=write(value))
+    if not isinstance(node, Scalar) or node.tag not in TEXT_TAGS:
+        raise RenderError(
+            "what is to be changed is no text",
+            where=source.where(node.start),
+            hint="make it a text without a tag",
+        )
+    start, end = node.start.index, node.end.index
+    blank = _BLANK.match(source.masked, end) if start == end else None
+    if source.templated(start, blank.end() if blank else end):
+        if source.strict and "{{" not in source.written(node):
+            raise RenderError(
+                f"{source.written(node)} has escapes that YAML does not know",
+                where=source.where(node.start),
+                hint="write the characters themselves",
+            )
+        raise RenderError(
+            f"{source.written(node) or 'the value'} is a template",
+            where=source.where(node.start),
+            hint="change the value that it takes",
+        )
+    if says(node, value) and (node.style or not quoted):
+        return None
+    text = (
+        write(value, '"')
+        if quoted and not node.style
+        else rewrite(value, node, source.written(node))
+    )
+    glued = start == end and source.text[start - 1 : start] not in (" ", "\t", "\n", "\r", "")
+    return Splice(start=start, end=end, text=" " + text if glued else text)
+
+
+def says(node: Scalar, value: str) -> bool:
+    """Whether a scalar is the text `value` already, to every parser."""
+    return node.value == value and bool(node.style or node.tag or not typed(value))
+
+
+def filling(source: Source, parent: Mapping, number: int, value: Value) -> Splice:
+    """Put entries where a key has no value yet, or a map into an empty one; raises RenderError where it has one."""
+    key, node = parent.pairs[number]
+    if (
+        isinstance(value, abc.Mapping)
+        and isinstance(node, Mapping)
+        and source.text[node.start.index : node.end.index] == "{}"
+    ):
+        return Splice(
+            start=node.start.index, end=node.end.index, text=_laid(source, parent).text(value)
+        )
+    if (
+        not isinstance(node, Scalar)
+        or node.style
+        or node.tag
+        or node.anchor
+        or plain(node.value) is not None
+    ):
+        kind = "map" if isinstance(value, abc.Mapping) else "list"
+        raise RenderError(
+            "what is to be filled holds something already",
+            where=source.where(node.start),
+            hint=f"make it a {kind}",
+        )
+    if node.value or parent.flow:
+        return Splice(
+            start=node.start.index,
+            end=node.end.index,
+            text=" " * (not node.value) + _laid(source, parent).text(value),
+        )
+    return _below(source, node.end.index, _block(value, key.start.column - 1, _offset(source)))
+
+
+def _laid(source: Source, parent: Mapping) -> Layout:
+    """The layout of what is written beside a key of `parent`: that of JSON, else on one line."""
+    return layout(source, parent) if parent.flow else Layout()
+
+
+def insertion(
+    source: Source, parent: Mapping | Sequence, number: int, key: str, value: Value
+) -> Splice:
+    """Insert `key: value`, or an item, behind pair or item `number` (-1: there is none yet); raises RenderError."""
+    ends = (
+        [pair[1].end.index for pair in parent.pairs]
+        if isinstance(parent, Mapping)
+        else [item.end.index for item in parent.items]
+    )
+    if parent.flow:
+        place, style = ends[number] if ends else parent.end.index - 1, layout(source, parent)
+        commented = "#" in source.text[place : source.line_end(place)]  # it stays in its line
+        before = (
+            "" if not ends else f",{style.line}" if style.line and not commented else style.comma
+        )
+        return Splice(
+            start=place,
+            end=place,
+            text=before + (style.pair(key, value) if key else style.text(value)),
+        )
+    if isinstance(parent, Sequence):
+        gap = parent.items[0].start.index - parent.start.index - 1
+        return _below(
+            source,
+            ends[number],
+            _block(
+                (value,) if isinstance(value, abc.Mapping) else value,
+                parent.start.column - 1,
+                0,
+                max(gap, 1),
+            ),
+        )
+    indent = parent.pairs[0][0].start.column - 1
+    head = " " * indent + write(key) + ":"
+    lines = (
+        [f"{head} {write(value)}"]
+        if isinstance(value, str)
+        else [head, *_block(value, indent, _offset(source))]
+    )
+    return _below(source, ends[number], lines)
+
+
+def deletion(source: Source, parent: Mapping, number: int) -> Splice:
+    """Remove a key with its value: whole lines in a block mapping; raises RenderError."""
+    key, value = parent.pairs[number]
+    start, end = key.start.index, value.end.index
+    following = parent.pairs[number + 1][0].start.index if number + 1 < len(parent.pairs) else None
+    if parent.flow:
+        return _delete_between(
+            source,
+            (parent.pairs[number - 1][1].end.index if number else None, start),
+            (end, following),
+        )
+    line = _line_start(source.text, start)
+    if source.text[line:start].strip(" \ufeff"):
+        return _delete_first(source, key, value, following)
+    line += source.text.startswith("\ufeff", line)
+    return _whole_lines(
+        source.text, line, end if _at_line_start(source.text, end) else source.line_end(end)
+    )
+
+
+def _delete_between(
+    source: Source, before: tuple[int | None, int], after: tuple[int, int | None]
+) -> Splice:
+    """Remove a pair of a flow mapping with the comma before it, else with the one behind it, wherever no comment is lost."""
+    (previous, start), (end, following) = before, after
+    if previous is not None and "#" not in source.text[previous:start]:
+        return Splice(start=previous, end=end, text="")
+    if following is not None and "#" not in source.text[end:following]:
+        return Splice(start=start, end=following, text="")
+    if previous is None and following is None:
+        return Splice(start=start, end=end, text="")
+    raise RenderError(
+        f"a comment stands around {source.text[start:end]!r}",
+        where=source.name,
+        hint="write it on a line of its own",
+    )
+
+
+def _delete_first(source: Source, key: Node, value: Node, following: int | None) -> Splice:
+    """Remove the key that shares its line with a list's dash; comments between it and the next key stay."""
+    text, start, end = source.text, key.start.index, value.end.index
+    dashes = text[_line_start(text, start) : start]
+    if following is None or not _DASHES.fullmatch(dashes):
+        raise RenderError(
+            "a key cannot be removed from its line",
+            where=source.where(key.start),
+            hint="write it on a line of its own",
+        )
+    last = end if _at_line_start(text, end) else source.line_end(end)
+    if "#" in text[last:following]:
+        return Splice(start=start - len(dashes) + len(dashes.rstrip()), end=last, text="")
+    return Splice(start=start, end=following, text="")
+
+
+def _whole_lines(text: str, start: int, end: int) -> Splice:
+    """From the start of a line to the end of one, with its line end or, at the end of the file, the one before."""
+    if end > start and _at_line_start(text, end):
+        return Splice(start=start, end=end, text="")
+    if found := BREAK.match(text, end):
+        return Splice(start=start, end=found.end(), text="")
+    return Splice(
+        start=start - (2 if text[:start].endswith("\r\n") else 1) if start else 0, end=end, text=""
+    )
+
+
+def _below(source: Source, index: int, lines: abc.Sequence[str]) -> Splice:
+    """New lines below the one that holds what ends at `index`, its comment included."""
+    if _at_line_start(source.text, index):
+        return Splice(start=index, end=index, text="".join(line + source.newline for line in lines))
+    end = source.line_end(index)
+    return Splice(start=end, end=end, text="".join(source.newline + line for line in lines))
+
+
+def _block(value: Value, indent: int, offset: int, gap: int = 1) -> list[str]:
+    """Entries as lines of a block list, `offset` deeper than `indent`, with `gap` blanks behind each dash; one entry alone as lines of a mapping."""
+    if isinstance(value, str):
+        return [f"{' ' * (indent + offset)}-{' ' * gap}{write(value)}"]
+    lines: list[str] = []
+    if isinstance(value, abc.Mapping):
+        for key, inner in value.items():
+            head = f"{' ' * (indent + 2)}{write(key)}:"
+            lines += (
+                [f"{head} {write(inner)}"]
+                if isinstance(inner, str)
+                else [head, *_block(inner, indent + 2, offset)]
+            )
+        return lines
+    for entry in value:
+        dash = " " * (indent + offset) + "-" + " " * gap
+        for number, (key, text) in enumerate(entry.items()):
+            lines.append(
+                (" " * len(dash) if number else dash) + f"{write(key)}: {Layout().text(text)}"
+            )
+    return lines
+
+
+def _offset(source: Source) -> int:
+    """How much deeper than their key the file's lists stand: as its first one, else not at all, as kustomize writes."""
+    for document in source.documents:
+        for node in descendants(document.root) if document.root else ():
+            for key, value in node.pairs if isinstance(node, Mapping) else ():
+                if (
+                    isinstance(value, Sequence)
+                    and not value.flow
+                    and value.start.line > key.start.line
+                ):
+                    return max(value.start.column - key.start.column, 0)
+    return 0
+
+
+def _at_line_start(text: str, index: int) -> bool:
+    return text[index - 1 : index] in ("\n", "\r", "\x85", "\u2028", "\u2029") if index else True
+
+
+def _line_start(text: str, index: int) -> int:
+    return max(text.rfind(end, 0, index) for end in "\n\r\x85\u2028\u2029") + 1

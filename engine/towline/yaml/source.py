@@ -1,0 +1,250 @@
+"""Pure.
+
+A YAML file read for editing: its text, its documents with positions, and Helm's `{{ }}` masked so
+that a chart's template can be read too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from towline.errors import RenderError
+from towline.yaml.documents import LIMITS, Documents
+from towline.yaml.marks import BREAK, Mark, Node, Scalar, aliases
+
+# Atomic, as everything here: read once forwards. A backslash outside of a text is that of a YAML
+# string around the template: "{{ f \"x\" }}".
+# Not possessive: a `(?:a|b)*+` of CPython before 3.11.5 loses its place (python/cpython#106052),
+# and Debian 12 has 3.11.2.
+_LITERAL = r"""`[^`]*+`|"(?>(?:[^"\\\n]|\\[^\n])*)\""""
+_TEMPLATE = re.compile(
+    rf"""\{{\{{-?\s*+(?P<note>/\*)(?>(?:[^*]|\*(?!/))*)\*/\s*+-?\}}\}}|\{{\{{(?>(?:[^"`}}\\]++|\\[^\n]?|{_LITERAL}|\}}(?!\}}))*)\}}\}}"""
+)
+_TEXT = re.compile(rf"\\[^\n]?|{_LITERAL}")
+_VISIBLE = re.compile(r"[^\r\n]")
+_LINE_END = re.compile(r"[\r\n]")
+_ENDS = "\r\n\x85\u2028\u2029"
+_DOCUMENT = re.compile(rf"[{_ENDS}](?:---|\.\.\.)\s")
+_NO_ACTION = re.compile(rf"[#{{}}]|:\s|[{_ENDS}] *-\s")
+_COMMENT = re.compile(r"(?:^|[\s\ufeff])#")
+# What a template on the same line follows that has a line end of its own: key:{{ .a | nindent 2 }}
+_OPEN = re.compile(r"""^ *(?:- +)*[^\s:#"']+:$|[:-][ \t]+[|>][-+0-9]{0,2}[ \t]*$""")
+# The header of a block scalar, lines with nothing or templates alone, and where the first line of
+# content begins.
+_LEADING = re.compile(
+    r"""(?m)^(?P<indent> *+(?>(?:- ++)*))(?P<key>(?:'[^'\r\n]*+'|"[^"\r\n]*+"|[^\s#](?:[^\r\n#]|(?<=[^ \t])#)*?)?:[ \t]++)?"""
+    r"(?>(?:[&!][^\s]*+[ \t]++)*)[|>][-+]?[ \t]*+(?:(?<=[ \t])#[^\r\n]*+)?(?:\r\n|[\r\n])"
+    r"(?P<blank>(?>(?:[ \t]*+(?:\r\n|[\r\n]))+))(?P<first> *+)(?=[^\s])"
+)
+_OBJECT = re.compile("\ufeff?[ \t\r\n]*[{\\[]")
+_ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|.)")
+_HALF = re.compile(r"\\u[dD][89a-fA-F][0-9A-Fa-f]{2}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """`masked` is `text` with every template replaced by as many other characters; positions of `documents` hold for both.
+
+    A file that is JSON is `strict`: it stays JSON. `around` says where a place is in the file
+    around, if it is the text of a scalar.
+    """
+
+    name: str
+    text: str
+    masked: str
+    documents: Documents
+    strict: bool = False
+    around: Callable[[Mark], str] | None = None
+
+    @property
+    def newline(self) -> str:
+        """The line end that the file uses first."""
+        found = BREAK.search(self.text)
+        return found.group() if found else "\n"
+
+    def where(self, mark: Mark) -> str:
+        """`file:line:column` of a place."""
+        return self.around(mark) if self.around else f"{self.name}:{mark.line}:{mark.column}"
+
+    def line(self, mark: Mark) -> int:
+        """The line of a place in the file."""
+        return int(self.where(mark).rsplit(":", 2)[1])
+
+    def written(self, node: Scalar) -> str:
+        """A scalar's own characters, quotes included."""
+        return self.text[node.start.index : node.end.index]
+
+    def shown(self, node: Scalar) -> str:
+        """A scalar's value, or its characters where a template stands in them."""
+        return (
+            self.written(node) if self.templated(node.start.index, node.end.index) else node.value
+        )
+
+    def targets(self, root: Node | None) -> Mapping[int, Node]:
+        """What the aliases below a root stand for, by where they begin; a file without any is not walked through."""
+        return aliases(root) if root is not None and self.documents.aliased else {}
+
+    def templated(self, start: int, end: int) -> bool:
+        """Whether a template stands between two places."""
+        return self.text[start:end] != self.masked[start:end]
+
+    def line_end(self, index: int) -> int:
+        """Where the line of `index` ends, before its line end."""
+        found = BREAK.search(self.text, index)
+        return found.start() if found else len(self.text)
+
+
+def read(name: str, data: bytes) -> Source:
+    """Parse the content of the file `name`; raises RenderError with file, line and column."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as fault:
+        raise RenderError(
+            f"{name} is not UTF-8", where=name, hint="save the file as UTF-8"
+        ) from fault
+    return parsed(name, text)
+
+
+def parsed(name: str, text: str) -> Source:
+    """Parse the text of the file `name`; raises RenderError with file, line and column."""
+    if len(text) > LIMITS.characters:
+        raise RenderError(
+            f"{name} is too large: longer than {LIMITS.characters} characters",
+            where=f"{name}:1:1",
+            hint="split the file",
+        )
+    hidden = masked(name, text)
+    strict = is_json(hidden) and ('"' in hidden or name.endswith(".json"))
+    return Source(
+        name=name, text=text, masked=hidden, documents=Documents(name, hidden), strict=strict
+    )
+
+
+def is_json(text: str) -> bool:
+    """Whether `text` is one object or list of JSON, as RFC 8259 has it."""
+    if not _OBJECT.match(text):
+        return False
+    try:
+        json.loads(
+            text.removeprefix("\ufeff"), parse_int=str, parse_float=str, parse_constant=_no_number
+        )
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(text)
+
+
+def masked(name: str, text: str) -> str:
+    """As many characters, line ends kept: blanks for templates on whose lines nothing else stands, else a word; raises RenderError.
+
+    JSON's halves of a character beyond U+FFFF are words too, since YAML has no such escapes.
+    """
+    pieces, done = [], 0
+    for group in _groups(text, _templates(name, text)):
+        first, last = group[0].start(), group[-1].end()
+        line = max(text.rfind("\n", done, first), text.rfind("\r", done, first), done - 1) + 1
+        beside = [text[line:first].removeprefix("\ufeff"), text[last : _line_end(text, last)]]
+        beside += [text[one.end() : following.start()] for one, following in pairwise(group)]
+        alone = not any(part.strip() for part in beside[1:]) and (
+            not beside[0].strip() or _OPEN.search(beside[0])
+        )
+        letter = " " if alone else "x"
+        for one in group:
+            pieces += [text[done : one.start()], _hidden(one.group(), letter)]
+            done = one.end()
+    hidden = _led(text, "".join([*pieces, text[done:]])) if done else text
+    return _ESCAPE.sub(_unhalved, hidden) if _HALF.search(hidden) and is_json(hidden) else hidden
+
+
+def _hidden(template: str, letter: str) -> str:
+    """A template in letters; lines of it keep their indentation, by which they belong to what is around."""
+    lines = template.splitlines(keepends=True)
+    indents = [len(line) - len(line.lstrip(" ")) for line in lines]
+    return "".join(
+        " " * indent + _VISIBLE.sub(letter, line[indent:])
+        for indent, line in zip(indents, lines, strict=True)
+    )
+
+
+def _unhalved(found: re.Match[str]) -> str:
+    return "x" * len(found.group()) if _HALF.match(found.group()) else found.group()
+
+
+def _led(text: str, hidden: str) -> str:
+    """`hidden` with the templates that lead a block scalar as content: blanks that reach farther than the first line of content are no YAML.
+
+    Such a line keeps its own indentation where the scalar can have it, since to a program that
+    knows no templates it is that of the scalar.
+    """
+    pieces, done = [], 0
+    for found in _LEADING.finditer(hidden):
+        parent = len(found["indent"]) - (0 if found["key"] else 2)
+        first, level, place = len(found["first"]), -1, found.start("blank")
+        for line in found["blank"].splitlines(keepends=True) if first > parent else ():
+            length, written = len(line.rstrip("\r\n")), text[place : place + len(line)]
+            own = len(written) - len(written.lstrip(" "))
+            at = max(own, level) if level >= 0 else own if parent < own <= first else first
+            if written != line and length > at:
+                pieces += [hidden[done:place], " " * at, "x" * (length - at)]
+                level, done = at, place + length
+            place += len(line)
+    return "".join([*pieces, hidden[done:]])
+
+
+def _groups(text: str, found: Iterable[re.Match[str]]) -> Iterator[list[re.Match[str]]]:
+    """Templates by the lines they share."""
+    group: list[re.Match[str]] = []
+    for one in found:
+        if group and _LINE_END.search(text, group[-1].end(), one.start()):
+            yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
+
+
+def _templates(name: str, text: str) -> Iterator[re.Match[str]]:
+    """Every template, once forwards; raises RenderError for one that is not closed or hides YAML.
+
+    A last `{{` without any `}}` behind it is text.
+    """
+    done = line = 0
+    while (start := text.find("{{", done)) >= 0:
+        found = _TEMPLATE.match(text, start)
+        if found is None and "}}" not in text[start:]:
+            return
+        line = _line_start(text, done, start) or line
+        if found is None or (BREAK.search(found.group()) and _hides(found, text[line:start])):
+            number = len(BREAK.findall(text, 0, start)) + 1
+            raise RenderError(
+                f"{{{{ in line {number} of {name} is not closed before other YAML follows",
+                where=f"{name}:{number}:{start - line + 1}",
+                hint="close it with }} in its line, or remove it",
+            )
+        yield found
+        done = found.end()
+        line = _line_start(text, start, done) or line
+
+
+def _hides(found: re.Match[str], before: str) -> bool:
+    """Whether what stands in a template of several lines is not the template's own: it begins in a comment, crosses documents or holds YAML."""
+    if _COMMENT.search(before) or _DOCUMENT.search(found.group()):
+        return True
+    return not found["note"] and _NO_ACTION.search(_TEXT.sub("", found.group()[2:-2])) is not None
+
+
+def _line_start(text: str, start: int, end: int) -> int:
+    """Where the last line that begins between two places does; 0 where none does."""
+    return max((found.end() for found in BREAK.finditer(text, start, end)), default=0)
+
+
+def _line_end(text: str, index: int) -> int:
+    found = _LINE_END.search(text, index)
+    return found.start() if found else len(text)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from towline.config import near_names
+from towline.config.near_names import key_slip, one_slip_away, slip
+
+KNOWN = frozenset(
+    {
+        "filePath",
+        "targets",
+        "additionalTags",
+        "apiVersions",
+        "sourceCredentialsId",
+        "productiveBranch",
+        "credentialHosts",
+        "tool",
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("filePaht", "filePath"),
+        ("filPath", "filePath"),
+        ("fileePath", "filePath"),
+        ("fiilePath", "filePath"),
+        ("filexath", "filePath"),
+        ("filepath", "filePath"),
+        ("file_path", "filePath"),
+        ("productiveBranches", ""),
+        ("produktiveBranch", "productiveBranch"),
+        ("credentialHost", "credentialHosts"),
+        ("cfTargets", ""),
+        ("additionalArgs", ""),
+        ("appVersion", ""),
+        ("azureCredentialsId", ""),
+        ("target", ""),
+        ("tol", ""),
+        ("htaPelif", ""),
+    ],
+)
+def test_a_key_among_those_of_others_is_a_slip_by_one_letter_only(name: str, meant: str) -> None:
+    assert key_slip(name, KNOWN) == meant
+
+
+def test_letters_that_changed_places_are_one_slip_and_two_other_letters_are_two() -> None:
+    assert one_slip_away("ab", ["ba", "xy", "a", "abc", "AB", "b"]) == ["ba", "a", "abc", "AB", "b"]
+
+
+@given(
+    st.text("abCd", min_size=6, max_size=9),
+    st.frozensets(st.text("abCd", min_size=5, max_size=9), max_size=9),
+)
+def test_those_that_are_looked_at_are_all_that_are_one_slip_away(
+    name: str, known: frozenset[str]
+) -> None:
+    assert bool(key_slip(name, known)) == bool(one_slip_away(name, known))
+
+
+def test_of_many_known_names_a_few_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(name: str, known: set[str]) -> list[str]:
+        asked.append(len(known))
+        return one_slip_away(name, known)
+
+    monkeypatch.setattr(near_names, "one_slip_away", counted)
+    known = frozenset(f"parameter{number:03}" for number in range(1000)) | {"filePath"}
+    assert key_slip("filePaht", known) == "filePath"
+    assert key_slip("x" * 1_000_000, known) == ""
+    assert asked == [1, 0]
+
+
+def test_names_that_only_steps_or_stages_have_may_be_farther_away() -> None:
+    assert slip("additionalArgs", KNOWN) == "additionalTags"
+    assert slip("additional", KNOWN) == ""

@@ -1,0 +1,150 @@
+"""What git says, in its own fixed words, and what it means; each text is one that a git or an
+ssh has printed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from towline.errors import ConfigError, CredentialError, MachineError, TowlineError
+from towline.git.errors import is_about_filter, is_unadvertised, of_machine, permanent
+from towline.git.remote import Key, parse_remote
+from towline.secret import Login
+
+HTTPS = parse_remote(
+    "https://git.example.com/a.git",
+    login=Login(username="ann", password="word", origin="PIPER_password"),
+)
+SSH = parse_remote("ssh://git@git.example.com:2222/a.git")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        (
+            "fatal: Authentication failed for 'https://git.example.com/a.git/'",
+            CredentialError,
+            "refused user 'ann'",
+        ),
+        (
+            "error: RPC failed; HTTP 403 curl 22 The requested URL returned error: 403",
+            CredentialError,
+            "refused user 'ann'",
+        ),
+        (
+            (
+                "fatal: unable to access 'https://git.example.com/': Received HTTP code 407 from"
+                " proxy after CONNECT"
+            ),
+            CredentialError,
+            "proxy",
+        ),
+        (
+            "fatal: repository 'https://git.example.com/a.git/' not found",
+            ConfigError,
+            "no git repository",
+        ),
+        ("fatal: unable to update url base from redirection:", ConfigError, "redirects"),
+        (
+            (
+                "fatal: unable to access 'https://x/': server certificate verification failed."
+                " CAfile: none CRLfile: none"
+            ),
+            ConfigError,
+            "certificate",
+        ),
+        (
+            (
+                "fatal: unable to access 'https://x/': SSL certificate problem: unable to get local"
+                " issuer certificate"
+            ),
+            ConfigError,
+            "certificate",
+        ),
+        (
+            (
+                "fatal: unable to access 'https://x/': SSL: certificate subject name 'b' does not"
+                " match target host name 'a'"
+            ),
+            ConfigError,
+            "certificate",
+        ),
+        (
+            (
+                "fatal: write error: No space left on device\nfatal: fetch-pack: invalid index-pack"
+                " output"
+            ),
+            MachineError,
+            "No space left",
+        ),
+        ("error: index-pack died of signal 9", MachineError, "signal 9"),
+        ("git died of signal 25", MachineError, "signal 25"),
+        (
+            "fatal: unable to create thread: Resource temporarily unavailable",
+            MachineError,
+            "thread",
+        ),
+    ],
+)
+def test_what_asking_again_cannot_mend(text: str, kind: type[TowlineError], message: str) -> None:
+    fault = permanent(text, HTTPS)
+    assert type(fault) is kind
+    assert message in fault.message
+    assert fault.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fatal: unable to access 'https://x/': Could not resolve host: x",
+        "error: RPC failed; HTTP 503 curl 22 The requested URL returned error: 503",
+        (
+            "remote: error: unable to write file: No space left on device\nfatal: the remote end"
+            " hung up unexpectedly"
+        ),
+        "remote: HTTP 403, Authentication failed",
+    ],
+)
+def test_what_may_pass_or_is_the_servers_own(text: str) -> None:
+    assert permanent(text, HTTPS) is None
+    assert of_machine(text) is None
+
+
+def test_an_unknown_host_says_how_it_becomes_known() -> None:
+    fault = permanent(
+        "No ED25519 host key is known for [git.example.com]:2222 and you have requested strict"
+        " checking.\nHost key verification failed.",
+        SSH,
+    )
+    assert type(fault) is ConfigError
+    assert "ssh-keyscan -p 2222 git.example.com" in fault.hint
+    assert "gitSshKnownHosts" in fault.hint
+
+
+def test_a_refused_key_says_which_one_it_was() -> None:
+    refused = "git@git.example.com: Permission denied (publickey,password)."
+    configured = permanent(
+        refused, replace(SSH, key=Key(private="x", origin="PIPER_gitSshPrivateKey"))
+    )
+    assert type(configured) is CredentialError
+    assert "PIPER_gitSshPrivateKey" in configured.hint
+    agent = permanent(refused, SSH)
+    assert agent and "no key is configured" in agent.hint
+
+
+def test_without_a_login_one_is_wanted() -> None:
+    fault = permanent(
+        "fatal: could not read Username for 'https://git.example.com': terminal prompts disabled",
+        replace(HTTPS, login=None),
+    )
+    assert fault and "wants a user and a password" in fault.message
+    assert "PIPER_username" in fault.hint and "gitHttpsCredentialsId" in fault.hint
+
+
+def test_what_a_server_does_not_know_of_partial_clones() -> None:
+    assert is_about_filter("fatal: remote error: filter 'combine' not supported")
+    assert is_about_filter("fatal: remote error: tree filter allows max depth 0, but got 3")
+    assert is_unadvertised("error: Server does not allow request for unadvertised object 1234")
+    assert not is_about_filter("fatal: the remote end hung up unexpectedly")

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from towline.gitops.helm.random_values import decoded, fits, held, reordered
+
+
+def node(text: str) -> yaml.Node:
+    found = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "old", "fitting"),
+    [
+        ("a-Xx1-b", "a-Yy2-b", "a-Zz3-b", True),
+        ("a1-Xx-bb", "a1-Yy-bb", "a1-Zz-cc", False),
+        ("12:30", "12:31", "08:15", True),
+        ("12:30 UTC", "12:31 UTC", "12:30 CET", False),
+        ("b a", "a b", "b a", True),
+        ("b a c", "a b c", "b a", False),
+        ("Xx/+y==", "Yyz", "Zz+z", True),
+        ("same", "same", "same", True),
+    ],
+)
+def test_a_value_fits_if_it_has_what_the_others_have_in_common(
+    first: str, second: str, old: str, fitting: object
+) -> None:
+    assert fits(first, second, old) is fitting
+
+
+def test_texts_in_base64_are_compared_by_what_they_hold() -> None:
+    assert decoded("YTE=", "YjI=") == ["a1", "b2"]
+    assert decoded("YTE=", "no base64") == ("YTE=", "no base64")
+    assert decoded("AAA=", "YjI=") == ("AAA=", "YjI=")
+
+
+def test_lists_and_texts_can_hold_the_same_in_another_order() -> None:
+    assert reordered(node("[a, {b: 1}]"), node("[{b: 1}, a]"))
+    assert reordered(node("a,b"), node("b,a"))
+    assert not any(
+        reordered(node(one), node(other))
+        for one, other in (
+            ("[a]", "[a]"),
+            ("[a]", "[b]"),
+            ("a", "[a]"),
+            ("{a: 1}", "{b: 1}"),
+            ("a,b", "a,b"),
+        )
+    )
+    assert held(node("[a, a]")) != held(node("[a]"))
+    assert held(node("{a: 1, b: 2}")) == held(node("{b: 2, a: 1}"))

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from tests.engine.registry.clients import Server, job, registry_of
+from towline.registry.copy.job import COPIED, SKIPPED, BlobReport, CopyReport, Moved, target_names
+
+
+class Somewhere:
+    """A server that nobody asks."""
+
+    url = "https://registry.example"
+
+
+def report(*ways: str, plan: bool = False, referrers: tuple[CopyReport, ...] = ()) -> CopyReport:
+    place: Server = Somewhere()
+    blobs = tuple(
+        BlobReport(
+            registry="r",
+            repository="app",
+            digest=f"sha256:{number}",
+            size=10,
+            way=Moved(how=how, seconds=1.0, requests=3, retries=0),
+        )
+        for number, how in enumerate(ways)
+    )
+    return CopyReport(
+        job=job(place, place, "app:1", "app:1"),
+        digest="sha256:0",
+        whole="",
+        platforms=(),
+        blobs=blobs,
+        tags_set=(),
+        source_asked=True,
+        plan=({"do": "put tag"},) if plan else (),
+        referrers=referrers,
+    )
+
+
+def test_what_refers_to_an_image_counts_with_it() -> None:
+    whole = report(COPIED, SKIPPED, referrers=(report(COPIED), report(COPIED, SKIPPED)))
+    assert (whole.count(COPIED), whole.count(SKIPPED), whole.size(COPIED)) == (3, 2, 30)
+
+
+def test_an_image_has_changed_where_something_was_to_be_done_for_it_or_for_what_refers_to_it() -> (
+    None
+):
+    assert not report(referrers=(report(),)).changed
+    assert report(plan=True).changed
+    assert report(referrers=(report(), report(plan=True))).changed
+
+
+def test_the_names_that_a_registry_gets_are_those_of_all_jobs_each_once() -> None:
+    place: Server = Somewhere()
+    jobs = [
+        job(place, place, "app:1", "b:1", "a/app:1", "b:2"),
+        job(place, place, "web:1", "a/app:2"),
+    ]
+    assert target_names(jobs) == {registry_of(place): ("b", "a/app")}

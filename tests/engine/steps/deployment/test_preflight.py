@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from towline.errors import ConfigError
+from towline.gitops.kubectl import ContainerImage
+from towline.steps.deployment.preflight import Watched, lacking_lines
+
+POD = b"kind: Pod\nmetadata: {name: web}\nspec:\n  containers: [{name: app, image: old/app:1}]\n"
+NEW = "reg.example.com:5000/app:2"
+
+
+class Whole:
+    """A Change that writes every file as it is, as one that renders does."""
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        return listing
+
+    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        return dict(files)
+
+
+def watched(
+    warnings: list[str], *, require: bool = False, host: str = "reg.example.com:5000"
+) -> Watched:
+    found = Watched(lambda: None, require_secret=require, warn=warnings.append)
+    found.watch(
+        ContainerImage(pattern="*.yaml", container="app", image=NEW, note=found.note),
+        frozenset([host]),
+    )
+    return found
+
+
+def test_it_does_what_the_change_does_and_remembers_the_last_time() -> None:
+    change = watched([])
+    assert list(change.wants(["a.yaml", "b.txt"])) == ["a.yaml"]
+    for _ in range(2):
+        assert change.apply({"a.yaml": POD}) == {"a.yaml": POD.replace(b"old/app:1", NEW.encode())}
+    assert [(one.file, one.name, one.old, one.new) for one in change.replaced] == [
+        ("a.yaml", "app", "old/app:1", NEW)
+    ]
+    assert change.holds("app:2")
+    assert not change.holds("old/app")
+    assert not change.holds("")
+
+
+def test_pods_without_a_pull_secret_are_one_line_for_all_targets() -> None:
+    changes = [watched([]), watched([])]
+    for change in changes:
+        for _ in range(2):
+            change.apply({"a.yaml": POD})
+    changes[1].apply({"b.yaml": POD})
+    (line,) = lacking_lines(change.lacking for change in changes)
+    assert line.startswith("Pod web in a.yaml, Pod web in b.yaml name neither")
+    assert "the cluster needs the secret of reg.example.com:5000" in line
+    assert len(lacking_lines([changes[0].lacking, {"another": ["x"]}])) == 2
+
+
+def test_nothing_is_said_of_what_stays_as_it_is() -> None:
+    change = watched([], require=True, host="old")
+    change.watch(Whole(), frozenset(["old"]))
+    change.apply({"a.yaml": POD})
+    assert lacking_lines([change.lacking]) == []
+
+
+def test_or_an_error_where_it_is_required() -> None:
+    with pytest.raises(
+        ConfigError, match="neither imagePullSecrets nor a service account"
+    ) as caught:
+        watched([], require=True).apply({"a.yaml": POD})
+    assert caught.value.where == "a.yaml"
+
+
+@pytest.mark.parametrize(
+    ("data", "host"),
+    [
+        (POD + b"  imagePullSecrets: [{name: s}]\n", "reg.example.com:5000"),
+        (POD, "other.example.com"),
+        (POD, "reg.example.com"),
+    ],
+)
+def test_a_pod_that_may_pull_or_runs_another_registrys_image_is_fine(
+    data: bytes, host: str
+) -> None:
+    change = watched([], require=True, host=host)
+    change.apply({"a.yaml": data})
+    assert change.lacking == {}
+
+
+def test_it_is_looked_once_and_only_before_something_changes() -> None:
+    looks: list[int] = []
+    change = Watched(lambda: looks.append(1), require_secret=False, warn=print)
+    change.watch(ContainerImage(pattern="*", container="app", image=NEW), frozenset())
+    done = change.apply({"a.yaml": POD})
+    assert looks == [1]
+    change.apply({"a.yaml": POD})
+    assert looks == [1]
+    fresh = Watched(lambda: looks.append(2), require_secret=False, warn=print)
+    fresh.watch(ContainerImage(pattern="*", container="app", image=NEW), frozenset())
+    fresh.apply(done)
+    assert looks == [1]
+
+
+def test_many_pods_are_one_warning_that_names_the_first() -> None:
+    change = watched([])
+    for _ in range(2):
+        change.apply({f"{number:03}.yaml": POD for number in range(300)})
+    (warning,) = lacking_lines([change.lacking])
+    assert warning.startswith(
+        "Pod web in 000.yaml, Pod web in 001.yaml, Pod web in 002.yaml, Pod web in 003.yaml, Pod"
+        " web in 004.yaml and 295 more name nei"
+    )
+
+
+def test_a_file_whose_mac_an_edit_breaks_is_a_warning_and_only_where_it_changes() -> None:
+    warnings: list[str] = []
+    mac = b"sops:\n  mac: ENC[x]\n"
+    change = watched(warnings, host="other")
+    change.apply({"a.yaml": POD + mac, "b.yaml": POD})
+    change.apply({"a.yaml": POD + mac, "b.yaml": POD})
+    (said,) = [one for one in warnings if "SOPS" in one]
+    assert said.startswith("a.yaml is a file of SOPS, whose MAC covers plain values too")
+    assert "mac_only_encrypted" in said
+    warnings.clear()
+    watched(warnings).apply({"a.yaml": POD.replace(b"old/app:1", NEW.encode()) + mac})
+    assert warnings == []

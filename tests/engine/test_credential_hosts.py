@@ -1,0 +1,337 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.trust import BRANCH, PRODUCTIVE, REQUEST
+from towline.credential_hosts import (
+    Addressees,
+    Credential,
+    Named,
+    Place,
+    Rules,
+    Standing,
+    Tampered,
+    check_reach,
+    id_word,
+    quoted,
+    reach,
+    word,
+)
+from towline.errors import CredentialError
+
+BOT = Credential(what="the password of user 'bot' (PIPER_password)", names=("git-bot", "password"))
+GIT = Place(scheme="https", host="git.example")
+PROJECT = Named(origin=".pipeline/config.yml:7", call="--serverUrl")
+OURS = frozenset([("https", "git.example")])
+
+
+def rules(standing: Standing = BRANCH, **more: Any) -> Rules:
+    return Rules(standing=lambda: standing, **more)
+
+
+def refusal(
+    known: Rules, credential: Credential = BOT, place: Place = GIT, named: Named = PROJECT
+) -> CredentialError:
+    with pytest.raises(CredentialError) as caught:
+        word(known, credential, place, named)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("known", "named", "by"),
+    [
+        (
+            rules(hosts=("git.example",), where="team.yml:3"),
+            PROJECT,
+            "credentialHosts (team.yml:3)",
+        ),
+        (
+            rules(each={"git-bot": ("git.example",)}),
+            PROJECT,
+            "credentials of a trusted layer has it for git-bot",
+        ),
+        (
+            rules(each={"password": ("*.example", "git.example")}),
+            PROJECT,
+            "credentials of a trusted layer has it for password",
+        ),
+        (
+            rules(hosts=("other.example",), each={"password": ("git.example",)}),
+            PROJECT,
+            "credentials of a trusted layer has it for password",
+        ),
+        (rules(), Named(origin="--serverUrl", trusted=OURS), "a trusted layer (--serverUrl)"),
+        (
+            rules(),
+            Named(origin="container/registryUrl", record=OURS),
+            "its own record (container/registryUrl)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("standing", [BRANCH, REQUEST])
+def test_a_trusted_word_lets_a_credential_go_whatever_is_built(
+    known: Rules, named: Named, by: str, standing: Standing
+) -> None:
+    found = word(Rules(**{**vars(known), "standing": lambda: standing}), BOT, GIT, named)
+    assert (found.by, found.line, found.warning) == (by, "", "")
+
+
+def test_a_record_of_the_credential_itself_lets_it_go() -> None:
+    assert (
+        word(rules(), Credential(what="x", names=("y",), record=("git.example",)), GIT, PROJECT).by
+        == "its own record"
+    )
+
+
+def test_the_project_s_word_counts_on_the_productive_branch_and_an_auditor_finds_it() -> None:
+    found = word(rules(PRODUCTIVE), BOT, GIT, PROJECT)
+    assert (
+        found.line == "the password of user 'bot' (PIPER_password) goes to git.example: named by"
+        " .pipeline/config.yml:7, for the productive branch main"
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "credential", "named", "why"),
+    [
+        (rules(PRODUCTIVE, strict=True), BOT, PROJECT, "strictCredentials is set"),
+        (
+            rules(PRODUCTIVE, each={"password": ("other.example",)}),
+            BOT,
+            PROJECT,
+            "trusted layers have other hosts for it",
+        ),
+        (
+            rules(PRODUCTIVE),
+            Credential(what="x", names=("y",), record=("other.example",)),
+            PROJECT,
+            "its own record has other hosts",
+        ),
+        (
+            rules(PRODUCTIVE),
+            BOT,
+            Named(origin="c", alone=True),
+            "a trusted layer names another server",
+        ),
+        (rules(BRANCH), BOT, PROJECT, BRANCH.build),
+        (rules(REQUEST), BOT, PROJECT, REQUEST.build),
+    ],
+)
+def test_it_does_not_count_where_trusted_layers_say_otherwise_nor_elsewhere(
+    known: Rules, credential: Credential, named: Named, why: str
+) -> None:
+    assert (
+        refusal(known, credential, named=named).message
+        == f"{credential.what} is not sent to git.example, which nothing names but {named.origin}:"
+        f" {why}"
+    )
+
+
+def test_a_refusal_has_the_lines_to_add() -> None:
+    assert (
+        refusal(rules()).hint
+        == "allow it by `general: {credentials: {git-bot: [git.example]}}` in the platform team's"
+        ' default documents (TOWLINE_DEFAULTS), or on the agent PIPER_credentials=\'{"git-bot":'
+        ' ["git.example"]}\'; or name it by --serverUrl'
+    )
+    # which belongs to whoever proposes the change
+    assert "name it by" not in refusal(rules(REQUEST)).hint
+    assert (
+        "[git.example:8443]"
+        in refusal(rules(), place=Place(scheme="https", host="git.example:8443")).hint
+    )
+    assert "['[::1]:5000']" in refusal(rules(), place=Place(scheme="http", host="[::1]:5000")).hint
+    assert (
+        "{git.example: ["
+        not in refusal(rules(), place=Place(scheme="https", host="GIT.example:443")).hint
+    )
+
+
+def test_a_line_to_add_keeps_what_is_there() -> None:
+    each = {"git-bot": ("a.example",), "password": ("b.example",)}
+    hint = refusal(rules(each=each), named=Named(origin="c.yml:1")).hint
+    assert "{credentials: {git-bot: [a.example, git.example]}}" in hint
+    # over the documents, which keep the rest
+    assert """PIPER_credentials='{"git-bot": ["a.example", "git.example"]}'""" in hint
+    hint = refusal(
+        rules(each=each, each_where="PIPER_credentials"), named=Named(origin="c.yml:1")
+    ).hint
+    assert (
+        """PIPER_credentials='{"git-bot": ["a.example", "git.example"], "password": ["b.example"]}'"""
+        in hint
+    )
+    # nor where others are named for it
+    assert "name it by" not in refusal(rules(REQUEST, each=each)).hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "git-bot",
+        "git.example:8443",
+        "127.0.0.1:5000",
+        "[::1]:5000",
+        "123",
+        "1e5",
+        "true",
+        "No",
+        "it's",
+        "a b",
+        "*.example",
+        "kv/a",
+        "é",
+    ],
+)
+def test_a_line_to_add_is_read_as_it_is_meant(text: str) -> None:
+    assert yaml.safe_load(f"{{{quoted(text)}: [{quoted(text)}]}}") == {text: [text]}
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        Place(scheme="https", host="evil.example"),
+        Place(scheme="https", host="git.example:8443"),
+        Place(scheme="http", host="git.example"),
+        Place(scheme="http", host="127.0.0.1:5000"),
+    ],
+)
+@pytest.mark.parametrize(
+    "named", [PROJECT, Named(origin="c", trusted=OURS), Named(origin="c", record=OURS)]
+)
+def test_a_word_for_one_place_is_none_for_another_this_machine_s_included(
+    place: Place, named: Named
+) -> None:
+    for known in (rules(), rules(each={"password": ("git.example:443",)})):
+        assert refusal(known, place=place, named=named).exit_code == 4
+
+
+@pytest.mark.parametrize("host", ["git.example", "GIT.example", "git.example:443", "git.example."])
+def test_one_place_is_known_in_every_spelling(host: str) -> None:
+    place = Place(scheme="https", host=host)
+    assert word(rules(), BOT, place, Named(origin="c", trusted=OURS)).by == "a trusted layer (c)"
+    assert word(rules(hosts=("git.example",)), BOT, place, PROJECT).by.startswith("credentialHosts")
+
+
+@pytest.mark.parametrize(
+    "named", [PROJECT, Named(origin="c", trusted=OURS), Named(origin="c", record=OURS)]
+)
+def test_credential_hosts_bound_every_word_but_that_for_the_one_credential(named: Named) -> None:
+    fault = refusal(rules(PRODUCTIVE, hosts=("other.example",), where="team.yml:3"), named=named)
+    assert (fault.message, fault.where) == (
+        "no credential may be sent to git.example",
+        "team.yml:3",
+    )
+    assert "the platform team allows: other.example" in fault.hint
+    alone = Named(origin="c", trusted=OURS, alone=True)  # Vault's server
+    assert word(rules(hosts=("other.example",)), BOT, GIT, alone).by == "a trusted layer (c)"
+
+
+def test_what_is_refused_newly_is_a_warning_under_enforcement_warn_but_not_for_a_change_request() -> (
+    None
+):
+    found = word(rules(warn=True), BOT, GIT, PROJECT)
+    assert (found.by, found.line) == ("enforcement: warn", "")
+    assert found.warning.startswith(
+        f"without `enforcement: warn` this will be refused: {BOT.what} is not sent to git.example, "
+    )
+    assert found.warning.count(PROJECT.origin) == 1
+    assert "allow it by `general: {credentials: {git-bot: [git.example]}}`" in found.warning
+    assert refusal(rules(REQUEST, warn=True)).exit_code == 4
+    assert refusal(rules(warn=True, hosts=("other.example",))).exit_code == 4  # refused before, too
+
+
+@pytest.mark.parametrize(
+    ("known", "trusted", "by"),
+    [
+        (rules(), ["git-bot"], "a trusted layer (c.yml:1)"),
+        (rules(ids=("git-*",)), [], "allowedCredentialIds of a trusted layer"),
+        (rules(each={"git-bot": ("git.example",)}), [], "credentials of a trusted layer"),
+        (rules(PRODUCTIVE), [], "the project (c.yml:1), for the productive branch main"),
+    ],
+)
+def test_a_jenkins_credential_is_bound_by_a_word_for_its_id(
+    known: Rules, trusted: list[str], by: str
+) -> None:
+    assert id_word(known, "git-bot", "c.yml:1", trusted=trusted).by == by
+
+
+@pytest.mark.parametrize(
+    ("known", "why"),
+    [
+        (rules(BRANCH), BRANCH.build),
+        (rules(REQUEST, warn=True), REQUEST.build),
+        (rules(PRODUCTIVE, strict=True), "strictCredentials is set"),
+        (rules(PRODUCTIVE, ids=("team-*", "git")), "allowedCredentialIds has team-*, git"),
+    ],
+)
+def test_one_that_only_the_project_names_is_not_bound_elsewhere(known: Rules, why: str) -> None:
+    with pytest.raises(CredentialError) as caught:
+        id_word(known, "git-bot", "c.yml:1", trusted=["other"])
+    assert (
+        caught.value.message
+        == f"the Jenkins credential 'git-bot' is not bound, which nothing names but c.yml:1: {why}"
+    )
+    listed = ["team-*", "git", "git-bot"] if known.ids else ["git-bot"]
+    assert (
+        f"`general: {{allowedCredentialIds: [{', '.join(map(quoted, listed))}]}}`"
+        in caught.value.hint
+    )
+    # in the place of what allowed the others
+    assert f"PIPER_allowedCredentialIds='{','.join(listed)}'" in caught.value.hint
+    assert (id_word(rules(warn=True), "git-bot", "c.yml:1", trusted=[])).warning
+
+
+def test_a_login_goes_on_to_no_other_host_than_trusted_layers_name() -> None:
+    assert reach(rules(), BOT) == ()
+    assert reach(rules(hosts=("a",), each={"password": ("b",), "other": ("c",)}), BOT) == ("a", "b")
+    check_reach((), GIT)
+    check_reach(("git.example",), GIT)
+    with pytest.raises(
+        CredentialError, match=r"no credential may be sent to git\.example"
+    ) as caught:
+        check_reach(("other.example",), GIT)
+    assert "other.example" in caught.value.hint
+
+
+def test_a_login_may_be_sent_to_the_place_that_it_was_admitted_to() -> None:
+    asked = Addressees(rules(each={"password": ("other.example",)}), say=print, warn=print)
+    hosts = asked.admit(BOT, GIT, Named(origin="PIPER_serverUrl", trusted=OURS))
+    check_reach(hosts, GIT)
+    with pytest.raises(CredentialError):
+        check_reach(hosts, Place(scheme="https", host="evil.example"))
+
+
+def test_each_word_is_told_once() -> None:
+    told: list[str] = []
+    for standing, more in ((PRODUCTIVE, {}), (BRANCH, {"warn": True})):
+        asked = Addressees(rules(standing, **more), say=told.append, warn=told.append)
+        for _ in range(3):
+            assert asked.admit(BOT, GIT, PROJECT) == ()
+        asked.admit(BOT, Place(scheme="https", host="other.example"), PROJECT)
+        asked.admit_id("git-bot", "c.yml:1", trusted=["git-bot"])
+    assert len(told) == 4
+    assert len(set(told)) == 4
+
+
+@pytest.mark.parametrize("more", [{}, {"warn": True}])
+def test_a_place_that_somebody_has_changed_in_this_build_gets_nothing_by_the_project_s_word(
+    more: dict[str, Any],
+) -> None:
+    named = Named(origin="container/targetRegistryUrl", changed=True)
+    fault = refusal(rules(PRODUCTIVE, **more), named=named)
+    assert isinstance(fault, Tampered)
+    assert (
+        fault.message
+        == "the password of user 'bot' (PIPER_password) is not sent to git.example: the place is"
+        " container/targetRegistryUrl"
+    )
+    assert (
+        "who has changed it since" in fault.hint
+        and "credentials: {git-bot: [git.example]}" in fault.hint
+    )
+    assert word(rules(each={"password": ("git.example",)}), BOT, GIT, named).by.startswith(
+        "credentials of a trusted layer"
+    )
