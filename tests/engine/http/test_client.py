@@ -197,6 +197,8 @@ def test_a_connection_that_died_while_idle_costs_no_pause(
     server.stop()
     server.start()
     assert get(transport, server.url) == BIG
+    server.fault = on("GET", "", CutAnswer(after=None))  # it ends when it is used again
+    assert get(transport, server.url) == BIG
     assert time.sleeps == []
 
 

@@ -291,6 +291,7 @@ def test_what_nobody_takes_leaves_nothing_behind(desk: Desk) -> None:
         Status(code=413, early=True),
         CutRequest(after=MIB),
         CutAnswer(after=None),
+        Status(code=202, headers={"Range": "0-99"}),  # it has dropped the rest
     ],
 )
 def test_an_upload_that_is_refused_or_cut_is_given_up(desk: Desk, fault: Fault) -> None:
